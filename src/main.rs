@@ -1,1 +1,3 @@
-fn main(){}
+//! The renewd program.
+
+fn main() {}

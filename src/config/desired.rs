@@ -1,0 +1,48 @@
+//! The configuration after everything was resolved and checked: what is to be.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::inventory::ManagedCertificate;
+use crate::schedule::MaintenanceWindow;
+use crate::{ca, firewall};
+
+/// Everything that the operator asked for.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// How the daemon itself behaves.
+    pub daemon: Daemon,
+    /// CAs by name.
+    pub cas: BTreeMap<Arc<str>, ca::Settings>,
+    /// Firewalls by name.
+    pub firewalls: BTreeMap<Arc<str>, ManagedFirewall>,
+    /// Certificates by name.
+    pub certificates: BTreeMap<Arc<str>, Arc<ManagedCertificate>>,
+}
+
+/// One `[[firewall]]`.
+#[derive(Debug, Clone)]
+pub struct ManagedFirewall {
+    /// How to reach it.
+    pub settings: firewall::Settings,
+    /// When a certificate may be bound; `None`: at any time.
+    pub window: Option<MaintenanceWindow>,
+}
+
+/// `[daemon]`.
+#[derive(Debug, Clone)]
+pub struct Daemon {
+    /// Where the database lies: `sqlite:///path` (PostgreSQL is not supported yet).
+    pub database: String,
+    /// Folder for what drivers keep (`/var/lib/renewd`).
+    pub state_directory: PathBuf,
+    /// How many renewals may be worked on at the same time.
+    pub concurrency: usize,
+    /// Cron expression (UTC) of the tick that looks for due work.
+    pub scan: String,
+    /// How often each served certificate is looked at between renewals.
+    pub probe_interval: SignedDuration,
+}

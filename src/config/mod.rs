@@ -1,0 +1,5 @@
+//! The TOML configuration: as written, resolved, every mistake with its place.
+
+mod desired;
+
+pub use desired::{Daemon, Desired, ManagedFirewall};

@@ -1,0 +1,176 @@
+//! Every event there is: its name, level and fields. What is not here is not told.
+//!
+//! An event is stored in the history in the same transaction as what it tells of, and logged after the commit.
+//! `docs/events.md` is printed from this file.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::inventory::{RenewalId, State};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// What happened.
+    #[serde(skip)]
+    pub kind: EventKind,
+    /// The certificate's name.
+    #[serde(skip)]
+    pub certificate: Option<Arc<str>>,
+    /// The renewal.
+    #[serde(skip)]
+    pub renewal: Option<RenewalId>,
+    /// The firewall's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<Arc<str>>,
+    /// The CA's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Arc<str>>,
+    /// The state in which it happened, or that was left.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_name")]
+    pub state: Option<State>,
+    /// The state that was reached.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_name")]
+    pub next_state: Option<State>,
+    /// Which attempt it was, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Why, by the name of a rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// `failure::FailureKind`, by name.
+    #[serde(rename = "error.kind", skip_serializing_if = "Option::is_none")]
+    pub error_kind: Option<String>,
+    /// In words: what happened, whom it waits for, what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// When it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+    /// How long the step took, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elapsed_ms: Option<u64>,
+}
+
+#[allow(clippy::ref_option, reason = "serde's signature")]
+fn by_name<S: serde::Serializer>(state: &Option<State>, serializer: S) -> Result<S::Ok, S::Error> {
+    state.map(State::name).serialize(serializer)
+}
+
+/// How loud an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Ordinary progress.
+    Info,
+    /// Worth a look; renewd goes on by itself.
+    Warning,
+    /// A person is needed.
+    Alert,
+}
+
+impl Level {
+    /// The word in rows and in `docs/events.md`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+macro_rules! events {
+    ($($(#[doc = $meaning:literal])+ $variant:ident => $name:literal, $level:ident;)+) => {
+        /// What can happen.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum EventKind { $($(#[doc = $meaning])+ $variant,)+ }
+
+        impl EventKind {
+            /// Every kind, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word in logs and in the history.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// How loud it is.
+            pub const fn level(self) -> Level {
+                match self { $(Self::$variant => Level::$level,)+ }
+            }
+
+            /// What it means, for people.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($meaning),+),)+ }
+            }
+        }
+    };
+}
+
+events! {
+    /// The daemon is ready: database open, first scan done.
+    DaemonReady => "daemon_ready", Info;
+    /// The daemon stops; running steps were finished or parked.
+    DaemonStopping => "daemon_stopping", Info;
+    /// A changed configuration is in force.
+    ConfigurationReloaded => "configuration_reloaded", Info;
+    /// A changed configuration is broken; the old one stays in force.
+    ConfigurationRefused => "configuration_refused", Alert;
+    /// A certificate came into the configuration.
+    CertificateAdded => "certificate_added", Info;
+    /// A certificate left the configuration; nothing is done on its firewall.
+    CertificateRemoved => "certificate_removed", Info;
+    /// A due rule says that the certificate must be renewed; a renewal begins.
+    RenewalPlanned => "renewal_planned", Info;
+    /// A step was done and the next state is stored.
+    StateReached => "state_reached", Info;
+    /// Nothing failed, but the renewal cannot go on yet: it says for what it waits.
+    RenewalWaits => "renewal_waits", Info;
+    /// A step failed and will be tried again.
+    StepFailed => "step_failed", Warning;
+    /// The renewal waits for a person and will not go on by itself.
+    RenewalHeld => "renewal_held", Alert;
+    /// The certificate is bound outside its maintenance window, because none fits before it expires.
+    WindowOverridden => "window_overridden", Warning;
+    /// Proven, and the old certificate was retired.
+    RenewalCompleted => "renewal_completed", Info;
+    /// The new certificate was not served; the previous one is bound and proven again.
+    RenewalRolledBack => "renewal_rolled_back", Alert;
+    /// The renewal was given up before the bind.
+    RenewalAbandoned => "renewal_abandoned", Alert;
+    /// Somebody replaced the certificate by hand; the renewal stood down.
+    RenewalSuperseded => "renewal_superseded", Info;
+    /// A service shows another certificate than at the last look; it is the one that is watched from now on.
+    CertificateAdopted => "certificate_adopted", Warning;
+    /// A service no longer shows the certificate, or shows none.
+    CertificateDrifted => "certificate_drifted", Alert;
+    /// A person asked for a renewal.
+    RenewalRequested => "renewal_requested", Info;
+    /// A firewall refused our login twice; nothing more is tried there until a person asks.
+    FirewallHeld => "firewall_held", Alert;
+    /// A firewall's new management certificate was proven and is trusted from now on.
+    TrustLearned => "trust_learned", Info;
+}
+
+impl Event {
+    /// An event with nothing but its kind; the fields are set by the caller.
+    pub fn new(kind: EventKind) -> Self {
+        Self {
+            kind,
+            certificate: None,
+            renewal: None,
+            firewall: None,
+            ca: None,
+            state: None,
+            next_state: None,
+            attempt: None,
+            reason: None,
+            error_kind: None,
+            detail: None,
+            next_attempt_at: None,
+            elapsed_ms: None,
+        }
+    }
+}

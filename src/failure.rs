@@ -1,0 +1,94 @@
+//! How a call to a firewall or a CA can fail, told by what the caller can do about it.
+//!
+//! Drivers only name the kind and give the evidence; when to try again is decided in
+//! `renewal/retry.rs` and nowhere else.
+
+use std::fmt;
+
+use jiff::SignedDuration;
+
+/// A failed exchange with a firewall or a CA.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{call}: {detail}")]
+pub struct Failure {
+    /// What can be done about it.
+    pub kind: FailureKind,
+    /// What was being done, such as `POST /config/pending`; never with a secret in it.
+    pub call: String,
+    /// The peer's own words or the transport's error; never with a secret in it.
+    pub detail: String,
+    /// How long the peer asked us to wait.
+    pub retry_after: Option<SignedDuration>,
+    /// Who or what has to act first, such as another administrator's name.
+    pub waiting_for: Option<String>,
+}
+
+/// The kinds of failure, each with another next move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// No connection: surely nothing happened. Try again later.
+    Unreachable,
+    /// The peer cannot now: too many sessions, another administrator's changes. Try again later.
+    Busy,
+    /// The credentials were refused. Trying again locks the account.
+    Unauthorized,
+    /// The peer is not the one that was expected (pin, CA, host name); no credential was sent.
+    Untrusted,
+    /// The peer understood and said no. Repeating the same request is of no use.
+    Refused,
+    /// The request was sent and its answer was lost: look before acting again.
+    OutcomeUnknown,
+    /// An answer that is in no documentation. The evidence is for a person.
+    Unexpected,
+    /// Something on this machine: a file, a setting, a full disk.
+    Local,
+}
+
+impl FailureKind {
+    /// The word in logs, rows and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Busy => "busy",
+            Self::Unauthorized => "unauthorized",
+            Self::Untrusted => "untrusted",
+            Self::Refused => "refused",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Unexpected => "unexpected",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Failure {
+    /// A failure of `kind` during `call`.
+    pub fn new(kind: FailureKind, call: impl Into<String>, detail: impl fmt::Display) -> Self {
+        Self {
+            kind,
+            call: call.into(),
+            detail: detail.to_string(),
+            retry_after: None,
+            waiting_for: None,
+        }
+    }
+
+    /// Adds how long the peer asked us to wait.
+    #[must_use]
+    pub fn retry_after(mut self, wait: SignedDuration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds who or what has to act first.
+    #[must_use]
+    pub fn waiting_for(mut self, whom: impl Into<String>) -> Self {
+        self.waiting_for = Some(whom.into());
+        self
+    }
+}

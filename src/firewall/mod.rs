@@ -1,0 +1,131 @@
+//! What every firewall can do for us, and the drivers behind it.
+//!
+//! A driver does not retry, does not wait and does not decide: it looks, acts once, and turns each failure
+//! into a [`Failure`] by what the caller can do about it. It leaves no session, no configuration mode and no
+//! uncommitted change behind.
+
+pub mod sonicos;
+
+use async_trait::async_trait;
+
+use crate::failure::Failure;
+use crate::inventory::Service;
+use crate::pki::{Certificate, Fingerprint, KeyRequest};
+use crate::surroundings::Surroundings;
+
+/// A session with one firewall.
+#[async_trait]
+pub trait Firewall: Send {
+    /// What answers there.
+    async fn identify(&mut self) -> Result<Identity, Failure>;
+
+    /// Every local certificate and pending request on the device. CA certificates are left out.
+    async fn installed(&mut self) -> Result<Vec<InstalledObject>, Failure>;
+
+    /// Starts the generation of a key pair and its CSR under `alias`; a slow device may list it only later.
+    async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure>;
+
+    /// The pending request of `alias`, DER, as the device gave it out: unchecked.
+    async fn export_csr(&mut self, alias: &str) -> Result<Vec<u8>, Failure>;
+
+    /// Puts CA certificates on the device, the one nearest to the root first; one that is there already is fine.
+    async fn import_chain(&mut self, chain: &[Certificate]) -> Result<(), Failure>;
+
+    /// Turns the pending request of `alias` into a certificate.
+    async fn import_signed(&mut self, alias: &str, leaf: &Certificate) -> Result<(), Failure>;
+
+    /// What each service uses now.
+    async fn bindings(&mut self) -> Result<Vec<Binding>, Failure>;
+
+    /// Points services at certificates and commits, in one commit for all; never with a foreign change in it.
+    ///
+    /// The answer to the commit may be lost (`OutcomeUnknown`): connect again, look at `bindings`, go on.
+    async fn bind(&mut self, bindings: &[Binding]) -> Result<(), Failure>;
+
+    /// Removes a certificate or a pending request; one that is not there is fine.
+    async fn remove(&mut self, alias: &str) -> Result<(), Failure>;
+
+    /// Changes that somebody else has not committed yet; `None` when there are none.
+    async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure>;
+
+    /// Gives back configuration mode and logs out. Call it on every path.
+    async fn close(self: Box<Self>) -> Result<(), Failure>;
+}
+
+/// What a firewall says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// Model, such as "TZ 270".
+    pub model: String,
+    /// Firmware, as the device writes it.
+    pub firmware: String,
+    /// Serial number, without hyphens.
+    pub serial: String,
+    /// The device's clock as it writes it; the form is not documented.
+    pub system_time: Option<String>,
+    /// The rights of our login, as the device writes them.
+    pub privilege: Option<String>,
+    /// What the device turned out to need, `name=value`, for `check --online` and `show`.
+    pub quirks: Vec<String>,
+}
+
+/// A named object on the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledObject {
+    /// Its name.
+    pub alias: String,
+    /// A request without a certificate yet, or a certificate.
+    pub kind: ObjectKind,
+    /// SHA-256 of the public key, where the device tells enough.
+    pub detail: Vec<(String, String)>,
+}
+
+/// What a named object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A key pair that waits for its certificate.
+    PendingRequest,
+    /// A certificate with its key pair.
+    Certificate,
+}
+
+/// Which certificate a service uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The service.
+    pub service: Service,
+    /// The certificate's name; `None`: the device's own self-signed one.
+    pub alias: Option<String>,
+}
+
+/// Uncommitted changes of another administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignChanges {
+    /// Who made them, as far as the device tells; else "another administrator".
+    pub by: String,
+    /// What they are, shortened.
+    pub summary: String,
+}
+
+/// How to reach one firewall; one variant per driver.
+#[derive(Debug, Clone)]
+pub enum Settings {
+    /// `SonicWall` `SonicOS` 7.0, 7.1, 7.2, 7.3 and 8.
+    Sonicos(sonicos::Settings),
+}
+
+/// Opens a session. `also_trusted` are certificates that renewd itself bound, accepted besides the configured trust.
+///
+/// # Errors
+/// As any call: nothing was sent when it is `Unreachable` or `Untrusted`.
+pub async fn connect(
+    settings: &Settings,
+    also_trusted: &[Fingerprint],
+    surroundings: &Surroundings,
+) -> Result<Box<dyn Firewall>, Failure> {
+    match settings {
+        Settings::Sonicos(settings) => Ok(Box::new(
+            sonicos::Session::open(settings, also_trusted, surroundings).await?,
+        )),
+    }
+}

@@ -1,0 +1,9 @@
+//! The nouns: what is to be kept renewed, what was seen of it, and the renewals under way. No I/O.
+
+pub mod certificate;
+pub mod renewal;
+pub mod tracked;
+
+pub use certificate::{Endpoint, ManagedCertificate, RenewalPolicy, Service};
+pub use renewal::{Intent, Obtained, Renewal, RenewalId, State};
+pub use tracked::{Shown, TrackedCertificate, TrackedFirewall};

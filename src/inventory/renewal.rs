@@ -1,0 +1,172 @@
+//! One renewal: what was obtained so far, and when it goes on.
+
+use jiff::Timestamp;
+
+use std::sync::Arc;
+
+use crate::pki::Fingerprint;
+
+/// A renewal as it is stored: everything in it is true.
+#[derive(Debug, Clone)]
+pub struct Renewal {
+    /// Unique, sorts by day, at most 13 characters of `a-z 0-9 -`.
+    pub id: RenewalId,
+    /// The certificate that it renews.
+    pub certificate: Arc<str>,
+    /// The firewall of that certificate when the renewal was planned.
+    pub firewall: Arc<str>,
+    /// The CA of that certificate when the renewal was planned.
+    pub ca: Arc<str>,
+    /// Name of the key pair, and later of the certificate, on the device.
+    pub alias: String,
+    /// Which due rule planned it (`inventory::due::Reason`, by name).
+    pub reason: String,
+    /// What is true.
+    pub state: State,
+    /// When it was planned.
+    pub planned_at: Timestamp,
+    /// Since when `state` is true.
+    pub state_since: Timestamp,
+    /// Failures in a row in this state.
+    pub attempts: u32,
+    /// Refused logins in a row; survives a change of state.
+    pub refused_logins: u32,
+    /// When the next step may be taken; `None`: held until a person asks (`renewd renew`).
+    pub next_attempt_at: Option<Timestamp>,
+    /// Why the last attempt failed or waits: `failure::FailureKind` or a waiting reason, by name.
+    pub last_error_kind: Option<String>,
+    /// The same, in words.
+    pub last_error: Option<String>,
+    /// What was obtained on the way.
+    pub obtained: Obtained,
+}
+
+/// What a renewal has gathered; each field stays once it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Obtained {
+    /// The CSR as it was exported and checked, PEM.
+    pub csr_pem: Option<String>,
+    /// The CA's own reference of the order.
+    pub ca_reference: Option<String>,
+    /// The issued leaf, PEM.
+    pub leaf_pem: Option<String>,
+    /// The CA certificates above the leaf, nearest first, PEM.
+    pub chain_pem: Option<String>,
+    /// SHA-256 of the issued leaf.
+    pub fingerprint: Option<Fingerprint>,
+    /// What was bound before, as JSON (`service` to `alias`, null for the device's own), so that it can be bound again.
+    pub previous_bindings: Option<String>,
+    /// SHA-256 of what the services showed before the bind.
+    pub previous_fingerprint: Option<Fingerprint>,
+}
+
+/// Identifies a renewal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RenewalId(pub String);
+
+impl std::fmt::Display for RenewalId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is true of a renewal. The moves between states stand in `renewal/state.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// It was decided, and the alias chosen.
+    Planned,
+    /// Key pair and request exist on the device.
+    CsrGenerated,
+    /// The CSR is stored; its signature, names and key were checked.
+    CsrExported,
+    /// The CA's reference is stored.
+    Submitted,
+    /// The chain is stored; key, names, purpose, dates and CA=false were checked.
+    Issued,
+    /// The signed certificate is on the device, unused.
+    Imported,
+    /// The services point at it, committed.
+    Bound,
+    /// Handshakes showed it on every address.
+    Verified,
+    /// A service shows something else, or nothing, after the grace period.
+    Unproven,
+    /// The end: proven, and the old one retired.
+    Completed,
+    /// The end: the previous certificate is bound and proven again.
+    RolledBack,
+    /// The end: given up before the bind; a person is needed.
+    Abandoned,
+    /// The end: somebody replaced the certificate by hand.
+    Superseded,
+}
+
+impl State {
+    /// Every state, in the order of a renewal.
+    pub const ALL: [Self; 13] = [
+        Self::Planned,
+        Self::CsrGenerated,
+        Self::CsrExported,
+        Self::Submitted,
+        Self::Issued,
+        Self::Imported,
+        Self::Bound,
+        Self::Verified,
+        Self::Unproven,
+        Self::Completed,
+        Self::RolledBack,
+        Self::Abandoned,
+        Self::Superseded,
+    ];
+
+    /// The word in rows, logs and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::CsrGenerated => "csr_generated",
+            Self::CsrExported => "csr_exported",
+            Self::Submitted => "submitted",
+            Self::Issued => "issued",
+            Self::Imported => "imported",
+            Self::Bound => "bound",
+            Self::Verified => "verified",
+            Self::Unproven => "unproven",
+            Self::Completed => "completed",
+            Self::RolledBack => "rolled_back",
+            Self::Abandoned => "abandoned",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The state of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether nothing follows.
+    pub const fn is_end(self) -> bool {
+        matches!(
+            self,
+            Self::Completed | Self::RolledBack | Self::Abandoned | Self::Superseded
+        )
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Something that must not be done twice, written down before it is tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// The step that is about to act (`renewal::Step`, by name).
+    pub step: String,
+    /// What it acts on: the alias, or the reference that the CA is given.
+    pub reference: String,
+    /// When it was first written.
+    pub opened_at: Timestamp,
+    /// How often it was tried since.
+    pub tries: u32,
+}

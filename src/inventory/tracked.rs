@@ -1,0 +1,67 @@
+//! What is known of a configured certificate and firewall: seen, not asked for.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::RenewalId;
+use crate::pki::Fingerprint;
+
+/// A certificate of the configuration with what was seen of it.
+#[derive(Debug, Clone)]
+pub struct TrackedCertificate {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Its firewall.
+    pub firewall: Arc<str>,
+    /// Its CA.
+    pub ca: Arc<str>,
+    /// What its services showed last.
+    pub shown: Option<Shown>,
+    /// When the due rules are to be asked next; `None` while a renewal is open.
+    pub look_at: Option<Timestamp>,
+    /// What the due rules said last: a rule's name and its words.
+    pub decision: Option<String>,
+    /// When the served certificate is to be looked at next.
+    pub probe_at: Option<Timestamp>,
+    /// When a person asked for a renewal, until one is planned.
+    pub requested_at: Option<Timestamp>,
+    /// The alias that our last completed renewal bound.
+    pub alias: Option<String>,
+    /// The last drift that was told, so that it is told once.
+    pub told: Option<String>,
+    /// The renewal that is under way.
+    pub open_renewal: Option<RenewalId>,
+}
+
+/// A certificate that a handshake showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// SHA-256 of its DER.
+    pub fingerprint: Fingerprint,
+    /// The certificate, PEM.
+    pub pem: String,
+    /// Start of validity.
+    pub not_before: Timestamp,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// When it was seen.
+    pub seen_at: Timestamp,
+}
+
+/// What is known of a firewall.
+#[derive(Debug, Clone, Default)]
+pub struct TrackedFirewall {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it said of itself last (`firewall::Identity`, as JSON).
+    pub identity: Option<String>,
+    /// When it said so.
+    pub identified_at: Option<Timestamp>,
+    /// Certificates that renewd itself bound to its management port and proved: trusted besides the configuration.
+    pub learned: Vec<Fingerprint>,
+    /// A text that changes when its trust in the configuration changes; what was learned belongs to it.
+    pub learned_for: Option<String>,
+    /// Refused logins in a row; at two nothing more is tried until a person asks.
+    pub refused_logins: u32,
+}

@@ -1,0 +1,95 @@
+//! What a certificate is to say: subject, alternate name, key. In the field's words (RFC 2986, RFC 5280);
+//! how a device spells them is its driver's business.
+
+use std::fmt;
+
+/// What the CSR asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// The distinguished name.
+    pub subject: Subject,
+    /// The one subject alternative name that an on-box CSR can carry (SonicOS reference 3.1).
+    pub alternate_name: Option<AlternateName>,
+    /// The key pair to be born on the device.
+    pub key: KeyKind,
+    /// The digest that signs the CSR.
+    pub digest: Digest,
+}
+
+/// A distinguished name's parts; at least one is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Subject {
+    /// C, as the full country name that the device lists ("United States").
+    pub country: Option<String>,
+    /// ST.
+    pub state: Option<String>,
+    /// L.
+    pub locality: Option<String>,
+    /// O.
+    pub organization: Option<String>,
+    /// OU.
+    pub department: Option<String>,
+    /// A second OU.
+    pub group: Option<String>,
+    /// A third OU.
+    pub team: Option<String>,
+    /// CN.
+    pub common_name: Option<String>,
+    /// serialNumber.
+    pub serial: Option<String>,
+    /// emailAddress.
+    pub email: Option<String>,
+}
+
+/// A subject alternative name (RFC 5280, 4.2.1.6).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AlternateName {
+    /// dNSName, in lower case.
+    Domain(String),
+    /// rfc822Name.
+    Email(String),
+    /// iPAddress.
+    Ip(std::net::IpAddr),
+}
+
+impl fmt::Display for AlternateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(name) | Self::Email(name) => f.write_str(name),
+            Self::Ip(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// Algorithm and size of a key pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// RSA, with the modulus' size in bits.
+    Rsa(u32),
+    /// ECDSA on the NIST curve of this many bits: 256, 384 or 521.
+    Ecdsa(u32),
+    /// Something else, as met in a foreign certificate.
+    Other,
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rsa(bits) => write!(f, "RSA {bits}"),
+            Self::Ecdsa(bits) => write!(f, "ECDSA P-{bits}"),
+            Self::Other => f.write_str("a key of another kind"),
+        }
+    }
+}
+
+/// A signature's digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Digest {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
