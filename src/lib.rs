@@ -16,5 +16,6 @@ pub mod probe;
 pub mod random;
 pub mod schedule;
 pub mod secret;
+pub mod store;
 pub mod surroundings;
 pub mod tls;
