@@ -100,6 +100,16 @@ impl Store {
         }
         commit(transaction).await
     }
+
+    /// Frees every lease, whoever holds it. Only for a caller that knows that nobody else works on this database, such
+    /// as one that holds the lock file of an SQLite database: the holders are dead, and need not be waited for.
+    pub async fn take_over(&self) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for statement in [FREE_FIREWALLS, FREE_RENEWALS] {
+            sqlx::query(statement).execute(&mut *transaction).await?;
+        }
+        commit(transaction).await
+    }
 }
 
 /// Proves within a transaction that the renewal is still ours and unmoved, and locks its row until the commit.
@@ -187,6 +197,12 @@ pub(super) const RELEASE_FIREWALL: &str = "UPDATE firewall SET lease_owner = NUL
 
 pub(super) const RELEASE_RENEWAL: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
      WHERE id = $1 AND lease_token = $2";
+
+pub(super) const FREE_FIREWALLS: &str =
+    "UPDATE firewall SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL";
+
+pub(super) const FREE_RENEWALS: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
+     WHERE ended_at IS NULL AND lease_token IS NOT NULL";
 
 pub(super) const STILL_OURS: &str = "UPDATE renewal SET lease_token = lease_token \
      WHERE id = $1 AND state = $2 AND lease_token = $3 AND ended_at IS NULL";
