@@ -18,6 +18,7 @@ mod rules;
 mod server;
 mod session;
 mod settings;
+mod switch;
 mod wire;
 
 use std::fmt::Write as _;
@@ -29,12 +30,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use self::counters::Counters;
-pub use self::faces::{
-    CsrForm, DateForm, Faces, ImportForm, NonConfigMode, Offer, PendingForm, Tampering,
-};
+pub use self::faces::Faces;
 pub use self::other_administrator::OtherAdministrator;
 pub use self::rules::{Action, Gate, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
+pub use self::switch::{
+    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, PendingForm, Tampering,
+};
 
 use self::binding::{Binding, Bindings};
 use self::certificates::{INITIAL, Identity, Kind, Store};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::binding::{Binding, Service};
 use super::certificates::{Kind, Row};
 use super::device::Device;
-use super::faces::PendingForm;
+use super::switch::PendingForm;
 use super::wire::{Handled, Refusal, Reply};
 
 /// One uncommitted change.
@@ -135,7 +135,7 @@ impl Device {
             ChangeKind::Bind(Service::Management, binding) => self.bindings.management = binding,
             ChangeKind::Bind(Service::SslVpn, binding) => self.bindings.ssl_vpn = binding,
             ChangeKind::Generate(row) | ChangeKind::ImportAuthority(row) => {
-                self.certificates.rows.push(*row)
+                self.certificates.rows.push(*row);
             }
             ChangeKind::ImportSigned(alias, der) => {
                 if let Some(row) = self.certificates.find_mut(&alias)
