@@ -1,7 +1,7 @@
 //! Runs a simulator until Ctrl-C or SIGTERM, so that anyone can have a SonicWall on loopback.
 //! Tells what to pin on stdout and journals each request there; never prints the password.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -137,11 +137,16 @@ fn print_journal(simulator: &Simulator, printed: usize) -> Result<usize, String>
     Ok(fresh.len())
 }
 
-/// `println!` would panic when the reader has gone.
+/// `println!` would panic when the reader has gone; that is no failure here.
 fn say(line: &str) -> Result<(), String> {
     let mut stdout = std::io::stdout().lock();
     let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-    written.map_err(|error| format!("cannot write to stdout: {error}"))
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to stdout: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn list_faces() -> Result<(), String> {

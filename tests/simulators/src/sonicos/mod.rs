@@ -163,6 +163,29 @@ impl Simulator {
             .is_some_and(|row| matches!(row.kind, Kind::Request { .. }))
     }
 
+    /// The name that a service is committed to use; `None` is the built-in self-signed certificate.
+    pub fn bound(&self, port: Port) -> Option<String> {
+        let device = self.shared.device();
+        let binding = match port {
+            Port::Management => &device.bindings.management,
+            Port::SslVpn => &device.bindings.ssl_vpn,
+        };
+        match binding {
+            Binding::Name(name) => Some(name.clone()),
+            Binding::SelfSigned => None,
+        }
+    }
+
+    /// What is changed and not committed, of everybody, one CLI line each.
+    pub fn pending(&self) -> Vec<String> {
+        self.shared
+            .device()
+            .pending
+            .iter()
+            .map(|change| change.kind.cli_line())
+            .collect()
+    }
+
     /// SHA-256 of the subject public key information behind a name, lower-case hexadecimal.
     pub fn spki_sha256(&self, name: &str) -> Option<String> {
         let public_key = self.shared.device().certificates.find(name)?.public_key()?;

@@ -49,7 +49,7 @@ impl Device {
             PendingForm::Status => Reply::json(json!({"status": {
                 "success": true,
                 "cli": {"depth": 1, "mode": "config_mode", "configuring": self.holds_configuration_mode(),
-                    "pending_config": !self.pending.is_empty(), "restart_required": "NONE"},
+                    "pending_config": !self.pending.is_empty(), "restart_required": self.restart_required},
                 "info": [{"level": "info", "code": "E_OK", "message": "Success."}],
             }})),
             PendingForm::Text => {
@@ -193,7 +193,7 @@ impl ChangeKind {
     }
 
     /// The change as a CLI line (the bindings as in 3.9).
-    fn cli_line(&self) -> String {
+    pub(super) fn cli_line(&self) -> String {
         match self {
             Self::Bind(service, binding) => {
                 format!("{} {}", service.cli_prefix(), binding.cli_words())

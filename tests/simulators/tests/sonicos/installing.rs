@@ -39,6 +39,7 @@ async fn a_certificate_goes_all_the_way_on_every_profile() {
             .await
             .unwrap()
             .succeeded();
+        assert_eq!(simulator.bound(Port::SslVpn).as_deref(), Some("fw-2026"));
         let counters = simulator.counters();
         assert_eq!(
             (
@@ -86,6 +87,8 @@ async fn pending_changes_are_lost_with_the_session_and_a_commit_takes_those_of_o
         .await
         .unwrap()
         .succeeded();
+
+    assert_eq!(simulator.pending(), ["address-object ipv4 office"]);
 
     let mut client = logged_in(&simulator).await;
     let pending = client
