@@ -120,7 +120,7 @@ impl Device {
         let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
         match (request.method.as_str(), segments.as_slice()) {
             ("GET", []) if self.faces.root_lists_endpoints => return Ok(endpoints()),
-            ("GET", ["auth"]) => return self.challenge_for_chap(),
+            ("GET", ["auth"]) => return Ok(self.challenge_for_chap()),
             ("POST" | "HEAD", ["auth"]) => return self.log_in(request),
             ("POST", ["tfa"]) => return self.log_in_with_totp(request),
             _ => {}
@@ -134,13 +134,13 @@ impl Device {
 
     fn route(&mut self, request: &Request, segments: &[&str]) -> Handled {
         match (request.method.as_str(), segments) {
-            ("DELETE", ["auth"]) => self.log_out(),
-            ("POST", ["start-management"]) => self.start_management(),
+            ("DELETE", ["auth"]) => Ok(self.log_out()),
+            ("POST", ["start-management"]) => Ok(self.start_management()),
             _ if self.awaits_start_management() => {
                 Err(Refusal::new(403, "Management has not been started."))
             }
             ("POST", ["config-mode"]) => self.enter_configuration_mode(),
-            ("POST", ["non-config-mode"]) => self.leave_configuration_mode(),
+            ("POST", ["non-config-mode"]) => Ok(self.leave_configuration_mode()),
             ("GET", ["version"]) => Ok(self.version()),
             ("GET", ["config", "pending"] | ["config", "pending", "best-effort"]) => {
                 Ok(self.show_pending())
@@ -151,7 +151,7 @@ impl Device {
             }
             ("GET", ["administration", "global"]) => Ok(self.read_administration()),
             ("GET", ["ssl-vpn", "server", "base"]) => Ok(self.read_ssl_vpn()),
-            ("POST" | "PUT" | "DELETE", _) if is_a_write(&request.method, segments) => {
+            _ if is_a_write(&request.method, segments) => {
                 self.require_configuration_mode()?;
                 let reply = self.write(request, segments)?;
                 self.commit_automatically()?;
@@ -215,22 +215,19 @@ impl Device {
 
 const LOST: &str = "done, but the answer is lost";
 
-/// The writes that exist, by method: everything else is an unknown path even without configuration mode.
+/// The writes that exist: everything else is an unknown path, with or without configuration mode.
 fn is_a_write(method: &str, segments: &[&str]) -> bool {
-    matches!(
-        (method, segments),
-        (
-            "POST" | "DELETE",
-            ["config", "pending"] | ["config", "pending", "best-effort"]
-        ) | ("POST", ["certificates", "generate-signing-request"])
-            | ("DELETE", ["certificates", "name" | "ca", _])
-            | ("PUT", ["import", "certificates", "ca-cert"])
-            | ("PUT", ["import", "certificates", "signed-cert", "name", _])
-            | (
-                "PUT",
-                ["administration", "global"] | ["ssl-vpn", "server", "base"]
-            )
-    )
+    let methods: &[&str] = match segments {
+        ["config", "pending"] | ["config", "pending", "best-effort"] => &["POST", "DELETE"],
+        ["certificates", "generate-signing-request"] => &["POST"],
+        ["certificates", "name" | "ca", _] => &["DELETE"],
+        ["administration", "global"]
+        | ["ssl-vpn", "server", "base"]
+        | ["import", "certificates", "ca-cert"]
+        | ["import", "certificates", "signed-cert", "name", _] => &["PUT"],
+        _ => &[],
+    };
+    methods.contains(&method)
 }
 
 /// 1.5: 404 "API not found"; a path that only wants more segments is "incomplete".

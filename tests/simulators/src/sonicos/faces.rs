@@ -5,12 +5,15 @@
 
 use std::time::Duration;
 
+use super::switch::{
+    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, PendingForm, Switch, Tampering,
+};
+
 /// Declares the switches with their documentation and default, and gives each a name on the command line.
 macro_rules! faces {
     ($($(#[doc = $text:literal])+ $name:ident: $kind:ty = $default:expr,)+) => {
         /// Every switch; the default is the documented behaviour, unkind where the reference warns of it.
         #[derive(Debug, Clone)]
-        #[expect(clippy::struct_excessive_bools, reason = "each is an independent switch, set by name")]
         pub struct Faces {
             $($(#[doc = $text])+ pub $name: $kind,)+
         }
@@ -35,27 +38,7 @@ macro_rules! faces {
 
             /// Name and meaning of every switch, in the order of declaration.
             pub fn descriptions() -> Vec<(&'static str, String)> {
-                vec![$((stringify!($name), concat!($($text,)+).trim().to_owned()),)+]
-            }
-        }
-    };
-}
-
-/// Declares a switch with more than two positions.
-macro_rules! choices {
-    ($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $text:literal])+ $variant:ident = $word:literal,)+ }) => {
-        $(#[doc = $about])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[doc = $text])+ $variant,)+
-        }
-
-        impl Switch for $name {
-            fn read(value: &str) -> Result<Self, String> {
-                match value {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(["one of", $($word,)+].join(" ")),
-                }
+                vec![$((stringify!($name), concat!($($text,)+).trim().replace('`', "")),)+]
             }
         }
     };
@@ -95,9 +78,9 @@ faces! {
     lockout_minutes: u32 = 30,
     /// Minutes of the device clock after which an idle session is closed (1.4).
     idle_logout_minutes: u32 = 5,
-    /// The login says API_AUTH_PASSWORD_UPDATE and is of no use (1.2).
+    /// The login says `API_AUTH_PASSWORD_UPDATE` and is of no use (1.2).
     password_must_change: bool = false,
-    /// The API is switched off: 403 E_DISABLED (1.1).
+    /// The API is switched off: 403 `E_DISABLED` (1.1).
     api_disabled: bool = false,
     /// The account may only read (1.2: only full administrators may use the API).
     read_only_administrator: bool = false,
@@ -105,11 +88,11 @@ faces! {
     too_many_sessions: bool = false,
     /// A login with override replaces the session that is open (1.4); otherwise 503.
     override_replaces_session: bool = true,
-    /// The login reply says config_mode No even with override: /config-mode is needed (1.4).
+    /// The login reply says `config_mode` No even with override: /config-mode is needed (1.4).
     login_without_configuration_mode: bool = false,
     /// /config-mode is refused too.
     configuration_mode_refused: bool = false,
-    /// How a write without configuration mode fails (1.4): non_config_mode_405, not_allowed_400.
+    /// How a write without configuration mode fails (1.4): `non_config_mode_405`, `not_allowed_400`.
     non_config_mode: NonConfigMode = NonConfigMode::NonConfigMode405,
     /// Nothing works between the login and POST /start-management (1.4).
     needs_start_management: bool = false,
@@ -125,7 +108,7 @@ faces! {
     several_info_entries: bool = false,
     /// Replies to writes carry status.cli (1.5).
     cli_member: bool = true,
-    /// restart_required of a commit that changes the management certificate (1.5).
+    /// `restart_required` of a commit that changes the management certificate (1.5).
     restart_required: String = "NONE".to_owned(),
     /// Largest body in bytes before 413 (6.10).
     max_payload: u32 = 1 << 20,
@@ -153,7 +136,7 @@ faces! {
     imports_are_pending: bool = false,
     /// Deletes wait for a commit (2).
     deletes_are_pending: bool = false,
-    /// Body of an exported request (3.3): pem, new_pem, json_string, json_object, der.
+    /// Body of an exported request (3.3): `pem`, `new_pem`, `json_string`, `json_object`, `der`.
     csr_form: CsrForm = CsrForm::Pem,
     /// Content-Type of an exported request (3.3).
     csr_content_type: String = "application/octet-stream".to_owned(),
@@ -250,145 +233,10 @@ impl Faces {
     }
 }
 
-choices! {
-    /// Whether a variant is offered.
-    Offer {
-        /// Not offered.
-        Off = "off",
-        /// Offered beside the plain one.
-        Allowed = "allowed",
-        /// The only one.
-        Enforced = "enforced",
-    }
-}
-
-choices! {
-    /// How a write without configuration mode fails (1.4).
-    NonConfigMode {
-        /// 405 "Non config mode".
-        NonConfigMode405 = "non_config_mode_405",
-        /// 400 "Not allowed in current mode".
-        NotAllowed400 = "not_allowed_400",
-    }
-}
-
-choices! {
-    /// Body of an exported request (3.3).
-    CsrForm {
-        /// `BEGIN CERTIFICATE REQUEST`.
-        Pem = "pem",
-        /// `BEGIN NEW CERTIFICATE REQUEST`.
-        NewPem = "new_pem",
-        /// The PEM text as one JSON string.
-        JsonString = "json_string",
-        /// The PEM text as a value in a JSON object.
-        JsonObject = "json_object",
-        /// DER.
-        Der = "der",
-    }
-}
-
-choices! {
-    /// What is wrong with an exported request.
-    Tampering {
-        /// Nothing.
-        Nothing = "nothing",
-        /// It asks for other names, with the right key.
-        Names = "names",
-        /// It asks for the right names, with another key.
-        Key = "key",
-        /// Its self-signature is broken.
-        Signature = "signature",
-    }
-}
-
-choices! {
-    /// How files are accepted (3.4).
-    ImportForm {
-        /// As the raw body.
-        Raw = "raw",
-        /// As a file part of multipart/form-data.
-        Multipart = "multipart",
-        /// Either.
-        Both = "both",
-    }
-}
-
-choices! {
-    /// Spelling of dates (3.2 leaves it open).
-    DateForm {
-        /// `Nov 22 03:01:45 2026 GMT`
-        Gmt = "gmt",
-        /// `2026-11-22T03:01:45Z`
-        Iso = "iso",
-        /// `11/22/2026 03:01:45`
-        Slashes = "slashes",
-        /// `Sun Nov 22 03:01:45 2026`
-        Weekday = "weekday",
-    }
-}
-
-choices! {
-    /// What `GET /config/pending` shows (2 leaves it open).
-    PendingForm {
-        /// A JSON object with the changed paths; `{}` when there are none.
-        Paths = "paths",
-        /// The status envelope with `cli.pending_config`.
-        Status = "status",
-        /// One CLI line per change.
-        Text = "text",
-    }
-}
-
-/// A value that can be read from the command line; the error names what is wanted.
-trait Switch: Sized {
-    fn read(value: &str) -> Result<Self, String>;
-}
-
-impl Switch for bool {
-    fn read(value: &str) -> Result<Self, String> {
-        value.parse().map_err(|_| "true or false".to_owned())
-    }
-}
-
-impl Switch for u16 {
-    fn read(value: &str) -> Result<Self, String> {
-        value.parse().map_err(|_| "a number up to 65535".to_owned())
-    }
-}
-
-impl Switch for u32 {
-    fn read(value: &str) -> Result<Self, String> {
-        value.parse().map_err(|_| "a whole number".to_owned())
-    }
-}
-
-impl Switch for String {
-    fn read(value: &str) -> Result<Self, String> {
-        Ok(value.to_owned())
-    }
-}
-
-impl Switch for Duration {
-    fn read(value: &str) -> Result<Self, String> {
-        value
-            .parse()
-            .map(Self::from_millis)
-            .map_err(|_| "milliseconds".to_owned())
-    }
-}
-
-impl<T: Switch> Switch for Option<T> {
-    fn read(value: &str) -> Result<Self, String> {
-        match value {
-            "unset" => Ok(None),
-            _ => T::read(value).map(Some),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
     use super::{CsrForm, Faces};
 
     #[test]

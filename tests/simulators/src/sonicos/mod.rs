@@ -18,6 +18,7 @@ mod rules;
 mod server;
 mod session;
 mod settings;
+mod switch;
 mod wire;
 
 use std::fmt::Write as _;
@@ -29,12 +30,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use self::counters::Counters;
-pub use self::faces::{
-    CsrForm, DateForm, Faces, ImportForm, NonConfigMode, Offer, PendingForm, Tampering,
-};
+pub use self::faces::Faces;
 pub use self::other_administrator::OtherAdministrator;
 pub use self::rules::{Action, Gate, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
+pub use self::switch::{
+    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, PendingForm, Tampering,
+};
 
 use self::binding::{Binding, Bindings};
 use self::certificates::{INITIAL, Identity, Kind, Store};
@@ -159,6 +161,29 @@ impl Simulator {
             .certificates
             .find(name)
             .is_some_and(|row| matches!(row.kind, Kind::Request { .. }))
+    }
+
+    /// The name that a service is committed to use; `None` is the built-in self-signed certificate.
+    pub fn bound(&self, port: Port) -> Option<String> {
+        let device = self.shared.device();
+        let binding = match port {
+            Port::Management => &device.bindings.management,
+            Port::SslVpn => &device.bindings.ssl_vpn,
+        };
+        match binding {
+            Binding::Name(name) => Some(name.clone()),
+            Binding::SelfSigned => None,
+        }
+    }
+
+    /// What is changed and not committed, of everybody, one CLI line each.
+    pub fn pending(&self) -> Vec<String> {
+        self.shared
+            .device()
+            .pending
+            .iter()
+            .map(|change| change.kind.cli_line())
+            .collect()
     }
 
     /// SHA-256 of the subject public key information behind a name, lower-case hexadecimal.

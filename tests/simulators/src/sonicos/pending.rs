@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::binding::{Binding, Service};
 use super::certificates::{Kind, Row};
 use super::device::Device;
-use super::faces::PendingForm;
+use super::switch::PendingForm;
 use super::wire::{Handled, Refusal, Reply};
 
 /// One uncommitted change.
@@ -49,7 +49,7 @@ impl Device {
             PendingForm::Status => Reply::json(json!({"status": {
                 "success": true,
                 "cli": {"depth": 1, "mode": "config_mode", "configuring": self.holds_configuration_mode(),
-                    "pending_config": !self.pending.is_empty(), "restart_required": "NONE"},
+                    "pending_config": !self.pending.is_empty(), "restart_required": self.restart_required},
                 "info": [{"level": "info", "code": "E_OK", "message": "Success."}],
             }})),
             PendingForm::Text => {
@@ -135,7 +135,7 @@ impl Device {
             ChangeKind::Bind(Service::Management, binding) => self.bindings.management = binding,
             ChangeKind::Bind(Service::SslVpn, binding) => self.bindings.ssl_vpn = binding,
             ChangeKind::Generate(row) | ChangeKind::ImportAuthority(row) => {
-                self.certificates.rows.push(*row)
+                self.certificates.rows.push(*row);
             }
             ChangeKind::ImportSigned(alias, der) => {
                 if let Some(row) = self.certificates.find_mut(&alias)
@@ -193,7 +193,7 @@ impl ChangeKind {
     }
 
     /// The change as a CLI line (the bindings as in 3.9).
-    fn cli_line(&self) -> String {
+    pub(super) fn cli_line(&self) -> String {
         match self {
             Self::Bind(service, binding) => {
                 format!("{} {}", service.cli_prefix(), binding.cli_words())

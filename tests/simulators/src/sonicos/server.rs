@@ -207,7 +207,12 @@ async fn answer_api(request: Request, shared: Arc<Shared>) -> HttpReply {
             reply
         }
         Some(Action::DropAfter) => {
+            let line = format!(
+                "- the answer to {} {} is cut by rule",
+                request.method, request.path
+            );
             let _ = act(request, &shared).await;
+            shared.device().journal.push(line);
             Err(Cut)
         }
         Some(instead) => answer_instead(&request, instead, &shared),

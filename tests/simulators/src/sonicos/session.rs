@@ -109,10 +109,10 @@ impl Device {
     }
 
     /// 1.2: `DELETE /auth`.
-    pub(super) fn log_out(&mut self) -> Handled {
+    pub(super) fn log_out(&mut self) -> Reply {
         self.close_session();
         self.counters.logouts += 1;
-        Ok(Reply::done("Success."))
+        Reply::done("Success.")
     }
 
     pub(super) fn awaits_start_management(&self) -> bool {
@@ -122,11 +122,11 @@ impl Device {
     }
 
     /// 1.4.
-    pub(super) fn start_management(&mut self) -> Handled {
+    pub(super) fn start_management(&mut self) -> Reply {
         if let Some(session) = &mut self.session {
             session.management_started = true;
         }
-        Ok(Reply::done("Success."))
+        Reply::done("Success.")
     }
 
     /// 1.4: takes the mode from whoever holds it.
@@ -139,11 +139,11 @@ impl Device {
     }
 
     /// 1.4.
-    pub(super) fn leave_configuration_mode(&mut self) -> Handled {
+    pub(super) fn leave_configuration_mode(&mut self) -> Reply {
         if self.mode == Some(Holder::Api) {
             self.mode = None;
         }
-        Ok(Reply::done("Success."))
+        Reply::done("Success.")
     }
 
     pub(super) fn holds_configuration_mode(&self) -> bool {
@@ -152,7 +152,7 @@ impl Device {
 
     /// 1.4: how a write fails without it is a switch.
     pub(super) fn require_configuration_mode(&self) -> Result<(), Refusal> {
-        use super::faces::NonConfigMode::{NonConfigMode405, NotAllowed400};
+        use super::switch::NonConfigMode::{NonConfigMode405, NotAllowed400};
         match self.faces.non_config_mode {
             _ if self.holds_configuration_mode() => Ok(()),
             NonConfigMode405 => Err(Refusal::new(405, "Non config mode")),

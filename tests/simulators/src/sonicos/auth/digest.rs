@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use crate::sonicos::faces::Offer;
+use crate::sonicos::switch::Offer;
 
 /// A hash of the scheme, with or without `-sess`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

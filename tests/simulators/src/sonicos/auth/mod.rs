@@ -78,20 +78,20 @@ impl Device {
     }
 
     /// 1.2: `GET /auth` fetches a CHAP challenge.
-    pub(super) fn challenge_for_chap(&mut self) -> Handled {
+    pub(super) fn challenge_for_chap(&mut self) -> Reply {
         if !self.offers_chap() {
-            return Ok(self.challenge(false));
+            return self.challenge(false);
         }
         if self.faces.chap_busy_text && self.mode == Some(Holder::Other) {
-            return Ok(Reply::file(
+            return Reply::file(
                 "text/plain",
                 b"An administrator is already logged in.".to_vec(),
-            ));
+            );
         }
         let id: String = self.chance.hex(1).chars().take(2).collect();
         let challenge = self.chance.hex(2);
         self.gatekeeper.chap.push((id.clone(), challenge.clone()));
-        Ok(Reply::json(json!({"id": id, "challenge": challenge})))
+        Reply::json(json!({"id": id, "challenge": challenge}))
     }
 
     /// Admits a request after the login, or says with which reply it is refused. The nonce that the client shall use
@@ -278,13 +278,15 @@ impl Device {
                 self.digest_parameters(algorithm)
             ));
         }
-        let mut reply = match challenges.is_empty() {
-            true => Refusal::unauthorized("Unauthorized.").into(),
-            false => Reply::empty(401).noted(if stale {
+        let mut reply = if challenges.is_empty() {
+            Refusal::unauthorized("Unauthorized.").into()
+        } else {
+            let note = if stale {
                 "a fresh nonce is wanted"
             } else {
                 "challenge"
-            }),
+            };
+            Reply::empty(401).noted(note)
         };
         if self.offers_basic() {
             challenges.push(format!("Basic realm=\"{}\"", self.realm()));

@@ -7,7 +7,7 @@ use super::Kind;
 use super::keys::{DeviceKey, KeyKind};
 use super::subject::Subject;
 use crate::sonicos::device::Device;
-use crate::sonicos::faces::{CsrForm, Tampering};
+use crate::sonicos::switch::{CsrForm, Tampering};
 use crate::sonicos::wire::{Handled, Refusal, Reply};
 
 impl Device {

@@ -5,8 +5,8 @@ use data_encoding::BASE64;
 use super::authority::{is_expired, parse, public_key};
 use super::{Kind, Row};
 use crate::sonicos::device::Device;
-use crate::sonicos::faces::ImportForm;
 use crate::sonicos::pending::ChangeKind;
+use crate::sonicos::switch::ImportForm;
 use crate::sonicos::wire::{Handled, Refusal, Request};
 
 impl Device {
@@ -51,7 +51,7 @@ impl Device {
 
     /// The name under which the CA is listed. guess: its common name.
     fn check_authority(&self, der: &[u8]) -> Result<String, Refusal> {
-        let certificate = parse(der).ok_or_else(|| self.bad_format())?;
+        let certificate = parse(der).ok_or_else(bad_format)?;
         if !certificate.is_ca() {
             return Err(Refusal::new(400, "Not a CA certificate"));
         }
@@ -98,16 +98,16 @@ impl Device {
                 ));
             }
         };
-        let file = file.ok_or_else(|| self.bad_format())?;
+        let file = file.ok_or_else(bad_format)?;
         let der = first_pem_certificate(&file).or_else(|| self.faces.import_der.then_some(file));
         der.filter(|der| parse(der).is_some())
-            .ok_or_else(|| self.bad_format())
+            .ok_or_else(bad_format)
     }
+}
 
-    fn bad_format(&self) -> Refusal {
-        let _ = self;
-        Refusal::new(400, "Invalid certificate format")
-    }
+/// A text of the event list of 3.4.
+fn bad_format() -> Refusal {
+    Refusal::new(400, "Invalid certificate format")
 }
 
 /// 3.4: text before the block is tolerated.

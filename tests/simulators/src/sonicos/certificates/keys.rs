@@ -144,22 +144,16 @@ fn write_name(writer: &mut DERWriterSeq<'_>, subject: &Subject) {
 
 /// extensionRequest (RFC 2985 5.4.2) with subjectAltName (RFC 5280 4.2.1.6).
 fn write_extension_request(writer: DERWriter<'_>, name: &AlternateName) {
+    // All three kinds are implicitly tagged octets.
+    let (tag, octets) = match name {
+        AlternateName::Email(email) => (1, email.as_bytes().to_vec()),
+        AlternateName::Domain(name) => (2, name.as_bytes().to_vec()),
+        AlternateName::Address(address) => (7, address.octets().to_vec()),
+    };
     let general_names = yasna::construct_der(|writer| {
         writer.write_sequence(|writer| {
             let writer = writer.next();
-            match name {
-                AlternateName::Email(email) => writer
-                    .write_tagged_implicit(Tag::context(1), |writer| {
-                        writer.write_ia5_string(email)
-                    }),
-                AlternateName::Domain(name) => writer
-                    .write_tagged_implicit(Tag::context(2), |writer| writer.write_ia5_string(name)),
-                AlternateName::Address(address) => {
-                    writer.write_tagged_implicit(Tag::context(7), |writer| {
-                        writer.write_bytes(&address.octets())
-                    });
-                }
-            }
+            writer.write_tagged_implicit(Tag::context(tag), |writer| writer.write_bytes(&octets));
         });
     });
     writer.write_sequence(|writer| {

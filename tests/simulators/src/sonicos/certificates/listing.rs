@@ -7,7 +7,7 @@ use x509_parser::prelude::X509Certificate;
 use super::authority::{is_expired, parse};
 use super::{Kind, Row, authority_hash};
 use crate::sonicos::device::Device;
-use crate::sonicos::faces::DateForm;
+use crate::sonicos::switch::DateForm;
 use crate::sonicos::wire::{Handled, Refusal, Reply};
 
 impl Device {

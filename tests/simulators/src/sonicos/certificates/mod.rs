@@ -183,7 +183,9 @@ impl Device {
 
     /// 3.7: removes a local certificate or a request; refused while bound.
     pub(super) fn delete_certificate(&mut self, name: &str) -> Handled {
-        self.visible_row(name)?;
+        if matches!(self.visible_row(name)?.kind, Kind::Authority { .. }) {
+            return Err(Refusal::new(400, self.faces.missing_name_text.clone()));
+        }
         if self.is_bound(name) {
             return Err(Refusal::new(400, self.faces.in_use_text.clone()));
         }

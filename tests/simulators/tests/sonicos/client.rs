@@ -1,15 +1,10 @@
 //! A small client for the tests: HTTP/1.1 over TLS, written by hand, so that nothing is shared with renewd or the simulator.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
-    SubjectPublicKeyInfo,
-};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
@@ -19,7 +14,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use x509_parser::prelude::{FromDer, X509CertificationRequest};
 
 /// How the client proves itself.
 #[derive(Debug, Clone)]
@@ -264,51 +258,6 @@ pub async fn served_leaf(address: SocketAddr) -> std::io::Result<Vec<u8>> {
         .and_then(<[_]>::first)
         .map(|leaf| leaf.to_vec());
     leaf.ok_or_else(|| std::io::Error::other("no certificate"))
-}
-
-/// A CA with an intermediate, as an office may have it.
-pub struct Office {
-    pub root_pem: String,
-    pub intermediate_pem: String,
-    intermediate: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Office {
-    pub fn new() -> Self {
-        let params = |name: &str| {
-            let mut params = CertificateParams::default();
-            params.distinguished_name.remove(DnType::CommonName);
-            params.distinguished_name.push(DnType::CommonName, name);
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            params
-        };
-        let root =
-            CertifiedIssuer::self_signed(params("Office Root"), KeyPair::generate().unwrap())
-                .unwrap();
-        let intermediate = CertifiedIssuer::signed_by(
-            params("Office Issuing CA"),
-            KeyPair::generate().unwrap(),
-            &root,
-        )
-        .unwrap();
-        Self {
-            root_pem: root.pem(),
-            intermediate_pem: intermediate.pem(),
-            intermediate,
-        }
-    }
-
-    /// Signs the public key of a request; the PEM certificate.
-    pub fn sign(&self, request_der: &[u8]) -> String {
-        let (_, request) = X509CertificationRequest::from_der(request_der).unwrap();
-        request.verify_signature().unwrap();
-        let key =
-            SubjectPublicKeyInfo::from_der(request.certification_request_info.subject_pki.raw)
-                .unwrap();
-        let mut params = CertificateParams::new(vec!["fw.example.com".to_owned()]).unwrap();
-        params.use_authority_key_identifier_extension = true;
-        params.signed_by(&key, &self.intermediate).unwrap().pem()
-    }
 }
 
 async fn send(
