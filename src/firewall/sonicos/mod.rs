@@ -273,6 +273,12 @@ impl Firewall for Session {
         self.upload(&path, &leaf.to_pem(), self.ours(alias)).await
     }
 
+    async fn contradictions(&mut self, alias: &str, leaf: &Certificate) -> Result<Vec<String>, Failure> {
+        let path = named("/reporting/certificates/name/", alias)?;
+        let json = self.writer.channel.ask_json(&Call::get(path)).await?;
+        Ok(listing::contradictions(&listing::columns(&json), leaf))
+    }
+
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {
         let mut bindings = vec![self.binding(Service::WebManagement).await?];
         match self.binding(Service::SslVpn).await {
