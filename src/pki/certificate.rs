@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{ParsedExtension, X509Extension};
 use x509_parser::oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
@@ -47,7 +47,11 @@ impl Certificate {
     pub fn from_der(der: &[u8]) -> Result<Self, PkiError> {
         let parsed = parse(der)?;
         let subject = parsed.subject();
-        let extensions = || parsed.iter_extensions().map(|e| e.parsed_extension());
+        let extensions = || {
+            parsed
+                .iter_extensions()
+                .map(X509Extension::parsed_extension)
+        };
         Ok(Self {
             der: der.to_vec(),
             fingerprint: Fingerprint::of(der),

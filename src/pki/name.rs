@@ -101,9 +101,9 @@ fn escape(text: &str) -> String {
             '#' if position == 0 => escaped.push_str("\\#"),
             // A control character in a log line would be worse than an unusual name.
             _ if character.is_control() => {
-                for byte in character.to_string().bytes() {
-                    escaped.push_str(&format!("\\{byte:02x}"));
-                }
+                let bytes = character.to_string().into_bytes();
+                let digits = bytes.iter().map(|byte| format!("\\{byte:02x}"));
+                escaped.extend(digits);
             }
             _ => escaped.push(character),
         }

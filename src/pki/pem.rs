@@ -33,15 +33,14 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block<'_>>, PkiError> {
 
 /// `der` as one PEM block under `label`, lines of 64 characters, ending in a newline.
 pub(super) fn encode(label: &str, der: &[u8]) -> String {
-    let mut text = format!("{BEGIN}{label}{DASHES}\n");
+    let mut lines = String::new();
     for (position, digit) in data_encoding::BASE64.encode(der).chars().enumerate() {
         if position > 0 && position % LINE == 0 {
-            text.push('\n');
+            lines.push('\n');
         }
-        text.push(digit);
+        lines.push(digit);
     }
-    text.push_str(&format!("\n-----END {label}{DASHES}\n"));
-    text
+    format!("{BEGIN}{label}{DASHES}\n{lines}\n-----END {label}{DASHES}\n")
 }
 
 fn decode(label: &str, body: &str) -> Result<Vec<u8>, PkiError> {

@@ -131,9 +131,10 @@ fn made_by_openssl(folder: &Path, key: &str, options: &[&str]) -> Option<Result<
     let mut arguments = vec![
         "req", "-new", "-nodes", "-keyout", "k.pem", "-subj", "/CN=fw",
     ];
-    match key.starts_with("rsa:") {
-        true => arguments.extend(["-newkey", key]),
-        false => arguments.extend(["-newkey", "ec", "-pkeyopt", &curve]),
+    if key.starts_with("rsa:") {
+        arguments.extend(["-newkey", key]);
+    } else {
+        arguments.extend(["-newkey", "ec", "-pkeyopt", &curve]);
     }
     arguments.extend(options);
     let pem = openssl(folder, &arguments)?;
