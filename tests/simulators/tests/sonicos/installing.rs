@@ -238,7 +238,7 @@ async fn the_ports_are_on_loopback() {
 }
 
 #[tokio::test]
-async fn a_request_is_exported_in_every_form() {
+async fn a_request_is_exported_in_every_form_with_the_same_bytes() {
     let simulator = start(Profile::V8, |_| {}).await;
     let mut client = logged_in(&simulator).await;
     let der = generate(&mut client, "forms").await;
@@ -249,7 +249,7 @@ async fn a_request_is_exported_in_every_form() {
             .await
             .unwrap()
     };
-    assert_eq!(export(CsrForm::Der).await.body.len(), der.len());
+    assert_eq!(export(CsrForm::Der).await.body, der);
     assert!(
         export(CsrForm::NewPem)
             .await
