@@ -328,3 +328,36 @@ async fn unknown_and_incomplete_paths_are_told_apart() {
         404
     );
 }
+
+#[tokio::test]
+async fn certificate_operations_wait_for_a_commit_when_told_so() {
+    let simulator = start(Profile::V8, |faces| {
+        (faces.generation_is_pending, faces.imports_are_pending) = (true, true);
+    })
+    .await;
+    let mut client = logged_in(&simulator).await;
+    let office = Office::new();
+    client
+        .call(
+            "POST",
+            "/certificates/generate-signing-request",
+            &request_body("later"),
+        )
+        .await
+        .unwrap()
+        .succeeded();
+    assert!(!simulator.is_request("later"));
+    client
+        .call("PUT", "/import/certificates/ca-cert", &office.root_pem)
+        .await
+        .unwrap()
+        .succeeded();
+    assert_eq!(simulator.pending().len(), 2);
+    client
+        .call("POST", "/config/pending", "")
+        .await
+        .unwrap()
+        .succeeded();
+    assert!(simulator.is_request("later"));
+    assert!(simulator.certificates().contains(&"Office Root".to_owned()));
+}
