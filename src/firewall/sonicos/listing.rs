@@ -59,7 +59,11 @@ impl Row {
 
 /// What the detail of an object says: without an issuer and a serial number it has no certificate yet.
 pub(super) fn kind_by_detail(detail: &[(String, String)]) -> ObjectKind {
-    let is_set = |wanted: &str| detail.iter().any(|(name, text)| name == wanted && !text.is_empty());
+    let is_set = |wanted: &str| {
+        detail
+            .iter()
+            .any(|(name, text)| name == wanted && !text.is_empty())
+    };
     if is_set("certificate_issuer") || is_set("certificate_serial_number") {
         ObjectKind::Certificate
     } else {
@@ -124,9 +128,18 @@ mod tests {
 
     #[test]
     fn the_kind_is_read_from_the_type_where_it_is_clear() {
-        assert_eq!(kind("Local certificate"), RowKind::Object(ObjectKind::Certificate));
-        assert_eq!(kind("Pending request"), RowKind::Object(ObjectKind::PendingRequest));
-        assert_eq!(kind("CERTIFICATE SIGNING REQUEST"), RowKind::Object(ObjectKind::PendingRequest));
+        assert_eq!(
+            kind("Local certificate"),
+            RowKind::Object(ObjectKind::Certificate)
+        );
+        assert_eq!(
+            kind("Pending request"),
+            RowKind::Object(ObjectKind::PendingRequest)
+        );
+        assert_eq!(
+            kind("CERTIFICATE SIGNING REQUEST"),
+            RowKind::Object(ObjectKind::PendingRequest)
+        );
         assert_eq!(kind("CA certificate"), RowKind::Ca);
         assert_eq!(kind("Local"), RowKind::Unclear);
         assert_eq!(kind(""), RowKind::Unclear);
@@ -134,7 +147,9 @@ mod tests {
 
     #[test]
     fn the_detail_decides_where_the_type_is_unclear() {
-        let detail = |issuer: &str| columns(&json!({ "certificate": "x", "certificate_issuer": issuer, "status": "?" }));
+        let detail = |issuer: &str| {
+            columns(&json!({ "certificate": "x", "certificate_issuer": issuer, "status": "?" }))
+        };
         assert_eq!(kind_by_detail(&detail("CN=CA")), ObjectKind::Certificate);
         assert_eq!(kind_by_detail(&detail("  ")), ObjectKind::PendingRequest);
     }
@@ -153,7 +168,10 @@ mod tests {
         let row = json!({ "certificate": "x", "type": "Local certificate", "validated": "Yes", "expires_on": "" });
         assert_eq!(rows(&json!([row, row])).unwrap().len(), 2);
         assert_eq!(rows(&row).unwrap()[0].columns.len(), 2);
-        assert_eq!((rows(&json!({})), rows(&json!(null)), rows(&json!([]))), (Some(vec![]), Some(vec![]), Some(vec![])));
+        assert_eq!(
+            (rows(&json!({})), rows(&json!(null)), rows(&json!([]))),
+            (Some(vec![]), Some(vec![]), Some(vec![]))
+        );
         assert_eq!(rows(&json!([{ "name": "x" }])), None);
         assert_eq!(rows(&json!("text")), None);
     }
