@@ -103,9 +103,9 @@ impl Daemon {
         store.write_probe(now).await?;
         let owner = format!("renewd-{}", std::process::id());
         // The lock says that nobody else works on this database: claims that are left are those of a dead daemon.
-        store.take_over().await?;
+        let left_sessions = store.take_over().await?;
         synchronise(&store, &desired, now).await?;
-        let engine = engine(desired, store, surroundings.clone(), Arc::clone(&checkpoint));
+        let engine = engine(desired, store, surroundings.clone(), Arc::clone(&checkpoint), left_sessions);
         let crew = Crew::new(owner, Arc::clone(&engine));
         Ok(Self { config_file: config_file.to_owned(), engine, crew, surroundings, checkpoint, _lock: lock })
     }
@@ -192,7 +192,7 @@ impl Daemon {
         }
         let store = self.engine.store.clone();
         synchronise(&store, &desired, self.surroundings.clock.now()).await?;
-        self.engine = engine(desired, store, self.surroundings.clone(), Arc::clone(&self.checkpoint));
+        self.engine = engine(desired, store, self.surroundings.clone(), Arc::clone(&self.checkpoint), Vec::new());
         self.crew.use_engine(Arc::clone(&self.engine));
         Ok(())
     }
@@ -212,9 +212,10 @@ fn engine(
     store: Store,
     surroundings: Surroundings,
     checkpoint: Arc<dyn Checkpoint>,
+    left_sessions: Vec<String>,
 ) -> Arc<Engine> {
     let desired = Arc::new(desired);
-    let peers = Arc::new(ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone()));
+    let peers = Arc::new(ConfiguredPeers::after_crash(Arc::clone(&desired), surroundings.clone(), left_sessions));
     Arc::new(Engine { desired, store, peers, surroundings, checkpoint })
 }
 

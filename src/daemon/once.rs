@@ -1,7 +1,6 @@
 //! `run --once`: does what is due until nothing can move.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -37,16 +36,18 @@ pub fn has_failed(renewal: &Renewal) -> bool {
 }
 
 pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report, StoreError> {
+    let clock = &engine.surroundings.clock;
     loop {
-        let now = engine.surroundings.clock.now();
+        let now = clock.now();
+        let soonest = now.saturating_add(SHORTEST_SLEEP).unwrap_or(now);
         let wake = crew.turn(now).await?;
         if !crew.is_idle() {
             crew.one_finished().await;
             continue;
         }
         match soon(engine, now).await? {
-            Some(at) => tokio::time::sleep(super::until(now, at).max(SHORTEST_SLEEP)).await,
-            None if wake.is_some_and(|wake| wake <= now) => tokio::time::sleep(SHORTEST_SLEEP).await,
+            Some(at) => clock.sleep_until(at.max(soonest)).await,
+            None if wake.is_some_and(|wake| wake <= now) => clock.sleep_until(soonest).await,
             None => break,
         }
     }
@@ -81,4 +82,4 @@ fn is_midway(renewal: &Renewal) -> bool {
 
 /// Longer than the default grace period of a proof.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
-const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
+const SHORTEST_SLEEP: SignedDuration = SignedDuration::from_millis(20);

@@ -119,6 +119,18 @@ pub enum Settings {
     Sonicos(sonicos::Settings),
 }
 
+impl Settings {
+    /// The same firewall, on which a session of ours was left open.
+    #[must_use]
+    pub fn with_left_session(&self) -> Self {
+        match self {
+            Self::Sonicos(settings) => {
+                Self::Sonicos(sonicos::Settings { replaces_left_session: true, ..settings.clone() })
+            }
+        }
+    }
+}
+
 /// A text that changes when the configured trust of a firewall changes.
 pub fn trust_text(settings: &Settings) -> String {
     match settings {

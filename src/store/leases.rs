@@ -103,12 +103,15 @@ impl Store {
 
     /// Frees every lease, whoever holds it. Only for a caller that knows that nobody else works on this database, such
     /// as one that holds the lock file of an SQLite database: the holders are dead, and need not be waited for.
-    pub async fn take_over(&self) -> Result<(), StoreError> {
+    ///
+    /// Returns the firewalls that were worked on: sessions may have been left there.
+    pub async fn take_over(&self) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.begin().await?;
-        for statement in [FREE_FIREWALLS, FREE_RENEWALS] {
-            sqlx::query(statement).execute(&mut *transaction).await?;
-        }
-        commit(transaction).await
+        sqlx::query(FREE_RENEWALS).execute(&mut *transaction).await?;
+        let freed = sqlx::query(FREE_FIREWALLS).fetch_all(&mut *transaction).await?;
+        let firewalls = freed.iter().map(|row| row.text("name")).collect::<Result<_, _>>()?;
+        commit(transaction).await?;
+        Ok(firewalls)
     }
 }
 
@@ -199,7 +202,7 @@ pub(super) const RELEASE_RENEWAL: &str = "UPDATE renewal SET lease_owner = NULL,
      WHERE id = $1 AND lease_token = $2";
 
 pub(super) const FREE_FIREWALLS: &str =
-    "UPDATE firewall SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL";
+    "UPDATE firewall SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL RETURNING name";
 
 pub(super) const FREE_RENEWALS: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
      WHERE ended_at IS NULL AND lease_token IS NOT NULL";

@@ -83,6 +83,7 @@ impl Resolver<'_> {
             trust: trust?,
             call_timeout,
             transfer_timeout,
+            replaces_left_session: false,
             preempt_idle_administrator: written
                 .preempt_idle_administrator
                 .is_none_or(|preempt| preempt.value),
