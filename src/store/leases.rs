@@ -173,10 +173,10 @@ pub(super) const ANYTHING_READY: &str =
     "SELECT id FROM renewal WHERE ended_at IS NULL AND next_attempt_at <= $1 LIMIT 1";
 
 /// Walks the open renewals in the order of urgency, in an index that holds all that is asked, and stops at the first
-/// that fits. The plus signs keep SQLite from collecting and sorting all that are ready instead, for each claim.
+/// that fits. The plus sign keeps SQLite from collecting and sorting all that are ready instead, for each claim.
 pub(super) const MOST_URGENT: &str = "SELECT r.id, r.firewall FROM renewal r \
      WHERE r.ended_at IS NULL AND +r.next_attempt_at <= $1 \
-     AND EXISTS (SELECT 1 FROM firewall f WHERE f.name = +r.firewall \
+     AND EXISTS (SELECT 1 FROM firewall f WHERE f.name = r.firewall \
          AND (f.lease_until IS NULL OR f.lease_until <= $1) AND f.refused_logins < $2) \
      ORDER BY r.deadline, r.next_attempt_at LIMIT 1";
 
