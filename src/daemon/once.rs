@@ -59,8 +59,13 @@ pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report,
 async fn soon(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let latest = now.saturating_add(PATIENCE).unwrap_or(now);
     let open = engine.store.open_renewals().await?;
-    let worth = open.iter().filter(|renewal| is_midway(renewal) || !renewal.is_failing());
-    Ok(worth.filter_map(|renewal| renewal.next_attempt_at).filter(|at| *at <= latest).min())
+    let worth = open
+        .iter()
+        .filter(|renewal| is_midway(renewal) || !renewal.is_failing());
+    Ok(worth
+        .filter_map(|renewal| renewal.next_attempt_at)
+        .filter(|at| *at <= latest)
+        .min())
 }
 
 async fn report(crew: &Crew, engine: &Engine) -> Result<Report, StoreError> {
@@ -69,15 +74,22 @@ async fn report(crew: &Crew, engine: &Engine) -> Result<Report, StoreError> {
         report.worked_on.extend(engine.store.renewal(id).await?);
     }
     let open = engine.store.open_renewals().await?;
-    report.waiting = open.into_iter().filter(|renewal| !crew.worked_on().contains(&renewal.id)).collect();
-    report.worked_on.sort_by(|a, b| a.certificate.cmp(&b.certificate));
+    report.waiting = open
+        .into_iter()
+        .filter(|renewal| !crew.worked_on().contains(&renewal.id))
+        .collect();
+    report
+        .worked_on
+        .sort_by(|a, b| a.certificate.cmp(&b.certificate));
     Ok(report)
 }
 
 /// Half way: between bind and proof, or between an act and the knowledge of what came of it.
 fn is_midway(renewal: &Renewal) -> bool {
-    matches!(renewal.state, State::Bound | State::Verified | State::Unproven)
-        || renewal.last_error_kind.as_deref() == Some(FailureKind::OutcomeUnknown.name())
+    matches!(
+        renewal.state,
+        State::Bound | State::Verified | State::Unproven
+    ) || renewal.last_error_kind.as_deref() == Some(FailureKind::OutcomeUnknown.name())
 }
 
 /// Longer than the default grace period of a proof.

@@ -37,7 +37,11 @@ pub trait Firewall: Send {
 
     /// What the device tells of the certificate of `alias` that contradicts `leaf` (serial number, public key),
     /// in words; empty when nothing does, or when the device tells nothing.
-    async fn contradictions(&mut self, alias: &str, leaf: &Certificate) -> Result<Vec<String>, Failure>;
+    async fn contradictions(
+        &mut self,
+        alias: &str,
+        leaf: &Certificate,
+    ) -> Result<Vec<String>, Failure>;
 
     /// What each service uses now.
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure>;
@@ -124,9 +128,10 @@ impl Settings {
     #[must_use]
     pub fn with_left_session(&self) -> Self {
         match self {
-            Self::Sonicos(settings) => {
-                Self::Sonicos(sonicos::Settings { replaces_left_session: true, ..settings.clone() })
-            }
+            Self::Sonicos(settings) => Self::Sonicos(sonicos::Settings {
+                replaces_left_session: true,
+                ..settings.clone()
+            }),
         }
     }
 }

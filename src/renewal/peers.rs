@@ -20,7 +20,11 @@ use crate::surroundings::Surroundings;
 #[async_trait]
 pub trait Peers: Debug + Send + Sync {
     /// A session with a firewall; `also_trusted` are certificates that renewd bound itself.
-    async fn firewall(&self, name: &str, also_trusted: &[Fingerprint]) -> Result<Box<dyn Firewall>, Failure>;
+    async fn firewall(
+        &self,
+        name: &str,
+        also_trusted: &[Fingerprint],
+    ) -> Result<Box<dyn Firewall>, Failure>;
 
     /// A CA.
     fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure>;
@@ -45,13 +49,22 @@ impl ConfiguredPeers {
     }
 
     /// The same after a daemon died that worked on the firewalls `left_sessions`.
-    pub fn after_crash(desired: Arc<Desired>, surroundings: Surroundings, left_sessions: Vec<String>) -> Self {
+    pub fn after_crash(
+        desired: Arc<Desired>,
+        surroundings: Surroundings,
+        left_sessions: Vec<String>,
+    ) -> Self {
         let issuers = desired
             .cas
             .iter()
             .map(|(name, settings)| (Arc::clone(name), ca::issuer(settings, &surroundings)))
             .collect();
-        Self { desired, issuers, left_sessions: Mutex::new(left_sessions.into_iter().collect()), surroundings }
+        Self {
+            desired,
+            issuers,
+            left_sessions: Mutex::new(left_sessions.into_iter().collect()),
+            surroundings,
+        }
     }
 }
 
@@ -61,7 +74,9 @@ impl ConfiguredPeers {
     }
 
     fn left_sessions(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.left_sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left_sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,8 +88,16 @@ impl Debug for ConfiguredPeers {
 
 #[async_trait]
 impl Peers for ConfiguredPeers {
-    async fn firewall(&self, name: &str, also_trusted: &[Fingerprint]) -> Result<Box<dyn Firewall>, Failure> {
-        let configured = self.desired.firewalls.get(name).ok_or_else(|| unknown("firewall", name))?;
+    async fn firewall(
+        &self,
+        name: &str,
+        also_trusted: &[Fingerprint],
+    ) -> Result<Box<dyn Firewall>, Failure> {
+        let configured = self
+            .desired
+            .firewalls
+            .get(name)
+            .ok_or_else(|| unknown("firewall", name))?;
         if !self.may_have_left_session(name) {
             return firewall::connect(&configured.settings, also_trusted, &self.surroundings).await;
         }
@@ -85,7 +108,10 @@ impl Peers for ConfiguredPeers {
     }
 
     fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure> {
-        self.issuers.get(name).cloned().ok_or_else(|| unknown("CA", name))
+        self.issuers
+            .get(name)
+            .cloned()
+            .ok_or_else(|| unknown("CA", name))
     }
 
     async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight {
@@ -94,7 +120,11 @@ impl Peers for ConfiguredPeers {
 }
 
 fn unknown(what: &str, name: &str) -> Failure {
-    Failure::new(FailureKind::Local, format!("use {what} {name}"), "it is no longer in the configuration")
+    Failure::new(
+        FailureKind::Local,
+        format!("use {what} {name}"),
+        "it is no longer in the configuration",
+    )
 }
 
 /// A handshake that takes longer than this helps nobody.

@@ -107,9 +107,16 @@ impl Store {
     /// Returns the firewalls that were worked on: sessions may have been left there.
     pub async fn take_over(&self) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query(FREE_RENEWALS).execute(&mut *transaction).await?;
-        let freed = sqlx::query(FREE_FIREWALLS).fetch_all(&mut *transaction).await?;
-        let firewalls = freed.iter().map(|row| row.text("name")).collect::<Result<_, _>>()?;
+        sqlx::query(FREE_RENEWALS)
+            .execute(&mut *transaction)
+            .await?;
+        let freed = sqlx::query(FREE_FIREWALLS)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let firewalls = freed
+            .iter()
+            .map(|row| row.text("name"))
+            .collect::<Result<_, _>>()?;
         commit(transaction).await?;
         Ok(firewalls)
     }
@@ -201,8 +208,7 @@ pub(super) const RELEASE_FIREWALL: &str = "UPDATE firewall SET lease_owner = NUL
 pub(super) const RELEASE_RENEWAL: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
      WHERE id = $1 AND lease_token = $2";
 
-pub(super) const FREE_FIREWALLS: &str =
-    "UPDATE firewall SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL RETURNING name";
+pub(super) const FREE_FIREWALLS: &str = "UPDATE firewall SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL RETURNING name";
 
 pub(super) const FREE_RENEWALS: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
      WHERE ended_at IS NULL AND lease_token IS NOT NULL";

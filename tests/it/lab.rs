@@ -52,11 +52,22 @@ impl Lab {
         PASSWORD.clone_into(&mut settings.password);
         let simulator = Simulator::start(settings).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let lab = Self { simulator, folder, clock };
+        let lab = Self {
+            simulator,
+            folder,
+            clock,
+        };
         lab.write_password(PASSWORD);
         lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
         for ca::Settings::Local(settings) in lab.desired().cas.values() {
-            ca::local::init(settings, "Test CA", KeyKind::Ecdsa(256), 10, &lab.surroundings()).unwrap();
+            ca::local::init(
+                settings,
+                "Test CA",
+                KeyKind::Ecdsa(256),
+                10,
+                &lab.surroundings(),
+            )
+            .unwrap();
         }
         lab
     }
@@ -107,7 +118,10 @@ verify = ["{management}", "{ssl_vpn}"]
     }
 
     pub fn surroundings(&self) -> Surroundings {
-        Surroundings { clock: Arc::clone(&self.clock) as _, random: Arc::new(SystemRandom) }
+        Surroundings {
+            clock: Arc::clone(&self.clock) as _,
+            random: Arc::new(SystemRandom),
+        }
     }
 
     pub fn desired(&self) -> Desired {
@@ -116,7 +130,12 @@ verify = ["{management}", "{ssl_vpn}"]
 
     /// Does what is due until nothing can move, as `renewd run --once` does.
     pub async fn run_once(&self) -> Report {
-        run_once(&self.config_file(), Arc::clone(&self.clock), Arc::new(NoCheckpoint)).await
+        run_once(
+            &self.config_file(),
+            Arc::clone(&self.clock),
+            Arc::new(NoCheckpoint),
+        )
+        .await
     }
 
     pub async fn store(&self) -> Store {
@@ -125,7 +144,11 @@ verify = ["{management}", "{ssl_vpn}"]
 
     /// Every renewal of the certificate, newest first.
     pub async fn renewals(&self) -> Vec<Renewal> {
-        self.store().await.renewals_of(CERTIFICATE, 100).await.unwrap()
+        self.store()
+            .await
+            .renewals_of(CERTIFICATE, 100)
+            .await
+            .unwrap()
     }
 
     /// The certificate's history, newest first.
@@ -141,7 +164,15 @@ verify = ["{management}", "{ssl_vpn}"]
     pub fn signatures(&self) -> usize {
         let issued = self.folder.path().join("ca/office");
         std::fs::read_dir(issued).map_or(0, |files| {
-            files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "pem")).count()
+            files
+                .filter(|file| {
+                    file.as_ref()
+                        .unwrap()
+                        .path()
+                        .extension()
+                        .is_some_and(|e| e == "pem")
+                })
+                .count()
         })
     }
 
@@ -156,7 +187,9 @@ verify = ["{management}", "{ssl_vpn}"]
         for address in [self.simulator.management(), self.simulator.ssl_vpn()] {
             let endpoint = address.to_string().parse().unwrap();
             let sight = probe::look(&endpoint, None, std::time::Duration::from_secs(5)).await;
-            let probe::Sight::Shown(certificate) = sight else { panic!("{address} shows nothing: {sight:?}") };
+            let probe::Sight::Shown(certificate) = sight else {
+                panic!("{address} shows nothing: {sight:?}")
+            };
             seen.push(*certificate);
         }
         seen.try_into().unwrap()
@@ -170,14 +203,23 @@ verify = ["{management}", "{ssl_vpn}"]
         let renewal = &renewals[0];
         assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
         let counters = self.simulator.counters();
-        assert_eq!(counters.key_pairs_generated, 1, "key pairs generated: {:#?}", self.simulator.journal());
+        assert_eq!(
+            counters.key_pairs_generated,
+            1,
+            "key pairs generated: {:#?}",
+            self.simulator.journal()
+        );
         assert_eq!(counters.key_pairs_present, 1);
         assert_eq!(self.signatures(), 1, "signatures of the CA");
         let fingerprint = renewal.obtained.fingerprint.unwrap();
         for seen in self.seen().await {
             assert_eq!(seen.fingerprint, fingerprint);
             let born = self.simulator.spki_sha256(&renewal.alias).unwrap();
-            assert_eq!(seen.public_key.to_string(), born, "the key that was born on the device");
+            assert_eq!(
+                seen.public_key.to_string(),
+                born,
+                "the key that was born on the device"
+            );
         }
         self.assert_left_in_order();
     }
@@ -202,8 +244,13 @@ pub async fn run_once(
     clock: Arc<ManualClock>,
     checkpoint: Arc<dyn Checkpoint>,
 ) -> Report {
-    let surroundings = Surroundings { clock, random: Arc::new(SystemRandom) };
+    let surroundings = Surroundings {
+        clock,
+        random: Arc::new(SystemRandom),
+    };
     let desired = config::load(config_file).unwrap().desired;
-    let daemon = Daemon::start_with(config_file, desired, surroundings, checkpoint).await.unwrap();
+    let daemon = Daemon::start_with(config_file, desired, surroundings, checkpoint)
+        .await
+        .unwrap();
     daemon.run_once().await.unwrap()
 }

@@ -19,12 +19,18 @@ async fn a_wrong_password_is_tried_twice_and_then_held_for_a_person() {
     assert_eq!(lab.simulator.counters().failed_logins, 2);
     assert_eq!(lab.simulator.counters().locked_out, 0);
     let renewal = &lab.renewals().await[0];
-    assert_eq!((renewal.state, renewal.next_attempt_at), (State::Planned, None));
+    assert_eq!(
+        (renewal.state, renewal.next_attempt_at),
+        (State::Planned, None)
+    );
     assert!(lab.has_event("renewal_held").await);
 
     lab.write_password(crate::lab::PASSWORD);
     let store = lab.store().await;
-    store.request_renewal(CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[]).await.unwrap();
+    store
+        .request_renewal(CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[])
+        .await
+        .unwrap();
     let report = lab.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
     lab.assert_renewed_once().await;
@@ -33,15 +39,30 @@ async fn a_wrong_password_is_tried_twice_and_then_held_for_a_person() {
 /// Lets the open renewal's next attempt be now, unless it is held.
 async fn hurry(lab: &Lab) {
     let store = lab.store().await;
-    let Some(renewal) = store.open_renewals().await.unwrap().pop() else { return };
+    let Some(renewal) = store.open_renewals().await.unwrap().pop() else {
+        return;
+    };
     if renewal.next_attempt_at.is_none() {
         return;
     }
     let far = jiff::Timestamp::MAX;
-    let Some(lease) = store.claim("test", far, far, u32::MAX).await.unwrap() else { return };
+    let Some(lease) = store.claim("test", far, far, u32::MAX).await.unwrap() else {
+        return;
+    };
     let kind = renewal.last_error_kind.clone().unwrap();
     let now = Some(jiff::Timestamp::UNIX_EPOCH);
-    store.postpone(&lease, renewal.attempts, now, &kind, "hurried", &[], jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+    store
+        .postpone(
+            &lease,
+            renewal.attempts,
+            now,
+            &kind,
+            "hurried",
+            &[],
+            jiff::Timestamp::UNIX_EPOCH,
+        )
+        .await
+        .unwrap();
     store.release(lease).await.unwrap();
 }
 

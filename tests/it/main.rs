@@ -1,5 +1,9 @@
 //! Everything that is tested from outside, in one binary: one link instead of many.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
+)]
 
 mod lab;
 mod locks_nobody_out;

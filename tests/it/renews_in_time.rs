@@ -43,8 +43,15 @@ async fn a_second_run_does_nothing() {
     lab.run_once().await;
     let requests = lab.simulator.counters().requests;
     let report = lab.run_once().await;
-    assert!(report.worked_on.is_empty() && report.waiting.is_empty(), "{report:#?}");
-    assert_eq!(lab.simulator.counters().requests, requests, "the second run talked to the firewall");
+    assert!(
+        report.worked_on.is_empty() && report.waiting.is_empty(),
+        "{report:#?}"
+    );
+    assert_eq!(
+        lab.simulator.counters().requests,
+        requests,
+        "the second run talked to the firewall"
+    );
     lab.assert_renewed_once().await;
 }
 
@@ -54,13 +61,29 @@ async fn the_new_certificate_is_trusted_although_only_the_old_one_is_pinned() {
     lab.run_once().await;
     lab.clock.advance(jiff::SignedDuration::from_hours(1));
     let store = lab.store().await;
-    store.request_renewal(crate::lab::CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[]).await.unwrap();
+    store
+        .request_renewal(crate::lab::CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[])
+        .await
+        .unwrap();
     let report = lab.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
     let renewals = lab.renewals().await;
     assert_eq!(renewals.len(), 2);
-    assert!(renewals.iter().all(|renewal| renewal.state == State::Completed));
-    assert_eq!(lab.simulator.counters().key_pairs_present, 1, "the old one of ours was retired");
+    assert!(
+        renewals
+            .iter()
+            .all(|renewal| renewal.state == State::Completed)
+    );
+    assert_eq!(
+        lab.simulator.counters().key_pairs_present,
+        1,
+        "the old one of ours was retired"
+    );
     assert!(!lab.simulator.certificates().contains(&renewals[1].alias));
-    assert!(lab.simulator.certificates().contains(&"fw-initial".to_owned()), "what is not ours stays");
+    assert!(
+        lab.simulator
+            .certificates()
+            .contains(&"fw-initial".to_owned()),
+        "what is not ours stays"
+    );
 }

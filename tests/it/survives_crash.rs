@@ -29,12 +29,17 @@ fn forward_moments() -> Vec<Moment> {
     let mut moments = Vec::new();
     for step in FORWARD {
         moments.push(Moment::Before(step));
-        if matches!(step, Step::GenerateCsr | Step::Submit | Step::Import | Step::Bind) {
+        if matches!(
+            step,
+            Step::GenerateCsr | Step::Submit | Step::Import | Step::Bind
+        ) {
             moments.push(Moment::Intended(step));
         }
         moments.push(Moment::Acted(step));
     }
-    let reached = State::ALL.into_iter().filter(|state| *state != State::Planned && *state <= State::Verified);
+    let reached = State::ALL
+        .into_iter()
+        .filter(|state| *state != State::Planned && *state <= State::Verified);
     moments.extend(reached.map(Moment::Stored));
     moments.push(Moment::Stored(State::Completed));
     moments
@@ -47,7 +52,10 @@ async fn killed_at_any_moment_a_renewal_goes_on_without_a_second_key_pair_or_sig
         let lab = Lab::new(Profile::V8).await;
         kill_at(&lab.config_file(), *moment);
         let report = lab.run_once().await;
-        assert!(!report.has_failed(), "after a kill at {moment:?}: {report:#?}");
+        assert!(
+            !report.has_failed(),
+            "after a kill at {moment:?}: {report:#?}"
+        );
         eprintln!("killed at {moment:?}");
         lab.assert_renewed_once().await;
     }
@@ -64,14 +72,22 @@ async fn killed_while_rolling_back_the_previous_certificate_is_proven_all_the_sa
         Moment::Stored(State::RolledBack),
     ];
     for moment in moments {
-        let faces = Faces { serve_wrong_certificate_after_bind: On::SslVpn, ..Faces::kind() };
+        let faces = Faces {
+            serve_wrong_certificate_after_bind: On::SslVpn,
+            ..Faces::kind()
+        };
         let lab = Lab::with(Profile::V8, faces).await;
         let before = lab.seen().await;
         kill_at(&lab.config_file(), moment);
         lab.run_once().await;
         let renewals = lab.renewals().await;
         assert_eq!(renewals.len(), 1, "{moment:?}");
-        assert_eq!(renewals[0].state, State::RolledBack, "{moment:?}: {:?}", renewals[0].last_error);
+        assert_eq!(
+            renewals[0].state,
+            State::RolledBack,
+            "{moment:?}: {:?}",
+            renewals[0].last_error
+        );
         assert_eq!(lab.seen().await, before, "{moment:?}");
         lab.assert_left_in_order();
     }
@@ -80,7 +96,11 @@ async fn killed_while_rolling_back_the_previous_certificate_is_proven_all_the_sa
 /// Runs the daemon in a process that kills itself, as `kill -9` does, when `moment` is reached.
 fn kill_at(config_file: &Path, moment: Moment) {
     let status = Command::new(std::env::current_exe().unwrap())
-        .args(["survives_crash::a_daemon_that_is_to_be_killed", "--exact", "--nocapture"])
+        .args([
+            "survives_crash::a_daemon_that_is_to_be_killed",
+            "--exact",
+            "--nocapture",
+        ])
         .env(CONFIG, config_file)
         .env(MOMENT, format!("{moment:?}"))
         .stdout(Stdio::null())
@@ -94,7 +114,9 @@ fn kill_at(config_file: &Path, moment: Moment) {
 /// Not a test by itself: the process that is killed by the tests above.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_to_be_killed() {
-    let (Ok(config), Ok(moment)) = (std::env::var(CONFIG), std::env::var(MOMENT)) else { return };
+    let (Ok(config), Ok(moment)) = (std::env::var(CONFIG), std::env::var(MOMENT)) else {
+        return;
+    };
     let clock = Arc::new(ManualClock::new(lab::TODAY.parse().unwrap()));
     lab::run_once(Path::new(&config), clock, Arc::new(Deadly { moment })).await;
 }

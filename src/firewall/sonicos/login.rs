@@ -162,8 +162,9 @@ async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
         );
         return Err(question.failure(FailureKind::Unexpected, detail));
     };
-    let call =
-        login_call(&json!({ "override": channel.overrides, "id": id, "user": channel.user, "digest": digest }));
+    let call = login_call(
+        &json!({ "override": channel.overrides, "id": id, "user": channel.user, "digest": digest }),
+    );
     let answer = channel.send(&call).await?;
     Ok(Chap::Answered(call, answer))
 }

@@ -126,7 +126,9 @@ impl Device {
             ),
         ];
         let mut served = Vec::new();
-        for (_, binding, port, is_management) in changed.into_iter().filter(|(changed, ..)| *changed) {
+        for (_, binding, port, is_management) in
+            changed.into_iter().filter(|(changed, ..)| *changed)
+        {
             self.serve(&binding, &port, is_management);
             served.push(binding);
         }
