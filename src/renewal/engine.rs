@@ -234,9 +234,11 @@ impl Engine {
         started: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.store
-            .forget_refused_logins(&lease.renewal.firewall)
-            .await?;
+        if logs_in(lease.renewal.state) && fact != Fact::Proven {
+            self.store
+                .forget_refused_logins(&lease.renewal.firewall)
+                .await?;
+        }
         match fact {
             Fact::Proven => self.proven(lease, context, now).await?,
             // What the services show has changed twice; the next probe looks afresh.
@@ -418,7 +420,7 @@ impl Engine {
             1
         };
         let refused_logins =
-            if failure.kind == FailureKind::Unauthorized && concerns_firewall(renewal.state) {
+            if failure.kind == FailureKind::Unauthorized && logs_in(renewal.state) {
                 self.store
                     .count_refused_login(&renewal.firewall, now)
                     .await?
@@ -568,8 +570,11 @@ fn ending_event(state: State) -> EventKind {
 }
 
 /// Whether the step that leaves `state` logs in to the firewall.
-const fn concerns_firewall(state: State) -> bool {
-    !matches!(state, State::CsrExported | State::Submitted)
+const fn logs_in(state: State) -> bool {
+    !matches!(
+        state,
+        State::CsrExported | State::Submitted | State::Bound
+    )
 }
 
 fn words_of(failure: &Failure) -> String {
