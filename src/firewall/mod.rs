@@ -85,7 +85,7 @@ pub struct InstalledObject {
     pub alias: String,
     /// A request without a certificate yet, or a certificate.
     pub kind: ObjectKind,
-    /// SHA-256 of the public key, where the device tells enough.
+    /// What else the device says of it, name and text, as it writes them.
     pub detail: Vec<(String, String)>,
 }
 

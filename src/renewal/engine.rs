@@ -419,14 +419,14 @@ impl Engine {
         } else {
             1
         };
-        let refused_logins =
-            if failure.kind == FailureKind::Unauthorized && logs_in(renewal.state) {
-                self.store
-                    .count_refused_login(&renewal.firewall, now)
-                    .await?
-            } else {
-                0
-            };
+        let refused_logins = if failure.kind == FailureKind::Unauthorized && logs_in(renewal.state)
+        {
+            self.store
+                .count_refused_login(&renewal.firewall, now)
+                .await?
+        } else {
+            0
+        };
         let lifetime = context
             .tracked
             .shown
@@ -571,10 +571,7 @@ fn ending_event(state: State) -> EventKind {
 
 /// Whether the step that leaves `state` logs in to the firewall.
 const fn logs_in(state: State) -> bool {
-    !matches!(
-        state,
-        State::CsrExported | State::Submitted | State::Bound
-    )
+    !matches!(state, State::CsrExported | State::Submitted | State::Bound)
 }
 
 fn words_of(failure: &Failure) -> String {

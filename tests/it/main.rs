@@ -10,4 +10,5 @@ mod locks_nobody_out;
 mod renews_in_time;
 mod respects_others;
 mod rolls_back;
+mod sonicos_driver;
 mod survives_crash;

@@ -80,7 +80,10 @@ fn two_thirds_of_the_real_lifetime_are_waited_for() {
     assert_eq!(rule(days(90), days(59)), None);
     assert_eq!(rule(days(90), days(61)), Some(Reason::ShareOfLifetimeSpent));
     assert_eq!(rule(days(200), days(132)), None);
-    assert_eq!(rule(days(200), days(134)), Some(Reason::ShareOfLifetimeSpent));
+    assert_eq!(
+        rule(days(200), days(134)),
+        Some(Reason::ShareOfLifetimeSpent)
+    );
 }
 
 #[test]
@@ -95,7 +98,10 @@ fn a_lifetime_under_ten_days_is_renewed_at_its_half() {
 
 #[test]
 fn the_last_twentieth_is_an_emergency() {
-    assert_eq!(rule(days(100), days(94)), Some(Reason::ShareOfLifetimeSpent));
+    assert_eq!(
+        rule(days(100), days(94)),
+        Some(Reason::ShareOfLifetimeSpent)
+    );
     assert_eq!(rule(days(100), days(96)), Some(Reason::Emergency));
     assert_eq!(rule(days(100), days(200)), Some(Reason::Emergency));
 }
@@ -104,7 +110,13 @@ fn the_last_twentieth_is_an_emergency() {
 fn a_configured_share_wins_over_the_default() {
     let (wanted, shown) = (wanted(Some(300)), shown(days(100)));
     let due = decide(&facts(&wanted, &shown), start() + days(31));
-    assert!(matches!(due, Decision::Due { reason: Reason::ShareOfLifetimeSpent, .. }));
+    assert!(matches!(
+        due,
+        Decision::Due {
+            reason: Reason::ShareOfLifetimeSpent,
+            ..
+        }
+    ));
     let rest = decide(&facts(&wanted, &shown), start() + days(29));
     assert!(matches!(rest, Decision::Rest { until: Some(at), .. } if at == start() + days(30)));
 }
@@ -135,7 +147,13 @@ fn a_person_wins_over_every_other_rule() {
         ..facts(&wanted, &shown)
     };
     let decision = decide(&facts, start() + days(89));
-    assert!(matches!(decision, Decision::Due { reason: Reason::Requested, .. }));
+    assert!(matches!(
+        decision,
+        Decision::Due {
+            reason: Reason::Requested,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -147,7 +165,10 @@ fn what_was_never_seen_is_not_renewed_blindly() {
         renewed_before: false,
         requested_at: None,
     };
-    assert!(matches!(decide(&facts, start()), Decision::Rest { until: None, .. }));
+    assert!(matches!(
+        decide(&facts, start()),
+        Decision::Rest { until: None, .. }
+    ));
 }
 
 proptest! {
