@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::inventory::{RenewalId, State};
+use crate::inventory::{Renewal, RenewalId, State};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,6 +57,32 @@ pub struct Event {
 #[allow(clippy::ref_option, reason = "serde's signature")]
 fn by_name<S: serde::Serializer>(state: &Option<State>, serializer: S) -> Result<S::Ok, S::Error> {
     state.map(State::name).serialize(serializer)
+}
+
+/// A tracing level must be known at compile time; hence a macro.
+macro_rules! log_at {
+    ($event:expr, $level:expr) => {{
+        let event = $event;
+        tracing::event!(
+            target: "renewd",
+            $level,
+            event = event.kind.name(),
+            alert = (event.kind.level() == Level::Alert).then_some(true),
+            certificate = event.certificate.as_deref(),
+            renewal = event.renewal.as_ref().map(|id| id.0.as_str()),
+            firewall = event.firewall.as_deref(),
+            ca = event.ca.as_deref(),
+            state = event.state.map(State::name),
+            next_state = event.next_state.map(State::name),
+            attempt = event.attempt,
+            reason = event.reason.as_deref(),
+            error.kind = event.error_kind.as_deref(),
+            next_attempt_at = event.next_attempt_at.map(|at| format!("{at:.0}")),
+            elapsed_ms = event.elapsed_ms,
+            "{}",
+            event.detail.as_deref().unwrap_or_else(|| event.kind.meaning().trim()),
+        );
+    }};
 }
 
 /// How loud an event is.
@@ -130,6 +156,8 @@ events! {
     RenewalWaits => "renewal_waits", Info;
     /// A step failed and will be tried again.
     StepFailed => "step_failed", Warning;
+    /// A step failed in a way that a person should look at; it will be tried again all the same.
+    PersonNeeded => "person_needed", Alert;
     /// The renewal waits for a person and will not go on by itself.
     RenewalHeld => "renewal_held", Alert;
     /// The certificate is bound outside its maintenance window, because none fits before it expires.
@@ -148,11 +176,31 @@ events! {
     CertificateDrifted => "certificate_drifted", Alert;
     /// A person asked for a renewal.
     RenewalRequested => "renewal_requested", Info;
-    /// A firewall refused our login twice; nothing more is tried there until a person asks.
-    FirewallHeld => "firewall_held", Alert;
     /// A firewall's new management certificate was proven and is trusted from now on.
     TrustLearned => "trust_learned", Info;
 }
+
+/// All events as Markdown, for `docs/events.md`.
+pub fn document() -> String {
+    let mut text = DOCUMENT_HEAD.to_owned();
+    for kind in EventKind::ALL {
+        text += &format!("| `{}` | {} | {} |\n", kind.name(), kind.level().name(), kind.meaning().trim());
+    }
+    text
+}
+
+const DOCUMENT_HEAD: &str = "# Events
+
+Printed by `renewd events` from `src/event.rs`; a test fails when this page is stale.
+
+Every event is a log line with the field `event` and, where they are known, the fields `certificate`, `renewal`,
+`firewall`, `ca`, `state`, `next_state`, `attempt`, `reason`, `error.kind`, `next_attempt_at` and `elapsed_ms`; the
+message says the rest in words. Events of a certificate are also stored in its history (`renewd show CERT`). An event of
+the level `alert` needs a person; it is logged as an error with the field `alert=true`.
+
+| event | level | meaning |
+| --- | --- | --- |
+";
 
 impl Event {
     /// An event with nothing but its kind; the fields are set by the caller.
@@ -171,6 +219,32 @@ impl Event {
             detail: None,
             next_attempt_at: None,
             elapsed_ms: None,
+        }
+    }
+
+    /// An event of `renewal` in its present state.
+    pub fn of_renewal(kind: EventKind, renewal: &Renewal) -> Self {
+        Self {
+            certificate: Some(Arc::clone(&renewal.certificate)),
+            renewal: Some(renewal.id.clone()),
+            firewall: Some(Arc::clone(&renewal.firewall)),
+            ca: Some(Arc::clone(&renewal.ca)),
+            state: Some(renewal.state),
+            ..Self::new(kind)
+        }
+    }
+
+    /// An event of a certificate.
+    pub fn of_certificate(kind: EventKind, certificate: &Arc<str>) -> Self {
+        Self { certificate: Some(Arc::clone(certificate)), ..Self::new(kind) }
+    }
+
+    /// Writes it to the log, once, after it was stored.
+    pub fn log(&self) {
+        match self.kind.level() {
+            Level::Info => log_at!(self, tracing::Level::INFO),
+            Level::Warning => log_at!(self, tracing::Level::WARN),
+            Level::Alert => log_at!(self, tracing::Level::ERROR),
         }
     }
 }

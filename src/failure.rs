@@ -45,6 +45,23 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Unreachable,
+        Self::Busy,
+        Self::Unauthorized,
+        Self::Untrusted,
+        Self::Refused,
+        Self::OutcomeUnknown,
+        Self::Unexpected,
+        Self::Local,
+    ];
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The word in logs, rows and metrics.
     pub const fn name(self) -> &'static str {
         match self {

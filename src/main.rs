@@ -1,3 +1,7 @@
-//! The renewd program.
+//! The renewd program; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    renewd::cli::main()
+}

@@ -1,9 +1,20 @@
 //! Which certificate does this service show now? A TLS handshake, no application data.
+//!
+//! A probe judges neither chain nor name nor dates, because it reports what is served, good or bad. It does verify that the
+//! peer has the key: a certificate is public, and anybody could show it.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{AlertDescription, DigitallySignedStruct, Error, SignatureScheme};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
 use crate::inventory::Endpoint;
-use crate::pki::Certificate;
+use crate::pki::{Certificate, Fingerprint};
+use crate::tls::{self, Handshake, Version};
 
 /// What an address showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +25,255 @@ pub enum Sight {
     Unreachable(String),
 }
 
-/// Looks at `endpoint`, naming `server_name` in the handshake (SNI) where it is a host name.
-pub async fn look(_endpoint: &Endpoint, _server_name: Option<&str>, _limit: Duration) -> Sight {
-    unimplemented!()
+/// What a sight says about a certificate that was just bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The new certificate is served.
+    New,
+    /// The one before it is still served.
+    OldStillServed,
+    /// A third one is served.
+    Other(Fingerprint),
+    /// Nothing was seen; why.
+    Unreachable(String),
+}
+
+/// Looks at `endpoint`, naming `server_name` in the handshake (SNI) where it is a host name, else the endpoint's own.
+/// All of it takes `limit` at most.
+pub async fn look(endpoint: &Endpoint, server_name: Option<&str>, limit: Duration) -> Sight {
+    let witness = Arc::new(Witness::new());
+    let handshake = shake_hands(endpoint, server_name, Arc::clone(&witness));
+    let trouble = match tokio::time::timeout(limit, handshake).await {
+        Ok(Ok(())) => None,
+        Ok(Err(trouble)) => Some(trouble),
+        Err(_) => Some(format!("no answer within {} s", limit.as_secs_f32())),
+    };
+    witness.testify(trouble)
+}
+
+/// What `sight` says, when `new` was bound in the place of `old`.
+pub fn judge(sight: &Sight, new: &Fingerprint, old: Option<&Fingerprint>) -> Verdict {
+    match sight {
+        Sight::Unreachable(why) => Verdict::Unreachable(why.clone()),
+        Sight::Shown(shown) if shown.fingerprint == *new => Verdict::New,
+        Sight::Shown(shown) if Some(&shown.fingerprint) == old => Verdict::OldStillServed,
+        Sight::Shown(shown) => Verdict::Other(shown.fingerprint),
+    }
+}
+
+async fn shake_hands(
+    endpoint: &Endpoint,
+    server_name: Option<&str>,
+    witness: Arc<Witness>,
+) -> Result<(), String> {
+    let config = tls::config(witness).map_err(|failure| failure.detail)?;
+    let name = sni(server_name.unwrap_or(&endpoint.host))?;
+    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .map_err(|error| explain(&error))?;
+    // A device that does not answer the farewell has shown its certificate all the same.
+    let _ = stream.shutdown().await;
+    Ok(())
+}
+
+/// The name for the handshake; an IPv6 address without its zone, which means nothing to the peer.
+fn sni(name: &str) -> Result<ServerName<'static>, String> {
+    let name = name.split('%').next().unwrap_or(name);
+    ServerName::try_from(name.to_owned())
+        .map_err(|_| format!("{name:?} is no host name or address"))
+}
+
+fn explain(error: &std::io::Error) -> String {
+    if let Some(words) = tls::refusal(error) {
+        return words;
+    }
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match cause {
+        Some(Error::AlertReceived(
+            AlertDescription::HandshakeFailure | AlertDescription::ProtocolVersion,
+        )) => format!("{error}: the service has no TLS 1.2 or 1.3 with forward secrecy"),
+        _ => format!("TLS handshake: {error}"),
+    }
+}
+
+/// Accepts every certificate and remembers it, so that it is known although the handshake failed later.
+#[derive(Debug)]
+struct Witness {
+    handshake: Handshake,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    leaf: Option<Vec<u8>>,
+    proved: bool,
+}
+
+impl Witness {
+    fn new() -> Self {
+        Self {
+            handshake: Handshake::new(&tls::provider()),
+            seen: Mutex::default(),
+        }
+    }
+
+    fn testify(&self, trouble: Option<String>) -> Sight {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = || trouble.unwrap_or_else(|| "no certificate was shown".to_owned());
+        match &seen.leaf {
+            Some(leaf) if seen.proved => match Certificate::from_der(leaf) {
+                Ok(certificate) => Sight::Shown(Box::new(certificate)),
+                Err(error) => Sight::Unreachable(format!("what it showed cannot be read: {error}")),
+            },
+            _ => Sight::Unreachable(trouble()),
+        }
+    }
+
+    fn verify_signature(
+        &self,
+        version: Version,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let proof = self
+            .handshake
+            .verify_known(version, message, certificate, signed)?;
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .proved = true;
+        Ok(proof)
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.leaf = Some(leaf.to_vec());
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify_signature(Version::Tls12, message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify_signature(Version::Tls13, message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.handshake.schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use rcgen::KeyPair;
+
+    use super::*;
+    use crate::pki::testing::leaf_params;
+    use crate::tls::testing::serve;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn certificate() -> (KeyPair, Certificate) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = leaf_params().self_signed(&key).unwrap();
+        (key, Certificate::from_der(certificate.der()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_served_certificate_is_seen_over_ipv4_and_ipv6() {
+        let (key, certificate) = certificate();
+        for address in ["127.0.0.1", "::1"] {
+            let server = serve(address, &[&certificate], &key).await;
+            for name in [None, Some("vpn.example.com")] {
+                let sight = look(&server.endpoint, name, LIMIT).await;
+                assert_eq!(sight, Sight::Shown(Box::new(certificate.clone())));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_shown_without_its_key_does_not_count() {
+        let (_, certificate) = certificate();
+        let thief = serve("127.0.0.1", &[&certificate], &KeyPair::generate().unwrap()).await;
+        let Sight::Unreachable(why) = look(&thief.endpoint, None, LIMIT).await else {
+            panic!("a stolen certificate was believed");
+        };
+        let words = "but did not prove that it has its key";
+        assert!(why.contains(words), "{why}");
+        assert!(why.contains(&certificate.fingerprint.to_string()), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_or_closed_port_is_unreachable_within_the_limit() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint {
+            host: "127.0.0.1".to_owned(),
+            port: silent.local_addr().unwrap().port(),
+        };
+        let sight = look(&endpoint, None, Duration::from_millis(50)).await;
+        assert_eq!(
+            sight,
+            Sight::Unreachable("no answer within 0.05 s".to_owned())
+        );
+        drop(silent);
+        let Sight::Unreachable(why) = look(&endpoint, None, LIMIT).await else {
+            panic!("nobody listens");
+        };
+        assert!(why.contains("refused"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_asked_for_is_told() {
+        let (key, certificate) = certificate();
+        let server = serve("127.0.0.1", &[&certificate], &key).await;
+        assert_eq!(
+            look(&server.endpoint, Some("a b"), LIMIT).await,
+            Sight::Unreachable("\"a b\" is no host name or address".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_sight_is_judged_by_the_new_and_the_old_certificate() {
+        let shown = Sight::Shown(Box::new(certificate().1));
+        let Sight::Shown(seen) = &shown else {
+            return;
+        };
+        let here = seen.fingerprint;
+        let other = Fingerprint::of(b"other");
+        assert_eq!(judge(&shown, &here, Some(&here)), Verdict::New);
+        assert_eq!(judge(&shown, &other, Some(&here)), Verdict::OldStillServed);
+        assert_eq!(judge(&shown, &other, None), Verdict::Other(here));
+        let nothing = Sight::Unreachable("why".to_owned());
+        assert_eq!(
+            judge(&nothing, &here, None),
+            Verdict::Unreachable("why".to_owned())
+        );
+    }
 }

@@ -45,4 +45,6 @@ pub struct Daemon {
     pub scan: String,
     /// How often each served certificate is looked at between renewals.
     pub probe_interval: SignedDuration,
+    /// Filters of the log, as `tracing_subscriber::EnvFilter` reads them (`info`).
+    pub log: String,
 }

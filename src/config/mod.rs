@@ -1,5 +1,61 @@
 //! The TOML configuration: as written, resolved, every mistake with its place.
+//!
+//! ```text
+//! files --toml--> tables --check (schema)--> what fits --written--> resolve --> fleet --> Desired
+//!             \___________________ every mistake, none stops the rest ______________/
+//! ```
+//!
+//! It reads the configuration's own files and no other: neither secrets nor certificates. It changes nothing.
 
+mod check;
 mod desired;
+mod findings;
+mod load;
+mod mistake;
+mod resolve;
+mod schema;
+mod suggest;
+mod values;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
 
 pub use desired::{Daemon, Desired, ManagedFirewall};
+pub use load::load;
+pub use mistake::{Mistake, Mistakes, Severity};
+pub use schema::schema;
+
+use crate::secret::SecretSource;
+use crate::{ca, firewall};
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What is to be.
+    pub desired: Desired,
+    /// What is probably not as intended.
+    pub warnings: Vec<Mistake>,
+    /// The files that were read, in this order.
+    pub files: Vec<PathBuf>,
+}
+
+/// Every secret that will be needed, each with the place that names it, so that a check can try to read them.
+pub fn secrets(desired: &Desired) -> Vec<(String, SecretSource)> {
+    let mut secrets = Vec::new();
+    for (name, ca::Settings::Local(settings)) in &desired.cas {
+        let key = SecretSource::File(settings.key.clone());
+        secrets.push((format!("ca {name}: key"), key));
+    }
+    for (name, managed) in &desired.firewalls {
+        let firewall::Settings::Sonicos(settings) = &managed.settings;
+        let password = settings.password.clone();
+        secrets.push((format!("firewall {name}: password"), password));
+        if let Some(totp) = settings.totp.clone() {
+            secrets.push((format!("firewall {name}: totp"), totp));
+        }
+    }
+    secrets
+}

@@ -7,6 +7,7 @@
 pub mod sonicos;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::inventory::Service;
@@ -33,6 +34,10 @@ pub trait Firewall: Send {
 
     /// Turns the pending request of `alias` into a certificate.
     async fn import_signed(&mut self, alias: &str, leaf: &Certificate) -> Result<(), Failure>;
+
+    /// What the device tells of the certificate of `alias` that contradicts `leaf` (serial number, public key),
+    /// in words; empty when nothing does, or when the device tells nothing.
+    async fn contradictions(&mut self, alias: &str, leaf: &Certificate) -> Result<Vec<String>, Failure>;
 
     /// What each service uses now.
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure>;
@@ -90,7 +95,7 @@ pub enum ObjectKind {
 }
 
 /// Which certificate a service uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
     /// The service.
     pub service: Service,
@@ -112,6 +117,13 @@ pub struct ForeignChanges {
 pub enum Settings {
     /// `SonicWall` `SonicOS` 7.0, 7.1, 7.2, 7.3 and 8.
     Sonicos(sonicos::Settings),
+}
+
+/// A text that changes when the configured trust of a firewall changes.
+pub fn trust_text(settings: &Settings) -> String {
+    match settings {
+        Settings::Sonicos(settings) => format!("{} {:?}", settings.url, settings.trust),
+    }
 }
 
 /// Opens a session. `also_trusted` are certificates that renewd itself bound, accepted besides the configured trust.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 use crate::pki::KeyRequest;
 
@@ -27,7 +28,8 @@ pub struct ManagedCertificate {
 }
 
 /// A service of a firewall that uses a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Service {
     /// HTTPS management.
     WebManagement,
@@ -72,6 +74,32 @@ impl fmt::Display for Endpoint {
         }
     }
 }
+
+impl std::str::FromStr for Endpoint {
+    type Err = String;
+
+    /// Reads `HOST:PORT`, `[IPv6]:PORT`, or a host alone, which means the HTTPS port.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not an address: write HOST:PORT or [IPv6]:PORT");
+        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+            let (host, rest) = rest.split_once(']').ok_or_else(wrong)?;
+            (host, rest.strip_prefix(':'))
+        } else {
+            match text.split_once(':') {
+                Some((_, port)) if port.contains(':') => return Err(wrong()),
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            }
+        };
+        let port = port.map_or(Ok(HTTPS_PORT), |port| port.parse().map_err(|_| wrong()))?;
+        if host.is_empty() || port == 0 || host.contains(['/', '@', ' ']) {
+            return Err(wrong());
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+const HTTPS_PORT: u16 = 443;
 
 /// When a certificate is renewed and how long its proof may take.
 #[derive(Debug, Clone, PartialEq, Eq)]

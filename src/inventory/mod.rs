@@ -1,6 +1,7 @@
 //! The nouns: what is to be kept renewed, what was seen of it, and the renewals under way. No I/O.
 
 pub mod certificate;
+pub mod due;
 pub mod renewal;
 pub mod tracked;
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use std::sync::Arc;
 
+use crate::failure::FailureKind;
 use crate::pki::Fingerprint;
 
 /// A renewal as it is stored: everything in it is true.
@@ -39,6 +40,13 @@ pub struct Renewal {
     pub last_error: Option<String>,
     /// What was obtained on the way.
     pub obtained: Obtained,
+}
+
+impl Renewal {
+    /// Whether the last step failed, and was not merely waiting.
+    pub fn is_failing(&self) -> bool {
+        self.last_error_kind.as_deref().is_some_and(|kind| FailureKind::from_name(kind).is_some())
+    }
 }
 
 /// What a renewal has gathered; each field stays once it is known.

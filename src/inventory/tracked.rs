@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::RenewalId;
-use crate::pki::Fingerprint;
+use crate::pki::{Certificate, Fingerprint};
 
 /// A certificate of the configuration with what was seen of it.
 #[derive(Debug, Clone)]
@@ -47,6 +47,19 @@ pub struct Shown {
     pub not_after: Timestamp,
     /// When it was seen.
     pub seen_at: Timestamp,
+}
+
+impl Shown {
+    /// `certificate`, seen at `seen_at`.
+    pub fn of(certificate: &Certificate, seen_at: Timestamp) -> Self {
+        Self {
+            fingerprint: certificate.fingerprint,
+            pem: certificate.to_pem(),
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+            seen_at,
+        }
+    }
 }
 
 /// What is known of a firewall.

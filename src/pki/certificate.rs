@@ -1,9 +1,15 @@
-//! A certificate, parsed once.
+//! A certificate, parsed once. Lenient where nothing depends on it: X.509 v1 and odd extensions are read,
+//! because old firewalls show them and must be recognised.
 
 use jiff::Timestamp;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{ParsedExtension, X509Extension};
+use x509_parser::oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE;
+use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
 
 use super::request::{AlternateName, KeyKind};
-use super::{Fingerprint, PkiError};
+use super::{Fingerprint, PkiError, name, pem, signature};
 
 /// An X.509 certificate (RFC 5280) with the facts that renewd decides by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,22 +44,124 @@ pub struct Certificate {
 
 impl Certificate {
     /// Parses one certificate.
-    pub fn from_der(_der: &[u8]) -> Result<Self, PkiError> {
-        unimplemented!()
+    pub fn from_der(der: &[u8]) -> Result<Self, PkiError> {
+        let parsed = parse(der)?;
+        let subject = parsed.subject();
+        let extensions = || {
+            parsed
+                .iter_extensions()
+                .map(X509Extension::parsed_extension)
+        };
+        Ok(Self {
+            der: der.to_vec(),
+            fingerprint: Fingerprint::of(der),
+            public_key: Fingerprint::of(parsed.public_key().raw),
+            key: signature::key_kind(parsed.public_key()),
+            subject: name::rfc4514(subject),
+            issuer: name::rfc4514(parsed.issuer()),
+            common_name: name::attributes(subject)
+                .into_iter()
+                .rfind(|(attribute, _)| attribute == "CN")
+                .map(|(_, value)| value),
+            alternate_names: name::alternate_names(extensions()).0,
+            serial: serial(parsed.raw_serial()),
+            not_before: timestamp(parsed.validity().not_before)?,
+            not_after: timestamp(parsed.validity().not_after)?,
+            is_ca: extensions()
+                .any(|e| matches!(e, ParsedExtension::BasicConstraints(limits) if limits.ca)),
+            allows_server_auth: allows_server_auth(&parsed),
+        })
     }
 
     /// Parses the one certificate of a PEM text; text around it is skipped.
-    pub fn from_pem(_pem: &str) -> Result<Self, PkiError> {
-        unimplemented!()
+    pub fn from_pem(pem: &str) -> Result<Self, PkiError> {
+        let mut all = Self::all_from_pem(pem)?;
+        match (all.pop(), all.len()) {
+            (Some(one), 0) => Ok(one),
+            (Some(_), others) => Err(PkiError(format!(
+                "{} certificates where one is expected",
+                others + 1
+            ))),
+            (None, _) => Err(PkiError(
+                "there is no BEGIN CERTIFICATE in this text".to_owned(),
+            )),
+        }
     }
 
-    /// Parses every certificate of a PEM text, in its order.
-    pub fn all_from_pem(_pem: &str) -> Result<Vec<Self>, PkiError> {
-        unimplemented!()
+    /// Parses every certificate of a PEM text, in its order; other blocks and text are skipped. None is no error.
+    pub fn all_from_pem(pem: &str) -> Result<Vec<Self>, PkiError> {
+        pem::blocks(pem)?
+            .iter()
+            .filter(|block| LABELS.contains(&block.label))
+            .map(|block| Self::from_der(&block.der))
+            .collect()
     }
 
     /// The certificate as PEM.
     pub fn to_pem(&self) -> String {
-        unimplemented!()
+        pem::encode("CERTIFICATE", &self.der)
+    }
+
+    /// Verifies that `issuer`'s key signed this certificate and that its name is the one given as issuer.
+    /// Says nothing about whether `issuer` may.
+    pub fn verify_signed_by(&self, issuer: &Self) -> Result<(), PkiError> {
+        if self.issuer != issuer.subject {
+            return Err(PkiError(format!(
+                "its issuer is {}, not {}",
+                self.issuer, issuer.subject
+            )));
+        }
+        let parsed = parse(&self.der)?;
+        signature::verify_by_certificate(
+            &issuer.der,
+            signature::Scheme::of(&parsed.signature_algorithm)?,
+            parsed.tbs_certificate.as_ref(),
+            parsed.signature_value.data.as_ref(),
+        )
+    }
+
+    /// Whether it is signed by its own key: a root, or a device's own certificate.
+    pub fn is_self_signed(&self) -> bool {
+        self.subject == self.issuer && self.verify_signed_by(self).is_ok()
     }
 }
+
+/// Parses `der`, which must hold one certificate and nothing else.
+pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, PkiError> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok((rest, _)) => Err(PkiError(format!(
+            "{} bytes follow the certificate",
+            rest.len()
+        ))),
+        Err(error) => Err(PkiError(format!("not an X.509 certificate: {error}"))),
+    }
+}
+
+/// An extended key usage that is there but cannot be read allows nothing.
+fn allows_server_auth(certificate: &X509Certificate<'_>) -> bool {
+    certificate
+        .iter_extensions()
+        .filter(|extension| extension.oid == OID_X509_EXT_EXTENDED_KEY_USAGE)
+        .all(|extension| {
+            matches!(extension.parsed_extension(),
+                ParsedExtension::ExtendedKeyUsage(usage) if usage.server_auth || usage.any)
+        })
+}
+
+/// Without the zero that only keeps the integer positive, as every other program shows it.
+fn serial(raw: &[u8]) -> String {
+    let digits = match raw {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        _ => raw,
+    };
+    data_encoding::HEXLOWER.encode(digits)
+}
+
+fn timestamp(time: ASN1Time) -> Result<Timestamp, PkiError> {
+    Timestamp::from_second(time.timestamp())
+        .map_err(|error| PkiError(format!("a date of the certificate: {error}")))
+}
+
+/// RFC 7468, 5.1, and an older label that some programs still write.
+const LABELS: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];

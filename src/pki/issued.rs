@@ -1,8 +1,9 @@
 //! What an issued certificate must be before it may go to a firewall.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Certificate, Fingerprint, KeyRequest};
+use super::difference::{foreign_common_name, missing_names};
+use super::{Certificate, Fingerprint, KeyRequest, chain};
 
 /// What was asked for, to compare with what came.
 #[derive(Debug, Clone, Copy)]
@@ -15,11 +16,46 @@ pub struct Expected<'a> {
     pub now: Timestamp,
 }
 
-/// Everything that is wrong with an issued certificate and its chain, in words; empty: it may be installed.
+/// Everything that is wrong with an issued certificate and its chain (nearest first), in words; empty: it may be installed.
 pub fn check_issued(
-    _leaf: &Certificate,
-    _chain: &[Certificate],
-    _expected: &Expected<'_>,
+    leaf: &Certificate,
+    chain: &[Certificate],
+    expected: &Expected<'_>,
 ) -> Vec<String> {
-    unimplemented!()
+    let mut problems = Vec::new();
+    if leaf.public_key != expected.public_key {
+        problems.push(format!(
+            "its public key (SHA-256 {}) is not the one of the request ({})",
+            leaf.public_key, expected.public_key
+        ));
+    }
+    for name in missing_names(leaf, expected.request) {
+        problems.push(format!("{name} is not among its alternate names"));
+    }
+    problems.extend(foreign_common_name(leaf, expected.request));
+    if leaf.is_ca {
+        problems.push("it is a CA certificate (basic constraints CA:TRUE)".to_owned());
+    }
+    if !leaf.allows_server_auth {
+        problems.push("its extended key usage does not allow TLS servers".to_owned());
+    }
+    problems.extend(validity_problem(leaf, expected.now));
+    problems.extend(chain::problems(leaf, chain, expected.now));
+    problems
 }
+
+fn validity_problem(leaf: &Certificate, now: Timestamp) -> Option<String> {
+    if now >= leaf.not_after {
+        return Some(format!("it expired on {}", leaf.not_after));
+    }
+    let ours = now.saturating_add(CLOCK_SKEW).unwrap_or(now);
+    (ours < leaf.not_before).then(|| {
+        format!(
+            "it is not valid before {}, and it is {now} here: is the clock right?",
+            leaf.not_before
+        )
+    })
+}
+
+/// CAs whose clock is a little ahead are met; waiting helps against no longer ones.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);

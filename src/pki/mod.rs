@@ -1,16 +1,31 @@
 //! Certificates, certificate signing requests and the checks on them (RFC 5280, RFC 2986). No I/O, no clock.
 
 mod certificate;
+mod chain;
+mod country;
 mod csr;
+mod difference;
 mod fingerprint;
 mod issued;
+mod name;
+mod pem;
 mod request;
+mod signature;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use certificate::Certificate;
+pub use chain::{ends_in_root, order_chain};
+pub use country::{country_code, country_name};
 pub use csr::Csr;
+pub use difference::same_names;
 pub use fingerprint::Fingerprint;
 pub use issued::{Expected, check_issued};
+pub(crate) use name::is_dns_name;
 pub use request::{AlternateName, Digest, KeyKind, KeyRequest, Subject};
+pub(crate) use signature::{Scheme, verify_by_certificate};
 
 /// Something that is not the certificate, request or fingerprint that it should be; says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

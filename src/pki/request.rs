@@ -2,6 +2,9 @@
 //! how a device spells them is its driver's business.
 
 use std::fmt;
+use std::net::IpAddr;
+
+use super::name::is_dns_name;
 
 /// What the CSR asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,20 @@ pub struct KeyRequest {
     pub key: KeyKind,
     /// The digest that signs the CSR.
     pub digest: Digest,
+}
+
+impl KeyRequest {
+    /// The names that a TLS client may look for: the alternate name, and the CN where it is a host name or an address.
+    pub fn host_names(&self) -> Vec<AlternateName> {
+        let common_name = self.subject.common_name.as_deref();
+        let mut names: Vec<AlternateName> = self.alternate_name.iter().cloned().collect();
+        if let Some(name) = common_name.and_then(AlternateName::from_common_name)
+            && !names.iter().any(|known| known.is_same(&name))
+        {
+            names.push(name);
+        }
+        names
+    }
 }
 
 /// A distinguished name's parts; at least one is set.
@@ -41,6 +58,28 @@ pub struct Subject {
     pub email: Option<String>,
 }
 
+impl Subject {
+    /// The parts that are set, in the order of a distinguished name: attribute (as in [`Csr::subject`](super::Csr)) and value.
+    pub fn parts(&self) -> Vec<(&'static str, &str)> {
+        let parts = [
+            ("C", &self.country),
+            ("ST", &self.state),
+            ("L", &self.locality),
+            ("O", &self.organization),
+            ("OU", &self.department),
+            ("OU", &self.group),
+            ("OU", &self.team),
+            ("CN", &self.common_name),
+            ("serialNumber", &self.serial),
+            ("emailAddress", &self.email),
+        ];
+        parts
+            .into_iter()
+            .filter_map(|(attribute, value)| Some((attribute, value.as_deref()?)))
+            .collect()
+    }
+}
+
 /// A subject alternative name (RFC 5280, 4.2.1.6).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AlternateName {
@@ -49,7 +88,30 @@ pub enum AlternateName {
     /// rfc822Name.
     Email(String),
     /// iPAddress.
-    Ip(std::net::IpAddr),
+    Ip(IpAddr),
+}
+
+impl AlternateName {
+    /// The alternate name that says the same as this CN; `None` for a CN that is no address and no host name with
+    /// a dot in it ("Office firewall", "fw").
+    pub fn from_common_name(common_name: &str) -> Option<Self> {
+        if let Ok(address) = common_name.parse() {
+            return Some(Self::Ip(address));
+        }
+        let is_host_name = common_name.contains('.') && is_dns_name(common_name);
+        is_host_name.then(|| Self::Domain(common_name.to_ascii_lowercase()))
+    }
+
+    /// Whether both name the same; case does not count.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Domain(one), Self::Domain(two)) | (Self::Email(one), Self::Email(two)) => {
+                one.eq_ignore_ascii_case(two)
+            }
+            (Self::Ip(one), Self::Ip(two)) => one == two,
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for AlternateName {

@@ -1,9 +1,28 @@
-//! Whom to believe on a TLS connection: always somebody, never nobody.
+//! Whom to believe on a TLS connection: always somebody, never nobody. There is no way to turn verification off.
 
-use std::path::PathBuf;
+mod handshake;
+mod refusal;
+mod verifier;
 
-use crate::failure::Failure;
-use crate::pki::Fingerprint;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::failure::{Failure, FailureKind};
+use crate::pki::{Certificate, Fingerprint};
+use verifier::{Authorities, Verifier};
+
+pub(crate) use handshake::{Handshake, Version};
+pub use refusal::refusal;
 
 /// How a peer proves that it is the one.
 #[derive(Debug, Clone)]
@@ -26,9 +45,102 @@ pub enum Anchor {
 }
 
 /// A TLS client configuration that accepts `trust` or exactly one of `also` (certificates that renewd bound itself).
-pub fn client_config(
-    _trust: &Trust,
-    _also: &[Fingerprint],
-) -> Result<rustls::ClientConfig, Failure> {
-    unimplemented!()
+///
+/// Sessions are not resumed: every connection proves anew which certificate is served. ALPN is the caller's.
+/// Fails with [`FailureKind::Local`]: a file, a name or the system's root certificates.
+pub fn client_config(trust: &Trust, also: &[Fingerprint]) -> Result<ClientConfig, Failure> {
+    let mut accepted = also.to_vec();
+    let authorities = match &trust.anchor {
+        Anchor::Pins(pins) => {
+            accepted.extend(pins);
+            None
+        }
+        Anchor::System => Some(Authorities {
+            described: "the system's root certificates".to_owned(),
+            verifier: system_roots()?,
+            server_name: server_name(trust)?,
+        }),
+        Anchor::Ca(path) => Some(Authorities {
+            described: format!("the CA in {}", path.display()),
+            verifier: ca_file(path)?,
+            server_name: server_name(trust)?,
+        }),
+    };
+    if accepted.is_empty() && authorities.is_none() {
+        return Err(local(
+            "not one fingerprint is given, so nobody can be trusted",
+        ));
+    }
+    config(Arc::new(Verifier {
+        accepted,
+        authorities,
+        handshake: Handshake::new(&provider()),
+    }))
+}
+
+/// Makes aws-lc-rs the process's crypto provider for code that asks for the default one. May be called again.
+pub fn install_provider() {
+    // An error means that there is one already, and it can only be the same: no other is linked.
+    let _ = provider().as_ref().clone().install_default();
+}
+
+/// A configuration that leaves the verdict to `verifier`.
+pub(crate) fn config(
+    verifier: Arc<dyn rustls::client::danger::ServerCertVerifier>,
+) -> Result<ClientConfig, Failure> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(local)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// The one crypto provider.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    Arc::clone(&PROVIDER)
+}
+
+fn system_roots() -> Result<Arc<dyn rustls::client::danger::ServerCertVerifier>, Failure> {
+    let verifier = rustls_platform_verifier::Verifier::new(provider()).map_err(|error| {
+        local(format!(
+            "{error}: install the package ca-certificates, or trust a CA file or a SHA-256 fingerprint instead"
+        ))
+    })?;
+    Ok(Arc::new(verifier))
+}
+
+fn ca_file(path: &Path) -> Result<Arc<WebPkiServerVerifier>, Failure> {
+    let problem = |problem: String| local(format!("CA file {}: {problem}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+    let certificates =
+        Certificate::all_from_pem(&text).map_err(|error| problem(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots
+            .add(CertificateDer::from(certificate.der))
+            .map_err(|error| problem(format!("{}: {error}", certificate.subject)))?;
+    }
+    if roots.is_empty() {
+        return Err(problem("it holds no BEGIN CERTIFICATE".to_owned()));
+    }
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| problem(error.to_string()))
+}
+
+fn server_name(trust: &Trust) -> Result<Option<ServerName<'static>>, Failure> {
+    let parse = |name: &String| {
+        ServerName::try_from(name.clone())
+            .map_err(|_| local(format!("server_name {name:?} is no host name or address")))
+    };
+    trust.server_name.as_ref().map(parse).transpose()
+}
+
+fn local(detail: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Local, "TLS settings", detail)
 }

@@ -1,64 +1,354 @@
-//! The SonicOS driver.
+//! The SonicOS driver, for 7.0, 7.1, 7.2, 7.3 and 8.
+//!
+//! This file tells each call as a procedure; the folder's other files hold the parts, none of which knows the
+//! whole. Nothing here waits, retries or decides: the one thing that is sent twice is what the device said that
+//! it did not do, in the form that it asks for.
 
+mod binding;
+mod challenge;
+mod channel;
+mod digest;
+mod envelope;
+mod listing;
+mod login;
+mod pending;
 mod settings;
+mod signing_request;
+mod totp;
+mod transfer;
+mod transport;
+mod version;
+mod wording;
+mod write;
 
 pub use settings::{Login, Settings};
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
+use reqwest::Method;
+use serde_json::json;
 
 use super::{Binding, Firewall, ForeignChanges, Identity, InstalledObject};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
+use crate::inventory::Service;
 use crate::pki::{Certificate, Fingerprint, KeyRequest};
 use crate::surroundings::Surroundings;
 
-/// A session with a SonicOS device.
+use channel::Channel;
+use listing::{Row, RowKind};
+use pending::{Ours, Pending};
+use transfer::Upload;
+use transport::{Call, Transport, segment};
+use version::Version;
+use write::Writer;
+
+/// A session with a SonicOS device. It must be closed, or the device keeps it until its idle timeout.
 #[derive(Debug)]
-pub struct Session;
+pub struct Session {
+    writer: Writer,
+    privilege: Option<String>,
+    upload: Upload,
+}
 
 impl Session {
-    /// Logs in.
+    /// Logs in and looks which device it is. After a failure there is no session left.
+    ///
+    /// # Errors
+    /// `Untrusted` before anything is sent; `Unauthorized` after exactly one failed login; `Refused` for a device
+    /// that this driver does not serve.
     pub async fn open(
-        _settings: &Settings,
-        _also_trusted: &[Fingerprint],
-        _surroundings: &Surroundings,
+        settings: &Settings,
+        also_trusted: &[Fingerprint],
+        surroundings: &Surroundings,
     ) -> Result<Self, Failure> {
-        unimplemented!()
+        let transport = Transport::new(settings, also_trusted)?;
+        let password = login::read(&settings.password)?;
+        let mut channel = Channel::new(transport, &settings.user, password, surroundings.random.clone());
+        let welcome = match login::log_in(&mut channel, settings, surroundings.clock.as_ref()).await {
+            Ok(welcome) => welcome,
+            Err(failure) => {
+                leave(&mut channel).await;
+                return Err(failure);
+            }
+        };
+        let preempt = settings.preempt_idle_administrator;
+        let mut session = Self {
+            writer: Writer::new(channel, welcome.configuration_mode, preempt),
+            privilege: welcome.privilege,
+            upload: Upload::Raw,
+        };
+        if let Err(failure) = session.recognise().await {
+            leave(&mut session.writer.channel).await;
+            return Err(failure);
+        }
+        let login = session.writer.channel.standing();
+        session.note("login", login);
+        Ok(session)
+    }
+
+    /// Refuses a device that this driver does not serve.
+    async fn recognise(&mut self) -> Result<(), Failure> {
+        let version = match self.version().await {
+            Err(failure) if failure.kind == FailureKind::Refused => {
+                // Some users' logins do not lead straight to management (SonicOS reference 1.4).
+                let call = Call::session(Method::POST, "/start-management").json(&json!({}));
+                self.writer.channel.ask(&call).await.map_err(|_| failure)?;
+                self.version().await?
+            }
+            outcome => outcome?,
+        };
+        match version.refusal() {
+            Some(reason) => Err(Failure::new(FailureKind::Refused, "GET /version", reason)),
+            None => Ok(()),
+        }
+    }
+
+    async fn version(&mut self) -> Result<Version, Failure> {
+        let json = self.writer.channel.ask_json(&Call::get("/version")).await?;
+        Ok(Version::of(&json))
+    }
+
+    /// The listing of what was put on the device, or, on builds where that does not work, of everything
+    /// (SonicOS reference 3.2).
+    async fn rows(&mut self) -> Result<Vec<Row>, Failure> {
+        match self.rows_of("/reporting/certificates/imported").await {
+            Err(failure) if matches!(failure.kind, FailureKind::Refused | FailureKind::Unexpected) => {
+                self.note("listing", "all".to_owned());
+                self.rows_of("/reporting/certificates").await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn rows_of(&mut self, path: &str) -> Result<Vec<Row>, Failure> {
+        let call = Call::get(path);
+        let json = self.writer.channel.ask_json(&call).await?;
+        listing::rows(&json).ok_or_else(|| {
+            let detail = format!("not a list of certificates: {}", envelope::shortened(&json.to_string()));
+            call.failure(FailureKind::Unexpected, detail)
+        })
+    }
+
+    /// A row as an object; the detail is asked for only where the row leaves the kind open.
+    async fn object(&mut self, row: Row) -> Result<Option<InstalledObject>, Failure> {
+        let (kind, detail) = match row.kind() {
+            RowKind::Ca => return Ok(None),
+            RowKind::Object(kind) => (kind, row.columns),
+            RowKind::Unclear => {
+                let path = named("/reporting/certificates/name/", &row.alias)?;
+                let json = self.writer.channel.ask_json(&Call::get(path)).await?;
+                let detail = listing::columns(&json);
+                (listing::kind_by_detail(&detail), [row.columns, detail].concat())
+            }
+        };
+        Ok(Some(InstalledObject { alias: row.alias, kind, detail }))
+    }
+
+    /// Which certificate one service uses.
+    async fn binding(&mut self, service: Service) -> Result<Binding, Failure> {
+        let call = Call::get(binding::path(service));
+        let json = self.writer.channel.ask_json(&call).await?;
+        binding::read(service, &json).ok_or_else(|| {
+            let detail = "the settings name no certificate where the reference says they do";
+            call.failure(FailureKind::Unexpected, detail)
+        })
+    }
+
+    /// Sends a certificate file in the form that the device takes: raw, else multipart.
+    async fn upload(&mut self, path: &str, pem: &str, ours: Ours) -> Result<(), Failure> {
+        self.writer.begin().await?;
+        let raw = match self.upload_as(self.upload, path, pem).await? {
+            Ok(reply) => return self.writer.settle(&[reply], ours).await,
+            Err((status, failure)) => {
+                let is_final = self.upload == Upload::Multipart || !transfer::is_about_form(status, &failure.detail);
+                if is_final {
+                    return Err(advised(failure));
+                }
+                failure
+            }
+        };
+        let reply = self.upload_as(Upload::Multipart, path, pem).await?.map_err(|(_, mut failure)| {
+            failure.detail = format!("raw: {}; multipart: {}", raw.detail, failure.detail);
+            advised(failure)
+        })?;
+        self.upload = Upload::Multipart;
+        self.writer.settle(&[reply], ours).await
+    }
+
+    /// One attempt in one form; a refusal comes with its HTTP code.
+    async fn upload_as(
+        &mut self,
+        form: Upload,
+        path: &str,
+        pem: &str,
+    ) -> Result<Result<envelope::Reply, (u16, Failure)>, Failure> {
+        let (content_type, body) = form.body(pem, self.writer.channel.random());
+        let call = Call::change(Method::PUT, path).content(content_type, body).slow();
+        let answer = self.writer.send(&call).await?;
+        match self.writer.judge(&call, &answer) {
+            Ok(reply) => {
+                self.note("import", form.name().to_owned());
+                Ok(Ok(reply))
+            }
+            Err(failure) if failure.kind == FailureKind::Refused => Ok(Err((answer.status, failure))),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Everything about this certificate is ours to commit.
+    fn ours(&self, alias: &str) -> Ours {
+        Ours {
+            aliases: vec![alias.to_owned()],
+            ..self.writer.nothing()
+        }
+    }
+
+    fn note(&mut self, quirk: &'static str, value: String) {
+        self.writer.quirks.insert(quirk, value);
     }
 }
 
 #[async_trait]
 impl Firewall for Session {
     async fn identify(&mut self) -> Result<Identity, Failure> {
-        unimplemented!()
+        let mut identity = self.version().await?.identity;
+        identity.privilege.clone_from(&self.privilege);
+        let quirks = self.writer.quirks.iter();
+        identity.quirks = quirks.map(|(name, value)| format!("{name}={value}")).collect();
+        Ok(identity)
     }
+
     async fn installed(&mut self) -> Result<Vec<InstalledObject>, Failure> {
-        unimplemented!()
+        let mut objects = Vec::new();
+        for row in self.rows().await? {
+            objects.extend(self.object(row).await?);
+        }
+        Ok(objects)
     }
-    async fn generate_csr(&mut self, _alias: &str, _request: &KeyRequest) -> Result<(), Failure> {
-        unimplemented!()
+
+    async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure> {
+        let call = Call::change(Method::POST, "/certificates/generate-signing-request").slow();
+        let body = signing_request::body(alias, request);
+        let call = match body {
+            Ok(body) => call.json(&body),
+            Err(problem) => return Err(call.failure(FailureKind::Local, problem)),
+        };
+        self.writer.change(&call, self.ours(alias)).await
     }
-    async fn export_csr(&mut self, _alias: &str) -> Result<Vec<u8>, Failure> {
-        unimplemented!()
+
+    async fn export_csr(&mut self, alias: &str) -> Result<Vec<u8>, Failure> {
+        let path = named("/export/certificates/signing-request/name/", alias)?;
+        let call = Call::get(path).accept_anything().slow();
+        let answer = self.writer.channel.exchange(&call).await?;
+        if answer.status == 200 && let Some(der) = transfer::exported_request(&answer.body) {
+            return Ok(der);
+        }
+        let failure = match envelope::judge(&call, &answer) {
+            Err(failure) if failure.kind == FailureKind::Refused && wording::is_in_progress(&failure.detail) => {
+                call.failure(FailureKind::Busy, failure.detail).retry_after(KEY_GENERATION_WAIT)
+            }
+            Err(failure) => failure,
+            Ok(_) => {
+                let said = envelope::shortened(&answer.text());
+                call.failure(FailureKind::Unexpected, format!("no signing request in the answer: {said}"))
+            }
+        };
+        Err(self.writer.channel.without_secrets(failure))
     }
-    async fn import_chain(&mut self, _chain: &[Certificate]) -> Result<(), Failure> {
-        unimplemented!()
+
+    async fn import_chain(&mut self, chain: &[Certificate]) -> Result<(), Failure> {
+        for certificate in chain {
+            let ours = Ours { ca_certificates: true, ..self.writer.nothing() };
+            let imported = self.upload("/import/certificates/ca-cert", &certificate.to_pem(), ours).await;
+            match imported {
+                Err(failure) if is_refusal(&failure, wording::is_already_there) => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(())
     }
-    async fn import_signed(&mut self, _alias: &str, _leaf: &Certificate) -> Result<(), Failure> {
-        unimplemented!()
+
+    async fn import_signed(&mut self, alias: &str, leaf: &Certificate) -> Result<(), Failure> {
+        let path = named("/import/certificates/signed-cert/name/", alias)?;
+        self.upload(&path, &leaf.to_pem(), self.ours(alias)).await
     }
+
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {
-        unimplemented!()
+        let mut bindings = vec![self.binding(Service::WebManagement).await?];
+        match self.binding(Service::SslVpn).await {
+            Ok(binding) => bindings.push(binding),
+            // A device without the service has no call for it either.
+            Err(failure) if is_refusal(&failure, wording::is_unknown_call) => {
+                self.note("ssl-vpn", "absent".to_owned());
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(bindings)
     }
-    async fn bind(&mut self, _bindings: &[Binding]) -> Result<(), Failure> {
-        unimplemented!()
+
+    async fn bind(&mut self, bindings: &[Binding]) -> Result<(), Failure> {
+        let mut wanted = bindings.to_vec();
+        // The management certificate last: with auto_commit its change may cut the connection at once.
+        wanted.sort_by_key(|binding| binding.service == Service::WebManagement);
+        let mut before = self.bindings().await?;
+        before.retain(|before| wanted.iter().any(|wanted| wanted.service == before.service));
+        self.writer.bind(&wanted, &before).await
     }
-    async fn remove(&mut self, _alias: &str) -> Result<(), Failure> {
-        unimplemented!()
+
+    async fn remove(&mut self, alias: &str) -> Result<(), Failure> {
+        let call = Call::change(Method::DELETE, named("/certificates/name/", alias)?);
+        let removed = self.writer.change(&call, self.ours(alias)).await;
+        match removed {
+            Err(failure) if is_refusal(&failure, wording::is_missing) => Ok(()),
+            Err(mut failure) if is_refusal(&failure, wording::is_in_use) => {
+                failure.detail = format!("a service still uses {alias}: {}", failure.detail);
+                Err(failure)
+            }
+            outcome => outcome,
+        }
     }
+
     async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure> {
-        unimplemented!()
+        let pending = self.writer.pending().await?;
+        if pending == Pending::Nothing {
+            return Ok(None);
+        }
+        let by = self.writer.author(&pending).await;
+        Ok(Some(ForeignChanges { by, summary: pending.summary() }))
     }
-    async fn close(self: Box<Self>) -> Result<(), Failure> {
-        unimplemented!()
+
+    async fn close(mut self: Box<Self>) -> Result<(), Failure> {
+        let given_back = self.writer.leave().await;
+        login::log_out(&mut self.writer.channel).await?;
+        given_back
     }
 }
+
+/// A call about one certificate.
+fn named(path: &str, alias: &str) -> Result<String, Failure> {
+    let segment = segment(alias).ok_or_else(|| {
+        Failure::new(FailureKind::Local, path, format!("\"{alias}\" cannot be the name of a certificate"))
+    })?;
+    Ok(format!("{path}{segment}"))
+}
+
+/// A refused import, with what can be done about it.
+fn advised(mut failure: Failure) -> Failure {
+    if let Some(advice) = wording::import_advice(&failure.detail) {
+        failure.detail = format!("{advice}; the device said: {}", failure.detail);
+    }
+    failure
+}
+
+fn is_refusal(failure: &Failure, is_about: fn(&str) -> bool) -> bool {
+    failure.kind == FailureKind::Refused && is_about(&failure.detail)
+}
+
+/// Logs out after a failure that is more interesting than that of the logout.
+async fn leave(channel: &mut Channel) {
+    if channel.is_proven() && let Err(failure) = login::log_out(channel).await {
+        tracing::debug!(error = %failure, "the device keeps our session until its idle timeout");
+    }
+}
+
+const KEY_GENERATION_WAIT: SignedDuration = SignedDuration::from_secs(3);

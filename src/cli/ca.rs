@@ -1,0 +1,98 @@
+//! `renewd ca`: make or look at a local CA.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::open::{self, Globals};
+use super::{CliError, print};
+use crate::ca::{self, local};
+use crate::config::Desired;
+use crate::pki::KeyKind;
+use crate::surroundings::Surroundings;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the key and certificate of a local CA of the configuration; never overwrites one.
+    Init {
+        /// The CA's name in the configuration.
+        ca: String,
+        /// The common name in its certificate.
+        #[arg(long)]
+        common_name: Option<String>,
+        /// Its key.
+        #[arg(long, value_enum, default_value_t = Key::EcdsaP384)]
+        key: Key,
+        /// How many years it is valid.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=30))]
+        years: u16,
+    },
+    /// Tell how a CA stands.
+    Show {
+        /// The CA's name in the configuration.
+        ca: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Key {
+    EcdsaP256,
+    EcdsaP384,
+    Rsa3072,
+    Rsa4096,
+}
+
+impl Key {
+    const fn kind(self) -> KeyKind {
+        match self {
+            Self::EcdsaP256 => KeyKind::Ecdsa(256),
+            Self::EcdsaP384 => KeyKind::Ecdsa(384),
+            Self::Rsa3072 => KeyKind::Rsa(3072),
+            Self::Rsa4096 => KeyKind::Rsa(4096),
+        }
+    }
+}
+
+pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
+    let desired = globals.desired()?;
+    match &arguments.command {
+        Command::Init { ca, common_name, key, years } => {
+            let ca::Settings::Local(settings) = settings(&desired, ca)?;
+            let common_name = common_name.clone().unwrap_or_else(|| format!("renewd {ca} CA"));
+            init(settings, &common_name, *key, *years)
+        }
+        Command::Show { ca } => {
+            let issuer = ca::issuer(settings(&desired, ca)?, &Surroundings::system());
+            for (name, value) in issuer.check().await? {
+                println!("{name}: {value}");
+            }
+            Ok(())
+        }
+    }
+}
+
+fn init(settings: &local::Settings, common_name: &str, key: Key, years: u16) -> Result<(), CliError> {
+    let certificate = local::init(settings, common_name, key.kind(), years, &Surroundings::system())
+        .map_err(|failure| CliError::System(failure.to_string()))?;
+    print::facts(&[
+        ("certificate", settings.certificate.display().to_string()),
+        ("key", settings.key.display().to_string()),
+        ("subject", certificate.subject.clone()),
+        ("valid until", format!("{:.0}", certificate.not_after)),
+        ("SHA-256", certificate.fingerprint.to_string()),
+    ]);
+    println!("\nInstall the certificate on every client that is to trust what this CA signs.");
+    println!("Keep a copy of the key where only you can reach it: without it the clients must trust a new CA.");
+    Ok(())
+}
+
+fn settings<'a>(desired: &'a Desired, name: &str) -> Result<&'a ca::Settings, CliError> {
+    desired
+        .cas
+        .get(name)
+        .ok_or_else(|| CliError::Usage(open::unknown("CA", name, desired.cas.keys().map(AsRef::as_ref))))
+}

@@ -1,0 +1,183 @@
+//! `renewd check`: is the configuration good? With `--online`: is everything in it there and usable? Nothing is changed.
+
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::CliError;
+use super::open::Globals;
+use crate::config::{self, Desired, ManagedFirewall};
+use crate::failure::Failure;
+use crate::firewall::{self, Firewall};
+use crate::pki::Fingerprint;
+use crate::probe::Sight;
+use crate::renewal::step::look_at_all;
+use crate::renewal::{ConfiguredPeers, Engine, NoCheckpoint};
+use crate::store::Store;
+use crate::surroundings::Surroundings;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Log in to each firewall and CA and look at each address.
+    #[arg(long)]
+    online: bool,
+}
+
+/// Counts what was found wrong.
+#[derive(Default)]
+struct Findings {
+    wrong: usize,
+}
+
+impl Findings {
+    fn good(&self, what: &str, words: &str) {
+        println!("ok      {what}: {words}");
+    }
+
+    fn wrong(&mut self, what: &str, words: &str) {
+        self.wrong += 1;
+        println!("WRONG   {what}: {words}");
+    }
+}
+
+pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
+    let desired = globals.desired()?;
+    let mut findings = Findings::default();
+    findings.good("configuration", &counts(&desired));
+    for (place, secret) in config::secrets(&desired) {
+        if let Err(error) = secret.read() {
+            findings.wrong(&place, &error.to_string());
+        }
+    }
+    if arguments.online {
+        online(desired, &mut findings).await?;
+    }
+    if findings.wrong == 0 {
+        return Ok(());
+    }
+    eprintln!("renewd: {} found", findings.wrong);
+    Err(CliError::Told)
+}
+
+fn counts(desired: &Desired) -> String {
+    format!(
+        "{} certificates, {} firewalls, {} CAs",
+        desired.certificates.len(),
+        desired.firewalls.len(),
+        desired.cas.len()
+    )
+}
+
+async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliError> {
+    let surroundings = Surroundings::system();
+    let desired = Arc::new(desired);
+    let peers = ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone());
+    for name in desired.cas.keys() {
+        check_ca(&peers, name, findings).await;
+    }
+    for (name, managed) in &desired.firewalls {
+        let learned = learned(&desired, &surroundings, name).await?;
+        check_firewall(name, managed, &learned, &surroundings, findings).await;
+    }
+    for wanted in desired.certificates.values() {
+        for (place, sight) in look_at_all(&peers, wanted).await {
+            match sight {
+                Sight::Shown(shown) => findings.good(
+                    &format!("certificate {} at {place}", wanted.name),
+                    &format!("{} until {:.0}", shown.subject, shown.not_after),
+                ),
+                Sight::Unreachable(why) => {
+                    findings.wrong(&format!("certificate {} at {place}", wanted.name), &why);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the daemon learned to trust, when it has run already.
+async fn learned(
+    desired: &Arc<Desired>,
+    surroundings: &Surroundings,
+    firewall: &str,
+) -> Result<Vec<Fingerprint>, CliError> {
+    let Ok(store) = super::open::store(desired).await else { return Ok(Vec::new()) };
+    let engine = looking_engine(desired, store.clone(), surroundings);
+    let learned = engine.learned(firewall).await;
+    store.close().await;
+    Ok(learned?)
+}
+
+fn looking_engine(desired: &Arc<Desired>, store: Store, surroundings: &Surroundings) -> Engine {
+    Engine {
+        desired: Arc::clone(desired),
+        store,
+        peers: Arc::new(ConfiguredPeers::new(Arc::clone(desired), surroundings.clone())),
+        surroundings: surroundings.clone(),
+        checkpoint: Arc::new(NoCheckpoint),
+    }
+}
+
+async fn check_ca(peers: &ConfiguredPeers, name: &str, findings: &mut Findings) {
+    use crate::renewal::Peers;
+    let what = format!("CA {name}");
+    let checked = match peers.issuer(name) {
+        Ok(issuer) => issuer.check().await,
+        Err(failure) => Err(failure),
+    };
+    match checked {
+        Ok(facts) => {
+            let facts: Vec<String> = facts.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+            findings.good(&what, &facts.join(", "));
+        }
+        Err(failure) => findings.wrong(&what, &failure.to_string()),
+    }
+}
+
+async fn check_firewall(
+    name: &str,
+    managed: &ManagedFirewall,
+    learned: &[Fingerprint],
+    surroundings: &Surroundings,
+    findings: &mut Findings,
+) {
+    let what = format!("firewall {name}");
+    let mut session = match firewall::connect(&managed.settings, learned, surroundings).await {
+        Ok(session) => session,
+        Err(failure) => return findings.wrong(&what, &failure.to_string()),
+    };
+    let looked = look_at_firewall(session.as_mut(), &what, surroundings.clock.now(), findings).await;
+    let closed = session.close().await;
+    if let Err(failure) = looked.and(closed) {
+        findings.wrong(&what, &failure.to_string());
+    }
+}
+
+async fn look_at_firewall(
+    session: &mut dyn Firewall,
+    what: &str,
+    now: Timestamp,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let identity = session.identify().await?;
+    findings.good(what, &format!("{}, {}, serial number {}", identity.model, identity.firmware, identity.serial));
+    let privilege = identity.privilege.as_deref().unwrap_or("not told by the device");
+    findings.good(what, &format!("rights of the login: {privilege}"));
+    let clock = identity.system_time.as_deref().unwrap_or("not told by the device");
+    findings.good(what, &format!("its clock: {clock}; ours: {now:.0}"));
+    for quirk in &identity.quirks {
+        findings.good(what, quirk);
+    }
+    let objects = session.installed().await?;
+    let names: Vec<&str> = objects.iter().map(|object| object.alias.as_str()).collect();
+    findings.good(what, &format!("{} local certificates and requests: {}", names.len(), names.join(", ")));
+    match session.foreign_changes().await? {
+        None => findings.good(what, "no uncommitted changes"),
+        Some(changes) => findings.wrong(
+            what,
+            &format!("uncommitted changes by {}: {}; a renewal would wait for them", changes.by, changes.summary),
+        ),
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! `renewd demo`: simulated firewalls and a local CA on loopback, renewed by the real daemon before your eyes.
+//!
+//! Everything lives in a temporary folder that is removed at the end; nothing is read from this machine.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use simulators::sonicos::{Profile, Settings, Simulator};
+
+use super::{CliError, print};
+use crate::ca::{self, local};
+use crate::config::{self, Desired};
+use crate::daemon::Daemon;
+use crate::inventory::Endpoint;
+use crate::pki::KeyKind;
+use crate::probe::{self, Sight};
+use crate::store::{PastEvent, Store};
+use crate::surroundings::Surroundings;
+use crate::telemetry::{self, LogFormat};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Also show the log that an operator would read.
+    #[arg(long)]
+    log: bool,
+}
+
+/// A simulated firewall with its name in the configuration.
+struct Simulated {
+    name: &'static str,
+    simulator: Simulator,
+}
+
+pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
+    if arguments.log {
+        telemetry::start("info", LogFormat::Auto).map_err(CliError::Usage)?;
+    }
+    let folder = tempfile::Builder::new().prefix("renewd-demo-").tempdir()?;
+    println!("Two simulated SonicWalls and a private CA on loopback; the real daemon renews their certificates.\n");
+    let firewalls = start_firewalls().await?;
+    let result = tokio::select! {
+        result = show(&firewalls, folder.path()) => result,
+        _ = tokio::signal::ctrl_c() => Err(CliError::System("stopped by the keyboard".to_owned())),
+    };
+    for firewall in firewalls {
+        firewall.simulator.stop().await;
+    }
+    folder.close()?;
+    result
+}
+
+async fn show(firewalls: &[Simulated], folder: &Path) -> Result<(), CliError> {
+    let desired = prepare(firewalls, folder)?;
+    let before = handshakes(&desired).await;
+    println!("Before: certificates near their expiry");
+    print_handshakes(&before);
+    println!("\nThe renewals, step by step; each key pair is born on its firewall and never leaves it");
+    let has_failed = renew(&desired, folder).await?;
+    let after = handshakes(&desired).await;
+    println!("\nAfter: the handshakes of an outsider");
+    print_changes(&before, &after);
+    if has_failed {
+        return Err(CliError::Told);
+    }
+    println!("{NEXT}");
+    Ok(())
+}
+
+async fn start_firewalls() -> Result<Vec<Simulated>, CliError> {
+    let mut firewalls = Vec::new();
+    for (name, profile) in [("branch", Profile::V7_X), ("hq", Profile::V8)] {
+        let mut settings = Settings::new(profile);
+        settings.initial.common_name = format!("{name}.example.com");
+        settings.faces.key_delay_ms = Duration::from_millis(800);
+        firewalls.push(Simulated { name, simulator: Simulator::start(settings).await? });
+    }
+    Ok(firewalls)
+}
+
+/// Writes the configuration as an administrator would, and makes the CA.
+fn prepare(firewalls: &[Simulated], folder: &Path) -> Result<Desired, CliError> {
+    let file = folder.join("renewd.toml");
+    let place = folder.display();
+    let mut text = format!(
+        "[daemon]\ndatabase = \"sqlite://{place}/renewd.db\"\nstate_directory = \"{place}\"\n\n\
+         [[ca]]\nname = \"office\"\n\
+         driver.local = {{ certificate = \"{place}/ca.pem\", key = {{ file = \"{place}/ca.key\" }} }}\n"
+    );
+    for firewall in firewalls {
+        text += &tables(firewall, folder)?;
+    }
+    write_private(&file, &text)?;
+    let desired = config::load(&file)?.desired;
+    for ca::Settings::Local(settings) in desired.cas.values() {
+        local::init(settings, "Demonstration CA", KeyKind::Ecdsa(384), 10, &Surroundings::system())?;
+    }
+    Ok(desired)
+}
+
+fn tables(firewall: &Simulated, folder: &Path) -> Result<String, CliError> {
+    let Simulated { name, simulator } = firewall;
+    let secret = folder.join(format!("{name}.password"));
+    write_private(&secret, "correct horse\n")?;
+    Ok(format!(
+        "\n[[firewall]]\nname = \"{name}\"\n\
+         driver.sonicos = {{ url = \"{url}\", user = \"renewd\", password = {{ file = \"{secret}\" }}, \
+         trust = {{ sha256 = \"{pin}\" }} }}\n\n\
+         [[certificate]]\nname = \"{name}-portal\"\nfirewall = \"{name}\"\nca = \"office\"\n\
+         subject = {{ common_name = \"{name}.example.com\", organization = \"Example\", country = \"Netherlands\" }}\n\
+         alternate_name = {{ domain_name = \"{name}.example.com\" }}\n\
+         services = [\"web-management\", \"ssl-vpn\"]\nverify = [\"{management}\", \"{ssl_vpn}\"]\n",
+        url = simulator.url(),
+        secret = secret.display(),
+        pin = simulator.fingerprint(),
+        management = simulator.management(),
+        ssl_vpn = simulator.ssl_vpn(),
+    ))
+}
+
+/// Runs the daemon until nothing is left to do, and tells its events as they are stored.
+async fn renew(desired: &Desired, folder: &Path) -> Result<bool, CliError> {
+    let file = folder.join("renewd.toml");
+    let daemon = Daemon::start(&file, desired.clone(), Surroundings::system()).await?;
+    let store = Store::open(&desired.daemon.database).await?;
+    let names: Vec<String> = desired.certificates.keys().map(ToString::to_string).collect();
+    let started = tokio::time::Instant::now();
+    let mut told = 0;
+    let work = daemon.run_once();
+    tokio::pin!(work);
+    let report = loop {
+        let ended = tokio::select! {
+            report = &mut work => Some(report?),
+            () = tokio::time::sleep(LOOK_INTERVAL) => None,
+        };
+        told = tell(&store, &names, told, started.elapsed()).await?;
+        if let Some(report) = ended {
+            break report;
+        }
+    };
+    store.close().await;
+    Ok(report.has_failed())
+}
+
+/// Prints the events after the `told`th; the number of the last one.
+async fn tell(store: &Store, names: &[String], told: i64, elapsed: Duration) -> Result<i64, CliError> {
+    let mut news: Vec<(&String, PastEvent)> = Vec::new();
+    for name in names {
+        let events = store.history(name, EVENTS).await?;
+        news.extend(events.into_iter().filter(|event| event.id > told).map(|event| (name, event)));
+    }
+    news.sort_by_key(|(_, event)| event.id);
+    for (name, event) in &news {
+        println!("{:>6.1} s  {name:<14} {}", elapsed.as_secs_f64(), words(event));
+    }
+    Ok(news.last().map_or(told, |(_, event)| event.id))
+}
+
+fn words(event: &PastEvent) -> String {
+    let field = |name: &str| event.fields.get(name).and_then(serde_json::Value::as_str);
+    match (field("state"), field("next_state"), field("detail")) {
+        (Some(state), Some(next), _) => format!("{state} -> {next}"),
+        (_, _, Some(detail)) => format!("{}: {detail}", event.name),
+        _ => event.name.clone(),
+    }
+}
+
+async fn handshakes(desired: &Desired) -> Vec<(String, Endpoint, Sight)> {
+    let mut seen = Vec::new();
+    for wanted in desired.certificates.values() {
+        for endpoint in &wanted.verify {
+            let sight = probe::look(endpoint, None, HANDSHAKE_LIMIT).await;
+            seen.push((wanted.firewall.to_string(), endpoint.clone(), sight));
+        }
+    }
+    seen
+}
+
+fn print_handshakes(seen: &[(String, Endpoint, Sight)]) {
+    let mut table = print::table(&["FIREWALL", "ADDRESS", "SHA-256", "VALID UNTIL"]);
+    for (firewall, endpoint, sight) in seen {
+        let (fingerprint, until) = fingerprint(sight);
+        table.add_row([firewall.clone(), endpoint.to_string(), fingerprint, until]);
+    }
+    print::print(&table);
+}
+
+fn print_changes(before: &[(String, Endpoint, Sight)], after: &[(String, Endpoint, Sight)]) {
+    let mut table = print::table(&["FIREWALL", "ADDRESS", "OLD SHA-256", "NEW SHA-256", "VALID UNTIL"]);
+    for ((firewall, endpoint, old), (_, _, new)) in before.iter().zip(after) {
+        let (new, until) = fingerprint(new);
+        table.add_row([firewall.clone(), endpoint.to_string(), fingerprint(old).0, new, until]);
+    }
+    print::print(&table);
+}
+
+fn fingerprint(sight: &Sight) -> (String, String) {
+    match sight {
+        Sight::Shown(shown) => (shown.fingerprint.short(), shown.not_after.strftime("%Y-%m-%d").to_string()),
+        Sight::Unreachable(why) => ("none".to_owned(), why.clone()),
+    }
+}
+
+fn write_private(file: &Path, text: &str) -> Result<(), CliError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    Ok(file.write_all(text.as_bytes())?)
+}
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// More than a renewal can bring about between two looks.
+const EVENTS: u32 = 100;
+
+const NEXT: &str = "
+What next
+  A real SonicWall in ten minutes: README.md, \"A real SonicWall\"
+  The certificate that your firewall serves now:    renewd probe HOST:443
+  A configuration to begin with:                    config/minimal.toml
+  A simulated SonicWall that stays, to play with:   cargo run -p simulators -- sonicos --help
+
+Nothing of this demonstration is left on this machine.";

@@ -1,0 +1,46 @@
+//! `renewd explain`: why, what next, when, by which rule.
+
+use clap::Args;
+
+use super::CliError;
+use super::open::{self, Globals};
+use super::print;
+use crate::clock::{Clock, SystemClock};
+use crate::status;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The certificate's name in the configuration.
+    certificate: String,
+    /// Print JSON (docs/json.md).
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
+    let desired = globals.desired()?;
+    let wanted = open::certificate(&desired, &arguments.certificate)?;
+    let store = open::store(&desired).await?;
+    let explanation = status::explain(&store, &desired, wanted, SystemClock.now()).await?;
+    store.close().await;
+    let Some(explanation) = explanation else {
+        println!("{} is configured, but the daemon has not met it yet: reload or start it", wanted.name);
+        return Ok(());
+    };
+    if arguments.json {
+        print::json(&explanation);
+        return Ok(());
+    }
+    println!("{}: {}", wanted.name, explanation.standing.health.name());
+    for (heading, sentences) in
+        [("Now", &explanation.now), ("Next", &explanation.next), ("To do", &explanation.to_do)]
+    {
+        if !sentences.is_empty() {
+            println!("\n{heading}");
+        }
+        for sentence in sentences {
+            println!("  {sentence}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! The command line: data to stdout, diagnostics to stderr, exit codes with a meaning.
+
+mod ca;
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod discover;
+mod explain;
+mod generate;
+mod open;
+mod print;
+mod probe;
+mod renew;
+mod run;
+mod show;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Mistakes;
+use crate::daemon::{DaemonError, InUse};
+use crate::failure::Failure;
+use crate::store::StoreError;
+use crate::telemetry::LogFormat;
+
+/// Keeps the certificates of firewalls renewed, and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "renewd", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// The configuration; files in `conf.d` beside it are read too.
+    #[arg(long, short, global = true, env = "RENEWD_CONFIG", default_value = "/etc/renewd/renewd.toml")]
+    config: PathBuf,
+
+    /// What is logged, such as `info` or `renewd=debug`; the default stands in the configuration.
+    #[arg(long, global = true, env = "RENEWD_LOG")]
+    log: Option<String>,
+
+    /// The form of the log on stderr.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Run(run::Arguments),
+    /// Check the configuration, and with --online every firewall and CA; nothing is changed.
+    Check(check::Arguments),
+    /// Show every certificate, what it waits for and when it expires.
+    Status(status::Arguments),
+    /// Show everything that is known of one certificate.
+    Show(show::Arguments),
+    /// Tell why a certificate is in its state, what happens next and when, and by which rule.
+    Explain(explain::Arguments),
+    /// Renew a certificate now, or let a held renewal go on.
+    Renew(renew::Arguments),
+    /// Show what is on a firewall, with TOML ready to paste.
+    Discover(discover::Arguments),
+    /// Show the certificate that an address serves, with the fingerprint to pin.
+    Probe(probe::Arguments),
+    /// Make or look at a local CA.
+    Ca(ca::Arguments),
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+    /// Print every event there is, as Markdown.
+    Events,
+    /// Print the states and their moves, as Markdown.
+    States,
+    /// Print a completion script.
+    Completions(generate::CompletionArguments),
+    /// Write manual pages into a folder.
+    Man(generate::ManArguments),
+    /// Watch simulated firewalls get new certificates; needs nothing and leaves nothing behind.
+    #[cfg(feature = "demo")]
+    Demo(demo::Arguments),
+}
+
+/// Why a command ended without success; each has its exit code.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    /// A renewal failed or needs a person; it was told already.
+    #[error("")]
+    Told,
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Peer(String),
+    #[error(transparent)]
+    Configuration(#[from] Mistakes),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    InUse(#[from] InUse),
+    #[error("{0}")]
+    System(String),
+}
+
+/// The codes follow sysexits(3), so that service managers and scripts can tell them apart.
+const EXIT_CODES: &str = "Exit codes:
+  0   done
+  1   a renewal failed or needs a person, or check found something
+  2   the command line is wrong
+  69  a firewall, CA or address could not be reached, or refused
+  71  the operating system refused something
+  74  the database cannot be used
+  75  another renewd uses the database
+  78  the configuration is wrong";
+
+impl CliError {
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Told => 1,
+            Self::Usage(_) => 2,
+            Self::Peer(_) => 69,
+            Self::System(_) => 71,
+            Self::Store(_) => 74,
+            Self::InUse(_) => 75,
+            Self::Configuration(_) => 78,
+        }
+    }
+}
+
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        Self::Peer(failure.to_string())
+    }
+}
+
+impl From<DaemonError> for CliError {
+    fn from(error: DaemonError) -> Self {
+        match error {
+            DaemonError::Configuration(error) => Self::Configuration(error),
+            DaemonError::Store(error) => Self::Store(error),
+            DaemonError::InUse(error) => Self::InUse(error),
+            DaemonError::System(error) => Self::System(error),
+        }
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        Self::System(error.to_string())
+    }
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    crate::tls::install_provider();
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&CliError::from(error)),
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<(), CliError> {
+    let globals = open::Globals { config: cli.config, log: cli.log, log_format: cli.log_format };
+    match cli.command {
+        Command::Run(arguments) => run::run(&globals, &arguments).await,
+        Command::Check(arguments) => check::run(&globals, &arguments).await,
+        Command::Status(arguments) => status::run(&globals, &arguments).await,
+        Command::Show(arguments) => show::run(&globals, &arguments).await,
+        Command::Explain(arguments) => explain::run(&globals, &arguments).await,
+        Command::Renew(arguments) => renew::run(&globals, &arguments).await,
+        Command::Discover(arguments) => discover::run(&globals, &arguments).await,
+        Command::Probe(arguments) => probe::run(&arguments).await,
+        Command::Ca(arguments) => ca::run(&globals, &arguments).await,
+        Command::Schema => generate::schema(),
+        Command::Events => generate::events(),
+        Command::States => generate::states(),
+        Command::Completions(arguments) => generate::completions(&arguments),
+        Command::Man(arguments) => generate::man(&arguments),
+        #[cfg(feature = "demo")]
+        Command::Demo(arguments) => demo::run(&arguments).await,
+    }
+}
+
+fn failed(error: &CliError) -> ExitCode {
+    let words = error.to_string();
+    if !words.is_empty() {
+        eprintln!("renewd: {words}");
+    }
+    ExitCode::from(error.exit_code())
+}

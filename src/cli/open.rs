@@ -1,0 +1,62 @@
+//! What most commands need: the configuration, the database, the log.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::CliError;
+use crate::config::{self, Desired};
+use crate::inventory::ManagedCertificate;
+use crate::store::Store;
+use crate::telemetry::{self, LogFormat};
+
+/// The options that every command has.
+pub struct Globals {
+    pub config: PathBuf,
+    pub log: Option<String>,
+    pub log_format: LogFormat,
+}
+
+impl Globals {
+    /// Loads the configuration; warnings go to stderr.
+    pub fn desired(&self) -> Result<Desired, CliError> {
+        let loaded = config::load(&self.config)?;
+        for warning in &loaded.warnings {
+            eprintln!("{warning}");
+        }
+        Ok(loaded.desired)
+    }
+
+    /// Starts the log as the configuration and the options say.
+    pub fn start_log(&self, desired: &Desired) -> Result<(), CliError> {
+        let filter = self.log.as_deref().unwrap_or(&desired.daemon.log);
+        telemetry::start(filter, self.log_format).map_err(CliError::Usage)
+    }
+}
+
+/// Opens the database of a daemon that has run before; a command that only looks does not make one.
+pub async fn store(desired: &Desired) -> Result<Store, CliError> {
+    let path = desired.daemon.database.strip_prefix("sqlite://").unwrap_or(&desired.daemon.database);
+    if !std::path::Path::new(path).exists() {
+        return Err(CliError::Usage(format!(
+            "there is no database at {path} yet: start the daemon first (renewd run), or name the \
+             configuration that it uses (--config)"
+        )));
+    }
+    Ok(Store::open(&desired.daemon.database).await?)
+}
+
+/// The certificate of this name in the configuration, or the names that there are.
+pub fn certificate<'a>(desired: &'a Desired, name: &str) -> Result<&'a Arc<ManagedCertificate>, CliError> {
+    desired.certificates.get(name).ok_or_else(|| {
+        CliError::Usage(unknown("certificate", name, desired.certificates.keys().map(AsRef::as_ref)))
+    })
+}
+
+/// Words for a name that is not configured, with the nearest one that is.
+pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let nearest = known.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+    match nearest {
+        Some(nearest) => format!("no {what} is called `{name}`; did you mean `{nearest}`?"),
+        None => format!("no {what} is configured"),
+    }
+}

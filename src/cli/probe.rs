@@ -1,0 +1,91 @@
+//! `renewd probe`: which certificate does an address serve?
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::CliError;
+use super::print;
+use crate::clock::{Clock, SystemClock};
+use crate::inventory::Endpoint;
+use crate::pki::Certificate;
+use crate::probe::{self, Sight};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The address, `HOST:PORT` or `[IPv6]:PORT`; without a port, 443.
+    address: Endpoint,
+    /// The name to ask for in the handshake (SNI), when it is not HOST.
+    #[arg(long)]
+    server_name: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Print the certificate, PEM.
+    #[arg(long, conflicts_with = "json")]
+    pem: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Seen<'a> {
+    address: String,
+    sha256: String,
+    public_key_sha256: String,
+    subject: &'a str,
+    issuer: &'a str,
+    alternate_names: Vec<String>,
+    serial: &'a str,
+    key: String,
+    not_before: String,
+    not_after: String,
+}
+
+pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
+    let sight = probe::look(&arguments.address, arguments.server_name.as_deref(), LIMIT).await;
+    let certificate = match sight {
+        Sight::Shown(certificate) => certificate,
+        Sight::Unreachable(why) => return Err(CliError::Peer(format!("{}: {why}", arguments.address))),
+    };
+    if arguments.pem {
+        print!("{}", certificate.to_pem());
+    } else if arguments.json {
+        print::json(&seen(arguments, &certificate));
+    } else {
+        print_facts(&seen(arguments, &certificate), &certificate);
+    }
+    Ok(())
+}
+
+fn seen<'a>(arguments: &Arguments, certificate: &'a Certificate) -> Seen<'a> {
+    Seen {
+        address: arguments.address.to_string(),
+        sha256: certificate.fingerprint.to_string(),
+        public_key_sha256: certificate.public_key.to_string(),
+        subject: &certificate.subject,
+        issuer: &certificate.issuer,
+        alternate_names: certificate.alternate_names.iter().map(ToString::to_string).collect(),
+        serial: &certificate.serial,
+        key: certificate.key.to_string(),
+        not_before: format!("{:.0}", certificate.not_before),
+        not_after: format!("{:.0}", certificate.not_after),
+    }
+}
+
+fn print_facts(seen: &Seen<'_>, certificate: &Certificate) {
+    let expiry = print::distance(SystemClock.now(), certificate.not_after);
+    print::facts(&[
+        ("address", seen.address.clone()),
+        ("subject", seen.subject.to_owned()),
+        ("issuer", seen.issuer.to_owned()),
+        ("names", seen.alternate_names.join(", ")),
+        ("key", seen.key.clone()),
+        ("valid", format!("{} to {} ({expiry})", seen.not_before, seen.not_after)),
+        ("SHA-256", seen.sha256.clone()),
+    ]);
+    println!();
+    println!("If you compared the fingerprint with the device's own (its console or web page), pin it:");
+    println!("trust = {{ sha256 = \"{}\" }}", seen.sha256);
+}
+
+const LIMIT: Duration = Duration::from_secs(15);

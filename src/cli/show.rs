@@ -1,0 +1,142 @@
+//! `renewd show`: everything that is known of one certificate, and its history.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::CliError;
+use super::open::{self, Globals};
+use super::print;
+use crate::clock::{Clock, SystemClock};
+use crate::inventory::{ManagedCertificate, Renewal};
+use crate::status::{self, Standing};
+use crate::store::PastEvent;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The certificate's name in the configuration.
+    certificate: String,
+    /// Print JSON (docs/json.md).
+    #[arg(long)]
+    json: bool,
+    /// How many events of its history to show.
+    #[arg(long, default_value_t = 20)]
+    events: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Known<'a> {
+    standing: Standing,
+    addresses: Vec<String>,
+    services: Vec<&'static str>,
+    firewall_identity: Option<serde_json::Value>,
+    renewals: Vec<PastRenewal<'a>>,
+    history: Vec<Entry<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PastRenewal<'a> {
+    id: &'a str,
+    alias: &'a str,
+    state: &'static str,
+    reason: &'a str,
+    planned_at: jiff::Timestamp,
+    state_since: jiff::Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    at: jiff::Timestamp,
+    event: &'a str,
+    level: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renewal: Option<&'a str>,
+    fields: &'a serde_json::Value,
+}
+
+pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
+    let desired = globals.desired()?;
+    let wanted = open::certificate(&desired, &arguments.certificate)?;
+    let store = open::store(&desired).await?;
+    let Some(row) = store.certificate(&wanted.name).await? else {
+        println!("{} is configured, but the daemon has not met it yet: reload or start it", wanted.name);
+        return Ok(());
+    };
+    let renewals = store.renewals_of(&wanted.name, RENEWALS).await?;
+    let history = store.history(&wanted.name, arguments.events).await?;
+    let firewall = store.firewall(&wanted.firewall).await?;
+    store.close().await;
+    let open = renewals.iter().find(|renewal| Some(&renewal.id) == row.open_renewal.as_ref());
+    let known = Known {
+        standing: status::standing(&row, open, firewall.refused_logins, SystemClock.now()),
+        addresses: wanted.verify.iter().map(ToString::to_string).collect(),
+        services: wanted.services.iter().map(|service| service.name()).collect(),
+        firewall_identity: firewall.identity.as_deref().and_then(|json| serde_json::from_str(json).ok()),
+        renewals: renewals.iter().map(past).collect(),
+        history: history.iter().map(entry).collect(),
+    };
+    if arguments.json {
+        print::json(&known);
+    } else {
+        print_known(wanted, &known);
+    }
+    Ok(())
+}
+
+fn past(renewal: &Renewal) -> PastRenewal<'_> {
+    PastRenewal {
+        id: &renewal.id.0,
+        alias: &renewal.alias,
+        state: renewal.state.name(),
+        reason: &renewal.reason,
+        planned_at: renewal.planned_at,
+        state_since: renewal.state_since,
+        sha256: renewal.obtained.fingerprint.map(|fingerprint| fingerprint.to_string()),
+    }
+}
+
+fn entry(event: &PastEvent) -> Entry<'_> {
+    Entry {
+        at: event.at,
+        event: &event.name,
+        level: event.level.name(),
+        renewal: event.renewal.as_ref().map(|id| id.0.as_str()),
+        fields: &event.fields,
+    }
+}
+
+fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
+    let standing = &known.standing;
+    let time = |at: Option<jiff::Timestamp>| at.map_or("-".to_owned(), |at| format!("{at:.0}"));
+    print::facts(&[
+        ("certificate", standing.certificate.clone()),
+        ("firewall", standing.firewall.clone()),
+        ("CA", standing.ca.clone()),
+        ("key", wanted.request.key.to_string()),
+        ("services", known.services.join(", ")),
+        ("addresses", known.addresses.join(", ")),
+        ("health", standing.health.name().to_owned()),
+        ("SHA-256", standing.sha256.clone().unwrap_or_else(|| "-".to_owned())),
+        ("expires", time(standing.not_after)),
+        ("seen", time(standing.seen_at)),
+        ("why", standing.reason.clone()),
+    ]);
+    if !known.renewals.is_empty() {
+        println!("\nRenewals, newest first");
+    }
+    for renewal in &known.renewals {
+        println!("  {:.0}  {:<13}  {}  ({})", renewal.planned_at, renewal.state, renewal.alias, renewal.reason);
+    }
+    if !known.history.is_empty() {
+        println!("\nHistory, newest first");
+    }
+    for entry in &known.history {
+        let field = |name: &str| entry.fields.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+        let words = [field("next_state"), field("detail")].join(" ");
+        println!("  {:.0}  {:<22} {}", entry.at, entry.event, words.trim());
+    }
+}
+
+/// How many renewals are shown.
+const RENEWALS: u32 = 10;

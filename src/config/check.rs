@@ -1,0 +1,285 @@
+//! Checks a parsed file against the shape of the configuration and takes out what does not fit.
+//!
+//! It reports every key that is unknown, missing, of the wrong type or out of bounds, and goes on: a misspelt key is
+//! taken for what it was probably meant to be, anything else that is wrong is removed. What is left fits the types of
+//! `written.rs`. It knows no key by name and the meaning of none.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
+
+use super::findings::{FileId, Findings, Place};
+use super::schema::{Node, Shape, Table};
+use super::suggest;
+
+/// Checks tables of one file.
+pub(super) struct Check<'a> {
+    pub findings: &'a mut Findings,
+    pub file: FileId,
+}
+
+impl Check<'_> {
+    /// Checks a table; `range` is where a missing key is reported.
+    pub fn table(&mut self, shape: &Table, table: &mut DeTable<'_>, range: &Range<usize>) {
+        let meant = self.unknown_keys(shape, table);
+        let written: Vec<&str> = shape
+            .keys
+            .keys()
+            .map(String::as_str)
+            .filter(|key| table.contains_key(*key) || meant.iter().any(|word| word == key))
+            .collect();
+        self.missing_keys(shape, &written, range);
+        for key in &written {
+            if let (Some(node), Some(value)) = (shape.keys.get(*key), table.get_mut(*key))
+                && !self.value(node, key, value)
+            {
+                table.remove(*key);
+            }
+        }
+    }
+
+    /// Reports them; returns those that were put right.
+    fn unknown_keys(&mut self, shape: &Table, table: &mut DeTable<'_>) -> Vec<String> {
+        let is_unknown =
+            |key: &&Spanned<Cow<'_, str>>| !shape.keys.contains_key(key.get_ref().as_ref());
+        let unknown: Vec<_> = table.keys().filter(is_unknown).cloned().collect();
+        let mut meant = Vec::new();
+        for key in unknown {
+            let (name, range) = (key.get_ref(), key.span());
+            let known = shape.keys.keys().map(String::as_str);
+            let hint = suggest::hint(
+                name,
+                known.clone(),
+                &format!("the keys of {} are", shape.label),
+            );
+            let place = self.place(&range);
+            self.findings
+                .error(place, format!("unknown key `{name}`"), Some(hint));
+            let Some(value) = table.remove(name.as_ref()) else {
+                continue;
+            };
+            if !value.get_ref().is_table() {
+                self.hide(&value);
+            }
+            if let Some(word) = suggest::nearest(name, known)
+                && !table.contains_key(word)
+            {
+                meant.push(word.to_owned());
+                table.insert(Spanned::new(range, Cow::Owned(word.to_owned())), value);
+            }
+        }
+        meant
+    }
+
+    fn missing_keys(&mut self, shape: &Table, written: &[&str], range: &Range<usize>) {
+        for key in &shape.required {
+            if !written.contains(&key.as_str()) {
+                let hint = shape.keys.get(key).and_then(|node| node.hint.clone());
+                let message = format!("`{key}` is missing in {}", shape.label);
+                self.findings.error(self.place(range), message, hint);
+            }
+        }
+    }
+
+    /// Checks a value; `false`: it must be removed.
+    fn value(&mut self, node: &Node, key: &str, value: &mut Spanned<DeValue<'_>>) -> bool {
+        if (node.secret && !value.get_ref().is_table()) || holds_login(value.get_ref()) {
+            self.hide(value);
+        }
+        let range = value.span();
+        match fitting(&node.shape, value.get_ref()) {
+            Some(shape) => self.fitting_value(node, shape, key, value),
+            None => {
+                let message = format!(
+                    "`{key}` must be {}, not {}",
+                    expected(&node.shape),
+                    found(value.get_ref())
+                );
+                let hint = node
+                    .hint
+                    .clone()
+                    .or_else(|| retyped(key, &node.shape, value.get_ref(), node.secret));
+                self.findings.error(self.place(&range), message, hint);
+                false
+            }
+        }
+    }
+
+    /// Checks a value of the right type.
+    fn fitting_value(
+        &mut self,
+        node: &Node,
+        shape: &Shape,
+        key: &str,
+        value: &mut Spanned<DeValue<'_>>,
+    ) -> bool {
+        let range = value.span();
+        match (shape, value.get_mut()) {
+            (Shape::Table(shape), DeValue::Table(table)) => {
+                self.inner_table(node, shape, key, table, &range)
+            }
+            (Shape::List(items), DeValue::Array(values)) => {
+                let checked = std::mem::replace(values, DeArray::new())
+                    .into_iter()
+                    .filter_map(|mut value| self.value(items, key, &mut value).then_some(value));
+                *values = checked.collect();
+                true
+            }
+            (Shape::Words(words), DeValue::String(word)) => self.word(words, key, word, &range),
+            (Shape::Integer { min, max }, DeValue::Integer(number)) => {
+                let fits = integer(number).is_some_and(|number| (*min..=*max).contains(&number));
+                self.bounds(key, fits, (min, max, &*number), &range)
+            }
+            (Shape::Number { min, max }, DeValue::Float(number)) => {
+                let fits = number_of(number.as_str()).is_some_and(|n| (*min..=*max).contains(&n));
+                self.bounds(key, fits, (min, max, &*number), &range)
+            }
+            (Shape::Number { min, max }, DeValue::Integer(number)) => {
+                let fits = number_of(number.as_str()).is_some_and(|n| (*min..=*max).contains(&n));
+                self.bounds(key, fits, (min, max, &*number), &range)
+            }
+            _ => true,
+        }
+    }
+
+    fn inner_table(
+        &mut self,
+        node: &Node,
+        shape: &Table,
+        key: &str,
+        table: &mut DeTable<'_>,
+        range: &Range<usize>,
+    ) -> bool {
+        let was_empty = table.is_empty();
+        let known = table
+            .keys()
+            .filter(|word| shape.keys.contains_key(word.get_ref().as_ref()))
+            .count();
+        self.table(shape, table, range);
+        if !shape.exactly_one {
+            return true;
+        }
+        if was_empty || known > 1 {
+            let words: Vec<&str> = shape.keys.keys().map(String::as_str).collect();
+            let message = format!("`{key}` must hold exactly one of: {}", words.join(", "));
+            self.findings
+                .error(self.place(range), message, node.hint.clone());
+        }
+        table.len() == 1
+    }
+
+    fn word(&mut self, words: &[String], key: &str, word: &str, range: &Range<usize>) -> bool {
+        let fits = words.iter().any(|known| known == word);
+        if !fits {
+            let hint = suggest::hint(word, words.iter().map(String::as_str), "one of");
+            let message = format!("`{key}` cannot be `{word}`");
+            self.findings.error(self.place(range), message, Some(hint));
+        }
+        fits
+    }
+
+    fn bounds(
+        &mut self,
+        key: &str,
+        fits: bool,
+        (min, max, number): (impl Display, impl Display, impl Display),
+        range: &Range<usize>,
+    ) -> bool {
+        if !fits {
+            let message = format!("`{key}` must be between {min} and {max}, not {number}");
+            self.findings.error(self.place(range), message, None);
+        }
+        fits
+    }
+
+    fn hide(&mut self, value: &Spanned<DeValue<'_>>) {
+        self.findings.hide(self.place(&value.span()));
+    }
+
+    fn place(&self, range: &Range<usize>) -> Place {
+        Findings::place(self.file, range)
+    }
+}
+
+/// The shape that a value of this type can have, if any.
+fn fitting<'a>(shape: &'a Shape, value: &DeValue<'_>) -> Option<&'a Shape> {
+    let fits = match shape {
+        Shape::Text | Shape::Words(_) => value.is_str(),
+        Shape::Integer { .. } => value.is_integer(),
+        Shape::Number { .. } => value.is_float() || value.is_integer(),
+        Shape::Boolean => value.is_bool(),
+        Shape::List(_) => value.is_array(),
+        Shape::Table(_) => value.is_table(),
+        Shape::Either(shapes) => return shapes.iter().find_map(|shape| fitting(shape, value)),
+    };
+    fits.then_some(shape)
+}
+
+fn expected(shape: &Shape) -> String {
+    match shape {
+        Shape::Text | Shape::Words(_) => "a text".to_owned(),
+        Shape::Integer { .. } => "a whole number".to_owned(),
+        Shape::Number { .. } => "a number".to_owned(),
+        Shape::Boolean => "true or false".to_owned(),
+        Shape::List(_) => "a list".to_owned(),
+        Shape::Table(_) => "a table".to_owned(),
+        Shape::Either(shapes) => {
+            let words: Vec<String> = shapes.iter().map(expected).collect();
+            words.join(" or ")
+        }
+    }
+}
+
+fn found(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// How to write it as the type that is wanted.
+fn retyped(key: &str, shape: &Shape, value: &DeValue<'_>, secret: bool) -> Option<String> {
+    match (shape, value) {
+        (Shape::Integer { .. } | Shape::Number { .. }, DeValue::String(text)) => {
+            number_of(text).map(|_| format!("write it without quotes: {text}"))
+        }
+        (Shape::Boolean, DeValue::String(_)) => Some("write it without quotes".to_owned()),
+        (Shape::List(_), DeValue::Table(_)) => Some(format!("write it as [[{key}]]")),
+        (Shape::List(_), DeValue::String(text)) if !secret => {
+            Some(format!("write it in brackets: [\"{text}\"]"))
+        }
+        (Shape::Text | Shape::Words(_), DeValue::Array(_) | DeValue::Table(_)) => None,
+        (Shape::Text | Shape::Words(_), _) => Some("write it in quotes".to_owned()),
+        (Shape::Table(table), _) => {
+            let words: Vec<&str> = table.keys.keys().map(String::as_str).collect();
+            Some(format!(
+                "write it as {{ … }} with the keys: {}",
+                words.join(", ")
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn number_of(text: &str) -> Option<f64> {
+    text.parse().ok()
+}
+
+/// A URL with a user's name or password in it.
+fn holds_login(value: &DeValue<'_>) -> bool {
+    value
+        .as_str()
+        .is_some_and(|text| text.contains("://") && text.contains('@'))
+}

@@ -1,0 +1,87 @@
+//! `[daemon]` and `[renewal]`.
+
+use jiff::SignedDuration;
+
+use super::Resolver;
+use crate::config::desired::Daemon;
+use crate::config::values;
+use crate::config::written::{self, default};
+use crate::inventory::RenewalPolicy;
+
+impl Resolver<'_> {
+    /// `[daemon]`; every key has a default.
+    pub fn daemon(&mut self, written: &written::Daemon) -> Daemon {
+        if let Some(folder) = self.path(written.state_directory.as_ref()) {
+            self.shared.state_directory = folder;
+        }
+        let in_state_directory = format!(
+            "sqlite://{}/renewd.db",
+            self.shared.state_directory.display()
+        );
+        let scan = self.schedule(written.scan.as_ref(), default::SCAN);
+        Daemon {
+            database: self
+                .parse_or(
+                    written.database.as_ref(),
+                    &in_state_directory,
+                    values::database,
+                )
+                .unwrap_or_default(),
+            state_directory: self.shared.state_directory.clone(),
+            concurrency: written
+                .concurrency
+                .as_ref()
+                .map_or(default::CONCURRENCY, |written| written.value)
+                .into(),
+            scan: scan.map_or_else(String::new, |schedule| schedule.expression().to_owned()),
+            probe_interval: self.duration_or(
+                written.probe_interval.as_ref(),
+                default::PROBE_INTERVAL,
+                (
+                    SignedDuration::from_mins(1),
+                    SignedDuration::from_hours(7 * 24),
+                ),
+            ),
+            log: self
+                .parse_or(written.log.as_ref(), default::LOG, values::log_filter)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// A policy, with `otherwise` for what is left out.
+    pub fn policy(
+        &mut self,
+        written: &written::Renewal,
+        otherwise: &RenewalPolicy,
+    ) -> RenewalPolicy {
+        let share = written.share_of_lifetime.as_ref();
+        if let Some(late) = share.filter(|share| share.value > 0.9) {
+            let hint = "two thirds, the default, leave time for two weeks of trouble in a lifetime of 47 days";
+            self.warn(
+                &late.range,
+                "this leaves little time when a renewal fails",
+                hint,
+            );
+        }
+        let grace = written.proof_grace.as_ref();
+        let bounds = (SignedDuration::from_secs(5), SignedDuration::from_hours(1));
+        RenewalPolicy {
+            share_of_lifetime: share
+                .map(|share| thousandths(share.value))
+                .or(otherwise.share_of_lifetime),
+            proof_grace: match grace {
+                Some(_) => self.duration_or(grace, default::PROOF_GRACE, bounds),
+                None => otherwise.proof_grace,
+            },
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the schema keeps a share between 0.1 and 0.95"
+)]
+fn thousandths(share: f64) -> u16 {
+    (share * 1000.0).round() as u16
+}

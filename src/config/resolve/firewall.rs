@@ -1,0 +1,195 @@
+//! `[[firewall]]`.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::Resolver;
+use super::fleet::{DraftFirewall, Element};
+use crate::config::desired::ManagedFirewall;
+use crate::config::values::{self, Wrong};
+use crate::config::written::{
+    self, FirewallDriver, OneOrMany, Placed, Sonicos, TRUST_HINT, default,
+};
+use crate::firewall::Settings;
+use crate::firewall::sonicos::{Login, Settings as SonicosSettings};
+use crate::pki::Fingerprint;
+use crate::schedule::{self, MaintenanceWindow};
+use crate::tls::{Anchor, Trust};
+
+impl Resolver<'_> {
+    /// One `[[firewall]]`.
+    pub fn firewall(&mut self, written: written::Firewall) -> Element<DraftFirewall> {
+        let name = self.name(written.name.as_ref());
+        let window = written
+            .maintenance_window
+            .and_then(|window| self.window(&window.value));
+        let value = written.driver.and_then(|driver| {
+            let FirewallDriver::Sonicos(sonicos) = driver.value;
+            let ssl_vpn_port = sonicos
+                .ssl_vpn_port
+                .as_ref()
+                .map_or(default::SSL_VPN_PORT, |port| port.value);
+            let settings = Settings::Sonicos(self.sonicos(*sonicos)?);
+            Some(DraftFirewall {
+                managed: ManagedFirewall { settings, window },
+                ssl_vpn_port,
+            })
+        });
+        Element { name, value }
+    }
+
+    fn window(&mut self, written: &written::MaintenanceWindow) -> Option<MaintenanceWindow> {
+        let start = written
+            .start
+            .as_ref()
+            .and_then(|start| self.schedule(Some(start), ""));
+        let lasts = written.lasts.as_ref().and_then(|lasts| {
+            self.parse(lasts, |text| {
+                values::duration(text, schedule::SHORTEST, schedule::LONGEST)
+            })
+        });
+        let zone = self.parse_or(written.time_zone.as_ref(), default::TIME_ZONE, |name| {
+            schedule::find_time_zone(name).map_err(Wrong::from)
+        });
+        MaintenanceWindow::from_parts(start?, lasts?, zone?).ok()
+    }
+
+    fn sonicos(&mut self, written: Sonicos) -> Option<SonicosSettings> {
+        let url = written
+            .url
+            .and_then(|url| self.parse(&url, values::device_url));
+        let user = written.user.and_then(|user| self.parse(&user, user_name));
+        let password = written.password.and_then(|password| self.secret(password));
+        let totp = written.totp.and_then(|totp| self.secret(totp));
+        let trust = written.trust.and_then(|trust| self.trust(&trust));
+        let call_timeout = self.timeout(
+            written.call_timeout.as_ref(),
+            default::CALL_TIMEOUT,
+            SignedDuration::from_mins(10),
+        );
+        let transfer_timeout = self.timeout(
+            written.transfer_timeout.as_ref(),
+            default::TRANSFER_TIMEOUT,
+            SignedDuration::from_mins(30),
+        );
+        Some(SonicosSettings {
+            url: url?,
+            user: user?,
+            password: password?,
+            totp,
+            login: self.login(written.login.as_ref()),
+            trust: trust?,
+            call_timeout,
+            transfer_timeout,
+            preempt_idle_administrator: written
+                .preempt_idle_administrator
+                .is_none_or(|preempt| preempt.value),
+        })
+    }
+
+    fn timeout(
+        &mut self,
+        key: Option<&Placed<String>>,
+        default: &str,
+        longest: SignedDuration,
+    ) -> Duration {
+        let limits = (SignedDuration::from_secs(1), longest);
+        self.duration_or(key, default, limits).unsigned_abs()
+    }
+
+    fn login(&mut self, written: Option<&Placed<written::Login>>) -> Login {
+        let Some(Placed { value, range }) = written else {
+            return Login::Automatic;
+        };
+        match value {
+            written::Login::Automatic => Login::Automatic,
+            written::Login::Digest => Login::Digest,
+            written::Login::Chap => Login::Chap,
+            written::Login::Basic => {
+                let hint = "\"automatic\" uses Basic only where the device offers nothing else";
+                self.warn(range, "Basic sends the password itself to the device", hint);
+                Login::Basic
+            }
+        }
+    }
+
+    fn trust(&mut self, written: &Placed<written::Trust>) -> Option<Trust> {
+        let Placed {
+            value: trust,
+            range,
+        } = written;
+        let system = trust.system.as_ref().filter(|system| system.value);
+        let given = [trust.sha256.is_some(), trust.ca.is_some(), system.is_some()];
+        let anchor = match given.iter().filter(|given| **given).count() {
+            1 => match (&trust.sha256, &trust.ca) {
+                (Some(pins), _) => self.pins(pins).map(Anchor::Pins),
+                (None, Some(_)) => self.path(trust.ca.as_ref()).map(Anchor::Ca),
+                (None, None) => Some(Anchor::System),
+            },
+            0 => self.refuse(
+                range,
+                "`trust` names nobody: it needs `sha256`, `ca` or `system = true`",
+            ),
+            _ => self.refuse(
+                range,
+                "`trust` must be only one of `sha256`, `ca` and `system`",
+            ),
+        };
+        let server_name = trust.server_name.as_ref().and_then(|name| {
+            if trust.sha256.is_some() {
+                let hint = "a pin is checked without the name: leave `server_name` out";
+                self.warn(
+                    &name.range,
+                    "`server_name` has no effect beside `sha256`",
+                    hint,
+                );
+            }
+            self.parse(name, values::domain)
+        });
+        Some(Trust {
+            anchor: anchor?,
+            server_name,
+        })
+    }
+
+    fn refuse(&mut self, range: &Range<usize>, message: &str) -> Option<Anchor> {
+        self.wrong(range, Wrong::new(message, TRUST_HINT));
+        None
+    }
+
+    fn pins(&mut self, written: &Placed<OneOrMany>) -> Option<Vec<Fingerprint>> {
+        let texts = match &written.value {
+            OneOrMany::One(text) => std::slice::from_ref(text),
+            OneOrMany::Many(texts) => texts,
+        };
+        if texts.is_empty() {
+            self.refuse(&written.range, "`sha256` holds no fingerprint");
+            return None;
+        }
+        let pins: Result<Vec<Fingerprint>, _> = texts.iter().map(|text| text.parse()).collect();
+        match pins {
+            Ok(pins) => Some(pins),
+            Err(error) => {
+                let hint =
+                    "`renewd probe HOST:PORT` prints the fingerprint of the device's certificate";
+                self.wrong(&written.range, Wrong::new(error.to_string(), hint));
+                None
+            }
+        }
+    }
+}
+
+/// Control characters and colons would break HTTP authentication (RFC 7617, 2).
+fn user_name(text: &str) -> Result<String, Wrong> {
+    let bad = |c: char| c.is_control() || c == ':';
+    if text.is_empty() || text.contains(bad) {
+        let hint = "for example: user = \"renewd\"";
+        return Err(Wrong::new(
+            "this cannot be the name of an administrator",
+            hint,
+        ));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,156 @@
+//! From what was written to what is meant: one section of one file at a time.
+//!
+//! Nothing stops at a mistake. A wrong value is reported and its default stands in for it, because a configuration
+//! with a mistake is never used; only what has no default makes an element `None`. What concerns more than one
+//! element (double names, references, services) is looked at in `fleet.rs`.
+
+mod ca;
+mod certificate;
+mod daemon;
+mod firewall;
+pub(super) mod fleet;
+mod secret;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::findings::{FileId, Findings, Place};
+use super::values::{self, Wrong};
+use super::written::{Placed, default};
+use crate::inventory::RenewalPolicy;
+use crate::schedule::Schedule;
+
+/// Resolves the sections of one file.
+pub(super) struct Resolver<'a> {
+    pub findings: &'a mut Findings,
+    pub file: FileId,
+    /// Where relative paths start.
+    pub folder: &'a Path,
+    /// The mode of the file when others can read it: then no secret may stand in it.
+    pub exposed: Option<u32>,
+    pub shared: &'a mut Shared,
+}
+
+/// What the sections of all files have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub state_directory: PathBuf,
+    pub policy: RenewalPolicy,
+    /// Each expression is read once: a fleet repeats a few of them ten thousand times.
+    schedules: HashMap<String, Result<Schedule, Wrong>>,
+}
+
+/// A name and where it is written.
+#[derive(Debug, Clone)]
+pub(super) struct Name {
+    pub text: Arc<str>,
+    pub place: Place,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            state_directory: PathBuf::from(default::STATE_DIRECTORY),
+            policy: RenewalPolicy {
+                share_of_lifetime: None,
+                proof_grace: SignedDuration::from_mins(2),
+            },
+            schedules: HashMap::new(),
+        }
+    }
+}
+
+impl Resolver<'_> {
+    /// The value that `parse` makes of a text, or of `default` where the key is left out; `None` when it was wrong.
+    fn parse_or<T>(
+        &mut self,
+        key: Option<&Placed<String>>,
+        default: &str,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        match key {
+            Some(written) => self.parse(written, parse),
+            None => parse(default).ok(),
+        }
+    }
+
+    fn parse<T>(
+        &mut self,
+        written: &Placed<String>,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        match parse(&written.value) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                self.wrong(&written.range, wrong);
+                None
+            }
+        }
+    }
+
+    fn duration_or(
+        &mut self,
+        key: Option<&Placed<String>>,
+        default: &str,
+        (shortest, longest): (SignedDuration, SignedDuration),
+    ) -> SignedDuration {
+        self.parse_or(key, default, |text| {
+            values::duration(text, shortest, longest)
+        })
+        .unwrap_or(shortest)
+    }
+
+    /// A name, also a bad one: what refers to it is right.
+    fn name(&mut self, key: Option<&Placed<String>>) -> Option<Name> {
+        let written = key?;
+        self.parse(written, values::name);
+        self.reference(key)
+    }
+
+    /// What is written as the name of something else.
+    fn reference(&self, key: Option<&Placed<String>>) -> Option<Name> {
+        key.map(|written| Name {
+            text: Arc::from(written.value.as_str()),
+            place: self.place(&written.range),
+        })
+    }
+
+    fn path(&mut self, key: Option<&Placed<String>>) -> Option<PathBuf> {
+        let written = key?;
+        let folder = self.folder;
+        self.parse(written, |text| match text {
+            "" => Err("a path is missing".to_owned().into()),
+            text => Ok(folder.join(text)),
+        })
+    }
+
+    fn schedule(&mut self, key: Option<&Placed<String>>, default: &str) -> Option<Schedule> {
+        let text = key.map_or(default, |written| &written.value);
+        if !self.shared.schedules.contains_key(text) {
+            let read = Schedule::new(text).map_err(Wrong::from);
+            self.shared.schedules.insert(text.to_owned(), read);
+        }
+        let known = self.shared.schedules.get(text).cloned();
+        self.parse_or(key, default, |_| {
+            known.unwrap_or_else(|| Err(String::new().into()))
+        })
+    }
+
+    fn wrong(&mut self, range: &Range<usize>, wrong: Wrong) {
+        self.findings
+            .error(self.place(range), wrong.message, wrong.hint);
+    }
+
+    fn warn(&mut self, range: &Range<usize>, message: &str, hint: &str) {
+        self.findings
+            .warning(self.place(range), message, Some(hint.to_owned()));
+    }
+
+    fn place(&self, range: &Range<usize>) -> Place {
+        Findings::place(self.file, range)
+    }
+}

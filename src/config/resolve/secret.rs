@@ -1,0 +1,62 @@
+//! Where secrets are to be read from. None is read here, and no message repeats one.
+
+use std::ops::Range;
+
+use super::Resolver;
+use crate::config::values::Wrong;
+use crate::config::written::{self, Placed, SecretReference};
+use crate::secret::{Secret, SecretSource};
+
+impl Resolver<'_> {
+    /// The source of a secret.
+    pub fn secret(&mut self, written: Placed<written::Secret>) -> Option<SecretSource> {
+        let Placed { value, range } = written;
+        match value {
+            written::Secret::Inline(text) => self.inline(text, &range),
+            written::Secret::Reference(reference) => self.referred(reference, &range),
+        }
+    }
+
+    fn inline(&mut self, text: String, range: &Range<usize>) -> Option<SecretSource> {
+        if let Some(mode) = self.exposed {
+            let message =
+                format!("a secret is written in a file that others can read (mode {mode:04o})");
+            let hint = "chmod 600 this file, or keep the secret elsewhere: { file = \"/path\" }, { env = \"NAME\" } or { credential = \"NAME\" }";
+            self.wrong(range, Wrong::new(message, hint));
+            return None;
+        }
+        if text.is_empty() {
+            self.wrong(range, "this secret is empty".to_owned().into());
+            return None;
+        }
+        Some(SecretSource::Inline(Secret::new(text)))
+    }
+
+    fn referred(
+        &mut self,
+        reference: SecretReference,
+        range: &Range<usize>,
+    ) -> Option<SecretSource> {
+        let wrong = match &reference {
+            SecretReference::File(path) if path.is_empty() => "the path of a file is missing",
+            SecretReference::Env(name) if name.is_empty() || name.contains(['=', '\0']) => {
+                "this cannot be the name of an environment variable"
+            }
+            SecretReference::Credential(name) if !is_credential(name) => {
+                "this cannot be the name of a credential: systemd makes a file of this name"
+            }
+            SecretReference::File(path) => return Some(SecretSource::File(self.folder.join(path))),
+            SecretReference::Env(name) => return Some(SecretSource::Env(name.clone())),
+            SecretReference::Credential(name) => {
+                return Some(SecretSource::Credential(name.clone()));
+            }
+        };
+        self.wrong(range, wrong.to_owned().into());
+        None
+    }
+}
+
+/// The rule of systemd (`credential_name_valid`): a file name.
+fn is_credential(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', ':', '\0'])
+}

@@ -1,0 +1,228 @@
+//! The shape of the configuration: as JSON Schema for editors, and compiled for checking files.
+//!
+//! Both come from the types of `written.rs`; no key is named here.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+use super::written;
+
+/// The JSON Schema (2020-12) of the configuration, for completion and checks in an editor.
+pub fn schema() -> Value {
+    let mut schema = raw_schema();
+    visit(&mut schema, &mut |object| {
+        object.remove("x-hint");
+    });
+    schema
+}
+
+/// The shape of a whole file.
+pub(super) fn root() -> &'static Table {
+    &ROOT
+}
+
+/// Whether every word of `text` is a key of the configuration: such a text holds no secret.
+pub(super) fn is_key(text: &str) -> bool {
+    let mut words = text
+        .split(|c: char| "[]. ".contains(c))
+        .filter(|word| !word.is_empty())
+        .peekable();
+    words.peek().is_some() && words.all(|word| ROOT.knows(word))
+}
+
+static ROOT: LazyLock<Table> = LazyLock::new(|| compile_table(&raw_schema(), "the file"));
+
+/// What a value may be, and what a person is told where it is not.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub shape: Shape,
+    /// Told at a mistake.
+    pub hint: Option<String>,
+    /// May hold a secret: never shown unless it is a table.
+    pub secret: bool,
+}
+
+/// What a value may be.
+#[derive(Debug)]
+pub(super) enum Shape {
+    Text,
+    Words(Vec<String>),
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Number {
+        min: f64,
+        max: f64,
+    },
+    Boolean,
+    List(Box<Node>),
+    Table(Table),
+    /// One of these, told apart by the type of the value.
+    Either(Vec<Shape>),
+}
+
+/// A table and its keys.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Its name in messages.
+    pub label: String,
+    pub keys: BTreeMap<String, Node>,
+    pub required: Vec<String>,
+    /// Exactly one of the keys must be there.
+    pub exactly_one: bool,
+}
+
+impl Table {
+    fn knows(&self, word: &str) -> bool {
+        let mut nodes = self.keys.values();
+        self.keys.contains_key(word) || nodes.any(|node| node.shape.knows(word))
+    }
+}
+
+impl Shape {
+    fn knows(&self, word: &str) -> bool {
+        match self {
+            Self::Table(table) => table.knows(word),
+            Self::List(items) => items.shape.knows(word),
+            Self::Either(shapes) => shapes.iter().any(|shape| shape.knows(word)),
+            _ => false,
+        }
+    }
+}
+
+/// With the hints, without `null`: TOML has none, a key is left out instead.
+fn raw_schema() -> Value {
+    let mut schema = SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = true)
+        .into_generator()
+        .into_root_schema_for::<written::File>()
+        .to_value();
+    visit(&mut schema, &mut without_null);
+    schema
+}
+
+fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            object.values_mut().for_each(|value| visit(value, change));
+            change(object);
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| visit(value, change)),
+        _ => {}
+    }
+}
+
+fn without_null(object: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".to_owned(), only);
+        }
+    }
+    let is_null = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "null");
+    if let Some(Value::Array(choices)) = object.get_mut("anyOf") {
+        choices.retain(|choice| !is_null(choice));
+        if let [Value::Object(only)] = choices.as_slice() {
+            let only = only.clone();
+            object.remove("anyOf");
+            for (key, value) in only {
+                object.entry(key).or_insert(value);
+            }
+        }
+    }
+}
+
+fn compile(schema: &Value, label: &str) -> Node {
+    Node {
+        shape: compile_shape(schema, label),
+        hint: schema
+            .get("x-hint")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        secret: schema.get("writeOnly").is_some(),
+    }
+}
+
+fn compile_shape(schema: &Value, label: &str) -> Shape {
+    if let Some(choices) = schema.get("oneOf").or_else(|| schema.get("anyOf")) {
+        return compile_choice(list(choices), label);
+    }
+    if let Some(words) = schema.get("enum") {
+        return Shape::Words(list(words).iter().filter_map(text).collect());
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("object") => Shape::Table(compile_table(schema, label)),
+        Some("array") => Shape::List(Box::new(compile(&schema["items"], label))),
+        Some("boolean") => Shape::Boolean,
+        Some("integer") => Shape::Integer {
+            min: schema["minimum"].as_i64().unwrap_or(i64::MIN),
+            max: schema["maximum"].as_i64().unwrap_or(i64::MAX),
+        },
+        Some("number") => Shape::Number {
+            min: schema["minimum"].as_f64().unwrap_or(f64::MIN),
+            max: schema["maximum"].as_f64().unwrap_or(f64::MAX),
+        },
+        _ => Shape::Text,
+    }
+}
+
+/// Words, or tables of one key each (an externally tagged enum), or values of several types.
+fn compile_choice(choices: &[Value], label: &str) -> Shape {
+    let word = |choice: &Value| choice.get("const").and_then(text);
+    if let Some(words) = choices.iter().map(word).collect() {
+        return Shape::Words(words);
+    }
+    if choices
+        .iter()
+        .all(|choice| list(&choice["required"]).len() == 1)
+    {
+        let mut table = compile_table(&Value::Null, label);
+        for choice in choices {
+            table.keys.append(&mut compile_table(choice, label).keys);
+        }
+        table.exactly_one = true;
+        return Shape::Table(table);
+    }
+    Shape::Either(
+        choices
+            .iter()
+            .map(|choice| compile_shape(choice, label))
+            .collect(),
+    )
+}
+
+fn compile_table(schema: &Value, label: &str) -> Table {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let compiled = |(key, schema): (&String, &Value)| {
+        (key.clone(), compile(schema, &label_of(label, key, schema)))
+    };
+    Table {
+        label: label.to_owned(),
+        keys: properties.into_iter().flatten().map(compiled).collect(),
+        required: list(&schema["required"]).iter().filter_map(text).collect(),
+        exactly_one: false,
+    }
+}
+
+/// `[daemon]`, `[[firewall]]`, and below those `driver.sonicos`.
+fn label_of(parent: &str, key: &str, schema: &Value) -> String {
+    match parent {
+        "the file" if schema["type"] == "array" => format!("[[{key}]]"),
+        "the file" => format!("[{key}]"),
+        section if section.starts_with('[') => key.to_owned(),
+        table => format!("{table}.{key}"),
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}

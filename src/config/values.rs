@@ -1,0 +1,370 @@
+//! Texts of the configuration made into values: durations, names, addresses, URLs. Pure.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use url::{Host, Url};
+
+use super::suggest;
+use crate::inventory::Endpoint;
+
+/// Why a text is not what it should be, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Wrong {
+    /// With a hint.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            hint: None,
+        }
+    }
+}
+
+/// A duration such as "90s", "2m" or "1h 30m"; a day is 24 hours.
+pub(super) fn duration(
+    text: &str,
+    shortest: SignedDuration,
+    longest: SignedDuration,
+) -> Result<SignedDuration, Wrong> {
+    let not_a_duration = || {
+        Wrong::new(
+            format!("`{text}` is not a duration"),
+            "write a number and its unit, such as \"90s\", \"2m\", \"1h 30m\" or \"7d\"",
+        )
+    };
+    let span: Span = text.parse().map_err(|_| not_a_duration())?;
+    let duration = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| not_a_duration())?;
+    if duration < shortest || duration > longest {
+        return Err(Wrong::new(
+            format!(
+                "`{text}` is too {}",
+                if duration < shortest { "short" } else { "long" }
+            ),
+            format!("between {} and {}", in_words(shortest), in_words(longest)),
+        ));
+    }
+    Ok(duration)
+}
+
+/// A name of the configuration: it appears in logs, commands and file names.
+pub(super) fn name(text: &str) -> Result<(), Wrong> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts_well && text.len() <= 63 && text.chars().all(is_plain) {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        format!("`{text}` cannot be a name"),
+        "a name has 1 to 63 of the characters a-z A-Z 0-9 . _ - and starts with a letter or a digit",
+    ))
+}
+
+/// A host name for a certificate, in lower case; its first label may be `*`.
+pub(super) fn domain(text: &str) -> Result<String, Wrong> {
+    let lower = text.to_ascii_lowercase();
+    let name = lower.strip_prefix("*.").unwrap_or(&lower);
+    if text.parse::<IpAddr>().is_ok() {
+        let hint = format!("an address is written as {{ ipv4_address = \"{text}\" }}");
+        return Err(Wrong::new(
+            format!("`{text}` is an address, not a domain name"),
+            hint,
+        ));
+    }
+    if !text.is_ascii() {
+        let hint = "write an international name in its ASCII form, which starts with \"xn--\"";
+        return Err(Wrong::new(format!("`{text}` is not in ASCII"), hint));
+    }
+    if is_host_name(name) {
+        return Ok(lower);
+    }
+    let hint = "a domain name is made of letters, digits and hyphens between dots, such as \"vpn.example.com\"";
+    Err(Wrong::new(format!("`{text}` is not a domain name"), hint))
+}
+
+/// A mail address, looked at as far as a certificate's name needs it.
+pub(super) fn email(text: &str) -> Result<String, Wrong> {
+    let is_plain = |local: &str| {
+        !local.is_empty() && local.is_ascii() && !local.contains([' ', '\t', '"', '@'])
+    };
+    match text.rsplit_once('@') {
+        Some((local, host)) if is_plain(local) && is_host_name(host) => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is not a mail address").into()),
+    }
+}
+
+/// An IPv4 address for a certificate.
+pub(super) fn ipv4(text: &str) -> Result<IpAddr, Wrong> {
+    let hint = "an IPv4 address has four numbers from 0 to 255, such as \"192.0.2.1\"";
+    text.parse::<Ipv4Addr>()
+        .map(IpAddr::V4)
+        .map_err(|_| Wrong::new(format!("`{text}` is not an IPv4 address"), hint))
+}
+
+/// `HOST:PORT`; an IPv6 address stands in brackets.
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, Wrong> {
+    let wrong = || {
+        let hint = "write HOST:PORT, such as \"192.0.2.1:443\" or \"[2001:db8::1]:443\"";
+        Wrong::new(format!("`{text}` is not an address with a port"), hint)
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let host = match bracketed {
+        Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => inner,
+        None if is_host_name(host) => host,
+        _ => return Err(wrong()),
+    };
+    if port == 0 {
+        return Err(wrong());
+    }
+    Ok(Endpoint {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+/// `https://HOST[:PORT]` and nothing else. The messages do not repeat the text: it may hold a password.
+pub(super) fn device_url(text: &str) -> Result<Url, Wrong> {
+    let hint = "write https://HOST or https://HOST:PORT";
+    let url = Url::parse(text)
+        .map_err(|error| Wrong::new(format!("this is not a URL: {error}"), hint))?;
+    if url.scheme() != "https" {
+        let message = format!("a firewall is reached by https, not by {}", url.scheme());
+        return Err(Wrong::new(message, hint));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let hint = "write the user as `user` and the password as `password`";
+        return Err(Wrong::new("a URL must not hold a user or a password", hint));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(Wrong::new("the address must end after host and port", hint));
+    }
+    Ok(url)
+}
+
+/// Where the management page of `url` is served.
+pub(super) fn management(url: &Url) -> Option<Endpoint> {
+    let host = match url.host()? {
+        Host::Domain(name) => name.to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    };
+    let port = url.port_or_known_default()?;
+    Some(Endpoint { host, port })
+}
+
+/// The database's URL.
+pub(super) fn database(text: &str) -> Result<String, Wrong> {
+    let hint = "write sqlite:// and an absolute path: \"sqlite:///var/lib/renewd/renewd.db\"";
+    match text.split_once("://") {
+        Some(("sqlite", path)) if path.starts_with('/') && path.len() > 1 => Ok(text.to_owned()),
+        Some(("postgres" | "postgresql", _)) => {
+            Err(Wrong::new("PostgreSQL is not in this version", hint))
+        }
+        Some(("sqlite", _)) => Err(Wrong::new("this is not an absolute path", hint)),
+        _ => Err(Wrong::new("this is not a database", hint)),
+    }
+}
+
+/// Filters of the log: LEVEL or TARGET=LEVEL, with commas between them.
+pub(super) fn log_filter(text: &str) -> Result<String, Wrong> {
+    let hint =
+        "write a level (error, warn, info, debug, trace), or \"info,renewd::firewall=debug\"";
+    for filter in text.split(',').map(str::trim) {
+        // EnvFilter takes a misspelt level for the name of a module, and then logs nothing.
+        let level = filter.rsplit('=').next().unwrap_or_default();
+        if !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
+            let hint = match suggest::nearest(level, LEVELS) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => hint.to_owned(),
+            };
+            return Err(Wrong::new(format!("`{filter}` is not a log level"), hint));
+        }
+    }
+    tracing_subscriber::EnvFilter::builder()
+        .parse(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| Wrong::new(format!("`{text}` is not a log filter"), hint))
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Letters, digits, hyphens and underscores between dots (RFC 1123, 2.1; underscores are met in practice).
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=63).contains(&label.len())
+            && label.chars().all(plain)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+fn in_words(duration: SignedDuration) -> String {
+    let days = duration.as_hours() / 24;
+    if days > 1 && duration == SignedDuration::from_hours(days * 24) {
+        format!("{days}d")
+    } else {
+        format!("{duration:#}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+    #[test]
+    fn durations_are_read_with_their_units() {
+        let read = |text| duration(text, SignedDuration::ZERO, WEEK).map(|d| d.as_secs());
+        assert_eq!(read("90s"), Ok(90));
+        assert_eq!(read("1h 30m"), Ok(5400));
+        assert_eq!(read("7d"), Ok(604_800));
+        for text in ["", "5", "soon", "1 month", "-"] {
+            assert!(
+                read(text).unwrap_err().message.contains("not a duration"),
+                "{text}"
+            );
+        }
+        assert_eq!(read("8d").unwrap_err().hint.unwrap(), "between 0s and 7d");
+        assert!(read("-5m").unwrap_err().message.contains("too short"));
+    }
+
+    #[test]
+    fn names_that_could_leave_a_folder_are_refused() {
+        for text in [
+            "",
+            ".",
+            "..",
+            "../etc",
+            "a/b",
+            "a b",
+            "-x",
+            "ä",
+            &"x".repeat(64),
+        ] {
+            assert!(name(text).is_err(), "{text}");
+        }
+        for text in ["hq", "HQ-2.example_x", &"x".repeat(63)] {
+            assert!(name(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn domains_are_made_lower_case_and_checked() {
+        assert_eq!(domain("VPN.Example.com").unwrap(), "vpn.example.com");
+        assert_eq!(domain("*.example.com").unwrap(), "*.example.com");
+        for text in [
+            "",
+            "a..b",
+            "-a.com",
+            "a b",
+            "*",
+            "a.*.b",
+            "münchen.de",
+            "https://a.b",
+            "a.com.",
+        ] {
+            assert!(domain(text).is_err(), "{text}");
+        }
+        assert!(
+            domain("192.0.2.1")
+                .unwrap_err()
+                .hint
+                .unwrap()
+                .contains("ipv4_address")
+        );
+    }
+
+    #[test]
+    fn endpoints_need_a_host_and_a_port() {
+        let read = |text| endpoint(text).map(|endpoint| endpoint.to_string());
+        assert_eq!(read("fw.example.com:443").unwrap(), "fw.example.com:443");
+        assert_eq!(read("[2001:db8::1]:4433").unwrap(), "[2001:db8::1]:4433");
+        for text in [
+            "",
+            "fw",
+            "fw:",
+            ":443",
+            "fw:0",
+            "fw:99999",
+            "2001:db8::1:443",
+            "https://fw:443",
+            "[x]:1",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_more_than_a_host_is_refused_without_repeating_it() {
+        for text in [
+            "https://renewd:hunter2@fw",
+            "http://fw?hunter2",
+            "https://fw/hunter2",
+            "https://fw/?q=hunter2",
+            "https://fw/#hunter2",
+            "hunter2",
+        ] {
+            let wrong = device_url(text).unwrap_err();
+            assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
+        }
+        let url = device_url("https://[2001:db8::1]:8443").unwrap();
+        assert_eq!(management(&url).unwrap().to_string(), "[2001:db8::1]:8443");
+        let url = device_url("https://fw.example.com").unwrap();
+        assert_eq!(management(&url).unwrap().to_string(), "fw.example.com:443");
+    }
+
+    #[test]
+    fn mail_addresses_are_checked_roughly() {
+        assert!(email("admin@example.com").is_ok());
+        for text in ["", "admin", "@example.com", "a b@example.com", "admin@"] {
+            assert!(email(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_sqlite_with_an_absolute_path_is_a_database() {
+        assert!(database("sqlite:///tmp/x.db").is_ok());
+        assert!(
+            database("postgres://h/d")
+                .unwrap_err()
+                .message
+                .contains("not in this version")
+        );
+        for text in ["sqlite://x.db", "sqlite:///", "x.db", "", "mysql://h/d"] {
+            assert!(database(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_log_level_is_not_taken_for_a_module() {
+        assert!(log_filter("info").is_ok());
+        assert!(log_filter("warn,renewd::firewall=debug").is_ok());
+        assert_eq!(
+            log_filter("inof").unwrap_err().hint.unwrap(),
+            "did you mean `info`?"
+        );
+        assert!(log_filter("").is_err());
+    }
+}

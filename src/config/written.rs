@@ -1,0 +1,444 @@
+//! The configuration as a person writes it: the one source of its keys, their documentation and their bounds.
+//!
+//! `schema.rs` makes the JSON Schema from these types, `check.rs` checks every file against it, and only then are
+//! these types filled. So every field is optional here, also a key that must be there: what is missing or wrong was
+//! reported, and what is left is looked at all the same. `x-hint` is what a person is told at such a mistake;
+//! `writeOnly` marks what may hold a secret and is never shown.
+
+use std::ops::Range;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What stands in for a key that is left out.
+pub(super) mod default {
+    pub const STATE_DIRECTORY: &str = "/var/lib/renewd";
+    pub const DATABASE: &str = "sqlite:///var/lib/renewd/renewd.db";
+    pub const CONCURRENCY: u16 = 8;
+    pub const SCAN: &str = "0 * * * * *";
+    pub const PROBE_INTERVAL: &str = "1h";
+    pub const LOG: &str = "info";
+    pub const PROOF_GRACE: &str = "2m";
+    pub const LIFETIME_DAYS: u16 = 90;
+    pub const CALL_TIMEOUT: &str = "20s";
+    pub const TRANSFER_TIMEOUT: &str = "60s";
+    pub const SSL_VPN_PORT: u16 = 4433;
+    pub const TIME_ZONE: &str = "UTC";
+}
+
+/// A value with its place in the file.
+#[derive(Debug, Clone)]
+pub(super) struct Placed<T> {
+    pub value: T,
+    pub range: Range<usize>,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = toml::Spanned::deserialize(deserializer)?;
+        Ok(Self {
+            range: spanned.span(),
+            value: spanned.into_inner(),
+        })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Placed<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A key that may be left out, or is missing.
+type Key<T> = Option<Placed<T>>;
+
+/// The configuration of renewd: what is to be kept renewed, and how.
+///
+/// `renewd.toml` may be accompanied by `conf.d/*.toml` beside it; those hold `[[ca]]`, `[[firewall]]` and
+/// `[[certificate]]` only. Relative paths count from the folder of the file that they are written in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "renewd.toml")]
+#[expect(
+    dead_code,
+    reason = "filled section by section; the whole describes the file"
+)]
+pub(super) struct File {
+    /// How the daemon itself behaves.
+    daemon: Key<Daemon>,
+    /// When certificates are renewed; a certificate's own `renewal` takes precedence key by key.
+    renewal: Key<Renewal>,
+    /// Certificate authorities.
+    ca: Option<Vec<Ca>>,
+    /// Firewalls.
+    firewall: Option<Vec<Firewall>>,
+    /// Certificates that are to be kept renewed.
+    certificate: Option<Vec<Certificate>>,
+}
+
+/// How the daemon itself behaves.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Daemon {
+    /// Where the database lies: `sqlite://` and an absolute path. Left out: `renewd.db` in the state directory.
+    #[schemars(extend("default" = default::DATABASE))]
+    pub database: Key<String>,
+    /// Folder for what renewd itself keeps: the database, and what its local CAs issued.
+    #[schemars(extend("default" = default::STATE_DIRECTORY))]
+    pub state_directory: Key<String>,
+    /// How many renewals may be worked on at the same time; on one firewall it is always one.
+    #[schemars(range(min = 1, max = 256), extend("default" = default::CONCURRENCY))]
+    pub concurrency: Key<u16>,
+    /// When to look for due work: a cron expression in UTC, optionally with seconds in front.
+    #[schemars(extend("default" = default::SCAN))]
+    pub scan: Key<String>,
+    /// How often each served certificate is looked at between renewals, from "1m" to "7d".
+    #[schemars(extend("default" = default::PROBE_INTERVAL))]
+    pub probe_interval: Key<String>,
+    /// What is logged: a level (error, warn, info, debug, trace) or filters such as "info,renewd::firewall=debug".
+    #[schemars(extend("default" = default::LOG))]
+    pub log: Key<String>,
+}
+
+/// When a certificate is renewed and how long its proof may take.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Renewal {
+    /// The share of its real lifetime after which a certificate is renewed. Left out: two thirds, or a half of a
+    /// lifetime under ten days.
+    #[schemars(range(min = 0.1, max = 0.95))]
+    pub share_of_lifetime: Key<f64>,
+    /// How long after the bind the services may still show another certificate before the renewal is rolled back,
+    /// from "5s" to "1h".
+    #[schemars(extend("default" = default::PROOF_GRACE))]
+    pub proof_grace: Key<String>,
+}
+
+/// A certificate authority.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ca {
+    /// Its name, for `ca` of a certificate and for logs: up to 63 of `a-z A-Z 0-9 . _ -`.
+    #[schemars(required, extend("x-hint" = "for example: name = \"office\""))]
+    pub name: Key<String>,
+    /// Which kind of CA it is, and its settings.
+    #[schemars(required, extend("x-hint" = "for example: driver.local = { certificate = \"ca.pem\", key = { file = \"ca.key\" } }"))]
+    pub driver: Key<CaDriver>,
+}
+
+/// The kinds of CA.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CaDriver {
+    /// A private CA whose key is on this machine; `renewd ca init` makes one.
+    Local(LocalCa),
+}
+
+/// A private CA whose key is on this machine.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LocalCa {
+    /// The CA's certificate, PEM; further certificates in the file are its own issuers, nearest first.
+    #[schemars(required)]
+    pub certificate: Key<String>,
+    /// The CA's private key, PKCS#8 PEM, readable by renewd alone.
+    #[schemars(required, extend("x-hint" = "the CA's key is read from a file: key = { file = \"/etc/renewd/ca.key\" }", "writeOnly" = true))]
+    pub key: Key<KeyFile>,
+    /// Lifetime of what is signed, in days; it never reaches past the CA certificate's own end.
+    #[schemars(range(min = 1, max = 825), extend("default" = default::LIFETIME_DAYS))]
+    pub lifetime_days: Key<u16>,
+    /// What the certificates may be used for.
+    #[schemars(extend("default" = ["server-auth"]))]
+    pub purposes: Key<Vec<Placed<Purpose>>>,
+    /// Domains that may be signed, each with everything below it; empty: any.
+    #[schemars(extend("default" = []))]
+    pub permitted_domains: Key<Vec<Placed<String>>>,
+    /// Folder of what was issued. Left out: `ca/NAME` in the state directory.
+    pub issued: Key<String>,
+}
+
+/// The file of a private key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyFile {
+    /// The file.
+    #[schemars(required)]
+    pub file: Key<String>,
+}
+
+/// Extended key usages (RFC 5280, 4.2.1.12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Purpose {
+    /// TLS servers.
+    ServerAuth,
+    /// TLS clients.
+    ClientAuth,
+    /// IPsec (RFC 4945).
+    IpsecIke,
+}
+
+/// A firewall.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Firewall {
+    /// Its name, for `firewall` of a certificate and for logs: up to 63 of `a-z A-Z 0-9 . _ -`.
+    #[schemars(required, extend("x-hint" = "for example: name = \"hq\""))]
+    pub name: Key<String>,
+    /// Which kind of firewall it is, and how to reach it.
+    #[schemars(required, extend("x-hint" = "for example: driver.sonicos = { url = \"https://192.0.2.1\", user = \"renewd\", password = { credential = \"hq\" }, trust = { sha256 = \"…\" } }"))]
+    pub driver: Key<FirewallDriver>,
+    /// When a certificate may be bound. Left out: at any time. Certificates are obtained at any time; if no window
+    /// opens before the old certificate expires, the new one is bound outside it, with a warning.
+    pub maintenance_window: Key<MaintenanceWindow>,
+}
+
+/// The kinds of firewall.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FirewallDriver {
+    /// SonicWall with SonicOS 7 or 8.
+    Sonicos(Box<Sonicos>),
+}
+
+/// How to reach and log in to one SonicOS device.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sonicos {
+    /// Its management address: `https://HOST` or `https://HOST:PORT`.
+    #[schemars(required, extend("x-hint" = "for example: url = \"https://192.0.2.1\""))]
+    pub url: Key<String>,
+    /// An administrator with full rights; make one for renewd alone.
+    #[schemars(required, extend("x-hint" = "for example: user = \"renewd\""))]
+    pub user: Key<String>,
+    /// That administrator's password.
+    #[schemars(required, extend("x-hint" = SECRET_HINT, "writeOnly" = true))]
+    pub password: Key<Secret>,
+    /// The account's TOTP key in base32, when it has two-factor login.
+    #[schemars(extend("x-hint" = SECRET_HINT, "writeOnly" = true))]
+    pub totp: Key<Secret>,
+    /// Which login to use.
+    #[schemars(extend("default" = "automatic"))]
+    pub login: Key<Login>,
+    /// Whom to believe: the device's certificate is always verified before anything is sent.
+    #[schemars(required, extend("x-hint" = TRUST_HINT))]
+    pub trust: Key<Trust>,
+    /// Limit of an ordinary call, from "1s" to "10m".
+    #[schemars(extend("default" = default::CALL_TIMEOUT))]
+    pub call_timeout: Key<String>,
+    /// Limit of a transfer or of the generation of a key, from "1s" to "30m".
+    #[schemars(extend("default" = default::TRANSFER_TIMEOUT))]
+    pub transfer_timeout: Key<String>,
+    /// Whether configuration mode may be taken from an administrator who has it but has no uncommitted change.
+    #[schemars(extend("default" = true))]
+    pub preempt_idle_administrator: Key<bool>,
+    /// Port of the SSL VPN portal, for proving its certificate.
+    #[schemars(range(min = 1, max = 65535), extend("default" = default::SSL_VPN_PORT))]
+    pub ssl_vpn_port: Key<u16>,
+}
+
+const SECRET_HINT: &str = "say where it is: { file = \"/path\" }, { env = \"NAME\" } or { credential = \"NAME\" } (systemd's LoadCredential=)";
+
+/// Also told where `trust` holds nothing to trust.
+pub(super) const TRUST_HINT: &str = "trust = { sha256 = \"…\" } pins the device's certificate; `renewd probe HOST:PORT` prints its fingerprint";
+
+/// Where a secret is.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Secret {
+    /// The secret itself: only in a file that nobody but its owner can read.
+    Inline(String),
+    /// Where to read it.
+    Reference(SecretReference),
+}
+
+/// Where to read a secret; it is read anew at each use.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SecretReference {
+    /// A file; its first line is the secret.
+    File(String),
+    /// An environment variable of the daemon.
+    Env(String),
+    /// A credential that systemd hands to the service (LoadCredential=).
+    Credential(String),
+}
+
+/// The login schemes of SonicOS.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Login {
+    /// The safest that the device offers.
+    Automatic,
+    /// HTTP digest.
+    Digest,
+    /// HTTP Basic, inside TLS.
+    Basic,
+    /// SonicOS CHAP.
+    Chap,
+}
+
+/// How a device proves that it is the one: by pinned certificates, by a CA, or by the system's roots.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trust {
+    /// SHA-256 of its certificate, with or without colons; several while one replaces the other.
+    pub sha256: Key<OneOrMany>,
+    /// A PEM file of CA certificates; the host name is checked too.
+    pub ca: Key<String>,
+    /// `true`: the system's root certificates; the host name is checked too.
+    pub system: Key<bool>,
+    /// The name that its certificate must carry when it is not the one in `url`.
+    pub server_name: Key<String>,
+}
+
+/// A text or several.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+/// A recurring span of time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MaintenanceWindow {
+    /// When it opens: a cron expression on the wall clock of the time zone.
+    #[schemars(required, extend("x-hint" = "for example: start = \"0 2 * * SAT,SUN\" (minute, hour, day of month, month, day of week)"))]
+    pub start: Key<String>,
+    /// How long it stays open, from "5m" to "7d".
+    #[schemars(required, extend("x-hint" = "for example: lasts = \"3h\""))]
+    pub lasts: Key<String>,
+    /// An IANA time zone such as "Europe/Amsterdam".
+    #[schemars(extend("default" = default::TIME_ZONE))]
+    pub time_zone: Key<String>,
+}
+
+/// A certificate that is to be kept renewed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificate {
+    /// Its name, for commands and logs: up to 63 of `a-z A-Z 0-9 . _ -`.
+    #[schemars(required, extend("x-hint" = "for example: name = \"hq-portal\""))]
+    pub name: Key<String>,
+    /// The name of the `[[firewall]]` that uses it.
+    #[schemars(required)]
+    pub firewall: Key<String>,
+    /// The name of the `[[ca]]` that issues it.
+    #[schemars(required)]
+    pub ca: Key<String>,
+    /// Whom it names.
+    #[schemars(required, extend("x-hint" = "for example: subject = { common_name = \"vpn.example.com\" }"))]
+    pub subject: Key<Subject>,
+    /// The one subject alternative name that a request made on the device can carry.
+    #[schemars(extend("x-hint" = "a request made on the device carries exactly one name: { domain_name = … }, { email_address = … } or { ipv4_address = … }; use one certificate for each name"))]
+    pub alternate_name: Key<AlternateName>,
+    /// The key pair that is made on the device.
+    pub key: Key<KeyPair>,
+    /// The digest that signs the request.
+    #[schemars(extend("default" = "sha-256"))]
+    pub digest: Key<Digest>,
+    /// The services of the firewall that are to use it.
+    #[schemars(extend("default" = ["web-management"]))]
+    pub services: Key<Vec<Placed<Service>>>,
+    /// Where a TLS handshake must show it, as "HOST:PORT". Left out: the firewall's management port for
+    /// "web-management", its `ssl_vpn_port` for "ssl-vpn".
+    #[schemars(extend("x-hint" = "for example: verify = [\"192.0.2.1:443\"]"))]
+    pub verify: Key<Vec<Placed<String>>>,
+    /// When this one is renewed, where it differs from `[renewal]`.
+    pub renewal: Key<Renewal>,
+}
+
+/// A distinguished name (RFC 5280, 4.1.2.6). At least one key is needed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subject {
+    /// C, as the full country name that the device lists: "Netherlands", "United States".
+    pub country: Key<String>,
+    /// ST.
+    pub state: Key<String>,
+    /// L.
+    pub locality: Key<String>,
+    /// O.
+    pub organization: Key<String>,
+    /// OU.
+    pub department: Key<String>,
+    /// A second OU.
+    pub group: Key<String>,
+    /// A third OU.
+    pub team: Key<String>,
+    /// CN.
+    pub common_name: Key<String>,
+    /// serialNumber.
+    pub serial: Key<String>,
+    /// emailAddress.
+    pub email: Key<String>,
+}
+
+/// A subject alternative name (RFC 5280, 4.2.1.6).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AlternateName {
+    /// A host name.
+    DomainName(String),
+    /// A mail address.
+    EmailAddress(String),
+    /// An IPv4 address.
+    Ipv4Address(String),
+}
+
+/// A key pair.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyPair {
+    /// Its algorithm.
+    #[serde(rename = "type")]
+    #[schemars(extend("default" = "rsa"))]
+    pub kind: Key<KeyType>,
+    /// Its size in bits: 2048 or 4096 for rsa (left out: 2048), 256, 384 or 521 for ecdsa (left out: 256).
+    #[schemars(range(min = 1, max = 65535))]
+    pub size: Key<u32>,
+}
+
+/// Algorithms of key pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum KeyType {
+    /// RSA.
+    Rsa,
+    /// ECDSA on a NIST curve.
+    Ecdsa,
+}
+
+/// Digests.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(super) enum Digest {
+    /// SHA-256.
+    #[serde(rename = "sha-256")]
+    Sha256,
+    /// SHA-384.
+    #[serde(rename = "sha-384")]
+    Sha384,
+    /// SHA-512.
+    #[serde(rename = "sha-512")]
+    Sha512,
+}
+
+/// Services of a firewall that use a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Service {
+    /// HTTPS management.
+    WebManagement,
+    /// The SSL VPN portal.
+    SslVpn,
+}

@@ -1,0 +1,55 @@
+//! One daemon for one SQLite database: an advisory lock on a file beside it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Held as long as the daemon lives; the operating system frees it when the process dies, however it dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Option<File>,
+}
+
+/// The lock could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", .path.display())]
+pub struct InUse {
+    /// The lock file.
+    pub path: PathBuf,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl Lock {
+    /// Takes the lock that belongs to `database`.
+    ///
+    /// # Errors
+    /// When another renewd has it, or the file cannot be made.
+    pub fn take(database: &str) -> Result<Self, InUse> {
+        let Some(path) = database.strip_prefix("sqlite://").filter(|path| path.starts_with('/')) else {
+            return Ok(Self { _file: None });
+        };
+        let path = Path::new(path).with_extension("lock");
+        let problem = |problem: String| InUse { path: path.clone(), problem };
+        if let Some(folder) = path.parent() {
+            create_private(folder).map_err(|error| problem(format!("its folder cannot be made: {error}")))?;
+        }
+        let file = open_private(&path).map_err(|error| problem(error.to_string()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: Some(file) }),
+            Err(TryLockError::WouldBlock) => Err(problem(
+                "another renewd works with this database; stop it first, or ask it with `renewd status`".to_owned(),
+            )),
+            Err(TryLockError::Error(error)) => Err(problem(error.to_string())),
+        }
+    }
+}
+
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn open_private(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+}

@@ -1,0 +1,252 @@
+//! The daemon: one loop that wakes, asks the scheduler, hands out the work, and sleeps.
+//!
+//! It is the only place that sleeps. Signals and cron ticks only wake it; what is to be done is read from the store.
+
+mod lock;
+mod once;
+mod pokes;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sd_notify::NotifyState;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+pub use lock::{InUse, Lock};
+pub use once::{Report, has_failed};
+pub use work::Crew;
+
+use crate::config::{self, Desired, Mistakes};
+use crate::event::{Event, EventKind};
+use crate::inventory::ManagedCertificate;
+use crate::pki::Fingerprint;
+use crate::renewal::{Checkpoint, ConfiguredPeers, Engine, NoCheckpoint};
+use crate::store::{Configured, Store, StoreError};
+use crate::surroundings::Surroundings;
+
+/// What wakes the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poke {
+    /// A tick, or a piece of work that ended: look what is due.
+    Look,
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// SIGTERM or SIGINT: finish or park what is running, and stop.
+    Stop,
+}
+
+/// Why the daemon could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration is broken.
+    #[error(transparent)]
+    Configuration(#[from] Mistakes),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another renewd uses the database.
+    #[error(transparent)]
+    InUse(#[from] InUse),
+    /// The operating system refused something.
+    #[error("{0}")]
+    System(String),
+}
+
+/// A daemon that has its configuration and its database.
+#[derive(Debug)]
+pub struct Daemon {
+    config_file: PathBuf,
+    engine: Arc<Engine>,
+    crew: Crew,
+    surroundings: Surroundings,
+    checkpoint: Arc<dyn Checkpoint>,
+    _lock: Lock,
+}
+
+/// A step that runs when the daemon is told to stop may go on for this long; then it is parked.
+const LAST_STEPS: Duration = Duration::from_secs(15);
+/// However far away the next due time is, the loop looks this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// After the store failed, the loop tries it again this soon.
+const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
+
+impl Daemon {
+    /// Reads the configuration, opens the database and compares the two.
+    ///
+    /// # Errors
+    /// When one of them cannot be used; nothing was done then.
+    pub async fn start(
+        config_file: &Path,
+        desired: Desired,
+        surroundings: Surroundings,
+    ) -> Result<Self, DaemonError> {
+        Self::start_with(config_file, desired, surroundings, Arc::new(NoCheckpoint)).await
+    }
+
+    /// As `start`, with somebody who is told of every moment.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_with(
+        config_file: &Path,
+        desired: Desired,
+        surroundings: Surroundings,
+        checkpoint: Arc<dyn Checkpoint>,
+    ) -> Result<Self, DaemonError> {
+        let lock = Lock::take(&desired.daemon.database)?;
+        let store = Store::open(&desired.daemon.database).await?;
+        let now = surroundings.clock.now();
+        store.write_probe(now).await?;
+        let owner = format!("renewd-{}", std::process::id());
+        // The lock says that nobody else works on this database: claims that are left are those of a dead daemon.
+        store.take_over().await?;
+        synchronise(&store, &desired, now).await?;
+        let engine = engine(desired, store, surroundings.clone(), Arc::clone(&checkpoint));
+        let crew = Crew::new(owner, Arc::clone(&engine));
+        Ok(Self { config_file: config_file.to_owned(), engine, crew, surroundings, checkpoint, _lock: lock })
+    }
+
+    /// Does what is due until nothing can move, then stops.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn run_once(mut self) -> Result<Report, DaemonError> {
+        let report = once::run(&mut self.crew, &self.engine).await;
+        self.stop().await;
+        Ok(report?)
+    }
+
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// When it could not start; later errors are logged and tried again.
+    pub async fn run(mut self) -> Result<(), DaemonError> {
+        let (poke, mut pokes) = mpsc::channel(64);
+        let ticks = pokes::cron(&self.engine.desired.daemon.scan, poke.clone()).await?;
+        pokes::signals(poke)?;
+        let watchdog = sd_notify::watchdog_enabled();
+        let mut sleep = self.turn().await;
+        Event::new(EventKind::DaemonReady).log();
+        notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+        loop {
+            if watchdog.is_some() {
+                notify(&[NotifyState::Watchdog]);
+            }
+            let longest = watchdog.map_or(LONGEST_SLEEP, |period| LONGEST_SLEEP.min(period / 3));
+            let poke = tokio::select! {
+                poke = pokes.recv() => poke.unwrap_or(Poke::Stop),
+                () = self.crew.one_finished() => Poke::Look,
+                () = tokio::time::sleep(sleep.min(longest)) => Poke::Look,
+            };
+            match poke {
+                Poke::Stop => break,
+                Poke::Reload => self.reload().await,
+                Poke::Look => {}
+            }
+            sleep = self.turn().await;
+        }
+        drop(ticks);
+        notify(&[NotifyState::Stopping]);
+        Event::new(EventKind::DaemonStopping).log();
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Does one turn of the loop; how long it may sleep after it.
+    async fn turn(&mut self) -> Duration {
+        let now = self.surroundings.clock.now();
+        match self.crew.turn(now).await {
+            Ok(wake) => wake.map_or(LONGEST_SLEEP, |wake| until(now, wake)),
+            Err(error) => {
+                tracing::error!(error = %error, "the database failed; nothing is done until it works again");
+                AFTER_STORE_ERROR
+            }
+        }
+    }
+
+    /// Puts a changed configuration in force; a broken one changes nothing.
+    async fn reload(&mut self) {
+        let started = sd_notify::NotifyState::monotonic_usec_now();
+        if let Ok(moment) = started {
+            notify(&[NotifyState::Reloading, moment]);
+        }
+        let event = match self.try_reload().await {
+            Ok(()) => Event::new(EventKind::ConfigurationReloaded),
+            Err(error) => Event {
+                detail: Some(format!("{error}; the old configuration stays in force")),
+                ..Event::new(EventKind::ConfigurationRefused)
+            },
+        };
+        event.log();
+        notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+    }
+
+    async fn try_reload(&mut self) -> Result<(), DaemonError> {
+        let desired = config::load(&self.config_file)?.desired;
+        if desired.daemon.database != self.engine.desired.daemon.database {
+            return Err(DaemonError::System("another `database` needs a restart of renewd".to_owned()));
+        }
+        let store = self.engine.store.clone();
+        synchronise(&store, &desired, self.surroundings.clock.now()).await?;
+        self.engine = engine(desired, store, self.surroundings.clone(), Arc::clone(&self.checkpoint));
+        self.crew.use_engine(Arc::clone(&self.engine));
+        Ok(())
+    }
+
+    fn status(&self) -> String {
+        format!("{} certificates are watched", self.engine.desired.certificates.len())
+    }
+
+    async fn stop(mut self) {
+        self.crew.stop(Instant::now() + LAST_STEPS).await;
+        self.engine.store.clone().close().await;
+    }
+}
+
+fn engine(
+    desired: Desired,
+    store: Store,
+    surroundings: Surroundings,
+    checkpoint: Arc<dyn Checkpoint>,
+) -> Arc<Engine> {
+    let desired = Arc::new(desired);
+    let peers = Arc::new(ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone()));
+    Arc::new(Engine { desired, store, peers, surroundings, checkpoint })
+}
+
+/// Tells the store what is configured, and the history what changed by that.
+async fn synchronise(store: &Store, desired: &Desired, now: Timestamp) -> Result<(), StoreError> {
+    let configured: Vec<Configured> = desired.certificates.values().map(|wanted| configured(wanted)).collect();
+    let changes = store.sync_inventory(&configured, now).await?;
+    let added = changes.added.iter().map(|name| Event::of_certificate(EventKind::CertificateAdded, name));
+    let removed = changes.removed.iter().map(|name| Event::of_certificate(EventKind::CertificateRemoved, name));
+    let events: Vec<Event> = added.chain(removed).collect();
+    store.record(&events, now).await?;
+    events.iter().for_each(Event::log);
+    Ok(())
+}
+
+fn configured(wanted: &ManagedCertificate) -> Configured {
+    Configured {
+        name: Arc::clone(&wanted.name),
+        firewall: Arc::clone(&wanted.firewall),
+        ca: Arc::clone(&wanted.ca),
+        // After an upgrade that adds a setting every row counts as changed once; that only asks the due rules again.
+        hash: Fingerprint::of(format!("{wanted:?}").as_bytes()).to_string(),
+    }
+}
+
+fn until(now: Timestamp, wake: Timestamp) -> Duration {
+    now.duration_until(wake).try_into().unwrap_or(Duration::ZERO)
+}
+
+/// Tells the service manager; without one it is nobody's loss.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager could not be told");
+    }
+}

@@ -1,0 +1,81 @@
+//! `run --once`: does what is due until nothing can move.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::work::Crew;
+use crate::inventory::{Renewal, State};
+use crate::renewal::Engine;
+use crate::store::StoreError;
+
+/// What a single run came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Renewals that were worked on, as they stand now.
+    pub worked_on: Vec<Renewal>,
+    /// Open renewals that were not worked on.
+    pub waiting: Vec<Renewal>,
+}
+
+impl Report {
+    /// Whether something failed or needs a person.
+    pub fn has_failed(&self) -> bool {
+        self.worked_on.iter().chain(&self.waiting).any(has_failed)
+    }
+}
+
+/// Whether a renewal failed, or cannot go on without a person.
+pub fn has_failed(renewal: &Renewal) -> bool {
+    match renewal.state {
+        State::RolledBack | State::Abandoned => true,
+        state if state.is_end() => false,
+        _ => renewal.next_attempt_at.is_none() || renewal.is_failing(),
+    }
+}
+
+pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report, StoreError> {
+    loop {
+        let now = engine.surroundings.clock.now();
+        let wake = crew.turn(now).await?;
+        if !crew.is_idle() {
+            crew.one_finished().await;
+            continue;
+        }
+        match soon(engine, now).await? {
+            Some(at) => tokio::time::sleep(super::until(now, at).max(SHORTEST_SLEEP)).await,
+            None if wake.is_some_and(|wake| wake <= now) => tokio::time::sleep(SHORTEST_SLEEP).await,
+            None => break,
+        }
+    }
+    report(crew, engine).await
+}
+
+/// When an open renewal goes on that is worth waiting for: one that waits for something short, or one that is half
+/// way between bind and proof and must not be left there.
+async fn soon(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let latest = now.saturating_add(PATIENCE).unwrap_or(now);
+    let open = engine.store.open_renewals().await?;
+    let worth = open.iter().filter(|renewal| is_midway(renewal.state) || !renewal.is_failing());
+    Ok(worth.filter_map(|renewal| renewal.next_attempt_at).filter(|at| *at <= latest).min())
+}
+
+async fn report(crew: &Crew, engine: &Engine) -> Result<Report, StoreError> {
+    let mut report = Report::default();
+    for id in crew.worked_on() {
+        report.worked_on.extend(engine.store.renewal(id).await?);
+    }
+    let open = engine.store.open_renewals().await?;
+    report.waiting = open.into_iter().filter(|renewal| !crew.worked_on().contains(&renewal.id)).collect();
+    report.worked_on.sort_by(|a, b| a.certificate.cmp(&b.certificate));
+    Ok(report)
+}
+
+const fn is_midway(state: State) -> bool {
+    matches!(state, State::Bound | State::Verified | State::Unproven)
+}
+
+/// Longer than the default grace period of a proof.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
+const SHORTEST_SLEEP: Duration = Duration::from_millis(20);

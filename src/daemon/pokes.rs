@@ -1,0 +1,55 @@
+//! What pokes the loop: cron ticks and signals. They carry no information, only "look".
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::Sender;
+use tokio_cron_scheduler::{Job, JobScheduler};
+
+use super::{DaemonError, Poke};
+
+/// Keeps the ticks going while it lives.
+pub struct Ticks(JobScheduler);
+
+impl Drop for Ticks {
+    fn drop(&mut self) {
+        let mut jobs = self.0.clone();
+        tokio::spawn(async move { drop(jobs.shutdown().await) });
+    }
+}
+
+/// Starts the tick of the cron expression `scan`, in UTC.
+///
+/// A tick may come late, twice or never (the scheduler forgets those missed while down): nothing rests on it, the loop
+/// also wakes by itself.
+pub async fn cron(scan: &str, poke: Sender<Poke>) -> Result<Ticks, DaemonError> {
+    let failed = |error| DaemonError::System(format!("the scan schedule `{scan}` cannot be started: {error}"));
+    let jobs = JobScheduler::new().await.map_err(failed)?;
+    let job = Job::new(scan, move |_, _| {
+        // A full channel already holds what will wake the loop.
+        drop(poke.try_send(Poke::Look));
+    })
+    .map_err(failed)?;
+    jobs.add(job).await.map_err(failed)?;
+    jobs.start().await.map_err(failed)?;
+    Ok(Ticks(jobs))
+}
+
+/// Turns signals into pokes: SIGHUP reloads, SIGTERM and SIGINT stop.
+pub fn signals(poke: Sender<Poke>) -> Result<(), DaemonError> {
+    for (kind, meaning) in [
+        (SignalKind::hangup(), Poke::Reload),
+        (SignalKind::terminate(), Poke::Stop),
+        (SignalKind::interrupt(), Poke::Stop),
+    ] {
+        let mut signals =
+            signal(kind).map_err(|error| DaemonError::System(format!("signals cannot be received: {error}")))?;
+        let poke = poke.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if poke.send(meaning).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}

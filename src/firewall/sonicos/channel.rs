@@ -1,0 +1,206 @@
+//! Authorised exchanges: puts the right `Authorization` on each request and answers digest challenges
+//! (SonicOS reference 1.3). It may never offer a password again that the device refused.
+
+use std::sync::Arc;
+
+use data_encoding::BASE64;
+use reqwest::header::HeaderValue;
+
+use super::challenge::information;
+use super::digest::{self, Digester};
+use super::envelope::{self, Reply};
+use super::transport::{Answer, Call, Transport};
+use crate::failure::Failure;
+use crate::random::Random;
+use crate::secret::Secret;
+
+/// The way to a device, with what identifies us on it.
+#[derive(Debug)]
+pub(super) struct Channel {
+    transport: Transport,
+    pub(super) user: String,
+    pub(super) password: Secret,
+    random: Arc<dyn Random>,
+    standing: Standing,
+    /// Whether the device has accepted our credentials in this session.
+    proven: bool,
+    /// Whether an answer to a challenge was refused: then none is given any more.
+    refused: bool,
+}
+
+/// What identifies us.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// Our source address, after a login whose credentials stood in the body; nothing, before it.
+    Address,
+    /// HTTP Basic on every request.
+    Basic,
+    /// The token of a two-factor login.
+    Bearer(Secret),
+    /// Digest on every request.
+    Digest(Digester),
+}
+
+impl Channel {
+    /// A channel without standing.
+    pub(super) fn new(transport: Transport, user: &str, password: Secret, random: Arc<dyn Random>) -> Self {
+        Self {
+            transport,
+            user: user.to_owned(),
+            password,
+            random,
+            standing: Standing::Address,
+            proven: false,
+            refused: false,
+        }
+    }
+
+    /// Sends with what identifies us now, and answers no challenge.
+    pub(super) async fn send(&mut self, call: &Call) -> Result<Answer, Failure> {
+        let authorization = self.authorization(call);
+        let sent = self.transport.send(call, authorization).await;
+        let answer = sent.map_err(|failure| self.without_secrets(failure))?;
+        self.note_information(&answer);
+        Ok(answer)
+    }
+
+    /// Sends, and answers the challenges to which an answer is no second login.
+    pub(super) async fn exchange(&mut self, call: &Call) -> Result<Answer, Failure> {
+        let mut answer = self.send(call).await?;
+        // More than one round only while the device says that nothing but the nonce was wrong.
+        for _ in 0..MOST_ROUNDS {
+            let Some(next) = self.next_digester(&answer) else {
+                break;
+            };
+            let was_stale = next.is_stale();
+            self.standing = Standing::Digest(next);
+            answer = self.send(call).await?;
+            if answer.status == UNAUTHORIZED && !was_stale {
+                self.refused = self.next_digester(&answer).is_none_or(|next| !next.is_stale());
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Sends and judges the answer to a question.
+    pub(super) async fn ask(&mut self, call: &Call) -> Result<Reply, Failure> {
+        let answer = self.exchange(call).await?;
+        envelope::judge(call, &answer).map_err(|failure| self.without_secrets(failure))
+    }
+
+    /// Sends and takes the JSON that was asked for.
+    pub(super) async fn ask_json(&mut self, call: &Call) -> Result<serde_json::Value, Failure> {
+        let answer = self.exchange(call).await?;
+        envelope::judge_json(call, &answer).map_err(|failure| self.without_secrets(failure))
+    }
+
+    /// From here on the device knows us by `standing`.
+    pub(super) fn stand_by(&mut self, standing: Standing) {
+        self.standing = standing;
+    }
+
+    /// The login was accepted.
+    pub(super) fn prove(&mut self) {
+        self.proven = true;
+    }
+
+    /// Whether the login was accepted.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// What identifies us, for people.
+    pub(super) fn standing(&self) -> String {
+        match &self.standing {
+            Standing::Address => "source address".to_owned(),
+            Standing::Basic => "basic".to_owned(),
+            Standing::Bearer(_) => "bearer token".to_owned(),
+            Standing::Digest(digester) => digester.name(),
+        }
+    }
+
+    /// Whether every request carries a digest.
+    pub(super) fn is_digest(&self) -> bool {
+        matches!(self.standing, Standing::Digest(_))
+    }
+
+    /// Randomness for boundaries.
+    pub(super) fn random(&self) -> &dyn Random {
+        self.random.as_ref()
+    }
+
+    /// The failure without a password or token that the device may have repeated.
+    pub(super) fn without_secrets(&self, mut failure: Failure) -> Failure {
+        let token = match &self.standing {
+            Standing::Bearer(token) => token.expose(),
+            _ => "",
+        };
+        for secret in [self.password.expose(), token] {
+            if !secret.is_empty() && failure.detail.contains(secret) {
+                failure.detail = failure.detail.replace(secret, "[secret]");
+            }
+        }
+        failure
+    }
+
+    fn authorization(&mut self, call: &Call) -> Option<HeaderValue> {
+        let text = match &mut self.standing {
+            Standing::Address => return None,
+            Standing::Digest(digester) => {
+                return digester.answer(&digest::Subject {
+                    user: &self.user,
+                    password: &self.password,
+                    method: call.method.as_str(),
+                    target: &Transport::target(call),
+                    body: &call.body,
+                });
+            }
+            Standing::Basic => {
+                let pair = format!("{}:{}", self.user, self.password.expose());
+                format!("Basic {}", BASE64.encode(pair.as_bytes()))
+            }
+            Standing::Bearer(token) => format!("Bearer {}", token.expose()),
+        };
+        let mut header = HeaderValue::from_bytes(text.as_bytes()).ok()?;
+        header.set_sensitive(true);
+        Some(header)
+    }
+
+    /// The digester that answers a refusal, when answering it is protocol and not a second try at a login.
+    fn next_digester(&self, answer: &Answer) -> Option<Digester> {
+        if answer.status != UNAUTHORIZED || self.refused {
+            return None;
+        }
+        let next = Digester::best(&answer.challenges(), self.random.as_ref())?;
+        let is_protocol = match &self.standing {
+            Standing::Address | Standing::Bearer(_) => true,
+            Standing::Basic => self.proven,
+            // A proven password with another nonce: the old one is used up (SonicOS reference 1.2).
+            Standing::Digest(used) => next.is_stale() || self.proven && used.nonce() != next.nonce(),
+        };
+        is_protocol.then_some(next)
+    }
+
+    /// Takes over the next nonce, or the challenge with which a device that logged us in otherwise
+    /// asks for a digest from here on (SonicOS reference 1.2, 1.3).
+    fn note_information(&mut self, answer: &Answer) {
+        let headers = answer.headers.get_all("authentication-info");
+        for header in headers.iter().filter_map(|header| header.to_str().ok()) {
+            let information = information(header);
+            match (&mut self.standing, information.parameter("nextnonce")) {
+                (Standing::Digest(digester), Some(nonce)) => digester.renew(nonce),
+                (Standing::Address | Standing::Basic, None)
+                    if information.is("Digest") && (200..300).contains(&answer.status) =>
+                {
+                    if let Some(digester) = Digester::best(&[information], self.random.as_ref()) {
+                        self.standing = Standing::Digest(digester);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+pub(super) const UNAUTHORIZED: u16 = 401;
+const MOST_ROUNDS: usize = 3;

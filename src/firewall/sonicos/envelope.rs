@@ -1,0 +1,351 @@
+//! What an answer says: the status envelope, judged by `success`, by the HTTP code and by any entry of level
+//! error (SonicOS reference 1.5). Pure functions; the device's words go into failures only shortened.
+
+use serde_json::Value;
+
+use super::transport::{Answer, Call};
+use super::wording;
+use crate::failure::{Failure, FailureKind};
+
+/// An answer that is not a refusal.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reply {
+    /// The JSON in it, without the progress lines before it.
+    pub(super) json: Option<Value>,
+    /// The envelope, when the JSON is one.
+    pub(super) envelope: Option<Envelope>,
+}
+
+/// The status envelope.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Envelope {
+    success: Option<bool>,
+    /// Whether there are changes that wait for a commit; `None` when the device does not say.
+    pub(super) pending_config: Option<bool>,
+    /// What the device wants restarted, other than nothing.
+    pub(super) restart_required: Option<String>,
+    entries: Vec<Value>,
+}
+
+impl Envelope {
+    /// The envelope of an answer's JSON; `None` when it is something else.
+    pub(super) fn of(json: &Value) -> Option<Self> {
+        let status = json.get("status")?.as_object()?;
+        let cli = |name| status.get("cli").and_then(|cli| cli.get(name));
+        let entries = match status.get("info") {
+            Some(Value::Array(entries)) => entries.clone(),
+            Some(entry @ Value::Object(_)) => vec![entry.clone()],
+            _ => Vec::new(),
+        };
+        let restart = cli("restart_required").and_then(Value::as_str);
+        Some(Self {
+            success: status.get("success").and_then(Value::as_bool),
+            pending_config: cli("pending_config").and_then(Value::as_bool),
+            restart_required: restart
+                .filter(|what| !what.is_empty() && !what.eq_ignore_ascii_case("none"))
+                .map(str::to_owned),
+            entries,
+        })
+    }
+
+    /// A field that one of the entries carries, such as `auth_code`.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.entries.iter().filter_map(|entry| entry.get(name));
+        values.find_map(Value::as_str)
+    }
+
+    /// Every message, shortened, with its code.
+    pub(super) fn messages(&self) -> String {
+        let said: Vec<String> = self.entries.iter().filter_map(message).collect();
+        shortened(&said.join("; "))
+    }
+
+    fn says_no(&self) -> bool {
+        let is_error = |entry: &Value| {
+            let level = entry.get("level").and_then(Value::as_str);
+            level.is_some_and(|level| level.eq_ignore_ascii_case("error"))
+        };
+        self.success == Some(false) || self.entries.iter().any(is_error)
+    }
+}
+
+/// Judges an answer: a reply, or the failure that it is.
+pub(super) fn judge(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
+    let text = answer.text();
+    let json = json_in(&text);
+    let envelope = json.as_ref().and_then(Envelope::of);
+    let said = match &envelope {
+        Some(envelope) => envelope.messages(),
+        None => shortened(&text),
+    };
+    if let Some(failure) = refused_by_code(call, answer, &said) {
+        return Err(failure);
+    }
+    if is_web_page(&text) {
+        let detail = format!("a web page instead of an answer of the API: {said}");
+        return Err(call.failure(FailureKind::Unexpected, detail));
+    }
+    let says_no = match &envelope {
+        Some(envelope) => envelope.says_no(),
+        None => json.is_none() && wording::is_error_text(&text),
+    };
+    let is_fine = (200..300).contains(&answer.status);
+    if says_no || !is_fine {
+        let kind = match (answer.status, &envelope) {
+            (500.., None) => FailureKind::Unexpected,
+            (300..400, _) => FailureKind::Unexpected,
+            _ => FailureKind::Refused,
+        };
+        return Err(call.failure(kind, refusal_text(answer.status, &said)));
+    }
+    Ok(Reply { json, envelope })
+}
+
+/// Judges the answer to a change: it must say that the change was made.
+pub(super) fn judge_change(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
+    let reply = judge(call, answer)?;
+    let text = answer.text();
+    let is_confirmed = match (&reply.envelope, &reply.json) {
+        (Some(_), _) => true,
+        (None, Some(json)) => is_empty(json),
+        (None, None) => text.trim().is_empty() || wording::is_success_text(&text),
+    };
+    if is_confirmed {
+        return Ok(reply);
+    }
+    let detail = format!("neither yes nor no: {}", shortened(&text));
+    Err(call.failure(FailureKind::Unexpected, detail))
+}
+
+/// Judges the answer to a question: it must hold JSON that is not only an envelope.
+pub(super) fn judge_json(call: &Call, answer: &Answer) -> Result<Value, Failure> {
+    let reply = judge(call, answer)?;
+    match (reply.json, reply.envelope) {
+        (Some(json), None) => Ok(json),
+        _ => {
+            let detail = format!("not the JSON that was asked for: {}", shortened(&answer.text()));
+            Err(call.failure(FailureKind::Unexpected, detail))
+        }
+    }
+}
+
+/// The codes that mean the same whatever the body says (SonicOS reference 1.5).
+fn refused_by_code(call: &Call, answer: &Answer, said: &str) -> Option<Failure> {
+    let (kind, meaning) = match answer.status {
+        // Our credentials were good at the login: the session is what ended.
+        401 => (FailureKind::Busy, "the device has ended our session"),
+        413 => (FailureKind::Refused, "longer than the device takes (max_payload in its API settings)"),
+        429 => (FailureKind::Busy, "the device asks us to slow down"),
+        503 => (FailureKind::Busy, "too many sessions on the device"),
+        _ => return None,
+    };
+    let mut failure = call.failure(kind, evidence(meaning, answer.status, said));
+    failure.retry_after = answer.retry_after();
+    Some(failure)
+}
+
+fn refusal_text(status: u16, said: &str) -> String {
+    if wording::is_switched_off(said) {
+        return evidence(
+            "the device's API is switched off: enable it under Device > Settings > Administration > SonicOS API",
+            status,
+            said,
+        );
+    }
+    if wording::is_unknown_call(said) {
+        return evidence("this firmware does not know the call", status, said);
+    }
+    if said.is_empty() {
+        return format!("refused without a word, HTTP {status}");
+    }
+    format!("{said} (HTTP {status})")
+}
+
+/// What we make of it, and what the device said.
+pub(super) fn evidence(meaning: &str, status: u16, said: &str) -> String {
+    if said.is_empty() {
+        format!("{meaning} (HTTP {status})")
+    } else {
+        format!("{meaning} (HTTP {status}: {said})")
+    }
+}
+
+/// The JSON in a text: all of it, or what begins at the first line with a brace, or the last line
+/// (SonicOS reference 1.5: progress lines that begin with `%` may stand before it).
+pub(super) fn json_in(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if let Ok(json) = serde_json::from_str(text) {
+        return Some(json);
+    }
+    let begins = |line: &str| line.trim_start().starts_with(['{', '[']);
+    let mut rest = text;
+    loop {
+        let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+        if begins(line) {
+            break;
+        }
+        if after.is_empty() {
+            return None;
+        }
+        rest = after;
+    }
+    let last_line = rest.lines().next_back().unwrap_or_default();
+    serde_json::from_str(rest)
+        .or_else(|_| serde_json::from_str(last_line))
+        .ok()
+}
+
+/// One line of at most a few hundred characters, for a failure's detail.
+pub(super) fn shortened(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line: String = words
+        .join(" ")
+        .chars()
+        .map(|character| if character.is_control() { '?' } else { character })
+        .collect();
+    if line.chars().count() <= LONGEST_EVIDENCE {
+        return line;
+    }
+    let beginning: String = line.chars().take(LONGEST_EVIDENCE).collect();
+    format!("{beginning}…")
+}
+
+fn message(entry: &Value) -> Option<String> {
+    let text = |name| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+    match (text("code"), text("message")) {
+        ("", "") => None,
+        ("" | "E_OK", message) => Some(message.to_owned()),
+        (code, "") => Some(code.to_owned()),
+        (code, message) => Some(format!("{code}: {message}")),
+    }
+}
+
+fn is_web_page(text: &str) -> bool {
+    let beginning: String = text.trim_start().chars().take(64).collect();
+    let beginning = beginning.to_ascii_lowercase();
+    beginning.starts_with("<!doctype") || beginning.starts_with("<html") || beginning.contains("<head")
+}
+
+/// Whether JSON holds nothing.
+pub(super) fn is_empty(json: &Value) -> bool {
+    match json {
+        Value::Null => true,
+        Value::Object(members) => members.is_empty(),
+        Value::Array(members) => members.is_empty(),
+        Value::String(text) => text.trim().is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+const LONGEST_EVIDENCE: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use reqwest::Method;
+
+    use super::*;
+
+    const MADE: &str = r#"{"status":{"success":true,"info":[{"level":"info","code":"E_OK","message":"Changes made."}]}}"#;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            body: body.as_bytes().to_vec(),
+            ..Answer::default()
+        }
+    }
+
+    fn change(status: u16, body: &str) -> Result<Reply, Failure> {
+        judge_change(&Call::change(Method::POST, "/config/pending"), &answer(status, body))
+    }
+
+    fn refusal(status: u16, body: &str) -> Failure {
+        change(status, body).unwrap_err()
+    }
+
+    #[test]
+    fn the_documented_success_is_a_success() {
+        let reply = change(200, MADE).unwrap();
+        assert_eq!(reply.envelope.unwrap().pending_config, None);
+    }
+
+    #[test]
+    fn progress_lines_before_the_json_are_skipped() {
+        let body = format!("% Processing {{...}}\r\n% Done.\r\n\r\n{MADE}");
+        assert!(change(200, &body).unwrap().envelope.is_some());
+        assert_eq!(json_in("% only words\n% and more"), None);
+        assert_eq!(json_in("[1]\n{\"a\":1}"), Some(serde_json::json!({"a": 1})));
+    }
+
+    #[test]
+    fn success_false_with_200_is_a_refusal() {
+        let body = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_X","message":"Certificate is in use"}]}}"#;
+        let failure = refusal(200, body);
+        assert_eq!(failure.kind, FailureKind::Refused);
+        assert_eq!(failure.detail, "E_X: Certificate is in use (HTTP 200)");
+    }
+
+    #[test]
+    fn one_entry_of_level_error_makes_a_refusal_and_all_entries_are_reported() {
+        let body = r#"{"status":{"success":true,"info":[{"level":"warning","message":"slow"},{"level":"error","message":"bad"}]}}"#;
+        assert_eq!(refusal(200, body).detail, "slow; bad (HTTP 200)");
+    }
+
+    #[test]
+    fn success_true_with_an_http_error_is_a_refusal() {
+        assert_eq!(refusal(400, MADE).kind, FailureKind::Refused);
+    }
+
+    #[test]
+    fn the_example_of_the_envelope_with_cli_is_read() {
+        let body = r#"{"status":{"success":true,"cli":{"depth":1,"mode":"config_mode","configuring":true,"pending_config":true,"restart_required":"APPLIANCE"},"info":[]}}"#;
+        let envelope = change(200, body).unwrap().envelope.unwrap();
+        assert_eq!(envelope.pending_config, Some(true));
+        assert_eq!(envelope.restart_required.as_deref(), Some("APPLIANCE"));
+    }
+
+    #[test]
+    fn web_pages_and_garbage_are_unexpected() {
+        for body in ["<!DOCTYPE html><html><title>SonicWall</title>", " <html>", "\u{1}\u{2}x"] {
+            assert_eq!(refusal(200, body).kind, FailureKind::Unexpected, "{body:?}");
+        }
+        assert_eq!(refusal(502, "Bad Gateway").kind, FailureKind::Unexpected);
+    }
+
+    #[test]
+    fn text_answers_are_understood() {
+        assert!(change(200, "INFO: Success.").is_ok());
+        assert!(change(200, "% Changes made.").is_ok());
+        assert!(change(200, "").is_ok());
+        assert_eq!(refusal(200, "ERROR: no").kind, FailureKind::Refused);
+    }
+
+    #[test]
+    fn full_houses_and_lost_sessions_ask_to_come_back() {
+        let mut full = answer(503, "");
+        full.headers.insert("retry-after", "7".parse().unwrap());
+        let failure = judge(&Call::get("/version"), &full).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Busy);
+        assert_eq!(failure.retry_after, Some(jiff::SignedDuration::from_secs(7)));
+        assert_eq!(refusal(401, "").kind, FailureKind::Busy);
+        assert_eq!(refusal(413, "").kind, FailureKind::Refused);
+    }
+
+    #[test]
+    fn a_switched_off_api_and_an_unknown_call_say_what_to_do() {
+        let off = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_DISABLED","message":"Service disabled."}]}}"#;
+        assert!(refusal(403, off).detail.contains("enable it under"));
+        let unknown = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_INVALID_API_CALL","message":"API endpoint is incomplete."}]}}"#;
+        assert!(refusal(400, unknown).detail.starts_with("this firmware does not know the call"));
+    }
+
+    #[test]
+    fn evidence_is_one_short_line() {
+        let long = format!("a\nb\t\u{7}{}", "x".repeat(1000));
+        let short = shortened(&long);
+        assert!(short.starts_with("a b ?x") && short.ends_with('…'), "{short}");
+        assert_eq!(short.chars().count(), LONGEST_EVIDENCE + 1);
+    }
+}

@@ -1,0 +1,126 @@
+//! The device's own lists of certificates (SonicOS reference 3.2): rows, and what kind of object each is.
+
+use serde_json::Value;
+
+use crate::firewall::ObjectKind;
+
+/// One row of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) alias: String,
+    /// The other columns, as the device writes them.
+    pub(super) columns: Vec<(String, String)>,
+}
+
+/// What a row says about its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RowKind {
+    /// A CA certificate, in which we have no interest.
+    Ca,
+    /// Ours to report.
+    Object(ObjectKind),
+    /// Only the detail tells.
+    Unclear,
+}
+
+/// The rows of a listing: a bare array, one single row, or nothing. `None` when it is something else.
+pub(super) fn rows(json: &Value) -> Option<Vec<Row>> {
+    match json {
+        Value::Null => Some(Vec::new()),
+        Value::Array(rows) => rows.iter().map(row).collect(),
+        Value::Object(members) if members.is_empty() => Some(Vec::new()),
+        Value::Object(_) => row(json).map(|row| vec![row]),
+        _ => None,
+    }
+}
+
+impl Row {
+    /// What the row says: the word "request" in its type, or the type that is documented for a certificate.
+    pub(super) fn kind(&self) -> RowKind {
+        let kind = self.column("type").to_ascii_lowercase();
+        let mut words = kind.split(|character: char| !character.is_ascii_alphanumeric());
+        if kind.contains("request") {
+            RowKind::Object(ObjectKind::PendingRequest)
+        } else if words.any(|word| word == "ca") {
+            RowKind::Ca
+        } else if kind.trim() == "local certificate" {
+            RowKind::Object(ObjectKind::Certificate)
+        } else {
+            RowKind::Unclear
+        }
+    }
+
+    fn column(&self, name: &str) -> &str {
+        let column = self.columns.iter().find(|(known, _)| known == name);
+        column.map(|(_, text)| text.as_str()).unwrap_or_default()
+    }
+}
+
+/// What the detail of an object says: without an issuer and a serial number it has no certificate yet.
+pub(super) fn kind_by_detail(detail: &[(String, String)]) -> ObjectKind {
+    let is_set = |wanted: &str| detail.iter().any(|(name, text)| name == wanted && !text.is_empty());
+    if is_set("certificate_issuer") || is_set("certificate_serial_number") {
+        ObjectKind::Certificate
+    } else {
+        ObjectKind::PendingRequest
+    }
+}
+
+/// The texts of a flat object; empty ones are left out.
+pub(super) fn columns(json: &Value) -> Vec<(String, String)> {
+    let members = json.as_object().into_iter().flatten();
+    members
+        .filter(|(name, _)| *name != NAME)
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.trim().to_owned())))
+        .filter(|(_, text)| !text.is_empty())
+        .collect()
+}
+
+fn row(json: &Value) -> Option<Row> {
+    Some(Row {
+        alias: json.get(NAME)?.as_str()?.to_owned(),
+        columns: columns(json),
+    })
+}
+
+const NAME: &str = "certificate";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn kind(text: &str) -> RowKind {
+        rows(&json!([{ "certificate": "x", "type": text }])).unwrap()[0].kind()
+    }
+
+    #[test]
+    fn the_kind_is_read_from_the_type_where_it_is_clear() {
+        assert_eq!(kind("Local certificate"), RowKind::Object(ObjectKind::Certificate));
+        assert_eq!(kind("Pending request"), RowKind::Object(ObjectKind::PendingRequest));
+        assert_eq!(kind("CERTIFICATE SIGNING REQUEST"), RowKind::Object(ObjectKind::PendingRequest));
+        assert_eq!(kind("CA certificate"), RowKind::Ca);
+        assert_eq!(kind("Local"), RowKind::Unclear);
+        assert_eq!(kind(""), RowKind::Unclear);
+    }
+
+    #[test]
+    fn the_detail_decides_where_the_type_is_unclear() {
+        let detail = |issuer: &str| columns(&json!({ "certificate": "x", "certificate_issuer": issuer, "status": "?" }));
+        assert_eq!(kind_by_detail(&detail("CN=CA")), ObjectKind::Certificate);
+        assert_eq!(kind_by_detail(&detail("  ")), ObjectKind::PendingRequest);
+    }
+
+    #[test]
+    fn lists_come_as_arrays_or_alone_or_empty() {
+        let row = json!({ "certificate": "x", "type": "Local certificate", "validated": "Yes", "expires_on": "" });
+        assert_eq!(rows(&json!([row, row])).unwrap().len(), 2);
+        assert_eq!(rows(&row).unwrap()[0].columns.len(), 2);
+        assert_eq!((rows(&json!({})), rows(&json!(null)), rows(&json!([]))), (Some(vec![]), Some(vec![]), Some(vec![])));
+        assert_eq!(rows(&json!([{ "name": "x" }])), None);
+        assert_eq!(rows(&json!("text")), None);
+    }
+}

@@ -1,0 +1,283 @@
+//! Logging in and out (SonicOS reference 1.2). A wrong password costs exactly one failed login: firewalls lock
+//! accounts after three to five (SonicOS reference 1.4).
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use digest_auth::{Algorithm, AlgorithmType};
+use jiff::SignedDuration;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::channel::{Channel, Standing, UNAUTHORIZED};
+use super::envelope::{Envelope, evidence, json_in, judge, shortened};
+use super::transport::{Answer, Call};
+use super::{Login, Settings, totp, wording};
+use crate::clock::Clock;
+use crate::failure::{Failure, FailureKind};
+use crate::secret::{Secret, SecretSource};
+
+/// What the device says at the door.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Welcome {
+    /// Whether we are in configuration mode; `None` when the device does not say.
+    pub(super) configuration_mode: Option<bool>,
+    /// Our rights, as the device writes them.
+    pub(super) privilege: Option<String>,
+}
+
+/// Logs in with the scheme that the settings name.
+pub(super) async fn log_in(
+    channel: &mut Channel,
+    settings: &Settings,
+    clock: &dyn Clock,
+) -> Result<Welcome, Failure> {
+    let (call, answer) = match (&settings.totp, settings.login) {
+        (Some(key), _) => two_factor(channel, key, clock).await?,
+        (None, Login::Automatic) => automatic(channel).await?,
+        (None, Login::Digest) => digest(channel).await?,
+        (None, Login::Basic) => basic(channel).await?,
+        (None, Login::Chap) => match chap(channel).await? {
+            Chap::Answered(call, answer) => (call, answer),
+            Chap::NotOffered(call, reason) => return Err(call.failure(FailureKind::Refused, reason)),
+        },
+    };
+    let welcome = welcome(channel, &call, &answer);
+    welcome.map_err(|failure| channel.without_secrets(failure))
+}
+
+/// Logs out. A session that is gone already is fine.
+pub(super) async fn log_out(channel: &mut Channel) -> Result<(), Failure> {
+    let call = Call::session(Method::DELETE, "/auth");
+    let answer = channel.exchange(&call).await?;
+    if answer.status == UNAUTHORIZED {
+        return Ok(());
+    }
+    let judged = judge(&call, &answer).map(|_| ());
+    judged.map_err(|failure| channel.without_secrets(failure))
+}
+
+/// Reads a secret at the moment of its use.
+pub(super) fn read(source: &SecretSource) -> Result<Secret, Failure> {
+    let read = source.read();
+    read.map_err(|error| Failure::new(FailureKind::Local, "read a secret", error))
+}
+
+type Outcome = Result<(Call, Answer), Failure>;
+
+/// The safest that the device offers; the first request carries no credentials and so costs no login.
+async fn automatic(channel: &mut Channel) -> Outcome {
+    let call = login_call(&json!({ "override": false }));
+    let answer = channel.exchange(&call).await?;
+    if channel.is_digest() || answer.status != UNAUTHORIZED {
+        return Ok((call, answer));
+    }
+    match chap(channel).await? {
+        Chap::Answered(call, answer) => Ok((call, answer)),
+        Chap::NotOffered(..) if answer.challenges().iter().any(|one| one.is("Basic")) => {
+            basic(channel).await
+        }
+        Chap::NotOffered(..) => Err(no_common_scheme(&call, &answer, "digest, CHAP or Basic")),
+    }
+}
+
+async fn digest(channel: &mut Channel) -> Outcome {
+    let call = login_call(&json!({ "override": false }));
+    let answer = channel.exchange(&call).await?;
+    if answer.status == UNAUTHORIZED && !channel.is_digest() {
+        return Err(no_common_scheme(&call, &answer, "digest"));
+    }
+    Ok((call, answer))
+}
+
+async fn basic(channel: &mut Channel) -> Outcome {
+    channel.stand_by(Standing::Basic);
+    let call = login_call(&json!({ "override": false }));
+    let answer = channel.send(&call).await?;
+    let offered = answer.challenges();
+    if answer.status == UNAUTHORIZED && !offered.is_empty() && !offered.iter().any(|one| one.is("Basic")) {
+        return Err(no_common_scheme(&call, &answer, "Basic"));
+    }
+    Ok((call, answer))
+}
+
+enum Chap {
+    Answered(Call, Answer),
+    /// Why there is no challenge to answer.
+    NotOffered(Call, String),
+}
+
+/// CHAP with MD5. Credentials stand in the body, so a refusal is final: no challenge in it is answered.
+async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
+    channel.stand_by(Standing::Address);
+    let question = Call::get("/auth");
+    let answer = channel.send(&question).await?;
+    let said = answer.text().into_owned();
+    let json = json_in(&said);
+    let text = |name| json.as_ref().and_then(|json| json.get(name)).and_then(Value::as_str);
+    let (Some(id), Some(challenge)) = (text("id"), text("challenge")) else {
+        if answer.status == 200 && json.is_none() {
+            return Err(question
+                .failure(FailureKind::Busy, "no CHAP challenge now: an administrator is logged in from this address")
+                .retry_after(CHAP_WAIT)
+                .waiting_for("another administrator"));
+        }
+        let reason = evidence("the device gives no CHAP challenge", answer.status, &shortened(&said));
+        return Ok(Chap::NotOffered(question, reason));
+    };
+    let Some(digest) = chap_digest(id, challenge, &channel.password) else {
+        let detail = format!("a CHAP challenge that is not hexadecimal: {}", shortened(&said));
+        return Err(question.failure(FailureKind::Unexpected, detail));
+    };
+    let call = login_call(&json!({ "override": false, "id": id, "user": channel.user, "digest": digest }));
+    let answer = channel.send(&call).await?;
+    Ok(Chap::Answered(call, answer))
+}
+
+/// MD5 over the identifier, the password and the challenge.
+fn chap_digest(id: &str, challenge: &str, password: &Secret) -> Option<String> {
+    let mut bytes = HEXLOWER_PERMISSIVE.decode(id.as_bytes()).ok()?;
+    bytes.extend_from_slice(password.expose().as_bytes());
+    bytes.extend(HEXLOWER_PERMISSIVE.decode(challenge.as_bytes()).ok()?);
+    Some(Algorithm::new(AlgorithmType::MD5, false).hash(&bytes))
+}
+
+/// Password and one-time code together; the token in the reply identifies us afterwards.
+async fn two_factor(channel: &mut Channel, key: &SecretSource, clock: &dyn Clock) -> Outcome {
+    let code = totp::code(&read(key)?, clock.now()).ok_or_else(|| {
+        Failure::new(FailureKind::Local, "make a one-time code", format!("{key} holds no base32 TOTP key"))
+    })?;
+    let call = Call::session(Method::POST, "/tfa").json(&json!({
+        "user": channel.user, "password": channel.password.expose(), "tfa": code.expose(), "override": false,
+    }));
+    let answer = channel.send(&call).await?;
+    if let Some(token) = bearer_token(&answer) {
+        channel.stand_by(Standing::Bearer(token));
+    }
+    Ok((call, answer))
+}
+
+/// The token in JSON, or in the text form `INFO: Success. BearToken: ...`.
+fn bearer_token(answer: &Answer) -> Option<Secret> {
+    let text = answer.text();
+    let in_json = json_in(&text).as_ref().and_then(Envelope::of);
+    let in_json = in_json.and_then(|envelope| envelope.field("bearer_token").map(str::to_owned));
+    let in_text = || {
+        let (_, after) = text.split_once("BearToken:")?;
+        after.split_whitespace().next().map(str::to_owned)
+    };
+    in_json.or_else(in_text).filter(|token| !token.is_empty()).map(Secret::new)
+}
+
+fn login_call(body: &Value) -> Call {
+    Call::session(Method::POST, "/auth").json(body)
+}
+
+/// Judges the last answer of a login.
+fn welcome(channel: &mut Channel, call: &Call, answer: &Answer) -> Result<Welcome, Failure> {
+    if matches!(answer.status, UNAUTHORIZED | 403 | 404) {
+        return Err(turned_away(call, answer));
+    }
+    let reply = judge(call, answer).map_err(|failure| reconsidered(failure, answer))?;
+    channel.prove();
+    let envelope = reply.envelope.unwrap_or_default();
+    let problem = match envelope.field("auth_code") {
+        Some("API_AUTH_PASSWORD_UPDATE") => {
+            "the device wants this administrator's password changed before it can be used: log in once in the web interface"
+        }
+        Some("API_AUTH_FAILURE") => "the device refused the name or the password",
+        _ => {
+            return Ok(Welcome {
+                configuration_mode: envelope.field("config_mode").map(|word| word.eq_ignore_ascii_case("yes")),
+                privilege: envelope.field("privilege").map(str::to_owned),
+            });
+        }
+    };
+    Err(call.failure(FailureKind::Unauthorized, problem))
+}
+
+/// A login that the HTTP code refuses. The body may be empty (SonicOS reference 1.2).
+fn turned_away(call: &Call, answer: &Answer) -> Failure {
+    let text = answer.text();
+    let envelope = json_in(&text).as_ref().and_then(Envelope::of);
+    let said = envelope.map_or_else(|| shortened(&text), |envelope| envelope.messages());
+    let (kind, meaning) = match answer.status {
+        404 => (
+            FailureKind::Refused,
+            "no SonicOS API here: it exists since SonicOS 6.5.1, on the HTTPS management port",
+        ),
+        _ if wording::is_switched_off(&said) => (
+            FailureKind::Refused,
+            "the device's API is switched off: enable it under Device > Settings > Administration > SonicOS API",
+        ),
+        _ if wording::is_full(&said) => (FailureKind::Busy, "the device takes no further login now"),
+        403 => (FailureKind::Unauthorized, "this administrator may not use the API"),
+        _ => (FailureKind::Unauthorized, "the device refused the name or the password"),
+    };
+    call.failure(kind, evidence(meaning, answer.status, &said))
+}
+
+/// A refusal without its HTTP code says only in words what it is about.
+fn reconsidered(mut failure: Failure, answer: &Answer) -> Failure {
+    if failure.kind != FailureKind::Refused {
+        return failure;
+    }
+    let text = answer.text().to_ascii_lowercase();
+    if wording::is_full(&text) {
+        failure.kind = FailureKind::Busy;
+    } else if ["unauthorized", "password", "api_auth_failure", "locked", "denied"]
+        .iter()
+        .any(|word| text.contains(word))
+    {
+        failure.kind = FailureKind::Unauthorized;
+    }
+    failure
+}
+
+fn no_common_scheme(call: &Call, answer: &Answer, wanted: &str) -> Failure {
+    let schemes: Vec<String> = answer.challenges().into_iter().map(|one| one.scheme).collect();
+    let offered = if schemes.is_empty() { "nothing".to_owned() } else { schemes.join(", ") };
+    let detail = format!("the device offers {offered}, not {wanted}: choose another `login` or enable it in its API settings");
+    call.failure(FailureKind::Refused, detail)
+}
+
+const CHAP_WAIT: SignedDuration = SignedDuration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }
+    }
+
+    #[test]
+    fn the_chap_digest_is_md5_over_identifier_password_and_challenge() {
+        // printf '\x0bpassword\xde\xad' | md5sum
+        let digest = chap_digest("0b", "DEad", &Secret::new("password".to_owned()));
+        assert_eq!(digest.as_deref(), Some("6af941290d2428addd3ec1fb086779cd"));
+        assert_eq!(chap_digest("0b", "xy", &Secret::new(String::new())), None);
+    }
+
+    #[test]
+    fn a_token_is_found_in_json_and_in_text() {
+        let json = r#"{"status":{"success":true,"info":[{"level":"info","code":"E_OK","bearer_token":"t1"}]}}"#;
+        assert_eq!(bearer_token(&answer(200, json)).unwrap().expose(), "t1");
+        assert_eq!(bearer_token(&answer(200, "INFO: Success. BearToken: t2\r\n")).unwrap().expose(), "t2");
+        assert!(bearer_token(&answer(200, "INFO: Success.")).is_none());
+    }
+
+    #[test]
+    fn an_empty_401_is_a_refused_password() {
+        let failure = turned_away(&Call::get("/auth"), &answer(401, ""));
+        assert_eq!(failure.kind, FailureKind::Unauthorized);
+    }
+
+    #[test]
+    fn a_switched_off_api_and_a_missing_one_are_no_matter_of_passwords() {
+        let off = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_DISABLED","message":"Service disabled."}]}}"#;
+        assert_eq!(turned_away(&Call::get("/auth"), &answer(403, off)).kind, FailureKind::Refused);
+        assert_eq!(turned_away(&Call::get("/auth"), &answer(404, "")).kind, FailureKind::Refused);
+        assert_eq!(turned_away(&Call::get("/auth"), &answer(403, "")).kind, FailureKind::Unauthorized);
+    }
+}

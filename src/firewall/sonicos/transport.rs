@@ -1,0 +1,297 @@
+//! One HTTP exchange with the device. Knows how a connection fails and what that means for what was asked;
+//! knows nothing of logins and of what an answer says.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::{Client, Method, redirect};
+use url::Url;
+
+use super::Settings;
+use super::challenge::{Challenge, challenges};
+use crate::failure::{Failure, FailureKind};
+use crate::pki::Fingerprint;
+use crate::tls;
+
+/// A request, before it is authorised.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    /// Below `/api/sonicos`, percent-encoded.
+    pub(super) path: String,
+    pub(super) body: Vec<u8>,
+    content_type: String,
+    accept: &'static str,
+    /// Whether the device is changed for good, so that a lost answer leaves a doubt.
+    lasting: bool,
+    /// Whether it may take as long as a transfer.
+    slow: bool,
+}
+
+impl Call {
+    /// Reads something.
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: Vec::new(),
+            content_type: JSON.to_owned(),
+            accept: JSON,
+            lasting: false,
+            slow: false,
+        }
+    }
+
+    /// Changes the device.
+    pub(super) fn change(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            lasting: true,
+            ..Self::get(path)
+        }
+    }
+
+    /// Changes only our session, of which nothing is left when it ends.
+    pub(super) fn session(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            ..Self::get(path)
+        }
+    }
+
+    /// With a JSON body.
+    pub(super) fn json(self, body: &serde_json::Value) -> Self {
+        self.content(JSON, body.to_string().into_bytes())
+    }
+
+    /// With a body of another type.
+    pub(super) fn content(mut self, content_type: impl Into<String>, body: Vec<u8>) -> Self {
+        self.content_type = content_type.into();
+        self.body = body;
+        self
+    }
+
+    /// Takes an answer of any type.
+    pub(super) fn accept_anything(mut self) -> Self {
+        self.accept = "*/*";
+        self
+    }
+
+    /// May take as long as a transfer.
+    pub(super) fn slow(mut self) -> Self {
+        self.slow = true;
+        self
+    }
+
+    /// The name of this call in failures and logs.
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// A failure of this call.
+    pub(super) fn failure(&self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {
+        Failure::new(kind, self.name(), detail)
+    }
+}
+
+/// An answer, whatever it says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as text; what is not UTF-8 is replaced.
+    pub(super) fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// The challenges in all `WWW-Authenticate` headers.
+    pub(super) fn challenges(&self) -> Vec<Challenge> {
+        let headers = self.headers.get_all(WWW_AUTHENTICATE);
+        challenges(headers.iter().filter_map(|header| header.to_str().ok()))
+    }
+
+    /// How long the device asks us to wait, where it says so in seconds (RFC 9110, 10.2.3).
+    pub(super) fn retry_after(&self) -> Option<SignedDuration> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
+        let seconds: u32 = text.trim().parse().ok()?;
+        Some(SignedDuration::from_secs(seconds.into()))
+    }
+}
+
+/// The way to one device.
+#[derive(Debug)]
+pub(super) struct Transport {
+    client: Client,
+    base: Url,
+    call_timeout: Duration,
+    transfer_timeout: Duration,
+}
+
+impl Transport {
+    /// Prepares the way; nothing is sent yet.
+    pub(super) fn new(settings: &Settings, also_trusted: &[Fingerprint]) -> Result<Self, Failure> {
+        let local = |detail: String| Failure::new(FailureKind::Local, "set up TLS", detail);
+        if settings.url.scheme() != "https" || settings.url.cannot_be_a_base() {
+            return Err(local(format!("{} must begin with https://", settings.url)));
+        }
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls::client_config(&settings.trust, also_trusted)?)
+            .https_only(true)
+            .http1_only()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .cookie_store(true)
+            .connect_timeout((settings.call_timeout / 2).min(CONNECT_LIMIT))
+            .user_agent(concat!("renewd/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| local(chain(&error)))?;
+        Ok(Self {
+            client,
+            base: settings.url.clone(),
+            call_timeout: settings.call_timeout,
+            transfer_timeout: settings.transfer_timeout,
+        })
+    }
+
+    /// Path on the request line, which digests are computed over.
+    pub(super) fn target(call: &Call) -> String {
+        format!("{ROOT}{}", call.path)
+    }
+
+    /// Sends once and takes the answer.
+    pub(super) async fn send(
+        &self,
+        call: &Call,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, Failure> {
+        let outcome = self.exchange(call, authorization).await;
+        match &outcome {
+            Ok(answer) => {
+                tracing::debug!(method = %call.method, path = %call.path, status = answer.status, "answered");
+            }
+            Err(failure) => {
+                tracing::debug!(method = %call.method, path = %call.path, error.kind = %failure.kind, "not answered");
+            }
+        }
+        outcome
+    }
+
+    async fn exchange(
+        &self,
+        call: &Call,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, Failure> {
+        let mut url = self.base.clone();
+        url.set_path(&Self::target(call));
+        let timeout = if call.slow { self.transfer_timeout } else { self.call_timeout };
+        let mut request = self
+            .client
+            .request(call.method.clone(), url)
+            .timeout(timeout)
+            .header(ACCEPT, call.accept)
+            .header(CONTENT_TYPE, &call.content_type)
+            .body(call.body.clone());
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let response = request.send().await.map_err(|error| lost(call, error))?;
+        receive(call, response).await
+    }
+}
+
+/// Takes the answer in, up to a size that no honest answer has.
+async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer, Failure> {
+    let mut answer = Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: Vec::new(),
+    };
+    while let Some(chunk) = response.chunk().await.map_err(|error| lost(call, error))? {
+        if answer.body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
+            let detail = format!("the answer is longer than {LARGEST_ANSWER_BYTES} bytes");
+            return Err(call.failure(FailureKind::Unexpected, detail));
+        }
+        answer.body.extend_from_slice(&chunk);
+    }
+    Ok(answer)
+}
+
+/// What a broken exchange means for what was asked.
+fn lost(call: &Call, error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    if let Some(refusal) = tls::refusal(&error) {
+        return call.failure(FailureKind::Untrusted, refusal);
+    }
+    let kind = if call.lasting && !error.is_connect() && !error.is_builder() {
+        FailureKind::OutcomeUnknown
+    } else {
+        FailureKind::Unreachable
+    };
+    call.failure(kind, chain(&error))
+}
+
+/// An error with all its causes, since the first seldom tells more than that there is one.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let _ = write!(text, ": {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+/// A name as one segment of a path (RFC 3986, 2.3 and 3.3); `None` for one that no path can carry.
+pub(super) fn segment(name: &str) -> Option<String> {
+    if name.is_empty() || name == "." || name == ".." {
+        return None;
+    }
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    Some(encoded)
+}
+
+/// Where the API begins (SonicOS reference 1.1).
+const ROOT: &str = "/api/sonicos";
+const JSON: &str = "application/json";
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const LARGEST_ANSWER_BYTES: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_for_a_path() {
+        assert_eq!(segment("fw-2026.a_b~").as_deref(), Some("fw-2026.a_b~"));
+        assert_eq!(segment("a b/c%?#é").as_deref(), Some("a%20b%2Fc%25%3F%23%C3%A9"));
+        assert_eq!((segment(""), segment("."), segment("..")), (None, None, None));
+    }
+
+    #[test]
+    fn retry_after_is_understood_in_seconds_only() {
+        let mut answer = Answer::default();
+        assert_eq!(answer.retry_after(), None);
+        answer.headers.insert(RETRY_AFTER, HeaderValue::from_static("120"));
+        assert_eq!(answer.retry_after(), Some(SignedDuration::from_secs(120)));
+        let date = HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT");
+        answer.headers.insert(RETRY_AFTER, date);
+        assert_eq!(answer.retry_after(), None);
+    }
+}

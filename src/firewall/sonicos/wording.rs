@@ -1,0 +1,113 @@
+//! The words by which devices tell one refusal from another. Most exact texts are not published
+//! (SonicOS reference 1.5, 3.1 to 3.7), so families of words are compared, in lower case, and never decide
+//! more than whether a refusal is harmless.
+
+/// The object is there already (SonicOS reference 3.1, 3.5).
+pub(super) fn is_already_there(text: &str) -> bool {
+    has(text, &["already exist", "loaded before", "already loaded", "already imported", "duplicate"])
+}
+
+/// There is no object of that name (SonicOS reference 3.2).
+pub(super) fn is_missing(text: &str) -> bool {
+    has(
+        text,
+        &["not found", "no certificate found", "does not exist", "not exist", "not a reasonable value"],
+    ) && !is_unknown_call(text)
+}
+
+/// The object is used by a service (SonicOS reference 3.7: the text is not published).
+pub(super) fn is_in_use(text: &str) -> bool {
+    has(text, &["in use", "being used", "is used", "referenced"])
+}
+
+/// The device is still at work on it.
+pub(super) fn is_in_progress(text: &str) -> bool {
+    has(text, &["in progress", "generating", "not ready", "still being", "try again"])
+}
+
+/// The session is not the one in configuration mode (SonicOS reference 1.4).
+pub(super) fn is_out_of_configuration_mode(text: &str) -> bool {
+    has(text, &["non config mode", "non-config mode", "not allowed in current mode", "not in config"])
+}
+
+/// The firmware has no such call (SonicOS reference 1.5).
+pub(super) fn is_unknown_call(text: &str) -> bool {
+    has(text, &["e_invalid_api_call", "api endpoint is incomplete", "api not found"])
+}
+
+/// The whole API is switched off (SonicOS reference 1.1).
+pub(super) fn is_switched_off(text: &str) -> bool {
+    has(text, &["e_disabled", "service disabled"])
+}
+
+/// A login was refused for want of room, not for its credentials.
+pub(super) fn is_full(text: &str) -> bool {
+    has(text, &["too many", "session limit", "already logged in", "another administrator"])
+}
+
+/// What a refused import means and what to do, where the device names the reason (SonicOS reference 3.4).
+pub(super) fn import_advice(text: &str) -> Option<&'static str> {
+    if has(text, &["key mismatch", "private key", "does not match"]) {
+        Some("the certificate belongs to another key than the pending request of this name")
+    } else if has(text, &["untrusted ca", "unable to verify", "chain"]) {
+        Some("the device does not know the CA: the chain must be complete and imported first")
+    } else if has(text, &["invalid certificate format", "invalid format"]) {
+        Some("the device cannot read the certificate's form")
+    } else if has(text, &["expired"]) {
+        Some("expired by the device's clock: check its time")
+    } else if is_already_there(text) {
+        Some("a certificate of this name or serial number is on the device already")
+    } else {
+        None
+    }
+}
+
+/// A text answer that reports a failure.
+pub(super) fn is_error_text(text: &str) -> bool {
+    text.lines().any(|line| {
+        let line = line.trim_start_matches(['%', ' ', '\t']).to_ascii_lowercase();
+        line.starts_with("error") || line.starts_with("fail")
+    })
+}
+
+/// A text answer that reports success.
+pub(super) fn is_success_text(text: &str) -> bool {
+    has(text, &["success", "changes made", "no changes", "succeed"])
+}
+
+/// A text that says that no change waits for a commit.
+pub(super) fn is_nothing_pending(text: &str) -> bool {
+    has(
+        text,
+        &["no pending", "no changes", "no uncommitted", "nothing pending", "not pending", "none pending"],
+    )
+}
+
+fn has(text: &str, families: &[&str]) -> bool {
+    let text = text.to_ascii_lowercase();
+    families.iter().any(|words| text.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_call_is_not_a_missing_object() {
+        assert!(is_missing("no certificate found for this name"));
+        assert!(is_missing("'fw-1' is not a reasonable value"));
+        assert!(!is_missing("API not found"));
+        assert!(is_unknown_call("API not found"));
+    }
+
+    #[test]
+    fn refused_imports_get_advice_by_their_family() {
+        let key = import_advice("Public/private key mismatch");
+        let chain = import_advice("Untrusted CA, unable to verify certificate chain");
+        let clock = import_advice("CA Certificate has expired");
+        assert!(key.is_some_and(|advice| advice.contains("another key")));
+        assert!(chain.is_some_and(|advice| advice.contains("imported first")));
+        assert!(clock.is_some_and(|advice| advice.contains("clock")));
+        assert_eq!(import_advice("schema validation"), None);
+    }
+}

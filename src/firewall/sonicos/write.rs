@@ -1,0 +1,299 @@
+//! Changing the device: look for somebody else's changes, make sure of configuration mode, write, look again,
+//! commit (SonicOS reference 1.4, 2). It may never commit, discard or push aside what another administrator
+//! has not committed yet.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::channel::Channel;
+use super::envelope::{self, Reply, json_in};
+use super::pending::{Ours, Pending};
+use super::transport::{Answer, Call};
+use super::version::Version;
+use super::{binding, wording};
+use crate::failure::{Failure, FailureKind};
+use crate::firewall::Binding;
+
+/// Changes the device on behalf of one session.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) channel: Channel,
+    mode: ConfigurationMode,
+    /// Whether configuration mode was entered by us and has to be given back.
+    took_mode: bool,
+    preempt_idle_administrator: bool,
+    /// What we wrote and did not commit yet.
+    written: Ours,
+    pub(super) quirks: BTreeMap<&'static str, String>,
+}
+
+/// Who is in configuration mode, as far as the device has told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ConfigurationMode {
+    Ours,
+    /// The device did not say; a refused write will.
+    Untold,
+    Others,
+}
+
+impl Writer {
+    /// Writes over a channel that is logged in. `in_configuration_mode` is what the login said.
+    pub(super) fn new(channel: Channel, in_configuration_mode: Option<bool>, preempt: bool) -> Self {
+        Self {
+            channel,
+            mode: match in_configuration_mode {
+                Some(true) => ConfigurationMode::Ours,
+                Some(false) => ConfigurationMode::Others,
+                None => ConfigurationMode::Untold,
+            },
+            took_mode: false,
+            preempt_idle_administrator: preempt,
+            written: Ours::default(),
+            quirks: BTreeMap::new(),
+        }
+    }
+
+    /// Before a write: nothing of anybody else waits for a commit, and configuration mode is ours.
+    pub(super) async fn begin(&mut self) -> Result<(), Failure> {
+        self.only_ours().await?;
+        if self.mode == ConfigurationMode::Others {
+            self.take_configuration_mode().await?;
+        }
+        Ok(())
+    }
+
+    /// One complete change: `ours` is what it leaves to be committed on devices where it needs a commit.
+    pub(super) async fn change(&mut self, call: &Call, ours: Ours) -> Result<(), Failure> {
+        self.begin().await?;
+        let reply = self.write(call).await?;
+        self.settle(&[reply], ours).await
+    }
+
+    /// Points services at certificates, in one commit for all. `before` is what to put back.
+    pub(super) async fn bind(&mut self, wanted: &[Binding], before: &[Binding]) -> Result<(), Failure> {
+        self.begin().await?;
+        let ours = Ours {
+            leaves: wanted.iter().map(binding::leaf).collect(),
+            ..self.nothing()
+        };
+        self.written = ours.clone();
+        let mut replies = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            match self.write(&pointing(wanted)).await {
+                Ok(reply) => replies.push(reply),
+                Err(failure) => {
+                    self.withdraw(before).await;
+                    return Err(failure);
+                }
+            }
+        }
+        let outcome = self.settle(&replies, ours).await;
+        if outcome.as_ref().is_err_and(is_certain) {
+            self.put_back(before).await;
+        }
+        outcome
+    }
+
+    /// The commit rule: unless every reply says that nothing waits, look whether only ours waits, and commit.
+    pub(super) async fn settle(&mut self, replies: &[Reply], ours: Ours) -> Result<(), Failure> {
+        let is_done = |reply: &Reply| {
+            let envelope = reply.envelope.as_ref();
+            envelope.and_then(|envelope| envelope.pending_config) == Some(false)
+        };
+        if replies.iter().all(is_done) {
+            self.written = self.nothing();
+            return Ok(());
+        }
+        self.written = ours;
+        let outcome = self.commit().await;
+        // A commit whose answer was lost may have been made: there is nothing to withdraw, the caller looks.
+        if outcome.as_ref().is_err_and(is_certain) {
+            self.discard().await;
+        }
+        self.written = self.nothing();
+        outcome
+    }
+
+    /// Sends a change once; again only after the device said that it did nothing for want of
+    /// configuration mode.
+    pub(super) async fn send(&mut self, call: &Call) -> Result<Answer, Failure> {
+        let answer = self.channel.exchange(call).await?;
+        if !is_out_of_configuration_mode(&answer) {
+            return Ok(answer);
+        }
+        if self.mode == ConfigurationMode::Ours {
+            self.mode = ConfigurationMode::Others;
+        }
+        self.only_ours().await?;
+        self.take_configuration_mode().await?;
+        self.channel.exchange(call).await
+    }
+
+    /// Judges the answer to a change, and remembers what the device wants restarted.
+    pub(super) fn judge(&mut self, call: &Call, answer: &Answer) -> Result<Reply, Failure> {
+        let judged = envelope::judge_change(call, answer);
+        let reply = judged.map_err(|failure| self.channel.without_secrets(failure))?;
+        let envelope = reply.envelope.as_ref();
+        if let Some(what) = envelope.and_then(|envelope| envelope.restart_required.clone()) {
+            tracing::warn!(call = call.name(), restart_required = what, "the device wants a restart for this change to take effect");
+            self.quirks.insert("restart_required", what);
+        }
+        Ok(reply)
+    }
+
+    /// Sends a change and judges the answer.
+    pub(super) async fn write(&mut self, call: &Call) -> Result<Reply, Failure> {
+        let answer = self.send(call).await?;
+        self.judge(call, &answer)
+    }
+
+    /// What waits for a commit now.
+    pub(super) async fn pending(&mut self) -> Result<Pending, Failure> {
+        let call = Call::get(PENDING);
+        let answer = self.channel.exchange(&call).await?;
+        let judged = envelope::judge(&call, &answer);
+        judged.map_err(|failure| self.channel.without_secrets(failure))?;
+        Ok(Pending::of(&answer.text()))
+    }
+
+    /// Who made changes that are not ours, as far as the device tells.
+    pub(super) async fn author(&mut self, pending: &Pending) -> String {
+        if let Some(author) = pending.author() {
+            return author;
+        }
+        let version = self.channel.ask_json(&Call::get("/version")).await;
+        let version = version.map(|json| Version::of(&json)).unwrap_or_default();
+        match version.last_modified_by {
+            Some(last) => format!("another administrator (last change on the device by {last})"),
+            None => "another administrator".to_owned(),
+        }
+    }
+
+    /// Gives configuration mode back, if we took it.
+    pub(super) async fn leave(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.took_mode) {
+            return Ok(());
+        }
+        let call = Call::session(Method::POST, "/non-config-mode").json(&json!({}));
+        self.channel.ask(&call).await.map(|_| ())
+    }
+
+    /// A record of no change.
+    pub(super) fn nothing(&self) -> Ours {
+        Ours {
+            user: self.channel.user.clone(),
+            ..Ours::default()
+        }
+    }
+
+    /// What waits for a commit, or the failure that somebody else's changes are.
+    async fn only_ours(&mut self) -> Result<Pending, Failure> {
+        let pending = self.pending().await?;
+        let foreign = pending.foreign(&self.written);
+        // Changes that the device does not list are ours when there were none before we wrote and nobody else
+        // can have made any since: only one administrator is in configuration mode.
+        let is_hidden = pending == Pending::Something
+            && (self.written == self.nothing() || self.mode == ConfigurationMode::Others);
+        if foreign.is_empty() && !is_hidden {
+            return Ok(pending);
+        }
+        let author = self.author(&pending).await;
+        let changes = if is_hidden { pending.summary() } else { envelope::shortened(&foreign.join("; ")) };
+        let detail = format!("uncommitted changes that are not ours, by {author}: {changes}");
+        Err(Failure::new(FailureKind::Busy, format!("GET {PENDING}"), detail).waiting_for(author))
+    }
+
+    /// Enters configuration mode, taking it from another administrator only where that is allowed. The caller
+    /// has seen that nobody else has an uncommitted change.
+    async fn take_configuration_mode(&mut self) -> Result<(), Failure> {
+        let call = Call::session(Method::POST, "/config-mode").json(&json!({}));
+        if self.mode == ConfigurationMode::Others && !self.preempt_idle_administrator {
+            let detail = "another administrator is in configuration mode, and `preempt_idle_administrator` is off";
+            let busy = call.failure(FailureKind::Busy, detail);
+            return Err(busy.waiting_for("another administrator (in configuration mode)"));
+        }
+        self.channel.ask(&call).await?;
+        self.mode = ConfigurationMode::Ours;
+        self.took_mode = true;
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), Failure> {
+        self.only_ours().await?;
+        let call = Call::change(Method::POST, PENDING).json(&json!({}));
+        self.write(&call).await.map(|_| ())
+    }
+
+    /// Undoes what was written and not committed. A failure changes nothing: without a commit the device
+    /// forgets it when the session ends (SonicOS reference 1.4).
+    async fn withdraw(&mut self, before: &[Binding]) {
+        self.discard().await;
+        self.put_back(before).await;
+        self.written = self.nothing();
+    }
+
+    /// Discards what waits for a commit, when all of it is ours.
+    async fn discard(&mut self) {
+        let discarded = match self.only_ours().await {
+            Ok(Pending::Nothing) => return,
+            Ok(_) => self.write(&Call::change(Method::DELETE, PENDING)).await.map(|_| ()),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = discarded {
+            tracing::debug!(error = %failure, "our uncommitted changes were not discarded");
+        }
+    }
+
+    /// Where ours could not be discarded because somebody else's are among them: writes the old values back.
+    async fn put_back(&mut self, before: &[Binding]) {
+        if !matches!(self.pending().await, Ok(Pending::Settings(_) | Pending::Lines(_) | Pending::Something)) {
+            return;
+        }
+        for before in before {
+            if let Err(failure) = self.write(&pointing(before)).await {
+                tracing::debug!(service = %before.service, error = %failure, "the old binding was not written back");
+            }
+        }
+    }
+}
+
+/// The write that points one service at one certificate.
+fn pointing(binding: &Binding) -> Call {
+    Call::change(Method::PUT, binding::path(binding.service)).json(&binding::body(binding))
+}
+
+/// Whether a failure leaves no doubt about what happened.
+fn is_certain(failure: &Failure) -> bool {
+    failure.kind != FailureKind::OutcomeUnknown
+}
+
+/// Whether the device did nothing because somebody else is in configuration mode, or nobody. The status number
+/// is not certain, so a refusal without a word counts only with it (SonicOS reference 1.4, 1.5).
+fn is_out_of_configuration_mode(answer: &Answer) -> bool {
+    let text = answer.text();
+    let says_nothing = || json_in(&text).is_none() && text.trim().is_empty();
+    wording::is_out_of_configuration_mode(&text) || (answer.status == 405 && says_nothing())
+}
+
+const PENDING: &str = "/config/pending";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }
+    }
+
+    #[test]
+    fn a_write_outside_configuration_mode_is_recognised_by_its_words() {
+        let words = r#"{"status":{"success":false,"info":[{"level":"error","message":"Non config mode"}]}}"#;
+        assert!(is_out_of_configuration_mode(&answer(405, words)));
+        assert!(is_out_of_configuration_mode(&answer(400, "Not allowed in current mode")));
+        assert!(is_out_of_configuration_mode(&answer(405, "")));
+        assert!(!is_out_of_configuration_mode(&answer(405, "Method not allowed")));
+        assert!(!is_out_of_configuration_mode(&answer(400, "")));
+    }
+}

@@ -1,0 +1,182 @@
+//! Must it be renewed now, and why? A chain of named rules over stored facts; the first that applies decides.
+//!
+//! Pure: asked twice with the same facts it says the same, so a missed or doubled tick changes nothing.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ManagedCertificate;
+use crate::pki::{self, Certificate};
+
+/// What the rules are asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// What is wanted.
+    pub wanted: &'a ManagedCertificate,
+    /// What the services showed last; `None`: never seen.
+    pub shown: Option<&'a Certificate>,
+    /// Whether an earlier renewal of ours was completed.
+    pub renewed_before: bool,
+    /// When a person asked for a renewal.
+    pub requested_at: Option<Timestamp>,
+}
+
+/// Why a certificate is due. The same word is event field, log field and column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A person asked (`renewd renew`).
+    Requested,
+    /// The services show no certificate with the wanted names and key, and we never issued one.
+    NotYetIssued,
+    /// Names or key were changed in the configuration, or on the device.
+    NamesOrKeyChanged,
+    /// The last twentieth of the lifetime has begun.
+    Emergency,
+    /// The configured share of the real lifetime is spent.
+    ShareOfLifetimeSpent,
+}
+
+impl Reason {
+    /// Every rule, in the order in which they are asked.
+    pub const ALL: [Self; 5] = [
+        Self::Requested,
+        Self::NotYetIssued,
+        Self::NamesOrKeyChanged,
+        Self::Emergency,
+        Self::ShareOfLifetimeSpent,
+    ];
+
+    /// The word in events, logs and rows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::NotYetIssued => "not_yet_issued",
+            Self::NamesOrKeyChanged => "names_or_key_changed",
+            Self::Emergency => "emergency",
+            Self::ShareOfLifetimeSpent => "share_of_lifetime_spent",
+        }
+    }
+
+    /// Asks this rule alone; the answer is its words.
+    fn applies(self, facts: &Facts<'_>, now: Timestamp) -> Option<String> {
+        match self {
+            Self::Requested => facts.requested_at.map(|at| format!("a person asked for it at {at:.0}")),
+            Self::NotYetIssued => (!facts.renewed_before).then(|| mismatch(facts)).flatten(),
+            Self::NamesOrKeyChanged => facts.renewed_before.then(|| mismatch(facts)).flatten(),
+            Self::Emergency => spent(facts, now, EMERGENCY_PERMILLE),
+            Self::ShareOfLifetimeSpent => spent(facts, now, share_permille(facts)?),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the chain says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Renew now.
+    Due {
+        /// The rule that says so.
+        reason: Reason,
+        /// Its words for people.
+        words: String,
+    },
+    /// Leave it alone.
+    Rest {
+        /// When to ask again; `None`: when something new is seen.
+        until: Option<Timestamp>,
+        /// Why, for people.
+        words: String,
+    },
+}
+
+impl Decision {
+    /// One line for `status` and `explain`.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Due { reason, words } => format!("{reason}: {words}"),
+            Self::Rest { words, .. } => format!("rest: {words}"),
+        }
+    }
+}
+
+/// Asks every rule in turn.
+pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
+    for reason in Reason::ALL {
+        if let Some(words) = reason.applies(facts, now) {
+            return Decision::Due { reason, words };
+        }
+    }
+    let (Some(shown), Some(share)) = (facts.shown, share_permille(facts)) else {
+        return Decision::Rest {
+            until: None,
+            words: "no address has shown a certificate yet; the next probe will look again".to_owned(),
+        };
+    };
+    let until = after_share(shown, share);
+    Decision::Rest {
+        until: Some(until),
+        words: format!(
+            "valid until {:.0}; due at {until:.0}, when {} of its lifetime is spent",
+            shown.not_after,
+            share_words(share)
+        ),
+    }
+}
+
+/// When the last twentieth of a lifetime begins: from here on no window holds a renewal back.
+pub fn emergency_at(certificate: &Certificate) -> Timestamp {
+    after_share(certificate, EMERGENCY_PERMILLE)
+}
+
+/// The real lifetime of a certificate.
+pub fn lifetime(certificate: &Certificate) -> SignedDuration {
+    certificate.not_before.duration_until(certificate.not_after).max(SignedDuration::ZERO)
+}
+
+fn mismatch(facts: &Facts<'_>) -> Option<String> {
+    let differences = pki::same_names(facts.shown?, &facts.wanted.request);
+    (!differences.is_empty()).then(|| differences.join("; "))
+}
+
+fn spent(facts: &Facts<'_>, now: Timestamp, permille: u16) -> Option<String> {
+    let shown = facts.shown?;
+    (after_share(shown, permille) <= now).then(|| {
+        format!("{} of the lifetime to {:.0} is spent", share_words(permille), shown.not_after)
+    })
+}
+
+fn share_permille(facts: &Facts<'_>) -> Option<u16> {
+    let lifetime = lifetime(facts.shown?);
+    let by_default =
+        if lifetime < SHORT_LIFETIME { SHORT_LIVED_SHARE_PERMILLE } else { SHARE_PERMILLE };
+    Some(facts.wanted.policy.share_of_lifetime.unwrap_or(by_default))
+}
+
+fn after_share(certificate: &Certificate, permille: u16) -> Timestamp {
+    let spent_nanoseconds = lifetime(certificate).as_nanos() * i128::from(permille) / 1000;
+    let spent = SignedDuration::from_nanos_i128(spent_nanoseconds);
+    certificate.not_before.saturating_add(spent).unwrap_or(certificate.not_after)
+}
+
+fn share_words(permille: u16) -> String {
+    match permille {
+        SHARE_PERMILLE => "two thirds".to_owned(),
+        SHORT_LIVED_SHARE_PERMILLE => "half".to_owned(),
+        EMERGENCY_PERMILLE => "all but a twentieth".to_owned(),
+        other => format!("{}.{} %", other / 10, other % 10),
+    }
+}
+
+/// Two thirds, as Let's Encrypt recommends (CA rules reference 3); never a number of days, since lifetimes shrink.
+const SHARE_PERMILLE: u16 = 667;
+/// A half, for lifetimes under ten days.
+const SHORT_LIVED_SHARE_PERMILLE: u16 = 500;
+/// The last twentieth overrides whatever else would hold a renewal back.
+const EMERGENCY_PERMILLE: u16 = 950;
+const SHORT_LIFETIME: SignedDuration = SignedDuration::from_hours(240);

@@ -1,0 +1,159 @@
+//! Certificates and requests for tests, made by rcgen, and by openssl where it is there. Dates are fixed.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+
+use super::{AlternateName, Certificate, Csr, Digest, KeyKind, KeyRequest, Subject};
+
+/// The present moment of all tests.
+pub(crate) fn now() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+/// A P-256 key for `vpn.example.com`.
+pub(crate) fn key_request() -> KeyRequest {
+    KeyRequest {
+        subject: Subject {
+            country: Some("Netherlands".to_owned()),
+            organization: Some("Example".to_owned()),
+            department: Some("IT".to_owned()),
+            group: Some("Network".to_owned()),
+            common_name: Some("vpn.example.com".to_owned()),
+            ..Subject::default()
+        },
+        alternate_name: Some(AlternateName::Domain("vpn.example.com".to_owned())),
+        key: KeyKind::Ecdsa(256),
+        digest: Digest::Sha256,
+    }
+}
+
+/// A CA with its key.
+pub(crate) struct Authority {
+    pub(crate) certificate: Certificate,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
+    params: CertificateParams,
+}
+
+impl Authority {
+    /// A self-signed root.
+    pub(crate) fn root(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = authority_params(name);
+        let certificate = params.self_signed(&key).unwrap();
+        Self::new(&certificate, params, key)
+    }
+
+    /// A CA below this one.
+    pub(crate) fn sub(&self, name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = authority_params(name);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Self::new(&certificate, params, key)
+    }
+
+    /// The same CA, its key certified by `other` as well.
+    pub(crate) fn cross_signed_by(&self, other: &Self) -> Certificate {
+        let certificate = self.params.signed_by(self.issuer.key(), &other.issuer);
+        Certificate::from_der(certificate.unwrap().der()).unwrap()
+    }
+
+    /// Signs `key` with `params`.
+    pub(crate) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Certificate {
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
+        Certificate::from_der(certificate.der()).unwrap()
+    }
+
+    fn new(certificate: &rcgen::Certificate, params: CertificateParams, key: KeyPair) -> Self {
+        Self {
+            certificate: Certificate::from_der(certificate.der()).unwrap(),
+            issuer: Issuer::new(params.clone(), key),
+            params,
+        }
+    }
+}
+
+/// What a leaf for [`key_request`] says; valid for ninety days.
+pub(crate) fn leaf_params() -> CertificateParams {
+    let mut params = params(&[(DnType::CommonName, "vpn.example.com")]);
+    params.subject_alt_names = vec![SanType::DnsName("vpn.example.com".try_into().unwrap())];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params
+}
+
+/// Parameters with this subject; valid for ninety days.
+pub(crate) fn params(subject: &[(DnType, &str)]) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for (attribute, value) in subject {
+        params.distinguished_name.push(attribute.clone(), *value);
+    }
+    set_validity(
+        &mut params,
+        now() - SignedDuration::from_hours(1),
+        now() + SignedDuration::from_hours(24 * 90),
+    );
+    params
+}
+
+/// Sets both ends of `params`' validity.
+pub(crate) fn set_validity(params: &mut CertificateParams, start: Timestamp, end: Timestamp) {
+    let time = |t: Timestamp| x509_parser::time::ASN1Time::from_timestamp(t.as_second()).unwrap();
+    params.not_before = time(start).to_datetime();
+    params.not_after = time(end).to_datetime();
+}
+
+/// The request that a device would make for [`key_request`]: the second OU as a custom attribute, because rcgen
+/// keeps only one of a kind.
+pub(crate) fn csr_params() -> CertificateParams {
+    let mut params = params(&[
+        (DnType::CountryName, "NL"),
+        (DnType::OrganizationName, "Example"),
+        (DnType::OrganizationalUnitName, "IT"),
+        (DnType::CustomDnType(vec![2, 5, 4, 11]), "Network"),
+        (DnType::CommonName, "vpn.example.com"),
+    ]);
+    params.subject_alt_names = vec![SanType::DnsName("vpn.example.com".try_into().unwrap())];
+    params
+}
+
+/// A request by `key`, parsed.
+pub(crate) fn csr(params: &CertificateParams, key: &KeyPair) -> Csr {
+    let request = params.serialize_request(key).unwrap();
+    Csr::parse(request.der()).unwrap()
+}
+
+/// Runs openssl in `folder`; `None`, and a word on it, when it is not installed.
+pub(crate) fn openssl(folder: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
+    let Ok(output) = Command::new("openssl")
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+    else {
+        println!("skipped: openssl is not installed");
+        return None;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {arguments:?}: {errors}");
+    Some(output.stdout)
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = params(&[(DnType::CommonName, name)]);
+    set_validity(
+        &mut params,
+        now() - SignedDuration::from_hours(24),
+        now() + SignedDuration::from_hours(24 * 3650),
+    );
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}

@@ -1,0 +1,7 @@
+//! The checks on certificates, requests and chains, against material of rcgen and openssl.
+
+mod certificate;
+mod chain;
+mod csr;
+mod difference;
+mod issued;

@@ -1,0 +1,13 @@
+//! Renewals: the transition table, the retry table, the engine, and one file for each step.
+
+pub mod checkpoint;
+pub mod engine;
+pub mod peers;
+pub mod retry;
+pub mod state;
+pub mod step;
+
+pub use checkpoint::{Checkpoint, Moment, NoCheckpoint};
+pub use engine::Engine;
+pub use peers::{ConfiguredPeers, Peers};
+pub use state::{Fact, Step};

@@ -1,0 +1,78 @@
+//! The outside world as the steps see it: firewalls, CAs and what services show.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::ca::{self, Issuer};
+use crate::config::Desired;
+use crate::failure::{Failure, FailureKind};
+use crate::firewall::{self, Firewall};
+use crate::inventory::Endpoint;
+use crate::pki::Fingerprint;
+use crate::probe::{self, Sight};
+use crate::surroundings::Surroundings;
+
+/// Opens the way to a peer by its name in the configuration.
+#[async_trait]
+pub trait Peers: Debug + Send + Sync {
+    /// A session with a firewall; `also_trusted` are certificates that renewd bound itself.
+    async fn firewall(&self, name: &str, also_trusted: &[Fingerprint]) -> Result<Box<dyn Firewall>, Failure>;
+
+    /// A CA.
+    fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure>;
+
+    /// The certificate that an address shows now.
+    async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight;
+}
+
+/// The peers of a configuration.
+pub struct ConfiguredPeers {
+    desired: Arc<Desired>,
+    issuers: HashMap<Arc<str>, Arc<dyn Issuer>>,
+    surroundings: Surroundings,
+}
+
+impl ConfiguredPeers {
+    /// The peers of `desired`. CA drivers are built once; firewall sessions at each use.
+    pub fn new(desired: Arc<Desired>, surroundings: Surroundings) -> Self {
+        let issuers = desired
+            .cas
+            .iter()
+            .map(|(name, settings)| (Arc::clone(name), ca::issuer(settings, &surroundings)))
+            .collect();
+        Self { desired, issuers, surroundings }
+    }
+}
+
+impl Debug for ConfiguredPeers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfiguredPeers").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Peers for ConfiguredPeers {
+    async fn firewall(&self, name: &str, also_trusted: &[Fingerprint]) -> Result<Box<dyn Firewall>, Failure> {
+        let configured = self.desired.firewalls.get(name).ok_or_else(|| unknown("firewall", name))?;
+        firewall::connect(&configured.settings, also_trusted, &self.surroundings).await
+    }
+
+    fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure> {
+        self.issuers.get(name).cloned().ok_or_else(|| unknown("CA", name))
+    }
+
+    async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight {
+        probe::look(endpoint, server_name, LOOK_LIMIT).await
+    }
+}
+
+fn unknown(what: &str, name: &str) -> Failure {
+    Failure::new(FailureKind::Local, format!("use {what} {name}"), "it is no longer in the configuration")
+}
+
+/// A handshake that takes longer than this helps nobody.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,179 @@
+//! The retry table: after which failure is tried again, when, and when a person is needed.
+//!
+//! Drivers never retry; every repetition is decided here. Pure: jitter is a function of the renewal and the attempt.
+
+use jiff::SignedDuration;
+
+use crate::failure::{Failure, FailureKind};
+use crate::inventory::{RenewalId, State};
+use crate::pki::Fingerprint;
+
+/// What follows a failed step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Try again after this time.
+    After(SignedDuration),
+    /// Try again after this time, and tell a person.
+    AfterAndTell(SignedDuration),
+    /// Nothing more until a person asks.
+    Hold,
+    /// End it: repeating is of no use.
+    GiveUp,
+}
+
+/// What the decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// The renewal.
+    pub renewal: &'a RenewalId,
+    /// The state that could not be left.
+    pub state: State,
+    /// Failures in a row in this state, this one included.
+    pub attempt: u32,
+    /// Logins in a row that this firewall refused, this one included.
+    pub refused_logins: u32,
+    /// Lifetime of the certificate that is being replaced.
+    pub lifetime: Option<SignedDuration>,
+}
+
+/// Logins that a firewall may refuse in a row before nothing more is tried: SonicOS locks an account after three to
+/// five (SonicOS reference 1.4), and a person may have mistyped once as well.
+pub const REFUSED_LOGIN_LIMIT: u32 = 2;
+
+/// Decides what follows `failure`.
+pub fn after(failure: &Failure, situation: &Situation<'_>) -> Retry {
+    let wait = wait(failure, situation);
+    match failure.kind {
+        FailureKind::Unauthorized if situation.refused_logins >= REFUSED_LOGIN_LIMIT => Retry::Hold,
+        FailureKind::Unauthorized | FailureKind::Untrusted | FailureKind::Local => Retry::AfterAndTell(wait),
+        FailureKind::Refused if situation.attempt >= REFUSALS && may_give_up(situation.state) => Retry::GiveUp,
+        FailureKind::Refused | FailureKind::Unexpected => Retry::AfterAndTell(wait),
+        FailureKind::Unreachable | FailureKind::Busy | FailureKind::OutcomeUnknown => {
+            // By the fourth failure in a row the short waits are over: whoever runs this should know.
+            if situation.attempt > u32::try_from(STEPS.len()).unwrap_or(u32::MAX) {
+                Retry::AfterAndTell(wait)
+            } else {
+                Retry::After(wait)
+            }
+        }
+    }
+}
+
+/// How long to wait after the `attempt`th failure in a row, without jitter: 1, 10, 100 minutes, then the smaller of
+/// a day and a tenth of the lifetime (CA rules reference 4, as Let's Encrypt recommends).
+pub fn backoff(attempt: u32, lifetime: Option<SignedDuration>) -> SignedDuration {
+    let longest = lifetime.map_or(DAY, |lifetime| (lifetime / 10).clamp(STEPS[0], DAY));
+    let index = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
+    STEPS.get(index).copied().unwrap_or(DAY).min(longest)
+}
+
+fn wait(failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
+    if let Some(asked) = failure.retry_after {
+        return asked.clamp(SignedDuration::from_secs(1), DAY);
+    }
+    if failure.kind == FailureKind::OutcomeUnknown && situation.attempt == 1 {
+        // Nothing is repeated, only looked at.
+        return FIRST_LOOK;
+    }
+    let wait = backoff(situation.attempt, situation.lifetime);
+    let wait = if failure.kind == FailureKind::Busy { wait.min(LONGEST_BUSY) } else { wait };
+    jittered(wait, situation.renewal, situation.attempt)
+}
+
+/// Spreads `wait` by up to a tenth in either direction; the same renewal and attempt always get the same.
+fn jittered(wait: SignedDuration, renewal: &RenewalId, attempt: u32) -> SignedDuration {
+    let digest = Fingerprint::of(format!("{renewal}/{attempt}").as_bytes()).to_string();
+    let draw = i64::from(u16::from_str_radix(&digest[..4], 16).unwrap_or(0));
+    let tenth = wait.as_millis() / 10;
+    let offset = tenth * i128::from(draw * 2 - i64::from(u16::MAX)) / i128::from(u16::MAX);
+    wait + SignedDuration::from_millis(i64::try_from(offset).unwrap_or(0))
+}
+
+const fn may_give_up(state: State) -> bool {
+    super::state::next(state, super::state::Fact::GivenUp).is_some()
+}
+
+const STEPS: [SignedDuration; 3] =
+    [SignedDuration::from_mins(1), SignedDuration::from_mins(10), SignedDuration::from_mins(100)];
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// Another administrator's work is over in minutes, not hours.
+const LONGEST_BUSY: SignedDuration = SignedDuration::from_mins(10);
+const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(5);
+/// A "no" that was said this often, minutes apart, was no passing mood of the device.
+const REFUSALS: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn situation(id: &RenewalId, attempt: u32) -> Situation<'_> {
+        Situation { renewal: id, state: State::Issued, attempt, refused_logins: 0, lifetime: None }
+    }
+
+    fn failure(kind: FailureKind) -> Failure {
+        Failure::new(kind, "GET /version", "as told")
+    }
+
+    #[test]
+    fn waits_are_one_ten_and_a_hundred_minutes_then_a_day() {
+        let minutes: Vec<i64> = (1..=5).map(|attempt| backoff(attempt, None).as_mins()).collect();
+        assert_eq!(minutes, [1, 10, 100, 1440, 1440]);
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_a_tenth_of_the_lifetime_nor_shorter_than_a_minute() {
+        for hours in [1, 24, 160, 90 * 24] {
+            let lifetime = SignedDuration::from_hours(hours);
+            for attempt in 1..10 {
+                let wait = backoff(attempt, Some(lifetime));
+                assert!(wait <= (lifetime / 10).max(SignedDuration::from_mins(1)), "{hours} h, attempt {attempt}");
+                assert!(wait >= SignedDuration::from_mins(1));
+            }
+        }
+    }
+
+    #[test]
+    fn jitter_stays_within_a_tenth_repeats_itself_and_spreads_a_fleet() {
+        let waits: std::collections::BTreeSet<i128> = (0..500)
+            .map(|n| {
+                let id = RenewalId(format!("r{n}"));
+                let wait = jittered(SignedDuration::from_mins(100), &id, 3);
+                assert_eq!(wait, jittered(SignedDuration::from_mins(100), &id, 3));
+                assert!((wait - SignedDuration::from_mins(100)).abs() <= SignedDuration::from_mins(10));
+                wait.as_secs().into()
+            })
+            .collect();
+        assert!(waits.len() > 300, "only {} different waits", waits.len());
+    }
+
+    #[test]
+    fn what_the_peer_asks_for_wins() {
+        let id = RenewalId("r".to_owned());
+        let failure = failure(FailureKind::Busy).retry_after(SignedDuration::from_secs(77));
+        assert_eq!(after(&failure, &situation(&id, 3)), Retry::After(SignedDuration::from_secs(77)));
+    }
+
+    #[test]
+    fn a_second_refused_login_holds_the_renewal() {
+        let id = RenewalId("r".to_owned());
+        let first = Situation { refused_logins: 1, ..situation(&id, 1) };
+        let second = Situation { refused_logins: 2, ..situation(&id, 2) };
+        assert!(matches!(after(&failure(FailureKind::Unauthorized), &first), Retry::AfterAndTell(_)));
+        assert_eq!(after(&failure(FailureKind::Unauthorized), &second), Retry::Hold);
+    }
+
+    #[test]
+    fn a_repeated_refusal_ends_it_before_the_bind_but_never_after() {
+        let id = RenewalId("r".to_owned());
+        let refused = failure(FailureKind::Refused);
+        assert_eq!(after(&refused, &situation(&id, 3)), Retry::GiveUp);
+        let bound = Situation { state: State::Unproven, ..situation(&id, 30) };
+        assert!(matches!(after(&refused, &bound), Retry::AfterAndTell(_)));
+    }
+
+    #[test]
+    fn a_lost_answer_is_looked_into_at_once() {
+        let id = RenewalId("r".to_owned());
+        assert_eq!(after(&failure(FailureKind::OutcomeUnknown), &situation(&id, 1)), Retry::After(FIRST_LOOK));
+    }
+}

@@ -1,0 +1,104 @@
+//! Imported: inside the maintenance window, point the services at the new certificate and commit.
+//!
+//! What was bound before is stored first, so that it can be bound again. The answer to the commit may be lost: the
+//! next run finds the binding there, and goes on.
+
+use super::{Outcome, StepError, Waiting, Work, closed};
+use crate::event::{Event, EventKind};
+use crate::firewall::{Binding, Firewall};
+use crate::inventory::{Obtained, due};
+use crate::pki::Certificate;
+use crate::probe::Sight;
+use crate::renewal::state::{Fact, Step};
+
+pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
+    let mut session = match opening(work) {
+        Opening::Shut(waiting) => return Ok(Outcome::Wait(waiting)),
+        Opening::Open => work.firewall().await?,
+        Opening::Forced(words) => {
+            let session = work.firewall().await?;
+            tell_override(work, words).await?;
+            session
+        }
+    };
+    let result = look_then_bind(work, session.as_mut()).await;
+    closed(session, result).await
+}
+
+async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<Outcome, StepError> {
+    let wanted: Vec<Binding> = work
+        .wanted
+        .services
+        .iter()
+        .map(|service| Binding { service: *service, alias: Some(work.renewal().alias.clone()) })
+        .collect();
+    let present = session.bindings().await?;
+    let is_ours = wanted.iter().all(|binding| present.contains(binding));
+    if is_ours && session.foreign_changes().await?.is_none() {
+        return Ok(work.reached(Fact::Committed));
+    }
+    let obtained = remember_previous(work, &present).await?;
+    work.intend(Step::Bind, &work.renewal().alias).await?;
+    session.bind(&wanted).await?;
+    work.acted(Step::Bind);
+    Ok(Outcome::Reached(Fact::Committed, Box::new(obtained)))
+}
+
+/// Stores what the services use and show now. Once: a repeated step would otherwise remember itself.
+async fn remember_previous(work: &Work<'_>, present: &[Binding]) -> Result<Obtained, StepError> {
+    let mut obtained = work.renewal().obtained.clone();
+    if obtained.previous_bindings.is_some() {
+        return Ok(obtained);
+    }
+    let concerned: Vec<&Binding> =
+        present.iter().filter(|binding| work.wanted.services.contains(&binding.service)).collect();
+    let json = serde_json::to_string(&concerned)
+        .map_err(|error| StepError::Hopeless(format!("the bindings cannot be written down: {error}")))?;
+    let shown = work.sights().await.into_iter().find_map(|(_, sight)| match sight {
+        Sight::Shown(certificate) => Some(certificate.fingerprint),
+        Sight::Unreachable(_) => None,
+    });
+    obtained.previous_bindings = Some(json);
+    obtained.previous_fingerprint = shown;
+    work.store.keep(work.lease, &obtained).await?;
+    Ok(obtained)
+}
+
+enum Opening {
+    Open,
+    Shut(Waiting),
+    Forced(String),
+}
+
+/// Whether a bind is allowed now. A certificate that would expire before the next window opens is bound at once.
+fn opening(work: &Work<'_>) -> Opening {
+    let Some(window) = work.window else { return Opening::Open };
+    if window.current(work.now).is_some() {
+        return Opening::Open;
+    }
+    let Some(shown) = work.tracked.shown.as_ref().and_then(|shown| Certificate::from_pem(&shown.pem).ok()) else {
+        return Opening::Forced("no address shows a certificate that could wait for the window".to_owned());
+    };
+    let last_moment = due::emergency_at(&shown);
+    match window.next(work.now) {
+        Some(span) if span.start < last_moment && work.now < last_moment => Opening::Shut(Waiting {
+            until: span.start,
+            kind: "maintenance_window",
+            words: format!("the window \"{}\" opens at {:.0}", window.expression(), span.start),
+        }),
+        _ => Opening::Forced(format!(
+            "no window \"{}\" opens before {last_moment:.0}, the last twentieth of the lifetime",
+            window.expression()
+        )),
+    }
+}
+
+async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> {
+    if work.store.intent(&work.renewal().id, Step::Bind.name()).await?.is_some() {
+        return Ok(());
+    }
+    let event = Event { detail: Some(words), ..work.event(EventKind::WindowOverridden) };
+    work.store.record(std::slice::from_ref(&event), work.now).await?;
+    event.log();
+    Ok(())
+}

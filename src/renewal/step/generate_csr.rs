@@ -1,0 +1,46 @@
+//! Planned: generate the key pair and its CSR on the firewall.
+//!
+//! The alias holds the renewal's id, so a key pair that exists under it is ours, whoever crashed in between.
+
+use jiff::SignedDuration;
+
+use super::{Outcome, StepError, Work, closed};
+use crate::firewall::Firewall;
+use crate::renewal::state::{Fact, Step};
+
+pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
+    let mut session = work.firewall().await?;
+    let result = look_then_generate(work, session.as_mut()).await;
+    closed(session, result).await
+}
+
+async fn look_then_generate(work: &Work<'_>, session: &mut dyn Firewall) -> Result<Outcome, StepError> {
+    if is_listed(work, session).await? {
+        return Ok(work.reached(Fact::KeyPairExists));
+    }
+    let earlier = work.store.intent(&work.renewal().id, Step::GenerateCsr.name()).await?;
+    if earlier.is_some_and(|intent| intent.opened_at.duration_until(work.now) < SLOWEST_GENERATION) {
+        return Ok(still_generating(work));
+    }
+    work.intend(Step::GenerateCsr, &work.renewal().alias).await?;
+    session.generate_csr(&work.renewal().alias, &work.wanted.request).await?;
+    work.acted(Step::GenerateCsr);
+    if is_listed(work, session).await? {
+        return Ok(work.reached(Fact::KeyPairExists));
+    }
+    Ok(still_generating(work))
+}
+
+async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
+    let objects = session.installed().await?;
+    Ok(objects.iter().any(|object| object.alias == work.renewal().alias))
+}
+
+fn still_generating(work: &Work<'_>) -> Outcome {
+    work.wait(LISTING_INTERVAL, "key_generation", "the firewall is still generating the key pair")
+}
+
+const LISTING_INTERVAL: SignedDuration = SignedDuration::from_secs(3);
+/// Small boxes need up to a minute (SonicOS reference 3.1); after three times that and nothing listed, the request
+/// did not arrive, and asking again cannot make a second key pair: the alias is refused while one exists.
+const SLOWEST_GENERATION: SignedDuration = SignedDuration::from_mins(3);

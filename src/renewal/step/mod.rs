@@ -1,0 +1,223 @@
+//! The steps: one verb per file. Each looks before it acts, so that repeating it is harmless.
+//!
+//! A step does not change the renewal's state, does not wait and does not decide about retries: it returns an
+//! [`Outcome`], and the engine stores it.
+
+mod bind;
+mod export_csr;
+mod generate_csr;
+mod import;
+mod poll_issuance;
+mod retire_old;
+mod roll_back;
+mod submit;
+mod verify;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::checkpoint::{Checkpoint, Moment};
+use super::peers::Peers;
+use super::state::{Fact, Step};
+use crate::ca::SigningRequest;
+use crate::event::{Event, EventKind};
+use crate::failure::{Failure, FailureKind};
+use crate::firewall::{Binding, Firewall};
+use crate::inventory::{ManagedCertificate, Obtained, Renewal, TrackedCertificate};
+use crate::pki::{Certificate, Csr, Fingerprint};
+use crate::probe::{self, Sight, Verdict};
+use crate::schedule::MaintenanceWindow;
+use crate::store::{Lease, Store, StoreError};
+
+/// Everything that a step may use.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// The claim on the renewal; every write names it.
+    pub lease: &'a Lease,
+    /// What is wanted.
+    pub wanted: &'a ManagedCertificate,
+    /// What was seen.
+    pub tracked: &'a TrackedCertificate,
+    /// The firewall's maintenance window.
+    pub window: Option<&'a MaintenanceWindow>,
+    /// Certificates that renewd itself bound to this firewall.
+    pub also_trusted: &'a [Fingerprint],
+    /// The outside world.
+    pub peers: &'a dyn Peers,
+    /// The store.
+    pub store: &'a Store,
+    /// Told of every moment.
+    pub checkpoint: &'a dyn Checkpoint,
+    /// The moment at which the step began.
+    pub now: Timestamp,
+}
+
+/// What came of a step.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Something is true now.
+    Reached(Fact, Box<Obtained>),
+    /// Nothing failed, but it cannot go on yet.
+    Wait(Waiting),
+}
+
+/// For what a renewal waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// When to look again.
+    pub until: Timestamp,
+    /// For what, by name: `key_generation`, `issuance`, `maintenance_window`, `proof`.
+    pub kind: &'static str,
+    /// For what, in words.
+    pub words: String,
+}
+
+/// Why a step did not come to an outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// A peer failed; the retry table decides.
+    #[error(transparent)]
+    Peer(#[from] Failure),
+    /// It can never succeed.
+    #[error("{0}")]
+    Hopeless(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Takes the step that leaves the renewal's state.
+pub async fn take(step: Step, work: &Work<'_>) -> Result<Outcome, StepError> {
+    match step {
+        Step::GenerateCsr => generate_csr::take(work).await,
+        Step::ExportCsr => export_csr::take(work).await,
+        Step::Submit => submit::take(work).await,
+        Step::PollIssuance => poll_issuance::take(work).await,
+        Step::Import => import::take(work).await,
+        Step::Bind => bind::take(work).await,
+        Step::Verify => verify::take(work).await,
+        Step::RetireOld => retire_old::take(work).await,
+        Step::RollBack => roll_back::take(work).await,
+    }
+}
+
+impl Work<'_> {
+    /// The renewal.
+    pub fn renewal(&self) -> &Renewal {
+        &self.lease.renewal
+    }
+
+    fn event(&self, kind: EventKind) -> Event {
+        Event::of_renewal(kind, self.renewal())
+    }
+
+    /// A session with the renewal's firewall; to be closed on every path.
+    async fn firewall(&self) -> Result<Box<dyn Firewall>, StepError> {
+        Ok(self.peers.firewall(&self.renewal().firewall, self.also_trusted).await?)
+    }
+
+    /// Stores that `step` is about to act on `reference`, so that a crash leaves a trace.
+    async fn intend(&self, step: Step, reference: &str) -> Result<(), StepError> {
+        self.store.intend(self.lease, step.name(), reference, self.now).await?;
+        self.checkpoint.pass(Moment::Intended(step));
+        Ok(())
+    }
+
+    /// Tells the checkpoint that the effect of `step` has happened.
+    fn acted(&self, step: Step) {
+        self.checkpoint.pass(Moment::Acted(step));
+    }
+
+    /// The outcome `fact` with nothing new obtained.
+    fn reached(&self, fact: Fact) -> Outcome {
+        Outcome::Reached(fact, Box::new(self.renewal().obtained.clone()))
+    }
+
+    /// The outcome `fact` with what `add` puts to what was obtained so far.
+    fn reached_with(&self, fact: Fact, add: impl FnOnce(&mut Obtained)) -> Outcome {
+        let mut obtained = self.renewal().obtained.clone();
+        add(&mut obtained);
+        Outcome::Reached(fact, Box::new(obtained))
+    }
+
+    fn wait(&self, how_long: SignedDuration, kind: &'static str, words: impl Into<String>) -> Outcome {
+        let until = self.now.saturating_add(how_long).unwrap_or(Timestamp::MAX);
+        Outcome::Wait(Waiting { until, kind, words: words.into() })
+    }
+
+    fn csr(&self) -> Result<Csr, StepError> {
+        let pem = obtained(self.renewal().obtained.csr_pem.as_deref(), "CSR")?;
+        Csr::parse(pem.as_bytes()).map_err(|error| StepError::Hopeless(format!("the stored CSR: {error}")))
+    }
+
+    fn leaf(&self) -> Result<Certificate, StepError> {
+        let pem = obtained(self.renewal().obtained.leaf_pem.as_deref(), "certificate")?;
+        Certificate::from_pem(pem)
+            .map_err(|error| StepError::Hopeless(format!("the stored certificate: {error}")))
+    }
+
+    fn chain(&self) -> Result<Vec<Certificate>, StepError> {
+        let pem = self.renewal().obtained.chain_pem.as_deref().unwrap_or_default();
+        Certificate::all_from_pem(pem)
+            .map_err(|error| StepError::Hopeless(format!("the stored chain: {error}")))
+    }
+
+    fn signing_request(&self) -> Result<SigningRequest, StepError> {
+        Ok(SigningRequest { client_reference: self.renewal().id.to_string(), csr: self.csr()? })
+    }
+
+    /// What was bound before us, as stored by the bind step.
+    fn previous_bindings(&self) -> Result<Vec<Binding>, StepError> {
+        let json = obtained(self.renewal().obtained.previous_bindings.as_deref(), "previous bindings")?;
+        serde_json::from_str(json)
+            .map_err(|error| StepError::Hopeless(format!("the stored previous bindings: {error}")))
+    }
+
+    /// Looks at every address of the certificate, all at once.
+    async fn sights(&self) -> Vec<(String, Sight)> {
+        look_at_all(self.peers, self.wanted).await
+    }
+
+    /// Judges every address: `new` is to be there, `old` was there before.
+    async fn verdicts(&self, new: &Fingerprint, old: Option<&Fingerprint>) -> Vec<(String, Verdict)> {
+        let judge = |(place, sight): (String, Sight)| (place, probe::judge(&sight, new, old));
+        self.sights().await.into_iter().map(judge).collect()
+    }
+}
+
+/// Looks at every address of `wanted`, all at once.
+pub async fn look_at_all(peers: &dyn Peers, wanted: &ManagedCertificate) -> Vec<(String, Sight)> {
+    let name = server_name(wanted);
+    let looks = wanted.verify.iter().map(|endpoint| {
+        let name = name.as_deref();
+        async move { (endpoint.to_string(), peers.look(endpoint, name).await) }
+    });
+    futures_util::future::join_all(looks).await
+}
+
+/// The host name for SNI: the alternative name, else a CN that can be one.
+fn server_name(wanted: &ManagedCertificate) -> Option<Arc<str>> {
+    use crate::pki::AlternateName;
+    match &wanted.request.alternate_name {
+        Some(AlternateName::Domain(name)) => Some(Arc::from(name.as_str())),
+        _ => wanted.request.subject.common_name.as_deref().filter(|name| name.contains('.')).map(Arc::from),
+    }
+}
+
+/// Ends a session on every path; the result of the work counts, not that of the goodbye.
+async fn closed<T>(session: Box<dyn Firewall>, result: Result<T, StepError>) -> Result<T, StepError> {
+    if let Err(failure) = session.close().await {
+        tracing::debug!(error = %failure, "the session could not be closed; the device will end it when idle");
+    }
+    result
+}
+
+fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError> {
+    value.ok_or_else(|| StepError::Hopeless(format!("the store holds no {what} for this state")))
+}
+
+/// A "no" of our own, with its reasons.
+fn refused(call: &str, reasons: &[String]) -> StepError {
+    StepError::Peer(Failure::new(FailureKind::Refused, call, reasons.join("; ")))
+}

@@ -1,0 +1,208 @@
+//! What is to be done now? `tick(now)` decides from stored facts alone; a missed or doubled tick changes nothing.
+//!
+//! It plans renewals, claims those that are ready, and names the certificates to look at. It does not do the work,
+//! does not sleep, and talks to nobody but the store.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::event::{Event, EventKind};
+use crate::inventory::due::{self, Decision, Facts, Reason};
+use crate::inventory::{ManagedCertificate, Obtained, Renewal, RenewalId, State, TrackedCertificate};
+use crate::pki::Certificate;
+use crate::random::Random;
+use crate::renewal::engine::LEASE;
+use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
+use crate::renewal::Engine;
+use crate::store::{Lease, StoreError};
+
+/// What a tick found to do.
+#[derive(Debug, Default)]
+pub struct Tick {
+    /// How many renewals it planned.
+    pub planned: usize,
+    /// Renewals to work on; each claim must be handed to the engine.
+    pub claimed: Vec<Lease>,
+    /// Certificates whose services are to be looked at.
+    pub to_probe: Vec<TrackedCertificate>,
+    /// When something is due again; `None`: not before something else happens.
+    pub wake: Option<Timestamp>,
+}
+
+/// How much may be under way beside what is under way already.
+#[derive(Debug, Clone, Copy)]
+pub struct Room<'a> {
+    /// Renewals.
+    pub renewals: usize,
+    /// Probes.
+    pub probes: usize,
+    /// Certificates that are being probed at this moment.
+    pub probing: &'a HashSet<Arc<str>>,
+}
+
+/// Decides what is to be done at `now`.
+///
+/// # Errors
+/// The store's.
+pub async fn tick(engine: &Engine, owner: &str, room: Room<'_>, now: Timestamp) -> Result<Tick, StoreError> {
+    let mut tick = Tick { planned: plan_due(engine, now).await?, ..Tick::default() };
+    while tick.claimed.len() < room.renewals {
+        let until = now.saturating_add(LEASE).unwrap_or(now);
+        match engine.store.claim(owner, now, until, REFUSED_LOGIN_LIMIT).await? {
+            Some(lease) => tick.claimed.push(lease),
+            None => break,
+        }
+    }
+    if room.probes > 0 {
+        let limit = u32::try_from(room.probes + room.probing.len()).unwrap_or(u32::MAX);
+        let due = engine.store.due_for_probe(now, limit).await?;
+        tick.to_probe = due.into_iter().filter(|row| !room.probing.contains(&row.name)).take(room.probes).collect();
+    }
+    tick.wake = engine.store.next_wake(REFUSED_LOGIN_LIMIT).await?;
+    Ok(tick)
+}
+
+/// Asks the due rules about every certificate whose time to be asked has come.
+async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> {
+    let mut planned = 0;
+    loop {
+        let rows = engine.store.due_for_look(now, BATCH).await?;
+        let is_last = rows.len() < BATCH as usize;
+        for row in rows {
+            if let Some(wanted) = engine.desired.certificates.get(&row.name) {
+                planned += usize::from(look(engine, wanted, &row, now).await?);
+            } else {
+                // The row is ahead of this configuration; the next synchronisation settles it.
+                let later = now.saturating_add(LONGEST_REST).unwrap_or(now);
+                engine.store.record_decision(&row.name, later, "rest: not in this configuration").await?;
+            }
+        }
+        if is_last {
+            return Ok(planned);
+        }
+    }
+}
+
+/// Asks the due rules about one certificate, and plans or rests; `true` when it planned.
+async fn look(
+    engine: &Engine,
+    wanted: &Arc<ManagedCertificate>,
+    row: &TrackedCertificate,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let decision = decide(wanted, row, now);
+    match &decision {
+        Decision::Due { reason, words } => {
+            let renewal = new_renewal(wanted, *reason, engine.surroundings.random.as_ref(), now);
+            let event = Event {
+                reason: Some(reason.name().to_owned()),
+                detail: Some(words.clone()),
+                ..Event::of_renewal(EventKind::RenewalPlanned, &renewal)
+            };
+            let is_planned = engine.store.plan(&renewal, std::slice::from_ref(&event)).await?;
+            if is_planned {
+                event.log();
+            }
+            Ok(is_planned)
+        }
+        Decision::Rest { until, .. } => {
+            let latest = now.saturating_add(LONGEST_REST).unwrap_or(now);
+            let until = until.map_or(latest, |until| until.min(latest));
+            engine.store.record_decision(&row.name, until, &decision.line()).await?;
+            Ok(false)
+        }
+    }
+}
+
+/// What the due rules say of a stored row.
+pub fn decide(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestamp) -> Decision {
+    let shown = row.shown.as_ref().and_then(|shown| Certificate::from_pem(&shown.pem).ok());
+    let facts = Facts {
+        wanted,
+        shown: shown.as_ref(),
+        renewed_before: row.alias.is_some(),
+        requested_at: row.requested_at,
+    };
+    due::decide(&facts, now)
+}
+
+fn new_renewal(
+    wanted: &Arc<ManagedCertificate>,
+    reason: Reason,
+    random: &dyn Random,
+    now: Timestamp,
+) -> Renewal {
+    let id = new_id(random, now);
+    Renewal {
+        alias: alias(&wanted.name, &id),
+        id,
+        certificate: Arc::clone(&wanted.name),
+        firewall: Arc::clone(&wanted.firewall),
+        ca: Arc::clone(&wanted.ca),
+        reason: reason.name().to_owned(),
+        state: State::Planned,
+        planned_at: now,
+        state_since: now,
+        attempts: 0,
+        refused_logins: 0,
+        next_attempt_at: Some(now),
+        last_error_kind: None,
+        last_error: None,
+        obtained: Obtained::default(),
+    }
+}
+
+/// The day and thirty random bits: sorts by day, and a person can read it aloud.
+fn new_id(random: &dyn Random, now: Timestamp) -> RenewalId {
+    let mut bytes = [0; 4];
+    random.fill(&mut bytes);
+    let tail: String = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase().chars().take(6).collect();
+    RenewalId(format!("{}-{tail}", now.strftime("%y%m%d")))
+}
+
+/// The name on the device: as much of the certificate's name as fits, and the id, so that it is found again after a
+/// crash. At most 31 characters of `a-z 0-9 -`, since the device's own limit is not published (SonicOS reference 3.1).
+fn alias(name: &str, id: &RenewalId) -> String {
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let room = LONGEST_ALIAS.saturating_sub(id.0.len() + 1);
+    let stem: String = plain.trim_matches('-').chars().take(room).collect();
+    match stem.trim_end_matches('-') {
+        "" => id.to_string(),
+        stem => format!("{stem}-{id}"),
+    }
+}
+
+const LONGEST_ALIAS: usize = 31;
+const BATCH: u32 = 500;
+/// However far away the next due time is, the rules are asked once a day: a clock that was wrong is found out.
+const LONGEST_REST: SignedDuration = SignedDuration::from_hours(24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SeededRandom;
+
+    #[test]
+    fn an_alias_is_short_plain_and_ends_with_the_renewals_id() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let id = new_id(&SeededRandom::new(7), now);
+        for name in ["hq-portal", "Ünïcode name (very long indeed, longer than any device allows)", "---", ""] {
+            let alias = alias(name, &id);
+            assert!(alias.len() <= LONGEST_ALIAS, "{alias}");
+            assert!(alias.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{alias}");
+            assert!(alias.ends_with(&id.0) && !alias.starts_with('-'), "{alias}");
+        }
+    }
+
+    #[test]
+    fn ids_of_one_day_share_the_day_and_differ() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let random = SeededRandom::new(1);
+        let ids: HashSet<RenewalId> = (0..1000).map(|_| new_id(&random, now)).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.0.starts_with("261122-") && id.0.len() == 13));
+    }
+}

@@ -1,0 +1,131 @@
+//! What is known of each firewall: what it said of itself, which certificates of its own it is trusted by, and how often
+//! it refused our login.
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+
+use super::row::{Columns, exactly_one, micros};
+use super::{Store, StoreError, commit, history, missing};
+use crate::event::Event;
+use crate::inventory::TrackedFirewall;
+use crate::pki::Fingerprint;
+
+impl Store {
+    /// A firewall; one that nothing was stored of yet has nothing but its name.
+    pub async fn firewall(&self, name: &str) -> Result<TrackedFirewall, StoreError> {
+        let row = sqlx::query(FIREWALL)
+            .bind(name)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map_or_else(
+            || {
+                Ok(TrackedFirewall {
+                    name: name.to_owned(),
+                    ..TrackedFirewall::default()
+                })
+            },
+            tracked,
+        )
+    }
+
+    /// Stores what a firewall says of itself (`firewall::Identity`, as JSON).
+    pub async fn record_identity(
+        &self,
+        name: &str,
+        identity_json: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(RECORD_IDENTITY)
+            .bind(name)
+            .bind(identity_json)
+            .bind(micros(now))
+            .execute(&mut *transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || missing("firewall", name))?;
+        commit(transaction).await
+    }
+
+    /// Replaces the certificates that are trusted because renewd bound and proved them, and the configured trust that
+    /// they belong to.
+    pub async fn learn_trust(
+        &self,
+        name: &str,
+        learned: &[Fingerprint],
+        learned_for: &str,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let learned: Vec<String> = learned.iter().map(ToString::to_string).collect();
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(LEARN_TRUST)
+            .bind(name)
+            .bind(learned.join(" "))
+            .bind(learned_for)
+            .execute(&mut *transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || missing("firewall", name))?;
+        history::append(&mut transaction, events, now).await?;
+        commit(transaction).await
+    }
+
+    /// Counts one more refused login in a row, and tells how many there are now.
+    pub async fn count_refused_login(&self, name: &str, now: Timestamp) -> Result<u32, StoreError> {
+        let mut transaction = self.begin().await?;
+        let count = sqlx::query(COUNT_REFUSED_LOGIN)
+            .bind(name)
+            .bind(micros(now))
+            .fetch_optional(&mut *transaction)
+            .await?
+            .ok_or_else(|| missing("firewall", name))?
+            .count("refused_logins")?;
+        commit(transaction).await?;
+        Ok(count)
+    }
+
+    /// A login worked. Nothing is written when none was refused before, because that is what happens each time.
+    pub async fn forget_refused_logins(&self, name: &str) -> Result<(), StoreError> {
+        if self.firewall(name).await?.refused_logins == 0 {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        sqlx::query("UPDATE firewall SET refused_logins = 0 WHERE name = $1")
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
+        commit(transaction).await
+    }
+}
+
+fn tracked(row: &AnyRow) -> Result<TrackedFirewall, StoreError> {
+    let name = row.text("name")?;
+    let learned = row
+        .text("learned")?
+        .split_whitespace()
+        .map(|text| {
+            text.parse()
+                .map_err(|error| StoreError::broken(format!("firewall {name}: learned: {error}")))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(TrackedFirewall {
+        identity: row.maybe_text("identity")?,
+        identified_at: row.maybe_time("identified_at")?,
+        learned,
+        learned_for: row.maybe_text("learned_for")?,
+        refused_logins: row.count("refused_logins")?,
+        name,
+    })
+}
+
+pub(super) const FIREWALL: &str = "SELECT name, identity, identified_at, learned, learned_for, refused_logins \
+     FROM firewall WHERE name = $1";
+
+const RECORD_IDENTITY: &str = "INSERT INTO firewall (name, identity, identified_at) VALUES ($1, $2, $3) \
+     ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, identified_at = excluded.identified_at";
+
+const LEARN_TRUST: &str = "INSERT INTO firewall (name, learned, learned_for) VALUES ($1, $2, $3) \
+     ON CONFLICT (name) DO UPDATE SET learned = excluded.learned, learned_for = excluded.learned_for";
+
+const COUNT_REFUSED_LOGIN: &str = "INSERT INTO firewall (name, refused_logins, refused_login_at) VALUES ($1, 1, $2) \
+     ON CONFLICT (name) DO UPDATE SET refused_logins = firewall.refused_logins + 1, \
+     refused_login_at = excluded.refused_login_at RETURNING refused_logins";

@@ -1,0 +1,120 @@
+//! What happened, append-only: this file inserts and selects, and no other file writes here.
+
+use jiff::Timestamp;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::row::{Columns, micros};
+use super::{Store, StoreError, commit};
+use crate::event::{Event, Level};
+use crate::inventory::RenewalId;
+
+/// An event as it was stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastEvent {
+    /// Grows in the order of commits.
+    pub id: i64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// `event::EventKind`, by name; an older renewd may have known others.
+    pub name: String,
+    /// How loud it was.
+    pub level: Level,
+    /// The renewal that it tells of.
+    pub renewal: Option<RenewalId>,
+    /// Everything else, a JSON object.
+    pub fields: serde_json::Value,
+}
+
+impl Store {
+    /// Stores `events` that go with no other change.
+    pub async fn record(&self, events: &[Event], now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        append(&mut transaction, events, now).await?;
+        commit(transaction).await
+    }
+
+    /// The last events of a certificate, newest first.
+    pub async fn history(
+        &self,
+        certificate: &str,
+        limit: u32,
+    ) -> Result<Vec<PastEvent>, StoreError> {
+        let rows = sqlx::query(HISTORY)
+            .bind(certificate)
+            .bind(i64::from(limit))
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(past_event).collect()
+    }
+}
+
+/// Stores `events` in a transaction that changes something else too.
+pub(super) async fn append(
+    connection: &mut AnyConnection,
+    events: &[Event],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let Ok(count @ 1..) = i64::try_from(events.len()) else {
+        return Ok(());
+    };
+    let last = sqlx::query(
+        "UPDATE bookkeeping SET value = value + $1 WHERE name = 'last_event' RETURNING value",
+    )
+    .bind(count)
+    .fetch_optional(&mut *connection)
+    .await?
+    .ok_or_else(|| super::missing("bookkeeping", "last_event"))?
+    .number("value")?;
+    for (event, id) in events.iter().zip(last - count + 1..) {
+        insert(connection, event, id, at).await?;
+    }
+    Ok(())
+}
+
+async fn insert(
+    connection: &mut AnyConnection,
+    event: &Event,
+    id: i64,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let name = event.kind.name();
+    let fields = serde_json::to_string(event)
+        .map_err(|error| StoreError::broken(format!("the event {name}: {error}")))?;
+    sqlx::query(
+        "INSERT INTO history (id, at, name, level, certificate, renewal, fields) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(id)
+    .bind(micros(at))
+    .bind(name)
+    .bind(event.kind.level().name())
+    .bind(event.certificate.as_deref())
+    .bind(event.renewal.as_ref().map(|id| id.0.as_str()))
+    .bind(fields)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn past_event(row: &AnyRow) -> Result<PastEvent, StoreError> {
+    let id = row.number("id")?;
+    let fields = serde_json::from_str(&row.text("fields")?)
+        .map_err(|error| StoreError::broken(format!("history {id}: its fields: {error}")))?;
+    let level = row.text("level")?;
+    let level = [Level::Info, Level::Warning, Level::Alert]
+        .into_iter()
+        .find(|known| known.name() == level)
+        .ok_or_else(|| StoreError::broken(format!("history {id}: no level {level:?}")))?;
+    Ok(PastEvent {
+        id,
+        at: row.time("at")?,
+        name: row.text("name")?,
+        level,
+        renewal: row.maybe_text("renewal")?.map(RenewalId),
+        fields,
+    })
+}
+
+pub(super) const HISTORY: &str = "SELECT id, at, name, level, renewal, fields FROM history \
+     WHERE certificate = $1 ORDER BY id DESC LIMIT $2";

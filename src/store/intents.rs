@@ -1,0 +1,82 @@
+//! What must not be done twice, written down before it is tried. An open intent says: this may have happened, look.
+
+use jiff::Timestamp;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+
+use super::row::{Columns, micros};
+use super::{Lease, Store, StoreError, commit, leases, missing};
+use crate::inventory::{Intent, RenewalId};
+
+impl Store {
+    /// Opens the intent of `step`, or counts one more try of the open one, which keeps its first `reference`.
+    /// It is on the disk when this returns.
+    pub async fn intend(
+        &self,
+        lease: &Lease,
+        step: &str,
+        reference: &str,
+        now: Timestamp,
+    ) -> Result<Intent, StoreError> {
+        let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
+        let row = sqlx::query(INTEND)
+            .bind(&*lease.renewal.id.0)
+            .bind(step)
+            .bind(reference)
+            .bind(micros(now))
+            .fetch_optional(&mut *transaction)
+            .await?
+            .ok_or_else(|| missing("intent", step))?;
+        let intent = intent(&row)?;
+        commit(transaction).await?;
+        Ok(intent)
+    }
+
+    /// The intent of `step` whose outcome is not known.
+    pub async fn intent(
+        &self,
+        renewal: &RenewalId,
+        step: &str,
+    ) -> Result<Option<Intent>, StoreError> {
+        let row = sqlx::query(OPEN_INTENT)
+            .bind(&*renewal.0)
+            .bind(step)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(intent).transpose()
+    }
+}
+
+/// The outcome of everything that was tried is known: the renewal has moved on.
+pub(super) async fn close(
+    connection: &mut AnyConnection,
+    renewal: &RenewalId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(CLOSE)
+        .bind(&*renewal.0)
+        .bind(micros(now))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn intent(row: &AnyRow) -> Result<Intent, StoreError> {
+    Ok(Intent {
+        step: row.text("step")?,
+        reference: row.text("reference")?,
+        opened_at: row.time("opened_at")?,
+        tries: row.count("tries")?,
+    })
+}
+
+pub(super) const INTEND: &str = "INSERT INTO intent (renewal, step, reference, opened_at, tries) VALUES ($1, $2, $3, $4, 1) \
+     ON CONFLICT (renewal, step) WHERE closed_at IS NULL DO UPDATE SET tries = intent.tries + 1 \
+     RETURNING step, reference, opened_at, tries";
+
+pub(super) const OPEN_INTENT: &str = "SELECT step, reference, opened_at, tries FROM intent \
+     WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";
+
+pub(super) const CLOSE: &str =
+    "UPDATE intent SET closed_at = $2 WHERE renewal = $1 AND closed_at IS NULL";

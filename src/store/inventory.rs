@@ -1,0 +1,373 @@
+//! Certificates: what the configuration names, what their services showed, and when to look again.
+//!
+//! `look_at` is NULL while a renewal is open: every statement here that sets it sees to that, so that the time to wake
+//! up never lies in the past for a certificate that is not due.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use super::row::{Columns, exactly_one, micros};
+use super::{Store, StoreError, commit, history, missing};
+use crate::event::Event;
+use crate::inventory::{RenewalId, Shown, TrackedCertificate};
+
+/// One `[[certificate]]` as the store needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configured {
+    /// Its name, unique.
+    pub name: Arc<str>,
+    /// Its firewall.
+    pub firewall: Arc<str>,
+    /// Its CA.
+    pub ca: Arc<str>,
+    /// Changes whenever anything of the `[[certificate]]` changes.
+    pub hash: String,
+}
+
+/// What a new configuration changed, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New, or back after it was removed.
+    pub added: Vec<Arc<str>>,
+    /// Configured differently.
+    pub changed: Vec<Arc<str>>,
+    /// No longer configured.
+    pub removed: Vec<Arc<str>>,
+}
+
+impl Store {
+    /// Takes over everything that is configured. What is new or changed is looked at and probed at once; what is gone is
+    /// kept with its past, but never due. Costs one read and no write when nothing changed.
+    pub async fn sync_inventory(
+        &self,
+        configured: &[Configured],
+        now: Timestamp,
+    ) -> Result<Changes, StoreError> {
+        let mut transaction = self.begin().await?;
+        let mut known = known(&mut transaction).await?;
+        let mut changes = Changes::default();
+        let mut to_write = Vec::new();
+        for certificate in configured {
+            match known.remove(&*certificate.name) {
+                Some(Known { hash: Some(hash) }) if hash == certificate.hash => continue,
+                Some(Known { hash: Some(_) }) => changes.changed.push(certificate.name.clone()),
+                Some(Known { hash: None }) | None => changes.added.push(certificate.name.clone()),
+            }
+            to_write.push(certificate);
+        }
+        changes.removed = known
+            .into_iter()
+            .filter(|(_, known)| known.hash.is_some())
+            .map(|(name, _)| Arc::from(name))
+            .collect();
+        changes.removed.sort_unstable();
+        for some in to_write.chunks(ROWS_PER_STATEMENT) {
+            write(&mut transaction, some, now).await?;
+        }
+        for name in &changes.removed {
+            remove(&mut transaction, name).await?;
+        }
+        commit(transaction).await?;
+        Ok(changes)
+    }
+
+    /// One certificate, configured or not.
+    pub async fn certificate(&self, name: &str) -> Result<Option<TrackedCertificate>, StoreError> {
+        let row = sqlx::query(CERTIFICATE)
+            .bind(name)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(tracked).transpose()
+    }
+
+    /// Every configured certificate, by name.
+    pub async fn certificates(&self) -> Result<Vec<TrackedCertificate>, StoreError> {
+        let rows = sqlx::query(CERTIFICATES).fetch_all(&self.reader).await?;
+        rows.iter().map(tracked).collect()
+    }
+
+    /// Certificates without an open renewal of which the due rules must be asked, the longest waiting first.
+    pub async fn due_for_look(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<TrackedCertificate>, StoreError> {
+        self.due(DUE_FOR_LOOK, now, limit).await
+    }
+
+    /// Certificates whose services must be looked at, the longest waiting first.
+    pub async fn due_for_probe(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<TrackedCertificate>, StoreError> {
+        self.due(DUE_FOR_PROBE, now, limit).await
+    }
+
+    async fn due(
+        &self,
+        statement: &'static str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<TrackedCertificate>, StoreError> {
+        let rows = sqlx::query(statement)
+            .bind(micros(now))
+            .bind(i64::from(limit))
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(tracked).collect()
+    }
+
+    /// Stores what the due rules said and when they are to be asked again.
+    pub async fn record_decision(
+        &self,
+        name: &str,
+        look_at: Timestamp,
+        decision: &str,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(RECORD_DECISION)
+            .bind(name)
+            .bind(micros(look_at))
+            .bind(decision)
+            .execute(&mut *transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || missing("certificate", name))?;
+        commit(transaction).await
+    }
+
+    /// Stores what a probe saw: `shown` (`None`: the last one still holds), the drift that was `told` (`None`: there is
+    /// none to tell any more), the next probe, and when to ask the due rules (`None`: as before).
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "all of it belongs in one transaction"
+    )]
+    pub async fn record_sight(
+        &self,
+        name: &str,
+        shown: Option<&Shown>,
+        told: Option<&str>,
+        next_probe_at: Timestamp,
+        look_at: Option<Timestamp>,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(RECORD_SIGHT)
+            .bind(name)
+            .bind(told)
+            .bind(micros(next_probe_at))
+            .bind(look_at.map(micros))
+            .bind(shown.map(|shown| shown.fingerprint.to_string()))
+            .bind(shown.map(|shown| shown.pem.as_str()))
+            .bind(shown.map(|shown| micros(shown.not_before)))
+            .bind(shown.map(|shown| micros(shown.not_after)))
+            .bind(shown.map(|shown| micros(shown.seen_at)))
+            .execute(&mut *transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || missing("certificate", name))?;
+        history::append(&mut transaction, events, now).await?;
+        commit(transaction).await
+    }
+
+    /// A person asks for a renewal: the due rules hear of it at once. A renewal that is open already is the answer to
+    /// the request instead: it goes on at once, even when it was held. The firewall gets its login attempts back.
+    pub async fn request_renewal(
+        &self,
+        name: &str,
+        now: Timestamp,
+        events: &[Event],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(REQUEST)
+            .bind(name)
+            .bind(micros(now))
+            .execute(&mut *transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || {
+            let what = format!(
+                "\"{name}\" is not in the inventory; is it in the configuration that the daemon loaded?"
+            );
+            StoreError::broken(what)
+        })?;
+        sqlx::query(FORGET_REFUSED_LOGINS)
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(RELEASE_HELD)
+            .bind(name)
+            .bind(micros(now))
+            .execute(&mut *transaction)
+            .await?;
+        history::append(&mut transaction, events, now).await?;
+        commit(transaction).await
+    }
+}
+
+/// What is stored of a certificate: the hash of its configuration, or none when it left it.
+struct Known {
+    hash: Option<String>,
+}
+
+async fn known(connection: &mut AnyConnection) -> Result<HashMap<String, Known>, StoreError> {
+    let rows = sqlx::query(KNOWN).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            let hash = row.maybe_text("hash")?;
+            Ok((row.text("name")?, Known { hash }))
+        })
+        .collect()
+}
+
+/// Many rows in one statement: one at a time is an order of magnitude slower.
+async fn write(
+    connection: &mut AnyConnection,
+    certificates: &[&Configured],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // Only numbers of parameters are written into the text of the statement.
+    let rows: Vec<String> = (0..certificates.len())
+        .map(|row| {
+            let first = 2 + row * 4;
+            let [name, firewall, ca, hash] = [first, first + 1, first + 2, first + 3];
+            format!("(${name}, ${firewall}, ${ca}, ${hash}, 1, $1, $1)")
+        })
+        .collect();
+    let statement = format!("{UPSERT_HEAD} {} {UPSERT_TAIL}", rows.join(", "));
+    // Not kept prepared: the last chunk has a length of its own each time.
+    let mut query = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(micros(now));
+    for certificate in certificates {
+        query = query
+            .bind(&*certificate.name)
+            .bind(&*certificate.firewall)
+            .bind(&*certificate.ca)
+            .bind(&*certificate.hash);
+    }
+    let done = query.execute(connection).await?;
+    let expected = certificates.len();
+    if usize::try_from(done.rows_affected()) == Ok(expected) {
+        return Ok(());
+    }
+    let written = done.rows_affected();
+    Err(StoreError::broken(format!(
+        "{written} of {expected} certificates were written"
+    )))
+}
+
+async fn remove(connection: &mut AnyConnection, name: &str) -> Result<(), StoreError> {
+    let done = sqlx::query("UPDATE certificate SET configured = 0 WHERE name = $1")
+        .bind(name)
+        .execute(connection)
+        .await?;
+    exactly_one(done.rows_affected(), || missing("certificate", name))
+}
+
+fn tracked(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
+    Ok(TrackedCertificate {
+        name: Arc::from(row.text("name")?),
+        firewall: Arc::from(row.text("firewall")?),
+        ca: Arc::from(row.text("ca")?),
+        shown: shown(row)?,
+        look_at: row.maybe_time("look_at")?,
+        decision: row.maybe_text("decision")?,
+        probe_at: row.maybe_time("probe_at")?,
+        requested_at: row.maybe_time("requested_at")?,
+        alias: row.maybe_text("alias")?,
+        told: row.maybe_text("told")?,
+        open_renewal: row.maybe_text("open_renewal")?.map(RenewalId),
+    })
+}
+
+fn shown(row: &AnyRow) -> Result<Option<Shown>, StoreError> {
+    let Some(fingerprint) = row.maybe_fingerprint("shown_fingerprint")? else {
+        return Ok(None);
+    };
+    Ok(Some(Shown {
+        fingerprint,
+        pem: row.text("shown_pem")?,
+        not_before: row.time("shown_not_before")?,
+        not_after: row.time("shown_not_after")?,
+        seen_at: row.time("shown_seen_at")?,
+    }))
+}
+
+/// Far below the number of parameters that either database takes.
+const ROWS_PER_STATEMENT: usize = 500;
+
+macro_rules! select_certificate {
+    ($rest:literal) => {
+        concat!(
+            "SELECT c.name, c.firewall, c.ca, c.look_at, c.decision, c.probe_at, c.requested_at, c.alias, c.told, \
+             c.shown_fingerprint, c.shown_pem, c.shown_not_before, c.shown_not_after, c.shown_seen_at, \
+             r.id AS open_renewal \
+             FROM certificate c LEFT JOIN renewal r ON r.certificate = c.name AND r.ended_at IS NULL ",
+            $rest
+        )
+    };
+}
+
+/// Has a renewal that is open?
+macro_rules! is_open {
+    () => {
+        "EXISTS (SELECT 1 FROM renewal r WHERE r.certificate = certificate.name AND r.ended_at IS NULL)"
+    };
+}
+
+pub(super) const KNOWN: &str =
+    "SELECT name, CASE WHEN configured = 1 THEN hash END AS hash FROM certificate";
+
+const UPSERT_HEAD: &str =
+    "INSERT INTO certificate (name, firewall, ca, hash, configured, look_at, probe_at) VALUES";
+
+const UPSERT_TAIL: &str = concat!(
+    "ON CONFLICT (name) DO UPDATE SET firewall = excluded.firewall, ca = excluded.ca, hash = excluded.hash, \
+     configured = 1, probe_at = excluded.probe_at, look_at = CASE WHEN ",
+    is_open!(),
+    " THEN NULL ELSE excluded.look_at END"
+);
+
+pub(super) const CERTIFICATE: &str = select_certificate!("WHERE c.name = $1");
+
+pub(super) const CERTIFICATES: &str = select_certificate!("WHERE c.configured = 1 ORDER BY c.name");
+
+pub(super) const DUE_FOR_LOOK: &str =
+    select_certificate!("WHERE c.configured = 1 AND c.look_at <= $1 ORDER BY c.look_at LIMIT $2");
+
+pub(super) const DUE_FOR_PROBE: &str =
+    select_certificate!("WHERE c.configured = 1 AND c.probe_at <= $1 ORDER BY c.probe_at LIMIT $2");
+
+pub(super) const RECORD_DECISION: &str = concat!(
+    "UPDATE certificate SET decision = $3, look_at = CASE WHEN ",
+    is_open!(),
+    " THEN NULL ELSE $2 END WHERE name = $1"
+);
+
+pub(super) const RECORD_SIGHT: &str = concat!(
+    "UPDATE certificate SET told = $2, probe_at = $3, look_at = CASE WHEN ",
+    is_open!(),
+    " THEN NULL ELSE COALESCE($4, look_at) END, \
+     shown_fingerprint = COALESCE($5, shown_fingerprint), shown_pem = COALESCE($6, shown_pem), \
+     shown_not_before = COALESCE($7, shown_not_before), shown_not_after = COALESCE($8, shown_not_after), \
+     shown_seen_at = COALESCE($9, shown_seen_at) WHERE name = $1"
+);
+
+pub(super) const REQUEST: &str = concat!(
+    "UPDATE certificate SET look_at = CASE WHEN ",
+    is_open!(),
+    " THEN NULL ELSE $2 END, requested_at = CASE WHEN ",
+    is_open!(),
+    " THEN NULL ELSE $2 END WHERE name = $1 AND configured = 1"
+);
+
+/// Both firewalls, should the certificate have moved to another one since its renewal was planned.
+pub(super) const FORGET_REFUSED_LOGINS: &str = "UPDATE firewall SET refused_logins = 0 WHERE refused_logins > 0 AND name IN \
+     (SELECT c.firewall FROM certificate c WHERE c.name = $1 \
+      UNION SELECT r.firewall FROM renewal r WHERE r.certificate = $1 AND r.ended_at IS NULL)";
+
+pub(super) const RELEASE_HELD: &str = "UPDATE renewal SET next_attempt_at = $2, attempts = 0 WHERE certificate = $1 AND ended_at IS NULL";

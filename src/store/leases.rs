@@ -1,0 +1,208 @@
+//! Who works on which renewal. A lease covers the renewal and its firewall, because two workers on one firewall would
+//! throw each other out of its configuration mode. It expires, so that a dead worker blocks nothing for long.
+
+use jiff::Timestamp;
+use sqlx::AnyConnection;
+
+use super::row::{Columns, exactly_one, micros};
+use super::{Store, StoreError, commit, missing, renewals};
+use crate::inventory::{Renewal, RenewalId};
+
+/// The right to work on a renewal and its firewall.
+#[derive(Debug)]
+pub struct Lease {
+    /// The renewal; the one that `advance` returns takes its place.
+    pub renewal: Renewal,
+    /// Who holds it.
+    pub owner: String,
+    /// Fencing: larger with each claim on this firewall.
+    pub token: i64,
+    /// When somebody else may take it.
+    pub until: Timestamp,
+}
+
+impl Store {
+    /// Takes the most urgent renewal that is ready: not held, its time has come, neither it nor its firewall is worked
+    /// on, and the firewall refused fewer logins in a row than `refused_login_limit`.
+    pub async fn claim(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        refused_login_limit: u32,
+    ) -> Result<Option<Lease>, StoreError> {
+        // The usual answer is "nothing", and that costs one look at an index and no lock.
+        let ready = sqlx::query(ANYTHING_READY)
+            .bind(micros(now))
+            .fetch_optional(&self.reader)
+            .await?;
+        if ready.is_none() {
+            return Ok(None);
+        }
+        let mut transaction = self.begin().await?;
+        let Some(candidate) = sqlx::query(MOST_URGENT)
+            .bind(micros(now))
+            .bind(i64::from(refused_login_limit))
+            .fetch_optional(&mut *transaction)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let id = RenewalId(candidate.text("id")?);
+        let firewall = candidate.text("firewall")?;
+        let Some(token) =
+            claim_firewall(&mut transaction, &firewall, owner, now, lease_until).await?
+        else {
+            // Taken between the two statements, which only a database with several writers allows.
+            return Ok(None);
+        };
+        take_over(&mut transaction, &id, &firewall, owner, lease_until, token).await?;
+        let renewal = renewals::find(&mut *transaction, &id)
+            .await?
+            .ok_or_else(|| missing("renewal", &id.0))?;
+        commit(transaction).await?;
+        Ok(Some(Lease {
+            renewal,
+            owner: owner.to_owned(),
+            token,
+            until: lease_until,
+        }))
+    }
+
+    /// Keeps the lease until `until`.
+    pub async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for statement in [EXTEND_RENEWAL, EXTEND_FIREWALL] {
+            let done = sqlx::query(statement)
+                .bind(&*lease.renewal.id.0)
+                .bind(lease.token)
+                .bind(micros(until))
+                .execute(&mut *transaction)
+                .await?;
+            exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
+        }
+        commit(transaction).await?;
+        lease.until = until;
+        Ok(())
+    }
+
+    /// Gives the renewal and its firewall back. [`StoreError::LeaseLost`]: somebody else has them already, and there is
+    /// nothing left to give back.
+    pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for statement in [RELEASE_FIREWALL, RELEASE_RENEWAL] {
+            let done = sqlx::query(statement)
+                .bind(&*lease.renewal.id.0)
+                .bind(lease.token)
+                .execute(&mut *transaction)
+                .await?;
+            exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
+        }
+        commit(transaction).await
+    }
+
+    /// Frees every lease, whoever holds it. Only for a caller that knows that nobody else works on this database, such
+    /// as one that holds the lock file of an SQLite database: the holders are dead, and need not be waited for.
+    pub async fn take_over(&self) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for statement in [FREE_FIREWALLS, FREE_RENEWALS] {
+            sqlx::query(statement).execute(&mut *transaction).await?;
+        }
+        commit(transaction).await
+    }
+}
+
+/// Proves within a transaction that the renewal is still ours and unmoved, and locks its row until the commit.
+pub(super) async fn still_ours(
+    connection: &mut AnyConnection,
+    lease: &Lease,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(STILL_OURS)
+        .bind(&*lease.renewal.id.0)
+        .bind(lease.renewal.state.name())
+        .bind(lease.token)
+        .execute(connection)
+        .await?;
+    exactly_one(done.rows_affected(), || StoreError::LeaseLost)
+}
+
+async fn claim_firewall(
+    connection: &mut AnyConnection,
+    firewall: &str,
+    owner: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query(CLAIM_FIREWALL)
+        .bind(firewall)
+        .bind(owner)
+        .bind(micros(until))
+        .bind(micros(now))
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| row.number("lease_token")).transpose()
+}
+
+async fn take_over(
+    connection: &mut AnyConnection,
+    id: &RenewalId,
+    firewall: &str,
+    owner: &str,
+    until: Timestamp,
+    token: i64,
+) -> Result<(), StoreError> {
+    // A worker whose lease on this firewall expired may hold another renewal of it; it must not write any more either.
+    sqlx::query(EXPEL)
+        .bind(firewall)
+        .execute(&mut *connection)
+        .await?;
+    let done = sqlx::query(CLAIM_RENEWAL)
+        .bind(&*id.0)
+        .bind(owner)
+        .bind(micros(until))
+        .bind(token)
+        .execute(connection)
+        .await?;
+    exactly_one(done.rows_affected(), || missing("renewal", &id.0))
+}
+
+pub(super) const ANYTHING_READY: &str =
+    "SELECT id FROM renewal WHERE ended_at IS NULL AND next_attempt_at <= $1 LIMIT 1";
+
+/// Walks the open renewals in the order of urgency, in an index that holds all that is asked, and stops at the first
+/// that fits. The plus signs keep SQLite from collecting and sorting all that are ready instead, for each claim.
+pub(super) const MOST_URGENT: &str = "SELECT r.id, r.firewall FROM renewal r \
+     WHERE r.ended_at IS NULL AND +r.next_attempt_at <= $1 \
+     AND EXISTS (SELECT 1 FROM firewall f WHERE f.name = +r.firewall \
+         AND (f.lease_until IS NULL OR f.lease_until <= $1) AND f.refused_logins < $2) \
+     ORDER BY r.deadline, r.next_attempt_at LIMIT 1";
+
+pub(super) const CLAIM_FIREWALL: &str = "UPDATE firewall SET lease_owner = $2, lease_until = $3, lease_token = lease_token + 1 \
+     WHERE name = $1 AND (lease_until IS NULL OR lease_until <= $4) RETURNING lease_token";
+
+pub(super) const EXPEL: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
+     WHERE firewall = $1 AND ended_at IS NULL AND lease_token IS NOT NULL";
+
+pub(super) const CLAIM_RENEWAL: &str = "UPDATE renewal SET lease_owner = $2, lease_until = $3, lease_token = $4 \
+     WHERE id = $1 AND ended_at IS NULL";
+
+pub(super) const EXTEND_RENEWAL: &str =
+    "UPDATE renewal SET lease_until = $3 WHERE id = $1 AND lease_token = $2";
+
+pub(super) const EXTEND_FIREWALL: &str = "UPDATE firewall SET lease_until = $3 \
+     WHERE name = (SELECT r.firewall FROM renewal r WHERE r.id = $1) AND lease_token = $2";
+
+pub(super) const RELEASE_FIREWALL: &str = "UPDATE firewall SET lease_owner = NULL, lease_until = NULL \
+     WHERE name = (SELECT r.firewall FROM renewal r WHERE r.id = $1) AND lease_token = $2 AND lease_owner IS NOT NULL";
+
+pub(super) const RELEASE_RENEWAL: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
+     WHERE id = $1 AND lease_token = $2";
+
+pub(super) const FREE_FIREWALLS: &str =
+    "UPDATE firewall SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL";
+
+pub(super) const FREE_RENEWALS: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
+     WHERE ended_at IS NULL AND lease_token IS NOT NULL";
+
+pub(super) const STILL_OURS: &str = "UPDATE renewal SET lease_token = lease_token \
+     WHERE id = $1 AND state = $2 AND lease_token = $3 AND ended_at IS NULL";

@@ -1,0 +1,53 @@
+//! Brings the tables up to date. Refuses what it does not know before anything is written.
+
+use std::path::Path;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, Connection, SqlSafeStr};
+
+use super::StoreError;
+use super::row::Columns;
+
+/// Runs what is missing, all of it or nothing. The transaction takes the write lock first: SQLite has no lock for
+/// migrations, and two daemons may start at the same moment.
+pub(super) async fn run(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    migrator().run(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// A database that has tables, but not ours, belongs to another program.
+pub(super) async fn refuse_foreign(
+    connection: &mut AnyConnection,
+    file: &Path,
+) -> Result<(), StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS tables, COUNT(CASE WHEN name = '_sqlx_migrations' THEN 1 END) AS ours \
+         FROM sqlite_schema WHERE type = 'table'",
+    )
+    .fetch_one(connection)
+    .await?;
+    if row.number("tables")? == 0 || row.number("ours")? == 1 {
+        return Ok(());
+    }
+    let advice = "it is the database of another program; name another file";
+    Err(StoreError::unusable(file, advice))
+}
+
+fn migrator() -> Migrator {
+    let migrations = EMBEDDED
+        .iter()
+        .map(|&(version, name, sql)| {
+            let kind = MigrationType::Simple;
+            Migration::new(version, name.into(), kind, sql.into_sql_str(), false)
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
+}
+
+/// Every file of `migrations/`, by hand: sqlx's macro for it would bring its whole macro crate into the build.
+pub(super) const EMBEDDED: &[(i64, &str, &str)] = &[(
+    1,
+    "initial",
+    include_str!("../../migrations/0001_initial.sql"),
+)];

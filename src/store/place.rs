@@ -1,0 +1,106 @@
+//! Where the SQLite file lies, and who may read it. Never changes the contents of a file that exists.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use super::StoreError;
+
+/// The path in `sqlite:///path`. Special characters are percent-encoded, as in every URL.
+pub(super) fn path_of(url: &str) -> Result<(Url, PathBuf), StoreError> {
+    let refuse = |advice: &str| StoreError::Unusable {
+        // A URL of another scheme may carry a password; only its scheme is repeated.
+        place: url.split(':').next().unwrap_or_default().to_owned() + ":…",
+        advice: advice.to_owned(),
+    };
+    let parsed = Url::parse(url).map_err(|_| refuse(WANTED))?;
+    if parsed.scheme() != "sqlite" {
+        return Err(refuse(WANTED));
+    }
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(refuse(
+            "it takes no options; write `?` in a path as %3F and `#` as %23",
+        ));
+    }
+    let path = parsed.to_file_path().map_err(|()| refuse(WANTED))?;
+    if path.file_name().is_none() || url.ends_with('/') {
+        return Err(refuse("it names a folder; name a file in it"));
+    }
+    Ok((parsed, path))
+}
+
+/// Makes the folder (0700) and the file (0600) when they are missing, and takes the file away from everybody else.
+/// SQLite gives the permissions of the file to the -wal and -shm that it makes beside it.
+pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
+    if let Some(folder) = file.parent() {
+        create_folder(folder)?;
+    }
+    create_file(file)?;
+    make_private(file)?;
+    for suffix in ["-wal", "-shm"] {
+        let mut beside = file.as_os_str().to_owned();
+        beside.push(suffix);
+        let beside = PathBuf::from(beside);
+        if beside.exists() {
+            make_private(&beside)?;
+        }
+    }
+    Ok(())
+}
+
+fn create_folder(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        // Once more, because an unusual umask takes bits away even from the owner.
+        .and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o700)))
+        .map_err(|error| {
+            let advice = format!(
+                "its folder cannot be created ({error}); create it for the user that renewd runs as"
+            );
+            StoreError::unusable(folder, advice)
+        })
+}
+
+fn create_file(file: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+    let opened = match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().read(true).write(true).open(file)
+        }
+        other => other,
+    };
+    opened.map(|_| ()).map_err(|error| {
+        let advice = format!(
+            "{error}; it must be a file that the user of renewd can read and write, in a folder where it can create files"
+        );
+        StoreError::unusable(file, advice)
+    })
+}
+
+fn make_private(file: &Path) -> Result<(), StoreError> {
+    let refuse = |error: io::Error| {
+        let advice = format!(
+            "others may read it and that cannot be changed ({error}); give it to the user of renewd and run `chmod 600` on it"
+        );
+        StoreError::unusable(file, advice)
+    };
+    let mode = fs::metadata(file).map_err(refuse)?.permissions().mode();
+    if mode & 0o777 == 0o600 {
+        return Ok(());
+    }
+    fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(refuse)
+}
+
+const WANTED: &str = "write it as sqlite:///var/lib/renewd/renewd.db, with an absolute path; no other database is supported yet";

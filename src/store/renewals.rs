@@ -1,0 +1,297 @@
+//! Renewals and the writes of their steps. A step's write names the lease and the state that it leaves, so that a
+//! worker that lost its lease cannot write; which moves are legal is decided elsewhere.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AnyExecutor};
+
+use super::row::{Columns, exactly_one, micros};
+use super::{Lease, Store, StoreError, commit, history, intents, missing};
+use crate::event::Event;
+use crate::inventory::{Obtained, Renewal, RenewalId, State};
+
+/// What the end of a renewal means for its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending<'a> {
+    /// When the due rules are asked again.
+    pub look_at: Timestamp,
+    /// The alias that is bound now; `None`: the one before is still bound.
+    pub alias: Option<&'a str>,
+}
+
+impl Store {
+    /// Stores a new renewal. `false`, and nothing is stored, when the certificate has an open one already or left the
+    /// configuration. `requested_at` and `look_at` of the certificate are answered by it.
+    pub async fn plan(&self, renewal: &Renewal, events: &[Event]) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("INSERT INTO firewall (name) VALUES ($1) ON CONFLICT (name) DO NOTHING")
+            .bind(&*renewal.firewall)
+            .execute(&mut *transaction)
+            .await?;
+        let planned = insert(&mut transaction, renewal).await?;
+        // Also when another open renewal was in the way: a look time beside it would wake the daemon for nothing.
+        sqlx::query(ANSWER_REQUEST)
+            .bind(&*renewal.certificate)
+            .execute(&mut *transaction)
+            .await?;
+        if planned {
+            history::append(&mut transaction, events, renewal.planned_at).await?;
+        }
+        commit(transaction).await?;
+        Ok(planned)
+    }
+
+    /// The renewal `id`.
+    pub async fn renewal(&self, id: &RenewalId) -> Result<Option<Renewal>, StoreError> {
+        find(&self.reader, id).await
+    }
+
+    /// Every renewal that has not ended, the most urgent first.
+    pub async fn open_renewals(&self) -> Result<Vec<Renewal>, StoreError> {
+        let rows = sqlx::query(OPEN_RENEWALS).fetch_all(&self.reader).await?;
+        rows.iter().map(renewal).collect()
+    }
+
+    /// The last renewals of a certificate, newest first.
+    pub async fn renewals_of(
+        &self,
+        certificate: &str,
+        limit: u32,
+    ) -> Result<Vec<Renewal>, StoreError> {
+        let rows = sqlx::query(RENEWALS_OF)
+            .bind(certificate)
+            .bind(i64::from(limit))
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(renewal).collect()
+    }
+
+    /// Stores that `to` is true now, with what was obtained for it. Attempts and errors begin anew, open intents have
+    /// their outcome. `ended` is given when and only when `to` is an end. The lease stays: go on under it with the
+    /// renewal that is returned, or release it.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "all of it belongs in one transaction"
+    )]
+    pub async fn advance(
+        &self,
+        lease: &Lease,
+        to: State,
+        obtained: &Obtained,
+        next_attempt_at: Timestamp,
+        ended: Option<Ending<'_>>,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<Renewal, StoreError> {
+        if to.is_end() != ended.is_some() {
+            let what = format!("{to} was to be stored with the wrong kind of ending");
+            return Err(StoreError::broken(what));
+        }
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(ADVANCE)
+            .bind(&*lease.renewal.id.0)
+            .bind(lease.renewal.state.name())
+            .bind(lease.token)
+            .bind(to.name())
+            .bind(micros(now))
+            .bind(ended.map(|_| micros(now)))
+            .bind(micros(next_attempt_at))
+            .execute(&mut *transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
+        add_obtained(&mut transaction, lease, obtained).await?;
+        intents::close(&mut transaction, &lease.renewal.id, now).await?;
+        if let Some(ending) = ended {
+            end(&mut transaction, &lease.renewal.certificate, ending).await?;
+        }
+        history::append(&mut transaction, events, now).await?;
+        let renewal = find(&mut *transaction, &lease.renewal.id).await?;
+        commit(transaction).await?;
+        renewal.ok_or_else(|| missing("renewal", &lease.renewal.id.0))
+    }
+
+    /// Stores that the step failed or waits. `attempts` are the failures in a row; `next_attempt_at` is `None` to hold
+    /// the renewal until a person asks.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "all of it belongs in one transaction"
+    )]
+    pub async fn postpone(
+        &self,
+        lease: &Lease,
+        attempts: u32,
+        next_attempt_at: Option<Timestamp>,
+        error_kind: &str,
+        error: &str,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(POSTPONE)
+            .bind(&*lease.renewal.id.0)
+            .bind(lease.renewal.state.name())
+            .bind(lease.token)
+            .bind(i64::from(attempts))
+            .bind(next_attempt_at.map(micros))
+            .bind(error_kind)
+            .bind(error)
+            .execute(&mut *transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
+        history::append(&mut transaction, events, now).await?;
+        commit(transaction).await
+    }
+
+    /// Stores what was obtained in the middle of a step, such as the bindings before they are changed.
+    pub async fn keep(&self, lease: &Lease, obtained: &Obtained) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        add_obtained(&mut transaction, lease, obtained).await?;
+        commit(transaction).await
+    }
+}
+
+/// The renewal `id`, as this transaction or the last commit has it.
+pub(super) async fn find(
+    executor: impl AnyExecutor<'_>,
+    id: &RenewalId,
+) -> Result<Option<Renewal>, StoreError> {
+    let row = sqlx::query(RENEWAL)
+        .bind(&*id.0)
+        .fetch_optional(executor)
+        .await?;
+    row.as_ref().map(renewal).transpose()
+}
+
+async fn insert(connection: &mut AnyConnection, renewal: &Renewal) -> Result<bool, StoreError> {
+    let done = sqlx::query(PLAN)
+        .bind(&*renewal.id.0)
+        .bind(&*renewal.certificate)
+        .bind(&*renewal.firewall)
+        .bind(&*renewal.ca)
+        .bind(&*renewal.alias)
+        .bind(&*renewal.reason)
+        .bind(renewal.state.name())
+        .bind(micros(renewal.planned_at))
+        .bind(renewal.next_attempt_at.map(micros))
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn add_obtained(
+    connection: &mut AnyConnection,
+    lease: &Lease,
+    obtained: &Obtained,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(ADD_OBTAINED)
+        .bind(&*lease.renewal.id.0)
+        .bind(lease.token)
+        .bind(obtained.csr_pem.as_deref())
+        .bind(obtained.ca_reference.as_deref())
+        .bind(obtained.leaf_pem.as_deref())
+        .bind(obtained.chain_pem.as_deref())
+        .bind(obtained.fingerprint.map(|print| print.to_string()))
+        .bind(obtained.previous_bindings.as_deref())
+        .bind(obtained.previous_fingerprint.map(|print| print.to_string()))
+        .execute(connection)
+        .await?;
+    exactly_one(done.rows_affected(), || StoreError::LeaseLost)
+}
+
+async fn end(
+    connection: &mut AnyConnection,
+    certificate: &str,
+    ending: Ending<'_>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(
+        "UPDATE certificate SET look_at = $2, alias = COALESCE($3, alias) WHERE name = $1",
+    )
+    .bind(certificate)
+    .bind(micros(ending.look_at))
+    .bind(ending.alias)
+    .execute(connection)
+    .await?;
+    exactly_one(done.rows_affected(), || missing("certificate", certificate))
+}
+
+fn renewal(row: &AnyRow) -> Result<Renewal, StoreError> {
+    let id = row.text("id")?;
+    let state = row.text("state")?;
+    let state = State::from_name(&state)
+        .ok_or_else(|| StoreError::broken(format!("renewal {id}: no state {state:?}")))?;
+    Ok(Renewal {
+        id: RenewalId(id),
+        certificate: Arc::from(row.text("certificate")?),
+        firewall: Arc::from(row.text("firewall")?),
+        ca: Arc::from(row.text("ca")?),
+        alias: row.text("alias")?,
+        reason: row.text("reason")?,
+        state,
+        planned_at: row.time("planned_at")?,
+        state_since: row.time("state_since")?,
+        attempts: row.count("attempts")?,
+        refused_logins: row.count("refused_logins")?,
+        next_attempt_at: row.maybe_time("next_attempt_at")?,
+        last_error_kind: row.maybe_text("last_error_kind")?,
+        last_error: row.maybe_text("last_error")?,
+        obtained: Obtained {
+            csr_pem: row.maybe_text("csr_pem")?,
+            ca_reference: row.maybe_text("ca_reference")?,
+            leaf_pem: row.maybe_text("leaf_pem")?,
+            chain_pem: row.maybe_text("chain_pem")?,
+            fingerprint: row.maybe_fingerprint("fingerprint")?,
+            previous_bindings: row.maybe_text("previous_bindings")?,
+            previous_fingerprint: row.maybe_fingerprint("previous_fingerprint")?,
+        },
+    })
+}
+
+/// Refused logins are counted per firewall, where they do their harm; a renewal shows its firewall's.
+macro_rules! select_renewal {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.id, r.certificate, r.firewall, r.ca, r.alias, r.reason, r.state, r.planned_at, r.state_since, \
+             r.attempts, r.next_attempt_at, r.last_error_kind, r.last_error, r.csr_pem, r.ca_reference, r.leaf_pem, \
+             r.chain_pem, r.fingerprint, r.previous_bindings, r.previous_fingerprint, f.refused_logins \
+             FROM renewal r JOIN firewall f ON f.name = r.firewall ",
+            $rest
+        )
+    };
+}
+
+pub(super) const RENEWAL: &str = select_renewal!("WHERE r.id = $1");
+
+pub(super) const OPEN_RENEWALS: &str =
+    select_renewal!("WHERE r.ended_at IS NULL ORDER BY r.deadline, r.id");
+
+pub(super) const RENEWALS_OF: &str =
+    select_renewal!("WHERE r.certificate = $1 ORDER BY r.planned_at DESC, r.id DESC LIMIT $2");
+
+/// Urgent is what expires first; what a person asked for and what is not installed at all goes by the time of planning,
+/// before everything that is still valid.
+pub(super) const PLAN: &str = "INSERT INTO renewal \
+     (id, certificate, firewall, ca, alias, reason, state, planned_at, state_since, next_attempt_at, deadline) \
+     SELECT $1, c.name, $3, $4, $5, $6, $7, $8, $8, $9, \
+     CASE WHEN c.requested_at IS NULL THEN COALESCE(c.shown_not_after, $8) ELSE $8 END \
+     FROM certificate c WHERE c.name = $2 AND c.configured = 1 \
+     ON CONFLICT (certificate) WHERE ended_at IS NULL DO NOTHING";
+
+pub(super) const ANSWER_REQUEST: &str =
+    "UPDATE certificate SET look_at = NULL, requested_at = NULL WHERE name = $1 AND configured = 1";
+
+pub(super) const ADVANCE: &str = "UPDATE renewal SET state = $4, state_since = $5, ended_at = $6, next_attempt_at = $7, \
+     attempts = 0, last_error_kind = NULL, last_error = NULL \
+     WHERE id = $1 AND state = $2 AND lease_token = $3 AND ended_at IS NULL";
+
+pub(super) const POSTPONE: &str = "UPDATE renewal SET attempts = $4, next_attempt_at = $5, last_error_kind = $6, last_error = $7 \
+     WHERE id = $1 AND state = $2 AND lease_token = $3 AND ended_at IS NULL";
+
+/// What is known stays known.
+pub(super) const ADD_OBTAINED: &str = "UPDATE renewal SET csr_pem = COALESCE($3, csr_pem), \
+     ca_reference = COALESCE($4, ca_reference), leaf_pem = COALESCE($5, leaf_pem), \
+     chain_pem = COALESCE($6, chain_pem), fingerprint = COALESCE($7, fingerprint), \
+     previous_bindings = COALESCE($8, previous_bindings), \
+     previous_fingerprint = COALESCE($9, previous_fingerprint) \
+     WHERE id = $1 AND lease_token = $2";

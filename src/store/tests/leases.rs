@@ -1,0 +1,242 @@
+//! Who may work on what, also when several try at once.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::*;
+use crate::store::Ending;
+
+#[tokio::test]
+async fn a_firewall_is_worked_on_by_one_at_a_time() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let also = [
+        configured("portal", "hq", "1"),
+        configured("vpn", "hq", "1"),
+    ];
+    store.sync_inventory(&also, at(0)).await.unwrap();
+    assert!(store.plan(&renewal("r2", "vpn", "hq"), &[]).await.unwrap());
+    assert!(claim(&store, "them", 1).await.is_none());
+
+    store.release(lease).await.unwrap();
+    let next = claim(&store, "them", 1).await.unwrap();
+    assert_eq!(next.renewal.id.0, "r1");
+    store
+        .postpone(&next, 1, Some(at(50)), "unreachable", "", &[], at(1))
+        .await
+        .unwrap();
+    store.release(next).await.unwrap();
+    assert_eq!(claim(&store, "them", 1).await.unwrap().renewal.id.0, "r2");
+}
+
+#[tokio::test]
+async fn what_expires_first_is_claimed_first_and_a_request_goes_before_it() {
+    let (store, _folder) = store().await;
+    let names = ["later", "sooner", "new", "asked"];
+    let all: Vec<_> = names.map(|name| configured(name, name, "1")).into();
+    store.sync_inventory(&all, at(0)).await.unwrap();
+    for (name, days) in [("later", 30), ("sooner", 2), ("asked", 300)] {
+        store
+            .record_sight(
+                name,
+                Some(&shown(name, days)),
+                None,
+                at(9),
+                None,
+                &[],
+                at(0),
+            )
+            .await
+            .unwrap();
+    }
+    store.request_renewal("asked", at(0), &[]).await.unwrap();
+    for (name, planned) in [("later", 0), ("sooner", 0), ("new", 1), ("asked", 2)] {
+        let mut renewal = renewal(name, name, name);
+        renewal.planned_at = at(planned);
+        assert!(store.plan(&renewal, &[]).await.unwrap());
+    }
+    let mut order = Vec::new();
+    while let Some(lease) = claim(&store, "us", 5).await {
+        order.push(lease.renewal.id.0);
+    }
+    assert_eq!(order, ["new", "asked", "sooner", "later"]);
+}
+
+#[tokio::test]
+async fn a_firewall_that_refuses_logins_is_left_alone() {
+    let (store, _folder) = store_with_portal().await;
+    assert!(
+        store
+            .plan(&renewal("r1", "portal", "hq"), &[])
+            .await
+            .unwrap()
+    );
+    assert_eq!(store.count_refused_login("hq", at(0)).await.unwrap(), 1);
+    let lease = claim(&store, "us", 0).await.unwrap();
+    store.release(lease).await.unwrap();
+    assert_eq!(store.count_refused_login("hq", at(0)).await.unwrap(), 2);
+    assert!(claim(&store, "us", 0).await.is_none());
+    store.forget_refused_logins("hq").await.unwrap();
+    assert!(claim(&store, "us", 0).await.is_some());
+}
+
+#[tokio::test]
+async fn a_lost_lease_cannot_write() {
+    let (store, mut lost, _folder) = store_with_lease().await;
+    let taken = claim(&store, "them", 61).await.unwrap();
+    assert!(taken.token > lost.token);
+    assert_eq!(taken.renewal.id, lost.renewal.id);
+    nothing_can_be_written_with(&store, &mut lost).await;
+    assert!(is_lost(&store.release(lost).await));
+    store.release(taken).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_that_was_lost_to_another_renewal_of_the_firewall_cannot_write() {
+    let (store, mut lost, _folder) = store_with_lease().await;
+    let also = [
+        configured("portal", "hq", "1"),
+        configured("vpn", "hq", "1"),
+    ];
+    store.sync_inventory(&also, at(0)).await.unwrap();
+    meddle(&store, "UPDATE renewal SET deadline = deadline + 1").await;
+    assert!(store.plan(&renewal("r2", "vpn", "hq"), &[]).await.unwrap());
+    let taken = claim(&store, "them", 61).await.unwrap();
+    assert_eq!(taken.renewal.id.0, "r2");
+    nothing_can_be_written_with(&store, &mut lost).await;
+    assert!(is_lost(&store.release(lost).await));
+}
+
+#[tokio::test]
+async fn a_lease_that_was_given_back_cannot_write() {
+    let (store, mut lease, _folder) = store_with_lease().await;
+    let copy = Lease {
+        renewal: lease.renewal.clone(),
+        owner: lease.owner.clone(),
+        token: lease.token,
+        until: lease.until,
+    };
+    store.release(copy).await.unwrap();
+    nothing_can_be_written_with(&store, &mut lease).await;
+    assert!(is_lost(&store.release(lease).await));
+}
+
+#[tokio::test]
+async fn an_extended_lease_is_not_taken() {
+    let (store, mut lease, _folder) = store_with_lease().await;
+    store.extend(&mut lease, at(120)).await.unwrap();
+    assert_eq!(lease.until, at(120));
+    assert!(claim(&store, "them", 119).await.is_none());
+    assert!(claim(&store, "them", 120).await.is_some());
+}
+
+#[tokio::test]
+async fn a_lease_that_expired_but_was_not_taken_still_writes() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let nothing = Obtained::default();
+    store
+        .advance(
+            &lease,
+            State::CsrGenerated,
+            &nothing,
+            at(900),
+            None,
+            &[],
+            at(900),
+        )
+        .await
+        .unwrap();
+}
+
+/// Two daemons with their own connections race for four firewalls with three certificates each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_two_workers_ever_hold_the_same_firewall() {
+    let (first, folder) = store().await;
+    let second = Store::open(&url(&folder)).await.unwrap();
+    let all: Vec<_> = (0..12)
+        .map(|n| configured(&format!("c{n}"), &format!("f{}", n % 4), "1"))
+        .collect();
+    first.sync_inventory(&all, at(0)).await.unwrap();
+    for certificate in &all {
+        let renewal = renewal(&certificate.name, &certificate.name, &certificate.firewall);
+        assert!(first.plan(&renewal, &[]).await.unwrap());
+    }
+    let holders: Arc<Mutex<HashMap<Arc<str>, String>>> = Arc::default();
+    let workers: Vec<_> = (0..6)
+        .map(|worker| {
+            let store = if worker % 2 == 0 {
+                first.clone()
+            } else {
+                second.clone()
+            };
+            tokio::spawn(race(store, format!("w{worker}"), holders.clone()))
+        })
+        .collect();
+    let mut claims = 0;
+    for worker in workers {
+        claims += worker.await.unwrap();
+    }
+    // Three steps and an end for each of the twelve.
+    assert_eq!(claims, 12 * 4);
+    assert!(first.open_renewals().await.unwrap().is_empty());
+}
+
+/// Takes one step of whatever can be had, until every renewal has ended.
+async fn race(
+    store: Store,
+    owner: String,
+    holders: Arc<Mutex<HashMap<Arc<str>, String>>>,
+) -> usize {
+    let mut claims = 0;
+    while !store.open_renewals().await.unwrap().is_empty() {
+        let Some(lease) = claim(&store, &owner, 0).await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let firewall = lease.renewal.firewall.clone();
+        let before = holders
+            .lock()
+            .unwrap()
+            .insert(firewall.clone(), owner.clone());
+        assert_eq!(before, None, "{owner} and another hold {firewall}");
+        tokio::task::yield_now().await;
+        let (to, ended) = match lease.renewal.state {
+            State::Planned => (State::CsrGenerated, None),
+            State::CsrGenerated => (State::CsrExported, None),
+            State::CsrExported => (State::Submitted, None),
+            _ => (
+                State::Completed,
+                Some(Ending {
+                    look_at: at(99),
+                    alias: None,
+                }),
+            ),
+        };
+        store
+            .advance(&lease, to, &Obtained::default(), at(0), ended, &[], at(0))
+            .await
+            .unwrap();
+        holders.lock().unwrap().remove(&firewall);
+        store.release(lease).await.unwrap();
+        claims += 1;
+    }
+    claims
+}
+
+async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
+    let before = format!("{:?}", store.renewal(&lost.renewal.id).await.unwrap());
+    let nothing = Obtained::default();
+    let to = State::CsrGenerated;
+    assert!(is_lost(
+        &store
+            .advance(lost, to, &nothing, at(70), None, &[], at(70))
+            .await
+    ));
+    assert!(is_lost(
+        &store.postpone(lost, 1, None, "busy", "", &[], at(70)).await
+    ));
+    assert!(is_lost(&store.keep(lost, &nothing).await));
+    assert!(is_lost(&store.intend(lost, "submit", "ref", at(70)).await));
+    assert!(is_lost(&store.extend(lost, at(500)).await));
+    let after = format!("{:?}", store.renewal(&lost.renewal.id).await.unwrap());
+    assert_eq!(after, before);
+}

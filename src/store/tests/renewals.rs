@@ -1,0 +1,337 @@
+//! Renewals, their steps and their intents.
+
+use super::*;
+use crate::event::{Event, EventKind};
+use crate::store::Ending;
+
+#[tokio::test]
+async fn a_planned_renewal_is_read_back_as_it_was_and_answers_look_and_request() {
+    let (store, _folder) = store_with_portal().await;
+    store.request_renewal("portal", at(1), &[]).await.unwrap();
+    let planned = renewal("r1", "portal", "hq");
+    let event = Event {
+        certificate: Some(Arc::from("portal")),
+        ..Event::new(EventKind::RenewalPlanned)
+    };
+    assert!(store.plan(&planned, &[event]).await.unwrap());
+
+    let read = store.renewal(&planned.id).await.unwrap().unwrap();
+    assert_eq!(format!("{read:?}"), format!("{planned:?}"));
+    let certificate = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(certificate.look_at, None);
+    assert_eq!(certificate.requested_at, None);
+    assert_eq!(certificate.open_renewal, Some(planned.id));
+    assert_eq!(store.history("portal", 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_has_at_most_one_open_renewal() {
+    let (store, _folder) = store_with_portal().await;
+    assert!(
+        store
+            .plan(&renewal("r1", "portal", "hq"), &[])
+            .await
+            .unwrap()
+    );
+    let told = [Event::new(EventKind::RenewalPlanned)];
+    assert!(
+        !store
+            .plan(&renewal("r2", "portal", "hq"), &told)
+            .await
+            .unwrap()
+    );
+    let open = store.open_renewals().await.unwrap();
+    assert_eq!(open.len(), 1);
+    assert_eq!(open[0].id.0, "r1");
+}
+
+#[tokio::test]
+async fn what_left_the_configuration_is_not_renewed() {
+    let (store, _folder) = store_with_portal().await;
+    store.sync_inventory(&[], at(1)).await.unwrap();
+    assert!(
+        !store
+            .plan(&renewal("r1", "portal", "hq"), &[])
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .plan(&renewal("r2", "unheard-of", "hq"), &[])
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_step_stores_state_and_what_was_obtained_and_forgets_its_failures() {
+    let (store, mut lease, _folder) = store_with_lease().await;
+    store
+        .postpone(
+            &lease,
+            3,
+            Some(at(5)),
+            "unreachable",
+            "no route",
+            &[],
+            at(1),
+        )
+        .await
+        .unwrap();
+    let failed = store.renewal(&lease.renewal.id).await.unwrap().unwrap();
+    assert_eq!(failed.attempts, 3);
+    assert_eq!(failed.next_attempt_at, Some(at(5)));
+    assert_eq!(failed.last_error_kind.as_deref(), Some("unreachable"));
+    assert_eq!(failed.last_error.as_deref(), Some("no route"));
+
+    let obtained = everything();
+    lease.renewal = store
+        .advance(
+            &lease,
+            State::CsrGenerated,
+            &obtained,
+            at(7),
+            None,
+            &[],
+            at(6),
+        )
+        .await
+        .unwrap();
+    let now = &lease.renewal;
+    assert_eq!(now.state, State::CsrGenerated);
+    assert_eq!(now.state_since, at(6));
+    assert_eq!(now.next_attempt_at, Some(at(7)));
+    assert_eq!(
+        (now.attempts, &now.last_error_kind, &now.last_error),
+        (0, &None, &None)
+    );
+    assert_eq!(now.obtained, obtained);
+}
+
+#[tokio::test]
+async fn what_was_obtained_once_is_never_forgotten() {
+    let (store, lease, _folder) = store_with_lease().await;
+    store.keep(&lease, &everything()).await.unwrap();
+    store.keep(&lease, &Obtained::default()).await.unwrap();
+    let kept = store.renewal(&lease.renewal.id).await.unwrap().unwrap();
+    assert_eq!(kept.obtained, everything());
+    assert_eq!(kept.state, State::Planned);
+}
+
+#[tokio::test]
+async fn an_end_gives_the_certificate_its_alias_and_its_next_look() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let ending = Ending {
+        look_at: at(900),
+        alias: Some("portal-r1"),
+    };
+    store
+        .advance(
+            &lease,
+            State::Completed,
+            &Obtained::default(),
+            at(1),
+            Some(ending),
+            &[],
+            at(1),
+        )
+        .await
+        .unwrap();
+    store.release(lease).await.unwrap();
+
+    let certificate = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(certificate.alias.as_deref(), Some("portal-r1"));
+    assert_eq!(certificate.look_at, Some(at(900)));
+    assert_eq!(certificate.open_renewal, None);
+    assert!(store.open_renewals().await.unwrap().is_empty());
+    assert!(claim(&store, "us", 2).await.is_none());
+
+    let mut second = renewal("r2", "portal", "hq");
+    second.planned_at = at(10);
+    assert!(store.plan(&second, &[]).await.unwrap());
+    let past = store.renewals_of("portal", 10).await.unwrap();
+    let ids: Vec<&str> = past.iter().map(|renewal| renewal.id.0.as_str()).collect();
+    assert_eq!(ids, ["r2", "r1"]);
+    assert_eq!(store.renewals_of("portal", 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_end_without_an_alias_keeps_the_one_before() {
+    let (store, lease, _folder) = store_with_lease().await;
+    meddle(&store, "UPDATE certificate SET alias = 'old'").await;
+    let ending = Ending {
+        look_at: at(900),
+        alias: None,
+    };
+    store
+        .advance(
+            &lease,
+            State::Abandoned,
+            &Obtained::default(),
+            at(1),
+            Some(ending),
+            &[],
+            at(1),
+        )
+        .await
+        .unwrap();
+    let certificate = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(certificate.alias.as_deref(), Some("old"));
+}
+
+#[tokio::test]
+async fn an_end_without_an_ending_is_refused_and_so_is_the_reverse() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let ending = Ending {
+        look_at: at(9),
+        alias: None,
+    };
+    for (to, ended) in [
+        (State::Completed, None),
+        (State::CsrGenerated, Some(ending)),
+    ] {
+        let refused = store
+            .advance(&lease, to, &Obtained::default(), at(1), ended, &[], at(1))
+            .await;
+        assert!(
+            matches!(refused, Err(StoreError::Broken { .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_step_cannot_be_stored_twice() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let nothing = Obtained::default();
+    let told = [Event {
+        certificate: Some(Arc::from("portal")),
+        ..Event::new(EventKind::StateReached)
+    }];
+    let step = async || {
+        store
+            .advance(
+                &lease,
+                State::CsrGenerated,
+                &nothing,
+                at(1),
+                None,
+                &told,
+                at(1),
+            )
+            .await
+    };
+    step().await.unwrap();
+    assert!(is_lost(&step().await));
+    assert_eq!(store.history("portal", 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_intent_counts_its_tries_keeps_its_first_reference_and_ends_with_the_step() {
+    let (store, mut lease, _folder) = store_with_lease().await;
+    let id = lease.renewal.id.clone();
+    assert_eq!(store.intent(&id, "submit").await.unwrap(), None);
+
+    let first = store
+        .intend(&lease, "submit", "ref-1", at(1))
+        .await
+        .unwrap();
+    assert_eq!((first.tries, first.opened_at), (1, at(1)));
+    let second = store
+        .intend(&lease, "submit", "ref-2", at(2))
+        .await
+        .unwrap();
+    assert_eq!((second.tries, second.opened_at), (2, at(1)));
+    assert_eq!(second.reference, "ref-1");
+    assert_eq!(store.intent(&id, "submit").await.unwrap(), Some(second));
+    assert_eq!(store.intent(&id, "bind").await.unwrap(), None);
+
+    let nothing = Obtained::default();
+    lease.renewal = store
+        .advance(
+            &lease,
+            State::CsrGenerated,
+            &nothing,
+            at(3),
+            None,
+            &[],
+            at(3),
+        )
+        .await
+        .unwrap();
+    assert_eq!(store.intent(&id, "submit").await.unwrap(), None);
+    let again = store
+        .intend(&lease, "submit", "ref-3", at(4))
+        .await
+        .unwrap();
+    assert_eq!((again.tries, again.reference.as_str()), (1, "ref-3"));
+}
+
+#[tokio::test]
+async fn a_request_releases_a_held_renewal_instead_of_asking_for_a_second_one() {
+    let (store, lease, _folder) = store_with_lease().await;
+    store
+        .postpone(&lease, 2, None, "unauthorized", "refused", &[], at(1))
+        .await
+        .unwrap();
+    store.count_refused_login("hq", at(1)).await.unwrap();
+    store.count_refused_login("hq", at(1)).await.unwrap();
+    store.release(lease).await.unwrap();
+    let held = &store.open_renewals().await.unwrap()[0];
+    assert_eq!((held.next_attempt_at, held.refused_logins), (None, 2));
+    assert!(claim(&store, "us", 100).await.is_none());
+
+    store.request_renewal("portal", at(200), &[]).await.unwrap();
+    let certificate = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(
+        (certificate.requested_at, certificate.look_at),
+        (None, None)
+    );
+    let lease = claim(&store, "us", 200).await.unwrap();
+    assert_eq!(
+        (lease.renewal.attempts, lease.renewal.refused_logins),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_valid_is_told_by_what_is_wrong_with_it() {
+    let (store, lease, _folder) = store_with_lease().await;
+    for (meddling, named) in [
+        ("UPDATE renewal SET state = 'lost'", "no state \"lost\""),
+        (
+            "UPDATE renewal SET state = 'planned', attempts = -1",
+            "attempts = -1",
+        ),
+        (
+            "UPDATE renewal SET attempts = 0, planned_at = 9223372036854775807",
+            "planned_at",
+        ),
+        (
+            "UPDATE renewal SET planned_at = 0, fingerprint = 'abc'",
+            "fingerprint",
+        ),
+        (
+            "UPDATE renewal SET fingerprint = NULL, attempts = 'many'",
+            "attempts",
+        ),
+    ] {
+        meddle(&store, meddling).await;
+        match store.renewal(&lease.renewal.id).await {
+            Err(StoreError::Broken { what }) => assert!(what.contains(named), "{what}"),
+            other => panic!("{meddling}: {other:?}"),
+        }
+    }
+}
+
+fn everything() -> Obtained {
+    Obtained {
+        csr_pem: Some("csr".to_owned()),
+        ca_reference: Some("order-7".to_owned()),
+        leaf_pem: Some("leaf".to_owned()),
+        chain_pem: Some("chain".to_owned()),
+        fingerprint: Some(Fingerprint::of(b"new")),
+        previous_bindings: Some("{\"ssl-vpn\":null}".to_owned()),
+        previous_fingerprint: Some(Fingerprint::of(b"old")),
+    }
+}

@@ -1,0 +1,85 @@
+//! When something will have to be done, and how much there is.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::row::Columns;
+use super::{Store, StoreError};
+use crate::inventory::State;
+
+/// How much there is, for status and metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Configured certificates.
+    pub certificates: u32,
+    /// Renewals that have not ended.
+    pub open: u32,
+    /// Those of them that wait for a person.
+    pub held: u32,
+    /// Open renewals in each state; states without any are left out.
+    pub by_state: BTreeMap<State, u32>,
+}
+
+impl Store {
+    /// The next moment at which something is due, in the past when something is already; `None`: never, as it stands.
+    ///
+    /// A renewal whose firewall is worked on counts from the end of that lease, so that a worker that died is noticed;
+    /// when a living worker is done, its own daemon asks again. Renewals that are held, or whose firewall refused
+    /// `refused_login_limit` logins, do not count.
+    pub async fn next_wake(
+        &self,
+        refused_login_limit: u32,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query(NEXT_WAKE)
+            .bind(i64::from(refused_login_limit))
+            .fetch_one(&self.reader)
+            .await?;
+        let mut next = None;
+        for column in ["look_at", "probe_at", "free_at", "leased_at"] {
+            let at = row.maybe_time(column)?;
+            next = match (next, at) {
+                (Some(a), Some(b)) => Some(std::cmp::min(a, b)),
+                (a, b) => a.or(b),
+            };
+        }
+        Ok(next)
+    }
+
+    /// How much there is.
+    pub async fn counts(&self) -> Result<Counts, StoreError> {
+        let rows = sqlx::query(COUNTS).fetch_all(&self.reader).await?;
+        let mut counts = Counts::default();
+        for row in &rows {
+            let number = row.count("number")?;
+            let Some(state) = row.maybe_text("state")? else {
+                counts.certificates = number;
+                continue;
+            };
+            let state = State::from_name(&state)
+                .ok_or_else(|| StoreError::broken(format!("renewal: no state {state:?}")))?;
+            counts.open += number;
+            counts.held += row.count("held")?;
+            counts.by_state.insert(state, number);
+        }
+        Ok(counts)
+    }
+}
+
+/// Four looks at an index. The third walks past what cannot be claimed, which is little: what is held has no time, and
+/// what is worked on is bounded by the number of workers.
+pub(super) const NEXT_WAKE: &str = "SELECT \
+     (SELECT MIN(look_at) FROM certificate WHERE configured = 1 AND look_at IS NOT NULL) AS look_at, \
+     (SELECT MIN(probe_at) FROM certificate WHERE configured = 1 AND probe_at IS NOT NULL) AS probe_at, \
+     (SELECT r.next_attempt_at FROM renewal r WHERE r.ended_at IS NULL AND r.next_attempt_at IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM firewall f WHERE f.name = r.firewall \
+             AND (f.lease_until IS NOT NULL OR f.refused_logins >= $1)) \
+         ORDER BY r.next_attempt_at LIMIT 1) AS free_at, \
+     (SELECT MIN(CASE WHEN r.next_attempt_at > f.lease_until THEN r.next_attempt_at ELSE f.lease_until END) \
+         FROM firewall f JOIN renewal r ON r.firewall = f.name AND r.ended_at IS NULL AND r.next_attempt_at IS NOT NULL \
+         WHERE f.lease_until IS NOT NULL AND f.refused_logins < $1) AS leased_at";
+
+pub(super) const COUNTS: &str = "SELECT NULL AS state, COUNT(*) AS number, 0 AS held FROM certificate WHERE configured = 1 \
+     UNION ALL \
+     SELECT state, COUNT(*), COUNT(CASE WHEN next_attempt_at IS NULL THEN 1 END) FROM renewal \
+     WHERE ended_at IS NULL GROUP BY state";

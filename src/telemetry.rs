@@ -1,0 +1,60 @@
+//! Where the log goes: the journal's own fields under systemd, readable text on a terminal, JSON lines elsewhere.
+
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
+
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// The journal when stderr is connected to it, text on a terminal, else JSON lines.
+    #[default]
+    Auto,
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging to stderr or the journal. `filter` is a `tracing` filter such as `info` or `renewd=debug`.
+///
+/// # Errors
+/// When `filter` cannot be read.
+pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
+    // Others may log at most warnings: what they tell at `info` is of no use to an operator.
+    let quiet = "tokio_cron_scheduler=warn,sqlx=warn,hyper=warn,reqwest=warn,rustls=warn,h2=warn";
+    let filter = EnvFilter::builder()
+        .parse(format!("{quiet},{filter}"))
+        .map_err(|error| format!("the log filter `{filter}` cannot be read: {error}"))?;
+    let output: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Auto if is_journal() => match tracing_journald::layer() {
+            Ok(journal) => Box::new(journal.with_field_prefix(None)),
+            Err(_) => json(),
+        },
+        LogFormat::Auto if io::stderr().is_terminal() => text(),
+        LogFormat::Auto | LogFormat::Json => json(),
+        LogFormat::Text => text(),
+    };
+    // A second start, as in tests, keeps the first subscriber.
+    drop(Registry::default().with(output.with_filter(filter)).try_init());
+    Ok(())
+}
+
+fn json() -> Box<dyn Layer<Registry> + Send + Sync> {
+    Box::new(fmt::layer().json().flatten_event(true).with_writer(io::stderr))
+}
+
+fn text() -> Box<dyn Layer<Registry> + Send + Sync> {
+    let is_colourful = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    Box::new(fmt::layer().with_target(false).with_ansi(is_colourful).with_writer(io::stderr))
+}
+
+/// Whether stderr is the journal: systemd names its device and inode in `JOURNAL_STREAM` (systemd.exec(5)).
+fn is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    stream == format!("{}:{}", stderr.dev(), stderr.ino())
+}

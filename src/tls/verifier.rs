@@ -1,0 +1,118 @@
+//! Judges the certificate that a peer shows: known by its fingerprint, or vouched for by a CA, or refused.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+
+use super::handshake::{Handshake, Version};
+use super::refusal::{refuse, words};
+use crate::pki::Fingerprint;
+
+/// The rule of one connection.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    /// Certificates that are accepted as they are: expired, self-signed, under another name.
+    pub accepted: Vec<Fingerprint>,
+    /// Who may vouch for any other.
+    pub authorities: Option<Authorities>,
+    /// Verifies the proof of the key.
+    pub handshake: Handshake,
+}
+
+/// CAs, and the name that they must have certified.
+#[derive(Debug)]
+pub(super) struct Authorities {
+    /// Where they come from, in words.
+    pub described: String,
+    /// Verifies chain, name, dates and purpose.
+    pub verifier: Arc<dyn ServerCertVerifier>,
+    /// The name in place of the one in the URL.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+impl Verifier {
+    fn knows(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.accepted.contains(&Fingerprint::of(certificate))
+    }
+
+    fn verify_signature(
+        &self,
+        version: Version,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        if self.knows(certificate) {
+            self.handshake
+                .verify_known(version, message, certificate, signed)
+        } else {
+            self.handshake.verify(version, message, certificate, signed)
+        }
+    }
+
+    /// "…, expected …": what would have been accepted.
+    fn expected(&self) -> String {
+        let pins: Vec<String> = self.accepted.iter().map(ToString::to_string).collect();
+        format!("SHA-256 {}", pins.join(" or "))
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.knows(leaf) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let showed = format!("the firewall showed SHA-256 {}", Fingerprint::of(leaf));
+        let Some(authorities) = &self.authorities else {
+            return Err(refuse(format!("{showed}, expected {}", self.expected())));
+        };
+        let name = authorities.server_name.as_ref().unwrap_or(server_name);
+        authorities
+            .verifier
+            .verify_server_cert(leaf, intermediates, name, ocsp_response, now)
+            .map_err(|error| {
+                let or = if self.accepted.is_empty() {
+                    String::new()
+                } else {
+                    format!(" or {}", self.expected())
+                };
+                refuse(format!(
+                    "{showed}, expected a certificate for {} from {}{or}: {}",
+                    name.to_str(),
+                    authorities.described,
+                    words(&error)
+                ))
+            })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify_signature(Version::Tls12, message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify_signature(Version::Tls13, message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.handshake.schemes()
+    }
+}

@@ -1,0 +1,263 @@
+//! The device: all state behind the answers, and the way of one request through it.
+//!
+//! Everything here is synchronous and done under one lock: a firewall does one thing at a time. Nothing here waits,
+//! opens a socket or reads a clock other than the device's.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::auth::Gatekeeper;
+use super::binding::Bindings;
+use super::certificates::Store;
+use super::chance::Chance;
+use super::decorate::Finished;
+use super::pending::Change;
+use super::rules::Rules;
+use super::server::PortCertificate;
+use super::session::{Holder, Session};
+use super::settings::Settings;
+use super::wire::{Handled, Refusal, Reply, Request};
+use super::{Counters, Faces};
+
+/// One firewall.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) settings: Settings,
+    pub(super) faces: Faces,
+    pub(super) chance: Chance,
+    pub(super) counters: Counters,
+    pub(super) journal: Vec<String>,
+    pub(super) rules: Rules,
+    pub(super) gatekeeper: Gatekeeper,
+    pub(super) session: Option<Session>,
+    /// Who holds configuration mode (1.4).
+    pub(super) mode: Option<Holder>,
+    pub(super) certificates: Store,
+    /// The committed bindings: what the services serve.
+    pub(super) bindings: Bindings,
+    /// What is not committed yet, of everybody.
+    pub(super) pending: Vec<Change>,
+    /// `restart_required` of the envelope.
+    pub(super) restart_required: String,
+    pub(super) ports: Ports,
+    /// Set by a commit that takes the management connections with it.
+    pub(super) cut_connections: bool,
+}
+
+/// What the two services serve now.
+#[derive(Debug)]
+pub(super) struct Ports {
+    pub(super) management: Arc<PortCertificate>,
+    pub(super) ssl_vpn: Arc<PortCertificate>,
+}
+
+/// What becomes of one request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// This reply is sent.
+    Answered(Finished),
+    /// It was done, but this connection ends without a reply.
+    Lost,
+    /// It was done, and every management connection ends.
+    AllCut,
+}
+
+impl Device {
+    /// Does what the request asks, journals it, and says what to send.
+    pub(super) fn answer(&mut self, request: &Request) -> Outcome {
+        self.expire_idle_session();
+        let next_nonce = &mut None;
+        let mut reply = self
+            .dispatch(request, next_nonce)
+            .unwrap_or_else(Reply::from);
+        if let Some(nonce) = next_nonce.take() {
+            reply = reply.header("Authentication-Info", format!("nextnonce=\"{nonce}\""));
+        }
+        let mischief = self.mischief(request, &reply);
+        let note = mischief.map(str::to_owned).or(reply.note.take());
+        let finished = self.finish(request, reply);
+        let lost = mischief == Some(LOST) || self.cut_connections;
+        let status = if lost {
+            "cut".to_owned()
+        } else {
+            finished.status.to_string()
+        };
+        self.write_journal(&request.method, &request.path, &status, note.as_deref());
+        match (std::mem::take(&mut self.cut_connections), mischief) {
+            (true, _) => Outcome::AllCut,
+            (false, Some(LOST)) => Outcome::Lost,
+            (false, Some(_)) => {
+                Outcome::Answered(self.finish(request, Refusal::new(500, "Internal error").into()))
+            }
+            (false, None) => Outcome::Answered(finished),
+        }
+    }
+
+    /// `POST /auth 200 (note)`; the note is ours and never holds a secret.
+    pub(super) fn write_journal(
+        &mut self,
+        method: &str,
+        path: &str,
+        status: &str,
+        note: Option<&str>,
+    ) {
+        let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
+        self.journal.push(format!("{method} {path} {status}{note}"));
+    }
+
+    pub(super) fn now(&self) -> time::OffsetDateTime {
+        (self.settings.now)()
+    }
+
+    fn dispatch(&mut self, request: &Request, next_nonce: &mut Option<String>) -> Handled {
+        if self.faces.api_disabled {
+            return Err(Refusal::coded(403, "E_DISABLED", "Service disabled."));
+        }
+        if request.body.len() > self.faces.max_payload as usize {
+            return Err(Refusal::new(413, "Payload too large."));
+        }
+        let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+        match (request.method.as_str(), segments.as_slice()) {
+            ("GET", []) if self.faces.root_lists_endpoints => return Ok(endpoints()),
+            ("GET", ["auth"]) => return Ok(self.challenge_for_chap()),
+            ("POST" | "HEAD", ["auth"]) => return self.log_in(request),
+            ("POST", ["tfa"]) => return self.log_in_with_totp(request),
+            _ => {}
+        }
+        *next_nonce = match self.admit(request) {
+            Ok(next_nonce) => next_nonce,
+            Err(reply) => return Ok(*reply),
+        };
+        self.route(request, &segments)
+    }
+
+    fn route(&mut self, request: &Request, segments: &[&str]) -> Handled {
+        match (request.method.as_str(), segments) {
+            ("DELETE", ["auth"]) => Ok(self.log_out()),
+            ("POST", ["start-management"]) => Ok(self.start_management()),
+            _ if self.awaits_start_management() => {
+                Err(Refusal::new(403, "Management has not been started."))
+            }
+            ("POST", ["config-mode"]) => self.enter_configuration_mode(),
+            ("POST", ["non-config-mode"]) => Ok(self.leave_configuration_mode()),
+            ("GET", ["version"]) => Ok(self.version()),
+            ("GET", ["config", "pending"] | ["config", "pending", "best-effort"]) => {
+                Ok(self.show_pending())
+            }
+            ("GET", ["reporting", "certificates", rest @ ..]) => self.report(rest),
+            ("GET", ["export", "certificates", "signing-request", "name", alias]) => {
+                self.export_request(alias)
+            }
+            ("GET", ["administration", "global"]) => Ok(self.read_administration()),
+            ("GET", ["ssl-vpn", "server", "base"]) => Ok(self.read_ssl_vpn()),
+            _ if is_a_write(&request.method, segments) => {
+                self.require_configuration_mode()?;
+                let reply = self.write(request, segments)?;
+                self.commit_automatically()?;
+                Ok(reply)
+            }
+            _ => Err(unknown_path(segments)),
+        }
+    }
+
+    fn write(&mut self, request: &Request, segments: &[&str]) -> Handled {
+        match segments {
+            ["config", "pending", ..] if request.method == "POST" => self.commit(),
+            ["config", "pending", ..] => Ok(self.discard_pending()),
+            ["certificates", "generate-signing-request"] => self.generate(&request.json()?),
+            ["certificates", "name", name] => self.delete_certificate(name),
+            ["certificates", "ca", hash] => self.delete_authority(hash),
+            ["import", "certificates", "ca-cert"] => self.import_authority(request),
+            ["import", "certificates", "signed-cert", "name", alias] => {
+                self.import_signed(request, alias)
+            }
+            ["administration", "global"] => self.bind_management(&request.json()?),
+            ["ssl-vpn", "server", "base"] => self.bind_ssl_vpn(&request.json()?),
+            _ => Err(unknown_path(segments)),
+        }
+    }
+
+    /// 5: a flat object of texts.
+    fn version(&self) -> Reply {
+        let profile = self.settings.profile;
+        Reply::json(json!({
+            "firmware_version": profile.firmware(),
+            "safemode_version": "SafeMode 7.0.0",
+            "rom_version": "5.9.0.1",
+            "model": profile.model(),
+            "serial_number": "00AA-BBCC-DDEE",
+            "system_time": self.date(self.now()),
+            "system_uptime": "0 Days 01:02:03",
+            "last_modified_by": "admin",
+        }))
+    }
+
+    /// What goes wrong with this reply, by chance.
+    fn mischief(&mut self, request: &Request, reply: &Reply) -> Option<&'static str> {
+        let harmless = !request.is_write()
+            || reply.status != 200
+            || request
+                .segments
+                .first()
+                .is_some_and(|first| first == "auth");
+        if harmless {
+            None
+        } else if self.chance.one_in(self.faces.lost_answer_one_in) {
+            Some(LOST)
+        } else if self.chance.one_in(self.faces.error_after_applying_one_in) {
+            Some("done, but answered with 500")
+        } else {
+            None
+        }
+    }
+}
+
+const LOST: &str = "done, but the answer is lost";
+
+/// The writes that exist: everything else is an unknown path, with or without configuration mode.
+fn is_a_write(method: &str, segments: &[&str]) -> bool {
+    let methods: &[&str] = match segments {
+        ["config", "pending"] | ["config", "pending", "best-effort"] => &["POST", "DELETE"],
+        ["certificates", "generate-signing-request"] => &["POST"],
+        ["certificates", "name" | "ca", _] => &["DELETE"],
+        ["administration", "global"]
+        | ["ssl-vpn", "server", "base"]
+        | ["import", "certificates", "ca-cert"]
+        | ["import", "certificates", "signed-cert", "name", _] => &["PUT"],
+        _ => &[],
+    };
+    methods.contains(&method)
+}
+
+/// 1.5: 404 "API not found"; a path that only wants more segments is "incomplete".
+fn unknown_path(segments: &[&str]) -> Refusal {
+    let incomplete = KNOWN
+        .iter()
+        .any(|known| known.len() > segments.len() && known.starts_with(segments));
+    if incomplete {
+        Refusal::incomplete()
+    } else {
+        Refusal::coded(404, "E_NOT_FOUND", "API not found.")
+    }
+}
+
+const KNOWN: &[&[&str]] = &[
+    &["certificates", "generate-signing-request"],
+    &["certificates", "name", "NAME"],
+    &["config", "pending"],
+    &["export", "certificates", "signing-request", "name", "NAME"],
+    &["import", "certificates", "signed-cert", "name", "NAME"],
+    &["reporting", "certificates", "name", "NAME"],
+    &["ssl-vpn", "server", "base"],
+    &["administration", "global"],
+];
+
+/// 1.1: some builds list the endpoints at the bare root.
+fn endpoints() -> Reply {
+    let paths: Vec<String> = KNOWN
+        .iter()
+        .map(|known| format!("/api/sonicos/{}", known.join("/")))
+        .collect();
+    Reply::json(json!(paths))
+}

@@ -1,0 +1,281 @@
+//! A simulated SonicWall: SonicOS 7.0, 7.x with session security, and 8.
+//!
+//! Written from the SonicOS reference; sections are cited by number. It has state behind its answers: real keys, real
+//! requests, pending and committed configuration, and the committed certificate on two real TLS ports. It listens only
+//! where it is told to, and does not do: PKCS#12, `/direct/cli`, public-key login, SCEP, SonicOS 6.5.
+
+mod auth;
+mod binding;
+mod certificates;
+mod chance;
+mod counters;
+mod decorate;
+mod device;
+mod faces;
+mod other_administrator;
+mod pending;
+mod rules;
+mod server;
+mod session;
+mod settings;
+mod switch;
+mod wire;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use self::counters::Counters;
+pub use self::faces::Faces;
+pub use self::other_administrator::OtherAdministrator;
+pub use self::rules::{Action, Gate, Rule};
+pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
+pub use self::switch::{
+    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, PendingForm, Tampering,
+};
+
+use self::binding::{Binding, Bindings};
+use self::certificates::{INITIAL, Identity, Kind, Store};
+use self::chance::Chance;
+use self::device::{Device, Ports};
+use self::server::{PortCertificate, Role, Shared, serve_port};
+
+/// A running device. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    shared: Arc<Shared>,
+    management: SocketAddr,
+    ssl_vpn: SocketAddr,
+    servers: Vec<JoinHandle<()>>,
+}
+
+/// One of the two TLS ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// Web management, which also carries the API.
+    Management,
+    /// The SSL VPN portal.
+    SslVpn,
+}
+
+impl Simulator {
+    /// Binds both ports and begins to serve. Fails when a port is taken or the initial certificate cannot be made.
+    pub async fn start(mut settings: Settings) -> std::io::Result<Self> {
+        let management = TcpListener::bind(settings.management).await?;
+        let ssl_vpn = TcpListener::bind(settings.ssl_vpn).await?;
+        settings.management = management.local_addr()?;
+        settings.ssl_vpn = ssl_vpn.local_addr()?;
+        let (management_address, ssl_vpn_address) = (settings.management, settings.ssl_vpn);
+        let device = new_device(settings)?;
+        let certificates = (
+            device.ports.management.clone(),
+            device.ports.ssl_vpn.clone(),
+        );
+        let shared = Shared::new(device);
+        let servers = vec![
+            tokio::spawn(serve_port(
+                management,
+                Role::Management,
+                certificates.0,
+                shared.clone(),
+            )),
+            tokio::spawn(serve_port(
+                ssl_vpn,
+                Role::SslVpn,
+                certificates.1,
+                shared.clone(),
+            )),
+        ];
+        Ok(Self {
+            shared,
+            management: management_address,
+            ssl_vpn: ssl_vpn_address,
+            servers,
+        })
+    }
+
+    /// Where the web management and the API listen.
+    pub fn management(&self) -> SocketAddr {
+        self.management
+    }
+
+    /// Where the SSL VPN portal listens.
+    pub fn ssl_vpn(&self) -> SocketAddr {
+        self.ssl_vpn
+    }
+
+    /// `https://ADDRESS:PORT` of the management.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.management)
+    }
+
+    /// SHA-256 of the certificate that the management serves now, lower-case hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        hex(&Sha256::digest(self.served_der(Port::Management)))
+    }
+
+    /// The certificate that a port serves now, DER.
+    pub fn served_der(&self, port: Port) -> Vec<u8> {
+        let device = self.shared.device();
+        match port {
+            Port::Management => device.ports.management.leaf(),
+            Port::SslVpn => device.ports.ssl_vpn.leaf(),
+        }
+    }
+
+    /// The counts, all of one moment.
+    pub fn counters(&self) -> Counters {
+        let device = self.shared.device();
+        let born_here = device
+            .certificates
+            .rows
+            .iter()
+            .filter(|row| row.born_here)
+            .count();
+        Counters {
+            sessions_open: u64::from(device.session.is_some()),
+            key_pairs_present: u64::try_from(born_here).unwrap_or(u64::MAX),
+            ..device.counters.clone()
+        }
+    }
+
+    /// Every name on the device: requests (also those whose key is being made), certificates, CAs.
+    pub fn certificates(&self) -> Vec<String> {
+        self.shared
+            .device()
+            .certificates
+            .rows
+            .iter()
+            .map(|row| row.name.clone())
+            .collect()
+    }
+
+    /// Whether this name is a request that waits for its certificate.
+    pub fn is_request(&self, name: &str) -> bool {
+        let device = self.shared.device();
+        device
+            .certificates
+            .find(name)
+            .is_some_and(|row| matches!(row.kind, Kind::Request { .. }))
+    }
+
+    /// The name that a service is committed to use; `None` is the built-in self-signed certificate.
+    pub fn bound(&self, port: Port) -> Option<String> {
+        let device = self.shared.device();
+        let binding = match port {
+            Port::Management => &device.bindings.management,
+            Port::SslVpn => &device.bindings.ssl_vpn,
+        };
+        match binding {
+            Binding::Name(name) => Some(name.clone()),
+            Binding::SelfSigned => None,
+        }
+    }
+
+    /// What is changed and not committed, of everybody, one CLI line each.
+    pub fn pending(&self) -> Vec<String> {
+        self.shared
+            .device()
+            .pending
+            .iter()
+            .map(|change| change.kind.cli_line())
+            .collect()
+    }
+
+    /// SHA-256 of the subject public key information behind a name, lower-case hexadecimal.
+    pub fn spki_sha256(&self, name: &str) -> Option<String> {
+        let public_key = self.shared.device().certificates.find(name)?.public_key()?;
+        Some(hex(&Sha256::digest(public_key)))
+    }
+
+    /// The switches as they are now.
+    pub fn faces(&self) -> Faces {
+        self.shared.device().faces.clone()
+    }
+
+    /// Changes switches while it runs. What is on the wire changes with the next commit.
+    pub fn set(&self, change: impl FnOnce(&mut Faces)) {
+        change(&mut self.shared.device().faces);
+    }
+
+    /// Adds a fault or a hold.
+    pub fn rule(&self, rule: Rule) {
+        self.shared.device().rules.add(rule);
+    }
+
+    /// One line per request so far, for instance `POST /auth 200 (digest)`. Holds no secret.
+    pub fn journal(&self) -> Vec<String> {
+        self.shared.device().journal.clone()
+    }
+
+    /// A person who works on the same device.
+    pub fn other_administrator(&self) -> OtherAdministrator {
+        OtherAdministrator(self.shared.clone())
+    }
+
+    /// Closes the ports and all connections.
+    pub async fn stop(mut self) {
+        for server in std::mem::take(&mut self.servers) {
+            server.abort();
+            let _ = server.await;
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        for server in &self.servers {
+            server.abort();
+        }
+    }
+}
+
+fn new_device(settings: Settings) -> std::io::Result<Device> {
+    let now = (settings.now)();
+    let certificates = Store::new(&settings.initial, now).map_err(std::io::Error::other)?;
+    let initial = certificates.find(INITIAL).and_then(|row| match &row.kind {
+        Kind::Local { key, der } => Some(Identity {
+            key: key.clone(),
+            der: der.clone(),
+        }),
+        _ => None,
+    });
+    let initial =
+        initial.ok_or_else(|| std::io::Error::other("the initial certificate is missing"))?;
+    let port = || PortCertificate::new(&initial).map(Arc::new);
+    let bound = Binding::Name(INITIAL.to_owned());
+    Ok(Device {
+        faces: settings.faces.clone(),
+        chance: Chance::new(settings.seed),
+        counters: Counters::default(),
+        journal: Vec::new(),
+        rules: rules::Rules::default(),
+        gatekeeper: auth::Gatekeeper::default(),
+        session: None,
+        mode: None,
+        certificates,
+        bindings: Bindings {
+            management: bound.clone(),
+            ssl_vpn: bound,
+        },
+        pending: Vec::new(),
+        restart_required: "NONE".to_owned(),
+        ports: Ports {
+            management: port()?,
+            ssl_vpn: port()?,
+        },
+        cut_connections: false,
+        settings,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

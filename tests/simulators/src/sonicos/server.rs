@@ -1,0 +1,328 @@
+//! The two TLS ports: sockets, HTTP, and the certificate on the wire. What a request means is decided in `device.rs`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Response, header};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::crypto::aws_lc_rs::{default_provider, sign::any_supported_type};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::certificates::Identity;
+use super::decorate::Finished;
+use super::device::{Device, Outcome};
+use super::rules::Action;
+use super::wire::{Request, envelope_text};
+
+/// The device, and the means to cut its management connections.
+#[derive(Debug)]
+pub(super) struct Shared {
+    device: Mutex<Device>,
+    hang_up: watch::Sender<u64>,
+}
+
+impl Shared {
+    pub(super) fn new(device: Device) -> Arc<Self> {
+        Arc::new(Self {
+            device: Mutex::new(device),
+            hang_up: watch::Sender::new(0),
+        })
+    }
+
+    /// A panic in one handler must not hide the state from the test that looks for its cause.
+    pub(super) fn device(&self) -> MutexGuard<'_, Device> {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The certificate that one port serves to new connections.
+#[derive(Debug)]
+pub(super) struct PortCertificate(RwLock<Arc<CertifiedKey>>);
+
+impl PortCertificate {
+    pub(super) fn new(identity: &Identity) -> std::io::Result<Self> {
+        let key = certified_key(identity, Vec::new()).map_err(std::io::Error::other)?;
+        Ok(Self(RwLock::new(Arc::new(key))))
+    }
+
+    /// Serves this from now on. A key that TLS cannot use leaves the port as it is.
+    pub(super) fn serve(&self, identity: &Identity, chain: Vec<Vec<u8>>) {
+        if let Ok(key) = certified_key(identity, chain) {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        }
+    }
+
+    /// The leaf now served, DER.
+    pub(super) fn leaf(&self) -> Vec<u8> {
+        self.present()
+            .cert
+            .first()
+            .map(|leaf| leaf.to_vec())
+            .unwrap_or_default()
+    }
+
+    fn present(&self) -> Arc<CertifiedKey> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl ResolvesServerCert for PortCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.present())
+    }
+}
+
+/// What a port does with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Management,
+    SslVpn,
+}
+
+/// Serves a port until the returned future is dropped; dropping it ends its connections too.
+pub(super) async fn serve_port(
+    listener: TcpListener,
+    role: Role,
+    certificate: Arc<PortCertificate>,
+    shared: Arc<Shared>,
+) {
+    let Ok(acceptor) = acceptor(certificate) else {
+        return;
+    };
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, peer)) = listener.accept().await else {
+            continue;
+        };
+        if role == Role::SslVpn && shared.device().faces.refuse_connections_on_ssl_vpn {
+            continue;
+        }
+        connections.spawn(serve_connection(
+            stream,
+            peer,
+            role,
+            acceptor.clone(),
+            shared.clone(),
+        ));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    role: Role,
+    acceptor: TlsAcceptor,
+    shared: Arc<Shared>,
+) {
+    let mut hang_up = shared.hang_up.subscribe();
+    let Ok(stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    let service = service_fn(|request| answer_http(request, peer, role, shared.clone()));
+    let mut http = hyper::server::conn::http1::Builder::new();
+    let connection = http
+        .title_case_headers(true)
+        .auto_date_header(false)
+        .timer(TokioTimer::new());
+    tokio::select! {
+        _ = connection.serve_connection(TokioIo::new(stream), service) => {}
+        _ = hang_up.changed(), if role == Role::Management => {}
+    }
+}
+
+/// An error of a hyper service ends the connection without a reply.
+#[derive(Debug)]
+struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the connection is cut on purpose")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+type HttpReply = Result<Response<Full<Bytes>>, Cut>;
+
+async fn answer_http(
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    role: Role,
+    shared: Arc<Shared>,
+) -> HttpReply {
+    let (head, body) = request.into_parts();
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let body = Limited::new(body, LARGEST_BODY)
+        .collect()
+        .await
+        .map_err(|_| Cut)?
+        .to_bytes()
+        .to_vec();
+    let request = Request::new(head.method.as_str(), target, head.headers, body, peer.ip());
+    match request.filter(|_| role == Role::Management) {
+        // On a task of its own: the device finishes what it was told even when the client is gone.
+        Some(request) => tokio::spawn(answer_api(request, shared))
+            .await
+            .map_err(|_| Cut)?,
+        None => Ok(page(role)),
+    }
+}
+
+async fn answer_api(request: Request, shared: Arc<Shared>) -> HttpReply {
+    let action = {
+        let mut device = shared.device();
+        device.counters.requests += 1;
+        device.rules.take(&request.method, &request.path)
+    };
+    match action {
+        None => act(request, &shared).await,
+        Some(Action::DelayBefore(delay)) => {
+            tokio::time::sleep(delay).await;
+            act(request, &shared).await
+        }
+        Some(Action::HoldBefore(gate)) => {
+            gate.hold().await;
+            act(request, &shared).await
+        }
+        Some(Action::HoldAfter(gate)) => {
+            let reply = act(request, &shared).await;
+            gate.hold().await;
+            reply
+        }
+        Some(Action::DropAfter) => {
+            let line = format!(
+                "- the answer to {} {} is cut by rule",
+                request.method, request.path
+            );
+            let _ = act(request, &shared).await;
+            shared.device().journal.push(line);
+            Err(Cut)
+        }
+        Some(instead) => answer_instead(&request, instead, &shared),
+    }
+}
+
+/// The device acts, away from the threads that serve sockets: making an RSA key takes its time.
+async fn act(request: Request, shared: &Arc<Shared>) -> HttpReply {
+    let device = shared.clone();
+    let outcome = tokio::task::spawn_blocking(move || device.device().answer(&request)).await;
+    match outcome.map_err(|_| Cut)? {
+        Outcome::Answered(finished) => response(finished),
+        Outcome::Lost => Err(Cut),
+        Outcome::AllCut => {
+            shared.hang_up.send_modify(|times| *times += 1);
+            Err(Cut)
+        }
+    }
+}
+
+/// The rules that keep the device from acting.
+fn answer_instead(request: &Request, action: Action, shared: &Shared) -> HttpReply {
+    let typed = |kind: &str| vec![("Content-Type".to_owned(), kind.to_owned())];
+    let finished = match action {
+        Action::Status(status, body, headers) => Some(Finished {
+            status,
+            headers,
+            body: body.into_bytes(),
+        }),
+        Action::Garbage => Some(Finished {
+            status: 200,
+            headers: typed("application/json"),
+            body: vec![0xff, 0x00, b'}', b'{'],
+        }),
+        Action::Html => Some(Finished {
+            status: 200,
+            headers: typed("text/html"),
+            body: MANAGEMENT_PAGE.into(),
+        }),
+        Action::SuccessFalseWith200(message) => {
+            let body = envelope_text(false, &message).into_bytes();
+            Some(Finished {
+                status: 200,
+                headers: typed("application/json"),
+                body,
+            })
+        }
+        _ => None,
+    };
+    let status = finished
+        .as_ref()
+        .map_or_else(|| "cut".to_owned(), |finished| finished.status.to_string());
+    shared.device().write_journal(
+        &request.method,
+        &request.path,
+        &status,
+        Some("by rule, nothing done"),
+    );
+    finished.map_or(Err(Cut), response)
+}
+
+fn response(finished: Finished) -> HttpReply {
+    let mut builder = Response::builder().status(finished.status);
+    for (name, value) in finished.headers {
+        builder = builder.header(name, value);
+    }
+    builder
+        .body(Full::new(Bytes::from(finished.body)))
+        .map_err(|_| Cut)
+}
+
+/// What a browser would see: enough to know that something is there.
+fn page(role: Role) -> Response<Full<Bytes>> {
+    let text = if role == Role::Management {
+        MANAGEMENT_PAGE
+    } else {
+        SSL_VPN_PAGE
+    };
+    let mut page = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    page.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("text/html"),
+    );
+    page
+}
+
+const MANAGEMENT_PAGE: &str =
+    "<!doctype html><title>Simulated SonicWall</title><p>Management</p>\n";
+const SSL_VPN_PAGE: &str =
+    "<!doctype html><title>Simulated SonicWall</title><p>SSL VPN portal</p>\n";
+
+/// Far above `max_payload`, so that the device itself refuses what is too large.
+const LARGEST_BODY: usize = 64 << 20;
+
+/// No resumption: a resumed session would show the certificate of the first handshake instead of the present one.
+fn acceptor(certificate: Arc<PortCertificate>) -> Result<TlsAcceptor, rustls::Error> {
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn certified_key(identity: &Identity, chain: Vec<Vec<u8>>) -> Result<CertifiedKey, rustls::Error> {
+    let key = any_supported_type(&PrivatePkcs8KeyDer::from(identity.key.private_key()).into())?;
+    let certificates = std::iter::once(identity.der.clone())
+        .chain(chain)
+        .map(CertificateDer::from)
+        .collect();
+    Ok(CertifiedKey::new(certificates, key))
+}

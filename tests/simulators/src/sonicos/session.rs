@@ -1,0 +1,162 @@
+//! The one session, and configuration mode (SonicOS reference 1.3, 1.4). Who may have a session is decided in `auth`.
+
+use std::net::IpAddr;
+
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+
+use super::device::Device;
+use super::pending::Owner;
+use super::wire::{Handled, Refusal, Reply, Request};
+
+/// An administrator's open session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) source: IpAddr,
+    pub(super) token: String,
+    last_seen: OffsetDateTime,
+    management_started: bool,
+}
+
+/// Who holds configuration mode: exactly one administrator (1.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// The session of the API.
+    Api,
+    /// Somebody at the web interface or the console.
+    Other,
+}
+
+impl Device {
+    /// 1.2: the reply of a good login, whatever the scheme. The caller has checked who it is.
+    pub(super) fn open_session(&mut self, request: &Request, with_token: bool) -> Handled {
+        self.refuse_one_session_too_many(request)?;
+        if self.faces.password_must_change {
+            let result = json!({"level": "info", "code": "E_OK", "message": "Success.",
+                "auth_code": "API_AUTH_PASSWORD_UPDATE", "config_mode": "No"});
+            return Ok(Reply::succeeded(result).noted("the password must be changed first"));
+        }
+        self.close_session();
+        let session = Session {
+            source: request.peer,
+            token: self.chance.hex(4),
+            last_seen: self.now(),
+            management_started: !self.faces.needs_start_management,
+        };
+        self.take_mode_at_login(request.wants_override());
+        self.counters.logins += 1;
+        let mut result = json!({
+            "level": "info", "code": "E_OK", "message": "Success.",
+            "auth_code": "API_AUTH_SUCCESS",
+            "privilege": if self.faces.read_only_administrator { "READ_ONLY_ADMIN" } else { "FULL_ADMIN" },
+            "config_mode": if self.holds_configuration_mode() { "Yes" } else { "No" },
+            "model": self.settings.profile.model(),
+        });
+        if with_token {
+            result["bearer_token"] = json!(session.token);
+        }
+        self.session = Some(session);
+        Ok(Reply::succeeded(result))
+    }
+
+    /// 1.3: one API session at a time; 503 beyond that. guess: override replaces a session that was left open.
+    fn refuse_one_session_too_many(&self, request: &Request) -> Result<(), Refusal> {
+        let replaces = request.wants_override() && self.faces.override_replaces_session;
+        if self.faces.too_many_sessions || (self.session.is_some() && !replaces) {
+            return Err(Refusal::new(503, "Session limit exceeded."));
+        }
+        Ok(())
+    }
+
+    fn take_mode_at_login(&mut self, wants_override: bool) {
+        let allowed =
+            !self.faces.login_without_configuration_mode && !self.faces.read_only_administrator;
+        if allowed && (self.mode.is_none() || wants_override) {
+            self.mode = Some(Holder::Api);
+        }
+    }
+
+    /// Ends the session, if any. 1.4, 2: its uncommitted changes are lost; those of others stay.
+    pub(super) fn close_session(&mut self) {
+        if self.session.take().is_none() {
+            return;
+        }
+        self.pending.retain(|change| change.owner != Owner::Api);
+        if self.mode == Some(Holder::Api) {
+            self.mode = None;
+        }
+    }
+
+    pub(super) fn expire_idle_session(&mut self) {
+        let limit = Duration::minutes(i64::from(self.faces.idle_logout_minutes));
+        let now = self.now();
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| now - session.last_seen > limit)
+        {
+            self.close_session();
+            self.journal
+                .push("- the idle session was closed".to_owned());
+        }
+    }
+
+    pub(super) fn touch_session(&mut self) {
+        let now = self.now();
+        if let Some(session) = &mut self.session {
+            session.last_seen = now;
+        }
+    }
+
+    /// 1.2: `DELETE /auth`.
+    pub(super) fn log_out(&mut self) -> Reply {
+        self.close_session();
+        self.counters.logouts += 1;
+        Reply::done("Success.")
+    }
+
+    pub(super) fn awaits_start_management(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| !session.management_started)
+    }
+
+    /// 1.4.
+    pub(super) fn start_management(&mut self) -> Reply {
+        if let Some(session) = &mut self.session {
+            session.management_started = true;
+        }
+        Reply::done("Success.")
+    }
+
+    /// 1.4: takes the mode from whoever holds it.
+    pub(super) fn enter_configuration_mode(&mut self) -> Handled {
+        if self.faces.configuration_mode_refused || self.faces.read_only_administrator {
+            return Err(Refusal::new(403, "Not allowed in current mode."));
+        }
+        self.mode = Some(Holder::Api);
+        Ok(Reply::done("Success."))
+    }
+
+    /// 1.4.
+    pub(super) fn leave_configuration_mode(&mut self) -> Reply {
+        if self.mode == Some(Holder::Api) {
+            self.mode = None;
+        }
+        Reply::done("Success.")
+    }
+
+    pub(super) fn holds_configuration_mode(&self) -> bool {
+        self.mode == Some(Holder::Api)
+    }
+
+    /// 1.4: how a write fails without it is a switch.
+    pub(super) fn require_configuration_mode(&self) -> Result<(), Refusal> {
+        use super::switch::NonConfigMode::{NonConfigMode405, NotAllowed400};
+        match self.faces.non_config_mode {
+            _ if self.holds_configuration_mode() => Ok(()),
+            NonConfigMode405 => Err(Refusal::new(405, "Non config mode")),
+            NotAllowed400 => Err(Refusal::new(400, "Not allowed in current mode")),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The kinds of switches: those with more than two positions, and how each kind is read from the command line.
+//! What a switch means is told where it is declared, in `faces.rs`.
+
+use std::time::Duration;
+
+/// Declares a switch with more than two positions.
+macro_rules! choices {
+    ($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $text:literal])+ $variant:ident = $word:literal,)+ }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[doc = $text])+ $variant,)+
+        }
+
+        impl Switch for $name {
+            fn read(value: &str) -> Result<Self, String> {
+                match value {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(["one of", $($word,)+].join(" ")),
+                }
+            }
+        }
+    };
+}
+
+choices! {
+    /// Whether a variant is offered.
+    Offer {
+        /// Not offered.
+        Off = "off",
+        /// Offered beside the plain one.
+        Allowed = "allowed",
+        /// The only one.
+        Enforced = "enforced",
+    }
+}
+
+choices! {
+    /// How a write without configuration mode fails (1.4).
+    NonConfigMode {
+        /// 405 "Non config mode".
+        NonConfigMode405 = "non_config_mode_405",
+        /// 400 "Not allowed in current mode".
+        NotAllowed400 = "not_allowed_400",
+    }
+}
+
+choices! {
+    /// Body of an exported request (3.3).
+    CsrForm {
+        /// `BEGIN CERTIFICATE REQUEST`.
+        Pem = "pem",
+        /// `BEGIN NEW CERTIFICATE REQUEST`.
+        NewPem = "new_pem",
+        /// The PEM text as one JSON string.
+        JsonString = "json_string",
+        /// The PEM text as a value in a JSON object.
+        JsonObject = "json_object",
+        /// DER.
+        Der = "der",
+    }
+}
+
+choices! {
+    /// What is wrong with an exported request.
+    Tampering {
+        /// Nothing.
+        Nothing = "nothing",
+        /// It asks for other names, with the right key.
+        Names = "names",
+        /// It asks for the right names, with another key.
+        Key = "key",
+        /// Its self-signature is broken.
+        Signature = "signature",
+    }
+}
+
+choices! {
+    /// How files are accepted (3.4).
+    ImportForm {
+        /// As the raw body.
+        Raw = "raw",
+        /// As a file part of multipart/form-data.
+        Multipart = "multipart",
+        /// Either.
+        Both = "both",
+    }
+}
+
+choices! {
+    /// Spelling of dates (3.2 leaves it open).
+    DateForm {
+        /// `Nov 22 03:01:45 2026 GMT`
+        Gmt = "gmt",
+        /// `2026-11-22T03:01:45Z`
+        Iso = "iso",
+        /// `11/22/2026 03:01:45`
+        Slashes = "slashes",
+        /// `Sun Nov 22 03:01:45 2026`
+        Weekday = "weekday",
+    }
+}
+
+choices! {
+    /// What `GET /config/pending` shows (2 leaves it open).
+    PendingForm {
+        /// A JSON object with the changed paths; `{}` when there are none.
+        Paths = "paths",
+        /// The status envelope with `cli.pending_config`.
+        Status = "status",
+        /// One CLI line per change.
+        Text = "text",
+    }
+}
+
+/// A value that can be read from the command line; the error names what is wanted.
+pub(super) trait Switch: Sized {
+    fn read(value: &str) -> Result<Self, String>;
+}
+
+impl Switch for bool {
+    fn read(value: &str) -> Result<Self, String> {
+        value.parse().map_err(|_| "true or false".to_owned())
+    }
+}
+
+impl Switch for u16 {
+    fn read(value: &str) -> Result<Self, String> {
+        value.parse().map_err(|_| "a number up to 65535".to_owned())
+    }
+}
+
+impl Switch for u32 {
+    fn read(value: &str) -> Result<Self, String> {
+        value.parse().map_err(|_| "a whole number".to_owned())
+    }
+}
+
+impl Switch for String {
+    fn read(value: &str) -> Result<Self, String> {
+        Ok(value.to_owned())
+    }
+}
+
+impl Switch for Duration {
+    fn read(value: &str) -> Result<Self, String> {
+        value
+            .parse()
+            .map(Self::from_millis)
+            .map_err(|_| "milliseconds".to_owned())
+    }
+}
+
+impl<T: Switch> Switch for Option<T> {
+    fn read(value: &str) -> Result<Self, String> {
+        match value {
+            "unset" => Ok(None),
+            _ => T::read(value).map(Some),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Requests as the handlers see them, and replies before they become bytes (SonicOS reference 1.5).
+//! Knows the envelope; knows nothing of the device's state.
+
+use std::net::IpAddr;
+
+use hyper::HeaderMap;
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+
+/// Everything of the API lives below this path (1.1).
+pub(super) const BASE: &str = "/api/sonicos";
+
+/// One request to the API.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: String,
+    /// Path and query exactly as sent: what a digest covers.
+    pub(super) target: String,
+    /// Path below [`BASE`], still encoded: for rules and the journal.
+    pub(super) path: String,
+    /// Its segments, decoded one by one, so that an encoded `/` stays inside its segment.
+    pub(super) segments: Vec<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    pub(super) peer: IpAddr,
+}
+
+impl Request {
+    /// `None` when the target is not below [`BASE`].
+    pub(super) fn new(
+        method: &str,
+        target: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        peer: IpAddr,
+    ) -> Option<Self> {
+        let path = target
+            .split('?')
+            .next()
+            .unwrap_or_default()
+            .strip_prefix(BASE)?;
+        if !path.is_empty() && !path.starts_with('/') {
+            return None;
+        }
+        let decode = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
+        Some(Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            path: path.to_owned(),
+            segments: path
+                .split('/')
+                .filter(|segment| !segment.is_empty())
+                .map(decode)
+                .collect(),
+            headers,
+            body,
+            peer,
+        })
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as JSON; an empty body is `null`.
+    pub(super) fn json(&self) -> Result<Value, Refusal> {
+        if self.body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Refusal::new(400, format!("Invalid JSON: {error}")))
+    }
+
+    /// `{"override": true}` of the login body (1.2).
+    pub(super) fn wants_override(&self) -> bool {
+        self.json()
+            .is_ok_and(|body| body.get("override") == Some(&Value::Bool(true)))
+    }
+
+    pub(super) fn is_write(&self) -> bool {
+        !matches!(self.method.as_str(), "GET" | "HEAD")
+    }
+}
+
+/// A reply before the finishing touches of `decorate.rs`.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Body,
+    /// For the journal only.
+    pub(super) note: Option<String>,
+}
+
+/// What a reply carries.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// No body at all, as a 401 in digest mode (1.2).
+    Empty,
+    /// The status envelope of 1.5; `result` is the entry that says how it went.
+    Envelope {
+        success: bool,
+        result: Map<String, Value>,
+    },
+    /// Any other JSON.
+    Json(Value),
+    /// A file.
+    File {
+        content_type: String,
+        bytes: Vec<u8>,
+    },
+}
+
+impl Reply {
+    fn with(status: u16, body: Body) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body,
+            note: None,
+        }
+    }
+
+    /// 200 with `E_OK` and this message.
+    pub(super) fn done(message: &str) -> Self {
+        Self::succeeded(json!({"level": "info", "code": "E_OK", "message": message}))
+    }
+
+    /// 200 with this result entry.
+    pub(super) fn succeeded(result: Value) -> Self {
+        Self::with(
+            200,
+            Body::Envelope {
+                success: true,
+                result: object(result),
+            },
+        )
+    }
+
+    pub(super) fn json(value: Value) -> Self {
+        Self::with(200, Body::Json(value))
+    }
+
+    pub(super) fn file(content_type: &str, bytes: Vec<u8>) -> Self {
+        Self::with(
+            200,
+            Body::File {
+                content_type: content_type.to_owned(),
+                bytes,
+            },
+        )
+    }
+
+    pub(super) fn empty(status: u16) -> Self {
+        Self::with(status, Body::Empty)
+    }
+
+    /// Adds a word for the journal.
+    pub(super) fn noted(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    pub(super) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+/// A request that the device does not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    /// guess: only a few codes are public (1.5); everything else says `E_ERROR`.
+    pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: "E_ERROR",
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn coded(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// The CLI's way to name an offending word (1.5, 3.1).
+    pub(super) fn unreasonable(word: &str) -> Self {
+        Self::new(400, format!("'{word}' is not a reasonable value."))
+    }
+
+    /// 1.5.
+    pub(super) fn incomplete() -> Self {
+        Self::coded(400, "E_INVALID_API_CALL", "API endpoint is incomplete.")
+    }
+
+    /// 1.5.
+    pub(super) fn unauthorized(message: &str) -> Self {
+        Self::coded(401, "E_UNAUTHORIZED", message)
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        let result = json!({"level": "error", "code": refusal.code, "message": refusal.message});
+        let body = Body::Envelope {
+            success: false,
+            result: object(result),
+        };
+        Self::with(refusal.status, body).noted(refusal.message)
+    }
+}
+
+/// What handlers return.
+pub(super) type Handled = Result<Reply, Refusal>;
+
+/// The reply that a rule asked for: `success: false` with HTTP 200 (1.5).
+pub(super) fn envelope_text(success: bool, message: &str) -> String {
+    let level = if success { "info" } else { "error" };
+    let code = if success { "E_OK" } else { "E_ERROR" };
+    json!({"status": {"success": success, "info": [{"level": level, "code": code, "message": message}]}}).to_string()
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

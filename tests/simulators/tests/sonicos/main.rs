@@ -1,0 +1,9 @@
+//! The simulated SonicWall seen from outside, through its two TLS ports.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod client;
+mod going_wrong;
+mod installing;
+mod logging_in;
+mod office;
+mod steps;
