@@ -23,7 +23,7 @@ use crate::telemetry::{self, LogFormat};
 pub struct Arguments {
     /// Also show the log that an operator would read.
     #[arg(long)]
-    log: bool,
+    verbose: bool,
 }
 
 /// A simulated firewall with its name in the configuration.
@@ -33,7 +33,7 @@ struct Simulated {
 }
 
 pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
-    if arguments.log {
+    if arguments.verbose {
         telemetry::start("info", LogFormat::Auto).map_err(CliError::Usage)?;
     }
     let folder = tempfile::Builder::new().prefix("renewd-demo-").tempdir()?;

@@ -11,14 +11,16 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
-use super::findings::{FileId, Findings, Place};
+use super::findings::{Findings, Origin, Place};
 use super::schema::{Node, Shape, Table};
 use super::suggest;
 
-/// Checks tables of one file.
+/// Checks one piece of a file.
 pub(super) struct Check<'a> {
     pub findings: &'a mut Findings,
-    pub file: FileId,
+    pub origin: Origin,
+    /// The piece is not TOML as a whole: what is missing may only be unreadable.
+    pub torn: bool,
 }
 
 impl Check<'_> {
@@ -31,7 +33,9 @@ impl Check<'_> {
             .map(String::as_str)
             .filter(|key| table.contains_key(*key) || meant.iter().any(|word| word == key))
             .collect();
-        self.missing_keys(shape, &written, range);
+        if !self.torn {
+            self.missing_keys(shape, &written, range);
+        }
         for key in &written {
             if let (Some(node), Some(value)) = (shape.keys.get(*key), table.get_mut(*key))
                 && !self.value(node, key, value)
@@ -200,7 +204,7 @@ impl Check<'_> {
     }
 
     fn place(&self, range: &Range<usize>) -> Place {
-        Findings::place(self.file, range)
+        self.origin.place(range)
     }
 }
 

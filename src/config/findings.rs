@@ -20,7 +20,7 @@ pub(super) struct Findings {
 #[derive(Debug)]
 struct Source {
     path: PathBuf,
-    text: Arc<str>,
+    text: Arc<String>,
     /// Where each line starts.
     lines: Vec<u32>,
     /// Byte ranges that are never shown.
@@ -31,7 +31,14 @@ struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileId(u32);
 
-/// A piece of one file.
+/// Where the ranges of a parsed piece count from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub file: FileId,
+    pub offset: usize,
+}
+
+/// A stretch of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     file: FileId,
@@ -53,30 +60,21 @@ struct Finding {
 
 impl Findings {
     /// Registers a file.
-    pub fn add_file(&mut self, path: &Path, text: &str) -> FileId {
+    pub fn add_file(&mut self, path: &Path, text: String) -> FileId {
         let newlines = text.match_indices('\n').map(|(at, _)| as_u32(at + 1));
         self.sources.push(Source {
             path: path.to_owned(),
-            text: Arc::from(text),
             lines: std::iter::once(0).chain(newlines).collect(),
+            text: Arc::new(text),
             hidden: Vec::new(),
         });
         FileId(as_u32(self.sources.len() - 1))
     }
 
     /// The text of a file.
-    pub fn text(&self, file: FileId) -> Arc<str> {
+    pub fn text(&self, file: FileId) -> Arc<String> {
         self.source(file)
-            .map_or_else(|| Arc::from(""), |source| source.text.clone())
-    }
-
-    /// The place of `range` in `file`.
-    pub fn place(file: FileId, range: &Range<usize>) -> Place {
-        Place {
-            file,
-            start: as_u32(range.start),
-            end: as_u32(range.end),
-        }
+            .map_or_else(Arc::default, |source| source.text.clone())
     }
 
     /// Never shows what stands at `place`.
@@ -158,19 +156,20 @@ impl Findings {
     }
 }
 
+impl Origin {
+    /// The place of a range.
+    pub fn place(self, range: &Range<usize>) -> Place {
+        Place {
+            file: self.file,
+            start: as_u32(self.offset + range.start),
+            end: as_u32(self.offset + range.end),
+        }
+    }
+}
+
 impl Place {
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
-    }
-
-    /// Another piece of the same file.
-    pub fn with_range(self, range: &Range<usize>) -> Self {
-        Findings::place(self.file, range)
-    }
-
-    /// Its file.
-    pub fn file(self) -> FileId {
-        self.file
     }
 }
 

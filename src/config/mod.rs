@@ -8,10 +8,12 @@
 //! It reads the configuration's own files and no other: neither secrets nor certificates. It changes nothing.
 
 mod check;
+mod cut;
 mod desired;
 mod findings;
 mod load;
 mod mistake;
+mod piece;
 mod resolve;
 mod schema;
 mod suggest;

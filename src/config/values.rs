@@ -7,6 +7,7 @@ use url::{Host, Url};
 
 use super::suggest;
 use crate::inventory::Endpoint;
+use crate::pki::is_dns_name;
 
 /// Why a text is not what it should be, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,6 @@ pub(super) fn name(text: &str) -> Result<(), Wrong> {
 /// A host name for a certificate, in lower case; its first label may be `*`.
 pub(super) fn domain(text: &str) -> Result<String, Wrong> {
     let lower = text.to_ascii_lowercase();
-    let name = lower.strip_prefix("*.").unwrap_or(&lower);
     if text.parse::<IpAddr>().is_ok() {
         let hint = format!("an address is written as {{ ipv4_address = \"{text}\" }}");
         return Err(Wrong::new(
@@ -90,7 +90,7 @@ pub(super) fn domain(text: &str) -> Result<String, Wrong> {
         let hint = "write an international name in its ASCII form, which starts with \"xn--\"";
         return Err(Wrong::new(format!("`{text}` is not in ASCII"), hint));
     }
-    if is_host_name(name) {
+    if is_dns_name(&lower) {
         return Ok(lower);
     }
     let hint = "a domain name is made of letters, digits and hyphens between dots, such as \"vpn.example.com\"";
@@ -103,7 +103,7 @@ pub(super) fn email(text: &str) -> Result<String, Wrong> {
         !local.is_empty() && local.is_ascii() && !local.contains([' ', '\t', '"', '@'])
     };
     match text.rsplit_once('@') {
-        Some((local, host)) if is_plain(local) && is_host_name(host) => Ok(text.to_owned()),
+        Some((local, host)) if is_plain(local) && is_dns_name(host) => Ok(text.to_owned()),
         _ => Err(format!("`{text}` is not a mail address").into()),
     }
 }
@@ -129,7 +129,8 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, Wrong> {
         .and_then(|host| host.strip_suffix(']'));
     let host = match bracketed {
         Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => inner,
-        None if is_host_name(host) => host,
+        None if host.parse::<Ipv4Addr>().is_ok() => host,
+        None if is_dns_name(host) && !host.starts_with('*') => host,
         _ => return Err(wrong()),
     };
     if port == 0 {
@@ -206,18 +207,6 @@ pub(super) fn log_filter(text: &str) -> Result<String, Wrong> {
 }
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-/// Letters, digits, hyphens and underscores between dots (RFC 1123, 2.1; underscores are met in practice).
-fn is_host_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        (1..=63).contains(&label.len())
-            && label.chars().all(plain)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    text.len() <= 253 && text.split('.').all(is_label)
-}
 
 fn in_words(duration: SignedDuration) -> String {
     let days = duration.as_hours() / 24;

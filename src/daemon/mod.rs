@@ -170,7 +170,7 @@ impl Daemon {
 
     /// Puts a changed configuration in force; a broken one changes nothing.
     async fn reload(&mut self) {
-        let started = sd_notify::NotifyState::monotonic_usec_now();
+        let started = NotifyState::monotonic_usec_now();
         if let Ok(moment) = started {
             notify(&[NotifyState::Reloading, moment]);
         }

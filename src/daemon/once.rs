@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::work::Crew;
+use crate::failure::FailureKind;
 use crate::inventory::{Renewal, State};
 use crate::renewal::Engine;
 use crate::store::StoreError;
@@ -57,7 +58,7 @@ pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report,
 async fn soon(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let latest = now.saturating_add(PATIENCE).unwrap_or(now);
     let open = engine.store.open_renewals().await?;
-    let worth = open.iter().filter(|renewal| is_midway(renewal.state) || !renewal.is_failing());
+    let worth = open.iter().filter(|renewal| is_midway(renewal) || !renewal.is_failing());
     Ok(worth.filter_map(|renewal| renewal.next_attempt_at).filter(|at| *at <= latest).min())
 }
 
@@ -72,8 +73,10 @@ async fn report(crew: &Crew, engine: &Engine) -> Result<Report, StoreError> {
     Ok(report)
 }
 
-const fn is_midway(state: State) -> bool {
-    matches!(state, State::Bound | State::Verified | State::Unproven)
+/// Half way: between bind and proof, or between an act and the knowledge of what came of it.
+fn is_midway(renewal: &Renewal) -> bool {
+    matches!(renewal.state, State::Bound | State::Verified | State::Unproven)
+        || renewal.last_error_kind.as_deref() == Some(FailureKind::OutcomeUnknown.name())
 }
 
 /// Longer than the default grace period of a proof.

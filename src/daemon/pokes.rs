@@ -25,7 +25,7 @@ pub async fn cron(scan: &str, poke: Sender<Poke>) -> Result<Ticks, DaemonError> 
     let jobs = JobScheduler::new().await.map_err(failed)?;
     let job = Job::new(scan, move |_, _| {
         // A full channel already holds what will wake the loop.
-        drop(poke.try_send(Poke::Look));
+        let _ = poke.try_send(Poke::Look);
     })
     .map_err(failed)?;
     jobs.add(job).await.map_err(failed)?;

@@ -55,3 +55,38 @@ impl FromStr for Fingerprint {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_with_and_without_colons_in_either_case() {
+        let plain = Fingerprint::of(b"a certificate").to_string();
+        let pairs: Vec<String> = plain
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| String::from_utf8_lossy(pair).to_uppercase())
+            .collect();
+        let read: Fingerprint = pairs.join(":").parse().unwrap();
+        assert_eq!(read, Fingerprint::of(b"a certificate"));
+        assert_eq!(read, plain.parse().unwrap());
+        assert_eq!(read.short(), plain[..8]);
+    }
+
+    #[test]
+    fn what_is_no_fingerprint_is_told_why() {
+        let error = "5f:ab".parse::<Fingerprint>().unwrap_err();
+        assert_eq!(
+            error.0,
+            "a SHA-256 fingerprint has 64 hexadecimal digits, not 4"
+        );
+        let error = "SHA1".parse::<Fingerprint>().unwrap_err();
+        assert_eq!(
+            error.0,
+            "a SHA-256 fingerprint is written in hexadecimal digits"
+        );
+    }
+}

@@ -61,6 +61,14 @@ impl StoreError {
         }
     }
 
+    /// Names the file, which the database's own error does not.
+    pub(super) fn at(self, file: &Path) -> Self {
+        match self {
+            Self::Unusable { place, advice } if place == SOME_FILE => Self::unusable(file, advice),
+            other => other,
+        }
+    }
+
     pub(super) fn corrupt(evidence: impl Into<String>) -> Self {
         Self::Corrupt {
             evidence: evidence.into(),
@@ -102,7 +110,7 @@ fn by_sqlite_code(error: sqlx::Error) -> StoreError {
         SQLITE_FULL => StoreError::Full,
         SQLITE_CORRUPT | SQLITE_NOTADB => StoreError::corrupt(error.to_string()),
         SQLITE_PERM | SQLITE_READONLY | SQLITE_CANTOPEN => StoreError::Unusable {
-            place: "file".to_owned(),
+            place: SOME_FILE.to_owned(),
             advice: format!(
                 "{error}; check that it is still there, that its folder and file system can be written, \
                  and that they belong to the user that renewd runs as"
@@ -117,6 +125,8 @@ fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
     error.try_downcast_ref::<SqliteError>()?;
     error.code()?.parse().ok()
 }
+
+const SOME_FILE: &str = "file";
 
 const SQLITE_PERM: u32 = 3;
 const SQLITE_BUSY: u32 = 5;

@@ -12,7 +12,10 @@ use super::row::Columns;
 /// migrations, and two daemons may start at the same moment.
 pub(super) async fn run(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    migrator().run(&mut *transaction).await?;
+    // `run` is this after `acquire`, whose lifetimes keep the future from being `Send`.
+    migrator()
+        .run_direct(None, &mut *transaction, false)
+        .await?;
     Ok(transaction.commit().await?)
 }
 

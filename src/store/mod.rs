@@ -4,6 +4,7 @@
 //! the network or decides anything. Statements keep to what SQLite and PostgreSQL share (see `migrations/`); there are
 //! no checked macros for that, so `tests` executes every statement. Times lose what is below a microsecond.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -60,14 +61,9 @@ impl Store {
         place::prepare(&file)?;
         // Statements are not worth a log line; what they bring about is told as events.
         let options = AnyConnectOptions::from_url(&url)?.disable_statement_logging();
-
-        let mut first = AnyConnection::connect_with(&options).await?;
-        set_up(&mut first, busy_timeout).await?;
-        migrations::refuse_foreign(&mut first, &file).await?;
-        migrations::run(&mut first).await?;
-        use_write_ahead_log(&mut first, &file).await?;
-        first.close().await?;
-
+        make_ready(&options, &file, busy_timeout)
+            .await
+            .map_err(|error| error.at(&file))?;
         Ok(Self {
             writer: pool(1, options.clone(), busy_timeout).await?,
             reader: pool(READERS, options, busy_timeout).await?,
@@ -155,15 +151,41 @@ async fn set_up(connection: &mut AnyConnection, busy_timeout: Duration) -> sqlx:
     Ok(())
 }
 
-/// The file remembers this.
+/// Looks at the file before anything is changed in it, then brings it up to date.
+async fn make_ready(
+    options: &AnyConnectOptions,
+    file: &Path,
+    busy_timeout: Duration,
+) -> Result<(), StoreError> {
+    let mut connection = AnyConnection::connect_with(options).await?;
+    set_up(&mut connection, busy_timeout).await?;
+    migrations::refuse_foreign(&mut connection, file).await?;
+    use_write_ahead_log(&mut connection, file).await?;
+    migrations::run(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+/// The file remembers this. While it changes, SQLite does not wait for others, such as a second daemon that starts at the
+/// same moment; taking the write lock in between does.
 async fn use_write_ahead_log(
     connection: &mut AnyConnection,
-    file: &std::path::Path,
+    file: &Path,
 ) -> Result<(), StoreError> {
-    let mode: String = sqlx::query("PRAGMA journal_mode = WAL")
-        .fetch_one(connection)
-        .await?
-        .try_get(0)?;
+    let mut tries = 0;
+    let mode: String = loop {
+        let answer = sqlx::query("PRAGMA journal_mode = WAL")
+            .fetch_one(&mut *connection)
+            .await;
+        match answer.map_err(StoreError::from) {
+            Err(StoreError::Busy) if tries < WAL_TRIES => tries += 1,
+            answer => break answer?.try_get(0)?,
+        }
+        connection
+            .begin_with("BEGIN IMMEDIATE")
+            .await?
+            .rollback()
+            .await?;
+    };
     if mode == "wal" {
         return Ok(());
     }
@@ -177,3 +199,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Enough for the status page beside the scheduler; each costs a thread and a page cache.
 const READERS: u32 = 2;
+
+/// Each waits for one other process to finish a write, so this is far more than are ever started together.
+const WAL_TRIES: u32 = 20;

@@ -69,24 +69,24 @@ fn create_folder(folder: &Path) -> Result<(), StoreError> {
         })
 }
 
+/// Never opens a file that exists: closing it again would take away the locks that SQLite may hold on it in this process
+/// (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 fn create_file(file: &Path) -> Result<(), StoreError> {
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(file);
-    let opened = match made {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            OpenOptions::new().read(true).write(true).open(file)
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !file.is_dir() => Ok(()),
+        Err(error) => {
+            let advice = format!(
+                "{error}; it must be a file that the user of renewd can read and write, in a folder where it can create files"
+            );
+            Err(StoreError::unusable(file, advice))
         }
-        other => other,
-    };
-    opened.map(|_| ()).map_err(|error| {
-        let advice = format!(
-            "{error}; it must be a file that the user of renewd can read and write, in a folder where it can create files"
-        );
-        StoreError::unusable(file, advice)
-    })
+        Ok(_) => Ok(()),
+    }
 }
 
 fn make_private(file: &Path) -> Result<(), StoreError> {

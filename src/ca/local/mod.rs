@@ -1,21 +1,34 @@
-//! The built-in private CA.
+//! The built-in private CA: its key is on this machine, what it issued lies in a folder.
+//!
+//! Only the public key of a request is signed; everything else in the certificate is filled in here. Files are read
+//! at each use, in a blocking thread, so that a replaced CA takes effect at once.
 
+mod authority;
+mod init;
+mod ledger;
+mod policy;
 mod settings;
+mod sign;
 
+#[cfg(test)]
+mod tests;
+
+pub use init::init;
 pub use settings::{Purpose, Settings};
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Issuance, Issuer, Reference, SigningRequest};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::surroundings::Surroundings;
+use authority::Authority;
+use ledger::Ledger;
 
 /// A CA whose key is on this machine.
 #[derive(Debug)]
 pub struct LocalCa {
-    #[expect(dead_code, reason = "skeleton")]
     settings: Settings,
-    #[expect(dead_code, reason = "skeleton")]
     surroundings: Surroundings,
 }
 
@@ -27,20 +40,95 @@ impl LocalCa {
             surroundings,
         }
     }
+
+    /// Runs `work`, which reads and writes files, where it holds up nobody.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Settings, &Surroundings) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let settings = self.settings.clone();
+        let surroundings = self.surroundings.clone();
+        tokio::task::spawn_blocking(move || work(&settings, &surroundings))
+            .await
+            .unwrap_or_else(|error| Err(local("local CA", error)))
+    }
 }
 
 #[async_trait]
 impl Issuer for LocalCa {
-    async fn submit(&self, _request: &SigningRequest) -> Result<Reference, Failure> {
-        unimplemented!()
+    /// Signs, unless it is in the folder of issued certificates already.
+    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+        let request = request.clone();
+        self.blocking(move |settings, surroundings| submit(settings, surroundings, &request))
+            .await
     }
-    async fn find(&self, _request: &SigningRequest) -> Result<Option<Reference>, Failure> {
-        unimplemented!()
+
+    async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
+        let request = request.clone();
+        self.blocking(move |settings, _| Ledger::new(settings).find(&request))
+            .await
     }
-    async fn poll(&self, _reference: &Reference) -> Result<Issuance, Failure> {
-        unimplemented!()
+
+    async fn poll(&self, reference: &Reference) -> Result<Issuance, Failure> {
+        let reference = reference.clone();
+        self.blocking(move |settings, _| {
+            let (leaf, chain) = Ledger::new(settings).read(&reference.0)?.ok_or_else(|| {
+                local(
+                    "local CA: poll",
+                    format!(
+                        "{} holds no certificate for {}: was the folder moved or emptied?",
+                        settings.issued.display(),
+                        reference.0
+                    ),
+                )
+            })?;
+            Ok(Issuance::Issued { leaf, chain })
+        })
+        .await
     }
+
     async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
-        unimplemented!()
+        self.blocking(|settings, surroundings| check(settings, surroundings.clock.now()))
+            .await
     }
+}
+
+fn submit(
+    settings: &Settings,
+    surroundings: &Surroundings,
+    request: &SigningRequest,
+) -> Result<Reference, Failure> {
+    let ledger = Ledger::new(settings);
+    let _lock = ledger.lock()?;
+    if let Some(reference) = ledger.find(request)? {
+        return Ok(reference);
+    }
+    let names = policy::names(&request.csr, settings)?;
+    policy::check_key(request.csr.key)?;
+    let authority = Authority::load(settings)?;
+    let leaf = sign::sign(&authority, &request.csr, names, settings, surroundings)?;
+    ledger.write(&request.client_reference, &leaf, &authority.chain)?;
+    Ok(Reference(request.client_reference.clone()))
+}
+
+fn check(settings: &Settings, now: Timestamp) -> Result<Vec<(String, String)>, Failure> {
+    let authority = Authority::load(settings)?;
+    authority.signing_ends(now, SignedDuration::from_hours(24))?;
+    let certificate = authority.certificate();
+    let left = now.duration_until(certificate.not_after).as_hours() / 24;
+    let issued = Ledger::new(settings).count()?;
+    Ok(vec![
+        ("subject".to_owned(), certificate.subject.clone()),
+        ("key".to_owned(), certificate.key.to_string()),
+        ("days left".to_owned(), left.to_string()),
+        ("issued".to_owned(), issued.to_string()),
+    ])
+}
+
+fn local(call: &str, detail: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Local, call, detail)
+}
+
+fn refused(call: &str, detail: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Refused, call, detail)
 }

@@ -18,16 +18,16 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::findings::{FileId, Findings, Place};
+use super::findings::{Findings, Origin, Place};
 use super::values::{self, Wrong};
 use super::written::{Placed, default};
 use crate::inventory::RenewalPolicy;
 use crate::schedule::Schedule;
 
-/// Resolves the sections of one file.
+/// Resolves one piece of a file.
 pub(super) struct Resolver<'a> {
     pub findings: &'a mut Findings,
-    pub file: FileId,
+    pub origin: Origin,
     /// Where relative paths start.
     pub folder: &'a Path,
     /// The mode of the file when others can read it: then no secret may stand in it.
@@ -151,6 +151,6 @@ impl Resolver<'_> {
     }
 
     fn place(&self, range: &Range<usize>) -> Place {
-        Findings::place(self.file, range)
+        self.origin.place(range)
     }
 }

@@ -39,7 +39,9 @@ pub(super) fn leaf(binding: &Binding) -> Leaf {
 
 /// The certificate that a service's settings name; `None` when they do not say.
 pub(super) fn read(service: Service, settings: &Value) -> Option<Binding> {
-    let certificate = place(service).into_iter().try_fold(settings, |node, name| node.get(name))?;
+    let certificate = place(service)
+        .into_iter()
+        .try_fold(settings, |node, name| node.get(name))?;
     let name = certificate.get("name").unwrap_or(certificate).as_str();
     let alias = match name {
         Some(name) if !name.is_empty() => Some(name.to_owned()),
@@ -61,7 +63,10 @@ mod tests {
     use super::*;
 
     fn binding(service: Service, alias: Option<&str>) -> Binding {
-        Binding { service, alias: alias.map(str::to_owned) }
+        Binding {
+            service,
+            alias: alias.map(str::to_owned),
+        }
     }
 
     #[test]
@@ -89,9 +94,24 @@ mod tests {
     #[test]
     fn settings_that_name_no_certificate_are_not_guessed_at() {
         assert_eq!(read(Service::SslVpn, &json!({})), None);
-        assert_eq!(read(Service::SslVpn, &json!({"ssl_vpn":{"server":{"certificate":{}}}})), None);
-        assert_eq!(read(Service::SslVpn, &json!({"ssl_vpn":{"server":{"certificate":{"use_self_signed":false}}}})), None);
+        assert_eq!(
+            read(
+                Service::SslVpn,
+                &json!({"ssl_vpn":{"server":{"certificate":{}}}})
+            ),
+            None
+        );
+        assert_eq!(
+            read(
+                Service::SslVpn,
+                &json!({"ssl_vpn":{"server":{"certificate":{"use_self_signed":false}}}})
+            ),
+            None
+        );
         let plain = json!({"ssl_vpn":{"server":{"certificate":"fw-1"}}});
-        assert_eq!(read(Service::SslVpn, &plain), Some(binding(Service::SslVpn, Some("fw-1"))));
+        assert_eq!(
+            read(Service::SslVpn, &plain),
+            Some(binding(Service::SslVpn, Some("fw-1")))
+        );
     }
 }

@@ -89,9 +89,7 @@ fn items(header: &str) -> Vec<&str> {
 
 /// The scheme with which an item begins, and the rest; `None` for an item that is only a parameter.
 fn scheme_of(item: &str) -> Option<(&str, &str)> {
-    let (first, rest) = item
-        .split_once(char::is_whitespace)
-        .unwrap_or((item, ""));
+    let (first, rest) = item.split_once(char::is_whitespace).unwrap_or((item, ""));
     let is_parameter = first.contains('=') || rest.trim_start().starts_with('=');
     (!is_parameter).then_some((first, rest))
 }
@@ -143,7 +141,16 @@ mod tests {
 
     #[test]
     fn a_header_of_nonsense_gives_no_parameters_and_no_panic() {
-        for header in ["", ",,,", "=", "\"", "Digest", "Digest realm=\"open", "\\", "é=ü, ß"] {
+        for header in [
+            "",
+            ",,,",
+            "=",
+            "\"",
+            "Digest",
+            "Digest realm=\"open",
+            "\\",
+            "é=ü, ß",
+        ] {
             for challenge in challenges([header]) {
                 assert_eq!(challenge.parameter("nonce"), None);
             }

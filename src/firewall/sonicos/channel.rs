@@ -43,7 +43,12 @@ pub(super) enum Standing {
 
 impl Channel {
     /// A channel without standing.
-    pub(super) fn new(transport: Transport, user: &str, password: Secret, random: Arc<dyn Random>) -> Self {
+    pub(super) fn new(
+        transport: Transport,
+        user: &str,
+        password: Secret,
+        random: Arc<dyn Random>,
+    ) -> Self {
         Self {
             transport,
             user: user.to_owned(),
@@ -76,7 +81,9 @@ impl Channel {
             self.standing = Standing::Digest(next);
             answer = self.send(call).await?;
             if answer.status == UNAUTHORIZED && !was_stale {
-                self.refused = self.next_digester(&answer).is_none_or(|next| !next.is_stale());
+                self.refused = self
+                    .next_digester(&answer)
+                    .is_none_or(|next| !next.is_stale());
             }
         }
         Ok(answer)
@@ -176,7 +183,9 @@ impl Channel {
             Standing::Address | Standing::Bearer(_) => true,
             Standing::Basic => self.proven,
             // A proven password with another nonce: the old one is used up (SonicOS reference 1.2).
-            Standing::Digest(used) => next.is_stale() || self.proven && used.nonce() != next.nonce(),
+            Standing::Digest(used) => {
+                next.is_stale() || self.proven && used.nonce() != next.nonce()
+            }
         };
         is_protocol.then_some(next)
     }

@@ -200,14 +200,22 @@ mod tests {
         let mut digester = digester(&BOTH[1..]);
         RFC_7616_CLIENT_NONCE.clone_into(&mut digester.client_nonce);
         let answer = authorization(&mut digester, b"");
-        assert!(answer.contains("8ca523f5e9506fed4657c9700eebdbec"), "{answer}");
+        assert!(
+            answer.contains("8ca523f5e9506fed4657c9700eebdbec"),
+            "{answer}"
+        );
     }
 
     #[test]
     fn auth_int_is_used_when_it_alone_is_offered_and_covers_the_body() {
-        let mut one = digester(&[r#"Digest realm="r", nonce="n", qop="auth-int", algorithm=SHA-256"#]);
-        let mut other = digester(&[r#"Digest realm="r", nonce="n", qop="auth-int", algorithm=SHA-256"#]);
-        let (empty, full) = (authorization(&mut one, b""), authorization(&mut other, b"{}"));
+        let mut one =
+            digester(&[r#"Digest realm="r", nonce="n", qop="auth-int", algorithm=SHA-256"#]);
+        let mut other =
+            digester(&[r#"Digest realm="r", nonce="n", qop="auth-int", algorithm=SHA-256"#]);
+        let (empty, full) = (
+            authorization(&mut one, b""),
+            authorization(&mut other, b"{}"),
+        );
         assert!(empty.contains("qop=auth-int"), "{empty}");
         assert_ne!(empty, full);
         assert_eq!(one.name(), "digest SHA-256 auth-int");
@@ -220,16 +228,23 @@ mod tests {
         assert!(authorization(&mut digester, b"").contains("nc=00000002"));
         digester.renew("fresh");
         let answer = authorization(&mut digester, b"");
-        assert!(answer.contains("nc=00000001") && answer.contains("nonce=\"fresh\""), "{answer}");
+        assert!(
+            answer.contains("nc=00000001") && answer.contains("nonce=\"fresh\""),
+            "{answer}"
+        );
     }
 
     #[test]
     fn a_session_variant_keeps_its_client_nonce() {
-        let mut digester = digester(&[r#"Digest realm="r", nonce="n", qop="auth", algorithm=sha-256-SESS"#]);
+        let mut digester =
+            digester(&[r#"Digest realm="r", nonce="n", qop="auth", algorithm=sha-256-SESS"#]);
         let nonce = format!("cnonce=\"{}\"", digester.client_nonce);
         for _ in 0..2 {
             let answer = authorization(&mut digester, b"");
-            assert!(answer.contains(&nonce) && answer.contains("algorithm=SHA-256-sess"), "{answer}");
+            assert!(
+                answer.contains(&nonce) && answer.contains("algorithm=SHA-256-sess"),
+                "{answer}"
+            );
         }
     }
 

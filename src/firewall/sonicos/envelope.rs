@@ -123,7 +123,10 @@ pub(super) fn judge_json(call: &Call, answer: &Answer) -> Result<Value, Failure>
     match (reply.json, reply.envelope) {
         (Some(json), None) => Ok(json),
         _ => {
-            let detail = format!("not the JSON that was asked for: {}", shortened(&answer.text()));
+            let detail = format!(
+                "not the JSON that was asked for: {}",
+                shortened(&answer.text())
+            );
             Err(call.failure(FailureKind::Unexpected, detail))
         }
     }
@@ -134,7 +137,10 @@ fn refused_by_code(call: &Call, answer: &Answer, said: &str) -> Option<Failure> 
     let (kind, meaning) = match answer.status {
         // Our credentials were good at the login: the session is what ended.
         401 => (FailureKind::Busy, "the device has ended our session"),
-        413 => (FailureKind::Refused, "longer than the device takes (max_payload in its API settings)"),
+        413 => (
+            FailureKind::Refused,
+            "longer than the device takes (max_payload in its API settings)",
+        ),
         429 => (FailureKind::Busy, "the device asks us to slow down"),
         503 => (FailureKind::Busy, "too many sessions on the device"),
         _ => return None,
@@ -201,7 +207,13 @@ pub(super) fn shortened(text: &str) -> String {
     let line: String = words
         .join(" ")
         .chars()
-        .map(|character| if character.is_control() { '?' } else { character })
+        .map(|character| {
+            if character.is_control() {
+                '?'
+            } else {
+                character
+            }
+        })
         .collect();
     if line.chars().count() <= LONGEST_EVIDENCE {
         return line;
@@ -223,7 +235,9 @@ fn message(entry: &Value) -> Option<String> {
 fn is_web_page(text: &str) -> bool {
     let beginning: String = text.trim_start().chars().take(64).collect();
     let beginning = beginning.to_ascii_lowercase();
-    beginning.starts_with("<!doctype") || beginning.starts_with("<html") || beginning.contains("<head")
+    beginning.starts_with("<!doctype")
+        || beginning.starts_with("<html")
+        || beginning.contains("<head")
 }
 
 /// Whether JSON holds nothing.
@@ -258,7 +272,10 @@ mod tests {
     }
 
     fn change(status: u16, body: &str) -> Result<Reply, Failure> {
-        judge_change(&Call::change(Method::POST, "/config/pending"), &answer(status, body))
+        judge_change(
+            &Call::change(Method::POST, "/config/pending"),
+            &answer(status, body),
+        )
     }
 
     fn refusal(status: u16, body: &str) -> Failure {
@@ -308,7 +325,11 @@ mod tests {
 
     #[test]
     fn web_pages_and_garbage_are_unexpected() {
-        for body in ["<!DOCTYPE html><html><title>SonicWall</title>", " <html>", "\u{1}\u{2}x"] {
+        for body in [
+            "<!DOCTYPE html><html><title>SonicWall</title>",
+            " <html>",
+            "\u{1}\u{2}x",
+        ] {
             assert_eq!(refusal(200, body).kind, FailureKind::Unexpected, "{body:?}");
         }
         assert_eq!(refusal(502, "Bad Gateway").kind, FailureKind::Unexpected);
@@ -328,7 +349,10 @@ mod tests {
         full.headers.insert("retry-after", "7".parse().unwrap());
         let failure = judge(&Call::get("/version"), &full).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy);
-        assert_eq!(failure.retry_after, Some(jiff::SignedDuration::from_secs(7)));
+        assert_eq!(
+            failure.retry_after,
+            Some(jiff::SignedDuration::from_secs(7))
+        );
         assert_eq!(refusal(401, "").kind, FailureKind::Busy);
         assert_eq!(refusal(413, "").kind, FailureKind::Refused);
     }
@@ -338,14 +362,21 @@ mod tests {
         let off = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_DISABLED","message":"Service disabled."}]}}"#;
         assert!(refusal(403, off).detail.contains("enable it under"));
         let unknown = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_INVALID_API_CALL","message":"API endpoint is incomplete."}]}}"#;
-        assert!(refusal(400, unknown).detail.starts_with("this firmware does not know the call"));
+        assert!(
+            refusal(400, unknown)
+                .detail
+                .starts_with("this firmware does not know the call")
+        );
     }
 
     #[test]
     fn evidence_is_one_short_line() {
         let long = format!("a\nb\t\u{7}{}", "x".repeat(1000));
         let short = shortened(&long);
-        assert!(short.starts_with("a b ?x") && short.ends_with('…'), "{short}");
+        assert!(
+            short.starts_with("a b ?x") && short.ends_with('…'),
+            "{short}"
+        );
         assert_eq!(short.chars().count(), LONGEST_EVIDENCE + 1);
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::firewall::ObjectKind;
+use crate::pki::Certificate;
 
 /// One row of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,12 +59,40 @@ impl Row {
 
 /// What the detail of an object says: without an issuer and a serial number it has no certificate yet.
 pub(super) fn kind_by_detail(detail: &[(String, String)]) -> ObjectKind {
-    let is_set = |wanted: &str| detail.iter().any(|(name, text)| name == wanted && !text.is_empty());
+    let is_set = |wanted: &str| {
+        detail
+            .iter()
+            .any(|(name, text)| name == wanted && !text.is_empty())
+    };
     if is_set("certificate_issuer") || is_set("certificate_serial_number") {
         ObjectKind::Certificate
     } else {
         ObjectKind::PendingRequest
     }
+}
+
+/// What the detail of an object says that cannot be said of `leaf`. How the device writes a serial number is not
+/// documented, so only a text that is surely hexadecimal, and another number, is a contradiction.
+pub(super) fn contradictions(detail: &[(String, String)], leaf: &Certificate) -> Vec<String> {
+    let serial = detail.iter().find(|(name, _)| name == "certificate_serial_number").map(|(_, text)| text.as_str());
+    let told = serial.and_then(hexadecimal);
+    match told {
+        Some(told) if told != leaf.serial.trim_start_matches('0') => {
+            vec![format!("the firewall tells the serial number {told} where {} was sent", leaf.serial)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A serial number's digits without prefix, separators and leading zeros; `None` when they may be decimal.
+fn hexadecimal(text: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    let is_marked = text.starts_with("0x") || text.contains(':');
+    let digits: String =
+        text.trim_start_matches("0x").chars().filter(|c| !matches!(c, ':' | '-' | ' ')).collect();
+    let is_hexadecimal = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
+    let has_letters = digits.chars().any(|c| c.is_ascii_alphabetic());
+    (is_hexadecimal && (is_marked || has_letters)).then(|| digits.trim_start_matches('0').to_owned())
 }
 
 /// The texts of a flat object; empty ones are left out.
@@ -99,9 +128,18 @@ mod tests {
 
     #[test]
     fn the_kind_is_read_from_the_type_where_it_is_clear() {
-        assert_eq!(kind("Local certificate"), RowKind::Object(ObjectKind::Certificate));
-        assert_eq!(kind("Pending request"), RowKind::Object(ObjectKind::PendingRequest));
-        assert_eq!(kind("CERTIFICATE SIGNING REQUEST"), RowKind::Object(ObjectKind::PendingRequest));
+        assert_eq!(
+            kind("Local certificate"),
+            RowKind::Object(ObjectKind::Certificate)
+        );
+        assert_eq!(
+            kind("Pending request"),
+            RowKind::Object(ObjectKind::PendingRequest)
+        );
+        assert_eq!(
+            kind("CERTIFICATE SIGNING REQUEST"),
+            RowKind::Object(ObjectKind::PendingRequest)
+        );
         assert_eq!(kind("CA certificate"), RowKind::Ca);
         assert_eq!(kind("Local"), RowKind::Unclear);
         assert_eq!(kind(""), RowKind::Unclear);
@@ -109,9 +147,20 @@ mod tests {
 
     #[test]
     fn the_detail_decides_where_the_type_is_unclear() {
-        let detail = |issuer: &str| columns(&json!({ "certificate": "x", "certificate_issuer": issuer, "status": "?" }));
+        let detail = |issuer: &str| {
+            columns(&json!({ "certificate": "x", "certificate_issuer": issuer, "status": "?" }))
+        };
         assert_eq!(kind_by_detail(&detail("CN=CA")), ObjectKind::Certificate);
         assert_eq!(kind_by_detail(&detail("  ")), ObjectKind::PendingRequest);
+    }
+
+    #[test]
+    fn a_serial_number_is_compared_only_where_it_is_surely_hexadecimal() {
+        assert_eq!(hexadecimal("0x00AB12"), Some("ab12".to_owned()));
+        assert_eq!(hexadecimal("00:12:34"), Some("1234".to_owned()));
+        assert_eq!(hexadecimal("123456789"), None);
+        assert_eq!(hexadecimal("serial"), None);
+        assert_eq!(hexadecimal(""), None);
     }
 
     #[test]
@@ -119,7 +168,10 @@ mod tests {
         let row = json!({ "certificate": "x", "type": "Local certificate", "validated": "Yes", "expires_on": "" });
         assert_eq!(rows(&json!([row, row])).unwrap().len(), 2);
         assert_eq!(rows(&row).unwrap()[0].columns.len(), 2);
-        assert_eq!((rows(&json!({})), rows(&json!(null)), rows(&json!([]))), (Some(vec![]), Some(vec![]), Some(vec![])));
+        assert_eq!(
+            (rows(&json!({})), rows(&json!(null)), rows(&json!([]))),
+            (Some(vec![]), Some(vec![]), Some(vec![]))
+        );
         assert_eq!(rows(&json!([{ "name": "x" }])), None);
         assert_eq!(rows(&json!("text")), None);
     }

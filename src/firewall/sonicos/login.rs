@@ -37,7 +37,9 @@ pub(super) async fn log_in(
         (None, Login::Basic) => basic(channel).await?,
         (None, Login::Chap) => match chap(channel).await? {
             Chap::Answered(call, answer) => (call, answer),
-            Chap::NotOffered(call, reason) => return Err(call.failure(FailureKind::Refused, reason)),
+            Chap::NotOffered(call, reason) => {
+                return Err(call.failure(FailureKind::Refused, reason));
+            }
         },
     };
     let welcome = welcome(channel, &call, &answer);
@@ -93,7 +95,10 @@ async fn basic(channel: &mut Channel) -> Outcome {
     let call = login_call(&json!({ "override": false }));
     let answer = channel.send(&call).await?;
     let offered = answer.challenges();
-    if answer.status == UNAUTHORIZED && !offered.is_empty() && !offered.iter().any(|one| one.is("Basic")) {
+    if answer.status == UNAUTHORIZED
+        && !offered.is_empty()
+        && !offered.iter().any(|one| one.is("Basic"))
+    {
         return Err(no_common_scheme(&call, &answer, "Basic"));
     }
     Ok((call, answer))
@@ -112,22 +117,37 @@ async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
     let answer = channel.send(&question).await?;
     let said = answer.text().into_owned();
     let json = json_in(&said);
-    let text = |name| json.as_ref().and_then(|json| json.get(name)).and_then(Value::as_str);
+    let text = |name| {
+        json.as_ref()
+            .and_then(|json| json.get(name))
+            .and_then(Value::as_str)
+    };
     let (Some(id), Some(challenge)) = (text("id"), text("challenge")) else {
         if answer.status == 200 && json.is_none() {
             return Err(question
-                .failure(FailureKind::Busy, "no CHAP challenge now: an administrator is logged in from this address")
+                .failure(
+                    FailureKind::Busy,
+                    "no CHAP challenge now: an administrator is logged in from this address",
+                )
                 .retry_after(CHAP_WAIT)
                 .waiting_for("another administrator"));
         }
-        let reason = evidence("the device gives no CHAP challenge", answer.status, &shortened(&said));
+        let reason = evidence(
+            "the device gives no CHAP challenge",
+            answer.status,
+            &shortened(&said),
+        );
         return Ok(Chap::NotOffered(question, reason));
     };
     let Some(digest) = chap_digest(id, challenge, &channel.password) else {
-        let detail = format!("a CHAP challenge that is not hexadecimal: {}", shortened(&said));
+        let detail = format!(
+            "a CHAP challenge that is not hexadecimal: {}",
+            shortened(&said)
+        );
         return Err(question.failure(FailureKind::Unexpected, detail));
     };
-    let call = login_call(&json!({ "override": false, "id": id, "user": channel.user, "digest": digest }));
+    let call =
+        login_call(&json!({ "override": false, "id": id, "user": channel.user, "digest": digest }));
     let answer = channel.send(&call).await?;
     Ok(Chap::Answered(call, answer))
 }
@@ -143,7 +163,11 @@ fn chap_digest(id: &str, challenge: &str, password: &Secret) -> Option<String> {
 /// Password and one-time code together; the token in the reply identifies us afterwards.
 async fn two_factor(channel: &mut Channel, key: &SecretSource, clock: &dyn Clock) -> Outcome {
     let code = totp::code(&read(key)?, clock.now()).ok_or_else(|| {
-        Failure::new(FailureKind::Local, "make a one-time code", format!("{key} holds no base32 TOTP key"))
+        Failure::new(
+            FailureKind::Local,
+            "make a one-time code",
+            format!("{key} holds no base32 TOTP key"),
+        )
     })?;
     let call = Call::session(Method::POST, "/tfa").json(&json!({
         "user": channel.user, "password": channel.password.expose(), "tfa": code.expose(), "override": false,
@@ -164,7 +188,10 @@ fn bearer_token(answer: &Answer) -> Option<Secret> {
         let (_, after) = text.split_once("BearToken:")?;
         after.split_whitespace().next().map(str::to_owned)
     };
-    in_json.or_else(in_text).filter(|token| !token.is_empty()).map(Secret::new)
+    in_json
+        .or_else(in_text)
+        .filter(|token| !token.is_empty())
+        .map(Secret::new)
 }
 
 fn login_call(body: &Value) -> Call {
@@ -186,7 +213,9 @@ fn welcome(channel: &mut Channel, call: &Call, answer: &Answer) -> Result<Welcom
         Some("API_AUTH_FAILURE") => "the device refused the name or the password",
         _ => {
             return Ok(Welcome {
-                configuration_mode: envelope.field("config_mode").map(|word| word.eq_ignore_ascii_case("yes")),
+                configuration_mode: envelope
+                    .field("config_mode")
+                    .map(|word| word.eq_ignore_ascii_case("yes")),
                 privilege: envelope.field("privilege").map(str::to_owned),
             });
         }
@@ -208,9 +237,17 @@ fn turned_away(call: &Call, answer: &Answer) -> Failure {
             FailureKind::Refused,
             "the device's API is switched off: enable it under Device > Settings > Administration > SonicOS API",
         ),
-        _ if wording::is_full(&said) => (FailureKind::Busy, "the device takes no further login now"),
-        403 => (FailureKind::Unauthorized, "this administrator may not use the API"),
-        _ => (FailureKind::Unauthorized, "the device refused the name or the password"),
+        _ if wording::is_full(&said) => {
+            (FailureKind::Busy, "the device takes no further login now")
+        }
+        403 => (
+            FailureKind::Unauthorized,
+            "this administrator may not use the API",
+        ),
+        _ => (
+            FailureKind::Unauthorized,
+            "the device refused the name or the password",
+        ),
     };
     call.failure(kind, evidence(meaning, answer.status, &said))
 }
@@ -223,9 +260,15 @@ fn reconsidered(mut failure: Failure, answer: &Answer) -> Failure {
     let text = answer.text().to_ascii_lowercase();
     if wording::is_full(&text) {
         failure.kind = FailureKind::Busy;
-    } else if ["unauthorized", "password", "api_auth_failure", "locked", "denied"]
-        .iter()
-        .any(|word| text.contains(word))
+    } else if [
+        "unauthorized",
+        "password",
+        "api_auth_failure",
+        "locked",
+        "denied",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
     {
         failure.kind = FailureKind::Unauthorized;
     }
@@ -233,9 +276,19 @@ fn reconsidered(mut failure: Failure, answer: &Answer) -> Failure {
 }
 
 fn no_common_scheme(call: &Call, answer: &Answer, wanted: &str) -> Failure {
-    let schemes: Vec<String> = answer.challenges().into_iter().map(|one| one.scheme).collect();
-    let offered = if schemes.is_empty() { "nothing".to_owned() } else { schemes.join(", ") };
-    let detail = format!("the device offers {offered}, not {wanted}: choose another `login` or enable it in its API settings");
+    let schemes: Vec<String> = answer
+        .challenges()
+        .into_iter()
+        .map(|one| one.scheme)
+        .collect();
+    let offered = if schemes.is_empty() {
+        "nothing".to_owned()
+    } else {
+        schemes.join(", ")
+    };
+    let detail = format!(
+        "the device offers {offered}, not {wanted}: choose another `login` or enable it in its API settings"
+    );
     call.failure(FailureKind::Refused, detail)
 }
 
@@ -248,7 +301,11 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }
+        Answer {
+            status,
+            body: body.as_bytes().to_vec(),
+            ..Answer::default()
+        }
     }
 
     #[test]
@@ -263,7 +320,12 @@ mod tests {
     fn a_token_is_found_in_json_and_in_text() {
         let json = r#"{"status":{"success":true,"info":[{"level":"info","code":"E_OK","bearer_token":"t1"}]}}"#;
         assert_eq!(bearer_token(&answer(200, json)).unwrap().expose(), "t1");
-        assert_eq!(bearer_token(&answer(200, "INFO: Success. BearToken: t2\r\n")).unwrap().expose(), "t2");
+        assert_eq!(
+            bearer_token(&answer(200, "INFO: Success. BearToken: t2\r\n"))
+                .unwrap()
+                .expose(),
+            "t2"
+        );
         assert!(bearer_token(&answer(200, "INFO: Success.")).is_none());
     }
 
@@ -276,8 +338,17 @@ mod tests {
     #[test]
     fn a_switched_off_api_and_a_missing_one_are_no_matter_of_passwords() {
         let off = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_DISABLED","message":"Service disabled."}]}}"#;
-        assert_eq!(turned_away(&Call::get("/auth"), &answer(403, off)).kind, FailureKind::Refused);
-        assert_eq!(turned_away(&Call::get("/auth"), &answer(404, "")).kind, FailureKind::Refused);
-        assert_eq!(turned_away(&Call::get("/auth"), &answer(403, "")).kind, FailureKind::Unauthorized);
+        assert_eq!(
+            turned_away(&Call::get("/auth"), &answer(403, off)).kind,
+            FailureKind::Refused
+        );
+        assert_eq!(
+            turned_away(&Call::get("/auth"), &answer(404, "")).kind,
+            FailureKind::Refused
+        );
+        assert_eq!(
+            turned_away(&Call::get("/auth"), &answer(403, "")).kind,
+            FailureKind::Unauthorized
+        );
     }
 }

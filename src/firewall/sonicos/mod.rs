@@ -63,8 +63,14 @@ impl Session {
     ) -> Result<Self, Failure> {
         let transport = Transport::new(settings, also_trusted)?;
         let password = login::read(&settings.password)?;
-        let mut channel = Channel::new(transport, &settings.user, password, surroundings.random.clone());
-        let welcome = match login::log_in(&mut channel, settings, surroundings.clock.as_ref()).await {
+        let mut channel = Channel::new(
+            transport,
+            &settings.user,
+            password,
+            surroundings.random.clone(),
+        );
+        let welcome = match login::log_in(&mut channel, settings, surroundings.clock.as_ref()).await
+        {
             Ok(welcome) => welcome,
             Err(failure) => {
                 leave(&mut channel).await;
@@ -112,7 +118,9 @@ impl Session {
     /// (SonicOS reference 3.2).
     async fn rows(&mut self) -> Result<Vec<Row>, Failure> {
         match self.rows_of("/reporting/certificates/imported").await {
-            Err(failure) if matches!(failure.kind, FailureKind::Refused | FailureKind::Unexpected) => {
+            Err(failure)
+                if matches!(failure.kind, FailureKind::Refused | FailureKind::Unexpected) =>
+            {
                 self.note("listing", "all".to_owned());
                 self.rows_of("/reporting/certificates").await
             }
@@ -124,7 +132,10 @@ impl Session {
         let call = Call::get(path);
         let json = self.writer.channel.ask_json(&call).await?;
         listing::rows(&json).ok_or_else(|| {
-            let detail = format!("not a list of certificates: {}", envelope::shortened(&json.to_string()));
+            let detail = format!(
+                "not a list of certificates: {}",
+                envelope::shortened(&json.to_string())
+            );
             call.failure(FailureKind::Unexpected, detail)
         })
     }
@@ -138,10 +149,17 @@ impl Session {
                 let path = named("/reporting/certificates/name/", &row.alias)?;
                 let json = self.writer.channel.ask_json(&Call::get(path)).await?;
                 let detail = listing::columns(&json);
-                (listing::kind_by_detail(&detail), [row.columns, detail].concat())
+                (
+                    listing::kind_by_detail(&detail),
+                    [row.columns, detail].concat(),
+                )
             }
         };
-        Ok(Some(InstalledObject { alias: row.alias, kind, detail }))
+        Ok(Some(InstalledObject {
+            alias: row.alias,
+            kind,
+            detail,
+        }))
     }
 
     /// Which certificate one service uses.
@@ -160,17 +178,21 @@ impl Session {
         let raw = match self.upload_as(self.upload, path, pem).await? {
             Ok(reply) => return self.writer.settle(&[reply], ours).await,
             Err((status, failure)) => {
-                let is_final = self.upload == Upload::Multipart || !transfer::is_about_form(status, &failure.detail);
+                let is_final = self.upload == Upload::Multipart
+                    || !transfer::is_about_form(status, &failure.detail);
                 if is_final {
                     return Err(advised(failure));
                 }
                 failure
             }
         };
-        let reply = self.upload_as(Upload::Multipart, path, pem).await?.map_err(|(_, mut failure)| {
-            failure.detail = format!("raw: {}; multipart: {}", raw.detail, failure.detail);
-            advised(failure)
-        })?;
+        let reply = self
+            .upload_as(Upload::Multipart, path, pem)
+            .await?
+            .map_err(|(_, mut failure)| {
+                failure.detail = format!("raw: {}; multipart: {}", raw.detail, failure.detail);
+                advised(failure)
+            })?;
         self.upload = Upload::Multipart;
         self.writer.settle(&[reply], ours).await
     }
@@ -183,14 +205,18 @@ impl Session {
         pem: &str,
     ) -> Result<Result<envelope::Reply, (u16, Failure)>, Failure> {
         let (content_type, body) = form.body(pem, self.writer.channel.random());
-        let call = Call::change(Method::PUT, path).content(content_type, body).slow();
+        let call = Call::change(Method::PUT, path)
+            .content(content_type, body)
+            .slow();
         let answer = self.writer.send(&call).await?;
         match self.writer.judge(&call, &answer) {
             Ok(reply) => {
                 self.note("import", form.name().to_owned());
                 Ok(Ok(reply))
             }
-            Err(failure) if failure.kind == FailureKind::Refused => Ok(Err((answer.status, failure))),
+            Err(failure) if failure.kind == FailureKind::Refused => {
+                Ok(Err((answer.status, failure)))
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -214,7 +240,9 @@ impl Firewall for Session {
         let mut identity = self.version().await?.identity;
         identity.privilege.clone_from(&self.privilege);
         let quirks = self.writer.quirks.iter();
-        identity.quirks = quirks.map(|(name, value)| format!("{name}={value}")).collect();
+        identity.quirks = quirks
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         Ok(identity)
     }
 
@@ -240,17 +268,26 @@ impl Firewall for Session {
         let path = named("/export/certificates/signing-request/name/", alias)?;
         let call = Call::get(path).accept_anything().slow();
         let answer = self.writer.channel.exchange(&call).await?;
-        if answer.status == 200 && let Some(der) = transfer::exported_request(&answer.body) {
+        if answer.status == 200
+            && let Some(der) = transfer::exported_request(&answer.body)
+        {
             return Ok(der);
         }
         let failure = match envelope::judge(&call, &answer) {
-            Err(failure) if failure.kind == FailureKind::Refused && wording::is_in_progress(&failure.detail) => {
-                call.failure(FailureKind::Busy, failure.detail).retry_after(KEY_GENERATION_WAIT)
+            Err(failure)
+                if failure.kind == FailureKind::Refused
+                    && wording::is_in_progress(&failure.detail) =>
+            {
+                call.failure(FailureKind::Busy, failure.detail)
+                    .retry_after(KEY_GENERATION_WAIT)
             }
             Err(failure) => failure,
             Ok(_) => {
                 let said = envelope::shortened(&answer.text());
-                call.failure(FailureKind::Unexpected, format!("no signing request in the answer: {said}"))
+                call.failure(
+                    FailureKind::Unexpected,
+                    format!("no signing request in the answer: {said}"),
+                )
             }
         };
         Err(self.writer.channel.without_secrets(failure))
@@ -258,8 +295,13 @@ impl Firewall for Session {
 
     async fn import_chain(&mut self, chain: &[Certificate]) -> Result<(), Failure> {
         for certificate in chain {
-            let ours = Ours { ca_certificates: true, ..self.writer.nothing() };
-            let imported = self.upload("/import/certificates/ca-cert", &certificate.to_pem(), ours).await;
+            let ours = Ours {
+                ca_certificates: true,
+                ..self.writer.nothing()
+            };
+            let imported = self
+                .upload("/import/certificates/ca-cert", &certificate.to_pem(), ours)
+                .await;
             match imported {
                 Err(failure) if is_refusal(&failure, wording::is_already_there) => {}
                 outcome => outcome?,
@@ -271,6 +313,12 @@ impl Firewall for Session {
     async fn import_signed(&mut self, alias: &str, leaf: &Certificate) -> Result<(), Failure> {
         let path = named("/import/certificates/signed-cert/name/", alias)?;
         self.upload(&path, &leaf.to_pem(), self.ours(alias)).await
+    }
+
+    async fn contradictions(&mut self, alias: &str, leaf: &Certificate) -> Result<Vec<String>, Failure> {
+        let path = named("/reporting/certificates/name/", alias)?;
+        let json = self.writer.channel.ask_json(&Call::get(path)).await?;
+        Ok(listing::contradictions(&listing::columns(&json), leaf))
     }
 
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {
@@ -314,7 +362,10 @@ impl Firewall for Session {
             return Ok(None);
         }
         let by = self.writer.author(&pending).await;
-        Ok(Some(ForeignChanges { by, summary: pending.summary() }))
+        Ok(Some(ForeignChanges {
+            by,
+            summary: pending.summary(),
+        }))
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), Failure> {
@@ -327,7 +378,11 @@ impl Firewall for Session {
 /// A call about one certificate.
 fn named(path: &str, alias: &str) -> Result<String, Failure> {
     let segment = segment(alias).ok_or_else(|| {
-        Failure::new(FailureKind::Local, path, format!("\"{alias}\" cannot be the name of a certificate"))
+        Failure::new(
+            FailureKind::Local,
+            path,
+            format!("\"{alias}\" cannot be the name of a certificate"),
+        )
     })?;
     Ok(format!("{path}{segment}"))
 }
@@ -346,7 +401,9 @@ fn is_refusal(failure: &Failure, is_about: fn(&str) -> bool) -> bool {
 
 /// Logs out after a failure that is more interesting than that of the logout.
 async fn leave(channel: &mut Channel) {
-    if channel.is_proven() && let Err(failure) = login::log_out(channel).await {
+    if channel.is_proven()
+        && let Err(failure) = login::log_out(channel).await
+    {
         tracing::debug!(error = %failure, "the device keeps our session until its idle timeout");
     }
 }

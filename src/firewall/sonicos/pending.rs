@@ -126,7 +126,11 @@ impl Pending {
             [only] => wording::is_nothing_pending(only) || only.eq_ignore_ascii_case("none"),
             _ => false,
         };
-        if is_nothing { Self::Nothing } else { Self::Lines(lines) }
+        if is_nothing {
+            Self::Nothing
+        } else {
+            Self::Lines(lines)
+        }
     }
 }
 
@@ -143,7 +147,11 @@ impl Ours {
                         continue;
                     }
                     let depth = path.len();
-                    path.extend(name.split(['/', '.']).filter(|part| !part.is_empty()).map(str::to_owned));
+                    path.extend(
+                        name.split(['/', '.'])
+                            .filter(|part| !part.is_empty())
+                            .map(str::to_owned),
+                    );
                     self.collect_foreign(member, path, foreign);
                     path.truncate(depth);
                 }
@@ -154,7 +162,11 @@ impl Ours {
                 }
             }
             leaf if self.owns_leaf(leaf, path) => {}
-            leaf => foreign.push(format!("{} {}", path.join(" "), plain(leaf)).trim().to_owned()),
+            leaf => foreign.push(
+                format!("{} {}", path.join(" "), plain(leaf))
+                    .trim()
+                    .to_owned(),
+            ),
         }
     }
 
@@ -182,7 +194,9 @@ impl Ours {
                 wanted.contains(&part.as_str())
             })
         };
-        if !within(&["certificate", "certificates"]) || within(&["administration", "ssl_vpn", "vpn"]) {
+        if !within(&["certificate", "certificates"])
+            || within(&["administration", "ssl_vpn", "vpn"])
+        {
             return false;
         }
         if self.ca_certificates && within(&["ca", "ca_cert", "ca_certificate", "ca_certificates"]) {
@@ -190,7 +204,9 @@ impl Ours {
         }
         let is_ours = |text: &str| self.aliases.iter().any(|alias| alias == text);
         match node {
-            Value::Object(members) => members.values().any(|value| value.as_str().is_some_and(is_ours)),
+            Value::Object(members) => members
+                .values()
+                .any(|value| value.as_str().is_some_and(is_ours)),
             Value::String(text) => is_ours(text) || path.last().is_some_and(|name| is_ours(name)),
             _ => path.last().is_some_and(|name| is_ours(name)),
         }
@@ -199,12 +215,16 @@ impl Ours {
     fn owns_line(&self, line: &str) -> bool {
         let line = line.to_ascii_lowercase();
         let words: Vec<&str> = line
-            .split(|character: char| character.is_whitespace() || "\"'=:,;{}[]/".contains(character))
+            .split(|character: char| {
+                character.is_whitespace() || "\"'=:,;{}[]/".contains(character)
+            })
             .filter(|word| !word.is_empty())
             .collect();
         let says = |wanted: &str| words.contains(&wanted.to_ascii_lowercase().as_str());
         let is_frame = words.iter().all(|word| FRAME_WORDS.contains(word));
-        if is_frame || author_in(&line).is_some_and(|author| author.eq_ignore_ascii_case(&self.user)) {
+        if is_frame
+            || author_in(&line).is_some_and(|author| author.eq_ignore_ascii_case(&self.user))
+        {
             return true;
         }
         if !line.contains("cert") && !line.contains("signing") {
@@ -214,7 +234,8 @@ impl Ours {
             Value::String(name) => says(name),
             _ => says("use-self-signed") || says("use_self_signed"),
         });
-        let is_ca = self.ca_certificates && (says("ca-cert") || says("ca") || says("ca-certificate"));
+        let is_ca =
+            self.ca_certificates && (says("ca-cert") || says("ca") || says("ca-certificate"));
         is_bound || is_ca || self.aliases.iter().any(|alias| says(alias))
     }
 }
@@ -240,13 +261,16 @@ fn without_status(mut json: Value) -> Value {
 }
 
 fn plain(leaf: &Value) -> String {
-    leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned)
+    leaf.as_str()
+        .map_or_else(|| leaf.to_string(), str::to_owned)
 }
 
 /// The word after "by" in a line that is about changes.
 fn author_in(line: &str) -> Option<String> {
     let lower = line.to_ascii_lowercase();
-    let is_about_changes = ["change", "pending", "uncommitted"].iter().any(|word| lower.contains(word));
+    let is_about_changes = ["change", "pending", "uncommitted"]
+        .iter()
+        .any(|word| lower.contains(word));
     let mut words = line.split_whitespace();
     let name = is_about_changes
         .then(|| words.by_ref().find(|word| word.eq_ignore_ascii_case("by")))
@@ -256,11 +280,26 @@ fn author_in(line: &str) -> Option<String> {
 }
 
 /// Members beside the settings in which a device may name the author.
-const AUTHOR_KEYS: [&str; 5] = ["administrator", "admin", "modified_by", "changed_by", "owner"];
+const AUTHOR_KEYS: [&str; 5] = [
+    "administrator",
+    "admin",
+    "modified_by",
+    "changed_by",
+    "owner",
+];
 
 /// Words of lines that only open or close the place where a setting stands.
 const FRAME_WORDS: [&str; 10] = [
-    "administration", "certificates", "config", "configure", "end", "exit", "server", "ssl-vpn", "web-management", "!",
+    "administration",
+    "certificates",
+    "config",
+    "configure",
+    "end",
+    "exit",
+    "server",
+    "ssl-vpn",
+    "web-management",
+    "!",
 ];
 
 #[cfg(test)]
@@ -270,13 +309,19 @@ mod tests {
     use super::*;
 
     fn leaf(path: &str, value: Value) -> Leaf {
-        Leaf { path: path.split('.').map(str::to_owned).collect(), value }
+        Leaf {
+            path: path.split('.').map(str::to_owned).collect(),
+            value,
+        }
     }
 
     fn bound() -> Ours {
         Ours {
             leaves: vec![
-                leaf("administration.web_management.certificate.name", json!("fw-1")),
+                leaf(
+                    "administration.web_management.certificate.name",
+                    json!("fw-1"),
+                ),
                 leaf("ssl_vpn.server.certificate.name", json!("fw-1")),
             ],
             ..Ours::default()
@@ -284,7 +329,10 @@ mod tests {
     }
 
     fn made() -> Ours {
-        Ours { aliases: vec!["fw-1".to_owned()], ..Ours::default() }
+        Ours {
+            aliases: vec!["fw-1".to_owned()],
+            ..Ours::default()
+        }
     }
 
     fn foreign(text: &str, ours: &Ours) -> Vec<String> {
@@ -294,7 +342,15 @@ mod tests {
     #[test]
     fn every_form_of_nothing_is_nothing() {
         for text in [
-            "", " \r\n", "{}", "[]", "null", "\"\"", r#"{"administration":{}}"#, "% No pending changes.", "none",
+            "",
+            " \r\n",
+            "{}",
+            "[]",
+            "null",
+            "\"\"",
+            r#"{"administration":{}}"#,
+            "% No pending changes.",
+            "none",
             r#"{"status":{"success":true,"info":[{"level":"info","code":"E_OK","message":"Success."}]}}"#,
             r#"{"status":{"success":true,"cli":{"pending_config":false},"info":[]}}"#,
             r#"{"pending_config":false}"#,
@@ -307,7 +363,10 @@ mod tests {
     fn an_envelope_that_says_only_that_something_waits_is_told_apart() {
         let text = r#"{"status":{"success":true,"cli":{"pending_config":true},"info":[]}}"#;
         assert_eq!(Pending::of(text), Pending::Something);
-        assert_eq!(Pending::of(r#"{"pending_config":true}"#), Pending::Something);
+        assert_eq!(
+            Pending::of(r#"{"pending_config":true}"#),
+            Pending::Something
+        );
     }
 
     #[test]
@@ -363,25 +422,41 @@ mod tests {
     #[test]
     fn an_imported_ca_is_ours_only_when_we_imported_one() {
         let text = r#"{"certificates":{"ca":[{"subject":"CN=Office CA"}]}}"#;
-        let importing = Ours { ca_certificates: true, ..Ours::default() };
+        let importing = Ours {
+            ca_certificates: true,
+            ..Ours::default()
+        };
         assert_eq!(foreign(text, &importing), [""; 0]);
         assert_eq!(foreign(text, &made()).len(), 1);
     }
 
     #[test]
     fn our_own_name_beside_our_changes_is_no_change() {
-        let ours = Ours { user: "renewd".to_owned(), ..bound() };
+        let ours = Ours {
+            user: "renewd".to_owned(),
+            ..bound()
+        };
         let setting = r#""ssl_vpn":{"server":{"certificate":{"name":"fw-1"}}}"#;
-        assert_eq!(foreign(&format!(r#"{{"administrator":"renewd",{setting}}}"#), &ours), [""; 0]);
-        assert_eq!(foreign(&format!(r#"{{"administrator":"jane",{setting}}}"#), &ours).len(), 1);
-        assert_eq!(foreign("Pending changes by renewd:\ncertificate name fw-1", &ours), [""; 0]);
+        assert_eq!(
+            foreign(&format!(r#"{{"administrator":"renewd",{setting}}}"#), &ours),
+            [""; 0]
+        );
+        assert_eq!(
+            foreign(&format!(r#"{{"administrator":"jane",{setting}}}"#), &ours).len(),
+            1
+        );
+        assert_eq!(
+            foreign("Pending changes by renewd:\ncertificate name fw-1", &ours),
+            [""; 0]
+        );
     }
 
     #[test]
     fn the_author_is_named_when_the_device_names_one() {
         let named = Pending::of(r#"{"administrator":"jane","address_object":{"ipv4":"x"}}"#);
         assert_eq!(named.author().as_deref(), Some("jane"));
-        let text = Pending::of("Uncommitted changes by \"joe\":\naddress-object ipv4 x host 192.0.2.7");
+        let text =
+            Pending::of("Uncommitted changes by \"joe\":\naddress-object ipv4 x host 192.0.2.7");
         assert_eq!(text.author().as_deref(), Some("joe"));
         assert_eq!(Pending::of("address-object by design").author(), None);
         assert!(text.summary().contains("address-object"));

@@ -13,7 +13,10 @@ pub(super) fn body(alias: &str, request: &KeyRequest) -> Result<Value, String> {
     if let Some(name) = &request.alternate_name {
         wanted.insert("alternate_name".to_owned(), alternate_name(name)?);
     }
-    wanted.insert("signature_algorithm".to_owned(), json!(digest(request.digest)));
+    wanted.insert(
+        "signature_algorithm".to_owned(),
+        json!(digest(request.digest)),
+    );
     wanted.insert("key".to_owned(), key(request.key)?);
     wanted.insert("generate".to_owned(), json!(true));
     Ok(json!({ "certificates": { "generate_signing_request": [wanted] } }))
@@ -54,7 +57,8 @@ fn parts(subject: &Subject) -> Result<Vec<(&'static Part, &str)>, String> {
     if parts.is_empty() {
         return Err("the subject is empty: set at least common_name".to_owned());
     }
-    let is_code = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_code =
+        |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     match parts.first() {
         Some((part, text)) if part.key == "country" && is_code(text) => Err(format!(
             "country = \"{text}\": the device wants the country's full name from its own list, such as \"United States\""
@@ -94,7 +98,9 @@ fn alternate_name(name: &AlternateName) -> Result<Value, String> {
     match name {
         AlternateName::Domain(name) => Ok(json!({ "domain_name": name })),
         AlternateName::Email(address) => Ok(json!({ "email_address": address })),
-        AlternateName::Ip(std::net::IpAddr::V4(address)) => Ok(json!({ "ipv4_address": address.to_string() })),
+        AlternateName::Ip(std::net::IpAddr::V4(address)) => {
+            Ok(json!({ "ipv4_address": address.to_string() }))
+        }
         AlternateName::Ip(address) => Err(format!(
             "alternate_name {address}: the device takes IPv4 addresses only; use a domain name"
         )),
@@ -104,8 +110,12 @@ fn alternate_name(name: &AlternateName) -> Result<Value, String> {
 /// Algorithm and size; the size is a string, as the device wants it.
 fn key(kind: KeyKind) -> Result<Value, String> {
     match kind {
-        KeyKind::Rsa(bits @ (1024 | 1536 | 2048 | 4096)) => Ok(json!({ "type": "rsa", "size": bits.to_string() })),
-        KeyKind::Ecdsa(bits @ (256 | 384 | 521)) => Ok(json!({ "type": "ecdsa", "size": bits.to_string() })),
+        KeyKind::Rsa(bits @ (1024 | 1536 | 2048 | 4096)) => {
+            Ok(json!({ "type": "rsa", "size": bits.to_string() }))
+        }
+        KeyKind::Ecdsa(bits @ (256 | 384 | 521)) => {
+            Ok(json!({ "type": "ecdsa", "size": bits.to_string() }))
+        }
         other => Err(format!(
             "key {other}: the device makes RSA keys of 1024, 1536, 2048 and 4096 bits and ECDSA keys of 256, 384 and 521"
         )),
@@ -157,8 +167,23 @@ mod tests {
         &["country", "state", "locality", "organization"],
         &["country", "state", "locality", "organization", "department"],
         &["locality", "organization", "department", "group", "team"],
-        &["organization", "department", "group", "team", "common_name", "serial", "email"],
-        &["department", "group", "team", "common_name", "serial", "email"],
+        &[
+            "organization",
+            "department",
+            "group",
+            "team",
+            "common_name",
+            "serial",
+            "email",
+        ],
+        &[
+            "department",
+            "group",
+            "team",
+            "common_name",
+            "serial",
+            "email",
+        ],
         &["group", "team", "common_name", "serial", "email"],
         &["team", "common_name", "serial", "email"],
         &["common_name", "serial", "email"],
@@ -209,7 +234,10 @@ mod tests {
             let placed = placed(&subject);
             assert_eq!(placed.len(), bits.count_ones() as usize);
             for (position, key) in &placed {
-                assert!(ALLOWED[position - 1].contains(&key.as_str()), "{bits:b}: {key} in element{position}");
+                assert!(
+                    ALLOWED[position - 1].contains(&key.as_str()),
+                    "{bits:b}: {key} in element{position}"
+                );
             }
             let order: Vec<usize> = placed
                 .iter()
@@ -222,17 +250,29 @@ mod tests {
     #[test]
     fn the_usual_subjects_leave_no_gap() {
         let words = |bits| -> Vec<String> {
-            placed(&subject(bits)).iter().map(|(position, key)| format!("{position}={key}")).collect()
+            placed(&subject(bits))
+                .iter()
+                .map(|(position, key)| format!("{position}={key}"))
+                .collect()
         };
         assert_eq!(words(0b00_1000_0000), ["4=common_name"]);
         assert_eq!(words(0b00_1000_1000), ["3=organization", "4=common_name"]);
-        assert_eq!(words(0b00_1000_1001), ["2=country", "3=organization", "4=common_name"]);
+        assert_eq!(
+            words(0b00_1000_1001),
+            ["2=country", "3=organization", "4=common_name"]
+        );
         assert_eq!(
             words(0b00_1001_1111),
-            ["1=country", "2=state", "3=locality", "4=organization", "5=department", "6=common_name"]
+            [
+                "1=country",
+                "2=state",
+                "3=locality",
+                "4=organization",
+                "5=department",
+                "6=common_name"
+            ]
         );
     }
-
 
     #[test]
     fn the_body_is_the_one_of_the_reference() {
@@ -271,13 +311,23 @@ mod tests {
 
     #[test]
     fn what_the_device_cannot_take_is_said_before_anything_is_sent() {
-        let request = |subject, alternate_name, key| KeyRequest { subject, alternate_name, key, digest: Digest::Sha256 };
+        let request = |subject, alternate_name, key| KeyRequest {
+            subject,
+            alternate_name,
+            key,
+            digest: Digest::Sha256,
+        };
         let named = || subject(1 << 7);
         let refusal = |request: KeyRequest| body("a", &request).unwrap_err();
-        let coded = Subject { country: Some("NL".to_owned()), ..named() };
+        let coded = Subject {
+            country: Some("NL".to_owned()),
+            ..named()
+        };
         assert!(refusal(request(coded, None, KeyKind::Rsa(2048))).contains("full name"));
         assert!(refusal(request(Subject::default(), None, KeyKind::Rsa(2048))).contains("empty"));
-        assert!(refusal(request(subject(0x3ff), None, KeyKind::Rsa(2048))).contains("too many parts"));
+        assert!(
+            refusal(request(subject(0x3ff), None, KeyKind::Rsa(2048))).contains("too many parts")
+        );
         assert!(refusal(request(named(), None, KeyKind::Rsa(3072))).contains("RSA 3072"));
         assert!(refusal(request(named(), None, KeyKind::Other)).contains("another kind"));
         let ipv6 = AlternateName::Ip("2001:db8::1".parse().unwrap());

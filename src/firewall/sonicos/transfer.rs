@@ -93,7 +93,10 @@ fn multipart(pem: &str, random: &dyn Random) -> (String, Vec<u8>) {
         "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"certificate.pem\"\r\n\
          Content-Type: application/octet-stream\r\n\r\n{pem}\r\n--{boundary}--\r\n"
     );
-    (format!("multipart/form-data; boundary={boundary}"), body.into_bytes())
+    (
+        format!("multipart/form-data; boundary={boundary}"),
+        body.into_bytes(),
+    )
 }
 
 const LABELS: [&str; 2] = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
@@ -113,8 +116,15 @@ mod tests {
 
     fn pem(label: &str) -> String {
         let text = data_encoding::BASE64.encode(&der());
-        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        format!("-----BEGIN {label}-----\r\n{}\r\n-----END {label}-----\r\n", lines.join("\r\n"))
+        let lines: Vec<&str> = text
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        format!(
+            "-----BEGIN {label}-----\r\n{}\r\n-----END {label}-----\r\n",
+            lines.join("\r\n")
+        )
     }
 
     #[test]
@@ -126,16 +136,28 @@ mod tests {
             pem("NEW CERTIFICATE REQUEST").into_bytes(),
             format!("% Exporting\n{plain}").into_bytes(),
             json!(plain).to_string().into_bytes(),
-            json!({ "export": [{ "note": "x" }, { "request": plain }] }).to_string().into_bytes(),
+            json!({ "export": [{ "note": "x" }, { "request": plain }] })
+                .to_string()
+                .into_bytes(),
         ];
         for form in forms {
-            assert_eq!(exported_request(&form).as_deref(), Some(&der()[..]), "{}", String::from_utf8_lossy(&form));
+            assert_eq!(
+                exported_request(&form).as_deref(),
+                Some(&der()[..]),
+                "{}",
+                String::from_utf8_lossy(&form)
+            );
         }
     }
 
     #[test]
     fn what_is_no_request_is_none() {
-        for text in ["", "{}", "ERROR", "-----BEGIN CERTIFICATE REQUEST-----\n!!\n-----END CERTIFICATE REQUEST-----"] {
+        for text in [
+            "",
+            "{}",
+            "ERROR",
+            "-----BEGIN CERTIFICATE REQUEST-----\n!!\n-----END CERTIFICATE REQUEST-----",
+        ] {
             assert_eq!(exported_request(text.as_bytes()), None, "{text}");
         }
         assert_eq!(exported_request(pem("CERTIFICATE").as_bytes()), None);
@@ -146,7 +168,10 @@ mod tests {
         assert!(is_about_form(400, "schema validation"));
         assert!(is_about_form(415, ""));
         assert!(!is_about_form(400, "Public/private key mismatch"));
-        assert!(!is_about_form(400, "E_INVALID_API_CALL: API endpoint is incomplete."));
+        assert!(!is_about_form(
+            400,
+            "E_INVALID_API_CALL: API endpoint is incomplete."
+        ));
         assert!(!is_about_form(500, ""));
         assert!(!is_about_form(200, "schema validation"));
     }
@@ -154,7 +179,9 @@ mod tests {
     #[test]
     fn a_multipart_body_holds_the_file_between_its_boundaries() {
         let (content_type, body) = Upload::Multipart.body("PEM", &SeededRandom::new(1));
-        let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
+        let boundary = content_type
+            .strip_prefix("multipart/form-data; boundary=")
+            .unwrap();
         let text = String::from_utf8(body).unwrap();
         assert!(text.starts_with(&format!("--{boundary}\r\n")), "{text}");
         assert!(text.contains("\r\n\r\nPEM\r\n--"), "{text}");

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use reqwest::{Client, Method, redirect};
 use url::Url;
 
@@ -191,7 +193,11 @@ impl Transport {
     ) -> Result<Answer, Failure> {
         let mut url = self.base.clone();
         url.set_path(&Self::target(call));
-        let timeout = if call.slow { self.transfer_timeout } else { self.call_timeout };
+        let timeout = if call.slow {
+            self.transfer_timeout
+        } else {
+            self.call_timeout
+        };
         let mut request = self
             .client
             .request(call.method.clone(), url)
@@ -280,15 +286,23 @@ mod tests {
     #[test]
     fn names_are_encoded_for_a_path() {
         assert_eq!(segment("fw-2026.a_b~").as_deref(), Some("fw-2026.a_b~"));
-        assert_eq!(segment("a b/c%?#é").as_deref(), Some("a%20b%2Fc%25%3F%23%C3%A9"));
-        assert_eq!((segment(""), segment("."), segment("..")), (None, None, None));
+        assert_eq!(
+            segment("a b/c%?#é").as_deref(),
+            Some("a%20b%2Fc%25%3F%23%C3%A9")
+        );
+        assert_eq!(
+            (segment(""), segment("."), segment("..")),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn retry_after_is_understood_in_seconds_only() {
         let mut answer = Answer::default();
         assert_eq!(answer.retry_after(), None);
-        answer.headers.insert(RETRY_AFTER, HeaderValue::from_static("120"));
+        answer
+            .headers
+            .insert(RETRY_AFTER, HeaderValue::from_static("120"));
         assert_eq!(answer.retry_after(), Some(SignedDuration::from_secs(120)));
         let date = HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT");
         answer.headers.insert(RETRY_AFTER, date);

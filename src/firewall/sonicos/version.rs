@@ -41,8 +41,12 @@ impl Version {
                 "{firmware} gives out requests and takes in certificates by FTP or SCP only, which renewd does not do yet: \
                  it serves SonicOS 7.0 and later"
             )),
-            Some(_) => Some(format!("{firmware} is a generation that renewd does not know: it serves SonicOS 7 and 8")),
-            None => Some(format!("the device names no firmware version that can be read: \"{firmware}\"")),
+            Some(_) => Some(format!(
+                "{firmware} is a generation that renewd does not know: it serves SonicOS 7 and 8"
+            )),
+            None => Some(format!(
+                "the device names no firmware version that can be read: \"{firmware}\""
+            )),
         }
     }
 }
@@ -70,7 +74,8 @@ mod tests {
 
     #[test]
     fn version_7_and_8_are_served_and_6_5_is_refused_with_its_reason() {
-        let refusal = |firmware: &str| Version::of(&json!({ "firmware_version": firmware })).refusal();
+        let refusal =
+            |firmware: &str| Version::of(&json!({ "firmware_version": firmware })).refusal();
         assert_eq!(refusal("SonicOS 7.3.0-7012"), None);
         assert_eq!(refusal("SonicOSX 8.2.1-8010"), None);
         assert!(refusal("SonicOS Enhanced 6.5.4.4-44n").is_some_and(|text| text.contains("FTP")));

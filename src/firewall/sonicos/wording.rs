@@ -4,14 +4,29 @@
 
 /// The object is there already (SonicOS reference 3.1, 3.5).
 pub(super) fn is_already_there(text: &str) -> bool {
-    has(text, &["already exist", "loaded before", "already loaded", "already imported", "duplicate"])
+    has(
+        text,
+        &[
+            "already exist",
+            "loaded before",
+            "already loaded",
+            "already imported",
+            "duplicate",
+        ],
+    )
 }
 
 /// There is no object of that name (SonicOS reference 3.2).
 pub(super) fn is_missing(text: &str) -> bool {
     has(
         text,
-        &["not found", "no certificate found", "does not exist", "not exist", "not a reasonable value"],
+        &[
+            "not found",
+            "no certificate found",
+            "does not exist",
+            "not exist",
+            "not a reasonable value",
+        ],
     ) && !is_unknown_call(text)
 }
 
@@ -22,17 +37,41 @@ pub(super) fn is_in_use(text: &str) -> bool {
 
 /// The device is still at work on it.
 pub(super) fn is_in_progress(text: &str) -> bool {
-    has(text, &["in progress", "generating", "not ready", "still being", "try again"])
+    has(
+        text,
+        &[
+            "in progress",
+            "generating",
+            "not ready",
+            "still being",
+            "try again",
+        ],
+    )
 }
 
 /// The session is not the one in configuration mode (SonicOS reference 1.4).
 pub(super) fn is_out_of_configuration_mode(text: &str) -> bool {
-    has(text, &["non config mode", "non-config mode", "not allowed in current mode", "not in config"])
+    has(
+        text,
+        &[
+            "non config mode",
+            "non-config mode",
+            "not allowed in current mode",
+            "not in config",
+        ],
+    )
 }
 
 /// The firmware has no such call (SonicOS reference 1.5).
 pub(super) fn is_unknown_call(text: &str) -> bool {
-    has(text, &["e_invalid_api_call", "api endpoint is incomplete", "api not found"])
+    has(
+        text,
+        &[
+            "e_invalid_api_call",
+            "api endpoint is incomplete",
+            "api not found",
+        ],
+    )
 }
 
 /// The whole API is switched off (SonicOS reference 1.1).
@@ -42,7 +81,15 @@ pub(super) fn is_switched_off(text: &str) -> bool {
 
 /// A login was refused for want of room, not for its credentials.
 pub(super) fn is_full(text: &str) -> bool {
-    has(text, &["too many", "session limit", "already logged in", "another administrator"])
+    has(
+        text,
+        &[
+            "too many",
+            "session limit",
+            "already logged in",
+            "another administrator",
+        ],
+    )
 }
 
 /// What a refused import means and what to do, where the device names the reason (SonicOS reference 3.4).
@@ -65,7 +112,9 @@ pub(super) fn import_advice(text: &str) -> Option<&'static str> {
 /// A text answer that reports a failure.
 pub(super) fn is_error_text(text: &str) -> bool {
     text.lines().any(|line| {
-        let line = line.trim_start_matches(['%', ' ', '\t']).to_ascii_lowercase();
+        let line = line
+            .trim_start_matches(['%', ' ', '\t'])
+            .to_ascii_lowercase();
         line.starts_with("error") || line.starts_with("fail")
     })
 }
@@ -79,7 +128,14 @@ pub(super) fn is_success_text(text: &str) -> bool {
 pub(super) fn is_nothing_pending(text: &str) -> bool {
     has(
         text,
-        &["no pending", "no changes", "no uncommitted", "nothing pending", "not pending", "none pending"],
+        &[
+            "no pending",
+            "no changes",
+            "no uncommitted",
+            "nothing pending",
+            "not pending",
+            "none pending",
+        ],
     )
 }
 

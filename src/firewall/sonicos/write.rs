@@ -40,7 +40,11 @@ enum ConfigurationMode {
 
 impl Writer {
     /// Writes over a channel that is logged in. `in_configuration_mode` is what the login said.
-    pub(super) fn new(channel: Channel, in_configuration_mode: Option<bool>, preempt: bool) -> Self {
+    pub(super) fn new(
+        channel: Channel,
+        in_configuration_mode: Option<bool>,
+        preempt: bool,
+    ) -> Self {
         Self {
             channel,
             mode: match in_configuration_mode {
@@ -72,7 +76,11 @@ impl Writer {
     }
 
     /// Points services at certificates, in one commit for all. `before` is what to put back.
-    pub(super) async fn bind(&mut self, wanted: &[Binding], before: &[Binding]) -> Result<(), Failure> {
+    pub(super) async fn bind(
+        &mut self,
+        wanted: &[Binding],
+        before: &[Binding],
+    ) -> Result<(), Failure> {
         self.begin().await?;
         let ours = Ours {
             leaves: wanted.iter().map(binding::leaf).collect(),
@@ -137,7 +145,11 @@ impl Writer {
         let reply = judged.map_err(|failure| self.channel.without_secrets(failure))?;
         let envelope = reply.envelope.as_ref();
         if let Some(what) = envelope.and_then(|envelope| envelope.restart_required.clone()) {
-            tracing::warn!(call = call.name(), restart_required = what, "the device wants a restart for this change to take effect");
+            tracing::warn!(
+                call = call.name(),
+                restart_required = what,
+                "the device wants a restart for this change to take effect"
+            );
             self.quirks.insert("restart_required", what);
         }
         Ok(reply)
@@ -200,7 +212,11 @@ impl Writer {
             return Ok(pending);
         }
         let author = self.author(&pending).await;
-        let changes = if is_hidden { pending.summary() } else { envelope::shortened(&foreign.join("; ")) };
+        let changes = if is_hidden {
+            pending.summary()
+        } else {
+            envelope::shortened(&foreign.join("; "))
+        };
         let detail = format!("uncommitted changes that are not ours, by {author}: {changes}");
         Err(Failure::new(FailureKind::Busy, format!("GET {PENDING}"), detail).waiting_for(author))
     }
@@ -238,7 +254,10 @@ impl Writer {
     async fn discard(&mut self) {
         let discarded = match self.only_ours().await {
             Ok(Pending::Nothing) => return,
-            Ok(_) => self.write(&Call::change(Method::DELETE, PENDING)).await.map(|_| ()),
+            Ok(_) => self
+                .write(&Call::change(Method::DELETE, PENDING))
+                .await
+                .map(|_| ()),
             Err(failure) => Err(failure),
         };
         if let Err(failure) = discarded {
@@ -248,7 +267,10 @@ impl Writer {
 
     /// Where ours could not be discarded because somebody else's are among them: writes the old values back.
     async fn put_back(&mut self, before: &[Binding]) {
-        if !matches!(self.pending().await, Ok(Pending::Settings(_) | Pending::Lines(_) | Pending::Something)) {
+        if !matches!(
+            self.pending().await,
+            Ok(Pending::Settings(_) | Pending::Lines(_) | Pending::Something)
+        ) {
             return;
         }
         for before in before {
@@ -284,16 +306,26 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() }
+        Answer {
+            status,
+            body: body.as_bytes().to_vec(),
+            ..Answer::default()
+        }
     }
 
     #[test]
     fn a_write_outside_configuration_mode_is_recognised_by_its_words() {
         let words = r#"{"status":{"success":false,"info":[{"level":"error","message":"Non config mode"}]}}"#;
         assert!(is_out_of_configuration_mode(&answer(405, words)));
-        assert!(is_out_of_configuration_mode(&answer(400, "Not allowed in current mode")));
+        assert!(is_out_of_configuration_mode(&answer(
+            400,
+            "Not allowed in current mode"
+        )));
         assert!(is_out_of_configuration_mode(&answer(405, "")));
-        assert!(!is_out_of_configuration_mode(&answer(405, "Method not allowed")));
+        assert!(!is_out_of_configuration_mode(&answer(
+            405,
+            "Method not allowed"
+        )));
         assert!(!is_out_of_configuration_mode(&answer(400, "")));
     }
 }

@@ -101,7 +101,7 @@ fn a_chain_that_does_not_hold_is_refused() {
         ]
     );
     assert_eq!(
-        check(&leaf, &[root.certificate], &request),
+        check(&leaf, std::slice::from_ref(&root.certificate), &request),
         [
             "CN=vpn.example.com is followed by CN=root in the chain, which did not issue it: its issuer is CN=near, not CN=root"
         ]

@@ -3,8 +3,11 @@
 //! What was bound before is stored first, so that it can be bound again. The answer to the commit may be lost: the
 //! next run finds the binding there, and goes on.
 
+use jiff::SignedDuration;
+
 use super::{Outcome, StepError, Waiting, Work, closed};
 use crate::event::{Event, EventKind};
+use crate::failure::FailureKind;
 use crate::firewall::{Binding, Firewall};
 use crate::inventory::{Obtained, due};
 use crate::pki::Certificate;
@@ -38,8 +41,16 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
         return Ok(work.reached(Fact::Committed));
     }
     let obtained = remember_previous(work, &present).await?;
-    work.intend(Step::Bind, &work.renewal().alias).await?;
-    session.bind(&wanted).await?;
+    let intent = work.intend(Step::Bind, &work.renewal().alias).await?;
+    match session.bind(&wanted).await {
+        // A device may cut the connection when its management certificate changes (SonicOS reference 2): that is no
+        // failure yet, but a reason to look.
+        Err(failure) if failure.kind == FailureKind::OutcomeUnknown && intent.tries == 1 => {
+            work.acted(Step::Bind);
+            return Ok(work.wait(FIRST_LOOK, "lost_answer", format!("looking whether it was done: {failure}")));
+        }
+        outcome => outcome?,
+    }
     work.acted(Step::Bind);
     Ok(Outcome::Reached(Fact::Committed, Box::new(obtained)))
 }
@@ -102,3 +113,6 @@ async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> 
     event.log();
     Ok(())
 }
+
+/// The device needs a moment to take its new certificate.
+const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(1);

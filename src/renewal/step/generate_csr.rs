@@ -40,7 +40,7 @@ fn still_generating(work: &Work<'_>) -> Outcome {
     work.wait(LISTING_INTERVAL, "key_generation", "the firewall is still generating the key pair")
 }
 
-const LISTING_INTERVAL: SignedDuration = SignedDuration::from_secs(3);
+const LISTING_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 /// Small boxes need up to a minute (SonicOS reference 3.1); after three times that and nothing listed, the request
 /// did not arrive, and asking again cannot make a second key pair: the alias is refused while one exists.
 const SLOWEST_GENERATION: SignedDuration = SignedDuration::from_mins(3);

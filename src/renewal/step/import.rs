@@ -10,7 +10,9 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     if work.csr()?.public_key != leaf.public_key {
         return Err(StepError::Hopeless("the certificate's public key is not the one in the CSR".to_owned()));
     }
-    let chain = work.chain()?;
+    let mut chain = work.chain()?;
+    // A device believes an intermediate only when it knows what is above it.
+    chain.reverse();
     let mut session = work.firewall().await?;
     let result = look_then_import(work, session.as_mut(), &leaf, &chain).await;
     closed(session, result).await

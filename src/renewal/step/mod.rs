@@ -24,7 +24,7 @@ use crate::ca::SigningRequest;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall};
-use crate::inventory::{ManagedCertificate, Obtained, Renewal, TrackedCertificate};
+use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::probe::{self, Sight, Verdict};
 use crate::schedule::MaintenanceWindow;
@@ -118,10 +118,10 @@ impl Work<'_> {
     }
 
     /// Stores that `step` is about to act on `reference`, so that a crash leaves a trace.
-    async fn intend(&self, step: Step, reference: &str) -> Result<(), StepError> {
-        self.store.intend(self.lease, step.name(), reference, self.now).await?;
+    async fn intend(&self, step: Step, reference: &str) -> Result<Intent, StepError> {
+        let intent = self.store.intend(self.lease, step.name(), reference, self.now).await?;
         self.checkpoint.pass(Moment::Intended(step));
-        Ok(())
+        Ok(intent)
     }
 
     /// Tells the checkpoint that the effect of `step` has happened.

@@ -15,8 +15,13 @@ use super::{Configured, Lease, Store, StoreError};
 use crate::inventory::{Obtained, Renewal, RenewalId, Shown, State};
 use crate::pki::Fingerprint;
 
+mod history;
+mod inventory;
 mod leases;
+mod opening;
+mod plans;
 mod renewals;
+mod waking;
 
 /// A store in a folder of its own, and the folder.
 async fn store() -> (Store, TempDir) {

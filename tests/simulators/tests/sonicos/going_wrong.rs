@@ -323,3 +323,27 @@ async fn a_rule_answers_instead_of_the_device() {
     );
     assert_eq!(simulator.counters().key_pairs_generated, 0);
 }
+
+#[tokio::test]
+async fn by_chance_an_answer_is_lost_or_says_500_after_the_act() {
+    let simulator = start(Profile::V8, |_| {}).await;
+    let mut client = logged_in(&simulator).await;
+    let path = "/certificates/generate-signing-request";
+    simulator.set(|faces| faces.lost_answer_one_in = 1);
+    assert!(
+        client
+            .call("POST", path, &request_body("lost"))
+            .await
+            .is_err()
+    );
+    simulator.set(|faces| (faces.lost_answer_one_in, faces.error_after_applying_one_in) = (0, 1));
+    assert_eq!(
+        client
+            .call("POST", path, &request_body("failed"))
+            .await
+            .unwrap()
+            .status,
+        500
+    );
+    assert!(simulator.is_request("lost") && simulator.is_request("failed"));
+}

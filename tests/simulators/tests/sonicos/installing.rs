@@ -238,7 +238,7 @@ async fn the_ports_are_on_loopback() {
 }
 
 #[tokio::test]
-async fn a_request_is_exported_in_every_form() {
+async fn a_request_is_exported_in_every_form_with_the_same_bytes() {
     let simulator = start(Profile::V8, |_| {}).await;
     let mut client = logged_in(&simulator).await;
     let der = generate(&mut client, "forms").await;
@@ -249,7 +249,7 @@ async fn a_request_is_exported_in_every_form() {
             .await
             .unwrap()
     };
-    assert_eq!(export(CsrForm::Der).await.body.len(), der.len());
+    assert_eq!(export(CsrForm::Der).await.body, der);
     assert!(
         export(CsrForm::NewPem)
             .await
@@ -327,4 +327,37 @@ async fn unknown_and_incomplete_paths_are_told_apart() {
         client.call("GET", "/nonsense", "").await.unwrap().status,
         404
     );
+}
+
+#[tokio::test]
+async fn certificate_operations_wait_for_a_commit_when_told_so() {
+    let simulator = start(Profile::V8, |faces| {
+        (faces.generation_is_pending, faces.imports_are_pending) = (true, true);
+    })
+    .await;
+    let mut client = logged_in(&simulator).await;
+    let office = Office::new();
+    client
+        .call(
+            "POST",
+            "/certificates/generate-signing-request",
+            &request_body("later"),
+        )
+        .await
+        .unwrap()
+        .succeeded();
+    assert!(!simulator.is_request("later"));
+    client
+        .call("PUT", "/import/certificates/ca-cert", &office.root_pem)
+        .await
+        .unwrap()
+        .succeeded();
+    assert_eq!(simulator.pending().len(), 2);
+    client
+        .call("POST", "/config/pending", "")
+        .await
+        .unwrap()
+        .succeeded();
+    assert!(simulator.is_request("later"));
+    assert!(simulator.certificates().contains(&"Office Root".to_owned()));
 }

@@ -13,10 +13,15 @@ use crate::sonicos::wire::{Handled, Refusal, Reply};
 impl Device {
     /// The body is the request as PEM text (strong inference of 3.3); every other form is a switch.
     pub(in crate::sonicos) fn export_request(&mut self, alias: &str) -> Handled {
-        let Kind::Request { key, subject } = &self.visible_row(alias)?.kind else {
+        let Kind::Request {
+            key,
+            subject,
+            request,
+        } = &self.visible_row(alias)?.kind
+        else {
             return Err(Refusal::unreasonable(alias));
         };
-        let der = tampered_request(key, subject, self.faces.csr_tampered)
+        let der = tampered(request, key, subject, self.faces.csr_tampered)
             .map_err(|error| Refusal::new(500, format!("Export failed: {error}")))?;
         let content_type = self.faces.csr_content_type.clone();
         Ok(match self.faces.csr_form {
@@ -36,17 +41,18 @@ impl Device {
     }
 }
 
-fn tampered_request(
+fn tampered(
+    request: &[u8],
     key: &DeviceKey,
     subject: &Subject,
     tampering: Tampering,
 ) -> Result<Vec<u8>, rcgen::Error> {
     match tampering {
-        Tampering::Nothing => key.request(subject),
+        Tampering::Nothing => Ok(request.to_vec()),
         Tampering::Names => key.request(&subject.tampered()),
         Tampering::Key => DeviceKey::generate(KeyKind::P256)?.request(subject),
         Tampering::Signature => {
-            let mut der = key.request(subject)?;
+            let mut der = request.to_vec();
             if let Some(last) = der.last_mut() {
                 *last ^= 1;
             }

@@ -27,14 +27,16 @@ impl Device {
             Some(Value::Bool(false)) => return Ok(Reply::done("No changes made.")),
             _ => return Err(schema("generate")),
         }
-        let key = DeviceKey::generate(kind)
-            .map_err(|error| Refusal::new(500, format!("Key generation failed: {error}")))?;
+        let failed = |error| Refusal::new(500, format!("Key generation failed: {error}"));
+        let key = DeviceKey::generate(kind).map_err(failed)?;
+        let request = key.request(&subject).map_err(failed)?;
         self.counters.key_pairs_generated += 1;
         let row = Row {
             name: alias,
             kind: Kind::Request {
                 key: Arc::new(key),
                 subject: Arc::new(subject),
+                request,
             },
             visible_from: self.now() + self.faces.key_delay_ms,
             hidden_listings: self.faces.key_ready_after_listings,

@@ -59,6 +59,8 @@ pub(super) enum Kind {
     Request {
         key: Arc<DeviceKey>,
         subject: Arc<Subject>,
+        /// DER, signed once: every export gives the same bytes.
+        request: Vec<u8>,
     },
     /// A certificate with its key.
     Local { key: Arc<DeviceKey>, der: Vec<u8> },

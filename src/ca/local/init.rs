@@ -1,0 +1,143 @@
+//! Makes a new CA: a key and a self-signed certificate, in files that did not exist before.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use jiff::SignedDuration;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
+};
+
+use super::sign::{serial, set_validity};
+use super::{Settings, local, refused};
+use crate::failure::Failure;
+use crate::pki::{Certificate, KeyKind};
+use crate::secret::Secret;
+use crate::surroundings::Surroundings;
+
+/// Creates the CA's key and certificate in the files of `settings`, valid for `years`; never overwrites one.
+///
+/// The key comes from aws-lc's own generator and not from `surroundings`, whose randomness may be a test's.
+pub fn init(
+    settings: &Settings,
+    common_name: &str,
+    key: KeyKind,
+    years: u16,
+    surroundings: &Surroundings,
+) -> Result<Certificate, Failure> {
+    for path in [&settings.key, &settings.certificate] {
+        if path.symlink_metadata().is_ok() {
+            return Err(exists(path));
+        }
+    }
+    let key = generate(key)?;
+    let certificate = self_sign(&key, common_name, years, surroundings)?;
+    write_new(
+        &settings.key,
+        KEY_MODE,
+        Secret::new(key.serialize_pem()).expose(),
+    )?;
+    if let Err(failure) = write_new(
+        &settings.certificate,
+        CERTIFICATE_MODE,
+        &certificate.to_pem(),
+    ) {
+        // Nothing was signed by it yet; left behind it would only stop the next attempt.
+        let _ = std::fs::remove_file(&settings.key);
+        return Err(failure);
+    }
+    Ok(certificate)
+}
+
+fn generate(kind: KeyKind) -> Result<KeyPair, Failure> {
+    match kind {
+        KeyKind::Rsa(3072) => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072),
+        KeyKind::Rsa(4096) => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096),
+        KeyKind::Ecdsa(256) => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+        KeyKind::Ecdsa(384) => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+        other => {
+            let words =
+                format!("a CA key is RSA 3072, RSA 4096, ECDSA P-256 or ECDSA P-384, not {other}");
+            return Err(refused(CALL, words));
+        }
+    }
+    .map_err(|error| local(CALL, error))
+}
+
+fn self_sign(
+    key: &KeyPair,
+    common_name: &str,
+    years: u16,
+    surroundings: &Surroundings,
+) -> Result<Certificate, Failure> {
+    if common_name.trim().is_empty() {
+        return Err(refused(CALL, "a CA needs a common name"));
+    }
+    if !YEARS.contains(&years) {
+        let words = format!("a CA lives {} to {} years", YEARS.start(), YEARS.end());
+        return Err(refused(CALL, words));
+    }
+    let now = surroundings.clock.now();
+    let end = now
+        .saturating_add(SignedDuration::from_hours(
+            HOURS_OF_A_YEAR * i64::from(years),
+        ))
+        .map_err(|error| local(CALL, error))?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name.trim());
+    set_validity(&mut params, now, end)?;
+    params.serial_number = Some(serial(surroundings.random.as_ref()));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let signed = params
+        .self_signed(key)
+        .map_err(|error| local(CALL, error))?;
+    Certificate::from_der(signed.der()).map_err(|error| local(CALL, error))
+}
+
+fn write_new(path: &Path, mode: u32, content: &str) -> Result<(), Failure> {
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)?;
+        file.write_all(content.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => exists(path),
+        ErrorKind::NotFound => local(
+            CALL,
+            format!(
+                "{}: its folder does not exist: create it first",
+                path.display()
+            ),
+        ),
+        _ => local(CALL, format!("{}: {error}", path.display())),
+    })
+}
+
+fn exists(path: &Path) -> Failure {
+    local(
+        CALL,
+        format!(
+            "{} exists already and is never overwritten: move it away, or name another file",
+            path.display()
+        ),
+    )
+}
+
+const CALL: &str = "ca init";
+
+const KEY_MODE: u32 = 0o600;
+const CERTIFICATE_MODE: u32 = 0o644;
+
+const YEARS: std::ops::RangeInclusive<u16> = 1..=50;
+const HOURS_OF_A_YEAR: i64 = 24 * 365;

@@ -1,0 +1,142 @@
+//! What was issued: one file per client reference, holding the certificate and the chain above it. The record that makes
+//! a repeated submit harmless, so each file appears whole and durable, or not at all.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{Settings, local, refused};
+use crate::ca::{Reference, SigningRequest};
+use crate::failure::Failure;
+use crate::pki::Certificate;
+
+/// The folder of issued certificates.
+pub(super) struct Ledger<'a> {
+    folder: &'a Path,
+}
+
+impl<'a> Ledger<'a> {
+    pub fn new(settings: &'a Settings) -> Self {
+        Self {
+            folder: &settings.issued,
+        }
+    }
+
+    /// Makes the folder where it is missing, and keeps everybody else from signing, in this process or another,
+    /// until the answer is dropped.
+    pub fn lock(&self) -> Result<File, Failure> {
+        let lock = || {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(self.folder)?;
+            let folder = File::open(self.folder)?;
+            folder.lock()?;
+            Ok(folder)
+        };
+        lock().map_err(|error: io::Error| problem(self.folder, error))
+    }
+
+    /// The reference under which `request` was signed before, if it was; another key under it is refused.
+    pub fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
+        let reference = &request.client_reference;
+        let Some((leaf, _)) = self.read(reference)? else {
+            return Ok(None);
+        };
+        if leaf.public_key == request.csr.public_key {
+            return Ok(Some(Reference(reference.clone())));
+        }
+        Err(refused(
+            CALL,
+            format!(
+                "a certificate with another public key (SHA-256 {}) was issued under {reference}",
+                leaf.public_key
+            ),
+        ))
+    }
+
+    /// The certificate and chain of `reference`.
+    pub fn read(
+        &self,
+        reference: &str,
+    ) -> Result<Option<(Certificate, Vec<Certificate>)>, Failure> {
+        let path = self.path(reference)?;
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(problem(&path, error)),
+        };
+        let mut chain = Certificate::all_from_pem(&text).map_err(|error| problem(&path, error))?;
+        if chain.is_empty() {
+            return Err(problem(&path, "it holds no certificate"));
+        }
+        Ok(Some((chain.remove(0), chain)))
+    }
+
+    /// Records `leaf` and the `chain` above it, under the lock.
+    pub fn write(
+        &self,
+        reference: &str,
+        leaf: &Certificate,
+        chain: &[Certificate],
+    ) -> Result<(), Failure> {
+        let path = self.path(reference)?;
+        let text: String = std::iter::once(leaf)
+            .chain(chain)
+            .map(Certificate::to_pem)
+            .collect();
+        replace(&path, text.as_bytes()).map_err(|error| problem(&path, error))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> Result<usize, Failure> {
+        let entries = match std::fs::read_dir(self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(problem(self.folder, error)),
+        };
+        let is_record = |path: &PathBuf| path.extension().is_some_and(|end| end == EXTENSION);
+        Ok(entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(is_record)
+            .count())
+    }
+
+    fn path(&self, reference: &str) -> Result<PathBuf, Failure> {
+        let is_safe = (1..=100).contains(&reference.len())
+            && !reference.starts_with('.')
+            && reference
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if !is_safe {
+            let words = format!("{reference:?} cannot be a file name, so it cannot be a reference");
+            return Err(refused(CALL, words));
+        }
+        Ok(self.folder.join(format!("{reference}.{EXTENSION}")))
+    }
+}
+
+/// Writes beside `path`, flushes, renames, and flushes the folder: after a power cut there is all of it or nothing.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn problem(path: &Path, problem: impl std::fmt::Display) -> Failure {
+    local(CALL, format!("{}: {problem}", path.display()))
+}
+
+const CALL: &str = "local CA: issued certificates";
+
+const EXTENSION: &str = "pem";

@@ -1,0 +1,171 @@
+//! Reads one piece of a file: parses it, checks it, fills the written types and resolves them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::check::Check;
+use super::findings::{FileId, Origin, Place};
+use super::load::Loader;
+use super::resolve::Resolver;
+use super::{schema, written};
+
+/// Reads the pieces of one file into the loader.
+pub(super) struct PieceReader<'a> {
+    loader: &'a mut Loader,
+    folder: &'a Path,
+    exposed: Option<u32>,
+    is_main: bool,
+    /// Sections that were read, to find those that are written twice.
+    sections: HashMap<&'static str, Place>,
+}
+
+impl<'a> PieceReader<'a> {
+    /// A reader for a file in `folder`; `exposed` is its mode when others can read it.
+    pub fn new(
+        loader: &'a mut Loader,
+        folder: &'a Path,
+        exposed: Option<u32>,
+        is_main: bool,
+    ) -> Self {
+        Self {
+            loader,
+            folder,
+            exposed,
+            is_main,
+            sections: HashMap::new(),
+        }
+    }
+
+    /// Reads the piece at `range` of `text`.
+    pub fn read(&mut self, file: FileId, text: &str, range: Range<usize>) {
+        let origin = Origin {
+            file,
+            offset: range.start,
+        };
+        let text = text.get(range).unwrap_or_default();
+        let mut table = self.parse(origin, text);
+        for section in ["daemon", "renewal"] {
+            self.section(origin, &mut table, section);
+        }
+        for (written, _) in self.elements(origin, &mut table, "ca") {
+            let element = self.resolver(origin).ca(written);
+            self.loader.fleet.cas.push(element);
+        }
+        for (written, _) in self.elements(origin, &mut table, "firewall") {
+            let element = self.resolver(origin).firewall(written);
+            self.loader.fleet.firewalls.push(element);
+        }
+        for (written, range) in self.elements(origin, &mut table, "certificate") {
+            let draft = self.resolver(origin).certificate(written, &range);
+            self.loader.fleet.certificates.push(draft);
+        }
+    }
+
+    /// After the sections of the main file: a `[daemon]` that is not there has its defaults.
+    pub fn end_of_sections(&mut self, file: FileId) {
+        if self.loader.daemon.is_none() {
+            let origin = Origin { file, offset: 0 };
+            let daemon = self.resolver(origin).daemon(&written::Daemon::default());
+            self.loader.daemon = Some(daemon);
+        }
+    }
+
+    /// What could be understood of the text, checked.
+    fn parse<'t>(&mut self, origin: Origin, text: &'t str) -> DeTable<'t> {
+        let findings = &mut self.loader.findings;
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let torn = !errors.is_empty();
+        for error in errors {
+            let place = origin.place(&error.span().unwrap_or_default());
+            findings.syntax_error(place, error.message(), None);
+        }
+        let mut table = table.into_inner();
+        let mut check = Check {
+            findings,
+            origin,
+            torn,
+        };
+        check.table(schema::root(), &mut table, &(0..0));
+        table
+    }
+
+    fn section(&mut self, origin: Origin, table: &mut DeTable<'_>, name: &'static str) {
+        let Some((key, value)) = table.remove_entry(name) else {
+            return;
+        };
+        let place = origin.place(&key.span());
+        let findings = &mut self.loader.findings;
+        if !self.is_main {
+            let message = format!("[{name}] stands in the main file only");
+            let hint = "a file in conf.d holds [[ca]], [[firewall]] and [[certificate]]".to_owned();
+            findings.error(place, message, Some(hint));
+        } else if let Some(first) = self.sections.insert(name, place) {
+            let hint = format!("the first is at {}", findings.describe(first));
+            findings.error(place, format!("there are two [{name}]"), Some(hint));
+        }
+        match name {
+            "daemon" => {
+                let written = self.written(origin, value).unwrap_or_default();
+                let daemon = self.resolver(origin).daemon(&written);
+                self.loader.daemon = Some(daemon);
+            }
+            _ => {
+                let written = self.written(origin, value).unwrap_or_default();
+                let default = self.loader.shared.policy.clone();
+                self.loader.shared.policy = self.resolver(origin).policy(&written, &default);
+            }
+        }
+    }
+
+    /// Takes the elements of an array of tables out of the piece, each with its range.
+    fn elements<T: DeserializeOwned>(
+        &mut self,
+        origin: Origin,
+        table: &mut DeTable<'_>,
+        name: &str,
+    ) -> Vec<(T, Range<usize>)> {
+        let array = match table.remove(name).map(Spanned::into_inner) {
+            Some(DeValue::Array(array)) => array,
+            _ => DeArray::new(),
+        };
+        let element = |value: Spanned<DeValue<'_>>| {
+            let range = value.span();
+            Some((self.written(origin, value)?, range))
+        };
+        array.into_iter().filter_map(element).collect()
+    }
+
+    /// What was checked fits the types; if ever it does not, that is reported and not passed over.
+    fn written<T: DeserializeOwned>(
+        &mut self,
+        origin: Origin,
+        value: Spanned<DeValue<'_>>,
+    ) -> Option<T> {
+        let range = value.span();
+        match T::deserialize(value.into_deserializer()) {
+            Ok(written) => Some(written),
+            Err(error) => {
+                // serde's message may repeat a value, and the value may be a secret.
+                let place = origin.place(&error.span().unwrap_or(range));
+                let message = "this does not fit the configuration";
+                self.loader.findings.syntax_error(place, message, None);
+                None
+            }
+        }
+    }
+
+    fn resolver(&mut self, origin: Origin) -> Resolver<'_> {
+        Resolver {
+            findings: &mut self.loader.findings,
+            origin,
+            folder: self.folder,
+            exposed: self.exposed,
+            shared: &mut self.loader.shared,
+        }
+    }
+}

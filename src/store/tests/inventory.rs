@@ -1,0 +1,300 @@
+//! Certificates and firewalls: configured, seen, due.
+
+use super::*;
+use crate::event::{Event, EventKind};
+use crate::store::Changes;
+
+#[tokio::test]
+async fn a_new_configuration_changes_only_what_differs() {
+    let (store, _folder) = store().await;
+    let first = [
+        configured("a", "hq", "1"),
+        configured("b", "hq", "1"),
+        configured("c", "hq", "1"),
+    ];
+    let changes = store.sync_inventory(&first, at(0)).await.unwrap();
+    assert_eq!(changes, told(&["a", "b", "c"], &[], &[]));
+    for name in ["a", "b", "c"] {
+        store
+            .record_decision(name, at(500), "not_due")
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        store.sync_inventory(&first, at(10)).await.unwrap(),
+        Changes::default()
+    );
+
+    let second = [
+        configured("a", "hq", "1"),
+        configured("b", "branch", "2"),
+        configured("d", "hq", "1"),
+    ];
+    let changes = store.sync_inventory(&second, at(20)).await.unwrap();
+    assert_eq!(changes, told(&["d"], &["b"], &["c"]));
+
+    let all = store.certificates().await.unwrap();
+    let looks: Vec<_> = all
+        .iter()
+        .map(|one| (&*one.name, &*one.firewall, one.look_at))
+        .collect();
+    assert_eq!(
+        looks,
+        [
+            ("a", "hq", Some(at(500))),
+            ("b", "branch", Some(at(20))),
+            ("d", "hq", Some(at(20)))
+        ]
+    );
+    let probes: Vec<_> = all.iter().map(|one| one.probe_at).collect();
+    assert_eq!(probes, [Some(at(0)), Some(at(20)), Some(at(20))]);
+}
+
+#[tokio::test]
+async fn what_left_the_configuration_is_never_due_and_comes_back_with_its_past() {
+    let (store, _folder) = store_with_portal().await;
+    let seen = shown("pem", 30);
+    store
+        .record_sight("portal", Some(&seen), None, at(5), None, &[], at(1))
+        .await
+        .unwrap();
+    let changes = store.sync_inventory(&[], at(2)).await.unwrap();
+    assert_eq!(changes, told(&[], &[], &["portal"]));
+    assert_eq!(
+        store.sync_inventory(&[], at(3)).await.unwrap(),
+        Changes::default()
+    );
+    assert!(store.certificates().await.unwrap().is_empty());
+    assert!(store.due_for_look(at(999), 10).await.unwrap().is_empty());
+    assert!(store.due_for_probe(at(999), 10).await.unwrap().is_empty());
+    assert_eq!(store.next_wake(2).await.unwrap(), None);
+    let asked = store.request_renewal("portal", at(4), &[]).await;
+    assert!(matches!(asked, Err(StoreError::Broken { .. })), "{asked:?}");
+
+    let back = [configured("portal", "hq", "1")];
+    let changes = store.sync_inventory(&back, at(9)).await.unwrap();
+    assert_eq!(changes, told(&["portal"], &[], &[]));
+    let certificate = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(certificate.shown, Some(seen));
+    assert_eq!(certificate.look_at, Some(at(9)));
+}
+
+#[tokio::test]
+async fn thousands_are_taken_over_in_several_statements() {
+    let (store, _folder) = store().await;
+    let many: Vec<_> = (0..1201)
+        .map(|n| configured(&format!("c{n:04}"), "hq", "1"))
+        .collect();
+    let changes = store.sync_inventory(&many, at(0)).await.unwrap();
+    assert_eq!(changes.added.len(), 1201);
+    let all = store.certificates().await.unwrap();
+    assert_eq!(all.len(), 1201);
+    assert_eq!(&*all[1200].name, "c1200");
+    assert_eq!(store.due_for_look(at(0), 7).await.unwrap().len(), 7);
+    let changes = store.sync_inventory(&many[..1], at(1)).await.unwrap();
+    assert_eq!(changes.removed.len(), 1200);
+}
+
+#[tokio::test]
+async fn the_longest_waiting_is_due_first_and_only_when_its_time_has_come() {
+    let (store, _folder) = store().await;
+    let all = ["a", "b", "c"].map(|name| configured(name, "hq", "1"));
+    store.sync_inventory(&all, at(0)).await.unwrap();
+    for (name, look, probe) in [("a", 30, 10), ("b", 10, 30), ("c", 20, 20)] {
+        store
+            .record_decision(name, at(look), "not_due")
+            .await
+            .unwrap();
+        store
+            .record_sight(name, None, None, at(probe), None, &[], at(0))
+            .await
+            .unwrap();
+    }
+    let names = |due: Vec<crate::inventory::TrackedCertificate>| -> Vec<String> {
+        due.iter().map(|one| one.name.to_string()).collect()
+    };
+    assert_eq!(
+        names(store.due_for_look(at(20), 9).await.unwrap()),
+        ["b", "c"]
+    );
+    assert_eq!(names(store.due_for_look(at(99), 1).await.unwrap()), ["b"]);
+    assert_eq!(
+        names(store.due_for_probe(at(20), 9).await.unwrap()),
+        ["a", "c"]
+    );
+    assert!(store.due_for_look(at(9), 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_sight_without_a_certificate_keeps_the_last_one() {
+    let (store, _folder) = store_with_portal().await;
+    let seen = shown("pem", 30);
+    let drift = [Event {
+        certificate: Some(Arc::from("portal")),
+        ..Event::new(EventKind::CertificateDrifted)
+    }];
+    store
+        .record_sight("portal", Some(&seen), None, at(60), Some(at(7)), &[], at(1))
+        .await
+        .unwrap();
+    store
+        .record_sight(
+            "portal",
+            None,
+            Some("unreachable"),
+            at(120),
+            None,
+            &drift,
+            at(60),
+        )
+        .await
+        .unwrap();
+    let certificate = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(certificate.shown, Some(seen));
+    assert_eq!(certificate.told.as_deref(), Some("unreachable"));
+    assert_eq!(certificate.probe_at, Some(at(120)));
+    assert_eq!(certificate.look_at, Some(at(7)));
+    assert_eq!(store.history("portal", 9).await.unwrap()[0].at, at(60));
+
+    store
+        .record_sight("portal", None, None, at(180), None, &[], at(120))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.certificate("portal").await.unwrap().unwrap().told,
+        None
+    );
+}
+
+#[tokio::test]
+async fn nothing_gives_a_certificate_a_look_time_beside_an_open_renewal() {
+    let (store, _lease, _folder) = store_with_lease().await;
+    store
+        .record_decision("portal", at(3), "not_due")
+        .await
+        .unwrap();
+    store
+        .record_sight("portal", None, None, at(900), Some(at(3)), &[], at(1))
+        .await
+        .unwrap();
+    store.request_renewal("portal", at(3), &[]).await.unwrap();
+    let moved = [configured("portal", "branch", "2")];
+    store.sync_inventory(&moved, at(3)).await.unwrap();
+    let certificate = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(certificate.look_at, None);
+    assert_eq!(certificate.decision.as_deref(), Some("not_due"));
+    assert_eq!(&*certificate.firewall, "branch");
+    assert!(store.due_for_look(at(999), 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_is_kept_until_a_renewal_is_planned() {
+    let (store, _folder) = store_with_portal().await;
+    store
+        .record_decision("portal", at(500), "not_due")
+        .await
+        .unwrap();
+    let asked = [Event {
+        certificate: Some(Arc::from("portal")),
+        ..Event::new(EventKind::RenewalRequested)
+    }];
+    store
+        .request_renewal("portal", at(5), &asked)
+        .await
+        .unwrap();
+    store
+        .record_decision("portal", at(600), "waits")
+        .await
+        .unwrap();
+    let certificate = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(certificate.requested_at, Some(at(5)));
+    assert_eq!(
+        store.history("portal", 9).await.unwrap()[0].name,
+        "renewal_requested"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_inventory_cannot_be_written() {
+    let (store, _folder) = store().await;
+    assert!(store.certificate("x").await.unwrap().is_none());
+    let decided = store.record_decision("x", at(0), "").await;
+    assert!(
+        matches!(decided, Err(StoreError::Broken { .. })),
+        "{decided:?}"
+    );
+    let seen = store
+        .record_sight("x", None, None, at(0), None, &[], at(0))
+        .await;
+    assert!(matches!(seen, Err(StoreError::Broken { .. })), "{seen:?}");
+}
+
+#[tokio::test]
+async fn half_a_sight_in_the_database_is_told() {
+    let (store, _folder) = store_with_portal().await;
+    let seen = shown("pem", 30);
+    store
+        .record_sight("portal", Some(&seen), None, at(5), None, &[], at(1))
+        .await
+        .unwrap();
+    meddle(&store, "UPDATE certificate SET shown_not_after = NULL").await;
+    let read = store.certificate("portal").await;
+    assert!(matches!(read, Err(StoreError::Broken { .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_firewall_is_remembered_with_what_it_said_and_what_is_trusted() {
+    let (store, _folder) = store().await;
+    let unknown = store.firewall("hq").await.unwrap();
+    assert_eq!((unknown.name.as_str(), unknown.refused_logins), ("hq", 0));
+    assert!(unknown.identity.is_none() && unknown.learned.is_empty());
+
+    store
+        .record_identity("hq", "{\"model\":\"TZ\"}", at(1))
+        .await
+        .unwrap();
+    store
+        .record_identity("hq", "{\"model\":\"NSa\"}", at(2))
+        .await
+        .unwrap();
+    let learned = [Fingerprint::of(b"one"), Fingerprint::of(b"two")];
+    store
+        .learn_trust("hq", &learned, "pin-1", &[], at(3))
+        .await
+        .unwrap();
+    let known = store.firewall("hq").await.unwrap();
+    assert_eq!(known.identity.as_deref(), Some("{\"model\":\"NSa\"}"));
+    assert_eq!(known.identified_at, Some(at(2)));
+    assert_eq!(known.learned, learned);
+    assert_eq!(known.learned_for.as_deref(), Some("pin-1"));
+
+    store
+        .learn_trust("hq", &[], "pin-2", &[], at(4))
+        .await
+        .unwrap();
+    assert!(store.firewall("hq").await.unwrap().learned.is_empty());
+    meddle(&store, "UPDATE firewall SET learned = 'nonsense'").await;
+    let read = store.firewall("hq").await;
+    assert!(matches!(read, Err(StoreError::Broken { .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn refused_logins_are_counted_in_a_row() {
+    let (store, _folder) = store().await;
+    store.forget_refused_logins("hq").await.unwrap();
+    assert_eq!(store.count_refused_login("hq", at(0)).await.unwrap(), 1);
+    assert_eq!(store.count_refused_login("hq", at(1)).await.unwrap(), 2);
+    assert_eq!(store.count_refused_login("branch", at(1)).await.unwrap(), 1);
+    store.forget_refused_logins("hq").await.unwrap();
+    assert_eq!(store.firewall("hq").await.unwrap().refused_logins, 0);
+    assert_eq!(store.firewall("branch").await.unwrap().refused_logins, 1);
+}
+
+fn told(added: &[&str], changed: &[&str], removed: &[&str]) -> Changes {
+    let names = |names: &[&str]| names.iter().map(|&name| Arc::from(name)).collect();
+    Changes {
+        added: names(added),
+        changed: names(changed),
+        removed: names(removed),
+    }
+}

@@ -1,0 +1,313 @@
+//! Opening: permissions, damage, strangers, other versions.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::event::{Event, EventKind};
+use crate::store::place;
+
+#[tokio::test]
+async fn a_new_database_and_its_folder_belong_to_their_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("state/renewd");
+    let file = inner.join("renewd.db");
+    let store = Store::open(&format!("sqlite://{}", file.display()))
+        .await
+        .unwrap();
+    store.write_probe(at(0)).await.unwrap();
+    assert_eq!(mode(&inner), 0o700);
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(mode(&inner.join("renewd.db-wal")), 0o600);
+    assert_eq!(mode(&inner.join("renewd.db-shm")), 0o600);
+    store.close().await;
+    assert!(!inner.join("renewd.db-wal").exists());
+}
+
+#[tokio::test]
+async fn a_database_that_others_could_read_is_taken_away_from_them() {
+    let (store, folder) = store().await;
+    store.close().await;
+    let file = folder.path().join("renewd.db");
+    fs::set_permissions(&file, Permissions::from_mode(0o664)).unwrap();
+    let _store = Store::open(&url(&folder)).await.unwrap();
+    assert_eq!(mode(&file), 0o600);
+}
+
+#[tokio::test]
+async fn commits_are_durable_and_readers_do_not_wait() {
+    let (store, _folder) = store().await;
+    for (pragma, wanted) in [
+        ("SELECT * FROM pragma_synchronous", 2),
+        ("SELECT * FROM pragma_foreign_keys", 1),
+        ("SELECT * FROM pragma_busy_timeout", 10_000),
+    ] {
+        for pool in [&store.writer, &store.reader] {
+            let value: i64 = sqlx::query_scalar(pragma).fetch_one(pool).await.unwrap();
+            assert_eq!(value, wanted, "{pragma}");
+        }
+    }
+    let mode: String = sqlx::query_scalar("SELECT * FROM pragma_journal_mode")
+        .fetch_one(&store.reader)
+        .await
+        .unwrap();
+    assert_eq!(mode, "wal");
+
+    let writing = store.begin().await.unwrap();
+    assert_eq!(store.certificates().await.unwrap().len(), 0);
+    drop(writing);
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything_even_after_a_kill() {
+    let (store, lease, folder) = store_with_lease().await;
+    let told = [Event {
+        certificate: Some(Arc::from("portal")),
+        ..Event::new(EventKind::RenewalWaits)
+    }];
+    store.intend(&lease, "submit", "ref", at(1)).await.unwrap();
+    store
+        .postpone(
+            &lease,
+            1,
+            Some(at(9)),
+            "busy",
+            "somebody is there",
+            &told,
+            at(2),
+        )
+        .await
+        .unwrap();
+    let id = &lease.renewal.id;
+    let before = format!("{:?}", store.renewal(id).await.unwrap());
+    // Not closed: another process sees what a kill would leave.
+    let after_kill = Store::open(&url(&folder)).await.unwrap();
+    assert_eq!(
+        format!("{:?}", after_kill.renewal(id).await.unwrap()),
+        before
+    );
+    after_kill.close().await;
+    store.close().await;
+
+    let again = Store::open(&url(&folder)).await.unwrap();
+    assert_eq!(format!("{:?}", again.renewal(id).await.unwrap()), before);
+    assert_eq!(
+        again.intent(id, "submit").await.unwrap().unwrap().reference,
+        "ref"
+    );
+    assert_eq!(again.history("portal", 9).await.unwrap().len(), 1);
+    assert!(
+        claim(&again, "them", 59).await.is_none(),
+        "the lease outlives the process"
+    );
+    assert!(claim(&again, "them", 60).await.is_some());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("renewd.db");
+    let garbage = b"this is a letter to a friend, and not a database at all\n".repeat(100);
+    fs::write(&file, &garbage).unwrap();
+    match Store::open(&url(&folder)).await {
+        Err(StoreError::Corrupt { evidence, advice }) => {
+            assert!(evidence.contains("not a database"), "{evidence}");
+            assert!(advice.contains("backup"), "{advice}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(fs::read(&file).unwrap(), garbage);
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_found_by_the_daily_upkeep() {
+    let (store, folder) = store().await;
+    let many: Vec<_> = (0..500)
+        .map(|n| configured(&format!("c{n}"), "hq", "1"))
+        .collect();
+    store.sync_inventory(&many, at(0)).await.unwrap();
+    store.upkeep().await.unwrap();
+    store.close().await;
+
+    let file = folder.path().join("renewd.db");
+    let mut bytes = fs::read(&file).unwrap();
+    let last_page = bytes.len() - 4096;
+    bytes[last_page..].fill(0xa5);
+    fs::write(&file, bytes).unwrap();
+    let Ok(store) = Store::open(&url(&folder)).await else {
+        panic!("the damage lies behind what opening reads");
+    };
+    let found = store.upkeep().await;
+    assert!(
+        matches!(found, Err(StoreError::Corrupt { .. })),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_renewd_is_refused_and_left_as_it_is() {
+    let (store, folder) = store().await;
+    meddle(
+        &store,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9999, 'from the future', 1, x'00', 1)",
+    )
+    .await;
+    store.close().await;
+    let before = fs::read(folder.path().join("renewd.db")).unwrap();
+    let refused = Store::open(&url(&folder)).await;
+    assert!(matches!(refused, Err(StoreError::Newer)), "{refused:?}");
+    assert_eq!(fs::read(folder.path().join("renewd.db")).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused_and_left_as_it_is() {
+    let (store, folder) = store().await;
+    meddle(&store, "DROP TABLE _sqlx_migrations").await;
+    store.close().await;
+    let before = fs::read(folder.path().join("renewd.db")).unwrap();
+    match Store::open(&url(&folder)).await {
+        Err(StoreError::Unusable { advice, .. }) => assert!(advice.contains("another program")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(fs::read(folder.path().join("renewd.db")).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_used_is_told_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    for (path, wanted) in [
+        ("file/renewd.db", "cannot be created"),
+        ("folder", "must be a file"),
+    ] {
+        let url = format!("sqlite://{}/{path}", folder.path().display());
+        match Store::open(&url).await {
+            Err(StoreError::Unusable { place, advice }) => {
+                assert!(
+                    place.starts_with(folder.path().to_str().unwrap()),
+                    "{place}"
+                );
+                assert!(advice.contains(wanted), "{advice}");
+            }
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_turned_read_only_is_told_with_advice() {
+    let (store, _folder) = store().await;
+    meddle(&store, "PRAGMA query_only = ON").await;
+    match store.write_probe(at(0)).await {
+        Err(error @ StoreError::Unusable { .. }) => {
+            let told = error.at(Path::new("/here/renewd.db")).to_string();
+            assert!(
+                told.contains("/here/renewd.db") && told.contains("readonly"),
+                "{told}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_address_that_is_not_understood_is_refused_without_repeating_a_password() {
+    for url in [
+        "postgres://renewd:s3cret@db/renewd",
+        "/var/lib/renewd/renewd.db",
+        "sqlite://renewd.db",
+        "sqlite:///var/lib/renewd/",
+        "sqlite:///var/lib/renewd.db?mode=ro",
+        "",
+    ] {
+        match place::path_of(url) {
+            Err(error @ StoreError::Unusable { .. }) => {
+                assert!(!error.to_string().contains("s3cret"), "{error}");
+            }
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+    let (_, path) = place::path_of("sqlite:///var/lib/a%20b%3F/renewd.db").unwrap();
+    assert_eq!(path, Path::new("/var/lib/a b?/renewd.db"));
+}
+
+#[tokio::test]
+async fn an_unusual_path_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/a%20b%3Fc%23d.db", folder.path().display());
+    let store = Store::open(&url).await.unwrap();
+    store.write_probe(at(0)).await.unwrap();
+    assert!(folder.path().join("a b?c#d.db").exists());
+}
+
+#[tokio::test]
+async fn a_locked_database_is_busy_when_opened_and_when_written() {
+    let (holder, folder) = store().await;
+    let impatient = Duration::from_millis(1);
+    let other = Store::open_waiting(&url(&folder), impatient).await.unwrap();
+    let lock = holder.begin().await.unwrap();
+    let written = other.write_probe(at(0)).await;
+    assert!(matches!(written, Err(StoreError::Busy)), "{written:?}");
+    let opened = Store::open_waiting(&url(&folder), impatient).await;
+    assert!(matches!(opened, Err(StoreError::Busy)), "{opened:?}");
+    drop(lock);
+    other.write_probe(at(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_nothing_is_half_stored() {
+    let (store, _folder) = store().await;
+    meddle(&store, "PRAGMA max_page_count = 1").await;
+    let many: Vec<_> = (0..2000)
+        .map(|n| configured(&format!("c{n}"), "hq", "1"))
+        .collect();
+    let stored = store.sync_inventory(&many, at(0)).await;
+    assert!(matches!(stored, Err(StoreError::Full)), "{stored:?}");
+    assert!(store.certificates().await.unwrap().is_empty());
+    meddle(&store, "PRAGMA max_page_count = 1000000").await;
+    store.sync_inventory(&many, at(0)).await.unwrap();
+    assert_eq!(store.certificates().await.unwrap().len(), 2000);
+}
+
+#[tokio::test]
+async fn a_write_that_reaches_no_row_is_not_taken_for_done() {
+    let (store, _folder) = store().await;
+    meddle(
+        &store,
+        "UPDATE bookkeeping SET name = 'gone' WHERE name = 'write_probe'",
+    )
+    .await;
+    let refused = store.write_probe(at(0)).await;
+    assert!(
+        matches!(refused, Err(StoreError::Broken { .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_daemons_may_start_on_a_new_database_at_the_same_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let starts: Vec<_> = (0..4)
+        .map(|_| {
+            let url = url(&folder);
+            tokio::spawn(async move { Store::open(&url).await })
+        })
+        .collect();
+    for start in starts {
+        start.await.unwrap().unwrap();
+    }
+}
+
+#[test]
+fn every_migration_file_is_embedded() {
+    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
+    assert_eq!(files.count(), super::super::migrations::EMBEDDED.len());
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}

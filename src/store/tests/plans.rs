@@ -1,0 +1,91 @@
+//! What is asked at each wake-up costs the same with a hundred certificates as with a hundred thousand: SQLite itself
+//! says how it would look for it, with and without statistics of a large fleet.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::*;
+use crate::store::{
+    firewalls, history, intents, inventory as certificates, leases, renewals, waking,
+};
+
+#[tokio::test]
+async fn no_statement_of_a_tick_reads_a_whole_table() {
+    let (store, _folder) = store().await;
+    assert_no_scan(&store).await;
+
+    let fleet: Vec<_> = (0..3000)
+        .map(|n| configured(&format!("c{n}"), &format!("f{}", n / 3), "1"))
+        .collect();
+    store.sync_inventory(&fleet, at(0)).await.unwrap();
+    for certificate in fleet.iter().step_by(100) {
+        let renewal = renewal(&certificate.name, &certificate.name, &certificate.firewall);
+        assert!(store.plan(&renewal, &[]).await.unwrap());
+    }
+    meddle(&store, "ANALYZE").await;
+    assert_no_scan(&store).await;
+}
+
+async fn assert_no_scan(store: &Store) {
+    for statement in [
+        certificates::CERTIFICATE,
+        certificates::DUE_FOR_LOOK,
+        certificates::DUE_FOR_PROBE,
+        certificates::RECORD_DECISION,
+        certificates::RECORD_SIGHT,
+        certificates::REQUEST,
+        certificates::FORGET_REFUSED_LOGINS,
+        certificates::RELEASE_HELD,
+        firewalls::FIREWALL,
+        history::HISTORY,
+        intents::OPEN_INTENT,
+        intents::CLOSE,
+        leases::ANYTHING_READY,
+        leases::MOST_URGENT,
+        leases::CLAIM_FIREWALL,
+        leases::EXPEL,
+        leases::CLAIM_RENEWAL,
+        leases::EXTEND_RENEWAL,
+        leases::EXTEND_FIREWALL,
+        leases::RELEASE_FIREWALL,
+        leases::RELEASE_RENEWAL,
+        leases::STILL_OURS,
+        renewals::RENEWAL,
+        renewals::RENEWALS_OF,
+        renewals::PLAN,
+        renewals::ANSWER_REQUEST,
+        renewals::ADVANCE,
+        renewals::POSTPONE,
+        renewals::ADD_OBTAINED,
+        waking::NEXT_WAKE,
+    ] {
+        for step in plan(store, statement).await {
+            assert!(
+                !step.contains("SCAN") || is_bounded(&step),
+                "{step}\nin {statement}"
+            );
+            assert!(
+                !step.contains("TEMP B-TREE FOR ORDER BY"),
+                "{step}\nin {statement}"
+            );
+        }
+    }
+}
+
+/// What is named SCAN and is none that grows with the fleet.
+fn is_bounded(step: &str) -> bool {
+    // The open renewals in the order of urgency: as many as there are in work, and it stops at the first that fits.
+    step.contains("USING INDEX renewal_urgency")
+        // Looks for rows that wait for a new parent; jumped over, since no foreign key here is deferred.
+        || step == "SCAN intent"
+        || step == "SCAN CONSTANT ROW"
+}
+
+async fn plan(store: &Store, statement: &str) -> Vec<String> {
+    sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
+        .fetch_all(&store.reader)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get("detail"))
+        .collect()
+}
