@@ -4,18 +4,24 @@
 use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 /// Tells the time in UTC.
+#[async_trait]
 pub trait Clock: Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// Waits until `at`; only for loops that have nothing else to do.
+    async fn sleep_until(&self, at: Timestamp);
 }
 
 /// The machine's own clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+#[async_trait]
 impl Clock for SystemClock {
     #[allow(
         clippy::disallowed_methods,
@@ -23,6 +29,11 @@ impl Clock for SystemClock {
     )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        let wait = self.now().duration_until(at);
+        tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
     }
 }
 
@@ -48,8 +59,15 @@ impl ManualClock {
     }
 }
 
+#[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the clock instead of waiting.
+    async fn sleep_until(&self, at: Timestamp) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = at.max(*now);
     }
 }

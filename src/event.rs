@@ -184,7 +184,12 @@ events! {
 pub fn document() -> String {
     let mut text = DOCUMENT_HEAD.to_owned();
     for kind in EventKind::ALL {
-        text += &format!("| `{}` | {} | {} |\n", kind.name(), kind.level().name(), kind.meaning().trim());
+        text += &format!(
+            "| `{}` | {} | {} |\n",
+            kind.name(),
+            kind.level().name(),
+            kind.meaning().trim()
+        );
     }
     text
 }
@@ -236,7 +241,10 @@ impl Event {
 
     /// An event of a certificate.
     pub fn of_certificate(kind: EventKind, certificate: &Arc<str>) -> Self {
-        Self { certificate: Some(Arc::clone(certificate)), ..Self::new(kind) }
+        Self {
+            certificate: Some(Arc::clone(certificate)),
+            ..Self::new(kind)
+        }
     }
 
     /// Writes it to the log, once, after it was stored.

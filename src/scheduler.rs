@@ -10,12 +10,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Event, EventKind};
 use crate::inventory::due::{self, Decision, Facts, Reason};
-use crate::inventory::{ManagedCertificate, Obtained, Renewal, RenewalId, State, TrackedCertificate};
+use crate::inventory::{
+    ManagedCertificate, Obtained, Renewal, RenewalId, State, TrackedCertificate,
+};
 use crate::pki::Certificate;
 use crate::random::Random;
+use crate::renewal::Engine;
 use crate::renewal::engine::LEASE;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
-use crate::renewal::Engine;
 use crate::store::{Lease, StoreError};
 
 /// What a tick found to do.
@@ -46,11 +48,23 @@ pub struct Room<'a> {
 ///
 /// # Errors
 /// The store's.
-pub async fn tick(engine: &Engine, owner: &str, room: Room<'_>, now: Timestamp) -> Result<Tick, StoreError> {
-    let mut tick = Tick { planned: plan_due(engine, now).await?, ..Tick::default() };
+pub async fn tick(
+    engine: &Engine,
+    owner: &str,
+    room: Room<'_>,
+    now: Timestamp,
+) -> Result<Tick, StoreError> {
+    let mut tick = Tick {
+        planned: plan_due(engine, now).await?,
+        ..Tick::default()
+    };
     while tick.claimed.len() < room.renewals {
         let until = now.saturating_add(LEASE).unwrap_or(now);
-        match engine.store.claim(owner, now, until, REFUSED_LOGIN_LIMIT).await? {
+        match engine
+            .store
+            .claim(owner, now, until, REFUSED_LOGIN_LIMIT)
+            .await?
+        {
             Some(lease) => tick.claimed.push(lease),
             None => break,
         }
@@ -58,7 +72,11 @@ pub async fn tick(engine: &Engine, owner: &str, room: Room<'_>, now: Timestamp) 
     if room.probes > 0 {
         let limit = u32::try_from(room.probes + room.probing.len()).unwrap_or(u32::MAX);
         let due = engine.store.due_for_probe(now, limit).await?;
-        tick.to_probe = due.into_iter().filter(|row| !room.probing.contains(&row.name)).take(room.probes).collect();
+        tick.to_probe = due
+            .into_iter()
+            .filter(|row| !room.probing.contains(&row.name))
+            .take(room.probes)
+            .collect();
     }
     tick.wake = engine.store.next_wake(REFUSED_LOGIN_LIMIT).await?;
     Ok(tick)
@@ -76,7 +94,10 @@ async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
             } else {
                 // The row is ahead of this configuration; the next synchronisation settles it.
                 let later = now.saturating_add(LONGEST_REST).unwrap_or(now);
-                engine.store.record_decision(&row.name, later, "rest: not in this configuration").await?;
+                engine
+                    .store
+                    .record_decision(&row.name, later, "rest: not in this configuration")
+                    .await?;
             }
         }
         if is_last {
@@ -101,7 +122,10 @@ async fn look(
                 detail: Some(words.clone()),
                 ..Event::of_renewal(EventKind::RenewalPlanned, &renewal)
             };
-            let is_planned = engine.store.plan(&renewal, std::slice::from_ref(&event)).await?;
+            let is_planned = engine
+                .store
+                .plan(&renewal, std::slice::from_ref(&event))
+                .await?;
             if is_planned {
                 event.log();
             }
@@ -110,7 +134,10 @@ async fn look(
         Decision::Rest { until, .. } => {
             let latest = now.saturating_add(LONGEST_REST).unwrap_or(now);
             let until = until.map_or(latest, |until| until.min(latest));
-            engine.store.record_decision(&row.name, until, &decision.line()).await?;
+            engine
+                .store
+                .record_decision(&row.name, until, &decision.line())
+                .await?;
             Ok(false)
         }
     }
@@ -118,7 +145,10 @@ async fn look(
 
 /// What the due rules say of a stored row.
 pub fn decide(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestamp) -> Decision {
-    let shown = row.shown.as_ref().and_then(|shown| Certificate::from_pem(&shown.pem).ok());
+    let shown = row
+        .shown
+        .as_ref()
+        .and_then(|shown| Certificate::from_pem(&shown.pem).ok());
     let facts = Facts {
         wanted,
         shown: shown.as_ref(),
@@ -158,15 +188,28 @@ fn new_renewal(
 fn new_id(random: &dyn Random, now: Timestamp) -> RenewalId {
     let mut bytes = [0; 4];
     random.fill(&mut bytes);
-    let tail: String = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase().chars().take(6).collect();
+    let tail: String = data_encoding::BASE32_NOPAD
+        .encode(&bytes)
+        .to_ascii_lowercase()
+        .chars()
+        .take(6)
+        .collect();
     RenewalId(format!("{}-{tail}", now.strftime("%y%m%d")))
 }
 
 /// The name on the device: as much of the certificate's name as fits, and the id, so that it is found again after a
 /// crash. At most 31 characters of `a-z 0-9 -`, since the device's own limit is not published (SonicOS reference 3.1).
 fn alias(name: &str, id: &RenewalId) -> String {
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let plain: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
     let room = LONGEST_ALIAS.saturating_sub(id.0.len() + 1);
     let stem: String = plain.trim_matches('-').chars().take(room).collect();
     match stem.trim_end_matches('-') {
@@ -189,10 +232,20 @@ mod tests {
     fn an_alias_is_short_plain_and_ends_with_the_renewals_id() {
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let id = new_id(&SeededRandom::new(7), now);
-        for name in ["hq-portal", "Ünïcode name (very long indeed, longer than any device allows)", "---", ""] {
+        for name in [
+            "hq-portal",
+            "Ünïcode name (very long indeed, longer than any device allows)",
+            "---",
+            "",
+        ] {
             let alias = alias(name, &id);
             assert!(alias.len() <= LONGEST_ALIAS, "{alias}");
-            assert!(alias.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{alias}");
+            assert!(
+                alias
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+                "{alias}"
+            );
             assert!(alias.ends_with(&id.0) && !alias.starts_with('-'), "{alias}");
         }
     }
@@ -203,6 +256,9 @@ mod tests {
         let random = SeededRandom::new(1);
         let ids: HashSet<RenewalId> = (0..1000).map(|_| new_id(&random, now)).collect();
         assert_eq!(ids.len(), 1000);
-        assert!(ids.iter().all(|id| id.0.starts_with("261122-") && id.0.len() == 13));
+        assert!(
+            ids.iter()
+                .all(|id| id.0.starts_with("261122-") && id.0.len() == 13)
+        );
     }
 }

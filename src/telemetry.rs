@@ -39,22 +39,40 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
         LogFormat::Text => text(),
     };
     // A second start, as in tests, keeps the first subscriber.
-    drop(Registry::default().with(output.with_filter(filter)).try_init());
+    drop(
+        Registry::default()
+            .with(output.with_filter(filter))
+            .try_init(),
+    );
     Ok(())
 }
 
 fn json() -> Box<dyn Layer<Registry> + Send + Sync> {
-    Box::new(fmt::layer().json().flatten_event(true).with_writer(io::stderr))
+    Box::new(
+        fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(io::stderr),
+    )
 }
 
 fn text() -> Box<dyn Layer<Registry> + Send + Sync> {
     let is_colourful = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    Box::new(fmt::layer().with_target(false).with_ansi(is_colourful).with_writer(io::stderr))
+    Box::new(
+        fmt::layer()
+            .with_target(false)
+            .with_ansi(is_colourful)
+            .with_writer(io::stderr),
+    )
 }
 
 /// Whether stderr is the journal: systemd names its device and inode in `JOURNAL_STREAM` (systemd.exec(5)).
 fn is_journal() -> bool {
-    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
-    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else {
+        return false;
+    };
     stream == format!("{}:{}", stderr.dev(), stderr.ino())
 }

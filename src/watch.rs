@@ -18,24 +18,45 @@ use crate::store::StoreError;
 /// # Errors
 /// The store's; an unreachable address is not an error but a sight.
 pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), StoreError> {
-    let Some(wanted) = engine.desired.certificates.get(&row.name) else { return Ok(()) };
+    let Some(wanted) = engine.desired.certificates.get(&row.name) else {
+        return Ok(());
+    };
     let sights = look_at_all(engine.peers.as_ref(), wanted).await;
     let now = engine.surroundings.clock.now();
     // Read again: a renewal may have gone on while we looked.
-    let Some(row) = engine.store.certificate(&row.name).await? else { return Ok(()) };
+    let Some(row) = engine.store.certificate(&row.name).await? else {
+        return Ok(());
+    };
     let ours = match &row.open_renewal {
-        Some(id) => engine.store.renewal(id).await?.and_then(|renewal| renewal.obtained.fingerprint),
+        Some(id) => engine
+            .store
+            .renewal(id)
+            .await?
+            .and_then(|renewal| renewal.obtained.fingerprint),
         None => None,
     };
     let finding = judge(wanted, &row, ours.as_ref(), &sights);
-    let interval = finding.look_again.unwrap_or(engine.desired.daemon.probe_interval);
+    let interval = finding
+        .look_again
+        .unwrap_or(engine.desired.daemon.probe_interval);
     let next_probe_at = now.saturating_add(interval).unwrap_or(now);
-    let shown = finding.shown.as_ref().map(|certificate| Shown::of(certificate, now));
+    let shown = finding
+        .shown
+        .as_ref()
+        .map(|certificate| Shown::of(certificate, now));
     let look_at = (finding.is_news && row.open_renewal.is_none()).then_some(now);
     let events: Vec<Event> = finding.event.into_iter().collect();
     engine
         .store
-        .record_sight(&row.name, shown.as_ref(), finding.told, next_probe_at, look_at, &events, now)
+        .record_sight(
+            &row.name,
+            shown.as_ref(),
+            finding.told,
+            next_probe_at,
+            look_at,
+            &events,
+            now,
+        )
         .await?;
     events.iter().for_each(Event::log);
     Ok(())
@@ -58,10 +79,16 @@ fn judge(
     ours: Option<&pki::Fingerprint>,
     sights: &[(String, Sight)],
 ) -> Finding {
-    let Some(worst) = worst_shown(wanted, sights) else { return unseen(row, sights) };
+    let Some(worst) = worst_shown(wanted, sights) else {
+        return unseen(row, sights);
+    };
     let fingerprint = worst.fingerprint;
     let before = row.shown.as_ref().map(|shown| shown.fingerprint);
-    let mut finding = Finding { is_news: before != Some(fingerprint), shown: Some(worst.clone()), ..Finding::default() };
+    let mut finding = Finding {
+        is_news: before != Some(fingerprint),
+        shown: Some(worst.clone()),
+        ..Finding::default()
+    };
     if !finding.is_news || before.is_none() || ours == Some(&fingerprint) {
         return finding;
     }
@@ -70,19 +97,29 @@ fn judge(
         let words = format!("SHA-256 {fingerprint}, valid until {:.0}", worst.not_after);
         told(EventKind::CertificateAdopted, &row.name, words)
     } else {
-        told(EventKind::CertificateDrifted, &row.name, differences.join("; "))
+        told(
+            EventKind::CertificateDrifted,
+            &row.name,
+            differences.join("; "),
+        )
     });
     finding
 }
 
 /// The shown certificate that needs us most: one with other names than wanted, else the one that expires first.
-fn worst_shown<'a>(wanted: &ManagedCertificate, sights: &'a [(String, Sight)]) -> Option<&'a Certificate> {
+fn worst_shown<'a>(
+    wanted: &ManagedCertificate,
+    sights: &'a [(String, Sight)],
+) -> Option<&'a Certificate> {
     let shown = sights.iter().filter_map(|(_, sight)| match sight {
         Sight::Shown(certificate) => Some(certificate.as_ref()),
         Sight::Unreachable(_) => None,
     });
     shown.min_by_key(|certificate| {
-        (pki::same_names(certificate, &wanted.request).is_empty(), certificate.not_after)
+        (
+            pki::same_names(certificate, &wanted.request).is_empty(),
+            certificate.not_after,
+        )
     })
 }
 
@@ -96,22 +133,35 @@ fn unseen(row: &TrackedCertificate, sights: &[(String, Sight)]) -> Finding {
         })
         .collect();
     match row.told.as_deref() {
-        Some(UNSEEN) => Finding { told: Some(UNSEEN), ..Finding::default() },
-        Some(UNSEEN_ONCE) => Finding {
+        Some(UNSEEN) => Finding {
             told: Some(UNSEEN),
-            event: Some(told(EventKind::CertificateDrifted, &row.name, words.join("; "))),
             ..Finding::default()
         },
-        _ => Finding { told: Some(UNSEEN_ONCE), look_again: Some(SECOND_LOOK), ..Finding::default() },
+        Some(UNSEEN_ONCE) => Finding {
+            told: Some(UNSEEN),
+            event: Some(told(
+                EventKind::CertificateDrifted,
+                &row.name,
+                words.join("; "),
+            )),
+            ..Finding::default()
+        },
+        _ => Finding {
+            told: Some(UNSEEN_ONCE),
+            look_again: Some(SECOND_LOOK),
+            ..Finding::default()
+        },
     }
 }
 
 fn told(kind: EventKind, certificate: &Arc<str>, words: String) -> Event {
-    Event { detail: Some(words), ..Event::of_certificate(kind, certificate) }
+    Event {
+        detail: Some(words),
+        ..Event::of_certificate(kind, certificate)
+    }
 }
 
 /// When a first look of a new certificate failed, or a known one vanished.
 const SECOND_LOOK: SignedDuration = SignedDuration::from_mins(1);
 const UNSEEN_ONCE: &str = "unseen_once";
 const UNSEEN: &str = "unseen";
-

@@ -60,9 +60,16 @@ impl Key {
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
     let desired = globals.desired()?;
     match &arguments.command {
-        Command::Init { ca, common_name, key, years } => {
+        Command::Init {
+            ca,
+            common_name,
+            key,
+            years,
+        } => {
             let ca::Settings::Local(settings) = settings(&desired, ca)?;
-            let common_name = common_name.clone().unwrap_or_else(|| format!("renewd {ca} CA"));
+            let common_name = common_name
+                .clone()
+                .unwrap_or_else(|| format!("renewd {ca} CA"));
             init(settings, &common_name, *key, *years)
         }
         Command::Show { ca } => {
@@ -75,9 +82,20 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     }
 }
 
-fn init(settings: &local::Settings, common_name: &str, key: Key, years: u16) -> Result<(), CliError> {
-    let certificate = local::init(settings, common_name, key.kind(), years, &Surroundings::system())
-        .map_err(|failure| CliError::System(failure.to_string()))?;
+fn init(
+    settings: &local::Settings,
+    common_name: &str,
+    key: Key,
+    years: u16,
+) -> Result<(), CliError> {
+    let certificate = local::init(
+        settings,
+        common_name,
+        key.kind(),
+        years,
+        &Surroundings::system(),
+    )
+    .map_err(|failure| CliError::System(failure.to_string()))?;
     print::facts(&[
         ("certificate", settings.certificate.display().to_string()),
         ("key", settings.key.display().to_string()),
@@ -86,13 +104,18 @@ fn init(settings: &local::Settings, common_name: &str, key: Key, years: u16) -> 
         ("SHA-256", certificate.fingerprint.to_string()),
     ]);
     println!("\nInstall the certificate on every client that is to trust what this CA signs.");
-    println!("Keep a copy of the key where only you can reach it: without it the clients must trust a new CA.");
+    println!(
+        "Keep a copy of the key where only you can reach it: without it the clients must trust a new CA."
+    );
     Ok(())
 }
 
 fn settings<'a>(desired: &'a Desired, name: &str) -> Result<&'a ca::Settings, CliError> {
-    desired
-        .cas
-        .get(name)
-        .ok_or_else(|| CliError::Usage(open::unknown("CA", name, desired.cas.keys().map(AsRef::as_ref))))
+    desired.cas.get(name).ok_or_else(|| {
+        CliError::Usage(open::unknown(
+            "CA",
+            name,
+            desired.cas.keys().map(AsRef::as_ref),
+        ))
+    })
 }

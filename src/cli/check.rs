@@ -102,7 +102,9 @@ async fn learned(
     surroundings: &Surroundings,
     firewall: &str,
 ) -> Result<Vec<Fingerprint>, CliError> {
-    let Ok(store) = super::open::store(desired).await else { return Ok(Vec::new()) };
+    let Ok(store) = super::open::store(desired).await else {
+        return Ok(Vec::new());
+    };
     let engine = looking_engine(desired, store.clone(), surroundings);
     let learned = engine.learned(firewall).await;
     store.close().await;
@@ -113,7 +115,10 @@ fn looking_engine(desired: &Arc<Desired>, store: Store, surroundings: &Surroundi
     Engine {
         desired: Arc::clone(desired),
         store,
-        peers: Arc::new(ConfiguredPeers::new(Arc::clone(desired), surroundings.clone())),
+        peers: Arc::new(ConfiguredPeers::new(
+            Arc::clone(desired),
+            surroundings.clone(),
+        )),
         surroundings: surroundings.clone(),
         checkpoint: Arc::new(NoCheckpoint),
     }
@@ -128,7 +133,10 @@ async fn check_ca(peers: &ConfiguredPeers, name: &str, findings: &mut Findings) 
     };
     match checked {
         Ok(facts) => {
-            let facts: Vec<String> = facts.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+            let facts: Vec<String> = facts
+                .into_iter()
+                .map(|(name, value)| format!("{name} {value}"))
+                .collect();
             findings.good(&what, &facts.join(", "));
         }
         Err(failure) => findings.wrong(&what, &failure.to_string()),
@@ -147,7 +155,8 @@ async fn check_firewall(
         Ok(session) => session,
         Err(failure) => return findings.wrong(&what, &failure.to_string()),
     };
-    let looked = look_at_firewall(session.as_mut(), &what, surroundings.clock.now(), findings).await;
+    let looked =
+        look_at_firewall(session.as_mut(), &what, surroundings.clock.now(), findings).await;
     let closed = session.close().await;
     if let Err(failure) = looked.and(closed) {
         findings.wrong(&what, &failure.to_string());
@@ -161,22 +170,44 @@ async fn look_at_firewall(
     findings: &mut Findings,
 ) -> Result<(), Failure> {
     let identity = session.identify().await?;
-    findings.good(what, &format!("{}, {}, serial number {}", identity.model, identity.firmware, identity.serial));
-    let privilege = identity.privilege.as_deref().unwrap_or("not told by the device");
+    findings.good(
+        what,
+        &format!(
+            "{}, {}, serial number {}",
+            identity.model, identity.firmware, identity.serial
+        ),
+    );
+    let privilege = identity
+        .privilege
+        .as_deref()
+        .unwrap_or("not told by the device");
     findings.good(what, &format!("rights of the login: {privilege}"));
-    let clock = identity.system_time.as_deref().unwrap_or("not told by the device");
+    let clock = identity
+        .system_time
+        .as_deref()
+        .unwrap_or("not told by the device");
     findings.good(what, &format!("its clock: {clock}; ours: {now:.0}"));
     for quirk in &identity.quirks {
         findings.good(what, quirk);
     }
     let objects = session.installed().await?;
     let names: Vec<&str> = objects.iter().map(|object| object.alias.as_str()).collect();
-    findings.good(what, &format!("{} local certificates and requests: {}", names.len(), names.join(", ")));
+    findings.good(
+        what,
+        &format!(
+            "{} local certificates and requests: {}",
+            names.len(),
+            names.join(", ")
+        ),
+    );
     match session.foreign_changes().await? {
         None => findings.good(what, "no uncommitted changes"),
         Some(changes) => findings.wrong(
             what,
-            &format!("uncommitted changes by {}: {}; a renewal would wait for them", changes.by, changes.summary),
+            &format!(
+                "uncommitted changes by {}: {}; a renewal would wait for them",
+                changes.by, changes.summary
+            ),
         ),
     }
     Ok(())

@@ -37,7 +37,9 @@ pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
         telemetry::start("info", LogFormat::Auto).map_err(CliError::Usage)?;
     }
     let folder = tempfile::Builder::new().prefix("renewd-demo-").tempdir()?;
-    println!("Two simulated SonicWalls and a private CA on loopback; the real daemon renews their certificates.\n");
+    println!(
+        "Two simulated SonicWalls and a private CA on loopback; the real daemon renews their certificates.\n"
+    );
     let firewalls = start_firewalls().await?;
     let result = tokio::select! {
         result = show(&firewalls, folder.path()) => result,
@@ -55,7 +57,9 @@ async fn show(firewalls: &[Simulated], folder: &Path) -> Result<(), CliError> {
     let before = handshakes(&desired).await;
     println!("Before: certificates near their expiry");
     print_handshakes(&before);
-    println!("\nThe renewals, step by step; each key pair is born on its firewall and never leaves it");
+    println!(
+        "\nThe renewals, step by step; each key pair is born on its firewall and never leaves it"
+    );
     let has_failed = renew(&desired, folder).await?;
     let after = handshakes(&desired).await;
     println!("\nAfter: the handshakes of an outsider");
@@ -73,7 +77,10 @@ async fn start_firewalls() -> Result<Vec<Simulated>, CliError> {
         let mut settings = Settings::new(profile);
         settings.initial.common_name = format!("{name}.example.com");
         settings.faces.key_delay_ms = Duration::from_millis(800);
-        firewalls.push(Simulated { name, simulator: Simulator::start(settings).await? });
+        firewalls.push(Simulated {
+            name,
+            simulator: Simulator::start(settings).await?,
+        });
     }
     Ok(firewalls)
 }
@@ -93,7 +100,13 @@ fn prepare(firewalls: &[Simulated], folder: &Path) -> Result<Desired, CliError> 
     write_private(&file, &text)?;
     let desired = config::load(&file)?.desired;
     for ca::Settings::Local(settings) in desired.cas.values() {
-        local::init(settings, "Demonstration CA", KeyKind::Ecdsa(384), 10, &Surroundings::system())?;
+        local::init(
+            settings,
+            "Demonstration CA",
+            KeyKind::Ecdsa(384),
+            10,
+            &Surroundings::system(),
+        )?;
     }
     Ok(desired)
 }
@@ -123,7 +136,11 @@ async fn renew(desired: &Desired, folder: &Path) -> Result<bool, CliError> {
     let file = folder.join("renewd.toml");
     let daemon = Daemon::start(&file, desired.clone(), Surroundings::system()).await?;
     let store = Store::open(&desired.daemon.database).await?;
-    let names: Vec<String> = desired.certificates.keys().map(ToString::to_string).collect();
+    let names: Vec<String> = desired
+        .certificates
+        .keys()
+        .map(ToString::to_string)
+        .collect();
     let started = tokio::time::Instant::now();
     let mut told = 0;
     let work = daemon.run_once();
@@ -143,15 +160,29 @@ async fn renew(desired: &Desired, folder: &Path) -> Result<bool, CliError> {
 }
 
 /// Prints the events after the `told`th; the number of the last one.
-async fn tell(store: &Store, names: &[String], told: i64, elapsed: Duration) -> Result<i64, CliError> {
+async fn tell(
+    store: &Store,
+    names: &[String],
+    told: i64,
+    elapsed: Duration,
+) -> Result<i64, CliError> {
     let mut news: Vec<(&String, PastEvent)> = Vec::new();
     for name in names {
         let events = store.history(name, EVENTS).await?;
-        news.extend(events.into_iter().filter(|event| event.id > told).map(|event| (name, event)));
+        news.extend(
+            events
+                .into_iter()
+                .filter(|event| event.id > told)
+                .map(|event| (name, event)),
+        );
     }
     news.sort_by_key(|(_, event)| event.id);
     for (name, event) in &news {
-        println!("{:>6.1} s  {name:<14} {}", elapsed.as_secs_f64(), words(event));
+        println!(
+            "{:>6.1} s  {name:<14} {}",
+            elapsed.as_secs_f64(),
+            words(event)
+        );
     }
     Ok(news.last().map_or(told, |(_, event)| event.id))
 }
@@ -186,17 +217,32 @@ fn print_handshakes(seen: &[(String, Endpoint, Sight)]) {
 }
 
 fn print_changes(before: &[(String, Endpoint, Sight)], after: &[(String, Endpoint, Sight)]) {
-    let mut table = print::table(&["FIREWALL", "ADDRESS", "OLD SHA-256", "NEW SHA-256", "VALID UNTIL"]);
+    let mut table = print::table(&[
+        "FIREWALL",
+        "ADDRESS",
+        "OLD SHA-256",
+        "NEW SHA-256",
+        "VALID UNTIL",
+    ]);
     for ((firewall, endpoint, old), (_, _, new)) in before.iter().zip(after) {
         let (new, until) = fingerprint(new);
-        table.add_row([firewall.clone(), endpoint.to_string(), fingerprint(old).0, new, until]);
+        table.add_row([
+            firewall.clone(),
+            endpoint.to_string(),
+            fingerprint(old).0,
+            new,
+            until,
+        ]);
     }
     print::print(&table);
 }
 
 fn fingerprint(sight: &Sight) -> (String, String) {
     match sight {
-        Sight::Shown(shown) => (shown.fingerprint.short(), shown.not_after.strftime("%Y-%m-%d").to_string()),
+        Sight::Shown(shown) => (
+            shown.fingerprint.short(),
+            shown.not_after.strftime("%Y-%m-%d").to_string(),
+        ),
         Sight::Unreachable(why) => ("none".to_owned(), why.clone()),
     }
 }
@@ -204,7 +250,11 @@ fn fingerprint(sight: &Sight) -> (String, String) {
 fn write_private(file: &Path, text: &str) -> Result<(), CliError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)?;
     Ok(file.write_all(text.as_bytes())?)
 }
 

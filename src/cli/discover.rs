@@ -25,7 +25,11 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let desired = globals.desired()?;
     let Some(managed) = desired.firewalls.get(arguments.firewall.as_str()) else {
         let names = desired.firewalls.keys().map(AsRef::as_ref);
-        return Err(CliError::Usage(open::unknown("firewall", &arguments.firewall, names)));
+        return Err(CliError::Usage(open::unknown(
+            "firewall",
+            &arguments.firewall,
+            names,
+        )));
     };
     let found = look(managed).await?;
     print_found(&found);
@@ -90,9 +94,14 @@ fn print_toml(firewall: &str, found: &Found) {
             .filter(|binding| binding.alias.as_ref() == alias)
             .map(|binding| format!("\"{}\"", binding.service))
             .collect();
-        let now = alias.map_or("the device's own self-signed certificate", |alias| alias.as_str());
+        let now = alias.map_or("the device's own self-signed certificate", |alias| {
+            alias.as_str()
+        });
         println!("\n[[certificate]]  # now: {now}");
-        println!("name = \"{firewall}-{}\"", services.first().map_or("", |name| name.trim_matches('"')));
+        println!(
+            "name = \"{firewall}-{}\"",
+            services.first().map_or("", |name| name.trim_matches('"'))
+        );
         println!("firewall = \"{firewall}\"");
         println!("ca = \"office\"");
         println!("subject = {{ common_name = \"vpn.example.com\" }}");

@@ -24,7 +24,10 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let explanation = status::explain(&store, &desired, wanted, SystemClock.now()).await?;
     store.close().await;
     let Some(explanation) = explanation else {
-        println!("{} is configured, but the daemon has not met it yet: reload or start it", wanted.name);
+        println!(
+            "{} is configured, but the daemon has not met it yet: reload or start it",
+            wanted.name
+        );
         return Ok(());
     };
     if arguments.json {
@@ -32,9 +35,11 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         return Ok(());
     }
     println!("{}: {}", wanted.name, explanation.standing.health.name());
-    for (heading, sentences) in
-        [("Now", &explanation.now), ("Next", &explanation.next), ("To do", &explanation.to_do)]
-    {
+    for (heading, sentences) in [
+        ("Now", &explanation.now),
+        ("Next", &explanation.next),
+        ("To do", &explanation.to_do),
+    ] {
         if !sentences.is_empty() {
             println!("\n{heading}");
         }

@@ -36,7 +36,12 @@ pub fn states() -> Result<(), CliError> {
 }
 
 pub fn completions(arguments: &CompletionArguments) -> Result<(), CliError> {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "renewd", &mut std::io::stdout());
+    clap_complete::generate(
+        arguments.shell,
+        &mut Cli::command(),
+        "renewd",
+        &mut std::io::stdout(),
+    );
     Ok(())
 }
 

@@ -31,7 +31,13 @@ use crate::telemetry::LogFormat;
 #[command(name = "renewd", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// The configuration; files in `conf.d` beside it are read too.
-    #[arg(long, short, global = true, env = "RENEWD_CONFIG", default_value = "/etc/renewd/renewd.toml")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "RENEWD_CONFIG",
+        default_value = "/etc/renewd/renewd.toml"
+    )]
     config: PathBuf,
 
     /// What is logged, such as `info` or `renewd=debug`; the default stands in the configuration.
@@ -153,7 +159,10 @@ impl From<std::io::Error> for CliError {
 pub fn main() -> ExitCode {
     crate::tls::install_provider();
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&CliError::from(error)),
     };
@@ -164,7 +173,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<(), CliError> {
-    let globals = open::Globals { config: cli.config, log: cli.log, log_format: cli.log_format };
+    let globals = open::Globals {
+        config: cli.config,
+        log: cli.log,
+        log_format: cli.log_format,
+    };
     match cli.command {
         Command::Run(arguments) => run::run(&globals, &arguments).await,
         Command::Check(arguments) => check::run(&globals, &arguments).await,

@@ -35,7 +35,11 @@ impl Globals {
 
 /// Opens the database of a daemon that has run before; a command that only looks does not make one.
 pub async fn store(desired: &Desired) -> Result<Store, CliError> {
-    let path = desired.daemon.database.strip_prefix("sqlite://").unwrap_or(&desired.daemon.database);
+    let path = desired
+        .daemon
+        .database
+        .strip_prefix("sqlite://")
+        .unwrap_or(&desired.daemon.database);
     if !std::path::Path::new(path).exists() {
         return Err(CliError::Usage(format!(
             "there is no database at {path} yet: start the daemon first (renewd run), or name the \
@@ -46,15 +50,23 @@ pub async fn store(desired: &Desired) -> Result<Store, CliError> {
 }
 
 /// The certificate of this name in the configuration, or the names that there are.
-pub fn certificate<'a>(desired: &'a Desired, name: &str) -> Result<&'a Arc<ManagedCertificate>, CliError> {
+pub fn certificate<'a>(
+    desired: &'a Desired,
+    name: &str,
+) -> Result<&'a Arc<ManagedCertificate>, CliError> {
     desired.certificates.get(name).ok_or_else(|| {
-        CliError::Usage(unknown("certificate", name, desired.certificates.keys().map(AsRef::as_ref)))
+        CliError::Usage(unknown(
+            "certificate",
+            name,
+            desired.certificates.keys().map(AsRef::as_ref),
+        ))
     })
 }
 
 /// Words for a name that is not configured, with the nearest one that is.
 pub fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let nearest = known.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+    let nearest = known
+        .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     match nearest {
         Some(nearest) => format!("no {what} is called `{name}`; did you mean `{nearest}`?"),
         None => format!("no {what} is configured"),

@@ -33,7 +33,11 @@ pub fn json(value: &impl serde::Serialize) {
 pub fn distance(now: Timestamp, at: Timestamp) -> String {
     let distance = now.duration_until(at);
     let words = amount(distance.abs());
-    if distance.is_negative() { format!("{words} ago") } else { format!("in {words}") }
+    if distance.is_negative() {
+        format!("{words} ago")
+    } else {
+        format!("in {words}")
+    }
 }
 
 /// A length of time in its largest useful unit.
@@ -49,7 +53,11 @@ pub fn amount(length: SignedDuration) -> String {
 
 /// `label: value` lines whose values stand below each other.
 pub fn facts(facts: &[(&str, String)]) {
-    let width = facts.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+    let width = facts
+        .iter()
+        .map(|(label, _)| label.len())
+        .max()
+        .unwrap_or(0);
     for (label, value) in facts {
         println!("{label:<width$}  {value}");
     }

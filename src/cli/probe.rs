@@ -45,7 +45,9 @@ pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
     let sight = probe::look(&arguments.address, arguments.server_name.as_deref(), LIMIT).await;
     let certificate = match sight {
         Sight::Shown(certificate) => certificate,
-        Sight::Unreachable(why) => return Err(CliError::Peer(format!("{}: {why}", arguments.address))),
+        Sight::Unreachable(why) => {
+            return Err(CliError::Peer(format!("{}: {why}", arguments.address)));
+        }
     };
     if arguments.pem {
         print!("{}", certificate.to_pem());
@@ -64,7 +66,11 @@ fn seen<'a>(arguments: &Arguments, certificate: &'a Certificate) -> Seen<'a> {
         public_key_sha256: certificate.public_key.to_string(),
         subject: &certificate.subject,
         issuer: &certificate.issuer,
-        alternate_names: certificate.alternate_names.iter().map(ToString::to_string).collect(),
+        alternate_names: certificate
+            .alternate_names
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         serial: &certificate.serial,
         key: certificate.key.to_string(),
         not_before: format!("{:.0}", certificate.not_before),
@@ -80,11 +86,16 @@ fn print_facts(seen: &Seen<'_>, certificate: &Certificate) {
         ("issuer", seen.issuer.to_owned()),
         ("names", seen.alternate_names.join(", ")),
         ("key", seen.key.clone()),
-        ("valid", format!("{} to {} ({expiry})", seen.not_before, seen.not_after)),
+        (
+            "valid",
+            format!("{} to {} ({expiry})", seen.not_before, seen.not_after),
+        ),
         ("SHA-256", seen.sha256.clone()),
     ]);
     println!();
-    println!("If you compared the fingerprint with the device's own (its console or web page), pin it:");
+    println!(
+        "If you compared the fingerprint with the device's own (its console or web page), pin it:"
+    );
     println!("trust = {{ sha256 = \"{}\" }}", seen.sha256);
 }
 

@@ -28,8 +28,14 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     store.request_renewal(&wanted.name, now, &[event]).await?;
     store.close().await;
     match row.open_renewal {
-        Some(renewal) => println!("renewal {renewal} of {} goes on at the daemon's next look", wanted.name),
-        None => println!("{} will be renewed at the daemon's next look, within a minute", wanted.name),
+        Some(renewal) => println!(
+            "renewal {renewal} of {} goes on at the daemon's next look",
+            wanted.name
+        ),
+        None => println!(
+            "{} will be renewed at the daemon's next look, within a minute",
+            wanted.name
+        ),
     }
     Ok(())
 }

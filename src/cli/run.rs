@@ -25,10 +25,16 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let once = arguments.once.then(|| desired.clone());
     let surroundings = Surroundings::system();
     let daemon = Daemon::start(&globals.config, desired, surroundings.clone()).await?;
-    let Some(desired) = once else { return Ok(daemon.run().await?) };
+    let Some(desired) = once else {
+        return Ok(daemon.run().await?);
+    };
     let report = daemon.run_once().await?;
     print_report(&desired, &report, &surroundings).await?;
-    if report.has_failed() { Err(CliError::Told) } else { Ok(()) }
+    if report.has_failed() {
+        Err(CliError::Told)
+    } else {
+        Ok(())
+    }
 }
 
 async fn print_report(
@@ -45,15 +51,30 @@ async fn print_report(
     let untouched: Vec<_> = rows
         .iter()
         .filter(|row| row.open_renewal.is_none())
-        .filter(|row| report.worked_on.iter().all(|renewal| renewal.certificate != row.name))
+        .filter(|row| {
+            report
+                .worked_on
+                .iter()
+                .all(|renewal| renewal.certificate != row.name)
+        })
         .collect();
     if untouched.len() > LISTED {
-        println!("{} certificates rest; `renewd status` lists them", untouched.len());
+        println!(
+            "{} certificates rest; `renewd status` lists them",
+            untouched.len()
+        );
     }
-    for row in untouched.iter().take(if untouched.len() > LISTED { 0 } else { LISTED }) {
-        let Some(wanted) = desired.certificates.get(&row.name) else { continue };
+    for row in untouched
+        .iter()
+        .take(if untouched.len() > LISTED { 0 } else { LISTED })
+    {
+        let Some(wanted) = desired.certificates.get(&row.name) else {
+            continue;
+        };
         let words = match scheduler::decide(wanted, row, now) {
-            Decision::Due { reason, words } => format!("due ({reason}), but not planned yet: {words}"),
+            Decision::Due { reason, words } => {
+                format!("due ({reason}), but not planned yet: {words}")
+            }
             Decision::Rest { words, .. } => format!("nothing to do: {words}"),
         };
         println!("{}: {words}", row.name);
@@ -63,7 +84,10 @@ async fn print_report(
 }
 
 fn line(renewal: &Renewal, now: jiff::Timestamp) -> String {
-    let error = renewal.last_error.as_deref().unwrap_or("no reason is stored");
+    let error = renewal
+        .last_error
+        .as_deref()
+        .unwrap_or("no reason is stored");
     match (renewal.state.is_end(), renewal.next_attempt_at) {
         (true, _) if has_failed(renewal) => format!("{} FAILED", renewal.state),
         (true, _) => renewal.state.to_string(),

@@ -60,19 +60,31 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let wanted = open::certificate(&desired, &arguments.certificate)?;
     let store = open::store(&desired).await?;
     let Some(row) = store.certificate(&wanted.name).await? else {
-        println!("{} is configured, but the daemon has not met it yet: reload or start it", wanted.name);
+        println!(
+            "{} is configured, but the daemon has not met it yet: reload or start it",
+            wanted.name
+        );
         return Ok(());
     };
     let renewals = store.renewals_of(&wanted.name, RENEWALS).await?;
     let history = store.history(&wanted.name, arguments.events).await?;
     let firewall = store.firewall(&wanted.firewall).await?;
     store.close().await;
-    let open = renewals.iter().find(|renewal| Some(&renewal.id) == row.open_renewal.as_ref());
+    let open = renewals
+        .iter()
+        .find(|renewal| Some(&renewal.id) == row.open_renewal.as_ref());
     let known = Known {
         standing: status::standing(&row, open, firewall.refused_logins, SystemClock.now()),
         addresses: wanted.verify.iter().map(ToString::to_string).collect(),
-        services: wanted.services.iter().map(|service| service.name()).collect(),
-        firewall_identity: firewall.identity.as_deref().and_then(|json| serde_json::from_str(json).ok()),
+        services: wanted
+            .services
+            .iter()
+            .map(|service| service.name())
+            .collect(),
+        firewall_identity: firewall
+            .identity
+            .as_deref()
+            .and_then(|json| serde_json::from_str(json).ok()),
         renewals: renewals.iter().map(past).collect(),
         history: history.iter().map(entry).collect(),
     };
@@ -92,7 +104,10 @@ fn past(renewal: &Renewal) -> PastRenewal<'_> {
         reason: &renewal.reason,
         planned_at: renewal.planned_at,
         state_since: renewal.state_since,
-        sha256: renewal.obtained.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        sha256: renewal
+            .obtained
+            .fingerprint
+            .map(|fingerprint| fingerprint.to_string()),
     }
 }
 
@@ -117,7 +132,10 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
         ("services", known.services.join(", ")),
         ("addresses", known.addresses.join(", ")),
         ("health", standing.health.name().to_owned()),
-        ("SHA-256", standing.sha256.clone().unwrap_or_else(|| "-".to_owned())),
+        (
+            "SHA-256",
+            standing.sha256.clone().unwrap_or_else(|| "-".to_owned()),
+        ),
         ("expires", time(standing.not_after)),
         ("seen", time(standing.seen_at)),
         ("why", standing.reason.clone()),
@@ -126,13 +144,22 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
         println!("\nRenewals, newest first");
     }
     for renewal in &known.renewals {
-        println!("  {:.0}  {:<13}  {}  ({})", renewal.planned_at, renewal.state, renewal.alias, renewal.reason);
+        println!(
+            "  {:.0}  {:<13}  {}  ({})",
+            renewal.planned_at, renewal.state, renewal.alias, renewal.reason
+        );
     }
     if !known.history.is_empty() {
         println!("\nHistory, newest first");
     }
     for entry in &known.history {
-        let field = |name: &str| entry.fields.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+        let field = |name: &str| {
+            entry
+                .fields
+                .get(name)
+                .and_then(|value| value.as_str())
+                .unwrap_or_default()
+        };
         let words = [field("next_state"), field("detail")].join(" ");
         println!("  {:.0}  {:<22} {}", entry.at, entry.event, words.trim());
     }

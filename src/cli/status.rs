@@ -35,9 +35,17 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
 }
 
 fn print_table(standings: &[Standing], now: jiff::Timestamp) {
-    let mut table = print::table(&["CERTIFICATE", "FIREWALL", "HEALTH", "STATE", "EXPIRES", "NEXT"]);
+    let mut table = print::table(&[
+        "CERTIFICATE",
+        "FIREWALL",
+        "HEALTH",
+        "STATE",
+        "EXPIRES",
+        "NEXT",
+    ]);
     for standing in standings {
-        let distance = |at: Option<jiff::Timestamp>| at.map_or("-".to_owned(), |at| print::distance(now, at));
+        let distance =
+            |at: Option<jiff::Timestamp>| at.map_or("-".to_owned(), |at| print::distance(now, at));
         table.add_row([
             shortened(&standing.certificate),
             shortened(&standing.firewall),

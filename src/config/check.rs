@@ -54,11 +54,7 @@ impl Check<'_> {
         for key in unknown {
             let (name, range) = (key.get_ref(), key.span());
             let known = shape.keys.keys().map(String::as_str);
-            let hint = suggest::hint(
-                name,
-                known.clone(),
-                &format!("the keys of {} are", shape.label),
-            );
+            let hint = unknown_key(shape, name);
             let place = self.place(&range);
             self.findings
                 .error(place, format!("unknown key `{name}`"), Some(hint));
@@ -135,15 +131,15 @@ impl Check<'_> {
             (Shape::Words(words), DeValue::String(word)) => self.word(words, key, word, &range),
             (Shape::Integer { min, max }, DeValue::Integer(number)) => {
                 let fits = integer(number).is_some_and(|number| (*min..=*max).contains(&number));
-                self.bounds(key, fits, (min, max, &*number), &range)
+                self.bounds((key, node), fits, (min, max, &*number), &range)
             }
             (Shape::Number { min, max }, DeValue::Float(number)) => {
                 let fits = number_of(number.as_str()).is_some_and(|n| (*min..=*max).contains(&n));
-                self.bounds(key, fits, (min, max, &*number), &range)
+                self.bounds((key, node), fits, (min, max, &*number), &range)
             }
             (Shape::Number { min, max }, DeValue::Integer(number)) => {
                 let fits = number_of(number.as_str()).is_some_and(|n| (*min..=*max).contains(&n));
-                self.bounds(key, fits, (min, max, &*number), &range)
+                self.bounds((key, node), fits, (min, max, &*number), &range)
             }
             _ => true,
         }
@@ -187,14 +183,16 @@ impl Check<'_> {
 
     fn bounds(
         &mut self,
-        key: &str,
+        (key, node): (&str, &Node),
         fits: bool,
         (min, max, number): (impl Display, impl Display, impl Display),
         range: &Range<usize>,
     ) -> bool {
         if !fits {
             let message = format!("`{key}` must be between {min} and {max}, not {number}");
-            self.findings.error(self.place(range), message, None);
+            let default = || Some(format!("left out, it is {}", node.default.as_ref()?));
+            let hint = node.hint.clone().or_else(default);
+            self.findings.error(self.place(range), message, hint);
         }
         fits
     }
@@ -220,6 +218,16 @@ fn fitting<'a>(shape: &'a Shape, value: &DeValue<'_>) -> Option<&'a Shape> {
         Shape::Either(shapes) => return shapes.iter().find_map(|shape| fitting(shape, value)),
     };
     fits.then_some(shape)
+}
+
+/// What was meant by an unknown key, or where it belongs, or what there is.
+fn unknown_key(shape: &Table, key: &str) -> String {
+    let known = shape.keys.keys().map(String::as_str);
+    let home = || shape.home_of(key);
+    match suggest::nearest(key, known.clone()).map_or_else(home, |_| None) {
+        Some(home) => format!("`{key}` belongs in {home}"),
+        None => suggest::hint(key, known, &format!("the keys of {} are", shape.label)),
+    }
 }
 
 fn expected(shape: &Shape) -> String {
@@ -260,7 +268,9 @@ fn retyped(key: &str, shape: &Shape, value: &DeValue<'_>, secret: bool) -> Optio
         (Shape::List(_), DeValue::String(text)) if !secret => {
             Some(format!("write it in brackets: [\"{text}\"]"))
         }
-        (Shape::Text | Shape::Words(_), DeValue::Array(_) | DeValue::Table(_)) => None,
+        (Shape::Text | Shape::Words(_), DeValue::Array(_) | DeValue::Table(_)) => {
+            Some("write one text in quotes".to_owned())
+        }
         (Shape::Text | Shape::Words(_), _) => Some("write it in quotes".to_owned()),
         (Shape::Table(table), _) => {
             let words: Vec<&str> = table.keys.keys().map(String::as_str).collect();

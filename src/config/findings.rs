@@ -3,6 +3,7 @@
 //! A finding is kept as a place and words, and shown only at the end: only then are all the places known that may
 //! hold a secret, so that none is shown because it stands on the line of another mistake.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,14 +29,15 @@ struct Source {
 }
 
 /// The number of a file in [`Findings`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FileId(u32);
 
 /// Where the ranges of a parsed piece count from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     pub file: FileId,
-    pub offset: usize,
+    pub start: usize,
+    pub end: usize,
 }
 
 /// A stretch of one file.
@@ -120,6 +122,19 @@ impl Findings {
         self.found.iter().any(is_error)
     }
 
+    /// Whether a mistake was found in `place`.
+    pub fn any_error_in(&self, place: Place) -> bool {
+        let inside = |finding: &Finding| {
+            finding.severity == Severity::Error
+                && finding.file == place.file
+                && finding
+                    .range
+                    .as_ref()
+                    .is_some_and(|range| overlap(range, &place.range()))
+        };
+        self.found.iter().rev().any(inside)
+    }
+
     /// `renewd.toml:12`, for a hint that points elsewhere.
     pub fn describe(&self, place: Place) -> String {
         self.source(place.file).map_or_else(String::new, |source| {
@@ -136,8 +151,34 @@ impl Findings {
                 finding.range.as_ref().map(|range| range.start),
             )
         });
+        self.drop_echoes();
         let shown = |finding: &Finding| Some(self.source(finding.file)?.show(finding));
         self.found.iter().filter_map(shown).collect()
+    }
+
+    /// On a line that is not TOML, what else was found is an echo of that.
+    fn drop_echoes(&mut self) {
+        let torn: HashSet<_> = self
+            .found
+            .iter()
+            .filter(|finding| finding.guarded)
+            .filter_map(|finding| self.line_of(finding))
+            .collect();
+        let mut found = std::mem::take(&mut self.found);
+        found.retain(|finding| {
+            finding.guarded
+                || self
+                    .line_of(finding)
+                    .is_none_or(|line| !torn.contains(&line))
+        });
+        self.found = found;
+    }
+
+    fn line_of(&self, finding: &Finding) -> Option<(FileId, usize)> {
+        let (line, _) = self
+            .source(finding.file)?
+            .position(finding.range.as_ref()?.start);
+        Some((finding.file, line))
     }
 
     fn add(&mut self, place: Place, severity: Severity, message: String, hint: Option<String>) {
@@ -161,9 +202,14 @@ impl Origin {
     pub fn place(self, range: &Range<usize>) -> Place {
         Place {
             file: self.file,
-            start: as_u32(self.offset + range.start),
-            end: as_u32(self.offset + range.end),
+            start: as_u32(self.start + range.start),
+            end: as_u32(self.start + range.end),
         }
+    }
+
+    /// The whole piece.
+    pub fn whole(self) -> Place {
+        self.place(&(0..self.end - self.start))
     }
 }
 
@@ -262,11 +308,7 @@ impl Source {
                 width += 1;
             }
         }
-        Excerpt {
-            line: shown.trim_end().to_owned(),
-            indent,
-            width: width.max(1),
-        }
+        Excerpt::new(&shown, indent, width)
     }
 
     /// The line at `at` where the text could not be taken apart: its key or header when it is a plain one, no value.
@@ -290,11 +332,7 @@ impl Source {
         };
         let length = shown.chars().count();
         let column = self.position(at).1;
-        Excerpt {
-            line: shown,
-            indent: (column - 1).min(length.saturating_sub(1)),
-            width: 1,
-        }
+        Excerpt::new(&shown, (column - 1).min(length.saturating_sub(1)), 1)
     }
 }
 

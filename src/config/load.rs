@@ -56,7 +56,12 @@ impl Loader {
         };
         let file = self.findings.add_file(path, text);
         if let Some(at) = not_utf8_at {
-            let place = Origin { file, offset: at }.place(&(0..1));
+            let place = Origin {
+                file,
+                start: at,
+                end: at + 1,
+            }
+            .whole();
             let hint = "save the file in the encoding UTF-8".to_owned();
             self.findings
                 .syntax_error(place, "this is not UTF-8", Some(hint));

@@ -47,6 +47,37 @@ pub(super) struct Excerpt {
     pub width: usize,
 }
 
+impl Excerpt {
+    /// `width` characters from `indent` on are marked; of a long line the part around them is kept.
+    pub fn new(line: &str, indent: usize, width: usize) -> Self {
+        let line = line.trim_end();
+        let length = line.chars().count();
+        if length <= LONGEST_LINE {
+            return Self {
+                line: line.to_owned(),
+                indent,
+                width: width.max(1),
+            };
+        }
+        let start = indent
+            .saturating_sub(LONGEST_LINE / 2)
+            .min(length - LONGEST_LINE);
+        let kept: String = line.chars().skip(start).take(LONGEST_LINE).collect();
+        let before = if start > 0 { CUT } else { "" };
+        let after = if start + LONGEST_LINE < length {
+            CUT
+        } else {
+            ""
+        };
+        let indent = indent - start;
+        Self {
+            line: format!("{before}{kept}{after}"),
+            indent: indent + before.len(),
+            width: width.clamp(1, LONGEST_LINE.saturating_sub(indent).max(1)),
+        }
+    }
+}
+
 impl Mistakes {
     /// How many keep the configuration from being used.
     pub fn errors(&self) -> usize {
@@ -115,3 +146,9 @@ fn counted(number: usize, noun: &str) -> String {
         _ => format!("{number} {noun}s"),
     }
 }
+
+/// Characters of a line that are shown; with its number and margin it fits most terminals.
+const LONGEST_LINE: usize = 100;
+
+/// Stands for what was left out of a long line.
+const CUT: &str = "...";

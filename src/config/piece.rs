@@ -45,7 +45,8 @@ impl<'a> PieceReader<'a> {
     pub fn read(&mut self, file: FileId, text: &str, range: Range<usize>) {
         let origin = Origin {
             file,
-            offset: range.start,
+            start: range.start,
+            end: range.end,
         };
         let text = text.get(range).unwrap_or_default();
         let mut table = self.parse(origin, text);
@@ -69,7 +70,11 @@ impl<'a> PieceReader<'a> {
     /// After the sections of the main file: a `[daemon]` that is not there has its defaults.
     pub fn end_of_sections(&mut self, file: FileId) {
         if self.loader.daemon.is_none() {
-            let origin = Origin { file, offset: 0 };
+            let origin = Origin {
+                file,
+                start: 0,
+                end: 0,
+            };
             let daemon = self.resolver(origin).daemon(&written::Daemon::default());
             self.loader.daemon = Some(daemon);
         }
@@ -82,7 +87,7 @@ impl<'a> PieceReader<'a> {
         let torn = !errors.is_empty();
         for error in errors {
             let place = origin.place(&error.span().unwrap_or_default());
-            findings.syntax_error(place, error.message(), None);
+            findings.syntax_error(place, error.message(), Some(syntax_hint(error.message())));
         }
         let mut table = table.into_inner();
         let mut check = Check {
@@ -153,7 +158,10 @@ impl<'a> PieceReader<'a> {
                 // serde's message may repeat a value, and the value may be a secret.
                 let place = origin.place(&error.span().unwrap_or(range));
                 let message = "this does not fit the configuration";
-                self.loader.findings.syntax_error(place, message, None);
+                let hint = "`renewd schema` prints what does".to_owned();
+                self.loader
+                    .findings
+                    .syntax_error(place, message, Some(hint));
                 None
             }
         }
@@ -168,4 +176,21 @@ impl<'a> PieceReader<'a> {
             shared: &mut self.loader.shared,
         }
     }
+}
+
+/// The parser says what it expected; a person wants to know what to do.
+fn syntax_hint(message: &str) -> String {
+    let hint = match message {
+        _ if message.starts_with("duplicate key") => {
+            "a key stands once in a table: remove one of the two"
+        }
+        _ if message.starts_with("key with no value") => "write it as: key = value",
+        _ if message.contains("unclosed inline table") || message.contains("missing comma") => {
+            "a table in braces stands between `{` and `}`, with commas between its keys"
+        }
+        _ if message.contains("unclosed array") => "a list stands between `[` and `]`",
+        _ if message.contains("string") => "a text stands between two quotes in one line: \"text\"",
+        _ => "a value is a \"text\", a number, true, false, a list [ ] or a table { }",
+    };
+    hint.to_owned()
 }

@@ -33,7 +33,7 @@ pub(super) fn is_key(text: &str) -> bool {
     words.peek().is_some() && words.all(|word| ROOT.knows(word))
 }
 
-static ROOT: LazyLock<Table> = LazyLock::new(|| compile_table(&raw_schema(), "the file"));
+static ROOT: LazyLock<Table> = LazyLock::new(|| compile_table(&raw_schema(), &Path::default()));
 
 /// What a value may be, and what a person is told where it is not.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(super) struct Node {
     pub shape: Shape,
     /// Told at a mistake.
     pub hint: Option<String>,
+    /// What stands in when it is left out, as TOML.
+    pub default: Option<String>,
     /// May hold a secret: never shown unless it is a table.
     pub secret: bool,
 }
@@ -70,6 +72,8 @@ pub(super) enum Shape {
 pub(super) struct Table {
     /// Its name in messages.
     pub label: String,
+    /// The section that it is part of; `None`: the file itself.
+    pub section: Option<String>,
     pub keys: BTreeMap<String, Node>,
     pub required: Vec<String>,
     /// Exactly one of the keys must be there.
@@ -77,6 +81,22 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// The table of the same section that has `key`, by its name in messages.
+    pub fn home_of(&self, key: &str) -> Option<&'static str> {
+        match &self.section {
+            None => ROOT.search(key),
+            Some(section) => ROOT.keys.get(section)?.shape.table()?.search(key),
+        }
+    }
+
+    fn search(&self, key: &str) -> Option<&str> {
+        if self.keys.contains_key(key) {
+            return Some(&self.label);
+        }
+        let mut nodes = self.keys.values();
+        nodes.find_map(|node| node.shape.table()?.search(key))
+    }
+
     fn knows(&self, word: &str) -> bool {
         let mut nodes = self.keys.values();
         self.keys.contains_key(word) || nodes.any(|node| node.shape.knows(word))
@@ -84,6 +104,15 @@ impl Table {
 }
 
 impl Shape {
+    /// The table that this is, or that its elements are.
+    fn table(&self) -> Option<&Table> {
+        match self {
+            Self::Table(table) => Some(table),
+            Self::List(items) => items.shape.table(),
+            _ => None,
+        }
+    }
+
     fn knows(&self, word: &str) -> bool {
         match self {
             Self::Table(table) => table.knows(word),
@@ -137,27 +166,35 @@ fn without_null(object: &mut Map<String, Value>) {
     }
 }
 
-fn compile(schema: &Value, label: &str) -> Node {
+fn compile(schema: &Value, path: &Path) -> Node {
+    let hint = schema.get("x-hint").and_then(text);
+    let mut shape = compile_shape(schema, path);
+    if let Shape::Table(table) = &mut shape
+        && table.exactly_one
+    {
+        // The choice explains its members.
+        for node in table.keys.values_mut() {
+            node.hint = node.hint.take().or_else(|| hint.clone());
+        }
+    }
     Node {
-        shape: compile_shape(schema, label),
-        hint: schema
-            .get("x-hint")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
+        shape,
+        hint,
+        default: schema.get("default").map(Value::to_string),
         secret: schema.get("writeOnly").is_some(),
     }
 }
 
-fn compile_shape(schema: &Value, label: &str) -> Shape {
+fn compile_shape(schema: &Value, path: &Path) -> Shape {
     if let Some(choices) = schema.get("oneOf").or_else(|| schema.get("anyOf")) {
-        return compile_choice(list(choices), label);
+        return compile_choice(list(choices), path);
     }
     if let Some(words) = schema.get("enum") {
         return Shape::Words(list(words).iter().filter_map(text).collect());
     }
     match schema.get("type").and_then(Value::as_str) {
-        Some("object") => Shape::Table(compile_table(schema, label)),
-        Some("array") => Shape::List(Box::new(compile(&schema["items"], label))),
+        Some("object") => Shape::Table(compile_table(schema, path)),
+        Some("array") => Shape::List(Box::new(compile(&schema["items"], path))),
         Some("boolean") => Shape::Boolean,
         Some("integer") => Shape::Integer {
             min: schema["minimum"].as_i64().unwrap_or(i64::MIN),
@@ -172,7 +209,7 @@ fn compile_shape(schema: &Value, label: &str) -> Shape {
 }
 
 /// Words, or tables of one key each (an externally tagged enum), or values of several types.
-fn compile_choice(choices: &[Value], label: &str) -> Shape {
+fn compile_choice(choices: &[Value], path: &Path) -> Shape {
     let word = |choice: &Value| choice.get("const").and_then(text);
     if let Some(words) = choices.iter().map(word).collect() {
         return Shape::Words(words);
@@ -181,9 +218,9 @@ fn compile_choice(choices: &[Value], label: &str) -> Shape {
         .iter()
         .all(|choice| list(&choice["required"]).len() == 1)
     {
-        let mut table = compile_table(&Value::Null, label);
+        let mut table = compile_table(&Value::Null, path);
         for choice in choices {
-            table.keys.append(&mut compile_table(choice, label).keys);
+            table.keys.append(&mut compile_table(choice, path).keys);
         }
         table.exactly_one = true;
         return Shape::Table(table);
@@ -191,31 +228,65 @@ fn compile_choice(choices: &[Value], label: &str) -> Shape {
     Shape::Either(
         choices
             .iter()
-            .map(|choice| compile_shape(choice, label))
+            .map(|choice| compile_shape(choice, path))
             .collect(),
     )
 }
 
-fn compile_table(schema: &Value, label: &str) -> Table {
+fn compile_table(schema: &Value, path: &Path) -> Table {
     let properties = schema.get("properties").and_then(Value::as_object);
-    let compiled = |(key, schema): (&String, &Value)| {
-        (key.clone(), compile(schema, &label_of(label, key, schema)))
-    };
+    let compiled =
+        |(key, schema): (&String, &Value)| (key.clone(), compile(schema, &path.join(key, schema)));
     Table {
-        label: label.to_owned(),
+        label: path.label(),
+        section: path.section.clone(),
         keys: properties.into_iter().flatten().map(compiled).collect(),
         required: list(&schema["required"]).iter().filter_map(text).collect(),
         exactly_one: false,
     }
 }
 
-/// `[daemon]`, `[[firewall]]`, and below those `driver.sonicos`.
-fn label_of(parent: &str, key: &str, schema: &Value) -> String {
-    match parent {
-        "the file" if schema["type"] == "array" => format!("[[{key}]]"),
-        "the file" => format!("[{key}]"),
-        section if section.starts_with('[') => key.to_owned(),
-        table => format!("{table}.{key}"),
+/// Where a part of the schema stands.
+#[derive(Debug, Default)]
+struct Path {
+    section: Option<String>,
+    /// The section as its header is written.
+    header: String,
+    /// The keys below the section.
+    below: Vec<String>,
+}
+
+impl Path {
+    /// Of the value of `key`.
+    fn join(&self, key: &str, schema: &Value) -> Self {
+        if self.section.is_none() {
+            let is_list = schema["type"] == "array";
+            return Self {
+                section: Some(key.to_owned()),
+                header: if is_list {
+                    format!("[[{key}]]")
+                } else {
+                    format!("[{key}]")
+                },
+                below: Vec::new(),
+            };
+        }
+        let mut below = self.below.clone();
+        below.push(key.to_owned());
+        Self {
+            section: self.section.clone(),
+            header: self.header.clone(),
+            below,
+        }
+    }
+
+    /// `[daemon]`, `[[firewall]]`, and below those `driver.sonicos`.
+    fn label(&self) -> String {
+        match (&self.section, self.below.is_empty()) {
+            (None, _) => "the file".to_owned(),
+            (Some(_), true) => self.header.clone(),
+            (Some(_), false) => self.below.join("."),
+        }
     }
 }
 

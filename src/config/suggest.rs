@@ -9,7 +9,7 @@ pub(super) fn nearest<'a>(
     known
         .into_iter()
         .map(|word| (distance(&written, &word.to_lowercase()), word))
-        .filter(|(distance, word)| distance * 3 <= word.chars().count().max(3))
+        .filter(|(distance, word)| *distance <= (word.chars().count() / 4).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }
@@ -63,6 +63,7 @@ mod tests {
         assert_eq!(nearest("username", known), Some("user"));
         assert_eq!(nearest("ulr", known), Some("url"));
         assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("sha-1", ["sha-256", "sha-512"]), None);
     }
 
     #[test]

@@ -65,3 +65,271 @@ fn each_broken_configuration_is_explained_with_place_and_hint() {
         settings.bind(|| insta::assert_snapshot!(name, told));
     }
 }
+
+const CA: &str = r#"
+[[ca]]
+name = "office"
+driver.local = { certificate = "ca.pem", key = { file = "/etc/renewd/ca.key" } }
+"#;
+
+const FIREWALL: &str = r#"
+[[firewall]]
+name = "hq"
+[firewall.driver.sonicos]
+url = "https://[2001:db8::1]:8443"
+user = "renewd"
+password = PASSWORD
+trust = { sha256 = "5F:6D:0E:3C:1B:2A:49:78:87:96:A5:B4:C3:D2:E1:F0:0F:1E:2D:3C:4B:5A:69:78:87:96:A5:B4:C3:D2:E1:F0" }
+"#;
+
+const CERTIFICATE: &str = r#"
+[[certificate]]
+name = "portal"
+firewall = "hq"
+ca = "office"
+subject = { common_name = "vpn.example.com" }
+alternate_name = { domain_name = "VPN.example.com" }
+"#;
+
+fn sound(password: &str, more: &str) -> String {
+    let firewall = FIREWALL.replace("PASSWORD", password);
+    format!("{CA}{firewall}{CERTIFICATE}{more}")
+}
+
+fn load_text(text: &str) -> Result<Loaded, Mistakes> {
+    let (_folder, path) = folder_with(text.as_bytes(), 0o600);
+    load(&path)
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let loaded = load_text(&sound("{ credential = \"hq\" }", "")).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let Desired {
+        daemon,
+        cas,
+        firewalls,
+        certificates,
+    } = loaded.desired;
+    assert_eq!(daemon.database, "sqlite:///var/lib/renewd/renewd.db");
+    assert_eq!((daemon.concurrency, &*daemon.log), (8, "info"));
+    assert_eq!(daemon.probe_interval, jiff::SignedDuration::from_hours(1));
+    let ca::Settings::Local(ca) = &cas["office"];
+    assert_eq!(ca.issued, Path::new("/var/lib/renewd/ca/office"));
+    assert_eq!(ca.lifetime_days, 90);
+    assert_eq!(ca.purposes, [ca::local::Purpose::ServerAuth]);
+    let firewall::Settings::Sonicos(device) = &firewalls["hq"].settings;
+    assert_eq!(device.call_timeout, std::time::Duration::from_secs(20));
+    assert!(device.preempt_idle_administrator && device.totp.is_none());
+    let certificate = &certificates["portal"];
+    assert_eq!(certificate.request.key, crate::pki::KeyKind::Rsa(2048));
+    assert_eq!(certificate.policy.share_of_lifetime, None);
+    assert_eq!(
+        certificate.services,
+        [crate::inventory::Service::WebManagement]
+    );
+    assert_eq!(certificate.verify[0].to_string(), "[2001:db8::1]:8443");
+    let name = certificate.request.alternate_name.as_ref().unwrap();
+    assert_eq!(name.to_string(), "vpn.example.com");
+}
+
+#[test]
+fn an_ssl_vpn_is_proven_at_its_own_port() {
+    let more = "services = [\"ssl-vpn\", \"web-management\"]\n";
+    let text = sound("{ env = \"HQ\" }", more).replace("user =", "ssl_vpn_port = 4443\nuser =");
+    let desired = load_text(&text).unwrap().desired;
+    let verify: Vec<String> = desired.certificates["portal"]
+        .verify
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(verify, ["[2001:db8::1]:4443", "[2001:db8::1]:8443"]);
+}
+
+#[test]
+fn a_certificates_own_policy_takes_precedence_key_by_key() {
+    let more = "renewal = { proof_grace = \"5m\" }\n[renewal]\nshare_of_lifetime = 0.6\nproof_grace = \"1m\"\n";
+    let desired = load_text(&sound("{ env = \"HQ\" }", more)).unwrap().desired;
+    let policy = &desired.certificates["portal"].policy;
+    assert_eq!(policy.share_of_lifetime, Some(600));
+    assert_eq!(policy.proof_grace, jiff::SignedDuration::from_mins(5));
+}
+
+#[test]
+fn the_state_directory_counts_also_for_what_stands_before_it() {
+    let more = "[daemon]\nstate_directory = \"state\"\n";
+    let (folder, path) = folder_with(sound("{ env = \"HQ\" }", more).as_bytes(), 0o600);
+    let desired = load(&path).unwrap().desired;
+    let state = folder.path().join("state");
+    assert_eq!(
+        desired.daemon.database,
+        format!("sqlite://{}/renewd.db", state.display())
+    );
+    let ca::Settings::Local(ca) = &desired.cas["office"];
+    assert_eq!(ca.issued, state.join("ca/office"));
+    assert_eq!(
+        ca.certificate,
+        folder.path().join("ca.pem"),
+        "relative to the file"
+    );
+}
+
+#[test]
+fn a_secret_in_the_file_is_accepted_only_when_nobody_else_can_read_it() {
+    let text = sound("\"hunter2\"", "");
+    for (mode, accepted) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
+        let (_folder, path) = folder_with(text.as_bytes(), mode);
+        match load(&path) {
+            Ok(loaded) => {
+                assert!(accepted, "{mode:o}");
+                assert!(!format!("{loaded:?}").contains("hunter2"));
+            }
+            Err(mistakes) => {
+                assert!(!accepted, "{mistakes}");
+                let told = mistakes.to_string();
+                assert!(
+                    told.contains(&format!("mode {mode:04o}")) && told.contains("chmod 600"),
+                    "{told}"
+                );
+                assert!(told.contains("11 | password = …"), "{told}");
+                assert!(!format!("{mistakes:?}").contains("hunter2"));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_secret_is_listed_with_its_place() {
+    let text =
+        sound("{ credential = \"hq\" }", "").replace("user =", "totp = { env = \"T\" }\nuser =");
+    let secrets = secrets(&load_text(&text).unwrap().desired);
+    let told: Vec<String> = secrets
+        .iter()
+        .map(|(place, source)| format!("{place}: {source}"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "ca office: key: file /etc/renewd/ca.key",
+            "firewall hq: password: credential hq",
+            "firewall hq: totp: environment variable T"
+        ]
+    );
+}
+
+#[test]
+fn companions_are_read_in_their_order_and_may_refer_to_each_other() {
+    let (folder, path) = folder_with(CA.as_bytes(), 0o600);
+    let companions = folder.path().join("conf.d");
+    fs::create_dir(&companions).unwrap();
+    fs::write(companions.join("a.toml"), CERTIFICATE).unwrap();
+    fs::write(
+        companions.join("b.toml"),
+        FIREWALL.replace("PASSWORD", "{ env = \"X\" }"),
+    )
+    .unwrap();
+    for ignored in ["b.toml~", ".hidden.toml", "README"] {
+        fs::write(companions.join(ignored), "not = [TOML").unwrap();
+    }
+    let loaded = load(&path).unwrap();
+    assert_eq!(
+        loaded.files,
+        [path, companions.join("a.toml"), companions.join("b.toml")]
+    );
+    assert!(loaded.desired.certificates.contains_key("portal"));
+}
+
+#[test]
+fn companions_hold_no_daemon_and_what_is_wrong_is_told_of_all_files() {
+    let (folder, path) = folder_with(format!("{CA}{CERTIFICATE}").as_bytes(), 0o600);
+    let companions = folder.path().join("conf.d");
+    fs::create_dir_all(companions.join("c.toml")).unwrap();
+    fs::write(
+        companions.join("a.toml"),
+        "[daemon]\nconcurrency = 0\n[renewal]\n",
+    )
+    .unwrap();
+    fs::write(companions.join("b.toml"), CA).unwrap();
+    fs::write(companions.join("d.toml"), b"# \xff\n").unwrap();
+    let told = told(folder.path(), &load(&path).unwrap_err());
+    let first_lines: Vec<&str> = told.lines().filter(|line| line.starts_with('/')).collect();
+    assert_eq!(
+        first_lines,
+        [
+            "/etc/renewd/renewd.toml:8:12: error: there is no [[firewall]] with the name `hq`",
+            "/etc/renewd/conf.d/a.toml:1:2: error: [daemon] stands in the main file only",
+            "/etc/renewd/conf.d/a.toml:2:15: error: `concurrency` must be between 1 and 256, not 0",
+            "/etc/renewd/conf.d/a.toml:3:2: error: [renewal] stands in the main file only",
+            "/etc/renewd/conf.d/b.toml:3:8: error: there are two [[ca]] with the name `office`",
+            "/etc/renewd/conf.d/c.toml: error: cannot be read: Is a directory (os error 21)",
+            "/etc/renewd/conf.d/d.toml:1:3: error: this is not UTF-8",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mistakes = load(&folder.path().join("renewd.toml")).unwrap_err();
+    let told = mistakes.to_string();
+    assert!(
+        told.contains("renewd.toml: error: cannot be read: No such file"),
+        "{told}"
+    );
+    assert_eq!((mistakes.errors(), mistakes.0[0].line), (1, 0));
+}
+
+#[test]
+fn an_empty_configuration_is_used_with_a_warning() {
+    let warnings = load_text("").unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].message.contains("no [[certificate]]"));
+    assert_eq!(warnings[0].severity, Severity::Warning);
+}
+
+#[test]
+fn what_is_possible_and_unwise_is_a_warning() {
+    let text = sound(
+        "{ env = \"X\" }",
+        "renewal = { share_of_lifetime = 0.95 }\n",
+    )
+    .replace("user =", "login = \"basic\"\nuser =")
+    .replace("VPN.example.com", "www.example.com")
+    .replace("subject = {", "subject = { country = \"Neverland\",");
+    let warnings = load_text(&text).unwrap().warnings;
+    let told: Vec<&str> = warnings.iter().map(|warning| &*warning.message).collect();
+    assert_eq!(
+        told,
+        [
+            "Basic sends the password itself to the device",
+            "this country is not known: the device may refuse it",
+            "`common_name` and `alternate_name` differ: browsers accept www.example.com only",
+            "this leaves little time when a renewal fails",
+        ]
+    );
+}
+
+#[test]
+fn a_mistake_carries_the_offending_text_but_never_a_secret() {
+    let text = sound("12345678", "digest = \"md5\"\n")
+        .replace("user =", "usr_password = \"hunter2\"\nuser =");
+    let mistakes = load_text(&text).unwrap_err().0;
+    let offending: Vec<Option<&str>> = mistakes
+        .iter()
+        .map(|mistake| mistake.offending.as_deref())
+        .collect();
+    assert_eq!(offending, [Some("usr_password"), None, Some("\"md5\"")]);
+    assert!(!format!("{mistakes:?}").contains("12345678"));
+    assert!(!format!("{mistakes:?}").contains("hunter2"));
+}
+
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    let told = load_text("\"\\u001b[31m\" = 1\n# \u{9b}31m\nx = 1 # \u{7f}\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        !told.contains(|c: char| c.is_control() && c != '\n'),
+        "{told:?}"
+    );
+}

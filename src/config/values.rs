@@ -13,24 +13,15 @@ use crate::pki::is_dns_name;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub message: String,
-    pub hint: Option<String>,
+    pub hint: String,
 }
 
 impl Wrong {
-    /// With a hint.
+    /// What is wrong, and what to do.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             message: message.into(),
-            hint: Some(hint.into()),
-        }
-    }
-}
-
-impl From<String> for Wrong {
-    fn from(message: String) -> Self {
-        Self {
-            message,
-            hint: None,
+            hint: hint.into(),
         }
     }
 }
@@ -104,7 +95,10 @@ pub(super) fn email(text: &str) -> Result<String, Wrong> {
     };
     match text.rsplit_once('@') {
         Some((local, host)) if is_plain(local) && is_dns_name(host) => Ok(text.to_owned()),
-        _ => Err(format!("`{text}` is not a mail address").into()),
+        _ => Err(Wrong::new(
+            format!("`{text}` is not a mail address"),
+            "for example: \"admin@example.com\"",
+        )),
     }
 }
 
@@ -235,7 +229,7 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(read("8d").unwrap_err().hint.unwrap(), "between 0s and 7d");
+        assert_eq!(read("8d").unwrap_err().hint, "between 0s and 7d");
         assert!(read("-5m").unwrap_err().message.contains("too short"));
     }
 
@@ -280,7 +274,6 @@ mod tests {
             domain("192.0.2.1")
                 .unwrap_err()
                 .hint
-                .unwrap()
                 .contains("ipv4_address")
         );
     }
@@ -350,10 +343,7 @@ mod tests {
     fn a_misspelt_log_level_is_not_taken_for_a_module() {
         assert!(log_filter("info").is_ok());
         assert!(log_filter("warn,renewd::firewall=debug").is_ok());
-        assert_eq!(
-            log_filter("inof").unwrap_err().hint.unwrap(),
-            "did you mean `info`?"
-        );
+        assert_eq!(log_filter("inof").unwrap_err().hint, "did you mean `info`?");
         assert!(log_filter("").is_err());
     }
 }

@@ -112,7 +112,7 @@ pub(super) struct Daemon {
 pub(super) struct Renewal {
     /// The share of its real lifetime after which a certificate is renewed. Left out: two thirds, or a half of a
     /// lifetime under ten days.
-    #[schemars(range(min = 0.1, max = 0.95))]
+    #[schemars(range(min = 0.1, max = 0.95), extend("x-hint" = "for example: share_of_lifetime = 0.6; left out: two thirds"))]
     pub share_of_lifetime: Key<f64>,
     /// How long after the bind the services may still show another certificate before the renewal is rolled back,
     /// from "5s" to "1h".
@@ -145,7 +145,7 @@ pub(super) enum CaDriver {
 #[serde(deny_unknown_fields)]
 pub(super) struct LocalCa {
     /// The CA's certificate, PEM; further certificates in the file are its own issuers, nearest first.
-    #[schemars(required)]
+    #[schemars(required, extend("x-hint" = "for example: certificate = \"/etc/renewd/ca.pem\""))]
     pub certificate: Key<String>,
     /// The CA's private key, PKCS#8 PEM, readable by renewd alone.
     #[schemars(required, extend("x-hint" = "the CA's key is read from a file: key = { file = \"/etc/renewd/ca.key\" }", "writeOnly" = true))]
@@ -168,7 +168,7 @@ pub(super) struct LocalCa {
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyFile {
     /// The file.
-    #[schemars(required)]
+    #[schemars(required, extend("x-hint" = "for example: file = \"/etc/renewd/ca.key\""))]
     pub file: Key<String>,
 }
 
@@ -331,10 +331,10 @@ pub(super) struct Certificate {
     #[schemars(required, extend("x-hint" = "for example: name = \"hq-portal\""))]
     pub name: Key<String>,
     /// The name of the `[[firewall]]` that uses it.
-    #[schemars(required)]
+    #[schemars(required, extend("x-hint" = "for example: firewall = \"hq\""))]
     pub firewall: Key<String>,
     /// The name of the `[[ca]]` that issues it.
-    #[schemars(required)]
+    #[schemars(required, extend("x-hint" = "for example: ca = \"office\""))]
     pub ca: Key<String>,
     /// Whom it names.
     #[schemars(required, extend("x-hint" = "for example: subject = { common_name = \"vpn.example.com\" }"))]
@@ -405,7 +405,7 @@ pub(super) struct KeyPair {
     #[schemars(extend("default" = "rsa"))]
     pub kind: Key<KeyType>,
     /// Its size in bits: 2048 or 4096 for rsa (left out: 2048), 256, 384 or 521 for ecdsa (left out: 256).
-    #[schemars(range(min = 1, max = 65535))]
+    #[schemars(range(min = 1, max = 65535), extend("x-hint" = "for example: key = { type = \"rsa\", size = 2048 }"))]
     pub size: Key<u32>,
 }
 

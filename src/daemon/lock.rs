@@ -25,13 +25,20 @@ impl Lock {
     /// # Errors
     /// When another renewd has it, or the file cannot be made.
     pub fn take(database: &str) -> Result<Self, InUse> {
-        let Some(path) = database.strip_prefix("sqlite://").filter(|path| path.starts_with('/')) else {
+        let Some(path) = database
+            .strip_prefix("sqlite://")
+            .filter(|path| path.starts_with('/'))
+        else {
             return Ok(Self { _file: None });
         };
         let path = Path::new(path).with_extension("lock");
-        let problem = |problem: String| InUse { path: path.clone(), problem };
+        let problem = |problem: String| InUse {
+            path: path.clone(),
+            problem,
+        };
         if let Some(folder) = path.parent() {
-            create_private(folder).map_err(|error| problem(format!("its folder cannot be made: {error}")))?;
+            create_private(folder)
+                .map_err(|error| problem(format!("its folder cannot be made: {error}")))?;
         }
         let file = open_private(&path).map_err(|error| problem(error.to_string()))?;
         match file.try_lock() {
@@ -46,10 +53,18 @@ impl Lock {
 
 fn create_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
 }
 
 fn open_private(path: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
 }

@@ -103,11 +103,24 @@ impl Daemon {
         store.write_probe(now).await?;
         let owner = format!("renewd-{}", std::process::id());
         // The lock says that nobody else works on this database: claims that are left are those of a dead daemon.
-        store.take_over().await?;
+        let left_sessions = store.take_over().await?;
         synchronise(&store, &desired, now).await?;
-        let engine = engine(desired, store, surroundings.clone(), Arc::clone(&checkpoint));
+        let engine = engine(
+            desired,
+            store,
+            surroundings.clone(),
+            Arc::clone(&checkpoint),
+            left_sessions,
+        );
         let crew = Crew::new(owner, Arc::clone(&engine));
-        Ok(Self { config_file: config_file.to_owned(), engine, crew, surroundings, checkpoint, _lock: lock })
+        Ok(Self {
+            config_file: config_file.to_owned(),
+            engine,
+            crew,
+            surroundings,
+            checkpoint,
+            _lock: lock,
+        })
     }
 
     /// Does what is due until nothing can move, then stops.
@@ -188,17 +201,28 @@ impl Daemon {
     async fn try_reload(&mut self) -> Result<(), DaemonError> {
         let desired = config::load(&self.config_file)?.desired;
         if desired.daemon.database != self.engine.desired.daemon.database {
-            return Err(DaemonError::System("another `database` needs a restart of renewd".to_owned()));
+            return Err(DaemonError::System(
+                "another `database` needs a restart of renewd".to_owned(),
+            ));
         }
         let store = self.engine.store.clone();
         synchronise(&store, &desired, self.surroundings.clock.now()).await?;
-        self.engine = engine(desired, store, self.surroundings.clone(), Arc::clone(&self.checkpoint));
+        self.engine = engine(
+            desired,
+            store,
+            self.surroundings.clone(),
+            Arc::clone(&self.checkpoint),
+            Vec::new(),
+        );
         self.crew.use_engine(Arc::clone(&self.engine));
         Ok(())
     }
 
     fn status(&self) -> String {
-        format!("{} certificates are watched", self.engine.desired.certificates.len())
+        format!(
+            "{} certificates are watched",
+            self.engine.desired.certificates.len()
+        )
     }
 
     async fn stop(mut self) {
@@ -212,18 +236,39 @@ fn engine(
     store: Store,
     surroundings: Surroundings,
     checkpoint: Arc<dyn Checkpoint>,
+    left_sessions: Vec<String>,
 ) -> Arc<Engine> {
     let desired = Arc::new(desired);
-    let peers = Arc::new(ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone()));
-    Arc::new(Engine { desired, store, peers, surroundings, checkpoint })
+    let peers = Arc::new(ConfiguredPeers::after_crash(
+        Arc::clone(&desired),
+        surroundings.clone(),
+        left_sessions,
+    ));
+    Arc::new(Engine {
+        desired,
+        store,
+        peers,
+        surroundings,
+        checkpoint,
+    })
 }
 
 /// Tells the store what is configured, and the history what changed by that.
 async fn synchronise(store: &Store, desired: &Desired, now: Timestamp) -> Result<(), StoreError> {
-    let configured: Vec<Configured> = desired.certificates.values().map(|wanted| configured(wanted)).collect();
+    let configured: Vec<Configured> = desired
+        .certificates
+        .values()
+        .map(|wanted| configured(wanted))
+        .collect();
     let changes = store.sync_inventory(&configured, now).await?;
-    let added = changes.added.iter().map(|name| Event::of_certificate(EventKind::CertificateAdded, name));
-    let removed = changes.removed.iter().map(|name| Event::of_certificate(EventKind::CertificateRemoved, name));
+    let added = changes
+        .added
+        .iter()
+        .map(|name| Event::of_certificate(EventKind::CertificateAdded, name));
+    let removed = changes
+        .removed
+        .iter()
+        .map(|name| Event::of_certificate(EventKind::CertificateRemoved, name));
     let events: Vec<Event> = added.chain(removed).collect();
     store.record(&events, now).await?;
     events.iter().for_each(Event::log);
@@ -241,7 +286,9 @@ fn configured(wanted: &ManagedCertificate) -> Configured {
 }
 
 fn until(now: Timestamp, wake: Timestamp) -> Duration {
-    now.duration_until(wake).try_into().unwrap_or(Duration::ZERO)
+    now.duration_until(wake)
+        .try_into()
+        .unwrap_or(Duration::ZERO)
 }
 
 /// Tells the service manager; without one it is nobody's loss.

@@ -1,7 +1,6 @@
 //! `run --once`: does what is due until nothing can move.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -37,16 +36,18 @@ pub fn has_failed(renewal: &Renewal) -> bool {
 }
 
 pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report, StoreError> {
+    let clock = &engine.surroundings.clock;
     loop {
-        let now = engine.surroundings.clock.now();
+        let now = clock.now();
+        let soonest = now.saturating_add(SHORTEST_SLEEP).unwrap_or(now);
         let wake = crew.turn(now).await?;
         if !crew.is_idle() {
             crew.one_finished().await;
             continue;
         }
         match soon(engine, now).await? {
-            Some(at) => tokio::time::sleep(super::until(now, at).max(SHORTEST_SLEEP)).await,
-            None if wake.is_some_and(|wake| wake <= now) => tokio::time::sleep(SHORTEST_SLEEP).await,
+            Some(at) => clock.sleep_until(at.max(soonest)).await,
+            None if wake.is_some_and(|wake| wake <= now) => clock.sleep_until(soonest).await,
             None => break,
         }
     }
@@ -58,8 +59,13 @@ pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report,
 async fn soon(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let latest = now.saturating_add(PATIENCE).unwrap_or(now);
     let open = engine.store.open_renewals().await?;
-    let worth = open.iter().filter(|renewal| is_midway(renewal) || !renewal.is_failing());
-    Ok(worth.filter_map(|renewal| renewal.next_attempt_at).filter(|at| *at <= latest).min())
+    let worth = open
+        .iter()
+        .filter(|renewal| is_midway(renewal) || !renewal.is_failing());
+    Ok(worth
+        .filter_map(|renewal| renewal.next_attempt_at)
+        .filter(|at| *at <= latest)
+        .min())
 }
 
 async fn report(crew: &Crew, engine: &Engine) -> Result<Report, StoreError> {
@@ -68,17 +74,24 @@ async fn report(crew: &Crew, engine: &Engine) -> Result<Report, StoreError> {
         report.worked_on.extend(engine.store.renewal(id).await?);
     }
     let open = engine.store.open_renewals().await?;
-    report.waiting = open.into_iter().filter(|renewal| !crew.worked_on().contains(&renewal.id)).collect();
-    report.worked_on.sort_by(|a, b| a.certificate.cmp(&b.certificate));
+    report.waiting = open
+        .into_iter()
+        .filter(|renewal| !crew.worked_on().contains(&renewal.id))
+        .collect();
+    report
+        .worked_on
+        .sort_by(|a, b| a.certificate.cmp(&b.certificate));
     Ok(report)
 }
 
 /// Half way: between bind and proof, or between an act and the knowledge of what came of it.
 fn is_midway(renewal: &Renewal) -> bool {
-    matches!(renewal.state, State::Bound | State::Verified | State::Unproven)
-        || renewal.last_error_kind.as_deref() == Some(FailureKind::OutcomeUnknown.name())
+    matches!(
+        renewal.state,
+        State::Bound | State::Verified | State::Unproven
+    ) || renewal.last_error_kind.as_deref() == Some(FailureKind::OutcomeUnknown.name())
 }
 
 /// Longer than the default grace period of a proof.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
-const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
+const SHORTEST_SLEEP: SignedDuration = SignedDuration::from_millis(20);

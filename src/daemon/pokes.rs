@@ -21,7 +21,11 @@ impl Drop for Ticks {
 /// A tick may come late, twice or never (the scheduler forgets those missed while down): nothing rests on it, the loop
 /// also wakes by itself.
 pub async fn cron(scan: &str, poke: Sender<Poke>) -> Result<Ticks, DaemonError> {
-    let failed = |error| DaemonError::System(format!("the scan schedule `{scan}` cannot be started: {error}"));
+    let failed = |error| {
+        DaemonError::System(format!(
+            "the scan schedule `{scan}` cannot be started: {error}"
+        ))
+    };
     let jobs = JobScheduler::new().await.map_err(failed)?;
     let job = Job::new(scan, move |_, _| {
         // A full channel already holds what will wake the loop.
@@ -40,8 +44,8 @@ pub fn signals(poke: Sender<Poke>) -> Result<(), DaemonError> {
         (SignalKind::terminate(), Poke::Stop),
         (SignalKind::interrupt(), Poke::Stop),
     ] {
-        let mut signals =
-            signal(kind).map_err(|error| DaemonError::System(format!("signals cannot be received: {error}")))?;
+        let mut signals = signal(kind)
+            .map_err(|error| DaemonError::System(format!("signals cannot be received: {error}")))?;
         let poke = poke.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {

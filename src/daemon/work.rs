@@ -102,8 +102,14 @@ impl Crew {
         self.stop.cancel();
         self.probes.abort_all();
         while !self.is_idle() {
-            if tokio::time::timeout_at(deadline, self.one_finished()).await.is_err() {
-                tracing::warn!(parked = self.renewals.len(), "steps are parked; they go on after the next start");
+            if tokio::time::timeout_at(deadline, self.one_finished())
+                .await
+                .is_err()
+            {
+                tracing::warn!(
+                    parked = self.renewals.len(),
+                    "steps are parked; they go on after the next start"
+                );
                 self.renewals.abort_all();
                 break;
             }
@@ -114,15 +120,22 @@ impl Crew {
         self.worked_on.insert(lease.renewal.id.clone());
         let engine = Arc::clone(&self.engine);
         let stop = self.stop.clone();
-        let claim = Claim { renewal: lease.renewal.id.clone(), token: lease.token };
-        let task = self.renewals.spawn(async move { engine.work(lease, &stop).await });
+        let claim = Claim {
+            renewal: lease.renewal.id.clone(),
+            token: lease.token,
+        };
+        let task = self
+            .renewals
+            .spawn(async move { engine.work(lease, &stop).await });
         self.claims.insert(task.id(), claim);
     }
 
     fn start_probe(&mut self, row: TrackedCertificate) {
         let engine = Arc::clone(&self.engine);
         let name = Arc::clone(&row.name);
-        let task = self.probes.spawn(async move { watch::observe(&engine, &row).await });
+        let task = self
+            .probes
+            .spawn(async move { watch::observe(&engine, &row).await });
         self.probing.insert(task.id(), name);
     }
 
@@ -132,7 +145,9 @@ impl Crew {
             Err(error) => {
                 let claim = self.claims.remove(&error.id());
                 if let Some(claim) = claim.filter(|_| error.is_panic()) {
-                    let lease = self.engine.after_panic(&claim.renewal, &self.owner, claim.token);
+                    let lease = self
+                        .engine
+                        .after_panic(&claim.renewal, &self.owner, claim.token);
                     log_store_error(lease.await);
                 }
                 return;

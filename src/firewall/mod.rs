@@ -37,7 +37,11 @@ pub trait Firewall: Send {
 
     /// What the device tells of the certificate of `alias` that contradicts `leaf` (serial number, public key),
     /// in words; empty when nothing does, or when the device tells nothing.
-    async fn contradictions(&mut self, alias: &str, leaf: &Certificate) -> Result<Vec<String>, Failure>;
+    async fn contradictions(
+        &mut self,
+        alias: &str,
+        leaf: &Certificate,
+    ) -> Result<Vec<String>, Failure>;
 
     /// What each service uses now.
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure>;
@@ -117,6 +121,19 @@ pub struct ForeignChanges {
 pub enum Settings {
     /// `SonicWall` `SonicOS` 7.0, 7.1, 7.2, 7.3 and 8.
     Sonicos(sonicos::Settings),
+}
+
+impl Settings {
+    /// The same firewall, on which a session of ours was left open.
+    #[must_use]
+    pub fn with_left_session(&self) -> Self {
+        match self {
+            Self::Sonicos(settings) => Self::Sonicos(sonicos::Settings {
+                replaces_left_session: true,
+                ..settings.clone()
+            }),
+        }
+    }
 }
 
 /// A text that changes when the configured trust of a firewall changes.

@@ -95,7 +95,10 @@ impl std::str::FromStr for Endpoint {
         if host.is_empty() || port == 0 || host.contains(['/', '@', ' ']) {
             return Err(wrong());
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 

@@ -61,7 +61,9 @@ impl Reason {
     /// Asks this rule alone; the answer is its words.
     fn applies(self, facts: &Facts<'_>, now: Timestamp) -> Option<String> {
         match self {
-            Self::Requested => facts.requested_at.map(|at| format!("a person asked for it at {at:.0}")),
+            Self::Requested => facts
+                .requested_at
+                .map(|at| format!("a person asked for it at {at:.0}")),
             Self::NotYetIssued => (!facts.renewed_before).then(|| mismatch(facts)).flatten(),
             Self::NamesOrKeyChanged => facts.renewed_before.then(|| mismatch(facts)).flatten(),
             Self::Emergency => spent(facts, now, EMERGENCY_PERMILLE),
@@ -115,7 +117,8 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
     let (Some(shown), Some(share)) = (facts.shown, share_permille(facts)) else {
         return Decision::Rest {
             until: None,
-            words: "no address has shown a certificate yet; the next probe will look again".to_owned(),
+            words: "no address has shown a certificate yet; the next probe will look again"
+                .to_owned(),
         };
     };
     let until = after_share(shown, share);
@@ -136,7 +139,10 @@ pub fn emergency_at(certificate: &Certificate) -> Timestamp {
 
 /// The real lifetime of a certificate.
 pub fn lifetime(certificate: &Certificate) -> SignedDuration {
-    certificate.not_before.duration_until(certificate.not_after).max(SignedDuration::ZERO)
+    certificate
+        .not_before
+        .duration_until(certificate.not_after)
+        .max(SignedDuration::ZERO)
 }
 
 fn mismatch(facts: &Facts<'_>) -> Option<String> {
@@ -147,21 +153,31 @@ fn mismatch(facts: &Facts<'_>) -> Option<String> {
 fn spent(facts: &Facts<'_>, now: Timestamp, permille: u16) -> Option<String> {
     let shown = facts.shown?;
     (after_share(shown, permille) <= now).then(|| {
-        format!("{} of the lifetime to {:.0} is spent", share_words(permille), shown.not_after)
+        format!(
+            "{} of the lifetime to {:.0} is spent",
+            share_words(permille),
+            shown.not_after
+        )
     })
 }
 
 fn share_permille(facts: &Facts<'_>) -> Option<u16> {
     let lifetime = lifetime(facts.shown?);
-    let by_default =
-        if lifetime < SHORT_LIFETIME { SHORT_LIVED_SHARE_PERMILLE } else { SHARE_PERMILLE };
+    let by_default = if lifetime < SHORT_LIFETIME {
+        SHORT_LIVED_SHARE_PERMILLE
+    } else {
+        SHARE_PERMILLE
+    };
     Some(facts.wanted.policy.share_of_lifetime.unwrap_or(by_default))
 }
 
 fn after_share(certificate: &Certificate, permille: u16) -> Timestamp {
     let spent_nanoseconds = lifetime(certificate).as_nanos() * i128::from(permille) / 1000;
     let spent = SignedDuration::from_nanos_i128(spent_nanoseconds);
-    certificate.not_before.saturating_add(spent).unwrap_or(certificate.not_after)
+    certificate
+        .not_before
+        .saturating_add(spent)
+        .unwrap_or(certificate.not_after)
 }
 
 fn share_words(permille: u16) -> String {

@@ -45,7 +45,9 @@ pub struct Renewal {
 impl Renewal {
     /// Whether the last step failed, and was not merely waiting.
     pub fn is_failing(&self) -> bool {
-        self.last_error_kind.as_deref().is_some_and(|kind| FailureKind::from_name(kind).is_some())
+        self.last_error_kind
+            .as_deref()
+            .is_some_and(|kind| FailureKind::from_name(kind).is_some())
     }
 }
 

@@ -18,7 +18,9 @@ use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall;
 use crate::inventory::due::{self, Decision, Facts};
-use crate::inventory::{ManagedCertificate, Obtained, Renewal, RenewalId, Service, Shown, State, TrackedCertificate};
+use crate::inventory::{
+    ManagedCertificate, Obtained, Renewal, RenewalId, Service, Shown, State, TrackedCertificate,
+};
 use crate::pki::{Certificate, Fingerprint};
 use crate::store::{Ending, Lease, Store, StoreError};
 use crate::surroundings::Surroundings;
@@ -47,7 +49,8 @@ struct Context {
 
 /// How long a claim holds; renewed at every step, so it must outlast the slowest step.
 pub const LEASE: SignedDuration = SignedDuration::from_mins(6);
-const PANICKED: &str = "the step panicked: a defect of renewd; the log of this moment has its place";
+const PANICKED: &str =
+    "the step panicked: a defect of renewd; the log of this moment has its place";
 /// Every step ends within this time, whatever its peers do.
 const STEP_LIMIT: Duration = Duration::from_secs(5 * 60);
 
@@ -70,8 +73,15 @@ impl Engine {
     ///
     /// # Errors
     /// The store's.
-    pub async fn after_panic(&self, renewal: &RenewalId, owner: &str, token: i64) -> Result<(), StoreError> {
-        let Some(renewal) = self.store.renewal(renewal).await? else { return Ok(()) };
+    pub async fn after_panic(
+        &self,
+        renewal: &RenewalId,
+        owner: &str,
+        token: i64,
+    ) -> Result<(), StoreError> {
+        let Some(renewal) = self.store.renewal(renewal).await? else {
+            return Ok(());
+        };
         let now = self.now();
         let attempt = renewal.attempts.saturating_add(1);
         let until = later(now, retry::backoff(attempt, None));
@@ -83,16 +93,25 @@ impl Engine {
             next_attempt_at: Some(until),
             ..Event::of_renewal(EventKind::PersonNeeded, &renewal)
         };
-        let lease = Lease { renewal, owner: owner.to_owned(), token, until: now };
+        let lease = Lease {
+            renewal,
+            owner: owner.to_owned(),
+            token,
+            until: now,
+        };
         let events = std::slice::from_ref(&event);
-        self.store.postpone(&lease, attempt, Some(until), kind, PANICKED, events, now).await?;
+        self.store
+            .postpone(&lease, attempt, Some(until), kind, PANICKED, events, now)
+            .await?;
         event.log();
         self.store.release(lease).await
     }
 
     async fn steps(&self, lease: &mut Lease, stop: &CancellationToken) -> Result<(), StoreError> {
         while !stop.is_cancelled() {
-            let Some(step) = Step::leaving(lease.renewal.state) else { return Ok(()) };
+            let Some(step) = Step::leaving(lease.renewal.state) else {
+                return Ok(());
+            };
             let now = self.now();
             self.store.extend(lease, later(now, LEASE)).await?;
             if !self.step(step, lease, now).await? {
@@ -103,19 +122,35 @@ impl Engine {
     }
 
     /// Takes one step; `true` when the next one may follow at once.
-    async fn step(&self, step: Step, lease: &mut Lease, now: Timestamp) -> Result<bool, StoreError> {
+    async fn step(
+        &self,
+        step: Step,
+        lease: &mut Lease,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let Some(context) = self.context(lease).await? else {
-            return self.advance(lease, Fact::LeftConfiguration, None, now, "no longer configured").await;
+            return self
+                .advance(
+                    lease,
+                    Fact::LeftConfiguration,
+                    None,
+                    now,
+                    "no longer configured",
+                )
+                .await;
         };
         if let Some(words) = replaced_by_hand(lease, &context, now) {
-            return self.advance(lease, Fact::ReplacedByHand, None, now, &words).await;
+            return self
+                .advance(lease, Fact::ReplacedByHand, None, now, &words)
+                .await;
         }
         self.checkpoint.pass(Moment::Before(step));
         let taken = self.take(step, lease, &context, now).await;
         let finished = self.now();
         match taken {
             Ok(Outcome::Reached(fact, obtained)) => {
-                self.reached(lease, &context, fact, &obtained, now, finished).await
+                self.reached(lease, &context, fact, &obtained, now, finished)
+                    .await
             }
             Ok(Outcome::Wait(waiting)) => self.wait(lease, &waiting, finished).await,
             Err(StepError::Peer(failure)) => self.failed(lease, &context, &failure, finished).await,
@@ -153,26 +188,41 @@ impl Engine {
     /// What is needed to go on; `None` when the certificate or its firewall left the configuration or moved.
     async fn context(&self, lease: &Lease) -> Result<Option<Context>, StoreError> {
         let renewal = &lease.renewal;
-        let Some(wanted) = self.desired.certificates.get(&renewal.certificate) else { return Ok(None) };
+        let Some(wanted) = self.desired.certificates.get(&renewal.certificate) else {
+            return Ok(None);
+        };
         if wanted.firewall != renewal.firewall {
             return Ok(None);
         }
-        let Some(tracked) = self.store.certificate(&renewal.certificate).await? else { return Ok(None) };
+        let Some(tracked) = self.store.certificate(&renewal.certificate).await? else {
+            return Ok(None);
+        };
         let mut also_trusted = self.learned(&renewal.firewall).await?;
         // While the services point, or may point, at the new certificate, it may answer instead of the old one.
         also_trusted.extend(renewal.obtained.fingerprint);
-        Ok(Some(Context { wanted: Arc::clone(wanted), tracked, also_trusted }))
+        Ok(Some(Context {
+            wanted: Arc::clone(wanted),
+            tracked,
+            also_trusted,
+        }))
     }
 
     /// Certificates that renewd bound to this firewall and proved, as long as the configured trust is the same.
     pub async fn learned(&self, firewall: &str) -> Result<Vec<Fingerprint>, StoreError> {
         let known = self.store.firewall(firewall).await?;
         let trust = self.trust_text(firewall);
-        Ok(if known.learned_for == trust { known.learned } else { Vec::new() })
+        Ok(if known.learned_for == trust {
+            known.learned
+        } else {
+            Vec::new()
+        })
     }
 
     fn trust_text(&self, firewall: &str) -> Option<String> {
-        self.desired.firewalls.get(firewall).map(|configured| firewall::trust_text(&configured.settings))
+        self.desired
+            .firewalls
+            .get(firewall)
+            .map(|configured| firewall::trust_text(&configured.settings))
     }
 
     async fn reached(
@@ -184,34 +234,58 @@ impl Engine {
         started: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.store.forget_refused_logins(&lease.renewal.firewall).await?;
+        self.store
+            .forget_refused_logins(&lease.renewal.firewall)
+            .await?;
         match fact {
             Fact::Proven => self.proven(lease, context, now).await?,
             // What the services show has changed twice; the next probe looks afresh.
             Fact::PreviousProven => {
                 let name = &lease.renewal.certificate;
-                self.store.record_sight(name, None, None, now, None, &[], now).await?;
+                self.store
+                    .record_sight(name, None, None, now, None, &[], now)
+                    .await?;
             }
             _ => {}
         }
         let elapsed = u64::try_from(started.duration_until(now).as_millis()).unwrap_or(0);
-        self.store_fact(lease, fact, Some(obtained), now, Some(elapsed), None).await
+        self.store_fact(lease, fact, Some(obtained), now, Some(elapsed), None)
+            .await
     }
 
     /// From the proof on, the new certificate is what the services show.
-    async fn proven(&self, lease: &Lease, context: &Context, now: Timestamp) -> Result<(), StoreError> {
-        let leaf = lease.renewal.obtained.leaf_pem.as_deref().and_then(|pem| Certificate::from_pem(pem).ok());
+    async fn proven(
+        &self,
+        lease: &Lease,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let leaf = lease
+            .renewal
+            .obtained
+            .leaf_pem
+            .as_deref()
+            .and_then(|pem| Certificate::from_pem(pem).ok());
         let shown = leaf.map(|leaf| Shown::of(&leaf, now));
         let probe_at = later(now, self.desired.daemon.probe_interval);
         let name = &lease.renewal.certificate;
-        self.store.record_sight(name, shown.as_ref(), None, probe_at, None, &[], now).await?;
+        self.store
+            .record_sight(name, shown.as_ref(), None, probe_at, None, &[], now)
+            .await?;
         self.learn(lease, context, now).await
     }
 
     /// The new management certificate is whom we believe from now on.
-    async fn learn(&self, lease: &Lease, context: &Context, now: Timestamp) -> Result<(), StoreError> {
-        let (Some(new), Some(trust)) = (lease.renewal.obtained.fingerprint, self.trust_text(&lease.renewal.firewall))
-        else {
+    async fn learn(
+        &self,
+        lease: &Lease,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (Some(new), Some(trust)) = (
+            lease.renewal.obtained.fingerprint,
+            self.trust_text(&lease.renewal.firewall),
+        ) else {
             return Ok(());
         };
         if !context.wanted.services.contains(&Service::WebManagement) {
@@ -221,7 +295,15 @@ impl Engine {
             detail: Some(format!("SHA-256 {new}")),
             ..Event::of_renewal(EventKind::TrustLearned, &lease.renewal)
         };
-        self.store.learn_trust(&lease.renewal.firewall, &[new], &trust, std::slice::from_ref(&event), now).await?;
+        self.store
+            .learn_trust(
+                &lease.renewal.firewall,
+                &[new],
+                &trust,
+                std::slice::from_ref(&event),
+                now,
+            )
+            .await?;
         event.log();
         Ok(())
     }
@@ -234,7 +316,8 @@ impl Engine {
         now: Timestamp,
         words: &str,
     ) -> Result<bool, StoreError> {
-        self.store_fact(lease, fact, obtained, now, None, Some(words.to_owned())).await
+        self.store_fact(lease, fact, obtained, now, None, Some(words.to_owned()))
+            .await
     }
 
     async fn store_fact(
@@ -248,8 +331,13 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let from = lease.renewal.state;
         let Some(to) = state::next(from, fact) else {
-            let words = format!("{from} cannot be followed by \"{}\": a defect of renewd", fact.words());
-            return self.hold(lease, FailureKind::Unexpected.name(), &words, now).await;
+            let words = format!(
+                "{from} cannot be followed by \"{}\": a defect of renewd",
+                fact.words()
+            );
+            return self
+                .hold(lease, FailureKind::Unexpected.name(), &words, now)
+                .await;
         };
         let obtained = obtained.unwrap_or(&lease.renewal.obtained).clone();
         let event = Event {
@@ -259,14 +347,29 @@ impl Engine {
             ..Event::of_renewal(ending_event(to), &lease.renewal)
         };
         let ending = to.is_end().then(|| ending(&lease.renewal, to, now));
-        lease.renewal =
-            self.store.advance(lease, to, &obtained, now, ending, std::slice::from_ref(&event), now).await?;
+        lease.renewal = self
+            .store
+            .advance(
+                lease,
+                to,
+                &obtained,
+                now,
+                ending,
+                std::slice::from_ref(&event),
+                now,
+            )
+            .await?;
         self.checkpoint.pass(Moment::Stored(to));
         event.log();
         Ok(!to.is_end())
     }
 
-    async fn wait(&self, lease: &Lease, waiting: &Waiting, now: Timestamp) -> Result<bool, StoreError> {
+    async fn wait(
+        &self,
+        lease: &Lease,
+        waiting: &Waiting,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
         let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind);
         let event = Event {
@@ -275,10 +378,26 @@ impl Engine {
             next_attempt_at: Some(waiting.until),
             ..Event::of_renewal(EventKind::RenewalWaits, renewal)
         };
-        let events = if is_news { std::slice::from_ref(&event) } else { &[] };
-        let attempts = if renewal.is_failing() { 1 } else { renewal.attempts.saturating_add(1) };
+        let events = if is_news {
+            std::slice::from_ref(&event)
+        } else {
+            &[]
+        };
+        let attempts = if renewal.is_failing() {
+            1
+        } else {
+            renewal.attempts.saturating_add(1)
+        };
         self.store
-            .postpone(lease, attempts, Some(waiting.until), waiting.kind, &waiting.words, events, now)
+            .postpone(
+                lease,
+                attempts,
+                Some(waiting.until),
+                waiting.kind,
+                &waiting.words,
+                events,
+                now,
+            )
             .await?;
         events.iter().for_each(Event::log);
         Ok(false)
@@ -293,19 +412,36 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
         // A wait is no failure: the count of failures in a row begins anew after it.
-        let attempt = if renewal.is_failing() { renewal.attempts.saturating_add(1) } else { 1 };
-        let refused_logins = if failure.kind == FailureKind::Unauthorized && concerns_firewall(renewal.state) {
-            self.store.count_refused_login(&renewal.firewall, now).await?
+        let attempt = if renewal.is_failing() {
+            renewal.attempts.saturating_add(1)
         } else {
-            0
+            1
         };
-        let lifetime = context.tracked.shown.as_ref().map(|shown| shown.not_before.duration_until(shown.not_after));
-        let situation =
-            Situation { renewal: &renewal.id, state: renewal.state, attempt, refused_logins, lifetime };
+        let refused_logins =
+            if failure.kind == FailureKind::Unauthorized && concerns_firewall(renewal.state) {
+                self.store
+                    .count_refused_login(&renewal.firewall, now)
+                    .await?
+            } else {
+                0
+            };
+        let lifetime = context
+            .tracked
+            .shown
+            .as_ref()
+            .map(|shown| shown.not_before.duration_until(shown.not_after));
+        let situation = Situation {
+            renewal: &renewal.id,
+            state: renewal.state,
+            attempt,
+            refused_logins,
+            lifetime,
+        };
         let (wait, kind) = match retry::after(failure, &situation) {
             Retry::GiveUp => return self.hopeless(lease, &failure.to_string(), now).await,
             Retry::Hold => {
-                let words = format!("{failure}; refused {refused_logins} times, nothing more is tried");
+                let words =
+                    format!("{failure}; refused {refused_logins} times, nothing more is tried");
                 return self.hold(lease, failure.kind.name(), &words, now).await;
             }
             Retry::After(wait) => (wait, EventKind::StepFailed),
@@ -335,22 +471,47 @@ impl Engine {
     }
 
     /// Ends what cannot succeed; where an end would leave services half way, a person is called instead.
-    async fn hopeless(&self, lease: &mut Lease, words: &str, now: Timestamp) -> Result<bool, StoreError> {
+    async fn hopeless(
+        &self,
+        lease: &mut Lease,
+        words: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         if state::next(lease.renewal.state, Fact::GivenUp).is_some() {
             return self.advance(lease, Fact::GivenUp, None, now, words).await;
         }
-        self.hold(lease, FailureKind::Unexpected.name(), words, now).await
+        self.hold(lease, FailureKind::Unexpected.name(), words, now)
+            .await
     }
 
-    async fn hold(&self, lease: &Lease, kind: &str, words: &str, now: Timestamp) -> Result<bool, StoreError> {
+    async fn hold(
+        &self,
+        lease: &Lease,
+        kind: &str,
+        words: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
         let event = Event {
             error_kind: Some(kind.to_owned()),
-            detail: Some(format!("{words}; when it is mended: renewd renew {}", renewal.certificate)),
+            detail: Some(format!(
+                "{words}; when it is mended: renewd renew {}",
+                renewal.certificate
+            )),
             ..Event::of_renewal(EventKind::RenewalHeld, renewal)
         };
         let attempts = renewal.attempts.saturating_add(1);
-        self.store.postpone(lease, attempts, None, kind, words, std::slice::from_ref(&event), now).await?;
+        self.store
+            .postpone(
+                lease,
+                attempts,
+                None,
+                kind,
+                words,
+                std::slice::from_ref(&event),
+                now,
+            )
+            .await?;
         event.log();
         Ok(false)
     }
@@ -369,10 +530,19 @@ fn replaced_by_hand(lease: &Lease, context: &Context, now: Timestamp) -> Option<
         return None;
     }
     let certificate = Certificate::from_pem(&shown.pem).ok()?;
-    let facts =
-        Facts { wanted: &context.wanted, shown: Some(&certificate), renewed_before: true, requested_at: None };
-    matches!(due::decide(&facts, now), Decision::Rest { .. })
-        .then(|| format!("the services show {} until {:.0}", certificate.fingerprint.short(), shown.not_after))
+    let facts = Facts {
+        wanted: &context.wanted,
+        shown: Some(&certificate),
+        renewed_before: true,
+        requested_at: None,
+    };
+    matches!(due::decide(&facts, now), Decision::Rest { .. }).then(|| {
+        format!(
+            "the services show {} until {:.0}",
+            certificate.fingerprint.short(),
+            shown.not_after
+        )
+    })
 }
 
 /// What the certificate's row learns when its renewal ends in `to`.
@@ -381,7 +551,10 @@ fn ending(renewal: &Renewal, to: State, now: Timestamp) -> Ending<'_> {
         State::Completed | State::Superseded => SignedDuration::ZERO,
         _ => retry::backoff(u32::MAX, lifetime_of(&renewal.obtained)),
     };
-    Ending { look_at: later(now, rest), alias: (to == State::Completed).then_some(renewal.alias.as_str()) }
+    Ending {
+        look_at: later(now, rest),
+        alias: (to == State::Completed).then_some(renewal.alias.as_str()),
+    }
 }
 
 fn ending_event(state: State) -> EventKind {

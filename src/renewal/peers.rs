@@ -1,8 +1,8 @@
 //! The outside world as the steps see it: firewalls, CAs and what services show.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +20,11 @@ use crate::surroundings::Surroundings;
 #[async_trait]
 pub trait Peers: Debug + Send + Sync {
     /// A session with a firewall; `also_trusted` are certificates that renewd bound itself.
-    async fn firewall(&self, name: &str, also_trusted: &[Fingerprint]) -> Result<Box<dyn Firewall>, Failure>;
+    async fn firewall(
+        &self,
+        name: &str,
+        also_trusted: &[Fingerprint],
+    ) -> Result<Box<dyn Firewall>, Failure>;
 
     /// A CA.
     fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure>;
@@ -33,18 +37,46 @@ pub trait Peers: Debug + Send + Sync {
 pub struct ConfiguredPeers {
     desired: Arc<Desired>,
     issuers: HashMap<Arc<str>, Arc<dyn Issuer>>,
+    /// Firewalls on which a killed daemon of ours may have left a session.
+    left_sessions: Mutex<HashSet<String>>,
     surroundings: Surroundings,
 }
 
 impl ConfiguredPeers {
     /// The peers of `desired`. CA drivers are built once; firewall sessions at each use.
     pub fn new(desired: Arc<Desired>, surroundings: Surroundings) -> Self {
+        Self::after_crash(desired, surroundings, Vec::new())
+    }
+
+    /// The same after a daemon died that worked on the firewalls `left_sessions`.
+    pub fn after_crash(
+        desired: Arc<Desired>,
+        surroundings: Surroundings,
+        left_sessions: Vec<String>,
+    ) -> Self {
         let issuers = desired
             .cas
             .iter()
             .map(|(name, settings)| (Arc::clone(name), ca::issuer(settings, &surroundings)))
             .collect();
-        Self { desired, issuers, surroundings }
+        Self {
+            desired,
+            issuers,
+            left_sessions: Mutex::new(left_sessions.into_iter().collect()),
+            surroundings,
+        }
+    }
+}
+
+impl ConfiguredPeers {
+    fn may_have_left_session(&self, firewall: &str) -> bool {
+        self.left_sessions().contains(firewall)
+    }
+
+    fn left_sessions(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.left_sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,13 +88,30 @@ impl Debug for ConfiguredPeers {
 
 #[async_trait]
 impl Peers for ConfiguredPeers {
-    async fn firewall(&self, name: &str, also_trusted: &[Fingerprint]) -> Result<Box<dyn Firewall>, Failure> {
-        let configured = self.desired.firewalls.get(name).ok_or_else(|| unknown("firewall", name))?;
-        firewall::connect(&configured.settings, also_trusted, &self.surroundings).await
+    async fn firewall(
+        &self,
+        name: &str,
+        also_trusted: &[Fingerprint],
+    ) -> Result<Box<dyn Firewall>, Failure> {
+        let configured = self
+            .desired
+            .firewalls
+            .get(name)
+            .ok_or_else(|| unknown("firewall", name))?;
+        if !self.may_have_left_session(name) {
+            return firewall::connect(&configured.settings, also_trusted, &self.surroundings).await;
+        }
+        let settings = configured.settings.with_left_session();
+        let session = firewall::connect(&settings, also_trusted, &self.surroundings).await?;
+        self.left_sessions().remove(name);
+        Ok(session)
     }
 
     fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure> {
-        self.issuers.get(name).cloned().ok_or_else(|| unknown("CA", name))
+        self.issuers
+            .get(name)
+            .cloned()
+            .ok_or_else(|| unknown("CA", name))
     }
 
     async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight {
@@ -71,7 +120,11 @@ impl Peers for ConfiguredPeers {
 }
 
 fn unknown(what: &str, name: &str) -> Failure {
-    Failure::new(FailureKind::Local, format!("use {what} {name}"), "it is no longer in the configuration")
+    Failure::new(
+        FailureKind::Local,
+        format!("use {what} {name}"),
+        "it is no longer in the configuration",
+    )
 }
 
 /// A handshake that takes longer than this helps nobody.

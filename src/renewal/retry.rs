@@ -45,8 +45,12 @@ pub fn after(failure: &Failure, situation: &Situation<'_>) -> Retry {
     let wait = wait(failure, situation);
     match failure.kind {
         FailureKind::Unauthorized if situation.refused_logins >= REFUSED_LOGIN_LIMIT => Retry::Hold,
-        FailureKind::Unauthorized | FailureKind::Untrusted | FailureKind::Local => Retry::AfterAndTell(wait),
-        FailureKind::Refused if situation.attempt >= REFUSALS && may_give_up(situation.state) => Retry::GiveUp,
+        FailureKind::Unauthorized | FailureKind::Untrusted | FailureKind::Local => {
+            Retry::AfterAndTell(wait)
+        }
+        FailureKind::Refused if situation.attempt >= REFUSALS && may_give_up(situation.state) => {
+            Retry::GiveUp
+        }
         FailureKind::Refused | FailureKind::Unexpected => Retry::AfterAndTell(wait),
         FailureKind::Unreachable | FailureKind::Busy | FailureKind::OutcomeUnknown => {
             // By the fourth failure in a row the short waits are over: whoever runs this should know.
@@ -76,7 +80,11 @@ fn wait(failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
         return FIRST_LOOK;
     }
     let wait = backoff(situation.attempt, situation.lifetime);
-    let wait = if failure.kind == FailureKind::Busy { wait.min(LONGEST_BUSY) } else { wait };
+    let wait = if failure.kind == FailureKind::Busy {
+        wait.min(LONGEST_BUSY)
+    } else {
+        wait
+    };
     jittered(wait, situation.renewal, situation.attempt)
 }
 
@@ -93,8 +101,11 @@ const fn may_give_up(state: State) -> bool {
     super::state::next(state, super::state::Fact::GivenUp).is_some()
 }
 
-const STEPS: [SignedDuration; 3] =
-    [SignedDuration::from_mins(1), SignedDuration::from_mins(10), SignedDuration::from_mins(100)];
+const STEPS: [SignedDuration; 3] = [
+    SignedDuration::from_mins(1),
+    SignedDuration::from_mins(10),
+    SignedDuration::from_mins(100),
+];
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Another administrator's work is over in minutes, not hours.
 const LONGEST_BUSY: SignedDuration = SignedDuration::from_mins(10);
@@ -107,7 +118,13 @@ mod tests {
     use super::*;
 
     fn situation(id: &RenewalId, attempt: u32) -> Situation<'_> {
-        Situation { renewal: id, state: State::Issued, attempt, refused_logins: 0, lifetime: None }
+        Situation {
+            renewal: id,
+            state: State::Issued,
+            attempt,
+            refused_logins: 0,
+            lifetime: None,
+        }
     }
 
     fn failure(kind: FailureKind) -> Failure {
@@ -116,7 +133,9 @@ mod tests {
 
     #[test]
     fn waits_are_one_ten_and_a_hundred_minutes_then_a_day() {
-        let minutes: Vec<i64> = (1..=5).map(|attempt| backoff(attempt, None).as_mins()).collect();
+        let minutes: Vec<i64> = (1..=5)
+            .map(|attempt| backoff(attempt, None).as_mins())
+            .collect();
         assert_eq!(minutes, [1, 10, 100, 1440, 1440]);
     }
 
@@ -126,7 +145,10 @@ mod tests {
             let lifetime = SignedDuration::from_hours(hours);
             for attempt in 1..10 {
                 let wait = backoff(attempt, Some(lifetime));
-                assert!(wait <= (lifetime / 10).max(SignedDuration::from_mins(1)), "{hours} h, attempt {attempt}");
+                assert!(
+                    wait <= (lifetime / 10).max(SignedDuration::from_mins(1)),
+                    "{hours} h, attempt {attempt}"
+                );
                 assert!(wait >= SignedDuration::from_mins(1));
             }
         }
@@ -139,7 +161,9 @@ mod tests {
                 let id = RenewalId(format!("r{n}"));
                 let wait = jittered(SignedDuration::from_mins(100), &id, 3);
                 assert_eq!(wait, jittered(SignedDuration::from_mins(100), &id, 3));
-                assert!((wait - SignedDuration::from_mins(100)).abs() <= SignedDuration::from_mins(10));
+                assert!(
+                    (wait - SignedDuration::from_mins(100)).abs() <= SignedDuration::from_mins(10)
+                );
                 wait.as_secs().into()
             })
             .collect();
@@ -150,16 +174,31 @@ mod tests {
     fn what_the_peer_asks_for_wins() {
         let id = RenewalId("r".to_owned());
         let failure = failure(FailureKind::Busy).retry_after(SignedDuration::from_secs(77));
-        assert_eq!(after(&failure, &situation(&id, 3)), Retry::After(SignedDuration::from_secs(77)));
+        assert_eq!(
+            after(&failure, &situation(&id, 3)),
+            Retry::After(SignedDuration::from_secs(77))
+        );
     }
 
     #[test]
     fn a_second_refused_login_holds_the_renewal() {
         let id = RenewalId("r".to_owned());
-        let first = Situation { refused_logins: 1, ..situation(&id, 1) };
-        let second = Situation { refused_logins: 2, ..situation(&id, 2) };
-        assert!(matches!(after(&failure(FailureKind::Unauthorized), &first), Retry::AfterAndTell(_)));
-        assert_eq!(after(&failure(FailureKind::Unauthorized), &second), Retry::Hold);
+        let first = Situation {
+            refused_logins: 1,
+            ..situation(&id, 1)
+        };
+        let second = Situation {
+            refused_logins: 2,
+            ..situation(&id, 2)
+        };
+        assert!(matches!(
+            after(&failure(FailureKind::Unauthorized), &first),
+            Retry::AfterAndTell(_)
+        ));
+        assert_eq!(
+            after(&failure(FailureKind::Unauthorized), &second),
+            Retry::Hold
+        );
     }
 
     #[test]
@@ -167,13 +206,19 @@ mod tests {
         let id = RenewalId("r".to_owned());
         let refused = failure(FailureKind::Refused);
         assert_eq!(after(&refused, &situation(&id, 3)), Retry::GiveUp);
-        let bound = Situation { state: State::Unproven, ..situation(&id, 30) };
+        let bound = Situation {
+            state: State::Unproven,
+            ..situation(&id, 30)
+        };
         assert!(matches!(after(&refused, &bound), Retry::AfterAndTell(_)));
     }
 
     #[test]
     fn a_lost_answer_is_looked_into_at_once() {
         let id = RenewalId("r".to_owned());
-        assert_eq!(after(&failure(FailureKind::OutcomeUnknown), &situation(&id, 1)), Retry::After(FIRST_LOOK));
+        assert_eq!(
+            after(&failure(FailureKind::OutcomeUnknown), &situation(&id, 1)),
+            Retry::After(FIRST_LOOK)
+        );
     }
 }

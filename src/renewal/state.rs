@@ -133,8 +133,8 @@ impl Fact {
 /// The state that `fact` leads to; `None`: `fact` is impossible in `state`, which is a defect of renewd.
 pub const fn next(state: State, fact: Fact) -> Option<State> {
     use State::{
-        Abandoned, Bound, Completed, CsrExported, CsrGenerated, Imported, Issued, Planned, RolledBack, Submitted,
-        Superseded, Unproven, Verified,
+        Abandoned, Bound, Completed, CsrExported, CsrGenerated, Imported, Issued, Planned,
+        RolledBack, Submitted, Superseded, Unproven, Verified,
     };
     match (state, fact) {
         (Planned, Fact::KeyPairExists) => Some(CsrGenerated),
@@ -149,11 +149,14 @@ pub const fn next(state: State, fact: Fact) -> Option<State> {
         (Verified, Fact::OldRetired) => Some(Completed),
         (Unproven, Fact::PreviousProven) => Some(RolledBack),
         // Once the services point at it there is no giving up: forward to the proof, or back to the previous one.
-        (Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported, Fact::GivenUp) => Some(Abandoned),
+        (Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported, Fact::GivenUp) => {
+            Some(Abandoned)
+        }
         // From the order on there is something to lose; the renewal is brought to its end.
         (Planned | CsrGenerated | CsrExported, Fact::ReplacedByHand) => Some(Superseded),
         (
-            Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported | Bound | Verified | Unproven,
+            Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported | Bound | Verified
+            | Unproven,
             Fact::LeftConfiguration,
         ) => Some(Abandoned),
         _ => None,
@@ -175,7 +178,10 @@ pub fn document() -> String {
 }
 
 fn diagram() -> String {
-    let mut lines = vec!["stateDiagram-v2".to_owned(), "    [*] --> planned".to_owned()];
+    let mut lines = vec![
+        "stateDiagram-v2".to_owned(),
+        "    [*] --> planned".to_owned(),
+    ];
     for state in State::ALL {
         for fact in Fact::ALL {
             if let Some(reached) = next(state, fact) {
@@ -197,7 +203,10 @@ mod tests {
     #[test]
     fn every_state_but_the_ends_has_a_step_and_a_way_out() {
         for state in State::ALL {
-            let ways_out = Fact::ALL.into_iter().filter(|fact| next(state, *fact).is_some()).count();
+            let ways_out = Fact::ALL
+                .into_iter()
+                .filter(|fact| next(state, *fact).is_some())
+                .count();
             assert_eq!(state.is_end(), Step::leaving(state).is_none(), "{state}");
             assert_eq!(state.is_end(), ways_out == 0, "{state}");
         }

@@ -35,20 +35,30 @@ pub async fn explain(
     wanted: &ManagedCertificate,
     now: Timestamp,
 ) -> Result<Option<Explanation>, StoreError> {
-    let Some(row) = store.certificate(&wanted.name).await? else { return Ok(None) };
+    let Some(row) = store.certificate(&wanted.name).await? else {
+        return Ok(None);
+    };
     let renewal = match &row.open_renewal {
         Some(id) => store.renewal(id).await?,
         None => None,
     };
     let refused = store.firewall(&wanted.firewall).await?.refused_logins;
     let standing = standing(&row, renewal.as_ref(), refused, now);
-    let mut explanation =
-        Explanation { standing, now: vec![shown(&row)], next: Vec::new(), to_do: Vec::new() };
+    let mut explanation = Explanation {
+        standing,
+        now: vec![shown(&row)],
+        next: Vec::new(),
+        to_do: Vec::new(),
+    };
     match &renewal {
         Some(renewal) => under_way(&mut explanation, renewal, refused),
         None => at_rest(&mut explanation, wanted, &row, now),
     }
-    if let Some(window) = desired.firewalls.get(&wanted.firewall).and_then(|firewall| firewall.window.as_ref()) {
+    if let Some(window) = desired
+        .firewalls
+        .get(&wanted.firewall)
+        .and_then(|firewall| firewall.window.as_ref())
+    {
         let opens = match (window.current(now), window.next(now)) {
             (Some(span), _) => format!("is open until {:.0}", span.end),
             (None, Some(span)) => format!("opens at {:.0}", span.start),
@@ -76,29 +86,44 @@ fn shown(row: &TrackedCertificate) -> String {
     }
 }
 
-fn at_rest(explanation: &mut Explanation, wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestamp) {
+fn at_rest(
+    explanation: &mut Explanation,
+    wanted: &ManagedCertificate,
+    row: &TrackedCertificate,
+    now: Timestamp,
+) {
     match scheduler::decide(wanted, row, now) {
         Decision::Due { reason, words } => {
             let when = row.look_at.filter(|at| *at > now);
-            explanation.now.push(format!("it is due by the rule {reason}: {words}"));
+            explanation
+                .now
+                .push(format!("it is due by the rule {reason}: {words}"));
             explanation.next.push(match when {
                 // After a renewal that failed, the next one waits.
                 Some(at) => format!("a new renewal is planned at {at:.0}"),
                 None => "a renewal is planned at the daemon's next look".to_owned(),
             });
             if when.is_some() {
-                explanation.to_do.push(format!("to renew sooner: renewd renew {}", wanted.name));
+                explanation
+                    .to_do
+                    .push(format!("to renew sooner: renewd renew {}", wanted.name));
             }
         }
         Decision::Rest { words, until } => {
-            explanation.now.push(format!("no rule says that it is due: {words}"));
+            explanation
+                .now
+                .push(format!("no rule says that it is due: {words}"));
             if let Some(until) = until {
-                explanation.next.push(format!("the rule share_of_lifetime_spent renews it at {until:.0}"));
+                explanation.next.push(format!(
+                    "the rule share_of_lifetime_spent renews it at {until:.0}"
+                ));
             }
         }
     }
     if let Some(probe_at) = row.probe_at {
-        explanation.next.push(format!("its addresses are looked at again at {probe_at:.0}"));
+        explanation.next.push(format!(
+            "its addresses are looked at again at {probe_at:.0}"
+        ));
     }
 }
 
@@ -107,16 +132,29 @@ fn under_way(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u
         "renewal {} was planned at {:.0} by the rule {}; on the firewall it is called {}",
         renewal.id, renewal.planned_at, renewal.reason, renewal.alias
     ));
-    explanation.now.push(format!("it is {} since {:.0}: {}", renewal.state, renewal.state_since, fact(renewal.state)));
+    explanation.now.push(format!(
+        "it is {} since {:.0}: {}",
+        renewal.state,
+        renewal.state_since,
+        fact(renewal.state)
+    ));
     if let Some(error) = &renewal.last_error {
-        let what = if renewal.is_failing() { "the last attempt failed" } else { "it waits" };
+        let what = if renewal.is_failing() {
+            "the last attempt failed"
+        } else {
+            "it waits"
+        };
         let kind = renewal.last_error_kind.as_deref().unwrap_or("unexpected");
         explanation.now.push(format!("{what} ({kind}): {error}"));
     }
     let step = Step::leaving(renewal.state).map_or("nothing", Step::name);
     match renewal.next_attempt_at {
-        _ if explanation.standing.health == Health::Held => hold(explanation, renewal, refused_logins),
-        Some(at) => explanation.next.push(format!("the step {step} is taken at {at:.0}")),
+        _ if explanation.standing.health == Health::Held => {
+            hold(explanation, renewal, refused_logins)
+        }
+        Some(at) => explanation
+            .next
+            .push(format!("the step {step} is taken at {at:.0}")),
         None => hold(explanation, renewal, refused_logins),
     }
 }
@@ -128,10 +166,18 @@ fn hold(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u32) {
              not locked",
             renewal.firewall
         ));
-        explanation.to_do.push(format!("check user and password of {}, with renewd check --online", renewal.firewall));
+        explanation.to_do.push(format!(
+            "check user and password of {}, with renewd check --online",
+            renewal.firewall
+        ));
     }
-    explanation.next.push("nothing, until a person asks".to_owned());
-    explanation.to_do.push(format!("when it is mended: renewd renew {}", renewal.certificate));
+    explanation
+        .next
+        .push("nothing, until a person asks".to_owned());
+    explanation.to_do.push(format!(
+        "when it is mended: renewd renew {}",
+        renewal.certificate
+    ));
 }
 
 /// What a state says, for people.
@@ -145,7 +191,9 @@ fn fact(state: State) -> &'static str {
         State::Imported => "the certificate is on the firewall, unused",
         State::Bound => "the services point at it, committed; the proof is due",
         State::Verified => "handshakes proved it on every address",
-        State::Unproven => "an address did not show it; the previous certificate is being bound again",
+        State::Unproven => {
+            "an address did not show it; the previous certificate is being bound again"
+        }
         State::Completed => "proven, and the old one retired",
         State::RolledBack => "the previous certificate is bound and proven again",
         State::Abandoned => "it was given up before the bind",

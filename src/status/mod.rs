@@ -78,7 +78,10 @@ impl Health {
 
     /// Whether somebody should look.
     pub const fn is_bad(self) -> bool {
-        matches!(self, Self::Failing | Self::Held | Self::Expired | Self::Unseen)
+        matches!(
+            self,
+            Self::Failing | Self::Held | Self::Expired | Self::Unseen
+        )
     }
 }
 
@@ -86,12 +89,22 @@ impl Health {
 ///
 /// # Errors
 /// The store's.
-pub async fn overview(store: &Store, desired: &Desired, now: Timestamp) -> Result<Vec<Standing>, StoreError> {
+pub async fn overview(
+    store: &Store,
+    desired: &Desired,
+    now: Timestamp,
+) -> Result<Vec<Standing>, StoreError> {
     let open = store.open_renewals().await?;
     let rows = store.certificates().await?;
     let mut standings = Vec::with_capacity(rows.len());
-    for row in rows.iter().filter(|row| desired.certificates.contains_key(&row.name)) {
-        let renewal = row.open_renewal.as_ref().and_then(|id| open.iter().find(|renewal| renewal.id == *id));
+    for row in rows
+        .iter()
+        .filter(|row| desired.certificates.contains_key(&row.name))
+    {
+        let renewal = row
+            .open_renewal
+            .as_ref()
+            .and_then(|id| open.iter().find(|renewal| renewal.id == *id));
         let refused = match renewal {
             Some(renewal) => store.firewall(&renewal.firewall).await?.refused_logins,
             None => 0,
@@ -117,7 +130,10 @@ pub fn standing(
         state: renewal.map(|renewal| renewal.state.name()),
         renewal: renewal.map(|renewal| renewal.id.to_string()),
         not_after: row.shown.as_ref().map(|shown| shown.not_after),
-        sha256: row.shown.as_ref().map(|shown| shown.fingerprint.to_string()),
+        sha256: row
+            .shown
+            .as_ref()
+            .map(|shown| shown.fingerprint.to_string()),
         seen_at: row.shown.as_ref().map(|shown| shown.seen_at),
         next_at: match renewal {
             _ if health == Health::Held => None,
@@ -134,11 +150,19 @@ fn health(
     refused_logins: u32,
     now: Timestamp,
 ) -> Health {
-    if row.shown.as_ref().is_some_and(|shown| shown.not_after <= now) {
+    if row
+        .shown
+        .as_ref()
+        .is_some_and(|shown| shown.not_after <= now)
+    {
         return Health::Expired;
     }
     match renewal {
-        Some(renewal) if renewal.next_attempt_at.is_none() || refused_logins >= REFUSED_LOGIN_LIMIT => Health::Held,
+        Some(renewal)
+            if renewal.next_attempt_at.is_none() || refused_logins >= REFUSED_LOGIN_LIMIT =>
+        {
+            Health::Held
+        }
         Some(renewal) if renewal.is_failing() => Health::Failing,
         Some(_) => Health::Renewing,
         None if row.shown.is_none() || row.told.is_some() => Health::Unseen,
@@ -151,10 +175,16 @@ fn reason(row: &TrackedCertificate, renewal: Option<&Renewal>, refused_logins: u
         Some(renewal) => match &renewal.last_error {
             Some(error) => error.clone(),
             None if refused_logins >= REFUSED_LOGIN_LIMIT => {
-                format!("{} refused our login {refused_logins} times", renewal.firewall)
+                format!(
+                    "{} refused our login {refused_logins} times",
+                    renewal.firewall
+                )
             }
             None => renewal.reason.clone(),
         },
-        None => row.decision.clone().unwrap_or_else(|| "not looked at yet".to_owned()),
+        None => row
+            .decision
+            .clone()
+            .unwrap_or_else(|| "not looked at yet".to_owned()),
     }
 }

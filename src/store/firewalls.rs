@@ -1,10 +1,10 @@
-//! What is known of each firewall: what it said of itself, which certificates of its own it is trusted by, and how often
-//! it refused our login.
+//! What is known of each firewall: what it said of itself, which certificates it is trusted by besides the configuration,
+//! and how often it refused our login.
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::row::{Columns, exactly_one, micros};
+use super::row::{Columns, exactly_one, micros, parse};
 use super::{Store, StoreError, commit, history, missing};
 use crate::event::Event;
 use crate::inventory::TrackedFirewall;
@@ -98,22 +98,25 @@ impl Store {
 }
 
 fn tracked(row: &AnyRow) -> Result<TrackedFirewall, StoreError> {
-    let name = row.text("name")?;
+    parse(row, "firewall", "name", read)
+}
+
+fn read(row: &AnyRow) -> Result<TrackedFirewall, StoreError> {
     let learned = row
         .text("learned")?
         .split_whitespace()
         .map(|text| {
             text.parse()
-                .map_err(|error| StoreError::broken(format!("firewall {name}: learned: {error}")))
+                .map_err(|error| StoreError::broken(format!("learned: {error}")))
         })
         .collect::<Result<_, _>>()?;
     Ok(TrackedFirewall {
+        name: row.text("name")?,
         identity: row.maybe_text("identity")?,
         identified_at: row.maybe_time("identified_at")?,
         learned,
         learned_for: row.maybe_text("learned_for")?,
         refused_logins: row.count("refused_logins")?,
-        name,
     })
 }
 

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::row::{Columns, exactly_one, micros};
+use super::bulk::{self, is_open};
+use super::row::{Columns, exactly_one, micros, parse};
 use super::{Store, StoreError, commit, history, missing};
 use crate::event::Event;
 use crate::inventory::{RenewalId, Shown, TrackedCertificate};
@@ -39,6 +40,17 @@ pub struct Changes {
     pub removed: Vec<Arc<str>>,
 }
 
+/// What the due rules said of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision<'a> {
+    /// The certificate.
+    pub name: &'a str,
+    /// When they are to be asked again.
+    pub look_at: Timestamp,
+    /// A rule's name and its words.
+    pub decision: &'a str,
+}
+
 impl Store {
     /// Takes over everything that is configured. What is new or changed is looked at and probed at once; what is gone is
     /// kept with its past, but never due. Costs one read and no write when nothing changed.
@@ -65,9 +77,7 @@ impl Store {
             .map(|(name, _)| Arc::from(name))
             .collect();
         changes.removed.sort_unstable();
-        for some in to_write.chunks(ROWS_PER_STATEMENT) {
-            write(&mut transaction, some, now).await?;
-        }
+        bulk::write(&mut transaction, &to_write, now).await?;
         for name in &changes.removed {
             remove(&mut transaction, name).await?;
         }
@@ -122,21 +132,25 @@ impl Store {
         rows.iter().map(tracked).collect()
     }
 
-    /// Stores what the due rules said and when they are to be asked again.
+    /// Stores what the due rules said of one certificate, and when they are to be asked again.
     pub async fn record_decision(
         &self,
         name: &str,
         look_at: Timestamp,
         decision: &str,
     ) -> Result<(), StoreError> {
+        let decision = Decision {
+            name,
+            look_at,
+            decision,
+        };
+        self.record_decisions(&[decision]).await
+    }
+
+    /// The same for many at once, each certificate once: a fleet is looked at in one commit instead of thousands.
+    pub async fn record_decisions(&self, decisions: &[Decision<'_>]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let done = sqlx::query(RECORD_DECISION)
-            .bind(name)
-            .bind(micros(look_at))
-            .bind(decision)
-            .execute(&mut *transaction)
-            .await?;
-        exactly_one(done.rows_affected(), || missing("certificate", name))?;
+        bulk::decide(&mut transaction, decisions).await?;
         commit(transaction).await
     }
 
@@ -223,43 +237,6 @@ async fn known(connection: &mut AnyConnection) -> Result<HashMap<String, Known>,
         .collect()
 }
 
-/// Many rows in one statement: one at a time is an order of magnitude slower.
-async fn write(
-    connection: &mut AnyConnection,
-    certificates: &[&Configured],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    // Only numbers of parameters are written into the text of the statement.
-    let rows: Vec<String> = (0..certificates.len())
-        .map(|row| {
-            let first = 2 + row * 4;
-            let [name, firewall, ca, hash] = [first, first + 1, first + 2, first + 3];
-            format!("(${name}, ${firewall}, ${ca}, ${hash}, 1, $1, $1)")
-        })
-        .collect();
-    let statement = format!("{UPSERT_HEAD} {} {UPSERT_TAIL}", rows.join(", "));
-    // Not kept prepared: the last chunk has a length of its own each time.
-    let mut query = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
-        .bind(micros(now));
-    for certificate in certificates {
-        query = query
-            .bind(&*certificate.name)
-            .bind(&*certificate.firewall)
-            .bind(&*certificate.ca)
-            .bind(&*certificate.hash);
-    }
-    let done = query.execute(connection).await?;
-    let expected = certificates.len();
-    if usize::try_from(done.rows_affected()) == Ok(expected) {
-        return Ok(());
-    }
-    let written = done.rows_affected();
-    Err(StoreError::broken(format!(
-        "{written} of {expected} certificates were written"
-    )))
-}
-
 async fn remove(connection: &mut AnyConnection, name: &str) -> Result<(), StoreError> {
     let done = sqlx::query("UPDATE certificate SET configured = 0 WHERE name = $1")
         .bind(name)
@@ -269,6 +246,10 @@ async fn remove(connection: &mut AnyConnection, name: &str) -> Result<(), StoreE
 }
 
 fn tracked(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
+    parse(row, "certificate", "name", read)
+}
+
+fn read(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
     Ok(TrackedCertificate {
         name: Arc::from(row.text("name")?),
         firewall: Arc::from(row.text("firewall")?),
@@ -297,9 +278,6 @@ fn shown(row: &AnyRow) -> Result<Option<Shown>, StoreError> {
     }))
 }
 
-/// Far below the number of parameters that either database takes.
-const ROWS_PER_STATEMENT: usize = 500;
-
 macro_rules! select_certificate {
     ($rest:literal) => {
         concat!(
@@ -312,25 +290,8 @@ macro_rules! select_certificate {
     };
 }
 
-/// Has a renewal that is open?
-macro_rules! is_open {
-    () => {
-        "EXISTS (SELECT 1 FROM renewal r WHERE r.certificate = certificate.name AND r.ended_at IS NULL)"
-    };
-}
-
 pub(super) const KNOWN: &str =
     "SELECT name, CASE WHEN configured = 1 THEN hash END AS hash FROM certificate";
-
-const UPSERT_HEAD: &str =
-    "INSERT INTO certificate (name, firewall, ca, hash, configured, look_at, probe_at) VALUES";
-
-const UPSERT_TAIL: &str = concat!(
-    "ON CONFLICT (name) DO UPDATE SET firewall = excluded.firewall, ca = excluded.ca, hash = excluded.hash, \
-     configured = 1, probe_at = excluded.probe_at, look_at = CASE WHEN ",
-    is_open!(),
-    " THEN NULL ELSE excluded.look_at END"
-);
 
 pub(super) const CERTIFICATE: &str = select_certificate!("WHERE c.name = $1");
 
@@ -341,12 +302,6 @@ pub(super) const DUE_FOR_LOOK: &str =
 
 pub(super) const DUE_FOR_PROBE: &str =
     select_certificate!("WHERE c.configured = 1 AND c.probe_at <= $1 ORDER BY c.probe_at LIMIT $2");
-
-pub(super) const RECORD_DECISION: &str = concat!(
-    "UPDATE certificate SET decision = $3, look_at = CASE WHEN ",
-    is_open!(),
-    " THEN NULL ELSE $2 END WHERE name = $1"
-);
 
 pub(super) const RECORD_SIGHT: &str = concat!(
     "UPDATE certificate SET told = $2, probe_at = $3, look_at = CASE WHEN ",

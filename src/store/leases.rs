@@ -103,12 +103,22 @@ impl Store {
 
     /// Frees every lease, whoever holds it. Only for a caller that knows that nobody else works on this database, such
     /// as one that holds the lock file of an SQLite database: the holders are dead, and need not be waited for.
-    pub async fn take_over(&self) -> Result<(), StoreError> {
+    ///
+    /// Returns the firewalls that were worked on: sessions may have been left there.
+    pub async fn take_over(&self) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.begin().await?;
-        for statement in [FREE_FIREWALLS, FREE_RENEWALS] {
-            sqlx::query(statement).execute(&mut *transaction).await?;
-        }
-        commit(transaction).await
+        sqlx::query(FREE_RENEWALS)
+            .execute(&mut *transaction)
+            .await?;
+        let freed = sqlx::query(FREE_FIREWALLS)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let firewalls = freed
+            .iter()
+            .map(|row| row.text("name"))
+            .collect::<Result<_, _>>()?;
+        commit(transaction).await?;
+        Ok(firewalls)
     }
 }
 
@@ -170,10 +180,10 @@ pub(super) const ANYTHING_READY: &str =
     "SELECT id FROM renewal WHERE ended_at IS NULL AND next_attempt_at <= $1 LIMIT 1";
 
 /// Walks the open renewals in the order of urgency, in an index that holds all that is asked, and stops at the first
-/// that fits. The plus signs keep SQLite from collecting and sorting all that are ready instead, for each claim.
+/// that fits. The plus sign keeps SQLite from collecting and sorting all that are ready instead, for each claim.
 pub(super) const MOST_URGENT: &str = "SELECT r.id, r.firewall FROM renewal r \
      WHERE r.ended_at IS NULL AND +r.next_attempt_at <= $1 \
-     AND EXISTS (SELECT 1 FROM firewall f WHERE f.name = +r.firewall \
+     AND EXISTS (SELECT 1 FROM firewall f WHERE f.name = r.firewall \
          AND (f.lease_until IS NULL OR f.lease_until <= $1) AND f.refused_logins < $2) \
      ORDER BY r.deadline, r.next_attempt_at LIMIT 1";
 
@@ -198,8 +208,7 @@ pub(super) const RELEASE_FIREWALL: &str = "UPDATE firewall SET lease_owner = NUL
 pub(super) const RELEASE_RENEWAL: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
      WHERE id = $1 AND lease_token = $2";
 
-pub(super) const FREE_FIREWALLS: &str =
-    "UPDATE firewall SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL";
+pub(super) const FREE_FIREWALLS: &str = "UPDATE firewall SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL RETURNING name";
 
 pub(super) const FREE_RENEWALS: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
      WHERE ended_at IS NULL AND lease_token IS NOT NULL";

@@ -2,7 +2,8 @@
 //!
 //! One public method is one transaction, with one `now` that the caller gives. Nothing here reads the clock, talks to
 //! the network or decides anything. Statements keep to what SQLite and PostgreSQL share (see `migrations/`); there are
-//! no checked macros for that, so `tests` executes every statement. Times lose what is below a microsecond.
+//! no checked macros for that, so `tests` executes every statement. Only this file, `place`, `migrations` and `error` know
+//! that it is SQLite. Times lose what is below a microsecond.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use sqlx::{
     AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, Row, Transaction,
 };
 
+mod bulk;
 mod error;
 mod firewalls;
 mod history;
@@ -29,7 +31,7 @@ mod waking;
 
 pub use error::StoreError;
 pub use history::PastEvent;
-pub use inventory::{Changes, Configured};
+pub use inventory::{Changes, Configured, Decision};
 pub use leases::Lease;
 pub use renewals::Ending;
 pub use waking::Counts;

@@ -12,8 +12,8 @@ use super::StoreError;
 /// The path in `sqlite:///path`. Special characters are percent-encoded, as in every URL.
 pub(super) fn path_of(url: &str) -> Result<(Url, PathBuf), StoreError> {
     let refuse = |advice: &str| StoreError::Unusable {
-        // A URL of another scheme may carry a password; only its scheme is repeated.
-        place: url.split(':').next().unwrap_or_default().to_owned() + ":…",
+        // Not repeated: the address of another kind of database may carry a password.
+        place: "address".to_owned(),
         advice: advice.to_owned(),
     };
     let parsed = Url::parse(url).map_err(|_| refuse(WANTED))?;

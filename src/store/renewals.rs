@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyExecutor};
 
-use super::row::{Columns, exactly_one, micros};
+use super::row::{Columns, exactly_one, micros, parse};
 use super::{Lease, Store, StoreError, commit, history, intents, missing};
 use crate::event::Event;
 use crate::inventory::{Obtained, Renewal, RenewalId, State};
@@ -217,12 +217,15 @@ async fn end(
 }
 
 fn renewal(row: &AnyRow) -> Result<Renewal, StoreError> {
-    let id = row.text("id")?;
+    parse(row, "renewal", "id", read)
+}
+
+fn read(row: &AnyRow) -> Result<Renewal, StoreError> {
     let state = row.text("state")?;
     let state = State::from_name(&state)
-        .ok_or_else(|| StoreError::broken(format!("renewal {id}: no state {state:?}")))?;
+        .ok_or_else(|| StoreError::broken(format!("no state {state:?}")))?;
     Ok(Renewal {
-        id: RenewalId(id),
+        id: RenewalId(row.text("id")?),
         certificate: Arc::from(row.text("certificate")?),
         firewall: Arc::from(row.text("firewall")?),
         ca: Arc::from(row.text("ca")?),

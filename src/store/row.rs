@@ -65,6 +65,22 @@ impl Columns for AnyRow {
     }
 }
 
+/// Reads a row, and says of one that is not valid which it is: the `key` in `table`.
+pub(super) fn parse<T>(
+    row: &AnyRow,
+    table: &str,
+    key: &str,
+    into: impl FnOnce(&AnyRow) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    into(row).map_err(|error| match error {
+        StoreError::Broken { what } => {
+            let name = row.text(key).unwrap_or_default();
+            StoreError::broken(format!("{table} \"{name}\": {what}"))
+        }
+        other => other,
+    })
+}
+
 /// A time as it is stored: microseconds since 1970, the rest cut off.
 pub(super) fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()

@@ -107,8 +107,12 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 
 fn system_roots() -> Result<Arc<dyn rustls::client::danger::ServerCertVerifier>, Failure> {
     let verifier = rustls_platform_verifier::Verifier::new(provider()).map_err(|error| {
+        let words = match error {
+            rustls::Error::General(words) => words,
+            other => other.to_string(),
+        };
         local(format!(
-            "{error}: install the package ca-certificates, or trust a CA file or a SHA-256 fingerprint instead"
+            "{words}: install the package ca-certificates, or trust a CA file or a SHA-256 fingerprint instead"
         ))
     })?;
     Ok(Arc::new(verifier))

@@ -8,7 +8,7 @@ use crate::config::findings::Place;
 use crate::config::values::{self, Wrong};
 use crate::config::written::{self, KeyType, Placed};
 use crate::inventory::{Endpoint, Service};
-use crate::pki::{AlternateName, Digest, KeyKind, KeyRequest, Subject, country_name};
+use crate::pki::{AlternateName, Digest, KeyKind, KeyRequest, Subject, country_code, country_name};
 
 impl Resolver<'_> {
     /// One `[[certificate]]`; `range` is where its services are, when they are left out.
@@ -73,9 +73,20 @@ impl Resolver<'_> {
                 .email
                 .and_then(|part| self.parse(&part, values::email)),
         };
+        if let Some(name) = &subject.country
+            && country_code(name).is_none()
+        {
+            let hint =
+                "spell it as in the list of countries that the device offers for a signing request";
+            self.warn(
+                &range,
+                "this country is not known: the device may refuse it",
+                hint,
+            );
+        }
         if subject == Subject::default() {
             let hint = "for example: subject = { common_name = \"vpn.example.com\" }";
-            self.wrong(&range, Wrong::new("`subject` names nobody", hint));
+            self.lacking(&range, "`subject` names nobody", hint);
             return None;
         }
         Some(subject)
@@ -89,12 +100,11 @@ impl Resolver<'_> {
                 return Err(Wrong::new("this is empty", "leave the key out"));
             }
             if text.contains(char::is_control) {
-                return Err("control characters cannot stand in a subject"
-                    .to_owned()
-                    .into());
+                let message = "control characters cannot stand in a subject";
+                return Err(Wrong::new(message, "write it in one line, without tabs"));
             }
             if length > longest {
-                let message = format!("this has {length} characters");
+                let message = format!("this is too long: {length} characters");
                 return Err(Wrong::new(
                     message,
                     format!("at most {longest} are allowed (RFC 5280)"),
@@ -183,7 +193,7 @@ impl Resolver<'_> {
         };
         if written.value.is_empty() {
             let hint = "leave it out for [\"web-management\"]";
-            self.wrong(&written.range, Wrong::new("`services` is empty", hint));
+            self.lacking(&written.range, "`services` is empty", hint);
         }
         let mut services: Vec<(Service, Place)> = Vec::with_capacity(written.value.len());
         for Placed { value, range } in written.value {
@@ -204,9 +214,10 @@ impl Resolver<'_> {
         let written = written?;
         if written.value.is_empty() {
             let hint = "leave it out for the addresses of the firewall itself";
-            self.wrong(
+            self.lacking(
                 &written.range,
-                Wrong::new("`verify` is empty: nothing would be proven", hint),
+                "`verify` is empty: nothing would be proven",
+                hint,
             );
         }
         let mut endpoints = Vec::with_capacity(written.value.len());

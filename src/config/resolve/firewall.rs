@@ -1,6 +1,5 @@
 //! `[[firewall]]`.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -51,7 +50,7 @@ impl Resolver<'_> {
             })
         });
         let zone = self.parse_or(written.time_zone.as_ref(), default::TIME_ZONE, |name| {
-            schedule::find_time_zone(name).map_err(Wrong::from)
+            schedule::find_time_zone(name).map_err(|words| Wrong::new(words, ZONE_HINT))
         });
         MaintenanceWindow::from_parts(start?, lasts?, zone?).ok()
     }
@@ -83,6 +82,7 @@ impl Resolver<'_> {
             trust: trust?,
             call_timeout,
             transfer_timeout,
+            replaces_left_session: false,
             preempt_idle_administrator: written
                 .preempt_idle_administrator
                 .is_none_or(|preempt| preempt.value),
@@ -128,14 +128,16 @@ impl Resolver<'_> {
                 (None, Some(_)) => self.path(trust.ca.as_ref()).map(Anchor::Ca),
                 (None, None) => Some(Anchor::System),
             },
-            0 => self.refuse(
-                range,
-                "`trust` names nobody: it needs `sha256`, `ca` or `system = true`",
-            ),
-            _ => self.refuse(
-                range,
-                "`trust` must be only one of `sha256`, `ca` and `system`",
-            ),
+            0 => {
+                let message = "`trust` names nobody: it needs `sha256`, `ca` or `system = true`";
+                self.lacking(range, message, TRUST_HINT);
+                None
+            }
+            _ => {
+                let message = "`trust` must be only one of `sha256`, `ca` and `system`";
+                self.wrong(range, Wrong::new(message, TRUST_HINT));
+                None
+            }
         };
         let server_name = trust.server_name.as_ref().and_then(|name| {
             if trust.sha256.is_some() {
@@ -154,18 +156,13 @@ impl Resolver<'_> {
         })
     }
 
-    fn refuse(&mut self, range: &Range<usize>, message: &str) -> Option<Anchor> {
-        self.wrong(range, Wrong::new(message, TRUST_HINT));
-        None
-    }
-
     fn pins(&mut self, written: &Placed<OneOrMany>) -> Option<Vec<Fingerprint>> {
         let texts = match &written.value {
             OneOrMany::One(text) => std::slice::from_ref(text),
             OneOrMany::Many(texts) => texts,
         };
         if texts.is_empty() {
-            self.refuse(&written.range, "`sha256` holds no fingerprint");
+            self.lacking(&written.range, "`sha256` holds no fingerprint", TRUST_HINT);
             return None;
         }
         let pins: Result<Vec<Fingerprint>, _> = texts.iter().map(|text| text.parse()).collect();
@@ -193,3 +190,5 @@ fn user_name(text: &str) -> Result<String, Wrong> {
     }
     Ok(text.to_owned())
 }
+
+const ZONE_HINT: &str = "`timedatectl list-timezones` lists the names";

@@ -123,7 +123,10 @@ impl Resolver<'_> {
         let written = key?;
         let folder = self.folder;
         self.parse(written, |text| match text {
-            "" => Err("a path is missing".to_owned().into()),
+            "" => Err(Wrong::new(
+                "a path is missing",
+                "for example: \"/etc/renewd/ca.pem\"",
+            )),
             text => Ok(folder.join(text)),
         })
     }
@@ -131,26 +134,37 @@ impl Resolver<'_> {
     fn schedule(&mut self, key: Option<&Placed<String>>, default: &str) -> Option<Schedule> {
         let text = key.map_or(default, |written| &written.value);
         if !self.shared.schedules.contains_key(text) {
-            let read = Schedule::new(text).map_err(Wrong::from);
+            let read = Schedule::new(text).map_err(|words| Wrong::new(words, CRON_HINT));
             self.shared.schedules.insert(text.to_owned(), read);
         }
-        let known = self.shared.schedules.get(text).cloned();
-        self.parse_or(key, default, |_| {
-            known.unwrap_or_else(|| Err(String::new().into()))
-        })
+        let read = self.shared.schedules.get(text)?.clone();
+        self.parse_or(key, default, |_| read)
     }
 
     fn wrong(&mut self, range: &Range<usize>, wrong: Wrong) {
         self.findings
-            .error(self.place(range), wrong.message, wrong.hint);
+            .error(self.place(range), wrong.message, Some(wrong.hint));
     }
 
+    /// Reports that `range` lacks something, unless it is a consequence of a mistake inside it.
+    fn lacking(&mut self, range: &Range<usize>, message: &str, hint: &str) {
+        if !self.findings.any_error_in(self.place(range)) {
+            self.wrong(range, Wrong::new(message, hint));
+        }
+    }
+
+    /// Gives something to think about, unless the piece has mistakes: they may be the reason.
     fn warn(&mut self, range: &Range<usize>, message: &str, hint: &str) {
-        self.findings
-            .warning(self.place(range), message, Some(hint.to_owned()));
+        if !self.findings.any_error_in(self.origin.whole()) {
+            self.findings
+                .warning(self.place(range), message, Some(hint.to_owned()));
+        }
     }
 
     fn place(&self, range: &Range<usize>) -> Place {
         self.origin.place(range)
     }
 }
+
+const CRON_HINT: &str =
+    "for example: \"0 2 * * SAT,SUN\" (minute, hour, day of month, month, day of week)";

@@ -21,12 +21,12 @@ impl Resolver<'_> {
         if let Some(mode) = self.exposed {
             let message =
                 format!("a secret is written in a file that others can read (mode {mode:04o})");
-            let hint = "chmod 600 this file, or keep the secret elsewhere: { file = \"/path\" }, { env = \"NAME\" } or { credential = \"NAME\" }";
+            let hint = format!("chmod 600 this file, or {SOURCES}");
             self.wrong(range, Wrong::new(message, hint));
             return None;
         }
         if text.is_empty() {
-            self.wrong(range, "this secret is empty".to_owned().into());
+            self.wrong(range, Wrong::new("this secret is empty", SOURCES));
             return None;
         }
         Some(SecretSource::Inline(Secret::new(text)))
@@ -38,12 +38,12 @@ impl Resolver<'_> {
         range: &Range<usize>,
     ) -> Option<SecretSource> {
         let wrong = match &reference {
-            SecretReference::File(path) if path.is_empty() => "the path of a file is missing",
+            SecretReference::File(path) if path.is_empty() => "a path is missing",
             SecretReference::Env(name) if name.is_empty() || name.contains(['=', '\0']) => {
                 "this cannot be the name of an environment variable"
             }
             SecretReference::Credential(name) if !is_credential(name) => {
-                "this cannot be the name of a credential: systemd makes a file of this name"
+                "this cannot be the name of a credential"
             }
             SecretReference::File(path) => return Some(SecretSource::File(self.folder.join(path))),
             SecretReference::Env(name) => return Some(SecretSource::Env(name.clone())),
@@ -51,7 +51,7 @@ impl Resolver<'_> {
                 return Some(SecretSource::Credential(name.clone()));
             }
         };
-        self.wrong(range, wrong.to_owned().into());
+        self.wrong(range, Wrong::new(wrong, SOURCES));
         None
     }
 }
@@ -60,3 +60,5 @@ impl Resolver<'_> {
 fn is_credential(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', ':', '\0'])
 }
+
+const SOURCES: &str = "write { file = \"/path\" }, { env = \"NAME\" } or { credential = \"NAME\" }";

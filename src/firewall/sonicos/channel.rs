@@ -20,6 +20,8 @@ pub(super) struct Channel {
     transport: Transport,
     pub(super) user: String,
     pub(super) password: Secret,
+    /// Whether a login may replace an open session, and take configuration mode with it.
+    pub(super) overrides: bool,
     random: Arc<dyn Random>,
     standing: Standing,
     /// Whether the device has accepted our credentials in this session.
@@ -53,6 +55,7 @@ impl Channel {
             transport,
             user: user.to_owned(),
             password,
+            overrides: false,
             random,
             standing: Standing::Address,
             proven: false,

@@ -74,11 +74,17 @@ pub(super) fn kind_by_detail(detail: &[(String, String)]) -> ObjectKind {
 /// What the detail of an object says that cannot be said of `leaf`. How the device writes a serial number is not
 /// documented, so only a text that is surely hexadecimal, and another number, is a contradiction.
 pub(super) fn contradictions(detail: &[(String, String)], leaf: &Certificate) -> Vec<String> {
-    let serial = detail.iter().find(|(name, _)| name == "certificate_serial_number").map(|(_, text)| text.as_str());
+    let serial = detail
+        .iter()
+        .find(|(name, _)| name == "certificate_serial_number")
+        .map(|(_, text)| text.as_str());
     let told = serial.and_then(hexadecimal);
     match told {
         Some(told) if told != leaf.serial.trim_start_matches('0') => {
-            vec![format!("the firewall tells the serial number {told} where {} was sent", leaf.serial)]
+            vec![format!(
+                "the firewall tells the serial number {told} where {} was sent",
+                leaf.serial
+            )]
         }
         _ => Vec::new(),
     }
@@ -88,11 +94,15 @@ pub(super) fn contradictions(detail: &[(String, String)], leaf: &Certificate) ->
 fn hexadecimal(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase();
     let is_marked = text.starts_with("0x") || text.contains(':');
-    let digits: String =
-        text.trim_start_matches("0x").chars().filter(|c| !matches!(c, ':' | '-' | ' ')).collect();
+    let digits: String = text
+        .trim_start_matches("0x")
+        .chars()
+        .filter(|c| !matches!(c, ':' | '-' | ' '))
+        .collect();
     let is_hexadecimal = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
     let has_letters = digits.chars().any(|c| c.is_ascii_alphabetic());
-    (is_hexadecimal && (is_marked || has_letters)).then(|| digits.trim_start_matches('0').to_owned())
+    (is_hexadecimal && (is_marked || has_letters))
+        .then(|| digits.trim_start_matches('0').to_owned())
 }
 
 /// The texts of a flat object; empty ones are left out.

@@ -25,7 +25,23 @@ pub(super) struct Welcome {
 }
 
 /// Logs in with the scheme that the settings name.
+///
+/// Others are not thrown out: only a session that renewd itself left behind is replaced.
 pub(super) async fn log_in(
+    channel: &mut Channel,
+    settings: &Settings,
+    clock: &dyn Clock,
+) -> Result<Welcome, Failure> {
+    match log_in_once(channel, settings, clock).await {
+        Err(failure) if failure.kind == FailureKind::Busy && settings.replaces_left_session => {
+            channel.overrides = true;
+            log_in_once(channel, settings, clock).await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn log_in_once(
     channel: &mut Channel,
     settings: &Settings,
     clock: &dyn Clock,
@@ -67,7 +83,7 @@ type Outcome = Result<(Call, Answer), Failure>;
 
 /// The safest that the device offers; the first request carries no credentials and so costs no login.
 async fn automatic(channel: &mut Channel) -> Outcome {
-    let call = login_call(&json!({ "override": false }));
+    let call = login_call(&json!({ "override": channel.overrides }));
     let answer = channel.exchange(&call).await?;
     if channel.is_digest() || answer.status != UNAUTHORIZED {
         return Ok((call, answer));
@@ -82,7 +98,7 @@ async fn automatic(channel: &mut Channel) -> Outcome {
 }
 
 async fn digest(channel: &mut Channel) -> Outcome {
-    let call = login_call(&json!({ "override": false }));
+    let call = login_call(&json!({ "override": channel.overrides }));
     let answer = channel.exchange(&call).await?;
     if answer.status == UNAUTHORIZED && !channel.is_digest() {
         return Err(no_common_scheme(&call, &answer, "digest"));
@@ -92,7 +108,7 @@ async fn digest(channel: &mut Channel) -> Outcome {
 
 async fn basic(channel: &mut Channel) -> Outcome {
     channel.stand_by(Standing::Basic);
-    let call = login_call(&json!({ "override": false }));
+    let call = login_call(&json!({ "override": channel.overrides }));
     let answer = channel.send(&call).await?;
     let offered = answer.challenges();
     if answer.status == UNAUTHORIZED
@@ -146,8 +162,9 @@ async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
         );
         return Err(question.failure(FailureKind::Unexpected, detail));
     };
-    let call =
-        login_call(&json!({ "override": false, "id": id, "user": channel.user, "digest": digest }));
+    let call = login_call(
+        &json!({ "override": channel.overrides, "id": id, "user": channel.user, "digest": digest }),
+    );
     let answer = channel.send(&call).await?;
     Ok(Chap::Answered(call, answer))
 }
@@ -170,7 +187,7 @@ async fn two_factor(channel: &mut Channel, key: &SecretSource, clock: &dyn Clock
         )
     })?;
     let call = Call::session(Method::POST, "/tfa").json(&json!({
-        "user": channel.user, "password": channel.password.expose(), "tfa": code.expose(), "override": false,
+        "user": channel.user, "password": channel.password.expose(), "tfa": code.expose(), "override": channel.overrides,
     }));
     let answer = channel.send(&call).await?;
     if let Some(token) = bearer_token(&answer) {

@@ -315,7 +315,11 @@ impl Firewall for Session {
         self.upload(&path, &leaf.to_pem(), self.ours(alias)).await
     }
 
-    async fn contradictions(&mut self, alias: &str, leaf: &Certificate) -> Result<Vec<String>, Failure> {
+    async fn contradictions(
+        &mut self,
+        alias: &str,
+        leaf: &Certificate,
+    ) -> Result<Vec<String>, Failure> {
         let path = named("/reporting/certificates/name/", alias)?;
         let json = self.writer.channel.ask_json(&Call::get(path)).await?;
         Ok(listing::contradictions(&listing::columns(&json), leaf))

@@ -28,6 +28,9 @@ pub struct Settings {
     pub transfer_timeout: Duration,
     /// Whether configuration mode may be taken from an administrator who has it but has no uncommitted change.
     pub preempt_idle_administrator: bool,
+    /// Whether a session that is open on the device is one that renewd left behind when it was killed, so that the
+    /// login may replace it instead of waiting for its idle timeout (SonicOS reference 1.4). Never configured.
+    pub replaces_left_session: bool,
 }
 
 /// The login schemes.

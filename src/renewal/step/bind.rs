@@ -33,7 +33,10 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
         .wanted
         .services
         .iter()
-        .map(|service| Binding { service: *service, alias: Some(work.renewal().alias.clone()) })
+        .map(|service| Binding {
+            service: *service,
+            alias: Some(work.renewal().alias.clone()),
+        })
         .collect();
     let present = session.bindings().await?;
     let is_ours = wanted.iter().all(|binding| present.contains(binding));
@@ -47,7 +50,11 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
         // failure yet, but a reason to look.
         Err(failure) if failure.kind == FailureKind::OutcomeUnknown && intent.tries == 1 => {
             work.acted(Step::Bind);
-            return Ok(work.wait(FIRST_LOOK, "lost_answer", format!("looking whether it was done: {failure}")));
+            return Ok(work.wait(
+                FIRST_LOOK,
+                "lost_answer",
+                format!("looking whether it was done: {failure}"),
+            ));
         }
         outcome => outcome?,
     }
@@ -61,14 +68,21 @@ async fn remember_previous(work: &Work<'_>, present: &[Binding]) -> Result<Obtai
     if obtained.previous_bindings.is_some() {
         return Ok(obtained);
     }
-    let concerned: Vec<&Binding> =
-        present.iter().filter(|binding| work.wanted.services.contains(&binding.service)).collect();
-    let json = serde_json::to_string(&concerned)
-        .map_err(|error| StepError::Hopeless(format!("the bindings cannot be written down: {error}")))?;
-    let shown = work.sights().await.into_iter().find_map(|(_, sight)| match sight {
-        Sight::Shown(certificate) => Some(certificate.fingerprint),
-        Sight::Unreachable(_) => None,
-    });
+    let concerned: Vec<&Binding> = present
+        .iter()
+        .filter(|binding| work.wanted.services.contains(&binding.service))
+        .collect();
+    let json = serde_json::to_string(&concerned).map_err(|error| {
+        StepError::Hopeless(format!("the bindings cannot be written down: {error}"))
+    })?;
+    let shown = work
+        .sights()
+        .await
+        .into_iter()
+        .find_map(|(_, sight)| match sight {
+            Sight::Shown(certificate) => Some(certificate.fingerprint),
+            Sight::Unreachable(_) => None,
+        });
     obtained.previous_bindings = Some(json);
     obtained.previous_fingerprint = shown;
     work.store.keep(work.lease, &obtained).await?;
@@ -83,20 +97,35 @@ enum Opening {
 
 /// Whether a bind is allowed now. A certificate that would expire before the next window opens is bound at once.
 fn opening(work: &Work<'_>) -> Opening {
-    let Some(window) = work.window else { return Opening::Open };
+    let Some(window) = work.window else {
+        return Opening::Open;
+    };
     if window.current(work.now).is_some() {
         return Opening::Open;
     }
-    let Some(shown) = work.tracked.shown.as_ref().and_then(|shown| Certificate::from_pem(&shown.pem).ok()) else {
-        return Opening::Forced("no address shows a certificate that could wait for the window".to_owned());
+    let Some(shown) = work
+        .tracked
+        .shown
+        .as_ref()
+        .and_then(|shown| Certificate::from_pem(&shown.pem).ok())
+    else {
+        return Opening::Forced(
+            "no address shows a certificate that could wait for the window".to_owned(),
+        );
     };
     let last_moment = due::emergency_at(&shown);
     match window.next(work.now) {
-        Some(span) if span.start < last_moment && work.now < last_moment => Opening::Shut(Waiting {
-            until: span.start,
-            kind: "maintenance_window",
-            words: format!("the window \"{}\" opens at {:.0}", window.expression(), span.start),
-        }),
+        Some(span) if span.start < last_moment && work.now < last_moment => {
+            Opening::Shut(Waiting {
+                until: span.start,
+                kind: "maintenance_window",
+                words: format!(
+                    "the window \"{}\" opens at {:.0}",
+                    window.expression(),
+                    span.start
+                ),
+            })
+        }
         _ => Opening::Forced(format!(
             "no window \"{}\" opens before {last_moment:.0}, the last twentieth of the lifetime",
             window.expression()
@@ -105,11 +134,21 @@ fn opening(work: &Work<'_>) -> Opening {
 }
 
 async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> {
-    if work.store.intent(&work.renewal().id, Step::Bind.name()).await?.is_some() {
+    if work
+        .store
+        .intent(&work.renewal().id, Step::Bind.name())
+        .await?
+        .is_some()
+    {
         return Ok(());
     }
-    let event = Event { detail: Some(words), ..work.event(EventKind::WindowOverridden) };
-    work.store.record(std::slice::from_ref(&event), work.now).await?;
+    let event = Event {
+        detail: Some(words),
+        ..work.event(EventKind::WindowOverridden)
+    };
+    work.store
+        .record(std::slice::from_ref(&event), work.now)
+        .await?;
     event.log();
     Ok(())
 }

@@ -6,13 +6,19 @@ use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let mut session = work.firewall().await?;
-    let exported = session.export_csr(&work.renewal().alias).await.map_err(StepError::from);
+    let exported = session
+        .export_csr(&work.renewal().alias)
+        .await
+        .map_err(StepError::from);
     let exported = closed(session, exported).await?;
     work.acted(Step::ExportCsr);
-    let csr = Csr::parse(&exported).map_err(|error| refused("check the exported CSR", &[error.to_string()]))?;
+    let csr = Csr::parse(&exported)
+        .map_err(|error| refused("check the exported CSR", &[error.to_string()]))?;
     let differences = csr.differences(&work.wanted.request);
     if !differences.is_empty() {
         return Err(refused("check the exported CSR", &differences));
     }
-    Ok(work.reached_with(Fact::CsrChecked, |obtained| obtained.csr_pem = Some(csr.to_pem())))
+    Ok(work.reached_with(Fact::CsrChecked, |obtained| {
+        obtained.csr_pem = Some(csr.to_pem())
+    }))
 }

@@ -14,16 +14,26 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     closed(session, result).await
 }
 
-async fn look_then_generate(work: &Work<'_>, session: &mut dyn Firewall) -> Result<Outcome, StepError> {
+async fn look_then_generate(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+) -> Result<Outcome, StepError> {
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }
-    let earlier = work.store.intent(&work.renewal().id, Step::GenerateCsr.name()).await?;
-    if earlier.is_some_and(|intent| intent.opened_at.duration_until(work.now) < SLOWEST_GENERATION) {
+    let earlier = work
+        .store
+        .intent(&work.renewal().id, Step::GenerateCsr.name())
+        .await?;
+    if earlier.is_some_and(|intent| intent.opened_at.duration_until(work.now) < SLOWEST_GENERATION)
+    {
         return Ok(still_generating(work));
     }
-    work.intend(Step::GenerateCsr, &work.renewal().alias).await?;
-    session.generate_csr(&work.renewal().alias, &work.wanted.request).await?;
+    work.intend(Step::GenerateCsr, &work.renewal().alias)
+        .await?;
+    session
+        .generate_csr(&work.renewal().alias, &work.wanted.request)
+        .await?;
     work.acted(Step::GenerateCsr);
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
@@ -33,11 +43,17 @@ async fn look_then_generate(work: &Work<'_>, session: &mut dyn Firewall) -> Resu
 
 async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
     let objects = session.installed().await?;
-    Ok(objects.iter().any(|object| object.alias == work.renewal().alias))
+    Ok(objects
+        .iter()
+        .any(|object| object.alias == work.renewal().alias))
 }
 
 fn still_generating(work: &Work<'_>) -> Outcome {
-    work.wait(LISTING_INTERVAL, "key_generation", "the firewall is still generating the key pair")
+    work.wait(
+        LISTING_INTERVAL,
+        "key_generation",
+        "the firewall is still generating the key pair",
+    )
 }
 
 const LISTING_INTERVAL: SignedDuration = SignedDuration::from_secs(2);

@@ -8,7 +8,9 @@ use crate::renewal::state::{Fact, Step};
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let leaf = work.leaf()?;
     if work.csr()?.public_key != leaf.public_key {
-        return Err(StepError::Hopeless("the certificate's public key is not the one in the CSR".to_owned()));
+        return Err(StepError::Hopeless(
+            "the certificate's public key is not the one in the CSR".to_owned(),
+        ));
     }
     let mut chain = work.chain()?;
     // A device believes an intermediate only when it knows what is above it.
@@ -26,7 +28,10 @@ async fn look_then_import(
 ) -> Result<Outcome, StepError> {
     match find(work, session).await?.map(|object| object.kind) {
         None => {
-            let gone = format!("{} is no longer on the firewall, and its key with it", work.renewal().alias);
+            let gone = format!(
+                "{} is no longer on the firewall, and its key with it",
+                work.renewal().alias
+            );
             return Err(refused("look for the pending request", &[gone]));
         }
         Some(ObjectKind::Certificate) => {}
@@ -41,11 +46,18 @@ async fn look_then_import(
 }
 
 /// Believes the device only when it lists the certificate, and as the one that was sent.
-async fn confirm(work: &Work<'_>, session: &mut dyn Firewall, leaf: &Certificate) -> Result<Outcome, StepError> {
+async fn confirm(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+    leaf: &Certificate,
+) -> Result<Outcome, StepError> {
     let call = "confirm the import";
     let object = find(work, session).await?;
     if object.is_none_or(|object| object.kind != ObjectKind::Certificate) {
-        return Err(refused(call, &["the firewall said yes, but lists no certificate under the alias".to_owned()]));
+        return Err(refused(
+            call,
+            &["the firewall said yes, but lists no certificate under the alias".to_owned()],
+        ));
     }
     let contradictions = session.contradictions(&work.renewal().alias, leaf).await?;
     if !contradictions.is_empty() {
@@ -54,7 +66,12 @@ async fn confirm(work: &Work<'_>, session: &mut dyn Firewall, leaf: &Certificate
     Ok(work.reached(Fact::OnDevice))
 }
 
-async fn find(work: &Work<'_>, session: &mut dyn Firewall) -> Result<Option<InstalledObject>, StepError> {
+async fn find(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+) -> Result<Option<InstalledObject>, StepError> {
     let objects = session.installed().await?;
-    Ok(objects.into_iter().find(|object| object.alias == work.renewal().alias))
+    Ok(objects
+        .into_iter()
+        .find(|object| object.alias == work.renewal().alias))
 }

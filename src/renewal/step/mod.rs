@@ -114,12 +114,18 @@ impl Work<'_> {
 
     /// A session with the renewal's firewall; to be closed on every path.
     async fn firewall(&self) -> Result<Box<dyn Firewall>, StepError> {
-        Ok(self.peers.firewall(&self.renewal().firewall, self.also_trusted).await?)
+        Ok(self
+            .peers
+            .firewall(&self.renewal().firewall, self.also_trusted)
+            .await?)
     }
 
     /// Stores that `step` is about to act on `reference`, so that a crash leaves a trace.
     async fn intend(&self, step: Step, reference: &str) -> Result<Intent, StepError> {
-        let intent = self.store.intend(self.lease, step.name(), reference, self.now).await?;
+        let intent = self
+            .store
+            .intend(self.lease, step.name(), reference, self.now)
+            .await?;
         self.checkpoint.pass(Moment::Intended(step));
         Ok(intent)
     }
@@ -141,14 +147,24 @@ impl Work<'_> {
         Outcome::Reached(fact, Box::new(obtained))
     }
 
-    fn wait(&self, how_long: SignedDuration, kind: &'static str, words: impl Into<String>) -> Outcome {
+    fn wait(
+        &self,
+        how_long: SignedDuration,
+        kind: &'static str,
+        words: impl Into<String>,
+    ) -> Outcome {
         let until = self.now.saturating_add(how_long).unwrap_or(Timestamp::MAX);
-        Outcome::Wait(Waiting { until, kind, words: words.into() })
+        Outcome::Wait(Waiting {
+            until,
+            kind,
+            words: words.into(),
+        })
     }
 
     fn csr(&self) -> Result<Csr, StepError> {
         let pem = obtained(self.renewal().obtained.csr_pem.as_deref(), "CSR")?;
-        Csr::parse(pem.as_bytes()).map_err(|error| StepError::Hopeless(format!("the stored CSR: {error}")))
+        Csr::parse(pem.as_bytes())
+            .map_err(|error| StepError::Hopeless(format!("the stored CSR: {error}")))
     }
 
     fn leaf(&self) -> Result<Certificate, StepError> {
@@ -158,18 +174,29 @@ impl Work<'_> {
     }
 
     fn chain(&self) -> Result<Vec<Certificate>, StepError> {
-        let pem = self.renewal().obtained.chain_pem.as_deref().unwrap_or_default();
+        let pem = self
+            .renewal()
+            .obtained
+            .chain_pem
+            .as_deref()
+            .unwrap_or_default();
         Certificate::all_from_pem(pem)
             .map_err(|error| StepError::Hopeless(format!("the stored chain: {error}")))
     }
 
     fn signing_request(&self) -> Result<SigningRequest, StepError> {
-        Ok(SigningRequest { client_reference: self.renewal().id.to_string(), csr: self.csr()? })
+        Ok(SigningRequest {
+            client_reference: self.renewal().id.to_string(),
+            csr: self.csr()?,
+        })
     }
 
     /// What was bound before us, as stored by the bind step.
     fn previous_bindings(&self) -> Result<Vec<Binding>, StepError> {
-        let json = obtained(self.renewal().obtained.previous_bindings.as_deref(), "previous bindings")?;
+        let json = obtained(
+            self.renewal().obtained.previous_bindings.as_deref(),
+            "previous bindings",
+        )?;
         serde_json::from_str(json)
             .map_err(|error| StepError::Hopeless(format!("the stored previous bindings: {error}")))
     }
@@ -180,7 +207,11 @@ impl Work<'_> {
     }
 
     /// Judges every address: `new` is to be there, `old` was there before.
-    async fn verdicts(&self, new: &Fingerprint, old: Option<&Fingerprint>) -> Vec<(String, Verdict)> {
+    async fn verdicts(
+        &self,
+        new: &Fingerprint,
+        old: Option<&Fingerprint>,
+    ) -> Vec<(String, Verdict)> {
         let judge = |(place, sight): (String, Sight)| (place, probe::judge(&sight, new, old));
         self.sights().await.into_iter().map(judge).collect()
     }
@@ -201,12 +232,21 @@ fn server_name(wanted: &ManagedCertificate) -> Option<Arc<str>> {
     use crate::pki::AlternateName;
     match &wanted.request.alternate_name {
         Some(AlternateName::Domain(name)) => Some(Arc::from(name.as_str())),
-        _ => wanted.request.subject.common_name.as_deref().filter(|name| name.contains('.')).map(Arc::from),
+        _ => wanted
+            .request
+            .subject
+            .common_name
+            .as_deref()
+            .filter(|name| name.contains('.'))
+            .map(Arc::from),
     }
 }
 
 /// Ends a session on every path; the result of the work counts, not that of the goodbye.
-async fn closed<T>(session: Box<dyn Firewall>, result: Result<T, StepError>) -> Result<T, StepError> {
+async fn closed<T>(
+    session: Box<dyn Firewall>,
+    result: Result<T, StepError>,
+) -> Result<T, StepError> {
     if let Err(failure) = session.close().await {
         tracing::debug!(error = %failure, "the session could not be closed; the device will end it when idle");
     }

@@ -9,22 +9,41 @@ use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let issuer = work.peers.issuer(&work.renewal().ca)?;
-    let reference = Reference(obtained(work.renewal().obtained.ca_reference.as_deref(), "reference")?.to_owned());
+    let reference = Reference(
+        obtained(work.renewal().obtained.ca_reference.as_deref(), "reference")?.to_owned(),
+    );
     match issuer.poll(&reference).await? {
-        Issuance::Pending { retry_after, waiting_for } => {
+        Issuance::Pending {
+            retry_after,
+            waiting_for,
+        } => {
             let wait = retry_after.unwrap_or_else(|| patience(work));
-            Ok(work.wait(wait, "issuance", format!("{} waits for {waiting_for}", work.renewal().ca)))
+            Ok(work.wait(
+                wait,
+                "issuance",
+                format!("{} waits for {waiting_for}", work.renewal().ca),
+            ))
         }
         Issuance::Issued { leaf, chain } => checked(work, &leaf, chain),
-        Issuance::Refused { reason } => Err(StepError::Hopeless(format!("{} refused: {reason}", work.renewal().ca))),
+        Issuance::Refused { reason } => Err(StepError::Hopeless(format!(
+            "{} refused: {reason}",
+            work.renewal().ca
+        ))),
     }
 }
 
-fn checked(work: &Work<'_>, leaf: &Certificate, chain: Vec<Certificate>) -> Result<Outcome, StepError> {
+fn checked(
+    work: &Work<'_>,
+    leaf: &Certificate,
+    chain: Vec<Certificate>,
+) -> Result<Outcome, StepError> {
     work.acted(Step::PollIssuance);
     let chain = pki::order_chain(leaf, chain);
-    let expected =
-        Expected { public_key: work.csr()?.public_key, request: &work.wanted.request, now: work.now };
+    let expected = Expected {
+        public_key: work.csr()?.public_key,
+        request: &work.wanted.request,
+        now: work.now,
+    };
     let faults = pki::check_issued(leaf, &chain, &expected);
     if !faults.is_empty() {
         return Err(refused("check the issued certificate", &faults));

@@ -14,10 +14,22 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     closed(session, result).await
 }
 
-async fn remove_leftovers(work: &Work<'_>, session: &mut dyn Firewall) -> Result<Outcome, StepError> {
-    let bound: Vec<String> = session.bindings().await?.into_iter().filter_map(|binding| binding.alias).collect();
+async fn remove_leftovers(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+) -> Result<Outcome, StepError> {
+    let bound: Vec<String> = session
+        .bindings()
+        .await?
+        .into_iter()
+        .filter_map(|binding| binding.alias)
+        .collect();
     let installed = session.installed().await?;
-    for past in work.store.renewals_of(&work.renewal().certificate, REMEMBERED).await? {
+    for past in work
+        .store
+        .renewals_of(&work.renewal().certificate, REMEMBERED)
+        .await?
+    {
         let is_leftover = past.id != work.renewal().id
             && past.firewall == work.renewal().firewall
             && past.state.is_end()

@@ -22,10 +22,17 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
 
 /// Once the previous certificate was asked for again, a late sight of the new one no longer counts.
 async fn is_begun(work: &Work<'_>) -> Result<bool, StepError> {
-    Ok(work.store.intent(&work.renewal().id, Step::RollBack.name()).await?.is_some())
+    Ok(work
+        .store
+        .intent(&work.renewal().id, Step::RollBack.name())
+        .await?
+        .is_some())
 }
 
-async fn look_then_bind_previous(work: &Work<'_>, session: &mut dyn Firewall) -> Result<(), StepError> {
+async fn look_then_bind_previous(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+) -> Result<(), StepError> {
     let previous = work.previous_bindings()?;
     let present = session.bindings().await?;
     let is_back = previous.iter().all(|binding| present.contains(binding));
@@ -54,7 +61,14 @@ async fn unreachable_ones(work: &Work<'_>) -> Vec<String> {
         Sight::Shown(_) => None,
         Sight::Unreachable(why) => Some((place, Verdict::Unreachable(why))),
     };
-    doubts(&work.sights().await.into_iter().filter_map(unreachable).collect::<Vec<_>>())
+    doubts(
+        &work
+            .sights()
+            .await
+            .into_iter()
+            .filter_map(unreachable)
+            .collect::<Vec<_>>(),
+    )
 }
 
 const LOOK_INTERVAL: SignedDuration = SignedDuration::from_secs(5);

@@ -21,5 +21,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
 }
 
 fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
-    work.reached_with(Fact::Ordered, |obtained| obtained.ca_reference = Some(reference.0))
+    work.reached_with(Fact::Ordered, |obtained| {
+        obtained.ca_reference = Some(reference.0)
+    })
 }

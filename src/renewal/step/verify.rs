@@ -9,7 +9,9 @@ use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let new = new_fingerprint(work)?;
-    let verdicts = work.verdicts(&new, work.renewal().obtained.previous_fingerprint.as_ref()).await;
+    let verdicts = work
+        .verdicts(&new, work.renewal().obtained.previous_fingerprint.as_ref())
+        .await;
     work.acted(Step::Verify);
     let doubts = doubts(&verdicts);
     if doubts.is_empty() {
@@ -24,7 +26,11 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
 
 /// The fingerprint that has to be shown.
 pub(super) fn new_fingerprint(work: &Work<'_>) -> Result<Fingerprint, StepError> {
-    let fingerprint = work.renewal().obtained.fingerprint.map(|fingerprint| fingerprint.to_string());
+    let fingerprint = work
+        .renewal()
+        .obtained
+        .fingerprint
+        .map(|fingerprint| fingerprint.to_string());
     obtained(fingerprint.as_deref(), "fingerprint")?
         .parse()
         .map_err(|error| StepError::Hopeless(format!("the stored fingerprint: {error}")))
@@ -37,7 +43,10 @@ pub(super) fn doubts(verdicts: &[(String, Verdict)]) -> Vec<String> {
         .filter_map(|(place, verdict)| match verdict {
             Verdict::New => None,
             Verdict::OldStillServed => Some(format!("{place} still shows the old certificate")),
-            Verdict::Other(other) => Some(format!("{place} shows another certificate ({})", other.short())),
+            Verdict::Other(other) => Some(format!(
+                "{place} shows another certificate ({})",
+                other.short()
+            )),
             Verdict::Unreachable(why) => Some(format!("{place} shows none: {why}")),
         })
         .collect()

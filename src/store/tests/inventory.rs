@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::{Event, EventKind};
-use crate::store::Changes;
+use crate::store::{Changes, Decision};
 
 #[tokio::test]
 async fn a_new_configuration_changes_only_what_differs() {
@@ -93,6 +93,53 @@ async fn thousands_are_taken_over_in_several_statements() {
     assert_eq!(store.due_for_look(at(0), 7).await.unwrap().len(), 7);
     let changes = store.sync_inventory(&many[..1], at(1)).await.unwrap();
     assert_eq!(changes.removed.len(), 1200);
+}
+
+#[tokio::test]
+async fn a_fleet_is_decided_in_one_commit_or_not_at_all() {
+    let (store, _folder) = store().await;
+    let many: Vec<_> = (0..1201)
+        .map(|n| configured(&format!("c{n:04}"), "hq", "1"))
+        .collect();
+    store.sync_inventory(&many, at(0)).await.unwrap();
+    assert!(
+        store
+            .plan(&renewal("r1", "c0001", "hq"), &[])
+            .await
+            .unwrap()
+    );
+    let mut decisions: Vec<_> = (0..)
+        .zip(&many)
+        .map(|(n, one)| Decision {
+            name: &one.name,
+            look_at: at(1000 + n),
+            decision: "not_due",
+        })
+        .collect();
+    store.record_decisions(&decisions).await.unwrap();
+    let all = store.certificates().await.unwrap();
+    assert_eq!(all[0].look_at, Some(at(1000)));
+    assert_eq!(all[1].look_at, None, "its renewal is open");
+    assert_eq!(all[1200].look_at, Some(at(2200)));
+    assert!(
+        all.iter()
+            .all(|one| one.decision.as_deref() == Some("not_due"))
+    );
+
+    for decision in &mut decisions {
+        decision.decision = "lost";
+    }
+    decisions[1200].name = "unheard-of";
+    let refused = store.record_decisions(&decisions).await;
+    assert!(
+        matches!(refused, Err(StoreError::Broken { .. })),
+        "{refused:?}"
+    );
+    let all = store.certificates().await.unwrap();
+    assert!(
+        all.iter()
+            .all(|one| one.decision.as_deref() == Some("not_due"))
+    );
 }
 
 #[tokio::test]

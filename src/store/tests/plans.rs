@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::*;
 use crate::store::{
-    firewalls, history, intents, inventory as certificates, leases, renewals, waking,
+    bulk, firewalls, history, intents, inventory as certificates, leases, renewals, waking,
 };
 
 #[tokio::test]
@@ -26,11 +26,12 @@ async fn no_statement_of_a_tick_reads_a_whole_table() {
 }
 
 async fn assert_no_scan(store: &Store) {
+    let decisions = bulk::record_decisions_statement(2);
     for statement in [
+        decisions.as_str(),
         certificates::CERTIFICATE,
         certificates::DUE_FOR_LOOK,
         certificates::DUE_FOR_PROBE,
-        certificates::RECORD_DECISION,
         certificates::RECORD_SIGHT,
         certificates::REQUEST,
         certificates::FORGET_REFUSED_LOGINS,
@@ -71,6 +72,18 @@ async fn assert_no_scan(store: &Store) {
     }
 }
 
+#[tokio::test]
+async fn waking_looks_at_few_rows_even_when_the_whole_fleet_is_renewed_at_once() {
+    let (store, _folder) = store().await;
+    let steps = plan(&store, waking::NEXT_WAKE).await.join("\n");
+    for wanted in [
+        "SEARCH f USING INDEX firewall_leased",
+        "SEARCH r USING INDEX renewal_open_by_firewall (firewall=?)",
+    ] {
+        assert!(steps.contains(wanted), "{wanted}\nis not in\n{steps}");
+    }
+}
+
 /// What is named SCAN and is none that grows with the fleet.
 fn is_bounded(step: &str) -> bool {
     // The open renewals in the order of urgency: as many as there are in work, and it stops at the first that fits.
@@ -78,6 +91,8 @@ fn is_bounded(step: &str) -> bool {
         // Looks for rows that wait for a new parent; jumped over, since no foreign key here is deferred.
         || step == "SCAN intent"
         || step == "SCAN CONSTANT ROW"
+        // The rows that the statement itself brings along.
+        || step == "SCAN 2-ROW VALUES CLAUSE"
 }
 
 async fn plan(store: &Store, statement: &str) -> Vec<String> {

@@ -318,7 +318,10 @@ async fn a_row_that_is_not_valid_is_told_by_what_is_wrong_with_it() {
     ] {
         meddle(&store, meddling).await;
         match store.renewal(&lease.renewal.id).await {
-            Err(StoreError::Broken { what }) => assert!(what.contains(named), "{what}"),
+            Err(StoreError::Broken { what }) => {
+                assert!(what.starts_with("renewal \"r1\": "), "{what}");
+                assert!(what.contains(named), "{what}");
+            }
             other => panic!("{meddling}: {other:?}"),
         }
     }

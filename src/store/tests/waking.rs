@@ -27,7 +27,7 @@ async fn the_nearest_look_or_probe_wakes() {
 
 #[tokio::test]
 async fn a_renewal_wakes_at_its_next_attempt_unless_it_is_held() {
-    let (store, lease) = store_with_only_a_lease().await;
+    let (store, lease, _folder) = store_with_only_a_lease().await;
     let postpone = async |next| {
         store
             .postpone(&lease, 1, next, "busy", "", &[], at(1))
@@ -51,7 +51,7 @@ async fn a_renewal_wakes_at_its_next_attempt_unless_it_is_held() {
 
 #[tokio::test]
 async fn a_dead_worker_is_noticed_when_its_lease_ends() {
-    let (store, _dead) = store_with_only_a_lease().await;
+    let (store, _dead, _folder) = store_with_only_a_lease().await;
     assert_eq!(store.next_wake(2).await.unwrap(), Some(at(60)));
     assert!(claim(&store, "them", 60).await.is_some());
     assert_eq!(store.next_wake(2).await.unwrap(), Some(at(120)));
@@ -59,7 +59,7 @@ async fn a_dead_worker_is_noticed_when_its_lease_ends() {
 
 #[tokio::test]
 async fn a_renewal_behind_another_of_its_firewall_waits_for_that_lease() {
-    let (store, _lease) = store_with_only_a_lease().await;
+    let (store, _lease, _folder) = store_with_only_a_lease().await;
     let also = [
         configured("portal", "hq", "1"),
         configured("vpn", "hq", "1"),
@@ -75,7 +75,7 @@ async fn a_renewal_behind_another_of_its_firewall_waits_for_that_lease() {
 
 #[tokio::test]
 async fn a_firewall_that_refuses_logins_wakes_nobody() {
-    let (store, lease) = store_with_only_a_lease().await;
+    let (store, lease, _folder) = store_with_only_a_lease().await;
     store.count_refused_login("hq", at(0)).await.unwrap();
     store.count_refused_login("hq", at(0)).await.unwrap();
     assert_eq!(store.next_wake(2).await.unwrap(), Some(at(900)));
@@ -86,7 +86,7 @@ async fn a_firewall_that_refuses_logins_wakes_nobody() {
 
 #[tokio::test]
 async fn whenever_it_wakes_for_a_renewal_one_can_be_claimed() {
-    let (store, lease) = store_with_only_a_lease().await;
+    let (store, lease, _folder) = store_with_only_a_lease().await;
     store
         .postpone(&lease, 1, Some(at(700)), "busy", "", &[], at(1))
         .await
@@ -139,13 +139,12 @@ async fn counts_tell_open_and_held_by_state() {
     );
 }
 
-/// A store in which nothing but the leased renewal "r1" happens before second 900. Its folder stays until the process ends.
-async fn store_with_only_a_lease() -> (Store, Lease) {
+/// A store in which nothing but the leased renewal "r1" happens before second 900.
+async fn store_with_only_a_lease() -> (Store, Lease, TempDir) {
     let (store, lease, folder) = store_with_lease().await;
     store
         .record_sight("portal", None, None, at(900), None, &[], at(0))
         .await
         .unwrap();
-    let _kept = folder.keep();
-    (store, lease)
+    (store, lease, folder)
 }

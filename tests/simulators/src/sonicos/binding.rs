@@ -7,6 +7,7 @@ use super::certificates::{Identity, Kind};
 use super::device::Device;
 use super::pending::ChangeKind;
 use super::server::PortCertificate;
+use super::switch::On;
 use super::wire::{Handled, Refusal, Reply};
 
 /// The two services.
@@ -115,33 +116,43 @@ impl Device {
                 before.management != after.management,
                 after.management,
                 self.ports.management.clone(),
+                true,
             ),
             (
                 before.ssl_vpn != after.ssl_vpn,
                 after.ssl_vpn,
                 self.ports.ssl_vpn.clone(),
+                false,
             ),
         ];
         let mut served = Vec::new();
-        for (_, binding, port) in changed.into_iter().filter(|(changed, ..)| *changed) {
-            self.serve(&binding, &port);
+        for (_, binding, port, is_management) in
+            changed.into_iter().filter(|(changed, ..)| *changed)
+        {
+            self.serve(&binding, &port, is_management);
             served.push(binding);
         }
-        let is_faulty =
-            self.faces.serve_wrong_certificate_after_bind || self.faces.keep_serving_old_after_bind;
+        let is_faulty = self.faces.serve_wrong_certificate_after_bind != On::Neither
+            || self.faces.keep_serving_old_after_bind;
         for row in &mut self.certificates.rows {
             row.was_served |= !is_faulty && served.contains(&Binding::Name(row.name.clone()));
         }
     }
 
-    fn serve(&self, binding: &Binding, port: &PortCertificate) {
+    fn serve(&self, binding: &Binding, port: &PortCertificate, is_management: bool) {
         let Some((identity, was_served)) = self.identity(binding) else {
             return;
         };
         if !was_served && self.faces.keep_serving_old_after_bind {
             return;
         }
-        let wrong = !was_served && self.faces.serve_wrong_certificate_after_bind;
+        let wrong = !was_served
+            && match self.faces.serve_wrong_certificate_after_bind {
+                On::Neither => false,
+                On::Management => is_management,
+                On::SslVpn => !is_management,
+                On::Both => true,
+            };
         let identity = if wrong {
             self.certificates.wrong.clone()
         } else {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::switch::{
-    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, PendingForm, Switch, Tampering,
+    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, On, PendingForm, Switch, Tampering,
 };
 
 /// Declares the switches with their documentation and default, and gives each a name on the command line.
@@ -196,8 +196,9 @@ faces! {
     session_lost_on_management_commit: bool = true,
 
     // What the services show, whatever the configuration says.
-    /// A certificate that never was served before is replaced on the wire by some other one.
-    serve_wrong_certificate_after_bind: bool = false,
+    /// Where a certificate that never was served before is replaced on the wire by some other one: `neither`,
+    /// `management`, `ssl_vpn`, `both`.
+    serve_wrong_certificate_after_bind: On = On::Neither,
     /// A certificate that never was served before does not reach the wire.
     keep_serving_old_after_bind: bool = false,
     /// The SSL VPN port closes each connection before the handshake.

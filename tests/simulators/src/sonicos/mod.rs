@@ -35,7 +35,7 @@ pub use self::other_administrator::OtherAdministrator;
 pub use self::rules::{Action, Gate, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
 pub use self::switch::{
-    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, PendingForm, Tampering,
+    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, On, PendingForm, Tampering,
 };
 
 use self::binding::{Binding, Bindings};

@@ -36,6 +36,20 @@ choices! {
 }
 
 choices! {
+    /// On which ports something is so.
+    On {
+        /// On none.
+        Neither = "neither",
+        /// On the management port.
+        Management = "management",
+        /// On the SSL VPN port.
+        SslVpn = "ssl_vpn",
+        /// On both.
+        Both = "both",
+    }
+}
+
+choices! {
     /// How a write without configuration mode fails (1.4).
     NonConfigMode {
         /// 405 "Non config mode".

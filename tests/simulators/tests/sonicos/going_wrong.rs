@@ -1,6 +1,6 @@
 //! Faults by rule and by switch.
 
-use simulators::sonicos::{Action, CsrForm, Faces, Gate, Profile, Rule, Tampering};
+use simulators::sonicos::{Action, CsrForm, Faces, Gate, On, Profile, Rule, Tampering};
 use x509_parser::prelude::{FromDer, X509CertificationRequest};
 
 use crate::client::served_leaf;
@@ -78,7 +78,7 @@ async fn the_device_acts_on_release_even_when_the_client_is_gone() {
 #[tokio::test]
 async fn a_wrong_certificate_on_the_wire_goes_away_when_the_previous_one_is_bound_again() {
     let simulator = start(Profile::V8, |faces| {
-        faces.serve_wrong_certificate_after_bind = true;
+        faces.serve_wrong_certificate_after_bind = On::Both;
     })
     .await;
     let mut client = logged_in(&simulator).await;

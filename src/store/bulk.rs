@@ -1,0 +1,121 @@
+//! Writes about many certificates at once. One statement holds many rows, because one statement per row is an order of
+//! magnitude slower; it is not kept prepared, because the last one has a length of its own each time.
+
+use jiff::Timestamp;
+use sqlx::any::AnyQueryResult;
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use super::row::micros;
+use super::{Configured, Decision, StoreError};
+
+/// Inserts or changes `certificates`, which are then configured and looked at at once.
+pub(super) async fn write(
+    connection: &mut AnyConnection,
+    certificates: &[&Configured],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for some in certificates.chunks(ROWS_PER_STATEMENT) {
+        write_some(&mut *connection, some, now).await?;
+    }
+    Ok(())
+}
+
+async fn write_some(
+    connection: &mut AnyConnection,
+    certificates: &[&Configured],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let row = |first| {
+        let [name, firewall, ca, hash] = [first, first + 1, first + 2, first + 3];
+        format!("(${name}, ${firewall}, ${ca}, ${hash}, 1, $1, $1)")
+    };
+    let rows = rows(certificates.len(), 2, 4, row);
+    let statement = AssertSqlSafe(format!("{UPSERT_HEAD} {rows} {UPSERT_TAIL}"));
+    let mut query = sqlx::query(statement).persistent(false).bind(micros(now));
+    for certificate in certificates {
+        query = query
+            .bind(&*certificate.name)
+            .bind(&*certificate.firewall)
+            .bind(&*certificate.ca)
+            .bind(&*certificate.hash);
+    }
+    all_written(&query.execute(connection).await?, certificates.len())
+}
+
+/// Stores `decisions`; fails unless each is about another certificate that is known.
+pub(super) async fn decide(
+    connection: &mut AnyConnection,
+    decisions: &[Decision<'_>],
+) -> Result<(), StoreError> {
+    for some in decisions.chunks(ROWS_PER_STATEMENT) {
+        decide_some(&mut *connection, some).await?;
+    }
+    Ok(())
+}
+
+async fn decide_some(
+    connection: &mut AnyConnection,
+    decisions: &[Decision<'_>],
+) -> Result<(), StoreError> {
+    let statement = AssertSqlSafe(record_decisions_statement(decisions.len()));
+    let mut query = sqlx::query(statement).persistent(false);
+    for decision in decisions {
+        query = query
+            .bind(decision.name)
+            .bind(micros(decision.look_at))
+            .bind(decision.decision);
+    }
+    all_written(&query.execute(connection).await?, decisions.len())
+}
+
+pub(super) fn record_decisions_statement(decisions: usize) -> String {
+    let row = |first| format!("(${first}, ${}, ${})", first + 1, first + 2);
+    let rows = rows(decisions, 1, 3, row);
+    format!("{DECIDE_HEAD} {rows} {DECIDE_TAIL}")
+}
+
+/// The rows of VALUES: only the numbers of parameters, beginning with `first`, `columns` for each row.
+fn rows(count: usize, first: usize, columns: usize, row: impl Fn(usize) -> String) -> String {
+    let rows: Vec<String> = (0..count).map(|n| row(first + n * columns)).collect();
+    rows.join(", ")
+}
+
+fn all_written(done: &AnyQueryResult, expected: usize) -> Result<(), StoreError> {
+    let written = done.rows_affected();
+    if usize::try_from(written) == Ok(expected) {
+        return Ok(());
+    }
+    let what =
+        format!("of {expected} certificates only {written} are in the inventory, each named once");
+    Err(StoreError::broken(what))
+}
+
+/// Far below the number of parameters that either database takes.
+const ROWS_PER_STATEMENT: usize = 500;
+
+/// Has a renewal that is open?
+macro_rules! is_open {
+    () => {
+        "EXISTS (SELECT 1 FROM renewal r WHERE r.certificate = certificate.name AND r.ended_at IS NULL)"
+    };
+}
+pub(super) use is_open;
+
+const UPSERT_HEAD: &str =
+    "INSERT INTO certificate (name, firewall, ca, hash, configured, look_at, probe_at) VALUES";
+
+const UPSERT_TAIL: &str = concat!(
+    "ON CONFLICT (name) DO UPDATE SET firewall = excluded.firewall, ca = excluded.ca, hash = excluded.hash, \
+     configured = 1, probe_at = excluded.probe_at, look_at = CASE WHEN ",
+    is_open!(),
+    " THEN NULL ELSE excluded.look_at END"
+);
+
+const DECIDE_HEAD: &str = concat!(
+    "UPDATE certificate SET decision = d.column3, look_at = CASE WHEN ",
+    is_open!(),
+    " THEN NULL ELSE d.column2 END FROM (VALUES"
+);
+
+/// Both databases give the columns of VALUES these names.
+const DECIDE_TAIL: &str = ") AS d WHERE certificate.name = d.column1";

@@ -1,0 +1,256 @@
+//! A laboratory: a simulated SonicWall, a local CA, a temporary folder with a configuration, and the real daemon.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use renewd::clock::{Clock, ManualClock};
+use renewd::config::{self, Desired};
+use renewd::daemon::{Daemon, Report};
+use renewd::inventory::{Renewal, State};
+use renewd::pki::{Certificate, KeyKind};
+use renewd::random::SystemRandom;
+use renewd::renewal::{Checkpoint, NoCheckpoint};
+use renewd::store::{PastEvent, Store};
+use renewd::surroundings::Surroundings;
+use renewd::{ca, probe};
+use simulators::sonicos::{Faces, Port, Profile, Settings, Simulator};
+use tempfile::TempDir;
+
+/// One firewall, one CA, one certificate.
+pub struct Lab {
+    pub simulator: Simulator,
+    pub folder: TempDir,
+    /// The time of daemon and device; it moves when the daemon would sleep.
+    pub clock: Arc<ManualClock>,
+}
+
+/// The password that the simulator expects.
+pub const PASSWORD: &str = "correct horse";
+/// The day on which every test begins.
+pub const TODAY: &str = "2026-11-22T10:00:00Z";
+/// The certificate's name in the configuration.
+pub const CERTIFICATE: &str = "hq-portal";
+
+impl Lab {
+    /// A laboratory with a kind device of `profile`, whose certificate is near its expiry.
+    pub async fn new(profile: Profile) -> Self {
+        Self::with(profile, Faces::kind()).await
+    }
+
+    /// A laboratory with a device that behaves as `faces` say.
+    pub async fn with(profile: Profile, faces: Faces) -> Self {
+        renewd::tls::install_provider();
+        let mut settings = Settings::new(profile);
+        settings.faces = faces;
+        settings.initial.common_name = "vpn.example.com".to_owned();
+        let clock = Arc::new(ManualClock::new(TODAY.parse().unwrap()));
+        let today = device_time(clock.as_ref());
+        settings.initial.not_before = today - time::Duration::days(80);
+        settings.initial.not_after = today + time::Duration::days(10);
+        let device_clock = Arc::clone(&clock);
+        settings.now = Arc::new(move || device_time(device_clock.as_ref()));
+        PASSWORD.clone_into(&mut settings.password);
+        let simulator = Simulator::start(settings).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let lab = Self {
+            simulator,
+            folder,
+            clock,
+        };
+        lab.write_password(PASSWORD);
+        lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
+        for ca::Settings::Local(settings) in lab.desired().cas.values() {
+            ca::local::init(
+                settings,
+                "Test CA",
+                KeyKind::Ecdsa(256),
+                10,
+                &lab.surroundings(),
+            )
+            .unwrap();
+        }
+        lab
+    }
+
+    /// Writes the configuration with this pin and these lines of renewal policy.
+    pub fn configure(&self, pin: &str, policy: &str) {
+        let folder = self.folder.path().display();
+        let text = format!(
+            r#"
+[daemon]
+database = "sqlite://{folder}/renewd.db"
+state_directory = "{folder}"
+
+[renewal]
+{policy}
+
+[[ca]]
+name = "office"
+driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.key" }} }}
+
+[[firewall]]
+name = "hq"
+driver.sonicos = {{ url = "{url}", user = "renewd", password = {{ file = "{folder}/password" }}, trust = {{ sha256 = ["{pin}"] }} }}
+
+[[certificate]]
+name = "{CERTIFICATE}"
+firewall = "hq"
+ca = "office"
+subject = {{ common_name = "vpn.example.com", organization = "Example", country = "Netherlands" }}
+alternate_name = {{ domain_name = "vpn.example.com" }}
+key = {{ type = "ecdsa", size = 256 }}
+services = ["web-management", "ssl-vpn"]
+verify = ["{management}", "{ssl_vpn}"]
+"#,
+            url = self.simulator.url(),
+            management = self.simulator.management(),
+            ssl_vpn = self.simulator.ssl_vpn(),
+        );
+        std::fs::write(self.config_file(), text).unwrap();
+    }
+
+    pub fn write_password(&self, password: &str) {
+        std::fs::write(self.folder.path().join("password"), password).unwrap();
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("renewd.toml")
+    }
+
+    pub fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            clock: Arc::clone(&self.clock) as _,
+            random: Arc::new(SystemRandom),
+        }
+    }
+
+    pub fn desired(&self) -> Desired {
+        config::load(&self.config_file()).unwrap().desired
+    }
+
+    /// Does what is due until nothing can move, as `renewd run --once` does.
+    pub async fn run_once(&self) -> Report {
+        run_once(
+            &self.config_file(),
+            Arc::clone(&self.clock),
+            Arc::new(NoCheckpoint),
+        )
+        .await
+    }
+
+    pub async fn store(&self) -> Store {
+        Store::open(&self.desired().daemon.database).await.unwrap()
+    }
+
+    /// Every renewal of the certificate, newest first.
+    pub async fn renewals(&self) -> Vec<Renewal> {
+        self.store()
+            .await
+            .renewals_of(CERTIFICATE, 100)
+            .await
+            .unwrap()
+    }
+
+    /// The certificate's history, newest first.
+    pub async fn history(&self) -> Vec<PastEvent> {
+        self.store().await.history(CERTIFICATE, 1000).await.unwrap()
+    }
+
+    pub async fn has_event(&self, name: &str) -> bool {
+        self.history().await.iter().any(|event| event.name == name)
+    }
+
+    /// How many certificates the CA has signed.
+    pub fn signatures(&self) -> usize {
+        let issued = self.folder.path().join("ca/office");
+        std::fs::read_dir(issued).map_or(0, |files| {
+            files
+                .filter(|file| {
+                    file.as_ref()
+                        .unwrap()
+                        .path()
+                        .extension()
+                        .is_some_and(|e| e == "pem")
+                })
+                .count()
+        })
+    }
+
+    /// What the simulator serves on `port`.
+    pub fn served(&self, port: Port) -> Certificate {
+        Certificate::from_der(&self.simulator.served_der(port)).unwrap()
+    }
+
+    /// What an outsider's handshakes see on both ports.
+    pub async fn seen(&self) -> [Certificate; 2] {
+        let mut seen = Vec::new();
+        for address in [self.simulator.management(), self.simulator.ssl_vpn()] {
+            let endpoint = address.to_string().parse().unwrap();
+            let sight = probe::look(&endpoint, None, std::time::Duration::from_secs(5)).await;
+            let probe::Sight::Shown(certificate) = sight else {
+                panic!("{address} shows nothing: {sight:?}")
+            };
+            seen.push(*certificate);
+        }
+        seen.try_into().unwrap()
+    }
+
+    /// That a renewal was completed in the one right way: one key pair, one signature, both ports serve it, and the
+    /// device is left as it should be.
+    pub async fn assert_renewed_once(&self) {
+        let renewals = self.renewals().await;
+        assert_eq!(renewals.len(), 1, "{renewals:#?}");
+        let renewal = &renewals[0];
+        assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+        let counters = self.simulator.counters();
+        assert_eq!(
+            counters.key_pairs_generated,
+            1,
+            "key pairs generated: {:#?}",
+            self.simulator.journal()
+        );
+        assert_eq!(counters.key_pairs_present, 1);
+        assert_eq!(self.signatures(), 1, "signatures of the CA");
+        let fingerprint = renewal.obtained.fingerprint.unwrap();
+        for seen in self.seen().await {
+            assert_eq!(seen.fingerprint, fingerprint);
+            let born = self.simulator.spki_sha256(&renewal.alias).unwrap();
+            assert_eq!(
+                seen.public_key.to_string(),
+                born,
+                "the key that was born on the device"
+            );
+        }
+        self.assert_left_in_order();
+    }
+
+    /// That nothing of ours is left open or pending on the device, and nothing of anybody else's was touched.
+    pub fn assert_left_in_order(&self) {
+        let counters = self.simulator.counters();
+        assert_eq!(counters.sessions_open, 0, "open sessions");
+        assert_eq!(counters.commits_of_foreign_changes, 0);
+        assert_eq!(counters.discards_of_foreign_changes, 0);
+        assert_eq!(counters.locked_out, 0);
+    }
+}
+
+fn device_time(clock: &dyn Clock) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(clock.now().as_second()).unwrap()
+}
+
+/// As `renewd run --once`, with somebody who is told of every moment.
+pub async fn run_once(
+    config_file: &Path,
+    clock: Arc<ManualClock>,
+    checkpoint: Arc<dyn Checkpoint>,
+) -> Report {
+    let surroundings = Surroundings {
+        clock,
+        random: Arc::new(SystemRandom),
+    };
+    let desired = config::load(config_file).unwrap().desired;
+    let daemon = Daemon::start_with(config_file, desired, surroundings, checkpoint)
+        .await
+        .unwrap();
+    daemon.run_once().await.unwrap()
+}

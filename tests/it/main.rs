@@ -1,0 +1,13 @@
+//! Everything that is tested from outside, in one binary: one link instead of many.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
+)]
+
+mod lab;
+mod locks_nobody_out;
+mod renews_in_time;
+mod respects_others;
+mod rolls_back;
+mod survives_crash;
