@@ -175,6 +175,11 @@ async fn insert(connection: &mut AnyConnection, renewal: &Renewal) -> Result<boo
         .bind(renewal.state.name())
         .bind(micros(renewal.planned_at))
         .bind(renewal.next_attempt_at.map(micros))
+        .bind(renewal.obtained.csr_pem.as_deref())
+        .bind(renewal.obtained.ca_reference.as_deref())
+        .bind(renewal.obtained.leaf_pem.as_deref())
+        .bind(renewal.obtained.chain_pem.as_deref())
+        .bind(renewal.obtained.fingerprint.map(|print| print.to_string()))
         .execute(connection)
         .await?;
     Ok(done.rows_affected() == 1)
@@ -275,8 +280,9 @@ pub(super) const RENEWALS_OF: &str =
 /// Urgent is what expires first; what a person asked for and what is not installed at all goes by the time of planning,
 /// before everything that is still valid.
 pub(super) const PLAN: &str = "INSERT INTO renewal \
-     (id, certificate, firewall, ca, alias, reason, state, planned_at, state_since, next_attempt_at, deadline) \
-     SELECT $1, c.name, $3, $4, $5, $6, $7, $8, $8, $9, \
+     (id, certificate, firewall, ca, alias, reason, state, planned_at, state_since, next_attempt_at, \
+     csr_pem, ca_reference, leaf_pem, chain_pem, fingerprint, deadline) \
+     SELECT $1, c.name, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, \
      CASE WHEN c.requested_at IS NULL THEN COALESCE(c.shown_not_after, $8) ELSE $8 END \
      FROM certificate c WHERE c.name = $2 AND c.configured = 1 \
      ON CONFLICT (certificate) WHERE ended_at IS NULL DO NOTHING";

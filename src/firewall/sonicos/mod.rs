@@ -25,6 +25,7 @@ mod wording;
 mod write;
 
 pub use settings::{Login, Settings};
+pub use totp::CODE_PERIOD;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
