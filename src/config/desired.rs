@@ -30,6 +30,8 @@ pub struct ManagedFirewall {
     pub settings: firewall::Settings,
     /// When a certificate may be bound; `None`: at any time.
     pub window: Option<MaintenanceWindow>,
+    /// Port of its SSL VPN portal.
+    pub ssl_vpn_port: u16,
 }
 
 /// `[daemon]`.
