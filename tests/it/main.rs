@@ -5,6 +5,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod follows_configuration;
 mod lab;
 mod locks_nobody_out;
 mod renews_in_time;
