@@ -33,6 +33,8 @@ use crate::surroundings::Surroundings;
 pub enum Poke {
     /// A tick, or a piece of work that ended: look what is due.
     Look,
+    /// Once a day: keep the database quick, and look for damage.
+    Upkeep,
     /// SIGHUP: read the configuration again.
     Reload,
     /// SIGTERM or SIGINT: finish or park what is running, and stop.
@@ -158,6 +160,7 @@ impl Daemon {
             match poke {
                 Poke::Stop => break,
                 Poke::Reload => self.reload().await,
+                Poke::Upkeep => self.start_upkeep(),
                 Poke::Look => {}
             }
             sleep = self.turn().await;
@@ -179,6 +182,16 @@ impl Daemon {
                 AFTER_STORE_ERROR
             }
         }
+    }
+
+    /// Looks after the database beside the loop: on a large one it takes a while.
+    fn start_upkeep(&self) {
+        let store = self.engine.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.upkeep().await {
+                tracing::error!(%error, "the daily upkeep of the database failed");
+            }
+        });
     }
 
     /// Puts a changed configuration in force; a broken one changes nothing.
