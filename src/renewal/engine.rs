@@ -52,7 +52,7 @@ pub const LEASE: SignedDuration = SignedDuration::from_mins(6);
 const PANICKED: &str =
     "the step panicked: a defect of renewd; the log of this moment has its place";
 /// Every step ends within this time, whatever its peers do.
-const STEP_LIMIT: Duration = Duration::from_secs(5 * 60);
+const STEP_LIMIT: Duration = Duration::from_mins(5);
 
 impl Engine {
     /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back.
@@ -63,9 +63,10 @@ impl Engine {
         let result = self.steps(&mut lease, stop).await;
         match (result, self.store.release(lease).await) {
             // Another daemon took over; what it does counts.
-            (Err(StoreError::LeaseLost), _) | (Ok(()), Err(StoreError::LeaseLost)) => Ok(()),
+            (Err(StoreError::LeaseLost), _) | (Ok(()), Err(StoreError::LeaseLost) | Ok(())) => {
+                Ok(())
+            }
             (Err(error), _) | (Ok(()), Err(error)) => Err(error),
-            (Ok(()), Ok(())) => Ok(()),
         }
     }
 
@@ -107,8 +108,8 @@ impl Engine {
         self.store.release(lease).await
     }
 
-    async fn steps(&self, lease: &mut Lease, stop: &CancellationToken) -> Result<(), StoreError> {
-        while !stop.is_cancelled() {
+    async fn steps(&self, lease: &mut Lease, halt: &CancellationToken) -> Result<(), StoreError> {
+        while !halt.is_cancelled() {
             let Some(step) = Step::leaving(lease.renewal.state) else {
                 return Ok(());
             };
