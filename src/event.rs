@@ -54,7 +54,11 @@ pub struct Event {
     pub elapsed_ms: Option<u64>,
 }
 
-#[allow(clippy::ref_option, reason = "serde's signature")]
+#[allow(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's signature"
+)]
 fn by_name<S: serde::Serializer>(state: &Option<State>, serializer: S) -> Result<S::Ok, S::Error> {
     state.map(State::name).serialize(serializer)
 }
@@ -186,12 +190,8 @@ events! {
 pub fn document() -> String {
     let mut text = DOCUMENT_HEAD.to_owned();
     for kind in EventKind::ALL {
-        text += &format!(
-            "| `{}` | {} | {} |\n",
-            kind.name(),
-            kind.level().name(),
-            kind.meaning().trim()
-        );
+        let (name, level, meaning) = (kind.name(), kind.level().name(), kind.meaning().trim());
+        text.push_str(&["| `", name, "` | ", level, " | ", meaning, " |\n"].concat());
     }
     text
 }

@@ -72,7 +72,7 @@ pub struct Daemon {
 /// A step that runs when the daemon is told to stop may go on for this long; then it is parked.
 const LAST_STEPS: Duration = Duration::from_secs(15);
 /// However far away the next due time is, the loop looks this often.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// After the store failed, the loop tries it again this soon.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
 
@@ -142,7 +142,7 @@ impl Daemon {
     pub async fn run(mut self) -> Result<(), DaemonError> {
         let (poke, mut pokes) = mpsc::channel(64);
         let ticks = pokes::cron(&self.engine.desired.daemon.scan, poke.clone()).await?;
-        pokes::signals(poke)?;
+        pokes::signals(&poke)?;
         let watchdog = sd_notify::watchdog_enabled();
         let mut sleep = self.turn().await;
         Event::new(EventKind::DaemonReady).log();

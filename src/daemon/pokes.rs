@@ -40,7 +40,7 @@ pub async fn cron(scan: &str, poke: Sender<Poke>) -> Result<Ticks, DaemonError> 
 }
 
 /// Turns signals into pokes: SIGHUP reloads, SIGTERM and SIGINT stop.
-pub fn signals(poke: Sender<Poke>) -> Result<(), DaemonError> {
+pub fn signals(poke: &Sender<Poke>) -> Result<(), DaemonError> {
     for (kind, meaning) in [
         (SignalKind::hangup(), Poke::Reload),
         (SignalKind::terminate(), Poke::Stop),
