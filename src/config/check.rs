@@ -317,5 +317,5 @@ fn number_of(text: &str) -> Option<f64> {
 fn holds_login(value: &DeValue<'_>) -> bool {
     value
         .as_str()
-        .is_some_and(|text| text.contains("://") && text.contains('@'))
+        .is_some_and(|text| text.contains('@') && text.contains("://"))
 }

@@ -43,7 +43,7 @@ pub struct Daemon {
     pub state_directory: PathBuf,
     /// How many renewals may be worked on at the same time.
     pub concurrency: usize,
-    /// Cron expression (UTC) of the tick that looks for due work.
+    /// Cron expression (UTC, six fields with the seconds first) of the tick that looks for due work.
     pub scan: String,
     /// How often each served certificate is looked at between renewals.
     pub probe_interval: SignedDuration,

@@ -165,6 +165,45 @@ fn the_state_directory_counts_also_for_what_stands_before_it() {
 }
 
 #[test]
+fn a_scan_is_handed_on_with_its_seconds() {
+    for (written, expected) in [
+        ("*/5 * * * *", "0 */5 * * * *"),
+        ("30 * * * * *", "30 * * * * *"),
+    ] {
+        let text = format!("[daemon]\nscan = \"{written}\"\n");
+        assert_eq!(load_text(&text).unwrap().desired.daemon.scan, expected);
+    }
+}
+
+#[test]
+fn names_are_kept_once_however_often_they_are_referred_to() {
+    let desired = load_text(&sound("{ env = \"HQ\" }", "")).unwrap().desired;
+    let certificate = &desired.certificates["portal"];
+    let (firewall, _) = desired.firewalls.get_key_value("hq").unwrap();
+    let (ca, _) = desired.cas.get_key_value("office").unwrap();
+    assert!(std::sync::Arc::ptr_eq(&certificate.firewall, firewall));
+    assert!(std::sync::Arc::ptr_eq(&certificate.ca, ca));
+}
+
+#[test]
+fn a_file_that_is_missing_among_many_is_explained_without_endless_guesses() {
+    let many = |template: &str, what: &str| -> String {
+        (0..600)
+            .map(|n| template.replace(what, &format!("{what}-{n}")))
+            .collect()
+    };
+    let firewalls = many(&FIREWALL.replace("PASSWORD", "{ env = \"X\" }"), "hq");
+    let certificates = many(&CERTIFICATE.replace("\"hq\"", "\"renamed\""), "portal");
+    let mistakes = load_text(&format!("{CA}{firewalls}{certificates}")).unwrap_err();
+    assert_eq!(mistakes.errors(), 600);
+    let last = mistakes.0.last().unwrap().hint.as_deref();
+    assert_eq!(
+        last,
+        Some("is the file with its [[firewall]] missing or broken?")
+    );
+}
+
+#[test]
 fn a_secret_in_the_file_is_accepted_only_when_nobody_else_can_read_it() {
     let text = sound("\"hunter2\"", "");
     for (mode, accepted) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
