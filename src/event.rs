@@ -54,7 +54,11 @@ pub struct Event {
     pub elapsed_ms: Option<u64>,
 }
 
-#[allow(clippy::ref_option, reason = "serde's signature")]
+#[allow(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's signature"
+)]
 fn by_name<S: serde::Serializer>(state: &Option<State>, serializer: S) -> Result<S::Ok, S::Error> {
     state.map(State::name).serialize(serializer)
 }
@@ -80,7 +84,7 @@ macro_rules! log_at {
             next_attempt_at = event.next_attempt_at.map(|at| format!("{at:.0}")),
             elapsed_ms = event.elapsed_ms,
             "{}",
-            event.detail.as_deref().unwrap_or_else(|| event.kind.meaning().trim()),
+            event.message(),
         );
     }};
 }
@@ -138,7 +142,7 @@ macro_rules! events {
 events! {
     /// The daemon is ready: database open, first scan done.
     DaemonReady => "daemon_ready", Info;
-    /// The daemon stops; running steps were finished or parked.
+    /// The daemon stops; running steps are finished or parked.
     DaemonStopping => "daemon_stopping", Info;
     /// A changed configuration is in force.
     ConfigurationReloaded => "configuration_reloaded", Info;
@@ -162,7 +166,9 @@ events! {
     RenewalHeld => "renewal_held", Alert;
     /// The certificate is bound outside its maintenance window, because none fits before it expires.
     WindowOverridden => "window_overridden", Warning;
-    /// Proven, and the old certificate was retired.
+    /// The previous certificate stays on the firewall, because renewd did not make it.
+    PreviousKept => "previous_kept", Info;
+    /// Proven, and what renewd itself had put there before was removed.
     RenewalCompleted => "renewal_completed", Info;
     /// The new certificate was not served; the previous one is bound and proven again.
     RenewalRolledBack => "renewal_rolled_back", Alert;
@@ -184,12 +190,8 @@ events! {
 pub fn document() -> String {
     let mut text = DOCUMENT_HEAD.to_owned();
     for kind in EventKind::ALL {
-        text += &format!(
-            "| `{}` | {} | {} |\n",
-            kind.name(),
-            kind.level().name(),
-            kind.meaning().trim()
-        );
+        let (name, level, meaning) = (kind.name(), kind.level().name(), kind.meaning().trim());
+        text.push_str(&["| `", name, "` | ", level, " | ", meaning, " |\n"].concat());
     }
     text
 }
@@ -244,6 +246,20 @@ impl Event {
         Self {
             certificate: Some(Arc::clone(certificate)),
             ..Self::new(kind)
+        }
+    }
+
+    /// The line that a person reads.
+    fn message(&self) -> String {
+        let moved = match (self.state, self.next_state) {
+            (Some(from), Some(to)) => Some(format!("{from} -> {to}")),
+            _ => None,
+        };
+        match (moved, self.detail.as_deref()) {
+            (Some(moved), Some(detail)) => format!("{moved}: {detail}"),
+            (Some(moved), None) => moved,
+            (None, Some(detail)) => detail.to_owned(),
+            (None, None) => self.kind.meaning().trim().to_owned(),
         }
     }
 

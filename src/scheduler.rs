@@ -116,7 +116,13 @@ async fn look(
     let decision = decide(wanted, row, now);
     match &decision {
         Decision::Due { reason, words } => {
-            let renewal = new_renewal(wanted, *reason, engine.surroundings.random.as_ref(), now);
+            let mut renewal =
+                new_renewal(wanted, *reason, engine.surroundings.random.as_ref(), now);
+            if *reason != Reason::Requested
+                && let Some(past) = installable(engine, wanted, now).await?
+            {
+                install_again(&mut renewal, past);
+            }
             let event = Event {
                 reason: Some(reason.name().to_owned()),
                 detail: Some(words.clone()),
@@ -141,6 +147,44 @@ async fn look(
             Ok(false)
         }
     }
+}
+
+/// The last renewal, if it was rolled back although its certificate is as good as a new one: a failed installation
+/// never leads to another order by itself.
+async fn installable(
+    engine: &Engine,
+    wanted: &ManagedCertificate,
+    now: Timestamp,
+) -> Result<Option<Renewal>, StoreError> {
+    let past = engine.store.renewals_of(&wanted.name, 1).await?.pop();
+    Ok(past.filter(|past| {
+        let leaf = past.obtained.leaf_pem.as_deref();
+        let leaf = leaf.and_then(|pem| Certificate::from_pem(pem).ok());
+        let facts = Facts {
+            wanted,
+            shown: leaf.as_ref(),
+            renewed_before: true,
+            requested_at: None,
+        };
+        past.state == State::RolledBack
+            && past.firewall == wanted.firewall
+            && past.ca == wanted.ca
+            && matches!(
+                due::decide(&facts, now),
+                Decision::Rest { until: Some(_), .. }
+            )
+    }))
+}
+
+/// Lets `renewal` begin with what `past` obtained; the import step looks whether it is still on the device.
+fn install_again(renewal: &mut Renewal, past: Renewal) {
+    renewal.state = State::Issued;
+    renewal.alias = past.alias;
+    renewal.obtained = Obtained {
+        previous_bindings: None,
+        previous_fingerprint: None,
+        ..past.obtained
+    };
 }
 
 /// What the due rules say of a stored row.

@@ -62,7 +62,7 @@ pub enum Issuance {
     /// Done.
     Issued {
         /// The certificate.
-        leaf: Certificate,
+        leaf: Box<Certificate>,
         /// CA certificates above it as far as the CA gave them, nearest first.
         chain: Vec<Certificate>,
     },

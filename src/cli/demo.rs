@@ -122,6 +122,7 @@ fn tables(firewall: &Simulated, folder: &Path) -> Result<String, CliError> {
          [[certificate]]\nname = \"{name}-portal\"\nfirewall = \"{name}\"\nca = \"office\"\n\
          subject = {{ common_name = \"{name}.example.com\", organization = \"Example\", country = \"Netherlands\" }}\n\
          alternate_name = {{ domain_name = \"{name}.example.com\" }}\n\
+         key = {{ type = \"ecdsa\", size = 256 }}\n\
          services = [\"web-management\", \"ssl-vpn\"]\nverify = [\"{management}\", \"{ssl_vpn}\"]\n",
         url = simulator.url(),
         secret = secret.display(),

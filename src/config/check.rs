@@ -26,57 +26,64 @@ pub(super) struct Check<'a> {
 impl Check<'_> {
     /// Checks a table; `range` is where a missing key is reported.
     pub fn table(&mut self, shape: &Table, table: &mut DeTable<'_>, range: &Range<usize>) {
-        let meant = self.unknown_keys(shape, table);
-        let written: Vec<&str> = shape
-            .keys
-            .keys()
-            .map(String::as_str)
-            .filter(|key| table.contains_key(*key) || meant.iter().any(|word| word == key))
-            .collect();
-        if !self.torn {
-            self.missing_keys(shape, &written, range);
-        }
-        for key in &written {
-            if let (Some(node), Some(value)) = (shape.keys.get(*key), table.get_mut(*key))
-                && !self.value(node, key, value)
-            {
-                table.remove(*key);
+        let mut unknown = Vec::new();
+        let mut broken = Vec::new();
+        for (key, value) in &mut *table {
+            match shape.keys.get(key.get_ref().as_ref()) {
+                None => unknown.push(key.clone()),
+                Some(node) if self.value(node, key.get_ref(), value) => {}
+                Some(_) => broken.push(key.clone()),
             }
         }
-    }
-
-    /// Reports them; returns those that were put right.
-    fn unknown_keys(&mut self, shape: &Table, table: &mut DeTable<'_>) -> Vec<String> {
-        let is_unknown =
-            |key: &&Spanned<Cow<'_, str>>| !shape.keys.contains_key(key.get_ref().as_ref());
-        let unknown: Vec<_> = table.keys().filter(is_unknown).cloned().collect();
-        let mut meant = Vec::new();
         for key in unknown {
-            let (name, range) = (key.get_ref(), key.span());
-            let known = shape.keys.keys().map(String::as_str);
-            let hint = unknown_key(shape, name);
-            let place = self.place(&range);
-            self.findings
-                .error(place, format!("unknown key `{name}`"), Some(hint));
-            let Some(value) = table.remove(name.as_ref()) else {
-                continue;
-            };
-            if !value.get_ref().is_table() {
-                self.hide(&value);
-            }
-            if let Some(word) = suggest::nearest(name, known)
-                && !table.contains_key(word)
+            if let Some(meant) = self.unknown_key(shape, table, &key)
+                && let (Some(node), Some(value)) = (shape.keys.get(&meant), table.get_mut(&*meant))
+                && !self.value(node, &meant, value)
             {
-                meant.push(word.to_owned());
-                table.insert(Spanned::new(range, Cow::Owned(word.to_owned())), value);
+                broken.push(Spanned::new(key.span(), Cow::Owned(meant)));
             }
         }
-        meant
+        if !self.torn {
+            self.missing_keys(shape, table, range);
+        }
+        for key in broken {
+            table.remove(&key);
+        }
     }
 
-    fn missing_keys(&mut self, shape: &Table, written: &[&str], range: &Range<usize>) {
+    /// Reports an unknown key and takes it for what it was probably meant to be; returns that.
+    fn unknown_key(
+        &mut self,
+        shape: &Table,
+        table: &mut DeTable<'_>,
+        key: &Spanned<Cow<'_, str>>,
+    ) -> Option<String> {
+        let name = key.get_ref();
+        let hint = unknown_key_hint(shape, name);
+        let place = self.place(&key.span());
+        self.findings
+            .error(place, format!("unknown key `{name}`"), Some(hint));
+        let value = table.remove(name.as_ref())?;
+        let (word, node) = suggest::nearest(name, shape.words())
+            .and_then(|word| shape.keys.get_key_value(word))
+            .unzip();
+        // What is meant as a table is looked at key by key; of anything else nobody knows what it holds.
+        let has_keys = node
+            .and_then(|node| fitting(&node.shape, value.get_ref()))
+            .is_some_and(|shape| shape.table().is_some());
+        if !has_keys {
+            self.hide_all(&value);
+        }
+        let word = word
+            .filter(|word| !table.contains_key(word.as_str()))?
+            .clone();
+        table.insert(Spanned::new(key.span(), Cow::Owned(word.clone())), value);
+        Some(word)
+    }
+
+    fn missing_keys(&mut self, shape: &Table, table: &DeTable<'_>, range: &Range<usize>) {
         for key in &shape.required {
-            if !written.contains(&key.as_str()) {
+            if !table.contains_key(key.as_str()) {
                 let hint = shape.keys.get(key).and_then(|node| node.hint.clone());
                 let message = format!("`{key}` is missing in {}", shape.label);
                 self.findings.error(self.place(range), message, hint);
@@ -89,23 +96,20 @@ impl Check<'_> {
         if (node.secret && !value.get_ref().is_table()) || holds_login(value.get_ref()) {
             self.hide(value);
         }
-        let range = value.span();
-        match fitting(&node.shape, value.get_ref()) {
-            Some(shape) => self.fitting_value(node, shape, key, value),
-            None => {
-                let message = format!(
-                    "`{key}` must be {}, not {}",
-                    expected(&node.shape),
-                    found(value.get_ref())
-                );
-                let hint = node
-                    .hint
-                    .clone()
-                    .or_else(|| retyped(key, &node.shape, value.get_ref(), node.secret));
-                self.findings.error(self.place(&range), message, hint);
-                false
-            }
+        if let Some(shape) = fitting(&node.shape, value.get_ref()) {
+            return self.fitting_value(node, shape, key, value);
         }
+        if value.get_ref().is_table() {
+            self.hide_all(value);
+        }
+        let place = self.place(&value.span());
+        let (shape, value) = (&node.shape, value.get_ref());
+        let message = format!("`{key}` must be {}, not {}", expected(shape), found(value));
+        let hint = unquoted(shape, value)
+            .or_else(|| node.hint.clone())
+            .or_else(|| retyped(key, shape, value, node.secret));
+        self.findings.error(place, message, hint);
+        false
     }
 
     /// Checks a value of the right type.
@@ -163,7 +167,7 @@ impl Check<'_> {
             return true;
         }
         if was_empty || known > 1 {
-            let words: Vec<&str> = shape.keys.keys().map(String::as_str).collect();
+            let words: Vec<&str> = shape.words().collect();
             let message = format!("`{key}` must hold exactly one of: {}", words.join(", "));
             self.findings
                 .error(self.place(range), message, node.hint.clone());
@@ -197,6 +201,15 @@ impl Check<'_> {
         fits
     }
 
+    /// Hides every value in a value, but not the keys.
+    fn hide_all(&mut self, value: &Spanned<DeValue<'_>>) {
+        match value.get_ref() {
+            DeValue::Table(table) => table.values().for_each(|value| self.hide_all(value)),
+            DeValue::Array(values) => values.iter().for_each(|value| self.hide_all(value)),
+            _ => self.hide(value),
+        }
+    }
+
     fn hide(&mut self, value: &Spanned<DeValue<'_>>) {
         self.findings.hide(self.place(&value.span()));
     }
@@ -221,13 +234,14 @@ fn fitting<'a>(shape: &'a Shape, value: &DeValue<'_>) -> Option<&'a Shape> {
 }
 
 /// What was meant by an unknown key, or where it belongs, or what there is.
-fn unknown_key(shape: &Table, key: &str) -> String {
-    let known = shape.keys.keys().map(String::as_str);
-    let home = || shape.home_of(key);
-    match suggest::nearest(key, known.clone()).map_or_else(home, |_| None) {
-        Some(home) => format!("`{key}` belongs in {home}"),
-        None => suggest::hint(key, known, &format!("the keys of {} are", shape.label)),
+fn unknown_key_hint(shape: &Table, key: &str) -> String {
+    if suggest::nearest(key, shape.words()).is_none()
+        && let Some(home) = shape.home_of(key)
+    {
+        return format!("`{key}` belongs in {home}");
     }
+    let lead = format!("the keys of {} are", shape.label);
+    suggest::hint(key, shape.words(), &lead)
 }
 
 fn expected(shape: &Shape) -> String {
@@ -257,13 +271,20 @@ fn found(value: &DeValue<'_>) -> &'static str {
     }
 }
 
+/// For what is right but for its quotes.
+fn unquoted(shape: &Shape, value: &DeValue<'_>) -> Option<String> {
+    let text = value.as_str()?;
+    let fits = match shape {
+        Shape::Integer { .. } | Shape::Number { .. } => number_of(text).is_some(),
+        Shape::Boolean => matches!(text, "true" | "false"),
+        _ => false,
+    };
+    fits.then(|| format!("write it without quotes: {text}"))
+}
+
 /// How to write it as the type that is wanted.
 fn retyped(key: &str, shape: &Shape, value: &DeValue<'_>, secret: bool) -> Option<String> {
     match (shape, value) {
-        (Shape::Integer { .. } | Shape::Number { .. }, DeValue::String(text)) => {
-            number_of(text).map(|_| format!("write it without quotes: {text}"))
-        }
-        (Shape::Boolean, DeValue::String(_)) => Some("write it without quotes".to_owned()),
         (Shape::List(_), DeValue::Table(_)) => Some(format!("write it as [[{key}]]")),
         (Shape::List(_), DeValue::String(text)) if !secret => {
             Some(format!("write it in brackets: [\"{text}\"]"))
@@ -272,8 +293,9 @@ fn retyped(key: &str, shape: &Shape, value: &DeValue<'_>, secret: bool) -> Optio
             Some("write one text in quotes".to_owned())
         }
         (Shape::Text | Shape::Words(_), _) => Some("write it in quotes".to_owned()),
+        (Shape::Boolean, _) => Some("write true or false".to_owned()),
         (Shape::Table(table), _) => {
-            let words: Vec<&str> = table.keys.keys().map(String::as_str).collect();
+            let words: Vec<&str> = table.words().collect();
             Some(format!(
                 "write it as {{ … }} with the keys: {}",
                 words.join(", ")
@@ -295,5 +317,5 @@ fn number_of(text: &str) -> Option<f64> {
 fn holds_login(value: &DeValue<'_>) -> bool {
     value
         .as_str()
-        .is_some_and(|text| text.contains("://") && text.contains('@'))
+        .is_some_and(|text| text.contains('@') && text.contains("://"))
 }

@@ -63,76 +63,58 @@ fn header(line: &str) -> Option<bool> {
     is_bare.then_some(element.is_some())
 }
 
-/// A string that goes on in the next line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Open {
-    /// `"""`
-    Basic,
-    /// `'''`
-    Literal,
-}
-
-/// Which string is open at the end of `line`, when `open` was at its start.
-fn scan(line: &str, mut open: Option<Open>) -> Option<Open> {
+/// The delimiter of the string that is open at the end of `line`, when `open` was at its start.
+fn scan(line: &str, mut open: Option<&'static str>) -> Option<&'static str> {
     let mut rest = line;
     loop {
-        rest = match open {
-            Some(string) => {
-                let Some(end) = end_of(rest, string) else {
-                    return open;
-                };
-                open = None;
-                rest.get(end..).unwrap_or_default()
-            }
-            None => {
-                let start = rest.find(['"', '\'', '#'])?;
-                let found = rest.get(start..).unwrap_or_default();
-                if found.starts_with('#') {
-                    return None;
-                }
-                if found.starts_with("\"\"\"") || found.starts_with("'''") {
-                    open = Some(if found.starts_with('"') {
-                        Open::Basic
-                    } else {
-                        Open::Literal
-                    });
-                    found.get(3..).unwrap_or_default()
-                } else {
-                    // A string of one line; without an end it ends with the line.
-                    let delimiter = if found.starts_with('"') { "\"" } else { "'" };
-                    let inner = found.get(1..).unwrap_or_default();
-                    inner.get(find_end(inner, delimiter)?..).unwrap_or_default()
-                }
-            }
+        if let Some(delimiter) = open {
+            let Some(end) = end_of_string(rest, delimiter) else {
+                return open;
+            };
+            rest = after(rest, end);
+        }
+        rest = after(rest, rest.find(['"', '\'', '#'])?);
+        // None of them: a comment.
+        let delimiter = DELIMITERS
+            .into_iter()
+            .find(|quotes| rest.starts_with(quotes))?;
+        rest = after(rest, delimiter.len());
+        open = if delimiter.len() == 3 {
+            Some(delimiter)
+        } else {
+            // A string of one line; without an end it ends with the line.
+            rest = after(rest, end_of_string(rest, delimiter)?);
+            None
         };
     }
 }
 
-fn end_of(text: &str, string: Open) -> Option<usize> {
-    match string {
-        Open::Basic => find_end(text, "\"\"\""),
-        Open::Literal => find_end(text, "'''"),
+/// Where `text` goes on after `delimiter`; in strings with `"` a backslash takes the next character along.
+fn end_of_string(text: &str, delimiter: &str) -> Option<usize> {
+    if delimiter.starts_with('\'') {
+        return Some(text.find(delimiter)? + delimiter.len());
+    }
+    let mut at = 0;
+    loop {
+        at += after(text, at).find(['"', '\\'])?;
+        let rest = after(text, at);
+        if rest.starts_with(delimiter) {
+            return Some(at + delimiter.len());
+        }
+        let skipped = if rest.starts_with('\\') { 2 } else { 1 };
+        at += rest
+            .chars()
+            .take(skipped)
+            .map(char::len_utf8)
+            .sum::<usize>();
     }
 }
 
-/// Where `text` goes on after `delimiter`; in strings with `"` a backslash takes the next character along.
-fn find_end(text: &str, delimiter: &str) -> Option<usize> {
-    let escapes = delimiter.starts_with('"');
-    let mut escaped = false;
-    for (at, character) in text.char_indices() {
-        if escaped {
-            escaped = false;
-        } else if escapes && character == '\\' {
-            escaped = true;
-        } else if text
-            .get(at..)
-            .is_some_and(|rest| rest.starts_with(delimiter))
-        {
-            return Some(at + delimiter.len());
-        }
-    }
-    None
+fn after(text: &str, at: usize) -> &str {
+    text.get(at..).unwrap_or_default()
 }
+
+const DELIMITERS: [&str; 4] = ["\"\"\"", "'''", "\"", "'"];
 
 #[cfg(test)]
 mod tests {

@@ -30,6 +30,8 @@ pub struct ManagedFirewall {
     pub settings: firewall::Settings,
     /// When a certificate may be bound; `None`: at any time.
     pub window: Option<MaintenanceWindow>,
+    /// Port of its SSL VPN portal.
+    pub ssl_vpn_port: u16,
 }
 
 /// `[daemon]`.
@@ -41,7 +43,7 @@ pub struct Daemon {
     pub state_directory: PathBuf,
     /// How many renewals may be worked on at the same time.
     pub concurrency: usize,
-    /// Cron expression (UTC) of the tick that looks for due work.
+    /// Cron expression (UTC, six fields with the seconds first) of the tick that looks for due work.
     pub scan: String,
     /// How often each served certificate is looked at between renewals.
     pub probe_interval: SignedDuration,

@@ -37,7 +37,6 @@ pub(super) struct FileId(u32);
 pub(super) struct Origin {
     pub file: FileId,
     pub start: usize,
-    pub end: usize,
 }
 
 /// A stretch of one file.
@@ -122,17 +121,21 @@ impl Findings {
         self.found.iter().any(is_error)
     }
 
-    /// Whether a mistake was found in `place`.
-    pub fn any_error_in(&self, place: Place) -> bool {
-        let inside = |finding: &Finding| {
-            finding.severity == Severity::Error
-                && finding.file == place.file
-                && finding
-                    .range
-                    .as_ref()
-                    .is_some_and(|range| overlap(range, &place.range()))
+    /// Whether a mistake was found in `range` of the piece that is being read.
+    pub fn any_error_in(&self, origin: Origin, range: &Range<usize>) -> bool {
+        let is_within = |place: &Range<usize>| {
+            place.start < origin.start.saturating_add(range.end)
+                && place.end > origin.start + range.start
         };
-        self.found.iter().rev().any(inside)
+        // What was found in this piece was found last.
+        self.found
+            .iter()
+            .rev()
+            .take_while(|finding| {
+                finding.file == origin.file && finding.starts_at() >= origin.start
+            })
+            .filter(|finding| finding.severity == Severity::Error)
+            .any(|finding| finding.range.as_ref().is_some_and(is_within))
     }
 
     /// `renewd.toml:12`, for a hint that points elsewhere.
@@ -152,6 +155,7 @@ impl Findings {
             )
         });
         self.drop_echoes();
+        self.sources.iter_mut().for_each(Source::sort_hidden);
         let shown = |finding: &Finding| Some(self.source(finding.file)?.show(finding));
         self.found.iter().filter_map(shown).collect()
     }
@@ -197,6 +201,12 @@ impl Findings {
     }
 }
 
+impl Finding {
+    fn starts_at(&self) -> usize {
+        self.range.as_ref().map_or(0, |range| range.start)
+    }
+}
+
 impl Origin {
     /// The place of a range.
     pub fn place(self, range: &Range<usize>) -> Place {
@@ -205,11 +215,6 @@ impl Origin {
             start: as_u32(self.start + range.start),
             end: as_u32(self.start + range.end),
         }
-    }
-
-    /// The whole piece.
-    pub fn whole(self) -> Place {
-        self.place(&(0..self.end - self.start))
     }
 }
 
@@ -262,8 +267,31 @@ impl Source {
         start..start + rest.find('\n').unwrap_or(rest.len())
     }
 
+    /// Puts the hidden ranges in order and makes one of those that touch.
+    fn sort_hidden(&mut self) {
+        self.hidden.sort_by_key(|range| range.start);
+        let mut merged: Vec<Range<usize>> = Vec::with_capacity(self.hidden.len());
+        for range in self.hidden.drain(..) {
+            match merged.last_mut().filter(|last| range.start <= last.end) {
+                Some(last) => last.end = last.end.max(range.end),
+                None => merged.push(range),
+            }
+        }
+        self.hidden = merged;
+    }
+
+    /// The hidden ranges that `range` touches.
+    fn hidden_in(&self, range: &Range<usize>) -> &[Range<usize>] {
+        let start = self
+            .hidden
+            .partition_point(|hidden| hidden.end <= range.start);
+        let rest = self.hidden.get(start..).unwrap_or_default();
+        let length = rest.partition_point(|hidden| hidden.start < range.end);
+        rest.get(..length).unwrap_or_default()
+    }
+
     fn offending(&self, range: &Range<usize>) -> Option<String> {
-        let visible = !self.hidden.iter().any(|hidden| overlap(hidden, range));
+        let visible = self.hidden_in(range).is_empty();
         let text = self.text.get(range.clone()).filter(|_| visible)?;
         let first_line = text.lines().next()?;
         Some(printable(first_line).chars().take(LONGEST_TEXT).collect())
@@ -272,11 +300,7 @@ impl Source {
     /// The line in which `range` starts, every hidden piece of it replaced by one sign.
     fn excerpt(&self, range: &Range<usize>) -> Excerpt {
         let line = self.line_around(range.start);
-        let hidden: Vec<_> = self
-            .hidden
-            .iter()
-            .filter(|hidden| overlap(hidden, &line))
-            .collect();
+        let hidden = self.hidden_in(&line);
         let covering = |at: usize| hidden.iter().position(|hidden| hidden.contains(&at));
         let marked = range.start..range.end.max(range.start + 1);
         let (mut shown, mut indent, mut width) = (String::new(), 0, 0);
@@ -321,7 +345,7 @@ impl Source {
                 .all(|c| c.is_ascii_alphanumeric() || "_-. []".contains(c))
         };
         let shown = if line.contains('=') && is_plain(key) && super::schema::is_key(key) {
-            format!("{}= {HIDDEN}", key)
+            format!("{key}= {HIDDEN}")
         } else if line.trim_start().starts_with('[')
             && is_plain(line)
             && super::schema::is_key(line)
@@ -334,10 +358,6 @@ impl Source {
         let column = self.position(at).1;
         Excerpt::new(&shown, (column - 1).min(length.saturating_sub(1)), 1)
     }
-}
-
-fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.start < b.end && b.start < a.end
 }
 
 /// A terminal obeys control characters; a message must not carry them there.

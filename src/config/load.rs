@@ -56,12 +56,7 @@ impl Loader {
         };
         let file = self.findings.add_file(path, text);
         if let Some(at) = not_utf8_at {
-            let place = Origin {
-                file,
-                start: at,
-                end: at + 1,
-            }
-            .whole();
+            let place = Origin { file, start: at }.place(&(0..1));
             let hint = "save the file in the encoding UTF-8".to_owned();
             self.findings
                 .syntax_error(place, "this is not UTF-8", Some(hint));
@@ -111,7 +106,7 @@ impl Loader {
     }
 
     fn finish(mut self, main: &Path) -> Result<Loaded, Mistakes> {
-        if self.fleet.certificates.is_empty() && !self.findings.any_error() {
+        if self.fleet.is_empty() && !self.findings.any_error() {
             let file = self.findings.add_file(main, String::new());
             let message = "there is no [[certificate]]: nothing is kept renewed".to_owned();
             let hint = "`renewd discover FIREWALL` prints what a firewall holds, ready to paste";

@@ -46,7 +46,6 @@ impl<'a> PieceReader<'a> {
         let origin = Origin {
             file,
             start: range.start,
-            end: range.end,
         };
         let text = text.get(range).unwrap_or_default();
         let mut table = self.parse(origin, text);
@@ -54,27 +53,32 @@ impl<'a> PieceReader<'a> {
             self.section(origin, &mut table, section);
         }
         for (written, _) in self.elements(origin, &mut table, "ca") {
-            let element = self.resolver(origin).ca(written);
-            self.loader.fleet.cas.push(element);
+            let (name, value) = self.resolver(origin).ca(written);
+            let Loader {
+                fleet, findings, ..
+            } = &mut *self.loader;
+            fleet.cas.add(name.as_ref(), value, findings);
         }
         for (written, _) in self.elements(origin, &mut table, "firewall") {
-            let element = self.resolver(origin).firewall(written);
-            self.loader.fleet.firewalls.push(element);
+            let (name, value) = self.resolver(origin).firewall(written);
+            let Loader {
+                fleet, findings, ..
+            } = &mut *self.loader;
+            fleet.firewalls.add(name.as_ref(), value, findings);
         }
         for (written, range) in self.elements(origin, &mut table, "certificate") {
             let draft = self.resolver(origin).certificate(written, &range);
-            self.loader.fleet.certificates.push(draft);
+            let Loader {
+                fleet, findings, ..
+            } = &mut *self.loader;
+            fleet.add_certificate(draft, findings);
         }
     }
 
     /// After the sections of the main file: a `[daemon]` that is not there has its defaults.
     pub fn end_of_sections(&mut self, file: FileId) {
         if self.loader.daemon.is_none() {
-            let origin = Origin {
-                file,
-                start: 0,
-                end: 0,
-            };
+            let origin = Origin { file, start: 0 };
             let daemon = self.resolver(origin).daemon(&written::Daemon::default());
             self.loader.daemon = Some(daemon);
         }
@@ -113,17 +117,14 @@ impl<'a> PieceReader<'a> {
             let hint = format!("the first is at {}", findings.describe(first));
             findings.error(place, format!("there are two [{name}]"), Some(hint));
         }
-        match name {
-            "daemon" => {
-                let written = self.written(origin, value).unwrap_or_default();
-                let daemon = self.resolver(origin).daemon(&written);
-                self.loader.daemon = Some(daemon);
-            }
-            _ => {
-                let written = self.written(origin, value).unwrap_or_default();
-                let default = self.loader.shared.policy.clone();
-                self.loader.shared.policy = self.resolver(origin).policy(&written, &default);
-            }
+        if name == "daemon" {
+            let written = self.written(origin, value).unwrap_or_default();
+            let daemon = self.resolver(origin).daemon(&written);
+            self.loader.daemon = Some(daemon);
+        } else {
+            let written = self.written(origin, value).unwrap_or_default();
+            let default = self.loader.shared.policy.clone();
+            self.loader.shared.policy = self.resolver(origin).policy(&written, &default);
         }
     }
 

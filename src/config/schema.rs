@@ -81,6 +81,11 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Its keys.
+    pub fn words(&self) -> impl Iterator<Item = &str> + Clone {
+        self.keys.keys().map(String::as_str)
+    }
+
     /// The table of the same section that has `key`, by its name in messages.
     pub fn home_of(&self, key: &str) -> Option<&'static str> {
         match &self.section {
@@ -105,7 +110,7 @@ impl Table {
 
 impl Shape {
     /// The table that this is, or that its elements are.
-    fn table(&self) -> Option<&Table> {
+    pub fn table(&self) -> Option<&Table> {
         match self {
             Self::Table(table) => Some(table),
             Self::List(items) => items.shape.table(),
@@ -131,6 +136,7 @@ fn raw_schema() -> Value {
         .into_root_schema_for::<written::File>()
         .to_value();
     visit(&mut schema, &mut without_null);
+    visit(&mut schema, &mut describe_member);
     schema
 }
 
@@ -162,6 +168,19 @@ fn without_null(object: &mut Map<String, Value>) {
             for (key, value) in only {
                 object.entry(key).or_insert(value);
             }
+        }
+    }
+}
+
+/// The documentation of an enum's member is that of its key.
+fn describe_member(object: &mut Map<String, Value>) {
+    let Some(description) = object.get("description").cloned() else {
+        return;
+    };
+    let members = object.get_mut("properties").and_then(Value::as_object_mut);
+    if let Some(members) = members.filter(|members| members.len() == 1) {
+        for member in members.values_mut().filter_map(Value::as_object_mut) {
+            member.entry("description").or_insert(description.clone());
         }
     }
 }

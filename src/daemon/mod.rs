@@ -33,6 +33,8 @@ use crate::surroundings::Surroundings;
 pub enum Poke {
     /// A tick, or a piece of work that ended: look what is due.
     Look,
+    /// Once a day: keep the database quick, and look for damage.
+    Upkeep,
     /// SIGHUP: read the configuration again.
     Reload,
     /// SIGTERM or SIGINT: finish or park what is running, and stop.
@@ -70,7 +72,7 @@ pub struct Daemon {
 /// A step that runs when the daemon is told to stop may go on for this long; then it is parked.
 const LAST_STEPS: Duration = Duration::from_secs(15);
 /// However far away the next due time is, the loop looks this often.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// After the store failed, the loop tries it again this soon.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
 
@@ -140,7 +142,7 @@ impl Daemon {
     pub async fn run(mut self) -> Result<(), DaemonError> {
         let (poke, mut pokes) = mpsc::channel(64);
         let ticks = pokes::cron(&self.engine.desired.daemon.scan, poke.clone()).await?;
-        pokes::signals(poke)?;
+        pokes::signals(&poke)?;
         let watchdog = sd_notify::watchdog_enabled();
         let mut sleep = self.turn().await;
         Event::new(EventKind::DaemonReady).log();
@@ -158,6 +160,7 @@ impl Daemon {
             match poke {
                 Poke::Stop => break,
                 Poke::Reload => self.reload().await,
+                Poke::Upkeep => self.start_upkeep(),
                 Poke::Look => {}
             }
             sleep = self.turn().await;
@@ -179,6 +182,16 @@ impl Daemon {
                 AFTER_STORE_ERROR
             }
         }
+    }
+
+    /// Looks after the database beside the loop: on a large one it takes a while.
+    fn start_upkeep(&self) {
+        let store = self.engine.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.upkeep().await {
+                tracing::error!(%error, "the daily upkeep of the database failed");
+            }
+        });
     }
 
     /// Puts a changed configuration in force; a broken one changes nothing.

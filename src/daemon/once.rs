@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::work::Crew;
-use crate::failure::FailureKind;
 use crate::inventory::{Renewal, State};
 use crate::renewal::Engine;
 use crate::store::StoreError;
@@ -58,10 +57,11 @@ pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report,
 /// way between bind and proof and must not be left there.
 async fn soon(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let latest = now.saturating_add(PATIENCE).unwrap_or(now);
+    let moment = now.saturating_add(MOMENT).unwrap_or(now);
     let open = engine.store.open_renewals().await?;
-    let worth = open
-        .iter()
-        .filter(|renewal| is_midway(renewal) || !renewal.is_failing());
+    let worth = open.iter().filter(|renewal| {
+        is_midway(renewal.state) || !renewal.is_failing() || renewal.next_attempt_at <= Some(moment)
+    });
     Ok(worth
         .filter_map(|renewal| renewal.next_attempt_at)
         .filter(|at| *at <= latest)
@@ -84,14 +84,13 @@ async fn report(crew: &Crew, engine: &Engine) -> Result<Report, StoreError> {
     Ok(report)
 }
 
-/// Half way: between bind and proof, or between an act and the knowledge of what came of it.
-fn is_midway(renewal: &Renewal) -> bool {
-    matches!(
-        renewal.state,
-        State::Bound | State::Verified | State::Unproven
-    ) || renewal.last_error_kind.as_deref() == Some(FailureKind::OutcomeUnknown.name())
+/// Half way between bind and proof.
+const fn is_midway(state: State) -> bool {
+    matches!(state, State::Bound | State::Verified | State::Unproven)
 }
 
 /// Longer than the default grace period of a proof.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
 const SHORTEST_SLEEP: SignedDuration = SignedDuration::from_millis(20);
+/// A failure that is looked into this soon is waited for; shorter than the first wait of the retry table.
+const MOMENT: SignedDuration = SignedDuration::from_secs(31);

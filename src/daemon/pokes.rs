@@ -27,18 +27,20 @@ pub async fn cron(scan: &str, poke: Sender<Poke>) -> Result<Ticks, DaemonError> 
         ))
     };
     let jobs = JobScheduler::new().await.map_err(failed)?;
-    let job = Job::new(scan, move |_, _| {
-        // A full channel already holds what will wake the loop.
-        let _ = poke.try_send(Poke::Look);
-    })
-    .map_err(failed)?;
-    jobs.add(job).await.map_err(failed)?;
+    for (schedule, meaning) in [(scan, Poke::Look), (UPKEEP, Poke::Upkeep)] {
+        let poke = poke.clone();
+        let job = Job::new(schedule, move |_, _| {
+            // A full channel already holds what will wake the loop.
+            let _ = poke.try_send(meaning);
+        });
+        jobs.add(job.map_err(failed)?).await.map_err(failed)?;
+    }
     jobs.start().await.map_err(failed)?;
     Ok(Ticks(jobs))
 }
 
 /// Turns signals into pokes: SIGHUP reloads, SIGTERM and SIGINT stop.
-pub fn signals(poke: Sender<Poke>) -> Result<(), DaemonError> {
+pub fn signals(poke: &Sender<Poke>) -> Result<(), DaemonError> {
     for (kind, meaning) in [
         (SignalKind::hangup(), Poke::Reload),
         (SignalKind::terminate(), Poke::Stop),
@@ -57,3 +59,6 @@ pub fn signals(poke: Sender<Poke>) -> Result<(), DaemonError> {
     }
     Ok(())
 }
+
+/// At a quiet hour, UTC.
+const UPKEEP: &str = "0 17 3 * * *";

@@ -7,6 +7,7 @@
 pub mod sonicos;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -62,7 +63,7 @@ pub trait Firewall: Send {
 }
 
 /// What a firewall says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
     /// Model, such as "TZ 270".
     pub model: String,
@@ -85,7 +86,7 @@ pub struct InstalledObject {
     pub alias: String,
     /// A request without a certificate yet, or a certificate.
     pub kind: ObjectKind,
-    /// SHA-256 of the public key, where the device tells enough.
+    /// What else the device says of it, name and text, as it writes them.
     pub detail: Vec<(String, String)>,
 }
 
@@ -124,6 +125,14 @@ pub enum Settings {
 }
 
 impl Settings {
+    /// How long a login makes the next one wait: a one-time code is good once (RFC 6238, 5.2).
+    pub const fn pause_between_logins(&self) -> Option<SignedDuration> {
+        match self {
+            Self::Sonicos(settings) if settings.totp.is_some() => Some(sonicos::CODE_PERIOD),
+            Self::Sonicos(_) => None,
+        }
+    }
+
     /// The same firewall, on which a session of ours was left open.
     #[must_use]
     pub fn with_left_session(&self) -> Self {

@@ -196,3 +196,6 @@ const SHORT_LIVED_SHARE_PERMILLE: u16 = 500;
 /// The last twentieth overrides whatever else would hold a renewal back.
 const EMERGENCY_PERMILLE: u16 = 950;
 const SHORT_LIFETIME: SignedDuration = SignedDuration::from_hours(240);
+
+#[cfg(test)]
+mod tests;

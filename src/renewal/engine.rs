@@ -1,6 +1,7 @@
 //! Takes a claimed renewal as far as it goes now: step, fact, transition table, store, event; then the next step.
 //!
-//! There is one path. Start-up, retry and ordinary running differ only in the row that they begin with.
+//! There is one path. Start-up, retry and ordinary running differ only in the row that they begin with. What came of
+//! a step is stored by `outcome.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{Checkpoint, Moment};
 use super::peers::Peers;
-use super::retry::{self, Retry, Situation};
 use super::state::{self, Fact, Step};
-use super::step::{self, Outcome, StepError, Waiting, Work};
+use super::step::{self, Outcome, StepError, Work};
 use crate::config::Desired;
-use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall;
 use crate::inventory::due::{self, Decision, Facts};
-use crate::inventory::{
-    ManagedCertificate, Obtained, Renewal, RenewalId, Service, Shown, State, TrackedCertificate,
-};
-use crate::pki::{Certificate, Fingerprint};
-use crate::store::{Ending, Lease, Store, StoreError};
+use crate::inventory::{ManagedCertificate, Renewal, State, TrackedCertificate};
+use crate::pki::{Certificate, Csr, Fingerprint};
+use crate::store::{Lease, Store, StoreError};
 use crate::surroundings::Surroundings;
 
 /// Works on renewals of one configuration.
@@ -41,18 +38,16 @@ pub struct Engine {
 }
 
 /// What the engine knows of a claimed renewal's certificate.
-struct Context {
-    wanted: Arc<ManagedCertificate>,
-    tracked: TrackedCertificate,
+pub(super) struct Context {
+    pub(super) wanted: Arc<ManagedCertificate>,
+    pub(super) tracked: TrackedCertificate,
     also_trusted: Vec<Fingerprint>,
 }
 
 /// How long a claim holds; renewed at every step, so it must outlast the slowest step.
 pub const LEASE: SignedDuration = SignedDuration::from_mins(6);
-const PANICKED: &str =
-    "the step panicked: a defect of renewd; the log of this moment has its place";
 /// Every step ends within this time, whatever its peers do.
-const STEP_LIMIT: Duration = Duration::from_secs(5 * 60);
+const STEP_LIMIT: Duration = Duration::from_mins(5);
 
 impl Engine {
     /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back.
@@ -63,52 +58,15 @@ impl Engine {
         let result = self.steps(&mut lease, stop).await;
         match (result, self.store.release(lease).await) {
             // Another daemon took over; what it does counts.
-            (Err(StoreError::LeaseLost), _) | (Ok(()), Err(StoreError::LeaseLost)) => Ok(()),
+            (Err(StoreError::LeaseLost), _) | (Ok(()), Err(StoreError::LeaseLost) | Ok(())) => {
+                Ok(())
+            }
             (Err(error), _) | (Ok(()), Err(error)) => Err(error),
-            (Ok(()), Ok(())) => Ok(()),
         }
     }
 
-    /// Stores that the work on `renewal` ended in a panic: this renewal fails, the daemon lives.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn after_panic(
-        &self,
-        renewal: &RenewalId,
-        owner: &str,
-        token: i64,
-    ) -> Result<(), StoreError> {
-        let Some(renewal) = self.store.renewal(renewal).await? else {
-            return Ok(());
-        };
-        let now = self.now();
-        let attempt = renewal.attempts.saturating_add(1);
-        let until = later(now, retry::backoff(attempt, None));
-        let kind = FailureKind::Unexpected.name();
-        let event = Event {
-            attempt: Some(attempt),
-            error_kind: Some(kind.to_owned()),
-            detail: Some(PANICKED.to_owned()),
-            next_attempt_at: Some(until),
-            ..Event::of_renewal(EventKind::PersonNeeded, &renewal)
-        };
-        let lease = Lease {
-            renewal,
-            owner: owner.to_owned(),
-            token,
-            until: now,
-        };
-        let events = std::slice::from_ref(&event);
-        self.store
-            .postpone(&lease, attempt, Some(until), kind, PANICKED, events, now)
-            .await?;
-        event.log();
-        self.store.release(lease).await
-    }
-
-    async fn steps(&self, lease: &mut Lease, stop: &CancellationToken) -> Result<(), StoreError> {
-        while !stop.is_cancelled() {
+    async fn steps(&self, lease: &mut Lease, halt: &CancellationToken) -> Result<(), StoreError> {
+        while !halt.is_cancelled() {
             let Some(step) = Step::leaving(lease.renewal.state) else {
                 return Ok(());
             };
@@ -128,16 +86,13 @@ impl Engine {
         lease: &mut Lease,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let Some(context) = self.context(lease).await? else {
-            return self
-                .advance(
-                    lease,
-                    Fact::LeftConfiguration,
-                    None,
-                    now,
-                    "no longer configured",
-                )
-                .await;
+        let context = match self.context(&lease.renewal).await? {
+            Ok(context) => context,
+            Err(words) => {
+                return self
+                    .advance(lease, Fact::LeftConfiguration, None, now, words)
+                    .await;
+            }
         };
         if let Some(words) = replaced_by_hand(lease, &context, now) {
             return self
@@ -185,22 +140,23 @@ impl Engine {
         })
     }
 
-    /// What is needed to go on; `None` when the certificate or its firewall left the configuration or moved.
-    async fn context(&self, lease: &Lease) -> Result<Option<Context>, StoreError> {
-        let renewal = &lease.renewal;
-        let Some(wanted) = self.desired.certificates.get(&renewal.certificate) else {
-            return Ok(None);
+    /// What is needed to go on, or why the configuration no longer asks for this renewal.
+    async fn context(
+        &self,
+        renewal: &Renewal,
+    ) -> Result<Result<Context, &'static str>, StoreError> {
+        let wanted = self.desired.certificates.get(&renewal.certificate);
+        let tracked = self.store.certificate(&renewal.certificate).await?;
+        let (Some(wanted), Some(tracked)) = (wanted, tracked) else {
+            return Ok(Err("the certificate left the configuration"));
         };
-        if wanted.firewall != renewal.firewall {
-            return Ok(None);
+        if let Some(words) = asks_for_another(wanted, renewal) {
+            return Ok(Err(words));
         }
-        let Some(tracked) = self.store.certificate(&renewal.certificate).await? else {
-            return Ok(None);
-        };
         let mut also_trusted = self.learned(&renewal.firewall).await?;
         // While the services point, or may point, at the new certificate, it may answer instead of the old one.
         also_trusted.extend(renewal.obtained.fingerprint);
-        Ok(Some(Context {
+        Ok(Ok(Context {
             wanted: Arc::clone(wanted),
             tracked,
             also_trusted,
@@ -218,307 +174,35 @@ impl Engine {
         })
     }
 
-    fn trust_text(&self, firewall: &str) -> Option<String> {
+    pub(super) fn trust_text(&self, firewall: &str) -> Option<String> {
         self.desired
             .firewalls
             .get(firewall)
             .map(|configured| firewall::trust_text(&configured.settings))
     }
 
-    async fn reached(
-        &self,
-        lease: &mut Lease,
-        context: &Context,
-        fact: Fact,
-        obtained: &Obtained,
-        started: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.store
-            .forget_refused_logins(&lease.renewal.firewall)
-            .await?;
-        match fact {
-            Fact::Proven => self.proven(lease, context, now).await?,
-            // What the services show has changed twice; the next probe looks afresh.
-            Fact::PreviousProven => {
-                let name = &lease.renewal.certificate;
-                self.store
-                    .record_sight(name, None, None, now, None, &[], now)
-                    .await?;
-            }
-            _ => {}
-        }
-        let elapsed = u64::try_from(started.duration_until(now).as_millis()).unwrap_or(0);
-        self.store_fact(lease, fact, Some(obtained), now, Some(elapsed), None)
-            .await
-    }
-
-    /// From the proof on, the new certificate is what the services show.
-    async fn proven(
-        &self,
-        lease: &Lease,
-        context: &Context,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let leaf = lease
-            .renewal
-            .obtained
-            .leaf_pem
-            .as_deref()
-            .and_then(|pem| Certificate::from_pem(pem).ok());
-        let shown = leaf.map(|leaf| Shown::of(&leaf, now));
-        let probe_at = later(now, self.desired.daemon.probe_interval);
-        let name = &lease.renewal.certificate;
-        self.store
-            .record_sight(name, shown.as_ref(), None, probe_at, None, &[], now)
-            .await?;
-        self.learn(lease, context, now).await
-    }
-
-    /// The new management certificate is whom we believe from now on.
-    async fn learn(
-        &self,
-        lease: &Lease,
-        context: &Context,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (Some(new), Some(trust)) = (
-            lease.renewal.obtained.fingerprint,
-            self.trust_text(&lease.renewal.firewall),
-        ) else {
-            return Ok(());
-        };
-        if !context.wanted.services.contains(&Service::WebManagement) {
-            return Ok(());
-        }
-        let event = Event {
-            detail: Some(format!("SHA-256 {new}")),
-            ..Event::of_renewal(EventKind::TrustLearned, &lease.renewal)
-        };
-        self.store
-            .learn_trust(
-                &lease.renewal.firewall,
-                &[new],
-                &trust,
-                std::slice::from_ref(&event),
-                now,
-            )
-            .await?;
-        event.log();
-        Ok(())
-    }
-
-    async fn advance(
-        &self,
-        lease: &mut Lease,
-        fact: Fact,
-        obtained: Option<&Obtained>,
-        now: Timestamp,
-        words: &str,
-    ) -> Result<bool, StoreError> {
-        self.store_fact(lease, fact, obtained, now, None, Some(words.to_owned()))
-            .await
-    }
-
-    async fn store_fact(
-        &self,
-        lease: &mut Lease,
-        fact: Fact,
-        obtained: Option<&Obtained>,
-        now: Timestamp,
-        elapsed_ms: Option<u64>,
-        detail: Option<String>,
-    ) -> Result<bool, StoreError> {
-        let from = lease.renewal.state;
-        let Some(to) = state::next(from, fact) else {
-            let words = format!(
-                "{from} cannot be followed by \"{}\": a defect of renewd",
-                fact.words()
-            );
-            return self
-                .hold(lease, FailureKind::Unexpected.name(), &words, now)
-                .await;
-        };
-        let obtained = obtained.unwrap_or(&lease.renewal.obtained).clone();
-        let event = Event {
-            next_state: Some(to),
-            elapsed_ms,
-            detail,
-            ..Event::of_renewal(ending_event(to), &lease.renewal)
-        };
-        let ending = to.is_end().then(|| ending(&lease.renewal, to, now));
-        lease.renewal = self
-            .store
-            .advance(
-                lease,
-                to,
-                &obtained,
-                now,
-                ending,
-                std::slice::from_ref(&event),
-                now,
-            )
-            .await?;
-        self.checkpoint.pass(Moment::Stored(to));
-        event.log();
-        Ok(!to.is_end())
-    }
-
-    async fn wait(
-        &self,
-        lease: &Lease,
-        waiting: &Waiting,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let renewal = &lease.renewal;
-        let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind);
-        let event = Event {
-            reason: Some(waiting.kind.to_owned()),
-            detail: Some(waiting.words.clone()),
-            next_attempt_at: Some(waiting.until),
-            ..Event::of_renewal(EventKind::RenewalWaits, renewal)
-        };
-        let events = if is_news {
-            std::slice::from_ref(&event)
-        } else {
-            &[]
-        };
-        let attempts = if renewal.is_failing() {
-            1
-        } else {
-            renewal.attempts.saturating_add(1)
-        };
-        self.store
-            .postpone(
-                lease,
-                attempts,
-                Some(waiting.until),
-                waiting.kind,
-                &waiting.words,
-                events,
-                now,
-            )
-            .await?;
-        events.iter().for_each(Event::log);
-        Ok(false)
-    }
-
-    async fn failed(
-        &self,
-        lease: &mut Lease,
-        context: &Context,
-        failure: &Failure,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let renewal = &lease.renewal;
-        // A wait is no failure: the count of failures in a row begins anew after it.
-        let attempt = if renewal.is_failing() {
-            renewal.attempts.saturating_add(1)
-        } else {
-            1
-        };
-        let refused_logins =
-            if failure.kind == FailureKind::Unauthorized && concerns_firewall(renewal.state) {
-                self.store
-                    .count_refused_login(&renewal.firewall, now)
-                    .await?
-            } else {
-                0
-            };
-        let lifetime = context
-            .tracked
-            .shown
-            .as_ref()
-            .map(|shown| shown.not_before.duration_until(shown.not_after));
-        let situation = Situation {
-            renewal: &renewal.id,
-            state: renewal.state,
-            attempt,
-            refused_logins,
-            lifetime,
-        };
-        let (wait, kind) = match retry::after(failure, &situation) {
-            Retry::GiveUp => return self.hopeless(lease, &failure.to_string(), now).await,
-            Retry::Hold => {
-                let words =
-                    format!("{failure}; refused {refused_logins} times, nothing more is tried");
-                return self.hold(lease, failure.kind.name(), &words, now).await;
-            }
-            Retry::After(wait) => (wait, EventKind::StepFailed),
-            Retry::AfterAndTell(wait) => (wait, EventKind::PersonNeeded),
-        };
-        let until = later(now, wait);
-        let event = Event {
-            attempt: Some(attempt),
-            error_kind: Some(failure.kind.name().to_owned()),
-            detail: Some(words_of(failure)),
-            next_attempt_at: Some(until),
-            ..Event::of_renewal(kind, renewal)
-        };
-        self.store
-            .postpone(
-                lease,
-                attempt,
-                Some(until),
-                failure.kind.name(),
-                &words_of(failure),
-                std::slice::from_ref(&event),
-                now,
-            )
-            .await?;
-        event.log();
-        Ok(false)
-    }
-
-    /// Ends what cannot succeed; where an end would leave services half way, a person is called instead.
-    async fn hopeless(
-        &self,
-        lease: &mut Lease,
-        words: &str,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        if state::next(lease.renewal.state, Fact::GivenUp).is_some() {
-            return self.advance(lease, Fact::GivenUp, None, now, words).await;
-        }
-        self.hold(lease, FailureKind::Unexpected.name(), words, now)
-            .await
-    }
-
-    async fn hold(
-        &self,
-        lease: &Lease,
-        kind: &str,
-        words: &str,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let renewal = &lease.renewal;
-        let event = Event {
-            error_kind: Some(kind.to_owned()),
-            detail: Some(format!(
-                "{words}; when it is mended: renewd renew {}",
-                renewal.certificate
-            )),
-            ..Event::of_renewal(EventKind::RenewalHeld, renewal)
-        };
-        let attempts = renewal.attempts.saturating_add(1);
-        self.store
-            .postpone(
-                lease,
-                attempts,
-                None,
-                kind,
-                words,
-                std::slice::from_ref(&event),
-                now,
-            )
-            .await?;
-        event.log();
-        Ok(false)
-    }
-
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.surroundings.clock.now()
     }
+}
+
+/// Why a renewal that began under another configuration does not fit this one any more. What is bound is brought to
+/// its end all the same.
+fn asks_for_another(wanted: &ManagedCertificate, renewal: &Renewal) -> Option<&'static str> {
+    if wanted.firewall != renewal.firewall {
+        return Some("the certificate moved to another firewall in the configuration");
+    }
+    if wanted.ca != renewal.ca && renewal.state < State::Submitted {
+        return Some("the certificate moved to another CA in the configuration");
+    }
+    let csr = renewal
+        .obtained
+        .csr_pem
+        .as_deref()
+        .filter(|_| renewal.state < State::Bound)?;
+    let csr = Csr::parse(csr.as_bytes()).ok()?;
+    (!csr.differences(&wanted.request).is_empty())
+        .then_some("the configuration asks for other names or another key by now")
 }
 
 /// Whether somebody put in a certificate that is not due, so that ours is no longer needed.
@@ -545,45 +229,6 @@ fn replaced_by_hand(lease: &Lease, context: &Context, now: Timestamp) -> Option<
     })
 }
 
-/// What the certificate's row learns when its renewal ends in `to`.
-fn ending(renewal: &Renewal, to: State, now: Timestamp) -> Ending<'_> {
-    let rest = match to {
-        State::Completed | State::Superseded => SignedDuration::ZERO,
-        _ => retry::backoff(u32::MAX, lifetime_of(&renewal.obtained)),
-    };
-    Ending {
-        look_at: later(now, rest),
-        alias: (to == State::Completed).then_some(renewal.alias.as_str()),
-    }
-}
-
-fn ending_event(state: State) -> EventKind {
-    match state {
-        State::Completed => EventKind::RenewalCompleted,
-        State::RolledBack => EventKind::RenewalRolledBack,
-        State::Abandoned => EventKind::RenewalAbandoned,
-        State::Superseded => EventKind::RenewalSuperseded,
-        _ => EventKind::StateReached,
-    }
-}
-
-/// Whether the step that leaves `state` logs in to the firewall.
-const fn concerns_firewall(state: State) -> bool {
-    !matches!(state, State::CsrExported | State::Submitted)
-}
-
-fn words_of(failure: &Failure) -> String {
-    match &failure.waiting_for {
-        Some(whom) => format!("{failure}; waiting for {whom}"),
-        None => failure.to_string(),
-    }
-}
-
-fn lifetime_of(obtained: &Obtained) -> Option<SignedDuration> {
-    let leaf = Certificate::from_pem(obtained.leaf_pem.as_deref()?).ok()?;
-    Some(due::lifetime(&leaf))
-}
-
-fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+pub(super) fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
     now.saturating_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod engine;
+mod outcome;
 pub mod peers;
 pub mod retry;
 pub mod state;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::ca::{self, Issuer};
 use crate::config::Desired;
@@ -39,6 +40,8 @@ pub struct ConfiguredPeers {
     issuers: HashMap<Arc<str>, Arc<dyn Issuer>>,
     /// Firewalls on which a killed daemon of ours may have left a session.
     left_sessions: Mutex<HashSet<String>>,
+    /// When each firewall that wants one-time codes may be logged in to again.
+    next_logins: Mutex<HashMap<String, Timestamp>>,
     surroundings: Surroundings,
 }
 
@@ -63,12 +66,35 @@ impl ConfiguredPeers {
             desired,
             issuers,
             left_sessions: Mutex::new(left_sessions.into_iter().collect()),
+            next_logins: Mutex::default(),
             surroundings,
         }
     }
 }
 
 impl ConfiguredPeers {
+    /// Refuses a login with a code that was used already: to the device it would be a wrong one.
+    fn await_next_code(&self, firewall: &str, pause: SignedDuration) -> Result<(), Failure> {
+        let now = self.surroundings.clock.now();
+        let mut next_logins = self
+            .next_logins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(next) = next_logins.get(firewall).filter(|next| **next > now) {
+            let failure = Failure::new(
+                FailureKind::Busy,
+                format!("log in to {firewall}"),
+                "a one-time code is good once, and the next one is not due yet",
+            );
+            return Err(failure.retry_after(now.duration_until(*next)));
+        }
+        next_logins.insert(
+            firewall.to_owned(),
+            now.saturating_add(pause).unwrap_or(now),
+        );
+        Ok(())
+    }
+
     fn may_have_left_session(&self, firewall: &str) -> bool {
         self.left_sessions().contains(firewall)
     }
@@ -98,6 +124,9 @@ impl Peers for ConfiguredPeers {
             .firewalls
             .get(name)
             .ok_or_else(|| unknown("firewall", name))?;
+        if let Some(pause) = configured.settings.pause_between_logins() {
+            self.await_next_code(name, pause)?;
+        }
         if !self.may_have_left_session(name) {
             return firewall::connect(&configured.settings, also_trusted, &self.surroundings).await;
         }

@@ -97,8 +97,12 @@ fn jittered(wait: SignedDuration, renewal: &RenewalId, attempt: u32) -> SignedDu
     wait + SignedDuration::from_millis(i64::try_from(offset).unwrap_or(0))
 }
 
+/// Once a certificate was issued it is not thrown away: a failed installation never leads to another order.
 const fn may_give_up(state: State) -> bool {
-    super::state::next(state, super::state::Fact::GivenUp).is_some()
+    matches!(
+        state,
+        State::Planned | State::CsrGenerated | State::CsrExported | State::Submitted
+    )
 }
 
 const STEPS: [SignedDuration; 3] = [
@@ -120,7 +124,7 @@ mod tests {
     fn situation(id: &RenewalId, attempt: u32) -> Situation<'_> {
         Situation {
             renewal: id,
-            state: State::Issued,
+            state: State::CsrGenerated,
             attempt,
             refused_logins: 0,
             lifetime: None,
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_refusal_ends_it_before_the_bind_but_never_after() {
+    fn a_repeated_refusal_ends_it_before_the_issuance_but_never_after() {
         let id = RenewalId("r".to_owned());
         let refused = failure(FailureKind::Refused);
         assert_eq!(after(&refused, &situation(&id, 3)), Retry::GiveUp);

@@ -172,7 +172,7 @@ pub fn document() -> String {
     text += "```\n\n| state | step that leaves it |\n| --- | --- |\n";
     for state in State::ALL {
         let step = Step::leaving(state).map_or("none: an end", Step::name);
-        text += &format!("| `{state}` | {step} |\n");
+        text.push_str(&["| `", state.name(), "` | ", step, " |\n"].concat());
     }
     text
 }

@@ -54,6 +54,12 @@ impl Store {
         rows.iter().map(renewal).collect()
     }
 
+    /// For each certificate whose last renewal was rolled back or abandoned: that renewal.
+    pub async fn failed_ends(&self) -> Result<Vec<Renewal>, StoreError> {
+        let rows = sqlx::query(FAILED_ENDS).fetch_all(&self.reader).await?;
+        rows.iter().map(renewal).collect()
+    }
+
     /// The last renewals of a certificate, newest first.
     pub async fn renewals_of(
         &self,
@@ -175,6 +181,11 @@ async fn insert(connection: &mut AnyConnection, renewal: &Renewal) -> Result<boo
         .bind(renewal.state.name())
         .bind(micros(renewal.planned_at))
         .bind(renewal.next_attempt_at.map(micros))
+        .bind(renewal.obtained.csr_pem.as_deref())
+        .bind(renewal.obtained.ca_reference.as_deref())
+        .bind(renewal.obtained.leaf_pem.as_deref())
+        .bind(renewal.obtained.chain_pem.as_deref())
+        .bind(renewal.obtained.fingerprint.map(|print| print.to_string()))
         .execute(connection)
         .await?;
     Ok(done.rows_affected() == 1)
@@ -272,11 +283,18 @@ pub(super) const OPEN_RENEWALS: &str =
 pub(super) const RENEWALS_OF: &str =
     select_renewal!("WHERE r.certificate = $1 ORDER BY r.planned_at DESC, r.id DESC LIMIT $2");
 
+pub(super) const FAILED_ENDS: &str = select_renewal!(
+    "WHERE r.state IN ('rolled_back', 'abandoned') AND NOT EXISTS (SELECT 1 FROM renewal n \
+     WHERE n.certificate = r.certificate AND (n.planned_at > r.planned_at OR n.ended_at IS NULL)) \
+     ORDER BY r.certificate"
+);
+
 /// Urgent is what expires first; what a person asked for and what is not installed at all goes by the time of planning,
 /// before everything that is still valid.
 pub(super) const PLAN: &str = "INSERT INTO renewal \
-     (id, certificate, firewall, ca, alias, reason, state, planned_at, state_since, next_attempt_at, deadline) \
-     SELECT $1, c.name, $3, $4, $5, $6, $7, $8, $8, $9, \
+     (id, certificate, firewall, ca, alias, reason, state, planned_at, state_since, next_attempt_at, \
+     csr_pem, ca_reference, leaf_pem, chain_pem, fingerprint, deadline) \
+     SELECT $1, c.name, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, \
      CASE WHEN c.requested_at IS NULL THEN COALESCE(c.shown_not_after, $8) ELSE $8 END \
      FROM certificate c WHERE c.name = $2 AND c.configured = 1 \
      ON CONFLICT (certificate) WHERE ended_at IS NULL DO NOTHING";

@@ -5,9 +5,12 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod follows_configuration;
 mod lab;
 mod locks_nobody_out;
+mod one_time_codes;
 mod renews_in_time;
 mod respects_others;
 mod rolls_back;
+mod sonicos_driver;
 mod survives_crash;

@@ -110,3 +110,22 @@ async fn a_stranger_on_the_management_port_gets_no_credentials_until_a_person_tr
     assert_eq!(lab.renewals().await[0].state, State::RolledBack);
     assert_eq!(lab.seen().await, before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rolled_back_is_installed_again_later_without_another_order() {
+    let lab = rolls_back(Faces {
+        serve_wrong_certificate_after_bind: On::SslVpn,
+        ..Faces::kind()
+    })
+    .await;
+    lab.simulator.set(|faces| *faces = Faces::kind());
+    lab.clock.advance(jiff::SignedDuration::from_hours(25));
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    let renewals = lab.renewals().await;
+    assert_eq!(renewals.len(), 2);
+    assert_eq!(renewals[0].state, State::Completed);
+    assert_eq!(renewals[0].alias, renewals[1].alias);
+    assert_eq!(lab.signatures(), 1, "the CA signed once");
+    assert_eq!(lab.simulator.counters().key_pairs_generated, 1);
+}

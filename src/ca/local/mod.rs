@@ -82,7 +82,10 @@ impl Issuer for LocalCa {
                     ),
                 )
             })?;
-            Ok(Issuance::Issued { leaf, chain })
+            Ok(Issuance::Issued {
+                leaf: Box::new(leaf),
+                chain,
+            })
         })
         .await
     }

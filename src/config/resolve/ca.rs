@@ -1,6 +1,5 @@
 //! `[[ca]]`.
 
-use super::fleet::Element;
 use super::{Name, Resolver};
 use crate::ca;
 use crate::ca::local::{Purpose, Settings};
@@ -9,12 +8,12 @@ use crate::config::written::{self, CaDriver, LocalCa, default};
 
 impl Resolver<'_> {
     /// One `[[ca]]`.
-    pub fn ca(&mut self, written: written::Ca) -> Element<ca::Settings> {
+    pub fn ca(&mut self, written: written::Ca) -> (Option<Name>, Option<ca::Settings>) {
         let name = self.name(written.name.as_ref());
         let value = written.driver.and_then(|driver| match driver.value {
             CaDriver::Local(local) => self.local(local, name.as_ref()).map(ca::Settings::Local),
         });
-        Element { name, value }
+        (name, value)
     }
 
     fn local(&mut self, written: LocalCa, name: Option<&Name>) -> Option<Settings> {

@@ -1,14 +1,14 @@
 //! `[[certificate]]`, as far as it can be looked at alone.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Resolver;
 use super::fleet::DraftCertificate;
 use crate::config::findings::Place;
 use crate::config::values::{self, Wrong};
-use crate::config::written::{self, KeyType, Placed};
-use crate::inventory::{Endpoint, Service};
-use crate::pki::{AlternateName, Digest, KeyKind, KeyRequest, Subject, country_code, country_name};
+use crate::config::written::{self, Placed};
+use crate::inventory::{Endpoint, ManagedCertificate, Service};
 
 impl Resolver<'_> {
     /// One `[[certificate]]`; `range` is where its services are, when they are left out.
@@ -17,169 +17,42 @@ impl Resolver<'_> {
         written: written::Certificate,
         range: &Range<usize>,
     ) -> DraftCertificate {
-        let policy = match written.renewal {
-            Some(renewal) => {
-                let global = self.shared.policy.clone();
-                self.policy(&renewal.value, &global)
-            }
-            None => self.shared.policy.clone(),
-        };
-        let name = self.name(written.name.as_ref());
-        let subject_place = written
-            .subject
-            .as_ref()
-            .map(|subject| subject.range.clone());
-        let subject = written.subject.and_then(|subject| self.subject(subject));
-        let alternate_name = written
-            .alternate_name
-            .and_then(|name| self.alternate_name(name));
-        if let (Some(subject), Some(place)) = (&subject, subject_place) {
-            self.compare(subject, alternate_name.as_ref(), &place);
+        let mut policy = self.shared.policy.clone();
+        if let Some(renewal) = &written.renewal {
+            policy = self.policy(&renewal.value, &policy);
         }
-        let key = self.key(written.key.as_ref());
-        let digest = written.digest.map(|digest| digest.value.into());
+        let name = self.name(written.name.as_ref());
+        let firewall = self.reference(written.firewall.as_ref());
+        let ca = self.reference(written.ca.as_ref());
+        let services = self.services(written.services, range);
+        let verify = self.verify(written.verify);
+        let request = self.request(
+            written.subject,
+            written.alternate_name,
+            written.key.as_ref(),
+            written.digest.as_ref(),
+        );
+        let certificate = match (request, &name, &firewall, &ca) {
+            (Some(request), Some(name), Some(firewall), Some(ca)) => {
+                Some(Arc::new(ManagedCertificate {
+                    name: name.text.clone(),
+                    firewall: firewall.text.clone(),
+                    ca: ca.text.clone(),
+                    request,
+                    services: services.iter().map(|(service, _)| *service).collect(),
+                    verify: verify.clone().unwrap_or_default(),
+                    policy,
+                }))
+            }
+            _ => None,
+        };
         DraftCertificate {
             name,
-            firewall: self.reference(written.firewall.as_ref()),
-            ca: self.reference(written.ca.as_ref()),
-            request: subject.map(|subject| KeyRequest {
-                subject,
-                alternate_name,
-                key,
-                digest: digest.unwrap_or_default(),
-            }),
-            services: self.services(written.services, range),
-            verify: self.verify(written.verify),
-            policy,
-        }
-    }
-
-    fn subject(&mut self, written: Placed<written::Subject>) -> Option<Subject> {
-        let Placed {
-            value: parts,
-            range,
-        } = written;
-        let subject = Subject {
-            country: parts.country.and_then(|part| self.parse(&part, country)),
-            state: self.part(parts.state, 128),
-            locality: self.part(parts.locality, 128),
-            organization: self.part(parts.organization, 64),
-            department: self.part(parts.department, 64),
-            group: self.part(parts.group, 64),
-            team: self.part(parts.team, 64),
-            common_name: self.part(parts.common_name, 64),
-            serial: self.part(parts.serial, 64),
-            email: parts
-                .email
-                .and_then(|part| self.parse(&part, values::email)),
-        };
-        if let Some(name) = &subject.country
-            && country_code(name).is_none()
-        {
-            let hint =
-                "spell it as in the list of countries that the device offers for a signing request";
-            self.warn(
-                &range,
-                "this country is not known: the device may refuse it",
-                hint,
-            );
-        }
-        if subject == Subject::default() {
-            let hint = "for example: subject = { common_name = \"vpn.example.com\" }";
-            self.lacking(&range, "`subject` names nobody", hint);
-            return None;
-        }
-        Some(subject)
-    }
-
-    /// A part of the subject of at most `longest` characters (RFC 5280, appendix A.1, upper bounds).
-    fn part(&mut self, key: Option<Placed<String>>, longest: usize) -> Option<String> {
-        self.parse(&key?, |text| {
-            let length = text.chars().count();
-            if text.trim().is_empty() {
-                return Err(Wrong::new("this is empty", "leave the key out"));
-            }
-            if text.contains(char::is_control) {
-                let message = "control characters cannot stand in a subject";
-                return Err(Wrong::new(message, "write it in one line, without tabs"));
-            }
-            if length > longest {
-                let message = format!("this is too long: {length} characters");
-                return Err(Wrong::new(
-                    message,
-                    format!("at most {longest} are allowed (RFC 5280)"),
-                ));
-            }
-            Ok(text.to_owned())
-        })
-    }
-
-    fn alternate_name(&mut self, written: Placed<written::AlternateName>) -> Option<AlternateName> {
-        let Placed { value, range } = written;
-        let name = match value {
-            written::AlternateName::DomainName(text) => {
-                values::domain(&text).map(AlternateName::Domain)
-            }
-            written::AlternateName::EmailAddress(text) => {
-                values::email(&text).map(AlternateName::Email)
-            }
-            written::AlternateName::Ipv4Address(text) => values::ipv4(&text).map(AlternateName::Ip),
-        };
-        name.map_err(|wrong| self.wrong(&range, wrong)).ok()
-    }
-
-    /// Browsers look at the alternate name only.
-    fn compare(
-        &mut self,
-        subject: &Subject,
-        alternate: Option<&AlternateName>,
-        range: &Range<usize>,
-    ) {
-        let Some(common) = subject.common_name.as_deref() else {
-            return;
-        };
-        match alternate {
-            None => {
-                let hint = format!("add: alternate_name = {{ domain_name = \"{common}\" }}");
-                self.warn(
-                    range,
-                    "without `alternate_name` browsers do not accept the certificate",
-                    &hint,
-                );
-            }
-            Some(AlternateName::Domain(domain))
-                if common.contains('.') && !common.eq_ignore_ascii_case(domain) =>
-            {
-                let message = format!(
-                    "`common_name` and `alternate_name` differ: browsers accept {domain} only"
-                );
-                self.warn(range, &message, "use one certificate for each name");
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn key(&mut self, written: Option<&Placed<written::KeyPair>>) -> KeyKind {
-        let pair = written.map(|pair| &pair.value);
-        let kind = pair
-            .and_then(|pair| pair.kind.as_ref())
-            .map_or(KeyType::Rsa, |kind| kind.value);
-        let size = pair.and_then(|pair| pair.size.as_ref());
-        let (offered, other): (&[u32], &[u32]) = match kind {
-            KeyType::Rsa => (&[2048, 4096], &[256, 384, 521]),
-            KeyType::Ecdsa => (&[256, 384, 521], &[2048, 4096]),
-        };
-        let smallest = offered.first().copied().unwrap_or_default();
-        let bits = size.map_or(smallest, |size| size.value);
-        if let Some(size) = size.filter(|_| !offered.contains(&bits)) {
-            self.wrong(
-                &size.range,
-                key_size(kind, bits, offered, other.contains(&bits)),
-            );
-        }
-        match kind {
-            KeyType::Rsa => KeyKind::Rsa(bits),
-            KeyType::Ecdsa => KeyKind::Ecdsa(bits),
+            firewall,
+            ca,
+            services,
+            verify_is_default: verify.is_none(),
+            certificate,
         }
     }
 
@@ -225,54 +98,6 @@ impl Resolver<'_> {
             endpoints.extend(self.parse(&address, values::endpoint));
         }
         Some(endpoints)
-    }
-}
-
-/// The device takes the full name of a country and refuses its code (SonicOS reference 3.1).
-fn country(text: &str) -> Result<String, Wrong> {
-    let is_code = text.len() <= 3 && text.chars().all(|c| c.is_ascii_alphabetic());
-    if text.trim().is_empty() || text.contains(char::is_control) {
-        return Err(Wrong::new("this is not a country", "leave the key out"));
-    }
-    if !is_code {
-        return Ok(text.to_owned());
-    }
-    let hint = match country_name(text) {
-        Some(name) => format!("the device takes the full name: \"{name}\""),
-        None => "the device takes the full name, such as \"Netherlands\"".to_owned(),
-    };
-    Err(Wrong::new(
-        format!("`{text}` is a code, not the name of a country"),
-        hint,
-    ))
-}
-
-fn key_size(kind: KeyType, bits: u32, offered: &[u32], of_the_other: bool) -> Wrong {
-    let sizes: Vec<String> = offered.iter().map(u32::to_string).collect();
-    let (name, other) = match kind {
-        KeyType::Rsa => ("rsa", "ecdsa"),
-        KeyType::Ecdsa => ("ecdsa", "rsa"),
-    };
-    let message = match kind {
-        KeyType::Rsa if !of_the_other && bits < 2048 => {
-            format!("an rsa key of {bits} bits is not secure")
-        }
-        _ => format!("no device makes an {name} key of {bits} bits"),
-    };
-    let hint = format!("one of: {}", sizes.join(", "));
-    if of_the_other {
-        return Wrong::new(message, format!("{hint}; or type = \"{other}\""));
-    }
-    Wrong::new(message, hint)
-}
-
-impl From<written::Digest> for Digest {
-    fn from(written: written::Digest) -> Self {
-        match written {
-            written::Digest::Sha256 => Self::Sha256,
-            written::Digest::Sha384 => Self::Sha384,
-            written::Digest::Sha512 => Self::Sha512,
-        }
     }
 }
 

@@ -33,7 +33,7 @@ impl Resolver<'_> {
                 .as_ref()
                 .map_or(default::CONCURRENCY, |written| written.value)
                 .into(),
-            scan: scan.map_or_else(String::new, |schedule| schedule.expression().to_owned()),
+            scan: scan.map_or_else(String::new, |schedule| with_seconds(schedule.expression())),
             probe_interval: self.duration_or(
                 written.probe_interval.as_ref(),
                 default::PROBE_INTERVAL,
@@ -74,6 +74,14 @@ impl Resolver<'_> {
                 None => otherwise.proof_grace,
             },
         }
+    }
+}
+
+/// The scheduler of the ticks wants the seconds, which an operator may leave out.
+fn with_seconds(expression: &str) -> String {
+    match expression.split_whitespace().count() {
+        5 => format!("0 {expression}"),
+        _ => expression.to_owned(),
     }
 }
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::Resolver;
-use super::fleet::{DraftFirewall, Element};
+use super::{Name, Resolver};
 use crate::config::desired::ManagedFirewall;
 use crate::config::values::{self, Wrong};
 use crate::config::written::{
@@ -19,7 +18,10 @@ use crate::tls::{Anchor, Trust};
 
 impl Resolver<'_> {
     /// One `[[firewall]]`.
-    pub fn firewall(&mut self, written: written::Firewall) -> Element<DraftFirewall> {
+    pub fn firewall(
+        &mut self,
+        written: written::Firewall,
+    ) -> (Option<Name>, Option<ManagedFirewall>) {
         let name = self.name(written.name.as_ref());
         let window = written
             .maintenance_window
@@ -31,12 +33,13 @@ impl Resolver<'_> {
                 .as_ref()
                 .map_or(default::SSL_VPN_PORT, |port| port.value);
             let settings = Settings::Sonicos(self.sonicos(*sonicos)?);
-            Some(DraftFirewall {
-                managed: ManagedFirewall { settings, window },
+            Some(ManagedFirewall {
+                settings,
+                window,
                 ssl_vpn_port,
             })
         });
-        Element { name, value }
+        (name, value)
     }
 
     fn window(&mut self, written: &written::MaintenanceWindow) -> Option<MaintenanceWindow> {

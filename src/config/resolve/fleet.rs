@@ -9,29 +9,24 @@ use crate::config::desired::{Daemon, Desired, ManagedFirewall};
 use crate::config::findings::{Findings, Place};
 use crate::config::{suggest, values};
 use crate::firewall::Settings;
-use crate::inventory::{Endpoint, ManagedCertificate, RenewalPolicy, Service};
-use crate::pki::KeyRequest;
+use crate::inventory::{Endpoint, ManagedCertificate, Service};
 
-/// Everything that was written, before it is looked at as a whole.
-#[derive(Debug, Default)]
+/// Everything that was written so far.
+#[derive(Debug)]
 pub(in crate::config) struct Fleet {
-    pub cas: Vec<Element<ca::Settings>>,
-    pub firewalls: Vec<Element<DraftFirewall>>,
-    pub certificates: Vec<DraftCertificate>,
+    pub cas: Section<ca::Settings>,
+    pub firewalls: Section<ManagedFirewall>,
+    certificates: Section<Arc<ManagedCertificate>>,
+    drafts: Vec<DraftCertificate>,
 }
 
-/// A named element; its value is `None` when something about it was wrong.
+/// The elements of one kind; the value of an element is left out when something about it was wrong.
 #[derive(Debug)]
-pub(in crate::config) struct Element<T> {
-    pub name: Option<Name>,
-    pub value: Option<T>,
-}
-
-/// A firewall with what only certificates ask of it.
-#[derive(Debug)]
-pub(in crate::config) struct DraftFirewall {
-    pub managed: ManagedFirewall,
-    pub ssl_vpn_port: u16,
+pub(in crate::config) struct Section<T> {
+    header: &'static str,
+    names: HashMap<Arc<str>, Place>,
+    // A tree that grows in the order of its keys stays half empty; built at once from a list it is full.
+    values: Vec<(Arc<str>, T)>,
 }
 
 /// A certificate with its references unresolved.
@@ -40,78 +35,114 @@ pub(in crate::config) struct DraftCertificate {
     pub name: Option<Name>,
     pub firewall: Option<Name>,
     pub ca: Option<Name>,
-    pub request: Option<KeyRequest>,
     pub services: Vec<(Service, Place)>,
-    pub verify: Option<Vec<Endpoint>>,
-    pub policy: RenewalPolicy,
+    /// Its `verify` is derived from the firewall.
+    pub verify_is_default: bool,
+    /// `None` when something about it was wrong.
+    pub certificate: Option<Arc<ManagedCertificate>>,
 }
 
-/// Elements by name.
-type ByName<T> = BTreeMap<Arc<str>, Named<T>>;
-
-struct Named<T> {
-    place: Place,
-    value: Option<T>,
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            cas: Section::new("[[ca]]"),
+            firewalls: Section::new("[[firewall]]"),
+            certificates: Section::new("[[certificate]]"),
+            drafts: Vec::new(),
+        }
+    }
 }
 
 impl Fleet {
+    /// Adds a certificate; the firewall and the CA that it names may follow later.
+    pub fn add_certificate(&mut self, draft: DraftCertificate, findings: &mut Findings) {
+        let name = draft.name.as_ref();
+        self.certificates.add(name, None, findings);
+        self.drafts.push(draft);
+    }
+
+    /// Whether no certificate was written.
+    pub fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
     /// Looks at the whole. What it returns may be used only when nothing was found wrong.
-    pub fn finish(self, daemon: Option<Daemon>, findings: &mut Findings) -> Option<Desired> {
-        let cas = by_name(self.cas, "[[ca]]", findings);
-        let firewalls = by_name(self.firewalls, "[[firewall]]", findings);
-        let mut bound = HashMap::new();
-        let mut certificates = Vec::with_capacity(self.certificates.len());
-        for mut draft in self.certificates {
-            let name = draft.name.take();
-            let firewall = refer(draft.firewall.take(), &firewalls, "[[firewall]]", findings);
-            let ca = refer(draft.ca.take(), &cas, "[[ca]]", findings);
+    pub fn finish(mut self, daemon: Option<Daemon>, findings: &mut Findings) -> Option<Desired> {
+        let firewalls: BTreeMap<_, _> = self.firewalls.values.drain(..).collect();
+        let mut whole = Whole {
+            findings,
+            bound: HashMap::new(),
+            guesses: GUESSES,
+        };
+        for mut draft in self.drafts {
+            let firewall = whole.refer(draft.firewall.take(), &self.firewalls);
+            let ca = whole.refer(draft.ca.take(), &self.cas);
             if let Some(firewall) = &firewall {
-                check_services(&draft, name.as_ref(), firewall, &mut bound, findings);
+                whole.check_services(&draft, firewall);
             }
-            let value = draft.resolve(name.as_ref(), firewall, ca, &firewalls);
-            certificates.push(Element { name, value });
+            if let (Some(firewall), Some(ca)) = (firewall, ca)
+                && let Some(certificate) = draft.resolve(firewall, ca, &firewalls)
+            {
+                let name = certificate.name.clone();
+                self.certificates.values.push((name, certificate));
+            }
         }
-        let certificates = by_name(certificates, "[[certificate]]", findings);
         Some(Desired {
             daemon: daemon?,
-            cas: values_of(cas, |settings| settings),
-            firewalls: values_of(firewalls, |draft| draft.managed),
-            certificates: values_of(certificates, Arc::new),
+            cas: self.cas.values.into_iter().collect(),
+            firewalls,
+            certificates: self.certificates.values.into_iter().collect(),
         })
+    }
+}
+
+impl<T> Section<T> {
+    fn new(header: &'static str) -> Self {
+        Self {
+            header,
+            names: HashMap::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Adds an element. A broken one keeps its name, so that what refers to it is right.
+    pub fn add(&mut self, name: Option<&Name>, value: Option<T>, findings: &mut Findings) {
+        let Some(Name { text, place }) = name else {
+            return;
+        };
+        if let Some(first) = self.names.get(text) {
+            let hint = format!("the first is at {}", findings.describe(*first));
+            let message = format!("there are two {} with the name `{text}`", self.header);
+            findings.error(*place, message, Some(hint));
+            return;
+        }
+        self.names.insert(text.clone(), *place);
+        self.values.extend(value.map(|value| (text.clone(), value)));
     }
 }
 
 impl DraftCertificate {
     fn resolve(
         self,
-        name: Option<&Name>,
-        firewall: Option<Arc<str>>,
-        ca: Option<Arc<str>>,
-        firewalls: &ByName<DraftFirewall>,
-    ) -> Option<ManagedCertificate> {
-        let firewall = firewall?;
-        let device = firewalls.get(&firewall)?.value.as_ref();
-        let services: Vec<Service> = self.services.iter().map(|(service, _)| *service).collect();
-        let verify = match self.verify {
-            Some(verify) => verify,
-            None => device?.addresses(&services),
-        };
-        Some(ManagedCertificate {
-            name: name?.text.clone(),
-            firewall,
-            ca: ca?,
-            request: self.request?,
-            services,
-            verify,
-            policy: self.policy,
-        })
+        firewall: Arc<str>,
+        ca: Arc<str>,
+        firewalls: &BTreeMap<Arc<str>, ManagedFirewall>,
+    ) -> Option<Arc<ManagedCertificate>> {
+        let mut shared = self.certificate?;
+        let certificate = Arc::make_mut(&mut shared);
+        if self.verify_is_default {
+            certificate.verify = firewalls.get(&firewall)?.addresses(&certificate.services);
+        }
+        certificate.firewall = firewall;
+        certificate.ca = ca;
+        Some(shared)
     }
 }
 
-impl DraftFirewall {
+impl ManagedFirewall {
     /// Where these services show their certificate.
     fn addresses(&self, services: &[Service]) -> Vec<Endpoint> {
-        let Settings::Sonicos(settings) = &self.managed.settings;
+        let Settings::Sonicos(settings) = &self.settings;
         let Some(management) = values::management(&settings.url) else {
             return Vec::new();
         };
@@ -126,70 +157,70 @@ impl DraftFirewall {
     }
 }
 
-fn by_name<T>(elements: Vec<Element<T>>, section: &str, findings: &mut Findings) -> ByName<T> {
-    let mut known: ByName<T> = BTreeMap::new();
-    for Element { name, value } in elements {
-        let Some(Name { text, place }) = name else {
-            continue;
-        };
-        if let Some(first) = known.get(&text) {
-            let hint = format!("the first is at {}", findings.describe(first.place));
-            let message = format!("there are two {section} with the name `{text}`");
-            findings.error(place, message, Some(hint));
-            continue;
+/// What is looked at across all certificates.
+struct Whole<'a> {
+    findings: &'a mut Findings,
+    /// Which certificate a service has.
+    bound: HashMap<(Arc<str>, Service), Holder>,
+    /// Comparisons of names that may still be spent on "did you mean".
+    guesses: usize,
+}
+
+/// The certificate that has a service, and where that is written.
+struct Holder {
+    certificate: Option<Arc<str>>,
+    place: Place,
+}
+
+impl Whole<'_> {
+    /// The name as its own element has it, so that all share one text.
+    fn refer<T>(&mut self, name: Option<Name>, section: &Section<T>) -> Option<Arc<str>> {
+        let Name { text, place } = name?;
+        if let Some((name, _)) = section.names.get_key_value(&text) {
+            return Some(name.clone());
         }
-        known.insert(text, Named { place, value });
+        let header = section.header;
+        let message = format!("there is no {header} with the name `{text}`");
+        let hint = self.guess(&text, section);
+        self.findings.error(place, message, Some(hint));
+        None
     }
-    known
-}
 
-/// The name as `known` has it, so that all share one text.
-fn refer<T>(
-    name: Option<Name>,
-    known: &ByName<T>,
-    section: &str,
-    findings: &mut Findings,
-) -> Option<Arc<str>> {
-    let Name { text, place } = name?;
-    if let Some((name, _)) = known.get_key_value(&text) {
-        return Some(name.clone());
-    }
-    let names = known.keys().map(|name| &**name);
-    let hint = suggest::hint(&text, names, &format!("the names of {section} are"));
-    findings.error(
-        place,
-        format!("there is no {section} with the name `{text}`"),
-        Some(hint),
-    );
-    None
-}
-
-/// A service shows one certificate: two that want the same service would replace each other for ever.
-fn check_services(
-    draft: &DraftCertificate,
-    name: Option<&Name>,
-    firewall: &Arc<str>,
-    bound: &mut HashMap<(Arc<str>, Service), (Arc<str>, Place)>,
-    findings: &mut Findings,
-) {
-    let name = name.map_or_else(|| Arc::from("without a name"), |name| name.text.clone());
-    for (service, place) in &draft.services {
-        let key = (firewall.clone(), *service);
-        let Some((other, first)) = bound.get(&key) else {
-            bound.insert(key, (name.clone(), *place));
-            continue;
+    fn guess<T>(&mut self, text: &str, section: &Section<T>) -> String {
+        let header = section.header;
+        let Some(left) = self.guesses.checked_sub(section.names.len()) else {
+            return format!("is the file with its {header} missing or broken?");
         };
-        let message =
-            format!("`{service}` of firewall `{firewall}` has a certificate already: `{other}`");
-        let hint = format!(
-            "a service uses one certificate; the other is at {}",
-            findings.describe(*first)
-        );
-        findings.error(*place, message, Some(hint));
+        self.guesses = left;
+        let mut names: Vec<&str> = section.names.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        let lead = format!("the names of {header} are");
+        suggest::hint(text, names.iter().copied(), &lead)
+    }
+
+    /// A service shows one certificate: two that want the same service would replace each other for ever.
+    fn check_services(&mut self, draft: &DraftCertificate, firewall: &Arc<str>) {
+        for (service, place) in &draft.services {
+            let key = (firewall.clone(), *service);
+            let Some(holder) = self.bound.get(&key) else {
+                let certificate = draft.name.as_ref().map(|name| name.text.clone());
+                let place = *place;
+                self.bound.insert(key, Holder { certificate, place });
+                continue;
+            };
+            let other = holder
+                .certificate
+                .as_deref()
+                .unwrap_or("one without a name");
+            let message = format!(
+                "`{service}` of firewall `{firewall}` has a certificate already: `{other}`"
+            );
+            let elsewhere = self.findings.describe(holder.place);
+            let hint = format!("a service uses one certificate; the other is at {elsewhere}");
+            self.findings.error(*place, message, Some(hint));
+        }
     }
 }
 
-fn values_of<T, U>(known: ByName<T>, change: impl Fn(T) -> U) -> BTreeMap<Arc<str>, U> {
-    let value = |(name, named): (Arc<str>, Named<T>)| Some((name, change(named.value?)));
-    known.into_iter().filter_map(value).collect()
-}
+/// A file of ten thousand firewalls that was renamed must not keep an operator waiting for guesses.
+const GUESSES: usize = 200_000;

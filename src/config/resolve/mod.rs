@@ -9,6 +9,7 @@ mod certificate;
 mod daemon;
 mod firewall;
 pub(super) mod fleet;
+mod request;
 mod secret;
 
 use std::collections::HashMap;
@@ -148,14 +149,14 @@ impl Resolver<'_> {
 
     /// Reports that `range` lacks something, unless it is a consequence of a mistake inside it.
     fn lacking(&mut self, range: &Range<usize>, message: &str, hint: &str) {
-        if !self.findings.any_error_in(self.place(range)) {
+        if !self.findings.any_error_in(self.origin, range) {
             self.wrong(range, Wrong::new(message, hint));
         }
     }
 
     /// Gives something to think about, unless the piece has mistakes: they may be the reason.
     fn warn(&mut self, range: &Range<usize>, message: &str, hint: &str) {
-        if !self.findings.any_error_in(self.origin.whole()) {
+        if !self.findings.any_error_in(self.origin, &(0..usize::MAX)) {
             self.findings
                 .warning(self.place(range), message, Some(hint.to_owned()));
         }

@@ -13,7 +13,7 @@ impl Resolver<'_> {
         let Placed { value, range } = written;
         match value {
             written::Secret::Inline(text) => self.inline(text, &range),
-            written::Secret::Reference(reference) => self.referred(reference, &range),
+            written::Secret::Reference(reference) => self.referred(&reference, &range),
         }
     }
 
@@ -34,10 +34,10 @@ impl Resolver<'_> {
 
     fn referred(
         &mut self,
-        reference: SecretReference,
+        reference: &SecretReference,
         range: &Range<usize>,
     ) -> Option<SecretSource> {
-        let wrong = match &reference {
+        let wrong = match reference {
             SecretReference::File(path) if path.is_empty() => "a path is missing",
             SecretReference::Env(name) if name.is_empty() || name.contains(['=', '\0']) => {
                 "this cannot be the name of an environment variable"

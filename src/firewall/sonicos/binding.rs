@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::pending::Leaf;
+use super::ownership::Leaf;
 use crate::firewall::Binding;
 use crate::inventory::Service;
 

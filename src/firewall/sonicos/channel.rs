@@ -80,14 +80,10 @@ impl Channel {
             let Some(next) = self.next_digester(&answer) else {
                 break;
             };
-            let was_stale = next.is_stale();
             self.standing = Standing::Digest(next);
             answer = self.send(call).await?;
-            if answer.status == UNAUTHORIZED && !was_stale {
-                self.refused = self
-                    .next_digester(&answer)
-                    .is_none_or(|next| !next.is_stale());
-            }
+            self.refused = answer.status == UNAUTHORIZED
+                && !self.offer(&answer).is_some_and(|offer| offer.is_stale());
         }
         Ok(answer)
     }
@@ -181,16 +177,19 @@ impl Channel {
         if answer.status != UNAUTHORIZED || self.refused {
             return None;
         }
-        let next = Digester::best(&answer.challenges(), self.random.as_ref())?;
+        let next = self.offer(answer)?;
         let is_protocol = match &self.standing {
             Standing::Address | Standing::Bearer(_) => true,
             Standing::Basic => self.proven,
-            // A proven password with another nonce: the old one is used up (SonicOS reference 1.2).
-            Standing::Digest(used) => {
-                next.is_stale() || self.proven && used.nonce() != next.nonce()
-            }
+            // Another nonce: the old one is used up (SonicOS reference 1.2).
+            Standing::Digest(used) => next.is_stale() || used.nonce() != next.nonce(),
         };
         is_protocol.then_some(next)
+    }
+
+    /// The best of the digests that an answer offers.
+    fn offer(&self, answer: &Answer) -> Option<Digester> {
+        Digester::best(&answer.challenges(), self.random.as_ref())
     }
 
     /// Takes over the next nonce, or the challenge with which a device that logged us in otherwise

@@ -92,8 +92,7 @@ pub(super) fn judge(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
     let is_fine = (200..300).contains(&answer.status);
     if says_no || !is_fine {
         let kind = match (answer.status, &envelope) {
-            (500.., None) => FailureKind::Unexpected,
-            (300..400, _) => FailureKind::Unexpected,
+            (500.., None) | (300..400, _) => FailureKind::Unexpected,
             _ => FailureKind::Refused,
         };
         return Err(call.failure(kind, refusal_text(answer.status, &said)));
@@ -120,16 +119,12 @@ pub(super) fn judge_change(call: &Call, answer: &Answer) -> Result<Reply, Failur
 /// Judges the answer to a question: it must hold JSON that is not only an envelope.
 pub(super) fn judge_json(call: &Call, answer: &Answer) -> Result<Value, Failure> {
     let reply = judge(call, answer)?;
-    match (reply.json, reply.envelope) {
-        (Some(json), None) => Ok(json),
-        _ => {
-            let detail = format!(
-                "not the JSON that was asked for: {}",
-                shortened(&answer.text())
-            );
-            Err(call.failure(FailureKind::Unexpected, detail))
-        }
+    if let (Some(json), None) = (reply.json, reply.envelope) {
+        return Ok(json);
     }
+    let said = shortened(&answer.text());
+    let detail = format!("not the JSON that was asked for: {said}");
+    Err(call.failure(FailureKind::Unexpected, detail))
 }
 
 /// The codes that mean the same whatever the body says (SonicOS reference 1.5).

@@ -25,14 +25,13 @@ pub(super) struct Welcome {
 }
 
 /// Logs in with the scheme that the settings name.
-///
-/// Others are not thrown out: only a session that renewd itself left behind is replaced.
 pub(super) async fn log_in(
     channel: &mut Channel,
     settings: &Settings,
     clock: &dyn Clock,
 ) -> Result<Welcome, Failure> {
     match log_in_once(channel, settings, clock).await {
+        // Nobody else is thrown out: only a session that renewd itself left behind is replaced.
         Err(failure) if failure.kind == FailureKind::Busy && settings.replaces_left_session => {
             channel.overrides = true;
             log_in_once(channel, settings, clock).await

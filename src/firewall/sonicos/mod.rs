@@ -9,8 +9,11 @@ mod challenge;
 mod channel;
 mod digest;
 mod envelope;
+mod import;
+mod inventory;
 mod listing;
 mod login;
+mod ownership;
 mod pending;
 mod settings;
 mod signing_request;
@@ -22,6 +25,7 @@ mod wording;
 mod write;
 
 pub use settings::{Login, Settings};
+pub use totp::CODE_PERIOD;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
@@ -35,8 +39,8 @@ use crate::pki::{Certificate, Fingerprint, KeyRequest};
 use crate::surroundings::Surroundings;
 
 use channel::Channel;
-use listing::{Row, RowKind};
-use pending::{Ours, Pending};
+use ownership::Ours;
+use pending::Pending;
 use transfer::Upload;
 use transport::{Call, Transport, segment};
 use version::Version;
@@ -46,7 +50,6 @@ use write::Writer;
 #[derive(Debug)]
 pub struct Session {
     writer: Writer,
-    privilege: Option<String>,
     upload: Upload,
 }
 
@@ -79,8 +82,7 @@ impl Session {
         };
         let preempt = settings.preempt_idle_administrator;
         let mut session = Self {
-            writer: Writer::new(channel, welcome.configuration_mode, preempt),
-            privilege: welcome.privilege,
+            writer: Writer::new(channel, welcome, preempt),
             upload: Upload::Raw,
         };
         if let Err(failure) = session.recognise().await {
@@ -114,54 +116,6 @@ impl Session {
         Ok(Version::of(&json))
     }
 
-    /// The listing of what was put on the device, or, on builds where that does not work, of everything
-    /// (SonicOS reference 3.2).
-    async fn rows(&mut self) -> Result<Vec<Row>, Failure> {
-        match self.rows_of("/reporting/certificates/imported").await {
-            Err(failure)
-                if matches!(failure.kind, FailureKind::Refused | FailureKind::Unexpected) =>
-            {
-                self.note("listing", "all".to_owned());
-                self.rows_of("/reporting/certificates").await
-            }
-            outcome => outcome,
-        }
-    }
-
-    async fn rows_of(&mut self, path: &str) -> Result<Vec<Row>, Failure> {
-        let call = Call::get(path);
-        let json = self.writer.channel.ask_json(&call).await?;
-        listing::rows(&json).ok_or_else(|| {
-            let detail = format!(
-                "not a list of certificates: {}",
-                envelope::shortened(&json.to_string())
-            );
-            call.failure(FailureKind::Unexpected, detail)
-        })
-    }
-
-    /// A row as an object; the detail is asked for only where the row leaves the kind open.
-    async fn object(&mut self, row: Row) -> Result<Option<InstalledObject>, Failure> {
-        let (kind, detail) = match row.kind() {
-            RowKind::Ca => return Ok(None),
-            RowKind::Object(kind) => (kind, row.columns),
-            RowKind::Unclear => {
-                let path = named("/reporting/certificates/name/", &row.alias)?;
-                let json = self.writer.channel.ask_json(&Call::get(path)).await?;
-                let detail = listing::columns(&json);
-                (
-                    listing::kind_by_detail(&detail),
-                    [row.columns, detail].concat(),
-                )
-            }
-        };
-        Ok(Some(InstalledObject {
-            alias: row.alias,
-            kind,
-            detail,
-        }))
-    }
-
     /// Which certificate one service uses.
     async fn binding(&mut self, service: Service) -> Result<Binding, Failure> {
         let call = Call::get(binding::path(service));
@@ -170,55 +124,6 @@ impl Session {
             let detail = "the settings name no certificate where the reference says they do";
             call.failure(FailureKind::Unexpected, detail)
         })
-    }
-
-    /// Sends a certificate file in the form that the device takes: raw, else multipart.
-    async fn upload(&mut self, path: &str, pem: &str, ours: Ours) -> Result<(), Failure> {
-        self.writer.begin().await?;
-        let raw = match self.upload_as(self.upload, path, pem).await? {
-            Ok(reply) => return self.writer.settle(&[reply], ours).await,
-            Err((status, failure)) => {
-                let is_final = self.upload == Upload::Multipart
-                    || !transfer::is_about_form(status, &failure.detail);
-                if is_final {
-                    return Err(advised(failure));
-                }
-                failure
-            }
-        };
-        let reply = self
-            .upload_as(Upload::Multipart, path, pem)
-            .await?
-            .map_err(|(_, mut failure)| {
-                failure.detail = format!("raw: {}; multipart: {}", raw.detail, failure.detail);
-                advised(failure)
-            })?;
-        self.upload = Upload::Multipart;
-        self.writer.settle(&[reply], ours).await
-    }
-
-    /// One attempt in one form; a refusal comes with its HTTP code.
-    async fn upload_as(
-        &mut self,
-        form: Upload,
-        path: &str,
-        pem: &str,
-    ) -> Result<Result<envelope::Reply, (u16, Failure)>, Failure> {
-        let (content_type, body) = form.body(pem, self.writer.channel.random());
-        let call = Call::change(Method::PUT, path)
-            .content(content_type, body)
-            .slow();
-        let answer = self.writer.send(&call).await?;
-        match self.writer.judge(&call, &answer) {
-            Ok(reply) => {
-                self.note("import", form.name().to_owned());
-                Ok(Ok(reply))
-            }
-            Err(failure) if failure.kind == FailureKind::Refused => {
-                Ok(Err((answer.status, failure)))
-            }
-            Err(failure) => Err(failure),
-        }
     }
 
     /// Everything about this certificate is ours to commit.
@@ -238,7 +143,7 @@ impl Session {
 impl Firewall for Session {
     async fn identify(&mut self) -> Result<Identity, Failure> {
         let mut identity = self.version().await?.identity;
-        identity.privilege.clone_from(&self.privilege);
+        identity.privilege.clone_from(&self.writer.privilege);
         let quirks = self.writer.quirks.iter();
         identity.quirks = quirks
             .map(|(name, value)| format!("{name}={value}"))
@@ -389,14 +294,6 @@ fn named(path: &str, alias: &str) -> Result<String, Failure> {
         )
     })?;
     Ok(format!("{path}{segment}"))
-}
-
-/// A refused import, with what can be done about it.
-fn advised(mut failure: Failure) -> Failure {
-    if let Some(advice) = wording::import_advice(&failure.detail) {
-        failure.detail = format!("{advice}; the device said: {}", failure.detail);
-    }
-    failure
 }
 
 fn is_refusal(failure: &Failure, is_about: fn(&str) -> bool) -> bool {

@@ -31,7 +31,11 @@ fn truncated(tag: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.try_into().ok()?) & 0x7fff_ffff)
 }
 
-const STEP_SECONDS: u64 = 30;
+/// How long a code is the same (RFC 6238, 4.1: X).
+const STEP_SECONDS: u64 = CODE_PERIOD.as_secs().unsigned_abs();
+
+/// After this time the next code is another one.
+pub const CODE_PERIOD: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

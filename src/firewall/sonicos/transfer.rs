@@ -36,9 +36,12 @@ impl Upload {
     }
 }
 
-/// Whether a refusal is about the form of the transfer, so that another form may help. A refusal that names what is
-/// wrong with the certificate is not.
+/// Whether a refusal may be about the form of the transfer, so that another form may help. A refusal that names what
+/// is wrong with the certificate itself is not.
 pub(super) fn is_about_form(status: u16, said: &str) -> bool {
+    if wording::is_unreadable(said) {
+        return true;
+    }
     let is_about_content = wording::import_advice(said).is_some() || wording::is_unknown_call(said);
     matches!(status, 400 | 406 | 415) && !is_about_content
 }
@@ -167,6 +170,7 @@ mod tests {
     fn only_a_refusal_of_the_form_asks_for_another_form() {
         assert!(is_about_form(400, "schema validation"));
         assert!(is_about_form(415, ""));
+        assert!(is_about_form(200, "Invalid certificate format"));
         assert!(!is_about_form(400, "Public/private key mismatch"));
         assert!(!is_about_form(
             400,

@@ -154,7 +154,7 @@ impl Transport {
             .connect_timeout((settings.call_timeout / 2).min(CONNECT_LIMIT))
             .user_agent(concat!("renewd/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| local(chain(&error)))?;
+            .map_err(|error| local(root_cause(&error)))?;
         Ok(Self {
             client,
             base: settings.url.clone(),
@@ -241,18 +241,21 @@ fn lost(call: &Call, error: reqwest::Error) -> Failure {
     } else {
         FailureKind::Unreachable
     };
-    call.failure(kind, chain(&error))
+    call.failure(kind, root_cause(&error))
 }
 
-/// An error with all its causes, since the first seldom tells more than that there is one.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let _ = write!(text, ": {inner}");
-        cause = inner.source();
+/// What is at the bottom of an error: the layers above it only say that there is one.
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
     }
-    text
+    let text = cause.to_string();
+    // rustls ends some of its texts with the address of a manual.
+    text.split(": https://")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A name as one segment of a path (RFC 3986, 2.3 and 3.3); `None` for one that no path can carry.

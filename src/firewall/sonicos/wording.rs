@@ -92,13 +92,26 @@ pub(super) fn is_full(text: &str) -> bool {
     )
 }
 
+/// Rights that do not suffice (SonicOS reference 1.2: only full administrators may use the API).
+pub(super) fn is_read_only(privilege: &str) -> bool {
+    has(
+        privilege,
+        &["read_only", "read-only", "read only", "readonly"],
+    )
+}
+
+/// The device could not read a file, be it for the file or for the form in which it was sent (SonicOS reference 3.4).
+pub(super) fn is_unreadable(text: &str) -> bool {
+    has(text, &["invalid certificate format", "invalid format"])
+}
+
 /// What a refused import means and what to do, where the device names the reason (SonicOS reference 3.4).
 pub(super) fn import_advice(text: &str) -> Option<&'static str> {
     if has(text, &["key mismatch", "private key", "does not match"]) {
         Some("the certificate belongs to another key than the pending request of this name")
     } else if has(text, &["untrusted ca", "unable to verify", "chain"]) {
         Some("the device does not know the CA: the chain must be complete and imported first")
-    } else if has(text, &["invalid certificate format", "invalid format"]) {
+    } else if is_unreadable(text) {
         Some("the device cannot read the certificate's form")
     } else if has(text, &["expired"]) {
         Some("expired by the device's clock: check its time")

@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::channel::Channel;
 use super::envelope::{self, Reply, json_in};
-use super::pending::{Ours, Pending};
+use super::login::Welcome;
+use super::ownership::Ours;
+use super::pending::Pending;
 use super::transport::{Answer, Call};
 use super::version::Version;
 use super::{binding, wording};
@@ -24,6 +26,8 @@ pub(super) struct Writer {
     /// Whether configuration mode was entered by us and has to be given back.
     took_mode: bool,
     preempt_idle_administrator: bool,
+    /// Our rights, as the device writes them.
+    pub(super) privilege: Option<String>,
     /// What we wrote and did not commit yet.
     written: Ours,
     pub(super) quirks: BTreeMap<&'static str, String>,
@@ -39,23 +43,20 @@ enum ConfigurationMode {
 }
 
 impl Writer {
-    /// Writes over a channel that is logged in. `in_configuration_mode` is what the login said.
-    pub(super) fn new(
-        channel: Channel,
-        in_configuration_mode: Option<bool>,
-        preempt: bool,
-    ) -> Self {
+    /// Writes over a channel that is logged in; `welcome` is what the login said.
+    pub(super) fn new(channel: Channel, welcome: Welcome, preempt: bool) -> Self {
         Self {
-            channel,
-            mode: match in_configuration_mode {
+            mode: match welcome.configuration_mode {
                 Some(true) => ConfigurationMode::Ours,
                 Some(false) => ConfigurationMode::Others,
                 None => ConfigurationMode::Untold,
             },
             took_mode: false,
             preempt_idle_administrator: preempt,
-            written: Ours::default(),
+            privilege: welcome.privilege,
+            written: Ours::by(&channel.user),
             quirks: BTreeMap::new(),
+            channel,
         }
     }
 
@@ -192,12 +193,9 @@ impl Writer {
         self.channel.ask(&call).await.map(|_| ())
     }
 
-    /// A record of no change.
+    /// A record of no change, to be filled in.
     pub(super) fn nothing(&self) -> Ours {
-        Ours {
-            user: self.channel.user.clone(),
-            ..Ours::default()
-        }
+        Ours::by(&self.channel.user)
     }
 
     /// What waits for a commit, or the failure that somebody else's changes are.
@@ -207,7 +205,7 @@ impl Writer {
         // Changes that the device does not list are ours when there were none before we wrote and nobody else
         // can have made any since: only one administrator is in configuration mode.
         let is_hidden = pending == Pending::Something
-            && (self.written == self.nothing() || self.mode == ConfigurationMode::Others);
+            && (self.written.is_empty() || self.mode == ConfigurationMode::Others);
         if foreign.is_empty() && !is_hidden {
             return Ok(pending);
         }
@@ -225,6 +223,16 @@ impl Writer {
     /// has seen that nobody else has an uncommitted change.
     async fn take_configuration_mode(&mut self) -> Result<(), Failure> {
         let call = Call::session(Method::POST, "/config-mode").json(&json!({}));
+        if let Some(rights) = self
+            .privilege
+            .as_ref()
+            .filter(|rights| wording::is_read_only(rights))
+        {
+            let detail = format!(
+                "this administrator may only read ({rights}): renewd needs one with full rights"
+            );
+            return Err(call.failure(FailureKind::Refused, detail));
+        }
         if self.mode == ConfigurationMode::Others && !self.preempt_idle_administrator {
             let detail = "another administrator is in configuration mode, and `preempt_idle_administrator` is off";
             let busy = call.failure(FailureKind::Busy, detail);

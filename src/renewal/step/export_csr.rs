@@ -19,6 +19,6 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         return Err(refused("check the exported CSR", &differences));
     }
     Ok(work.reached_with(Fact::CsrChecked, |obtained| {
-        obtained.csr_pem = Some(csr.to_pem())
+        obtained.csr_pem = Some(csr.to_pem());
     }))
 }

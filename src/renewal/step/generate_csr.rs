@@ -18,6 +18,7 @@ async fn look_then_generate(
     work: &Work<'_>,
     session: &mut dyn Firewall,
 ) -> Result<Outcome, StepError> {
+    work.record_identity(session).await?;
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }

@@ -32,6 +32,9 @@ async fn look_then_import(
                 "{} is no longer on the firewall, and its key with it",
                 work.renewal().alias
             );
+            if work.renewal().attempts >= LISTINGS {
+                return Err(StepError::Hopeless(gone));
+            }
             return Err(refused("look for the pending request", &[gone]));
         }
         Some(ObjectKind::Certificate) => {}
@@ -59,6 +62,8 @@ async fn confirm(
             &["the firewall said yes, but lists no certificate under the alias".to_owned()],
         ));
     }
+    // Only now the device has shown what it needs.
+    work.record_identity(session).await?;
     let contradictions = session.contradictions(&work.renewal().alias, leaf).await?;
     if !contradictions.is_empty() {
         return Err(refused(call, &contradictions));
@@ -75,3 +80,7 @@ async fn find(
         .into_iter()
         .find(|object| object.alias == work.renewal().alias))
 }
+
+/// One listing may be wrong; after this many, minutes apart, the key pair is believed to be gone, and only a new one
+/// with a new order helps.
+const LISTINGS: u32 = 2;

@@ -135,6 +135,18 @@ impl Work<'_> {
         self.checkpoint.pass(Moment::Acted(step));
     }
 
+    /// Stores what the firewall says of itself, for `renewd show`.
+    async fn record_identity(&self, session: &mut dyn Firewall) -> Result<(), StepError> {
+        let identity = session.identify().await?;
+        let json = serde_json::to_string(&identity).map_err(|error| {
+            StepError::Hopeless(format!("the identity cannot be written down: {error}"))
+        })?;
+        self.store
+            .record_identity(&self.renewal().firewall, &json, self.now)
+            .await?;
+        Ok(())
+    }
+
     /// The outcome `fact` with nothing new obtained.
     fn reached(&self, fact: Fact) -> Outcome {
         Outcome::Reached(fact, Box::new(self.renewal().obtained.clone()))

@@ -4,8 +4,10 @@
 //! renewals of this certificate left behind. What a person put there stays, and the history says so.
 
 use super::{Outcome, StepError, Work, closed};
+use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
-use crate::firewall::Firewall;
+use crate::firewall::{Firewall, InstalledObject};
+use crate::inventory::Renewal;
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
@@ -25,11 +27,11 @@ async fn remove_leftovers(
         .filter_map(|binding| binding.alias)
         .collect();
     let installed = session.installed().await?;
-    for past in work
+    let past = work
         .store
         .renewals_of(&work.renewal().certificate, REMEMBERED)
-        .await?
-    {
+        .await?;
+    for past in &past {
         let is_leftover = past.id != work.renewal().id
             && past.firewall == work.renewal().firewall
             && past.state.is_end()
@@ -39,8 +41,41 @@ async fn remove_leftovers(
             remove(session, &past.alias).await?;
         }
     }
+    tell_kept(work, &past, &installed).await?;
     work.acted(Step::RetireOld);
     Ok(work.reached(Fact::OldRetired))
+}
+
+/// Says that the previous certificate stays, if it is not ours to remove.
+async fn tell_kept(
+    work: &Work<'_>,
+    past: &[Renewal],
+    installed: &[InstalledObject],
+) -> Result<(), StepError> {
+    let mut kept: Vec<String> = work
+        .previous_bindings()?
+        .into_iter()
+        .filter_map(|binding| binding.alias)
+        .filter(|alias| installed.iter().any(|object| object.alias == *alias))
+        .filter(|alias| past.iter().all(|past| past.alias != *alias))
+        .collect();
+    kept.sort();
+    kept.dedup();
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let event = Event {
+        detail: Some(format!(
+            "{} stays on the firewall: renewd did not make it",
+            kept.join(", ")
+        )),
+        ..work.event(EventKind::PreviousKept)
+    };
+    work.store
+        .record(std::slice::from_ref(&event), work.now)
+        .await?;
+    event.log();
+    Ok(())
 }
 
 /// Removes `alias`; one that some other service still uses is left where it is.

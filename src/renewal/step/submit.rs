@@ -22,6 +22,6 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
 
 fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
     work.reached_with(Fact::Ordered, |obtained| {
-        obtained.ca_reference = Some(reference.0)
+        obtained.ca_reference = Some(reference.0);
     })
 }

@@ -101,7 +101,7 @@ fn request(reference: &str, csr: Csr) -> SigningRequest {
 
 async fn issued(ca: &LocalCa, reference: &Reference) -> (Certificate, Vec<Certificate>) {
     match ca.poll(reference).await.unwrap() {
-        Issuance::Issued { leaf, chain } => (leaf, chain),
+        Issuance::Issued { leaf, chain } => (*leaf, chain),
         other => panic!("{other:?}"),
     }
 }

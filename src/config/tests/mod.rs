@@ -5,6 +5,9 @@
     reason = "a test may fail"
 )]
 
+mod mutations;
+mod shipped;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,19 +15,6 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 const CRATE: &str = env!("CARGO_MANIFEST_DIR");
-
-fn shipped(name: &str) -> PathBuf {
-    Path::new(CRATE).join("config").join(name)
-}
-
-#[test]
-fn the_shipped_configurations_load_as_they_are() {
-    for name in ["renewd.toml", "minimal.toml"] {
-        let loaded = load(&shipped(name)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        assert_eq!(loaded.warnings, []);
-        assert_eq!(loaded.desired.certificates.len(), 1, "{name}");
-    }
-}
 
 /// Puts `text` as `renewd.toml` of this mode into a folder of its own.
 fn folder_with(text: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
@@ -171,6 +161,45 @@ fn the_state_directory_counts_also_for_what_stands_before_it() {
         ca.certificate,
         folder.path().join("ca.pem"),
         "relative to the file"
+    );
+}
+
+#[test]
+fn a_scan_is_handed_on_with_its_seconds() {
+    for (written, expected) in [
+        ("*/5 * * * *", "0 */5 * * * *"),
+        ("30 * * * * *", "30 * * * * *"),
+    ] {
+        let text = format!("[daemon]\nscan = \"{written}\"\n");
+        assert_eq!(load_text(&text).unwrap().desired.daemon.scan, expected);
+    }
+}
+
+#[test]
+fn names_are_kept_once_however_often_they_are_referred_to() {
+    let desired = load_text(&sound("{ env = \"HQ\" }", "")).unwrap().desired;
+    let certificate = &desired.certificates["portal"];
+    let (firewall, _) = desired.firewalls.get_key_value("hq").unwrap();
+    let (ca, _) = desired.cas.get_key_value("office").unwrap();
+    assert!(std::sync::Arc::ptr_eq(&certificate.firewall, firewall));
+    assert!(std::sync::Arc::ptr_eq(&certificate.ca, ca));
+}
+
+#[test]
+fn a_file_that_is_missing_among_many_is_explained_without_endless_guesses() {
+    let many = |template: &str, what: &str| -> String {
+        (0..600)
+            .map(|n| template.replace(what, &format!("{what}-{n}")))
+            .collect()
+    };
+    let firewalls = many(&FIREWALL.replace("PASSWORD", "{ env = \"X\" }"), "hq");
+    let certificates = many(&CERTIFICATE.replace("\"hq\"", "\"renamed\""), "portal");
+    let mistakes = load_text(&format!("{CA}{firewalls}{certificates}")).unwrap_err();
+    assert_eq!(mistakes.errors(), 600);
+    let last = mistakes.0.last().unwrap().hint.as_deref();
+    assert_eq!(
+        last,
+        Some("is the file with its [[firewall]] missing or broken?")
     );
 }
 

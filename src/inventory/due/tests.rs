@@ -1,0 +1,196 @@
+//! The due rules, a sentence each.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::inventory::{RenewalPolicy, Service};
+use crate::pki::{AlternateName, Digest, Fingerprint, KeyKind, KeyRequest, Subject};
+
+fn start() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+fn shown(lifetime: SignedDuration) -> Certificate {
+    Certificate {
+        der: Vec::new(),
+        fingerprint: Fingerprint::of(b"certificate"),
+        public_key: Fingerprint::of(b"key"),
+        key: KeyKind::Rsa(2048),
+        subject: "CN=vpn.example.com".to_owned(),
+        issuer: "CN=Test CA".to_owned(),
+        common_name: Some("vpn.example.com".to_owned()),
+        alternate_names: vec![AlternateName::Domain("vpn.example.com".to_owned())],
+        serial: "01".to_owned(),
+        not_before: start(),
+        not_after: start() + lifetime,
+        is_ca: false,
+        allows_server_auth: true,
+    }
+}
+
+fn wanted(share_of_lifetime: Option<u16>) -> ManagedCertificate {
+    ManagedCertificate {
+        name: "hq".into(),
+        firewall: "hq".into(),
+        ca: "office".into(),
+        request: KeyRequest {
+            subject: Subject {
+                common_name: Some("vpn.example.com".to_owned()),
+                ..Subject::default()
+            },
+            alternate_name: Some(AlternateName::Domain("vpn.example.com".to_owned())),
+            key: KeyKind::Rsa(2048),
+            digest: Digest::Sha256,
+        },
+        services: vec![Service::WebManagement],
+        verify: Vec::new(),
+        policy: RenewalPolicy {
+            share_of_lifetime,
+            proof_grace: SignedDuration::from_mins(2),
+        },
+    }
+}
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
+fn facts<'a>(wanted: &'a ManagedCertificate, shown: &'a Certificate) -> Facts<'a> {
+    Facts {
+        wanted,
+        shown: Some(shown),
+        renewed_before: true,
+        requested_at: None,
+    }
+}
+
+/// The rule that decides `age` after the start of a lifetime.
+fn rule(lifetime: SignedDuration, age: SignedDuration) -> Option<Reason> {
+    let (wanted, shown) = (wanted(None), shown(lifetime));
+    match decide(&facts(&wanted, &shown), start() + age) {
+        Decision::Due { reason, .. } => Some(reason),
+        Decision::Rest { .. } => None,
+    }
+}
+
+#[test]
+fn two_thirds_of_the_real_lifetime_are_waited_for() {
+    assert_eq!(rule(days(90), days(59)), None);
+    assert_eq!(rule(days(90), days(61)), Some(Reason::ShareOfLifetimeSpent));
+    assert_eq!(rule(days(200), days(132)), None);
+    assert_eq!(
+        rule(days(200), days(134)),
+        Some(Reason::ShareOfLifetimeSpent)
+    );
+}
+
+#[test]
+fn a_lifetime_under_ten_days_is_renewed_at_its_half() {
+    let lifetime = SignedDuration::from_hours(160);
+    assert_eq!(rule(lifetime, SignedDuration::from_hours(79)), None);
+    assert_eq!(
+        rule(lifetime, SignedDuration::from_hours(81)),
+        Some(Reason::ShareOfLifetimeSpent)
+    );
+}
+
+#[test]
+fn the_last_twentieth_is_an_emergency() {
+    assert_eq!(
+        rule(days(100), days(94)),
+        Some(Reason::ShareOfLifetimeSpent)
+    );
+    assert_eq!(rule(days(100), days(96)), Some(Reason::Emergency));
+    assert_eq!(rule(days(100), days(200)), Some(Reason::Emergency));
+}
+
+#[test]
+fn a_configured_share_wins_over_the_default() {
+    let (wanted, shown) = (wanted(Some(300)), shown(days(100)));
+    let due = decide(&facts(&wanted, &shown), start() + days(31));
+    assert!(matches!(
+        due,
+        Decision::Due {
+            reason: Reason::ShareOfLifetimeSpent,
+            ..
+        }
+    ));
+    let rest = decide(&facts(&wanted, &shown), start() + days(29));
+    assert!(matches!(rest, Decision::Rest { until: Some(at), .. } if at == start() + days(30)));
+}
+
+#[test]
+fn other_names_are_due_at_once_and_told_apart_from_a_first_issue() {
+    let (wanted, mut shown) = (wanted(None), shown(days(90)));
+    shown.alternate_names = vec![AlternateName::Domain("old.example.com".to_owned())];
+    shown.common_name = Some("old.example.com".to_owned());
+    let mut facts = facts(&wanted, &shown);
+    let reason = |facts: &Facts<'_>| match decide(facts, start()) {
+        Decision::Due { reason, words } => {
+            assert!(words.contains("vpn.example.com"), "{words}");
+            Some(reason)
+        }
+        Decision::Rest { .. } => None,
+    };
+    assert_eq!(reason(&facts), Some(Reason::NamesOrKeyChanged));
+    facts.renewed_before = false;
+    assert_eq!(reason(&facts), Some(Reason::NotYetIssued));
+}
+
+#[test]
+fn a_person_wins_over_every_other_rule() {
+    let (wanted, shown) = (wanted(None), shown(days(90)));
+    let facts = Facts {
+        requested_at: Some(start()),
+        ..facts(&wanted, &shown)
+    };
+    let decision = decide(&facts, start() + days(89));
+    assert!(matches!(
+        decision,
+        Decision::Due {
+            reason: Reason::Requested,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn what_was_never_seen_is_not_renewed_blindly() {
+    let wanted = wanted(None);
+    let facts = Facts {
+        wanted: &wanted,
+        shown: None,
+        renewed_before: false,
+        requested_at: None,
+    };
+    assert!(matches!(
+        decide(&facts, start()),
+        Decision::Rest { until: None, .. }
+    ));
+}
+
+proptest! {
+    #[test]
+    fn once_due_a_certificate_stays_due_and_the_moment_is_told_beforehand(
+        lifetime_hours in 1_i64..10_000,
+        age_hours in 0_i64..10_000,
+    ) {
+        let (wanted, shown) = (wanted(None), shown(SignedDuration::from_hours(lifetime_hours)));
+        let facts = facts(&wanted, &shown);
+        let now = start() + SignedDuration::from_hours(age_hours);
+        match decide(&facts, now) {
+            Decision::Due { .. } => {
+                let later = decide(&facts, now + SignedDuration::from_hours(1));
+                prop_assert!(matches!(later, Decision::Due { .. }), "due, and then not");
+            }
+            Decision::Rest { until, .. } => {
+                let until = until.unwrap();
+                prop_assert!(until > now && until < shown.not_after);
+                let due = decide(&facts, until);
+                prop_assert!(matches!(due, Decision::Due { .. }), "not due when it said it would be");
+            }
+        }
+    }
+}

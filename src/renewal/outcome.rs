@@ -1,0 +1,393 @@
+//! What follows a step: the fact goes through the transition table into the store, a failure through the retry table;
+//! either becomes one event, logged after the commit.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::checkpoint::Moment;
+use super::engine::{Context, Engine, later};
+use super::retry::{self, Retry, Situation};
+use super::state::{self, Fact};
+use super::step::Waiting;
+use crate::event::{Event, EventKind};
+use crate::failure::{Failure, FailureKind};
+use crate::inventory::due;
+use crate::inventory::{Obtained, Renewal, RenewalId, Service, Shown, State};
+use crate::pki::Certificate;
+use crate::store::{Ending, Lease, StoreError};
+
+impl Engine {
+    /// Stores that the work on `renewal` ended in a panic: this renewal fails, the daemon lives.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn after_panic(
+        &self,
+        renewal: &RenewalId,
+        owner: &str,
+        token: i64,
+    ) -> Result<(), StoreError> {
+        let Some(renewal) = self.store.renewal(renewal).await? else {
+            return Ok(());
+        };
+        let now = self.now();
+        let attempt = renewal.attempts.saturating_add(1);
+        let until = later(now, retry::backoff(attempt, None));
+        let kind = FailureKind::Unexpected.name();
+        let event = Event {
+            attempt: Some(attempt),
+            error_kind: Some(kind.to_owned()),
+            detail: Some(PANICKED.to_owned()),
+            next_attempt_at: Some(until),
+            ..Event::of_renewal(EventKind::PersonNeeded, &renewal)
+        };
+        let lease = Lease {
+            renewal,
+            owner: owner.to_owned(),
+            token,
+            until: now,
+        };
+        let events = std::slice::from_ref(&event);
+        self.store
+            .postpone(&lease, attempt, Some(until), kind, PANICKED, events, now)
+            .await?;
+        event.log();
+        self.store.release(lease).await
+    }
+
+    pub(super) async fn reached(
+        &self,
+        lease: &mut Lease,
+        context: &Context,
+        fact: Fact,
+        obtained: &Obtained,
+        started: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if logs_in(lease.renewal.state) && fact != Fact::Proven {
+            self.store
+                .forget_refused_logins(&lease.renewal.firewall)
+                .await?;
+        }
+        match fact {
+            Fact::Proven => self.proven(lease, context, now).await?,
+            // What the services show has changed twice; the next probe looks afresh.
+            Fact::PreviousProven => {
+                let name = &lease.renewal.certificate;
+                self.store
+                    .record_sight(name, None, None, now, None, &[], now)
+                    .await?;
+            }
+            _ => {}
+        }
+        let elapsed = u64::try_from(started.duration_until(now).as_millis()).unwrap_or(0);
+        self.store_fact(lease, fact, Some(obtained), now, Some(elapsed), None)
+            .await
+    }
+
+    /// From the proof on, the new certificate is what the services show.
+    async fn proven(
+        &self,
+        lease: &Lease,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let leaf = lease
+            .renewal
+            .obtained
+            .leaf_pem
+            .as_deref()
+            .and_then(|pem| Certificate::from_pem(pem).ok());
+        let shown = leaf.map(|leaf| Shown::of(&leaf, now));
+        let probe_at = later(now, self.desired.daemon.probe_interval);
+        let name = &lease.renewal.certificate;
+        self.store
+            .record_sight(name, shown.as_ref(), None, probe_at, None, &[], now)
+            .await?;
+        self.learn(lease, context, now).await
+    }
+
+    /// The new management certificate is whom we believe from now on.
+    async fn learn(
+        &self,
+        lease: &Lease,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (Some(new), Some(trust)) = (
+            lease.renewal.obtained.fingerprint,
+            self.trust_text(&lease.renewal.firewall),
+        ) else {
+            return Ok(());
+        };
+        if !context.wanted.services.contains(&Service::WebManagement) {
+            return Ok(());
+        }
+        let event = Event {
+            detail: Some(format!("SHA-256 {new}")),
+            ..Event::of_renewal(EventKind::TrustLearned, &lease.renewal)
+        };
+        self.store
+            .learn_trust(
+                &lease.renewal.firewall,
+                &[new],
+                &trust,
+                std::slice::from_ref(&event),
+                now,
+            )
+            .await?;
+        event.log();
+        Ok(())
+    }
+
+    pub(super) async fn advance(
+        &self,
+        lease: &mut Lease,
+        fact: Fact,
+        obtained: Option<&Obtained>,
+        now: Timestamp,
+        words: &str,
+    ) -> Result<bool, StoreError> {
+        self.store_fact(lease, fact, obtained, now, None, Some(words.to_owned()))
+            .await
+    }
+
+    async fn store_fact(
+        &self,
+        lease: &mut Lease,
+        fact: Fact,
+        obtained: Option<&Obtained>,
+        now: Timestamp,
+        elapsed_ms: Option<u64>,
+        detail: Option<String>,
+    ) -> Result<bool, StoreError> {
+        let from = lease.renewal.state;
+        let Some(to) = state::next(from, fact) else {
+            let words = format!(
+                "{from} cannot be followed by \"{}\": a defect of renewd",
+                fact.words()
+            );
+            return self
+                .hold(lease, FailureKind::Unexpected.name(), &words, now)
+                .await;
+        };
+        let obtained = obtained.unwrap_or(&lease.renewal.obtained).clone();
+        let event = Event {
+            next_state: Some(to),
+            elapsed_ms,
+            detail,
+            ..Event::of_renewal(ending_event(to), &lease.renewal)
+        };
+        let ending = to.is_end().then(|| ending(&lease.renewal, fact, to, now));
+        lease.renewal = self
+            .store
+            .advance(
+                lease,
+                to,
+                &obtained,
+                now,
+                ending,
+                std::slice::from_ref(&event),
+                now,
+            )
+            .await?;
+        self.checkpoint.pass(Moment::Stored(to));
+        event.log();
+        Ok(!to.is_end())
+    }
+
+    pub(super) async fn wait(
+        &self,
+        lease: &Lease,
+        waiting: &Waiting,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let renewal = &lease.renewal;
+        let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind);
+        let event = Event {
+            reason: Some(waiting.kind.to_owned()),
+            detail: Some(waiting.words.clone()),
+            next_attempt_at: Some(waiting.until),
+            ..Event::of_renewal(EventKind::RenewalWaits, renewal)
+        };
+        let events = if is_news {
+            std::slice::from_ref(&event)
+        } else {
+            &[]
+        };
+        let attempts = if renewal.is_failing() {
+            1
+        } else {
+            renewal.attempts.saturating_add(1)
+        };
+        self.store
+            .postpone(
+                lease,
+                attempts,
+                Some(waiting.until),
+                waiting.kind,
+                &waiting.words,
+                events,
+                now,
+            )
+            .await?;
+        events.iter().for_each(Event::log);
+        Ok(false)
+    }
+
+    pub(super) async fn failed(
+        &self,
+        lease: &mut Lease,
+        context: &Context,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let renewal = &lease.renewal;
+        // A wait is no failure: the count of failures in a row begins anew after it.
+        let attempt = if renewal.is_failing() {
+            renewal.attempts.saturating_add(1)
+        } else {
+            1
+        };
+        let refused_logins = if failure.kind == FailureKind::Unauthorized && logs_in(renewal.state)
+        {
+            self.store
+                .count_refused_login(&renewal.firewall, now)
+                .await?
+        } else {
+            0
+        };
+        let lifetime = context
+            .tracked
+            .shown
+            .as_ref()
+            .map(|shown| shown.not_before.duration_until(shown.not_after));
+        let situation = Situation {
+            renewal: &renewal.id,
+            state: renewal.state,
+            attempt,
+            refused_logins,
+            lifetime,
+        };
+        let (wait, kind) = match retry::after(failure, &situation) {
+            Retry::GiveUp => return self.hopeless(lease, &failure.to_string(), now).await,
+            Retry::Hold => {
+                let words =
+                    format!("{failure}; refused {refused_logins} times, nothing more is tried");
+                return self.hold(lease, failure.kind.name(), &words, now).await;
+            }
+            Retry::After(wait) => (wait, EventKind::StepFailed),
+            Retry::AfterAndTell(wait) => (wait, EventKind::PersonNeeded),
+        };
+        let until = later(now, wait);
+        let event = Event {
+            attempt: Some(attempt),
+            error_kind: Some(failure.kind.name().to_owned()),
+            detail: Some(words_of(failure)),
+            next_attempt_at: Some(until),
+            ..Event::of_renewal(kind, renewal)
+        };
+        self.store
+            .postpone(
+                lease,
+                attempt,
+                Some(until),
+                failure.kind.name(),
+                &words_of(failure),
+                std::slice::from_ref(&event),
+                now,
+            )
+            .await?;
+        event.log();
+        Ok(false)
+    }
+
+    /// Ends what cannot succeed; where an end would leave services half way, a person is called instead.
+    pub(super) async fn hopeless(
+        &self,
+        lease: &mut Lease,
+        words: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if state::next(lease.renewal.state, Fact::GivenUp).is_some() {
+            return self.advance(lease, Fact::GivenUp, None, now, words).await;
+        }
+        self.hold(lease, FailureKind::Unexpected.name(), words, now)
+            .await
+    }
+
+    async fn hold(
+        &self,
+        lease: &Lease,
+        kind: &str,
+        words: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let renewal = &lease.renewal;
+        let event = Event {
+            error_kind: Some(kind.to_owned()),
+            detail: Some(format!(
+                "{words}; when it is mended: renewd renew {}",
+                renewal.certificate
+            )),
+            ..Event::of_renewal(EventKind::RenewalHeld, renewal)
+        };
+        let attempts = renewal.attempts.saturating_add(1);
+        self.store
+            .postpone(
+                lease,
+                attempts,
+                None,
+                kind,
+                words,
+                std::slice::from_ref(&event),
+                now,
+            )
+            .await?;
+        event.log();
+        Ok(false)
+    }
+}
+
+/// What the certificate's row learns when its renewal ends in `to`.
+fn ending(renewal: &Renewal, fact: Fact, to: State, now: Timestamp) -> Ending<'_> {
+    let rest = match to {
+        State::Completed | State::Superseded => SignedDuration::ZERO,
+        // What the configuration asks for now was not tried yet.
+        _ if fact == Fact::LeftConfiguration => SignedDuration::ZERO,
+        _ => retry::backoff(u32::MAX, lifetime_of(&renewal.obtained)),
+    };
+    Ending {
+        look_at: later(now, rest),
+        alias: (to == State::Completed).then_some(renewal.alias.as_str()),
+    }
+}
+
+fn ending_event(state: State) -> EventKind {
+    match state {
+        State::Completed => EventKind::RenewalCompleted,
+        State::RolledBack => EventKind::RenewalRolledBack,
+        State::Abandoned => EventKind::RenewalAbandoned,
+        State::Superseded => EventKind::RenewalSuperseded,
+        _ => EventKind::StateReached,
+    }
+}
+
+/// Whether the step that leaves `state` logs in to the firewall.
+const fn logs_in(state: State) -> bool {
+    !matches!(state, State::CsrExported | State::Submitted | State::Bound)
+}
+
+fn words_of(failure: &Failure) -> String {
+    match &failure.waiting_for {
+        Some(whom) => format!("{failure}; waiting for {whom}"),
+        None => failure.to_string(),
+    }
+}
+
+fn lifetime_of(obtained: &Obtained) -> Option<SignedDuration> {
+    let leaf = Certificate::from_pem(obtained.leaf_pem.as_deref()?).ok()?;
+    Some(due::lifetime(&leaf))
+}
+
+const PANICKED: &str =
+    "the step panicked: a defect of renewd; the log of this moment has its place";

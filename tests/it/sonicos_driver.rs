@@ -1,0 +1,8 @@
+//! The SonicOS driver against simulated devices that share no code with it.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod bench;
+mod changes;
+mod logins;
+mod transfers;
+mod unkindness;

@@ -1,0 +1,238 @@
+//! Who is let in and how; a refusal costs one login and no more.
+
+use renewd::failure::FailureKind;
+use renewd::firewall::sonicos::Login;
+use simulators::sonicos::{Action, Offer, Profile, Rule};
+
+use super::bench::{Bench, inline, pin};
+
+/// Reads, writes and logs out; the login that was used.
+async fn visits(bench: &Bench) -> String {
+    let mut session = bench.session().await;
+    for _ in 0..12 {
+        session.bindings().await.unwrap();
+    }
+    session.remove("never-there").await.unwrap();
+    let identity = session.identify().await.unwrap();
+    bench.close(session).await;
+    let counters = bench.device.counters();
+    assert_eq!((counters.failed_logins, counters.logins), (0, 1));
+    let login = identity
+        .quirks
+        .iter()
+        .find_map(|quirk| quirk.strip_prefix("login="));
+    login.unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_best_digest_is_taken_by_itself_on_every_generation() {
+    for (profile, model) in [
+        (Profile::V7_0, "TZ 270"),
+        (Profile::V7_X, "TZ 370"),
+        (Profile::V8, "NSv 270"),
+    ] {
+        let bench = Bench::start(profile, |_| {}).await;
+        assert_eq!(visits(&bench).await, "digest SHA-256");
+        let mut session = bench.session().await;
+        let identity = session.identify().await.unwrap();
+        assert_eq!(
+            (identity.model.as_str(), identity.firmware.as_str()),
+            (model, profile.firmware())
+        );
+        assert_eq!(identity.privilege.as_deref(), Some("FULL_ADMIN"));
+        bench.close(session).await;
+    }
+}
+
+#[tokio::test]
+async fn every_variant_of_digest_is_answered_across_nonces() {
+    for (integrity, session_variant, expected) in [
+        (Offer::Enforced, Offer::Off, "digest SHA-256 auth-int"),
+        (Offer::Allowed, Offer::Allowed, "digest SHA-256"),
+        (Offer::Off, Offer::Enforced, "digest SHA-256-sess"),
+        (
+            Offer::Enforced,
+            Offer::Enforced,
+            "digest SHA-256-sess auth-int",
+        ),
+    ] {
+        let bench = Bench::start(Profile::V7_X, |faces| {
+            (faces.integrity_protection, faces.session_variant) = (integrity, session_variant);
+            (faces.max_nonce, faces.challenges_in_one_header) = (3, true);
+        })
+        .await;
+        assert_eq!(visits(&bench).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn md5_is_answered_where_nothing_better_is_offered() {
+    let bench = Bench::start(Profile::V7_0, |faces| {
+        (faces.digest_sha256, faces.digest_md5) = (false, Some(true));
+    })
+    .await;
+    assert_eq!(visits(&bench).await, "digest MD5");
+}
+
+#[tokio::test]
+async fn basic_and_chap_logins_work_with_and_without_session_security() {
+    for (login, secure) in [
+        (Login::Basic, false),
+        (Login::Basic, true),
+        (Login::Chap, false),
+        (Login::Chap, true),
+    ] {
+        let mut bench = Bench::start(Profile::V7_0, |faces| {
+            (faces.basic, faces.chap) = (Some(true), Some(true));
+            faces.session_security = Some(secure);
+        })
+        .await;
+        bench.settings.login = login;
+        let used = visits(&bench).await;
+        assert_eq!(used.starts_with("digest"), secure, "{login:?}: {used}");
+    }
+}
+
+#[tokio::test]
+async fn without_digest_chap_comes_before_basic() {
+    for (chap, expected) in [(true, "source address"), (false, "basic")] {
+        let bench = Bench::start(Profile::V7_0, |faces| {
+            (faces.digest_sha256, faces.digest_md5) = (false, Some(false));
+            (faces.basic, faces.chap, faces.session_security) =
+                (Some(true), Some(chap), Some(false));
+        })
+        .await;
+        assert_eq!(visits(&bench).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_two_factor_login_brings_a_token() {
+    let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
+        let mut bench =
+            Bench::start(profile, |faces| faces.totp_secret = Some(key.to_owned())).await;
+        bench.settings.totp = Some(inline(key));
+        assert_eq!(visits(&bench).await, "bearer token");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_costs_exactly_one_failed_login_with_every_scheme() {
+    for login in [Login::Automatic, Login::Digest, Login::Basic, Login::Chap] {
+        let mut bench = Bench::start(Profile::V7_0, |faces| {
+            (faces.basic, faces.chap) = (Some(true), Some(true));
+        })
+        .await;
+        bench.settings.login = login;
+        bench.settings.password = inline("wrong horse");
+        let failure = bench.open(&[]).await.err().unwrap();
+        assert_eq!(
+            failure.kind,
+            FailureKind::Unauthorized,
+            "{login:?}: {failure}"
+        );
+        assert!(!failure.to_string().contains("wrong horse"), "{failure}");
+        let counters = bench.device.counters();
+        assert_eq!(
+            (counters.failed_logins, counters.sessions_open),
+            (1, 0),
+            "{login:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_one_time_code_costs_exactly_one_failed_login() {
+    let mut bench = Bench::start(Profile::V8, |faces| {
+        faces.totp_secret = Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned());
+    })
+    .await;
+    bench.settings.totp = Some(inline("MFRGGZDFMZTWQ2LK"));
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Unauthorized);
+    assert_eq!(bench.device.counters().failed_logins, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_pin_is_refused_before_any_request_is_sent() {
+    let mut bench = Bench::start(Profile::V8, |_| {}).await;
+    bench.settings.trust = pin(&"ab".repeat(32));
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Untrusted);
+    assert!(
+        failure.detail.contains(&bench.device.fingerprint()),
+        "{failure}"
+    );
+    assert_eq!(bench.device.counters().requests, 0);
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_unreachable() {
+    let mut bench = Bench::start(Profile::V8, |_| {}).await;
+    let address = bench.device.url();
+    bench.device.stop().await;
+    bench.device = Bench::start(Profile::V8, |_| {}).await.device;
+    bench.settings.url = address.parse().unwrap();
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");
+}
+
+#[tokio::test]
+async fn an_unusable_door_says_what_is_wrong_with_it() {
+    let bench = Bench::start(Profile::V8, |faces| faces.api_disabled = true).await;
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.detail.contains("switched off"), "{failure}");
+
+    let bench = Bench::start(Profile::V8, |faces| faces.password_must_change = true).await;
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Unauthorized);
+    assert!(failure.detail.contains("password changed"), "{failure}");
+    assert_eq!(bench.device.counters().sessions_open, 0);
+
+    let bench = Bench::start(Profile::V8, |faces| faces.too_many_sessions = true).await;
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Busy);
+
+    let mut bench = Bench::start(Profile::V8, |_| {}).await;
+    bench.settings.login = Login::Basic;
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.detail.contains("Digest"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_login_that_needs_to_start_management_starts_it() {
+    let bench = Bench::start(Profile::V7_X, |faces| faces.needs_start_management = true).await;
+    visits(&bench).await;
+    assert_eq!(bench.requests("POST /start-management"), 1);
+}
+
+#[tokio::test]
+async fn a_session_shows_no_secret_when_it_is_printed() {
+    let bench = Bench::start(Profile::V7_X, |_| {}).await;
+    let session = bench.log_in(&[]).await.unwrap();
+    let printed = format!("{session:?}");
+    assert!(
+        printed.contains("[secret]") && !printed.contains("correct horse"),
+        "{printed}"
+    );
+    bench.close(Box::new(session)).await;
+}
+
+#[tokio::test]
+async fn a_stale_nonce_before_the_refusal_makes_no_second_failed_login() {
+    let mut bench = Bench::start(Profile::V8, |_| {}).await;
+    bench.settings.password = inline("wrong horse");
+    let stale = r#"Digest realm="r", qop="auth", algorithm=SHA-256, nonce="old", stale=true"#;
+    let headers = vec![("WWW-Authenticate".to_owned(), stale.to_owned())];
+    let stale = Action::Status(401, String::new(), headers);
+    bench
+        .device
+        .rule(Rule::once("POST", "/auth", stale).repeated(1, 1));
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Unauthorized);
+    assert_eq!(bench.requests("POST /auth"), 3);
+    assert_eq!(bench.device.counters().failed_logins, 1);
+}

@@ -1,0 +1,257 @@
+//! From the key pair to the certificate on the device, in every form that a device may have.
+
+use renewd::failure::FailureKind;
+use renewd::firewall::ObjectKind;
+use renewd::pki::{AlternateName, KeyKind, KeyRequest};
+use simulators::sonicos::{Action, CsrForm, ImportForm, PendingForm, Port, Profile, Rule};
+
+use super::bench::{Bench, Office, both, export, install, request};
+
+#[tokio::test]
+async fn the_whole_procedure_works_on_every_generation() {
+    for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
+        let bench = Bench::start(profile, |_| {}).await;
+        let mut session = bench.session().await;
+        let leaf = install(session.as_mut(), "fw-1").await;
+        assert_eq!(
+            bench.device.spki_sha256("fw-1"),
+            Some(leaf.public_key.to_string())
+        );
+        session.bind(&both("fw-1")).await.unwrap();
+        assert_eq!(session.bindings().await.unwrap(), both("fw-1"));
+        session.remove("fw-initial").await.unwrap();
+        session.remove("fw-initial").await.unwrap();
+        let names: Vec<String> = session
+            .installed()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|one| one.alias)
+            .collect();
+        assert_eq!(names, ["fw-1"]);
+        bench.close(session).await;
+        for port in [Port::Management, Port::SslVpn] {
+            assert_eq!(bench.device.served_der(port), leaf.der);
+        }
+        let counters = bench.device.counters();
+        assert_eq!((counters.commits, counters.key_pairs_generated), (1, 1));
+        assert_eq!(
+            (counters.failed_logins, counters.commits_of_foreign_changes),
+            (0, 0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_becomes_a_certificate_in_the_listing_however_it_is_worded() {
+    for (request_text, local_text, lists) in [
+        ("Pending request", "Local certificate", true),
+        ("Certificate Signing Request", "local CERTIFICATE", false),
+        ("waiting", "Local cert", true),
+        ("", "", false),
+    ] {
+        let bench = Bench::start(Profile::V7_0, |faces| {
+            faces.request_type_text = request_text.to_owned();
+            faces.local_type_text = local_text.to_owned();
+            faces.filtered_listings_work = lists;
+        })
+        .await;
+        let mut session = bench.session().await;
+        install(session.as_mut(), "fw-1").await;
+        session.generate_csr("fw-2", &request()).await.unwrap();
+        let installed = session.installed().await.unwrap();
+        let kinds: Vec<(&str, ObjectKind)> = installed
+            .iter()
+            .map(|one| (one.alias.as_str(), one.kind))
+            .collect();
+        let expected = [
+            ("fw-initial", ObjectKind::Certificate),
+            ("fw-1", ObjectKind::Certificate),
+            ("fw-2", ObjectKind::PendingRequest),
+        ];
+        assert_eq!(kinds, expected, "{request_text:?} {local_text:?}");
+        bench.close(session).await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_key_appears_in_the_listing_later() {
+    let bench = Bench::start(Profile::V8, |faces| faces.key_ready_after_listings = 2).await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    assert!(session.export_csr("fw-1").await.is_err());
+    let mut looks = 0;
+    while !session
+        .installed()
+        .await
+        .unwrap()
+        .iter()
+        .any(|one| one.alias == "fw-1")
+    {
+        looks += 1;
+        assert!(looks < 5, "the key never comes");
+    }
+    assert!(looks > 0);
+    export(session.as_mut(), "fw-1").await;
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn a_request_is_read_in_every_form() {
+    let bench = Bench::start(Profile::V8, |_| {}).await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    for form in [
+        CsrForm::Pem,
+        CsrForm::NewPem,
+        CsrForm::JsonString,
+        CsrForm::JsonObject,
+        CsrForm::Der,
+    ] {
+        bench.device.set(|faces| faces.csr_form = form);
+        export(session.as_mut(), "fw-1").await;
+    }
+    let failure = session.export_csr("fw-2").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.detail.contains("no certificate found"), "{failure}");
+    let working = r#"{"status":{"success":false,"info":[{"level":"error","message":"Key generation in progress"}]}}"#;
+    let working = Action::Status(400, working.to_owned(), Vec::new());
+    bench.device.rule(Rule::once("GET", "/export", working));
+    let failure = session.export_csr("fw-1").await.unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.retry_after.is_some()),
+        (FailureKind::Busy, true)
+    );
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn a_device_that_takes_files_as_multipart_only_gets_them_so() {
+    for status in [400, 406, 415] {
+        let bench = Bench::start(Profile::V8, |faces| {
+            (faces.import_form, faces.wrong_form_status) = (ImportForm::Multipart, status);
+        })
+        .await;
+        let mut session = bench.session().await;
+        install(session.as_mut(), "fw-1").await;
+        let quirks = session.identify().await.unwrap().quirks;
+        assert!(
+            quirks.contains(&"import=multipart".to_owned()),
+            "{quirks:?}"
+        );
+        // Raw was tried once, for the CA; the certificate went the way that had worked.
+        assert_eq!(bench.requests("PUT /import/certificates/"), 3);
+        bench.close(session).await;
+    }
+}
+
+#[tokio::test]
+async fn a_ca_that_is_there_already_is_fine() {
+    let bench = Bench::start(Profile::V7_X, |_| {}).await;
+    let mut session = bench.session().await;
+    let chain = [Office::new().certificate()];
+    session.import_chain(&chain).await.unwrap();
+    session.import_chain(&chain).await.unwrap();
+    bench
+        .device
+        .set(|faces| faces.ca_exists_text = "Certificate was loaded before".to_owned());
+    session.import_chain(&chain).await.unwrap();
+    assert_eq!(bench.device.counters().ca_imports, 1);
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn a_refused_certificate_says_why_and_is_not_sent_in_another_form() {
+    let bench = Bench::start(Profile::V8, |_| {}).await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    let office = Office::new();
+    let signed = office.issue(&export(session.as_mut(), "fw-1").await);
+
+    let failure = session.import_signed("fw-1", &signed).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.detail.contains("imported first"), "{failure}");
+
+    session.import_chain(&[office.certificate()]).await.unwrap();
+    let failure = session
+        .import_signed("fw-1", &office.issue_for_another_key())
+        .await
+        .unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.detail.contains("another key"), "{failure}");
+    assert_eq!(bench.requests("PUT /import/certificates/signed-cert"), 2);
+
+    session.import_signed("fw-1", &signed).await.unwrap();
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_for_is_refused_before_anything_is_sent() {
+    let bench = Bench::start(Profile::V8, |_| {}).await;
+    let mut session = bench.session().await;
+    let before = bench.device.counters().requests;
+    let ipv6 = AlternateName::Ip("2001:db8::1".parse().unwrap());
+    for request in [
+        KeyRequest {
+            key: KeyKind::Rsa(3072),
+            ..request()
+        },
+        KeyRequest {
+            alternate_name: Some(ipv6),
+            ..request()
+        },
+    ] {
+        let failure = session.generate_csr("fw-1", &request).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Local);
+    }
+    for name in ["", ".", ".."] {
+        assert_eq!(
+            session.remove(name).await.unwrap_err().kind,
+            FailureKind::Local
+        );
+    }
+    assert_eq!(bench.device.counters().requests, before);
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn a_name_in_use_is_refused_and_a_certificate_in_use_is_not_removed() {
+    let bench = Bench::start(Profile::V8, |_| {}).await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    let failure = session.generate_csr("fw-1", &request()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.detail.contains("Duplicate"), "{failure}");
+    let failure = session.remove("fw-initial").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.detail.contains("still uses"), "{failure}");
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn operations_that_wait_for_a_commit_are_committed() {
+    for form in [PendingForm::Paths, PendingForm::Status, PendingForm::Text] {
+        for cli_member in [true, false] {
+            let bench = Bench::start(Profile::V8, |faces| {
+                faces.generation_is_pending = true;
+                faces.imports_are_pending = true;
+                faces.deletes_are_pending = true;
+                (faces.pending_form, faces.cli_member) = (form, cli_member);
+            })
+            .await;
+            let mut session = bench.session().await;
+            install(session.as_mut(), "fw-1").await;
+            session.remove("fw-1").await.unwrap();
+            assert_eq!(bench.device.pending(), [""; 0]);
+            assert_eq!(
+                (
+                    bench.device.counters().imports,
+                    bench.device.counters().deletes
+                ),
+                (1, 1),
+                "{form:?}"
+            );
+            bench.close(session).await;
+        }
+    }
+}
