@@ -19,7 +19,7 @@ const STARTS: usize = 5;
 const START_LIMIT: Duration = Duration::from_millis(500);
 const MEMORY_LIMIT_KIB: u64 = 40 * 1024;
 /// The first probe of a whole fleet, and the second look a minute after it failed, end well before this.
-const SETTLED_LIMIT: Duration = Duration::from_secs(600);
+const SETTLED_LIMIT: Duration = Duration::from_mins(10);
 /// A daemon that uses less than this share of a processor for this long has settled.
 const QUIET_FOR: Duration = Duration::from_secs(75);
 const QUIET_TICKS: u64 = 75;
@@ -150,7 +150,7 @@ impl Lab {
             .spawn()
             .unwrap();
         self.manager
-            .set_read_timeout(Some(Duration::from_secs(60)))
+            .set_read_timeout(Some(Duration::from_mins(1)))
             .unwrap();
         self.wait_for("READY=1");
         (daemon, start.elapsed())

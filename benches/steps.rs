@@ -59,7 +59,11 @@ async fn renew_all(folder: &Path, concurrency: usize) -> Duration {
         Arc::new(Memory::of(desired))
     })
     .await;
-    Arc::make_mut(&mut engine.desired).daemon.concurrency = concurrency;
+    let desired = Arc::make_mut(&mut engine.desired);
+    desired.daemon.concurrency = concurrency;
+    for firewall in desired.firewalls.values_mut() {
+        firewall.window = None;
+    }
     let engine = Arc::new(engine);
     let key = KeyPair::generate().unwrap();
     // Not the wanted name: every certificate is due.
