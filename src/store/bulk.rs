@@ -96,7 +96,7 @@ fn all_written(done: &AnyQueryResult, expected: usize) -> Result<(), StoreError>
 }
 
 /// Far below the number of parameters that either database takes.
-pub(super) const ROWS_PER_STATEMENT: usize = 500;
+pub(super) const ROWS_PER_STATEMENT: usize = 32;
 
 /// Has a renewal that is open?
 macro_rules! is_open {
