@@ -14,3 +14,4 @@ mod respects_others;
 mod rolls_back;
 mod sonicos_driver;
 mod survives_crash;
+mod survives_faults;
