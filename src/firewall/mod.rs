@@ -62,7 +62,7 @@ pub trait Firewall: Send {
 }
 
 /// What a firewall says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Identity {
     /// Model, such as "TZ 270".
     pub model: String,

@@ -418,14 +418,7 @@ impl Engine {
         } else {
             1
         };
-        let refused_logins =
-            if failure.kind == FailureKind::Unauthorized && concerns_firewall(renewal.state) {
-                self.store
-                    .count_refused_login(&renewal.firewall, now)
-                    .await?
-            } else {
-                0
-            };
+        let refused_logins = self.refused_logins(renewal, failure, now).await?;
         let lifetime = context
             .tracked
             .shown
@@ -448,22 +441,46 @@ impl Engine {
             Retry::After(wait) => (wait, EventKind::StepFailed),
             Retry::AfterAndTell(wait) => (wait, EventKind::PersonNeeded),
         };
-        let until = later(now, wait);
         let event = Event {
             attempt: Some(attempt),
             error_kind: Some(failure.kind.name().to_owned()),
             detail: Some(words_of(failure)),
-            next_attempt_at: Some(until),
+            next_attempt_at: Some(later(now, wait)),
             ..Event::of_renewal(kind, renewal)
         };
+        self.try_again(lease, attempt, failure, &event, now).await
+    }
+
+    /// Counts a login that the firewall refused; how many it refused in a row.
+    async fn refused_logins(
+        &self,
+        renewal: &Renewal,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        if failure.kind == FailureKind::Unauthorized && concerns_firewall(renewal.state) {
+            let firewall = &renewal.firewall;
+            return self.store.count_refused_login(firewall, now).await;
+        }
+        Ok(0)
+    }
+
+    async fn try_again(
+        &self,
+        lease: &Lease,
+        attempt: u32,
+        failure: &Failure,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         self.store
             .postpone(
                 lease,
                 attempt,
-                Some(until),
+                event.next_attempt_at,
                 failure.kind.name(),
                 &words_of(failure),
-                std::slice::from_ref(&event),
+                std::slice::from_ref(event),
                 now,
             )
             .await?;

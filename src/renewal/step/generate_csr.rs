@@ -29,6 +29,7 @@ async fn look_then_generate(
     {
         return Ok(still_generating(work));
     }
+    remember_identity(work, session).await?;
     work.intend(Step::GenerateCsr, &work.renewal().alias)
         .await?;
     session
@@ -39,6 +40,18 @@ async fn look_then_generate(
         return Ok(work.reached(Fact::KeyPairExists));
     }
     Ok(still_generating(work))
+}
+
+/// Stores what the device says of itself, for `renewd show`.
+async fn remember_identity(work: &Work<'_>, session: &mut dyn Firewall) -> Result<(), StepError> {
+    let identity = session.identify().await?;
+    if let Ok(json) = serde_json::to_string(&identity) {
+        let firewall = &work.renewal().firewall;
+        work.store
+            .record_identity(firewall, &json, work.now)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
