@@ -5,9 +5,13 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod command_line;
 mod lab;
 mod locks_nobody_out;
 mod renews_in_time;
 mod respects_others;
 mod rolls_back;
 mod survives_crash;
+mod tidy;
+mod watches;
+mod windows;
