@@ -18,7 +18,7 @@ use crate::random::Random;
 use crate::renewal::Engine;
 use crate::renewal::engine::LEASE;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
-use crate::store::{Lease, StoreError};
+use crate::store::{self, Lease, StoreError};
 
 /// What a tick found to do.
 #[derive(Debug, Default)]
@@ -87,66 +87,86 @@ async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
     let mut planned = 0;
     loop {
         let rows = engine.store.due_for_look(now, BATCH).await?;
-        let is_last = rows.len() < BATCH as usize;
-        for row in rows {
-            if let Some(wanted) = engine.desired.certificates.get(&row.name) {
-                planned += usize::from(look(engine, wanted, &row, now).await?);
-            } else {
-                // The row is ahead of this configuration; the next synchronisation settles it.
-                let later = now.saturating_add(LONGEST_REST).unwrap_or(now);
-                engine
-                    .store
-                    .record_decision(&row.name, later, "rest: not in this configuration")
-                    .await?;
+        let mut rests = Vec::new();
+        for row in &rows {
+            let wanted = engine.desired.certificates.get(&row.name);
+            // The row may be ahead of this configuration; the next synchronisation settles it.
+            let decision = wanted.map_or_else(not_configured, |wanted| decide(wanted, row, now));
+            match (decision, wanted) {
+                (Decision::Due { reason, words }, Some(wanted)) => {
+                    planned += usize::from(plan(engine, wanted, reason, words, now).await?);
+                }
+                (decision, _) => rests.push((&*row.name, decision)),
             }
         }
-        if is_last {
+        record_rests(engine, &rests, now).await?;
+        if rows.len() < BATCH as usize {
             return Ok(planned);
         }
     }
 }
 
-/// Asks the due rules about one certificate, and plans or rests; `true` when it planned.
-async fn look(
+fn not_configured() -> Decision {
+    Decision::Rest {
+        until: None,
+        words: "not in this configuration".to_owned(),
+    }
+}
+
+/// Plans a renewal; `false` when there is one already.
+async fn plan(
     engine: &Engine,
     wanted: &Arc<ManagedCertificate>,
-    row: &TrackedCertificate,
+    reason: Reason,
+    words: String,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let decision = decide(wanted, row, now);
-    match &decision {
-        Decision::Due { reason, words } => {
-            let mut renewal =
-                new_renewal(wanted, *reason, engine.surroundings.random.as_ref(), now);
-            if *reason != Reason::Requested
-                && let Some(past) = installable(engine, wanted, now).await?
-            {
-                install_again(&mut renewal, past);
-            }
-            let event = Event {
-                reason: Some(reason.name().to_owned()),
-                detail: Some(words.clone()),
-                ..Event::of_renewal(EventKind::RenewalPlanned, &renewal)
-            };
-            let is_planned = engine
-                .store
-                .plan(&renewal, std::slice::from_ref(&event))
-                .await?;
-            if is_planned {
-                event.log();
-            }
-            Ok(is_planned)
-        }
-        Decision::Rest { until, .. } => {
-            let latest = now.saturating_add(LONGEST_REST).unwrap_or(now);
-            let until = until.map_or(latest, |until| until.min(latest));
-            engine
-                .store
-                .record_decision(&row.name, until, &decision.line())
-                .await?;
-            Ok(false)
-        }
+    let mut renewal = new_renewal(wanted, reason, engine.surroundings.random.as_ref(), now);
+    if reason != Reason::Requested
+        && let Some(past) = installable(engine, wanted, now).await?
+    {
+        install_again(&mut renewal, past);
     }
+    let event = Event {
+        reason: Some(reason.name().to_owned()),
+        detail: Some(words),
+        ..Event::of_renewal(EventKind::RenewalPlanned, &renewal)
+    };
+    let is_planned = engine
+        .store
+        .plan(&renewal, std::slice::from_ref(&event))
+        .await?;
+    if is_planned {
+        event.log();
+    }
+    Ok(is_planned)
+}
+
+/// Stores what the rules said of certificates that rest, in one commit: a commit waits for the disk, and a new fleet
+/// rests ten thousand times.
+async fn record_rests(
+    engine: &Engine,
+    rests: &[(&str, Decision)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if rests.is_empty() {
+        return Ok(());
+    }
+    let latest = now.saturating_add(LONGEST_REST).unwrap_or(now);
+    let lines: Vec<String> = rests.iter().map(|(_, decision)| decision.line()).collect();
+    let decisions: Vec<store::Decision<'_>> = std::iter::zip(rests, &lines)
+        .map(|((name, decision), line)| store::Decision {
+            name,
+            look_at: match decision {
+                Decision::Rest {
+                    until: Some(until), ..
+                } => latest.min(*until),
+                _ => latest,
+            },
+            decision: line,
+        })
+        .collect();
+    engine.store.record_decisions(&decisions).await
 }
 
 /// The last renewal, if it was rolled back although its certificate is as good as a new one: a failed installation

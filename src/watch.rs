@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Event, EventKind};
 use crate::inventory::{ManagedCertificate, Shown, TrackedCertificate};
@@ -36,10 +36,8 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         None => None,
     };
     let finding = judge(wanted, &row, ours.as_ref(), &sights);
-    let interval = finding
-        .look_again
-        .unwrap_or(engine.desired.daemon.probe_interval);
-    let next_probe_at = now.saturating_add(interval).unwrap_or(now);
+    let interval = engine.desired.daemon.probe_interval;
+    let next_probe_at = next_probe_at(&row.name, finding.look_again, interval, now);
     let shown = finding
         .shown
         .as_ref()
@@ -59,6 +57,29 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         .await?;
     finding.events.iter().for_each(Event::log);
     Ok(())
+}
+
+/// Once in every interval, each certificate at a moment of its own: a fleet that was new all at once, or unreachable
+/// all at once, is spread over the interval by its next probes.
+fn next_probe_at(
+    certificate: &str,
+    look_again: Option<SignedDuration>,
+    interval: SignedDuration,
+    now: Timestamp,
+) -> Timestamp {
+    let wait = look_again.unwrap_or_else(|| {
+        let interval = interval.as_millis().max(1);
+        let since_its_moment = i128::from(now.as_millisecond()) - own_moment(certificate);
+        let wait = interval - since_its_moment.rem_euclid(interval);
+        SignedDuration::from_millis(i64::try_from(wait).unwrap_or(i64::MAX))
+    });
+    now.saturating_add(wait).unwrap_or(now)
+}
+
+/// A number of milliseconds that looks random and is always the same for a name.
+fn own_moment(certificate: &str) -> i128 {
+    let digest = pki::Fingerprint::of(certificate.as_bytes()).short();
+    i64::from_str_radix(&digest, 16).unwrap_or(0).into()
 }
 
 #[derive(Debug, Default)]
@@ -167,3 +188,47 @@ fn told(kind: EventKind, certificate: &Arc<str>, words: String) -> Event {
 const SECOND_LOOK: SignedDuration = SignedDuration::from_mins(1);
 const UNSEEN_ONCE: &str = "unseen_once";
 const UNSEEN: &str = "unseen";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use super::*;
+
+    const INTERVAL: SignedDuration = SignedDuration::from_hours(1);
+
+    fn now() -> Timestamp {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_fleet_that_was_probed_all_at_once_is_spread_over_the_next_interval() {
+        let mut in_each_minute = [0_u32; 60];
+        for n in 0..6_000 {
+            let at = next_probe_at(&format!("portal-{n}"), None, INTERVAL, now());
+            let minute = (now().duration_until(at).as_secs() / 60).min(59);
+            in_each_minute[usize::try_from(minute).unwrap()] += 1;
+        }
+        assert!(
+            in_each_minute
+                .iter()
+                .all(|probes| (50..=150).contains(probes)),
+            "{in_each_minute:?}"
+        );
+    }
+
+    #[test]
+    fn a_certificate_keeps_its_moment_however_late_its_probe_was() {
+        let first = next_probe_at("portal", None, INTERVAL, now());
+        for late in [SignedDuration::ZERO, SignedDuration::from_mins(59)] {
+            let next = next_probe_at("portal", None, INTERVAL, first + late);
+            assert_eq!(next, first + INTERVAL);
+        }
+    }
+
+    #[test]
+    fn a_second_look_comes_soon_for_everybody() {
+        let at = next_probe_at("portal", Some(SECOND_LOOK), INTERVAL, now());
+        assert_eq!(at, now() + SECOND_LOOK);
+    }
+}

@@ -75,7 +75,12 @@ pub(super) fn record_decisions_statement(decisions: usize) -> String {
 }
 
 /// The rows of VALUES: only the numbers of parameters, beginning with `first`, `columns` for each row.
-fn rows(count: usize, first: usize, columns: usize, row: impl Fn(usize) -> String) -> String {
+pub(super) fn rows(
+    count: usize,
+    first: usize,
+    columns: usize,
+    row: impl Fn(usize) -> String,
+) -> String {
     let rows: Vec<String> = (0..count).map(|n| row(first + n * columns)).collect();
     rows.join(", ")
 }
@@ -91,7 +96,7 @@ fn all_written(done: &AnyQueryResult, expected: usize) -> Result<(), StoreError>
 }
 
 /// Far below the number of parameters that either database takes.
-const ROWS_PER_STATEMENT: usize = 500;
+pub(super) const ROWS_PER_STATEMENT: usize = 500;
 
 /// Has a renewal that is open?
 macro_rules! is_open {

@@ -1,11 +1,11 @@
 //! What happened, append-only: this file inserts and selects, and no other file writes here.
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::row::{Columns, micros};
-use super::{Store, StoreError, commit};
+use super::{Store, StoreError, bulk, commit};
 use crate::event::{Event, Level};
 use crate::inventory::RenewalId;
 
@@ -66,35 +66,49 @@ pub(super) async fn append(
     .await?
     .ok_or_else(|| super::missing("bookkeeping", "last_event"))?
     .number("value")?;
-    for (event, id) in events.iter().zip(last - count + 1..) {
-        insert(connection, event, id, at).await?;
+    let mut first = last - count + 1;
+    for some in events.chunks(bulk::ROWS_PER_STATEMENT) {
+        first = insert(&mut *connection, some, first, at).await?;
     }
     Ok(())
 }
 
+/// Inserts `events` under the ids from `first` on; the id after them.
 async fn insert(
     connection: &mut AnyConnection,
-    event: &Event,
-    id: i64,
+    events: &[Event],
+    first: i64,
     at: Timestamp,
-) -> Result<(), StoreError> {
-    let name = event.kind.name();
-    let fields = serde_json::to_string(event)
-        .map_err(|error| StoreError::broken(format!("the event {name}: {error}")))?;
-    sqlx::query(
-        "INSERT INTO history (id, at, name, level, certificate, renewal, fields) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(id)
-    .bind(micros(at))
-    .bind(name)
-    .bind(event.kind.level().name())
-    .bind(event.certificate.as_deref())
-    .bind(event.renewal.as_ref().map(|id| id.0.as_str()))
-    .bind(fields)
-    .execute(connection)
-    .await?;
-    Ok(())
+) -> Result<i64, StoreError> {
+    let row = |first| {
+        let [id, name, level] = [first, first + 1, first + 2];
+        let [certificate, renewal, fields] = [first + 3, first + 4, first + 5];
+        format!("(${id}, $1, ${name}, ${level}, ${certificate}, ${renewal}, ${fields})")
+    };
+    let rows = bulk::rows(events.len(), 2, 6, row);
+    let statement = AssertSqlSafe(format!("{INSERT_HEAD} {rows}"));
+    // Ordinary steps tell one event: that statement is worth keeping prepared.
+    let mut query = sqlx::query(statement)
+        .persistent(events.len() == 1)
+        .bind(micros(at));
+    let mut id = first;
+    for event in events {
+        query = query
+            .bind(id)
+            .bind(event.kind.name())
+            .bind(event.kind.level().name())
+            .bind(event.certificate.as_deref())
+            .bind(event.renewal.as_ref().map(|id| id.0.as_str()))
+            .bind(fields(event)?);
+        id += 1;
+    }
+    query.execute(connection).await?;
+    Ok(id)
+}
+
+fn fields(event: &Event) -> Result<String, StoreError> {
+    serde_json::to_string(event)
+        .map_err(|error| StoreError::broken(format!("the event {}: {error}", event.kind.name())))
 }
 
 fn past_event(row: &AnyRow) -> Result<PastEvent, StoreError> {
@@ -115,6 +129,9 @@ fn past_event(row: &AnyRow) -> Result<PastEvent, StoreError> {
         fields,
     })
 }
+
+const INSERT_HEAD: &str =
+    "INSERT INTO history (id, at, name, level, certificate, renewal, fields) VALUES";
 
 pub(super) const HISTORY: &str = "SELECT id, at, name, level, renewal, fields FROM history \
      WHERE certificate = $1 ORDER BY id DESC LIMIT $2";

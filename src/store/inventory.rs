@@ -132,22 +132,8 @@ impl Store {
         rows.iter().map(tracked).collect()
     }
 
-    /// Stores what the due rules said of one certificate, and when they are to be asked again.
-    pub async fn record_decision(
-        &self,
-        name: &str,
-        look_at: Timestamp,
-        decision: &str,
-    ) -> Result<(), StoreError> {
-        let decision = Decision {
-            name,
-            look_at,
-            decision,
-        };
-        self.record_decisions(&[decision]).await
-    }
-
-    /// The same for many at once, each certificate once: a fleet is looked at in one commit instead of thousands.
+    /// Stores what the due rules said, of each certificate once, and when they are to be asked again. Many at once,
+    /// because a fleet is looked at in one commit instead of thousands.
     pub async fn record_decisions(&self, decisions: &[Decision<'_>]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         bulk::decide(&mut transaction, decisions).await?;

@@ -48,6 +48,26 @@ async fn events_are_read_back_newest_first_with_their_fields() {
 }
 
 #[tokio::test]
+async fn thousands_of_events_at_once_are_stored_in_their_order() {
+    let (store, _folder) = store().await;
+    let events: Vec<Event> = (0..1201)
+        .map(|n| Event {
+            attempt: Some(n),
+            ..of_portal(EventKind::StepFailed)
+        })
+        .collect();
+    store.record(&events, at(1)).await.unwrap();
+    let past = store.history("portal", 2000).await.unwrap();
+    let seen: Vec<_> = past
+        .iter()
+        .rev()
+        .map(|event| (event.id, event.fields["attempt"].as_i64()))
+        .collect();
+    let told: Vec<_> = (0..1201).map(|n| (n + 1, Some(n))).collect();
+    assert_eq!(seen, told);
+}
+
+#[tokio::test]
 async fn an_event_that_is_not_valid_is_told() {
     let (store, _folder) = store().await;
     store

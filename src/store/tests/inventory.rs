@@ -15,10 +15,7 @@ async fn a_new_configuration_changes_only_what_differs() {
     let changes = store.sync_inventory(&first, at(0)).await.unwrap();
     assert_eq!(changes, told(&["a", "b", "c"], &[], &[]));
     for name in ["a", "b", "c"] {
-        store
-            .record_decision(name, at(500), "not_due")
-            .await
-            .unwrap();
+        decide(&store, name, at(500), "not_due").await.unwrap();
     }
     assert_eq!(
         store.sync_inventory(&first, at(10)).await.unwrap(),
@@ -148,10 +145,7 @@ async fn the_longest_waiting_is_due_first_and_only_when_its_time_has_come() {
     let all = ["a", "b", "c"].map(|name| configured(name, "hq", "1"));
     store.sync_inventory(&all, at(0)).await.unwrap();
     for (name, look, probe) in [("a", 30, 10), ("b", 10, 30), ("c", 20, 20)] {
-        store
-            .record_decision(name, at(look), "not_due")
-            .await
-            .unwrap();
+        decide(&store, name, at(look), "not_due").await.unwrap();
         store
             .record_sight(name, None, None, at(probe), None, &[], at(0))
             .await
@@ -216,10 +210,7 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
 #[tokio::test]
 async fn nothing_gives_a_certificate_a_look_time_beside_an_open_renewal() {
     let (store, _lease, _folder) = store_with_lease().await;
-    store
-        .record_decision("portal", at(3), "not_due")
-        .await
-        .unwrap();
+    decide(&store, "portal", at(3), "not_due").await.unwrap();
     store
         .record_sight("portal", None, None, at(900), Some(at(3)), &[], at(1))
         .await
@@ -237,10 +228,7 @@ async fn nothing_gives_a_certificate_a_look_time_beside_an_open_renewal() {
 #[tokio::test]
 async fn a_request_is_kept_until_a_renewal_is_planned() {
     let (store, _folder) = store_with_portal().await;
-    store
-        .record_decision("portal", at(500), "not_due")
-        .await
-        .unwrap();
+    decide(&store, "portal", at(500), "not_due").await.unwrap();
     let asked = [Event {
         certificate: Some(Arc::from("portal")),
         ..Event::new(EventKind::RenewalRequested)
@@ -249,10 +237,7 @@ async fn a_request_is_kept_until_a_renewal_is_planned() {
         .request_renewal("portal", at(5), &asked)
         .await
         .unwrap();
-    store
-        .record_decision("portal", at(600), "waits")
-        .await
-        .unwrap();
+    decide(&store, "portal", at(600), "waits").await.unwrap();
     let certificate = store.certificate("portal").await.unwrap().unwrap();
     assert_eq!(certificate.requested_at, Some(at(5)));
     assert_eq!(
@@ -265,7 +250,7 @@ async fn a_request_is_kept_until_a_renewal_is_planned() {
 async fn what_is_not_in_the_inventory_cannot_be_written() {
     let (store, _folder) = store().await;
     assert!(store.certificate("x").await.unwrap().is_none());
-    let decided = store.record_decision("x", at(0), "").await;
+    let decided = decide(&store, "x", at(0), "").await;
     assert!(
         matches!(decided, Err(StoreError::Broken { .. })),
         "{decided:?}"

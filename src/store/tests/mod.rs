@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
-use super::{Configured, Lease, Store, StoreError};
+use super::{Configured, Decision, Lease, Store, StoreError};
 use crate::inventory::{Obtained, Renewal, RenewalId, Shown, State};
 use crate::pki::Fingerprint;
 
@@ -105,6 +105,21 @@ fn shown(pem: &str, days: i64) -> Shown {
         not_after: at(days * 86_400),
         seen_at: at(0),
     }
+}
+
+/// Stores what the due rules said of one certificate.
+async fn decide(
+    store: &Store,
+    name: &str,
+    look_at: Timestamp,
+    decision: &str,
+) -> Result<(), StoreError> {
+    let decision = Decision {
+        name,
+        look_at,
+        decision,
+    };
+    store.record_decisions(&[decision]).await
 }
 
 /// Runs a statement that the store itself would never run.

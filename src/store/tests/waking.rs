@@ -18,10 +18,7 @@ async fn the_nearest_look_or_probe_wakes() {
         .await
         .unwrap();
     assert_eq!(store.next_wake(2).await.unwrap(), Some(at(200)));
-    store
-        .record_decision("portal", at(400), "not_due")
-        .await
-        .unwrap();
+    decide(&store, "portal", at(400), "not_due").await.unwrap();
     assert_eq!(store.next_wake(2).await.unwrap(), Some(at(300)));
 }
 

@@ -1,0 +1,85 @@
+//! The real engine and store of a fleet, with the clock and the peers that a bench gives it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair};
+use renewd::clock::Clock;
+use renewd::config::{self, Desired};
+use renewd::inventory::Shown;
+use renewd::pki::Certificate;
+use renewd::random::SeededRandom;
+use renewd::renewal::{Engine, NoCheckpoint, Peers};
+use renewd::store::{Configured, Store};
+use renewd::surroundings::Surroundings;
+
+use crate::fleet;
+
+/// An engine whose new store in `folder` knows `count` certificates.
+pub async fn start(
+    folder: &Path,
+    count: usize,
+    clock: Arc<dyn Clock>,
+    peers: impl FnOnce(&Desired) -> Arc<dyn Peers>,
+) -> Engine {
+    let mut text = fleet::head(folder);
+    text.extend((0..count).map(fleet::member));
+    let path = folder.join("renewd.toml");
+    std::fs::write(&path, text).unwrap();
+    let desired = config::load(&path).unwrap().desired;
+    let store = Store::open(&desired.daemon.database).await.unwrap();
+    let inventory: Vec<Configured> = desired
+        .certificates
+        .values()
+        .map(|wanted| Configured {
+            name: Arc::clone(&wanted.name),
+            firewall: Arc::clone(&wanted.firewall),
+            ca: Arc::clone(&wanted.ca),
+            hash: "1".to_owned(),
+        })
+        .collect();
+    store.sync_inventory(&inventory, clock.now()).await.unwrap();
+    Engine {
+        peers: peers(&desired),
+        desired: Arc::new(desired),
+        store,
+        surroundings: Surroundings {
+            clock,
+            random: Arc::new(SeededRandom::new(1)),
+        },
+        checkpoint: Arc::new(NoCheckpoint),
+    }
+}
+
+/// Stores that every certificate shows what `shown` makes of its common name; the due rules are asked at once, and the
+/// next probe is an hour away.
+pub async fn show(engine: &Engine, mut shown: impl FnMut(&str) -> Shown) {
+    let now = engine.surroundings.clock.now();
+    let next_probe_at = now + jiff::SignedDuration::from_hours(1);
+    for wanted in engine.desired.certificates.values() {
+        let common_name = wanted.request.subject.common_name.as_deref();
+        let shown = shown(common_name.unwrap_or_default());
+        engine
+            .store
+            .record_sight(
+                &wanted.name,
+                Some(&shown),
+                None,
+                next_probe_at,
+                Some(now),
+                &[],
+                now,
+            )
+            .await
+            .unwrap();
+    }
+}
+
+/// A self-signed certificate for `name`, valid for many years.
+pub fn self_signed(name: &str, key: &KeyPair) -> Certificate {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    Certificate::from_der(params.self_signed(key).unwrap().der()).unwrap()
+}

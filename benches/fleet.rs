@@ -1,0 +1,48 @@
+//! A fleet on paper: one CA, and as many firewalls as are asked for, each with one certificate. Every address is on
+//! loopback with nobody behind it, so that nothing is ever reached or renewed for real.
+
+use std::path::Path;
+
+/// The head of the main file: daemon and CA. The database lies in `folder` too.
+pub fn head(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        r#"[daemon]
+database = "sqlite://{folder}/renewd.db"
+state_directory = "{folder}"
+
+[[ca]]
+name = "office"
+driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.key" }} }}
+"#
+    )
+}
+
+/// The firewall number `n` and its certificate. Nobody listens on the first ports.
+pub fn member(n: usize) -> String {
+    let host = host(n);
+    format!(
+        r#"
+[[firewall]]
+name = "fw-{n:06}"
+driver.sonicos = {{ url = "https://{host}:1", user = "renewd", password = {{ credential = "fw-{n:06}" }}, trust = {{ sha256 = "{n:064x}" }} }}
+maintenance_window = {{ start = "0 2 * * SAT,SUN", lasts = "3h", time_zone = "Europe/Amsterdam" }}
+
+[[certificate]]
+name = "portal-{n:06}"
+firewall = "fw-{n:06}"
+ca = "office"
+subject = {{ common_name = "vpn-{n:06}.example.com", organization = "Example", country = "Netherlands" }}
+alternate_name = {{ domain_name = "vpn-{n:06}.example.com" }}
+key = {{ type = "ecdsa", size = 256 }}
+services = ["web-management", "ssl-vpn"]
+verify = ["{host}:1", "{host}:2"]
+"#
+    )
+}
+
+/// The loopback address of a firewall, another one for each.
+fn host(n: usize) -> String {
+    let [.., a, b, c] = (n + 1).to_be_bytes();
+    format!("127.{a}.{b}.{c}")
+}
