@@ -245,7 +245,7 @@ impl Issuer for Authority {
             .get(&reference.0)
             .ok_or_else(|| missing(&reference.0))?;
         Ok(Issuance::Issued {
-            leaf: leaf.clone(),
+            leaf: Box::new(leaf.clone()),
             chain: vec![self.certificate.clone()],
         })
     }

@@ -114,7 +114,7 @@ fn judge(
 
 /// Somebody put in `shown` by hand: it is what is watched from now on, or it is not what was asked for.
 fn replaced(wanted: &ManagedCertificate, row: &TrackedCertificate, shown: &Certificate) -> Event {
-    let differences = pki::same_names(shown, &wanted.request);
+    let differences = pki::differences_from_request(shown, &wanted.request);
     let (kind, words) = if differences.is_empty() {
         let (fingerprint, until) = (shown.fingerprint, shown.not_after);
         let words = format!("SHA-256 {fingerprint}, valid until {until:.0}");
@@ -136,7 +136,7 @@ fn worst_shown<'a>(
     });
     shown.min_by_key(|certificate| {
         (
-            pki::same_names(certificate, &wanted.request).is_empty(),
+            pki::differences_from_request(certificate, &wanted.request).is_empty(),
             certificate.not_after,
         )
     })

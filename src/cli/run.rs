@@ -12,7 +12,7 @@ use crate::config::Desired;
 use crate::daemon::{Daemon, Report, has_failed};
 use crate::inventory::{Renewal, TrackedCertificate};
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
-use crate::status;
+use crate::status::{self, Rest};
 use crate::store::{Store, StoreError};
 use crate::surroundings::Surroundings;
 
@@ -36,21 +36,22 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let store = Store::open(&desired.daemon.database).await?;
     let told = tell(&store, &desired, &report, surroundings.clock.now()).await;
     store.close().await;
-    told?;
-    if report.has_failed() {
+    let is_put_off = told?;
+    if report.has_failed() || is_put_off {
         Err(CliError::Told)
     } else {
         Ok(())
     }
 }
 
-/// A line for each certificate: first those with a renewal, then those that rest.
+/// A line for each certificate: first those with a renewal, then those that rest. Whether one of these is due and put
+/// off, since its last renewal failed.
 async fn tell(
     store: &Store,
     desired: &Desired,
     report: &Report,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut told: HashSet<&str> = HashSet::new();
     for renewal in report.worked_on.iter().chain(&report.waiting) {
         told.insert(&renewal.certificate);
@@ -61,23 +62,26 @@ async fn tell(
         );
     }
     let rows = store.certificates().await?;
-    let resting: Vec<&TrackedCertificate> = rows
+    let rests: Vec<(&TrackedCertificate, Rest)> = rows
         .iter()
         .filter(|row| !told.contains(&*row.name))
+        .filter_map(|row| {
+            let wanted = desired.certificates.get(&row.name)?;
+            Some((row, status::rest(wanted, row, now)))
+        })
         .collect();
-    if resting.len() > LISTED {
+    let is_put_off = rests.iter().any(|(_, rest)| rest.is_put_off);
+    if rests.len() > LISTED {
         say!(
             "{} certificates rest; `renewd status` lists them",
-            resting.len()
+            rests.len()
         );
-        return Ok(());
+        return Ok(is_put_off);
     }
-    for row in resting {
-        if let Some(wanted) = desired.certificates.get(&row.name) {
-            say!("{}: {}", row.name, status::rest(wanted, row, now).words);
-        }
+    for (row, rest) in &rests {
+        say!("{}: {}", row.name, rest.words);
     }
-    Ok(())
+    Ok(is_put_off)
 }
 
 /// What came of a renewal, and what a person can do about it.

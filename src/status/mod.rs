@@ -4,12 +4,14 @@ mod explain;
 
 pub use explain::{Explanation, explain};
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Desired;
 use crate::inventory::due::Decision;
-use crate::inventory::{ManagedCertificate, Renewal, State, TrackedCertificate};
+use crate::inventory::{ManagedCertificate, Renewal, RenewalId, State, TrackedCertificate};
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::scheduler;
 use crate::store::{Store, StoreError};
@@ -97,6 +99,8 @@ pub async fn overview(
     now: Timestamp,
 ) -> Result<Vec<Standing>, StoreError> {
     let open = store.open_renewals().await?;
+    let open: HashMap<&RenewalId, &Renewal> =
+        open.iter().map(|renewal| (&renewal.id, renewal)).collect();
     let rows = store.certificates().await?;
     let mut standings = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -106,7 +110,7 @@ pub async fn overview(
         let renewal = row
             .open_renewal
             .as_ref()
-            .and_then(|id| open.iter().find(|renewal| renewal.id == *id));
+            .and_then(|id| open.get(id).copied());
         let refused = match renewal {
             Some(renewal) => store.firewall(&renewal.firewall).await?.refused_logins,
             None => 0,
