@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Health, Standing, meaning, standing};
 use crate::config::Desired;
+use crate::failure::FailureKind;
 use crate::inventory::due::Decision;
 use crate::inventory::{ManagedCertificate, Renewal, TrackedCertificate};
 use crate::renewal::Step;
@@ -158,15 +159,48 @@ fn under_way(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u
         let kind = renewal.last_error_kind.as_deref().unwrap_or("unexpected");
         explanation.now.push(format!("{what} ({kind}): {error}"));
     }
+    explanation.to_do.extend(advice(renewal, refused_logins));
     let step = Step::leaving(renewal.state).map_or("nothing", Step::name);
     match renewal.next_attempt_at {
         _ if explanation.standing.health == Health::Held => {
             hold(explanation, renewal, refused_logins);
         }
-        Some(at) => explanation
-            .next
-            .push(format!("the step {step} is taken at {at:.0}")),
+        Some(at) => {
+            // What waits for a window or a CA cannot be hurried; what failed can be tried again.
+            let sooner = if renewal.is_failing() {
+                format!("; sooner: renewd renew {}", renewal.certificate)
+            } else {
+                String::new()
+            };
+            let words = format!("the step {step} is taken at {at:.0}{sooner}");
+            explanation.next.push(words);
+        }
         None => hold(explanation, renewal, refused_logins),
+    }
+}
+
+/// What a person can do about the last failure, where only a person can.
+fn advice(renewal: &Renewal, refused_logins: u32) -> Option<String> {
+    let credentials =
+        "check user and password; renewd check --online tells whether they are accepted";
+    if refused_logins >= REFUSED_LOGIN_LIMIT {
+        return Some(credentials.to_owned());
+    }
+    match FailureKind::from_name(renewal.last_error_kind.as_deref()?)? {
+        FailureKind::Unauthorized => Some(credentials.to_owned()),
+        FailureKind::Untrusted => Some(format!(
+            "compare what {} shows (renewd probe) with its console or web page; when it is the right device, pin \
+             that fingerprint in its trust",
+            renewal.firewall
+        )),
+        FailureKind::Refused | FailureKind::Unexpected => Some(format!(
+            "read what led to it: renewd show {}",
+            renewal.certificate
+        )),
+        FailureKind::Unreachable
+        | FailureKind::Busy
+        | FailureKind::OutcomeUnknown
+        | FailureKind::Local => None,
     }
 }
 
@@ -175,10 +209,6 @@ fn hold(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u32) {
         explanation.now.push(format!(
             "{} refused our login {refused_logins} times in a row; nothing is tried there, so that the account is \
              not locked",
-            renewal.firewall
-        ));
-        explanation.to_do.push(format!(
-            "check user and password of {}, with renewd check --online",
             renewal.firewall
         ));
     }

@@ -62,6 +62,10 @@ async fn online_a_wrong_pin_is_found_before_anything_is_sent() {
     told.prints(&["WRONG   firewall hq", &real])
         .complains(&["1 of"]);
     assert_eq!(office.simulator.counters().requests, 0);
+    office.renewd(&["run", "--once"]).with_code(1);
+    let told = office.renewd(&["explain", "hq-portal"]).with_code(0);
+    told.prints(&["(untrusted)", &real, "To do", "renewd probe"]);
+    assert_eq!(office.simulator.counters().requests, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
