@@ -1,8 +1,9 @@
 //! renewd keeps the certificates of firewalls renewed.
 //!
-//! The map, from left to right; a module may use those on its left only (`tests/tidy.rs` holds that line):
-//! `clock random surroundings secret failure pki schedule tls | inventory | firewall ca probe | config | event | store |
-//! renewal | scheduler watch | telemetry status | daemon | cli`.
+//! The map, from left to right; a module may use those on the left of its bar only, so those between two bars do not
+//! know each other (`tests/it/tidy.rs` holds that line):
+//! `clock failure pki random schedule secret | inventory surroundings | tls | ca firewall probe | config event |
+//! store | renewal | scheduler watch | daemon status telemetry | cli`.
 
 pub mod ca;
 pub mod cli;

@@ -1,5 +1,5 @@
 //! Looks at what the services show between renewals: adopts a certificate that was replaced by hand, and tells when
-//! one disappeared.
+//! an address shows none any more. It changes nothing on a firewall and plans nothing; the due rules are only asked.
 
 use std::sync::Arc;
 
@@ -43,7 +43,6 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         .as_ref()
         .map(|certificate| Shown::of(certificate, now));
     let look_at = (finding.is_news && row.open_renewal.is_none()).then_some(now);
-    let events: Vec<Event> = finding.event.into_iter().collect();
     engine
         .store
         .record_sight(
@@ -52,11 +51,11 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
             finding.told,
             next_probe_at,
             look_at,
-            &events,
+            &finding.events,
             now,
         )
         .await?;
-    events.iter().for_each(Event::log);
+    finding.events.iter().for_each(Event::log);
     Ok(())
 }
 
@@ -90,7 +89,7 @@ struct Finding {
     is_news: bool,
     /// What is wrong, remembered so that it is told once.
     told: Option<&'static str>,
-    event: Option<Event>,
+    events: Vec<Event>,
     look_again: Option<SignedDuration>,
 }
 
@@ -100,31 +99,30 @@ fn judge(
     ours: Option<&pki::Fingerprint>,
     sights: &[(String, Sight)],
 ) -> Finding {
+    let mut finding = unseen(row, sights);
     let Some(worst) = worst_shown(wanted, sights) else {
-        return unseen(row, sights);
-    };
-    let fingerprint = worst.fingerprint;
-    let before = row.shown.as_ref().map(|shown| shown.fingerprint);
-    let mut finding = Finding {
-        is_news: before != Some(fingerprint),
-        shown: Some(worst.clone()),
-        ..Finding::default()
-    };
-    if !finding.is_news || before.is_none() || ours == Some(&fingerprint) {
         return finding;
+    };
+    let before = row.shown.as_ref().map(|shown| shown.fingerprint);
+    finding.is_news = before != Some(worst.fingerprint);
+    finding.shown = Some(worst.clone());
+    if finding.is_news && before.is_some() && ours != Some(&worst.fingerprint) {
+        finding.events.push(replaced(wanted, row, worst));
     }
-    let differences = pki::same_names(worst, &wanted.request);
-    finding.event = Some(if differences.is_empty() {
-        let words = format!("SHA-256 {fingerprint}, valid until {:.0}", worst.not_after);
-        told(EventKind::CertificateAdopted, &row.name, words)
-    } else {
-        told(
-            EventKind::CertificateDrifted,
-            &row.name,
-            differences.join("; "),
-        )
-    });
     finding
+}
+
+/// Somebody put in `shown` by hand: it is what is watched from now on, or it is not what was asked for.
+fn replaced(wanted: &ManagedCertificate, row: &TrackedCertificate, shown: &Certificate) -> Event {
+    let differences = pki::differences_from_request(shown, &wanted.request);
+    let (kind, words) = if differences.is_empty() {
+        let (fingerprint, until) = (shown.fingerprint, shown.not_after);
+        let words = format!("SHA-256 {fingerprint}, valid until {until:.0}");
+        (EventKind::CertificateAdopted, words)
+    } else {
+        (EventKind::CertificateDrifted, differences.join("; "))
+    };
+    told(kind, &row.name, words)
 }
 
 /// The shown certificate that needs us most: one with other names than wanted, else the one that expires first.
@@ -138,13 +136,14 @@ fn worst_shown<'a>(
     });
     shown.min_by_key(|certificate| {
         (
-            pki::same_names(certificate, &wanted.request).is_empty(),
+            pki::differences_from_request(certificate, &wanted.request).is_empty(),
             certificate.not_after,
         )
     })
 }
 
-/// No address showed a certificate. One look may fall into a restart; only the second tells a person.
+/// What to do about addresses that show no certificate. One look may fall into a restart; only the second tells a
+/// person.
 fn unseen(row: &TrackedCertificate, sights: &[(String, Sight)]) -> Finding {
     let words: Vec<String> = sights
         .iter()
@@ -153,6 +152,9 @@ fn unseen(row: &TrackedCertificate, sights: &[(String, Sight)]) -> Finding {
             Sight::Shown(_) => None,
         })
         .collect();
+    if words.is_empty() {
+        return Finding::default();
+    }
     match row.told.as_deref() {
         Some(UNSEEN) => Finding {
             told: Some(UNSEEN),
@@ -160,11 +162,11 @@ fn unseen(row: &TrackedCertificate, sights: &[(String, Sight)]) -> Finding {
         },
         Some(UNSEEN_ONCE) => Finding {
             told: Some(UNSEEN),
-            event: Some(told(
+            events: vec![told(
                 EventKind::CertificateDrifted,
                 &row.name,
                 words.join("; "),
-            )),
+            )],
             ..Finding::default()
         },
         _ => Finding {
@@ -182,7 +184,7 @@ fn told(kind: EventKind, certificate: &Arc<str>, words: String) -> Event {
     }
 }
 
-/// When a first look of a new certificate failed, or a known one vanished.
+/// How soon the second look follows.
 const SECOND_LOOK: SignedDuration = SignedDuration::from_mins(1);
 const UNSEEN_ONCE: &str = "unseen_once";
 const UNSEEN: &str = "unseen";

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::open::{self, Globals};
-use super::{CliError, print};
+use super::{CliError, print, print::say};
 use crate::ca::{self, local};
 use crate::config::Desired;
 use crate::pki::KeyKind;
@@ -75,7 +75,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         Command::Show { ca } => {
             let issuer = ca::issuer(settings(&desired, ca)?, &Surroundings::system());
             for (name, value) in issuer.check().await? {
-                println!("{name}: {value}");
+                say!("{name}: {value}");
             }
             Ok(())
         }
@@ -103,10 +103,13 @@ fn init(
         ("valid until", format!("{:.0}", certificate.not_after)),
         ("SHA-256", certificate.fingerprint.to_string()),
     ]);
-    println!("\nInstall the certificate on every client that is to trust what this CA signs.");
-    println!(
-        "Keep a copy of the key where only you can reach it: without it the clients must trust a new CA."
-    );
+    say!();
+    for advice in [
+        "Install the certificate on every client that is to trust what this CA signs.",
+        "Keep a copy of the key where only you can reach it: without it the clients must trust a new CA.",
+    ] {
+        print::paragraph("", 0, advice);
+    }
     Ok(())
 }
 

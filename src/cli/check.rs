@@ -6,15 +6,15 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::CliError;
-use super::open::Globals;
+use super::open::{self, Globals};
+use super::print::{self, say};
 use crate::config::{self, Desired, ManagedFirewall};
 use crate::failure::Failure;
 use crate::firewall::{self, Firewall};
 use crate::pki::Fingerprint;
 use crate::probe::Sight;
+use crate::renewal::ConfiguredPeers;
 use crate::renewal::step::look_at_all;
-use crate::renewal::{ConfiguredPeers, Engine, NoCheckpoint};
-use crate::store::Store;
 use crate::surroundings::Surroundings;
 
 #[derive(Debug, Args)]
@@ -24,20 +24,22 @@ pub struct Arguments {
     online: bool,
 }
 
-/// Counts what was found wrong.
+/// Counts what was found.
 #[derive(Default)]
 struct Findings {
+    good: usize,
     wrong: usize,
 }
 
 impl Findings {
-    fn good(&self, what: &str, words: &str) {
-        println!("ok      {what}: {words}");
+    fn good(&mut self, what: &str, words: &str) {
+        self.good += 1;
+        say!("ok      {what}: {words}");
     }
 
     fn wrong(&mut self, what: &str, words: &str) {
         self.wrong += 1;
-        println!("WRONG   {what}: {words}");
+        say!("WRONG   {what}: {words}");
     }
 }
 
@@ -56,17 +58,21 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     if findings.wrong == 0 {
         return Ok(());
     }
-    eprintln!("renewd: {} found", findings.wrong);
+    print::complain(&format!(
+        "{} of {} findings must be seen to; they are marked WRONG",
+        findings.wrong,
+        findings.wrong + findings.good
+    ));
     Err(CliError::Told)
 }
 
 fn counts(desired: &Desired) -> String {
-    format!(
-        "{} certificates, {} firewalls, {} CAs",
-        desired.certificates.len(),
-        desired.firewalls.len(),
-        desired.cas.len()
-    )
+    [
+        print::count(desired.certificates.len(), "certificate"),
+        print::count(desired.firewalls.len(), "firewall"),
+        print::count(desired.cas.len(), "CA"),
+    ]
+    .join(", ")
 }
 
 async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliError> {
@@ -77,7 +83,7 @@ async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliErro
         check_ca(&peers, name, findings).await;
     }
     for (name, managed) in &desired.firewalls {
-        let learned = learned(&desired, &surroundings, name).await?;
+        let learned = open::learned(&desired, name).await?;
         check_firewall(name, managed, &learned, &surroundings, findings).await;
     }
     for wanted in desired.certificates.values() {
@@ -94,34 +100,6 @@ async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliErro
         }
     }
     Ok(())
-}
-
-/// What the daemon learned to trust, when it has run already.
-async fn learned(
-    desired: &Arc<Desired>,
-    surroundings: &Surroundings,
-    firewall: &str,
-) -> Result<Vec<Fingerprint>, CliError> {
-    let Ok(store) = super::open::store(desired).await else {
-        return Ok(Vec::new());
-    };
-    let engine = looking_engine(desired, store.clone(), surroundings);
-    let learned = engine.learned(firewall).await;
-    store.close().await;
-    Ok(learned?)
-}
-
-fn looking_engine(desired: &Arc<Desired>, store: Store, surroundings: &Surroundings) -> Engine {
-    Engine {
-        desired: Arc::clone(desired),
-        store,
-        peers: Arc::new(ConfiguredPeers::new(
-            Arc::clone(desired),
-            surroundings.clone(),
-        )),
-        surroundings: surroundings.clone(),
-        checkpoint: Arc::new(NoCheckpoint),
-    }
 }
 
 async fn check_ca(peers: &ConfiguredPeers, name: &str, findings: &mut Findings) {
@@ -192,14 +170,11 @@ async fn look_at_firewall(
     }
     let objects = session.installed().await?;
     let names: Vec<&str> = objects.iter().map(|object| object.alias.as_str()).collect();
-    findings.good(
-        what,
-        &format!(
-            "{} local certificates and requests: {}",
-            names.len(),
-            names.join(", ")
-        ),
-    );
+    let names = match names.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    findings.good(what, &format!("its certificates and requests: {names}"));
     match session.foreign_changes().await? {
         None => findings.good(what, "no uncommitted changes"),
         Some(changes) => findings.wrong(

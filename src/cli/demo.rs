@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use simulators::sonicos::{Profile, Settings, Simulator};
 
-use super::{CliError, print};
+use super::{CliError, print, print::say};
 use crate::ca::{self, local};
 use crate::config::{self, Desired};
 use crate::daemon::Daemon;
@@ -37,7 +37,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
         telemetry::start("info", LogFormat::Auto).map_err(CliError::Usage)?;
     }
     let folder = tempfile::Builder::new().prefix("renewd-demo-").tempdir()?;
-    println!(
+    say!(
         "Two simulated SonicWalls and a private CA on loopback; the real daemon renews their certificates.\n"
     );
     let firewalls = start_firewalls().await?;
@@ -55,19 +55,17 @@ pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
 async fn show(firewalls: &[Simulated], folder: &Path) -> Result<(), CliError> {
     let desired = prepare(firewalls, folder)?;
     let before = handshakes(&desired).await;
-    println!("Before: certificates near their expiry");
+    say!("Before: certificates near their expiry");
     print_handshakes(&before);
-    println!(
-        "\nThe renewals, step by step; each key pair is born on its firewall and never leaves it"
-    );
+    say!("\nThe renewals, step by step; each key pair is born on its firewall and never leaves it");
     let has_failed = renew(&desired, folder).await?;
     let after = handshakes(&desired).await;
-    println!("\nAfter: the handshakes of an outsider");
+    say!("\nAfter: the handshakes of an outsider");
     print_changes(&before, &after);
     if has_failed {
         return Err(CliError::Told);
     }
-    println!("{NEXT}");
+    say!("{NEXT}");
     Ok(())
 }
 
@@ -179,7 +177,7 @@ async fn tell(
     }
     news.sort_by_key(|(_, event)| event.id);
     for (name, event) in &news {
-        println!(
+        say!(
             "{:>6.1} s  {name:<14} {}",
             elapsed.as_secs_f64(),
             words(event)

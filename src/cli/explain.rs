@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::CliError;
 use super::open::{self, Globals};
-use super::print;
+use super::print::{self, say};
 use crate::clock::{Clock, SystemClock};
 use crate::status;
 
@@ -24,27 +24,24 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let explanation = status::explain(&store, &desired, wanted, SystemClock.now()).await?;
     store.close().await;
     let Some(explanation) = explanation else {
-        println!(
-            "{} is configured, but the daemon has not met it yet: reload or start it",
-            wanted.name
-        );
-        return Ok(());
+        return Err(open::unmet(wanted));
     };
     if arguments.json {
         print::json(&explanation);
         return Ok(());
     }
-    println!("{}: {}", wanted.name, explanation.standing.health.name());
+    say!("{}: {}", wanted.name, explanation.standing.health.name());
     for (heading, sentences) in [
         ("Now", &explanation.now),
         ("Next", &explanation.next),
         ("To do", &explanation.to_do),
     ] {
         if !sentences.is_empty() {
-            println!("\n{heading}");
+            say!();
+            say!("{heading}");
         }
         for sentence in sentences {
-            println!("  {sentence}");
+            print::paragraph("  ", 2, sentence);
         }
     }
     Ok(())

@@ -2,16 +2,26 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, CommandFactory, Subcommand};
 
-use super::{Cli, CliError, print};
+use super::{Cli, CliError, print, print::say};
 use crate::{config, event, renewal};
 
-#[derive(Debug, Args)]
-pub struct CompletionArguments {
-    /// The shell.
-    #[arg(value_enum)]
-    shell: clap_complete::Shell,
+/// What only prints, and so cannot fail.
+#[derive(Debug, Subcommand)]
+pub enum Generated {
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+    /// Print every event there is, as Markdown.
+    Events,
+    /// Print the states and their moves, as Markdown.
+    States,
+    /// Print a completion script.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -20,34 +30,22 @@ pub struct ManArguments {
     folder: PathBuf,
 }
 
-pub fn schema() -> Result<(), CliError> {
-    print::json(&config::schema());
-    Ok(())
-}
-
-pub fn events() -> Result<(), CliError> {
-    print!("{}", event::document());
-    Ok(())
-}
-
-pub fn states() -> Result<(), CliError> {
-    print!("{}", renewal::state::document());
-    Ok(())
-}
-
-pub fn completions(arguments: &CompletionArguments) -> Result<(), CliError> {
-    clap_complete::generate(
-        arguments.shell,
-        &mut Cli::command(),
-        "renewd",
-        &mut std::io::stdout(),
-    );
-    Ok(())
+pub fn print(generated: &Generated) {
+    match generated {
+        Generated::Schema => print::json(&config::schema()),
+        Generated::Events => print::text(&event::document()),
+        Generated::States => print::text(&renewal::state::document()),
+        Generated::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "renewd", &mut script);
+            print::text(&String::from_utf8_lossy(&script));
+        }
+    }
 }
 
 pub fn man(arguments: &ManArguments) -> Result<(), CliError> {
     std::fs::create_dir_all(&arguments.folder)?;
     clap_mangen::generate_to(Cli::command(), &arguments.folder)?;
-    println!("manual pages are in {}", arguments.folder.display());
+    say!("manual pages are in {}", arguments.folder.display());
     Ok(())
 }

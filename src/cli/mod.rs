@@ -72,14 +72,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Make or look at a local CA.
     Ca(ca::Arguments),
-    /// Print the JSON Schema of the configuration, for editors.
-    Schema,
-    /// Print every event there is, as Markdown.
-    Events,
-    /// Print the states and their moves, as Markdown.
-    States,
-    /// Print a completion script.
-    Completions(generate::CompletionArguments),
+    #[command(flatten)]
+    Generated(generate::Generated),
     /// Write manual pages into a folder.
     Man(generate::ManArguments),
     /// Watch simulated firewalls get new certificates; needs nothing and leaves nothing behind.
@@ -95,6 +89,9 @@ enum CliError {
     Told,
     #[error("{0}")]
     Usage(String),
+    /// There is no database yet.
+    #[error("{0}")]
+    NoDatabase(String),
     #[error("{0}")]
     Peer(String),
     #[error(transparent)]
@@ -125,7 +122,7 @@ impl CliError {
             Self::Usage(_) => 2,
             Self::Peer(_) => 69,
             Self::System(_) => 71,
-            Self::Store(_) => 74,
+            Self::NoDatabase(_) | Self::Store(_) => 74,
             Self::InUse(_) => 75,
             Self::Configuration(_) => 78,
         }
@@ -188,20 +185,21 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Discover(arguments) => discover::run(&globals, &arguments).await,
         Command::Probe(arguments) => probe::run(&arguments).await,
         Command::Ca(arguments) => ca::run(&globals, &arguments).await,
-        Command::Schema => generate::schema(),
-        Command::Events => generate::events(),
-        Command::States => generate::states(),
-        Command::Completions(arguments) => generate::completions(&arguments),
         Command::Man(arguments) => generate::man(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Generated(generated) => {
+            generate::print(&generated);
+            Ok(())
+        }
     }
 }
 
 fn failed(error: &CliError) -> ExitCode {
-    let words = error.to_string();
-    if !words.is_empty() {
-        eprintln!("renewd: {words}");
+    match error {
+        CliError::Told => {}
+        CliError::Configuration(mistakes) => print::diagnose(&mistakes.to_string()),
+        error => print::complain(&error.to_string()),
     }
     ExitCode::from(error.exit_code())
 }

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::CliError;
+use super::{CliError, print};
 use crate::config::{self, Desired};
+use crate::firewall;
 use crate::inventory::ManagedCertificate;
+use crate::pki::Fingerprint;
 use crate::store::Store;
 use crate::telemetry::{self, LogFormat};
 
@@ -21,7 +23,7 @@ impl Globals {
     pub fn desired(&self) -> Result<Desired, CliError> {
         let loaded = config::load(&self.config)?;
         for warning in &loaded.warnings {
-            eprintln!("{warning}");
+            print::diagnose(&warning.to_string());
         }
         Ok(loaded.desired)
     }
@@ -41,12 +43,40 @@ pub async fn store(desired: &Desired) -> Result<Store, CliError> {
         .strip_prefix("sqlite://")
         .unwrap_or(&desired.daemon.database);
     if !std::path::Path::new(path).exists() {
-        return Err(CliError::Usage(format!(
+        return Err(CliError::NoDatabase(format!(
             "there is no database at {path} yet: start the daemon first (renewd run), or name the \
              configuration that it uses (--config)"
         )));
     }
     Ok(Store::open(&desired.daemon.database).await?)
+}
+
+/// What the daemon bound to this firewall and proved, to be trusted besides the configuration; nothing when it has not
+/// run yet, or when the configured trust was changed since.
+pub async fn learned(desired: &Desired, firewall: &str) -> Result<Vec<Fingerprint>, CliError> {
+    let (Ok(store), Some(managed)) = (store(desired).await, desired.firewalls.get(firewall)) else {
+        return Ok(Vec::new());
+    };
+    let known = store.firewall(firewall).await;
+    store.close().await;
+    let known = known?;
+    let trust = firewall::trust_text(&managed.settings);
+    let is_current = known
+        .learned_for
+        .is_some_and(|learned_for| learned_for == trust);
+    Ok(if is_current {
+        known.learned
+    } else {
+        Vec::new()
+    })
+}
+
+/// What to tell of a certificate that is configured but in no row yet.
+pub fn unmet(wanted: &ManagedCertificate) -> CliError {
+    CliError::Usage(format!(
+        "{} is configured, but the daemon has not read that yet: systemctl reload renewd, or start it",
+        wanted.name
+    ))
 }
 
 /// The certificate of this name in the configuration, or the names that there are.

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::CliError;
-use super::print;
+use super::print::{self, say};
 use crate::clock::{Clock, SystemClock};
 use crate::inventory::Endpoint;
 use crate::pki::Certificate;
@@ -50,7 +50,7 @@ pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
         }
     };
     if arguments.pem {
-        print!("{}", certificate.to_pem());
+        print::text(&certificate.to_pem());
     } else if arguments.json {
         print::json(&seen(arguments, &certificate));
     } else {
@@ -92,11 +92,13 @@ fn print_facts(seen: &Seen<'_>, certificate: &Certificate) {
         ),
         ("SHA-256", seen.sha256.clone()),
     ]);
-    println!();
-    println!(
-        "If you compared the fingerprint with the device's own (its console or web page), pin it:"
+    say!();
+    print::paragraph(
+        "",
+        0,
+        "If you compared the fingerprint with the device's own (its console or web page), pin it:",
     );
-    println!("trust = {{ sha256 = \"{}\" }}", seen.sha256);
+    say!("trust = {{ sha256 = \"{}\" }}", seen.sha256);
 }
 
 const LIMIT: Duration = Duration::from_secs(15);

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::CliError;
 use super::open::{self, Globals};
+use super::print::say;
 use crate::clock::{Clock, SystemClock};
 use crate::event::{Event, EventKind};
 
@@ -19,23 +20,24 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let store = open::store(&desired).await?;
     let now = SystemClock.now();
     let Some(row) = store.certificate(&wanted.name).await? else {
-        return Err(CliError::Usage(format!(
-            "the daemon does not know `{}` yet: reload it first (systemctl reload renewd)",
-            wanted.name
-        )));
+        return Err(open::unmet(wanted));
     };
     let event = Event::of_certificate(EventKind::RenewalRequested, &wanted.name);
     store.request_renewal(&wanted.name, now, &[event]).await?;
     store.close().await;
     match row.open_renewal {
-        Some(renewal) => println!(
-            "renewal {renewal} of {} goes on at the daemon's next look",
+        Some(renewal) => say!(
+            "{}: renewal {renewal} goes on at the daemon's next look, within a minute",
             wanted.name
         ),
-        None => println!(
-            "{} will be renewed at the daemon's next look, within a minute",
+        None => say!(
+            "{}: a renewal is planned at the daemon's next look, within a minute",
             wanted.name
         ),
     }
+    say!(
+        "without a daemon: renewd run --once; to follow it: renewd explain {}",
+        wanted.name
+    );
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::CliError;
 use super::open::{self, Globals};
-use super::print;
+use super::print::{self, say};
 use crate::clock::{Clock, SystemClock};
 use crate::inventory::{ManagedCertificate, Renewal};
 use crate::status::{self, Standing};
@@ -28,7 +29,7 @@ struct Known<'a> {
     standing: Standing,
     addresses: Vec<String>,
     services: Vec<&'static str>,
-    firewall_identity: Option<serde_json::Value>,
+    firewall_identity: Option<Value>,
     renewals: Vec<PastRenewal<'a>>,
     history: Vec<Entry<'a>>,
 }
@@ -52,7 +53,7 @@ struct Entry<'a> {
     level: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     renewal: Option<&'a str>,
-    fields: &'a serde_json::Value,
+    fields: &'a Value,
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
@@ -60,11 +61,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let wanted = open::certificate(&desired, &arguments.certificate)?;
     let store = open::store(&desired).await?;
     let Some(row) = store.certificate(&wanted.name).await? else {
-        println!(
-            "{} is configured, but the daemon has not met it yet: reload or start it",
-            wanted.name
-        );
-        return Ok(());
+        return Err(open::unmet(wanted));
     };
     let renewals = store.renewals_of(&wanted.name, RENEWALS).await?;
     let history = store.history(&wanted.name, arguments.events).await?;
@@ -74,7 +71,13 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         .iter()
         .find(|renewal| Some(&renewal.id) == row.open_renewal.as_ref());
     let known = Known {
-        standing: status::standing(&row, open, firewall.refused_logins, SystemClock.now()),
+        standing: status::standing(
+            wanted,
+            &row,
+            open,
+            firewall.refused_logins,
+            SystemClock.now(),
+        ),
         addresses: wanted.verify.iter().map(ToString::to_string).collect(),
         services: wanted
             .services
@@ -131,6 +134,7 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
         ("key", wanted.request.key.to_string()),
         ("services", known.services.join(", ")),
         ("addresses", known.addresses.join(", ")),
+        ("device", device(known.firewall_identity.as_ref())),
         ("health", standing.health.name().to_owned()),
         (
             "SHA-256",
@@ -141,29 +145,53 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
         ("why", standing.reason.clone()),
     ]);
     if !known.renewals.is_empty() {
-        println!("\nRenewals, newest first");
+        say!();
+        say!("Renewals, newest first");
     }
     for renewal in &known.renewals {
-        println!(
-            "  {:.0}  {:<13}  {}  ({})",
-            renewal.planned_at, renewal.state, renewal.alias, renewal.reason
+        let label = format!("  {:.0}  ", renewal.planned_at);
+        let words = format!(
+            "{} {}, planned by {}",
+            renewal.alias, renewal.state, renewal.reason
         );
+        print::paragraph(&label, HISTORY_DEPTH, &words);
     }
     if !known.history.is_empty() {
-        println!("\nHistory, newest first");
+        say!();
+        say!("History, newest first");
     }
     for entry in &known.history {
-        let field = |name: &str| {
-            entry
-                .fields
-                .get(name)
-                .and_then(|value| value.as_str())
-                .unwrap_or_default()
-        };
-        let words = [field("next_state"), field("detail")].join(" ");
-        println!("  {:.0}  {:<22} {}", entry.at, entry.event, words.trim());
+        let label = format!("  {:.0}  {}  ", entry.at, entry.event);
+        print::paragraph(&label, HISTORY_DEPTH, &words(entry));
     }
 }
 
+/// Model, firmware and serial number, as the device told them last.
+fn device(identity: Option<&Value>) -> String {
+    let field = |name: &str| identity.and_then(|identity| identity.get(name)?.as_str());
+    let parts: Vec<&str> = ["model", "firmware", "serial"]
+        .into_iter()
+        .filter_map(field)
+        .collect();
+    if parts.is_empty() {
+        return "-".to_owned();
+    }
+    parts.join(", ")
+}
+
+/// `bound -> verified` for a move, then what happened in words.
+fn words(entry: &Entry<'_>) -> String {
+    let field = |name: &str| entry.fields.get(name).and_then(Value::as_str);
+    let step = match (field("state"), field("next_state")) {
+        (Some(state), Some(next)) => Some(format!("{state} -> {next}")),
+        _ => None,
+    };
+    let detail = field("detail").map(str::to_owned);
+    let parts: Vec<String> = step.into_iter().chain(detail).collect();
+    parts.join(": ")
+}
+
+/// Where the words of an entry go on: deep enough to stand out, and a fingerprint still fits.
+const HISTORY_DEPTH: usize = 6;
 /// How many renewals are shown.
 const RENEWALS: u32 = 10;

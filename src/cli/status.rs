@@ -1,6 +1,7 @@
 //! `renewd status`: every certificate in a line.
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::CliError;
 use super::open::{self, Globals};
@@ -22,48 +23,120 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let desired = globals.desired()?;
     let store = open::store(&desired).await?;
     let now = SystemClock.now();
-    let mut standings = status::overview(&store, &desired, now).await?;
+    let standings = status::overview(&store, &desired, now).await;
     store.close().await;
+    let mut standings = standings?;
     let is_bad = standings.iter().any(|standing| standing.health.is_bad());
     standings.retain(|standing| !arguments.bad || standing.health.is_bad());
     if arguments.json {
         print::json(&standings);
     } else {
-        print_table(&standings, now);
+        for row in rows(&standings, now) {
+            print::say!("{row}");
+        }
     }
     if is_bad { Err(CliError::Told) } else { Ok(()) }
 }
 
-fn print_table(standings: &[Standing], now: jiff::Timestamp) {
-    let mut table = print::table(&[
-        "CERTIFICATE",
-        "FIREWALL",
-        "HEALTH",
-        "STATE",
-        "EXPIRES",
-        "NEXT",
-    ]);
-    for standing in standings {
-        let distance =
-            |at: Option<jiff::Timestamp>| at.map_or("-".to_owned(), |at| print::distance(now, at));
-        table.add_row([
-            shortened(&standing.certificate),
-            shortened(&standing.firewall),
-            standing.health.name().to_owned(),
-            standing.state.unwrap_or("-").to_owned(),
-            distance(standing.not_after),
-            distance(standing.next_at),
-        ]);
+/// The table. Names give way where a line would not fit; `--json` has them whole.
+fn rows(standings: &[Standing], now: Timestamp) -> Vec<String> {
+    let cells: Vec<[String; 6]> = standings.iter().map(|one| cells(one, now)).collect();
+    let [certificate, firewall, others @ ..] = widths(&cells);
+    let room = print::room_for_names(HEADER.len(), others.iter().sum());
+    // The certificate's name says more than the firewall's.
+    let firewall = firewall.min((room / 3).max(room.saturating_sub(certificate)));
+    let certificate = room.saturating_sub(firewall);
+    let mut table = print::table(&HEADER);
+    for [name, of, others @ ..] in cells {
+        let names = [
+            print::shortened(&name, certificate),
+            print::shortened(&of, firewall),
+        ];
+        table.add_row(names.into_iter().chain(others));
     }
-    print::print(&table);
+    print::lines(&table)
 }
 
-/// Names are cut so that a line fits 80 characters; `--json` has them whole.
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= NAME_WIDTH {
-        return name.to_owned();
+/// How many characters each column takes.
+fn widths(rows: &[[String; 6]]) -> [usize; 6] {
+    let mut widths = HEADER.map(str::len);
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
     }
-    name.chars().take(NAME_WIDTH - 1).chain(['…']).collect()
+    widths
 }
 
-const NAME_WIDTH: usize = 17;
+fn cells(standing: &Standing, now: Timestamp) -> [String; 6] {
+    let distance = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| print::distance(now, at));
+    let next = match standing.next_at {
+        Some(at) if at <= now => "now".to_owned(),
+        at => distance(at),
+    };
+    [
+        standing.certificate.clone(),
+        standing.firewall.clone(),
+        standing.health.name().to_owned(),
+        standing.state.unwrap_or("-").to_owned(),
+        distance(standing.not_after),
+        next,
+    ]
+}
+
+const HEADER: [&str; 6] = [
+    "CERTIFICATE",
+    "FIREWALL",
+    "HEALTH",
+    "STATE",
+    "EXPIRES",
+    "NEXT",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Health;
+
+    fn standing(certificate: &str, firewall: &str) -> Standing {
+        Standing {
+            certificate: certificate.to_owned(),
+            firewall: firewall.to_owned(),
+            ca: "office".to_owned(),
+            health: Health::Renewing,
+            state: Some("csr_generated"),
+            renewal: None,
+            not_after: Some(Timestamp::UNIX_EPOCH),
+            sha256: None,
+            seen_at: None,
+            next_at: Some(Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(90_000)),
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_longest_names_that_can_be_configured_fit_80_characters() {
+        let now = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(30_000);
+        let longest = "n".repeat(63);
+        for (certificate, firewall) in [
+            (&*longest, &*longest),
+            (&longest, "hq"),
+            ("portal", &longest),
+        ] {
+            for row in rows(&[standing(certificate, firewall)], now) {
+                assert!(
+                    row.chars().count() <= 80,
+                    "{} characters: {row}",
+                    row.chars().count()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_fit_are_not_cut() {
+        let now = Timestamp::UNIX_EPOCH;
+        let rows = rows(&[standing("amsterdam-vpn", "amsterdam-1")], now);
+        assert!(rows[1].contains("amsterdam-vpn  amsterdam-1"), "{rows:?}");
+    }
+}

@@ -146,7 +146,7 @@ pub fn lifetime(certificate: &Certificate) -> SignedDuration {
 }
 
 fn mismatch(facts: &Facts<'_>) -> Option<String> {
-    let differences = pki::same_names(facts.shown?, &facts.wanted.request);
+    let differences = pki::differences_from_request(facts.shown?, &facts.wanted.request);
     (!differences.is_empty()).then(|| differences.join("; "))
 }
 

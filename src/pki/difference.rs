@@ -27,7 +27,7 @@ impl Csr {
 /// Only what every CA keeps is compared: host names and the kind of key, not O, OU or further names. Whatever
 /// [`check_issued`](super::check_issued) lets pass has no difference here; otherwise the same certificate would be
 /// renewed for ever.
-pub fn same_names(certificate: &Certificate, request: &KeyRequest) -> Vec<String> {
+pub fn differences_from_request(certificate: &Certificate, request: &KeyRequest) -> Vec<String> {
     let common_name = certificate.common_name.as_deref();
     let common_name = common_name.and_then(AlternateName::from_common_name);
     let mut differences: Vec<String> = missing_names(certificate, request)

@@ -20,7 +20,7 @@ pub use certificate::Certificate;
 pub use chain::{ends_in_root, order_chain};
 pub use country::{country_code, country_name};
 pub use csr::Csr;
-pub use difference::same_names;
+pub use difference::differences_from_request;
 pub use fingerprint::Fingerprint;
 pub use issued::{Expected, check_issued};
 pub(crate) use name::is_dns_name;

@@ -241,61 +241,75 @@ impl Engine {
         failure: &Failure,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let renewal = &lease.renewal;
-        // A wait is no failure: the count of failures in a row begins anew after it.
-        let attempt = if renewal.is_failing() {
-            renewal.attempts.saturating_add(1)
-        } else {
-            1
-        };
-        let refused_logins = if failure.kind == FailureKind::Unauthorized && logs_in(renewal.state)
-        {
-            self.store
-                .count_refused_login(&renewal.firewall, now)
-                .await?
-        } else {
-            0
-        };
-        let lifetime = context
-            .tracked
-            .shown
-            .as_ref()
-            .map(|shown| shown.not_before.duration_until(shown.not_after));
-        let situation = Situation {
-            renewal: &renewal.id,
-            state: renewal.state,
-            attempt,
-            refused_logins,
-            lifetime,
-        };
-        let (wait, kind) = match retry::after(failure, &situation) {
-            Retry::GiveUp => return self.hopeless(lease, &failure.to_string(), now).await,
+        let refused_logins = self.refused_logins(&lease.renewal, failure, now).await?;
+        let situation = situation(&lease.renewal, context, refused_logins);
+        match retry::after(failure, &situation) {
+            Retry::GiveUp => self.hopeless(lease, &failure.to_string(), now).await,
             Retry::Hold => {
                 let words =
                     format!("{failure}; refused {refused_logins} times, nothing more is tried");
-                return self.hold(lease, failure.kind.name(), &words, now).await;
+                self.hold(lease, failure.kind.name(), &words, now).await
             }
-            Retry::After(wait) => (wait, EventKind::StepFailed),
-            Retry::AfterAndTell(wait) => (wait, EventKind::PersonNeeded),
-        };
+            Retry::After(wait) => {
+                self.try_again(
+                    lease,
+                    EventKind::StepFailed,
+                    failure,
+                    situation.attempt,
+                    wait,
+                    now,
+                )
+                .await
+            }
+            Retry::AfterAndTell(wait) => {
+                self.try_again(
+                    lease,
+                    EventKind::PersonNeeded,
+                    failure,
+                    situation.attempt,
+                    wait,
+                    now,
+                )
+                .await
+            }
+        }
+    }
+
+    /// Logins in a row that the firewall refused, with this one; zero when `failure` is none.
+    async fn refused_logins(
+        &self,
+        renewal: &Renewal,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        if failure.kind != FailureKind::Unauthorized || !logs_in(renewal.state) {
+            return Ok(0);
+        }
+        self.store.count_refused_login(&renewal.firewall, now).await
+    }
+
+    async fn try_again(
+        &self,
+        lease: &Lease,
+        kind: EventKind,
+        failure: &Failure,
+        attempt: u32,
+        wait: SignedDuration,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let until = later(now, wait);
+        let words = words_of(failure);
+        let error_kind = failure.kind.name();
         let event = Event {
             attempt: Some(attempt),
-            error_kind: Some(failure.kind.name().to_owned()),
-            detail: Some(words_of(failure)),
+            error_kind: Some(error_kind.to_owned()),
+            detail: Some(words.clone()),
             next_attempt_at: Some(until),
-            ..Event::of_renewal(kind, renewal)
+            ..Event::of_renewal(kind, &lease.renewal)
         };
+        let events = std::slice::from_ref(&event);
         self.store
-            .postpone(
-                lease,
-                attempt,
-                Some(until),
-                failure.kind.name(),
-                &words_of(failure),
-                std::slice::from_ref(&event),
-                now,
-            )
+            .postpone(lease, attempt, Some(until), error_kind, &words, events, now)
             .await?;
         event.log();
         Ok(false)
@@ -375,6 +389,22 @@ fn ending_event(state: State) -> EventKind {
 /// Whether the step that leaves `state` logs in to the firewall.
 const fn logs_in(state: State) -> bool {
     !matches!(state, State::CsrExported | State::Submitted | State::Bound)
+}
+
+fn situation<'a>(renewal: &'a Renewal, context: &Context, refused_logins: u32) -> Situation<'a> {
+    let shown = context.tracked.shown.as_ref();
+    Situation {
+        renewal: &renewal.id,
+        state: renewal.state,
+        // A wait is no failure: the count of failures in a row begins anew after it.
+        attempt: if renewal.is_failing() {
+            renewal.attempts.saturating_add(1)
+        } else {
+            1
+        },
+        refused_logins,
+        lifetime: shown.map(|shown| shown.not_before.duration_until(shown.not_after)),
+    }
 }
 
 fn words_of(failure: &Failure) -> String {

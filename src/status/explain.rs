@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Health, Standing, standing};
+use super::{Health, Standing, meaning, standing};
 use crate::config::Desired;
+use crate::failure::FailureKind;
 use crate::inventory::due::Decision;
-use crate::inventory::{ManagedCertificate, Renewal, State, TrackedCertificate};
+use crate::inventory::{ManagedCertificate, Renewal, TrackedCertificate};
 use crate::renewal::Step;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
+use crate::schedule::MaintenanceWindow;
 use crate::scheduler;
 use crate::store::{Store, StoreError};
 
@@ -43,7 +45,7 @@ pub async fn explain(
         None => None,
     };
     let refused = store.firewall(&wanted.firewall).await?.refused_logins;
-    let standing = standing(&row, renewal.as_ref(), refused, now);
+    let standing = standing(wanted, &row, renewal.as_ref(), refused, now);
     let mut explanation = Explanation {
         standing,
         now: vec![shown(&row)],
@@ -59,18 +61,26 @@ pub async fn explain(
         .get(&wanted.firewall)
         .and_then(|firewall| firewall.window.as_ref())
     {
-        let opens = match (window.current(now), window.next(now)) {
-            (Some(span), _) => format!("is open until {:.0}", span.end),
-            (None, Some(span)) => format!("opens at {:.0}", span.start),
-            (None, None) => "never opens".to_owned(),
-        };
-        explanation.next.push(format!(
-            "the maintenance window \"{}\" of {} {opens}; a bind waits for it, unless the certificate would \
-             reach the last twentieth of its lifetime first",
-            window.expression(), wanted.firewall
-        ));
+        explanation
+            .next
+            .push(window_words(&wanted.firewall, window, now));
     }
     Ok(Some(explanation))
+}
+
+fn window_words(firewall: &str, window: &MaintenanceWindow, now: Timestamp) -> String {
+    let opens = match (window.current(now), window.next(now)) {
+        (Some(span), _) => format!("is open until {:.0}", span.end),
+        (None, Some(span)) => format!("opens at {:.0}", span.start),
+        (None, None) => "never opens".to_owned(),
+    };
+    format!(
+        "the maintenance window of {firewall} (\"{}\", {:#}, {}) {opens}; a bind waits for it, unless the \
+         certificate would reach the last twentieth of its lifetime first",
+        window.expression(),
+        window.lasts(),
+        window.time_zone().iana_name().unwrap_or("UTC"),
+    )
 }
 
 fn shown(row: &TrackedCertificate) -> String {
@@ -99,8 +109,10 @@ fn at_rest(
                 .now
                 .push(format!("it is due by the rule {reason}: {words}"));
             explanation.next.push(match when {
-                // After a renewal that failed, the next one waits.
-                Some(at) => format!("a new renewal is planned at {at:.0}"),
+                Some(at) => format!(
+                    "a new renewal is planned at {at:.0}: the last one failed, or the daemon has not read this \
+                     configuration yet"
+                ),
                 None => "a renewal is planned at the daemon's next look".to_owned(),
             });
             if when.is_some() {
@@ -136,7 +148,7 @@ fn under_way(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u
         "it is {} since {:.0}: {}",
         renewal.state,
         renewal.state_since,
-        fact(renewal.state)
+        meaning(renewal.state)
     ));
     if let Some(error) = &renewal.last_error {
         let what = if renewal.is_failing() {
@@ -147,15 +159,48 @@ fn under_way(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u
         let kind = renewal.last_error_kind.as_deref().unwrap_or("unexpected");
         explanation.now.push(format!("{what} ({kind}): {error}"));
     }
+    explanation.to_do.extend(advice(renewal, refused_logins));
     let step = Step::leaving(renewal.state).map_or("nothing", Step::name);
     match renewal.next_attempt_at {
         _ if explanation.standing.health == Health::Held => {
-            hold(explanation, renewal, refused_logins)
+            hold(explanation, renewal, refused_logins);
         }
-        Some(at) => explanation
-            .next
-            .push(format!("the step {step} is taken at {at:.0}")),
+        Some(at) => {
+            // What waits for a window or a CA cannot be hurried; what failed can be tried again.
+            let sooner = if renewal.is_failing() {
+                format!("; sooner: renewd renew {}", renewal.certificate)
+            } else {
+                String::new()
+            };
+            let words = format!("the step {step} is taken at {at:.0}{sooner}");
+            explanation.next.push(words);
+        }
         None => hold(explanation, renewal, refused_logins),
+    }
+}
+
+/// What a person can do about the last failure, where only a person can.
+fn advice(renewal: &Renewal, refused_logins: u32) -> Option<String> {
+    let credentials =
+        "check user and password; renewd check --online tells whether they are accepted";
+    if refused_logins >= REFUSED_LOGIN_LIMIT {
+        return Some(credentials.to_owned());
+    }
+    match FailureKind::from_name(renewal.last_error_kind.as_deref()?)? {
+        FailureKind::Unauthorized => Some(credentials.to_owned()),
+        FailureKind::Untrusted => Some(format!(
+            "compare what {} shows (renewd probe) with its console or web page; when it is the right device, pin \
+             that fingerprint in its trust",
+            renewal.firewall
+        )),
+        FailureKind::Refused | FailureKind::Unexpected => Some(format!(
+            "read what led to it: renewd show {}",
+            renewal.certificate
+        )),
+        FailureKind::Unreachable
+        | FailureKind::Busy
+        | FailureKind::OutcomeUnknown
+        | FailureKind::Local => None,
     }
 }
 
@@ -166,10 +211,6 @@ fn hold(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u32) {
              not locked",
             renewal.firewall
         ));
-        explanation.to_do.push(format!(
-            "check user and password of {}, with renewd check --online",
-            renewal.firewall
-        ));
     }
     explanation
         .next
@@ -178,25 +219,4 @@ fn hold(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u32) {
         "when it is mended: renewd renew {}",
         renewal.certificate
     ));
-}
-
-/// What a state says, for people.
-fn fact(state: State) -> &'static str {
-    match state {
-        State::Planned => "it was decided, nothing was done yet",
-        State::CsrGenerated => "key pair and request exist on the firewall",
-        State::CsrExported => "the CSR was fetched and checked",
-        State::Submitted => "the CA has the order",
-        State::Issued => "the certificate was issued and checked",
-        State::Imported => "the certificate is on the firewall, unused",
-        State::Bound => "the services point at it, committed; the proof is due",
-        State::Verified => "handshakes proved it on every address",
-        State::Unproven => {
-            "an address did not show it; the previous certificate is being bound again"
-        }
-        State::Completed => "proven, and the old one retired",
-        State::RolledBack => "the previous certificate is bound and proven again",
-        State::Abandoned => "it was given up before the bind",
-        State::Superseded => "somebody replaced the certificate by hand",
-    }
 }

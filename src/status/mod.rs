@@ -4,12 +4,16 @@ mod explain;
 
 pub use explain::{Explanation, explain};
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Desired;
-use crate::inventory::{Renewal, TrackedCertificate};
+use crate::inventory::due::Decision;
+use crate::inventory::{ManagedCertificate, Renewal, RenewalId, State, TrackedCertificate};
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
+use crate::scheduler;
 use crate::store::{Store, StoreError};
 
 /// How one certificate stands. The field names are a promise to scripts (docs/json.md).
@@ -38,7 +42,7 @@ pub struct Standing {
     /// When it was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
-    /// When something happens next; absent when it waits for a person.
+    /// When the open renewal goes on, or the next one begins; absent when it waits for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
     /// Why it stands so, in words.
@@ -53,13 +57,13 @@ pub enum Health {
     Ok,
     /// A renewal is under way.
     Renewing,
-    /// The renewal's last step failed; it will be tried again.
+    /// The renewal's last step failed, or the whole renewal; it will be tried again.
     Failing,
     /// It waits for a person.
     Held,
     /// What the services show has expired.
     Expired,
-    /// No certificate was seen.
+    /// An address showed no certificate at the last look.
     Unseen,
 }
 
@@ -95,33 +99,37 @@ pub async fn overview(
     now: Timestamp,
 ) -> Result<Vec<Standing>, StoreError> {
     let open = store.open_renewals().await?;
+    let open: HashMap<&RenewalId, &Renewal> =
+        open.iter().map(|renewal| (&renewal.id, renewal)).collect();
     let rows = store.certificates().await?;
     let mut standings = Vec::with_capacity(rows.len());
-    for row in rows
-        .iter()
-        .filter(|row| desired.certificates.contains_key(&row.name))
-    {
+    for row in &rows {
+        let Some(wanted) = desired.certificates.get(&row.name) else {
+            continue;
+        };
         let renewal = row
             .open_renewal
             .as_ref()
-            .and_then(|id| open.iter().find(|renewal| renewal.id == *id));
+            .and_then(|id| open.get(id).copied());
         let refused = match renewal {
             Some(renewal) => store.firewall(&renewal.firewall).await?.refused_logins,
             None => 0,
         };
-        standings.push(standing(row, renewal, refused, now));
+        standings.push(standing(wanted, row, renewal, refused, now));
     }
     Ok(standings)
 }
 
 /// How one certificate stands.
 pub fn standing(
+    wanted: &ManagedCertificate,
     row: &TrackedCertificate,
     renewal: Option<&Renewal>,
     refused_logins: u32,
     now: Timestamp,
 ) -> Standing {
-    let health = health(row, renewal, refused_logins, now);
+    let rest = rest(wanted, row, now);
+    let health = health(row, renewal, &rest, refused_logins, now);
     Standing {
         certificate: row.name.to_string(),
         firewall: row.firewall.to_string(),
@@ -138,15 +146,89 @@ pub fn standing(
         next_at: match renewal {
             _ if health == Health::Held => None,
             Some(renewal) => renewal.next_attempt_at,
-            None => row.look_at,
+            None => rest.next_at,
         },
-        reason: reason(row, renewal, refused_logins),
+        reason: renewal.map_or(rest.words, |renewal| reason_of(renewal, refused_logins)),
+    }
+}
+
+/// How a certificate without an open renewal stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// Whether it is due, but the next renewal was put off, since the last one failed.
+    pub is_put_off: bool,
+    /// When its next renewal begins, by what is known today.
+    pub next_at: Option<Timestamp>,
+    /// The same, or why there is nothing to do, in words.
+    pub words: String,
+}
+
+/// What the due rules say of a certificate without an open renewal, and when the daemon follows them.
+pub fn rest(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestamp) -> Rest {
+    let (reason, why) = match scheduler::decide(wanted, row, now) {
+        Decision::Due { reason, words } => (reason, words),
+        Decision::Rest { words, until } => {
+            return Rest {
+                is_put_off: false,
+                next_at: until,
+                words: format!("nothing to do: {words}"),
+            };
+        }
+    };
+    let put_off_until = row.look_at.filter(|at| *at > now);
+    let when = put_off_until.map_or_else(
+        || "a renewal is planned at the daemon's next look".to_owned(),
+        |at| {
+            format!(
+                "the next renewal begins at {at:.0}, since the last one failed or the daemon has not read this \
+                 configuration yet"
+            )
+        },
+    );
+    Rest {
+        is_put_off: put_off_until.is_some(),
+        next_at: row.look_at,
+        words: format!("due ({reason}: {why}); {when}"),
+    }
+}
+
+/// Why an open renewal stands where it stands.
+pub fn reason_of(renewal: &Renewal, refused_logins: u32) -> String {
+    match &renewal.last_error {
+        Some(error) => error.clone(),
+        None if refused_logins >= REFUSED_LOGIN_LIMIT => format!(
+            "{} refused our login {refused_logins} times in a row",
+            renewal.firewall
+        ),
+        None => format!("planned by the rule {}", renewal.reason),
+    }
+}
+
+/// What a state says, for people.
+pub const fn meaning(state: State) -> &'static str {
+    match state {
+        State::Planned => "it was decided, nothing was done yet",
+        State::CsrGenerated => "key pair and request exist on the firewall",
+        State::CsrExported => "the CSR was fetched and checked",
+        State::Submitted => "the CA has the order",
+        State::Issued => "the certificate was issued and checked",
+        State::Imported => "the certificate is on the firewall, unused",
+        State::Bound => "the services point at it, committed; the proof is due",
+        State::Verified => "handshakes proved it on every address",
+        State::Unproven => {
+            "an address did not show it; the previous certificate is being bound again"
+        }
+        State::Completed => "proven on every address, and the old one retired",
+        State::RolledBack => "the previous certificate is bound and proven again",
+        State::Abandoned => "it was given up before the bind",
+        State::Superseded => "somebody replaced the certificate by hand",
     }
 }
 
 fn health(
     row: &TrackedCertificate,
     renewal: Option<&Renewal>,
+    rest: &Rest,
     refused_logins: u32,
     now: Timestamp,
 ) -> Health {
@@ -165,26 +247,8 @@ fn health(
         }
         Some(renewal) if renewal.is_failing() => Health::Failing,
         Some(_) => Health::Renewing,
+        None if rest.is_put_off => Health::Failing,
         None if row.shown.is_none() || row.told.is_some() => Health::Unseen,
         None => Health::Ok,
-    }
-}
-
-fn reason(row: &TrackedCertificate, renewal: Option<&Renewal>, refused_logins: u32) -> String {
-    match renewal {
-        Some(renewal) => match &renewal.last_error {
-            Some(error) => error.clone(),
-            None if refused_logins >= REFUSED_LOGIN_LIMIT => {
-                format!(
-                    "{} refused our login {refused_logins} times",
-                    renewal.firewall
-                )
-            }
-            None => renewal.reason.clone(),
-        },
-        None => row
-            .decision
-            .clone()
-            .unwrap_or_else(|| "not looked at yet".to_owned()),
     }
 }

@@ -90,17 +90,25 @@ fn create_file(file: &Path) -> Result<(), StoreError> {
 }
 
 fn make_private(file: &Path) -> Result<(), StoreError> {
-    let refuse = |error: io::Error| {
-        let advice = format!(
-            "others may read it and that cannot be changed ({error}); give it to the user of renewd and run `chmod 600` on it"
-        );
-        StoreError::unusable(file, advice)
-    };
-    let mode = fs::metadata(file).map_err(refuse)?.permissions().mode();
+    match restrict(file) {
+        // The write-ahead log goes away with the last connection of another process, perhaps at this moment.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            let advice = format!(
+                "others may read it and that cannot be changed ({error}); give it to the user of renewd and run `chmod 600` on it"
+            );
+            Err(StoreError::unusable(file, advice))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn restrict(file: &Path) -> io::Result<()> {
+    let mode = fs::metadata(file)?.permissions().mode();
     if mode & 0o777 == 0o600 {
         return Ok(());
     }
-    fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(refuse)
+    fs::set_permissions(file, Permissions::from_mode(0o600))
 }
 
 const WANTED: &str = "write it as sqlite:///var/lib/renewd/renewd.db, with an absolute path; no other database is supported yet";

@@ -54,12 +54,6 @@ impl Store {
         rows.iter().map(renewal).collect()
     }
 
-    /// For each certificate whose last renewal was rolled back or abandoned: that renewal.
-    pub async fn failed_ends(&self) -> Result<Vec<Renewal>, StoreError> {
-        let rows = sqlx::query(FAILED_ENDS).fetch_all(&self.reader).await?;
-        rows.iter().map(renewal).collect()
-    }
-
     /// The last renewals of a certificate, newest first.
     pub async fn renewals_of(
         &self,
@@ -282,12 +276,6 @@ pub(super) const OPEN_RENEWALS: &str =
 
 pub(super) const RENEWALS_OF: &str =
     select_renewal!("WHERE r.certificate = $1 ORDER BY r.planned_at DESC, r.id DESC LIMIT $2");
-
-pub(super) const FAILED_ENDS: &str = select_renewal!(
-    "WHERE r.state IN ('rolled_back', 'abandoned') AND NOT EXISTS (SELECT 1 FROM renewal n \
-     WHERE n.certificate = r.certificate AND (n.planned_at > r.planned_at OR n.ended_at IS NULL)) \
-     ORDER BY r.certificate"
-);
 
 /// Urgent is what expires first; what a person asked for and what is not installed at all goes by the time of planning,
 /// before everything that is still valid.

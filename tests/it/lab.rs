@@ -13,7 +13,7 @@ use renewd::renewal::{Checkpoint, NoCheckpoint};
 use renewd::store::{PastEvent, Store};
 use renewd::surroundings::Surroundings;
 use renewd::{ca, probe};
-use simulators::sonicos::{Faces, Port, Profile, Settings, Simulator};
+use simulators::sonicos::{Faces, Profile, Settings, Simulator};
 use tempfile::TempDir;
 
 /// One firewall, one CA, one certificate.
@@ -28,6 +28,7 @@ pub struct Lab {
 pub const PASSWORD: &str = "correct horse";
 /// The day on which every test begins.
 pub const TODAY: &str = "2026-11-22T10:00:00Z";
+const POLICY: &str = "proof_grace = \"5s\"";
 /// The certificate's name in the configuration.
 pub const CERTIFICATE: &str = "hq-portal";
 
@@ -42,7 +43,7 @@ impl Lab {
         renewd::tls::install_provider();
         let mut settings = Settings::new(profile);
         settings.faces = faces;
-        settings.initial.common_name = "vpn.example.com".to_owned();
+        "vpn.example.com".clone_into(&mut settings.initial.common_name);
         let clock = Arc::new(ManualClock::new(TODAY.parse().unwrap()));
         let today = device_time(clock.as_ref());
         settings.initial.not_before = today - time::Duration::days(80);
@@ -58,7 +59,7 @@ impl Lab {
             clock,
         };
         lab.write_password(PASSWORD);
-        lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
+        lab.configure(&lab.simulator.fingerprint(), POLICY);
         for ca::Settings::Local(settings) in lab.desired().cas.values() {
             ca::local::init(
                 settings,
@@ -72,8 +73,18 @@ impl Lab {
         lab
     }
 
+    /// Writes the configuration with this maintenance window.
+    pub fn configure_window(&self, window: &str) {
+        let firewall = format!("maintenance_window = {{ {window} }}");
+        self.write_configuration(&self.simulator.fingerprint(), POLICY, &firewall);
+    }
+
     /// Writes the configuration with this pin and these lines of renewal policy.
     pub fn configure(&self, pin: &str, policy: &str) {
+        self.write_configuration(pin, policy, "");
+    }
+
+    fn write_configuration(&self, pin: &str, policy: &str, firewall: &str) {
         let folder = self.folder.path().display();
         let text = format!(
             r#"
@@ -91,6 +102,7 @@ driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.
 [[firewall]]
 name = "hq"
 driver.sonicos = {{ url = "{url}", user = "renewd", password = {{ file = "{folder}/password" }}, trust = {{ sha256 = ["{pin}"] }} }}
+{firewall}
 
 [[certificate]]
 name = "{CERTIFICATE}"
@@ -176,9 +188,9 @@ verify = ["{management}", "{ssl_vpn}"]
         })
     }
 
-    /// What the simulator serves on `port`.
-    pub fn served(&self, port: Port) -> Certificate {
-        Certificate::from_der(&self.simulator.served_der(port)).unwrap()
+    /// The time as the device has it.
+    pub fn device_time(&self) -> time::OffsetDateTime {
+        device_time(self.clock.as_ref())
     }
 
     /// What an outsider's handshakes see on both ports.

@@ -5,6 +5,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod command_line;
 mod follows_configuration;
 mod lab;
 mod locks_nobody_out;
@@ -14,3 +15,7 @@ mod respects_others;
 mod rolls_back;
 mod sonicos_driver;
 mod survives_crash;
+mod survives_faults;
+mod tidy;
+mod watches;
+mod windows;

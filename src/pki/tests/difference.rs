@@ -5,7 +5,7 @@
 use rcgen::{BasicConstraints, DnType, IsCa, KeyPair, PKCS_ECDSA_P384_SHA384, SanType};
 
 use super::super::testing::{Authority, csr, csr_params, key_request, leaf_params, params};
-use super::super::{AlternateName, KeyKind, same_names};
+use super::super::{AlternateName, KeyKind, differences_from_request};
 
 #[test]
 fn the_request_that_was_asked_for_has_no_differences() {
@@ -83,22 +83,22 @@ fn a_country_spelt_as_only_the_device_does_is_no_difference() {
 }
 
 #[test]
-fn a_certificate_that_fits_the_configuration_has_the_same_names() {
+fn a_certificate_that_fits_the_configuration_has_the_differences_from_request() {
     let key = KeyPair::generate().unwrap();
     let root = Authority::root("r");
     assert_eq!(
-        same_names(&root.sign(&leaf_params(), &key), &key_request()),
+        differences_from_request(&root.sign(&leaf_params(), &key), &key_request()),
         [""; 0]
     );
     let only_cn = params(&[(DnType::CommonName, "VPN.example.com")]);
     assert_eq!(
-        same_names(&root.sign(&only_cn, &key), &key_request()),
+        differences_from_request(&root.sign(&only_cn, &key), &key_request()),
         [""; 0]
     );
     let mut without_cn = leaf_params();
     without_cn.distinguished_name.remove(DnType::CommonName);
     assert_eq!(
-        same_names(&root.sign(&without_cn, &key), &key_request()),
+        differences_from_request(&root.sign(&without_cn, &key), &key_request()),
         [""; 0]
     );
 }
@@ -112,7 +112,7 @@ fn a_changed_name_or_key_is_noticed_on_the_certificate() {
     wanted.subject.common_name = Some("portal.example.com".to_owned());
     wanted.key = KeyKind::Rsa(2048);
     assert_eq!(
-        same_names(&certificate, &wanted),
+        differences_from_request(&certificate, &wanted),
         [
             "the name 192.0.2.1 is missing",
             "the name portal.example.com is missing",

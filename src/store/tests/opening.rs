@@ -254,7 +254,8 @@ async fn a_locked_database_is_busy_when_opened_and_when_written() {
     assert!(matches!(written, Err(StoreError::Busy)), "{written:?}");
     let opened = Store::open_waiting(&url(&folder), impatient).await;
     assert!(matches!(opened, Err(StoreError::Busy)), "{opened:?}");
-    drop(lock);
+    // Dropped, it would be rolled back only later.
+    lock.rollback().await.unwrap();
     other.write_probe(at(0)).await.unwrap();
 }
 

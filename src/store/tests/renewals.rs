@@ -338,33 +338,3 @@ fn everything() -> Obtained {
         previous_fingerprint: Some(Fingerprint::of(b"old")),
     }
 }
-
-#[tokio::test]
-async fn an_end_that_failed_is_remembered_until_the_next_renewal() {
-    let (store, lease, _folder) = store_with_lease().await;
-    assert!(store.failed_ends().await.unwrap().is_empty());
-    let ending = Ending {
-        look_at: at(900),
-        alias: None,
-    };
-    let none = Obtained::default();
-    store
-        .advance(
-            &lease,
-            State::Abandoned,
-            &none,
-            at(1),
-            Some(ending),
-            &[],
-            at(1),
-        )
-        .await
-        .unwrap();
-    let id = lease.renewal.id.clone();
-    store.release(lease).await.unwrap();
-    let failed = store.failed_ends().await.unwrap();
-    assert_eq!(
-        failed.iter().map(|renewal| &renewal.id).collect::<Vec<_>>(),
-        [&id]
-    );
-}

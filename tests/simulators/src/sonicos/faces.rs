@@ -203,6 +203,8 @@ faces! {
     keep_serving_old_after_bind: bool = false,
     /// The SSL VPN port closes each connection before the handshake.
     refuse_connections_on_ssl_vpn: bool = false,
+    /// The management port closes each connection before the handshake.
+    refuse_connections_on_management: bool = false,
 }
 
 impl Faces {

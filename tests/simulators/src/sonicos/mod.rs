@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 
 pub use self::counters::Counters;
 pub use self::faces::Faces;
-pub use self::other_administrator::OtherAdministrator;
+pub use self::other_administrator::{OtherAdministrator, Replacement, ReplacementKey};
 pub use self::rules::{Action, Gate, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
 pub use self::switch::{

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
+use super::binding::Binding;
+use super::certificates::Row;
 use super::pending::{Change, ChangeKind, Owner};
 use super::server::Shared;
 use super::session::Holder;
@@ -41,6 +45,26 @@ impl OtherAdministrator {
         device.apply_pending();
     }
 
+    /// Imports a certificate with its key (a PKCS#12 file of the web interface, 3.6) and binds both services to it.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made.
+    pub fn replaces_certificate(&self, replacement: &Replacement) -> std::io::Result<()> {
+        let mut device = self.0.device();
+        let row = Row::imported(replacement, device.now()).map_err(std::io::Error::other)?;
+        device.journal.push(format!(
+            "- another administrator binds {} to both services",
+            row.name
+        ));
+        let before = device.bindings.clone();
+        let binding = Binding::Name(row.name.clone());
+        device.certificates.rows.push(row);
+        device.bindings.management = binding.clone();
+        device.bindings.ssl_vpn = binding;
+        device.serve_bindings(&before);
+        Ok(())
+    }
+
     /// Logs out: the mode is free, the uncommitted changes are lost (1.4).
     pub fn leaves(&self) {
         let mut device = self.0.device();
@@ -52,4 +76,28 @@ impl OtherAdministrator {
             .journal
             .push("- another administrator leaves".to_owned());
     }
+}
+
+/// A certificate that an administrator brings along.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// Its name on the device.
+    pub name: String,
+    /// Subject common name and only DNS name.
+    pub common_name: String,
+    /// Start of its validity.
+    pub not_before: OffsetDateTime,
+    /// End of its validity.
+    pub not_after: OffsetDateTime,
+    /// Its key.
+    pub key: ReplacementKey,
+}
+
+/// The key of a [`Replacement`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplacementKey {
+    /// On the curve P-256.
+    EcdsaP256,
+    /// On the curve P-384.
+    EcdsaP384,
 }

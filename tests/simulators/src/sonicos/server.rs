@@ -107,7 +107,7 @@ pub(super) async fn serve_port(
         let Ok((stream, peer)) = listener.accept().await else {
             continue;
         };
-        if role == Role::SslVpn && shared.device().faces.refuse_connections_on_ssl_vpn {
+        if is_refused(role, &shared) {
             continue;
         }
         connections.spawn(serve_connection(
@@ -118,6 +118,14 @@ pub(super) async fn serve_port(
             shared.clone(),
         ));
         while connections.try_join_next().is_some() {}
+    }
+}
+
+fn is_refused(role: Role, shared: &Shared) -> bool {
+    let faces = &shared.device().faces;
+    match role {
+        Role::Management => faces.refuse_connections_on_management,
+        Role::SslVpn => faces.refuse_connections_on_ssl_vpn,
     }
 }
 

@@ -17,10 +17,10 @@ use md5::{Digest as _, Md5};
 use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use time::{Duration, OffsetDateTime};
 
-use super::InitialCertificate;
 use super::device::Device;
 use super::pending::ChangeKind;
 use super::wire::{Handled, Refusal, Reply};
+use super::{InitialCertificate, Replacement, ReplacementKey};
 
 pub(super) use self::keys::DeviceKey;
 use self::subject::Subject;
@@ -141,6 +141,28 @@ impl Store {
 }
 
 impl Row {
+    /// A self-signed certificate that came with its key.
+    pub(super) fn imported(
+        replacement: &Replacement,
+        now: OffsetDateTime,
+    ) -> Result<Self, rcgen::Error> {
+        let key = KeyPair::generate_for(match replacement.key {
+            ReplacementKey::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            ReplacementKey::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+        })?;
+        let mut params = CertificateParams::new(vec![replacement.common_name.clone()])?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, replacement.common_name.as_str());
+        (params.not_before, params.not_after) = (replacement.not_before, replacement.not_after);
+        let der = params.self_signed(&key)?.der().to_vec();
+        let kind = Kind::Local {
+            key: Arc::new(DeviceKey::imported(key)),
+            der,
+        };
+        Ok(Self::old(&replacement.name, kind, now))
+    }
+
     fn old(name: &str, kind: Kind, now: OffsetDateTime) -> Self {
         Self {
             name: name.to_owned(),

@@ -1,0 +1,10 @@
+//! The real binary, as an administrator uses it: a configuration written by hand, commands, exit codes, signals.
+
+mod checks;
+mod daemon;
+mod generated;
+mod json;
+mod looks;
+mod office;
+mod once;
+mod secrets;

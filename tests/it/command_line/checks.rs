@@ -1,0 +1,155 @@
+//! `renewd check`: what it finds, and that it changes nothing. And the exit codes of what is wrong at the start.
+
+use super::office::{Office, PASSWORD};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_configuration_is_found_good_without_a_word_to_the_firewall() {
+    let office = Office::new().await;
+    let told = office.renewd(&["check"]).with_code(0);
+    told.prints(&["ok      configuration: 1 certificate, 1 firewall, 1 CA"]);
+    assert_eq!(office.simulator.counters().requests, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn online_it_tells_model_rights_and_pending_changes_and_changes_nothing() {
+    let office = Office::new().await;
+    let before = (
+        office.simulator.certificates(),
+        office.simulator.fingerprint(),
+    );
+    let told = office.renewd(&["check", "--online"]).with_code(0);
+    let told = told.prints(&[
+        "NSv 270",
+        "rights of the login: FULL_ADMIN",
+        "fw-initial",
+        "no uncommitted changes",
+        "CA office",
+        "vpn.example.com until",
+    ]);
+    assert!(
+        !told.stdout.contains("WRONG") && told.stderr.is_empty(),
+        "{told:#?}"
+    );
+    let counters = office.simulator.counters();
+    assert_eq!(
+        (
+            counters.commits,
+            counters.key_pairs_generated,
+            counters.deletes
+        ),
+        (0, 0, 0)
+    );
+    assert_eq!(counters.sessions_open, 0, "logged out");
+    assert_eq!(
+        before,
+        (
+            office.simulator.certificates(),
+            office.simulator.fingerprint()
+        )
+    );
+    assert!(
+        !office.path("renewd.db").exists(),
+        "a check makes no database"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn online_a_wrong_pin_is_found_before_anything_is_sent() {
+    let office = Office::new().await;
+    let real = office.simulator.fingerprint();
+    office.configure(&office.configuration().replace(&real, &"ab".repeat(32)));
+    let told = office.renewd(&["check", "--online"]).with_code(1);
+    told.prints(&["WRONG   firewall hq", &real])
+        .complains(&["1 of"]);
+    assert_eq!(office.simulator.counters().requests, 0);
+    office.renewd(&["run", "--once"]).with_code(1);
+    let told = office.renewd(&["explain", "hq-portal"]).with_code(0);
+    told.prints(&["(untrusted)", &real, "To do", "renewd probe"]);
+    assert_eq!(office.simulator.counters().requests, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn online_a_wrong_password_is_found_with_one_try() {
+    let office = Office::new().await;
+    office.write("hq.password", "mistyped\n");
+    office
+        .renewd(&["check", "--online"])
+        .with_code(1)
+        .prints(&["WRONG   firewall hq"]);
+    assert_eq!(office.simulator.counters().failed_logins, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn online_somebody_elses_pending_change_is_found() {
+    let office = Office::new().await;
+    let other = office.simulator.other_administrator();
+    other.has_pending_change("address-object ipv4 printer");
+    let told = office.renewd(&["check", "--online"]).with_code(1);
+    told.prints(&["WRONG   firewall hq: uncommitted changes by", "printer"]);
+    assert_eq!(office.simulator.counters().discards_of_foreign_changes, 0);
+    assert_eq!(office.simulator.pending().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_renewal_the_old_pin_still_serves() {
+    let office = Office::new().await;
+    office.renewd(&["run", "--once"]).with_code(0);
+    office.renewd(&["check", "--online"]).with_code(0);
+    office.renewd(&["discover", "hq"]).with_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_cannot_be_read_is_found_offline() {
+    let office = Office::new().await;
+    std::fs::remove_file(office.path("hq.password")).unwrap();
+    let told = office.renewd(&["check"]).with_code(1);
+    told.prints(&["WRONG", "hq.password"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_configuration_is_refused_with_its_line_and_column_by_every_command() {
+    let office = Office::new().await;
+    office.configure(
+        &office
+            .configuration()
+            .replace("firewall = \"hq\"", "firewal = \"hq\""),
+    );
+    for command in [
+        &["run"][..],
+        &["run", "--once"],
+        &["check"],
+        &["status"],
+        &["explain", "hq-portal"],
+    ] {
+        let told = office.renewd(command).with_code(78);
+        let told = told.complains(&["renewd.toml:19:1", "firewal"]);
+        assert_eq!(told.stdout, "", "data goes to stdout, mistakes do not");
+    }
+    assert!(!office.path("renewd.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_line_that_is_wrong_is_told_apart() {
+    let office = Office::new().await;
+    office.renewd(&["frobnicate"]).with_code(2);
+    office.renewd(&[]).with_code(2);
+    office
+        .renewd(&["show", "hq-portal"])
+        .with_code(74)
+        .complains(&["start the daemon first"]);
+    office.renewd(&["run", "--once"]).with_code(0);
+    let told = office.renewd(&["show", "hq-portl"]).with_code(2);
+    told.complains(&["did you mean `hq-portal`?"]);
+    let told = office.renewd(&["discover", "hg"]).with_code(2);
+    told.complains(&["did you mean `hq`?"]);
+    let told = office
+        .renewd(&["run", "--once", "--log", "renewd=shouting"])
+        .with_code(2);
+    told.complains(&["the log filter"]);
+    assert!(
+        !office
+            .renewd(&["check", "--online"])
+            .stdout
+            .contains(PASSWORD)
+    );
+}

@@ -1,0 +1,100 @@
+//! No secret is ever written: not to stdout, not to stderr, not to the log at its loudest, not to the database.
+
+use data_encoding::BASE64;
+use simulators::sonicos::{Faces, Profile};
+
+use super::office::{Office, PASSWORD, Told};
+
+/// The password, and as HTTP Basic would carry it.
+fn forms() -> [String; 2] {
+    let basic = BASE64.encode(format!("renewd:{PASSWORD}").as_bytes());
+    [PASSWORD.to_owned(), basic]
+}
+
+#[track_caller]
+fn assert_silent(what: &str, text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    for form in forms() {
+        assert!(!text.contains(&form), "{what} holds the password");
+    }
+}
+
+fn assert_told_nothing(arguments: &[&str], told: &Told) {
+    assert_silent(&format!("stdout of {arguments:?}"), told.stdout.as_bytes());
+    assert_silent(&format!("stderr of {arguments:?}"), told.stderr.as_bytes());
+}
+
+/// Everything in the folder but the password file itself.
+fn assert_files_silent(office: &Office) {
+    let mut looked_at = 0;
+    for file in std::fs::read_dir(office.folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_file() && path != office.path("hq.password") {
+            assert_silent(&path.display().to_string(), &std::fs::read(&path).unwrap());
+            looked_at += 1;
+        }
+    }
+    assert!(
+        looked_at >= 4,
+        "configuration, CA and database were looked at"
+    );
+}
+
+async fn nothing_tells(profile: Profile, faces: Faces) {
+    let office = Office::of(profile, faces).await;
+    for arguments in [
+        &["run", "--once", "--log", "trace"][..],
+        &["run", "--once", "--log", "trace", "--log-format", "text"],
+        &["check", "--online"],
+        &["discover", "hq"],
+        &["status", "--json"],
+        &["show", "hq-portal", "--json"],
+        &["explain", "hq-portal"],
+    ] {
+        assert_told_nothing(arguments, &office.renewd(arguments).with_code(0));
+    }
+    assert_files_silent(&office);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_with_digest_tells_no_secret_at_the_loudest_log() {
+    nothing_tells(Profile::V8, Faces::kind()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_with_basic_tells_no_secret_at_the_loudest_log() {
+    let faces = Faces {
+        digest_sha256: false,
+        digest_md5: Some(false),
+        chap: Some(false),
+        basic: Some(true),
+        ..Faces::kind()
+    };
+    nothing_tells(Profile::V7_0, faces).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_is_not_repeated() {
+    let office = Office::new().await;
+    // The right one for the device, the wrong user: what is refused is the secret of this test.
+    let text = office
+        .configuration()
+        .replace("user = \"renewd\"", "user = \"nobody\"");
+    office.configure(&text);
+    let arguments = ["run", "--once", "--log", "trace"];
+    assert_told_nothing(&arguments, &office.renewd(&arguments).with_code(1));
+    assert_files_silent(&office);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_beside_an_inline_password_does_not_show_it() {
+    let office = Office::new().await;
+    let inline = format!("password = \"{PASSWORD}\", sise = 1");
+    let reference = "password = { file = \"hq.password\" }";
+    office.configure(&office.configuration().replace(reference, &inline));
+    for arguments in [&["check"][..], &["run", "--once"]] {
+        let told = office.renewd(arguments).with_code(78);
+        assert!(told.stderr.contains("sise"), "{told:#?}");
+        assert_told_nothing(arguments, &told);
+    }
+}

@@ -1,0 +1,90 @@
+//! Every exchange of a renewal fails once, in several ways; the renewal ends the same.
+
+use jiff::SignedDuration;
+use renewd::inventory::State;
+use simulators::sonicos::{Action, Profile, Rule};
+
+use crate::lab::Lab;
+
+/// The changing calls of a renewal without faults, in order, by method.
+async fn calls_of_a_renewal(profile: Profile) -> Vec<(&'static str, u32)> {
+    let lab = Lab::new(profile).await;
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    let journal = lab.simulator.journal();
+    let count = |method: &str| {
+        let calls = journal
+            .iter()
+            .filter(|line| line.starts_with(method))
+            .count();
+        u32::try_from(calls).unwrap()
+    };
+    ["POST", "PUT", "DELETE"]
+        .map(|method| (method, count(method)))
+        .to_vec()
+}
+
+async fn survives(profile: Profile, method: &str, index: u32, action: Action) {
+    let lab = Lab::new(profile).await;
+    let name = format!("{method} number {index}: {action:?}");
+    lab.simulator
+        .rule(Rule::once(method, "", action).repeated(index, 1));
+    for _ in 0..4 {
+        lab.run_once().await;
+        if lab.renewals().await[0].state.is_end() {
+            break;
+        }
+        // Longer than a device keeps an idle session, and than the second wait of the retry table.
+        lab.clock.advance(SignedDuration::from_mins(12));
+    }
+    let renewals = lab.renewals().await;
+    assert_eq!(
+        renewals[0].state,
+        State::Completed,
+        "{name}: {:?}",
+        renewals[0].last_error
+    );
+    assert_eq!(renewals.len(), 1, "{name}");
+    let counters = lab.simulator.counters();
+    assert_eq!(counters.key_pairs_generated, 1, "{name}");
+    assert_eq!(lab.signatures(), 1, "{name}");
+    assert_eq!(counters.commits_of_foreign_changes, 0, "{name}");
+    assert_eq!(counters.locked_out, 0, "{name}");
+    let fingerprint = renewals[0].obtained.fingerprint.unwrap();
+    for seen in lab.seen().await {
+        assert_eq!(seen.fingerprint, fingerprint, "{name}");
+    }
+}
+
+async fn survives_at_every_call(action: Action) {
+    let mut cases = 0;
+    for (method, calls) in calls_of_a_renewal(Profile::V8).await {
+        for index in 0..calls {
+            survives(Profile::V8, method, index, action.clone()).await;
+            cases += 1;
+        }
+    }
+    eprintln!("{cases} calls failed once: {action:?}");
+    assert!(cases > 20, "only {cases} calls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_whose_answer_is_lost_is_looked_into_and_not_repeated_blindly() {
+    survives_at_every_call(Action::DropAfter).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_that_does_not_arrive_is_made_again() {
+    survives_at_every_call(Action::DropBefore).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_that_ends_in_an_error_of_the_server_is_made_again() {
+    let action = Action::Status(500, "internal error".to_owned(), Vec::new());
+    survives_at_every_call(action).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_that_is_answered_by_a_page_is_made_again() {
+    survives_at_every_call(Action::Html).await;
+}

@@ -1,0 +1,195 @@
+//! What the hourly looks between renewals notice.
+
+use jiff::SignedDuration;
+use renewd::inventory::{Renewal, State, TrackedCertificate};
+use simulators::sonicos::{Profile, Replacement, ReplacementKey};
+
+use crate::lab::{CERTIFICATE, Lab};
+
+/// A certificate for `common_name` that begins now and lives for 90 days.
+fn replacement(lab: &Lab, common_name: &str, key: ReplacementKey) -> Replacement {
+    let now = lab.device_time();
+    Replacement {
+        name: "by-hand".to_owned(),
+        common_name: common_name.to_owned(),
+        not_before: now,
+        not_after: now + time::Duration::days(90),
+        key,
+    }
+}
+
+fn replace(lab: &Lab, common_name: &str, key: ReplacementKey) {
+    let replacement = replacement(lab, common_name, key);
+    let other = lab.simulator.other_administrator();
+    other.replaces_certificate(&replacement).unwrap();
+}
+
+/// Lets `time` pass, then does what is due.
+async fn after(lab: &Lab, time: SignedDuration) {
+    lab.clock.advance(time);
+    lab.run_once().await;
+}
+
+/// A person pins what the management port shows now; the open renewal tries again.
+async fn trust_what_is_shown(lab: &Lab) {
+    lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
+    after(lab, SignedDuration::from_mins(10)).await;
+}
+
+async fn row(lab: &Lab) -> TrackedCertificate {
+    lab.store()
+        .await
+        .certificate(CERTIFICATE)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+async fn count(lab: &Lab, event: &str) -> usize {
+    lab.history()
+        .await
+        .iter()
+        .filter(|past| past.name == event)
+        .count()
+}
+
+async fn newest(lab: &Lab) -> Renewal {
+    lab.renewals().await.swap_remove(0)
+}
+
+/// A laboratory whose certificate was renewed already.
+async fn renewed() -> Lab {
+    let lab = Lab::new(Profile::V8).await;
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    lab
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_was_replaced_by_hand_is_adopted_with_its_new_expiry() {
+    let lab = renewed().await;
+    after(&lab, SignedDuration::from_hours(24 * 30)).await;
+    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
+    after(&lab, SignedDuration::from_hours(1)).await;
+    assert_eq!(count(&lab, "certificate_adopted").await, 1);
+    let [seen, _] = lab.seen().await;
+    let shown = row(&lab).await.shown.unwrap();
+    assert_eq!(
+        (shown.fingerprint, shown.not_after),
+        (seen.fingerprint, seen.not_after)
+    );
+    after(&lab, SignedDuration::from_hours(1)).await;
+    assert_eq!(count(&lab, "certificate_adopted").await, 1, "told once");
+    // Ours would be due after 60 days; the adopted one, which began on the 30th, is not.
+    after(&lab, SignedDuration::from_hours(24 * 31)).await;
+    assert_eq!(lab.renewals().await.len(), 1);
+    after(&lab, SignedDuration::from_hours(24 * 30)).await;
+    assert_eq!(lab.renewals().await.len(), 2);
+    // Whoever replaced it is trusted only when a person says so: it is not the pinned one, nor one of ours.
+    let renewal = newest(&lab).await;
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
+    trust_what_is_shown(&lab).await;
+    assert_eq!(newest(&lab).await.state, State::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_waits_stands_down_when_somebody_replaces_the_certificate() {
+    let lab = Lab::new(Profile::V8).await;
+    let other = lab.simulator.other_administrator();
+    other.has_pending_change("address-object ipv4 printer");
+    lab.run_once().await;
+    assert_eq!(newest(&lab).await.state, State::Planned);
+    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
+    after(&lab, SignedDuration::from_hours(1)).await;
+    other.leaves();
+    after(&lab, SignedDuration::from_hours(1)).await;
+    let renewal = newest(&lab).await;
+    assert_eq!(renewal.state, State::Superseded, "{:?}", renewal.last_error);
+    assert!(lab.has_event("renewal_superseded").await);
+    assert_eq!(lab.signatures(), 0, "nothing was ordered");
+    assert_eq!(lab.renewals().await.len(), 1, "and nothing new is due");
+    lab.assert_left_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_with_other_names_is_told_and_replaced() {
+    let lab = renewed().await;
+    replace(&lab, "wrong.example.com", ReplacementKey::EcdsaP256);
+    after(&lab, SignedDuration::from_hours(1)).await;
+    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    assert_eq!(newest(&lab).await.reason, "names_or_key_changed");
+    trust_what_is_shown(&lab).await;
+    let renewal = newest(&lab).await;
+    assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+    let [seen, _] = lab.seen().await;
+    assert_eq!(seen.common_name.as_deref(), Some("vpn.example.com"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_with_another_key_is_told_and_replaced() {
+    let lab = renewed().await;
+    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP384);
+    after(&lab, SignedDuration::from_hours(1)).await;
+    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    assert_eq!(newest(&lab).await.reason, "names_or_key_changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_are_gone_are_told_once_and_at_the_second_look() {
+    let lab = renewed().await;
+    lab.simulator.set(|faces| {
+        faces.refuse_connections_on_management = true;
+        faces.refuse_connections_on_ssl_vpn = true;
+    });
+    after(&lab, SignedDuration::from_hours(1)).await;
+    assert_eq!(
+        count(&lab, "certificate_drifted").await,
+        0,
+        "it may be restarting"
+    );
+    after(&lab, SignedDuration::from_mins(1)).await;
+    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    for _ in 0..3 {
+        after(&lab, SignedDuration::from_hours(1)).await;
+    }
+    assert_eq!(count(&lab, "certificate_drifted").await, 1, "told once");
+    assert_eq!(
+        lab.renewals().await.len(),
+        1,
+        "a service that is down is no reason to renew"
+    );
+
+    lab.simulator.set(|faces| {
+        faces.refuse_connections_on_management = false;
+        faces.refuse_connections_on_ssl_vpn = false;
+    });
+    after(&lab, SignedDuration::from_hours(1)).await;
+    assert_eq!(
+        row(&lab).await.told,
+        None,
+        "it is forgotten when it is over"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_of_two_that_is_gone_is_told_by_name() {
+    let lab = renewed().await;
+    lab.simulator
+        .set(|faces| faces.refuse_connections_on_ssl_vpn = true);
+    after(&lab, SignedDuration::from_hours(1)).await;
+    after(&lab, SignedDuration::from_mins(1)).await;
+    let history = lab.history().await;
+    let drift = history
+        .iter()
+        .find(|event| event.name == "certificate_drifted")
+        .unwrap();
+    let words = drift.fields["detail"].as_str().unwrap();
+    assert!(
+        words.contains(&lab.simulator.ssl_vpn().to_string()),
+        "{words}"
+    );
+    assert!(
+        !words.contains(&lab.simulator.management().to_string()),
+        "{words}"
+    );
+}

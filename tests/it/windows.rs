@@ -1,0 +1,120 @@
+//! Maintenance windows: obtain at any time, bind inside only, and loudly outside when nothing else is left.
+
+use renewd::inventory::State;
+use renewd::status;
+use simulators::sonicos::{Port, Profile};
+
+use crate::lab::{CERTIFICATE, Lab};
+
+/// Every test begins on Sunday 2026-11-22 at 10:00 UTC; the certificate expires ten days later.
+async fn lab(window: &str) -> Lab {
+    let lab = Lab::new(Profile::V8).await;
+    lab.configure_window(window);
+    lab
+}
+
+async fn explained(lab: &Lab) -> status::Explanation {
+    let desired = lab.desired();
+    let wanted = &desired.certificates[CERTIFICATE];
+    let store = lab.store().await;
+    let now = renewd::clock::Clock::now(lab.clock.as_ref());
+    status::explain(&store, &desired, wanted, now)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outside_the_window_it_is_obtained_and_waits_and_inside_it_is_bound() {
+    // Two o'clock in Amsterdam is one o'clock UTC in winter.
+    let lab = lab(r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "Europe/Amsterdam""#).await;
+    let before = lab.seen().await;
+    let report = lab.run_once().await;
+    assert!(
+        !report.has_failed(),
+        "waiting for a window is no failure: {report:#?}"
+    );
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(renewal.state, State::Imported);
+    assert_eq!(
+        renewal.last_error_kind.as_deref(),
+        Some("maintenance_window")
+    );
+    let opens = "2026-11-24T01:00:00Z".parse().unwrap();
+    assert_eq!(renewal.next_attempt_at, Some(opens));
+    assert_eq!(
+        lab.seen().await,
+        before,
+        "nothing is bound outside the window"
+    );
+    assert_eq!(lab.signatures(), 1);
+
+    let explanation = explained(&lab).await;
+    let words = [explanation.now, explanation.next].concat().join("\n");
+    assert!(words.contains("it waits (maintenance_window)"), "{words}");
+    assert!(
+        words.contains("the step bind is taken at 2026-11-24T01:00:00Z"),
+        "{words}"
+    );
+    assert!(
+        words.contains("\"0 2 * * TUE\", 1h, Europe/Amsterdam) opens at 2026-11-24T01:00:00Z"),
+        "{words}"
+    );
+
+    lab.clock.set("2026-11-24T00:50:00Z".parse().unwrap());
+    lab.run_once().await;
+    assert_eq!(
+        lab.simulator.bound(Port::Management).as_deref(),
+        Some("fw-initial")
+    );
+    lab.clock.set(opens);
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    lab.assert_renewed_once().await;
+    assert!(!lab.has_event("window_overridden").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inside_the_window_it_is_bound_at_once() {
+    let lab = lab(r#"start = "0 9 * * *", lasts = "2h""#).await;
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    assert!(!lab.has_event("renewal_waits").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_window_before_the_expiry_it_is_bound_at_once_and_told() {
+    let lab = lab(r#"start = "0 2 1 1 *", lasts = "3h""#).await;
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    lab.assert_renewed_once().await;
+    let history = lab.history().await;
+    let told: Vec<_> = history
+        .iter()
+        .filter(|event| event.name == "window_overridden")
+        .collect();
+    assert_eq!(told.len(), 1);
+    let words = told[0].fields["detail"].as_str().unwrap();
+    assert!(
+        words.contains("no window \"0 2 1 1 *\" opens before"),
+        "{words}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_was_missed_is_not_made_up_for_outside_of_it() {
+    let lab = lab(r#"start = "0 2 * * TUE,THU", lasts = "1h""#).await;
+    lab.run_once().await;
+    // The daemon was down on Tuesday.
+    lab.clock.set("2026-11-24T12:00:00Z".parse().unwrap());
+    lab.run_once().await;
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(renewal.state, State::Imported);
+    assert_eq!(
+        renewal.next_attempt_at,
+        Some("2026-11-26T02:00:00Z".parse().unwrap())
+    );
+    lab.clock.set("2026-11-26T02:30:00Z".parse().unwrap());
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+}
