@@ -5,32 +5,18 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::mistake::{Excerpt, Mistake, Severity};
+use super::mistake::{Mistake, Severity};
+use super::source::{FileId, Source, Sources, as_u32, printable};
 
 /// Collects what is wrong while loading goes on.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    sources: Vec<Source>,
+    sources: Sources,
     found: Vec<Finding>,
 }
-
-/// One file that was read.
-#[derive(Debug)]
-struct Source {
-    path: PathBuf,
-    text: Arc<String>,
-    /// Where each line starts.
-    lines: Vec<u32>,
-    /// Byte ranges that are never shown.
-    hidden: Vec<Range<usize>>,
-}
-
-/// The number of a file in [`Findings`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct FileId(u32);
 
 /// Where the ranges of a parsed piece count from.
 #[derive(Debug, Clone, Copy)]
@@ -61,28 +47,18 @@ struct Finding {
 
 impl Findings {
     /// Registers a file.
-    pub fn add_file(&mut self, path: &Path, text: String) -> FileId {
-        let newlines = text.match_indices('\n').map(|(at, _)| as_u32(at + 1));
-        self.sources.push(Source {
-            path: path.to_owned(),
-            lines: std::iter::once(0).chain(newlines).collect(),
-            text: Arc::new(text),
-            hidden: Vec::new(),
-        });
-        FileId(as_u32(self.sources.len() - 1))
+    pub fn add_file(&mut self, path: &Path, text: Arc<String>) -> FileId {
+        self.sources.add(path, text)
     }
 
-    /// The text of a file.
-    pub fn text(&self, file: FileId) -> Arc<String> {
-        self.source(file)
-            .map_or_else(Arc::default, |source| source.text.clone())
+    /// A file was read to its end.
+    pub fn end_of_file(&mut self, file: FileId) {
+        self.sources.end(file);
     }
 
     /// Never shows what stands at `place`.
     pub fn hide(&mut self, place: Place) {
-        if let Some(source) = self.sources.get_mut(place.file.0 as usize) {
-            source.hidden.push(place.range());
-        }
+        self.sources.hide(place.file, place.range());
     }
 
     /// Something that keeps the configuration from being used.
@@ -140,10 +116,12 @@ impl Findings {
 
     /// `renewd.toml:12`, for a hint that points elsewhere.
     pub fn describe(&self, place: Place) -> String {
-        self.source(place.file).map_or_else(String::new, |source| {
-            let (line, _) = source.position(place.start as usize);
-            format!("{}:{line}", source.path.display())
-        })
+        self.sources
+            .get(place.file)
+            .map_or_else(String::new, |source| {
+                let (line, _) = source.position(place.start as usize);
+                format!("{}:{line}", source.path.display())
+            })
     }
 
     /// Everything that was found, by file and line.
@@ -155,8 +133,8 @@ impl Findings {
             )
         });
         self.drop_echoes();
-        self.sources.iter_mut().for_each(Source::sort_hidden);
-        let shown = |finding: &Finding| Some(self.source(finding.file)?.show(finding));
+        self.sources.sort_hidden();
+        let shown = |finding: &Finding| Some(finding.show(&self.sources.get(finding.file)?));
         self.found.iter().filter_map(shown).collect()
     }
 
@@ -180,7 +158,8 @@ impl Findings {
 
     fn line_of(&self, finding: &Finding) -> Option<(FileId, usize)> {
         let (line, _) = self
-            .source(finding.file)?
+            .sources
+            .get(finding.file)?
             .position(finding.range.as_ref()?.start);
         Some((finding.file, line))
     }
@@ -195,15 +174,34 @@ impl Findings {
             hint,
         });
     }
-
-    fn source(&self, file: FileId) -> Option<&Source> {
-        self.sources.get(file.0 as usize)
-    }
 }
 
 impl Finding {
     fn starts_at(&self) -> usize {
         self.range.as_ref().map_or(0, |range| range.start)
+    }
+
+    fn show(&self, source: &Source<'_>) -> Mistake {
+        let mut mistake = Mistake {
+            file: source.path.to_owned(),
+            line: 0,
+            column: 0,
+            severity: self.severity,
+            offending: None,
+            message: printable(&self.message),
+            hint: self.hint.as_deref().map(printable),
+            excerpt: None,
+        };
+        if let Some(range) = &self.range {
+            (mistake.line, mistake.column) = source.position(range.start);
+            mistake.excerpt = Some(if self.guarded {
+                source.guarded_excerpt(range.start)
+            } else {
+                mistake.offending = source.offending(range);
+                source.excerpt(range)
+            });
+        }
+        mistake
     }
 }
 
@@ -223,165 +221,3 @@ impl Place {
         self.start as usize..self.end as usize
     }
 }
-
-impl Source {
-    fn show(&self, finding: &Finding) -> Mistake {
-        let mut mistake = Mistake {
-            file: self.path.clone(),
-            line: 0,
-            column: 0,
-            severity: finding.severity,
-            offending: None,
-            message: printable(&finding.message),
-            hint: finding.hint.as_deref().map(printable),
-            excerpt: None,
-        };
-        if let Some(range) = &finding.range {
-            (mistake.line, mistake.column) = self.position(range.start);
-            mistake.excerpt = Some(if finding.guarded {
-                self.guarded_excerpt(range.start)
-            } else {
-                mistake.offending = self.offending(range);
-                self.excerpt(range)
-            });
-        }
-        mistake
-    }
-
-    /// Line and column of a byte, both from 1, the column in characters.
-    fn position(&self, at: usize) -> (usize, usize) {
-        let line = self.lines.partition_point(|start| *start as usize <= at);
-        let start = self.line_start(line);
-        let before = self.text.get(start..self.text.floor_char_boundary(at));
-        (line, before.map_or(0, |text| text.chars().count()) + 1)
-    }
-
-    fn line_start(&self, line: usize) -> usize {
-        let start = line.checked_sub(1).and_then(|line| self.lines.get(line));
-        start.map_or(0, |start| *start as usize)
-    }
-
-    fn line_around(&self, at: usize) -> Range<usize> {
-        let start = self.line_start(self.position(at).0);
-        let rest = self.text.get(start..).unwrap_or_default();
-        start..start + rest.find('\n').unwrap_or(rest.len())
-    }
-
-    /// Puts the hidden ranges in order and makes one of those that touch.
-    fn sort_hidden(&mut self) {
-        self.hidden.sort_by_key(|range| range.start);
-        let mut merged: Vec<Range<usize>> = Vec::with_capacity(self.hidden.len());
-        for range in self.hidden.drain(..) {
-            match merged.last_mut().filter(|last| range.start <= last.end) {
-                Some(last) => last.end = last.end.max(range.end),
-                None => merged.push(range),
-            }
-        }
-        self.hidden = merged;
-    }
-
-    /// The hidden ranges that `range` touches.
-    fn hidden_in(&self, range: &Range<usize>) -> &[Range<usize>] {
-        let start = self
-            .hidden
-            .partition_point(|hidden| hidden.end <= range.start);
-        let rest = self.hidden.get(start..).unwrap_or_default();
-        let length = rest.partition_point(|hidden| hidden.start < range.end);
-        rest.get(..length).unwrap_or_default()
-    }
-
-    fn offending(&self, range: &Range<usize>) -> Option<String> {
-        let visible = self.hidden_in(range).is_empty();
-        let text = self.text.get(range.clone()).filter(|_| visible)?;
-        let first_line = text.lines().next()?;
-        Some(printable(first_line).chars().take(LONGEST_TEXT).collect())
-    }
-
-    /// The line in which `range` starts, every hidden piece of it replaced by one sign.
-    fn excerpt(&self, range: &Range<usize>) -> Excerpt {
-        let line = self.line_around(range.start);
-        let hidden = self.hidden_in(&line);
-        let covering = |at: usize| hidden.iter().position(|hidden| hidden.contains(&at));
-        let marked = range.start..range.end.max(range.start + 1);
-        let (mut shown, mut indent, mut width) = (String::new(), 0, 0);
-        let mut last = None;
-        for (at, character) in self
-            .text
-            .get(line.clone())
-            .unwrap_or_default()
-            .char_indices()
-        {
-            let at = line.start + at;
-            let cover = covering(at);
-            if cover.is_some() && cover == last {
-                continue;
-            }
-            last = cover;
-            shown.push(if cover.is_some() {
-                HIDDEN
-            } else {
-                visible(character)
-            });
-            // One sign stands for a whole hidden piece: it is marked when any of that piece is.
-            let end = cover
-                .and_then(|cover| hidden.get(cover))
-                .map_or(at + 1, |hidden| hidden.end);
-            if end <= marked.start {
-                indent += 1;
-            } else if at < marked.end {
-                width += 1;
-            }
-        }
-        Excerpt::new(&shown, indent, width)
-    }
-
-    /// The line at `at` where the text could not be taken apart: its key or header when it is a plain one, no value.
-    fn guarded_excerpt(&self, at: usize) -> Excerpt {
-        let range = self.line_around(at);
-        let line = self.text.get(range).unwrap_or_default();
-        let key = line.split('=').next().unwrap_or_default();
-        let is_plain = |text: &str| {
-            text.chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_-. []".contains(c))
-        };
-        let shown = if line.contains('=') && is_plain(key) && super::schema::is_key(key) {
-            format!("{key}= {HIDDEN}")
-        } else if line.trim_start().starts_with('[')
-            && is_plain(line)
-            && super::schema::is_key(line)
-        {
-            line.trim_end().to_owned()
-        } else {
-            HIDDEN.to_string()
-        };
-        let length = shown.chars().count();
-        let column = self.position(at).1;
-        Excerpt::new(&shown, (column - 1).min(length.saturating_sub(1)), 1)
-    }
-}
-
-/// A terminal obeys control characters; a message must not carry them there.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c == '\n' { c } else { visible(c) })
-        .collect()
-}
-
-fn visible(character: char) -> char {
-    match character {
-        '\t' | '\r' => ' ',
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    }
-}
-
-/// Files beyond four gigabytes are refused before they are read.
-fn as_u32(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-/// Stands for what must not be shown.
-const HIDDEN: char = '…';
-
-/// Characters of the offending text that are kept.
-const LONGEST_TEXT: usize = 80;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::findings::{Findings, Origin};
 use super::mistake::{Mistakes, Severity};
@@ -54,7 +55,8 @@ impl Loader {
                 return;
             }
         };
-        let file = self.findings.add_file(path, text);
+        let text = Arc::new(text);
+        let file = self.findings.add_file(path, Arc::clone(&text));
         if let Some(at) = not_utf8_at {
             let place = Origin { file, start: at }.place(&(0..1));
             let hint = "save the file in the encoding UTF-8".to_owned();
@@ -62,7 +64,6 @@ impl Loader {
                 .syntax_error(place, "this is not UTF-8", Some(hint));
             return;
         }
-        let text = self.findings.text(file);
         let folder = path.parent().unwrap_or(Path::new("/"));
         let (elements, sections): (Vec<_>, Vec<_>) = cut::cut(&text)
             .into_iter()
@@ -76,6 +77,7 @@ impl Loader {
         for piece in elements {
             reader.read(file, &text, piece.range);
         }
+        self.findings.end_of_file(file);
     }
 
     /// `conf.d/*.toml` beside the main file, by name; hidden files and those of editors are left out.
@@ -99,7 +101,7 @@ impl Loader {
     }
 
     fn unreadable(&mut self, path: &Path, problem: &io::Error, hint: &str) {
-        let file = self.findings.add_file(path, String::new());
+        let file = self.findings.add_file(path, Arc::default());
         let message = format!("cannot be read: {problem}");
         self.findings
             .file_problem(file, Severity::Error, message, hint);
@@ -107,7 +109,7 @@ impl Loader {
 
     fn finish(mut self, main: &Path) -> Result<Loaded, Mistakes> {
         if self.fleet.is_empty() && !self.findings.any_error() {
-            let file = self.findings.add_file(main, String::new());
+            let file = self.findings.add_file(main, Arc::default());
             let message = "there is no [[certificate]]: nothing is kept renewed".to_owned();
             let hint = "`renewd discover FIREWALL` prints what a firewall holds, ready to paste";
             self.findings
@@ -137,7 +139,9 @@ fn read(path: &Path) -> io::Result<ReadFile> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o777;
-    let mut bytes = Vec::new();
+    let length = usize::try_from(metadata.len().min(LARGEST_FILE)).unwrap_or(0);
+    // One more, to see the end without growing.
+    let mut bytes = Vec::with_capacity(length + 1);
     file.by_ref().take(LARGEST_FILE).read_to_end(&mut bytes)?;
     if file.read(&mut [0])? > 0 {
         return Err(io::Error::other("it is larger than 256 MiB"));

@@ -16,6 +16,7 @@ mod mistake;
 mod piece;
 mod resolve;
 mod schema;
+mod source;
 mod suggest;
 mod values;
 mod written;

@@ -9,9 +9,10 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::check::Check;
-use super::findings::{FileId, Origin, Place};
+use super::findings::{Origin, Place};
 use super::load::Loader;
 use super::resolve::Resolver;
+use super::source::FileId;
 use super::{schema, written};
 
 /// Reads the pieces of one file into the loader.
