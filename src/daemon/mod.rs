@@ -73,6 +73,8 @@ pub struct Daemon {
 const LAST_STEPS: Duration = Duration::from_secs(15);
 /// However far away the next due time is, the loop looks this often.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// More certificates than this that come or go at once are one line in the log.
+const LOGGED_ONE_BY_ONE: usize = 100;
 /// After the store failed, the loop tries it again this soon.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
 
@@ -266,7 +268,7 @@ fn engine(
     })
 }
 
-/// Tells the store what is configured, and the history what changed by that.
+/// Tells the store what is configured, and the log what changed by that.
 async fn synchronise(store: &Store, desired: &Desired, now: Timestamp) -> Result<(), StoreError> {
     let configured: Vec<Configured> = desired
         .certificates
@@ -274,18 +276,25 @@ async fn synchronise(store: &Store, desired: &Desired, now: Timestamp) -> Result
         .map(|wanted| configured(wanted))
         .collect();
     let changes = store.sync_inventory(&configured, now).await?;
-    let added = changes
-        .added
-        .iter()
-        .map(|name| Event::of_certificate(EventKind::CertificateAdded, name));
-    let removed = changes
-        .removed
-        .iter()
-        .map(|name| Event::of_certificate(EventKind::CertificateRemoved, name));
-    let events: Vec<Event> = added.chain(removed).collect();
-    store.record(&events, now).await?;
-    events.iter().for_each(Event::log);
+    log_changes(EventKind::CertificateAdded, &changes.added);
+    log_changes(EventKind::CertificateRemoved, &changes.removed);
     Ok(())
+}
+
+/// A whole fleet in one line: the journal drops what comes in thousands, and with it what matters. Each certificate's
+/// history has it all the same.
+fn log_changes(kind: EventKind, names: &[Arc<str>]) {
+    if names.len() <= LOGGED_ONE_BY_ONE {
+        for name in names {
+            Event::of_certificate(kind, name).log();
+        }
+        return;
+    }
+    let event = Event {
+        detail: Some(format!("{} certificates at once", names.len())),
+        ..Event::new(kind)
+    };
+    event.log();
 }
 
 fn configured(wanted: &ManagedCertificate) -> Configured {

@@ -1,5 +1,5 @@
 //! Writes about many certificates at once. One statement holds many rows, because one statement per row is an order of
-//! magnitude slower; it is not kept prepared, because the last one has a length of its own each time.
+//! magnitude slower. A full one is kept prepared; the last one has a length of its own each time.
 
 use jiff::Timestamp;
 use sqlx::any::AnyQueryResult;
@@ -31,7 +31,9 @@ async fn write_some(
     };
     let rows = rows(certificates.len(), 2, 4, row);
     let statement = AssertSqlSafe(format!("{UPSERT_HEAD} {rows} {UPSERT_TAIL}"));
-    let mut query = sqlx::query(statement).persistent(false).bind(micros(now));
+    let mut query = sqlx::query(statement)
+        .persistent(is_full(certificates.len()))
+        .bind(micros(now));
     for certificate in certificates {
         query = query
             .bind(&*certificate.name)
@@ -58,7 +60,7 @@ async fn decide_some(
     decisions: &[Decision<'_>],
 ) -> Result<(), StoreError> {
     let statement = AssertSqlSafe(record_decisions_statement(decisions.len()));
-    let mut query = sqlx::query(statement).persistent(false);
+    let mut query = sqlx::query(statement).persistent(is_full(decisions.len()));
     for decision in decisions {
         query = query
             .bind(decision.name)
@@ -95,7 +97,12 @@ fn all_written(done: &AnyQueryResult, expected: usize) -> Result<(), StoreError>
     Err(StoreError::broken(what))
 }
 
-/// Far below the number of parameters that either database takes.
+/// Whether a statement of so many rows will be asked for again.
+pub(super) const fn is_full(rows: usize) -> bool {
+    rows == ROWS_PER_STATEMENT
+}
+
+/// Few, because SQLite looks for the name of a parameter among all of them: the work grows with the square of this.
 pub(super) const ROWS_PER_STATEMENT: usize = 32;
 
 /// Has a renewal that is open?

@@ -87,9 +87,9 @@ async fn insert(
     };
     let rows = bulk::rows(events.len(), 2, 6, row);
     let statement = AssertSqlSafe(format!("{INSERT_HEAD} {rows}"));
-    // Ordinary steps tell one event: that statement is worth keeping prepared.
+    // Ordinary steps tell one event.
     let mut query = sqlx::query(statement)
-        .persistent(events.len() == 1)
+        .persistent(events.len() == 1 || bulk::is_full(events.len()))
         .bind(micros(at));
     let mut id = first;
     for event in events {

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -13,7 +15,7 @@ use sqlx::any::AnyRow;
 use super::bulk::{self, is_open};
 use super::row::{Columns, exactly_one, micros, parse};
 use super::{Store, StoreError, commit, history, missing};
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::inventory::{RenewalId, Shown, TrackedCertificate};
 
 /// One `[[certificate]]` as the store needs it.
@@ -53,33 +55,25 @@ pub struct Decision<'a> {
 
 impl Store {
     /// Takes over everything that is configured. What is new or changed is looked at and probed at once; what is gone is
-    /// kept with its past, but never due. Costs one read and no write when nothing changed.
+    /// kept with its past, but never due. The history tells of what came and went. Costs one read and no write when
+    /// nothing changed.
     pub async fn sync_inventory(
         &self,
         configured: &[Configured],
         now: Timestamp,
     ) -> Result<Changes, StoreError> {
         let mut transaction = self.begin().await?;
-        let mut known = known(&mut transaction).await?;
-        let mut changes = Changes::default();
-        let mut to_write = Vec::new();
-        for certificate in configured {
-            match known.remove(&*certificate.name) {
-                Some(Known { hash: Some(hash) }) if hash == certificate.hash => continue,
-                Some(Known { hash: Some(_) }) => changes.changed.push(certificate.name.clone()),
-                Some(Known { hash: None }) | None => changes.added.push(certificate.name.clone()),
-            }
-            to_write.push(certificate);
-        }
-        changes.removed = known
-            .into_iter()
-            .filter(|(_, known)| known.hash.is_some())
-            .map(|(name, _)| Arc::from(name))
-            .collect();
-        changes.removed.sort_unstable();
+        let (changes, to_write) = compare(&mut transaction, configured).await?;
         bulk::write(&mut transaction, &to_write, now).await?;
         for name in &changes.removed {
             remove(&mut transaction, name).await?;
+        }
+        // A few at a time: ten thousand events at once would stay with the daemon as memory that it never needs again.
+        for names in changes.added.chunks(bulk::ROWS_PER_STATEMENT) {
+            tell(&mut transaction, EventKind::CertificateAdded, names, now).await?;
+        }
+        for names in changes.removed.chunks(bulk::ROWS_PER_STATEMENT) {
+            tell(&mut transaction, EventKind::CertificateRemoved, names, now).await?;
         }
         commit(transaction).await?;
         Ok(changes)
@@ -96,8 +90,8 @@ impl Store {
 
     /// Every configured certificate, by name.
     pub async fn certificates(&self) -> Result<Vec<TrackedCertificate>, StoreError> {
-        let rows = sqlx::query(CERTIFICATES).fetch_all(&self.reader).await?;
-        rows.iter().map(tracked).collect()
+        let rows = sqlx::query(CERTIFICATES).fetch(&self.reader);
+        all(rows).await
     }
 
     /// Certificates without an open renewal of which the due rules must be asked, the longest waiting first.
@@ -127,9 +121,8 @@ impl Store {
         let rows = sqlx::query(statement)
             .bind(micros(now))
             .bind(i64::from(limit))
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter().map(tracked).collect()
+            .fetch(&self.reader);
+        all(rows).await
     }
 
     /// Stores what the due rules said, of each certificate once, and when they are to be asked again. Many at once,
@@ -208,19 +201,61 @@ impl Store {
     }
 }
 
-/// What is stored of a certificate: the hash of its configuration, or none when it left it.
-struct Known {
-    hash: Option<String>,
+/// How a configured certificate is stored.
+#[derive(Clone, Copy)]
+enum Stored {
+    /// Not at all, or as one that left the configuration.
+    Nothing,
+    /// With another configuration.
+    Otherwise,
+    Same,
 }
 
-async fn known(connection: &mut AnyConnection) -> Result<HashMap<String, Known>, StoreError> {
-    let rows = sqlx::query(KNOWN).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let hash = row.maybe_text("hash")?;
-            Ok((row.text("name")?, Known { hash }))
-        })
-        .collect()
+/// What differs from what is stored, and what of it is to be written, both in the order of `configured`.
+async fn compare<'a>(
+    connection: &mut AnyConnection,
+    configured: &'a [Configured],
+) -> Result<(Changes, Vec<&'a Configured>), StoreError> {
+    let mut stored: HashMap<&str, (&str, Stored)> = configured
+        .iter()
+        .map(|certificate| (&*certificate.name, (&*certificate.hash, Stored::Nothing)))
+        .collect();
+    let mut changes = Changes::default();
+    let mut rows = sqlx::query(KNOWN).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let name = row.text("name")?;
+        match (stored.get_mut(&*name), row.maybe_text("hash")?) {
+            (Some((wanted, stored)), Some(hash)) if hash == *wanted => *stored = Stored::Same,
+            (Some((_, stored)), Some(_)) => *stored = Stored::Otherwise,
+            (None, Some(_)) => changes.removed.push(Arc::from(name)),
+            (_, None) => {}
+        }
+    }
+    changes.removed.sort_unstable();
+    let mut to_write = Vec::new();
+    for certificate in configured {
+        let name = Arc::clone(&certificate.name);
+        match stored.get(&*name) {
+            Some((_, Stored::Same)) | None => continue,
+            Some((_, Stored::Otherwise)) => changes.changed.push(name),
+            Some((_, Stored::Nothing)) => changes.added.push(name),
+        }
+        to_write.push(certificate);
+    }
+    Ok((changes, to_write))
+}
+
+async fn tell(
+    connection: &mut AnyConnection,
+    kind: EventKind,
+    names: &[Arc<str>],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let events: Vec<Event> = names
+        .iter()
+        .map(|name| Event::of_certificate(kind, name))
+        .collect();
+    history::append(connection, &events, now).await
 }
 
 async fn remove(connection: &mut AnyConnection, name: &str) -> Result<(), StoreError> {
@@ -229,6 +264,17 @@ async fn remove(connection: &mut AnyConnection, name: &str) -> Result<(), StoreE
         .execute(connection)
         .await?;
     exactly_one(done.rows_affected(), || missing("certificate", name))
+}
+
+/// Reads row by row: a row of the driver takes several times the memory of what it says.
+async fn all(
+    mut rows: BoxStream<'_, sqlx::Result<AnyRow>>,
+) -> Result<Vec<TrackedCertificate>, StoreError> {
+    let mut all = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        all.push(tracked(&row)?);
+    }
+    Ok(all)
 }
 
 fn tracked(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {

@@ -90,6 +90,14 @@ async fn thousands_are_taken_over_in_several_statements() {
     assert_eq!(store.due_for_look(at(0), 7).await.unwrap().len(), 7);
     let changes = store.sync_inventory(&many[..1], at(1)).await.unwrap();
     assert_eq!(changes.removed.len(), 1200);
+    for (name, told) in [
+        ("c0000", &["certificate_added"][..]),
+        ("c1200", &["certificate_removed", "certificate_added"]),
+    ] {
+        let past = store.history(name, 9).await.unwrap();
+        let names: Vec<_> = past.iter().map(|event| &*event.name).collect();
+        assert_eq!(names, told, "{name}");
+    }
 }
 
 #[tokio::test]

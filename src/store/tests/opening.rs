@@ -97,7 +97,8 @@ async fn a_restart_keeps_everything_even_after_a_kill() {
         again.intent(id, "submit").await.unwrap().unwrap().reference,
         "ref"
     );
-    assert_eq!(again.history("portal", 9).await.unwrap().len(), 1);
+    let past = again.history("portal", 9).await.unwrap();
+    assert_eq!(past[0].name, "renewal_waits");
     assert!(
         claim(&again, "them", 59).await.is_none(),
         "the lease outlives the process"
