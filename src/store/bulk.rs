@@ -8,13 +8,14 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 use super::row::micros;
 use super::{Configured, Decision, StoreError};
 
-/// Inserts or changes `certificates`, which are then configured and looked at at once.
+/// Inserts or changes `certificates`, which are then configured and probed at once. The due rules are asked at once of
+/// those that are known; of a new one there is nothing to ask before something is seen.
 pub(super) async fn write(
     connection: &mut AnyConnection,
     certificates: &[&Configured],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for some in certificates.chunks(ROWS_PER_STATEMENT) {
+    for some in certificates.chunks(rows_per_statement(4)) {
         write_some(&mut *connection, some, now).await?;
     }
     Ok(())
@@ -27,12 +28,12 @@ async fn write_some(
 ) -> Result<(), StoreError> {
     let row = |first| {
         let [name, firewall, ca, hash] = [first, first + 1, first + 2, first + 3];
-        format!("(${name}, ${firewall}, ${ca}, ${hash}, 1, $1, $1)")
+        format!("(${name}, ${firewall}, ${ca}, ${hash}, 1, $1)")
     };
     let rows = rows(certificates.len(), 2, 4, row);
     let statement = AssertSqlSafe(format!("{UPSERT_HEAD} {rows} {UPSERT_TAIL}"));
     let mut query = sqlx::query(statement)
-        .persistent(is_full(certificates.len()))
+        .persistent(certificates.len() == rows_per_statement(4))
         .bind(micros(now));
     for certificate in certificates {
         query = query
@@ -49,7 +50,7 @@ pub(super) async fn decide(
     connection: &mut AnyConnection,
     decisions: &[Decision<'_>],
 ) -> Result<(), StoreError> {
-    for some in decisions.chunks(ROWS_PER_STATEMENT) {
+    for some in decisions.chunks(rows_per_statement(3)) {
         decide_some(&mut *connection, some).await?;
     }
     Ok(())
@@ -60,7 +61,7 @@ async fn decide_some(
     decisions: &[Decision<'_>],
 ) -> Result<(), StoreError> {
     let statement = AssertSqlSafe(record_decisions_statement(decisions.len()));
-    let mut query = sqlx::query(statement).persistent(is_full(decisions.len()));
+    let mut query = sqlx::query(statement).persistent(decisions.len() == rows_per_statement(3));
     for decision in decisions {
         query = query
             .bind(decision.name)
@@ -97,13 +98,13 @@ fn all_written(done: &AnyQueryResult, expected: usize) -> Result<(), StoreError>
     Err(StoreError::broken(what))
 }
 
-/// Whether a statement of so many rows will be asked for again.
-pub(super) const fn is_full(rows: usize) -> bool {
-    rows == ROWS_PER_STATEMENT
+/// How many rows of so many parameters make a full statement.
+pub(super) const fn rows_per_statement(parameters: usize) -> usize {
+    PARAMETERS / parameters
 }
 
 /// Few, because SQLite looks for the name of a parameter among all of them: the work grows with the square of this.
-pub(super) const ROWS_PER_STATEMENT: usize = 32;
+const PARAMETERS: usize = 128;
 
 /// Has a renewal that is open?
 macro_rules! is_open {
@@ -114,13 +115,13 @@ macro_rules! is_open {
 pub(super) use is_open;
 
 const UPSERT_HEAD: &str =
-    "INSERT INTO certificate (name, firewall, ca, hash, configured, look_at, probe_at) VALUES";
+    "INSERT INTO certificate (name, firewall, ca, hash, configured, probe_at) VALUES";
 
 const UPSERT_TAIL: &str = concat!(
     "ON CONFLICT (name) DO UPDATE SET firewall = excluded.firewall, ca = excluded.ca, hash = excluded.hash, \
      configured = 1, probe_at = excluded.probe_at, look_at = CASE WHEN ",
     is_open!(),
-    " THEN NULL ELSE excluded.look_at END"
+    " THEN NULL ELSE $1 END"
 );
 
 const DECIDE_HEAD: &str = concat!(

@@ -1,12 +1,14 @@
 //! What happened, append-only: this file inserts and selects, and no other file writes here.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::row::{Columns, micros};
 use super::{Store, StoreError, bulk, commit};
-use crate::event::{Event, Level};
+use crate::event::{Event, EventKind, Level};
 use crate::inventory::RenewalId;
 
 /// An event as it was stored.
@@ -55,22 +57,62 @@ pub(super) async fn append(
     events: &[Event],
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let Ok(count @ 1..) = i64::try_from(events.len()) else {
-        return Ok(());
-    };
+    let mut id = next_id(connection, events.len()).await?;
+    for some in events.chunks(bulk::rows_per_statement(6)) {
+        id = insert(&mut *connection, some, id, at).await?;
+    }
+    Ok(())
+}
+
+/// Stores the same event of many certificates, in their order, in a transaction that changes something else too.
+pub(super) async fn append_for_each(
+    connection: &mut AnyConnection,
+    kind: EventKind,
+    certificates: &[Arc<str>],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let mut id = next_id(connection, certificates.len()).await?;
+    let fields = fields(&Event::new(kind))?;
+    for some in certificates.chunks(bulk::rows_per_statement(1)) {
+        let statement = AssertSqlSafe(for_each_statement(some.len()));
+        let mut query = sqlx::query(statement)
+            .persistent(some.len() == bulk::rows_per_statement(1))
+            .bind(id)
+            .bind(micros(at))
+            .bind(kind.name())
+            .bind(kind.level().name())
+            .bind(&*fields);
+        for certificate in some {
+            query = query.bind(&**certificate);
+            id += 1;
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+fn for_each_statement(certificates: usize) -> String {
+    let rows = bulk::rows(certificates, 6, 1, |parameter| {
+        format!("($1 + {}, ${parameter})", parameter - 6)
+    });
+    format!("{FOR_EACH_HEAD} (VALUES {rows}) AS c")
+}
+
+/// The first of `count` ids that are in use from now on.
+async fn next_id(connection: &mut AnyConnection, count: usize) -> Result<i64, StoreError> {
+    let count = i64::try_from(count).unwrap_or(0);
+    if count == 0 {
+        return Ok(0);
+    }
     let last = sqlx::query(
         "UPDATE bookkeeping SET value = value + $1 WHERE name = 'last_event' RETURNING value",
     )
     .bind(count)
-    .fetch_optional(&mut *connection)
+    .fetch_optional(connection)
     .await?
     .ok_or_else(|| super::missing("bookkeeping", "last_event"))?
     .number("value")?;
-    let mut first = last - count + 1;
-    for some in events.chunks(bulk::ROWS_PER_STATEMENT) {
-        first = insert(&mut *connection, some, first, at).await?;
-    }
-    Ok(())
+    Ok(last - count + 1)
 }
 
 /// Inserts `events` under the ids from `first` on; the id after them.
@@ -87,9 +129,9 @@ async fn insert(
     };
     let rows = bulk::rows(events.len(), 2, 6, row);
     let statement = AssertSqlSafe(format!("{INSERT_HEAD} {rows}"));
-    // Ordinary steps tell one event.
+    // One is what ordinary steps tell: worth keeping prepared.
     let mut query = sqlx::query(statement)
-        .persistent(events.len() == 1 || bulk::is_full(events.len()))
+        .persistent(events.len() == 1)
         .bind(micros(at));
     let mut id = first;
     for event in events {
@@ -129,6 +171,10 @@ fn past_event(row: &AnyRow) -> Result<PastEvent, StoreError> {
         fields,
     })
 }
+
+/// Both databases give the columns of VALUES these names.
+const FOR_EACH_HEAD: &str = "INSERT INTO history (id, at, name, level, certificate, fields) \
+     SELECT c.column1, $2, $3, $4, c.column2, $5 FROM";
 
 const INSERT_HEAD: &str =
     "INSERT INTO history (id, at, name, level, certificate, renewal, fields) VALUES";

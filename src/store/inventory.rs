@@ -54,9 +54,9 @@ pub struct Decision<'a> {
 }
 
 impl Store {
-    /// Takes over everything that is configured. What is new or changed is looked at and probed at once; what is gone is
-    /// kept with its past, but never due. The history tells of what came and went. Costs one read and no write when
-    /// nothing changed.
+    /// Takes over everything that is configured. What is new or changed is probed at once; the due rules are asked at
+    /// once of what is changed, and of what is new as soon as something was seen of it. What is gone is kept with its
+    /// past, but never due. The history tells of what came and went. Costs one read and no write when nothing changed.
     pub async fn sync_inventory(
         &self,
         configured: &[Configured],
@@ -68,12 +68,11 @@ impl Store {
         for name in &changes.removed {
             remove(&mut transaction, name).await?;
         }
-        // A few at a time: ten thousand events at once would stay with the daemon as memory that it never needs again.
-        for names in changes.added.chunks(bulk::ROWS_PER_STATEMENT) {
-            tell(&mut transaction, EventKind::CertificateAdded, names, now).await?;
-        }
-        for names in changes.removed.chunks(bulk::ROWS_PER_STATEMENT) {
-            tell(&mut transaction, EventKind::CertificateRemoved, names, now).await?;
+        for (kind, names) in [
+            (EventKind::CertificateAdded, &changes.added),
+            (EventKind::CertificateRemoved, &changes.removed),
+        ] {
+            history::append_for_each(&mut transaction, kind, names, now).await?;
         }
         commit(transaction).await?;
         Ok(changes)
@@ -243,19 +242,6 @@ async fn compare<'a>(
         to_write.push(certificate);
     }
     Ok((changes, to_write))
-}
-
-async fn tell(
-    connection: &mut AnyConnection,
-    kind: EventKind,
-    names: &[Arc<str>],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let events: Vec<Event> = names
-        .iter()
-        .map(|name| Event::of_certificate(kind, name))
-        .collect();
-    history::append(connection, &events, now).await
 }
 
 async fn remove(connection: &mut AnyConnection, name: &str) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ mod locks_nobody_out;
 mod one_time_codes;
 mod renews_in_time;
 mod respects_others;
+mod restarts;
 mod rolls_back;
 mod sonicos_driver;
 mod survives_crash;

@@ -1,0 +1,40 @@
+//! Restarts are no reason to knock again: what has a time waits for it, however often the daemon starts.
+
+use simulators::sonicos::Profile;
+
+use crate::lab::{CERTIFICATE, Lab};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_loop_does_not_become_a_storm_of_logins() {
+    let lab = Lab::new(Profile::V8).await;
+    lab.write_password("wrong");
+    lab.run_once().await;
+    let before = lab.simulator.counters();
+    let due = lab.renewals().await[0].next_attempt_at;
+    for start in 0..20 {
+        let report = lab.run_once().await;
+        assert!(report.worked_on.is_empty(), "start {start}: {report:#?}");
+    }
+    let after = lab.simulator.counters();
+    assert_eq!(
+        after.requests, before.requests,
+        "twenty starts asked the firewall again"
+    );
+    assert_eq!(lab.renewals().await[0].next_attempt_at, due);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_at_rest_is_neither_probed_nor_asked_again_by_restarts() {
+    let lab = Lab::new(Profile::V8).await;
+    lab.run_once().await;
+    let requests = lab.simulator.counters().requests;
+    let store = lab.store().await;
+    let before = store.certificate(CERTIFICATE).await.unwrap().unwrap();
+    for _ in 0..20 {
+        lab.run_once().await;
+    }
+    assert_eq!(lab.simulator.counters().requests, requests);
+    let after = store.certificate(CERTIFICATE).await.unwrap().unwrap();
+    assert_eq!(after.probe_at, before.probe_at);
+    assert_eq!(after.look_at, before.look_at);
+}
