@@ -62,7 +62,7 @@ async fn renew_all(folder: &Path, concurrency: usize) -> Duration {
     let desired = Arc::make_mut(&mut engine.desired);
     desired.daemon.concurrency = concurrency;
     for firewall in desired.firewalls.values_mut() {
-        firewall.window = None;
+        Arc::make_mut(firewall).window = None;
     }
     let engine = Arc::new(engine);
     let key = KeyPair::generate().unwrap();

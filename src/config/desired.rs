@@ -17,8 +17,8 @@ pub struct Desired {
     pub daemon: Daemon,
     /// CAs by name.
     pub cas: BTreeMap<Arc<str>, ca::Settings>,
-    /// Firewalls by name.
-    pub firewalls: BTreeMap<Arc<str>, ManagedFirewall>,
+    /// Firewalls by name. Not in the tree itself, which would hold all of them twice while it is built.
+    pub firewalls: BTreeMap<Arc<str>, Arc<ManagedFirewall>>,
     /// Certificates by name.
     pub certificates: BTreeMap<Arc<str>, Arc<ManagedCertificate>>,
 }

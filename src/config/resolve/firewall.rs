@@ -1,5 +1,6 @@
 //! `[[firewall]]`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -21,7 +22,7 @@ impl Resolver<'_> {
     pub fn firewall(
         &mut self,
         written: written::Firewall,
-    ) -> (Option<Name>, Option<ManagedFirewall>) {
+    ) -> (Option<Name>, Option<Arc<ManagedFirewall>>) {
         let name = self.name(written.name.as_ref());
         let window = written
             .maintenance_window
@@ -33,11 +34,11 @@ impl Resolver<'_> {
                 .as_ref()
                 .map_or(default::SSL_VPN_PORT, |port| port.value);
             let settings = Settings::Sonicos(self.sonicos(*sonicos)?);
-            Some(ManagedFirewall {
+            Some(Arc::new(ManagedFirewall {
                 settings,
                 window,
                 ssl_vpn_port,
-            })
+            }))
         });
         (name, value)
     }

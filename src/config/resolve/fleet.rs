@@ -15,7 +15,7 @@ use crate::inventory::{Endpoint, ManagedCertificate, Service};
 #[derive(Debug)]
 pub(in crate::config) struct Fleet {
     pub cas: Section<ca::Settings>,
-    pub firewalls: Section<ManagedFirewall>,
+    pub firewalls: Section<Arc<ManagedFirewall>>,
     certificates: Section<Arc<ManagedCertificate>>,
     drafts: Vec<DraftCertificate>,
 }
@@ -126,7 +126,7 @@ impl DraftCertificate {
         self,
         firewall: Arc<str>,
         ca: Arc<str>,
-        firewalls: &BTreeMap<Arc<str>, ManagedFirewall>,
+        firewalls: &BTreeMap<Arc<str>, Arc<ManagedFirewall>>,
     ) -> Option<Arc<ManagedCertificate>> {
         let mut shared = self.certificate?;
         let certificate = Arc::make_mut(&mut shared);
