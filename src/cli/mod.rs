@@ -15,8 +15,10 @@ mod run;
 mod show;
 mod status;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{Parser, Subcommand};
 
@@ -152,11 +154,16 @@ impl From<std::io::Error> for CliError {
     }
 }
 
+/// renewd waits most of the time; on a machine with many processors more threads would only take memory.
+const MOST_WORKERS: usize = 4;
+
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
     crate::tls::install_provider();
     let cli = Cli::parse();
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.min(MOST_WORKERS))
         .enable_all()
         .build()
     {

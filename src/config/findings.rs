@@ -46,8 +46,27 @@ struct Finding {
 }
 
 impl Findings {
+    /// What will be found in the files after the first `files`.
+    pub fn after(files: u32) -> Self {
+        Self {
+            sources: Sources::after(files),
+            found: Vec::new(),
+        }
+    }
+
+    /// How many files there are.
+    pub fn files(&self) -> u32 {
+        self.sources.next()
+    }
+
+    /// Adds what was found in the files after these, and in pieces of these.
+    pub fn append(&mut self, others: Self) {
+        self.sources.append(others.sources);
+        self.found.extend(others.found);
+    }
+
     /// Registers a file.
-    pub fn add_file(&mut self, path: &Path, text: Arc<String>) -> FileId {
+    pub fn add_file(&mut self, path: Arc<Path>, text: Arc<String>) -> FileId {
         self.sources.add(path, text)
     }
 

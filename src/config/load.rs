@@ -1,141 +1,110 @@
-//! Reads the files and leads them, piece by piece, through check and resolution.
+//! Finds the files, has them read, and makes one configuration of what is in them.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::findings::{Findings, Origin};
+use super::findings::Findings;
 use super::mistake::{Mistakes, Severity};
-use super::piece::PieceReader;
-use super::resolve::Shared;
+use super::reading::{Reading, Task};
 use super::resolve::fleet::Fleet;
-use super::{Daemon, Loaded, cut};
+use super::{Daemon, Loaded};
 
 /// Loads `path` and every `conf.d/*.toml` beside it.
 ///
 /// # Errors
 /// Every mistake of every file at once, with the warnings among them.
 pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
-    let mut loader = Loader::default();
-    loader.file(path, true);
-    for path in loader.companions(path) {
-        loader.file(&path, false);
+    let mut reading = Reading::default();
+    let path: Arc<Path> = Arc::from(path);
+    let main = reading.open(&path);
+    let elements = main
+        .as_ref()
+        .map(|main| reading.sections(main, true))
+        .unwrap_or_default();
+    let companions = companions(&path, &mut reading.findings);
+    let files = companions.iter().map(Task::File);
+    let tasks: Vec<Task<'_>> = elements
+        .into_iter()
+        .map(Task::Element)
+        .chain(files)
+        .collect();
+    let mut parts = Vec::new();
+    for part in reading.share(main.as_ref(), &tasks) {
+        reading.findings.append(part.findings);
+        parts.push(part.elements);
     }
-    loader.finish(path)
+    let mut fleet = Fleet::default();
+    fleet.add(reading.elements, &mut reading.findings);
+    for elements in parts {
+        fleet.add(elements, &mut reading.findings);
+    }
+    let files = std::iter::once(Arc::clone(&path))
+        .chain(companions.iter().cloned())
+        .collect();
+    finish(fleet, reading.daemon, reading.findings, files)
 }
 
-/// What is known after the files read so far.
-#[derive(Debug, Default)]
-pub(super) struct Loader {
-    pub findings: Findings,
-    pub shared: Shared,
-    pub daemon: Option<Daemon>,
-    pub fleet: Fleet,
-    files: Vec<PathBuf>,
+/// `conf.d/*.toml` beside the main file, by name; hidden files and those of editors are left out.
+fn companions(main: &Path, findings: &mut Findings) -> Vec<Arc<Path>> {
+    let folder = main.with_file_name("conf.d");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            let file = findings.add_file(Arc::from(folder), Arc::default());
+            let message = format!("cannot be read: {error}");
+            let hint = "renewd must be able to list this folder, or it must not exist";
+            findings.file_problem(file, Severity::Error, message, hint);
+            return Vec::new();
+        }
+    };
+    let mut paths: Vec<Arc<Path>> = entries
+        .filter_map(|entry| Some(Arc::from(entry.ok()?.path())))
+        .filter(|path: &Arc<Path>| is_configuration(path))
+        .collect();
+    // All are in one folder, so that comparing their bytes is enough.
+    paths.sort_unstable_by(|one, two| one.as_os_str().cmp(two.as_os_str()));
+    paths
 }
 
-impl Loader {
-    /// Reads one file; only the main one may hold `[daemon]` and `[renewal]`.
-    fn file(&mut self, path: &Path, is_main: bool) {
-        self.files.push(path.to_owned());
-        let ReadFile {
-            text,
-            not_utf8_at,
-            exposed,
-        } = match read(path) {
-            Ok(read) => read,
-            Err(problem) => {
-                self.unreadable(
-                    path,
-                    &problem,
-                    "renewd must be able to read its whole configuration",
-                );
-                return;
-            }
-        };
-        let text = Arc::new(text);
-        let file = self.findings.add_file(path, Arc::clone(&text));
-        if let Some(at) = not_utf8_at {
-            let place = Origin { file, start: at }.place(&(0..1));
-            let hint = "save the file in the encoding UTF-8".to_owned();
-            self.findings
-                .syntax_error(place, "this is not UTF-8", Some(hint));
-            return;
-        }
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let (elements, sections): (Vec<_>, Vec<_>) = cut::cut(&text)
-            .into_iter()
-            .partition(|piece| piece.is_element);
-        let mut reader = PieceReader::new(self, folder, exposed, is_main);
-        // The sections hold what the elements need: the state directory, the policy.
-        for piece in sections {
-            reader.read(file, &text, piece.range);
-        }
-        reader.end_of_sections(file);
-        for piece in elements {
-            reader.read(file, &text, piece.range);
-        }
-        self.findings.end_of_file(file);
+fn finish(
+    fleet: Fleet,
+    daemon: Option<Daemon>,
+    mut findings: Findings,
+    files: Vec<Arc<Path>>,
+) -> Result<Loaded, Mistakes> {
+    if fleet.is_empty()
+        && !findings.any_error()
+        && let Some(main) = files.first()
+    {
+        let file = findings.add_file(Arc::clone(main), Arc::default());
+        let message = "there is no [[certificate]]: nothing is kept renewed".to_owned();
+        let hint = "`renewd discover FIREWALL` prints what a firewall holds, ready to paste";
+        findings.file_problem(file, Severity::Warning, message, hint);
     }
-
-    /// `conf.d/*.toml` beside the main file, by name; hidden files and those of editors are left out.
-    fn companions(&mut self, main: &Path) -> Vec<PathBuf> {
-        let folder = main.with_file_name("conf.d");
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
-            Err(error) => {
-                let hint = "renewd must be able to list this folder, or it must not exist";
-                self.unreadable(&folder, &error, hint);
-                return Vec::new();
-            }
-        };
-        let mut paths: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| is_configuration(path))
-            .collect();
-        paths.sort();
-        paths
-    }
-
-    fn unreadable(&mut self, path: &Path, problem: &io::Error, hint: &str) {
-        let file = self.findings.add_file(path, Arc::default());
-        let message = format!("cannot be read: {problem}");
-        self.findings
-            .file_problem(file, Severity::Error, message, hint);
-    }
-
-    fn finish(mut self, main: &Path) -> Result<Loaded, Mistakes> {
-        if self.fleet.is_empty() && !self.findings.any_error() {
-            let file = self.findings.add_file(main, Arc::default());
-            let message = "there is no [[certificate]]: nothing is kept renewed".to_owned();
-            let hint = "`renewd discover FIREWALL` prints what a firewall holds, ready to paste";
-            self.findings
-                .file_problem(file, Severity::Warning, message, hint);
-        }
-        match self.fleet.finish(self.daemon, &mut self.findings) {
-            Some(desired) if !self.findings.any_error() => Ok(Loaded {
-                desired,
-                warnings: self.findings.into_mistakes(),
-                files: self.files,
-            }),
-            _ => Err(Mistakes(self.findings.into_mistakes())),
-        }
+    match fleet.finish(daemon, &mut findings) {
+        Some(desired) if !findings.any_error() => Ok(Loaded {
+            desired,
+            warnings: findings.into_mistakes(),
+            files,
+        }),
+        _ => Err(Mistakes(findings.into_mistakes())),
     }
 }
 
 /// A file as it was read.
-struct ReadFile {
-    text: String,
+pub(super) struct ReadFile {
+    pub text: String,
     /// The byte at which it stops being UTF-8.
-    not_utf8_at: Option<usize>,
+    pub not_utf8_at: Option<usize>,
     /// The mode, when others than the owner can read it.
-    exposed: Option<u32>,
+    pub exposed: Option<u32>,
 }
 
-fn read(path: &Path) -> io::Result<ReadFile> {
+pub(super) fn read(path: &Path) -> io::Result<ReadFile> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o777;

@@ -14,6 +14,7 @@ mod findings;
 mod load;
 mod mistake;
 mod piece;
+mod reading;
 mod resolve;
 mod schema;
 mod source;
@@ -24,7 +25,8 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 pub use desired::{Daemon, Desired, ManagedFirewall};
 pub use load::load;
@@ -42,7 +44,7 @@ pub struct Loaded {
     /// What is probably not as intended.
     pub warnings: Vec<Mistake>,
     /// The files that were read, in this order.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<Arc<Path>>,
 }
 
 /// Every secret that will be needed, each with the place that names it, so that a check can try to read them.

@@ -10,14 +10,14 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::check::Check;
 use super::findings::{Origin, Place};
-use super::load::Loader;
+use super::reading::Reading;
 use super::resolve::Resolver;
 use super::source::FileId;
 use super::{schema, written};
 
-/// Reads the pieces of one file into the loader.
+/// Reads the pieces of one file.
 pub(super) struct PieceReader<'a> {
-    loader: &'a mut Loader,
+    reading: &'a mut Reading,
     folder: &'a Path,
     exposed: Option<u32>,
     is_main: bool,
@@ -28,13 +28,13 @@ pub(super) struct PieceReader<'a> {
 impl<'a> PieceReader<'a> {
     /// A reader for a file in `folder`; `exposed` is its mode when others can read it.
     pub fn new(
-        loader: &'a mut Loader,
+        reading: &'a mut Reading,
         folder: &'a Path,
         exposed: Option<u32>,
         is_main: bool,
     ) -> Self {
         Self {
-            loader,
+            reading,
             folder,
             exposed,
             is_main,
@@ -54,40 +54,31 @@ impl<'a> PieceReader<'a> {
             self.section(origin, &mut table, section);
         }
         for (written, _) in self.elements(origin, &mut table, "ca") {
-            let (name, value) = self.resolver(origin).ca(written);
-            let Loader {
-                fleet, findings, ..
-            } = &mut *self.loader;
-            fleet.cas.add(name.as_ref(), value, findings);
+            let ca = self.resolver(origin).ca(written);
+            self.reading.elements.cas.push(ca);
         }
         for (written, _) in self.elements(origin, &mut table, "firewall") {
-            let (name, value) = self.resolver(origin).firewall(written);
-            let Loader {
-                fleet, findings, ..
-            } = &mut *self.loader;
-            fleet.firewalls.add(name.as_ref(), value, findings);
+            let firewall = self.resolver(origin).firewall(written);
+            self.reading.elements.firewalls.push(firewall);
         }
         for (written, range) in self.elements(origin, &mut table, "certificate") {
             let draft = self.resolver(origin).certificate(written, &range);
-            let Loader {
-                fleet, findings, ..
-            } = &mut *self.loader;
-            fleet.add_certificate(draft, findings);
+            self.reading.elements.certificates.push(draft);
         }
     }
 
     /// After the sections of the main file: a `[daemon]` that is not there has its defaults.
     pub fn end_of_sections(&mut self, file: FileId) {
-        if self.loader.daemon.is_none() {
+        if self.reading.daemon.is_none() {
             let origin = Origin { file, start: 0 };
             let daemon = self.resolver(origin).daemon(&written::Daemon::default());
-            self.loader.daemon = Some(daemon);
+            self.reading.daemon = Some(daemon);
         }
     }
 
     /// What could be understood of the text, checked.
     fn parse<'t>(&mut self, origin: Origin, text: &'t str) -> DeTable<'t> {
-        let findings = &mut self.loader.findings;
+        let findings = &mut self.reading.findings;
         let (table, errors) = DeTable::parse_recoverable(text);
         let torn = !errors.is_empty();
         for error in errors {
@@ -109,7 +100,7 @@ impl<'a> PieceReader<'a> {
             return;
         };
         let place = origin.place(&key.span());
-        let findings = &mut self.loader.findings;
+        let findings = &mut self.reading.findings;
         if !self.is_main {
             let message = format!("[{name}] stands in the main file only");
             let hint = "a file in conf.d holds [[ca]], [[firewall]] and [[certificate]]".to_owned();
@@ -121,11 +112,11 @@ impl<'a> PieceReader<'a> {
         if name == "daemon" {
             let written = self.written(origin, value).unwrap_or_default();
             let daemon = self.resolver(origin).daemon(&written);
-            self.loader.daemon = Some(daemon);
+            self.reading.daemon = Some(daemon);
         } else {
             let written = self.written(origin, value).unwrap_or_default();
-            let default = self.loader.shared.policy.clone();
-            self.loader.shared.policy = self.resolver(origin).policy(&written, &default);
+            let default = self.reading.shared.policy.clone();
+            self.reading.shared.policy = self.resolver(origin).policy(&written, &default);
         }
     }
 
@@ -161,7 +152,7 @@ impl<'a> PieceReader<'a> {
                 let place = origin.place(&error.span().unwrap_or(range));
                 let message = "this does not fit the configuration";
                 let hint = "`renewd schema` prints what does".to_owned();
-                self.loader
+                self.reading
                     .findings
                     .syntax_error(place, message, Some(hint));
                 None
@@ -171,11 +162,11 @@ impl<'a> PieceReader<'a> {
 
     fn resolver(&mut self, origin: Origin) -> Resolver<'_> {
         Resolver {
-            findings: &mut self.loader.findings,
+            findings: &mut self.reading.findings,
             origin,
             folder: self.folder,
             exposed: self.exposed,
-            shared: &mut self.loader.shared,
+            shared: &mut self.reading.shared,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::mistake::Excerpt;
@@ -11,9 +11,13 @@ use super::mistake::Excerpt;
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     files: Vec<File>,
+    /// The number of the first of them: those before it are somebody else's.
+    first: u32,
+    /// Byte ranges that are never shown, also of files that are somebody else's.
+    hidden: Vec<(FileId, Range<usize>)>,
     /// The texts of small files, one after the other: ten thousand that lie among what was made of them would leave
-    /// ten thousand holes when they are dropped, and the daemon would keep that memory for ever.
-    small: String,
+    /// ten thousand holes when they are dropped, and the daemon would keep that memory for ever. One for each share.
+    small: Vec<String>,
 }
 
 /// The number of a file in [`Sources`].
@@ -22,7 +26,7 @@ pub(super) struct FileId(u32);
 
 #[derive(Debug)]
 struct File {
-    path: PathBuf,
+    path: Arc<Path>,
     text: Text,
     /// Where each line starts, once that is asked.
     lines: OnceCell<Vec<u32>>,
@@ -33,8 +37,8 @@ struct File {
 #[derive(Debug)]
 enum Text {
     Own(Arc<String>),
-    /// In [`Sources::small`].
-    Small(Range<usize>),
+    /// In one of [`Sources::small`].
+    Small(usize, Range<usize>),
 }
 
 /// One file.
@@ -48,49 +52,88 @@ pub(super) struct Source<'a> {
 }
 
 impl Sources {
+    /// Files that follow `first` others.
+    pub fn after(first: u32) -> Self {
+        Self {
+            first,
+            ..Self::default()
+        }
+    }
+
+    /// The number that the next file gets.
+    pub fn next(&self) -> u32 {
+        self.first + as_u32(self.files.len())
+    }
+
+    /// Adds the files that follow these.
+    pub fn append(&mut self, others: Self) {
+        let before = self.small.len();
+        self.small.extend(others.small);
+        self.hidden.extend(others.hidden);
+        self.files.extend(others.files.into_iter().map(|mut file| {
+            if let Text::Small(share, _) = &mut file.text {
+                *share += before;
+            }
+            file
+        }));
+    }
+
     /// Registers a file.
-    pub fn add(&mut self, path: &Path, text: Arc<String>) -> FileId {
+    pub fn add(&mut self, path: Arc<Path>, text: Arc<String>) -> FileId {
         self.files.push(File {
-            path: path.to_owned(),
+            path,
             text: Text::Own(text),
             lines: OnceCell::new(),
             hidden: Vec::new(),
         });
-        FileId(as_u32(self.files.len() - 1))
+        FileId(self.next() - 1)
     }
 
     /// Puts a small file's text with the others, when it was read to its end.
     pub fn end(&mut self, file: FileId) {
-        let Some(file) = self.files.get_mut(file.0 as usize) else {
+        let Some(file) = self.index(file).and_then(|index| self.files.get_mut(index)) else {
             return;
         };
         if let Text::Own(text) = &file.text
             && text.len() <= SMALL
         {
-            let start = self.small.len();
-            self.small.push_str(text);
-            file.text = Text::Small(start..self.small.len());
+            if self.small.is_empty() {
+                self.small.push(String::new());
+            }
+            if let Some(small) = self.small.last_mut() {
+                let start = small.len();
+                small.push_str(text);
+                let range = start..small.len();
+                file.text = Text::Small(self.small.len() - 1, range);
+            }
         }
     }
 
     /// Never shows what stands at `range` of `file`.
     pub fn hide(&mut self, file: FileId, range: Range<usize>) {
-        if let Some(file) = self.files.get_mut(file.0 as usize) {
-            file.hidden.push(range);
-        }
+        self.hidden.push((file, range));
     }
 
-    /// Puts the hidden ranges in order and makes one of those that touch; to be called before anything is shown.
+    /// Gives each file its hidden ranges in order, those that touch as one; to be called before anything is shown.
     pub fn sort_hidden(&mut self) {
+        for (file, range) in std::mem::take(&mut self.hidden) {
+            if let Some(file) = self.index(file).and_then(|index| self.files.get_mut(index)) {
+                file.hidden.push(range);
+            }
+        }
         self.files.iter_mut().for_each(File::sort_hidden);
+    }
+
+    fn index(&self, file: FileId) -> Option<usize> {
+        Some(file.0.checked_sub(self.first)? as usize)
     }
 
     /// One file.
     pub fn get(&self, file: FileId) -> Option<Source<'_>> {
-        let file = self.files.get(file.0 as usize)?;
+        let file = self.files.get(self.index(file)?)?;
         let text = match &file.text {
             Text::Own(text) => text,
-            Text::Small(range) => self.small.get(range.clone())?,
+            Text::Small(share, range) => self.small.get(*share)?.get(range.clone())?,
         };
         let newlines = || text.match_indices('\n').map(|(at, _)| as_u32(at + 1));
         Some(Source {

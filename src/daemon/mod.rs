@@ -7,6 +7,7 @@ mod once;
 mod pokes;
 mod work;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,6 @@ pub use work::Crew;
 use crate::config::{self, Desired, Mistakes};
 use crate::event::{Event, EventKind};
 use crate::inventory::ManagedCertificate;
-use crate::pki::Fingerprint;
 use crate::renewal::{Checkpoint, ConfiguredPeers, Engine, NoCheckpoint};
 use crate::store::{Configured, Store, StoreError};
 use crate::surroundings::Surroundings;
@@ -302,9 +302,16 @@ fn configured(wanted: &ManagedCertificate) -> Configured {
         name: Arc::clone(&wanted.name),
         firewall: Arc::clone(&wanted.firewall),
         ca: Arc::clone(&wanted.ca),
-        // After an upgrade that adds a setting every row counts as changed once; that only asks the due rules again.
-        hash: Fingerprint::of(format!("{wanted:?}").as_bytes()).to_string(),
+        hash: hash(wanted),
     }
+}
+
+/// Tells one configuration from the next. After an upgrade of renewd or of its compiler every row may count as changed
+/// once; that only asks the due rules again.
+fn hash(wanted: &ManagedCertificate) -> String {
+    let mut hasher = DefaultHasher::new();
+    wanted.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 fn until(now: Timestamp, wake: Timestamp) -> Duration {

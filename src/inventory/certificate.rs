@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::pki::KeyRequest;
 
 /// One `[[certificate]]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ManagedCertificate {
     /// Its name in the configuration, unique.
     pub name: Arc<str>,
@@ -105,7 +105,7 @@ impl std::str::FromStr for Endpoint {
 const HTTPS_PORT: u16 = 443;
 
 /// When a certificate is renewed and how long its proof may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RenewalPolicy {
     /// Thousandths of the real lifetime after which it is due; `None`: two thirds, or a half of a lifetime
     /// under ten days (CA rules reference 3 and 8).

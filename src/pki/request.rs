@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::name::is_dns_name;
 
 /// What the CSR asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyRequest {
     /// The distinguished name.
     pub subject: Subject,
@@ -34,7 +34,7 @@ impl KeyRequest {
 }
 
 /// A distinguished name's parts; at least one is set.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Subject {
     /// C, as the full country name that the device lists ("United States").
     pub country: Option<String>,

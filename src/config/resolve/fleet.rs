@@ -14,15 +14,25 @@ use crate::inventory::{Endpoint, ManagedCertificate, Service};
 /// Everything that was written so far.
 #[derive(Debug)]
 pub(in crate::config) struct Fleet {
-    pub cas: Section<ca::Settings>,
-    pub firewalls: Section<Arc<ManagedFirewall>>,
+    cas: Section<ca::Settings>,
+    firewalls: Section<Arc<ManagedFirewall>>,
     certificates: Section<Arc<ManagedCertificate>>,
-    drafts: Vec<DraftCertificate>,
+    /// As they were added: to put them into one list would hold them twice.
+    drafts: Vec<Vec<DraftCertificate>>,
+}
+
+/// Elements in the order in which they were written, not yet compared with others. A value is left out when something
+/// about it was wrong.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Elements {
+    pub cas: Vec<(Option<Name>, Option<ca::Settings>)>,
+    pub firewalls: Vec<(Option<Name>, Option<Arc<ManagedFirewall>>)>,
+    pub certificates: Vec<DraftCertificate>,
 }
 
 /// The elements of one kind; the value of an element is left out when something about it was wrong.
 #[derive(Debug)]
-pub(in crate::config) struct Section<T> {
+struct Section<T> {
     header: &'static str,
     names: HashMap<Arc<str>, Place>,
     // A tree that grows in the order of its keys stays half empty; built at once from a list it is full.
@@ -54,16 +64,23 @@ impl Default for Fleet {
 }
 
 impl Fleet {
-    /// Adds a certificate; the firewall and the CA that it names may follow later.
-    pub fn add_certificate(&mut self, draft: DraftCertificate, findings: &mut Findings) {
-        let name = draft.name.as_ref();
-        self.certificates.add(name, None, findings);
-        self.drafts.push(draft);
+    /// Adds elements; what they refer to may follow later.
+    pub fn add(&mut self, elements: Elements, findings: &mut Findings) {
+        for (name, value) in elements.cas {
+            self.cas.add(name.as_ref(), value, findings);
+        }
+        for (name, value) in elements.firewalls {
+            self.firewalls.add(name.as_ref(), value, findings);
+        }
+        for draft in &elements.certificates {
+            self.certificates.add(draft.name.as_ref(), None, findings);
+        }
+        self.drafts.push(elements.certificates);
     }
 
     /// Whether no certificate was written.
     pub fn is_empty(&self) -> bool {
-        self.drafts.is_empty()
+        self.drafts.iter().all(Vec::is_empty)
     }
 
     /// Looks at the whole. What it returns may be used only when nothing was found wrong.
@@ -74,7 +91,7 @@ impl Fleet {
             bound: HashMap::new(),
             guesses: GUESSES,
         };
-        for mut draft in self.drafts {
+        for mut draft in self.drafts.into_iter().flatten() {
             let firewall = whole.refer(draft.firewall.take(), &self.firewalls);
             let ca = whole.refer(draft.ca.take(), &self.cas);
             if let Some(firewall) = &firewall {
@@ -106,7 +123,7 @@ impl<T> Section<T> {
     }
 
     /// Adds an element. A broken one keeps its name, so that what refers to it is right.
-    pub fn add(&mut self, name: Option<&Name>, value: Option<T>, findings: &mut Findings) {
+    fn add(&mut self, name: Option<&Name>, value: Option<T>, findings: &mut Findings) {
         let Some(Name { text, place }) = name else {
             return;
         };

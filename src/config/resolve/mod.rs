@@ -37,7 +37,7 @@ pub(super) struct Resolver<'a> {
 }
 
 /// What the sections of all files have in common.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Shared {
     pub state_directory: PathBuf,
     pub policy: RenewalPolicy,

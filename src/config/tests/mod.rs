@@ -6,6 +6,7 @@
 )]
 
 mod mutations;
+mod shares;
 mod shipped;
 
 use std::fs;
@@ -181,8 +182,8 @@ fn names_are_kept_once_however_often_they_are_referred_to() {
     let certificate = &desired.certificates["portal"];
     let (firewall, _) = desired.firewalls.get_key_value("hq").unwrap();
     let (ca, _) = desired.cas.get_key_value("office").unwrap();
-    assert!(std::sync::Arc::ptr_eq(&certificate.firewall, firewall));
-    assert!(std::sync::Arc::ptr_eq(&certificate.ca, ca));
+    assert!(Arc::ptr_eq(&certificate.firewall, firewall));
+    assert!(Arc::ptr_eq(&certificate.ca, ca));
 }
 
 #[test]
@@ -263,7 +264,7 @@ fn companions_are_read_in_their_order_and_may_refer_to_each_other() {
     let loaded = load(&path).unwrap();
     assert_eq!(
         loaded.files,
-        [path, companions.join("a.toml"), companions.join("b.toml")]
+        [path, companions.join("a.toml"), companions.join("b.toml")].map(Arc::from)
     );
     assert!(loaded.desired.certificates.contains_key("portal"));
 }

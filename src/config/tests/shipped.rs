@@ -185,7 +185,7 @@ fn what_passes_the_check_fits_the_written_types() {
         let text = with_defaults_written(&fs::read_to_string(shipped(name)).unwrap());
         let mut table = toml::de::DeTable::parse(&text).unwrap().into_inner();
         let mut findings = Findings::default();
-        let file = findings.add_file(Path::new(name), text.clone().into());
+        let file = findings.add_file(Path::new(name).into(), text.clone().into());
         let origin = Origin { file, start: 0 };
         let mut check = Check {
             findings: &mut findings,
