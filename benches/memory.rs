@@ -239,7 +239,11 @@ impl Issuer for Authority {
         Ok(is_known.then(|| Reference(reference.clone())))
     }
 
-    async fn poll(&self, reference: &Reference) -> Result<Issuance, Failure> {
+    async fn poll(
+        &self,
+        reference: &Reference,
+        _request: &SigningRequest,
+    ) -> Result<Issuance, Failure> {
         let issued = self.issued.lock().unwrap();
         let leaf = issued
             .get(&reference.0)

@@ -158,6 +158,12 @@ events! {
     StateReached => "state_reached", Info;
     /// Nothing failed, but the renewal cannot go on yet: it says for what it waits.
     RenewalWaits => "renewal_waits", Info;
+    /// The CA waits for a person: an approval, or a mail that must be answered.
+    ApprovalNeeded => "approval_needed", Alert;
+    /// The order budget of a CA is spent; nothing is ordered there before the time that is told.
+    BudgetSpent => "budget_spent", Alert;
+    /// The CA ended an order without a certificate and without a charge; another one is placed at the time that is told.
+    OrderVoid => "order_void", Alert;
     /// A step failed and will be tried again.
     StepFailed => "step_failed", Warning;
     /// A step failed in a way that a person should look at; it will be tried again all the same.

@@ -2,7 +2,7 @@
 //!
 //! The map, from left to right; a module may use those on the left of its bar only, so those between two bars do not
 //! know each other (`tests/it/tidy.rs` holds that line):
-//! `clock failure pki random schedule secret | inventory surroundings | tls | ca firewall probe | config event |
+//! `clock failure pki random schedule secret | inventory surroundings | tls | dcv | ca firewall probe | config event |
 //! store | renewal | scheduler watch | daemon status telemetry | cli`.
 
 pub mod ca;
@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod dcv;
 pub mod event;
 pub mod failure;
 pub mod firewall;

@@ -3,6 +3,8 @@
 //! A driver does not retry and does not wait. `submit` may cost money: the engine stores an intent before it
 //! and asks `find` before it submits again.
 
+#[expect(dead_code, reason = "the drivers that use it follow")]
+mod http;
 pub mod local;
 
 use std::sync::Arc;
@@ -10,13 +12,21 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::failure::Failure;
-use crate::pki::{Certificate, Csr};
+use crate::failure::{Failure, FailureKind};
+use crate::inventory::{Budget, RateLimit};
+use crate::pki::{Certificate, Csr, KeyRequest};
+use crate::secret::SecretSource;
 use crate::surroundings::Surroundings;
 
 /// A certificate authority.
 #[async_trait]
 pub trait Issuer: Send + Sync {
+    /// Why the CA would refuse such a request, as far as it lets us know its rules; empty: nothing speaks against it.
+    /// Asked before a key is generated on the firewall.
+    async fn objections(&self, _wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
+
     /// Asks for a certificate; the reference is enough to find the order again.
     async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure>;
 
@@ -24,16 +34,53 @@ pub trait Issuer: Send + Sync {
     /// `None` is a positive "no"; a doubt is a `Failure`.
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure>;
 
-    /// How the order stands.
-    async fn poll(&self, reference: &Reference) -> Result<Issuance, Failure>;
+    /// How long after `submit` an order may still be invisible to `find`.
+    fn settling_time(&self) -> SignedDuration {
+        SignedDuration::ZERO
+    }
+
+    /// How the order stands. Also does what the order needs next, such as proving control of a domain: in small
+    /// pieces, each of which is harmless when it is repeated.
+    async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure>;
+
+    /// The CA's own limits that `request` would use up at `now`.
+    fn rate_limits(&self, _request: &SigningRequest, _now: Timestamp) -> Vec<RateLimit> {
+        Vec::new()
+    }
+
+    /// How many orders may be placed here; `None`: as many as are needed.
+    fn budget(&self) -> Option<Budget> {
+        None
+    }
+
+    /// Whether `renewal_window` has anything to tell.
+    fn offers_windows(&self) -> bool {
+        false
+    }
 
     /// When the CA would like this certificate to be renewed (ARI, RFC 9773).
-    async fn renewal_window(&self, _certificate: &Certificate) -> Result<Option<Window>, Failure> {
-        Ok(None)
+    async fn renewal_window(&self, _certificate: &Certificate) -> Result<Advice, Failure> {
+        Ok(Advice::default())
+    }
+
+    /// Tells the CA that a certificate is no longer used: another one took its place and was proven.
+    async fn retire(&self, _superseded: &Previous) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Gives an order back, where the CA takes it; what became of it, in words.
+    async fn cancel(&self, _order: &Reference) -> Result<String, Failure> {
+        Err(unsupported("cancel an order"))
     }
 
     /// Looks whether the CA can be used, changing nothing; facts worth showing, `name` and value.
     async fn check(&self) -> Result<Vec<(String, String)>, Failure>;
+
+    /// Performs the calls whose answers differ from site to site, changing nothing, and gives them as they came, without
+    /// secrets.
+    async fn probe(&self) -> Result<Vec<Exchange>, Failure> {
+        Err(unsupported("probe"))
+    }
 }
 
 /// What the CA is asked for.
@@ -43,9 +90,24 @@ pub struct SigningRequest {
     pub client_reference: String,
     /// The checked CSR.
     pub csr: Csr,
+    /// When the renewal was planned: no order of it is older.
+    pub planned_at: Timestamp,
+    /// The certificate whose place the new one takes, if one was seen.
+    pub previous: Option<Previous>,
+    /// The window in which the CA wants `previous` to be renewed (RFC 9773).
+    pub window: Option<Window>,
 }
 
-/// The CA's own reference of an order.
+/// A certificate whose place another one takes.
+#[derive(Debug, Clone)]
+pub struct Previous {
+    /// The certificate; anybody may have issued it.
+    pub certificate: Certificate,
+    /// The CA's reference of the order that it came from, if it was ours and at this CA.
+    pub order: Option<Reference>,
+}
+
+/// The CA's own reference of an order. It is stored, so it holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference(pub String);
 
@@ -58,6 +120,8 @@ pub enum Issuance {
         retry_after: Option<SignedDuration>,
         /// Whom or what it waits for, such as "approval".
         waiting_for: String,
+        /// Whether it is a person that it waits for: then one is told, once.
+        needs_person: bool,
     },
     /// Done.
     Issued {
@@ -71,6 +135,13 @@ pub enum Issuance {
         /// The CA's own words.
         reason: String,
     },
+    /// The order ended without a certificate and without a charge: it may be placed again.
+    Void {
+        /// The CA's own words.
+        reason: String,
+        /// How long to wait; `None`: as after a failure.
+        retry_after: Option<SignedDuration>,
+    },
 }
 
 /// A span in which a CA wants a certificate to be renewed.
@@ -82,11 +153,40 @@ pub struct Window {
     pub end: Timestamp,
 }
 
+/// What a CA says about the renewal of a certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Advice {
+    /// When; `None`: it does not say.
+    pub window: Option<Window>,
+    /// Where it explains why: a URL.
+    pub explanation: Option<String>,
+    /// When to ask again; `None`: never about this certificate.
+    pub ask_again: Option<SignedDuration>,
+}
+
+/// A call and its answer, for a person's eyes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// What was asked, such as `GET /v1/useraccounts`.
+    pub call: String,
+    /// What came back, without secrets.
+    pub answer: String,
+}
+
 /// How to use one CA; one variant per driver.
 #[derive(Debug, Clone)]
 pub enum Settings {
     /// A private CA whose key is on this machine.
     Local(local::Settings),
+}
+
+impl Settings {
+    /// Every secret that will be needed, each with its key in the configuration.
+    pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
+        match self {
+            Self::Local(settings) => vec![("key", SecretSource::File(settings.key.clone()))],
+        }
+    }
 }
 
 /// Builds the driver. Nothing is read or sent yet.
@@ -96,4 +196,12 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
             Arc::new(local::LocalCa::new(settings.clone(), surroundings.clone()))
         }
     }
+}
+
+fn unsupported(call: &str) -> Failure {
+    Failure::new(
+        FailureKind::Refused,
+        call,
+        "this kind of CA has no such thing",
+    )
 }

@@ -33,8 +33,8 @@ pub use load::load;
 pub use mistake::{Mistake, Mistakes, Severity};
 pub use schema::schema;
 
+use crate::firewall;
 use crate::secret::SecretSource;
-use crate::{ca, firewall};
 
 /// A configuration that can be used.
 #[derive(Debug, Clone)]
@@ -50,9 +50,9 @@ pub struct Loaded {
 /// Every secret that will be needed, each with the place that names it, so that a check can try to read them.
 pub fn secrets(desired: &Desired) -> Vec<(String, SecretSource)> {
     let mut secrets = Vec::new();
-    for (name, ca::Settings::Local(settings)) in &desired.cas {
-        let key = SecretSource::File(settings.key.clone());
-        secrets.push((format!("ca {name}: key"), key));
+    for (name, settings) in &desired.cas {
+        let of_ca = settings.secrets().into_iter();
+        secrets.extend(of_ca.map(|(key, source)| (format!("ca {name}: {key}"), source)));
     }
     for (name, managed) in &desired.firewalls {
         let firewall::Settings::Sonicos(settings) = &managed.settings;

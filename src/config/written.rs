@@ -5,6 +5,10 @@
 //! reported, and what is left is looked at all the same. `x-hint` is what a person is told at such a mistake;
 //! `writeOnly` marks what may hold a secret and is never shown.
 
+mod ca;
+
+pub(super) use ca::{Ca, CaDriver, LocalCa, Purpose};
+
 use std::ops::Range;
 
 use schemars::JsonSchema;
@@ -118,70 +122,6 @@ pub(super) struct Renewal {
     /// from "5s" to "1h".
     #[schemars(extend("default" = default::PROOF_GRACE))]
     pub proof_grace: Key<String>,
-}
-
-/// A certificate authority.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Ca {
-    /// Its name, for `ca` of a certificate and for logs: up to 63 of `a-z A-Z 0-9 . _ -`.
-    #[schemars(required, extend("x-hint" = "for example: name = \"office\""))]
-    pub name: Key<String>,
-    /// Which kind of CA it is, and its settings.
-    #[schemars(required, extend("x-hint" = "for example: driver.local = { certificate = \"ca.pem\", key = { file = \"ca.key\" } }"))]
-    pub driver: Key<CaDriver>,
-}
-
-/// The kinds of CA.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum CaDriver {
-    /// A private CA whose key is on this machine; `renewd ca init` makes one.
-    Local(LocalCa),
-}
-
-/// A private CA whose key is on this machine.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LocalCa {
-    /// The CA's certificate, PEM; further certificates in the file are its own issuers, nearest first.
-    #[schemars(required, extend("x-hint" = "for example: certificate = \"/etc/renewd/ca.pem\""))]
-    pub certificate: Key<String>,
-    /// The CA's private key, PKCS#8 PEM, readable by renewd alone.
-    #[schemars(required, extend("x-hint" = "the CA's key is read from a file: key = { file = \"/etc/renewd/ca.key\" }", "writeOnly" = true))]
-    pub key: Key<KeyFile>,
-    /// Lifetime of what is signed, in days; it never reaches past the CA certificate's own end.
-    #[schemars(range(min = 1, max = 825), extend("default" = default::LIFETIME_DAYS))]
-    pub lifetime_days: Key<u16>,
-    /// What the certificates may be used for.
-    #[schemars(extend("default" = ["server-auth"]))]
-    pub purposes: Key<Vec<Placed<Purpose>>>,
-    /// Domains that may be signed, each with everything below it; empty: any.
-    #[schemars(extend("default" = []))]
-    pub permitted_domains: Key<Vec<Placed<String>>>,
-    /// Folder of what was issued. Left out: `ca/NAME` in the state directory.
-    pub issued: Key<String>,
-}
-
-/// The file of a private key.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct KeyFile {
-    /// The file.
-    #[schemars(required, extend("x-hint" = "for example: file = \"/etc/renewd/ca.key\""))]
-    pub file: Key<String>,
-}
-
-/// Extended key usages (RFC 5280, 4.2.1.12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Purpose {
-    /// TLS servers.
-    ServerAuth,
-    /// TLS clients.
-    ClientAuth,
-    /// IPsec (RFC 4945).
-    IpsecIke,
 }
 
 /// A firewall.

@@ -2,9 +2,11 @@
 
 pub mod certificate;
 pub mod due;
+pub mod limit;
 pub mod renewal;
 pub mod tracked;
 
 pub use certificate::{Endpoint, ManagedCertificate, RenewalPolicy, Service};
+pub use limit::{Budget, RateLimit};
 pub use renewal::{Intent, Obtained, Renewal, RenewalId, State};
-pub use tracked::{Shown, TrackedCertificate, TrackedFirewall};
+pub use tracked::{RenewalWindow, Shown, TrackedCertificate, TrackedFirewall};

@@ -177,6 +177,8 @@ pub struct Intent {
     pub reference: String,
     /// When it was first written.
     pub opened_at: Timestamp,
+    /// When it was tried last.
+    pub tried_at: Timestamp,
     /// How often it was tried since.
     pub tries: u32,
 }

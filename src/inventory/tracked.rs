@@ -32,6 +32,25 @@ pub struct TrackedCertificate {
     pub told: Option<String>,
     /// The renewal that is under way.
     pub open_renewal: Option<RenewalId>,
+    /// When its CA wants it to be renewed.
+    pub window: Option<RenewalWindow>,
+    /// When its CA is to be asked for that again; `None`: not.
+    pub window_poll_at: Option<Timestamp>,
+    /// The certificate for which the CA was asked last.
+    pub window_for: Option<Fingerprint>,
+}
+
+/// The span in which a CA wants a certificate to be renewed, and the moment in it that was chosen (RFC 9773, 4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewalWindow {
+    /// Not before.
+    pub start: Timestamp,
+    /// Not after.
+    pub end: Timestamp,
+    /// Chosen once, at random, and kept as long as the window holds it.
+    pub chosen: Timestamp,
+    /// Where the CA explains it: a URL.
+    pub explanation: Option<String>,
 }
 
 /// A certificate that a handshake showed.

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{Checkpoint, Moment};
+use super::outcome::Origin;
 use super::peers::Peers;
 use super::state::{self, Fact, Step};
 use super::step::{self, Outcome, StepError, Work};
@@ -108,7 +109,19 @@ impl Engine {
                     .await
             }
             Ok(Outcome::Wait(waiting)) => self.wait(lease, &waiting, finished).await,
-            Err(StepError::Peer(failure)) => self.failed(lease, &context, &failure, finished).await,
+            Ok(Outcome::OrderVoid { words, retry_after }) => {
+                self.order_void(lease, &context, &words, retry_after, finished)
+                    .await
+            }
+            Err(StepError::Firewall(failure)) => {
+                let origin = Origin::Firewall;
+                self.failed(lease, &context, &failure, origin, finished)
+                    .await
+            }
+            Err(StepError::Ca(failure)) => {
+                self.failed(lease, &context, &failure, Origin::Ca, finished)
+                    .await
+            }
             Err(StepError::Hopeless(words)) => self.hopeless(lease, &words, finished).await,
             Err(StepError::Store(error)) => Err(error),
         }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::checkpoint::Moment;
 use super::engine::{Context, Engine, later};
 use super::retry::{self, Retry, Situation};
-use super::state::{self, Fact};
+use super::state::{self, Fact, Step};
 use super::step::Waiting;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
@@ -207,7 +207,7 @@ impl Engine {
             reason: Some(waiting.kind.to_owned()),
             detail: Some(waiting.words.clone()),
             next_attempt_at: Some(waiting.until),
-            ..Event::of_renewal(EventKind::RenewalWaits, renewal)
+            ..Event::of_renewal(waiting_event(waiting.kind), renewal)
         };
         let events = if is_news {
             std::slice::from_ref(&event)
@@ -234,14 +234,56 @@ impl Engine {
         Ok(false)
     }
 
+    /// The CA ended the order and took nothing for it: another one is placed, with the same CSR, after a while.
+    pub(super) async fn order_void(
+        &self,
+        lease: &mut Lease,
+        context: &Context,
+        words: &str,
+        retry_after: Option<SignedDuration>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let orders = self
+            .store
+            .tries(&lease.renewal.id, Step::Submit.name())
+            .await?;
+        let lifetime = situation(&lease.renewal, context, 0).lifetime;
+        let wait = retry_after.unwrap_or_else(|| retry::backoff(orders, lifetime));
+        let until = later(now, wait);
+        let Some(to) = state::next(lease.renewal.state, Fact::OrderVoid) else {
+            let kind = FailureKind::Unexpected.name();
+            return self.hold(lease, kind, words, now).await;
+        };
+        let event = Event {
+            next_state: Some(to),
+            attempt: Some(orders),
+            detail: Some(words.to_owned()),
+            next_attempt_at: Some(until),
+            ..Event::of_renewal(EventKind::OrderVoid, &lease.renewal)
+        };
+        let obtained = lease.renewal.obtained.clone();
+        let events = std::slice::from_ref(&event);
+        lease.renewal = self
+            .store
+            .advance(lease, to, &obtained, until, None, events, now)
+            .await?;
+        self.checkpoint.pass(Moment::Stored(to));
+        event.log();
+        Ok(false)
+    }
+
     pub(super) async fn failed(
         &self,
         lease: &mut Lease,
         context: &Context,
         failure: &Failure,
+        origin: Origin,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let refused_logins = self.refused_logins(&lease.renewal, failure, now).await?;
+        let refused_logins = match origin {
+            Origin::Firewall => self.refused_logins(&lease.renewal, failure, now).await?,
+            Origin::Ca => 0,
+        };
         let situation = situation(&lease.renewal, context, refused_logins);
         match retry::after(failure, &situation) {
             Retry::GiveUp => self.hopeless(lease, &failure.to_string(), now).await,
@@ -282,7 +324,7 @@ impl Engine {
         failure: &Failure,
         now: Timestamp,
     ) -> Result<u32, StoreError> {
-        if failure.kind != FailureKind::Unauthorized || !logs_in(renewal.state) {
+        if failure.kind != FailureKind::Unauthorized {
             return Ok(0);
         }
         self.store.count_refused_login(&renewal.firewall, now).await
@@ -362,6 +404,13 @@ impl Engine {
     }
 }
 
+/// Who failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Firewall,
+    Ca,
+}
+
 /// What the certificate's row learns when its renewal ends in `to`.
 fn ending(renewal: &Renewal, fact: Fact, to: State, now: Timestamp) -> Ending<'_> {
     let rest = match to {
@@ -373,6 +422,15 @@ fn ending(renewal: &Renewal, fact: Fact, to: State, now: Timestamp) -> Ending<'_
     Ending {
         look_at: later(now, rest),
         alias: (to == State::Completed).then_some(renewal.alias.as_str()),
+    }
+}
+
+/// For an approval or more money it is a person that a renewal waits for.
+fn waiting_event(kind: &str) -> EventKind {
+    match kind {
+        "approval" => EventKind::ApprovalNeeded,
+        "order_budget" => EventKind::BudgetSpent,
+        _ => EventKind::RenewalWaits,
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Fact {
     CsrChecked,
     /// The CA has the order.
     Ordered,
+    /// The CA ended the order without a certificate and without a charge.
+    OrderVoid,
     /// The certificate is here, and it is what was asked for.
     CertificateChecked,
     /// The certificate is on the device.
@@ -94,10 +96,11 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact, in the order of a renewal.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::KeyPairExists,
         Self::CsrChecked,
         Self::Ordered,
+        Self::OrderVoid,
         Self::CertificateChecked,
         Self::OnDevice,
         Self::Committed,
@@ -116,6 +119,7 @@ impl Fact {
             Self::KeyPairExists => "key pair exists",
             Self::CsrChecked => "CSR checked",
             Self::Ordered => "ordered",
+            Self::OrderVoid => "order void",
             Self::CertificateChecked => "certificate checked",
             Self::OnDevice => "on the device",
             Self::Committed => "committed",
@@ -141,6 +145,7 @@ pub const fn next(state: State, fact: Fact) -> Option<State> {
         (CsrGenerated, Fact::CsrChecked) => Some(CsrExported),
         (CsrExported, Fact::Ordered) => Some(Submitted),
         (Submitted, Fact::CertificateChecked) => Some(Issued),
+        (Submitted, Fact::OrderVoid) => Some(CsrExported),
         (Issued, Fact::OnDevice) => Some(Imported),
         (Imported, Fact::Committed) => Some(Bound),
         // A service that answers late is as good as one that answers at once.

@@ -20,17 +20,19 @@ impl Store {
     ) -> Result<Intent, StoreError> {
         let mut transaction = self.begin().await?;
         leases::still_ours(&mut transaction, lease).await?;
-        let row = sqlx::query(INTEND)
-            .bind(&*lease.renewal.id.0)
-            .bind(step)
-            .bind(reference)
-            .bind(micros(now))
-            .fetch_optional(&mut *transaction)
-            .await?
-            .ok_or_else(|| missing("intent", step))?;
-        let intent = intent(&row)?;
+        let intent = open(&mut transaction, lease, step, reference, now).await?;
         commit(transaction).await?;
         Ok(intent)
+    }
+
+    /// How often `step` was tried since the renewal began, whatever came of it.
+    pub async fn tries(&self, renewal: &RenewalId, step: &str) -> Result<u32, StoreError> {
+        sqlx::query(TRIES)
+            .bind(&*renewal.0)
+            .bind(step)
+            .fetch_one(&self.reader)
+            .await?
+            .count("tries")
     }
 
     /// The intent of `step` whose outcome is not known.
@@ -46,6 +48,25 @@ impl Store {
             .await?;
         row.as_ref().map(intent).transpose()
     }
+}
+
+/// Writes the intent of `step`, or counts one more try of it.
+pub(super) async fn open(
+    connection: &mut AnyConnection,
+    lease: &Lease,
+    step: &str,
+    reference: &str,
+    now: Timestamp,
+) -> Result<Intent, StoreError> {
+    let row = sqlx::query(INTEND)
+        .bind(&*lease.renewal.id.0)
+        .bind(step)
+        .bind(reference)
+        .bind(micros(now))
+        .fetch_optional(connection)
+        .await?
+        .ok_or_else(|| missing("intent", step))?;
+    intent(&row)
 }
 
 /// The outcome of everything that was tried is known: the renewal has moved on.
@@ -67,16 +88,20 @@ fn intent(row: &AnyRow) -> Result<Intent, StoreError> {
         step: row.text("step")?,
         reference: row.text("reference")?,
         opened_at: row.time("opened_at")?,
+        tried_at: row.time("tried_at")?,
         tries: row.count("tries")?,
     })
 }
 
-pub(super) const INTEND: &str = "INSERT INTO intent (renewal, step, reference, opened_at, tries) VALUES ($1, $2, $3, $4, 1) \
-     ON CONFLICT (renewal, step) WHERE closed_at IS NULL DO UPDATE SET tries = intent.tries + 1 \
-     RETURNING step, reference, opened_at, tries";
+pub(super) const INTEND: &str = "INSERT INTO intent (renewal, step, reference, opened_at, tried_at, tries) VALUES ($1, $2, $3, $4, $4, 1) \
+     ON CONFLICT (renewal, step) WHERE closed_at IS NULL \
+     DO UPDATE SET tries = intent.tries + 1, tried_at = excluded.tried_at \
+     RETURNING step, reference, opened_at, tried_at, tries";
 
-pub(super) const OPEN_INTENT: &str = "SELECT step, reference, opened_at, tries FROM intent \
+pub(super) const OPEN_INTENT: &str = "SELECT step, reference, opened_at, tried_at, tries FROM intent \
      WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";
+
+pub(super) const TRIES: &str = "SELECT CAST(COALESCE(SUM(tries), 0) AS BIGINT) AS tries FROM intent WHERE renewal = $1 AND step = $2";
 
 pub(super) const CLOSE: &str =
     "UPDATE intent SET closed_at = $2 WHERE renewal = $1 AND closed_at IS NULL";

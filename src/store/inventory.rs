@@ -16,7 +16,7 @@ use super::bulk::{self, is_open};
 use super::row::{Columns, exactly_one, micros, parse};
 use super::{Store, StoreError, commit, history, missing};
 use crate::event::{Event, EventKind};
-use crate::inventory::{RenewalId, Shown, TrackedCertificate};
+use crate::inventory::{RenewalId, RenewalWindow, Shown, TrackedCertificate};
 
 /// One `[[certificate]]` as the store needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -280,7 +280,22 @@ fn read(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
         alias: row.maybe_text("alias")?,
         told: row.maybe_text("told")?,
         open_renewal: row.maybe_text("open_renewal")?.map(RenewalId),
+        window: window(row)?,
+        window_poll_at: row.maybe_time("window_poll_at")?,
+        window_for: row.maybe_fingerprint("window_for")?,
     })
+}
+
+fn window(row: &AnyRow) -> Result<Option<RenewalWindow>, StoreError> {
+    let Some(chosen) = row.maybe_time("window_chosen")? else {
+        return Ok(None);
+    };
+    Ok(Some(RenewalWindow {
+        start: row.time("window_start")?,
+        end: row.time("window_end")?,
+        chosen,
+        explanation: row.maybe_text("window_explanation")?,
+    }))
 }
 
 fn shown(row: &AnyRow) -> Result<Option<Shown>, StoreError> {
@@ -301,6 +316,7 @@ macro_rules! select_certificate {
         concat!(
             "SELECT c.name, c.firewall, c.ca, c.look_at, c.decision, c.probe_at, c.requested_at, c.alias, c.told, \
              c.shown_fingerprint, c.shown_pem, c.shown_not_before, c.shown_not_after, c.shown_seen_at, \
+             c.window_start, c.window_end, c.window_chosen, c.window_explanation, c.window_for, c.window_poll_at, \
              r.id AS open_renewal \
              FROM certificate c LEFT JOIN renewal r ON r.certificate = c.name AND r.ended_at IS NULL ",
             $rest

@@ -49,8 +49,15 @@ fn migrator() -> Migrator {
 }
 
 /// Every file of `migrations/`, by hand: sqlx's macro for it would bring its whole macro crate into the build.
-pub(super) const EMBEDDED: &[(i64, &str, &str)] = &[(
-    1,
-    "initial",
-    include_str!("../../migrations/0001_initial.sql"),
-)];
+pub(super) const EMBEDDED: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "initial",
+        include_str!("../../migrations/0001_initial.sql"),
+    ),
+    (
+        2,
+        "orders",
+        include_str!("../../migrations/0002_orders.sql"),
+    ),
+];

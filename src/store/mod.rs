@@ -21,6 +21,7 @@ mod history;
 mod intents;
 mod inventory;
 mod leases;
+mod limits;
 mod migrations;
 mod place;
 mod renewals;
@@ -33,6 +34,7 @@ pub use error::StoreError;
 pub use history::PastEvent;
 pub use inventory::{Changes, Configured, Decision};
 pub use leases::Lease;
+pub use limits::Permission;
 pub use renewals::Ending;
 pub use waking::Counts;
 

@@ -69,7 +69,11 @@ impl Issuer for LocalCa {
             .await
     }
 
-    async fn poll(&self, reference: &Reference) -> Result<Issuance, Failure> {
+    async fn poll(
+        &self,
+        reference: &Reference,
+        _request: &SigningRequest,
+    ) -> Result<Issuance, Failure> {
         let reference = reference.clone();
         self.blocking(move |settings, _| {
             let (leaf, chain) = Ledger::new(settings).read(&reference.0)?.ok_or_else(|| {

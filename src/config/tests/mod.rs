@@ -14,6 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::ca;
 
 const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 

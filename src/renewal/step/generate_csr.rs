@@ -4,28 +4,47 @@
 
 use jiff::SignedDuration;
 
-use super::{Outcome, StepError, Work, closed};
+use super::{Outcome, StepError, Work, closed, refused};
 use crate::firewall::Firewall;
+use crate::inventory::Intent;
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
+    let earlier = work
+        .store
+        .intent(&work.renewal().id, Step::GenerateCsr.name())
+        .await?;
+    if earlier.is_none() {
+        ask_the_ca(work).await?;
+    }
     let mut session = work.firewall().await?;
-    let result = look_then_generate(work, session.as_mut()).await;
+    let result = look_then_generate(work, session.as_mut(), earlier).await;
     closed(session, result).await
+}
+
+/// What the CA would refuse is refused before a key exists for it.
+async fn ask_the_ca(work: &Work<'_>) -> Result<(), StepError> {
+    let objections = work
+        .issuer()?
+        .objections(&work.wanted.request)
+        .await
+        .map_err(StepError::Ca)?;
+    if objections.is_empty() {
+        return Ok(());
+    }
+    let call = format!("ask {} before a key is generated", work.renewal().ca);
+    Err(refused(&call, &objections))
 }
 
 async fn look_then_generate(
     work: &Work<'_>,
     session: &mut dyn Firewall,
+    earlier: Option<Intent>,
 ) -> Result<Outcome, StepError> {
     work.record_identity(session).await?;
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }
-    let earlier = work
-        .store
-        .intent(&work.renewal().id, Step::GenerateCsr.name())
-        .await?;
     if earlier.is_some_and(|intent| intent.opened_at.duration_until(work.now) < SLOWEST_GENERATION)
     {
         return Ok(still_generating(work));

@@ -20,11 +20,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::checkpoint::{Checkpoint, Moment};
 use super::peers::Peers;
 use super::state::{Fact, Step};
-use crate::ca::SigningRequest;
+use crate::ca::{Issuer, Previous, Reference, SigningRequest, Window};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall};
-use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
+use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, Shown, TrackedCertificate};
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::probe::{self, Sight, Verdict};
 use crate::schedule::MaintenanceWindow;
@@ -60,6 +60,13 @@ pub enum Outcome {
     Reached(Fact, Box<Obtained>),
     /// Nothing failed, but it cannot go on yet.
     Wait(Waiting),
+    /// The CA ended the order without a certificate and without a charge.
+    OrderVoid {
+        /// The CA's words.
+        words: String,
+        /// When another one may be placed; `None`: as after a failure.
+        retry_after: Option<SignedDuration>,
+    },
 }
 
 /// For what a renewal waits.
@@ -67,7 +74,8 @@ pub enum Outcome {
 pub struct Waiting {
     /// When to look again.
     pub until: Timestamp,
-    /// For what, by name: `key_generation`, `issuance`, `maintenance_window`, `proof`.
+    /// For what, by name: `key_generation`, `order_settling`, `order_limit`, `order_budget`, `issuance`,
+    /// `approval`, `maintenance_window`, `proof`.
     pub kind: &'static str,
     /// For what, in words.
     pub words: String,
@@ -76,9 +84,12 @@ pub struct Waiting {
 /// Why a step did not come to an outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// A peer failed; the retry table decides.
+    /// The firewall failed; the retry table decides.
     #[error(transparent)]
-    Peer(#[from] Failure),
+    Firewall(#[from] Failure),
+    /// The CA failed; the retry table decides.
+    #[error(transparent)]
+    Ca(Failure),
     /// It can never succeed.
     #[error("{0}")]
     Hopeless(String),
@@ -126,8 +137,13 @@ impl Work<'_> {
             .store
             .intend(self.lease, step.name(), reference, self.now)
             .await?;
-        self.checkpoint.pass(Moment::Intended(step));
+        self.intended(step);
         Ok(intent)
+    }
+
+    /// Tells the checkpoint that the intent of `step` is stored.
+    fn intended(&self, step: Step) {
+        self.checkpoint.pass(Moment::Intended(step));
     }
 
     /// Tells the checkpoint that the effect of `step` has happened.
@@ -196,11 +212,53 @@ impl Work<'_> {
             .map_err(|error| StepError::Hopeless(format!("the stored chain: {error}")))
     }
 
-    fn signing_request(&self) -> Result<SigningRequest, StepError> {
+    /// The driver of the renewal's CA.
+    fn issuer(&self) -> Result<Arc<dyn Issuer>, StepError> {
+        self.peers.issuer(&self.renewal().ca).map_err(StepError::Ca)
+    }
+
+    async fn signing_request(&self) -> Result<SigningRequest, StepError> {
+        let shown = self.tracked.shown.as_ref();
+        let known = |shown: &&Shown| self.tracked.window_for == Some(shown.fingerprint);
+        let window = shown.filter(known).and(self.tracked.window.as_ref());
         Ok(SigningRequest {
             client_reference: self.renewal().id.to_string(),
             csr: self.csr()?,
+            planned_at: self.renewal().planned_at,
+            previous: match shown {
+                Some(shown) => self.previous(shown.fingerprint, &shown.pem).await?,
+                None => None,
+            },
+            window: window.map(|window| Window {
+                start: window.start,
+                end: window.end,
+            }),
         })
+    }
+
+    /// A certificate whose place ours takes, with the order at our CA that it came from.
+    async fn previous(
+        &self,
+        fingerprint: Fingerprint,
+        pem: &str,
+    ) -> Result<Option<Previous>, StepError> {
+        let Ok(certificate) = Certificate::from_pem(pem) else {
+            return Ok(None);
+        };
+        let renewal = self.renewal();
+        let past = self
+            .store
+            .renewals_of(&renewal.certificate, REMEMBERED)
+            .await?;
+        let order = past
+            .into_iter()
+            .filter(|past| past.ca == renewal.ca && past.id != renewal.id)
+            .find(|past| past.obtained.fingerprint == Some(fingerprint))
+            .and_then(|past| past.obtained.ca_reference);
+        Ok(Some(Previous {
+            certificate,
+            order: order.map(Reference),
+        }))
     }
 
     /// What was bound before us, as stored by the bind step.
@@ -269,7 +327,10 @@ fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError
     value.ok_or_else(|| StepError::Hopeless(format!("the store holds no {what} for this state")))
 }
 
+/// How many past renewals of a certificate are looked at.
+const REMEMBERED: u32 = 50;
+
 /// A "no" of our own, with its reasons.
 fn refused(call: &str, reasons: &[String]) -> StepError {
-    StepError::Peer(Failure::new(FailureKind::Refused, call, reasons.join("; ")))
+    StepError::Ca(Failure::new(FailureKind::Refused, call, reasons.join("; ")))
 }

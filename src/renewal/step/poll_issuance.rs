@@ -8,27 +8,38 @@ use crate::pki::{self, Certificate, Expected};
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let issuer = work.peers.issuer(&work.renewal().ca)?;
+    let issuer = work.issuer()?;
+    let request = work.signing_request().await?;
     let reference = Reference(
         obtained(work.renewal().obtained.ca_reference.as_deref(), "reference")?.to_owned(),
     );
-    match issuer.poll(&reference).await? {
+    match issuer
+        .poll(&reference, &request)
+        .await
+        .map_err(StepError::Ca)?
+    {
         Issuance::Pending {
             retry_after,
             waiting_for,
+            needs_person,
         } => {
             let wait = retry_after.unwrap_or_else(|| patience(work));
-            Ok(work.wait(
-                wait,
-                "issuance",
-                format!("{} waits for {waiting_for}", work.renewal().ca),
-            ))
+            let words = format!("{} waits for {waiting_for}", work.renewal().ca);
+            let kind = if needs_person { "approval" } else { "issuance" };
+            Ok(work.wait(wait, kind, words))
         }
         Issuance::Issued { leaf, chain } => checked(work, &leaf, chain),
         Issuance::Refused { reason } => Err(StepError::Hopeless(format!(
             "{} refused: {reason}",
             work.renewal().ca
         ))),
+        Issuance::Void {
+            reason,
+            retry_after,
+        } => Ok(Outcome::OrderVoid {
+            words: format!("{}: {reason}", work.renewal().ca),
+            retry_after,
+        }),
     }
 }
 

@@ -96,11 +96,15 @@ fn request(reference: &str, csr: Csr) -> SigningRequest {
     SigningRequest {
         client_reference: reference.to_owned(),
         csr,
+        planned_at: now(),
+        previous: None,
+        window: None,
     }
 }
 
 async fn issued(ca: &LocalCa, reference: &Reference) -> (Certificate, Vec<Certificate>) {
-    match ca.poll(reference).await.unwrap() {
+    let request = request(&reference.0, good_csr());
+    match ca.poll(reference, &request).await.unwrap() {
         Issuance::Issued { leaf, chain } => (*leaf, chain),
         other => panic!("{other:?}"),
     }

@@ -64,7 +64,13 @@ async fn a_reference_that_could_leave_the_folder_is_refused() {
             .await
             .unwrap_err();
         assert_eq!(failure.kind, FailureKind::Refused, "{reference}");
-        let poll = setup.ca().poll(&Reference(reference.to_owned())).await;
+        let poll = setup
+            .ca()
+            .poll(
+                &Reference(reference.to_owned()),
+                &request(reference, good_csr()),
+            )
+            .await;
         assert!(poll.is_err(), "{reference}");
     }
 }
@@ -103,7 +109,7 @@ async fn an_order_that_is_not_there_is_told_and_never_invented() {
     let setup = Setup::new();
     let failure = setup
         .ca()
-        .poll(&Reference("r9".to_owned()))
+        .poll(&Reference("r9".to_owned()), &request("r9", good_csr()))
         .await
         .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);

@@ -1,22 +1,12 @@
-//! `[[ca]]`.
+//! `driver.local`.
 
-use super::{Name, Resolver};
-use crate::ca;
 use crate::ca::local::{Purpose, Settings};
+use crate::config::resolve::{Name, Resolver};
 use crate::config::values;
-use crate::config::written::{self, CaDriver, LocalCa, default};
+use crate::config::written::{self, LocalCa, default};
 
 impl Resolver<'_> {
-    /// One `[[ca]]`.
-    pub fn ca(&mut self, written: written::Ca) -> (Option<Name>, Option<ca::Settings>) {
-        let name = self.name(written.name.as_ref());
-        let value = written.driver.and_then(|driver| match driver.value {
-            CaDriver::Local(local) => self.local(local, name.as_ref()).map(ca::Settings::Local),
-        });
-        (name, value)
-    }
-
-    fn local(&mut self, written: LocalCa, name: Option<&Name>) -> Option<Settings> {
+    pub(super) fn local(&mut self, written: LocalCa, name: Option<&Name>) -> Option<Settings> {
         let certificate = self.path(written.certificate.as_ref());
         let key = written
             .key

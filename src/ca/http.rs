@@ -1,0 +1,352 @@
+//! One HTTP exchange with a CA. Knows how a connection fails and what that means for what was asked; knows nothing of
+//! what an answer says. Secrets that were sent are taken out of everything that comes back.
+
+use std::error::Error;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, redirect};
+use serde_json::Value;
+use url::Url;
+
+use crate::failure::{Failure, FailureKind};
+use crate::secret::Secret;
+use crate::tls::{self, Trust};
+
+/// The way to a CA.
+#[derive(Debug, Clone)]
+pub(super) struct Http {
+    client: reqwest::Client,
+}
+
+/// A request, before it is sent.
+#[derive(Debug)]
+pub(super) struct Call {
+    name: String,
+    method: Method,
+    url: Url,
+    lasting: bool,
+    secrets: Vec<Secret>,
+}
+
+/// An answer, whatever it says.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    /// The name of the call in failures and logs.
+    pub call: String,
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// As it came; for a person's eyes there is `evidence`.
+    pub body: Vec<u8>,
+    secrets: Vec<Secret>,
+}
+
+impl Http {
+    /// Prepares the way; nothing is sent yet. Redirects are not followed: they would carry credentials elsewhere.
+    pub fn new(trust: &Trust, timeout: Duration) -> Result<Self, Failure> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client_config(trust, &[])?)
+            .https_only(true)
+            .http1_only()
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout((timeout / 2).min(CONNECT_LIMIT))
+            .timeout(timeout)
+            .user_agent(concat!("renewd/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::new(FailureKind::Local, "set up TLS", root_cause(&error)))?;
+        Ok(Self { client })
+    }
+
+    /// Sends once and takes the answer; `prepare` adds headers and body.
+    pub async fn send(
+        &self,
+        call: Call,
+        prepare: impl FnOnce(RequestBuilder) -> RequestBuilder + Send,
+    ) -> Result<Answer, Failure> {
+        let request = prepare(self.client.request(call.method.clone(), call.url.clone()));
+        let outcome = match request.send().await {
+            Ok(response) => receive(&call, response).await,
+            Err(error) => Err(call.lost(error)),
+        };
+        match &outcome {
+            Ok(answer) => tracing::debug!(call = call.name, status = answer.status, "answered"),
+            Err(failure) => {
+                tracing::debug!(call = call.name, error.kind = %failure.kind, "not answered");
+            }
+        }
+        outcome
+    }
+}
+
+impl Call {
+    /// A call that changes nothing.
+    pub fn reading(method: Method, url: Url) -> Self {
+        Self {
+            // The query may say a name, but it is nobody's business in every log line.
+            name: format!("{method} {}", url.path()),
+            method,
+            url,
+            lasting: false,
+            secrets: Vec::new(),
+        }
+    }
+
+    /// A call that may have happened when its answer is lost.
+    pub fn lasting(method: Method, url: Url) -> Self {
+        Self {
+            lasting: true,
+            ..Self::reading(method, url)
+        }
+    }
+
+    /// Carries `secret`, which never shows in what is told of the answer.
+    pub fn with_secret(mut self, secret: &Secret) -> Self {
+        self.secrets.push(secret.clone());
+        self
+    }
+
+    /// What a broken exchange means for what was asked.
+    fn lost(&self, error: reqwest::Error) -> Failure {
+        let error = error.without_url();
+        if let Some(refusal) = tls::refusal(&error) {
+            return Failure::new(FailureKind::Untrusted, &self.name, refusal);
+        }
+        let kind = if self.lasting && !error.is_connect() && !error.is_builder() {
+            FailureKind::OutcomeUnknown
+        } else {
+            FailureKind::Unreachable
+        };
+        Failure::new(kind, &self.name, root_cause(&error))
+    }
+}
+
+impl Answer {
+    /// A failure of this call.
+    pub fn failure(&self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {
+        Failure::new(kind, &self.call, self.scrub(&detail.to_string()))
+    }
+
+    /// The body as JSON; a page of HTML or anything else is a failure with its evidence.
+    pub fn json(&self) -> Result<Value, Failure> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let what = if self.is_html() {
+                "a web page came where JSON was expected; does the URL lead to the API, past every login page and proxy?"
+                    .to_owned()
+            } else {
+                format!("no JSON: {error}")
+            };
+            self.failure(
+                FailureKind::Unexpected,
+                format!("{what} HTTP {}: {}", self.status, self.evidence()),
+            )
+        })
+    }
+
+    /// What a status says by itself, whatever is in the body; `None` below 400. `lasting` as in [`Call::lasting`]:
+    /// after a 5xx it is not known whether the call took effect.
+    pub fn refusal_by_status(&self, lasting: bool, now: Timestamp) -> Option<Failure> {
+        let kind = match self.status {
+            ..=299 => return None,
+            300..=399 => FailureKind::Unexpected,
+            401 | 403 => FailureKind::Unauthorized,
+            429 => FailureKind::Busy,
+            408 | 500..=599 if lasting && self.status != 503 => FailureKind::OutcomeUnknown,
+            408 | 500..=599 => FailureKind::Busy,
+            _ => FailureKind::Refused,
+        };
+        let mut failure = self.failure(kind, format!("HTTP {}: {}", self.status, self.evidence()));
+        failure.retry_after = self.retry_after(now);
+        Some(failure)
+    }
+
+    /// How long the CA asks us to wait, in seconds or until a date (RFC 9110, 10.2.3).
+    pub fn retry_after(&self, now: Timestamp) -> Option<SignedDuration> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = text.parse::<u32>() {
+            return Some(SignedDuration::from_secs(seconds.into()));
+        }
+        let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        Some(now.duration_until(date).max(SignedDuration::ZERO))
+    }
+
+    /// The beginning of the body for a person's eyes: in one line, without secrets, without control characters.
+    pub fn evidence(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let text = if self.is_html() {
+            title(&text)
+        } else {
+            text.into_owned()
+        };
+        let text = self.scrub(&text);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let line: String = words
+            .join(" ")
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect();
+        match line.char_indices().nth(EVIDENCE) {
+            _ if line.is_empty() => "an empty body".to_owned(),
+            None => line,
+            Some((end, _)) => format!("{}…", &line[..end]),
+        }
+    }
+
+    /// `text` without any of the secrets that were sent.
+    pub fn scrub(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in self
+            .secrets
+            .iter()
+            .filter(|secret| secret.expose().len() >= SHORTEST_SECRET)
+        {
+            text = text.replace(secret.expose(), "[secret]");
+        }
+        text
+    }
+
+    fn is_html(&self) -> bool {
+        let declared = self
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
+        let start = self.body.trim_ascii_start();
+        declared.is_some_and(|kind| kind.contains("text/html"))
+            || start.len() >= 5 && start[..5].eq_ignore_ascii_case(b"<html")
+            || start.len() >= 9 && start[..9].eq_ignore_ascii_case(b"<!doctype")
+    }
+}
+
+/// Takes the answer in, up to a size that no honest answer has.
+async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer, Failure> {
+    let mut answer = Answer {
+        call: call.name.clone(),
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: Vec::new(),
+        secrets: call.secrets.clone(),
+    };
+    while let Some(chunk) = response.chunk().await.map_err(|error| call.lost(error))? {
+        if answer.body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
+            let detail = format!("the answer is longer than {LARGEST_ANSWER_BYTES} bytes");
+            return Err(answer.failure(FailureKind::Unexpected, detail));
+        }
+        answer.body.extend_from_slice(&chunk);
+    }
+    Ok(answer)
+}
+
+/// The title of a web page, which says best whose page it is.
+fn title(page: &str) -> String {
+    let title = page
+        .split_once("<title")
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .and_then(|(_, rest)| rest.split_once('<'))
+        .map(|(title, _)| title.trim());
+    format!("a web page titled {:?}", title.unwrap_or_default())
+}
+
+/// What is at the bottom of an error: the layers above it only say that there is one.
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    // rustls ends some of its texts with the address of a manual.
+    let text = cause.to_string();
+    text.split(": https://")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const LARGEST_ANSWER_BYTES: usize = 8 << 20;
+/// Characters.
+const EVIDENCE: usize = 300;
+/// What is shorter than this occurs in every text.
+const SHORTEST_SECRET: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            call: "GET /x".to_owned(),
+            status,
+            headers: HeaderMap::new(),
+            body: body.as_bytes().to_vec(),
+            secrets: vec![Secret::new("s3cr3t-key".to_owned())],
+        }
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-22T10:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn retry_after_is_understood_in_seconds_and_as_a_date() {
+        for (text, seconds) in [
+            ("120", Some(120)),
+            ("Sun, 22 Nov 2026 10:01:00 GMT", Some(60)),
+            ("Sat, 21 Nov 2026 10:00:00 GMT", Some(0)),
+            ("soon", None),
+        ] {
+            let mut answer = answer(429, "");
+            answer
+                .headers
+                .insert(RETRY_AFTER, HeaderValue::from_static(text));
+            let wait = answer.retry_after(now());
+            assert_eq!(wait.map(|wait| wait.as_secs()), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_comes_back_is_never_repeated() {
+        let answer = answer(412, r#"{"message":"no key s3cr3t-key"}"#);
+        let failure = answer.refusal_by_status(false, now()).unwrap();
+        assert_eq!(failure.detail, r#"HTTP 412: {"message":"no key [secret]"}"#);
+        let failure = answer.failure(FailureKind::Refused, "s3cr3t-key is unknown");
+        assert_eq!(failure.detail, "[secret] is unknown");
+    }
+
+    #[test]
+    fn a_login_page_is_told_by_its_title() {
+        let page = "<!DOCTYPE html><html><head><title>Sign in</title></head>…</html>";
+        let failure = answer(200, page).json().unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Unexpected);
+        assert!(
+            failure.detail.contains("a web page titled \"Sign in\""),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn after_a_server_error_a_change_may_have_happened_and_a_look_has_not() {
+        let kind = |status, lasting| {
+            let failure = answer(status, "").refusal_by_status(lasting, now());
+            failure.map(|failure| failure.kind)
+        };
+        assert_eq!(kind(500, true), Some(FailureKind::OutcomeUnknown));
+        assert_eq!(kind(500, false), Some(FailureKind::Busy));
+        assert_eq!(kind(503, true), Some(FailureKind::Busy));
+        assert_eq!(kind(401, true), Some(FailureKind::Unauthorized));
+        assert_eq!(kind(302, false), Some(FailureKind::Unexpected));
+        assert_eq!(kind(404, false), Some(FailureKind::Refused));
+        assert_eq!(kind(201, true), None);
+    }
+
+    #[test]
+    fn evidence_is_one_short_line() {
+        let answer = answer(500, &format!("line\none\u{1b}[31m {}", "x".repeat(1000)));
+        let evidence = answer.evidence();
+        assert!(evidence.starts_with("line one[31m x"), "{evidence}");
+        assert!(evidence.chars().count() <= EVIDENCE + 1);
+    }
+}

@@ -1,0 +1,30 @@
+//! `[[ca]]` as a person writes it; one file for each kind of CA.
+
+mod local;
+
+pub use local::{LocalCa, Purpose};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Key;
+
+/// A certificate authority.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ca {
+    /// Its name, for `ca` of a certificate and for logs: up to 63 of `a-z A-Z 0-9 . _ -`.
+    #[schemars(required, extend("x-hint" = "for example: name = \"office\""))]
+    pub name: Key<String>,
+    /// Which kind of CA it is, and its settings.
+    #[schemars(required, extend("x-hint" = "for example: driver.local = { certificate = \"ca.pem\", key = { file = \"ca.key\" } }"))]
+    pub driver: Key<CaDriver>,
+}
+
+/// The kinds of CA.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CaDriver {
+    /// A private CA whose key is on this machine; `renewd ca init` makes one.
+    Local(LocalCa),
+}

@@ -1,0 +1,176 @@
+//! How much of each CA's limits is used, and the moments that were given out.
+
+use jiff::Timestamp;
+use sqlx::AnyConnection;
+
+use super::row::{Columns, micros};
+use super::{Lease, Store, StoreError, commit, intents, leases};
+use crate::inventory::{Budget, Intent, RateLimit};
+
+/// Whether an order may be placed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permission {
+    /// It may, and the intent to do so is stored.
+    Granted(Intent),
+    /// Not before `until`: the budget is spent.
+    Exhausted {
+        /// When the oldest order leaves the budget's time.
+        until: Timestamp,
+        /// The budget.
+        budget: Budget,
+    },
+}
+
+impl Store {
+    /// The moment at which the renewal may order within `limits` of its CA, taken out of them once: asked again, it is
+    /// the same moment, until an order was placed.
+    pub async fn reserve(
+        &self,
+        lease: &Lease,
+        limits: &[RateLimit],
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        if limits.is_empty() {
+            return Ok(now);
+        }
+        let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
+        let row = sqlx::query(SLOT)
+            .bind(&*lease.renewal.id.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(row) = row {
+            return row.time("at");
+        }
+        let at = take(&mut transaction, &lease.renewal.ca, limits, now).await?;
+        sqlx::query(KEEP_SLOT)
+            .bind(&*lease.renewal.id.0)
+            .bind(micros(at))
+            .execute(&mut *transaction)
+            .await?;
+        commit(transaction).await?;
+        Ok(at)
+    }
+
+    /// Opens the intent of an order, if `budget` has room for it. The moment that was reserved for it is used up.
+    pub async fn intend_order(
+        &self,
+        lease: &Lease,
+        step: &str,
+        reference: &str,
+        budget: Option<Budget>,
+        now: Timestamp,
+    ) -> Result<Permission, StoreError> {
+        let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
+        if let Some(budget) = budget
+            && let Some(until) = spent_until(&mut transaction, lease, step, budget, now).await?
+        {
+            return Ok(Permission::Exhausted { until, budget });
+        }
+        let intent = intents::open(&mut transaction, lease, step, reference, now).await?;
+        sqlx::query(USE_SLOT)
+            .bind(&*lease.renewal.id.0)
+            .execute(&mut *transaction)
+            .await?;
+        commit(transaction).await?;
+        Ok(Permission::Granted(intent))
+    }
+
+    /// How many orders were placed at `ca` since `since`.
+    pub async fn orders_since(
+        &self,
+        ca: &str,
+        step: &str,
+        since: Timestamp,
+    ) -> Result<u32, StoreError> {
+        sqlx::query(ORDERS_SINCE)
+            .bind(ca)
+            .bind(step)
+            .bind(micros(since))
+            .fetch_one(&self.reader)
+            .await?
+            .count("orders")
+    }
+}
+
+/// Finds the first moment that all `limits` allow, and takes it out of them.
+async fn take(
+    connection: &mut AnyConnection,
+    ca: &str,
+    limits: &[RateLimit],
+    now: Timestamp,
+) -> Result<Timestamp, StoreError> {
+    let mut full = Vec::with_capacity(limits.len());
+    for limit in limits {
+        let row = sqlx::query(ALLOWANCE)
+            .bind(ca)
+            .bind(&*limit.bucket)
+            .fetch_optional(&mut *connection)
+            .await?;
+        full.push(row.map(|row| row.time("full_at")).transpose()?);
+    }
+    let earliest = limits.iter().zip(&full);
+    let at = earliest
+        .map(|(limit, full_at)| limit.earliest(*full_at, now))
+        .fold(now, Timestamp::max);
+    for (limit, full_at) in limits.iter().zip(full) {
+        sqlx::query(KEEP_ALLOWANCE)
+            .bind(ca)
+            .bind(&*limit.bucket)
+            .bind(micros(limit.full_at(full_at, at)))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(at)
+}
+
+/// When `budget` has room again; `None`: it has.
+async fn spent_until(
+    connection: &mut AnyConnection,
+    lease: &Lease,
+    step: &str,
+    budget: Budget,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let since = now.checked_sub(budget.within).unwrap_or(Timestamp::MIN);
+    let row = sqlx::query(NTH_ORDER)
+        .bind(&*lease.renewal.ca)
+        .bind(step)
+        .bind(micros(since))
+        .bind(&*lease.renewal.id.0)
+        .bind(i64::from(budget.orders.saturating_sub(1)))
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let tried_at = row.time("tried_at")?;
+    Ok(Some(
+        tried_at
+            .saturating_add(budget.within)
+            .unwrap_or(Timestamp::MAX),
+    ))
+}
+
+pub(super) const SLOT: &str = "SELECT at FROM order_slot WHERE renewal = $1";
+
+pub(super) const KEEP_SLOT: &str = "INSERT INTO order_slot (renewal, at) VALUES ($1, $2)";
+
+pub(super) const USE_SLOT: &str = "DELETE FROM order_slot WHERE renewal = $1";
+
+pub(super) const ALLOWANCE: &str = "SELECT full_at FROM allowance WHERE ca = $1 AND bucket = $2";
+
+pub(super) const KEEP_ALLOWANCE: &str = "INSERT INTO allowance (ca, bucket, full_at) VALUES ($1, $2, $3) \
+     ON CONFLICT (ca, bucket) DO UPDATE SET full_at = excluded.full_at";
+
+/// An intent that was tried again may stand for more than one order; none that was counted is counted less.
+pub(super) const ORDERS_SINCE: &str = "SELECT CAST(COALESCE(SUM(i.tries), 0) AS BIGINT) AS orders \
+     FROM intent i JOIN renewal r ON r.id = i.renewal \
+     WHERE r.ca = $1 AND i.step = $2 AND i.tried_at > $3";
+
+/// The newest order but `$5` of those since `$3`: there are too many when there is one. What this renewal itself tried is
+/// left out: the CA was asked, and does not have it.
+pub(super) const NTH_ORDER: &str = "SELECT i.tried_at FROM intent i JOIN renewal r ON r.id = i.renewal \
+     WHERE r.ca = $1 AND i.step = $2 AND i.tried_at > $3 AND NOT (i.renewal = $4 AND i.closed_at IS NULL) \
+     ORDER BY i.tried_at DESC LIMIT 1 OFFSET $5";
