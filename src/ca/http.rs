@@ -151,9 +151,8 @@ impl Answer {
             ..=299 => return None,
             300..=399 => FailureKind::Unexpected,
             401 | 403 => FailureKind::Unauthorized,
-            429 => FailureKind::Busy,
-            408 | 500..=599 if lasting && self.status != 503 => FailureKind::OutcomeUnknown,
-            408 | 500..=599 => FailureKind::Busy,
+            408 | 500..=502 | 504..=599 if lasting => FailureKind::OutcomeUnknown,
+            408 | 429 | 500..=599 => FailureKind::Busy,
             _ => FailureKind::Refused,
         };
         let mut failure = self.failure(kind, format!("HTTP {}: {}", self.status, self.evidence()));

@@ -142,10 +142,10 @@ pub const fn next(state: State, fact: Fact) -> Option<State> {
     };
     match (state, fact) {
         (Planned, Fact::KeyPairExists) => Some(CsrGenerated),
-        (CsrGenerated, Fact::CsrChecked) => Some(CsrExported),
+        // The request that was made serves for another order too.
+        (CsrGenerated, Fact::CsrChecked) | (Submitted, Fact::OrderVoid) => Some(CsrExported),
         (CsrExported, Fact::Ordered) => Some(Submitted),
         (Submitted, Fact::CertificateChecked) => Some(Issued),
-        (Submitted, Fact::OrderVoid) => Some(CsrExported),
         (Issued, Fact::OnDevice) => Some(Imported),
         (Imported, Fact::Committed) => Some(Bound),
         // A service that answers late is as good as one that answers at once.
