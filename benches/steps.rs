@@ -93,6 +93,7 @@ async fn plan(engine: &Engine) {
         renewals: 0,
         probes: 0,
         probing: &HashSet::new(),
+        asking: &HashSet::new(),
     };
     let now = engine.surroundings.clock.now();
     let tick = scheduler::tick(engine, "bench", room, now).await.unwrap();

@@ -115,6 +115,7 @@ async fn tick(engine: &Engine, now: Timestamp) -> Tick {
         renewals: 8,
         probes: 32,
         probing: &HashSet::new(),
+        asking: &HashSet::new(),
     };
     scheduler::tick(engine, "bench", room, now).await.unwrap()
 }

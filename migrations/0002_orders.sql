@@ -14,10 +14,10 @@ CREATE TABLE allowance (
     PRIMARY KEY (ca, bucket)
 );
 
--- The moment at which a renewal may order: taken out of the buckets, and not used yet.
+-- The moment at which a renewal may order, taken out of the buckets; NULL when it was used.
 CREATE TABLE order_slot (
     renewal TEXT NOT NULL PRIMARY KEY REFERENCES renewal (id),
-    at BIGINT NOT NULL
+    at BIGINT
 );
 
 -- RFC 9773: the window of what is shown, the moment in it that was chosen, and when to ask again.

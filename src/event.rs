@@ -186,6 +186,8 @@ events! {
     CertificateAdopted => "certificate_adopted", Warning;
     /// A service no longer shows the certificate, or shows none.
     CertificateDrifted => "certificate_drifted", Alert;
+    /// The CA told when it wants the certificate to be renewed, or changed its mind (RFC 9773).
+    WindowTold => "window_told", Info;
     /// A person asked for a renewal.
     RenewalRequested => "renewal_requested", Info;
     /// A firewall's new management certificate was proven and is trusted from now on.

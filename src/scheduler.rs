@@ -29,6 +29,8 @@ pub struct Tick {
     pub claimed: Vec<Lease>,
     /// Certificates whose services are to be looked at.
     pub to_probe: Vec<TrackedCertificate>,
+    /// Certificates about whose renewal their CA is to be asked.
+    pub to_ask: Vec<TrackedCertificate>,
     /// When something is due again; `None`: not before something else happens.
     pub wake: Option<Timestamp>,
 }
@@ -38,10 +40,12 @@ pub struct Tick {
 pub struct Room<'a> {
     /// Renewals.
     pub renewals: usize,
-    /// Probes.
+    /// Probes, and questions to CAs.
     pub probes: usize,
     /// Certificates that are being probed at this moment.
     pub probing: &'a HashSet<Arc<str>>,
+    /// Certificates about which a CA is being asked at this moment.
+    pub asking: &'a HashSet<Arc<str>>,
 }
 
 /// Decides what is to be done at `now`.
@@ -70,16 +74,26 @@ pub async fn tick(
         }
     }
     if room.probes > 0 {
-        let limit = u32::try_from(room.probes + room.probing.len()).unwrap_or(u32::MAX);
-        let due = engine.store.due_for_probe(now, limit).await?;
-        tick.to_probe = due
-            .into_iter()
-            .filter(|row| !room.probing.contains(&row.name))
-            .take(room.probes)
-            .collect();
+        let limit = |busy: &HashSet<_>| u32::try_from(room.probes + busy.len()).unwrap_or(u32::MAX);
+        let due = engine.store.due_for_probe(now, limit(room.probing)).await?;
+        tick.to_probe = others(due, room.probing, room.probes);
+        let due = engine.store.due_for_window(now, limit(room.asking)).await?;
+        tick.to_ask = others(due, room.asking, room.probes - tick.to_probe.len());
     }
     tick.wake = engine.store.next_wake(REFUSED_LOGIN_LIMIT).await?;
     Ok(tick)
+}
+
+/// The first `room` of `due` that are not `busy`.
+fn others(
+    due: Vec<TrackedCertificate>,
+    busy: &HashSet<Arc<str>>,
+    room: usize,
+) -> Vec<TrackedCertificate> {
+    due.into_iter()
+        .filter(|row| !busy.contains(&row.name))
+        .take(room)
+        .collect()
 }
 
 /// Asks the due rules about every certificate whose time to be asked has come.
@@ -109,6 +123,7 @@ async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
 fn not_configured() -> Decision {
     Decision::Rest {
         until: None,
+        rule: None,
         words: "not in this configuration".to_owned(),
     }
 }
@@ -185,6 +200,7 @@ async fn installable(
             shown: leaf.as_ref(),
             renewed_before: true,
             requested_at: None,
+            window: None,
         };
         past.state == State::RolledBack
             && past.firewall == wanted.firewall
@@ -218,6 +234,7 @@ pub fn decide(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timest
         shown: shown.as_ref(),
         renewed_before: row.alias.is_some(),
         requested_at: row.requested_at,
+        window: row.window_of_shown(),
     };
     due::decide(&facts, now)
 }

@@ -23,8 +23,17 @@ pub struct Crew {
     renewals: JoinSet<Result<(), StoreError>>,
     claims: HashMap<Id, Claim>,
     probes: JoinSet<Result<(), StoreError>>,
-    probing: HashMap<Id, Arc<str>>,
+    probing: HashMap<Id, (Look, Arc<str>)>,
     worked_on: HashSet<RenewalId>,
+}
+
+/// At what a probe looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// What the services of a certificate show.
+    Services,
+    /// When its CA wants it to be renewed.
+    Window,
 }
 
 /// What must be known of a renewal whose worker panicked.
@@ -60,11 +69,12 @@ impl Crew {
     /// The store's.
     pub async fn turn(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let limit = self.engine.desired.daemon.concurrency;
-        let probing: HashSet<Arc<str>> = self.probing.values().cloned().collect();
+        let (probing, asking) = (self.busy(Look::Services), self.busy(Look::Window));
         let room = Room {
             renewals: limit.saturating_sub(self.renewals.len()),
             probes: PROBES.saturating_sub(self.probes.len()),
             probing: &probing,
+            asking: &asking,
         };
         let is_full = room.renewals == 0 || room.probes == 0;
         let tick = scheduler::tick(&self.engine, &self.owner, room, now).await?;
@@ -72,7 +82,10 @@ impl Crew {
             self.start_renewal(lease);
         }
         for row in tick.to_probe {
-            self.start_probe(row);
+            self.start_look(Look::Services, row);
+        }
+        for row in tick.to_ask {
+            self.start_look(Look::Window, row);
         }
         // With no room, what is due stays due: the end of something wakes the loop, not the time.
         Ok(if is_full { None } else { tick.wake })
@@ -130,13 +143,22 @@ impl Crew {
         self.claims.insert(task.id(), claim);
     }
 
-    fn start_probe(&mut self, row: TrackedCertificate) {
+    fn start_look(&mut self, look: Look, row: TrackedCertificate) {
         let engine = Arc::clone(&self.engine);
         let name = Arc::clone(&row.name);
-        let task = self
-            .probes
-            .spawn(async move { watch::observe(&engine, &row).await });
-        self.probing.insert(task.id(), name);
+        let task = self.probes.spawn(async move {
+            match look {
+                Look::Services => watch::observe(&engine, &row).await,
+                Look::Window => watch::ask(&engine, &row).await,
+            }
+        });
+        self.probing.insert(task.id(), (look, name));
+    }
+
+    /// Certificates that are looked at in this way at this moment.
+    fn busy(&self, look: Look) -> HashSet<Arc<str>> {
+        let looks = self.probing.values().filter(|(other, _)| *other == look);
+        looks.map(|(_, name)| Arc::clone(name)).collect()
     }
 
     async fn renewal_ended(&mut self, ended: Result<(Id, Result<(), StoreError>), JoinError>) {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ManagedCertificate;
+use super::{ManagedCertificate, RenewalWindow};
 use crate::pki::{self, Certificate};
 
 /// What the rules are asked about.
@@ -20,6 +20,8 @@ pub struct Facts<'a> {
     pub renewed_before: bool,
     /// When a person asked for a renewal.
     pub requested_at: Option<Timestamp>,
+    /// When the CA wants the shown certificate to be renewed.
+    pub window: Option<&'a RenewalWindow>,
 }
 
 /// Why a certificate is due. The same word is event field, log field and column.
@@ -33,17 +35,21 @@ pub enum Reason {
     NamesOrKeyChanged,
     /// The last twentieth of the lifetime has begun.
     Emergency,
-    /// The configured share of the real lifetime is spent.
+    /// The moment has come that was chosen in the window of the CA (RFC 9773).
+    RenewalWindow,
+    /// The configured share of the real lifetime is spent. Where the CA told a window and no share is configured, the
+    /// window stands in its place.
     ShareOfLifetimeSpent,
 }
 
 impl Reason {
     /// Every rule, in the order in which they are asked.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Requested,
         Self::NotYetIssued,
         Self::NamesOrKeyChanged,
         Self::Emergency,
+        Self::RenewalWindow,
         Self::ShareOfLifetimeSpent,
     ];
 
@@ -54,6 +60,7 @@ impl Reason {
             Self::NotYetIssued => "not_yet_issued",
             Self::NamesOrKeyChanged => "names_or_key_changed",
             Self::Emergency => "emergency",
+            Self::RenewalWindow => "renewal_window",
             Self::ShareOfLifetimeSpent => "share_of_lifetime_spent",
         }
     }
@@ -67,7 +74,11 @@ impl Reason {
             Self::NotYetIssued => (!facts.renewed_before).then(|| mismatch(facts)).flatten(),
             Self::NamesOrKeyChanged => facts.renewed_before.then(|| mismatch(facts)).flatten(),
             Self::Emergency => spent(facts, now, EMERGENCY_PERMILLE),
-            Self::ShareOfLifetimeSpent => spent(facts, now, share_permille(facts)?),
+            Self::RenewalWindow => facts
+                .window
+                .filter(|window| window.chosen <= now)
+                .map(window_words),
+            Self::ShareOfLifetimeSpent => spent(facts, now, share_in_force(facts)?),
         }
     }
 }
@@ -92,6 +103,8 @@ pub enum Decision {
     Rest {
         /// When to ask again; `None`: when something new is seen.
         until: Option<Timestamp>,
+        /// The rule that will be the first to apply.
+        rule: Option<Reason>,
         /// Why, for people.
         words: String,
     },
@@ -114,22 +127,53 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
             return Decision::Due { reason, words };
         }
     }
-    let (Some(shown), Some(share)) = (facts.shown, share_permille(facts)) else {
+    let Some(shown) = facts.shown else {
         return Decision::Rest {
             until: None,
+            rule: None,
             words: "no address has shown a certificate yet; the next probe will look again"
                 .to_owned(),
         };
     };
-    let until = after_share(shown, share);
+    let (until, rule, why) = next(facts, shown);
     Decision::Rest {
         until: Some(until),
+        rule: Some(rule),
         words: format!(
-            "valid until {:.0}; due at {until:.0}, when {} of its lifetime is spent",
-            shown.not_after,
-            share_words(share)
+            "valid until {:.0}; due at {until:.0}, {why}",
+            shown.not_after
         ),
     }
+}
+
+/// Which rule will be the first to apply to what is shown, and when.
+fn next(facts: &Facts<'_>, shown: &Certificate) -> (Timestamp, Reason, String) {
+    let by_share = |permille, rule| {
+        let words = format!("when {} of its lifetime is spent", share_words(permille));
+        (after_share(shown, permille), rule, words)
+    };
+    let mut first = by_share(EMERGENCY_PERMILLE, Reason::Emergency);
+    let share = share_in_force(facts).map(|share| by_share(share, Reason::ShareOfLifetimeSpent));
+    let window = facts
+        .window
+        .map(|window| (window.chosen, Reason::RenewalWindow, window_words(window)));
+    for other in share.into_iter().chain(window) {
+        if other.0 < first.0 {
+            first = other;
+        }
+    }
+    first
+}
+
+fn window_words(window: &RenewalWindow) -> String {
+    let explanation = window
+        .explanation
+        .as_deref()
+        .map_or_else(String::new, |url| format!(" ({url} says why)"));
+    format!(
+        "in the window of its CA from {:.0} to {:.0}{explanation}",
+        window.start, window.end
+    )
 }
 
 /// When the last twentieth of a lifetime begins: from here on no window holds a renewal back.
@@ -161,7 +205,11 @@ fn spent(facts: &Facts<'_>, now: Timestamp, permille: u16) -> Option<String> {
     })
 }
 
-fn share_permille(facts: &Facts<'_>) -> Option<u16> {
+/// The share of the lifetime that decides; `None`: the CA's window does.
+fn share_in_force(facts: &Facts<'_>) -> Option<u16> {
+    if facts.window.is_some() && facts.wanted.policy.share_of_lifetime.is_none() {
+        return None;
+    }
     let lifetime = lifetime(facts.shown?);
     let by_default = if lifetime < SHORT_LIFETIME {
         SHORT_LIVED_SHARE_PERMILLE

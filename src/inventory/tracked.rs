@@ -40,6 +40,16 @@ pub struct TrackedCertificate {
     pub window_for: Option<Fingerprint>,
 }
 
+impl TrackedCertificate {
+    /// The window of what is shown, and not of what was shown before.
+    pub fn window_of_shown(&self) -> Option<&RenewalWindow> {
+        let shown = self.shown.as_ref()?;
+        self.window
+            .as_ref()
+            .filter(|_| self.window_for == Some(shown.fingerprint))
+    }
+}
+
 /// The span in which a CA wants a certificate to be renewed, and the moment in it that was chosen (RFC 9773, 4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenewalWindow {

@@ -232,6 +232,7 @@ fn replaced_by_hand(lease: &Lease, context: &Context, now: Timestamp) -> Option<
         shown: Some(&certificate),
         renewed_before: true,
         requested_at: None,
+        window: None,
     };
     matches!(due::decide(&facts, now), Decision::Rest { .. }).then(|| {
         format!(

@@ -121,16 +121,22 @@ fn at_rest(
                     .push(format!("to renew sooner: renewd renew {}", wanted.name));
             }
         }
-        Decision::Rest { words, until } => {
+        Decision::Rest { words, until, rule } => {
             explanation
                 .now
                 .push(format!("no rule says that it is due: {words}"));
-            if let Some(until) = until {
-                explanation.next.push(format!(
-                    "the rule share_of_lifetime_spent renews it at {until:.0}"
-                ));
+            if let (Some(until), Some(rule)) = (until, rule) {
+                explanation
+                    .next
+                    .push(format!("the rule {rule} renews it at {until:.0}"));
             }
         }
+    }
+    if let (Some(window), Some(at)) = (row.window_of_shown(), row.window_poll_at) {
+        explanation.next.push(format!(
+            "{} wants it to be renewed from {:.0} to {:.0}; it is asked again at {at:.0}",
+            wanted.ca, window.start, window.end
+        ));
     }
     if let Some(probe_at) = row.probe_at {
         explanation.next.push(format!(

@@ -167,7 +167,7 @@ pub struct Rest {
 pub fn rest(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestamp) -> Rest {
     let (reason, why) = match scheduler::decide(wanted, row, now) {
         Decision::Due { reason, words } => (reason, words),
-        Decision::Rest { words, until } => {
+        Decision::Rest { words, until, .. } => {
             return Rest {
                 is_put_off: false,
                 next_at: until,

@@ -17,6 +17,7 @@ use super::row::{Columns, exactly_one, micros, parse};
 use super::{Store, StoreError, commit, history, missing};
 use crate::event::{Event, EventKind};
 use crate::inventory::{RenewalId, RenewalWindow, Shown, TrackedCertificate};
+use crate::pki::Fingerprint;
 
 /// One `[[certificate]]` as the store needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +160,60 @@ impl Store {
             .bind(shown.map(|shown| micros(shown.not_before)))
             .bind(shown.map(|shown| micros(shown.not_after)))
             .bind(shown.map(|shown| micros(shown.seen_at)))
+            .execute(&mut *transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || missing("certificate", name))?;
+        history::append(&mut transaction, events, now).await?;
+        commit(transaction).await
+    }
+
+    /// Certificates about whose renewal their CA is to be asked, the longest waiting first.
+    pub async fn due_for_window(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<TrackedCertificate>, StoreError> {
+        self.due(DUE_FOR_WINDOW, now, limit).await
+    }
+
+    /// The CA is to be asked at `now` about what is shown.
+    pub async fn ask_for_window(&self, name: &str, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query("UPDATE certificate SET window_poll_at = $2 WHERE name = $1")
+            .bind(name)
+            .bind(micros(now))
+            .execute(&mut *transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || missing("certificate", name))?;
+        commit(transaction).await
+    }
+
+    /// Stores what the CA said about the certificate `shown`: its window (`None`: it has none), when to ask again
+    /// (`None`: never), and when to ask the due rules (`None`: as before).
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "all of it belongs in one transaction"
+    )]
+    pub async fn record_window(
+        &self,
+        name: &str,
+        shown: Fingerprint,
+        window: Option<&RenewalWindow>,
+        ask_again_at: Option<Timestamp>,
+        look_at: Option<Timestamp>,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(RECORD_WINDOW)
+            .bind(name)
+            .bind(shown.to_string())
+            .bind(window.map(|window| micros(window.start)))
+            .bind(window.map(|window| micros(window.end)))
+            .bind(window.map(|window| micros(window.chosen)))
+            .bind(window.and_then(|window| window.explanation.as_deref()))
+            .bind(ask_again_at.map(micros))
+            .bind(look_at.map(micros))
             .execute(&mut *transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("certificate", name))?;
@@ -336,6 +391,17 @@ pub(super) const DUE_FOR_LOOK: &str =
 
 pub(super) const DUE_FOR_PROBE: &str =
     select_certificate!("WHERE c.configured = 1 AND c.probe_at <= $1 ORDER BY c.probe_at LIMIT $2");
+
+pub(super) const DUE_FOR_WINDOW: &str = select_certificate!(
+    "WHERE c.configured = 1 AND c.window_poll_at <= $1 ORDER BY c.window_poll_at LIMIT $2"
+);
+
+pub(super) const RECORD_WINDOW: &str = concat!(
+    "UPDATE certificate SET window_for = $2, window_start = $3, window_end = $4, window_chosen = $5, \
+     window_explanation = $6, window_poll_at = $7, look_at = CASE WHEN ",
+    is_open!(),
+    " THEN NULL ELSE COALESCE($8, look_at) END WHERE name = $1"
+);
 
 pub(super) const RECORD_SIGHT: &str = concat!(
     "UPDATE certificate SET told = $2, probe_at = $3, look_at = CASE WHEN ",

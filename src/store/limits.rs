@@ -153,11 +153,12 @@ async fn spent_until(
     ))
 }
 
-pub(super) const SLOT: &str = "SELECT at FROM order_slot WHERE renewal = $1";
+pub(super) const SLOT: &str = "SELECT at FROM order_slot WHERE renewal = $1 AND at IS NOT NULL";
 
-pub(super) const KEEP_SLOT: &str = "INSERT INTO order_slot (renewal, at) VALUES ($1, $2)";
+pub(super) const KEEP_SLOT: &str = "INSERT INTO order_slot (renewal, at) VALUES ($1, $2) \
+     ON CONFLICT (renewal) DO UPDATE SET at = excluded.at";
 
-pub(super) const USE_SLOT: &str = "DELETE FROM order_slot WHERE renewal = $1";
+pub(super) const USE_SLOT: &str = "UPDATE order_slot SET at = NULL WHERE renewal = $1";
 
 pub(super) const ALLOWANCE: &str = "SELECT full_at FROM allowance WHERE ca = $1 AND bucket = $2";
 

@@ -36,7 +36,7 @@ impl Store {
             .fetch_one(&self.reader)
             .await?;
         let mut next = None;
-        for column in ["look_at", "probe_at", "free_at", "leased_at"] {
+        for column in ["look_at", "probe_at", "window_at", "free_at", "leased_at"] {
             let at = row.maybe_time(column)?;
             next = match (next, at) {
                 (Some(a), Some(b)) => Some(std::cmp::min(a, b)),
@@ -66,12 +66,13 @@ impl Store {
     }
 }
 
-/// Four looks at an index. The third walks past what cannot be claimed, which is little: what is held has no time, and
-/// what is worked on is bounded by the number of workers. CROSS makes SQLite begin the fourth with the few firewalls that
+/// Five looks at an index. The fourth walks past what cannot be claimed, which is little: what is held has no time, and
+/// what is worked on is bounded by the number of workers. CROSS makes SQLite begin the fifth with the few firewalls that
 /// are worked on, and not with all open renewals.
 pub(super) const NEXT_WAKE: &str = "SELECT \
      (SELECT MIN(look_at) FROM certificate WHERE configured = 1 AND look_at IS NOT NULL) AS look_at, \
      (SELECT MIN(probe_at) FROM certificate WHERE configured = 1 AND probe_at IS NOT NULL) AS probe_at, \
+     (SELECT MIN(window_poll_at) FROM certificate WHERE configured = 1 AND window_poll_at IS NOT NULL) AS window_at, \
      (SELECT r.next_attempt_at FROM renewal r WHERE r.ended_at IS NULL AND r.next_attempt_at IS NOT NULL \
          AND NOT EXISTS (SELECT 1 FROM firewall f WHERE f.name = r.firewall \
              AND (f.lease_until IS NOT NULL OR f.refused_logins >= $1)) \

@@ -21,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Issuance, Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
+use crate::pki::KeyRequest;
 use crate::surroundings::Surroundings;
 use authority::Authority;
 use ledger::Ledger;
@@ -56,6 +57,10 @@ impl LocalCa {
 
 #[async_trait]
 impl Issuer for LocalCa {
+    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        Ok(policy::objections(wanted, &self.settings))
+    }
+
     /// Signs, unless it is in the folder of issued certificates already.
     async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
         let request = request.clone();

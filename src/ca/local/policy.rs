@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Settings, refused};
 use crate::failure::Failure;
-use crate::pki::{AlternateName, Csr, KeyKind, is_dns_name};
+use crate::pki::{AlternateName, Csr, KeyKind, KeyRequest, is_dns_name};
 
 /// The names that the certificate will carry: those of the request, and its CN where it is a host name or an address.
 pub(super) fn names(csr: &Csr, settings: &Settings) -> Result<Vec<AlternateName>, Failure> {
@@ -13,58 +13,81 @@ pub(super) fn names(csr: &Csr, settings: &Settings) -> Result<Vec<AlternateName>
             "the request asks for a kind of alternate name that is not signed here: {other}"
         )));
     }
+    let alternate_names = csr.alternate_names.iter().cloned();
+    permitted(alternate_names, csr.common_name(), settings).map_err(no)
+}
+
+/// Why a request for `wanted` would not be signed.
+pub(super) fn objections(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
+    let alternate_name = wanted.alternate_name.iter().cloned();
+    let common_name = wanted.subject.common_name.as_deref();
+    let of_names = permitted(alternate_name, common_name, settings).err();
+    of_names
+        .into_iter()
+        .chain(key_objection(wanted.key))
+        .collect()
+}
+
+fn permitted(
+    alternate_names: impl Iterator<Item = AlternateName>,
+    common_name: Option<&str>,
+    settings: &Settings,
+) -> Result<Vec<AlternateName>, String> {
     let mut names: Vec<AlternateName> = Vec::new();
-    let common_name = csr.common_name().and_then(AlternateName::from_common_name);
-    for name in csr.alternate_names.iter().cloned().chain(common_name) {
+    let common_name = common_name.and_then(AlternateName::from_common_name);
+    for name in alternate_names.chain(common_name) {
         if !names.iter().any(|known| known.is_same(&name)) {
             check_name(&name, &settings.permitted_domains)?;
             names.push(name);
         }
     }
     if names.is_empty() {
-        return Err(no(
-            "the request names no host: it needs an alternate name, or a host name as CN",
-        ));
+        let words = "the request names no host: it needs an alternate name, or a host name as CN";
+        return Err(words.to_owned());
     }
     Ok(names)
 }
 
 /// Today's least: RSA 2048, or a NIST curve.
 pub(super) fn check_key(key: KeyKind) -> Result<(), Failure> {
+    key_objection(key).map_or(Ok(()), |words| Err(no(words)))
+}
+
+fn key_objection(key: KeyKind) -> Option<String> {
     match key {
-        KeyKind::Rsa(2048..) | KeyKind::Ecdsa(256 | 384 | 521) => Ok(()),
-        _ => Err(no(format!(
+        KeyKind::Rsa(2048..) | KeyKind::Ecdsa(256 | 384 | 521) => None,
+        _ => Some(format!(
             "the key is {key}; at least RSA 2048 or ECDSA P-256 is signed here"
-        ))),
+        )),
     }
 }
 
-fn check_name(name: &AlternateName, permitted: &[String]) -> Result<(), Failure> {
+fn check_name(name: &AlternateName, permitted: &[String]) -> Result<(), String> {
     let domain = match name {
         AlternateName::Ip(address) => return check_address(*address, permitted),
         AlternateName::Domain(name) => name.as_str(),
         AlternateName::Email(email) => email.rsplit_once('@').map_or("", |(_, domain)| domain),
     };
     if !is_dns_name(domain) {
-        return Err(no(format!("{:?} is no valid name", name.to_string())));
+        return Err(format!("{:?} is no valid name", name.to_string()));
     }
     if permitted.is_empty() || permitted.iter().any(|above| is_within(domain, above)) {
         return Ok(());
     }
-    Err(no(format!(
+    Err(format!(
         "{name} is not in permitted_domains ({})",
         permitted.join(", ")
-    )))
+    ))
 }
 
 /// A list of domains says nothing about addresses, so with one none is permitted.
-fn check_address(address: IpAddr, permitted: &[String]) -> Result<(), Failure> {
+fn check_address(address: IpAddr, permitted: &[String]) -> Result<(), String> {
     if permitted.is_empty() {
         return Ok(());
     }
-    Err(no(format!(
+    Err(format!(
         "{address} is an address, and permitted_domains permits domains only"
-    )))
+    ))
 }
 
 /// Whether `name` is `domain` or below it. A wildcard stands for names below.

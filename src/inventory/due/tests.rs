@@ -63,6 +63,7 @@ fn facts<'a>(wanted: &'a ManagedCertificate, shown: &'a Certificate) -> Facts<'a
         shown: Some(shown),
         renewed_before: true,
         requested_at: None,
+        window: None,
     }
 }
 
@@ -164,6 +165,7 @@ fn what_was_never_seen_is_not_renewed_blindly() {
         shown: None,
         renewed_before: false,
         requested_at: None,
+        window: None,
     };
     assert!(matches!(
         decide(&facts, start()),

@@ -24,7 +24,7 @@ use crate::ca::{Issuer, Previous, Reference, SigningRequest, Window};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall};
-use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, Shown, TrackedCertificate};
+use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::probe::{self, Sight, Verdict};
 use crate::schedule::MaintenanceWindow;
@@ -219,8 +219,7 @@ impl Work<'_> {
 
     async fn signing_request(&self) -> Result<SigningRequest, StepError> {
         let shown = self.tracked.shown.as_ref();
-        let known = |shown: &&Shown| self.tracked.window_for == Some(shown.fingerprint);
-        let window = shown.filter(known).and(self.tracked.window.as_ref());
+        let window = self.tracked.window_of_shown();
         Ok(SigningRequest {
             client_reference: self.renewal().id.to_string(),
             csr: self.csr()?,

@@ -3,7 +3,7 @@
 //! Only objects that renewd made itself are removed: the previous certificate if it was ours, and what earlier
 //! renewals of this certificate left behind. What a person put there stays, and the history says so.
 
-use super::{Outcome, StepError, Work, closed};
+use super::{Outcome, REMEMBERED, StepError, Work, closed};
 use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
 use crate::firewall::{Firewall, InstalledObject};
@@ -13,7 +13,37 @@ use crate::renewal::state::{Fact, Step};
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let mut session = work.firewall().await?;
     let result = remove_leftovers(work, session.as_mut()).await;
-    closed(session, result).await
+    let outcome = closed(session, result).await?;
+    tell_the_ca(work).await?;
+    Ok(outcome)
+}
+
+/// Lets the CA know that the previous certificate is no longer used. That is a courtesy: a CA that refuses it is
+/// logged, and nothing is held back.
+async fn tell_the_ca(work: &Work<'_>) -> Result<(), StepError> {
+    let past = work
+        .store
+        .renewals_of(&work.renewal().certificate, REMEMBERED)
+        .await?;
+    let previous = work.renewal().obtained.previous_fingerprint;
+    let pem = past
+        .iter()
+        .find(|past| past.obtained.fingerprint.is_some() && past.obtained.fingerprint == previous)
+        .and_then(|past| past.obtained.leaf_pem.as_deref());
+    let (Some(pem), Some(fingerprint)) = (pem, previous) else {
+        return Ok(());
+    };
+    let Some(superseded) = work.previous(fingerprint, pem).await? else {
+        return Ok(());
+    };
+    match work.issuer()?.retire(&superseded).await {
+        Ok(()) => Ok(()),
+        Err(failure) if failure.kind == FailureKind::Refused => {
+            tracing::warn!(ca = &*work.renewal().ca, error = %failure, "the CA does not retire the previous certificate");
+            Ok(())
+        }
+        Err(failure) => Err(StepError::Ca(failure)),
+    }
 }
 
 async fn remove_leftovers(
@@ -89,6 +119,3 @@ async fn remove(session: &mut dyn Firewall, alias: &str) -> Result<(), StepError
         Err(failure) => Err(failure.into()),
     }
 }
-
-/// How many past renewals of a certificate are looked at for leftovers.
-const REMEMBERED: u32 = 50;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::{Event, EventKind};
+use crate::inventory::RenewalWindow;
 use crate::store::{Changes, Decision};
 
 #[tokio::test]
@@ -338,4 +339,56 @@ fn told(added: &[&str], changed: &[&str], removed: &[&str]) -> Changes {
         changed: names(changed),
         removed: names(removed),
     }
+}
+
+#[tokio::test]
+async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
+    let (store, _folder) = store_with_portal().await;
+    let shown = shown("pem", 90);
+    let window = RenewalWindow {
+        start: at(100),
+        end: at(200),
+        chosen: at(150),
+        explanation: Some("https://ca.example/why".to_owned()),
+    };
+    store
+        .record_sight("portal", Some(&shown), None, at(1000), None, &[], at(1))
+        .await
+        .unwrap();
+    store.ask_for_window("portal", at(1)).await.unwrap();
+    assert_eq!(store.due_for_window(at(1), 9).await.unwrap().len(), 1);
+    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(1)));
+    store
+        .record_window(
+            "portal",
+            shown.fingerprint,
+            Some(&window),
+            Some(at(500)),
+            Some(at(2)),
+            &[],
+            at(2),
+        )
+        .await
+        .unwrap();
+    let row = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(row.window_of_shown(), Some(&window));
+    assert_eq!(
+        (row.look_at, row.window_poll_at),
+        (Some(at(2)), Some(at(500)))
+    );
+    assert!(store.due_for_window(at(499), 9).await.unwrap().is_empty());
+    let other = Shown {
+        fingerprint: Fingerprint::of(b"other"),
+        ..shown
+    };
+    store
+        .record_sight("portal", Some(&other), None, at(1000), None, &[], at(3))
+        .await
+        .unwrap();
+    let row = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(
+        row.window_of_shown(),
+        None,
+        "it was the window of another certificate"
+    );
 }

@@ -18,6 +18,7 @@ use crate::pki::Fingerprint;
 mod history;
 mod inventory;
 mod leases;
+mod limits;
 mod opening;
 mod plans;
 mod renewals;

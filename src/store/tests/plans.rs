@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::*;
 use crate::store::{
-    bulk, firewalls, history, intents, inventory as certificates, leases, renewals, waking,
+    bulk, firewalls, history, intents, inventory as certificates, leases, limits, renewals, waking,
 };
 
 #[tokio::test]
@@ -32,6 +32,8 @@ async fn assert_no_scan(store: &Store) {
         certificates::CERTIFICATE,
         certificates::DUE_FOR_LOOK,
         certificates::DUE_FOR_PROBE,
+        certificates::DUE_FOR_WINDOW,
+        certificates::RECORD_WINDOW,
         certificates::RECORD_SIGHT,
         certificates::REQUEST,
         certificates::FORGET_REFUSED_LOGINS,
@@ -39,7 +41,13 @@ async fn assert_no_scan(store: &Store) {
         firewalls::FIREWALL,
         history::HISTORY,
         intents::OPEN_INTENT,
+        intents::TRIES,
         intents::CLOSE,
+        limits::SLOT,
+        limits::USE_SLOT,
+        limits::ALLOWANCE,
+        limits::ORDERS_SINCE,
+        limits::NTH_ORDER,
         leases::ANYTHING_READY,
         leases::MOST_URGENT,
         leases::CLAIM_FIREWALL,

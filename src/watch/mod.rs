@@ -1,6 +1,8 @@
 //! Looks at what the services show between renewals: adopts a certificate that was replaced by hand, and tells when
 //! an address shows none any more. It changes nothing on a firewall and plans nothing; the due rules are only asked.
 
+mod window;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +14,8 @@ use crate::probe::Sight;
 use crate::renewal::Engine;
 use crate::renewal::step::look_at_all;
 use crate::store::StoreError;
+
+pub use window::ask;
 
 /// Looks once at every address of a certificate and stores what was seen.
 ///
@@ -56,7 +60,12 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         )
         .await?;
     finding.events.iter().for_each(Event::log);
-    Ok(())
+    match shown.as_ref().or(row.shown.as_ref()) {
+        Some(shown) if window::is_to_be_asked(engine, &row, shown) => {
+            engine.store.ask_for_window(&row.name, now).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Once in every interval, each certificate at a moment of its own: a fleet that was new all at once, or unreachable
