@@ -3,4 +3,9 @@
 //! Nothing here shares code with renewd: a simulator is a second opinion about the same documents. Each handler cites the
 //! section that justifies it, or is marked `guess:`. Nothing listens beyond the addresses it was given.
 
+mod chance;
+mod gate;
 pub mod sonicos;
+mod tls;
+
+pub use self::gate::Gate;
