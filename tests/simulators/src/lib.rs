@@ -7,6 +7,7 @@ pub mod ca;
 mod chance;
 mod gate;
 pub mod sonicos;
+pub mod switch;
 mod tls;
 
 pub use self::gate::Gate;

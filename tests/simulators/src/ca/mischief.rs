@@ -1,43 +1,44 @@
 //! What can be wrong with a certificate, or with the certificates around it, that a CA hands out with a good conscience.
 
 use crate::chance::Chance;
+use crate::switch::choices;
 
-/// What is wrong with a signed certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mischief {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// It certifies another key than the request's.
-    WrongKey,
-    /// It has no subject alternative names.
-    DropNames,
-    /// It is a CA certificate.
-    CaTrue,
-    /// It is for another name.
-    WrongName,
-    /// It ended before it was signed.
-    Expired,
-    /// It is for TLS clients only.
-    ClientAuthOnly,
+choices! {
+    /// What is wrong with a signed certificate.
+    Mischief {
+        /// Nothing.
+        Nothing = "nothing",
+        /// It certifies another key than the request's.
+        WrongKey = "wrong_key",
+        /// It has no subject alternative names.
+        DropNames = "drop_names",
+        /// It is a CA certificate.
+        CaTrue = "ca_true",
+        /// It is for another name.
+        WrongName = "wrong_name",
+        /// It ended before it was signed.
+        Expired = "expired",
+        /// It is for TLS clients only.
+        ClientAuthOnly = "client_auth_only",
+    }
 }
 
-/// What is wrong with the list of a leaf and its CAs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ChainMischief {
-    /// As the CA is documented to send it.
-    #[default]
-    Nothing,
-    /// In an order that depends on the seed and is never the right one.
-    Shuffled,
-    /// The root is there, also where this CA leaves it out.
-    WithRoot,
-    /// The root is not there, also where this CA sends it.
-    WithoutRoot,
-    /// The certificate of a CA that signed nothing here stands among them.
-    WithStranger,
-    /// The leaf is not there.
-    WithoutLeaf,
+choices! {
+    /// What is wrong with the list of a leaf and its CAs.
+    ChainMischief {
+        /// Nothing: as the CA is documented to send it.
+        Nothing = "nothing",
+        /// In an order that depends on the seed and is never the right one.
+        Shuffled = "shuffled",
+        /// The root is there, also where this CA leaves it out.
+        WithRoot = "with_root",
+        /// The root is not there, also where this CA sends it.
+        WithoutRoot = "without_root",
+        /// The certificate of a CA that signed nothing here stands among them.
+        WithStranger = "with_stranger",
+        /// The leaf is not there.
+        WithoutLeaf = "without_leaf",
+    }
 }
 
 /// The certificates of one delivery, leaf first, root last.

@@ -13,6 +13,7 @@ use super::csr::Csr;
 use super::http::{Reply, Request};
 use super::mischief::{ChainMischief, Delivery, Mischief};
 use crate::chance::Chance;
+use crate::switch::ByName;
 
 /// The clock of a CA. Every date that it writes comes from here; nothing waits for it.
 pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
@@ -58,7 +59,7 @@ pub trait Model: Sized + Send + 'static {
     /// What it is told before it starts.
     type Settings;
     /// What can be switched while it runs.
-    type Faces: Clone;
+    type Faces: Clone + ByName;
     /// What its two CA certificates are called.
     const NAME: &'static str;
 
