@@ -9,5 +9,6 @@ mod gate;
 pub mod sonicos;
 pub mod switch;
 mod tls;
+pub mod venafi;
 
 pub use self::gate::Gate;

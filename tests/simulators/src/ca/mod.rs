@@ -15,6 +15,7 @@ mod simulator;
 
 pub use self::authority::{Authority, Issued, Tier, Wish};
 pub use self::counters::Counters;
+pub(crate) use self::csr::pem;
 pub use self::csr::{Csr, KeyType, Name};
 pub use self::fault::{Fault, On, RetryAfter};
 pub use self::http::{Reply, Request};
