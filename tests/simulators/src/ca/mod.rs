@@ -15,9 +15,10 @@ mod simulator;
 
 pub use self::authority::{Authority, Issued, Tier, Wish};
 pub use self::counters::Counters;
+pub(crate) use self::csr::pem;
 pub use self::csr::{Csr, KeyType, Name};
 pub use self::fault::{Fault, On, RetryAfter};
 pub use self::http::{Reply, Request};
 pub use self::mischief::{ChainMischief, Mischief};
-pub use self::model::{Clock, Common, Model, Office};
+pub use self::model::{Clock, Common, Errand, Model, Office};
 pub use self::simulator::Simulator;
