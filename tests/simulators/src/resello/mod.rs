@@ -198,6 +198,11 @@ impl Model for Shop {
 }
 
 impl Shop {
+    /// What the account may buy.
+    pub fn plans(&self) -> &[Plan] {
+        &self.settings.plans
+    }
+
     fn handle(&mut self, office: &mut Office, request: &Request) -> Handled {
         let route = request.route();
         let Some(route) = route.strip_prefix(&["api", "v1"]) else {

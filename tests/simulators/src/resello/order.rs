@@ -169,10 +169,10 @@ impl Job {
         self.vetted && self.names.iter().all(|name| name.proved)
     }
 
-    /// What must be seen for each name that is not proved and needs no person.
-    pub(super) fn wanted(&self) -> Vec<(String, Wanted)> {
+    /// What must be seen for each name that is not proved; nothing where a person is needed.
+    pub(super) fn wanted(&self) -> Vec<(String, Option<Wanted>)> {
         let open = self.names.iter().filter(|name| !name.proved);
-        open.filter_map(|name| Some((name.name.clone(), self.wanted_for(name)?)))
+        open.map(|name| (name.name.clone(), self.wanted_for(name)))
             .collect()
     }
 

@@ -70,7 +70,7 @@ pub enum Dcv {
         /// DNS server that is asked for every CNAME, over UDP.
         dns: SocketAddr,
     },
-    /// Not at all: every name counts as proved at the first look.
+    /// Not at all: every name counts as proved at the first look, also those that need a person.
     Granted,
 }
 

@@ -31,7 +31,8 @@ struct Found {
 struct Look {
     job: u64,
     name: String,
-    wanted: Wanted,
+    /// Nothing when it needs a person.
+    wanted: Option<Wanted>,
 }
 
 impl Shop {
@@ -74,15 +75,16 @@ impl Shop {
         let inbox = self.inbox.clone();
         match self.settings.dcv {
             Dcv::Fake => {
-                inbox.take_in(looks, |look| self.published.look(&look.wanted));
+                inbox.take_in(looks, |wanted| Some(self.published.look(wanted.as_ref()?)));
                 None
             }
             Dcv::Granted => {
-                inbox.take_in(looks, |_| Ok(()));
+                inbox.take_in(looks, |_| Some(Ok(())));
                 None
             }
             Dcv::Real { http, dns } => Some(Box::pin(async move {
                 for Look { job, name, wanted } in looks {
+                    let Some(wanted) = wanted else { continue };
                     let outcome = look(&wanted, http, dns).await;
                     inbox.push(Found { job, name, outcome });
                 }
@@ -128,11 +130,16 @@ impl Shop {
 }
 
 impl Inbox {
-    fn take_in(&self, looks: Vec<Look>, take: impl Fn(&Look) -> Result<(), String>) {
-        for look in looks {
-            let outcome = take(&look);
-            let Look { job, name, .. } = look;
-            self.push(Found { job, name, outcome });
+    /// Takes looks that need no network; `None` is a look that cannot be taken.
+    fn take_in(
+        &self,
+        looks: Vec<Look>,
+        take: impl Fn(Option<Wanted>) -> Option<Result<(), String>>,
+    ) {
+        for Look { job, name, wanted } in looks {
+            if let Some(outcome) = take(wanted) {
+                self.push(Found { job, name, outcome });
+            }
         }
     }
 
