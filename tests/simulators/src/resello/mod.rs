@@ -130,7 +130,8 @@ impl Simulator {
 
     fn with_job(&self, id: &str, change: impl FnOnce(&mut order::Job)) -> bool {
         self.with(|shop, _| {
-            let order = shop.orders.iter_mut().find(|order| order.id == id);
+            let is_it = |order: &&mut Order| order.id == id && order.is_open();
+            let order = shop.orders.iter_mut().find(is_it);
             let job = order.and_then(|order| order.job.as_mut());
             job.map(change).is_some()
         })

@@ -155,6 +155,44 @@ async fn a_renew_may_get_an_id_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_renew_may_keep_the_reference_and_show_the_former_request() {
+    let (shop, days) = start(Dcv::Granted, |faces| {
+        faces.renew_keeps_reference = true;
+        faces.csr_lags = true;
+    })
+    .await;
+    let client = Client::new(&shop);
+    let (former, next) = (
+        Firewall::new(&["fw.example.com"]),
+        Firewall::new(&["fw.example.com"]),
+    );
+    let id = client.buy_active(&former.csr).await;
+    days.pass(70);
+    let mut order = purchase(&next.csr);
+    order["client_reference"] = json!("second");
+    let renew = format!("/ssl-certificate/{id}/renew");
+    let answer = client.post(&renew, &order).await.result();
+    assert_eq!(answer["client_reference"], json!("fw01/#1"));
+    let shown = client.download(&id, "csr").await.body;
+    assert_eq!(pems(&shown), [former.der()]);
+    client.until_active(&id).await;
+    let shown = client.download(&id, "csr").await.body;
+    assert_eq!(pems(&shown), [next.der()]);
+}
+
+#[tokio::test]
+async fn without_alternate_names_a_certificate_has_its_common_name_only() {
+    let (shop, _) = start(Dcv::Granted, |faces| faces.honours_alternate_names = false).await;
+    let client = Client::new(&shop);
+    let firewall = Firewall::new(&["fw.example.com", "vpn.example.com"]);
+    let id = client.buy_active(&firewall.csr).await;
+    let leaf = pems(&client.download(&id, "crt").await.body).remove(0);
+    let (_, leaf) = X509Certificate::from_der(&leaf).unwrap();
+    let names = leaf.subject_alternative_name().unwrap().unwrap();
+    assert_eq!(names.value.general_names.len(), 1);
+}
+
+#[tokio::test]
 async fn plans_are_listed_by_ids_and_by_part_of_a_name() {
     let (shop, _) = start(Dcv::Granted, |_| {}).await;
     let client = Client::new(&shop);
