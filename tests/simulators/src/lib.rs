@@ -10,5 +10,6 @@ pub mod resello;
 pub mod sonicos;
 pub mod switch;
 mod tls;
+pub mod venafi;
 
 pub use self::gate::Gate;
