@@ -4,15 +4,14 @@ use serde_json::json;
 use simulators::ca::{Fault, On};
 use simulators::resello::{Dcv, ErrorMessage, Faces};
 
-use crate::client::{Client, purchase};
-use crate::request::{Firewall, start};
+use super::request::{Firewall, start};
+use super::shopper::{Envelope as _, Shopper, purchase};
 
 #[tokio::test]
 async fn a_wrong_key_is_refused_and_counted() {
     let (shop, _) = start(Dcv::Granted, |_| {}).await;
-    let mut client = Client::new(&shop);
-    client.key = "another key".to_owned();
-    let refused = client
+    let shopper = Shopper::with_key(&shop, "another key");
+    let refused = shopper
         .post(
             "/ssl-certificate",
             &purchase(&Firewall::new(&["fw.example.com"]).csr),
@@ -22,12 +21,8 @@ async fn a_wrong_key_is_refused_and_counted() {
         (refused.status, refused.refusal().as_str()),
         (401, "unauthorized")
     );
-    assert!(
-        refused
-            .head
-            .to_lowercase()
-            .contains("www-authenticate: basic")
-    );
+    let challenge = refused.header("www-authenticate").unwrap();
+    assert!(challenge.starts_with("Basic "), "{challenge}");
     let counters = shop.counters();
     assert_eq!((counters.credentials_refused, counters.orders), (1, 0));
 }
@@ -35,26 +30,26 @@ async fn a_wrong_key_is_refused_and_counted() {
 #[tokio::test]
 async fn an_error_has_the_form_that_was_asked_for() {
     let (shop, _) = start(Dcv::Granted, |faces| faces.errors_with_200 = false).await;
-    let client = Client::new(&shop);
-    let nested = client.post("/ssl-certificate", &json!({})).await;
+    let shopper = Shopper::new(&shop);
+    let nested = shopper.post("/ssl-certificate", &json!({})).await;
     assert_eq!(nested.status, 400);
     let message = &nested.json()["error"]["message"];
     assert_eq!(message["csr"][0]["code"], json!("required"));
     shop.set(|faces| faces.error_message = ErrorMessage::Texts);
-    let texts = client.post("/ssl-certificate", &json!({})).await.json();
+    let texts = shopper.post("/ssl-certificate", &json!({})).await.json();
     assert_eq!(
         texts["error"]["message"]["csr"][0],
         json!("This field is required.")
     );
     shop.set(|faces| faces.error_message = ErrorMessage::Plain);
-    let plain = client.post("/ssl-certificate", &json!({})).await.json();
+    let plain = shopper.post("/ssl-certificate", &json!({})).await.json();
     assert!(
         plain["error"]["message"]
             .as_str()
             .unwrap()
             .starts_with("csr: ")
     );
-    assert_eq!(client.get("/ssl-certificate/nobody").await.status, 404);
+    assert_eq!(shopper.get("/ssl-certificate/nobody").await.status, 404);
 }
 
 #[tokio::test]
@@ -63,12 +58,12 @@ async fn an_order_may_end_in_a_status_that_nobody_documented() {
         faces.ends_as = Some("failed".to_owned());
     })
     .await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let firewall = Firewall::new(&["fw.example.com"]);
-    let id = client.buy(&firewall.csr).await;
-    assert_eq!(client.status(&id).await, "failed");
-    assert_eq!(client.download(&id, "crt").await.refusal(), "not_active");
-    client.buy(&firewall.csr).await;
+    let id = shopper.buy(&firewall.csr).await;
+    assert_eq!(shopper.status(&id).await, "failed");
+    assert_eq!(shopper.download(&id, "crt").await.refusal(), "not_active");
+    shopper.buy(&firewall.csr).await;
     assert_eq!(
         shop.counters().duplicates,
         0,
@@ -79,13 +74,13 @@ async fn an_order_may_end_in_a_status_that_nobody_documented() {
 #[tokio::test]
 async fn the_unkind_shop_still_sells() {
     let (shop, _) = start(Dcv::Granted, |faces| *faces = Faces::unkind()).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let order = purchase(&Firewall::new(&["fw.example.com"]).csr);
-    let answer = client.post("/ssl-certificate", &order).await.json();
+    let answer = shopper.post("/ssl-certificate", &order).await.json();
     assert_eq!(answer["success"], json!("true"));
     let id = answer["result"]["id"].as_str().unwrap().to_owned();
     for _ in 0..8 {
-        client.get(&format!("/ssl-certificate/{id}")).await;
+        shopper.get(&format!("/ssl-certificate/{id}")).await;
     }
     assert_eq!(shop.orders()[0].status, "active");
 }
@@ -93,8 +88,8 @@ async fn the_unkind_shop_still_sells() {
 #[tokio::test]
 async fn every_exchange_of_a_good_run_can_be_failed_once() {
     let (shop, _) = start(Dcv::Granted, |_| {}).await;
-    let client = Client::new(&shop);
-    let id = client
+    let shopper = Shopper::new(&shop);
+    let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
         .await;
     assert_eq!(
@@ -107,7 +102,7 @@ async fn every_exchange_of_a_good_run_can_be_failed_once() {
     shop.fault(On::any(1), Fault::LostBefore);
     let order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     assert!(
-        client
+        shopper
             .call("POST", "/ssl-certificate", &order)
             .await
             .is_err()

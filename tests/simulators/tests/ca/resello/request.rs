@@ -18,10 +18,7 @@ pub struct Firewall {
 
 impl Firewall {
     pub fn new(names: &[&str]) -> Self {
-        Self::with_key(KeyPair::generate().unwrap(), names)
-    }
-
-    fn with_key(key: KeyPair, names: &[&str]) -> Self {
+        let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names.clone()).unwrap();
         params

@@ -9,17 +9,17 @@ use simulators::resello::{Dcv, DetailsForm, Plan, Spelling, UniqueValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::client::{Client, purchase};
-use crate::request::{Firewall, start};
+use super::request::{Firewall, start};
+use super::shopper::{Envelope as _, Shopper, purchase};
 
 #[tokio::test]
 async fn an_order_waits_until_every_name_has_its_record() {
     let (shop, _) = start(Dcv::Fake, |_| {}).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let firewall = Firewall::new(&["fw.example.com", "vpn.example.com"]);
-    let id = client.buy(&firewall.csr).await;
-    assert_eq!(client.status(&id).await, "pending");
-    let domains = domains(&client, &id).await;
+    let id = shopper.buy(&firewall.csr).await;
+    assert_eq!(shopper.status(&id).await, "pending");
+    let domains = domains(&shopper, &id).await;
     let md5 = hex(&Md5::digest(firewall.der()));
     let sha256 = hex(&Sha256::digest(firewall.der()));
     assert_eq!(
@@ -29,33 +29,33 @@ async fn an_order_waits_until_every_name_has_its_record() {
     let target = format!("{}.{}.sectigo.com", &sha256[..32], &sha256[32..]);
     assert_eq!(domains[0]["dnsCnameValue"], json!(target));
     publish(&shop, &domains[..1]);
-    assert_eq!(client.status(&id).await, "pending");
+    assert_eq!(shopper.status(&id).await, "pending");
     assert_eq!(
         shop.orders()[0].names[0],
         ("fw.example.com".to_owned(), true)
     );
     publish(&shop, &domains[1..]);
-    assert_eq!(client.status(&id).await, "active");
+    assert_eq!(shopper.status(&id).await, "active");
 }
 
 #[tokio::test]
 async fn a_unique_value_changes_the_record_and_the_file() {
     let (shop, _) = start(Dcv::Fake, |faces| faces.unique_value = UniqueValue::Always).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     order["dcv_type"] = json!("FILE");
-    let answer = client.post("/ssl-certificate", &order).await.result();
+    let answer = shopper.post("/ssl-certificate", &order).await.result();
     let id = answer["id"].as_str().unwrap();
-    let file = domains(&client, id).await.remove(0);
+    let file = domains(&shopper, id).await.remove(0);
     let location = file["fileLocation"].as_str().unwrap();
     assert!(location.starts_with("fw.example.com/.well-known/pki-validation/"));
     let contents = file["fileContents"].as_str().unwrap();
     assert_eq!(contents.lines().count(), 3);
     let without: Vec<&str> = contents.lines().take(2).collect();
     shop.publish_file(location, &without.join("\n"));
-    assert_eq!(client.status(id).await, "pending");
+    assert_eq!(shopper.status(id).await, "pending");
     shop.publish_file(location, contents);
-    assert_eq!(client.status(id).await, "active");
+    assert_eq!(shopper.status(id).await, "active");
 }
 
 #[tokio::test]
@@ -65,10 +65,10 @@ async fn the_details_come_late_in_another_spelling_or_not_at_all() {
         faces.details_spelling = Spelling::Snake;
     })
     .await;
-    let client = Client::new(&shop);
-    let id = client.buy(&Firewall::new(&["fw.example.com"]).csr).await;
-    assert_eq!(domains(&client, &id).await, [] as [Value; 0]);
-    let late = domains(&client, &id).await;
+    let shopper = Shopper::new(&shop);
+    let id = shopper.buy(&Firewall::new(&["fw.example.com"]).csr).await;
+    assert_eq!(domains(&shopper, &id).await, [] as [Value; 0]);
+    let late = domains(&shopper, &id).await;
     assert!(
         late[0]["dns_cname_value"]
             .as_str()
@@ -76,7 +76,7 @@ async fn the_details_come_late_in_another_spelling_or_not_at_all() {
             .ends_with(".sectigo.com")
     );
     shop.set(|faces| faces.details_form = DetailsForm::Strange);
-    let strange = client
+    let strange = shopper
         .get(&format!("/ssl-certificate/{id}/validation-details"))
         .await;
     assert!(strange.result().get("dcv").is_none());
@@ -85,44 +85,44 @@ async fn the_details_come_late_in_another_spelling_or_not_at_all() {
 #[tokio::test]
 async fn the_shop_looks_only_when_told_and_the_method_can_be_changed() {
     let (shop, _) = start(Dcv::Fake, |faces| faces.looks_every = 0).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     order["dcv_type"] = json!("EMAIL");
     order["approver_email_address"] = json!("admin@example.com");
-    let answer = client.post("/ssl-certificate", &order).await.result();
+    let answer = shopper.post("/ssl-certificate", &order).await.result();
     let id = answer["id"].as_str().unwrap();
     assert_eq!(
-        domains(&client, id).await[0]["dcvEmail"],
+        domains(&shopper, id).await[0]["dcvEmail"],
         json!("admin@example.com")
     );
     let validate = format!("/ssl-certificate/{id}/validate");
-    let again = client.post(&validate, &json!({"dcv_type": "DNS"})).await;
+    let again = shopper.post(&validate, &json!({"dcv_type": "DNS"})).await;
     assert_eq!(again.result()["status"], json!("pending"));
-    publish(&shop, &domains(&client, id).await);
-    assert_eq!(client.status(id).await, "pending");
-    let again = client.post(&validate, &json!({"dcv_type": "DNS"})).await;
+    publish(&shop, &domains(&shopper, id).await);
+    assert_eq!(shopper.status(id).await, "pending");
+    let again = shopper.post(&validate, &json!({"dcv_type": "DNS"})).await;
     assert_eq!(again.result()["status"], json!("active"));
 }
 
 #[tokio::test]
 async fn an_order_by_mail_waits_for_a_person() {
     let (shop, _) = start(Dcv::Fake, |_| {}).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     order["dcv_type"] = json!("EMAIL");
     order["approver_email_address"] = json!("admin@example.com");
-    let answer = client.post("/ssl-certificate", &order).await.result();
+    let answer = shopper.post("/ssl-certificate", &order).await.result();
     let id = answer["id"].as_str().unwrap();
-    assert_eq!(client.status(id).await, "pending");
+    assert_eq!(shopper.status(id).await, "pending");
     assert!(shop.approve(id));
-    assert_eq!(client.status(id).await, "active");
+    assert_eq!(shopper.status(id).await, "active");
     assert!(!shop.approve(id), "nothing is left to approve");
 }
 
 #[tokio::test]
 async fn an_organization_may_have_to_be_vetted_by_a_person() {
     let (shop, _) = start(Dcv::Granted, |faces| faces.vets_at_once = false).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     order["plan"] = json!(Plan::organization_validated().id);
     for field in [
@@ -134,11 +134,11 @@ async fn an_organization_may_have_to_be_vetted_by_a_person() {
     ] {
         order[field] = json!("x");
     }
-    let answer = client.post("/ssl-certificate", &order).await.result();
+    let answer = shopper.post("/ssl-certificate", &order).await.result();
     let id = answer["id"].as_str().unwrap();
-    assert_eq!(client.status(id).await, "pending");
+    assert_eq!(shopper.status(id).await, "pending");
     assert!(shop.vet(id));
-    assert_eq!(client.status(id).await, "active");
+    assert_eq!(shopper.status(id).await, "active");
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_wildcard_cannot_be_validated_by_a_file() {
     let (shop, _) = start(Dcv::Fake, |_| {}).await;
     let mut order = purchase(&Firewall::new(&["*.example.com"]).csr);
     order["dcv_type"] = json!("FILE");
-    let answer = Client::new(&shop).post("/ssl-certificate", &order).await;
+    let answer = Shopper::new(&shop).post("/ssl-certificate", &order).await;
     assert_eq!(answer.wrong_fields(), ["dcv_type"]);
 }
 
@@ -159,20 +159,20 @@ async fn files_and_records_are_fetched_from_real_servers() {
         dns: dns.local_addr().unwrap(),
     };
     let (shop, _) = start(dcv, |_| {}).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     for method in ["FILE", "DNS"] {
         let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
         order["dcv_type"] = json!(method);
-        let answer = client.post("/ssl-certificate", &order).await.result();
+        let answer = shopper.post("/ssl-certificate", &order).await.result();
         let id = answer["id"].as_str().unwrap().to_owned();
         // Reading the details makes the shop look, and nothing is there yet.
         let nothing = json!({});
         let domain = tokio::select! {
-            domains = domains(&client, &id) => domains[0].clone(),
+            domains = domains(&shopper, &id) => domains[0].clone(),
             () = serve(&web, &dns, &nothing) => Value::Null,
         };
         let status = tokio::select! {
-            status = client.status(&id) => status,
+            status = shopper.status(&id) => status,
             () = serve(&web, &dns, &domain) => String::new(),
         };
         assert_eq!(status, "active", "{method}");
@@ -187,14 +187,14 @@ async fn a_redirect_proves_nothing() {
         dns: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
     };
     let (shop, _) = start(dcv, |_| {}).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     order["dcv_type"] = json!("FILE");
-    let answer = client.post("/ssl-certificate", &order).await.result();
+    let answer = shopper.post("/ssl-certificate", &order).await.result();
     let id = answer["id"].as_str().unwrap().to_owned();
     let redirect = "HTTP/1.0 301 Moved\r\nLocation: https://fw.example.com/\r\n\r\n";
     let domain = tokio::select! {
-        domains = domains(&client, &id) => domains[0].clone(),
+        domains = domains(&shopper, &id) => domains[0].clone(),
         () = serve_web(&web, |_| redirect.to_owned()) => Value::Null,
     };
     assert_eq!(domain["status"], json!(false));
@@ -208,9 +208,9 @@ async fn a_redirect_proves_nothing() {
 }
 
 /// The domains in the validation details, in either spelling.
-async fn domains(client: &Client<'_>, id: &str) -> Vec<Value> {
+async fn domains(shopper: &Shopper, id: &str) -> Vec<Value> {
     let path = format!("/ssl-certificate/{id}/validation-details");
-    let details = client.get(&path).await.result();
+    let details = shopper.get(&path).await.result();
     details["dcv"]["domains"].as_array().unwrap().clone()
 }
 

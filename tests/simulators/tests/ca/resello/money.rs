@@ -4,13 +4,13 @@ use serde_json::json;
 use simulators::ca::{Fault, On};
 use simulators::resello::{Dcv, DeletedAs, Plan};
 
-use crate::client::{Client, purchase};
-use crate::request::{Firewall, start};
+use super::request::{Firewall, start};
+use super::shopper::{Envelope as _, Shopper, purchase};
 
 #[tokio::test]
 async fn an_order_costs_the_price_of_its_plan_once() {
     let (shop, _) = start(Dcv::Granted, |_| {}).await;
-    Client::new(&shop)
+    Shopper::new(&shop)
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
         .await;
     let ledger = shop.ledger();
@@ -26,10 +26,10 @@ async fn an_order_costs_the_price_of_its_plan_once() {
 #[tokio::test]
 async fn a_repeated_order_for_the_same_key_is_paid_again_and_counted_as_a_duplicate() {
     let (shop, _) = start(Dcv::Granted, |_| {}).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let firewall = Firewall::new(&["fw.example.com"]);
     shop.fault(On::next("POST", "/ssl-certificate"), Fault::LostAfter);
-    let lost = client
+    let lost = shopper
         .call("POST", "/ssl-certificate", &purchase(&firewall.csr))
         .await;
     assert!(lost.is_err());
@@ -38,7 +38,7 @@ async fn a_repeated_order_for_the_same_key_is_paid_again_and_counted_as_a_duplic
         900,
         "a lost answer was paid for"
     );
-    client.buy(&firewall.csr).await;
+    shopper.buy(&firewall.csr).await;
     let counters = shop.counters();
     assert_eq!((counters.orders, counters.duplicates), (2, 1));
     assert_eq!(counters.spent_cents, 1_800);
@@ -47,16 +47,16 @@ async fn a_repeated_order_for_the_same_key_is_paid_again_and_counted_as_a_duplic
 #[tokio::test]
 async fn a_repeated_renew_buys_twice() {
     let (shop, days) = start(Dcv::Granted, |_| {}).await;
-    let client = Client::new(&shop);
-    let id = client
+    let shopper = Shopper::new(&shop);
+    let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
         .await;
     days.pass(70);
     let next = purchase(&Firewall::new(&["fw.example.com"]).csr);
     let path = format!("/ssl-certificate/{id}/renew");
-    assert_eq!(client.post(&path, &next).await.result()["id"], json!(id));
+    assert_eq!(shopper.post(&path, &next).await.result()["id"], json!(id));
     assert_eq!(shop.counters().duplicates, 0);
-    client.post(&path, &next).await.result();
+    shopper.post(&path, &next).await.result();
     assert_eq!(shop.ledger().renewed, 2);
     let counters = shop.counters();
     assert_eq!((counters.duplicates, counters.spent_cents), (1, 2_700));
@@ -65,15 +65,15 @@ async fn a_repeated_renew_buys_twice() {
 #[tokio::test]
 async fn a_second_renew_with_a_fresh_key_doubles_an_unfinished_one_too() {
     let (shop, days) = start(Dcv::Granted, |_| {}).await;
-    let client = Client::new(&shop);
-    let id = client
+    let shopper = Shopper::new(&shop);
+    let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
         .await;
     days.pass(70);
     let path = format!("/ssl-certificate/{id}/renew");
     for _ in 0..2 {
         let csr = Firewall::new(&["fw.example.com"]).csr;
-        client.post(&path, &purchase(&csr)).await.result();
+        shopper.post(&path, &purchase(&csr)).await.result();
     }
     assert_eq!(shop.counters().duplicates, 1);
 }
@@ -81,31 +81,37 @@ async fn a_second_renew_with_a_fresh_key_doubles_an_unfinished_one_too() {
 #[tokio::test]
 async fn an_early_renew_is_refused_and_costs_nothing() {
     let (shop, days) = start(Dcv::Granted, |_| {}).await;
-    let client = Client::new(&shop);
-    let id = client
+    let shopper = Shopper::new(&shop);
+    let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
         .await;
     let next = purchase(&Firewall::new(&["fw.example.com"]).csr);
     let path = format!("/ssl-certificate/{id}/renew");
     days.pass(59);
-    assert_eq!(client.post(&path, &next).await.refusal(), "renew_too_early");
+    assert_eq!(
+        shopper.post(&path, &next).await.refusal(),
+        "renew_too_early"
+    );
     assert_eq!(shop.counters().spent_cents, 900);
     days.pass(1);
-    client.post(&path, &next).await.result();
+    shopper.post(&path, &next).await.result();
     assert_eq!(shop.counters().spent_cents, 1_800);
 }
 
 #[tokio::test]
 async fn with_the_term_as_the_limit_a_short_certificate_cannot_be_renewed_before_it_ends() {
     let (shop, days) = start(Dcv::Granted, |faces| faces.expires_with_term = true).await;
-    let client = Client::new(&shop);
-    let id = client
+    let shopper = Shopper::new(&shop);
+    let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
         .await;
     days.pass(89);
     let next = purchase(&Firewall::new(&["fw.example.com"]).csr);
     let path = format!("/ssl-certificate/{id}/renew");
-    assert_eq!(client.post(&path, &next).await.refusal(), "renew_too_early");
+    assert_eq!(
+        shopper.post(&path, &next).await.refusal(),
+        "renew_too_early"
+    );
 }
 
 #[tokio::test]
@@ -114,53 +120,53 @@ async fn a_delete_in_the_grace_period_refunds_and_a_later_one_does_not() {
         faces.deleted_as = DeletedAs::Cancelled;
     })
     .await;
-    let client = Client::new(&shop);
-    let soon = client
+    let shopper = Shopper::new(&shop);
+    let soon = shopper
         .buy_active(&Firewall::new(&["a.example.com"]).csr)
         .await;
-    let late = client
+    let late = shopper
         .buy_active(&Firewall::new(&["b.example.com"]).csr)
         .await;
     days.pass(15);
-    client
+    shopper
         .delete(&format!("/ssl-certificate/{soon}"))
         .await
         .result();
     let ledger = shop.ledger();
     assert_eq!((ledger.refunded_cents, ledger.balance_cents), (900, 99_100));
     days.pass(1);
-    client
+    shopper
         .delete(&format!("/ssl-certificate/{late}"))
         .await
         .result();
     assert_eq!(shop.ledger().refunded_cents, 900);
     assert_eq!(shop.counters().spent_cents, 900);
     assert_eq!(shop.invalidated().len(), 2);
-    assert_eq!(client.status(&late).await, "cancelled");
-    let again = client.delete(&format!("/ssl-certificate/{late}")).await;
+    assert_eq!(shopper.status(&late).await, "cancelled");
+    let again = shopper.delete(&format!("/ssl-certificate/{late}")).await;
     assert_eq!(again.refusal(), "not_found");
 }
 
 #[tokio::test]
 async fn a_delete_after_a_renew_refunds_the_renewal_only() {
     let (shop, days) = start(Dcv::Granted, |_| {}).await;
-    let client = Client::new(&shop);
-    let id = client
+    let shopper = Shopper::new(&shop);
+    let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
         .await;
     days.pass(70);
     let next = purchase(&Firewall::new(&["fw.example.com"]).csr);
-    client
+    shopper
         .post(&format!("/ssl-certificate/{id}/renew"), &next)
         .await
         .result();
-    client
+    shopper
         .delete(&format!("/ssl-certificate/{id}"))
         .await
         .result();
     assert_eq!(shop.counters().spent_cents, 900);
     assert_eq!(
-        client
+        shopper
             .get(&format!("/ssl-certificate/{id}"))
             .await
             .refusal(),
@@ -171,7 +177,7 @@ async fn a_delete_after_a_renew_refunds_the_renewal_only() {
 #[tokio::test]
 async fn an_account_without_money_buys_nothing() {
     let (shop, _) = start(Dcv::Granted, |_| {}).await;
-    let client = Client::new(&shop);
+    let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     order["plan"] = json!(Plan::extended_validated().id);
     for (field, value) in [
@@ -184,9 +190,9 @@ async fn an_account_without_money_buys_nothing() {
         order[field] = json!(value);
     }
     for _ in 0..5 {
-        client.post("/ssl-certificate", &order).await.result();
+        shopper.post("/ssl-certificate", &order).await.result();
     }
-    let refused = client.post("/ssl-certificate", &order).await;
+    let refused = shopper.post("/ssl-certificate", &order).await;
     assert_eq!(refused.refusal(), "insufficient_funds");
     assert_eq!(shop.ledger().balance_cents, 500);
     assert_eq!(shop.orders().len(), 5);
@@ -195,14 +201,14 @@ async fn an_account_without_money_buys_nothing() {
 #[tokio::test]
 async fn a_reissue_is_free_and_kills_the_certificate_at_once() {
     let (shop, days) = start(Dcv::Granted, |_| {}).await;
-    let client = Client::new(&shop);
-    let id = client
+    let shopper = Shopper::new(&shop);
+    let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
         .await;
     let former = shop.orders()[0].certificate.clone().unwrap();
     days.pass(20);
     let other = Firewall::new(&["fw.example.com"]);
-    let answer = client
+    let answer = shopper
         .post(
             &format!("/ssl-certificate/{id}/reissue"),
             &purchase(&other.csr),
@@ -210,7 +216,7 @@ async fn a_reissue_is_free_and_kills_the_certificate_at_once() {
         .await;
     assert_eq!(answer.result()["status"], json!("pending"));
     assert_eq!(shop.invalidated(), std::slice::from_ref(&former));
-    client.until_active(&id).await;
+    shopper.until_active(&id).await;
     let ledger = shop.ledger();
     assert_eq!((ledger.reissued, ledger.charged_cents), (1, 900));
     let present = shop.orders()[0].certificate.clone().unwrap();
@@ -231,12 +237,12 @@ async fn a_reissue_without_validation_is_active_in_its_own_answer() {
         faces.reissue_without_validation = true;
     })
     .await;
-    let client = Client::new(&shop);
-    let id = client
+    let shopper = Shopper::new(&shop);
+    let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
         .await;
     let next = purchase(&Firewall::new(&["fw.example.com"]).csr);
-    let answer = client
+    let answer = shopper
         .post(&format!("/ssl-certificate/{id}/reissue"), &next)
         .await;
     assert_eq!(answer.result()["status"], json!("active"));
