@@ -6,6 +6,7 @@
 pub mod ca;
 mod chance;
 mod gate;
+pub mod resello;
 pub mod sonicos;
 pub mod switch;
 mod tls;

@@ -20,5 +20,5 @@ pub use self::csr::{Csr, KeyType, Name};
 pub use self::fault::{Fault, On, RetryAfter};
 pub use self::http::{Reply, Request};
 pub use self::mischief::{ChainMischief, Mischief};
-pub use self::model::{Clock, Common, Model, Office};
+pub use self::model::{Clock, Common, Errand, Model, Office};
 pub use self::simulator::Simulator;

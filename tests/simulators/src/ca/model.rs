@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
@@ -54,6 +55,9 @@ impl fmt::Debug for Common {
     }
 }
 
+/// Work on a network, done before an answer.
+pub type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One kind of CA: what it knows and how it answers.
 pub trait Model: Sized + Send + 'static {
     /// What it is told before it starts.
@@ -71,6 +75,12 @@ pub trait Model: Sized + Send + 'static {
 
     /// The switches.
     fn faces(&mut self) -> &mut Self::Faces;
+
+    /// What must be fetched from elsewhere before this request is answered. Whatever comes of it waits in the model for
+    /// [`Model::answer`]; nothing is locked meanwhile.
+    fn errand(&mut self, _: &Request) -> Option<Errand> {
+        None
+    }
 
     /// Acts on one request. Runs on a thread where blocking is allowed; requests are answered one after another.
     fn answer(&mut self, office: &mut Office, request: &Request) -> Reply;

@@ -181,6 +181,10 @@ async fn answer<M: Model>(
 
 /// The CA acts, away from the threads that serve sockets.
 async fn act<M: Model>(request: Request, shared: &Arc<Shared<M>>) -> Result<Reply, Cut> {
+    let errand = shared.state().model.errand(&request);
+    if let Some(errand) = errand {
+        errand.await;
+    }
     let shared = shared.clone();
     let acting = tokio::task::spawn_blocking(move || {
         let state = &mut *shared.state();
