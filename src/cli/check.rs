@@ -13,8 +13,9 @@ use crate::failure::Failure;
 use crate::firewall::{self, Firewall};
 use crate::pki::Fingerprint;
 use crate::probe::Sight;
-use crate::renewal::ConfiguredPeers;
 use crate::renewal::step::look_at_all;
+use crate::renewal::{ConfiguredPeers, Peers, Step};
+use crate::store::Store;
 use crate::surroundings::Surroundings;
 
 #[derive(Debug, Args)]
@@ -79,8 +80,16 @@ async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliErro
     let surroundings = Surroundings::system();
     let desired = Arc::new(desired);
     let peers = ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone());
+    let store = open::store(&desired).await.ok();
     for name in desired.cas.keys() {
-        check_ca(&peers, name, findings).await;
+        check_ca(
+            &peers,
+            name,
+            store.as_ref(),
+            surroundings.clock.now(),
+            findings,
+        )
+        .await?;
     }
     for (name, managed) in &desired.firewalls {
         let learned = open::learned(&desired, name).await?;
@@ -102,23 +111,43 @@ async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliErro
     Ok(())
 }
 
-async fn check_ca(peers: &ConfiguredPeers, name: &str, findings: &mut Findings) {
-    use crate::renewal::Peers;
+async fn check_ca(
+    peers: &ConfiguredPeers,
+    name: &str,
+    store: Option<&Store>,
+    now: Timestamp,
+    findings: &mut Findings,
+) -> Result<(), CliError> {
     let what = format!("CA {name}");
-    let checked = match peers.issuer(name) {
-        Ok(issuer) => issuer.check().await,
-        Err(failure) => Err(failure),
+    let issuer = match peers.issuer(name) {
+        Ok(issuer) => issuer,
+        Err(failure) => {
+            findings.wrong(&what, &failure.to_string());
+            return Ok(());
+        }
     };
-    match checked {
+    match issuer.check().await {
         Ok(facts) => {
-            let facts: Vec<String> = facts
-                .into_iter()
-                .map(|(name, value)| format!("{name} {value}"))
-                .collect();
-            findings.good(&what, &facts.join(", "));
+            for (name, value) in facts {
+                findings.good(&what, &format!("{name}: {value}"));
+            }
         }
         Err(failure) => findings.wrong(&what, &failure.to_string()),
     }
+    if let Some(budget) = issuer.budget() {
+        let since = now.checked_sub(budget.within).unwrap_or(Timestamp::MIN);
+        let placed = match store {
+            Some(store) => store.orders_since(name, Step::Submit.name(), since).await?,
+            None => 0,
+        };
+        let left = budget.orders.saturating_sub(placed);
+        let words = format!(
+            "order budget: {left} of {} orders in {:#} are left",
+            budget.orders, budget.within
+        );
+        findings.good(&what, &words);
+    }
+    Ok(())
 }
 
 async fn check_firewall(

@@ -94,7 +94,7 @@ async fn killed_while_rolling_back_the_previous_certificate_is_proven_all_the_sa
 }
 
 /// Runs the daemon in a process that kills itself, as `kill -9` does, when `moment` is reached.
-fn kill_at(config_file: &Path, moment: Moment) {
+pub fn kill_at(config_file: &Path, moment: Moment) {
     let status = Command::new(std::env::current_exe().unwrap())
         .args([
             "survives_crash::a_daemon_that_is_to_be_killed",
