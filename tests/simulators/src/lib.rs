@@ -6,6 +6,7 @@
 pub mod ca;
 mod chance;
 mod gate;
+mod multipart;
 pub mod sonicos;
 pub mod switch;
 mod tls;
