@@ -7,6 +7,7 @@ pub mod ca;
 mod chance;
 mod gate;
 mod multipart;
+pub mod pam360;
 pub mod sonicos;
 pub mod switch;
 mod tls;

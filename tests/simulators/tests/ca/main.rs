@@ -4,4 +4,5 @@
 mod client;
 mod faults;
 mod mischief;
+mod pam360;
 mod venafi;
