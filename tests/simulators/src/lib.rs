@@ -6,6 +6,8 @@
 pub mod ca;
 mod chance;
 mod gate;
+mod multipart;
+pub mod pam360;
 pub mod resello;
 pub mod sonicos;
 pub mod switch;

@@ -4,5 +4,6 @@
 mod client;
 mod faults;
 mod mischief;
+mod pam360;
 mod resello;
 mod venafi;
