@@ -3,9 +3,9 @@
 //! A driver does not retry and does not wait. `submit` may cost money: the engine stores an intent before it
 //! and asks `find` before it submits again.
 
-#[expect(dead_code, reason = "the drivers that use it follow")]
 mod http;
 pub mod local;
+pub mod venafi;
 
 use std::sync::Arc;
 
@@ -178,6 +178,8 @@ pub struct Exchange {
 pub enum Settings {
     /// A private CA whose key is on this machine.
     Local(local::Settings),
+    /// TLS Protect Cloud.
+    Venafi(Box<venafi::Settings>),
 }
 
 impl Settings {
@@ -185,6 +187,12 @@ impl Settings {
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         match self {
             Self::Local(settings) => vec![("key", SecretSource::File(settings.key.clone()))],
+            Self::Venafi(settings) => match &settings.login {
+                venafi::Login::ApiKey(key) => vec![("api_key", key.clone())],
+                venafi::Login::ServiceAccount { jwt, .. } => {
+                    vec![("service_account.jwt", jwt.clone())]
+                }
+            },
         }
     }
 }
@@ -195,6 +203,10 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
         Settings::Local(settings) => {
             Arc::new(local::LocalCa::new(settings.clone(), surroundings.clone()))
         }
+        Settings::Venafi(settings) => Arc::new(venafi::VenafiCa::new(
+            settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
     }
 }
 

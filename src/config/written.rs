@@ -7,7 +7,7 @@
 
 mod ca;
 
-pub(super) use ca::{Ca, CaDriver, LocalCa, Purpose};
+pub(super) use ca::{Ca, CaDriver, Identifier, LocalCa, Named, Purpose, ServiceAccount, VenafiCa};
 
 use std::ops::Range;
 
@@ -26,6 +26,8 @@ pub(super) mod default {
     pub const LIFETIME_DAYS: u16 = 90;
     pub const CALL_TIMEOUT: &str = "20s";
     pub const TRANSFER_TIMEOUT: &str = "60s";
+    pub const CA_TIMEOUT: &str = "30s";
+    pub const VENAFI_URL: &str = "https://api.venafi.cloud";
     pub const SSL_VPN_PORT: u16 = 4433;
     pub const TIME_ZONE: &str = "UTC";
 }

@@ -18,5 +18,6 @@ mod sonicos_driver;
 mod survives_crash;
 mod survives_faults;
 mod tidy;
+mod venafi_driver;
 mod watches;
 mod windows;

@@ -1,8 +1,10 @@
 //! `[[ca]]` as a person writes it; one file for each kind of CA.
 
 mod local;
+mod venafi;
 
 pub use local::{LocalCa, Purpose};
+pub use venafi::{Identifier, Named, ServiceAccount, VenafiCa};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,5 +28,7 @@ pub struct Ca {
 #[serde(rename_all = "snake_case")]
 pub enum CaDriver {
     /// A private CA whose key is on this machine; `renewd ca init` makes one.
-    Local(LocalCa),
+    Local(Box<LocalCa>),
+    /// TLS Protect Cloud, also called Venafi as a Service or CyberArk Certificate Manager, SaaS.
+    Venafi(Box<VenafiCa>),
 }

@@ -6,7 +6,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use super::csr::{Csr, Name};
+use super::csr::{Csr, KeyType, Name};
 use super::mischief::Mischief;
 
 /// Signs whatever it is asked to sign; what may be asked is the business of the CA around it.
@@ -115,7 +115,7 @@ impl Authority {
             params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         } else {
             params.is_ca = IsCa::ExplicitNoCa;
-            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            params.key_usages = key_usages(wish.csr.key);
         }
         params.extended_key_usages = vec![match wish.mischief {
             Mischief::ClientAuthOnly => ExtendedKeyUsagePurpose::ClientAuth,
@@ -221,6 +221,15 @@ fn ca_params(name: &str, now: OffsetDateTime) -> CertificateParams {
     (params.not_before, params.not_after) =
         (now - Duration::days(3650), now + Duration::days(7300));
     params
+}
+
+/// Only RSA keys can encipher keys (RFC 5246 7.4.2).
+fn key_usages(key: KeyType) -> Vec<KeyUsagePurpose> {
+    let mut usages = vec![KeyUsagePurpose::DigitalSignature];
+    if matches!(key, KeyType::Rsa(_)) {
+        usages.push(KeyUsagePurpose::KeyEncipherment);
+    }
+    usages
 }
 
 fn alternate_name(name: &Name) -> Result<SanType, rcgen::Error> {

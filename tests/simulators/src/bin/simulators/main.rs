@@ -1,9 +1,12 @@
 //! Runs a simulator until Ctrl-C or SIGTERM, so that anyone can have a SonicWall or a CA on loopback.
 //! Tells what to trust on stdout and journals each request there; never prints a secret that it was given.
 
+mod ca;
+mod pam360;
 mod resello;
 mod serve;
 mod sonicos;
+mod venafi;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,10 @@ enum Device {
     Sonicos(Box<sonicos::Arguments>),
     /// A shop for certificates with the /ssl-certificate purchase API.
     Resello(Box<resello::Arguments>),
+    /// A TLS Protect Cloud (Venafi; CyberArk Certificate Manager, SaaS).
+    Venafi(Box<venafi::Arguments>),
+    /// A ManageEngine PAM360 with its PKI REST API.
+    Pam360(Box<pam360::Arguments>),
 }
 
 #[tokio::main]
@@ -30,6 +37,8 @@ async fn main() -> ExitCode {
     let outcome = match Command::parse().device {
         Device::Sonicos(arguments) => sonicos::run(&arguments).await,
         Device::Resello(arguments) => resello::run(&arguments).await,
+        Device::Venafi(arguments) => venafi::run(&arguments).await,
+        Device::Pam360(arguments) => pam360::run(&arguments).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,5 +46,15 @@ async fn main() -> ExitCode {
             eprintln!("simulators: {message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        super::Command::command().debug_assert();
     }
 }

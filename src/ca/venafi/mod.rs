@@ -1,0 +1,85 @@
+//! TLS Protect Cloud, formerly Venafi as a Service, now CyberArk Certificate Manager, SaaS: a service between us and the CA
+//! behind it, with rules, approvals and an inventory.
+//!
+//! Nothing there recognises a repeated request, so the only protection from a second certificate is to look first, by
+//! the CSR. What the service was asked for is never believed to be what it gave.
+
+mod api;
+mod check;
+mod find;
+mod order;
+mod rules;
+mod settings;
+mod target;
+mod token;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::{Login, Settings, Target};
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+
+use super::{Issuance, Issuer, Previous, Reference, SigningRequest};
+use crate::failure::Failure;
+use crate::pki::KeyRequest;
+use crate::surroundings::Surroundings;
+
+/// One application and template of a TLS Protect Cloud.
+#[derive(Debug)]
+pub struct VenafiCa {
+    settings: Settings,
+    surroundings: Surroundings,
+    tokens: token::Tokens,
+    seen: find::Seen,
+}
+
+impl VenafiCa {
+    /// A driver for `settings`; nothing is read or sent yet.
+    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
+        Self {
+            settings,
+            surroundings,
+            tokens: token::Tokens::default(),
+            seen: find::Seen::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Issuer for VenafiCa {
+    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        let rules = self.session().await?.rules(&self.settings).await?;
+        Ok(rules.map_or_else(Vec::new, |rules| rules::objections(&rules, wanted)))
+    }
+
+    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+        self.session().await?.order(self, request).await
+    }
+
+    async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
+        self.session().await?.existing(self, request).await
+    }
+
+    /// The index behind the search is written after the answer is given (TLS Protect Cloud reference 7).
+    fn settling_time(&self) -> SignedDuration {
+        SignedDuration::from_mins(2)
+    }
+
+    async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
+        self.session().await?.standing(order, request).await
+    }
+
+    async fn retire(&self, superseded: &Previous) -> Result<(), Failure> {
+        if !self.settings.retire {
+            return Ok(());
+        }
+        self.session().await?.retire(&superseded.certificate).await
+    }
+
+    async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
+        self.session().await?.facts(self).await
+    }
+}
