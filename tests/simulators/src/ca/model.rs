@@ -1,6 +1,6 @@
 //! What a simulated CA is, apart from its sockets: a model with its own state, and an office that every model has.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -97,7 +97,8 @@ pub struct Office {
     pub(super) mischief: Mischief,
     pub(super) chain_mischief: ChainMischief,
     common: Common,
-    ordered_keys: HashSet<Vec<u8>>,
+    /// How many orders that have not failed each public key has.
+    ordered_keys: HashMap<Vec<u8>, u32>,
 }
 
 impl Office {
@@ -113,7 +114,7 @@ impl Office {
             mischief: Mischief::Nothing,
             chain_mischief: ChainMischief::Nothing,
             common,
-            ordered_keys: HashSet::new(),
+            ordered_keys: HashMap::new(),
         })
     }
 
@@ -130,14 +131,16 @@ impl Office {
     /// Counts an order, and whether its key was ordered before.
     pub fn take_order(&mut self, csr: &Csr) {
         self.counters.orders += 1;
-        if !self.ordered_keys.insert(csr.public_key.clone()) {
-            self.counters.duplicates += 1;
-        }
+        let open = self.ordered_keys.entry(csr.public_key.clone()).or_default();
+        self.counters.duplicates += u64::from(*open > 0);
+        *open += 1;
     }
 
-    /// An order has finally failed: to order the same key again is no duplicate.
+    /// An order has finally failed: to order the same key again is no duplicate of it. Once per order.
     pub fn order_failed(&mut self, csr: &Csr) {
-        self.ordered_keys.remove(&csr.public_key);
+        if let Some(open) = self.ordered_keys.get_mut(&csr.public_key) {
+            *open = open.saturating_sub(1);
+        }
     }
 
     /// Signs for `lifetime` from a little before now, with whatever mischief is set.

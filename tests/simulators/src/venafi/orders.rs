@@ -25,6 +25,8 @@ pub(super) struct Order {
     /// The leaf, once it is signed.
     pub(super) certificate: Option<String>,
     pub(super) failure: Option<Refusal>,
+    /// Whether it was counted as failed.
+    pub(super) is_failed: bool,
     pub(super) created: OffsetDateTime,
     pub(super) modified: OffsetDateTime,
     /// Searches that do not see it yet.
@@ -56,6 +58,7 @@ impl Cloud {
             progress: Progress::new(&self.faces),
             certificate: None,
             failure: None,
+            is_failed: false,
             created: now,
             modified: now,
             hidden_searches: self.faces.index_late_searches,
@@ -117,6 +120,7 @@ impl Cloud {
             }
             order.progress = progress;
             order.failure = None;
+            order.is_failed = false;
             office.take_order(&order.csr);
         }
         self.settle(office, index);

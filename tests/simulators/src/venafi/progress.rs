@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Cloud;
 use super::certificates::Certificate;
 use super::faces::{Faces, StatusPath};
+use super::orders::Order;
 use super::wire::{Handled, Refusal};
 use crate::ca::{Office, Reply, Tier};
 
@@ -91,6 +92,21 @@ impl Progress {
     }
 }
 
+impl Order {
+    fn fail(&mut self, office: &mut Office, why: Refusal) {
+        self.failure = Some(why);
+        self.close(office);
+    }
+
+    /// Counts the bad end, once.
+    fn close(&mut self, office: &mut Office) {
+        if !self.is_failed {
+            self.is_failed = true;
+            office.order_failed(&self.csr);
+        }
+    }
+}
+
 impl Cloud {
     /// Does what the present status of a request means, once.
     pub(super) fn settle(&mut self, office: &mut Office, index: usize) {
@@ -101,17 +117,12 @@ impl Cloud {
             "ISSUED" if order.certificate.is_none() => self.issue(office, index),
             "FAILED" if order.failure.is_none() => {
                 // 4.4: the shape of a failure, arguments nested as in 10726.
-                let refusal = Refusal::new(
-                    412,
-                    10726,
-                    "The certificate authority refused the common name",
-                );
                 let args = json!(["CN", order.csr.common_name(), ["^.*\\.example\\.org$"]]);
-                order.failure = Some(refusal.with_args(args));
-                office.order_failed(&order.csr);
+                let message = "The certificate authority refused the common name";
+                order.fail(office, Refusal::new(412, 10726, message).with_args(args));
             }
             "REJECTED_APPROVAL" | "REJECTED" | "CANCELLED" | "REVOKED" | "DELETED" => {
-                office.order_failed(&order.csr);
+                order.close(office);
             }
             _ => {}
         }
@@ -126,8 +137,7 @@ impl Cloud {
             Ok(issued) => issued,
             Err(message) => {
                 order.progress.decide("FAILED");
-                order.failure = Some(Refusal::new(412, 10703, message));
-                office.order_failed(&order.csr);
+                order.fail(office, Refusal::new(412, 10703, message));
                 return;
             }
         };

@@ -216,6 +216,13 @@ async fn every_bad_end_is_reached_and_a_second_order_after_it_is_no_duplicate() 
         assert_eq!(failure["args"][2].is_array(), end == "FAILED");
     }
     assert_eq!(simulator.counters().duplicates, 0);
+    simulator.set(|faces| faces.status_path = StatusPath::Immediate);
+    order(&client, &body(&applicant)).await;
+    for failed in simulator.orders() {
+        status(&client, &json!(failed.id)).await;
+    }
+    order(&client, &body(&applicant)).await;
+    assert_eq!(simulator.counters().duplicates, 1);
 }
 
 #[tokio::test]
