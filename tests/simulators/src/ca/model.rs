@@ -120,6 +120,11 @@ impl Office {
     /// Counts an order, and whether its key was ordered before.
     pub fn take_order(&mut self, csr: &Csr) {
         self.counters.orders += 1;
+        self.take_key(csr);
+    }
+
+    /// The same where an order and its key come one after the other: counts only whether the key was ordered before.
+    pub fn take_key(&mut self, csr: &Csr) {
         if !self.ordered_keys.insert(csr.public_key.clone()) {
             self.counters.duplicates += 1;
         }

@@ -1,6 +1,7 @@
 //! Runs a simulator until Ctrl-C or SIGTERM, so that anyone can have a SonicWall or a CA on loopback.
 //! Tells what to trust on stdout and journals each request there; never prints a secret that it was given.
 
+mod acme;
 mod serve;
 mod sonicos;
 
@@ -20,12 +21,15 @@ struct Command {
 enum Device {
     /// A SonicWall with its management API and SSL VPN portal on two TLS ports.
     Sonicos(Box<sonicos::Arguments>),
+    /// An ACME server (RFC 8555) with renewal information (RFC 9773) and profiles.
+    Acme(Box<acme::Arguments>),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Command::parse().device {
         Device::Sonicos(arguments) => sonicos::run(&arguments).await,
+        Device::Acme(arguments) => acme::run(&arguments).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
