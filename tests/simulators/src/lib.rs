@@ -3,6 +3,7 @@
 //! Nothing here shares code with renewd: a simulator is a second opinion about the same documents. Each handler cites the
 //! section that justifies it, or is marked `guess:`. Nothing listens beyond the addresses it was given.
 
+pub mod acme;
 pub mod ca;
 mod chance;
 mod gate;

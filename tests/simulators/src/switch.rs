@@ -1,6 +1,7 @@
 //! Switches of simulators: how they are declared, listed, and read from the command line.
 //! What a switch means is told where it is declared, in the `faces.rs` of each simulator.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A value that can be read from the command line; the error names what is wanted.
@@ -39,6 +40,12 @@ impl Switch for u32 {
 impl Switch for String {
     fn read(value: &str) -> Result<Self, String> {
         Ok(value.to_owned())
+    }
+}
+
+impl Switch for SocketAddr {
+    fn read(value: &str) -> Result<Self, String> {
+        value.parse().map_err(|_| "ADDRESS:PORT".to_owned())
     }
 }
 
@@ -112,6 +119,15 @@ macro_rules! choices {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name {
             $($(#[doc = $text])+ $variant,)+
+        }
+
+        impl $name {
+            /// Its name on the command line.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
         }
 
         impl $crate::switch::Switch for $name {

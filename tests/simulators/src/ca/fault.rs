@@ -129,7 +129,7 @@ impl Fault {
 }
 
 impl RetryAfter {
-    fn add_to(self, reply: Reply) -> Reply {
+    pub(crate) fn add_to(self, reply: Reply) -> Reply {
         match self {
             Self::Silent => reply,
             Self::Seconds(seconds) => reply.header("Retry-After", &seconds.to_string()),

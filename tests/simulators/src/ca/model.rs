@@ -131,6 +131,11 @@ impl Office {
     /// Counts an order, and whether its key was ordered before.
     pub fn take_order(&mut self, csr: &Csr) {
         self.counters.orders += 1;
+        self.take_key(csr);
+    }
+
+    /// The same where an order and its key come one after the other: counts only whether the key was ordered before.
+    pub fn take_key(&mut self, csr: &Csr) {
         let open = self.ordered_keys.entry(csr.public_key.clone()).or_default();
         self.counters.duplicates += u64::from(*open > 0);
         *open += 1;

@@ -1,6 +1,7 @@
 //! Runs a simulator until Ctrl-C or SIGTERM, so that anyone can have a SonicWall or a CA on loopback.
 //! Tells what to trust on stdout and journals each request there; never prints a secret that it was given.
 
+mod acme;
 mod ca;
 mod pam360;
 mod resello;
@@ -30,6 +31,8 @@ enum Device {
     Venafi(Box<venafi::Arguments>),
     /// A ManageEngine PAM360 with its PKI REST API.
     Pam360(Box<pam360::Arguments>),
+    /// An ACME server (RFC 8555) with renewal information (RFC 9773) and profiles.
+    Acme(Box<acme::Arguments>),
 }
 
 #[tokio::main]
@@ -39,6 +42,7 @@ async fn main() -> ExitCode {
         Device::Resello(arguments) => resello::run(&arguments).await,
         Device::Venafi(arguments) => venafi::run(&arguments).await,
         Device::Pam360(arguments) => pam360::run(&arguments).await,
+        Device::Acme(arguments) => acme::run(&arguments).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
