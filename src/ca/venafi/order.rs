@@ -191,13 +191,13 @@ fn with_key_of(request: &SigningRequest, certificates: &[Certificate]) -> Option
     split(certificates.to_vec(), place)
 }
 
-/// The one at `place` and the others, without the root: whoever believes in it has it.
+/// The one at `place` and the others, the root among them: a firewall takes a certificate only below a CA that it knows
+/// (SonicOS reference 3.4), and it need not know the root of a private CA.
 fn split(mut certificates: Vec<Certificate>, place: usize) -> Option<Issuance> {
     if place >= certificates.len() {
         return None;
     }
     let leaf = Box::new(certificates.remove(place));
-    certificates.retain(|certificate| !certificate.is_self_signed());
     Some(Issuance::Issued {
         leaf,
         chain: certificates,
