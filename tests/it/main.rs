@@ -6,6 +6,7 @@
 )]
 
 mod command_line;
+mod contract;
 mod follows_configuration;
 mod lab;
 mod locks_nobody_out;

@@ -1,6 +1,8 @@
-//! `renewd demo`: simulated firewalls and a local CA on loopback, renewed by the real daemon before your eyes.
+//! `renewd demo`: simulated firewalls and a CA on loopback, renewed by the real daemon before your eyes.
 //!
 //! Everything lives in a temporary folder that is removed at the end; nothing is read from this machine.
+
+mod office;
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,12 +20,16 @@ use crate::probe::{self, Sight};
 use crate::store::{PastEvent, Store};
 use crate::surroundings::Surroundings;
 use crate::telemetry::{self, LogFormat};
+use office::{Kind, Office};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Also show the log that an operator would read.
     #[arg(long)]
     verbose: bool,
+    /// Which CA issues; all but the local one are simulated.
+    #[arg(long, value_enum, default_value_t = Kind::Local)]
+    ca: Kind,
 }
 
 /// A simulated firewall with its name in the configuration.
@@ -37,23 +43,25 @@ pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
         telemetry::start("info", LogFormat::Auto).map_err(CliError::Usage)?;
     }
     let folder = tempfile::Builder::new().prefix("renewd-demo-").tempdir()?;
+    let office = Office::start(arguments.ca).await?;
     say!(
-        "Two simulated SonicWalls and a private CA on loopback; the real daemon renews their certificates.\n"
+        "Two simulated SonicWalls and {office} on loopback; the real daemon renews their certificates.\n"
     );
     let firewalls = start_firewalls().await?;
     let result = tokio::select! {
-        result = show(&firewalls, folder.path()) => result,
+        result = show(&firewalls, &office, folder.path()) => result,
         _ = tokio::signal::ctrl_c() => Err(CliError::System("stopped by the keyboard".to_owned())),
     };
     for firewall in firewalls {
         firewall.simulator.stop().await;
     }
+    office.stop().await;
     folder.close()?;
     result
 }
 
-async fn show(firewalls: &[Simulated], folder: &Path) -> Result<(), CliError> {
-    let desired = prepare(firewalls, folder)?;
+async fn show(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result<(), CliError> {
+    let desired = prepare(firewalls, office, folder)?;
     let before = handshakes(&desired).await;
     say!("Before: certificates near their expiry");
     print_handshakes(&before);
@@ -84,13 +92,13 @@ async fn start_firewalls() -> Result<Vec<Simulated>, CliError> {
 }
 
 /// Writes the configuration as an administrator would, and makes the CA.
-fn prepare(firewalls: &[Simulated], folder: &Path) -> Result<Desired, CliError> {
+fn prepare(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result<Desired, CliError> {
     let file = folder.join("renewd.toml");
     let place = folder.display();
     let mut text = format!(
         "[daemon]\ndatabase = \"sqlite://{place}/renewd.db\"\nstate_directory = \"{place}\"\n\n\
-         [[ca]]\nname = \"office\"\n\
-         driver.local = {{ certificate = \"{place}/ca.pem\", key = {{ file = \"{place}/ca.key\" }} }}\n"
+         [[ca]]\nname = \"office\"\n{}\n",
+        office.driver(folder)?
     );
     for firewall in firewalls {
         text += &tables(firewall, folder)?;

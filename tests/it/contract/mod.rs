@@ -1,0 +1,51 @@
+//! What every CA driver must hold: the same cases, with the real engine, against each simulated CA.
+//!
+//! A case knows nothing of the CA; what differs between them stands behind [`Subject`], one file for each.
+
+mod cases;
+mod subject;
+
+pub use subject::{Behaviour, Bench, Port, Subject};
+
+/// All cases for one CA, in a module of its own.
+macro_rules! contract {
+    ($name:ident: $subject:ty) => {
+        mod $name {
+            use super::cases;
+
+            contract! { @case $subject:
+                issues_one_certificate_for_one_order,
+                waits_long_with_few_questions,
+                tells_a_person_once_and_waits_for_days,
+                ends_at_once_when_it_is_refused_with_the_words_of_the_ca,
+                lets_no_bad_certificate_onto_the_device,
+                puts_any_chain_in_order,
+                orders_once_whichever_answer_is_lost,
+                makes_every_call_again_that_did_not_arrive,
+                survives_an_error_of_the_server_at_every_call,
+                survives_half_an_answer_at_every_call,
+                survives_garbage_at_every_call,
+                survives_a_login_page_at_every_call,
+                comes_back_when_it_is_told_to,
+                goes_on_when_refused_credentials_are_mended,
+                orders_once_when_killed_between_order_and_reference,
+            }
+        }
+    };
+    (@case $subject:ty: $($case:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                cases::$case::<$subject>().await;
+            }
+        )+
+    };
+}
+
+mod pam360;
+mod resello;
+mod venafi;
+
+contract! { tls_protect_cloud: super::venafi::Venafi }
+//contract! { pam360_contract: super::pam360::Pam360 }
+//contract! { purchase_api: super::resello::Resello }

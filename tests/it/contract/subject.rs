@@ -1,0 +1,159 @@
+//! A CA under test: what all of them can be told, and a laboratory around one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use renewd::clock::{Clock, ManualClock};
+use renewd::inventory::{Renewal, State};
+use simulators::ca::{ChainMischief, Counters, Fault, Mischief, Model, On, Simulator};
+use simulators::sonicos::{Faces, Profile};
+
+use crate::lab::{Lab, device_time, today};
+
+/// How a CA treats the orders that come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Signs after a look or two.
+    Signs,
+    /// Signs after so many looks.
+    SignsAfter(u32),
+    /// Waits for a person.
+    WaitsForPerson,
+    /// Says no.
+    Refuses,
+}
+
+/// One kind of CA.
+#[async_trait]
+pub trait Subject: Sized + Send + Sync {
+    /// Whether a person can be waited for.
+    const ASKS_PEOPLE: bool = true;
+    /// Whether it signs while the order waits for the answer, so that nothing is ever pending.
+    const SIGNS_AT_ONCE: bool = false;
+    /// Whether it hands out the certificates above the leaf.
+    const GIVES_CHAIN: bool = true;
+
+    /// Starts the simulated CA, whose clock is `clock`.
+    async fn start(clock: Arc<ManualClock>) -> Self;
+    /// `driver.NAME = { … }`; FOLDER stands for the laboratory's folder.
+    fn driver(&self) -> String;
+    /// Puts what the configuration names into the laboratory's folder.
+    fn prepare(&self, lab: &Lab);
+    /// What every simulated CA has.
+    fn port(&self) -> &dyn Port;
+    /// From now on.
+    fn behave(&self, behaviour: Behaviour);
+    /// What happens in the world between two runs of the daemon.
+    fn between_runs(&self) {}
+    /// The person for whom it waited says yes.
+    fn approve(&self);
+    /// Words that the CA says when it refuses.
+    fn refusal(&self) -> &'static str;
+    /// From now on our credentials are refused, or good again.
+    fn spoil_credentials(&self, spoiled: bool, lab: &Lab);
+}
+
+/// What the simulated CAs have in common.
+pub trait Port: Send + Sync {
+    fn fault(&self, on: On, fault: Fault);
+    fn faults_used(&self) -> u64;
+    fn requests(&self) -> Vec<String>;
+    fn counters(&self) -> Counters;
+    fn mischief(&self, mischief: Mischief);
+    fn chain_mischief(&self, mischief: ChainMischief);
+    fn journal(&self) -> Vec<String>;
+}
+
+impl<M: Model> Port for Simulator<M> {
+    fn fault(&self, on: On, fault: Fault) {
+        Self::fault(self, on, fault);
+    }
+    fn faults_used(&self) -> u64 {
+        Self::faults_used(self)
+    }
+    fn requests(&self) -> Vec<String> {
+        Self::requests(self)
+    }
+    fn counters(&self) -> Counters {
+        Self::counters(self)
+    }
+    fn mischief(&self, mischief: Mischief) {
+        Self::mischief(self, mischief);
+    }
+    fn chain_mischief(&self, mischief: ChainMischief) {
+        Self::chain_mischief(self, mischief);
+    }
+    fn journal(&self) -> Vec<String> {
+        Self::journal(self)
+    }
+}
+
+/// The clock of a laboratory as simulated CAs want it.
+pub fn ca_clock(clock: &Arc<ManualClock>) -> simulators::ca::Clock {
+    let clock = Arc::clone(clock);
+    Arc::new(move || device_time(clock.as_ref() as &dyn Clock))
+}
+
+/// A CA and a laboratory with a simulated SonicWall that uses it.
+pub struct Bench<S> {
+    pub ca: S,
+    pub lab: Lab,
+}
+
+impl<S: Subject> Bench<S> {
+    pub async fn new() -> Self {
+        renewd::tls::install_provider();
+        let clock = today();
+        let ca = S::start(Arc::clone(&clock)).await;
+        let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &ca.driver()).await;
+        ca.prepare(&lab);
+        Self { ca, lab }
+    }
+
+    /// Lets the daemon work until the renewal has ended, or `longest` has passed.
+    pub async fn run(&self, longest: SignedDuration) -> Renewal {
+        let end = self.lab.clock.now() + longest;
+        loop {
+            self.lab.run_once().await;
+            self.ca.between_runs();
+            let renewal = self.renewal().await;
+            let now = self.lab.clock.now();
+            if renewal.state.is_end() || now >= end {
+                return renewal;
+            }
+            let next = renewal.next_attempt_at.unwrap_or(end).min(end);
+            self.lab
+                .clock
+                .set(next.max(now + SignedDuration::from_secs(1)));
+        }
+    }
+
+    /// The newest renewal.
+    pub async fn renewal(&self) -> Renewal {
+        self.lab.renewals().await.swap_remove(0)
+    }
+
+    /// That one renewal was completed with one order.
+    pub async fn assert_one_order(&self, case: &str) {
+        let renewal = self.renewal().await;
+        let told = || {
+            format!(
+                "{case}: {:?}\n{:#?}",
+                renewal.last_error,
+                self.ca.port().journal()
+            )
+        };
+        assert_eq!(renewal.state, State::Completed, "{}", told());
+        let counters = self.ca.port().counters();
+        assert_eq!(counters.orders, 1, "orders; {}", told());
+        assert_eq!(counters.duplicates, 0, "duplicates; {}", told());
+        self.lab.assert_installed_once().await;
+    }
+
+    /// How often the history tells of `event`.
+    pub async fn told(&self, event: &str) -> usize {
+        let history = self.lab.history().await;
+        history.iter().filter(|past| past.name == event).count()
+    }
+}

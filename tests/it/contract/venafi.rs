@@ -1,0 +1,88 @@
+//! TLS Protect Cloud.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use renewd::clock::ManualClock;
+use simulators::venafi::{Faces, Settings, Simulator, StatusPath};
+
+use super::subject::ca_clock;
+use super::{Behaviour, Port, Subject};
+use crate::lab::Lab;
+
+pub struct Venafi {
+    simulator: Simulator,
+    api_key: String,
+}
+
+#[async_trait]
+impl Subject for Venafi {
+    async fn start(clock: Arc<ManualClock>) -> Self {
+        let mut settings = Settings {
+            faces: Faces {
+                index_late_searches: 1,
+                ..Faces::default()
+            },
+            ..Settings::default()
+        };
+        settings.common.now = ca_clock(&clock);
+        let api_key = settings.api_key.clone();
+        Self {
+            simulator: Simulator::start(settings).await.unwrap(),
+            api_key,
+        }
+    }
+
+    fn driver(&self) -> String {
+        format!(
+            r#"driver.venafi = {{ url = "{}", api_key = {{ file = "FOLDER/api-key" }}, application = "Firewalls", template = "Default", trust = {{ sha256 = "{}" }} }}"#,
+            self.simulator.url(),
+            self.simulator.fingerprint()
+        )
+    }
+
+    fn prepare(&self, lab: &Lab) {
+        self.spoil_credentials(false, lab);
+    }
+
+    fn port(&self) -> &dyn Port {
+        &self.simulator
+    }
+
+    fn behave(&self, behaviour: Behaviour) {
+        self.simulator.set(|faces| match behaviour {
+            Behaviour::Signs => {
+                faces.status_path = StatusPath::Steps;
+                faces.polls_per_status = 1;
+            }
+            Behaviour::SignsAfter(looks) => {
+                faces.status_path = StatusPath::Steps;
+                faces.polls_per_status = looks / 3 + 1;
+            }
+            Behaviour::WaitsForPerson => {
+                faces.status_path = StatusPath::Approved;
+                faces.approval_polls = None;
+            }
+            Behaviour::Refuses => faces.status_path = StatusPath::Rejected,
+        });
+    }
+
+    fn approve(&self) {
+        for order in self.simulator.orders() {
+            self.simulator.approve(&order.id);
+        }
+    }
+
+    fn refusal(&self) -> &'static str {
+        "REJECTED"
+    }
+
+    fn spoil_credentials(&self, spoiled: bool, lab: &Lab) {
+        let key = if spoiled {
+            "not-the-key"
+        } else {
+            &self.api_key
+        };
+        std::fs::write(lab.folder.path().join("api-key"), key).unwrap();
+    }
+}
