@@ -3,9 +3,9 @@
 //! A driver does not retry and does not wait. `submit` may cost money: the engine stores an intent before it
 //! and asks `find` before it submits again.
 
-#[expect(dead_code, reason = "the drivers that use it follow")]
 mod http;
 pub mod local;
+pub mod pam360;
 
 use std::sync::Arc;
 
@@ -178,6 +178,8 @@ pub struct Exchange {
 pub enum Settings {
     /// A private CA whose key is on this machine.
     Local(local::Settings),
+    /// ManageEngine PAM360 or Key Manager Plus.
+    Pam360(Box<pam360::Settings>),
 }
 
 impl Settings {
@@ -185,6 +187,7 @@ impl Settings {
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         match self {
             Self::Local(settings) => vec![("key", SecretSource::File(settings.key.clone()))],
+            Self::Pam360(settings) => vec![("token", settings.token.clone())],
         }
     }
 }
@@ -195,6 +198,10 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
         Settings::Local(settings) => {
             Arc::new(local::LocalCa::new(settings.clone(), surroundings.clone()))
         }
+        Settings::Pam360(settings) => Arc::new(pam360::Pam360::new(
+            settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
     }
 }
 

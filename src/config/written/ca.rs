@@ -1,8 +1,10 @@
 //! `[[ca]]` as a person writes it; one file for each kind of CA.
 
 mod local;
+pub mod pam360;
 
 pub use local::{LocalCa, Purpose};
+pub use pam360::Pam360;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,5 +28,7 @@ pub struct Ca {
 #[serde(rename_all = "snake_case")]
 pub enum CaDriver {
     /// A private CA whose key is on this machine; `renewd ca init` makes one.
-    Local(LocalCa),
+    Local(Box<LocalCa>),
+    /// ManageEngine PAM360 or Key Manager Plus.
+    Pam360(Box<Pam360>),
 }
