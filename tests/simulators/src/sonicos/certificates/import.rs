@@ -4,6 +4,7 @@ use data_encoding::BASE64;
 
 use super::authority::{is_expired, parse, public_key};
 use super::{Kind, Row};
+use crate::multipart;
 use crate::sonicos::device::Device;
 use crate::sonicos::pending::ChangeKind;
 use crate::sonicos::switch::ImportForm;
@@ -85,11 +86,16 @@ impl Device {
     }
 
     fn uploaded_certificate(&self, request: &Request) -> Result<Vec<u8>, Refusal> {
-        let boundary = request.header("content-type").and_then(multipart_boundary);
-        let file = match (boundary, self.faces.import_form) {
-            (Some(boundary), ImportForm::Multipart | ImportForm::Both) => {
-                file_part(&request.body, boundary)
-            }
+        let content_type = request.header("content-type");
+        let is_form = content_type.is_some_and(|kind| kind.starts_with("multipart/form-data"));
+        let form = is_form.then(|| multipart::parts(content_type, &request.body));
+        let file = match (form, self.faces.import_form) {
+            // RFC 7578 4.2: the part with a file name is the file.
+            (Some(parts), ImportForm::Multipart | ImportForm::Both) => parts
+                .into_iter()
+                .flatten()
+                .find(|part| part.is_file)
+                .map(|part| part.content),
             (None, ImportForm::Raw | ImportForm::Both) => Some(request.body.clone()),
             _ => {
                 return Err(Refusal::new(
@@ -119,67 +125,9 @@ fn first_pem_certificate(file: &[u8]) -> Option<Vec<u8>> {
     BASE64.decode(letters.as_bytes()).ok()
 }
 
-fn multipart_boundary(content_type: &str) -> Option<&str> {
-    let parameters = content_type.trim().strip_prefix("multipart/form-data")?;
-    let (_, boundary) = parameters.split_once("boundary=")?;
-    Some(
-        boundary
-            .split(';')
-            .next()
-            .unwrap_or(boundary)
-            .trim()
-            .trim_matches('"'),
-    )
-}
-
-/// The content of the only part with a file name (RFC 7578 4.2).
-fn file_part(body: &[u8], boundary: &str) -> Option<Vec<u8>> {
-    let delimiter = format!("--{boundary}").into_bytes();
-    let mut rest = after(body, &delimiter)?;
-    while let Some(end) = position(rest, &delimiter) {
-        let (part, following) = rest.split_at(end);
-        let head_end = position(part, b"\r\n\r\n")?;
-        let (head, content) = part.split_at(head_end);
-        if String::from_utf8_lossy(head)
-            .to_ascii_lowercase()
-            .contains("filename=")
-        {
-            let content = content.strip_prefix(b"\r\n\r\n")?;
-            return Some(content.strip_suffix(b"\r\n").unwrap_or(content).to_vec());
-        }
-        rest = after(following, &delimiter)?;
-    }
-    None
-}
-
-fn after<'a>(bytes: &'a [u8], pattern: &[u8]) -> Option<&'a [u8]> {
-    bytes.get(position(bytes, pattern)? + pattern.len()..)
-}
-
-fn position(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes
-        .windows(pattern.len())
-        .position(|window| window == pattern)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{file_part, first_pem_certificate, multipart_boundary};
-
-    #[test]
-    fn the_part_with_a_file_name_is_the_file() {
-        let body = b"--x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n\
-            --x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.pem\"\r\n\r\nthe file\r\n--x--\r\n";
-        assert_eq!(
-            multipart_boundary("multipart/form-data; boundary=\"x\""),
-            Some("x")
-        );
-        assert_eq!(
-            file_part(body, "x").as_deref(),
-            Some(b"the file".as_slice())
-        );
-        assert_eq!(file_part(b"no parts", "x"), None);
-    }
+    use super::first_pem_certificate;
 
     #[test]
     fn text_before_the_pem_block_is_tolerated() {

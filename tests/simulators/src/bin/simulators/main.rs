@@ -1,0 +1,56 @@
+//! Runs a simulator until Ctrl-C or SIGTERM, so that anyone can have a SonicWall or a CA on loopback.
+//! Tells what to trust on stdout and journals each request there; never prints a secret that it was given.
+
+mod ca;
+mod pam360;
+mod serve;
+mod sonicos;
+mod venafi;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Simulated devices for trying renewd without hardware and without a CA.
+#[derive(Debug, Parser)]
+#[command(name = "simulators", version, max_term_width = 100)]
+struct Command {
+    #[command(subcommand)]
+    device: Device,
+}
+
+#[derive(Debug, Subcommand)]
+enum Device {
+    /// A SonicWall with its management API and SSL VPN portal on two TLS ports.
+    Sonicos(Box<sonicos::Arguments>),
+    /// A TLS Protect Cloud (Venafi; CyberArk Certificate Manager, SaaS).
+    Venafi(Box<venafi::Arguments>),
+    /// A ManageEngine PAM360 with its PKI REST API.
+    Pam360(Box<pam360::Arguments>),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Command::parse().device {
+        Device::Sonicos(arguments) => sonicos::run(&arguments).await,
+        Device::Venafi(arguments) => venafi::run(&arguments).await,
+        Device::Pam360(arguments) => pam360::run(&arguments).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("simulators: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        super::Command::command().debug_assert();
+    }
+}
