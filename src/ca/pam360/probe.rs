@@ -3,19 +3,19 @@
 
 use serde_json::{Value, json};
 
-use super::envelope::{Verdict, field, text};
+use super::envelope::{field, text};
 use super::session::Session;
 use super::settings::Signer;
 use super::stored::{self, Address, Fetched};
 use crate::ca::Exchange;
 use crate::ca::http::Answer;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::pki::Certificate;
 
 /// Facts for an operator.
 pub(super) async fn check(session: &Session<'_>) -> Result<Vec<(String, String)>, Failure> {
     let settings = session.settings;
-    greet(session).await?;
+    // That the list comes proves URL and token; to find a lost answer it is needed besides.
     let certificates = session.list_certificates().await?;
     let mut facts = vec![
         (
@@ -47,16 +47,6 @@ pub(super) async fn check(session: &Session<'_>) -> Result<Vec<(String, String)>
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect())
-}
-
-/// Asks for a certificate that cannot exist: any answer with a status proves URL and token.
-async fn greet(session: &Session<'_>) -> Result<(), Failure> {
-    let answer = session.certificate(NOBODY, "0", "").await?;
-    let envelope = session.open(&answer, false)?;
-    match envelope.verdict {
-        Verdict::Silent => envelope.done(&answer, "answer"),
-        Verdict::Done | Verdict::Declined => Ok(()),
-    }
 }
 
 /// Who signs. A root of the product need not be among the certificates that the API gives, so not to find it is
@@ -102,13 +92,16 @@ async fn csr_list(session: &Session<'_>) -> Result<String, Failure> {
     })
 }
 
-/// The calls whose answers a site must know about. Stops at what would make the rest pointless; each answer else is a
-/// finding, also a refusal.
+/// The calls whose answers a site must know about. Each answer is a finding, also a refusal; only a refused token ends it.
 pub(super) async fn probe(session: &Session<'_>) -> Result<Vec<Exchange>, Failure> {
     let mut exchanges = Vec::new();
     let nobody = json!({ "common_name": NOBODY, "serial_number": "0" });
     let answer = ask(session, "getCertificate", &nobody, &mut exchanges).await?;
-    session.open(&answer, false)?;
+    if let Err(failure) = session.open(&answer, false)
+        && failure.kind == FailureKind::Unauthorized
+    {
+        return Err(failure);
+    }
     let list = ask(session, "getAllSSLCertificates", &json!({}), &mut exchanges).await?;
     if let Some(row) = rows(session, &list).first() {
         certificate(session, row, &mut exchanges).await?;

@@ -84,6 +84,7 @@ pub(super) async fn find(
     planned_at: Timestamp,
 ) -> Result<Search, Failure> {
     let rows = session.list_certificates().await?;
+    let mut doubt = None;
     for address in candidates(&rows, csr, planned_at)? {
         let words = match fetch(session, &address).await? {
             Fetched::Here(found) => {
@@ -95,59 +96,63 @@ pub(super) async fn find(
             Fetched::NotYet => "an empty answer".to_owned(),
             Fetched::Missing(words) => words,
         };
-        return Ok(Search::Doubt(format!(
+        doubt = Some(format!(
             "{} with the serial number {} is listed and cannot be fetched ({words}), so it may be ours",
             address.common_name, address.serial_number
-        )));
+        ));
     }
-    Ok(Search::Nothing)
+    Ok(doubt.map_or(Search::Nothing, Search::Doubt))
 }
 
-/// The rows that may be ours: of one of our names, and not expired before the renewal began. Those that last longest
-/// come first: ours is among the newest.
+/// The certificates that may be ours: of one of our names, and not expired before the renewal began. Those that last
+/// longest come first: ours is among the newest.
 fn candidates(rows: &[Value], csr: &Csr, planned_at: Timestamp) -> Result<Vec<Address>, Failure> {
     let names = names(csr);
-    let doubt = |words: String| Err(Failure::new(FailureKind::Unexpected, CALL, words));
-    let mut found: Vec<(Option<Timestamp>, Address)> = Vec::new();
+    let mut found: Vec<(Timestamp, Address)> = Vec::new();
     for row in rows {
         let value = |name| field(row, name).and_then(text);
-        let common_name = value("Common Name");
-        let domain = value("DNS Name/FQDN");
-        if common_name.is_none() && domain.is_none() {
-            return doubt(format!(
-                "a row without a name, so nobody knows whether it is ours: {row}"
-            ));
-        }
-        let is_ours = [&common_name, &domain]
-            .into_iter()
-            .flatten()
-            .flat_map(|text| text.split([',', ' ']))
-            .any(|name| names.contains(&name.to_ascii_lowercase()));
-        let is_common_name = common_name
-            .as_ref()
-            .is_some_and(|name| names.contains(&name.to_ascii_lowercase()));
-        if !is_ours && !is_common_name {
+        if !is_of(row, &names)? {
             continue;
         }
+        // A date in another language may be any.
         let end = value("ExpiryDate").and_then(|text| end_of(&text));
-        if end.is_some_and(|end| end < planned_at) {
+        let end = end.unwrap_or(Timestamp::MAX);
+        if end < planned_at {
             continue;
         }
         let Some(serial_number) = value("serialNumber") else {
-            return doubt(format!("a row without a serial number: {row}"));
+            return Err(doubt("a row without a serial number", row));
         };
-        let common_name = common_name.or(domain).unwrap_or_default();
-        found.push((
-            end,
-            Address {
-                common_name,
-                serial_number,
-            },
-        ));
+        let common_name = value(NAMES[0])
+            .or_else(|| value(NAMES[1]))
+            .unwrap_or_default();
+        let address = Address {
+            common_name,
+            serial_number,
+        };
+        found.push((end, address));
     }
-    // A date in an unknown language may be any.
-    found.sort_by_key(|(end, _)| std::cmp::Reverse(end.unwrap_or(Timestamp::MAX)));
+    found.sort_by_key(|(end, _)| std::cmp::Reverse(*end));
     Ok(found.into_iter().map(|(_, address)| address).collect())
+}
+
+/// Whether the certificate of `row` has one of `names`. One without any name has none of ours, but a row that does not
+/// even have the keys is of a form that nobody knows.
+fn is_of(row: &Value, names: &[String]) -> Result<bool, Failure> {
+    let fields: Vec<&Value> = NAMES.iter().filter_map(|name| field(row, name)).collect();
+    if fields.is_empty() {
+        return Err(doubt("a row that has no key for a name", row));
+    }
+    let is_ours = |name: &str| names.contains(&name.to_ascii_lowercase());
+    Ok(fields
+        .into_iter()
+        .filter_map(text)
+        .any(|value| is_ours(&value) || value.split([',', ' ']).any(is_ours)))
+}
+
+fn doubt(what: &str, row: &Value) -> Failure {
+    let words = format!("{what}, so nobody knows whether it is ours: {row}");
+    Failure::new(FailureKind::Unexpected, CALL, words)
 }
 
 /// The names under which a certificate for `csr` may be listed, in lower case.
@@ -168,6 +173,8 @@ fn end_of(text: &str) -> Option<Timestamp> {
     Some(end.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
+/// The keys of a row for its common name and its other names (PAM360 reference 5).
+const NAMES: [&str; 2] = ["Common Name", "DNS Name/FQDN"];
 /// The name of the look in failures.
 pub(super) const CALL: &str = "look for our key among the stored certificates";
 
@@ -194,6 +201,7 @@ mod tests {
             {"Common Name": "vpn.example.com", "serialNumber": "01", "ExpiryDate": "Jan 5, 2027"},
             {"Common Name": "other.example.com", "serialNumber": "02", "ExpiryDate": "Jan 5, 2027"},
             {"commonName": "VPN.example.com", "SerialNumber": 3, "expiry_date": "Feb 5, 2027"},
+            {"Common Name": "", "DNS Name/FQDN": null, "serialNumber": "05"},
             {"Common Name": "x", "DNS Name/FQDN": "www.example.com, vpn.example.com", "serialNumber": "04", "ExpiryDate": "5 févr. 2027"},
         ]);
         assert_eq!(serials(&rows).unwrap(), ["04", "3", "01"]);
