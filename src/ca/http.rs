@@ -123,6 +123,18 @@ impl Call {
 }
 
 impl Answer {
+    /// An answer for tests, without headers.
+    #[cfg(test)]
+    pub fn example(call: &str, status: u16, body: &[u8]) -> Self {
+        Self {
+            call: call.to_owned(),
+            status,
+            headers: HeaderMap::new(),
+            body: body.to_vec(),
+            secrets: Vec::new(),
+        }
+    }
+
     /// A failure of this call.
     pub fn failure(&self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {
         Failure::new(kind, &self.call, self.scrub(&detail.to_string()))
@@ -170,8 +182,13 @@ impl Answer {
         Some(now.duration_until(date).max(SignedDuration::ZERO))
     }
 
-    /// The beginning of the body for a person's eyes: in one line, without secrets, without control characters.
+    /// The beginning of the body for a person's eyes: in one short line, without secrets and control characters.
     pub fn evidence(&self) -> String {
+        self.excerpt(EVIDENCE)
+    }
+
+    /// The same with so many characters.
+    pub fn excerpt(&self, longest: usize) -> String {
         let text = String::from_utf8_lossy(&self.body);
         let text = if self.is_html() {
             title(&text)
@@ -185,7 +202,7 @@ impl Answer {
             .chars()
             .filter(|c| !c.is_control())
             .collect();
-        match line.char_indices().nth(EVIDENCE) {
+        match line.char_indices().nth(longest) {
             _ if line.is_empty() => "an empty body".to_owned(),
             None => line,
             Some((end, _)) => format!("{}…", &line[..end]),
@@ -205,7 +222,8 @@ impl Answer {
         text
     }
 
-    fn is_html(&self) -> bool {
+    /// Whether it is a web page.
+    pub fn is_html(&self) -> bool {
         let declared = self
             .headers
             .get(CONTENT_TYPE)

@@ -5,6 +5,7 @@
 
 mod http;
 pub mod local;
+pub mod pam360;
 pub mod venafi;
 
 use std::sync::Arc;
@@ -180,6 +181,8 @@ pub enum Settings {
     Local(local::Settings),
     /// TLS Protect Cloud.
     Venafi(Box<venafi::Settings>),
+    /// ManageEngine PAM360 or Key Manager Plus.
+    Pam360(Box<pam360::Settings>),
 }
 
 impl Settings {
@@ -193,6 +196,7 @@ impl Settings {
                     vec![("service_account.jwt", jwt.clone())]
                 }
             },
+            Self::Pam360(settings) => vec![("token", settings.token.clone())],
         }
     }
 }
@@ -204,6 +208,10 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
             Arc::new(local::LocalCa::new(settings.clone(), surroundings.clone()))
         }
         Settings::Venafi(settings) => Arc::new(venafi::VenafiCa::new(
+            settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
+        Settings::Pam360(settings) => Arc::new(pam360::Pam360::new(
             settings.as_ref().clone(),
             surroundings.clone(),
         )),

@@ -1,10 +1,12 @@
-//! `renewd ca`: make or look at a local CA.
+//! `renewd ca`: make a local CA; look at a CA of any kind, or give an order back to it.
+
+use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::open::{self, Globals};
 use super::{CliError, print, print::say};
-use crate::ca::{self, local};
+use crate::ca::{self, Issuer, Reference, local};
 use crate::config::Desired;
 use crate::pki::KeyKind;
 use crate::surroundings::Surroundings;
@@ -35,6 +37,21 @@ enum Command {
     Show {
         /// The CA's name in the configuration.
         ca: String,
+    },
+    /// Print how a CA answers where documents are silent; nothing is changed, and no secret is printed.
+    Probe {
+        /// The CA's name in the configuration.
+        ca: String,
+    },
+    /// Give an order back to a CA that takes it.
+    Cancel {
+        /// The CA's name in the configuration.
+        ca: String,
+        /// The CA's reference of the order, as `renewd show` prints it.
+        reference: String,
+        /// Do it: without this nothing is asked of the CA.
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -78,13 +95,32 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
             init(settings, &common_name, *key, *years)
         }
         Command::Show { ca } => {
-            let issuer = ca::issuer(settings(&desired, ca)?, &Surroundings::system());
-            for (name, value) in issuer.check().await? {
+            for (name, value) in issuer(&desired, ca)?.check().await? {
                 say!("{name}: {value}");
             }
             Ok(())
         }
+        Command::Probe { ca } => probe(issuer(&desired, ca)?.as_ref()).await,
+        Command::Cancel { ca, reference, yes } => {
+            let issuer = issuer(&desired, ca)?;
+            if !yes {
+                let words = format!(
+                    "this gives order {reference} back to {ca}, and its certificate may stop to be valid; add --yes to do it"
+                );
+                return Err(CliError::Usage(words));
+            }
+            say!("{}", issuer.cancel(&Reference(reference.clone())).await?);
+            Ok(())
+        }
     }
+}
+
+async fn probe(issuer: &dyn Issuer) -> Result<(), CliError> {
+    for exchange in issuer.probe().await? {
+        say!("{}", exchange.call);
+        say!("  {}", exchange.answer);
+    }
+    Ok(())
 }
 
 fn init(
@@ -116,6 +152,13 @@ fn init(
         print::paragraph("", 0, advice);
     }
     Ok(())
+}
+
+fn issuer(desired: &Desired, name: &str) -> Result<Arc<dyn Issuer>, CliError> {
+    Ok(ca::issuer(
+        settings(desired, name)?,
+        &Surroundings::system(),
+    ))
 }
 
 fn settings<'a>(desired: &'a Desired, name: &str) -> Result<&'a ca::Settings, CliError> {

@@ -72,7 +72,7 @@ enum Command {
     Discover(discover::Arguments),
     /// Show the certificate that an address serves, with the fingerprint to pin.
     Probe(probe::Arguments),
-    /// Make or look at a local CA.
+    /// Make a local CA, or look at a CA of any kind.
     Ca(ca::Arguments),
     #[command(flatten)]
     Generated(generate::Generated),

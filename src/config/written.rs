@@ -7,7 +7,9 @@
 
 mod ca;
 
-pub(super) use ca::{Ca, CaDriver, Identifier, LocalCa, Named, Purpose, ServiceAccount, VenafiCa};
+pub(super) use ca::{
+    Ca, CaDriver, Identifier, LocalCa, Named, Pam360, Purpose, ServiceAccount, VenafiCa, pam360,
+};
 
 use std::ops::Range;
 
@@ -28,6 +30,7 @@ pub(super) mod default {
     pub const TRANSFER_TIMEOUT: &str = "60s";
     pub const CA_TIMEOUT: &str = "30s";
     pub const VENAFI_URL: &str = "https://api.venafi.cloud";
+    pub const AGENT_TIMEOUT: &str = "90s";
     pub const SSL_VPN_PORT: u16 = 4433;
     pub const TIME_ZONE: &str = "UTC";
 }
@@ -62,7 +65,7 @@ impl<T: JsonSchema> JsonSchema for Placed<T> {
 }
 
 /// A key that may be left out, or is missing.
-type Key<T> = Option<Placed<T>>;
+pub(super) type Key<T> = Option<Placed<T>>;
 
 /// The configuration of renewd: what is to be kept renewed, and how.
 ///
@@ -185,7 +188,7 @@ pub(super) struct Sonicos {
     pub ssl_vpn_port: Key<u16>,
 }
 
-const SECRET_HINT: &str = "say where it is: { file = \"/path\" }, { env = \"NAME\" } or { credential = \"NAME\" } (systemd's LoadCredential=)";
+pub(super) const SECRET_HINT: &str = "say where it is: { file = \"/path\" }, { env = \"NAME\" } or { credential = \"NAME\" } (systemd's LoadCredential=)";
 
 /// Also told where `trust` holds nothing to trust.
 pub(super) const TRUST_HINT: &str = "trust = { sha256 = \"…\" } pins the device's certificate; `renewd probe HOST:PORT` prints its fingerprint";

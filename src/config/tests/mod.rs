@@ -5,6 +5,7 @@
     reason = "a test may fail"
 )]
 
+mod ca_pam360;
 mod ca_venafi;
 mod mutations;
 mod shares;

@@ -5,6 +5,9 @@ mod venafi;
 
 pub use local::{LocalCa, Purpose};
 pub use venafi::{Identifier, Named, ServiceAccount, VenafiCa};
+pub mod pam360;
+
+pub use pam360::Pam360;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,4 +34,6 @@ pub enum CaDriver {
     Local(Box<LocalCa>),
     /// TLS Protect Cloud, also called Venafi as a Service or CyberArk Certificate Manager, SaaS.
     Venafi(Box<VenafiCa>),
+    /// ManageEngine PAM360 or Key Manager Plus.
+    Pam360(Box<Pam360>),
 }

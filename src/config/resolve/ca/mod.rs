@@ -1,6 +1,7 @@
 //! `[[ca]]`; one file for each kind of CA.
 
 mod local;
+mod pam360;
 mod venafi;
 
 use std::time::Duration;
@@ -21,6 +22,9 @@ impl Resolver<'_> {
             CaDriver::Venafi(venafi) => self
                 .venafi(*venafi, &driver.range)
                 .map(|settings| ca::Settings::Venafi(Box::new(settings))),
+            CaDriver::Pam360(pam360) => self
+                .pam360(*pam360)
+                .map(|settings| ca::Settings::Pam360(Box::new(settings))),
         });
         (name, value)
     }

@@ -1,0 +1,149 @@
+//! ManageEngine PAM360 and Key Manager Plus: a CSR is imported, signed there by a CA of the product or by a Microsoft CA,
+//! and the certificate is fetched (PAM360 reference).
+//!
+//! The interface has no idempotency key and answers at once or not at all. What was lost is found by our public key among
+//! the stored certificates. Certificates are addressed by common name and serial number, so a request needs a common name.
+
+mod content;
+mod envelope;
+mod order;
+mod probe;
+mod session;
+mod settings;
+mod stored;
+mod stored_csr;
+
+pub use settings::{Dialect, Encoding, InputData, MicrosoftCa, Product, Settings, Signer};
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+
+use super::{Exchange, Issuance, Issuer, Reference, SigningRequest};
+use crate::failure::{Failure, FailureKind};
+use crate::pki::{self, Certificate, KeyRequest};
+use crate::surroundings::Surroundings;
+use order::Order;
+use session::Session;
+use stored::{Fetched, Search};
+
+/// One PAM360 or Key Manager Plus.
+#[derive(Debug)]
+pub struct Pam360 {
+    settings: Settings,
+    surroundings: Surroundings,
+}
+
+impl Pam360 {
+    /// A driver for `settings`; nothing is read or sent yet.
+    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
+        Self {
+            settings,
+            surroundings,
+        }
+    }
+
+    fn session(&self) -> Result<Session<'_>, Failure> {
+        Session::new(&self.settings, self.surroundings.clock.now())
+    }
+
+    /// The certificate that `request` led to, among what came, and the certificates around it.
+    async fn issued(
+        &self,
+        order: &Order,
+        request: &SigningRequest,
+        mut found: Vec<Certificate>,
+    ) -> Result<Issuance, Failure> {
+        let ours = found
+            .iter()
+            .position(|one| one.public_key == request.csr.public_key)
+            .or_else(|| found.iter().position(|one| order.has_serial_number(one)))
+            .unwrap_or_default();
+        let leaf = Box::new(found.remove(ours));
+        if let Some(path) = &self.settings.chain {
+            found.extend(chain(path).await?);
+        }
+        Ok(Issuance::Issued { leaf, chain: found })
+    }
+}
+
+#[async_trait]
+impl Issuer for Pam360 {
+    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        let has_common_name = wanted.subject.common_name.is_some();
+        Ok(if has_common_name {
+            Vec::new()
+        } else {
+            vec![format!(
+                "{} finds a certificate by its common name: give the subject a `common_name`",
+                self.settings.product.name()
+            )]
+        })
+    }
+
+    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+        let session = self.session()?;
+        let csr_id = stored_csr::stored(&session, request).await?;
+        let (answer, envelope) = session.sign_csr(&csr_id).await?;
+        Ok(order::signed(&csr_id, &request.csr, &answer, &envelope)?.to_reference())
+    }
+
+    async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
+        let session = self.session()?;
+        match stored::find(&session, &request.csr, request.planned_at).await? {
+            Search::Found(address, _) => Ok(Some(Order::of(address).to_reference())),
+            Search::Nothing => Ok(None),
+            Search::Doubt(words) => Err(Failure::new(FailureKind::Busy, stored::CALL, words)),
+        }
+    }
+
+    /// How long others wait for a certificate to appear (PAM360 reference 5), twice. A request that waits for an approval
+    /// shows nowhere: when the answer to that is lost, the Microsoft CA's manager will see it twice.
+    fn settling_time(&self) -> SignedDuration {
+        SignedDuration::from_mins(2)
+    }
+
+    async fn poll(
+        &self,
+        reference: &Reference,
+        request: &SigningRequest,
+    ) -> Result<Issuance, Failure> {
+        let order = Order::parse(reference)?;
+        let session = self.session()?;
+        let words = match order.address() {
+            Some(address) => match stored::fetch(&session, &address).await? {
+                Fetched::Here(found) => return self.issued(&order, request, found).await,
+                Fetched::NotYet => return Ok(order.pending("")),
+                Fetched::Missing(words) => words,
+            },
+            None => order.words().to_owned(),
+        };
+        // The server may have stored it under other names than it told.
+        match stored::find(&session, &request.csr, request.planned_at).await? {
+            Search::Found(_, found) => self.issued(&order, request, found).await,
+            Search::Nothing => Ok(order.pending(&words)),
+            Search::Doubt(words) => Ok(order.pending(&words)),
+        }
+    }
+
+    async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
+        probe::check(&self.session()?).await
+    }
+
+    async fn probe(&self) -> Result<Vec<Exchange>, Failure> {
+        probe::probe(&self.session()?).await
+    }
+}
+
+/// The configured CA certificates.
+async fn chain(path: &Path) -> Result<Vec<Certificate>, Failure> {
+    let problem = |words: String| {
+        let words = format!("{}: {words}", path.display());
+        Failure::new(FailureKind::Local, "read the configured chain", words)
+    };
+    let bytes = tokio::fs::read(path)
+        .await
+        .map_err(|error| problem(error.to_string()))?;
+    pki::certificates_in(&bytes).map_err(|error| problem(error.to_string()))
+}

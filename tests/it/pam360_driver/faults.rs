@@ -1,0 +1,140 @@
+//! Every exchange fails once in every way: each time one order, and the certificate comes all the same.
+
+use renewd::ca::Issuance;
+use renewd::failure::FailureKind;
+use simulators::ca::{Fault, On, RetryAfter};
+use simulators::pam360::Faces;
+
+use super::bench::Bench;
+
+/// What can happen to an exchange, and what it is told as: where nothing lasting was asked, and where it was.
+fn faults() -> Vec<(Fault, FailureKind, FailureKind)> {
+    use FailureKind::{Busy, OutcomeUnknown, Unauthorized, Unexpected, Unreachable};
+    vec![
+        (Fault::Reset, Unreachable, OutcomeUnknown),
+        (Fault::LostBefore, Unreachable, OutcomeUnknown),
+        (Fault::LostAfter, Unreachable, OutcomeUnknown),
+        (Fault::Unauthorized, Unauthorized, Unauthorized),
+        (Fault::Forbidden, Unauthorized, Unauthorized),
+        (Fault::TooManyRequests(RetryAfter::Silent), Busy, Busy),
+        (Fault::ServerError, Busy, OutcomeUnknown),
+        (Fault::ServerErrorAfter, Busy, OutcomeUnknown),
+        (Fault::Unavailable(RetryAfter::Seconds(7)), Busy, Busy),
+        (Fault::Truncated, Unexpected, OutcomeUnknown),
+        (Fault::Garbage, Unexpected, OutcomeUnknown),
+        (Fault::LoginPage, Unexpected, Unexpected),
+        (Fault::LoginRedirect, Unexpected, Unexpected),
+    ]
+}
+
+#[tokio::test]
+async fn every_exchange_may_fail_in_every_way_and_costs_no_second_order() {
+    let good = Bench::start(Faces::default()).await;
+    good.obtain().await;
+    let exchanges = good.server.requests();
+    assert!(exchanges.len() >= 8, "{exchanges:#?}");
+    for (place, exchange) in exchanges.iter().enumerate() {
+        for (fault, reading, lasting) in faults() {
+            let bench = Bench::start(Faces::default()).await;
+            let what = format!("{fault:?} at {exchange}, exchange {}", place + 1);
+            let nth = u32::try_from(place + 1).unwrap();
+            bench.server.fault(On::any(nth), fault);
+            let obtained = bench.obtain().await;
+            assert_eq!(bench.server.faults_used(), 1, "{what}");
+            assert_eq!(
+                obtained.leaf.public_key, bench.request.csr.public_key,
+                "{what}"
+            );
+            bench.assert_ordered_once(&what);
+            let kinds: Vec<FailureKind> = obtained.failures.iter().map(|one| one.kind).collect();
+            let expected = if exchange.starts_with("POST") {
+                lasting
+            } else {
+                reading
+            };
+            // Half a CSR is not ours, and no failure. What was signed may be listed before it can be fetched.
+            let is_told = kinds.first().is_none_or(|first| *first == expected);
+            let rest_is_patience = kinds.iter().skip(1).all(|kind| *kind == FailureKind::Busy);
+            assert!(is_told && rest_is_patience, "{what}: {kinds:?}");
+            let is_sure = exchange.ends_with("/signCSR") || exchange.ends_with("Certificates");
+            assert!(!is_sure || !kinds.is_empty(), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_signature_is_found_again_by_its_key_when_the_list_comes_to_know_it() {
+    let bench = Bench::start(Faces {
+        older_namesakes: 3,
+        certificate_late_calls: 2,
+        list_late_calls: 1,
+        ..Faces::default()
+    })
+    .await;
+    bench
+        .server
+        .fault(On::next("POST", "signCSR"), Fault::LostAfter);
+    let failure = bench.submit().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::OutcomeUnknown);
+    let ca = bench.ca();
+    assert!(
+        ca.settling_time().as_secs() >= 60,
+        "for the list to know it"
+    );
+    assert_eq!(ca.find(&bench.request).await.unwrap(), None, "too early");
+    for _ in 0..2 {
+        let doubt = ca.find(&bench.request).await.unwrap_err();
+        assert_eq!(doubt.kind, FailureKind::Busy, "listed, not there: {doubt}");
+    }
+    let reference = ca.find(&bench.request).await.unwrap().unwrap();
+    let issued = bench.poll(&reference).await.unwrap();
+    assert!(matches!(issued, Issuance::Issued { .. }));
+    bench.assert_ordered_once("a late list");
+}
+
+#[tokio::test]
+async fn a_token_that_ends_halfway_is_told_at_once_and_the_rest_is_done_with_the_next() {
+    let whole = Bench::start(Faces::default()).await;
+    whole.obtain().await;
+    let exchanges = u32::try_from(whole.server.requests().len()).unwrap();
+    for uses in 1..exchanges {
+        let bench = Bench::start(Faces {
+            token_ends_after: Some(uses),
+            ..Faces::default()
+        })
+        .await;
+        let outcome = match bench.ca().find(&bench.request).await {
+            Ok(None) => bench.submit().await,
+            other => panic!("{other:?}"),
+        };
+        if let Err(failure) = outcome {
+            assert_eq!(failure.kind, FailureKind::Unauthorized, "{uses}: {failure}");
+        }
+        bench.server.set(|faces| faces.token_ends_after = None);
+        bench.obtain().await;
+        bench.assert_ordered_once(&format!("a token for {uses} calls"));
+    }
+}
+
+#[tokio::test]
+async fn the_server_is_asked_again_when_it_says() {
+    let bench = Bench::start(Faces::kind()).await;
+    for (when, seconds) in [
+        (RetryAfter::Silent, None),
+        (RetryAfter::Seconds(120), Some(120)),
+    ] {
+        bench.server.fault(On::any(1), Fault::TooManyRequests(when));
+        let failure = bench.ca().find(&bench.request).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Busy);
+        assert_eq!(failure.retry_after.map(|wait| wait.as_secs()), seconds);
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_gets_no_token() {
+    let mut bench = Bench::start(Faces::kind()).await;
+    bench.settings.trust.anchor = renewd::tls::Anchor::Pins(vec!["00".repeat(32).parse().unwrap()]);
+    let failure = bench.submit().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Untrusted);
+    assert_eq!(bench.server.requests().len(), 0);
+}

@@ -1,0 +1,304 @@
+//! Orders that go well, wait, or are refused; what check and probe tell.
+
+use std::time::Duration;
+
+use renewd::ca::Issuance;
+use renewd::ca::pam360::{MicrosoftCa, Signer};
+use renewd::failure::FailureKind;
+use renewd::pki::Certificate;
+use renewd::secret::{Secret, SecretSource};
+use simulators::ca::{ChainMischief, Mischief};
+use simulators::pam360::{Faces, ImportId, PendingAnswer};
+
+use super::bench::{Bench, microsoft_ca};
+
+#[tokio::test]
+async fn a_certificate_is_issued_with_its_chain() {
+    let bench = Bench::start(Faces::kind()).await;
+    let obtained = bench.obtain().await;
+    assert_eq!(obtained.leaf.public_key, bench.request.csr.public_key);
+    assert!(
+        !obtained.leaf.is_ca,
+        "never what the vendor's samples ask for"
+    );
+    let chain = renewd::pki::order_chain(&obtained.leaf, obtained.chain);
+    assert!(renewd::pki::ends_in_root(&chain), "{chain:#?}");
+    let days = obtained
+        .leaf
+        .not_before
+        .duration_until(obtained.leaf.not_after);
+    assert_eq!(days.as_hours() / 24, 90);
+    assert_eq!(obtained.failures, []);
+    bench.assert_ordered_once("a good order");
+}
+
+#[tokio::test]
+async fn an_agent_is_named_and_waited_for() {
+    let mut bench = Bench::start(Faces::kind()).await;
+    bench.settings.signer = Signer::MscaUsingAgent {
+        ca: microsoft_ca(),
+        agent: "agent1".to_owned(),
+        response_timeout: Duration::from_secs(90),
+    };
+    bench.obtain().await;
+    bench.assert_ordered_once("an agent");
+}
+
+#[tokio::test]
+async fn an_approval_is_waited_for_and_told_to_a_person_and_not_ordered_again() {
+    for pending_answer in [PendingAnswer::Success, PendingAnswer::Failed] {
+        let bench = Bench::with_microsoft_ca(Faces {
+            needs_approval: true,
+            approval_calls: None,
+            pending_answer,
+            ..Faces::kind()
+        })
+        .await;
+        let reference = bench.submit().await.unwrap();
+        for _ in 0..5 {
+            let Issuance::Pending {
+                waiting_for,
+                needs_person,
+                ..
+            } = bench.poll(&reference).await.unwrap()
+            else {
+                panic!("nobody has approved")
+            };
+            assert!(needs_person, "{waiting_for}");
+            assert!(waiting_for.contains("CA manager"), "{waiting_for}");
+        }
+        assert_eq!(bench.server.approve(), 1);
+        let issued = bench.poll(&reference).await.unwrap();
+        assert!(matches!(issued, Issuance::Issued { .. }), "{issued:?}");
+        bench.assert_ordered_once("an approval");
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_is_refused_with_its_words() {
+    let mut bench = Bench::start(Faces::kind()).await;
+    bench.settings.signer = Signer::Root {
+        common_name: "nobody".to_owned(),
+        serial_number: "1".to_owned(),
+    };
+    let failure = bench.submit().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(
+        failure.detail.contains("No root certificate nobody"),
+        "{failure}"
+    );
+    bench.settings.signer = Signer::Msca(MicrosoftCa {
+        template: "Users".to_owned(),
+        ..microsoft_ca()
+    });
+    let failure = bench.submit().await.unwrap_err();
+    assert!(failure.detail.contains("The template Users"), "{failure}");
+    assert_eq!(bench.server.counters().orders, 0);
+}
+
+#[tokio::test]
+async fn a_csr_that_the_server_does_not_show_to_be_ours_is_never_signed() {
+    for faces in [
+        Faces {
+            export_foreign_csr: true,
+            older_namesakes: 2,
+            ..Faces::kind()
+        },
+        Faces {
+            export_works: false,
+            ..Faces::kind()
+        },
+    ] {
+        let bench = Bench::start(faces).await;
+        let failure = bench.submit().await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Unexpected, "{failure}");
+        assert_eq!(bench.requests("POST /api/pki/restapi/signCSR"), 0);
+    }
+}
+
+#[tokio::test]
+async fn without_any_way_to_the_id_the_setting_is_named() {
+    let mut bench = Bench::start(Faces {
+        import_id: ImportId::Absent,
+        ..Faces::kind()
+    })
+    .await;
+    bench.settings.csr_list_operation = None;
+    let failure = bench.submit().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Local);
+    assert!(
+        failure.detail.contains("set `csr_list_operation`"),
+        "{failure}"
+    );
+    assert!(
+        failure.detail.contains("imported successfully"),
+        "{failure}"
+    );
+    assert_eq!(bench.server.counters().orders, 0);
+}
+
+#[tokio::test]
+async fn a_csr_that_is_there_already_is_not_imported_again() {
+    let bench = Bench::start(Faces {
+        refuse_second_import: true,
+        import_id: ImportId::Absent,
+        ..Faces::default()
+    })
+    .await;
+    bench.submit().await.unwrap();
+    bench.submit().await.unwrap();
+    assert_eq!(bench.requests("POST /api/pki/restapi/importCSR"), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_left_to_the_engine() {
+    for mischief in [
+        Mischief::WrongKey,
+        Mischief::DropNames,
+        Mischief::CaTrue,
+        Mischief::WrongName,
+        Mischief::Expired,
+    ] {
+        let bench = Bench::start(Faces::kind()).await;
+        bench.server.mischief(mischief);
+        let reference = bench.submit().await.unwrap();
+        let Issuance::Issued { leaf, .. } = bench.poll(&reference).await.unwrap() else {
+            panic!("{mischief:?}")
+        };
+        assert_eq!(leaf.der, bench.server.certificates()[0].der, "{mischief:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_leaf_is_found_wherever_it_stands() {
+    for mischief in [
+        ChainMischief::Shuffled,
+        ChainMischief::WithRoot,
+        ChainMischief::WithoutRoot,
+    ] {
+        let bench = Bench::start(Faces::kind()).await;
+        bench.server.chain_mischief(mischief);
+        let leaf = bench.obtain().await.leaf;
+        assert_eq!(leaf.public_key, bench.request.csr.public_key);
+    }
+}
+
+#[tokio::test]
+async fn the_configured_chain_stands_in_for_one_that_does_not_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(Faces {
+        certificate_has_chain: false,
+        ..Faces::kind()
+    })
+    .await;
+    assert_eq!(bench.obtain().await.chain, []);
+    let path = folder.path().join("chain.pem");
+    bench.settings.chain = Some(path.clone());
+    let reference = bench.submit().await.unwrap();
+    let failure = bench.poll(&reference).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Local);
+    std::fs::write(&path, bench.server.chain_pem()).unwrap();
+    let chain = Certificate::all_from_pem(&bench.server.chain_pem()).unwrap();
+    assert_eq!(bench.obtain().await.chain, chain);
+}
+
+#[tokio::test]
+async fn check_tells_who_signs_and_what_is_stored() {
+    let bench = Bench::start(Faces::default()).await;
+    bench.obtain().await;
+    let facts = bench.ca().check().await.unwrap();
+    let fact = |name: &str| {
+        let found = facts.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).unwrap()
+    };
+    assert_eq!(fact("token"), "accepted");
+    assert_eq!(fact("certificates"), "2");
+    assert_eq!(fact("validity"), "90 days");
+    assert!(fact("signer").contains("PAM360 Issuing CA"), "{facts:?}");
+    assert!(fact("CSR list").ends_with("by getCSRList"), "{facts:?}");
+}
+
+#[tokio::test]
+async fn each_wrong_credential_is_one_clear_sentence() {
+    let mut bench = Bench::start(Faces::kind()).await;
+    bench.server.set(|faces| faces.refuse_host = true);
+    let failure = bench.ca().check().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unauthorized);
+    assert!(
+        failure.detail.contains("add this machine to the API user"),
+        "{failure}"
+    );
+    bench.settings.token = SecretSource::Inline(Secret::new("planted-Token-7431".to_owned()));
+    for status in [200, 401] {
+        bench
+            .server
+            .set(|faces| faces.bad_credentials_status = status);
+        for failure in [
+            bench.ca().check().await.unwrap_err(),
+            bench.ca().probe().await.unwrap_err(),
+            bench.submit().await.unwrap_err(),
+        ] {
+            assert_eq!(failure.kind, FailureKind::Unauthorized, "{status}");
+            assert!(
+                failure.detail.contains("put it where `token` says"),
+                "{failure}"
+            );
+            assert!(!format!("{failure:?}").contains("7431"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_probe_shows_each_answer_and_changes_nothing() {
+    let mut bench = Bench::start(Faces::default()).await;
+    bench.obtain().await;
+    bench.settings.csr_list_operation = None;
+    let before = (bench.server.counters().orders, bench.server.csrs());
+    let exchanges = bench.ca().probe().await.unwrap();
+    let told = format!("{exchanges:#?}");
+    for words in [
+        "GET getCertificate",
+        "GET getAllSSLCertificates",
+        "GET getCertificateDetails",
+        "GET getCSRList {}",
+        "GET getAllCSR {}",
+        "GET exportCSR",
+        "HTTP 200: -----BEGIN CERTIFICATE-----",
+        "Common Name",
+        "Invalid operation",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let SecretSource::Inline(token) = &bench.settings.token else {
+        panic!("the token is written here")
+    };
+    assert!(!told.contains(token.expose()));
+    assert_eq!(
+        (bench.server.counters().orders, bench.server.csrs()),
+        before
+    );
+    let changing = |line: &String| !line.starts_with("GET ");
+    let after_the_order = bench.server.requests().len() - exchanges.len();
+    assert!(
+        !bench.server.requests()[after_the_order..]
+            .iter()
+            .any(changing)
+    );
+}
+
+#[tokio::test]
+async fn a_subject_without_common_name_is_objected_to_before_anything_is_sent() {
+    let bench = Bench::start(Faces::kind()).await;
+    let mut wanted = renewd::pki::KeyRequest {
+        subject: renewd::pki::Subject::default(),
+        alternate_name: None,
+        key: renewd::pki::KeyKind::Rsa(2048),
+        digest: renewd::pki::Digest::Sha256,
+    };
+    let ca = bench.ca();
+    let objections = ca.objections(&wanted).await.unwrap();
+    assert!(objections[0].contains("`common_name`"), "{objections:?}");
+    wanted.subject.common_name = Some("vpn.example.com".to_owned());
+    assert_eq!(ca.objections(&wanted).await.unwrap(), Vec::<String>::new());
+    assert_eq!(bench.server.requests().len(), 0);
+}

@@ -1,0 +1,131 @@
+//! Whole renewals of a simulated SonicWall by a simulated PAM360, and the commands that look at it.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use renewd::clock::Clock;
+use renewd::inventory::State;
+use simulators::ca::{Fault, On};
+use simulators::pam360::{Faces, Settings, Simulator};
+use simulators::sonicos::Profile;
+
+use crate::lab::{CERTIFICATE, Lab};
+
+/// The laboratory, its CA replaced by a simulated PAM360.
+async fn laboratory(faces: Faces) -> (Lab, Simulator) {
+    let lab = Lab::new(Profile::V8).await;
+    let clock = Arc::clone(&lab.clock);
+    let mut settings = Settings {
+        faces,
+        ..Settings::default()
+    };
+    settings.common.now = Arc::new(move || {
+        time::OffsetDateTime::from_unix_timestamp(clock.now().as_second()).unwrap()
+    });
+    let token = settings.token.clone();
+    let server = Simulator::start(settings).await.unwrap();
+    std::fs::write(lab.folder.path().join("token"), token).unwrap();
+    std::fs::write(lab.folder.path().join("tls.pem"), server.ca_pem()).unwrap();
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let signer = server.intermediate();
+    let driver = format!(
+        r#"[ca.driver.pam360]
+url = "{}"
+token = {{ file = "token" }}
+trust = {{ ca = "tls.pem" }}
+sign_with = {{ root = {{ common_name = "{}", serial_number = "{}" }} }}
+csr_list_operation = "getCSRList"
+"#,
+        server.url(),
+        signer.common_name,
+        signer.serial
+    );
+    let is_driver = |line: &&str| line.starts_with("driver.local");
+    let local = text.lines().find(is_driver).unwrap();
+    std::fs::write(lab.config_file(), text.replace(local, &driver)).unwrap();
+    (lab, server)
+}
+
+async fn assert_renewed_once(lab: &Lab, server: &Simulator) {
+    let renewals = lab.renewals().await;
+    assert_eq!(renewals.len(), 1, "{renewals:#?}");
+    let renewal = &renewals[0];
+    assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+    let counters = server.counters();
+    assert_eq!((counters.orders, counters.duplicates), (1, 0));
+    for seen in lab.seen().await {
+        assert_eq!(Some(seen.fingerprint), renewal.obtained.fingerprint);
+    }
+    lab.assert_left_in_order();
+}
+
+#[tokio::test]
+async fn a_firewall_gets_its_certificate_from_a_pam360() {
+    let (lab, server) = laboratory(Faces::default()).await;
+    lab.run_once().await;
+    assert_renewed_once(&lab, &server).await;
+}
+
+#[tokio::test]
+async fn a_lost_signature_is_not_ordered_again_by_the_daemon() {
+    let (lab, server) = laboratory(Faces {
+        list_late_calls: 1,
+        ..Faces::default()
+    })
+    .await;
+    server.fault(On::next("POST", "signCSR"), Fault::LostAfter);
+    for _ in 0..20 {
+        lab.run_once().await;
+        let renewal = &lab.renewals().await[0];
+        if renewal.state.is_end() {
+            break;
+        }
+        lab.clock.advance(jiff::SignedDuration::from_mins(5));
+    }
+    assert_eq!(server.faults_used(), 1);
+    assert_renewed_once(&lab, &server).await;
+    assert!(lab.renewals().await[0].certificate.as_ref() == CERTIFICATE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_look_at_it_and_change_nothing() {
+    let (lab, server) = laboratory(Faces::default()).await;
+    let renewd = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_renewd"))
+            .arg("--config")
+            .arg(lab.config_file())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (code, stdout, _) = renewd(&["ca", "show", "office"]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("token: accepted"), "{stdout}");
+    let (code, stdout, _) = renewd(&["ca", "probe", "office"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        stdout.contains("GET getCSRList {}\n  HTTP 200: "),
+        "{stdout}"
+    );
+    let (code, _, stderr) = renewd(&["ca", "init", "office"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    let (code, _, stderr) = renewd(&["ca", "cancel", "office", "x"]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("add --yes"), "{stderr}");
+    let (code, _, stderr) = renewd(&["ca", "cancel", "office", "x", "--yes"]);
+    assert_eq!(code, Some(69));
+    assert!(stderr.contains("has no such thing"), "{stderr}");
+    assert_eq!(server.counters().orders, 0);
+    assert!(
+        !server
+            .requests()
+            .iter()
+            .any(|line| line.starts_with("POST"))
+    );
+}
