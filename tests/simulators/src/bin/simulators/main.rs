@@ -19,17 +19,17 @@ struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Device {
-    /// A SonicWall with its management API and SSL VPN portal on two TLS ports.
-    Sonicos(Box<sonicos::Arguments>),
     /// An ACME server (RFC 8555) with renewal information (RFC 9773) and profiles.
     Acme(Box<acme::Arguments>),
+    /// A SonicWall with its management API and SSL VPN portal on two TLS ports.
+    Sonicos(Box<sonicos::Arguments>),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Command::parse().device {
-        Device::Sonicos(arguments) => sonicos::run(&arguments).await,
         Device::Acme(arguments) => acme::run(&arguments).await,
+        Device::Sonicos(arguments) => sonicos::run(&arguments).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
