@@ -8,7 +8,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::call::Call;
 use super::identifier::Identifier;
-use super::validation::{Look, Proof, Verdict};
+use super::validation::{Page, Proof, Record, Verdict, look};
 use super::wire::{Handled, Problem, date, token};
 use super::{Acme, ProblemType};
 use crate::ca::{Office, Reply};
@@ -280,21 +280,21 @@ impl Acme {
         let key_authorization = format!("{}.{}", challenge.token, call.key.thumbprint);
         let name = authorization.identifier.text();
         let proof = match challenge.kind {
-            Kind::Http01 => Proof::Http {
+            Kind::Http01 => Proof::Http(Page {
                 host: authorization.identifier.clone(),
                 token: challenge.token.clone(),
                 key_authorization,
-            },
-            Kind::Dns01 => Proof::Dns {
+            }),
+            Kind::Dns01 => Proof::Dns(Record {
                 name: format!("_acme-challenge.{name}"),
                 digest: BASE64URL_NOPAD.encode(&Sha256::digest(&key_authorization)),
-            },
+            }),
             Kind::DnsPersist01 => {
                 return Err(Problem::malformed("dns-persist-01 is never validated here"));
             }
         };
         self.validations += 1;
-        let verdict = Look::new(&self.faces, &self.txt).at(proof);
+        let verdict = look(&self.faces, &self.txt, proof);
         self.authorization_mut(index)?.validation = Some(Validation {
             challenge: number,
             polls_left,

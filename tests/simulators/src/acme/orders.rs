@@ -112,7 +112,11 @@ impl Acme {
     pub(super) fn finalize(&mut self, office: &mut Office, call: &Call, id: &str) -> Handled {
         let index = self.own_order(call, id)?;
         let body = call.json()?;
-        let state = self.orders.get(index).map(|order| order.state);
+        // A client may look at its authorizations only: the order is ready all the same.
+        if self.state(index) == Some(State::Pending { polls_left: 0 }) {
+            self.settle(office, index);
+        }
+        let state = self.state(index);
         if state != Some(State::Ready) {
             let word = state.map(State::word).unwrap_or_default();
             let detail = format!("the order is {word}, not ready");
@@ -153,6 +157,10 @@ impl Acme {
             "application/pem-certificate-chain",
             &chain,
         ))
+    }
+
+    fn state(&self, index: usize) -> Option<State> {
+        self.orders.get(index).map(|order| order.state)
     }
 
     fn own_order(&self, call: &Call, id: &str) -> Result<usize, Problem> {

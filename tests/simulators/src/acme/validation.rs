@@ -22,104 +22,118 @@ pub(super) type Verdict = oneshot::Receiver<Result<(), Problem>>;
 /// What is to be seen.
 #[derive(Debug)]
 pub(super) enum Proof {
-    /// A page.
-    Http {
-        host: Identifier,
-        token: String,
-        key_authorization: String,
-    },
-    /// A TXT record.
-    Dns { name: String, digest: String },
+    /// 8.3
+    Http(Page),
+    /// 8.4
+    Dns(Record),
 }
 
-/// Where and how often to look.
+/// A page below port 80 of a name.
 #[derive(Debug)]
-pub(super) struct Look<'a> {
-    faces: &'a Faces,
-    txt: &'a HashMap<String, Vec<String>>,
+pub(super) struct Page {
+    pub(super) host: Identifier,
+    pub(super) token: String,
+    pub(super) key_authorization: String,
 }
 
-impl<'a> Look<'a> {
-    pub(super) fn new(faces: &'a Faces, txt: &'a HashMap<String, Vec<String>>) -> Self {
-        Self { faces, txt }
+/// A TXT record.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) name: String,
+    /// In base64url.
+    pub(super) digest: String,
+}
+
+/// Begins to look where the switches say. What needs no network is decided at once.
+pub(super) fn look(faces: &Faces, txt: &HashMap<String, Vec<String>>, proof: Proof) -> Verdict {
+    let (sender, verdict) = oneshot::channel();
+    // A verdict that nobody wants to hear any more is no failure.
+    let send = |outcome| drop(sender.send(outcome));
+    let times = faces.vantage_points.max(1);
+    match (faces.validation_fails, proof, faces.dns_server) {
+        (Some(kind), ..) => send(Err(Problem::asked_for(kind, None))),
+        _ if faces.always_valid => send(Ok(())),
+        (None, Proof::Dns(record), None) => {
+            let texts = txt.get(&record.name).map(Vec::as_slice);
+            send(record.compare(texts.unwrap_or_default()));
+        }
+        (None, Proof::Dns(record), Some(server)) => {
+            tokio::spawn(async move { send(record.look(times, server).await) });
+        }
+        (None, Proof::Http(page), _) => {
+            let port = faces.http_port;
+            tokio::spawn(async move { send(page.look(times, port).await) });
+        }
+    }
+    verdict
+}
+
+impl Page {
+    /// Every look must see it.
+    async fn look(&self, times: u32, port: u16) -> Result<(), Problem> {
+        for _ in 0..times {
+            self.look_once(port).await?;
+        }
+        Ok(())
     }
 
-    /// Begins to look. What a switch has decided is decided at once.
-    pub(super) fn at(&self, proof: Proof) -> Verdict {
-        let (sender, verdict) = oneshot::channel();
-        let decided = match (self.faces.validation_fails, self.faces.always_valid) {
-            (Some(kind), _) => Some(Err(Problem::asked_for(kind, None))),
-            (None, true) => Some(Ok(())),
-            (None, false) => self.in_the_store(&proof),
+    /// 8.3: its body is the key authorization; white space at its end does not matter.
+    async fn look_once(&self, port: u16) -> Result<(), Problem> {
+        let host = match &self.host {
+            Identifier::Ip(address) if address.is_ipv6() => format!("[{address}]"),
+            other => other.text(),
         };
-        if let Some(decided) = decided {
-            // The receiver is in this function: it cannot be gone.
-            let _ = sender.send(decided);
-            return verdict;
+        let path = format!("/.well-known/acme-challenge/{}", self.token);
+        let url = format!("http://{host}{path}");
+        let unseen = |why: String| Problem::new(ProblemType::Connection, format!("{url}: {why}"));
+        let (status, body) = timeout(PATIENCE, fetch(&host, &path, port))
+            .await
+            .map_err(|_| unseen("timeout".to_owned()))?
+            .map_err(|error| unseen(error.to_string()))?;
+        if status == 200 && body.trim_end() == self.key_authorization {
+            return Ok(());
         }
-        let times = self.faces.vantage_points.max(1);
-        let (http_port, dns_server) = (self.faces.http_port, self.faces.dns_server);
-        tokio::spawn(async move {
-            let mut outcome = Ok(());
-            for _ in 0..times {
-                outcome = match (&proof, dns_server) {
-                    (Proof::Http { .. }, _) => page(&proof, http_port).await,
-                    (Proof::Dns { name, digest }, Some(server)) => {
-                        record(name, digest, server).await
-                    }
-                    (Proof::Dns { .. }, None) => Ok(()),
-                };
-                if outcome.is_err() {
-                    break;
-                }
-            }
-            // Nobody is there to hear it when the CA has stopped.
-            let _ = sender.send(outcome);
-        });
-        verdict
-    }
-
-    fn in_the_store(&self, proof: &Proof) -> Option<Result<(), Problem>> {
-        let Proof::Dns { name, digest } = proof else {
-            return None;
-        };
-        if self.faces.dns_server.is_some() {
-            return None;
-        }
-        let texts = self.txt.get(name).cloned().unwrap_or_default();
-        Some(compare(name, digest, &texts))
+        let seen: String = body.chars().take(80).collect();
+        Err(Problem::new(
+            ProblemType::Unauthorized,
+            format!("{url}: not the key authorization, but {status} {seen:?}"),
+        ))
     }
 }
 
-/// 8.3: one page, whose body is the key authorization; white space at its end does not matter.
-async fn page(proof: &Proof, port: u16) -> Result<(), Problem> {
-    let Proof::Http {
-        host,
-        token,
-        key_authorization,
-    } = proof
-    else {
-        return Ok(());
-    };
-    let host = match host {
-        Identifier::Ip(address) if address.is_ipv6() => format!("[{address}]"),
-        other => other.text(),
-    };
-    let path = format!("/.well-known/acme-challenge/{token}");
-    let url = format!("http://{host}{path}");
-    let unseen = |why: String| Problem::new(ProblemType::Connection, format!("{url}: {why}"));
-    let (status, body) = timeout(PATIENCE, fetch(&host, &path, port))
-        .await
-        .map_err(|_| unseen("timeout".to_owned()))?
-        .map_err(|error| unseen(error.to_string()))?;
-    if status == 200 && body.trim_end() == key_authorization {
-        return Ok(());
+impl Record {
+    /// Every look must see it.
+    async fn look(&self, times: u32, server: SocketAddr) -> Result<(), Problem> {
+        for _ in 0..times {
+            self.look_once(server).await?;
+        }
+        Ok(())
     }
-    let seen: String = body.chars().take(80).collect();
-    Err(Problem::new(
-        ProblemType::Unauthorized,
-        format!("{url}: not the key authorization, but {status} {seen:?}"),
-    ))
+
+    async fn look_once(&self, server: SocketAddr) -> Result<(), Problem> {
+        let failed = |why: String| {
+            let detail = format!("looking up TXT for {}: {why}", self.name);
+            Problem::new(ProblemType::Dns, detail)
+        };
+        let texts = timeout(PATIENCE, dns::texts(&self.name, server))
+            .await
+            .map_err(|_| failed("timeout".to_owned()))?
+            .map_err(failed)?;
+        self.compare(&texts)
+    }
+
+    /// 8.4: one of the records is the digest.
+    fn compare(&self, texts: &[String]) -> Result<(), Problem> {
+        if texts.contains(&self.digest) {
+            return Ok(());
+        }
+        let name = &self.name;
+        let detail = match texts.first() {
+            None => format!("no TXT record found at {name}"),
+            Some(first) => format!("incorrect TXT record {first:?} found at {name}"),
+        };
+        Err(Problem::new(ProblemType::Unauthorized, detail))
+    }
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -128,7 +142,8 @@ async fn fetch(host: &str, path: &str, port: u16) -> Result<(u16, String), Failu
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
+    // It ends when the sender is dropped.
+    tokio::spawn(connection);
     let request = hyper::Request::get(path)
         .header("Host", host)
         .header("User-Agent", "simulated ACME server")
@@ -139,34 +154,7 @@ async fn fetch(host: &str, path: &str, port: u16) -> Result<(u16, String), Failu
         .collect()
         .await?
         .to_bytes();
-    connection.abort();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
-}
-
-/// 8.4: one of the TXT records is the digest of the key authorization.
-async fn record(name: &str, digest: &str, server: SocketAddr) -> Result<(), Problem> {
-    let failed = |why: String| {
-        Problem::new(
-            ProblemType::Dns,
-            format!("looking up TXT for {name}: {why}"),
-        )
-    };
-    let texts = timeout(PATIENCE, dns::texts(name, server))
-        .await
-        .map_err(|_| failed("timeout".to_owned()))?
-        .map_err(failed)?;
-    compare(name, digest, &texts)
-}
-
-fn compare(name: &str, digest: &str, texts: &[String]) -> Result<(), Problem> {
-    if texts.iter().any(|text| text == digest) {
-        return Ok(());
-    }
-    let detail = match texts.first() {
-        None => format!("no TXT record found at {name}"),
-        Some(first) => format!("incorrect TXT record {first:?} found at {name}"),
-    };
-    Err(Problem::new(ProblemType::Unauthorized, detail))
 }
 
 /// On loopback whoever has not answered by then never will.
