@@ -6,8 +6,14 @@
 //! `writeOnly` marks what may hold a secret and is never shown.
 
 mod ca;
+mod validation;
 
 pub(super) use ca::{Ca, CaDriver, LocalCa, Purpose};
+pub(super) use validation::{
+    Azure, AzureEnvironment, DnsProgram, DnsProvider, DnsValidation, Google, HttpValidation,
+    Infoblox, Ovh, OvhEndpoint, Powerdns, Rfc2136, Route53, Token, Transport, TsigAlgorithm,
+    Validation,
+};
 
 use std::ops::Range;
 
@@ -28,6 +34,12 @@ pub(super) mod default {
     pub const TRANSFER_TIMEOUT: &str = "60s";
     pub const SSL_VPN_PORT: u16 = 4433;
     pub const TIME_ZONE: &str = "UTC";
+    pub const VALIDATION_LISTEN: &str = "[::]:80";
+    pub const DNS_TTL: u32 = 60;
+    pub const DNS_WAIT: &str = "60s";
+    pub const DNS_TIMEOUT: &str = "30s";
+    pub const POWERDNS_SERVER: &str = "localhost";
+    pub const INFOBLOX_VIEW: &str = "default";
 }
 
 /// A value with its place in the file.

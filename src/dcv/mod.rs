@@ -4,6 +4,7 @@
 //! Nothing here knows which CA asks. Every call is harmless when it is repeated: after a crash the same proof is put
 //! up again.
 
+pub mod dns;
 pub mod http;
 
 use crate::failure::{Failure, FailureKind};
@@ -15,6 +16,8 @@ use crate::surroundings::Surroundings;
 pub enum Settings {
     /// By files, which renewd itself serves.
     Http(http::Settings),
+    /// By records in the DNS.
+    Dns(Box<dns::Settings>),
 }
 
 /// What a CA wants to see.
@@ -67,6 +70,7 @@ impl Settings {
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         match self {
             Self::Http(_) => Vec::new(),
+            Self::Dns(settings) => settings.provider.secrets(),
         }
     }
 }
@@ -84,6 +88,7 @@ impl Validator {
     pub fn method(&self) -> Method {
         match self.settings {
             Settings::Http(_) => Method::Http,
+            Settings::Dns(_) => Method::Dns,
         }
     }
 
@@ -94,6 +99,7 @@ impl Validator {
     pub async fn present(&self, proof: &Proof) -> Result<(), Failure> {
         match &self.settings {
             Settings::Http(settings) => http::present(settings, http::Page::of(proof)?).await,
+            Settings::Dns(_) => Err(other_method(proof, "validation.dns")),
         }
     }
 
@@ -104,6 +110,7 @@ impl Validator {
     pub async fn missing(&self, proof: &Proof) -> Result<Option<String>, Failure> {
         match &self.settings {
             Settings::Http(settings) => Ok(http::missing(settings, &http::Page::of(proof)?).await),
+            Settings::Dns(_) => Err(other_method(proof, "validation.dns")),
         }
     }
 
@@ -117,6 +124,7 @@ impl Validator {
                 http::withdraw(settings, &http::Page::of(proof)?).await;
                 Ok(())
             }
+            Settings::Dns(_) => Err(other_method(proof, "validation.dns")),
         }
     }
 
@@ -127,6 +135,7 @@ impl Validator {
     pub async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
         match &self.settings {
             Settings::Http(settings) => http::check(settings).await,
+            Settings::Dns(_) => Ok(Vec::new()),
         }
     }
 }
