@@ -164,4 +164,4 @@ fn timestamp(time: ASN1Time) -> Result<Timestamp, PkiError> {
 }
 
 /// RFC 7468, 5.1, and an older label that some programs still write.
-const LABELS: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];
+pub(super) const LABELS: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];

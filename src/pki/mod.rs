@@ -9,6 +9,7 @@ mod fingerprint;
 mod issued;
 mod name;
 mod pem;
+mod pkcs7;
 mod request;
 mod signature;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use difference::differences_from_request;
 pub use fingerprint::Fingerprint;
 pub use issued::{Expected, check_issued};
 pub(crate) use name::is_dns_name;
+pub use pkcs7::certificates_in;
 pub use request::{AlternateName, Digest, KeyKind, KeyRequest, Subject};
 pub(crate) use signature::{Scheme, verify_by_certificate};
 

@@ -5,3 +5,4 @@ mod chain;
 mod csr;
 mod difference;
 mod issued;
+mod pkcs7;
