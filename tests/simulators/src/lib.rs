@@ -3,4 +3,13 @@
 //! Nothing here shares code with renewd: a simulator is a second opinion about the same documents. Each handler cites the
 //! section that justifies it, or is marked `guess:`. Nothing listens beyond the addresses it was given.
 
+pub mod ca;
+mod chance;
+mod gate;
+pub mod resello;
 pub mod sonicos;
+pub mod switch;
+mod tls;
+pub mod venafi;
+
+pub use self::gate::Gate;

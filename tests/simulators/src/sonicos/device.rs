@@ -10,7 +10,6 @@ use serde_json::json;
 use super::auth::Gatekeeper;
 use super::binding::Bindings;
 use super::certificates::Store;
-use super::chance::Chance;
 use super::decorate::Finished;
 use super::pending::Change;
 use super::rules::Rules;
@@ -19,6 +18,7 @@ use super::session::{Holder, Session};
 use super::settings::Settings;
 use super::wire::{Handled, Refusal, Reply, Request};
 use super::{Counters, Faces};
+use crate::chance::Chance;
 
 /// One firewall.
 #[derive(Debug)]

@@ -6,43 +6,9 @@
 use std::time::Duration;
 
 use super::switch::{
-    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, On, PendingForm, Switch, Tampering,
+    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, On, PendingForm, Tampering,
 };
-
-/// Declares the switches with their documentation and default, and gives each a name on the command line.
-macro_rules! faces {
-    ($($(#[doc = $text:literal])+ $name:ident: $kind:ty = $default:expr,)+) => {
-        /// Every switch; the default is the documented behaviour, unkind where the reference warns of it.
-        #[derive(Debug, Clone)]
-        pub struct Faces {
-            $($(#[doc = $text])+ pub $name: $kind,)+
-        }
-
-        impl Default for Faces {
-            fn default() -> Self {
-                Self { $($name: $default,)+ }
-            }
-        }
-
-        impl Faces {
-            /// Sets one switch by its name, as `--face name=value` does. The error says what is wrong.
-            pub fn set_by_name(&mut self, name: &str, value: &str) -> Result<(), String> {
-                match name {
-                    $(stringify!($name) => {
-                        self.$name = Switch::read(value).map_err(|wanted| format!("{name} wants {wanted}, not {value:?}"))?;
-                    })+
-                    _ => return Err(format!("there is no face named {name:?}; --list-faces prints them")),
-                }
-                Ok(())
-            }
-
-            /// Name and meaning of every switch, in the order of declaration.
-            pub fn descriptions() -> Vec<(&'static str, String)> {
-                vec![$((stringify!($name), concat!($($text,)+).trim().replace('`', "")),)+]
-            }
-        }
-    };
-}
+use crate::switch::faces;
 
 faces! {
     // Sections 1.1 to 1.4: who may enter, and how.

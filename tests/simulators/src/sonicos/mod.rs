@@ -7,7 +7,6 @@
 mod auth;
 mod binding;
 mod certificates;
-mod chance;
 mod counters;
 mod decorate;
 mod device;
@@ -29,18 +28,20 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::chance::Chance;
+
 pub use self::counters::Counters;
 pub use self::faces::Faces;
 pub use self::other_administrator::{OtherAdministrator, Replacement, ReplacementKey};
-pub use self::rules::{Action, Gate, Rule};
+pub use self::rules::{Action, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
 pub use self::switch::{
     CsrForm, DateForm, ImportForm, NonConfigMode, Offer, On, PendingForm, Tampering,
 };
+pub use crate::Gate;
 
 use self::binding::{Binding, Bindings};
 use self::certificates::{INITIAL, Identity, Kind, Store};
-use self::chance::Chance;
 use self::device::{Device, Ports};
 use self::server::{PortCertificate, Role, Shared, serve_port};
 

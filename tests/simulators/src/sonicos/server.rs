@@ -1,6 +1,5 @@
 //! The two TLS ports: sockets, HTTP, and the certificate on the wire. What a request means is decided in `device.rs`.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -9,9 +8,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Response, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::crypto::aws_lc_rs::{default_provider, sign::any_supported_type};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -23,6 +20,7 @@ use super::decorate::Finished;
 use super::device::{Device, Outcome};
 use super::rules::Action;
 use super::wire::{Request, envelope_text};
+use crate::tls::{self, Cut};
 
 /// The device, and the means to cut its management connections.
 #[derive(Debug)]
@@ -99,7 +97,7 @@ pub(super) async fn serve_port(
     certificate: Arc<PortCertificate>,
     shared: Arc<Shared>,
 ) {
-    let Ok(acceptor) = acceptor(certificate) else {
+    let Ok(acceptor) = tls::acceptor(certificate) else {
         return;
     };
     let mut connections = JoinSet::new();
@@ -151,18 +149,6 @@ async fn serve_connection(
         _ = hang_up.changed(), if role == Role::Management => {}
     }
 }
-
-/// An error of a hyper service ends the connection without a reply.
-#[derive(Debug)]
-struct Cut;
-
-impl fmt::Display for Cut {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the connection is cut on purpose")
-    }
-}
-
-impl std::error::Error for Cut {}
 
 type HttpReply = Result<Response<Full<Bytes>>, Cut>;
 
@@ -315,22 +301,7 @@ const SSL_VPN_PAGE: &str =
 /// Far above `max_payload`, so that the device itself refuses what is too large.
 const LARGEST_BODY: usize = 64 << 20;
 
-/// No resumption: a resumed session would show the certificate of the first handshake instead of the present one.
-fn acceptor(certificate: Arc<PortCertificate>) -> Result<TlsAcceptor, rustls::Error> {
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(certificate);
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
 fn certified_key(identity: &Identity, chain: Vec<Vec<u8>>) -> Result<CertifiedKey, rustls::Error> {
-    let key = any_supported_type(&PrivatePkcs8KeyDer::from(identity.key.private_key()).into())?;
-    let certificates = std::iter::once(identity.der.clone())
-        .chain(chain)
-        .map(CertificateDer::from)
-        .collect();
-    Ok(CertifiedKey::new(certificates, key))
+    let certificates = std::iter::once(identity.der.clone()).chain(chain).collect();
+    tls::certified_key(identity.key.private_key(), certificates)
 }

@@ -1,27 +1,7 @@
-//! The kinds of switches: those with more than two positions, and how each kind is read from the command line.
+//! The switches of a SonicWall with more than two positions.
 //! What a switch means is told where it is declared, in `faces.rs`.
 
-use std::time::Duration;
-
-/// Declares a switch with more than two positions.
-macro_rules! choices {
-    ($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $text:literal])+ $variant:ident = $word:literal,)+ }) => {
-        $(#[doc = $about])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[doc = $text])+ $variant,)+
-        }
-
-        impl Switch for $name {
-            fn read(value: &str) -> Result<Self, String> {
-                match value {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(["one of", $($word,)+].join(" ")),
-                }
-            }
-        }
-    };
-}
+use crate::switch::choices;
 
 choices! {
     /// Whether a variant is offered.
@@ -124,52 +104,5 @@ choices! {
         Status = "status",
         /// One CLI line per change.
         Text = "text",
-    }
-}
-
-/// A value that can be read from the command line; the error names what is wanted.
-pub(super) trait Switch: Sized {
-    fn read(value: &str) -> Result<Self, String>;
-}
-
-impl Switch for bool {
-    fn read(value: &str) -> Result<Self, String> {
-        value.parse().map_err(|_| "true or false".to_owned())
-    }
-}
-
-impl Switch for u16 {
-    fn read(value: &str) -> Result<Self, String> {
-        value.parse().map_err(|_| "a number up to 65535".to_owned())
-    }
-}
-
-impl Switch for u32 {
-    fn read(value: &str) -> Result<Self, String> {
-        value.parse().map_err(|_| "a whole number".to_owned())
-    }
-}
-
-impl Switch for String {
-    fn read(value: &str) -> Result<Self, String> {
-        Ok(value.to_owned())
-    }
-}
-
-impl Switch for Duration {
-    fn read(value: &str) -> Result<Self, String> {
-        value
-            .parse()
-            .map(Self::from_millis)
-            .map_err(|_| "milliseconds".to_owned())
-    }
-}
-
-impl<T: Switch> Switch for Option<T> {
-    fn read(value: &str) -> Result<Self, String> {
-        match value {
-            "unset" => Ok(None),
-            _ => T::read(value).map(Some),
-        }
     }
 }

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 /// A small generator (`SplitMix64`); good enough for nonces on loopback and for mischief.
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,12 +20,12 @@ impl Chance {
     }
 
     /// True about once in `cases` calls; never when `cases` is 0.
-    pub(super) fn one_in(&mut self, cases: u32) -> bool {
+    pub(crate) fn one_in(&mut self, cases: u32) -> bool {
         cases > 0 && self.next().is_multiple_of(u64::from(cases))
     }
 
     /// `words` times sixteen hexadecimal digits.
-    pub(super) fn hex(&mut self, words: usize) -> String {
+    pub(crate) fn hex(&mut self, words: usize) -> String {
         (0..words).fold(String::new(), |mut text, _| {
             let _ = write!(text, "{:016x}", self.next());
             text

@@ -1,0 +1,202 @@
+//! What a simulated CA is, apart from its sockets: a model with its own state, and an office that every model has.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use time::{Duration, OffsetDateTime};
+
+use super::authority::{Authority, Issued, Tier, Wish};
+use super::counters::Counters;
+use super::csr::Csr;
+use super::http::{Reply, Request};
+use super::mischief::{ChainMischief, Delivery, Mischief};
+use crate::chance::Chance;
+use crate::switch::ByName;
+
+/// The clock of a CA. Every date that it writes comes from here; nothing waits for it.
+pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
+
+/// What every CA is told before it starts.
+#[derive(Clone)]
+pub struct Common {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Its clock.
+    pub now: Clock,
+    /// Lifetime of a certificate whose requester names none, in days.
+    pub lifetime_days: u32,
+    /// Seed of identifiers and of all mischief; key pairs do not depend on it.
+    pub seed: u64,
+}
+
+impl Default for Common {
+    /// Loopback, a free port, the system's clock, 90 days, seed 1.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            now: Arc::new(OffsetDateTime::now_utc),
+            lifetime_days: 90,
+            seed: 1,
+        }
+    }
+}
+
+impl fmt::Debug for Common {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Common")
+            .field("listen", &self.listen)
+            .field("lifetime_days", &self.lifetime_days)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Work on a network, done before an answer.
+pub type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One kind of CA: what it knows and how it answers.
+pub trait Model: Sized + Send + 'static {
+    /// What it is told before it starts.
+    type Settings;
+    /// What can be switched while it runs.
+    type Faces: Clone + ByName;
+    /// What its two CA certificates are called.
+    const NAME: &'static str;
+
+    /// The part of the settings that every CA has.
+    fn common(settings: &Self::Settings) -> &Common;
+
+    /// The CA before its first request.
+    fn open(settings: Self::Settings, office: &mut Office) -> Self;
+
+    /// The switches.
+    fn faces(&mut self) -> &mut Self::Faces;
+
+    /// What must be fetched from elsewhere before this request is answered. Whatever comes of it waits in the model for
+    /// [`Model::answer`]; nothing is locked meanwhile.
+    fn errand(&mut self, _: &Request) -> Option<Errand> {
+        None
+    }
+
+    /// Acts on one request. Runs on a thread where blocking is allowed; requests are answered one after another.
+    fn answer(&mut self, office: &mut Office, request: &Request) -> Reply;
+}
+
+/// What every CA has at hand while it answers.
+#[derive(Debug)]
+pub struct Office {
+    /// Signs.
+    pub authority: Authority,
+    /// What was counted so far.
+    pub counters: Counters,
+    pub(crate) chance: Chance,
+    pub(super) mischief: Mischief,
+    pub(super) chain_mischief: ChainMischief,
+    common: Common,
+    ordered_keys: HashSet<Vec<u8>>,
+}
+
+impl Office {
+    /// Fails when the CA's own certificates cannot be made.
+    pub(super) fn open(name: &str, common: Common) -> Result<Self, rcgen::Error> {
+        let now = (common.now)();
+        let milliseconds = now.unix_timestamp_nanos() / 1_000_000;
+        let root_serial = u64::try_from(milliseconds).unwrap_or(1).to_be_bytes();
+        Ok(Self {
+            authority: Authority::new(name, trimmed(&root_serial), now)?,
+            counters: Counters::default(),
+            chance: Chance::new(common.seed),
+            mischief: Mischief::Nothing,
+            chain_mischief: ChainMischief::Nothing,
+            common,
+            ordered_keys: HashSet::new(),
+        })
+    }
+
+    /// The CA's clock.
+    pub fn now(&self) -> OffsetDateTime {
+        (self.common.now)()
+    }
+
+    /// Lifetime of a certificate whose requester names none.
+    pub fn lifetime(&self) -> Duration {
+        Duration::days(i64::from(self.common.lifetime_days))
+    }
+
+    /// Counts an order, and whether its key was ordered before.
+    pub fn take_order(&mut self, csr: &Csr) {
+        self.counters.orders += 1;
+        if !self.ordered_keys.insert(csr.public_key.clone()) {
+            self.counters.duplicates += 1;
+        }
+    }
+
+    /// An order has finally failed: to order the same key again is no duplicate.
+    pub fn order_failed(&mut self, csr: &Csr) {
+        self.ordered_keys.remove(&csr.public_key);
+    }
+
+    /// Signs for `lifetime` from a little before now, with whatever mischief is set.
+    /// The error is a certificate that the library cannot write.
+    pub fn sign(
+        &mut self,
+        csr: &Csr,
+        signer: Tier,
+        lifetime: Duration,
+        is_ca: bool,
+    ) -> Result<Issued, String> {
+        let not_before = self.now() - Duration::minutes(5);
+        // Serial numbers that begin with a zero digit are where text comparisons fail.
+        let serial = u32::try_from(self.chance.next() >> 33).unwrap_or(1) | 1;
+        let wish = Wish {
+            csr,
+            signer,
+            serial: trimmed(&serial.to_be_bytes()).to_vec(),
+            not_before,
+            not_after: not_before + lifetime,
+            is_ca,
+            mischief: self.mischief,
+        };
+        let issued = self
+            .authority
+            .sign(&wish)
+            .map_err(|error| error.to_string())?;
+        self.counters.signed += 1;
+        Ok(issued)
+    }
+
+    /// A certificate and those above it as this CA sends them, leaf first, with whatever mischief is set.
+    pub fn deliver(&mut self, issued: &Issued, with_root: bool) -> Vec<Vec<u8>> {
+        let delivery = Delivery {
+            leaf: &issued.der,
+            above: self.authority.above(issued.signer),
+            with_root,
+            stranger: self.authority.stranger(),
+        };
+        delivery.arrange(self.chain_mischief, &mut self.chance)
+    }
+
+    /// A version 4 UUID (RFC 9562 5.4) of seeded chance.
+    pub fn uuid(&mut self) -> String {
+        let digits = self.chance.hex(2);
+        let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+        format!(
+            "{}-{}-4{}-a{}-{}",
+            part(0, 8),
+            part(8, 12),
+            part(13, 16),
+            part(17, 20),
+            part(20, 32)
+        )
+    }
+}
+
+/// Without leading zero bytes.
+fn trimmed(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.get(zeros..).unwrap_or_default()
+}
