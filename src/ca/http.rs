@@ -102,7 +102,6 @@ impl Call {
     }
 
     /// Carries `secret`, which never shows in what is told of the answer.
-    #[allow(dead_code, reason = "ACME sends no secret; what else comes does")]
     pub fn with_secret(mut self, secret: &Secret) -> Self {
         self.secrets.push(secret.clone());
         self
@@ -124,6 +123,18 @@ impl Call {
 }
 
 impl Answer {
+    /// An answer as if it had come.
+    #[cfg(test)]
+    pub fn of(call: &str, status: u16, body: &[u8]) -> Self {
+        Self {
+            call: call.to_owned(),
+            status,
+            headers: HeaderMap::new(),
+            body: body.to_vec(),
+            secrets: Vec::new(),
+        }
+    }
+
     /// A failure of this call.
     pub fn failure(&self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {
         Failure::new(kind, &self.call, self.scrub(&detail.to_string()))
@@ -206,7 +217,8 @@ impl Answer {
         text
     }
 
-    fn is_html(&self) -> bool {
+    /// Whether it is a web page, whatever was asked for.
+    pub fn is_html(&self) -> bool {
         let declared = self
             .headers
             .get(CONTENT_TYPE)

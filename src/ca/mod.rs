@@ -6,6 +6,7 @@
 pub mod acme;
 mod http;
 pub mod local;
+pub mod resello;
 
 use std::sync::Arc;
 
@@ -180,6 +181,8 @@ pub enum Settings {
     Local(local::Settings),
     /// A CA that speaks ACME.
     Acme(Box<acme::Settings>),
+    /// The `/ssl-certificate` purchase API.
+    Resello(Box<resello::Settings>),
 }
 
 impl Settings {
@@ -188,6 +191,7 @@ impl Settings {
         match self {
             Self::Local(settings) => vec![("key", SecretSource::File(settings.key.clone()))],
             Self::Acme(settings) => settings.secrets(),
+            Self::Resello(settings) => settings.secrets(),
         }
     }
 }
@@ -199,6 +203,10 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
             Arc::new(local::LocalCa::new(settings.clone(), surroundings.clone()))
         }
         Settings::Acme(settings) => Arc::new(acme::Acme::new(
+            settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
+        Settings::Resello(settings) => Arc::new(resello::Resello::new(
             settings.as_ref().clone(),
             surroundings.clone(),
         )),

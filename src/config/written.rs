@@ -9,8 +9,8 @@ mod ca;
 mod validation;
 
 pub(super) use ca::{
-    AcmeCa, AcmeLimit, AcmeLimits, Ca, CaDriver, ExternalAccount, LIMIT_HINT, LocalCa, Purpose,
-    TERMS_HINT,
+    AcmeCa, AcmeLimit, AcmeLimits, Applicant, Approver, Ca, CaDriver, Download, ExternalAccount,
+    LIMIT_HINT, LocalCa, OrderBudget, Purpose, Renewals, ReselloCa, TERMS_HINT, ValidationLevel,
 };
 pub(super) use validation::{
     Azure, AzureEnvironment, DnsProgram, DnsProvider, DnsValidation, Google, HttpValidation,
@@ -36,6 +36,9 @@ pub(super) mod default {
     pub const CALL_TIMEOUT: &str = "20s";
     pub const TRANSFER_TIMEOUT: &str = "60s";
     pub const CA_TIMEOUT: &str = "30s";
+    pub const ORDERS: u32 = 10;
+    pub const ORDERS_WITHIN: &str = "30d";
+    pub const PROOF_HOST: &str = "sectigo.com";
     pub const SSL_VPN_PORT: u16 = 4433;
     pub const TIME_ZONE: &str = "UTC";
     pub const VALIDATION_LISTEN: &str = "[::]:80";

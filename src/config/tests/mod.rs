@@ -6,6 +6,7 @@
 )]
 
 mod ca_acme;
+mod ca_resello;
 mod mutations;
 mod shares;
 mod shipped;

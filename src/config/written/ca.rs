@@ -2,9 +2,13 @@
 
 mod acme;
 mod local;
+mod resello;
 
 pub use acme::{AcmeCa, AcmeLimit, AcmeLimits, ExternalAccount, LIMIT_HINT, TERMS_HINT};
 pub use local::{LocalCa, Purpose};
+pub use resello::{
+    Applicant, Approver, Download, OrderBudget, Renewals, ReselloCa, ValidationLevel,
+};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,4 +35,6 @@ pub enum CaDriver {
     Local(Box<LocalCa>),
     /// A CA that speaks ACME (RFC 8555), such as Let's Encrypt.
     Acme(Box<AcmeCa>),
+    /// The `/ssl-certificate` purchase API of Resello: every order costs money.
+    Resello(Box<ReselloCa>),
 }

@@ -2,6 +2,7 @@
 
 mod acme;
 mod local;
+mod resello;
 
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ impl Resolver<'_> {
             CaDriver::Acme(acme) => self
                 .acme(*acme, name.as_ref())
                 .map(|settings| ca::Settings::Acme(Box::new(settings))),
+            CaDriver::Resello(resello) => self
+                .resello(*resello, &driver.range)
+                .map(|settings| ca::Settings::Resello(Box::new(settings))),
         });
         (name, value)
     }
