@@ -12,6 +12,7 @@ mod lab;
 mod locks_nobody_out;
 mod one_time_codes;
 mod renews_in_time;
+mod resello_driver;
 mod respects_others;
 mod restarts;
 mod rolls_back;
