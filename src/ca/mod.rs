@@ -3,9 +3,11 @@
 //! A driver does not retry and does not wait. `submit` may cost money: the engine stores an intent before it
 //! and asks `find` before it submits again.
 
+pub mod acme;
 mod http;
 pub mod local;
 pub mod pam360;
+pub mod resello;
 pub mod venafi;
 
 use std::sync::Arc;
@@ -183,6 +185,10 @@ pub enum Settings {
     Venafi(Box<venafi::Settings>),
     /// ManageEngine PAM360 or Key Manager Plus.
     Pam360(Box<pam360::Settings>),
+    /// A CA that speaks ACME.
+    Acme(Box<acme::Settings>),
+    /// The `/ssl-certificate` purchase API.
+    Resello(Box<resello::Settings>),
 }
 
 impl Settings {
@@ -197,6 +203,8 @@ impl Settings {
                 }
             },
             Self::Pam360(settings) => vec![("token", settings.token.clone())],
+            Self::Acme(settings) => settings.secrets(),
+            Self::Resello(settings) => settings.secrets(),
         }
     }
 }
@@ -212,6 +220,14 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
             surroundings.clone(),
         )),
         Settings::Pam360(settings) => Arc::new(pam360::Pam360::new(
+            settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
+        Settings::Acme(settings) => Arc::new(acme::Acme::new(
+            settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
+        Settings::Resello(settings) => Arc::new(resello::Resello::new(
             settings.as_ref().clone(),
             surroundings.clone(),
         )),

@@ -6,9 +6,17 @@
 //! `writeOnly` marks what may hold a secret and is never shown.
 
 mod ca;
+mod validation;
 
 pub(super) use ca::{
-    Ca, CaDriver, Identifier, LocalCa, Named, Pam360, Purpose, ServiceAccount, VenafiCa, pam360,
+    AcmeCa, AcmeLimit, AcmeLimits, Applicant, Approver, Ca, CaDriver, Download, ExternalAccount,
+    Identifier, LIMIT_HINT, LocalCa, Named, OrderBudget, Pam360, Purpose, Renewals, ReselloCa,
+    ServiceAccount, TERMS_HINT, ValidationLevel, VenafiCa, pam360,
+};
+pub(super) use validation::{
+    Azure, AzureEnvironment, DnsProgram, DnsProvider, DnsValidation, Google, HttpValidation,
+    Infoblox, Ovh, OvhEndpoint, Powerdns, Rfc2136, Route53, Token, Transport, TsigAlgorithm,
+    Validation,
 };
 
 use std::ops::Range;
@@ -31,8 +39,17 @@ pub(super) mod default {
     pub const CA_TIMEOUT: &str = "30s";
     pub const VENAFI_URL: &str = "https://api.venafi.cloud";
     pub const AGENT_TIMEOUT: &str = "90s";
+    pub const ORDERS: u32 = 10;
+    pub const ORDERS_WITHIN: &str = "30d";
+    pub const PROOF_HOST: &str = "sectigo.com";
     pub const SSL_VPN_PORT: u16 = 4433;
     pub const TIME_ZONE: &str = "UTC";
+    pub const VALIDATION_LISTEN: &str = "[::]:80";
+    pub const DNS_TTL: u32 = 60;
+    pub const DNS_WAIT: &str = "60s";
+    pub const DNS_TIMEOUT: &str = "30s";
+    pub const POWERDNS_SERVER: &str = "localhost";
+    pub const INFOBLOX_VIEW: &str = "default";
 }
 
 /// A value with its place in the file.

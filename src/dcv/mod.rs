@@ -4,12 +4,21 @@
 //! Nothing here knows which CA asks. Every call is harmless when it is repeated: after a crash the same proof is put
 //! up again.
 
+pub mod dns;
+pub mod http;
+
 use crate::failure::{Failure, FailureKind};
+use crate::secret::SecretSource;
 use crate::surroundings::Surroundings;
 
 /// How control over a domain is proven.
 #[derive(Debug, Clone)]
-pub enum Settings {}
+pub enum Settings {
+    /// By files, which renewd itself serves.
+    Http(http::Settings),
+    /// By records in the DNS.
+    Dns(Box<dns::Settings>),
+}
 
 /// What a CA wants to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +61,18 @@ pub enum Method {
 #[derive(Debug)]
 pub struct Validator {
     settings: Settings,
+    #[expect(dead_code, reason = "the DNS needs it")]
     surroundings: Surroundings,
+}
+
+impl Settings {
+    /// Every secret that will be needed, each with its key in the configuration.
+    pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
+        match self {
+            Self::Http(_) => Vec::new(),
+            Self::Dns(settings) => settings.provider.secrets(),
+        }
+    }
 }
 
 impl Validator {
@@ -66,31 +86,46 @@ impl Validator {
 
     /// Which proofs it can give.
     pub fn method(&self) -> Method {
-        match self.settings {}
+        match self.settings {
+            Settings::Http(_) => Method::Http,
+            Settings::Dns(_) => Method::Dns,
+        }
     }
 
     /// Puts `proof` up; one that is there already is fine.
     ///
     /// # Errors
     /// `Refused`: a proof of the other method, or the DNS server or program says no.
-    pub async fn present(&self, _proof: &Proof) -> Result<(), Failure> {
-        Err(Failure::new(FailureKind::Local, "present", ""))
+    pub async fn present(&self, proof: &Proof) -> Result<(), Failure> {
+        match &self.settings {
+            Settings::Http(settings) => http::present(settings, http::Page::of(proof)?).await,
+            Settings::Dns(_) => Err(other_method(proof, "validation.dns")),
+        }
     }
 
     /// Who does not show `proof` yet, in words; `None` when everybody does whom the CA may ask.
     ///
     /// # Errors
     /// When nobody can be asked.
-    pub async fn missing(&self, _proof: &Proof) -> Result<Option<String>, Failure> {
-        Ok(None)
+    pub async fn missing(&self, proof: &Proof) -> Result<Option<String>, Failure> {
+        match &self.settings {
+            Settings::Http(settings) => Ok(http::missing(settings, &http::Page::of(proof)?).await),
+            Settings::Dns(_) => Err(other_method(proof, "validation.dns")),
+        }
     }
 
     /// Takes `proof` away; one that is not there is fine.
     ///
     /// # Errors
     /// As `present`.
-    pub async fn withdraw(&self, _proof: &Proof) -> Result<(), Failure> {
-        Ok(())
+    pub async fn withdraw(&self, proof: &Proof) -> Result<(), Failure> {
+        match &self.settings {
+            Settings::Http(settings) => {
+                http::withdraw(settings, &http::Page::of(proof)?).await;
+                Ok(())
+            }
+            Settings::Dns(_) => Err(other_method(proof, "validation.dns")),
+        }
     }
 
     /// Looks whether proofs could be given, changing nothing; facts worth showing.
@@ -98,9 +133,20 @@ impl Validator {
     /// # Errors
     /// The first thing that is in the way.
     pub async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
-        Ok(vec![(
-            "clock".to_owned(),
-            self.surroundings.clock.now().to_string(),
-        )])
+        match &self.settings {
+            Settings::Http(settings) => http::check(settings).await,
+            Settings::Dns(_) => Ok(Vec::new()),
+        }
     }
+}
+
+/// A proof of the method that was not configured.
+fn other_method(proof: &Proof, configured: &str) -> Failure {
+    let asked = match proof {
+        Proof::File { .. } => "a file on a web server",
+        Proof::Txt { .. } => "a TXT record",
+        Proof::Cname { .. } => "a CNAME record",
+    };
+    let words = format!("the CA wants {asked}, and `{configured}` of this CA cannot give one");
+    Failure::new(FailureKind::Refused, "prove control of a domain", words)
 }

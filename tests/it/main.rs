@@ -7,12 +7,14 @@
 
 mod command_line;
 mod contract;
+mod domain_control;
 mod follows_configuration;
 mod lab;
 mod locks_nobody_out;
 mod one_time_codes;
 mod pam360_driver;
 mod renews_in_time;
+mod resello_driver;
 mod respects_others;
 mod restarts;
 mod rolls_back;

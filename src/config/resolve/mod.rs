@@ -11,6 +11,7 @@ mod firewall;
 pub(super) mod fleet;
 mod request;
 mod secret;
+mod validation;
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -5,7 +5,9 @@
     reason = "a test may fail"
 )]
 
+mod ca_acme;
 mod ca_pam360;
+mod ca_resello;
 mod ca_venafi;
 mod mutations;
 mod shares;

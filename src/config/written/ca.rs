@@ -1,13 +1,18 @@
 //! `[[ca]]` as a person writes it; one file for each kind of CA.
 
+mod acme;
 mod local;
+pub mod pam360;
+mod resello;
 mod venafi;
 
+pub use acme::{AcmeCa, AcmeLimit, AcmeLimits, ExternalAccount, LIMIT_HINT, TERMS_HINT};
 pub use local::{LocalCa, Purpose};
-pub use venafi::{Identifier, Named, ServiceAccount, VenafiCa};
-pub mod pam360;
-
 pub use pam360::Pam360;
+pub use resello::{
+    Applicant, Approver, Download, OrderBudget, Renewals, ReselloCa, ValidationLevel,
+};
+pub use venafi::{Identifier, Named, ServiceAccount, VenafiCa};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -36,4 +41,8 @@ pub enum CaDriver {
     Venafi(Box<VenafiCa>),
     /// ManageEngine PAM360 or Key Manager Plus.
     Pam360(Box<Pam360>),
+    /// A CA that speaks ACME (RFC 8555), such as Let's Encrypt.
+    Acme(Box<AcmeCa>),
+    /// The `/ssl-certificate` purchase API of Resello: every order costs money.
+    Resello(Box<ReselloCa>),
 }

@@ -1,7 +1,9 @@
 //! `[[ca]]`; one file for each kind of CA.
 
+mod acme;
 mod local;
 mod pam360;
+mod resello;
 mod venafi;
 
 use std::time::Duration;
@@ -25,6 +27,12 @@ impl Resolver<'_> {
             CaDriver::Pam360(pam360) => self
                 .pam360(*pam360)
                 .map(|settings| ca::Settings::Pam360(Box::new(settings))),
+            CaDriver::Acme(acme) => self
+                .acme(*acme, name.as_ref())
+                .map(|settings| ca::Settings::Acme(Box::new(settings))),
+            CaDriver::Resello(resello) => self
+                .resello(*resello, &driver.range)
+                .map(|settings| ca::Settings::Resello(Box::new(settings))),
         });
         (name, value)
     }

@@ -1,0 +1,225 @@
+//! The `/ssl-certificate` purchase API (Resello, on the HostControl platform): every order costs money.
+//!
+//! Much about it is in no documentation, so nothing is believed that can be looked at: an order counts as placed when
+//! the CA shows it, a certificate as ours when it has our key, and a doubt is a failure. It keeps nothing of
+//! importance: after a restart everything is asked anew.
+
+mod api;
+mod delivery;
+mod details;
+mod envelope;
+mod find;
+mod order;
+mod plan;
+mod proof;
+mod prove;
+mod rules;
+mod settings;
+
+pub use settings::{Applicant, Control, Download, Level, PlanChoice, Renewals, Settings};
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+
+use super::{Exchange, Issuance, Issuer, Reference, SigningRequest};
+use crate::failure::{Failure, FailureKind};
+use crate::inventory::Budget;
+use crate::pki::KeyRequest;
+use crate::surroundings::Surroundings;
+use api::Api;
+use delivery::Delivery;
+use order::{Order, Status};
+use prove::Prover;
+
+/// An account of the purchase API.
+#[derive(Debug)]
+pub struct Resello {
+    settings: Settings,
+    surroundings: Surroundings,
+    prover: Prover,
+}
+
+impl Resello {
+    /// A driver for `settings`; nothing is read or sent yet.
+    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
+        Self {
+            prover: Prover::new(&settings, &surroundings),
+            settings,
+            surroundings,
+        }
+    }
+
+    fn api(&self) -> Result<Api<'_>, Failure> {
+        Api::open(&self.settings, self.surroundings.clock.now())
+    }
+
+    /// How the order stands, and what it needs next.
+    async fn look(
+        &self,
+        api: &Api<'_>,
+        id: &str,
+        request: &SigningRequest,
+    ) -> Result<Issuance, Failure> {
+        let order = api.order(id).await?.ok_or_else(|| vanished(id))?;
+        match order.status {
+            Status::Active => self.collect(api, &order, request).await,
+            Status::Pending => self.prover.advance(api, id, &request.csr).await,
+            // Said of the certificate that is renewed: its successor may be under way.
+            Status::Ended(word) if word == "expired" && is_renewal(id, request) => {
+                Ok(needs_person(&word))
+            }
+            Status::Ended(word) => {
+                self.prover.withdraw(id, &request.csr, Vec::new()).await;
+                let reason = format!("the order {id} is {word}");
+                Ok(Issuance::Refused { reason })
+            }
+            Status::Unknown(word) => Ok(needs_person(&word)),
+        }
+    }
+
+    /// "active" may be said of the certificate before (purchase API reference 4.2): only our key proves that it is done.
+    async fn collect(
+        &self,
+        api: &Api<'_>,
+        order: &Order,
+        request: &SigningRequest,
+    ) -> Result<Issuance, Failure> {
+        let form = self.settings.download;
+        match delivery::fetch(api, &order.id, form, request.csr.public_key).await? {
+            Delivery::Ours(leaf, chain) => {
+                self.prover
+                    .withdraw(&order.id, &request.csr, Vec::new())
+                    .await;
+                Ok(Issuance::Issued { leaf, chain })
+            }
+            Delivery::Nothing(words) => Ok(Issuance::Pending {
+                retry_after: None,
+                waiting_for: format!("the download of the certificate: {words}"),
+                needs_person: false,
+            }),
+            Delivery::Foreign(other) => {
+                let previous = request.previous.as_ref();
+                let is_previous =
+                    previous.is_some_and(|previous| previous.certificate.der == other.der);
+                Ok(Issuance::Pending {
+                    retry_after: None,
+                    waiting_for: format!(
+                        "the certificate of our key: the order still shows {}, valid until {}",
+                        other.subject, other.not_after
+                    ),
+                    needs_person: !is_previous,
+                })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Issuer for Resello {
+    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        let mut objections = rules::objections(wanted, &self.settings, self.prover.dcv_type());
+        match self.api()?.plan().await {
+            Ok(_) => {}
+            Err(failure) if failure.kind == FailureKind::Refused => objections.push(failure.detail),
+            Err(failure) => return Err(failure),
+        }
+        Ok(objections)
+    }
+
+    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+        let api = self.api()?;
+        let plan = api.plan().await?;
+        let way = self.way(&api, &plan, request).await?;
+        let body = way.body(&self.settings, self.prover.dcv_type(), &plan.id, request);
+        api.place(&way, &body).await.map(Reference)
+    }
+
+    async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
+        self.search(request).await.map_err(in_doubt)
+    }
+
+    /// Orders are made asynchronously: how long that takes is in no document, and asking too late is cheaper than
+    /// ordering twice.
+    fn settling_time(&self) -> SignedDuration {
+        SignedDuration::from_mins(15)
+    }
+
+    async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
+        let api = self.api()?;
+        self.look(&api, &order.0, request).await.map_err(in_doubt)
+    }
+
+    fn budget(&self) -> Option<Budget> {
+        Some(self.settings.budget)
+    }
+
+    async fn cancel(&self, order: &Reference) -> Result<String, Failure> {
+        let id = &order.0;
+        Ok(if self.api()?.delete(id).await? {
+            format!(
+                "the order {id} is deleted and its certificate disabled; the CA refunds it if the grace period of its plan has not passed: look at the account"
+            )
+        } else {
+            format!("the CA has no order {id} any more")
+        })
+    }
+
+    async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
+        let api = self.api()?;
+        let plans = api.plans().await?;
+        let offered = plan::in_words(&plans);
+        let plan = plan::choose(plans, &self.settings.plan)?;
+        let mut facts = vec![
+            ("account".to_owned(), self.settings.user.clone()),
+            ("plan".to_owned(), plan.to_string()),
+            ("plans offered".to_owned(), offered),
+            (
+                "renewals".to_owned(),
+                rules::renewals_in_words(&self.settings, &plan),
+            ),
+            ("validation".to_owned(), self.prover.dcv_type().to_owned()),
+            (
+                "order budget".to_owned(),
+                rules::budget_in_words(&self.settings),
+            ),
+        ];
+        facts.extend(self.prover.check().await?);
+        Ok(facts)
+    }
+
+    async fn probe(&self) -> Result<Vec<Exchange>, Failure> {
+        self.api()?.probe().await
+    }
+}
+
+fn is_renewal(id: &str, request: &SigningRequest) -> bool {
+    let previous = request.previous.as_ref();
+    previous.is_some_and(|previous| previous.order.as_ref().is_some_and(|order| order.0 == id))
+}
+
+fn needs_person(word: &str) -> Issuance {
+    Issuance::Pending {
+        retry_after: None,
+        waiting_for: format!(
+            "somebody to look into the account: the order has the status {word:?}, which renewd does not know"
+        ),
+        needs_person: true,
+    }
+}
+
+/// It was there, or will be: orders are made asynchronously.
+fn vanished(id: &str) -> Failure {
+    Failure::new(
+        FailureKind::Busy,
+        "look for the order",
+        format!("the CA shows no order {id}"),
+    )
+}
+
+/// Where money was spent, or may have been, a no about a look is no reason to give up and order again.
+fn in_doubt(mut failure: Failure) -> Failure {
+    if failure.kind == FailureKind::Refused {
+        failure.kind = FailureKind::Unexpected;
+    }
+    failure
+}

@@ -1,0 +1,285 @@
+//! Drives the proof of control over the domains of an order that is pending: publishes it, sees that it is seen, has the
+//! CA look, takes it away. Everything is harmless when it is repeated, and nothing waits.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::SignedDuration;
+
+use super::super::Issuance;
+use super::api::Api;
+use super::details::{Details, Domain};
+use super::proof;
+use super::settings::{Control, Settings};
+use crate::dcv::{Method, Proof, Validator};
+use crate::failure::{Failure, FailureKind};
+use crate::pki::Csr;
+use crate::surroundings::Surroundings;
+
+/// Proves control over domains, unattended or by mail.
+#[derive(Debug)]
+pub(super) struct Prover {
+    validator: Option<Validator>,
+    host: String,
+    /// What this process published for an order: a record with a value that only the CA knows cannot be computed when
+    /// it is to be taken away. Forgotten in a restart, after which such a record stays where it is.
+    published: Mutex<BTreeMap<String, Vec<Proof>>>,
+}
+
+/// What is to be proven, and how.
+struct Task {
+    domain: String,
+    proof: Proof,
+    /// The CA's words about its last look.
+    message: Option<String>,
+}
+
+impl Prover {
+    /// A prover for `settings`; nothing is opened or sent yet.
+    pub fn new(settings: &Settings, surroundings: &Surroundings) -> Self {
+        let validator = match &settings.control {
+            Control::Published(dcv) => Some(Validator::new(dcv.clone(), surroundings.clone())),
+            Control::Mail => None,
+        };
+        Self {
+            validator,
+            host: settings.proof_host.clone(),
+            published: Mutex::default(),
+        }
+    }
+
+    /// The API's word for how control is proven (purchase API reference 4.1).
+    pub fn dcv_type(&self) -> &'static str {
+        match self.validator.as_ref().map(Validator::method) {
+            Some(Method::Http) => "FILE",
+            Some(Method::Dns) => "DNS",
+            None => "EMAIL",
+        }
+    }
+
+    /// Whether proofs could be published; facts worth showing.
+    pub async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
+        match &self.validator {
+            Some(validator) => validator.check().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Does what a pending order needs next.
+    pub async fn advance(&self, api: &Api<'_>, id: &str, csr: &Csr) -> Result<Issuance, Failure> {
+        let details = api.validation_details(id).await?;
+        let details = details.map_or_else(Details::not_yet, |value| Details::read(&value));
+        let Some(validator) = &self.validator else {
+            return Ok(by_mail(&details));
+        };
+        let (domains, open) = match details {
+            Details::Strange => {
+                let tasks = self.computed(csr, validator.method());
+                return self.publish(validator, api, id, tasks).await;
+            }
+            Details::Known { domains, open } => (domains, open),
+        };
+        if domains.is_empty() {
+            return Ok(waiting(None, "the CA to tell what is to be published"));
+        }
+        let (proven, unproven): (Vec<_>, Vec<_>) =
+            domains.into_iter().partition(|domain| domain.is_valid);
+        if unproven.is_empty() {
+            let told = proven
+                .iter()
+                .filter_map(|domain| domain.proof(validator.method()));
+            self.withdraw(id, csr, told.filter_map(Result::ok).collect())
+                .await;
+            return Ok(proven_waits_for(&open));
+        }
+        if let Some(domain) = unproven
+            .iter()
+            .find(|domain| domain.lacks(validator.method()))
+        {
+            return self.switch_method(api, id, domain).await;
+        }
+        let tasks = told(unproven, csr, validator.method())?;
+        self.publish(validator, api, id, tasks).await
+    }
+
+    /// Takes away what proves control for this order: what was published, what could be computed, and `told`. What
+    /// cannot be taken away is only a line in the log: the certificate is there.
+    pub async fn withdraw(&self, id: &str, csr: &Csr, told: Vec<Proof>) {
+        let Some(validator) = &self.validator else {
+            return;
+        };
+        let computed = self.computed(csr, validator.method());
+        let mut proofs = self.published().remove(id).unwrap_or_default();
+        proofs.extend(computed.into_iter().map(|task| task.proof));
+        proofs.extend(told);
+        for (at, proof) in proofs.iter().enumerate() {
+            if proofs.iter().position(|other| other == proof) != Some(at) {
+                continue;
+            }
+            if let Err(failure) = validator.withdraw(proof).await {
+                tracing::warn!(order = id, error = %failure, "a proof of control over a domain stays where it is");
+            }
+        }
+    }
+
+    async fn publish(
+        &self,
+        validator: &Validator,
+        api: &Api<'_>,
+        id: &str,
+        tasks: Vec<Task>,
+    ) -> Result<Issuance, Failure> {
+        let mut unseen = Vec::new();
+        for Task { proof, .. } in &tasks {
+            self.remember(id, proof);
+            validator.present(proof).await?;
+            unseen.extend(validator.missing(proof).await?);
+        }
+        if !unseen.is_empty() {
+            let words = format!("the proof to be seen everywhere: {}", unseen.join("; "));
+            return Ok(waiting(Some(UNTIL_SEEN), &words));
+        }
+        let mut words = Vec::new();
+        for Task {
+            domain, message, ..
+        } in &tasks
+        {
+            let answer = api.validate(id, domain, self.dcv_type()).await;
+            let said = not_wanted(answer)?.or_else(|| message.clone());
+            words.push(said.map_or_else(|| domain.clone(), |said| format!("{domain} ({said})")));
+        }
+        let words = format!(
+            "the CA to see the proof of control over {}",
+            words.join(", ")
+        );
+        Ok(waiting(Some(BETWEEN_LOOKS), &words))
+    }
+
+    /// The order wants to see another kind of proof than is configured: it is told ours.
+    async fn switch_method(
+        &self,
+        api: &Api<'_>,
+        id: &str,
+        domain: &Domain,
+    ) -> Result<Issuance, Failure> {
+        let ours = self.dcv_type();
+        if domain
+            .dcv_type
+            .as_deref()
+            .is_none_or(|theirs| theirs.eq_ignore_ascii_case(ours))
+        {
+            return Ok(waiting(None, "the CA to tell what is to be published"));
+        }
+        not_wanted(api.validate(id, &domain.name, ours).await)?;
+        let words = format!(
+            "the CA to take {ours} for the proof of control over {}",
+            domain.name
+        );
+        Ok(waiting(Some(BETWEEN_LOOKS), &words))
+    }
+
+    fn computed(&self, csr: &Csr, method: Method) -> Vec<Task> {
+        proof::domains(csr)
+            .into_iter()
+            .map(|domain| Task {
+                proof: proof::computed(csr, &domain, method, &self.host),
+                domain,
+                message: None,
+            })
+            .collect()
+    }
+
+    fn remember(&self, id: &str, proof: &Proof) {
+        let mut published = self.published();
+        let proofs = published.entry(id.to_owned()).or_default();
+        if !proofs.contains(proof) {
+            proofs.push(proof.clone());
+        }
+    }
+
+    fn published(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<Proof>>> {
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the CA told, where it may be published.
+fn told(domains: Vec<Domain>, csr: &Csr, method: Method) -> Result<Vec<Task>, Failure> {
+    let ours = proof::domains(csr);
+    let strange = |words: String| {
+        Failure::new(
+            FailureKind::Unexpected,
+            "read what proves control over the domain",
+            words,
+        )
+    };
+    let mut tasks = Vec::new();
+    for domain in domains {
+        if !proof::is_among(&domain.name, &ours) {
+            let words = format!(
+                "the CA wants a proof for {:?}, which is not in the request",
+                domain.name
+            );
+            return Err(strange(words));
+        }
+        if let Some(proof) = domain.proof(method) {
+            tasks.push(Task {
+                proof: proof.map_err(strange)?,
+                domain: domain.name,
+                message: domain.message,
+            });
+        }
+    }
+    Ok(tasks)
+}
+
+/// A CA that does not want to look again now is no failure: it looks by itself as well. Its words.
+fn not_wanted(answer: Result<(), Failure>) -> Result<Option<String>, Failure> {
+    match answer {
+        Ok(()) => Ok(None),
+        Err(failure) if failure.kind == FailureKind::Refused => Ok(Some(failure.detail)),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn by_mail(details: &Details) -> Issuance {
+    match details {
+        Details::Known { domains, open }
+            if !domains.is_empty() && domains.iter().all(|domain| domain.is_valid) =>
+        {
+            proven_waits_for(open)
+        }
+        _ => Issuance::Pending {
+            retry_after: None,
+            waiting_for: "somebody to follow the link in the mail to `approver_email_address`"
+                .to_owned(),
+            needs_person: true,
+        },
+    }
+}
+
+fn proven_waits_for(open: &[String]) -> Issuance {
+    let waiting_for = match open {
+        [] => "the CA to issue the certificate".to_owned(),
+        open => format!("the CA to look at: {}", open.join(", ")),
+    };
+    Issuance::Pending {
+        retry_after: None,
+        waiting_for,
+        // Papers and calls come to whoever answers for the order.
+        needs_person: !open.is_empty(),
+    }
+}
+
+fn waiting(retry_after: Option<SignedDuration>, waiting_for: &str) -> Issuance {
+    Issuance::Pending {
+        retry_after,
+        waiting_for: waiting_for.to_owned(),
+        needs_person: false,
+    }
+}
+
+const UNTIL_SEEN: SignedDuration = SignedDuration::from_secs(30);
+/// How often the CA may be told to look is in no document; a mistake of ours should not look like an attack.
+const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_mins(3);

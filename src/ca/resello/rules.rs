@@ -1,0 +1,217 @@
+//! What the API is known to refuse (purchase API reference 4.1, 5), and what a person is told of the settings. Pure.
+
+use super::plan::Plan;
+use super::settings::{Level, Renewals, Settings};
+use crate::pki::{AlternateName, KeyKind, KeyRequest};
+
+/// Why an order for `wanted` would be refused, or would bring a certificate of no use.
+pub(super) fn objections(wanted: &KeyRequest, settings: &Settings, dcv_type: &str) -> Vec<String> {
+    let mut objections = Vec::new();
+    objections.extend(key(wanted.key, settings.elliptic_keys));
+    objections.extend(names(wanted, dcv_type));
+    if settings.level != Level::Domain {
+        objections.extend(organization(wanted, settings));
+    }
+    objections
+}
+
+fn key(key: KeyKind, elliptic_keys: bool) -> Option<String> {
+    match key {
+        KeyKind::Rsa(bits) if bits >= SHORTEST_KEY => None,
+        KeyKind::Rsa(bits) => Some(format!(
+            "its key has {bits} bits, and the CA wants at least {SHORTEST_KEY}"
+        )),
+        KeyKind::Ecdsa(_) if elliptic_keys => None,
+        other => Some(format!(
+            "its key is {other}, and the CA documents keys of at least {SHORTEST_KEY} bits only, which means RSA; if it takes others as well, set `elliptic_keys = true`"
+        )),
+    }
+}
+
+/// An order has no list of names: those that differ would have to be in the plan.
+fn names(wanted: &KeyRequest, dcv_type: &str) -> Vec<String> {
+    let names = wanted.host_names();
+    let mut objections = Vec::new();
+    for name in &names {
+        match name {
+            AlternateName::Domain(domain) if domain.starts_with("*.") && dcv_type == "FILE" => {
+                objections.push(format!(
+                    "control over the wildcard {domain} cannot be proven by a file: set `validation.dns`"
+                ));
+            }
+            AlternateName::Domain(_) => {}
+            other => objections.push(format!(
+                "{other} is no domain, and the CA sells certificates for domains only"
+            )),
+        }
+    }
+    match names.as_slice() {
+        [] => objections.push("it names no domain over which control could be proven".to_owned()),
+        [AlternateName::Domain(one), AlternateName::Domain(two)] => objections.push(format!(
+            "it names both {one} and {two}, and an order has room for one name: use one certificate for each"
+        )),
+        _ => {}
+    }
+    objections
+}
+
+/// What is looked at besides the domain.
+fn organization(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
+    let mut objections = Vec::new();
+    if wanted.subject.organization.is_none() && settings.applicant.company_name.is_none() {
+        objections.push(
+            "it names no organization, which this `validation_level` needs: set `subject.organization`, or `company_name` of this CA"
+                .to_owned(),
+        );
+    }
+    if wanted.subject.country.is_none() {
+        objections.push(
+            "it names no country, which this `validation_level` needs: set `subject.country`"
+                .to_owned(),
+        );
+    }
+    objections
+}
+
+/// How a certificate gets its successor.
+pub(super) fn renewals_in_words(settings: &Settings, plan: &Plan) -> String {
+    let words = plan.renewal_in_words();
+    match settings.renewals {
+        Renewals::Renew => format!("the order is renewed, {words}; each costs money"),
+        Renewals::Buy => "bought anew each time; each costs money".to_owned(),
+        Renewals::Reissue => format!(
+            "reissued, which makes the certificate in use invalid at once; the order is renewed, for money, {words}"
+        ),
+    }
+}
+
+/// How much may be ordered.
+pub(super) fn budget_in_words(settings: &Settings) -> String {
+    let budget = settings.budget;
+    let days = budget.within.as_hours() / 24;
+    format!("{} orders in {days} days", budget.orders)
+}
+
+/// Bits (purchase API reference 4.1).
+const SHORTEST_KEY: u32 = 2048;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+
+    use super::super::settings::{Applicant, Control, Download, PlanChoice};
+    use super::*;
+    use crate::inventory::Budget;
+    use crate::pki::testing;
+    use crate::secret::SecretSource;
+    use crate::tls::{Anchor, Trust};
+
+    fn settings(level: Level) -> Settings {
+        Settings {
+            url: "https://api.example.com/v1".parse().unwrap(),
+            user: "example".to_owned(),
+            api_key: SecretSource::Env("KEY".to_owned()),
+            trust: Trust {
+                anchor: Anchor::System,
+                server_name: None,
+            },
+            timeout: Duration::from_secs(30),
+            plan: PlanChoice::read("PositiveSSL"),
+            level,
+            renewals: Renewals::Renew,
+            control: Control::Mail,
+            proof_host: "sectigo.com".to_owned(),
+            download: Download::Crt,
+            elliptic_keys: false,
+            budget: Budget {
+                orders: 10,
+                within: SignedDuration::from_hours(30 * 24),
+            },
+            applicant: Applicant::default(),
+        }
+    }
+
+    fn wanted() -> KeyRequest {
+        KeyRequest {
+            key: KeyKind::Rsa(2048),
+            ..testing::key_request()
+        }
+    }
+
+    fn told(wanted: &KeyRequest, level: Level, dcv_type: &str) -> Vec<String> {
+        objections(wanted, &settings(level), dcv_type)
+    }
+
+    #[test]
+    fn a_request_that_fits_meets_no_objection() {
+        for level in [Level::Domain, Level::Organization, Level::Extended] {
+            assert_eq!(told(&wanted(), level, "FILE"), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn short_and_elliptic_keys_are_objected_to() {
+        for (kind, words) in [
+            (KeyKind::Rsa(1024), "its key has 1024 bits"),
+            (KeyKind::Ecdsa(256), "`elliptic_keys = true`"),
+        ] {
+            let wanted = KeyRequest {
+                key: kind,
+                ..wanted()
+            };
+            let told = told(&wanted, Level::Domain, "DNS");
+            assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
+        }
+        let takes = Settings {
+            elliptic_keys: true,
+            ..settings(Level::Domain)
+        };
+        assert_eq!(objections(&testing::key_request(), &takes, "DNS"), [""; 0]);
+    }
+
+    #[test]
+    fn names_that_an_order_has_no_room_for_are_objected_to() {
+        let domain = |name: &str| Some(AlternateName::Domain(name.to_owned()));
+        let address = Some(AlternateName::Ip("192.0.2.1".parse().unwrap()));
+        for (alternate_name, dcv_type, words) in [
+            (
+                domain("www.example.com"),
+                "DNS",
+                "an order has room for one name",
+            ),
+            (address, "DNS", "192.0.2.1 is no domain"),
+            (domain("*.example.com"), "FILE", "`validation.dns`"),
+        ] {
+            let mut wanted = KeyRequest {
+                alternate_name,
+                ..wanted()
+            };
+            if dcv_type == "FILE" {
+                wanted.subject.common_name = None;
+            }
+            let told = told(&wanted, Level::Domain, dcv_type);
+            assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
+        }
+        let mut nameless = wanted();
+        nameless.alternate_name = None;
+        nameless.subject.common_name = Some("Office firewall".to_owned());
+        assert!(told(&nameless, Level::Domain, "DNS")[0].contains("names no domain"));
+    }
+
+    #[test]
+    fn an_organization_without_name_or_country_is_objected_to() {
+        let mut wanted = wanted();
+        wanted.subject.organization = None;
+        wanted.subject.country = None;
+        assert_eq!(told(&wanted, Level::Domain, "DNS"), [""; 0]);
+        let told = told(&wanted, Level::Organization, "DNS");
+        assert!(
+            told[0].contains("`company_name`") && told[1].contains("no country"),
+            "{told:?}"
+        );
+    }
+}

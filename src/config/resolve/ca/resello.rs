@@ -1,0 +1,225 @@
+//! `driver.resello`.
+
+use std::ops::Range;
+
+use jiff::SignedDuration;
+
+use crate::ca::resello::{self, Control, Level, PlanChoice, Settings};
+use crate::config::resolve::Resolver;
+use crate::config::values::{self, Wrong};
+use crate::config::written::{
+    self, Download, OrderBudget, Placed, Renewals, ReselloCa, ValidationLevel, default,
+};
+use crate::inventory::Budget;
+
+impl Resolver<'_> {
+    pub(super) fn resello(&mut self, written: ReselloCa, range: &Range<usize>) -> Option<Settings> {
+        let url = written
+            .url
+            .and_then(|url| self.parse(&url, values::service_url));
+        let user = written.user.and_then(|user| self.parse(&user, account));
+        let api_key = written.api_key.and_then(|key| self.secret(key));
+        let plan = written.plan.and_then(|plan| self.parse(&plan, line));
+        let applicant = self.applicant(
+            written.applicant.map(|applicant| applicant.value),
+            written.approver.map(|approver| approver.value),
+        );
+        let level = self.level(written.validation_level.as_ref(), &applicant);
+        let control = match written.validation {
+            Some(validation) => self.validation(validation).map(Control::Published),
+            None => self.by_mail(&applicant, range),
+        };
+        let proof_host = self.parse_or(
+            written.proof_host.as_ref(),
+            default::PROOF_HOST,
+            values::domain,
+        );
+        let budget = self.order_budget(written.order_budget.map(|budget| budget.value));
+        let trust = self.ca_trust(written.trust.as_ref());
+        let timeout = self.ca_timeout(written.timeout.as_ref());
+        Some(Settings {
+            url: url?,
+            user: user?,
+            api_key: api_key?,
+            trust: trust?,
+            timeout,
+            plan: PlanChoice::read(&plan?),
+            level,
+            renewals: self.renewals(written.renewals.as_ref()),
+            control: control?,
+            proof_host: proof_host?,
+            download: written
+                .download
+                .map_or(resello::Download::Crt, |download| download.value.into()),
+            elliptic_keys: written.elliptic_keys.is_some_and(|takes| takes.value),
+            budget,
+            applicant,
+        })
+    }
+
+    /// What an order says besides the certificate.
+    fn applicant(
+        &mut self,
+        applicant: Option<written::Applicant>,
+        approver: Option<written::Approver>,
+    ) -> resello::Applicant {
+        let (applicant, approver) = (applicant.unwrap_or_default(), approver.unwrap_or_default());
+        let mut text = |key: Option<Placed<String>>| self.parse(&key?, line);
+        let texts = resello::Applicant {
+            company_name: text(applicant.company_name),
+            department: text(applicant.department),
+            address: text(applicant.address),
+            zip_code: text(applicant.zip_code),
+            city: text(applicant.city),
+            chamber_of_commerce: text(applicant.chamber_of_commerce),
+            approver_first_name: text(approver.first_name),
+            approver_last_name: text(approver.last_name),
+            ..resello::Applicant::default()
+        };
+        let mail = approver.email_address;
+        resello::Applicant {
+            approver_email_address: mail.and_then(|mail| self.parse(&mail, values::email)),
+            approver_phone_number: approver.phone_number.and_then(|it| self.parse(&it, phone)),
+            ..texts
+        }
+    }
+
+    /// What an organization must tell is reported here: the CA would refuse each order.
+    fn level(
+        &mut self,
+        written: Option<&Placed<ValidationLevel>>,
+        applicant: &resello::Applicant,
+    ) -> Level {
+        let Some(Placed { value, range }) = written else {
+            return Level::Domain;
+        };
+        let level = match value {
+            ValidationLevel::Dv => return Level::Domain,
+            ValidationLevel::Ov => Level::Organization,
+            ValidationLevel::Ev => Level::Extended,
+        };
+        let needed = [
+            (
+                "applicant.chamber_of_commerce",
+                &applicant.chamber_of_commerce,
+            ),
+            ("applicant.department", &applicant.department),
+            ("approver.first_name", &applicant.approver_first_name),
+            ("approver.last_name", &applicant.approver_last_name),
+        ];
+        let missing: Vec<&str> = needed
+            .iter()
+            .filter(|(_, value)| value.is_none())
+            .map(|(key, _)| *key)
+            .collect();
+        if !missing.is_empty() {
+            let message = format!("this level needs {}", missing.join(", "));
+            self.lacking(
+                range,
+                &message,
+                "the CA refuses an order without them; or write \"dv\"",
+            );
+        }
+        level
+    }
+
+    fn by_mail(&mut self, applicant: &resello::Applicant, range: &Range<usize>) -> Option<Control> {
+        let Some(address) = &applicant.approver_email_address else {
+            let message = "nothing says how control over the domain is proven";
+            self.lacking(range, message, CONTROL_HINT);
+            return None;
+        };
+        let local = address.split('@').next().unwrap_or_default();
+        if MAILBOXES.contains(&local) {
+            let message = "somebody must follow a link in a mail at each renewal";
+            self.warn(range, message, CONTROL_HINT);
+        } else {
+            let message = format!("the CA sends no mail to `{local}`");
+            let hint = format!("it takes {} of the domain", MAILBOXES.join(", "));
+            self.warn(range, &message, &hint);
+        }
+        Some(Control::Mail)
+    }
+
+    fn renewals(&mut self, written: Option<&Placed<Renewals>>) -> resello::Renewals {
+        match written.map(|written| (written.value, &written.range)) {
+            None | Some((Renewals::Renew, _)) => resello::Renewals::Renew,
+            Some((Renewals::Buy, _)) => resello::Renewals::Buy,
+            Some((Renewals::Reissue, range)) => {
+                let message = "a reissue makes the certificate in use invalid before the new one is installed";
+                let hint = "\"renew\" and \"buy\" leave it valid";
+                self.warn(range, message, hint);
+                resello::Renewals::Reissue
+            }
+        }
+    }
+
+    fn order_budget(&mut self, written: Option<OrderBudget>) -> Budget {
+        let (orders, within) = match written {
+            Some(written) => (written.orders, written.within),
+            None => (None, None),
+        };
+        let limits = (
+            SignedDuration::from_hours(1),
+            SignedDuration::from_hours(366 * 24),
+        );
+        Budget {
+            orders: orders.map_or(default::ORDERS, |orders| orders.value),
+            within: self.duration_or(within.as_ref(), default::ORDERS_WITHIN, limits),
+        }
+    }
+}
+
+impl From<Download> for resello::Download {
+    fn from(written: Download) -> Self {
+        match written {
+            Download::Crt => Self::Crt,
+            Download::Pkcs7 => Self::Pkcs7,
+            Download::Zip => Self::Zip,
+        }
+    }
+}
+
+/// A text in one line.
+fn line(text: &str) -> Result<String, Wrong> {
+    if text.trim().is_empty() || text.contains(char::is_control) {
+        return Err(Wrong::new(
+            "this text is empty or not one line",
+            "write it in one line, or leave the key out",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// Control characters and colons would break HTTP authentication (RFC 7617, 2).
+fn account(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() || text.contains(|c: char| c.is_control() || c == ':') {
+        let hint = "write the account's name in the API, `api_username`";
+        return Err(Wrong::new("this cannot be the name of an account", hint));
+    }
+    Ok(text.to_owned())
+}
+
+/// `+CC.NUMBER` (purchase API reference 4.1).
+fn phone(text: &str) -> Result<String, Wrong> {
+    let is_number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    let parts = text.strip_prefix('+').and_then(|rest| rest.split_once('.'));
+    if parts.is_some_and(|(country, number)| is_number(country) && is_number(number)) {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is not a phone number"),
+        "write +, the country's number, a dot and the rest: \"+31.612345678\"",
+    ))
+}
+
+/// Whom a CA writes to (purchase API reference 5).
+const MAILBOXES: [&str; 5] = [
+    "admin",
+    "administrator",
+    "hostmaster",
+    "postmaster",
+    "webmaster",
+];
+
+const CONTROL_HINT: &str = "set `validation.http` or `validation.dns`, or `approver.email_address` for a person who follows a link in a mail at each renewal";

@@ -1,0 +1,219 @@
+//! `provider` of `validation.dns`: who holds the records.
+
+use url::{Host, Url};
+
+use super::DNS_PORT;
+use crate::config::resolve::Resolver;
+use crate::config::values::{self, Wrong};
+use crate::config::written::{self, DnsProvider, Placed, default};
+use crate::dcv::dns::{Algorithm, AzureEnvironment, OvhEndpoint, Provider, Transport};
+use crate::inventory::Endpoint;
+use crate::secret::SecretSource;
+
+impl Resolver<'_> {
+    pub(super) fn dns_provider(&mut self, written: DnsProvider) -> Option<Provider> {
+        match written {
+            DnsProvider::Rfc2136(server) => self.rfc2136(server),
+            DnsProvider::Cloudflare(written) => self
+                .token(written)
+                .map(|token| Provider::Cloudflare { token }),
+            DnsProvider::Desec(written) => {
+                self.token(written).map(|token| Provider::Desec { token })
+            }
+            DnsProvider::Digitalocean(written) => self
+                .token(written)
+                .map(|token| Provider::Digitalocean { token }),
+            DnsProvider::Hetzner(written) => {
+                self.token(written).map(|token| Provider::Hetzner { token })
+            }
+            DnsProvider::Gandi(written) => {
+                self.token(written).map(|token| Provider::Gandi { token })
+            }
+            DnsProvider::Route53(written) => self.route53(written),
+            DnsProvider::Ovh(written) => self.ovh(written),
+            DnsProvider::Google(written) => self.google(&written),
+            DnsProvider::Azure(written) => self.azure(written),
+            DnsProvider::Powerdns(written) => self.powerdns(written),
+            DnsProvider::Infoblox(written) => self.infoblox(written),
+            DnsProvider::Exec(written) => self.dns_program(written),
+        }
+    }
+
+    fn rfc2136(&mut self, written: written::Rfc2136) -> Option<Provider> {
+        let server = self.parse(written.server.as_ref()?, |text| server(text, DNS_PORT));
+        let key_name = self.parse(written.key_name.as_ref()?, |text| {
+            values::domain(text.trim_end_matches('.'))
+        });
+        let secret = written.secret.and_then(|secret| self.secret(secret));
+        Some(Provider::Rfc2136 {
+            server: server?,
+            transport: match written.transport.map(|transport| transport.value) {
+                Some(written::Transport::Udp) => Transport::Udp,
+                Some(written::Transport::Tcp) | None => Transport::Tcp,
+            },
+            key_name: key_name?,
+            algorithm: match written.algorithm.map(|algorithm| algorithm.value) {
+                Some(written::TsigAlgorithm::HmacSha512) => Algorithm::HmacSha512,
+                Some(written::TsigAlgorithm::HmacSha384) => Algorithm::HmacSha384,
+                Some(written::TsigAlgorithm::HmacSha256) | None => Algorithm::HmacSha256,
+            },
+            secret: secret?,
+        })
+    }
+
+    fn token(&mut self, written: written::Token) -> Option<SecretSource> {
+        written.token.and_then(|token| self.secret(token))
+    }
+
+    fn route53(&mut self, written: written::Route53) -> Option<Provider> {
+        let secret_access_key = written
+            .secret_access_key
+            .and_then(|secret| self.secret(secret));
+        Some(Provider::Route53 {
+            access_key_id: self.word(written.access_key_id.as_ref())?,
+            secret_access_key: secret_access_key?,
+            hosted_zone_id: self.word(written.hosted_zone_id.as_ref()),
+        })
+    }
+
+    fn ovh(&mut self, written: written::Ovh) -> Option<Provider> {
+        let application_secret = written
+            .application_secret
+            .and_then(|secret| self.secret(secret));
+        let consumer_key = written.consumer_key.and_then(|secret| self.secret(secret));
+        Some(Provider::Ovh {
+            endpoint: match written.endpoint.map(|endpoint| endpoint.value) {
+                Some(written::OvhEndpoint::Ca) => OvhEndpoint::Ca,
+                Some(written::OvhEndpoint::Us) => OvhEndpoint::Us,
+                Some(written::OvhEndpoint::Eu) | None => OvhEndpoint::Eu,
+            },
+            application_key: self.word(written.application_key.as_ref())?,
+            application_secret: application_secret?,
+            consumer_key: consumer_key?,
+        })
+    }
+
+    fn google(&mut self, written: &written::Google) -> Option<Provider> {
+        let service_account = self.path(written.service_account.as_ref());
+        let project = self.word(written.project.as_ref());
+        Some(Provider::Google {
+            service_account: service_account?,
+            project: project?,
+            managed_zone: self.word(written.managed_zone.as_ref()),
+        })
+    }
+
+    fn azure(&mut self, written: written::Azure) -> Option<Provider> {
+        let client_secret = written.client_secret.and_then(|secret| self.secret(secret));
+        let tenant_id = self.word(written.tenant_id.as_ref());
+        let client_id = self.word(written.client_id.as_ref());
+        let subscription_id = self.word(written.subscription_id.as_ref());
+        let resource_group = self.word(written.resource_group.as_ref());
+        Some(Provider::Azure {
+            environment: match written.environment.map(|environment| environment.value) {
+                Some(written::AzureEnvironment::China) => AzureEnvironment::China,
+                Some(written::AzureEnvironment::UsGovernment) => AzureEnvironment::UsGovernment,
+                Some(written::AzureEnvironment::Public) | None => AzureEnvironment::Public,
+            },
+            tenant_id: tenant_id?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            subscription_id: subscription_id?,
+            resource_group: resource_group?,
+        })
+    }
+
+    fn powerdns(&mut self, written: written::Powerdns) -> Option<Provider> {
+        let url = self.parse(written.url.as_ref()?, api_url);
+        let key = written.key.and_then(|key| self.secret(key));
+        let server_id = match &written.server_id {
+            Some(_) => self.word(written.server_id.as_ref()),
+            None => Some(default::POWERDNS_SERVER.to_owned()),
+        };
+        Some(Provider::Powerdns {
+            url: url?,
+            key: key?,
+            server_id: server_id?,
+        })
+    }
+
+    fn infoblox(&mut self, written: written::Infoblox) -> Option<Provider> {
+        let server = self.parse(written.server.as_ref()?, |text| server(text, HTTPS_PORT));
+        let password = written.password.and_then(|password| self.secret(password));
+        let user = self.word(written.user.as_ref());
+        let view = match &written.view {
+            Some(_) => self.word(written.view.as_ref()),
+            None => Some(default::INFOBLOX_VIEW.to_owned()),
+        };
+        Some(Provider::Infoblox {
+            server: server?,
+            user: user?,
+            password: password?,
+            view: view?,
+        })
+    }
+
+    fn dns_program(&mut self, written: written::DnsProgram) -> Option<Provider> {
+        let program = self.path(written.program.as_ref());
+        let arguments = written.arguments.into_iter().flat_map(|list| list.value);
+        Some(Provider::Exec {
+            arguments: arguments.map(|argument| argument.value).collect(),
+            program: program?,
+        })
+    }
+
+    /// An identifier of somebody else's: anything that is not empty and has no blanks.
+    fn word(&mut self, written: Option<&Placed<String>>) -> Option<String> {
+        self.parse(written?, |text| {
+            if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+                let hint = "an id has no blanks in it and is not empty";
+                return Err(Wrong::new("this cannot be an id", hint));
+            }
+            Ok(text.to_owned())
+        })
+    }
+}
+
+/// `HOST` or `HOST:PORT`; an IPv6 address may stand without brackets when it has no port.
+fn server(text: &str, port: u16) -> Result<Endpoint, Wrong> {
+    let is_bare_ipv6 = text.parse::<std::net::Ipv6Addr>().is_ok();
+    let has_port = !is_bare_ipv6 && !text.ends_with(']') && text.contains(':');
+    let with_port = match (has_port, is_bare_ipv6) {
+        (true, _) => text.to_owned(),
+        (false, true) => format!("[{text}]:{port}"),
+        (false, false) => format!("{text}:{port}"),
+    };
+    values::endpoint(&with_port).map_err(|_| {
+        Wrong::new(
+            format!("`{text}` is not a host"),
+            "write HOST or HOST:PORT, such as \"192.0.2.53\" or \"[2001:db8::53]:5353\"",
+        )
+    })
+}
+
+/// The URL of an API whose key is sent with each call: in clear text to this machine only.
+fn api_url(text: &str) -> Result<Url, Wrong> {
+    let wrong = |message: &str| {
+        let hint = "write https://HOST:PORT, or http://127.0.0.1:PORT for this machine";
+        Wrong::new(message, hint)
+    };
+    let url: Url = text.parse().map_err(|_| wrong("this is not a URL"))?;
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    let has_more = url.query().is_some() || url.fragment().is_some();
+    if !url.username().is_empty() || url.password().is_some() || has_more {
+        return Err(wrong("this URL holds more than a host and a path"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_here => Ok(url),
+        "http" => Err(wrong("the API key would be sent in clear text")),
+        _ => Err(wrong("this is not the URL of an HTTP API")),
+    }
+}
+
+const HTTPS_PORT: u16 = 443;

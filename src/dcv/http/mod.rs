@@ -1,0 +1,193 @@
+//! Proof by a file, served by renewd itself. A port is open only while a proof is up, and nothing but proofs comes out
+//! of it.
+//!
+//! The listeners belong to the process and not to a CA: several CAs, and the old and the new configuration during a
+//! reload, may use the same address.
+
+mod board;
+mod listener;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+use super::{Proof, other_method};
+use crate::failure::{Failure, FailureKind};
+use listener::Listener;
+
+/// Where files are served.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Addresses to listen at. `[::]` takes IPv4 as well.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// A file that proves control over a domain.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page<'a> {
+    pub domain: &'a str,
+    pub path: &'a str,
+    pub content: &'a str,
+}
+
+impl<'a> Page<'a> {
+    /// The page that `proof` asks for; other proofs, and pages elsewhere than below `/.well-known/`, are refused.
+    pub fn of(proof: &'a Proof) -> Result<Self, Failure> {
+        let Proof::File {
+            domain,
+            path,
+            content,
+        } = proof
+        else {
+            return Err(other_method(proof, "validation.http"));
+        };
+        let is_plain =
+            path.bytes().all(|byte| byte.is_ascii_graphic()) && !path.contains(['?', '#']);
+        if !path.starts_with("/.well-known/") || !is_plain || !is_host(domain) {
+            let words = format!(
+                "the CA wants a file at {domain:?}, path {path:?}, where renewd serves none"
+            );
+            return Err(Failure::new(FailureKind::Refused, CALL, words));
+        }
+        Ok(Self {
+            domain,
+            path,
+            content,
+        })
+    }
+}
+
+/// Puts `page` up at every address, and opens those that are not open.
+pub(super) async fn present(settings: &Settings, page: Page<'_>) -> Result<(), Failure> {
+    let mut listeners = LISTENERS.lock().await;
+    for address in &settings.listen {
+        let board = match listeners.get(address) {
+            Some(listener) if listener.is_open() => continue,
+            // Its runtime has ended; what is up stays up.
+            Some(closed) => closed.board.clone(),
+            None => board::Board::default(),
+        };
+        match Listener::open(*address, board).await {
+            Ok(listener) => listeners.insert(*address, listener),
+            Err(failure) => {
+                close_idle(&mut listeners).await;
+                return Err(failure);
+            }
+        };
+    }
+    for address in &settings.listen {
+        if let Some(listener) = listeners.get(address) {
+            listener.board.put(page);
+        }
+    }
+    Ok(())
+}
+
+/// Takes `page` away, and closes the addresses that have none left.
+pub(super) async fn withdraw(settings: &Settings, page: &Page<'_>) {
+    let mut listeners = LISTENERS.lock().await;
+    for address in &settings.listen {
+        if let Some(listener) = listeners.get(address) {
+            listener.board.remove(page);
+        }
+    }
+    close_idle(&mut listeners).await;
+}
+
+/// Who does not give `page`: each address is asked as a CA would ask, but from this machine.
+pub(super) async fn missing(settings: &Settings, page: &Page<'_>) -> Option<String> {
+    for address in &settings.listen {
+        let problem = match tokio::time::timeout(ASK_LIMIT, ask(*address, page)).await {
+            Ok(Ok(answer)) if is_page(&answer, page) => continue,
+            Ok(Ok(_)) => "gives something else".to_owned(),
+            Ok(Err(error)) => format!("does not answer: {error}"),
+            Err(_) => "does not answer in time".to_owned(),
+        };
+        let Page { domain, path, .. } = page;
+        return Some(format!("http://{domain}{path}: {address} {problem}"));
+    }
+    None
+}
+
+/// Whether every address can be opened.
+pub(super) async fn check(settings: &Settings) -> Result<Vec<(String, String)>, Failure> {
+    let mut facts = Vec::new();
+    for address in &settings.listen {
+        let is_ours = LISTENERS
+            .lock()
+            .await
+            .get(address)
+            .is_some_and(Listener::is_open);
+        let state = if is_ours {
+            "open, a proof is up"
+        } else {
+            drop(listener::bind(*address).await?);
+            "can be opened"
+        };
+        facts.push((format!("validation listens at {address}"), state.to_owned()));
+    }
+    Ok(facts)
+}
+
+async fn close_idle(listeners: &mut BTreeMap<SocketAddr, Listener>) {
+    let idle: Vec<SocketAddr> = listeners
+        .iter()
+        .filter(|(_, listener)| listener.board.is_empty())
+        .map(|(address, _)| *address)
+        .collect();
+    for address in idle {
+        if let Some(listener) = listeners.remove(&address) {
+            listener.close().await;
+        }
+    }
+}
+
+/// The whole answer of the listener at `address`, as far as it is of interest.
+async fn ask(address: SocketAddr, page: &Page<'_>) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(reachable(address)).await?;
+    let Page { domain, path, .. } = page;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    let limit = page.content.len().saturating_add(HEAD_LIMIT);
+    stream
+        .take(u64::try_from(limit).unwrap_or(u64::MAX))
+        .read_to_end(&mut answer)
+        .await?;
+    Ok(answer)
+}
+
+fn is_page(answer: &[u8], page: &Page<'_>) -> bool {
+    let end = [b"\r\n\r\n", page.content.as_bytes()].concat();
+    answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(&end)
+}
+
+/// Where something that listens at `address` can be reached from this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    // `[::]` takes IPv4 as well, and is 0.0.0.0 on a machine without IPv6.
+    let ip = match address.ip() {
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// A host name or an address, as the CA writes it: nothing that could end a header line.
+fn is_host(domain: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+    !domain.is_empty() && domain.bytes().all(is_plain)
+}
+
+static LISTENERS: Mutex<BTreeMap<SocketAddr, Listener>> = Mutex::const_new(BTreeMap::new());
+
+const CALL: &str = "serve a file for the CA";
+
+/// How long our own listener may take to answer.
+const ASK_LIMIT: Duration = Duration::from_secs(5);
+
+/// More than the head of our own answers.
+const HEAD_LIMIT: usize = 4096;

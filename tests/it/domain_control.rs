@@ -1,0 +1,3 @@
+//! Proofs of control over a domain, put where a CA looks for them: seen from the CA's side.
+
+mod files;

@@ -1,0 +1,126 @@
+//! Control over the domain: by files that renewd serves itself, and by mail.
+
+use renewd::ca::{Issuance, Issuer, Reference, SigningRequest};
+use renewd::failure::FailureKind;
+use simulators::resello::{DetailsForm, Spelling, UniqueValue};
+
+use super::bench::{Bench, NAME};
+
+async fn pending(bench: &Bench, order: &Reference, request: &SigningRequest) -> (String, bool) {
+    match bench.driver().poll(order, request).await.unwrap() {
+        Issuance::Pending {
+            waiting_for,
+            needs_person,
+            ..
+        } => (waiting_for, needs_person),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_served_while_the_shop_wants_to_see_it_and_no_longer() {
+    for spelling in [Spelling::Camel, Spelling::Snake] {
+        let bench = Bench::looking(|faces| {
+            faces.details_spelling = spelling;
+            faces.unique_value = UniqueValue::Always;
+            faces.details_hidden = 2;
+            faces.looks_every = 0;
+        })
+        .await;
+        let driver = bench.driver();
+        let request = bench.request("first", None);
+        let order = driver.submit(&request).await.unwrap();
+        for _ in 0..9 {
+            let issuance = driver.poll(&order, &request).await.unwrap();
+            if matches!(issuance, Issuance::Issued { .. }) {
+                break;
+            }
+        }
+        bench.assert_paid(1, "one order");
+        // The port is closed again: nothing is up any more.
+        let words = format!("{:?}", driver.check().await.unwrap());
+        assert!(words.contains("can be opened"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_that_the_shop_does_not_tell_is_computed() {
+    let mut bench = Bench::looking(|faces| {
+        faces.details_form = DetailsForm::Strange;
+        faces.unique_value = UniqueValue::Never;
+        faces.looks_every = 0;
+        "comodoca.com".clone_into(&mut faces.dcv_host);
+    })
+    .await;
+    "comodoca.com".clone_into(&mut bench.settings.proof_host);
+    bench.buy().await;
+    bench.assert_paid(1, "one order");
+}
+
+#[tokio::test]
+async fn a_mail_waits_for_a_person_and_for_nothing_after_that() {
+    let mut bench = Bench::looking(|faces| faces.reads_before_active = 1).await;
+    bench.settings.control = renewd::ca::resello::Control::Mail;
+    let request = bench.request("first", None);
+    let order = bench.order(&request).await;
+    let (words, needs_person) = pending(&bench, &order, &request).await;
+    assert!(
+        needs_person && words.contains("`approver_email_address`"),
+        "{words}"
+    );
+    assert!(bench.shop.approve(&order.0));
+    bench.obtain(&request).await;
+    bench.assert_paid(1, "one order");
+}
+
+#[tokio::test]
+async fn an_order_by_mail_is_turned_over_to_the_method_that_is_configured_now() {
+    let mut bench = Bench::looking(|faces| faces.looks_every = 0).await;
+    let unattended = bench.settings.control.clone();
+    bench.settings.control = renewd::ca::resello::Control::Mail;
+    let request = bench.request("first", None);
+    bench.order(&request).await;
+    bench.settings.control = unattended;
+    bench.obtain(&request).await;
+    bench.assert_paid(1, "one order");
+}
+
+#[tokio::test]
+async fn an_organization_is_looked_at_by_persons_who_are_told_of() {
+    let mut bench = Bench::granting(|faces| faces.vets_at_once = false).await;
+    bench.settings.plan = renewd::ca::resello::PlanChoice::Name("InstantSSL".to_owned());
+    let applicant = &mut bench.settings.applicant;
+    for field in [
+        &mut applicant.company_name,
+        &mut applicant.department,
+        &mut applicant.chamber_of_commerce,
+        &mut applicant.approver_first_name,
+        &mut applicant.approver_last_name,
+    ] {
+        *field = Some("Example".to_owned());
+    }
+    let request = bench.request("first", None);
+    let order = bench.order(&request).await;
+    let (words, needs_person) = pending(&bench, &order, &request).await;
+    assert!(needs_person && words.contains("organization"), "{words}");
+    assert!(bench.shop.vet(&order.0));
+    bench.obtain(&request).await;
+}
+
+#[tokio::test]
+async fn a_port_that_cannot_be_opened_is_said_and_nothing_is_given_up() {
+    let mut bench = Bench::looking(|_| {}).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = renewd::dcv::http::Settings {
+        listen: vec![taken.local_addr().unwrap()],
+    };
+    bench.settings.control =
+        renewd::ca::resello::Control::Published(renewd::dcv::Settings::Http(http));
+    let request = bench.request("first", None);
+    let order = bench.order(&request).await;
+    let failure = bench.driver().poll(&order, &request).await.unwrap_err();
+    assert_ne!(failure.kind, FailureKind::Refused, "{failure}");
+    assert!(!failure.detail.contains(NAME), "{failure}");
+    let failure = bench.driver().check().await.unwrap_err();
+    assert!(failure.call.contains("127.0.0.1"), "{failure}");
+}

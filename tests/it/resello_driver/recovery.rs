@@ -1,0 +1,128 @@
+//! Each exchange of an order goes wrong once in each way: what is paid stays one order.
+
+use simulators::ca::{Fault, On, RetryAfter};
+use simulators::resello::{Faces, ReferenceMatch};
+
+use super::bench::{Bench, DAY};
+
+fn faults() -> Vec<Fault> {
+    vec![
+        Fault::Reset,
+        Fault::LostBefore,
+        Fault::LostAfter,
+        Fault::ServerError,
+        Fault::ServerErrorAfter,
+        Fault::Unavailable(RetryAfter::Seconds(7)),
+        Fault::TooManyRequests(RetryAfter::Silent),
+        Fault::Truncated,
+        Fault::Garbage,
+        Fault::LoginPage,
+        Fault::LoginRedirect,
+        Fault::Unauthorized,
+    ]
+}
+
+/// How many exchanges there are of a purchase in which nothing goes wrong.
+async fn exchanges_of_a_purchase(change: impl FnOnce(&mut Faces)) -> u32 {
+    let bench = Bench::looking(change).await;
+    bench.buy().await;
+    u32::try_from(bench.shop.requests().len()).unwrap()
+}
+
+async fn every_exchange_goes_wrong_once(change: fn(&mut Faces)) {
+    let exchanges = exchanges_of_a_purchase(change).await;
+    assert!(exchanges > 7, "{exchanges}");
+    for fault in faults() {
+        for nth in 1..=exchanges {
+            let bench = Bench::looking(change).await;
+            bench.shop.fault(On::any(nth), fault.clone());
+            bench.buy().await;
+            assert_eq!(bench.shop.faults_used(), 1);
+            bench.assert_paid(1, &format!("{fault:?} at {nth}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_exchange_goes_wrong_one_order_is_paid() {
+    every_exchange_goes_wrong_once(|_| {}).await;
+}
+
+#[tokio::test]
+async fn so_it_is_in_a_shop_that_shows_late_and_little() {
+    // A list that hides an order for longer than the driver asks the engine to wait costs money in any case.
+    every_exchange_goes_wrong_once(|faces| {
+        *faces = Faces {
+            hidden_lists: 1,
+            details_hidden: 1,
+            reads_before_active: 1,
+            ..Faces::unkind()
+        };
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whatever_exchange_of_a_renewal_goes_wrong_one_renewal_is_paid() {
+    let shops: [fn(&mut Faces); 3] = [
+        |faces| faces.stale_active_answers = 2,
+        |faces| faces.renew_keeps_reference = true,
+        |faces| faces.renew_gives_new_id = true,
+    ];
+    for change in shops {
+        let mut exchanges = 1;
+        let mut nth = 0;
+        // The first round, in which nothing goes wrong, tells how many there are.
+        while nth <= exchanges {
+            for fault in [Fault::LostBefore, Fault::LostAfter, Fault::Truncated] {
+                let bench = Bench::looking(change).await;
+                let first = bench.buy().await;
+                bench.clock.advance(DAY * 61);
+                let before = u32::try_from(bench.shop.requests().len()).unwrap();
+                if nth > 0 {
+                    bench.shop.fault(On::any(nth), fault.clone());
+                }
+                let request = bench.request("second", Some(&first));
+                let second = bench.obtain(&request).await;
+                assert_eq!(second.leaf.public_key, request.csr.public_key);
+                bench.assert_paid(2, &format!("{fault:?} at {nth}"));
+                if nth == 0 {
+                    exchanges = u32::try_from(bench.shop.requests().len()).unwrap() - before;
+                }
+            }
+            nth += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_found_among_those_of_others_on_many_pages() {
+    let bench = Bench::granting(|faces| {
+        faces.reference_match = ReferenceMatch::Ignored;
+        faces.largest_page = 2;
+    })
+    .await;
+    for n in 0..7 {
+        bench
+            .order(&bench.request(&format!("other {n}"), None))
+            .await;
+    }
+    bench
+        .shop
+        .fault(On::next("POST", "/ssl-certificate"), Fault::LostAfter);
+    bench.obtain(&bench.request("ours", None)).await;
+    bench.assert_paid(8, "eight orders");
+}
+
+#[tokio::test]
+async fn two_orders_with_our_reference_stop_everything() {
+    use renewd::ca::Issuer;
+    let bench = Bench::granting(|_| {}).await;
+    let request = bench.request("first", None);
+    for _ in 0..2 {
+        bench.driver().submit(&request).await.unwrap();
+    }
+    let failure = bench.driver().find(&request).await.unwrap_err();
+    assert_eq!(failure.kind, renewd::failure::FailureKind::Unexpected);
+    assert!(failure.detail.contains("each costs money"), "{failure}");
+}
