@@ -3,6 +3,7 @@
 //! A driver does not retry and does not wait. `submit` may cost money: the engine stores an intent before it
 //! and asks `find` before it submits again.
 
+pub mod exec;
 mod http;
 pub mod local;
 pub mod venafi;
@@ -180,6 +181,8 @@ pub enum Settings {
     Local(local::Settings),
     /// TLS Protect Cloud.
     Venafi(Box<venafi::Settings>),
+    /// An outside program.
+    Exec(Box<exec::Settings>),
 }
 
 impl Settings {
@@ -187,6 +190,8 @@ impl Settings {
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         match self {
             Self::Local(settings) => vec![("key", SecretSource::File(settings.key.clone()))],
+            // It has its own, of which we know nothing.
+            Self::Exec(_) => Vec::new(),
             Self::Venafi(settings) => match &settings.login {
                 venafi::Login::ApiKey(key) => vec![("api_key", key.clone())],
                 venafi::Login::ServiceAccount { jwt, .. } => {
@@ -203,6 +208,10 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
         Settings::Local(settings) => {
             Arc::new(local::LocalCa::new(settings.clone(), surroundings.clone()))
         }
+        Settings::Exec(settings) => Arc::new(exec::ExecCa::new(
+            settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
         Settings::Venafi(settings) => Arc::new(venafi::VenafiCa::new(
             settings.as_ref().clone(),
             surroundings.clone(),

@@ -7,7 +7,9 @@
 
 mod ca;
 
-pub(super) use ca::{Ca, CaDriver, Identifier, LocalCa, Named, Purpose, ServiceAccount, VenafiCa};
+pub(super) use ca::{
+    Ca, CaDriver, ExecCa, Identifier, LocalCa, Named, Purpose, ServiceAccount, VenafiCa,
+};
 
 use std::ops::Range;
 
@@ -27,6 +29,7 @@ pub(super) mod default {
     pub const CALL_TIMEOUT: &str = "20s";
     pub const TRANSFER_TIMEOUT: &str = "60s";
     pub const CA_TIMEOUT: &str = "30s";
+    pub const PROGRAM_TIMEOUT: &str = "2m";
     pub const VENAFI_URL: &str = "https://api.venafi.cloud";
     pub const SSL_VPN_PORT: u16 = 4433;
     pub const TIME_ZONE: &str = "UTC";

@@ -6,6 +6,7 @@
 )]
 
 mod command_line;
+mod exec_driver;
 mod follows_configuration;
 mod lab;
 mod locks_nobody_out;

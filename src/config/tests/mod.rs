@@ -5,6 +5,7 @@
     reason = "a test may fail"
 )]
 
+mod ca_exec;
 mod ca_venafi;
 mod mutations;
 mod shares;

@@ -1,8 +1,10 @@
 //! `[[ca]]` as a person writes it; one file for each kind of CA.
 
+mod exec;
 mod local;
 mod venafi;
 
+pub use exec::ExecCa;
 pub use local::{LocalCa, Purpose};
 pub use venafi::{Identifier, Named, ServiceAccount, VenafiCa};
 
@@ -31,4 +33,6 @@ pub enum CaDriver {
     Local(Box<LocalCa>),
     /// TLS Protect Cloud, also called Venafi as a Service or CyberArk Certificate Manager, SaaS.
     Venafi(Box<VenafiCa>),
+    /// An outside program that speaks the contract of certmonger's enrollment helpers.
+    Exec(Box<ExecCa>),
 }
