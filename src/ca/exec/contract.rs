@@ -22,6 +22,8 @@ pub(super) enum Operation<'a> {
     Submit,
     /// Ask how that stands; with the cookie of the answer before.
     Poll(&'a str),
+    /// Hand out the CA's own certificates.
+    FetchRoots,
 }
 
 /// What a program answers to `Submit` and `Poll`.
@@ -49,6 +51,7 @@ impl Operation<'_> {
             Self::Identify => "IDENTIFY",
             Self::Submit => "SUBMIT",
             Self::Poll(_) => "POLL",
+            Self::FetchRoots => "FETCH-ROOTS",
         }
     }
 

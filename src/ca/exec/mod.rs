@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use super::{Issuance, Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
-use crate::pki::Certificate;
+use crate::pki::{Certificate, ends_in_root, order_chain};
 use crate::surroundings::Surroundings;
 use contract::{Answer, Operation};
 use record::{Records, Standing};
@@ -65,6 +65,24 @@ impl ExecCa {
             .map_err(|stopped| operation.stopped(program, &stopped))
     }
 
+    /// What was issued. Most programs hand out the leaf alone, and the CA's certificates when they are asked for them.
+    async fn issued(&self, mut all: Vec<Certificate>, request: &SigningRequest) -> Standing {
+        let leaf = all.iter().find(|one| is_ours(one, request)).or(all.first());
+        let is_whole = leaf.is_some_and(|leaf| ends_in_root(&order_chain(leaf, all.clone())));
+        if !is_whole {
+            match self.run(Operation::FetchRoots, None).await {
+                Ok(finished) if finished.status.success() => {
+                    let text = String::from_utf8_lossy(&finished.stdout);
+                    all.extend(Certificate::all_from_pem(&text).unwrap_or_default());
+                }
+                // The operation is optional, and the firewall may hold the CA already.
+                Ok(_) => {}
+                Err(failure) => tracing::debug!(error = %failure, "no certificates of the CA"),
+            }
+        }
+        Standing::Issued(all.iter().map(Certificate::to_pem).collect())
+    }
+
     /// Keeps what was answered before anybody acts on it. It is worth more than its record: without one it is as good
     /// until renewd is stopped.
     async fn keep(&self, request: &SigningRequest, standing: Standing) -> Standing {
@@ -105,7 +123,7 @@ impl Issuer for ExecCa {
     async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
         let finished = self.run(Operation::Submit, Some(request)).await?;
         let standing = match Operation::Submit.answer(&finished)? {
-            Answer::Issued(certificates) => Standing::Issued(pem(&certificates)),
+            Answer::Issued(certificates) => self.issued(certificates, request).await,
             Answer::Wait { cookie, delay } => self.waits(cookie, delay),
             Answer::Rejected(words) => return Err(refused(format!("rejected: {words}"))),
             Answer::AnotherKey(words) => return Err(refused(another_key(&words))),
@@ -136,7 +154,7 @@ impl Issuer for ExecCa {
         let operation = Operation::Poll(cookie);
         let finished = self.run(operation, Some(request)).await?;
         let standing = match operation.answer(&finished)? {
-            Answer::Issued(certificates) => Standing::Issued(pem(&certificates)),
+            Answer::Issued(certificates) => self.issued(certificates, request).await,
             Answer::Wait { cookie, delay } => self.waits(cookie, delay),
             Answer::Rejected(reason) => return Ok(Issuance::Refused { reason }),
             Answer::AnotherKey(words) => {
@@ -177,14 +195,13 @@ fn issued(pem: &str, request: &SigningRequest) -> Result<Issuance, Failure> {
     if all.is_empty() {
         return Err(problem("it holds no certificate".to_owned()));
     }
-    let is_ours = |one: &Certificate| one.public_key == request.csr.public_key;
-    let place = all.iter().position(is_ours).unwrap_or(0);
-    let leaf = Box::new(all.remove(place));
+    let place = all.iter().position(|one| is_ours(one, request));
+    let leaf = Box::new(all.remove(place.unwrap_or(0)));
     Ok(Issuance::Issued { leaf, chain: all })
 }
 
-fn pem(certificates: &[Certificate]) -> String {
-    certificates.iter().map(Certificate::to_pem).collect()
+fn is_ours(certificate: &Certificate, request: &SigningRequest) -> bool {
+    certificate.public_key == request.csr.public_key
 }
 
 fn another_key(words: &str) -> String {

@@ -39,6 +39,20 @@ async fn a_certificate_that_is_issued_at_once_is_kept_and_the_program_is_not_ask
 }
 
 #[tokio::test]
+async fn a_program_that_issues_the_leaf_alone_is_asked_for_the_rest() {
+    let bench = Bench::new(
+        "case $CERTMONGER_OPERATION in\n\
+         FETCH-ROOTS) echo Root; sed '/END/q' \"$D/leaf.pem\";;\n\
+         *) sed '1,/END/d' \"$D/leaf.pem\";;\n\
+         esac",
+    );
+    let order = bench.driver().submit(&bench.request).await.unwrap();
+    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
+    assert_issued(&issuance, &bench);
+    assert_eq!(bench.note("calls"), "SUBMIT\nFETCH-ROOTS\n");
+}
+
+#[tokio::test]
 async fn each_answer_brings_the_cookie_of_the_next_poll() {
     let bench = Bench::new(
         "case \"$CERTMONGER_CA_COOKIE\" in\n\
