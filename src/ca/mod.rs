@@ -4,6 +4,7 @@
 //! and asks `find` before it submits again.
 
 pub mod acme;
+pub mod exec;
 mod http;
 pub mod local;
 pub mod pam360;
@@ -189,6 +190,8 @@ pub enum Settings {
     Acme(Box<acme::Settings>),
     /// The `/ssl-certificate` purchase API.
     Resello(Box<resello::Settings>),
+    /// An outside program.
+    Exec(Box<exec::Settings>),
 }
 
 impl Settings {
@@ -196,6 +199,8 @@ impl Settings {
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         match self {
             Self::Local(settings) => vec![("key", SecretSource::File(settings.key.clone()))],
+            // It has its own, of which we know nothing.
+            Self::Exec(_) => Vec::new(),
             Self::Venafi(settings) => match &settings.login {
                 venafi::Login::ApiKey(key) => vec![("api_key", key.clone())],
                 venafi::Login::ServiceAccount { jwt, .. } => {
@@ -215,6 +220,10 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
         Settings::Local(settings) => {
             Arc::new(local::LocalCa::new(settings.clone(), surroundings.clone()))
         }
+        Settings::Exec(settings) => Arc::new(exec::ExecCa::new(
+            settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
         Settings::Venafi(settings) => Arc::new(venafi::VenafiCa::new(
             settings.as_ref().clone(),
             surroundings.clone(),

@@ -9,9 +9,9 @@ mod ca;
 mod validation;
 
 pub(super) use ca::{
-    AcmeCa, AcmeLimit, AcmeLimits, Applicant, Approver, Ca, CaDriver, Download, ExternalAccount,
-    Identifier, LIMIT_HINT, LocalCa, Named, OrderBudget, Pam360, Purpose, Renewals, ReselloCa,
-    ServiceAccount, TERMS_HINT, ValidationLevel, VenafiCa, pam360,
+    AcmeCa, AcmeLimit, AcmeLimits, Applicant, Approver, Ca, CaDriver, Download, ExecCa,
+    ExternalAccount, Identifier, LIMIT_HINT, LocalCa, Named, OrderBudget, Pam360, Purpose,
+    Renewals, ReselloCa, ServiceAccount, TERMS_HINT, ValidationLevel, VenafiCa, pam360,
 };
 pub(super) use validation::{
     Azure, AzureEnvironment, DnsProgram, DnsProvider, DnsValidation, Google, HttpValidation,
@@ -37,6 +37,7 @@ pub(super) mod default {
     pub const CALL_TIMEOUT: &str = "20s";
     pub const TRANSFER_TIMEOUT: &str = "60s";
     pub const CA_TIMEOUT: &str = "30s";
+    pub const PROGRAM_TIMEOUT: &str = "2m";
     pub const VENAFI_URL: &str = "https://api.venafi.cloud";
     pub const AGENT_TIMEOUT: &str = "90s";
     pub const ORDERS: u32 = 10;

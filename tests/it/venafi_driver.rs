@@ -6,3 +6,4 @@ mod ends;
 mod faults;
 mod logins;
 mod orders;
+mod renewal;

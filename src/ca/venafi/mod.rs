@@ -69,7 +69,7 @@ impl Issuer for VenafiCa {
     }
 
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
-        self.session().await?.standing(order, request).await
+        self.session().await?.standing(self, order, request).await
     }
 
     async fn retire(&self, superseded: &Previous) -> Result<(), Failure> {

@@ -40,13 +40,21 @@ impl Session<'_> {
     /// How the request stands; fetches the certificate when there is one.
     pub async fn standing(
         &self,
+        ca: &VenafiCa,
         order: &Reference,
         request: &SigningRequest,
     ) -> Result<Issuance, Failure> {
         let standing: CertificateRequest =
             self.get(&path(&["certificaterequests", &order.0])).await?;
         Ok(match &*standing.status {
-            "ISSUED" => self.fetch(&standing.certificate_ids, request).await?,
+            "ISSUED" => {
+                let issuance = self.fetch(&standing.certificate_ids, request).await?;
+                if ca.settings.include_root {
+                    issuance
+                } else {
+                    without_root(issuance)
+                }
+            }
             "NEW" | "PENDING" | "REQUESTED" => pending(format!("the CA ({})", standing.status)),
             "PENDING_APPROVAL" | "PENDING_FINAL_APPROVAL" => Issuance::Pending {
                 retry_after: None,
@@ -191,8 +199,7 @@ fn with_key_of(request: &SigningRequest, certificates: &[Certificate]) -> Option
     split(certificates.to_vec(), place)
 }
 
-/// The one at `place` and the others, the root among them: a firewall takes a certificate only below a CA that it knows
-/// (SonicOS reference 3.4), and it need not know the root of a private CA.
+/// The one at `place` and the others.
 fn split(mut certificates: Vec<Certificate>, place: usize) -> Option<Issuance> {
     if place >= certificates.len() {
         return None;
@@ -202,6 +209,14 @@ fn split(mut certificates: Vec<Certificate>, place: usize) -> Option<Issuance> {
         leaf,
         chain: certificates,
     })
+}
+
+/// Whoever believes in a root has it.
+fn without_root(mut issuance: Issuance) -> Issuance {
+    if let Issuance::Issued { chain, .. } = &mut issuance {
+        chain.retain(|certificate| !certificate.is_self_signed());
+    }
+    issuance
 }
 
 fn pending(waiting_for: String) -> Issuance {

@@ -22,6 +22,8 @@ pub struct Settings {
     pub validity_days: Option<u16>,
     /// Tags of the certificates; `None`: a renewed one keeps its tags (TLS Protect Cloud reference 6).
     pub tags: Option<Vec<String>>,
+    /// Whether the root is handed on too, for a firewall that does not hold it.
+    pub include_root: bool,
     /// Whether a superseded certificate is taken out of the inventory, once its successor was proven.
     pub retire: bool,
     /// Whom to believe.

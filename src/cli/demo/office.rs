@@ -89,7 +89,7 @@ impl Office {
                 write_private(&folder.join("ca.secret"), &settings.api_key)?;
                 format!(
                     "driver.venafi = {{ url = \"{}\", api_key = {{ file = \"{place}/ca.secret\" }}, \
-                     application = \"Firewalls\", template = \"Default\", trust = {{ sha256 = \"{}\" }} }}",
+                     application = \"Firewalls\", template = \"Default\", include_root = true, trust = {{ sha256 = \"{}\" }} }}",
                     simulator.url(),
                     simulator.fingerprint()
                 )

@@ -6,6 +6,7 @@
 )]
 
 mod ca_acme;
+mod ca_exec;
 mod ca_pam360;
 mod ca_resello;
 mod ca_venafi;

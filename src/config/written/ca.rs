@@ -1,12 +1,14 @@
 //! `[[ca]]` as a person writes it; one file for each kind of CA.
 
 mod acme;
+mod exec;
 mod local;
 pub mod pam360;
 mod resello;
 mod venafi;
 
 pub use acme::{AcmeCa, AcmeLimit, AcmeLimits, ExternalAccount, LIMIT_HINT, TERMS_HINT};
+pub use exec::ExecCa;
 pub use local::{LocalCa, Purpose};
 pub use pam360::Pam360;
 pub use resello::{
@@ -45,4 +47,6 @@ pub enum CaDriver {
     Acme(Box<AcmeCa>),
     /// The `/ssl-certificate` purchase API of Resello: every order costs money.
     Resello(Box<ReselloCa>),
+    /// An outside program that speaks the contract of certmonger's enrollment helpers.
+    Exec(Box<ExecCa>),
 }

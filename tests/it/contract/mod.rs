@@ -48,4 +48,4 @@ mod venafi;
 
 contract! { tls_protect_cloud: super::venafi::Venafi }
 contract! { pam360_contract: super::pam360::Pam360 }
-//contract! { purchase_api: super::resello::Resello }
+contract! { purchase_api: super::resello::Resello }

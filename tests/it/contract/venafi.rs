@@ -35,7 +35,7 @@ impl Subject for Venafi {
 
     fn driver(&self) -> String {
         format!(
-            r#"driver.venafi = {{ url = "{}", api_key = {{ file = "FOLDER/api-key" }}, application = "Firewalls", template = "Default", trust = {{ sha256 = "{}" }} }}"#,
+            r#"driver.venafi = {{ url = "{}", api_key = {{ file = "FOLDER/api-key" }}, application = "Firewalls", template = "Default", include_root = true, trust = {{ sha256 = "{}" }} }}"#,
             self.simulator.url(),
             self.simulator.fingerprint()
         )

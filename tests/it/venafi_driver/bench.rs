@@ -51,6 +51,7 @@ impl Bench {
             template: Target::Name("Default".to_owned()),
             validity_days: Some(47),
             tags: None,
+            include_root: false,
             retire: true,
             trust: Trust {
                 anchor: Anchor::Pins(vec![cloud.fingerprint().parse().unwrap()]),

@@ -1,6 +1,7 @@
 //! `[[ca]]`; one file for each kind of CA.
 
 mod acme;
+mod exec;
 mod local;
 mod pam360;
 mod resello;
@@ -21,6 +22,9 @@ impl Resolver<'_> {
         let name = self.name(written.name.as_ref());
         let value = written.driver.and_then(|driver| match driver.value {
             CaDriver::Local(local) => self.local(*local, name.as_ref()).map(ca::Settings::Local),
+            CaDriver::Exec(exec) => self
+                .exec(*exec, name.as_ref())
+                .map(|settings| ca::Settings::Exec(Box::new(settings))),
             CaDriver::Venafi(venafi) => self
                 .venafi(*venafi, &driver.range)
                 .map(|settings| ca::Settings::Venafi(Box::new(settings))),

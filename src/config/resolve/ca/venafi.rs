@@ -27,6 +27,7 @@ impl Resolver<'_> {
             template: template?,
             validity_days: written.validity_days.map(|days| days.value),
             tags,
+            include_root: written.include_root.is_some_and(|root| root.value),
             retire: written.retire.is_some_and(|retire| retire.value),
             trust: trust?,
             timeout,

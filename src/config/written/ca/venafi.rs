@@ -29,6 +29,9 @@ pub struct VenafiCa {
     pub validity_days: Key<u16>,
     /// Tags of the certificates; an empty list takes them away. Left out: a renewed certificate keeps its tags.
     pub tags: Key<Vec<Placed<String>>>,
+    /// Whether the root is put on the firewall with the chain: for a private CA that the firewall does not know.
+    #[schemars(extend("default" = false))]
+    pub include_root: Key<bool>,
     /// Whether a certificate is taken out of the inventory, once another took its place and was proven. It is not revoked.
     #[schemars(extend("default" = false))]
     pub retire: Key<bool>,

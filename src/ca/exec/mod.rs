@@ -1,0 +1,216 @@
+//! An outside program as a CA: whatever speaks the contract of certmonger's enrollment helpers.
+//!
+//! The contract knows no question "do you have my order?". What a program has answered is on disk before anybody acts on
+//! it; a program that was killed before it answered is asked once more with the same CSR, so it should take the
+//! same CSR for the same order.
+
+mod contract;
+mod record;
+mod run;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::Settings;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Issuance, Issuer, Reference, SigningRequest};
+use crate::failure::{Failure, FailureKind};
+use crate::pki::{Certificate, ends_in_root, order_chain};
+use crate::surroundings::Surroundings;
+use contract::{Answer, Operation};
+use record::{Records, Standing};
+use run::Finished;
+
+/// A CA behind an outside program.
+#[derive(Debug)]
+pub struct ExecCa {
+    settings: Settings,
+    records: Records,
+    surroundings: Surroundings,
+}
+
+impl ExecCa {
+    /// A driver for `settings`; nothing is run yet.
+    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
+        Self {
+            records: Records::new(&settings.records),
+            settings,
+            surroundings,
+        }
+    }
+
+    async fn run(
+        &self,
+        operation: Operation<'_>,
+        request: Option<&SigningRequest>,
+    ) -> Result<Finished, Failure> {
+        let Settings {
+            name,
+            program,
+            arguments,
+            environment,
+            timeout,
+            ..
+        } = &self.settings;
+        // Of two values for one variable the last counts: the contract's own is never another.
+        let mut variables = vec![("PATH".to_owned(), PATH.to_owned())];
+        variables.extend(environment.iter().cloned());
+        variables.extend(operation.environment(name, request));
+        run::run(program, arguments, &variables, *timeout)
+            .await
+            .map_err(|stopped| operation.stopped(program, &stopped))
+    }
+
+    /// What was issued. Most programs hand out the leaf alone, and the CA's certificates when they are asked for them.
+    async fn issued(&self, mut all: Vec<Certificate>, request: &SigningRequest) -> Standing {
+        let leaf = all.iter().find(|one| is_ours(one, request)).or(all.first());
+        let is_whole = leaf.is_some_and(|leaf| ends_in_root(&order_chain(leaf, all.clone())));
+        if !is_whole {
+            match self.run(Operation::FetchRoots, None).await {
+                Ok(finished) if finished.status.success() => {
+                    let text = String::from_utf8_lossy(&finished.stdout);
+                    all.extend(Certificate::all_from_pem(&text).unwrap_or_default());
+                }
+                // The operation is optional, and the firewall may hold the CA already.
+                Ok(_) => {}
+                Err(failure) => tracing::debug!(error = %failure, "no certificates of the CA"),
+            }
+        }
+        Standing::Issued(all.iter().map(Certificate::to_pem).collect())
+    }
+
+    /// Keeps what was answered before anybody acts on it. It is worth more than its record: without one it is as good
+    /// until renewd is stopped.
+    async fn keep(&self, request: &SigningRequest, standing: Standing) -> Standing {
+        let reference = &request.client_reference;
+        if let Err(error) = self.records.write(reference, &standing).await {
+            tracing::warn!(%error, "an answer could not be recorded");
+        }
+        standing
+    }
+
+    fn waits(&self, cookie: String, delay: Option<jiff::SignedDuration>) -> Standing {
+        let now = self.now();
+        Standing::Waits {
+            until: delay.map(|delay| now.saturating_add(delay).unwrap_or(now)),
+            cookie,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.surroundings.clock.now()
+    }
+
+    /// `standing` as the engine is told it.
+    fn issuance(&self, standing: &Standing, request: &SigningRequest) -> Result<Issuance, Failure> {
+        match standing {
+            Standing::Issued(pem) => issued(pem, request),
+            Standing::Waits { until, .. } => Ok(Issuance::Pending {
+                retry_after: until.map(|until| self.now().duration_until(until)),
+                waiting_for: format!("what {} waits for", self.settings.program.display()),
+                needs_person: false,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Issuer for ExecCa {
+    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+        let finished = self.run(Operation::Submit, Some(request)).await?;
+        let standing = match Operation::Submit.answer(&finished)? {
+            Answer::Issued(certificates) => self.issued(certificates, request).await,
+            Answer::Wait { cookie, delay } => self.waits(cookie, delay),
+            Answer::Rejected(words) => return Err(refused(format!("rejected: {words}"))),
+            Answer::AnotherKey(words) => return Err(refused(another_key(&words))),
+        };
+        let standing = self.keep(request, standing).await;
+        Ok(Reference(standing.to_string()))
+    }
+
+    /// Only what the program has answered can be known.
+    async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
+        let standing = self.records.read(&request.client_reference).await?;
+        Ok(standing.map(|standing| Reference(standing.to_string())))
+    }
+
+    async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
+        let standing = match self.records.read(&request.client_reference).await? {
+            Some(standing) => standing,
+            None => order.0.parse().map_err(|error| {
+                Failure::new(FailureKind::Local, "read the stored reference", error)
+            })?,
+        };
+        let cookie = match &standing {
+            Standing::Waits { until, cookie } if until.is_none_or(|until| until <= self.now()) => {
+                cookie
+            }
+            _ => return self.issuance(&standing, request),
+        };
+        let operation = Operation::Poll(cookie);
+        let finished = self.run(operation, Some(request)).await?;
+        let standing = match operation.answer(&finished)? {
+            Answer::Issued(certificates) => self.issued(certificates, request).await,
+            Answer::Wait { cookie, delay } => self.waits(cookie, delay),
+            Answer::Rejected(reason) => return Ok(Issuance::Refused { reason }),
+            Answer::AnotherKey(words) => {
+                let reason = another_key(&words);
+                return Ok(Issuance::Refused { reason });
+            }
+        };
+        let standing = self.keep(request, standing).await;
+        self.issuance(&standing, request)
+    }
+
+    async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
+        let finished = self.run(Operation::Identify, None).await?;
+        let words = contract::words(&finished);
+        let identity = match finished.status.code() {
+            Some(0) => words,
+            // The operation is optional.
+            Some(6) => "it does not say".to_owned(),
+            _ => {
+                let words = format!("{}: {words}", finished.status);
+                let call = Operation::Identify.name();
+                return Err(Failure::new(FailureKind::Local, call, words));
+            }
+        };
+        let program = self.settings.program.display().to_string();
+        Ok(vec![
+            ("program".to_owned(), program),
+            ("identifies itself as".to_owned(), identity),
+        ])
+    }
+}
+
+/// The certificate with our key, else the first, and the others.
+fn issued(pem: &str, request: &SigningRequest) -> Result<Issuance, Failure> {
+    let problem =
+        |words: String| Failure::new(FailureKind::Unexpected, "read what was issued", words);
+    let mut all = Certificate::all_from_pem(pem).map_err(|error| problem(error.to_string()))?;
+    if all.is_empty() {
+        return Err(problem("it holds no certificate".to_owned()));
+    }
+    let place = all.iter().position(|one| is_ours(one, request));
+    let leaf = Box::new(all.remove(place.unwrap_or(0)));
+    Ok(Issuance::Issued { leaf, chain: all })
+}
+
+fn is_ours(certificate: &Certificate, request: &SigningRequest) -> bool {
+    certificate.public_key == request.csr.public_key
+}
+
+fn another_key(words: &str) -> String {
+    format!("the CA wants another key pair; the next renewal makes one: {words}")
+}
+
+fn refused(words: String) -> Failure {
+    Failure::new(FailureKind::Refused, Operation::Submit.name(), words)
+}
+
+/// What Debian gives a service.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

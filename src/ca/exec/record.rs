@@ -1,0 +1,143 @@
+//! What the program answered last about an order: the reference that the engine stores, and a file for the case that
+//! renewd dies before it does, or that a later answer brings another cookie.
+
+use std::fmt;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::failure::{Failure, FailureKind};
+
+/// How an order stood after the last answer. Written as a word, a newline and a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The certificates, PEM.
+    Issued(String),
+    /// The program is to be asked again with `cookie`, not before `until`.
+    Waits {
+        until: Option<Timestamp>,
+        cookie: String,
+    },
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Issued(pem) => write!(f, "issued\n{pem}"),
+            Self::Waits {
+                until: None,
+                cookie,
+            } => write!(f, "waits\n{cookie}"),
+            Self::Waits {
+                until: Some(until),
+                cookie,
+            } => write!(f, "waits {until}\n{cookie}"),
+        }
+    }
+}
+
+impl FromStr for Standing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (head, body) = text.split_once('\n').unwrap_or((text, ""));
+        let body = body.to_owned();
+        match head.split_once(' ').unwrap_or((head, "")) {
+            ("issued", "") => Ok(Self::Issued(body)),
+            ("waits", "") => Ok(Self::Waits {
+                until: None,
+                cookie: body,
+            }),
+            ("waits", until) => Ok(Self::Waits {
+                until: Some(until.parse().map_err(|error| format!("{until}: {error}"))?),
+                cookie: body,
+            }),
+            _ => Err(format!(
+                "it begins with {head:?}: nothing that renewd wrote"
+            )),
+        }
+    }
+}
+
+/// The folder of what was answered; one file per client reference.
+#[derive(Debug, Clone)]
+pub(super) struct Records {
+    folder: PathBuf,
+}
+
+impl Records {
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// What was answered last about `reference`.
+    pub async fn read(&self, reference: &str) -> Result<Option<Standing>, Failure> {
+        let path = self.path(reference)?;
+        match tokio::fs::read_to_string(&path).await {
+            Ok(text) => text
+                .parse()
+                .map(Some)
+                .map_err(|error| problem(&path, error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(problem(&path, error)),
+        }
+    }
+
+    /// Keeps `standing`; after a power cut there is all of it, or what was there before.
+    pub async fn write(&self, reference: &str, standing: &Standing) -> Result<(), Failure> {
+        let path = self.path(reference)?;
+        let (target, text) = (path.clone(), standing.to_string());
+        tokio::task::spawn_blocking(move || replace(&target, text.as_bytes()))
+            .await
+            .map_err(|error| problem(&path, error))?
+            .map_err(|error| problem(&path, error))
+    }
+
+    fn path(&self, reference: &str) -> Result<PathBuf, Failure> {
+        let is_safe = (1..=100).contains(&reference.len())
+            && !reference.starts_with('.')
+            && reference
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if is_safe {
+            return Ok(self.folder.join(format!("{reference}.order")));
+        }
+        let words = format!("{reference:?} cannot be a file name, so it cannot be a reference");
+        Err(Failure::new(FailureKind::Local, CALL, words))
+    }
+}
+
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let temporary = path.with_extension("tmp");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn problem(path: &Path, problem: impl fmt::Display) -> Failure {
+    Failure::new(
+        FailureKind::Local,
+        CALL,
+        format!("{}: {problem}", path.display()),
+    )
+}
+
+const CALL: &str = "records of an outside program";

@@ -1,0 +1,246 @@
+//! Each exit status, cookies, limits, and what is left after a crash.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use renewd::ca::{Issuance, Issuer, Reference};
+use renewd::failure::FailureKind;
+
+use super::bench::Bench;
+
+fn assert_issued(issuance: &Issuance, bench: &Bench) {
+    let Issuance::Issued { leaf, chain } = issuance else {
+        panic!("{issuance:?}")
+    };
+    assert_eq!(
+        leaf.public_key, bench.request.csr.public_key,
+        "not the first of the output"
+    );
+    assert_eq!(chain.len(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_issued_at_once_is_kept_and_the_program_is_not_asked_again() {
+    let bench = Bench::new("cat \"$D/leaf.pem\"");
+    assert_eq!(bench.driver().find(&bench.request).await.unwrap(), None);
+    let order = bench.driver().submit(&bench.request).await.unwrap();
+    // renewd dies before the reference is stored.
+    assert_eq!(
+        bench.driver().find(&bench.request).await.unwrap(),
+        Some(order.clone())
+    );
+    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
+    assert_issued(&issuance, &bench);
+    // The record is lost, the reference is not.
+    std::fs::remove_dir_all(&bench.settings.records).unwrap();
+    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
+    assert_issued(&issuance, &bench);
+    assert_eq!(bench.note("calls"), "SUBMIT\n");
+}
+
+#[tokio::test]
+async fn a_program_that_issues_the_leaf_alone_is_asked_for_the_rest() {
+    let bench = Bench::new(
+        "case $CERTMONGER_OPERATION in\n\
+         FETCH-ROOTS) echo Root; sed '/END/q' \"$D/leaf.pem\";;\n\
+         *) sed '1,/END/d' \"$D/leaf.pem\";;\n\
+         esac",
+    );
+    let order = bench.driver().submit(&bench.request).await.unwrap();
+    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
+    assert_issued(&issuance, &bench);
+    assert_eq!(bench.note("calls"), "SUBMIT\nFETCH-ROOTS\n");
+}
+
+#[tokio::test]
+async fn each_answer_brings_the_cookie_of_the_next_poll() {
+    let bench = Bench::new(
+        "case \"$CERTMONGER_CA_COOKIE\" in\n\
+         '') echo step=1; exit 1;;\n\
+         step=1) echo step=2; exit 1;;\n\
+         step=2) cat \"$D/leaf.pem\";;\n\
+         esac",
+    );
+    let order = bench.driver().submit(&bench.request).await.unwrap();
+    let first = bench.driver().poll(&order, &bench.request).await.unwrap();
+    assert!(
+        matches!(
+            first,
+            Issuance::Pending {
+                retry_after: None,
+                ..
+            }
+        ),
+        "{first:?}"
+    );
+    // The reference is still the first one, as the engine has it.
+    let second = bench.driver().poll(&order, &bench.request).await.unwrap();
+    assert_issued(&second, &bench);
+    assert_eq!(bench.note("calls"), "SUBMIT\nPOLL\nPOLL\n");
+}
+
+#[tokio::test]
+async fn a_program_that_names_a_time_is_not_asked_before_it() {
+    let bench = Bench::new(
+        "[ \"$CERTMONGER_OPERATION\" = POLL ] && exec cat \"$D/leaf.pem\"\necho 600; echo c; exit 5",
+    );
+    let order = bench.driver().submit(&bench.request).await.unwrap();
+    let Issuance::Pending { retry_after, .. } =
+        bench.driver().poll(&order, &bench.request).await.unwrap()
+    else {
+        panic!("too early")
+    };
+    assert_eq!(retry_after, Some(SignedDuration::from_mins(10)));
+    assert_eq!(bench.note("calls"), "SUBMIT\n");
+    bench.clock.advance(SignedDuration::from_mins(10));
+    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
+    assert_issued(&issuance, &bench);
+}
+
+#[tokio::test]
+async fn each_other_exit_status_is_a_failure_in_the_programs_own_words() {
+    for (code, kind) in [
+        (2, FailureKind::Refused),
+        (3, FailureKind::Unreachable),
+        (4, FailureKind::Local),
+        (6, FailureKind::Local),
+        (16, FailureKind::Local),
+        (17, FailureKind::Refused),
+        (99, FailureKind::Unexpected),
+    ] {
+        let bench = Bench::new(&format!("echo because; echo more >&2; exit {code}"));
+        let failure = bench.driver().submit(&bench.request).await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{failure}");
+        assert!(failure.detail.contains("because; more"), "{failure}");
+        assert_eq!(bench.driver().find(&bench.request).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_no_to_a_poll_ends_the_order() {
+    for code in [2, 17] {
+        let bench = Bench::new(&format!(
+            "[ \"$CERTMONGER_OPERATION\" = SUBMIT ] && exit 1\necho the registrar said no; exit {code}"
+        ));
+        let order = bench.driver().submit(&bench.request).await.unwrap();
+        let end = bench.driver().poll(&order, &bench.request).await.unwrap();
+        let Issuance::Refused { reason } = end else {
+            panic!("{end:?}")
+        };
+        assert!(reason.contains("the registrar said no"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_program_is_killed_with_everything_that_it_has_started() {
+    let mut bench = Bench::new("sleep 600 & echo $! > \"$D/child\"; wait");
+    bench.settings.timeout = Duration::from_millis(500);
+    let failure = bench.driver().submit(&bench.request).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::OutcomeUnknown, "{failure}");
+    assert!(
+        failure.detail.contains("took longer than 0.5 s"),
+        "{failure}"
+    );
+    let child = bench.note("child");
+    assert!(!child.is_empty(), "it never came so far");
+    let state = format!("/proc/{}/stat", child.trim());
+    let is_gone = || std::fs::read_to_string(&state).map_or(true, |stat| stat.contains(") Z "));
+    for _ in 0..200 {
+        if is_gone() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the grandchild lives");
+}
+
+#[tokio::test]
+async fn a_program_that_never_stops_writing_is_killed() {
+    let bench = Bench::new("exec yes");
+    let failure = bench.driver().submit(&bench.request).await.unwrap_err();
+    assert!(failure.detail.contains("it wrote more than"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_program_sees_the_contract_and_what_is_configured_and_nothing_else() {
+    let mut bench = Bench::new("env | cut -d= -f1 | sort > \"$D/env\"; exit 1");
+    let more = ("CERTMONGER_OPERATION".to_owned(), "POLL".to_owned());
+    bench.settings.environment.push(more);
+    bench.driver().submit(&bench.request).await.unwrap();
+    let seen = bench.note("env");
+    let names: Vec<&str> = seen
+        .lines()
+        .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_') && !name.is_empty())
+        // What the shell itself adds.
+        .filter(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "CERTMONGER_CA_NICKNAME",
+            "CERTMONGER_CSR",
+            "CERTMONGER_KEY_TYPE",
+            "CERTMONGER_OPERATION",
+            "CERTMONGER_REQ_HOSTNAME",
+            "CERTMONGER_REQ_SUBJECT",
+            "CERTMONGER_SPKI",
+            "D",
+            "PATH",
+        ]
+    );
+    assert_eq!(
+        bench.note("calls"),
+        "SUBMIT\n",
+        "the contract's own value counts"
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_told_by_its_name() {
+    let mut bench = Bench::new("");
+    bench.settings.program = "/nowhere/helper".into();
+    let failure = bench.driver().check().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Local);
+    assert!(
+        failure
+            .detail
+            .starts_with("/nowhere/helper cannot be started"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn check_asks_the_program_who_it_is() {
+    for (script, identity) in [
+        ("echo helper 1.0", "helper 1.0"),
+        ("exit 6", "it does not say"),
+    ] {
+        let bench = Bench::new(script);
+        let facts = bench.driver().check().await.unwrap();
+        assert_eq!(facts[1].1, identity);
+        assert_eq!(bench.note("calls"), "IDENTIFY\n");
+    }
+    let failure = Bench::new("echo no keytab; exit 4")
+        .driver()
+        .check()
+        .await
+        .unwrap_err();
+    assert!(failure.detail.contains("no keytab"), "{failure}");
+}
+
+#[tokio::test]
+async fn garbage_is_not_taken_for_a_certificate() {
+    for output in ["<html>Sign in</html>", "", "{\"certificate\":"] {
+        let bench = Bench::new(&format!("printf '%s' '{output}'"));
+        let failure = bench.driver().submit(&bench.request).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Unexpected, "{failure}");
+    }
+    let bench = Bench::new("exit 1");
+    let strange = Reference("a reference of another driver".to_owned());
+    let failure = bench
+        .driver()
+        .poll(&strange, &bench.request)
+        .await
+        .unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Local);
+}
