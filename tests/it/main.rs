@@ -5,12 +5,14 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod acme;
 mod command_line;
 mod domain_control;
 mod follows_configuration;
 mod lab;
 mod locks_nobody_out;
 mod one_time_codes;
+mod peers;
 mod renews_in_time;
 mod respects_others;
 mod restarts;
