@@ -16,8 +16,6 @@ pub struct Pebble {
     address: SocketAddr,
     /// Where it looks for files that prove control.
     pub http: SocketAddr,
-    /// Where its name server is told what to answer.
-    pub names: SocketAddr,
 }
 
 /// How unkind it is.
@@ -29,6 +27,8 @@ pub struct Unkindness {
     pub sleep_seconds: u8,
     /// Whether it wants customers that it knows: `kid-1` with [`HMAC_KEY`].
     pub external_accounts: bool,
+    /// A name that it rejects.
+    pub blocked_name: &'static str,
 }
 
 /// The key of the customer `kid-1`.
@@ -40,6 +40,7 @@ impl Unkindness {
         refused_nonces: 50,
         sleep_seconds: 0,
         external_accounts: false,
+        blocked_name: "blocked.example.com",
     };
 }
 
@@ -50,18 +51,7 @@ impl Pebble {
         let challtestsrv = program("pebble-challtestsrv", "PEBBLE_CHALLTESTSRV")?;
         let folder = tempfile::tempdir().unwrap();
         let (dns, names) = (free_address(), free_address());
-        let mut name_server = Process::start(
-            Command::new(challtestsrv)
-                .args([
-                    "-dns01",
-                    &dns.to_string(),
-                    "-management",
-                    &names.to_string(),
-                ])
-                .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
-                .args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""]),
-            &folder.path().join("names.log"),
-        );
+        let mut name_server = name_server(&challtestsrv, folder.path(), dns, names);
         name_server.answers_at(names).await;
         let (address, management, http) = (free_address(), free_address(), free_address());
         let config = configure(folder.path(), [address, management, http], unkindness);
@@ -88,7 +78,6 @@ impl Pebble {
             folder,
             address,
             http,
-            names,
         })
     }
 
@@ -132,6 +121,25 @@ impl Pebble {
     }
 }
 
+fn name_server(program: &Path, folder: &Path, dns: SocketAddr, management: SocketAddr) -> Process {
+    let help = Command::new(program).arg("-h").output().unwrap().stderr;
+    // Later releases have another name for it, and DNS over HTTPS besides.
+    let flags: &[&str] = if String::from_utf8_lossy(&help).contains("-dns01 ") {
+        &["-dns01"]
+    } else {
+        &["-doh", "", "-dnsserver"]
+    };
+    Process::start(
+        Command::new(program)
+            .args(flags)
+            .arg(dns.to_string())
+            .args(["-management", &management.to_string()])
+            .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
+            .args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""]),
+        &folder.join("names.log"),
+    )
+}
+
 async fn root(folder: &Path, management: SocketAddr) -> String {
     let own = std::fs::read(folder.join("tls.pem")).unwrap();
     let client = reqwest::Client::builder()
@@ -164,7 +172,7 @@ fn configure(
         "ocspResponderURL": "",
         "externalAccountBindingRequired": unkindness.external_accounts,
         "externalAccountMACKeys": { "kid-1": HMAC_KEY },
-        "domainBlocklist": ["blocked.example.com"],
+        "domainBlocklist": [unkindness.blocked_name],
         "retryAfter": { "authz": 1, "order": 1 },
     }});
     let path = folder.join("pebble.json");
