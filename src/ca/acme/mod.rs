@@ -2,6 +2,11 @@
 //!
 //! The order's URL is all that is kept of an order. An order costs nothing until it is finalized, and a finalized one
 //! is found again under its URL; so a lost answer never costs a second certificate.
+//!
+//! The protocol is spoken here and not by a client library, because what those hide is what a daemon lives by: the
+//! account's key must be on the disk before it is registered, also where an outside account is bound to it; an order
+//! that was taken must not be lost because its answer lacks a word; an unknown status must be waited out; Retry-After
+//! and the page that a person must visit must reach the one who decides.
 
 mod account;
 mod challenge;

@@ -20,10 +20,10 @@ fn resolved(keys: &str) -> Settings {
     let desired = load_text(&with(keys))
         .unwrap_or_else(|mistakes| panic!("{mistakes}"))
         .desired;
-    match &desired.cas["public"] {
-        ca::Settings::Acme(settings) => settings.as_ref().clone(),
-        other => panic!("{other:?}"),
-    }
+    let ca::Settings::Acme(settings) = &desired.cas["public"] else {
+        panic!("public is an ACME CA")
+    };
+    settings.as_ref().clone()
 }
 
 /// Every mistake in one text.

@@ -35,10 +35,10 @@ pub struct Unkindness {
 pub const HMAC_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
 impl Unkindness {
-    /// It refuses every second good nonce.
+    /// It refuses every second good nonce, and takes its time to validate.
     pub const USUAL: Self = Self {
         refused_nonces: 50,
-        sleep_seconds: 0,
+        sleep_seconds: 1,
         external_accounts: false,
         blocked_name: "blocked.example.com",
     };
