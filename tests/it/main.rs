@@ -5,6 +5,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod acme;
 mod command_line;
 mod contract;
 mod domain_control;
@@ -14,6 +15,7 @@ mod lab;
 mod locks_nobody_out;
 mod one_time_codes;
 mod pam360_driver;
+mod peers;
 mod renews_in_time;
 mod resello_driver;
 mod respects_others;

@@ -104,9 +104,7 @@ impl Proofs<'_> {
                 let wait = Some(UNTIL_SEEN);
                 return Ok(Step { waiting_for, wait });
             }
-            if let Some(url) = &challenge.url {
-                session.post(url, &json!({})).await?;
-            }
+            tell(session, challenge).await?;
         }
         Ok(Step {
             waiting_for: format!("the validation of {name}"),
@@ -183,5 +181,100 @@ impl Proofs<'_> {
     }
 }
 
+/// Tells the server to look. One that has looked already calls that malformed: the next look at the order tells more.
+async fn tell(session: &mut Session, challenge: &Challenge) -> Result<(), Failure> {
+    let Some(url) = &challenge.url else {
+        return Ok(());
+    };
+    match session.post(url, &json!({})).await {
+        Err(refusal) if refusal.problem.name() == "malformed" => {
+            tracing::debug!(failure = %refusal.failure, "the challenge is not pending any more");
+            Ok(())
+        }
+        Err(refusal) => Err(refusal.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
 /// Until a proof is looked for again: name servers take seconds to minutes to follow.
 const UNTIL_SEEN: SignedDuration = SignedDuration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::dcv;
+    use crate::random::SeededRandom;
+    use crate::surroundings::Surroundings;
+
+    fn validator() -> Validator {
+        let surroundings = Surroundings {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SeededRandom::new(1)),
+        };
+        let listen = Vec::new();
+        Validator::new(
+            dcv::Settings::Http(dcv::http::Settings { listen }),
+            surroundings,
+        )
+    }
+
+    fn authorization(status: &str, token: &str) -> Authorization {
+        serde_json::from_value(json!({
+            "status": status,
+            "identifier": { "type": "dns", "value": "vpn.example.com" },
+            "mood": "good",
+            "challenges": [
+                { "type": "dns-persist-01", "url": "https://a/1", "status": "pending", "issuers": ["a"] },
+                { "type": "device-attest-01", "url": "https://a/2", "status": "humming" },
+                { "type": "http-01", "url": "https://a/3", "status": "pending", "token": token },
+            ],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_one_challenge_that_we_can_answer_is_found_among_unknown_ones() {
+        let key = AccountKey::generate().unwrap();
+        let validator = validator();
+        let proofs = Proofs {
+            validator: &validator,
+        };
+        let proof = proofs
+            .proof(&key, &authorization("pending", "to-k_en"))
+            .unwrap();
+        assert_eq!(
+            proof,
+            Proof::File {
+                domain: "vpn.example.com".to_owned(),
+                path: "/.well-known/acme-challenge/to-k_en".to_owned(),
+                content: key.key_authorization("to-k_en"),
+            }
+        );
+    }
+
+    #[test]
+    fn a_token_that_would_lead_elsewhere_is_no_token() {
+        let key = AccountKey::generate().unwrap();
+        let validator = validator();
+        let proofs = Proofs {
+            validator: &validator,
+        };
+        for token in ["", "../secret", "a/b", "a b", "a.b"] {
+            let proof = proofs.proof(&key, &authorization("pending", token));
+            assert_eq!(proof, None, "{token:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_status_is_neither_done_nor_ended() {
+        let odd = authorization("paused", "t");
+        assert!(!odd.is_valid() && !odd.has_ended());
+        assert!(authorization("valid", "t").is_valid());
+        assert!(authorization("deactivated", "t").has_ended());
+    }
+}

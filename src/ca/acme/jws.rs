@@ -75,6 +75,7 @@ impl AccountKey {
         }
         let protected = base64(&protected);
         let payload = payload.map(base64).unwrap_or_default();
+        // The library wants a generator named, and draws each signature's nonce from its own.
         let signature = self
             .0
             .sign(

@@ -2,6 +2,11 @@
 //!
 //! The order's URL is all that is kept of an order. An order costs nothing until it is finalized, and a finalized one
 //! is found again under its URL; so a lost answer never costs a second certificate.
+//!
+//! The protocol is spoken here and not by a client library, because what those hide is what a daemon lives by: the
+//! account's key must be on the disk before it is registered, also where an outside account is bound to it; an order
+//! that was taken must not be lost because its answer lacks a word; an unknown status must be waited out; Retry-After
+//! and the page that a person must visit must reach the one who decides.
 
 mod account;
 mod challenge;
@@ -20,6 +25,7 @@ mod tests;
 
 pub use settings::{ExternalAccount, Limit, Limits, Settings};
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -118,6 +124,17 @@ impl Acme {
             .unwrap_or_else(|error| Err(local("ACME account", error)))
     }
 
+    /// Adds the roots of the settings to a chain.
+    async fn with_roots(&self, issuance: Issuance) -> Result<Issuance, Failure> {
+        match (issuance, self.settings.roots.clone()) {
+            (Issuance::Issued { leaf, mut chain }, Some(path)) => {
+                chain.extend(self.with_file(move |_, _| roots(&path)).await?);
+                Ok(Issuance::Issued { leaf, chain })
+            }
+            (issuance, _) => Ok(issuance),
+        }
+    }
+
     /// The order, and what replaces what, as far as the CA wants to know it.
     fn payload(&self, request: &SigningRequest, directory: &Directory) -> Result<Value, Failure> {
         let mut payload = json!({ "identifiers": names::identifiers(&request.csr)? });
@@ -184,7 +201,8 @@ impl Issuer for Acme {
         let proofs = Proofs {
             validator: &self.validator,
         };
-        order::drive(&mut session, &url, &proofs, request).await
+        let issuance = order::drive(&mut session, &url, &proofs, request).await?;
+        self.with_roots(issuance).await
     }
 
     fn rate_limits(&self, request: &SigningRequest, now: Timestamp) -> Vec<RateLimit> {
@@ -286,6 +304,17 @@ impl Acme {
         let status = account::status(&mut session).await?;
         Ok(format!("{url}: {status}"))
     }
+}
+
+/// The certificates of a file.
+fn roots(path: &Path) -> Result<Vec<Certificate>, Failure> {
+    let problem = |problem: String| local("roots", format!("{}: {problem}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+    let roots = Certificate::all_from_pem(&text).map_err(|error| problem(error.to_string()))?;
+    if roots.is_empty() {
+        return Err(problem("it holds no BEGIN CERTIFICATE".to_owned()));
+    }
+    Ok(roots)
 }
 
 /// A CA that does not like what `replaces` says refuses the whole order (CA rules reference 5).

@@ -27,6 +27,9 @@ pub struct Settings {
     pub external_account: Option<ExternalAccount>,
     /// Which of its profiles the CA is asked for; `None`: it chooses.
     pub profile: Option<String>,
+    /// A PEM file of CA certificates above those that the CA gives, for devices that do not know them: ACME leaves the
+    /// root out.
+    pub roots: Option<PathBuf>,
     /// How control over a domain is proven.
     pub validation: dcv::Settings,
     /// What the CA allows.

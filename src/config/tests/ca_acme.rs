@@ -20,10 +20,10 @@ fn resolved(keys: &str) -> Settings {
     let desired = load_text(&with(keys))
         .unwrap_or_else(|mistakes| panic!("{mistakes}"))
         .desired;
-    match &desired.cas["public"] {
-        ca::Settings::Acme(settings) => settings.as_ref().clone(),
-        other => panic!("{other:?}"),
-    }
+    let ca::Settings::Acme(settings) = &desired.cas["public"] else {
+        panic!("public is an ACME CA")
+    };
+    settings.as_ref().clone()
 }
 
 /// Every mistake in one text.
@@ -76,6 +76,7 @@ fn everything_that_can_be_written_arrives() {
         "https://ca.example.com/dir",
         r#"contact = ["admin@example.com", "mailto:night@example.com"]
 profile = "shortlived"
+roots = "/etc/renewd/root.pem"
 account = "/keys/public.json"
 external_account = { key_id = "kid-1", hmac_key = { credential = "acme" } }
 trust = { ca = "/etc/ssl/private-ca.pem" }
@@ -84,6 +85,10 @@ timeout = "1m""#,
     assert_eq!(settings.contact, ["admin@example.com", "night@example.com"]);
     assert_eq!(settings.profile.as_deref(), Some("shortlived"));
     assert_eq!(settings.account, Path::new("/keys/public.json"));
+    assert_eq!(
+        settings.roots.as_deref(),
+        Some(Path::new("/etc/renewd/root.pem"))
+    );
     let external = settings.external_account.clone().unwrap();
     assert_eq!(external.key_id, "kid-1");
     let secrets = ca::Settings::Acme(Box::new(settings)).secrets();

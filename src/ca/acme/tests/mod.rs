@@ -34,6 +34,7 @@ fn settings(folder: &Path) -> Settings {
         account: folder.join("acme/office.account"),
         external_account: None,
         profile: None,
+        roots: None,
         validation: dcv::Settings::Http(dcv::http::Settings { listen: Vec::new() }),
     }
 }

@@ -32,6 +32,7 @@ impl Resolver<'_> {
                 self.shared.state_directory.join("acme").join(file)
             }),
         };
+        let roots = self.path(written.roots.as_ref());
         let trust = self.ca_trust(written.trust.as_ref());
         let timeout = self.ca_timeout(written.timeout.as_ref());
         let directory = directory?;
@@ -48,6 +49,7 @@ impl Resolver<'_> {
                 None => None,
             },
             profile,
+            roots,
             validation: validation?,
             limits,
         })

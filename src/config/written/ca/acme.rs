@@ -30,6 +30,10 @@ pub struct AcmeCa {
     /// The file of the account's key; it is made where it is missing. Left out: `acme/NAME.account` in the state
     /// directory. Keep a copy of it: the CA knows you by it.
     pub account: Key<String>,
+    /// A PEM file of CA certificates that the firewall is given besides those that come from the CA: ACME leaves the
+    /// root out, and a firewall that does not know it takes no certificate below it.
+    #[schemars(extend("x-hint" = "for example: roots = \"/etc/renewd/root.pem\""))]
+    pub roots: Key<String>,
     /// How many orders the CA allows. Left out: what Let's Encrypt publishes, and for other CAs no limit.
     pub limits: Key<AcmeLimits>,
     /// Whom to believe. Left out: the system's root certificates and the host name.
