@@ -16,6 +16,7 @@ mod locks_nobody_out;
 mod one_time_codes;
 mod pam360_driver;
 mod peers;
+mod renewal_windows;
 mod renews_in_time;
 mod resello_driver;
 mod respects_others;

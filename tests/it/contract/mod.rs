@@ -42,10 +42,12 @@ macro_rules! contract {
     };
 }
 
+pub mod acme;
 mod pam360;
 mod resello;
 mod venafi;
 
 contract! { tls_protect_cloud: super::venafi::Venafi }
 contract! { pam360_contract: super::pam360::Pam360 }
+contract! { acme_contract: super::acme::Acme }
 contract! { purchase_api: super::resello::Resello }

@@ -1,0 +1,96 @@
+//! An ACME server, which fetches its proofs from our own listener.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use renewd::clock::ManualClock;
+use simulators::acme::{Faces, Settings, Simulator};
+
+use super::subject::ca_clock;
+use super::{Behaviour, Port, Subject};
+use crate::lab::Lab;
+
+pub struct Acme {
+    pub simulator: Simulator,
+    listen: SocketAddr,
+}
+
+impl Acme {
+    /// Starts a server that treats nonces kindly, so that each run makes the same calls.
+    pub async fn with(clock: Arc<ManualClock>, change: impl FnOnce(&mut Faces)) -> Self {
+        let listen = free_address();
+        let mut settings = Settings::default();
+        settings.common.now = ca_clock(&clock);
+        settings.faces = Faces {
+            bad_nonce_every: 0,
+            http_port: listen.port(),
+            ..Faces::default()
+        };
+        change(&mut settings.faces);
+        Self {
+            simulator: Simulator::start(settings).await.unwrap(),
+            listen,
+        }
+    }
+
+    /// The `driver` line, with further keys.
+    pub fn driver_with(&self, keys: &str) -> String {
+        format!(
+            r#"driver.acme = {{ directory = "{}", agree_to_terms = true, roots = "FOLDER/roots.pem", validation.http = {{ listen = "{}" }}, trust = {{ sha256 = "{}" }}{keys} }}"#,
+            self.simulator.directory_url(),
+            self.listen,
+            self.simulator.fingerprint()
+        )
+    }
+}
+
+#[async_trait]
+impl Subject for Acme {
+    const ASKS_PEOPLE: bool = false;
+    const ENDS_WHEN_REFUSED: bool = false;
+    const HAS_CREDENTIALS: bool = false;
+
+    async fn start(clock: Arc<ManualClock>) -> Self {
+        // What is decided at once is the same in each run; real validation has tests of its own.
+        Self::with(clock, |faces| faces.always_valid = true).await
+    }
+
+    fn driver(&self) -> String {
+        self.driver_with("")
+    }
+
+    fn prepare(&self, lab: &Lab) {
+        let roots = lab.folder.path().join("roots.pem");
+        std::fs::write(roots, self.simulator.root_pem()).unwrap();
+    }
+
+    fn port(&self) -> &dyn Port {
+        &self.simulator
+    }
+
+    /// An order that is not finalized costs nothing.
+    fn orders(&self) -> u64 {
+        u64::try_from(self.simulator.finalizations()).unwrap()
+    }
+
+    fn behave(&self, behaviour: Behaviour) {
+        if let Behaviour::SignsAfter(looks) = behaviour {
+            self.simulator.set(|faces| faces.processing_polls = looks);
+        }
+    }
+
+    fn approve(&self) {}
+
+    fn refusal(&self) -> &'static str {
+        ""
+    }
+
+    fn spoil_credentials(&self, _spoiled: bool, _lab: &Lab) {}
+}
+
+/// Somewhere to serve proofs: port 80 is not ours to take.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap()
+}

@@ -1,0 +1,133 @@
+//! A CA that says when it wants a certificate to be renewed (RFC 9773), and one that limits orders: the real engine
+//! against the simulated ACME server.
+
+use jiff::{SignedDuration, Timestamp};
+use renewd::clock::Clock;
+use renewd::inventory::State;
+use simulators::acme::Window;
+use simulators::sonicos::{Faces, Profile};
+
+use crate::contract::acme::Acme;
+use crate::contract::Subject;
+use crate::lab::{CERTIFICATE, Lab, today};
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// A laboratory whose certificate was just obtained by ACME.
+async fn renewed(keys: &str) -> (Acme, Lab) {
+    renewd::tls::install_provider();
+    let clock = today();
+    let acme = Acme::with(clock.clone(), |faces| faces.always_valid = true).await;
+    let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &acme.driver_with(keys)).await;
+    acme.prepare(&lab);
+    lab.run_once().await;
+    lab.assert_installed_once().await;
+    (acme, lab)
+}
+
+/// Runs the daemon every hour until `until`.
+async fn live(lab: &Lab, until: Timestamp) {
+    while lab.clock.now() < until {
+        lab.run_once().await;
+        lab.clock.advance(HOUR);
+    }
+}
+
+fn days_from_today(days: i64) -> Timestamp {
+    today().now() + SignedDuration::from_hours(24 * days)
+}
+
+fn window(from: Timestamp, to: Timestamp) -> Option<Window> {
+    let time = |at: Timestamp| time::OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap();
+    Some(Window {
+        start: time(from),
+        end: time(to),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_renewed_at_the_chosen_moment_of_its_window_and_replaces_the_old_one() {
+    let (acme, lab) = renewed("").await;
+    acme.simulator
+        .renewal_window(window(days_from_today(40), days_from_today(41)));
+    live(&lab, days_from_today(2)).await;
+    let store = lab.store().await;
+    let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
+    let told = row.window_of_shown().unwrap().clone();
+    assert!(days_from_today(40) <= told.chosen && told.chosen < days_from_today(41));
+    live(&lab, days_from_today(39)).await;
+    assert_eq!(lab.renewals().await.len(), 1, "not before the window");
+    let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
+    let kept = row.window_of_shown().unwrap();
+    assert_eq!(kept.chosen, told.chosen, "the moment is kept");
+    live(&lab, days_from_today(41)).await;
+    let renewals = lab.renewals().await;
+    assert_eq!(renewals.len(), 2);
+    assert_eq!(renewals[0].reason, "renewal_window");
+    assert_eq!(renewals[0].state, State::Completed, "{:?}", renewals[0].last_error);
+    let late = told.chosen.duration_until(renewals[0].planned_at);
+    assert!(late <= HOUR, "planned {late:?} after the moment");
+    let orders = acme.simulator.orders();
+    assert!(orders[1].replaces.is_some(), "{orders:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() {
+    let (acme, lab) = renewed("").await;
+    live(&lab, days_from_today(1)).await;
+    assert_eq!(lab.renewals().await.len(), 1);
+    let past = days_from_today(1) - HOUR;
+    acme.simulator.renewal_window(window(past, past + HOUR / 2));
+    let why = "https://ca.example/incident".to_owned();
+    acme.simulator.set(|faces| faces.explanation = Some(why.clone()));
+    // The CA said that it need not be asked again for six hours.
+    live(&lab, days_from_today(1) + 8 * HOUR).await;
+    let renewals = lab.renewals().await;
+    assert_eq!(renewals.len(), 2);
+    assert_eq!(renewals[0].reason, "renewal_window");
+    assert_eq!(renewals[0].state, State::Completed, "{:?}", renewals[0].last_error);
+    let told = lab.history().await;
+    let explained = told
+        .iter()
+        .any(|event| event.name == "window_told" && event.fields.to_string().contains(&why));
+    assert!(explained, "{told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_after_the_end_is_overridden_by_the_last_twentieth() {
+    let (acme, lab) = renewed("").await;
+    acme.simulator
+        .renewal_window(window(days_from_today(200), days_from_today(201)));
+    live(&lab, days_from_today(90)).await;
+    let renewals = lab.renewals().await;
+    assert!(renewals.len() >= 2, "it was left to expire");
+    assert_eq!(renewals[renewals.len() - 2].reason, "emergency");
+    let planned = renewals[renewals.len() - 2].planned_at;
+    assert!(planned < days_from_today(90), "{planned}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_beyond_the_limits_waits_for_its_turn_and_explain_says_so() {
+    let limits = r#", limits = { names = { orders = 1, within = "7d" } }"#;
+    let (acme, lab) = renewed(limits).await;
+    let store = lab.store().await;
+    let now = lab.clock.now();
+    store.request_renewal(CERTIFICATE, now, &[]).await.unwrap();
+    lab.run_once().await;
+    let renewal = lab.renewals().await.swap_remove(0);
+    assert_eq!(renewal.state, State::CsrExported);
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("order_limit"));
+    let desired = lab.desired();
+    let wanted = &desired.certificates[CERTIFICATE];
+    let explanation = renewd::status::explain::explain(&store, &desired, wanted, now);
+    let explanation = explanation.await.unwrap().unwrap();
+    let words = explanation.now.join("\n");
+    assert!(words.contains("its turn within the limits of office"), "{words}");
+    assert_eq!(acme.simulator.orders().len(), 1);
+    let turn = renewal.next_attempt_at.unwrap();
+    assert!(now.duration_until(turn) > 6 * 24 * HOUR, "{turn}");
+    lab.clock.set(turn);
+    lab.run_once().await;
+    let renewal = lab.renewals().await.swap_remove(0);
+    assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+}
