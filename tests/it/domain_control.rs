@@ -1,3 +1,5 @@
 //! Proofs of control over a domain, put where a CA looks for them: seen from the CA's side.
 
 mod files;
+mod programs;
+mod records;

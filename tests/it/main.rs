@@ -11,6 +11,7 @@ mod follows_configuration;
 mod lab;
 mod locks_nobody_out;
 mod one_time_codes;
+mod peers;
 mod renews_in_time;
 mod respects_others;
 mod restarts;
