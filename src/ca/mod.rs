@@ -3,7 +3,7 @@
 //! A driver does not retry and does not wait. `submit` may cost money: the engine stores an intent before it
 //! and asks `find` before it submits again.
 
-#[expect(dead_code, reason = "the drivers that use it follow")]
+pub mod acme;
 mod http;
 pub mod local;
 
@@ -178,6 +178,8 @@ pub struct Exchange {
 pub enum Settings {
     /// A private CA whose key is on this machine.
     Local(local::Settings),
+    /// A CA that speaks ACME.
+    Acme(Box<acme::Settings>),
 }
 
 impl Settings {
@@ -185,6 +187,7 @@ impl Settings {
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         match self {
             Self::Local(settings) => vec![("key", SecretSource::File(settings.key.clone()))],
+            Self::Acme(settings) => settings.secrets(),
         }
     }
 }
@@ -195,6 +198,10 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
         Settings::Local(settings) => {
             Arc::new(local::LocalCa::new(settings.clone(), surroundings.clone()))
         }
+        Settings::Acme(settings) => Arc::new(acme::Acme::new(
+            settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
     }
 }
 

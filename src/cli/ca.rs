@@ -66,7 +66,12 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
             key,
             years,
         } => {
-            let ca::Settings::Local(settings) = settings(&desired, ca)?;
+            let ca::Settings::Local(settings) = settings(&desired, ca)? else {
+                let words = format!(
+                    "\"{ca}\" is not a CA of this machine: nothing is to be made for it here"
+                );
+                return Err(CliError::Usage(words));
+            };
             let common_name = common_name
                 .clone()
                 .unwrap_or_else(|| format!("renewd {ca} CA"));

@@ -97,7 +97,10 @@ fn prepare(firewalls: &[Simulated], folder: &Path) -> Result<Desired, CliError> 
     }
     write_private(&file, &text)?;
     let desired = config::load(&file)?.desired;
-    for ca::Settings::Local(settings) in desired.cas.values() {
+    for ca in desired.cas.values() {
+        let ca::Settings::Local(settings) = ca else {
+            continue;
+        };
         local::init(
             settings,
             "Demonstration CA",

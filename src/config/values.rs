@@ -155,6 +155,24 @@ pub(super) fn device_url(text: &str) -> Result<Url, Wrong> {
     Ok(url)
 }
 
+/// `https://HOST[:PORT][/PATH]`. The messages do not repeat the text: it may hold a password.
+pub(super) fn service_url(text: &str) -> Result<Url, Wrong> {
+    let hint = "write https://HOST, with port and path where it has them";
+    let url = Url::parse(text)
+        .map_err(|error| Wrong::new(format!("this is not a URL: {error}"), hint))?;
+    if url.scheme() != "https" {
+        let message = format!("a CA is reached by https, not by {}", url.scheme());
+        return Err(Wrong::new(message, hint));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Wrong::new("a URL must not hold a user or a password", hint));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Wrong::new("the address must end after its path", hint));
+    }
+    Ok(url)
+}
+
 /// Where the management page of `url` is served.
 pub(super) fn management(url: &Url) -> Option<Endpoint> {
     let host = match url.host()? {

@@ -8,7 +8,10 @@
 mod ca;
 mod validation;
 
-pub(super) use ca::{Ca, CaDriver, LocalCa, Purpose};
+pub(super) use ca::{
+    AcmeCa, AcmeLimit, AcmeLimits, Ca, CaDriver, ExternalAccount, LIMIT_HINT, LocalCa, Purpose,
+    TERMS_HINT,
+};
 pub(super) use validation::{
     Azure, AzureEnvironment, DnsProgram, DnsProvider, DnsValidation, Google, HttpValidation,
     Infoblox, Ovh, OvhEndpoint, Powerdns, Rfc2136, Route53, Token, Transport, TsigAlgorithm,
@@ -32,6 +35,7 @@ pub(super) mod default {
     pub const LIFETIME_DAYS: u16 = 90;
     pub const CALL_TIMEOUT: &str = "20s";
     pub const TRANSFER_TIMEOUT: &str = "60s";
+    pub const CA_TIMEOUT: &str = "30s";
     pub const SSL_VPN_PORT: u16 = 4433;
     pub const TIME_ZONE: &str = "UTC";
     pub const VALIDATION_LISTEN: &str = "[::]:80";

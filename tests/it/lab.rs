@@ -60,7 +60,10 @@ impl Lab {
         };
         lab.write_password(PASSWORD);
         lab.configure(&lab.simulator.fingerprint(), POLICY);
-        for ca::Settings::Local(settings) in lab.desired().cas.values() {
+        for ca in lab.desired().cas.values() {
+            let ca::Settings::Local(settings) = ca else {
+                continue;
+            };
             ca::local::init(
                 settings,
                 "Test CA",

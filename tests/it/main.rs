@@ -5,6 +5,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod acme;
 mod command_line;
 mod domain_control;
 mod follows_configuration;

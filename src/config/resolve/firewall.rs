@@ -93,7 +93,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn timeout(
+    pub(super) fn timeout(
         &mut self,
         key: Option<&Placed<String>>,
         default: &str,
@@ -119,7 +119,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn trust(&mut self, written: &Placed<written::Trust>) -> Option<Trust> {
+    pub(super) fn trust(&mut self, written: &Placed<written::Trust>) -> Option<Trust> {
         let Placed {
             value: trust,
             range,

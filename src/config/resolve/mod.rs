@@ -11,10 +11,6 @@ mod firewall;
 pub(super) mod fleet;
 mod request;
 mod secret;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the drivers that use it follow")
-)]
 mod validation;
 
 use std::collections::HashMap;

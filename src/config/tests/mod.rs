@@ -5,6 +5,7 @@
     reason = "a test may fail"
 )]
 
+mod ca_acme;
 mod mutations;
 mod shares;
 mod shipped;
@@ -106,7 +107,9 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(daemon.database, "sqlite:///var/lib/renewd/renewd.db");
     assert_eq!((daemon.concurrency, &*daemon.log), (8, "info"));
     assert_eq!(daemon.probe_interval, jiff::SignedDuration::from_hours(1));
-    let ca::Settings::Local(ca) = &cas["office"];
+    let ca::Settings::Local(ca) = &cas["office"] else {
+        panic!("office is a local CA")
+    };
     assert_eq!(ca.issued, Path::new("/var/lib/renewd/ca/office"));
     assert_eq!(ca.lifetime_days, 90);
     assert_eq!(ca.purposes, [ca::local::Purpose::ServerAuth]);
@@ -157,7 +160,9 @@ fn the_state_directory_counts_also_for_what_stands_before_it() {
         desired.daemon.database,
         format!("sqlite://{}/renewd.db", state.display())
     );
-    let ca::Settings::Local(ca) = &desired.cas["office"];
+    let ca::Settings::Local(ca) = &desired.cas["office"] else {
+        panic!("office is a local CA")
+    };
     assert_eq!(ca.issued, state.join("ca/office"));
     assert_eq!(
         ca.certificate,

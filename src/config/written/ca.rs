@@ -1,7 +1,9 @@
 //! `[[ca]]` as a person writes it; one file for each kind of CA.
 
+mod acme;
 mod local;
 
+pub use acme::{AcmeCa, AcmeLimit, AcmeLimits, ExternalAccount, LIMIT_HINT, TERMS_HINT};
 pub use local::{LocalCa, Purpose};
 
 use schemars::JsonSchema;
@@ -26,5 +28,7 @@ pub struct Ca {
 #[serde(rename_all = "snake_case")]
 pub enum CaDriver {
     /// A private CA whose key is on this machine; `renewd ca init` makes one.
-    Local(LocalCa),
+    Local(Box<LocalCa>),
+    /// A CA that speaks ACME (RFC 8555), such as Let's Encrypt.
+    Acme(Box<AcmeCa>),
 }

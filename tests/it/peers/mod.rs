@@ -3,7 +3,9 @@
 //! `CI=true` it fails instead.
 
 pub mod bind;
+pub mod caddy;
 pub mod knot;
+pub mod pebble;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

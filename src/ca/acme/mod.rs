@@ -1,0 +1,350 @@
+//! ACME (RFC 8555), as Let's Encrypt, step-ca, ZeroSSL and many others speak it, with renewal windows (RFC 9773).
+//!
+//! The order's URL is all that is kept of an order. An order costs nothing until it is finalized, and a finalized one
+//! is found again under its URL; so a lost answer never costs a second certificate.
+//!
+//! The protocol is spoken here and not by a client library, because what those hide is what a daemon lives by: the
+//! account's key must be on the disk before it is registered, also where an outside account is bound to it; an order
+//! that was taken must not be lost because its answer lacks a word; an unknown status must be waited out; Retry-After
+//! and the page that a person must visit must reach the one who decides.
+
+mod account;
+mod challenge;
+mod directory;
+mod jws;
+mod limits;
+mod names;
+mod order;
+mod problem;
+mod renewal_info;
+mod session;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::{ExternalAccount, Limit, Limits, Settings};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::http::{Answer, Http};
+use super::{Advice, Exchange, Issuance, Issuer, Reference, SigningRequest};
+use crate::dcv::Validator;
+use crate::failure::{Failure, FailureKind};
+use crate::inventory::RateLimit;
+use crate::pki::{Certificate, KeyRequest};
+use crate::surroundings::Surroundings;
+use account::Account;
+use challenge::Proofs;
+use directory::Directory;
+use problem::Refusal;
+use session::Session;
+
+/// A CA that is reached by ACME.
+#[derive(Debug)]
+pub struct Acme {
+    settings: Settings,
+    surroundings: Surroundings,
+    validator: Validator,
+}
+
+impl Acme {
+    /// A driver for `settings`; nothing is read or sent yet.
+    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
+        Self {
+            validator: Validator::new(settings.validation.clone(), surroundings.clone()),
+            settings,
+            surroundings,
+        }
+    }
+
+    fn http(&self) -> Result<Http, Failure> {
+        Http::new(&self.settings.trust, self.settings.timeout)
+    }
+
+    async fn directory(&self, http: &Http) -> Result<Arc<Directory>, Failure> {
+        let now = self.surroundings.clock.now();
+        Directory::fetch(http, &self.settings, now)
+            .await
+            .map(Arc::new)
+    }
+
+    /// A session under the account, which is made where there is none.
+    async fn session(&self) -> Result<Session, Failure> {
+        let http = self.http()?;
+        let directory = self.directory(&http).await?;
+        let account = self
+            .with_file(|settings, surroundings| {
+                Account::read_or_make(&settings.account, surroundings.random.as_ref())
+            })
+            .await?;
+        let url = account.url(&self.settings.directory).map(str::to_owned);
+        let has_told = account.has_told(&self.settings);
+        let now = self.surroundings.clock.now();
+        let mut session = Session::new(http, directory, account.key, now);
+        match url {
+            Some(url) if has_told => session.account = Some(url),
+            Some(url) => {
+                session.account = Some(url.clone());
+                account::update(&mut session, &self.settings).await?;
+                self.remember(url).await?;
+            }
+            None => {
+                let url = account::register(&mut session, &self.settings).await?;
+                self.remember(url.clone()).await?;
+                session.account = Some(url);
+            }
+        }
+        Ok(session)
+    }
+
+    async fn remember(&self, url: String) -> Result<(), Failure> {
+        self.with_file(move |settings, surroundings| {
+            let random = surroundings.random.as_ref();
+            Account::read_or_make(&settings.account, random)?.remember(settings, url, random)
+        })
+        .await
+    }
+
+    /// Runs `work`, which reads and writes files, where it holds up nobody.
+    async fn with_file<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Settings, &Surroundings) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let settings = self.settings.clone();
+        let surroundings = self.surroundings.clone();
+        tokio::task::spawn_blocking(move || work(&settings, &surroundings))
+            .await
+            .unwrap_or_else(|error| Err(local("ACME account", error)))
+    }
+
+    /// Adds the roots of the settings to a chain.
+    async fn with_roots(&self, issuance: Issuance) -> Result<Issuance, Failure> {
+        match (issuance, self.settings.roots.clone()) {
+            (Issuance::Issued { leaf, mut chain }, Some(path)) => {
+                chain.extend(self.with_file(move |_, _| roots(&path)).await?);
+                Ok(Issuance::Issued { leaf, chain })
+            }
+            (issuance, _) => Ok(issuance),
+        }
+    }
+
+    /// The order, and what replaces what, as far as the CA wants to know it.
+    fn payload(&self, request: &SigningRequest, directory: &Directory) -> Result<Value, Failure> {
+        let mut payload = json!({ "identifiers": names::identifiers(&request.csr)? });
+        if let Some(profile) = &self.settings.profile {
+            payload["profile"] = json!(profile);
+        }
+        let replaced = request
+            .previous
+            .as_ref()
+            .filter(|previous| previous.order.is_some() && directory.renewal_info.is_some())
+            .and_then(|previous| renewal_info::identifier(&previous.certificate.der));
+        if let Some(identifier) = replaced {
+            payload[REPLACES] = json!(identifier);
+        }
+        Ok(payload)
+    }
+}
+
+#[async_trait]
+impl Issuer for Acme {
+    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        let directory = self.directory(&self.http()?).await?;
+        let method = self.validator.method();
+        Ok(names::objections(
+            wanted,
+            &self.settings,
+            method,
+            &directory,
+        ))
+    }
+
+    /// Places an order, which is a URL and nothing more until it is driven on.
+    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+        let mut session = self.session().await?;
+        let url = session.directory.new_order.clone();
+        let mut payload = self.payload(request, &session.directory)?;
+        let answer = match session.post(&url, &payload).await {
+            Err(refusal) if payload.get(REPLACES).is_some() && may_be_for_replacing(&refusal) => {
+                tracing::info!(reason = %refusal.failure, "the CA takes no order that replaces this certificate; ordered without saying so");
+                payload.as_object_mut().map(|order| order.remove(REPLACES));
+                session.post(&url, &payload).await
+            }
+            other => other,
+        };
+        Ok(Reference(session::location(&answer?)?.into()))
+    }
+
+    /// Always a no: ACME has no way to look for an order. One whose URL was lost is never finalized, costs nothing, and
+    /// expires by itself.
+    async fn find(&self, _request: &SigningRequest) -> Result<Option<Reference>, Failure> {
+        Ok(None)
+    }
+
+    async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
+        let url =
+            Url::parse(&order.0).map_err(|error| local("poll", format!("{}: {error}", order.0)))?;
+        let mut session = self.session().await?;
+        if url.origin() != session.directory.new_order.origin() {
+            return Ok(Issuance::Void {
+                reason: format!("{url} was ordered at another CA than `directory` names now"),
+                retry_after: None,
+            });
+        }
+        let proofs = Proofs {
+            validator: &self.validator,
+        };
+        let issuance = order::drive(&mut session, &url, &proofs, request).await?;
+        self.with_roots(issuance).await
+    }
+
+    fn rate_limits(&self, request: &SigningRequest, now: Timestamp) -> Vec<RateLimit> {
+        // A request without names is refused by `submit`.
+        let names = names::identifiers(&request.csr).unwrap_or_default();
+        limits::of(&self.settings.limits, &names, request, now)
+    }
+
+    fn offers_windows(&self) -> bool {
+        true
+    }
+
+    async fn renewal_window(&self, certificate: &Certificate) -> Result<Advice, Failure> {
+        let http = self.http()?;
+        let directory = self.directory(&http).await?;
+        let Some(service) = &directory.renewal_info else {
+            return Ok(Advice {
+                ask_again: Some(UNTIL_OFFERED),
+                ..Advice::default()
+            });
+        };
+        let Some(identifier) = renewal_info::identifier(&certificate.der) else {
+            return Ok(Advice::default());
+        };
+        let now = self.surroundings.clock.now();
+        renewal_info::ask(&http, service, &identifier, now).await
+    }
+
+    async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
+        let http = self.http()?;
+        let directory = self.directory(&http).await?;
+        let mut facts = self.facts(&directory);
+        facts.push((
+            "account".to_owned(),
+            self.account_fact(http, directory).await?,
+        ));
+        facts.extend(self.validator.check().await?);
+        Ok(facts)
+    }
+
+    async fn probe(&self) -> Result<Vec<Exchange>, Failure> {
+        let answer = directory::fetch(&self.http()?, &self.settings).await?;
+        Ok(vec![exchange(&answer)])
+    }
+}
+
+impl Acme {
+    /// What the directory tells a person.
+    fn facts(&self, directory: &Directory) -> Vec<(String, String)> {
+        let meta = &directory.meta;
+        let profiles: Vec<&str> = meta.profiles.keys().map(String::as_str).collect();
+        let external = match (
+            meta.external_account_required,
+            &self.settings.external_account,
+        ) {
+            (true, None) => "wanted by the CA, but not set",
+            (true, Some(_)) => "wanted by the CA, and set",
+            (false, None) => "not wanted",
+            (false, Some(_)) => "set, though the CA does not ask for it",
+        };
+        let windows = match &directory.renewal_info {
+            Some(_) => "offered (RFC 9773)",
+            None => "not offered",
+        };
+        let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        vec![
+            fact("directory", self.settings.directory.as_str()),
+            fact(
+                "terms of service",
+                meta.terms_of_service.as_deref().unwrap_or("none named"),
+            ),
+            fact(
+                "profiles",
+                &if profiles.is_empty() {
+                    "none".to_owned()
+                } else {
+                    profiles.join(", ")
+                },
+            ),
+            fact("renewal windows", windows),
+            fact("external account", external),
+        ]
+    }
+
+    /// How the account stands; none is made.
+    async fn account_fact(&self, http: Http, directory: Arc<Directory>) -> Result<String, Failure> {
+        let account = self
+            .with_file(|settings, _| Account::read(&settings.account))
+            .await?;
+        let Some((account, url)) = account.and_then(|account| {
+            let url = account.url(&self.settings.directory)?.to_owned();
+            Some((account, url))
+        }) else {
+            return Ok("none yet: it is made with the first order".to_owned());
+        };
+        let now = self.surroundings.clock.now();
+        let mut session = Session::new(http, directory, account.key, now);
+        session.account = Some(url.clone());
+        let status = account::status(&mut session).await?;
+        Ok(format!("{url}: {status}"))
+    }
+}
+
+/// The certificates of a file.
+fn roots(path: &Path) -> Result<Vec<Certificate>, Failure> {
+    let problem = |problem: String| local("roots", format!("{}: {problem}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+    let roots = Certificate::all_from_pem(&text).map_err(|error| problem(error.to_string()))?;
+    if roots.is_empty() {
+        return Err(problem("it holds no BEGIN CERTIFICATE".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// A CA that does not like what `replaces` says refuses the whole order (CA rules reference 5).
+fn may_be_for_replacing(refusal: &Refusal) -> bool {
+    let is_other = ["rateLimited", "accountDoesNotExist", "userActionRequired"];
+    (400..500).contains(&refusal.status)
+        && refusal.status != 429
+        && !is_other.contains(&refusal.problem.name())
+}
+
+fn exchange(answer: &Answer) -> Exchange {
+    Exchange {
+        call: answer.call.clone(),
+        answer: format!(
+            "HTTP {}: {}",
+            answer.status,
+            answer.scrub(&String::from_utf8_lossy(&answer.body))
+        ),
+    }
+}
+
+fn local(call: &str, detail: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Local, call, detail)
+}
+
+fn refused(call: &str, detail: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Refused, call, detail)
+}
+
+/// The certificate whose place the ordered one takes (RFC 9773, 5).
+const REPLACES: &str = "replaces";
+/// A CA that names no windows today may do so some day.
+const UNTIL_OFFERED: SignedDuration = SignedDuration::from_hours(24);

@@ -1,0 +1,113 @@
+//! The names of a request as ACME writes them, and what can be said against them before anything is sent. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::directory::Directory;
+use super::{Settings, refused};
+use crate::dcv::Method;
+use crate::failure::Failure;
+use crate::pki::{AlternateName, Csr, KeyRequest};
+
+/// A name (RFC 8555, 7.1.3; RFC 8738).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Identifier {
+    /// `dns` or `ip`; other kinds are never asked for.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub value: String,
+}
+
+/// What a CSR asks for: its alternate names, and its CN where that is a host name or an address. In order, each once.
+pub(super) fn identifiers(csr: &Csr) -> Result<Vec<Identifier>, Failure> {
+    let common_name = csr.common_name().and_then(AlternateName::from_common_name);
+    let identifiers = sorted(csr.alternate_names.iter().cloned().chain(common_name));
+    if identifiers.is_empty() {
+        return Err(refused("order", NO_NAME));
+    }
+    Ok(identifiers)
+}
+
+/// Those of `names` that ACME knows, in order and each once.
+pub(super) fn sorted(names: impl Iterator<Item = AlternateName>) -> Vec<Identifier> {
+    let mut identifiers: Vec<Identifier> = names.filter_map(|name| identifier(&name)).collect();
+    identifiers.sort();
+    identifiers.dedup();
+    identifiers
+}
+
+/// Why a request of these names cannot succeed at this CA.
+pub(super) fn objections(
+    wanted: &KeyRequest,
+    settings: &Settings,
+    method: Method,
+    directory: &Directory,
+) -> Vec<String> {
+    let mut objections = name_objections(wanted, method);
+    if let Some(profile) = &settings.profile
+        && !directory.meta.profiles.contains_key(profile)
+    {
+        let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
+        objections.push(format!(
+            "the CA offers no profile {profile:?}, but {}",
+            if offered.is_empty() {
+                "none at all: leave `profile` out".to_owned()
+            } else {
+                offered.join(", ")
+            }
+        ));
+    }
+    if directory.meta.external_account_required && settings.external_account.is_none() {
+        let words = "the CA takes only customers that it knows: set `external_account` to the key that it gives them";
+        objections.push(words.to_owned());
+    }
+    objections
+}
+
+fn name_objections(wanted: &KeyRequest, method: Method) -> Vec<String> {
+    let names = wanted.host_names();
+    let mut objections = Vec::new();
+    if names.iter().find_map(identifier).is_none() {
+        objections.push(NO_NAME.to_owned());
+    }
+    for name in &names {
+        match (name, method) {
+            (AlternateName::Email(address), _) => objections.push(format!(
+                "{address}: ACME has no certificates for mail addresses"
+            )),
+            (AlternateName::Domain(domain), Method::Http) if domain.starts_with("*.") => {
+                objections.push(format!(
+                    "{domain}: a wildcard is proven by DNS only: use `validation.dns` (RFC 8555, 8.3)"
+                ));
+            }
+            (AlternateName::Ip(address), Method::Dns) => objections.push(format!(
+                "{address}: an address is proven over HTTP only: use `validation.http` (RFC 8738, 4)"
+            )),
+            _ => {}
+        }
+    }
+    if let Some(name) = &wanted.subject.common_name
+        && name.chars().count() > LONGEST_COMMON_NAME
+    {
+        objections.push(format!(
+            "the common name {name} is longer than {LONGEST_COMMON_NAME} characters (RFC 5280, appendix A)"
+        ));
+    }
+    objections
+}
+
+fn identifier(name: &AlternateName) -> Option<Identifier> {
+    let (kind, value) = match name {
+        AlternateName::Domain(name) => ("dns", name.to_ascii_lowercase()),
+        AlternateName::Ip(address) => ("ip", address.to_string()),
+        AlternateName::Email(_) => return None,
+    };
+    Some(Identifier {
+        kind: kind.to_owned(),
+        value,
+    })
+}
+
+const NO_NAME: &str = "there is no host name and no address in the request: set `alternate_name`, or a `common_name` that is a host name";
+
+/// ub-common-name.
+const LONGEST_COMMON_NAME: usize = 64;

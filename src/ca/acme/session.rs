@@ -1,0 +1,147 @@
+//! Signed calls to an ACME server under one account, with the nonce that each of them needs (RFC 8555, 6).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use super::directory::Directory;
+use super::jws::{AccountKey, Signer};
+use super::problem::{Problem, Refusal};
+use crate::ca::http::{Answer, Call, Http};
+use crate::failure::{Failure, FailureKind};
+
+/// The way to one server.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub http: Http,
+    pub directory: Arc<Directory>,
+    pub key: AccountKey,
+    /// The account's URL; `None` while it is being made.
+    pub account: Option<String>,
+    pub now: Timestamp,
+    nonce: Option<String>,
+}
+
+impl Session {
+    /// A session that has not called anybody yet.
+    pub fn new(http: Http, directory: Arc<Directory>, key: AccountKey, now: Timestamp) -> Self {
+        Self {
+            http,
+            directory,
+            key,
+            account: None,
+            now,
+            nonce: None,
+        }
+    }
+
+    /// Reads what is at `url` (POST-as-GET, RFC 8555 6.3).
+    pub async fn read(&mut self, url: &Url) -> Result<Answer, Refusal> {
+        self.call(url, None).await
+    }
+
+    /// Sends `payload` to `url`.
+    pub async fn post(&mut self, url: &Url, payload: &Value) -> Result<Answer, Refusal> {
+        self.call(url, Some(payload)).await
+    }
+
+    async fn call(&mut self, url: &Url, payload: Option<&Value>) -> Result<Answer, Refusal> {
+        let mut refused_nonces = 0;
+        loop {
+            let nonce = self.nonce().await?;
+            let answer = self.send(url, payload, &nonce).await?;
+            self.nonce = nonce_of(&answer.headers);
+            let Some(refusal) = Refusal::of(&answer, payload.is_some(), self.now) else {
+                return Ok(answer);
+            };
+            // Not a retry: the server has looked at nothing but the nonce, and has given a new one (RFC 8555, 6.5).
+            refused_nonces += 1;
+            if refusal.problem.name() != "badNonce" || refused_nonces >= REFUSED_NONCES {
+                return Err(refusal);
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        payload: Option<&Value>,
+        nonce: &str,
+    ) -> Result<Answer, Failure> {
+        let signer = self.account.as_deref().map_or(Signer::Key, Signer::Account);
+        let body = self.key.sign(signer, nonce, url.as_str(), payload)?;
+        let call = match payload {
+            Some(_) => Call::lasting(Method::POST, url.clone()),
+            None => Call::reading(Method::POST, url.clone()),
+        };
+        let body = body.to_string();
+        self.http
+            .send(call, |request| {
+                request
+                    .header(CONTENT_TYPE, "application/jose+json")
+                    .body(body)
+            })
+            .await
+    }
+
+    /// The nonce of the last answer, or a new one (RFC 8555, 7.2).
+    async fn nonce(&mut self) -> Result<String, Failure> {
+        if let Some(nonce) = self.nonce.take() {
+            return Ok(nonce);
+        }
+        let call = Call::reading(Method::HEAD, self.directory.new_nonce.clone());
+        let answer = self.http.send(call, |request| request).await?;
+        if let Some(failure) = answer.refusal_by_status(false, self.now) {
+            return Err(failure);
+        }
+        nonce_of(&answer.headers).ok_or_else(|| {
+            answer.failure(FailureKind::Unexpected, "there is no Replay-Nonce in it")
+        })
+    }
+}
+
+impl From<Failure> for Refusal {
+    /// A call that nobody answered.
+    fn from(failure: Failure) -> Self {
+        Self {
+            status: 0,
+            problem: Problem::default(),
+            failure,
+        }
+    }
+}
+
+/// What `answer` holds, as `what`.
+pub(super) fn parsed<T: DeserializeOwned>(answer: &Answer, what: &str) -> Result<T, Failure> {
+    serde_json::from_value(answer.json()?).map_err(|error| {
+        let detail = format!("this is no {what} ({error}): {}", answer.evidence());
+        answer.failure(FailureKind::Unexpected, detail)
+    })
+}
+
+/// The URL of what was made.
+pub(super) fn location(answer: &Answer) -> Result<Url, Failure> {
+    answer
+        .headers
+        .get("location")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| Url::parse(text).ok())
+        .ok_or_else(|| {
+            let detail = format!("there is no URL in its Location: {}", answer.evidence());
+            answer.failure(FailureKind::Unexpected, detail)
+        })
+}
+
+fn nonce_of(headers: &HeaderMap) -> Option<String> {
+    let nonce = headers.get("replay-nonce")?.to_str().ok()?;
+    Some(nonce.to_owned())
+}
+
+/// A server that refuses so many nonces of its own in one go is out of order; one that refuses every second good nonce
+/// to try its clients is not.
+const REFUSED_NONCES: u32 = 12;

@@ -1,0 +1,45 @@
+//! What the server says when it says no.
+
+use crate::ca::acme::problem::{Class, Problem};
+
+fn problem(text: &str) -> Problem {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn the_types_that_a_person_must_mend_are_told_from_those_that_pass() {
+    for (kind, class) in [
+        ("rejectedIdentifier", Class::Input),
+        ("caa", Class::Input),
+        ("dns", Class::Input),
+        ("connection", Class::Input),
+        ("badCSR", Class::Input),
+        ("serverInternal", Class::Passing),
+        ("rateLimited", Class::Passing),
+        ("invented", Class::Passing),
+    ] {
+        let text = format!(r#"{{"type":"urn:ietf:params:acme:error:{kind}"}}"#);
+        assert_eq!(problem(&text).class(), class, "{kind}");
+    }
+    assert_eq!(problem("{}").class(), Class::Passing);
+}
+
+#[test]
+fn a_problem_is_told_in_the_cas_words_with_its_parts_and_where_to_go() {
+    let text = r#"{"type":"urn:ietf:params:acme:error:malformed","detail":"Some were rejected","status":403,
+        "instance":"https://ca.example.com/terms","mood":"bad","subproblems":[
+        {"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"not for example.net",
+         "identifier":{"type":"dns","value":"example.net"}}]}"#;
+    assert_eq!(
+        problem(text).to_string(),
+        "Some were rejected (malformed); example.net: not for example.net (rejectedIdentifier); see https://ca.example.com/terms"
+    );
+    assert_eq!(problem("{}").to_string(), "no reason was given");
+}
+
+#[test]
+fn one_part_that_a_person_must_mend_makes_the_whole_a_persons_matter() {
+    let text = r#"{"type":"urn:ietf:params:acme:error:serverInternal","subproblems":[
+        {"type":"urn:ietf:params:acme:error:dns"}]}"#;
+    assert_eq!(problem(text).class(), Class::Input);
+}

@@ -1,0 +1,138 @@
+//! `driver.acme`.
+
+use std::ops::Range;
+
+use jiff::SignedDuration;
+
+use crate::ca::acme::{ExternalAccount, Limit, Limits, Settings};
+use crate::config::resolve::{Name, Resolver};
+use crate::config::values::{self, Wrong};
+use crate::config::written::{self, AcmeCa, AcmeLimit, AcmeLimits, LIMIT_HINT, Placed, TERMS_HINT};
+
+impl Resolver<'_> {
+    pub(super) fn acme(&mut self, written: AcmeCa, name: Option<&Name>) -> Option<Settings> {
+        let directory = written
+            .directory
+            .and_then(|url| self.parse(&url, values::service_url));
+        let agreed = self.agreed(written.agree_to_terms.as_ref());
+        let contact = self.contact(written.contact);
+        let validation = written
+            .validation
+            .and_then(|validation| self.validation(validation));
+        let profile = written
+            .profile
+            .and_then(|profile| self.parse(&profile, word("profile = \"classic\"")));
+        let external_account = written
+            .external_account
+            .map(|account| self.external_account(account.value));
+        let account = match &written.account {
+            Some(_) => self.path(written.account.as_ref()),
+            None => name.map(|name| {
+                let file = format!("{}.account", name.text);
+                self.shared.state_directory.join("acme").join(file)
+            }),
+        };
+        let roots = self.path(written.roots.as_ref());
+        let trust = self.ca_trust(written.trust.as_ref());
+        let timeout = self.ca_timeout(written.timeout.as_ref());
+        let directory = directory?;
+        let limits = self.limits(Limits::of(&directory), written.limits.map(|one| one.value));
+        agreed?;
+        Some(Settings {
+            directory,
+            trust: trust?,
+            timeout,
+            contact,
+            account: account?,
+            external_account: match external_account {
+                Some(account) => Some(account?),
+                None => None,
+            },
+            profile,
+            roots,
+            validation: validation?,
+            limits,
+        })
+    }
+
+    /// Only a person can agree, so only a person's word counts.
+    fn agreed(&mut self, written: Option<&Placed<bool>>) -> Option<()> {
+        let Placed { value, range } = written?;
+        if !value {
+            let message =
+                "without agreeing to the CA's terms there is no account, and no certificate";
+            self.wrong(range, Wrong::new(message, TERMS_HINT));
+            return None;
+        }
+        Some(())
+    }
+
+    fn contact(&mut self, written: Option<Placed<Vec<Placed<String>>>>) -> Vec<String> {
+        let addresses = written.into_iter().flat_map(|list| list.value);
+        let mut contact = Vec::new();
+        for address in addresses {
+            contact.extend(self.parse(&address, |text| {
+                values::email(text.strip_prefix("mailto:").unwrap_or(text))
+            }));
+        }
+        contact
+    }
+
+    fn external_account(&mut self, written: written::ExternalAccount) -> Option<ExternalAccount> {
+        let key_id = written
+            .key_id
+            .and_then(|id| self.parse(&id, word("key_id = \"kid-1\"")));
+        let hmac_key = written.hmac_key.and_then(|key| self.secret(key));
+        Some(ExternalAccount {
+            key_id: key_id?,
+            hmac_key: hmac_key?,
+        })
+    }
+
+    fn limits(&mut self, published: Limits, written: Option<AcmeLimits>) -> Limits {
+        let Some(written) = written else {
+            return published;
+        };
+        let mut limit = |written: Option<Placed<AcmeLimit>>, published| match written {
+            Some(Placed { value, range }) => self.limit(&value, &range),
+            None => published,
+        };
+        Limits {
+            account: limit(written.account, published.account),
+            domain: limit(written.domain, published.domain),
+            names: limit(written.names, published.names),
+        }
+    }
+
+    fn limit(&mut self, written: &AcmeLimit, range: &Range<usize>) -> Option<Limit> {
+        let orders = written.orders.as_ref()?.value;
+        if orders == 0 {
+            return None;
+        }
+        let Some(within) = &written.within else {
+            self.lacking(
+                range,
+                "a limit needs the time that it counts for",
+                LIMIT_HINT,
+            );
+            return None;
+        };
+        let (shortest, longest) = (
+            SignedDuration::from_mins(1),
+            SignedDuration::from_hours(90 * 24),
+        );
+        let within = self.parse(within, |text| values::duration(text, shortest, longest))?;
+        Some(Limit { orders, within })
+    }
+}
+
+/// A word as a CA gives it: not empty, without spaces and control characters.
+fn word(example: &'static str) -> impl Fn(&str) -> Result<String, Wrong> {
+    move |text| {
+        if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            let hint = format!("write it as the CA shows it, for example: {example}");
+            return Err(Wrong::new(format!("`{text}` cannot be that"), hint));
+        }
+        Ok(text.to_owned())
+    }
+}

@@ -1,0 +1,392 @@
+//! Renewals at real ACME servers: Pebble, which is unkind on purpose, and Caddy with a CA of its own.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use renewd::ca;
+use renewd::clock::{Clock, ManualClock, SystemClock};
+use renewd::inventory::State;
+use renewd::pki::Csr;
+use renewd::renewal::{Checkpoint, Moment};
+use simulators::sonicos::Profile;
+
+use crate::lab::{self, Lab};
+use crate::peers::caddy::Caddy;
+use crate::peers::pebble::{HMAC_KEY, Pebble, Unkindness};
+
+/// A laboratory whose CA is `driver` instead of its own, on the day that the server believes it is.
+async fn lab_at(driver: &str) -> Lab {
+    let lab = Lab::new(Profile::V8).await;
+    lab.clock.set(SystemClock.now());
+    use_driver(&lab, driver);
+    lab
+}
+
+fn use_driver(lab: &Lab, driver: &str) {
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| if is_ca_driver(line) { driver } else { line })
+        .collect();
+    std::fs::write(lab.config_file(), lines.join("\n")).unwrap();
+}
+
+fn is_ca_driver(line: &str) -> bool {
+    ["driver.local", "driver.acme"]
+        .iter()
+        .any(|driver| line.starts_with(driver))
+}
+
+fn at(pebble: &Pebble, more: &str) -> String {
+    format!(
+        r#"driver.acme = {{ directory = "{}", agree_to_terms = true, trust = {{ ca = "{}" }}, roots = "{}", validation.http = {{ listen = "{}" }}{more} }}"#,
+        pebble.directory(),
+        pebble.server_ca().display(),
+        pebble.root().display(),
+        pebble.http,
+    )
+}
+
+/// Runs the daemon again and again, as time passes, until the renewal has come to an end.
+async fn until_it_ends(lab: &Lab) -> State {
+    let start = Instant::now();
+    loop {
+        lab.run_once().await;
+        let renewals = lab.renewals().await;
+        let renewal = &renewals[0];
+        if renewal.state.is_end() || start.elapsed() > PATIENCE {
+            assert_eq!(renewals.len(), 1, "{renewals:#?}");
+            let history = lab.history().await;
+            assert!(renewal.state.is_end(), "{renewal:#?}\n{history:#?}");
+            return renewal.state;
+        }
+        if let Some(next) = renewal.next_attempt_at {
+            lab.clock.sleep_until(next).await;
+        }
+        // The server's own clock is a real one.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// That the services show what the CA issued for the one key pair that was born on the device.
+async fn assert_shown(lab: &Lab) {
+    let renewals = lab.renewals().await;
+    let fingerprint = renewals[0].obtained.fingerprint.unwrap();
+    for seen in lab.seen().await {
+        assert_eq!(seen.fingerprint, fingerprint);
+        assert_eq!(
+            seen.public_key.to_string(),
+            lab.simulator.spki_sha256(&renewals[0].alias).unwrap()
+        );
+    }
+    assert_eq!(lab.simulator.counters().key_pairs_generated, 1);
+    lab.assert_left_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_proves_control_and_the_device_shows_what_pebble_issued() {
+    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+        return;
+    };
+    let lab = lab_at(&at(&pebble, "")).await;
+    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    assert_shown(&lab).await;
+    assert_eq!((pebble.orders(), pebble.certificates()), (1, 1));
+    assert_eq!(pebble.accounts(), 1);
+    let port = tokio::net::TcpStream::connect(pebble.http).await;
+    assert!(port.is_err(), "the port stays open after the proof");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_any_look_at_the_order_a_renewal_costs_no_second_order() {
+    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+        return;
+    };
+    let mut kills = 0;
+    for look in 1.. {
+        let lab = lab_at(&at(&pebble, "")).await;
+        let before = (pebble.orders(), pebble.certificates());
+        let killed = kill_at(&lab, &format!("Before(PollIssuance) {look}"));
+        assert_eq!(until_it_ends(&lab).await, State::Completed, "look {look}");
+        assert_shown(&lab).await;
+        let after = (pebble.orders(), pebble.certificates());
+        assert_eq!(after, (before.0 + 1, before.1 + 1), "look {look}");
+        if !killed {
+            break;
+        }
+        kills += 1;
+    }
+    // To prove, to finalize, and to download are three looks at least.
+    assert!(kills >= 3, "{kills}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_the_download_the_same_certificate_is_downloaded_again() {
+    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+        return;
+    };
+    let lab = lab_at(&at(&pebble, "")).await;
+    assert!(kill_at(&lab, "Acted(PollIssuance) 1"));
+    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    assert_shown(&lab).await;
+    assert_eq!((pebble.orders(), pebble.certificates()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_url_was_lost_is_left_to_expire_and_costs_no_certificate() {
+    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+        return;
+    };
+    let lab = lab_at(&at(&pebble, "")).await;
+    assert!(kill_at(&lab, "Acted(Submit) 1"));
+    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    assert_shown(&lab).await;
+    assert_eq!((pebble.orders(), pebble.certificates()), (2, 1));
+    assert_eq!(pebble.accounts(), 1, "the account was kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_the_ca_rejects_is_told_at_once_and_tried_again_in_a_day() {
+    let unkindness = Unkindness {
+        blocked_name: "vpn.example.com",
+        ..Unkindness::USUAL
+    };
+    let Some(pebble) = Pebble::start(unkindness).await else {
+        return;
+    };
+    let lab = lab_at(&at(&pebble, "")).await;
+    let start = lab.clock.now();
+    lab.run_once().await;
+    assert!(lab.has_event("person_needed").await);
+    let renewals = lab.renewals().await;
+    let words = renewals[0].last_error.clone().unwrap();
+    assert!(words.contains("rejectedIdentifier"), "{words}");
+    let wait = start.duration_until(renewals[0].next_attempt_at.unwrap());
+    assert!(wait.as_hours() >= 23, "{wait:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_that_the_ca_cannot_fetch_ends_the_order_in_its_words_and_waits_a_day() {
+    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+        return;
+    };
+    let elsewhere = at(&pebble, "").replace(
+        &pebble.http.to_string(),
+        &crate::peers::free_address().to_string(),
+    );
+    let lab = lab_at(&elsewhere).await;
+    let start = Instant::now();
+    let renewal = loop {
+        lab.run_once().await;
+        let renewal = lab.renewals().await.remove(0);
+        let next = renewal.next_attempt_at.unwrap();
+        if lab.clock.now().duration_until(next).as_hours() >= 20 || start.elapsed() > PATIENCE {
+            break renewal;
+        }
+        lab.clock.sleep_until(next).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let history = format!("{:?}", lab.history().await);
+    assert!(history.contains("(connection)"), "{history}");
+    assert_eq!(renewal.state, State::CsrExported, "{renewal:#?}");
+    assert_eq!(pebble.certificates(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_takes_only_its_customers_gets_no_key_made_for_nothing() {
+    let unkindness = Unkindness {
+        external_accounts: true,
+        ..Unkindness::USUAL
+    };
+    let Some(pebble) = Pebble::start(unkindness).await else {
+        return;
+    };
+    let lab = lab_at(&at(&pebble, "")).await;
+    lab.run_once().await;
+    let words = lab.renewals().await[0].last_error.clone().unwrap();
+    assert!(words.contains("external_account"), "{words}");
+    assert_eq!(lab.simulator.counters().key_pairs_generated, 0);
+
+    let customer = |key: &str| {
+        let more = format!(
+            r#", external_account = {{ key_id = "kid-1", hmac_key = {{ file = "{key}" }} }}"#
+        );
+        at(&pebble, &more)
+    };
+    let key = lab.folder.path().join("hmac");
+    std::fs::write(&key, HMAC_KEY).unwrap();
+    let known = lab_at(&customer(&key.display().to_string())).await;
+    assert_eq!(until_it_ends(&known).await, State::Completed);
+    assert_shown(&known).await;
+    assert_eq!(pebble.accounts(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_the_ca_tells_its_terms_profiles_account_and_windows_and_makes_no_account() {
+    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+        return;
+    };
+    let lab = lab_at(&at(&pebble, "")).await;
+    let facts = facts(&lab).await;
+    assert_eq!(facts["directory"], pebble.directory());
+    assert!(facts["terms of service"].starts_with("data:"), "{facts:?}");
+    assert!(facts["account"].starts_with("none yet"), "{facts:?}");
+    assert_eq!(facts["external account"], "not wanted");
+    assert_eq!(pebble.accounts(), 0);
+    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    assert!(self::facts(&lab).await["account"].ends_with(": valid"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_offers_windows_names_one_and_takes_an_order_that_replaces() {
+    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+        return;
+    };
+    let lab = lab_at(&at(&pebble, "")).await;
+    if facts(&lab).await["renewal windows"] == "not offered" {
+        println!("skipped: needs a pebble that offers renewal windows (2.5 or later)");
+        return;
+    }
+    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    let issuer = issuer(&lab);
+    let shown = lab.seen().await[0].clone();
+    let advice = issuer.renewal_window(&shown).await.unwrap();
+    let window = advice.window.unwrap();
+    assert!(shown.not_before < window.start && window.end < shown.not_after);
+    assert!(advice.ask_again.is_some(), "{advice:?}");
+
+    let renewal = &lab.renewals().await[0];
+    let csr = renewal.obtained.csr_pem.clone().unwrap();
+    let request = ca::SigningRequest {
+        client_reference: "second".to_owned(),
+        csr: Csr::parse(csr.as_bytes()).unwrap(),
+        planned_at: lab.clock.now(),
+        previous: Some(ca::Previous {
+            certificate: shown,
+            order: renewal.obtained.ca_reference.clone().map(ca::Reference),
+        }),
+        window: None,
+    };
+    issuer.submit(&request).await.unwrap();
+    assert_eq!(pebble.orders(), 2);
+    // Replaced already: the server refuses the whole order, and takes it without the word.
+    issuer.submit(&request).await.unwrap();
+    assert_eq!(pebble.orders(), 3);
+}
+
+/// Caddy comes to port 80 and asks the system for names, so what is proven is the address of this machine itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caddy_with_a_ca_of_its_own_renews_a_device_that_is_known_by_its_address() {
+    if let Err(error) = std::net::TcpListener::bind("127.0.0.1:80") {
+        println!("skipped: needs port 80 ({error})");
+        return;
+    }
+    let Some(caddy) = Caddy::start().await else {
+        return;
+    };
+    let lab = lab_at(&format!(
+        r#"driver.acme = {{ directory = "{}", agree_to_terms = true, trust = {{ ca = "{root}" }}, roots = "{root}", validation.http = {{ listen = "127.0.0.1:80" }} }}"#,
+        caddy.directory(),
+        root = caddy.root().display(),
+    ))
+    .await;
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let text = text
+        .replace(
+            r#"domain_name = "vpn.example.com""#,
+            r#"ipv4_address = "127.0.0.1""#,
+        )
+        .replace(r#""vpn.example.com""#, r#""127.0.0.1""#);
+    std::fs::write(lab.config_file(), text).unwrap();
+    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    assert_shown(&lab).await;
+}
+
+fn issuer(lab: &Lab) -> Arc<dyn ca::Issuer> {
+    ca::issuer(&lab.desired().cas["office"], &lab.surroundings())
+}
+
+async fn facts(lab: &Lab) -> BTreeMap<String, String> {
+    issuer(lab).check().await.unwrap().into_iter().collect()
+}
+
+/// Runs the daemon in a process that kills itself, as `kill -9` does, at a moment and its number; whether it came to that.
+fn kill_at(lab: &Lab, moment: &str) -> bool {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "acme::a_daemon_that_is_to_be_killed",
+            "--exact",
+            "--nocapture",
+        ])
+        .env(CONFIG, lab.config_file())
+        .env(MOMENT, moment)
+        .env(NOW, lab.clock.now().to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    status.signal() == Some(9)
+}
+
+/// Not a test by itself: the process that is killed by the tests above.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_to_be_killed() {
+    let Ok(config) = std::env::var(CONFIG) else {
+        return;
+    };
+    let moment = std::env::var(MOMENT).unwrap();
+    let now = std::env::var(NOW).unwrap().parse().unwrap();
+    let (moment, number) = moment.split_once(' ').unwrap();
+    let deadly = Arc::new(Deadly {
+        moment: moment.to_owned(),
+        left: AtomicU32::new(number.parse().unwrap()),
+    });
+    let clock = Arc::new(ManualClock::new(now));
+    let start = Instant::now();
+    while start.elapsed() < CHILDHOOD {
+        let config = Path::new(&config);
+        let report = lab::run_once(config, Arc::clone(&clock), Arc::clone(&deadly) as _).await;
+        if report
+            .worked_on
+            .iter()
+            .any(|renewal| renewal.state.is_end())
+        {
+            return;
+        }
+        clock.advance(jiff::SignedDuration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Kills the process when it comes to a moment for the last time that is left.
+#[derive(Debug)]
+struct Deadly {
+    moment: String,
+    left: AtomicU32,
+}
+
+impl Checkpoint for Deadly {
+    fn pass(&self, moment: Moment) {
+        let is_it = format!("{moment:?}") == self.moment;
+        if !is_it || self.left.fetch_sub(1, Ordering::SeqCst) != 1 {
+            return;
+        }
+        let own = std::process::id().to_string();
+        Command::new("kill").args(["-9", &own]).status().unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+const CONFIG: &str = "RENEWD_TEST_ACME_CONFIG";
+const MOMENT: &str = "RENEWD_TEST_ACME_KILL_AT";
+const NOW: &str = "RENEWD_TEST_ACME_NOW";
+/// How long the process that is to be killed waits for it.
+const CHILDHOOD: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(15);
