@@ -61,7 +61,6 @@ pub enum Method {
 #[derive(Debug)]
 pub struct Validator {
     settings: Settings,
-    #[expect(dead_code, reason = "the DNS needs it")]
     surroundings: Surroundings,
 }
 
@@ -99,7 +98,14 @@ impl Validator {
     pub async fn present(&self, proof: &Proof) -> Result<(), Failure> {
         match &self.settings {
             Settings::Http(settings) => http::present(settings, http::Page::of(proof)?).await,
-            Settings::Dns(_) => Err(other_method(proof, "validation.dns")),
+            Settings::Dns(settings) => {
+                dns::present(
+                    settings,
+                    &*self.surroundings.clock,
+                    &dns::Record::of(proof)?,
+                )
+                .await
+            }
         }
     }
 
@@ -110,7 +116,14 @@ impl Validator {
     pub async fn missing(&self, proof: &Proof) -> Result<Option<String>, Failure> {
         match &self.settings {
             Settings::Http(settings) => Ok(http::missing(settings, &http::Page::of(proof)?).await),
-            Settings::Dns(_) => Err(other_method(proof, "validation.dns")),
+            Settings::Dns(settings) => {
+                dns::missing(
+                    settings,
+                    &*self.surroundings.clock,
+                    &dns::Record::of(proof)?,
+                )
+                .await
+            }
         }
     }
 
@@ -124,7 +137,7 @@ impl Validator {
                 http::withdraw(settings, &http::Page::of(proof)?).await;
                 Ok(())
             }
-            Settings::Dns(_) => Err(other_method(proof, "validation.dns")),
+            Settings::Dns(settings) => dns::withdraw(settings, &dns::Record::of(proof)?).await,
         }
     }
 
@@ -135,7 +148,7 @@ impl Validator {
     pub async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
         match &self.settings {
             Settings::Http(settings) => http::check(settings).await,
-            Settings::Dns(_) => Ok(Vec::new()),
+            Settings::Dns(settings) => dns::check(settings).await,
         }
     }
 }

@@ -7,8 +7,8 @@ use renewd::inventory::State;
 use simulators::acme::Window;
 use simulators::sonicos::{Faces, Profile};
 
-use crate::contract::acme::Acme;
 use crate::contract::Subject;
+use crate::contract::acme::Acme;
 use crate::lab::{CERTIFICATE, Lab, today};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -64,7 +64,12 @@ async fn a_certificate_is_renewed_at_the_chosen_moment_of_its_window_and_replace
     let renewals = lab.renewals().await;
     assert_eq!(renewals.len(), 2);
     assert_eq!(renewals[0].reason, "renewal_window");
-    assert_eq!(renewals[0].state, State::Completed, "{:?}", renewals[0].last_error);
+    assert_eq!(
+        renewals[0].state,
+        State::Completed,
+        "{:?}",
+        renewals[0].last_error
+    );
     let late = told.chosen.duration_until(renewals[0].planned_at);
     assert!(late <= HOUR, "planned {late:?} after the moment");
     let orders = acme.simulator.orders();
@@ -79,13 +84,19 @@ async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() 
     let past = days_from_today(1) - HOUR;
     acme.simulator.renewal_window(window(past, past + HOUR / 2));
     let why = "https://ca.example/incident".to_owned();
-    acme.simulator.set(|faces| faces.explanation = Some(why.clone()));
+    acme.simulator
+        .set(|faces| faces.explanation = Some(why.clone()));
     // The CA said that it need not be asked again for six hours.
     live(&lab, days_from_today(1) + 8 * HOUR).await;
     let renewals = lab.renewals().await;
     assert_eq!(renewals.len(), 2);
     assert_eq!(renewals[0].reason, "renewal_window");
-    assert_eq!(renewals[0].state, State::Completed, "{:?}", renewals[0].last_error);
+    assert_eq!(
+        renewals[0].state,
+        State::Completed,
+        "{:?}",
+        renewals[0].last_error
+    );
     let told = lab.history().await;
     let explained = told
         .iter()
@@ -122,7 +133,10 @@ async fn an_order_beyond_the_limits_waits_for_its_turn_and_explain_says_so() {
     let explanation = renewd::status::explain::explain(&store, &desired, wanted, now);
     let explanation = explanation.await.unwrap().unwrap();
     let words = explanation.now.join("\n");
-    assert!(words.contains("its turn within the limits of office"), "{words}");
+    assert!(
+        words.contains("its turn within the limits of office"),
+        "{words}"
+    );
     assert_eq!(acme.simulator.orders().len(), 1);
     let turn = renewal.next_attempt_at.unwrap();
     assert!(now.duration_until(turn) > 6 * 24 * HOUR, "{turn}");

@@ -1,7 +1,205 @@
-//! Proof by a record in the DNS.
+//! Proof by a record in the DNS: written where the name, a CNAME or the operator says, and believed when those whom a
+//! CA may ask show it.
+//!
+//! Values of others under the same name stay: two certificates may be proven for one name at a time.
 
+mod account;
+mod lookup;
+mod place;
+mod program;
+mod propagation;
 mod settings;
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Proof, other_method};
+use crate::clock::Clock;
+use crate::failure::Failure;
+use account::Account;
+use lookup::Lookup;
+use place::Place;
+use propagation::NameServer;
 pub use settings::{
-    Algorithm, AzureEnvironment, OvhEndpoint, Propagation, Provider, Settings, Transport,
+    Algorithm, Azure, AzureEnvironment, Exec, Google, Infoblox, Ovh, OvhEndpoint, Powerdns,
+    Propagation, Provider, Rfc2136, Route53, Settings, Transport,
 };
+
+/// A record that proves control over a domain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Record {
+    /// Where the CA looks for it, in lower case, without the dot at the end.
+    pub name: String,
+    pub data: Data,
+}
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Data {
+    Txt(String),
+    /// In lower case, without the dot at the end.
+    Cname(String),
+}
+
+impl Record {
+    /// The record that `proof` asks for; other proofs are refused.
+    pub fn of(proof: &Proof) -> Result<Self, Failure> {
+        let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+        match proof {
+            Proof::Txt { name, value } => Ok(Self {
+                name: plain(name),
+                data: Data::Txt(value.clone()),
+            }),
+            Proof::Cname { name, target } => Ok(Self {
+                name: plain(name),
+                data: Data::Cname(plain(target)),
+            }),
+            Proof::File { .. } => Err(other_method(proof, "validation.dns")),
+        }
+    }
+
+    /// The kind of record, as in a zone file.
+    pub fn kind(&self) -> &'static str {
+        match self.data {
+            Data::Txt(_) => "TXT",
+            Data::Cname(_) => "CNAME",
+        }
+    }
+
+    /// As the provider's side has it.
+    fn wire(&self) -> ::dns::Record {
+        match &self.data {
+            Data::Txt(text) => ::dns::Record::Txt(text.clone()),
+            Data::Cname(target) => ::dns::Record::Cname(target.clone()),
+        }
+    }
+}
+
+/// Writes `record`.
+pub(super) async fn present(
+    settings: &Settings,
+    clock: &dyn Clock,
+    record: &Record,
+) -> Result<(), Failure> {
+    if let Provider::Exec(hook) = &settings.provider {
+        let record = place::name(settings, record).await?;
+        program::run(hook, "present", &record, settings.timeout).await?;
+    } else {
+        let account = Account::open(settings).await?;
+        let place = Place::find(settings, &account, record).await?;
+        let _turn = turn(&place.record.name).lock().await;
+        match place.record.data {
+            Data::Txt(_) => account.add(&place, settings.ttl).await?,
+            // A name has one CNAME: another one is of an earlier order.
+            Data::Cname(_) => account.set(&place, settings.ttl).await?,
+        }
+    }
+    if let Propagation::Wait(_) = settings.propagation {
+        written_at(record, clock.now());
+    }
+    Ok(())
+}
+
+/// Who does not show `record` yet.
+pub(super) async fn missing(
+    settings: &Settings,
+    clock: &dyn Clock,
+    record: &Record,
+) -> Result<Option<String>, Failure> {
+    if let Propagation::Wait(wait) = settings.propagation {
+        return Ok(still_waiting(wait, clock.now(), record));
+    }
+    let record = place::name(settings, record).await?;
+    let servers = match &settings.propagation {
+        Propagation::Servers(servers) => propagation::fixed(servers),
+        _ => authoritative(settings, &record.name).await?,
+    };
+    Ok(propagation::missing(&servers, &record).await)
+}
+
+/// The name servers of the zone that `name` is in, as the world sees it.
+async fn authoritative(settings: &Settings, name: &str) -> Result<Vec<NameServer>, Failure> {
+    let resolvers = Lookup::resolvers(settings)?;
+    let zone = match &settings.zone {
+        Some(zone) => zone.clone(),
+        None => place::zone_of(&resolvers, name).await?,
+    };
+    propagation::authoritative(&resolvers, &zone).await
+}
+
+/// Removes `record`.
+pub(super) async fn withdraw(settings: &Settings, record: &Record) -> Result<(), Failure> {
+    forget(record);
+    if let Provider::Exec(hook) = &settings.provider {
+        let record = place::name(settings, record).await?;
+        return program::run(hook, "cleanup", &record, settings.timeout).await;
+    }
+    let account = Account::open(settings).await?;
+    let place = Place::find(settings, &account, record).await?;
+    let _turn = turn(&place.record.name).lock().await;
+    account.remove(&place).await
+}
+
+/// Looks whether records could be written.
+pub(super) async fn check(settings: &Settings) -> Result<Vec<(String, String)>, Failure> {
+    let fact = |name: &str, value: String| (name.to_owned(), value);
+    let mut facts = vec![fact(
+        "validation",
+        format!("dns, {}", settings.provider.name()),
+    )];
+    if let Provider::Exec(hook) = &settings.provider {
+        program::look(hook)?;
+        facts.push(fact(
+            "validation program",
+            hook.program.display().to_string(),
+        ));
+        return Ok(facts);
+    }
+    let account = Account::open(settings).await?;
+    let known = settings.delegate_to.as_ref().or(settings.zone.as_ref());
+    facts.push(fact("validation login", account.try_login(known).await?));
+    if let (Some(zone), Propagation::Authoritative) = (known, &settings.propagation) {
+        let servers = propagation::authoritative(&Lookup::resolvers(settings)?, zone).await?;
+        let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        facts.push(fact("validation is seen by", names.join(", ")));
+    }
+    Ok(facts)
+}
+
+/// Most providers know only "replace all values", which is read, change and write: one after the other for one name.
+fn turn(name: &str) -> &'static tokio::sync::Mutex<()> {
+    static TURNS: [tokio::sync::Mutex<()>; 16] = [const { tokio::sync::Mutex::const_new(()) }; 16];
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let index = usize::try_from(hasher.finish() % 16).unwrap_or_default();
+    let [first, ..] = &TURNS;
+    TURNS.get(index).unwrap_or(first)
+}
+
+/// When a record was written by this process, for those whom nobody can be asked about. After a restart the time
+/// begins anew, which is late but right.
+static WRITTEN: Mutex<BTreeMap<Record, Timestamp>> = Mutex::new(BTreeMap::new());
+
+fn written_at(record: &Record, now: Timestamp) -> Timestamp {
+    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    *written.entry(record.clone()).or_insert(now)
+}
+
+fn forget(record: &Record) {
+    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    written.remove(record);
+}
+
+fn still_waiting(wait: SignedDuration, now: Timestamp, record: &Record) -> Option<String> {
+    let seen_from = written_at(record, now).saturating_add(wait).unwrap_or(now);
+    (now < seen_from).then(|| {
+        let Record { name, .. } = record;
+        format!(
+            "the {} record of {name} is given until {seen_from} to be seen",
+            record.kind()
+        )
+    })
+}

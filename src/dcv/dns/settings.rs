@@ -45,115 +45,132 @@ pub enum Propagation {
 /// Who holds the records, and how to log in there.
 #[derive(Debug, Clone)]
 pub enum Provider {
-    /// A name server that takes dynamic updates (RFC 2136) signed with TSIG (RFC 8945).
-    Rfc2136 {
-        /// The primary server.
-        server: Endpoint,
-        /// How it is reached.
-        transport: Transport,
-        /// The name of the key.
-        key_name: String,
-        /// The algorithm of the key.
-        algorithm: Algorithm,
-        /// The key, in base64.
-        secret: SecretSource,
-    },
-    /// Cloudflare.
-    Cloudflare {
-        /// An API token with the permission to edit the zone.
-        token: SecretSource,
-    },
-    /// deSEC.
-    Desec {
-        /// An API token.
-        token: SecretSource,
-    },
-    /// DigitalOcean.
-    Digitalocean {
-        /// An API token.
-        token: SecretSource,
-    },
-    /// Hetzner.
-    Hetzner {
-        /// An API token.
-        token: SecretSource,
-    },
-    /// Gandi LiveDNS.
-    Gandi {
-        /// A personal access token.
-        token: SecretSource,
-    },
+    /// A name server that takes dynamic updates (RFC 2136).
+    Rfc2136(Rfc2136),
+    /// Cloudflare, by an API token.
+    Cloudflare(SecretSource),
+    /// deSEC, by an API token.
+    Desec(SecretSource),
+    /// DigitalOcean, by an API token.
+    Digitalocean(SecretSource),
+    /// Hetzner, by an API token.
+    Hetzner(SecretSource),
+    /// Gandi LiveDNS, by a personal access token.
+    Gandi(SecretSource),
     /// Amazon Route 53.
-    Route53 {
-        /// The access key's id.
-        access_key_id: String,
-        /// The access key.
-        secret_access_key: SecretSource,
-        /// The hosted zone's id; `None`: found by its name.
-        hosted_zone_id: Option<String>,
-    },
+    Route53(Route53),
     /// OVH.
-    Ovh {
-        /// Which of its APIs.
-        endpoint: OvhEndpoint,
-        /// The application's key.
-        application_key: String,
-        /// The application's secret.
-        application_secret: SecretSource,
-        /// The consumer key.
-        consumer_key: SecretSource,
-    },
+    Ovh(Ovh),
     /// Google Cloud DNS.
-    Google {
-        /// The service account's key file, JSON.
-        service_account: PathBuf,
-        /// The project's id.
-        project: String,
-        /// The managed zone's name; `None`: found by its domain.
-        managed_zone: Option<String>,
-    },
+    Google(Google),
     /// Azure DNS.
-    Azure {
-        /// Which of its clouds.
-        environment: AzureEnvironment,
-        /// The tenant's id.
-        tenant_id: String,
-        /// The service principal's id.
-        client_id: String,
-        /// The service principal's secret.
-        client_secret: SecretSource,
-        /// The subscription's id.
-        subscription_id: String,
-        /// The resource group of the zone.
-        resource_group: String,
-    },
+    Azure(Azure),
     /// The HTTP API of a PowerDNS server.
-    Powerdns {
-        /// Where it is: `https`, or `http` to this machine itself.
-        url: Url,
-        /// Its API key.
-        key: SecretSource,
-        /// The server's id in its own paths.
-        server_id: String,
-    },
+    Powerdns(Powerdns),
     /// Infoblox.
-    Infoblox {
-        /// The grid master.
-        server: Endpoint,
-        /// A user of the web API.
-        user: String,
-        /// That user's password.
-        password: SecretSource,
-        /// The DNS view.
-        view: String,
-    },
-    /// An outside program with the calling convention of lego's `exec`.
-    Exec {
-        /// The program.
-        program: PathBuf,
-        /// Arguments before those of the convention.
-        arguments: Vec<String>,
-    },
+    Infoblox(Infoblox),
+    /// An outside program.
+    Exec(Exec),
+}
+
+/// A name server that takes dynamic updates signed with TSIG (RFC 8945).
+#[derive(Debug, Clone)]
+pub struct Rfc2136 {
+    /// The primary server.
+    pub server: Endpoint,
+    /// How it is reached.
+    pub transport: Transport,
+    /// The name of the key.
+    pub key_name: String,
+    /// The algorithm of the key.
+    pub algorithm: Algorithm,
+    /// The key, in base64.
+    pub secret: SecretSource,
+}
+
+/// Amazon Route 53.
+#[derive(Debug, Clone)]
+pub struct Route53 {
+    /// The access key's id.
+    pub access_key_id: String,
+    /// The access key.
+    pub secret_access_key: SecretSource,
+    /// The hosted zone's id; `None`: found by its name.
+    pub hosted_zone_id: Option<String>,
+}
+
+/// OVH.
+#[derive(Debug, Clone)]
+pub struct Ovh {
+    /// Which of its APIs.
+    pub endpoint: OvhEndpoint,
+    /// The application's key.
+    pub application_key: String,
+    /// The application's secret.
+    pub application_secret: SecretSource,
+    /// The consumer key.
+    pub consumer_key: SecretSource,
+}
+
+/// Google Cloud DNS.
+#[derive(Debug, Clone)]
+pub struct Google {
+    /// The service account's key file, JSON.
+    pub service_account: PathBuf,
+    /// The project's id.
+    pub project: String,
+    /// The managed zone's name; `None`: found by its domain.
+    pub managed_zone: Option<String>,
+}
+
+/// Azure DNS.
+#[derive(Debug, Clone)]
+pub struct Azure {
+    /// Which of its clouds.
+    pub environment: AzureEnvironment,
+    /// The tenant's id.
+    pub tenant_id: String,
+    /// The service principal's id.
+    pub client_id: String,
+    /// The service principal's secret.
+    pub client_secret: SecretSource,
+    /// The subscription's id.
+    pub subscription_id: String,
+    /// The resource group of the zone.
+    pub resource_group: String,
+}
+
+/// The HTTP API of a PowerDNS server.
+#[derive(Debug, Clone)]
+pub struct Powerdns {
+    /// Where it is: `https`, or `http` to this machine itself.
+    pub url: Url,
+    /// Its API key.
+    pub key: SecretSource,
+    /// The server's id in its own paths.
+    pub server_id: String,
+}
+
+/// Infoblox.
+#[derive(Debug, Clone)]
+pub struct Infoblox {
+    /// The grid master.
+    pub server: Endpoint,
+    /// A user of the web API.
+    pub user: String,
+    /// That user's password.
+    pub password: SecretSource,
+    /// The DNS view.
+    pub view: String,
+}
+
+/// An outside program with the calling convention of lego's `exec`.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    /// The program.
+    pub program: PathBuf,
+    /// Arguments before those of the convention.
+    pub arguments: Vec<String>,
 }
 
 /// How a name server is reached.
@@ -202,52 +219,44 @@ impl Provider {
     /// The word for it in the configuration.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Rfc2136 { .. } => "rfc2136",
-            Self::Cloudflare { .. } => "cloudflare",
-            Self::Desec { .. } => "desec",
-            Self::Digitalocean { .. } => "digitalocean",
-            Self::Hetzner { .. } => "hetzner",
-            Self::Gandi { .. } => "gandi",
-            Self::Route53 { .. } => "route53",
-            Self::Ovh { .. } => "ovh",
-            Self::Google { .. } => "google",
-            Self::Azure { .. } => "azure",
-            Self::Powerdns { .. } => "powerdns",
-            Self::Infoblox { .. } => "infoblox",
-            Self::Exec { .. } => "exec",
+            Self::Rfc2136(_) => "rfc2136",
+            Self::Cloudflare(_) => "cloudflare",
+            Self::Desec(_) => "desec",
+            Self::Digitalocean(_) => "digitalocean",
+            Self::Hetzner(_) => "hetzner",
+            Self::Gandi(_) => "gandi",
+            Self::Route53(_) => "route53",
+            Self::Ovh(_) => "ovh",
+            Self::Google(_) => "google",
+            Self::Azure(_) => "azure",
+            Self::Powerdns(_) => "powerdns",
+            Self::Infoblox(_) => "infoblox",
+            Self::Exec(_) => "exec",
         }
     }
 
     /// Every secret that will be needed, each with its key in the configuration.
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         match self {
-            Self::Rfc2136 { secret, .. } => vec![("secret", secret.clone())],
-            Self::Cloudflare { token }
-            | Self::Desec { token }
-            | Self::Digitalocean { token }
-            | Self::Hetzner { token }
-            | Self::Gandi { token } => vec![("token", token.clone())],
-            Self::Route53 {
-                secret_access_key, ..
-            } => vec![("secret_access_key", secret_access_key.clone())],
-            Self::Ovh {
-                application_secret,
-                consumer_key,
-                ..
-            } => vec![
-                ("application_secret", application_secret.clone()),
-                ("consumer_key", consumer_key.clone()),
+            Self::Cloudflare(token)
+            | Self::Desec(token)
+            | Self::Digitalocean(token)
+            | Self::Hetzner(token)
+            | Self::Gandi(token) => vec![("token", token.clone())],
+            Self::Rfc2136(server) => vec![("secret", server.secret.clone())],
+            Self::Route53(login) => vec![("secret_access_key", login.secret_access_key.clone())],
+            Self::Ovh(login) => vec![
+                ("application_secret", login.application_secret.clone()),
+                ("consumer_key", login.consumer_key.clone()),
             ],
-            Self::Google {
-                service_account, ..
-            } => {
-                let file = SecretSource::File(service_account.clone());
+            Self::Google(login) => {
+                let file = SecretSource::File(login.service_account.clone());
                 vec![("service_account", file)]
             }
-            Self::Azure { client_secret, .. } => vec![("client_secret", client_secret.clone())],
-            Self::Powerdns { key, .. } => vec![("key", key.clone())],
-            Self::Infoblox { password, .. } => vec![("password", password.clone())],
-            Self::Exec { .. } => Vec::new(),
+            Self::Azure(login) => vec![("client_secret", login.client_secret.clone())],
+            Self::Powerdns(login) => vec![("key", login.key.clone())],
+            Self::Infoblox(login) => vec![("password", login.password.clone())],
+            Self::Exec(_) => Vec::new(),
         }
     }
 }

@@ -183,7 +183,7 @@ pub async fn goes_on_when_refused_credentials_are_mended<S: Subject>() {
     }
     let bench = Bench::<S>::new().await;
     if !S::SIGNS_AT_ONCE {
-        bench.ca.behave(Behaviour::SignsAfter(500));
+        bench.ca.behave(Behaviour::SignsAfter(60));
         bench.lab.run_once().await;
     }
     bench.ca.spoil_credentials(true, &bench.lab);

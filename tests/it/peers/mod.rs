@@ -2,7 +2,9 @@
 //! writes in a temporary folder, and stopped with the test. A test whose program is missing says so and passes; with
 //! `CI=true` it fails instead.
 
+pub mod bind;
 pub mod caddy;
+pub mod knot;
 pub mod pebble;
 
 use std::fs::File;

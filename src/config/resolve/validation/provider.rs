@@ -6,7 +6,7 @@ use super::DNS_PORT;
 use crate::config::resolve::Resolver;
 use crate::config::values::{self, Wrong};
 use crate::config::written::{self, DnsProvider, Placed, default};
-use crate::dcv::dns::{Algorithm, AzureEnvironment, OvhEndpoint, Provider, Transport};
+use crate::dcv::dns::{self, Algorithm, AzureEnvironment, OvhEndpoint, Provider, Transport};
 use crate::inventory::Endpoint;
 use crate::secret::SecretSource;
 
@@ -14,21 +14,11 @@ impl Resolver<'_> {
     pub(super) fn dns_provider(&mut self, written: DnsProvider) -> Option<Provider> {
         match written {
             DnsProvider::Rfc2136(server) => self.rfc2136(server),
-            DnsProvider::Cloudflare(written) => self
-                .token(written)
-                .map(|token| Provider::Cloudflare { token }),
-            DnsProvider::Desec(written) => {
-                self.token(written).map(|token| Provider::Desec { token })
-            }
-            DnsProvider::Digitalocean(written) => self
-                .token(written)
-                .map(|token| Provider::Digitalocean { token }),
-            DnsProvider::Hetzner(written) => {
-                self.token(written).map(|token| Provider::Hetzner { token })
-            }
-            DnsProvider::Gandi(written) => {
-                self.token(written).map(|token| Provider::Gandi { token })
-            }
+            DnsProvider::Cloudflare(written) => self.token(written).map(Provider::Cloudflare),
+            DnsProvider::Desec(written) => self.token(written).map(Provider::Desec),
+            DnsProvider::Digitalocean(written) => self.token(written).map(Provider::Digitalocean),
+            DnsProvider::Hetzner(written) => self.token(written).map(Provider::Hetzner),
+            DnsProvider::Gandi(written) => self.token(written).map(Provider::Gandi),
             DnsProvider::Route53(written) => self.route53(written),
             DnsProvider::Ovh(written) => self.ovh(written),
             DnsProvider::Google(written) => self.google(&written),
@@ -45,7 +35,7 @@ impl Resolver<'_> {
             values::domain(text.trim_end_matches('.'))
         });
         let secret = written.secret.and_then(|secret| self.secret(secret));
-        Some(Provider::Rfc2136 {
+        Some(Provider::Rfc2136(dns::Rfc2136 {
             server: server?,
             transport: match written.transport.map(|transport| transport.value) {
                 Some(written::Transport::Udp) => Transport::Udp,
@@ -58,7 +48,7 @@ impl Resolver<'_> {
                 Some(written::TsigAlgorithm::HmacSha256) | None => Algorithm::HmacSha256,
             },
             secret: secret?,
-        })
+        }))
     }
 
     fn token(&mut self, written: written::Token) -> Option<SecretSource> {
@@ -69,11 +59,11 @@ impl Resolver<'_> {
         let secret_access_key = written
             .secret_access_key
             .and_then(|secret| self.secret(secret));
-        Some(Provider::Route53 {
+        Some(Provider::Route53(dns::Route53 {
             access_key_id: self.word(written.access_key_id.as_ref())?,
             secret_access_key: secret_access_key?,
             hosted_zone_id: self.word(written.hosted_zone_id.as_ref()),
-        })
+        }))
     }
 
     fn ovh(&mut self, written: written::Ovh) -> Option<Provider> {
@@ -81,7 +71,7 @@ impl Resolver<'_> {
             .application_secret
             .and_then(|secret| self.secret(secret));
         let consumer_key = written.consumer_key.and_then(|secret| self.secret(secret));
-        Some(Provider::Ovh {
+        Some(Provider::Ovh(dns::Ovh {
             endpoint: match written.endpoint.map(|endpoint| endpoint.value) {
                 Some(written::OvhEndpoint::Ca) => OvhEndpoint::Ca,
                 Some(written::OvhEndpoint::Us) => OvhEndpoint::Us,
@@ -90,17 +80,17 @@ impl Resolver<'_> {
             application_key: self.word(written.application_key.as_ref())?,
             application_secret: application_secret?,
             consumer_key: consumer_key?,
-        })
+        }))
     }
 
     fn google(&mut self, written: &written::Google) -> Option<Provider> {
         let service_account = self.path(written.service_account.as_ref());
         let project = self.word(written.project.as_ref());
-        Some(Provider::Google {
+        Some(Provider::Google(dns::Google {
             service_account: service_account?,
             project: project?,
             managed_zone: self.word(written.managed_zone.as_ref()),
-        })
+        }))
     }
 
     fn azure(&mut self, written: written::Azure) -> Option<Provider> {
@@ -109,7 +99,7 @@ impl Resolver<'_> {
         let client_id = self.word(written.client_id.as_ref());
         let subscription_id = self.word(written.subscription_id.as_ref());
         let resource_group = self.word(written.resource_group.as_ref());
-        Some(Provider::Azure {
+        Some(Provider::Azure(dns::Azure {
             environment: match written.environment.map(|environment| environment.value) {
                 Some(written::AzureEnvironment::China) => AzureEnvironment::China,
                 Some(written::AzureEnvironment::UsGovernment) => AzureEnvironment::UsGovernment,
@@ -120,7 +110,7 @@ impl Resolver<'_> {
             client_secret: client_secret?,
             subscription_id: subscription_id?,
             resource_group: resource_group?,
-        })
+        }))
     }
 
     fn powerdns(&mut self, written: written::Powerdns) -> Option<Provider> {
@@ -130,11 +120,11 @@ impl Resolver<'_> {
             Some(_) => self.word(written.server_id.as_ref()),
             None => Some(default::POWERDNS_SERVER.to_owned()),
         };
-        Some(Provider::Powerdns {
+        Some(Provider::Powerdns(dns::Powerdns {
             url: url?,
             key: key?,
             server_id: server_id?,
-        })
+        }))
     }
 
     fn infoblox(&mut self, written: written::Infoblox) -> Option<Provider> {
@@ -145,21 +135,21 @@ impl Resolver<'_> {
             Some(_) => self.word(written.view.as_ref()),
             None => Some(default::INFOBLOX_VIEW.to_owned()),
         };
-        Some(Provider::Infoblox {
+        Some(Provider::Infoblox(dns::Infoblox {
             server: server?,
             user: user?,
             password: password?,
             view: view?,
-        })
+        }))
     }
 
     fn dns_program(&mut self, written: written::DnsProgram) -> Option<Provider> {
         let program = self.path(written.program.as_ref());
         let arguments = written.arguments.into_iter().flat_map(|list| list.value);
-        Some(Provider::Exec {
+        Some(Provider::Exec(dns::Exec {
             arguments: arguments.map(|argument| argument.value).collect(),
             program: program?,
-        })
+        }))
     }
 
     /// An identifier of somebody else's: anything that is not empty and has no blanks.
