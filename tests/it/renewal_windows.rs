@@ -130,7 +130,7 @@ async fn an_order_beyond_the_limits_waits_for_its_turn_and_explain_says_so() {
     assert_eq!(renewal.last_error_kind.as_deref(), Some("order_limit"));
     let desired = lab.desired();
     let wanted = &desired.certificates[CERTIFICATE];
-    let explanation = renewd::status::explain::explain(&store, &desired, wanted, now);
+    let explanation = renewd::status::explain(&store, &desired, wanted, now);
     let explanation = explanation.await.unwrap().unwrap();
     let words = explanation.now.join("\n");
     assert!(
