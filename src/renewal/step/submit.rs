@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, StepError, Work};
 use crate::ca::{Issuer, Reference, SigningRequest};
+use crate::failure::FailureKind;
 use crate::inventory::Intent;
 use crate::renewal::retry;
 use crate::renewal::state::{Fact, Step};
@@ -35,9 +36,33 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
         return Ok(waits);
     }
-    let reference = issuer.submit(&request).await.map_err(StepError::Ca)?;
-    work.acted(Step::Submit);
-    Ok(ordered(work, reference))
+    match issuer.submit(&request).await {
+        Ok(reference) => {
+            work.acted(Step::Submit);
+            Ok(ordered(work, reference))
+        }
+        Err(failure) => {
+            if is_surely_not_placed(failure.kind) {
+                work.store
+                    .withdraw_order(work.lease, Step::Submit.name(), work.now)
+                    .await?;
+            }
+            Err(StepError::Ca(failure))
+        }
+    }
+}
+
+/// Whether a failed order was surely not taken, so that there is nothing to wait for and nothing to pay.
+const fn is_surely_not_placed(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Unreachable
+        | FailureKind::Busy
+        | FailureKind::Unauthorized
+        | FailureKind::Untrusted
+        | FailureKind::Refused
+        | FailureKind::Local => true,
+        FailureKind::OutcomeUnknown | FailureKind::Unexpected => false,
+    }
 }
 
 /// When an order of an earlier try would have shown itself.
