@@ -74,10 +74,10 @@ impl Reason {
             Self::NotYetIssued => (!facts.renewed_before).then(|| mismatch(facts)).flatten(),
             Self::NamesOrKeyChanged => facts.renewed_before.then(|| mismatch(facts)).flatten(),
             Self::Emergency => spent(facts, now, EMERGENCY_PERMILLE),
-            Self::RenewalWindow => facts
-                .window
-                .filter(|window| window.chosen <= now)
-                .map(window_words),
+            Self::RenewalWindow => {
+                let window = facts.window?;
+                (window_moment(facts.shown?, window) <= now).then(|| window_words(window))
+            }
             Self::ShareOfLifetimeSpent => spent(facts, now, share_in_force(facts)?),
         }
     }
@@ -154,15 +154,24 @@ fn next(facts: &Facts<'_>, shown: &Certificate) -> (Timestamp, Reason, String) {
     };
     let mut first = by_share(EMERGENCY_PERMILLE, Reason::Emergency);
     let share = share_in_force(facts).map(|share| by_share(share, Reason::ShareOfLifetimeSpent));
-    let window = facts
-        .window
-        .map(|window| (window.chosen, Reason::RenewalWindow, window_words(window)));
+    let window = facts.window.map(|window| {
+        let at = window_moment(shown, window);
+        (at, Reason::RenewalWindow, window_words(window))
+    });
     for other in share.into_iter().chain(window) {
         if other.0 < first.0 {
             first = other;
         }
     }
     first
+}
+
+/// When a window makes a certificate due: at its chosen moment, but never right after its issue. A CA that wants all that
+/// it has just issued to be renewed would be followed round and round.
+fn window_moment(shown: &Certificate, window: &RenewalWindow) -> Timestamp {
+    let settled = (lifetime(shown) / 20).min(SHORTEST_USE);
+    let earliest = shown.not_before.saturating_add(settled);
+    window.chosen.max(earliest.unwrap_or(window.chosen))
 }
 
 fn window_words(window: &RenewalWindow) -> String {
@@ -243,6 +252,8 @@ const SHARE_PERMILLE: u16 = 667;
 const SHORT_LIVED_SHARE_PERMILLE: u16 = 500;
 /// The last twentieth overrides whatever else would hold a renewal back.
 const EMERGENCY_PERMILLE: u16 = 950;
+/// How long a certificate is used before its CA can have it renewed.
+const SHORTEST_USE: SignedDuration = SignedDuration::from_hours(24);
 const SHORT_LIFETIME: SignedDuration = SignedDuration::from_hours(240);
 
 #[cfg(test)]

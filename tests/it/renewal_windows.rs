@@ -25,11 +25,11 @@ async fn renewed(keys: &str) -> (Acme, Lab) {
     (acme, lab)
 }
 
-/// Runs the daemon every hour until `until`.
-async fn live(lab: &Lab, until: Timestamp) {
+/// Runs the daemon now and then until `until`.
+async fn live(lab: &Lab, until: Timestamp, pause: SignedDuration) {
     while lab.clock.now() < until {
         lab.run_once().await;
-        lab.clock.advance(HOUR);
+        lab.clock.advance(pause);
     }
 }
 
@@ -50,17 +50,17 @@ async fn a_certificate_is_renewed_at_the_chosen_moment_of_its_window_and_replace
     let (acme, lab) = renewed("").await;
     acme.simulator
         .renewal_window(Some(window(days_from_today(40), days_from_today(41))));
-    live(&lab, days_from_today(2)).await;
+    live(&lab, days_from_today(2), HOUR).await;
     let store = lab.store().await;
     let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
     let told = row.window_of_shown().unwrap().clone();
     assert!(days_from_today(40) <= told.chosen && told.chosen < days_from_today(41));
-    live(&lab, days_from_today(39)).await;
+    live(&lab, days_from_today(39), 12 * HOUR).await;
     assert_eq!(lab.renewals().await.len(), 1, "not before the window");
     let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
     let kept = row.window_of_shown().unwrap();
     assert_eq!(kept.chosen, told.chosen, "the moment is kept");
-    live(&lab, days_from_today(41)).await;
+    live(&lab, days_from_today(41), HOUR).await;
     let renewals = lab.renewals().await;
     assert_eq!(renewals.len(), 2);
     assert_eq!(renewals[0].reason, "renewal_window");
@@ -79,7 +79,7 @@ async fn a_certificate_is_renewed_at_the_chosen_moment_of_its_window_and_replace
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() {
     let (acme, lab) = renewed("").await;
-    live(&lab, days_from_today(1)).await;
+    live(&lab, days_from_today(1), HOUR).await;
     assert_eq!(lab.renewals().await.len(), 1);
     let past = days_from_today(1) - HOUR;
     acme.simulator
@@ -88,7 +88,7 @@ async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() 
     acme.simulator
         .set(|faces| faces.explanation = Some(why.clone()));
     // The CA said that it need not be asked again for six hours.
-    live(&lab, days_from_today(1) + 8 * HOUR).await;
+    live(&lab, days_from_today(1) + 8 * HOUR, HOUR).await;
     let renewals = lab.renewals().await;
     assert_eq!(renewals.len(), 2);
     assert_eq!(renewals[0].reason, "renewal_window");
@@ -110,7 +110,7 @@ async fn a_window_after_the_end_is_overridden_by_the_last_twentieth() {
     let (acme, lab) = renewed("").await;
     acme.simulator
         .renewal_window(Some(window(days_from_today(200), days_from_today(201))));
-    live(&lab, days_from_today(90)).await;
+    live(&lab, days_from_today(90), 12 * HOUR).await;
     let renewals = lab.renewals().await;
     assert!(renewals.len() >= 2, "it was left to expire");
     assert_eq!(renewals[renewals.len() - 2].reason, "emergency");

@@ -196,3 +196,81 @@ proptest! {
         }
     }
 }
+
+fn window(from: SignedDuration, chosen: SignedDuration) -> RenewalWindow {
+    RenewalWindow {
+        start: start() + from,
+        end: start() + from + days(1),
+        chosen: start() + chosen,
+        explanation: Some("https://ca.example/why".to_owned()),
+    }
+}
+
+#[test]
+fn the_window_of_the_ca_stands_in_the_place_of_the_share_unless_one_is_configured() {
+    let window = window(days(80), days(80));
+    let shown = shown(days(90));
+    for (share, age, expected) in [
+        (None, 70, None),
+        (None, 80, Some(Reason::RenewalWindow)),
+        (Some(500), 45, Some(Reason::ShareOfLifetimeSpent)),
+    ] {
+        let wanted = wanted(share);
+        let facts = Facts {
+            window: Some(&window),
+            ..facts(&wanted, &shown)
+        };
+        let reason = match decide(&facts, start() + days(age)) {
+            Decision::Due { reason, words } => {
+                let is_explained = words.contains("https://ca.example/why");
+                assert_eq!(is_explained, reason == Reason::RenewalWindow, "{words}");
+                Some(reason)
+            }
+            Decision::Rest { .. } => None,
+        };
+        assert_eq!(reason, expected, "share {share:?}, {age} days");
+    }
+}
+
+#[test]
+fn a_window_that_lies_too_late_is_overridden_by_the_last_twentieth() {
+    let (wanted, shown) = (wanted(None), shown(days(90)));
+    let window = window(days(200), days(200));
+    let facts = Facts {
+        window: Some(&window),
+        ..facts(&wanted, &shown)
+    };
+    let rest = decide(&facts, start() + days(70));
+    let emergency = Some(Reason::Emergency);
+    assert!(
+        matches!(rest, Decision::Rest { rule, .. } if rule == emergency),
+        "{rest:?}"
+    );
+    let due = decide(&facts, start() + days(86));
+    assert!(
+        matches!(
+            due,
+            Decision::Due {
+                reason: Reason::Emergency,
+                ..
+            }
+        ),
+        "{due:?}"
+    );
+}
+
+#[test]
+fn a_ca_that_wants_what_it_has_just_issued_renewed_is_not_followed_round_and_round() {
+    for (lifetime, settled) in [(days(90), days(1)), (days(6), days(6) / 20)] {
+        let (wanted, shown) = (wanted(None), shown(lifetime));
+        let window = window(-days(3), -days(3));
+        let facts = Facts {
+            window: Some(&window),
+            ..facts(&wanted, &shown)
+        };
+        let rest = decide(&facts, start() + settled - days(1) / 100);
+        assert!(matches!(rest, Decision::Rest { .. }), "{rest:?}");
+        let due = decide(&facts, start() + settled);
+        assert!(matches!(due, Decision::Due { .. }), "{due:?}");
+    }
+}

@@ -50,6 +50,11 @@ impl Subject for Resello {
         &self.simulator
     }
 
+    fn assert_paid_once(&self, case: &str) {
+        let price = self.simulator.with(|shop, _| shop.plans()[0].price_cents);
+        assert_eq!(self.simulator.ledger().charged_cents, price, "{case}");
+    }
+
     fn behave(&self, behaviour: Behaviour) {
         self.simulator.set(|faces| {
             faces.reads_before_active = match behaviour {

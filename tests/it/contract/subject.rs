@@ -50,6 +50,8 @@ pub trait Subject: Sized + Send + Sync {
     fn orders(&self) -> u64 {
         self.port().counters().orders
     }
+    /// That no more money was spent than one order costs.
+    fn assert_paid_once(&self, _case: &str) {}
     /// From now on.
     fn behave(&self, behaviour: Behaviour);
     /// The person for whom it waited says yes.
@@ -157,6 +159,7 @@ impl<S: Subject> Bench<S> {
         let counters = self.ca.port().counters();
         assert_eq!(self.ca.orders(), 1, "orders; {}", told());
         assert_eq!(counters.duplicates, 0, "duplicates; {}", told());
+        self.ca.assert_paid_once(case);
         self.lab.assert_installed_once().await;
     }
 
