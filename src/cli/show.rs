@@ -43,6 +43,8 @@ struct PastRenewal<'a> {
     planned_at: jiff::Timestamp,
     state_since: jiff::Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ca_reference: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
 }
 
@@ -107,6 +109,7 @@ fn past(renewal: &Renewal) -> PastRenewal<'_> {
         reason: &renewal.reason,
         planned_at: renewal.planned_at,
         state_since: renewal.state_since,
+        ca_reference: renewal.obtained.ca_reference.as_deref(),
         sha256: renewal
             .obtained
             .fingerprint
@@ -151,8 +154,11 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
     for renewal in &known.renewals {
         let label = format!("  {:.0}  ", renewal.planned_at);
         let words = format!(
-            "{} {}, planned by {}",
-            renewal.alias, renewal.state, renewal.reason
+            "{} {}, planned by {}{}",
+            renewal.alias,
+            renewal.state,
+            renewal.reason,
+            order(renewal)
         );
         print::paragraph(&label, HISTORY_DEPTH, &words);
     }
@@ -164,6 +170,14 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
         let label = format!("  {:.0}  {}  ", entry.at, entry.event);
         print::paragraph(&label, HISTORY_DEPTH, &words(entry));
     }
+}
+
+/// What the CA calls the order: of a reference with several lines the first, which tells enough for a person.
+fn order(renewal: &PastRenewal<'_>) -> String {
+    let line = renewal
+        .ca_reference
+        .and_then(|reference| reference.lines().next());
+    line.map_or_else(String::new, |line| format!("; ordered as {line}"))
 }
 
 /// Model, firmware and serial number, as the device told them last.

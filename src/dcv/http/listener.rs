@@ -71,9 +71,9 @@ fn lacks_ipv6(error: &std::io::Error) -> bool {
 fn cannot_bind(address: SocketAddr, error: &std::io::Error) -> Failure {
     let advice = match error.kind() {
         ErrorKind::PermissionDenied => {
-            "ports below 1024 need a privilege: CapabilityBoundingSet=CAP_NET_BIND_SERVICE and \
-             AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit (systemctl edit renewd), or a higher port in \
-             `listen` and a redirect of port 80 to it"
+            "ports below 1024 need a privilege: CapabilityBoundingSet=CAP_NET_BIND_SERVICE, \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE and PrivateUsers=no in the unit (its drop-in port-80.conf), or \
+             a higher port in `listen` and a redirect of port 80 to it"
         }
         ErrorKind::AddrInUse => {
             "another program listens there: let `listen` name another port, and let that program pass \
