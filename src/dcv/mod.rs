@@ -141,6 +141,20 @@ impl Validator {
         }
     }
 
+    /// Does what `present` does for `proof`, but puts nothing up: what would be in its way is in the way of this.
+    ///
+    /// # Errors
+    /// As `present`, as far as something harmless tells.
+    pub async fn rehearse(&self, proof: &Proof) -> Result<(), Failure> {
+        match &self.settings {
+            Settings::Http(settings) => {
+                http::Page::of(proof)?;
+                http::check(settings).await.map(drop)
+            }
+            Settings::Dns(settings) => dns::rehearse(settings, &dns::Record::of(proof)?).await,
+        }
+    }
+
     /// Looks whether proofs could be given, changing nothing; facts worth showing.
     ///
     /// # Errors

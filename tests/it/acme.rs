@@ -1,5 +1,8 @@
 //! Renewals at real ACME servers: Pebble, which is unkind on purpose, and Caddy with a CA of its own.
 
+mod records;
+mod windows;
+
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -11,7 +14,6 @@ use std::time::{Duration, Instant};
 use renewd::ca;
 use renewd::clock::{Clock, ManualClock, SystemClock};
 use renewd::inventory::State;
-use renewd::pki::Csr;
 use renewd::renewal::{Checkpoint, Moment};
 use simulators::sonicos::Profile;
 
@@ -21,9 +23,14 @@ use crate::peers::pebble::{HMAC_KEY, Pebble, Unkindness};
 
 /// A laboratory whose CA is `driver` instead of its own, on the day that the server believes it is.
 async fn lab_at(driver: &str) -> Lab {
+    let lab = lab_today().await;
+    use_driver(&lab, driver);
+    lab
+}
+
+async fn lab_today() -> Lab {
     let lab = Lab::new(Profile::V8).await;
     lab.clock.set(SystemClock.now());
-    use_driver(&lab, driver);
     lab
 }
 
@@ -43,24 +50,27 @@ fn is_ca_driver(line: &str) -> bool {
 }
 
 fn at(pebble: &Pebble, more: &str) -> String {
+    let listen = pebble.http;
+    let validation = format!(r#"validation.http = {{ listen = "{listen}" }}{more}"#);
+    proven_by(&validation, pebble)
+}
+
+fn proven_by(validation: &str, pebble: &Pebble) -> String {
     format!(
-        r#"driver.acme = {{ directory = "{}", agree_to_terms = true, trust = {{ ca = "{}" }}, roots = "{}", validation.http = {{ listen = "{}" }}{more} }}"#,
+        r#"driver.acme = {{ directory = "{}", agree_to_terms = true, trust = {{ ca = "{}" }}, roots = "{}", {validation} }}"#,
         pebble.directory(),
         pebble.server_ca().display(),
         pebble.root().display(),
-        pebble.http,
     )
 }
 
-/// Runs the daemon again and again, as time passes, until the renewal has come to an end.
+/// Runs the daemon again and again, as time passes, until the newest renewal has come to an end.
 async fn until_it_ends(lab: &Lab) -> State {
     let start = Instant::now();
     loop {
         lab.run_once().await;
-        let renewals = lab.renewals().await;
-        let renewal = &renewals[0];
+        let renewal = &lab.renewals().await[0];
         if renewal.state.is_end() || start.elapsed() > PATIENCE {
-            assert_eq!(renewals.len(), 1, "{renewals:#?}");
             let history = lab.history().await;
             assert!(renewal.state.is_end(), "{renewal:#?}\n{history:#?}");
             return renewal.state;
@@ -76,6 +86,7 @@ async fn until_it_ends(lab: &Lab) -> State {
 /// That the services show what the CA issued for the one key pair that was born on the device.
 async fn assert_shown(lab: &Lab) {
     let renewals = lab.renewals().await;
+    assert_eq!(renewals.len(), 1, "{renewals:#?}");
     let fingerprint = renewals[0].obtained.fingerprint.unwrap();
     for seen in lab.seen().await {
         assert_eq!(seen.fingerprint, fingerprint);
@@ -240,43 +251,6 @@ async fn a_look_at_the_ca_tells_its_terms_profiles_account_and_windows_and_makes
     assert_eq!(pebble.accounts(), 0);
     assert_eq!(until_it_ends(&lab).await, State::Completed);
     assert!(self::facts(&lab).await["account"].ends_with(": valid"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_offers_windows_names_one_and_takes_an_order_that_replaces() {
-    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
-        return;
-    };
-    let lab = lab_at(&at(&pebble, "")).await;
-    if facts(&lab).await["renewal windows"] == "not offered" {
-        println!("skipped: needs a pebble that offers renewal windows (2.5 or later)");
-        return;
-    }
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    let issuer = issuer(&lab);
-    let shown = lab.seen().await[0].clone();
-    let advice = issuer.renewal_window(&shown).await.unwrap();
-    let window = advice.window.unwrap();
-    assert!(shown.not_before < window.start && window.end < shown.not_after);
-    assert!(advice.ask_again.is_some(), "{advice:?}");
-
-    let renewal = &lab.renewals().await[0];
-    let csr = renewal.obtained.csr_pem.clone().unwrap();
-    let request = ca::SigningRequest {
-        client_reference: "second".to_owned(),
-        csr: Csr::parse(csr.as_bytes()).unwrap(),
-        planned_at: lab.clock.now(),
-        previous: Some(ca::Previous {
-            certificate: shown,
-            order: renewal.obtained.ca_reference.clone().map(ca::Reference),
-        }),
-        window: None,
-    };
-    issuer.submit(&request).await.unwrap();
-    assert_eq!(pebble.orders(), 2);
-    // Replaced already: the server refuses the whole order, and takes it without the word.
-    issuer.submit(&request).await.unwrap();
-    assert_eq!(pebble.orders(), 3);
 }
 
 /// Caddy comes to port 80 and asks the system for names, so what is proven is the address of this machine itself.

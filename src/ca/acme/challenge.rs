@@ -137,7 +137,7 @@ impl Proofs<'_> {
         }
     }
 
-    /// What the CA looks for (RFC 8555, 8.3 and 8.4).
+    /// The proof that the CA asks for here, if it asks for one of our kind.
     fn proof(&self, key: &AccountKey, authorization: &Authorization) -> Option<Proof> {
         let token = authorization.challenge(self.kind())?.token.as_deref()?;
         // It becomes part of a path: the base64url alphabet and nothing else (RFC 8555, 8.3).
@@ -145,19 +145,9 @@ impl Proofs<'_> {
         if token.is_empty() || !token.bytes().all(is_plain) {
             return None;
         }
-        let name = authorization.identifier.value.trim_start_matches("*.");
         let content = key.key_authorization(token);
-        Some(match self.validator.method() {
-            Method::Http => Proof::File {
-                domain: name.to_owned(),
-                path: format!("/.well-known/acme-challenge/{token}"),
-                content,
-            },
-            Method::Dns => Proof::Txt {
-                name: format!("_acme-challenge.{name}"),
-                value: sha256(&content),
-            },
-        })
+        let method = self.validator.method();
+        Some(proof(method, &authorization.identifier, token, content))
     }
 
     fn kind(&self) -> &'static str {
@@ -178,6 +168,32 @@ impl Proofs<'_> {
             ),
         )
         .retry_after(super::problem::INPUT_PAUSE)
+    }
+}
+
+/// Looks whether control over `identifier` could be proven, before anybody asks for it.
+pub(super) async fn rehearse(
+    validator: &Validator,
+    identifier: &Identifier,
+) -> Result<(), Failure> {
+    let content = "rehearsal".to_owned();
+    let proof = proof(validator.method(), identifier, "rehearsal", content);
+    validator.rehearse(&proof).await
+}
+
+/// What the CA looks for (RFC 8555, 8.3 and 8.4).
+fn proof(method: Method, identifier: &Identifier, token: &str, content: String) -> Proof {
+    let name = identifier.value.trim_start_matches("*.");
+    match method {
+        Method::Http => Proof::File {
+            domain: name.to_owned(),
+            path: format!("/.well-known/acme-challenge/{token}"),
+            content,
+        },
+        Method::Dns => Proof::Txt {
+            name: format!("_acme-challenge.{name}"),
+            value: sha256(&content),
+        },
     }
 }
 

@@ -158,12 +158,13 @@ impl Issuer for Acme {
     async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
         let directory = self.directory(&self.http()?).await?;
         let method = self.validator.method();
-        Ok(names::objections(
-            wanted,
-            &self.settings,
-            method,
-            &directory,
-        ))
+        let objections = names::objections(wanted, &self.settings, method, &directory);
+        if objections.is_empty() {
+            for identifier in names::sorted(wanted.host_names().into_iter()) {
+                challenge::rehearse(&self.validator, &identifier).await?;
+            }
+        }
+        Ok(objections)
     }
 
     /// Places an order, which is a URL and nothing more until it is driven on.

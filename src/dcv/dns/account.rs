@@ -85,19 +85,30 @@ impl Account {
         self.done("remove", place, removing).await
     }
 
+    /// Fails where adding a record would fail, as far as something harmless tells.
+    pub async fn rehearse(&self, place: &Place) -> Result<(), Failure> {
+        let Place { record, zone } = place;
+        match self.touch(&record.name, zone).await {
+            Ok(()) => Ok(()),
+            Err(Problem::Refused(words) | Problem::Unknown(words) | Problem::Unexpected(words))
+                if self.primary.is_none() =>
+            {
+                tracing::debug!(
+                    provider = self.provider,
+                    words = scrubbed(&self.secrets, &words),
+                    "cannot be read, which does not mean that it cannot be written"
+                );
+                Ok(())
+            }
+            Err(problem) => Err(self.failure(&format!("try {} in {zone}", record.name), &problem)),
+        }
+    }
+
     /// Whether the login is accepted, as far as something harmless tells.
     pub async fn try_login(&self, zone: Option<&String>) -> Result<String, Failure> {
         let any = zone.map_or(NO_ZONE, String::as_str);
         let name = format!("_acme-challenge.{any}");
-        let record = Record::Txt("a record that renewd never writes".to_owned());
-        let outcome = if self.primary.is_some() {
-            // A query carries no signature, and an update that changes nothing does.
-            self.limited(self.updater.remove(&name, record, any)).await
-        } else {
-            let listed = self.limited(self.updater.list(&name, &record, any)).await;
-            listed.map(|_| ())
-        };
-        match (outcome, zone) {
+        match (self.touch(&name, any).await, zone) {
             (Ok(()), Some(zone)) => Ok(format!("accepted for {zone}")),
             (Ok(()), None) => Ok("accepted".to_owned()),
             // Past the login, a zone that nobody has can only be refused.
@@ -107,6 +118,17 @@ impl Account {
             )),
             (Err(problem), _) => Err(self.failure(&format!("try {name}"), &problem)),
         }
+    }
+
+    /// Uses the login in a way that changes nothing.
+    async fn touch(&self, name: &str, zone: &str) -> Result<(), Problem> {
+        let record = Record::Txt("a record that renewd never writes".to_owned());
+        if self.primary.is_some() {
+            // A query carries no signature, and an update that changes nothing does.
+            return self.limited(self.updater.remove(name, record, zone)).await;
+        }
+        let listed = self.limited(self.updater.list(name, &record, zone)).await;
+        listed.map(|_| ())
     }
 
     async fn done<T>(

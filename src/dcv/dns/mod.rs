@@ -143,6 +143,17 @@ pub(super) async fn withdraw(settings: &Settings, record: &Record) -> Result<(),
     account.remove(&place).await
 }
 
+/// Finds the place of `record`, and tries the login there.
+pub(super) async fn rehearse(settings: &Settings, record: &Record) -> Result<(), Failure> {
+    if let Provider::Exec(hook) = &settings.provider {
+        place::name(settings, record).await?;
+        return program::look(hook);
+    }
+    let account = Account::open(settings).await?;
+    let place = Place::find(settings, &account, record).await?;
+    account.rehearse(&place).await
+}
+
 /// Looks whether records could be written.
 pub(super) async fn check(settings: &Settings) -> Result<Vec<(String, String)>, Failure> {
     let fact = |name: &str, value: String| (name.to_owned(), value);

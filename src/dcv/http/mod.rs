@@ -115,14 +115,11 @@ pub(super) async fn missing(settings: &Settings, page: &Page<'_>) -> Option<Stri
 
 /// Whether every address can be opened.
 pub(super) async fn check(settings: &Settings) -> Result<Vec<(String, String)>, Failure> {
+    // Held throughout: what is tried here would be in the way of a proof that is put up at the same moment.
+    let listeners = LISTENERS.lock().await;
     let mut facts = Vec::new();
     for address in &settings.listen {
-        let is_ours = LISTENERS
-            .lock()
-            .await
-            .get(address)
-            .is_some_and(Listener::is_open);
-        let state = if is_ours {
+        let state = if listeners.get(address).is_some_and(Listener::is_open) {
             "open, a proof is up"
         } else {
             drop(listener::bind(*address).await?);

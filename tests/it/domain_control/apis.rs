@@ -38,6 +38,17 @@ async fn a_refusal_is_told_by_what_can_be_done_and_without_the_key() {
         }
         let checked = validator.check().await.unwrap_err();
         assert_eq!(checked.kind, kind, "{status}: {checked}");
+        let rehearsed = validator
+            .rehearse(&txt())
+            .await
+            .map_err(|failure| failure.kind);
+        // What cannot be read may still be written.
+        let expected = if kind == FailureKind::Refused {
+            Ok(())
+        } else {
+            Err(kind)
+        };
+        assert_eq!(rehearsed, expected, "{status}");
     }
 }
 

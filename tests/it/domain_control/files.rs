@@ -149,10 +149,9 @@ async fn a_port_that_is_taken_is_named_and_none_stays_open() {
         failure.detail.contains("another program listens there"),
         "{failure}"
     );
-    assert_eq!(
-        validator.check().await.unwrap_err().kind,
-        FailureKind::Local
-    );
+    let rehearsed = validator.rehearse(&file("one")).await.unwrap_err();
+    assert_eq!(rehearsed, failure);
+    assert_eq!(validator.check().await.unwrap_err(), failure);
     TcpListener::bind(free).await.expect("the port is free");
 }
 
@@ -167,6 +166,25 @@ async fn a_check_opens_nothing_for_longer_than_it_takes() {
     validator.withdraw(&file("one")).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_is_never_in_the_way_of_a_proof() {
+    let address = free_address().await;
+    for _ in 0..50 {
+        let tasks = ["one", "two", "three"].map(|token| {
+            tokio::spawn(async move {
+                let validator = validator(&[address]);
+                validator.rehearse(&file(token)).await.unwrap();
+                validator.present(&file(token)).await.unwrap();
+                validator.rehearse(&file(token)).await.unwrap();
+                validator.withdraw(&file(token)).await.unwrap();
+            })
+        });
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_no_file_can_prove_is_refused() {
     let validator = validator(&[free_address().await]);
@@ -176,6 +194,7 @@ async fn what_no_file_can_prove_is_refused() {
     };
     let failure = validator.present(&record).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
+    assert_eq!(validator.rehearse(&record).await.unwrap_err(), failure);
     assert!(failure.detail.contains("a TXT record"), "{failure}");
     for (domain, path) in [
         ("example.com", "/etc/passwd"),

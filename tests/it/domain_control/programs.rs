@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use renewd::dcv::dns::{Exec, Propagation, Provider, Settings as DnsSettings};
@@ -10,6 +9,8 @@ use renewd::dcv::{self, Proof, Validator};
 use renewd::failure::FailureKind;
 use renewd::surroundings::Surroundings;
 use tempfile::TempDir;
+
+use crate::peers::write_program;
 
 #[tokio::test]
 async fn a_program_is_called_as_lego_calls_it() {
@@ -88,6 +89,7 @@ async fn a_program_that_cannot_be_started_is_told_by_the_check() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o600)).unwrap();
     let failure = validator.check().await.unwrap_err();
     assert!(failure.detail.contains("not executable"), "{failure}");
+    assert_eq!(validator.rehearse(&txt()).await.unwrap_err(), failure);
     assert_eq!(
         validator.present(&txt()).await.unwrap_err().kind,
         FailureKind::Local
@@ -134,17 +136,6 @@ fn with_limit(folder: &TempDir, script: &str, arguments: &[&str], timeout: Durat
         dcv::Settings::Dns(Box::new(settings)),
         Surroundings::system(),
     )
-}
-
-/// Written by another process: a file that this one holds open for writing while a test beside it forks cannot be run.
-fn write_program(path: &Path, script: &str) {
-    let text = path.with_extension("text");
-    fs::write(&text, script).unwrap();
-    let copied = std::process::Command::new("install")
-        .args(["-m", "755"])
-        .args([&text, path])
-        .status();
-    assert!(copied.unwrap().success());
 }
 
 fn txt() -> Proof {

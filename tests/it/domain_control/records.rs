@@ -108,6 +108,10 @@ async fn a_wrong_key_is_one_clear_sentence() {
             let checked = validator.check().await.unwrap_err();
             assert_eq!(checked.kind, FailureKind::Unauthorized, "{checked}");
             settings.zone = None;
+            let unzoned = super::records::validator(settings.clone());
+            let rehearsed = unzoned.rehearse(&txt("fw", "one")).await.unwrap_err();
+            assert_eq!(rehearsed.kind, FailureKind::Unauthorized, "{rehearsed}");
+            assert!(rehearsed.detail.contains("TSIG key"), "{rehearsed}");
             match super::records::validator(settings).check().await {
                 Err(failure) => assert_eq!(failure.kind, FailureKind::Unauthorized, "{failure}"),
                 // Knot signs nothing about a zone that is not its own, whatever the key.
@@ -118,7 +122,7 @@ async fn a_wrong_key_is_one_clear_sentence() {
 }
 
 #[tokio::test]
-async fn a_check_tries_the_key_and_changes_nothing() {
+async fn a_check_and_a_rehearsal_try_the_key_and_change_nothing() {
     let knot = knot::start(free_address(), KEY, &zones()).await;
     let bind = bind::start(free_address(), KEY, &zones()).await;
     let servers = [
@@ -136,6 +140,10 @@ async fn a_check_tries_the_key_and_changes_nothing() {
                 None => "not refused; more is known when `zone` names a zone to try",
             };
             assert!(facts[1].1.starts_with(expected), "{facts:?}");
+            let validator = validator(settings.clone());
+            validator.rehearse(&txt("fw", "one")).await.unwrap();
+            let missing = validator.missing(&txt("fw", "one")).await.unwrap();
+            assert!(missing.unwrap().ends_with("does not show it yet"));
         }
     }
 }
@@ -179,10 +187,12 @@ async fn a_record_outside_of_the_zone_is_not_tried() {
     };
     let mut settings = settings(server.address);
     settings.zone = Some("delegated.test".to_owned());
-    let failure = validator(settings.clone()).present(&txt("fw", "one")).await;
-    let failure = failure.unwrap_err();
+    let elsewhere = validator(settings.clone());
+    let failure = elsewhere.present(&txt("fw", "one")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);
     assert!(failure.detail.contains("is not in `zone`"), "{failure}");
+    let rehearsed = elsewhere.rehearse(&txt("fw", "one")).await.unwrap_err();
+    assert_eq!(rehearsed, failure);
     settings.zone = None;
     let nowhere = Proof::Cname {
         name: "_0a1b.example.net".to_owned(),

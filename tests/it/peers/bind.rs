@@ -24,10 +24,11 @@ pub async fn start(address: SocketAddr, key: (&str, &str), zones: &[(&str, &str)
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display();
     let (name, secret) = key;
+    // Without recursion it would not follow a CNAME into another zone, not even one of its own; it gets nowhere else.
     let mut config = format!(
         "options {{ directory \"{path}\"; pid-file \"{path}/pid\"; session-keyfile \"{path}/session.key\";\n\
          listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }};\n\
-         recursion no; dnssec-validation no; notify no; }};\n\
+         recursion yes; forward only; forwarders {{ 127.0.0.1 port 9; }}; dnssec-validation no; notify no; }};\n\
          controls {{}};\n\
          key \"{name}\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};\n",
         address.port(),

@@ -89,3 +89,15 @@ pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()
 }
+
+/// Writes a program that can be started. Another process does it: a file that this one holds open for writing while a
+/// test beside it forks cannot be run.
+pub fn write_program(path: &Path, script: &str) {
+    let text = path.with_extension("text");
+    std::fs::write(&text, script).unwrap();
+    let copied = Command::new("install")
+        .args(["-m", "755"])
+        .args([&text, path])
+        .status();
+    assert!(copied.unwrap().success());
+}

@@ -4,18 +4,31 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::{Process, free_address, program};
 
-/// A running Pebble whose every name leads to this machine.
+/// A running Pebble.
 pub struct Pebble {
     server: Process,
-    _names: Process,
     folder: TempDir,
     address: SocketAddr,
+    management: SocketAddr,
+    client: reqwest::Client,
+    names: Option<Names>,
     /// Where it looks for files that prove control.
     pub http: SocketAddr,
+}
+
+/// The name server that comes with it: every name leads to this machine.
+pub struct Names {
+    /// Where it answers questions.
+    pub dns: SocketAddr,
+    /// Where it takes changes, in a way of its own.
+    pub management: SocketAddr,
+    _process: Process,
+    _folder: TempDir,
 }
 
 /// How unkind it is.
@@ -45,14 +58,18 @@ impl Unkindness {
 }
 
 impl Pebble {
-    /// Starts it; `None`: it is not installed.
+    /// Starts it with the name server that comes with it; `None`: it is not installed.
     pub async fn start(unkindness: Unkindness) -> Option<Self> {
+        let names = Names::start().await?;
+        let mut pebble = Self::asking(names.dns, unkindness).await?;
+        pebble.names = Some(names);
+        Some(pebble)
+    }
+
+    /// Starts it with the name server at `dns`; `None`: it is not installed.
+    pub async fn asking(dns: SocketAddr, unkindness: Unkindness) -> Option<Self> {
         let pebble = program("pebble", "PEBBLE")?;
-        let challtestsrv = program("pebble-challtestsrv", "PEBBLE_CHALLTESTSRV")?;
         let folder = tempfile::tempdir().unwrap();
-        let (dns, names) = (free_address(), free_address());
-        let mut name_server = name_server(&challtestsrv, folder.path(), dns, names);
-        name_server.answers_at(names).await;
         let (address, management, http) = (free_address(), free_address(), free_address());
         let config = configure(folder.path(), [address, management, http], unkindness);
         let mut server = Process::start(
@@ -70,15 +87,23 @@ impl Pebble {
             &folder.path().join("pebble.log"),
         );
         server.answers_at(address).await;
-        let root = root(folder.path(), management).await;
+        let client = client(folder.path());
+        let root = root(&client, management).await;
         std::fs::write(folder.path().join("root.pem"), root).unwrap();
         Some(Self {
             server,
-            _names: name_server,
             folder,
             address,
+            management,
+            client,
+            names: None,
             http,
         })
+    }
+
+    /// Its own name server.
+    pub fn names(&self) -> &Names {
+        self.names.as_ref().unwrap()
     }
 
     /// The URL of its directory.
@@ -111,6 +136,31 @@ impl Pebble {
         self.said("accounts in memory")
     }
 
+    /// How many orders it has taken that replace a certificate.
+    pub fn replacements(&self) -> usize {
+        self.said("is a replacement of")
+    }
+
+    /// Names `window`, its start and its end, for `certificate` from now on; whether this release can be told so.
+    pub async fn names_window(&self, certificate: &str, window: [Timestamp; 2]) -> bool {
+        let [start, end] = window.map(|at| at.to_string());
+        let told = serde_json::json!({ "suggestedWindow": { "start": start, "end": end } });
+        let body =
+            serde_json::json!({ "certificate": certificate, "ariResponse": told.to_string() });
+        let url = format!(
+            "https://localhost:{}/set-renewal-info/",
+            self.management.port()
+        );
+        let answer = self
+            .client
+            .post(url)
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        answer.status().is_success()
+    }
+
     /// Everything that it has said.
     pub fn log(&self) -> String {
         self.server.said()
@@ -121,31 +171,46 @@ impl Pebble {
     }
 }
 
-fn name_server(program: &Path, folder: &Path, dns: SocketAddr, management: SocketAddr) -> Process {
-    let help = Command::new(program).arg("-h").output().unwrap().stderr;
-    // Later releases have another name for it, and DNS over HTTPS besides.
-    let flags: &[&str] = if String::from_utf8_lossy(&help).contains("-dns01 ") {
-        &["-dns01"]
-    } else {
-        &["-doh", "", "-dnsserver"]
-    };
-    Process::start(
-        Command::new(program)
-            .args(flags)
-            .arg(dns.to_string())
-            .args(["-management", &management.to_string()])
-            .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
-            .args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""]),
-        &folder.join("names.log"),
-    )
+impl Names {
+    async fn start() -> Option<Self> {
+        let challtestsrv = program("pebble-challtestsrv", "PEBBLE_CHALLTESTSRV")?;
+        let folder = tempfile::tempdir().unwrap();
+        let (dns, management) = (free_address(), free_address());
+        let help = Command::new(&challtestsrv).arg("-h").output().unwrap();
+        // Later releases have another name for it, and DNS over HTTPS besides.
+        let flags: &[&str] = if String::from_utf8_lossy(&help.stderr).contains("-dns01 ") {
+            &["-dns01"]
+        } else {
+            &["-doh", "", "-dnsserver"]
+        };
+        let mut process = Process::start(
+            Command::new(challtestsrv)
+                .args(flags)
+                .arg(dns.to_string())
+                .args(["-management", &management.to_string()])
+                .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
+                .args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""]),
+            &folder.path().join("names.log"),
+        );
+        process.answers_at(management).await;
+        Some(Self {
+            dns,
+            management,
+            _process: process,
+            _folder: folder,
+        })
+    }
 }
 
-async fn root(folder: &Path, management: SocketAddr) -> String {
+fn client(folder: &Path) -> reqwest::Client {
     let own = std::fs::read(folder.join("tls.pem")).unwrap();
-    let client = reqwest::Client::builder()
+    reqwest::Client::builder()
         .tls_certs_only([reqwest::Certificate::from_pem(&own).unwrap()])
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+async fn root(client: &reqwest::Client, management: SocketAddr) -> String {
     let url = format!("https://localhost:{}/roots/0", management.port());
     let answer = client.get(url).send().await.unwrap();
     answer.error_for_status().unwrap().text().await.unwrap()

@@ -1,0 +1,97 @@
+//! Renewal windows (RFC 9773) of a Pebble that offers them; with others they are not tried, which is said.
+//!
+//! That is no `skipped:`, which fails where everything is to be tried: a distribution has the Pebble that it has.
+
+use jiff::{SignedDuration, Timestamp};
+use renewd::clock::Clock;
+use renewd::inventory::State;
+use renewd::pki::Csr;
+
+use super::*;
+use crate::lab::CERTIFICATE;
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_renewed_in_the_window_that_the_server_names_and_the_order_replaces_it() {
+    let Some((pebble, lab)) = renewed().await else {
+        return;
+    };
+    let first = lab.seen().await[0].clone();
+    let start = lab.clock.now();
+    let window = [start + 24 * HOUR, start + 25 * HOUR];
+    let pem = first.to_pem();
+    if !pebble.names_window(&pem, window).await {
+        println!("not tried: this pebble cannot be told a renewal window (2.8 and later can)");
+        return;
+    }
+    while lab.renewals().await.len() == 1 {
+        assert!(lab.clock.now() < window[1] + HOUR, "not in its window");
+        lab.clock.advance(2 * HOUR);
+        lab.run_once().await;
+        if let Some(chosen) = chosen(&lab).await
+            && lab.clock.now() + 2 * HOUR > chosen
+        {
+            lab.clock.set(chosen);
+            lab.run_once().await;
+        }
+    }
+    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    let renewals = lab.renewals().await;
+    assert_eq!(renewals.len(), 2, "{renewals:#?}");
+    assert_eq!(renewals[0].reason, "renewal_window");
+    assert!((window[0]..window[1]).contains(&renewals[0].planned_at));
+    assert!(lab.has_event("window_told").await);
+    assert_ne!(lab.seen().await[0].fingerprint, first.fingerprint);
+    assert_eq!((pebble.orders(), pebble.certificates()), (2, 2));
+    assert_eq!(pebble.replacements(), 1);
+}
+
+/// A laboratory whose certificate was just obtained from a server that offers windows.
+async fn renewed() -> Option<(Pebble, Lab)> {
+    let pebble = Pebble::start(Unkindness::USUAL).await?;
+    let lab = lab_at(&at(&pebble, "")).await;
+    if facts(&lab).await["renewal windows"] == "not offered" {
+        println!("not tried: this pebble offers no renewal windows (2.6 and later do)");
+        return None;
+    }
+    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    Some((pebble, lab))
+}
+
+/// The moment that was chosen in the window of the certificate that is shown.
+async fn chosen(lab: &Lab) -> Option<Timestamp> {
+    let row = lab.store().await.certificate(CERTIFICATE).await.unwrap();
+    row?.window_of_shown().map(|window| window.chosen)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_offers_windows_names_one_and_takes_an_order_that_replaces() {
+    let Some((pebble, lab)) = renewed().await else {
+        return;
+    };
+    let issuer = issuer(&lab);
+    let shown = lab.seen().await[0].clone();
+    let advice = issuer.renewal_window(&shown).await.unwrap();
+    let window = advice.window.unwrap();
+    assert!(shown.not_before < window.start && window.end < shown.not_after);
+    assert!(advice.ask_again.is_some(), "{advice:?}");
+
+    let renewal = &lab.renewals().await[0];
+    let csr = renewal.obtained.csr_pem.clone().unwrap();
+    let request = ca::SigningRequest {
+        client_reference: "second".to_owned(),
+        csr: Csr::parse(csr.as_bytes()).unwrap(),
+        planned_at: lab.clock.now(),
+        previous: Some(ca::Previous {
+            certificate: shown,
+            order: renewal.obtained.ca_reference.clone().map(ca::Reference),
+        }),
+        window: None,
+    };
+    issuer.submit(&request).await.unwrap();
+    assert_eq!(pebble.orders(), 2);
+    // Replaced already: the server refuses the whole order, and takes it without the word.
+    issuer.submit(&request).await.unwrap();
+    assert_eq!(pebble.orders(), 3);
+}
