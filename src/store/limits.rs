@@ -77,6 +77,19 @@ impl Store {
         Ok(Permission::Granted(intent))
     }
 
+    /// Gives the renewal its turn back, which nothing was ordered with: the next order takes nothing out of the limits.
+    /// Without an earlier turn there is nothing to give back.
+    pub async fn give_turn_back(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
+        sqlx::query(RETURN_SLOT)
+            .bind(&*lease.renewal.id.0)
+            .bind(micros(now))
+            .execute(&mut *transaction)
+            .await?;
+        commit(transaction).await
+    }
+
     /// How many orders were placed at `ca` since `since`.
     pub async fn orders_since(
         &self,
@@ -159,6 +172,8 @@ pub(super) const KEEP_SLOT: &str = "INSERT INTO order_slot (renewal, at) VALUES 
      ON CONFLICT (renewal) DO UPDATE SET at = excluded.at";
 
 pub(super) const USE_SLOT: &str = "UPDATE order_slot SET at = NULL WHERE renewal = $1";
+
+pub(super) const RETURN_SLOT: &str = "UPDATE order_slot SET at = $2 WHERE renewal = $1";
 
 pub(super) const ALLOWANCE: &str = "SELECT full_at FROM allowance WHERE ca = $1 AND bucket = $2";
 

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, StepError, Work};
 use crate::ca::{Issuer, Reference, SigningRequest};
+use crate::failure::FailureKind;
 use crate::inventory::Intent;
 use crate::renewal::retry;
 use crate::renewal::state::{Fact, Step};
@@ -35,7 +36,15 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
         return Ok(waits);
     }
-    let reference = issuer.submit(&request).await.map_err(StepError::Ca)?;
+    let reference = match issuer.submit(&request).await {
+        Ok(reference) => reference,
+        Err(failure) => {
+            if surely_not_taken(failure.kind) {
+                work.store.give_turn_back(work.lease, work.now).await?;
+            }
+            return Err(StepError::Ca(failure));
+        }
+    };
     work.acted(Step::Submit);
     Ok(ordered(work, reference))
 }
@@ -89,6 +98,20 @@ async fn limited(
             let wait = work.now.duration_until(until);
             Ok(Some(work.wait(wait, "order_budget", words)))
         }
+    }
+}
+
+/// Whether the CA has counted nothing for a call that failed so. Otherwise each try would take another turn, and a CA
+/// that is out of order for an hour would put a fleet off by days.
+const fn surely_not_taken(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Unreachable
+        | FailureKind::Busy
+        | FailureKind::Unauthorized
+        | FailureKind::Untrusted
+        | FailureKind::Refused
+        | FailureKind::Local => true,
+        FailureKind::OutcomeUnknown | FailureKind::Unexpected => false,
     }
 }
 
