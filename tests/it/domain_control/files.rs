@@ -30,6 +30,20 @@ async fn a_file_is_served_from_present_to_withdraw_and_then_the_port_is_free() {
 }
 
 #[tokio::test]
+async fn a_port_that_left_the_configuration_while_a_proof_was_up_is_free_when_the_proof_is_taken_away()
+ {
+    let (before, after) = (free_address().await, free_address().await);
+    let proof = file("reloaded");
+    validator(&[before]).present(&proof).await.unwrap();
+    let reloaded = validator(&[after]);
+    reloaded.present(&proof).await.unwrap();
+    reloaded.withdraw(&proof).await.unwrap();
+    for address in [before, after] {
+        TcpListener::bind(address).await.expect("the port is free");
+    }
+}
+
+#[tokio::test]
 async fn everything_but_the_proof_is_not_found() {
     let address = free_address().await;
     let validator = validator(&[address]);
