@@ -1,6 +1,7 @@
 -- What a CA was asked for: when it was tried last, how much of each limit is used, and when each certificate is wanted
 -- to be renewed.
 
+-- NULL when surely nothing came of it.
 ALTER TABLE intent ADD COLUMN tried_at BIGINT;
 UPDATE intent SET tried_at = opened_at;
 CREATE INDEX intent_of_renewal ON intent (renewal, step);

@@ -74,10 +74,9 @@ impl Reason {
             Self::NotYetIssued => (!facts.renewed_before).then(|| mismatch(facts)).flatten(),
             Self::NamesOrKeyChanged => facts.renewed_before.then(|| mismatch(facts)).flatten(),
             Self::Emergency => spent(facts, now, EMERGENCY_PERMILLE),
-            Self::RenewalWindow => facts
-                .window
-                .filter(|window| window.chosen <= now)
-                .map(window_words),
+            Self::RenewalWindow => window_moment(facts)
+                .filter(|(at, _)| *at <= now)
+                .map(|(_, window)| window_words(window)),
             Self::ShareOfLifetimeSpent => spent(facts, now, share_in_force(facts)?),
         }
     }
@@ -154,15 +153,26 @@ fn next(facts: &Facts<'_>, shown: &Certificate) -> (Timestamp, Reason, String) {
     };
     let mut first = by_share(EMERGENCY_PERMILLE, Reason::Emergency);
     let share = share_in_force(facts).map(|share| by_share(share, Reason::ShareOfLifetimeSpent));
-    let window = facts
-        .window
-        .map(|window| (window.chosen, Reason::RenewalWindow, window_words(window)));
+    let window =
+        window_moment(facts).map(|(at, window)| (at, Reason::RenewalWindow, window_words(window)));
     for other in share.into_iter().chain(window) {
         if other.0 < first.0 {
             first = other;
         }
     }
     first
+}
+
+/// When the window of the CA applies: at the moment that was chosen in it, but to no certificate that is younger than a
+/// day. Else a CA whose windows are always past would have one renewed after the other.
+fn window_moment<'a>(facts: &Facts<'a>) -> Option<(Timestamp, &'a RenewalWindow)> {
+    let (window, shown) = (facts.window?, facts.shown?);
+    let youth = YOUTH.min(lifetime(shown) / 20);
+    let grown = shown
+        .not_before
+        .saturating_add(youth)
+        .unwrap_or(shown.not_before);
+    Some((window.chosen.max(grown), window))
 }
 
 fn window_words(window: &RenewalWindow) -> String {
@@ -243,6 +253,8 @@ const SHARE_PERMILLE: u16 = 667;
 const SHORT_LIVED_SHARE_PERMILLE: u16 = 500;
 /// The last twentieth overrides whatever else would hold a renewal back.
 const EMERGENCY_PERMILLE: u16 = 950;
+/// At most, and a twentieth of the lifetime where that is shorter.
+const YOUTH: SignedDuration = SignedDuration::from_hours(24);
 const SHORT_LIFETIME: SignedDuration = SignedDuration::from_hours(240);
 
 #[cfg(test)]

@@ -77,11 +77,22 @@ impl Store {
         Ok(Permission::Granted(intent))
     }
 
-    /// Gives the renewal its turn back, which nothing was ordered with: the next order takes nothing out of the limits.
-    /// Without an earlier turn there is nothing to give back.
-    pub async fn give_turn_back(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+    /// The order of the open intent was surely not placed: the intent is closed, and counts as no order. The moment that
+    /// was reserved for it is the renewal's again, else a CA that is out of order for an hour would use up its limits.
+    pub async fn withdraw_order(
+        &self,
+        lease: &Lease,
+        step: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         leases::still_ours(&mut transaction, lease).await?;
+        sqlx::query(WITHDRAW)
+            .bind(&*lease.renewal.id.0)
+            .bind(step)
+            .bind(micros(now))
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query(RETURN_SLOT)
             .bind(&*lease.renewal.id.0)
             .bind(micros(now))
@@ -179,6 +190,9 @@ pub(super) const ALLOWANCE: &str = "SELECT full_at FROM allowance WHERE ca = $1 
 
 pub(super) const KEEP_ALLOWANCE: &str = "INSERT INTO allowance (ca, bucket, full_at) VALUES ($1, $2, $3) \
      ON CONFLICT (ca, bucket) DO UPDATE SET full_at = excluded.full_at";
+
+pub(super) const WITHDRAW: &str = "UPDATE intent SET closed_at = $3, tried_at = NULL \
+     WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";
 
 /// An intent that was tried again may stand for more than one order; none that was counted is counted less.
 pub(super) const ORDERS_SINCE: &str = "SELECT CAST(COALESCE(SUM(i.tries), 0) AS BIGINT) AS orders \

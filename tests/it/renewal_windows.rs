@@ -37,19 +37,19 @@ fn days_from_today(days: i64) -> Timestamp {
     today().now() + SignedDuration::from_hours(24 * days)
 }
 
-fn window(from: Timestamp, to: Timestamp) -> Option<Window> {
+fn window(from: Timestamp, to: Timestamp) -> Window {
     let time = |at: Timestamp| time::OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap();
-    Some(Window {
+    Window {
         start: time(from),
         end: time(to),
-    })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_at_the_chosen_moment_of_its_window_and_replaces_the_old_one() {
     let (acme, lab) = renewed("").await;
     acme.simulator
-        .renewal_window(window(days_from_today(40), days_from_today(41)));
+        .renewal_window(Some(window(days_from_today(40), days_from_today(41))));
     live(&lab, days_from_today(2)).await;
     let store = lab.store().await;
     let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
@@ -82,7 +82,8 @@ async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() 
     live(&lab, days_from_today(1)).await;
     assert_eq!(lab.renewals().await.len(), 1);
     let past = days_from_today(1) - HOUR;
-    acme.simulator.renewal_window(window(past, past + HOUR / 2));
+    acme.simulator
+        .renewal_window(Some(window(past, past + HOUR / 2)));
     let why = "https://ca.example/incident".to_owned();
     acme.simulator
         .set(|faces| faces.explanation = Some(why.clone()));
@@ -108,7 +109,7 @@ async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() 
 async fn a_window_after_the_end_is_overridden_by_the_last_twentieth() {
     let (acme, lab) = renewed("").await;
     acme.simulator
-        .renewal_window(window(days_from_today(200), days_from_today(201)));
+        .renewal_window(Some(window(days_from_today(200), days_from_today(201))));
     live(&lab, days_from_today(90)).await;
     let renewals = lab.renewals().await;
     assert!(renewals.len() >= 2, "it was left to expire");

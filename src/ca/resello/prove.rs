@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::super::Issuance;
 use super::api::Api;
@@ -24,6 +24,9 @@ pub(super) struct Prover {
     /// What this process published for an order: a record with a value that only the CA knows cannot be computed when
     /// it is to be taken away. Forgotten in a restart, after which such a record stays where it is.
     published: Mutex<BTreeMap<String, Vec<Proof>>>,
+    /// When the CA was told to look at an order's proofs. Forgotten in a restart, after which it is told once more.
+    told: Mutex<BTreeMap<String, Timestamp>>,
+    surroundings: Surroundings,
 }
 
 /// What is to be proven, and how.
@@ -45,6 +48,8 @@ impl Prover {
             validator,
             host: settings.proof_host.clone(),
             published: Mutex::default(),
+            told: Mutex::default(),
+            surroundings: surroundings.clone(),
         }
     }
 
@@ -110,6 +115,10 @@ impl Prover {
         };
         let computed = self.computed(csr, validator.method());
         let mut proofs = self.published().remove(id).unwrap_or_default();
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
         proofs.extend(computed.into_iter().map(|task| task.proof));
         proofs.extend(told);
         for (at, proof) in proofs.iter().enumerate() {
@@ -139,12 +148,17 @@ impl Prover {
             let words = format!("the proof to be seen everywhere: {}", unseen.join("; "));
             return Ok(waiting(Some(UNTIL_SEEN), &words));
         }
+        let is_to_be_told = self.may_tell(id);
         let mut words = Vec::new();
         for Task {
             domain, message, ..
         } in &tasks
         {
-            let answer = api.validate(id, domain, self.dcv_type()).await;
+            let answer = if is_to_be_told {
+                api.validate(id, domain, self.dcv_type()).await
+            } else {
+                Ok(())
+            };
             let said = not_wanted(answer)?.or_else(|| message.clone());
             words.push(said.map_or_else(|| domain.clone(), |said| format!("{domain} ({said})")));
         }
@@ -152,7 +166,20 @@ impl Prover {
             "the CA to see the proof of control over {}",
             words.join(", ")
         );
-        Ok(waiting(Some(BETWEEN_LOOKS), &words))
+        Ok(waiting(None, &words))
+    }
+
+    /// Whether the CA may be told to look at the proofs of an order now; if so, that is remembered.
+    fn may_tell(&self, id: &str) -> bool {
+        let now = self.surroundings.clock.now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = told.get(id).is_some_and(|at| {
+            (SignedDuration::ZERO..BETWEEN_LOOKS).contains(&at.duration_until(now))
+        });
+        if !is_recent {
+            told.insert(id.to_owned(), now);
+        }
+        !is_recent
     }
 
     /// The order wants to see another kind of proof than is configured: it is told ours.

@@ -196,3 +196,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_ca_whose_windows_are_always_past_has_a_certificate_renewed_once_a_day_at_most() {
+    let wanted = wanted(None);
+    let past = RenewalWindow {
+        start: start() - days(2),
+        end: start() - days(1),
+        chosen: start() - days(1),
+        explanation: None,
+    };
+    let hour = SignedDuration::from_hours(1);
+    for (lifetime, youth) in [(days(90), days(1)), (hour * 160, hour * 8)] {
+        let shown = shown(lifetime);
+        let facts = Facts {
+            window: Some(&past),
+            ..facts(&wanted, &shown)
+        };
+        let Decision::Rest { until, rule, .. } = decide(&facts, start() + youth - hour) else {
+            panic!("due too early");
+        };
+        assert_eq!(until, Some(start() + youth));
+        assert_eq!(rule, Some(Reason::RenewalWindow));
+        let due = decide(&facts, start() + youth);
+        assert!(matches!(
+            due,
+            Decision::Due {
+                reason: Reason::RenewalWindow,
+                ..
+            }
+        ));
+    }
+}

@@ -36,17 +36,33 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
         return Ok(waits);
     }
-    let reference = match issuer.submit(&request).await {
-        Ok(reference) => reference,
-        Err(failure) => {
-            if surely_not_taken(failure.kind) {
-                work.store.give_turn_back(work.lease, work.now).await?;
-            }
-            return Err(StepError::Ca(failure));
+    match issuer.submit(&request).await {
+        Ok(reference) => {
+            work.acted(Step::Submit);
+            Ok(ordered(work, reference))
         }
-    };
-    work.acted(Step::Submit);
-    Ok(ordered(work, reference))
+        Err(failure) => {
+            if is_surely_not_placed(failure.kind) {
+                work.store
+                    .withdraw_order(work.lease, Step::Submit.name(), work.now)
+                    .await?;
+            }
+            Err(StepError::Ca(failure))
+        }
+    }
+}
+
+/// Whether a failed order was surely not taken, so that there is nothing to wait for and nothing to pay.
+const fn is_surely_not_placed(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Unreachable
+        | FailureKind::Busy
+        | FailureKind::Unauthorized
+        | FailureKind::Untrusted
+        | FailureKind::Refused
+        | FailureKind::Local => true,
+        FailureKind::OutcomeUnknown | FailureKind::Unexpected => false,
+    }
 }
 
 /// When an order of an earlier try would have shown itself.
@@ -98,20 +114,6 @@ async fn limited(
             let wait = work.now.duration_until(until);
             Ok(Some(work.wait(wait, "order_budget", words)))
         }
-    }
-}
-
-/// Whether the CA has counted nothing for a call that failed so. Otherwise each try would take another turn, and a CA
-/// that is out of order for an hour would put a fleet off by days.
-const fn surely_not_taken(kind: FailureKind) -> bool {
-    match kind {
-        FailureKind::Unreachable
-        | FailureKind::Busy
-        | FailureKind::Unauthorized
-        | FailureKind::Untrusted
-        | FailureKind::Refused
-        | FailureKind::Local => true,
-        FailureKind::OutcomeUnknown | FailureKind::Unexpected => false,
     }
 }
 

@@ -14,11 +14,11 @@ fn hourly(bucket: &str, at_most: u32) -> RateLimit {
     }
 }
 
-fn budget(orders: u32) -> Option<Budget> {
-    Some(Budget {
+fn budget(orders: u32) -> Budget {
+    Budget {
         orders,
         within: SignedDuration::from_hours(1),
-    })
+    }
 }
 
 /// A store with `count` planned renewals "r0", "r1", ..., each on a firewall of its own and claimed.
@@ -85,7 +85,10 @@ async fn a_turn_with_which_nothing_was_ordered_is_good_for_the_next_try() {
         .intend_order(&leases[0], SUBMIT, "r0", None, at(0))
         .await;
     assert!(matches!(granted.unwrap(), Permission::Granted(_)));
-    store.give_turn_back(&leases[0], at(1)).await.unwrap();
+    store
+        .withdraw_order(&leases[0], SUBMIT, at(1))
+        .await
+        .unwrap();
     assert_eq!(
         store.reserve(&leases[0], &limits, at(60)).await.unwrap(),
         at(1)
@@ -95,7 +98,6 @@ async fn a_turn_with_which_nothing_was_ordered_is_good_for_the_next_try() {
         at(3600),
         "the limit was used once"
     );
-    store.give_turn_back(&leases[0], at(2)).await.unwrap();
     let exempt = store.reserve(&leases[0], &[], at(70)).await.unwrap();
     assert_eq!(exempt, at(70));
 }
@@ -110,15 +112,15 @@ async fn without_limits_nothing_waits_and_nothing_is_stored() {
 async fn a_budget_refuses_until_its_oldest_order_is_old_enough() {
     let (store, leases, folder) = store_with_leases(3).await;
     for (lease, seconds) in leases[..2].iter().zip([0, 600]) {
-        let permission = store.intend_order(lease, SUBMIT, "r", budget(2), at(seconds));
+        let permission = store.intend_order(lease, SUBMIT, "r", Some(budget(2)), at(seconds));
         assert!(matches!(permission.await.unwrap(), Permission::Granted(_)));
     }
     store.close().await;
     let store = Store::open(&url(&folder)).await.unwrap();
-    let refused = store.intend_order(&leases[2], SUBMIT, "r2", budget(2), at(700));
+    let refused = store.intend_order(&leases[2], SUBMIT, "r2", Some(budget(2)), at(700));
     let expected = Permission::Exhausted {
         until: at(3600),
-        budget: budget(2).unwrap(),
+        budget: budget(2),
     };
     assert_eq!(refused.await.unwrap(), expected);
     assert_eq!(
@@ -129,7 +131,7 @@ async fn a_budget_refuses_until_its_oldest_order_is_old_enough() {
         store.orders_since("office", SUBMIT, at(-1)).await.unwrap(),
         2
     );
-    let later = store.intend_order(&leases[2], SUBMIT, "r2", budget(2), at(3601));
+    let later = store.intend_order(&leases[2], SUBMIT, "r2", Some(budget(2)), at(3601));
     assert!(matches!(later.await.unwrap(), Permission::Granted(_)));
     assert_eq!(
         store.orders_since("office", SUBMIT, at(100)).await.unwrap(),
@@ -141,7 +143,7 @@ async fn a_budget_refuses_until_its_oldest_order_is_old_enough() {
 async fn what_a_renewal_tried_itself_does_not_stand_in_its_own_way() {
     let (store, leases, _folder) = store_with_leases(1).await;
     for tries in 1..=2 {
-        let permission = store.intend_order(&leases[0], SUBMIT, "r0", budget(1), at(tries));
+        let permission = store.intend_order(&leases[0], SUBMIT, "r0", Some(budget(1)), at(tries));
         let Permission::Granted(intent) = permission.await.unwrap() else {
             panic!("try {tries} was refused");
         };
@@ -150,4 +152,25 @@ async fn what_a_renewal_tried_itself_does_not_stand_in_its_own_way() {
         assert_eq!(intent.opened_at, at(1));
     }
     assert_eq!(store.tries(&leases[0].renewal.id, SUBMIT).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn an_order_that_was_surely_not_placed_uses_up_nothing_of_the_budget() {
+    let (store, leases, _folder) = store_with_leases(2).await;
+    let first = store.intend_order(&leases[0], SUBMIT, "r0", Some(budget(1)), at(0));
+    assert!(matches!(first.await.unwrap(), Permission::Granted(_)));
+    store
+        .withdraw_order(&leases[0], SUBMIT, at(1))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.intent(&leases[0].renewal.id, SUBMIT).await.unwrap(),
+        None
+    );
+    assert_eq!(
+        store.orders_since("office", SUBMIT, at(-1)).await.unwrap(),
+        0
+    );
+    let second = store.intend_order(&leases[1], SUBMIT, "r1", Some(budget(1)), at(2));
+    assert!(matches!(second.await.unwrap(), Permission::Granted(_)));
 }

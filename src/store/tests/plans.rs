@@ -48,6 +48,8 @@ async fn assert_no_scan(store: &Store) {
         limits::ALLOWANCE,
         limits::ORDERS_SINCE,
         limits::NTH_ORDER,
+        limits::WITHDRAW,
+        limits::RETURN_SLOT,
         leases::ANYTHING_READY,
         leases::MOST_URGENT,
         leases::CLAIM_FIREWALL,

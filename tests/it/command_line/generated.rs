@@ -43,10 +43,22 @@ fn help_names_the_exit_codes() {
 
 #[test]
 fn the_demonstration_shows_old_and_new_and_leaves_nothing_behind() {
+    demonstrate(&[]);
+}
+
+#[test]
+fn the_demonstration_shows_every_kind_of_ca() {
+    for ca in ["acme", "venafi", "pam360", "resello"] {
+        demonstrate(&["--ca", ca]);
+    }
+}
+
+fn demonstrate(arguments: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let demo = told(
         renewd(folder.path())
             .arg("demo")
+            .args(arguments)
             .env("TMPDIR", folder.path()),
     )
     .with_code(0);

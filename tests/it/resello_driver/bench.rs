@@ -137,16 +137,17 @@ impl Bench {
             let driver = self.driver();
             let wait = match driver.find(request).await {
                 Ok(Some(order)) => return order,
-                Ok(None) => match tried_at.filter(|at| self.settles(&driver, *at)) {
-                    Some(at) => self.clock.now().duration_until(at + driver.settling_time()),
-                    None => {
+                Ok(None) => {
+                    if let Some(at) = tried_at.filter(|at| self.settles(&driver, *at)) {
+                        self.clock.now().duration_until(at + driver.settling_time())
+                    } else {
                         tried_at = Some(self.clock.now());
                         match driver.submit(request).await {
                             Ok(order) => return order,
                             Err(failure) => wait_after(&failure),
                         }
                     }
-                },
+                }
                 Err(failure) => wait_after(&failure),
             };
             self.clock.advance(wait);
