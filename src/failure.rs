@@ -83,6 +83,18 @@ impl fmt::Display for FailureKind {
     }
 }
 
+/// What a peer said, as it may be stored and logged: one line of bearable length without control characters.
+pub fn readable(words: &str) -> String {
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let line = words.join(" ");
+    let mut plain = line.chars().filter(|c| !c.is_control());
+    let mut text: String = plain.by_ref().take(LONGEST_WORDS).collect();
+    if plain.next().is_some() {
+        text.push('…');
+    }
+    text
+}
+
 impl Failure {
     /// A failure of `kind` during `call`.
     pub fn new(kind: FailureKind, call: impl Into<String>, detail: impl fmt::Display) -> Self {
@@ -107,5 +119,21 @@ impl Failure {
     pub fn waiting_for(mut self, whom: impl Into<String>) -> Self {
         self.waiting_for = Some(whom.into());
         self
+    }
+}
+
+/// Characters: more than any sentence of ours, and less than a peer may send.
+const LONGEST_WORDS: usize = 2000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_says_becomes_one_line_of_bearable_length() {
+        assert_eq!(readable(" a\nb\t\u{1b}[31mc "), "a b [31mc");
+        let long = readable(&"ü".repeat(1 << 20));
+        assert_eq!(long.chars().count(), LONGEST_WORDS + 1);
+        assert!(long.ends_with('…'));
     }
 }

@@ -1,12 +1,12 @@
 //! One HTTP exchange with a CA. Knows how a connection fails and what that means for what was asked; knows nothing of
 //! what an answer says. Secrets that were sent are taken out of everything that comes back.
 
-use std::error::Error;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, redirect};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use url::Url;
 
@@ -55,7 +55,9 @@ impl Http {
             .timeout(timeout)
             .user_agent(concat!("renewd/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Failure::new(FailureKind::Local, "set up TLS", root_cause(&error)))?;
+            .map_err(|error| {
+                Failure::new(FailureKind::Local, "set up TLS", tls::root_cause(&error))
+            })?;
         Ok(Self { client })
     }
 
@@ -118,7 +120,7 @@ impl Call {
         } else {
             FailureKind::Unreachable
         };
-        Failure::new(kind, &self.name, root_cause(&error))
+        Failure::new(kind, &self.name, tls::root_cause(&error))
     }
 }
 
@@ -235,6 +237,13 @@ impl Answer {
     }
 }
 
+/// For a member of an answer: a `null` is as good as nothing. Servers in Go write an empty list so.
+pub(super) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// Takes the answer in, up to a size that no honest answer has.
 async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer, Failure> {
     let mut answer = Answer {
@@ -262,20 +271,6 @@ fn title(page: &str) -> String {
         .and_then(|(_, rest)| rest.split_once('<'))
         .map(|(title, _)| title.trim());
     format!("a web page titled {:?}", title.unwrap_or_default())
-}
-
-/// What is at the bottom of an error: the layers above it only say that there is one.
-fn root_cause(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    // rustls ends some of its texts with the address of a manual.
-    let text = cause.to_string();
-    text.split(": https://")
-        .next()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);

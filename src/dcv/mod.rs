@@ -133,8 +133,8 @@ impl Validator {
     /// As `present`.
     pub async fn withdraw(&self, proof: &Proof) -> Result<(), Failure> {
         match &self.settings {
-            Settings::Http(settings) => {
-                http::withdraw(settings, &http::Page::of(proof)?).await;
+            Settings::Http(_) => {
+                http::withdraw(&http::Page::of(proof)?).await;
                 Ok(())
             }
             Settings::Dns(settings) => dns::withdraw(settings, &dns::Record::of(proof)?).await,

@@ -46,9 +46,10 @@ pub(super) struct Context {
 }
 
 /// How long a claim holds; renewed at every step, so it must outlast the slowest step.
-pub const LEASE: SignedDuration = SignedDuration::from_mins(6);
-/// Every step ends within this time, whatever its peers do.
-const STEP_LIMIT: Duration = Duration::from_mins(5);
+pub const LEASE: SignedDuration = SignedDuration::from_mins(26);
+/// Every step ends within this time, whatever its peers do. Longer than the longest exchange that can be configured, which
+/// is a signature through an agent, twice ten minutes: an order that is cut off each time would be placed each time.
+const STEP_LIMIT: Duration = Duration::from_mins(25);
 
 impl Engine {
     /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back.

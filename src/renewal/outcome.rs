@@ -9,7 +9,7 @@ use super::retry::{self, Retry, Situation};
 use super::state::{self, Fact, Step};
 use super::step::Waiting;
 use crate::event::{Event, EventKind};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::due;
 use crate::inventory::{Obtained, Renewal, RenewalId, Service, Shown, State};
 use crate::pki::Certificate;
@@ -203,9 +203,10 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
         let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind);
+        let words = readable(&waiting.words);
         let event = Event {
             reason: Some(waiting.kind.to_owned()),
-            detail: Some(waiting.words.clone()),
+            detail: Some(words.clone()),
             next_attempt_at: Some(waiting.until),
             ..Event::of_renewal(waiting_event(waiting.kind), renewal)
         };
@@ -225,7 +226,7 @@ impl Engine {
                 attempts,
                 Some(waiting.until),
                 waiting.kind,
-                &waiting.words,
+                &words,
                 events,
                 now,
             )
@@ -257,7 +258,7 @@ impl Engine {
         let event = Event {
             next_state: Some(to),
             attempt: Some(orders),
-            detail: Some(words.to_owned()),
+            detail: Some(readable(words)),
             next_attempt_at: Some(until),
             ..Event::of_renewal(EventKind::OrderVoid, &lease.renewal)
         };
@@ -340,7 +341,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let until = later(now, wait);
-        let words = words_of(failure);
+        let words = readable(&words_of(failure));
         let error_kind = failure.kind.name();
         let event = Event {
             attempt: Some(attempt),
@@ -364,10 +365,11 @@ impl Engine {
         words: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let words = readable(words);
         if state::next(lease.renewal.state, Fact::GivenUp).is_some() {
-            return self.advance(lease, Fact::GivenUp, None, now, words).await;
+            return self.advance(lease, Fact::GivenUp, None, now, &words).await;
         }
-        self.hold(lease, FailureKind::Unexpected.name(), words, now)
+        self.hold(lease, FailureKind::Unexpected.name(), &words, now)
             .await
     }
 
@@ -379,6 +381,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
+        let words = readable(words);
         let event = Event {
             error_kind: Some(kind.to_owned()),
             detail: Some(format!(
@@ -394,7 +397,7 @@ impl Engine {
                 attempts,
                 None,
                 kind,
-                words,
+                &words,
                 std::slice::from_ref(&event),
                 now,
             )
@@ -425,11 +428,12 @@ fn ending(renewal: &Renewal, fact: Fact, to: State, now: Timestamp) -> Ending<'_
     }
 }
 
-/// For an approval or more money it is a person that a renewal waits for.
+/// For an approval or more money it is a person that a renewal waits for, and one should see why nothing comes.
 fn waiting_event(kind: &str) -> EventKind {
     match kind {
         "approval" => EventKind::ApprovalNeeded,
         "order_budget" => EventKind::BudgetSpent,
+        "overdue_issuance" => EventKind::PersonNeeded,
         _ => EventKind::RenewalWaits,
     }
 }

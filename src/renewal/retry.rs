@@ -80,7 +80,7 @@ fn wait(failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
         return FIRST_LOOK;
     }
     let wait = backoff(situation.attempt, situation.lifetime);
-    let wait = if failure.kind == FailureKind::Busy {
+    let wait = if failure.kind == FailureKind::Busy && !asks_the_ca_only(situation.state) {
         wait.min(LONGEST_BUSY)
     } else {
         wait
@@ -95,6 +95,12 @@ fn jittered(wait: SignedDuration, renewal: &RenewalId, attempt: u32) -> SignedDu
     let tenth = wait.as_millis() / 10;
     let offset = tenth * i128::from(draw * 2 - i64::from(u16::MAX)) / i128::from(u16::MAX);
     wait + SignedDuration::from_millis(i64::try_from(offset).unwrap_or(0))
+}
+
+/// Whether the step that leaves `state` has to do with the CA alone: one that is out of order for hours is neither asked
+/// nor told of every few minutes.
+const fn asks_the_ca_only(state: State) -> bool {
+    matches!(state, State::CsrExported | State::Submitted)
 }
 
 /// Once a certificate was issued it is not thrown away: a failed installation never leads to another order.
@@ -182,6 +188,25 @@ mod tests {
             after(&failure, &situation(&id, 3)),
             Retry::After(SignedDuration::from_secs(77))
         );
+    }
+
+    #[test]
+    fn a_busy_firewall_is_asked_again_in_minutes_and_a_busy_ca_backs_off_to_a_day() {
+        let id = RenewalId("r".to_owned());
+        let hours = |state| {
+            let situation = Situation {
+                state,
+                ..situation(&id, 9)
+            };
+            match after(&failure(FailureKind::Busy), &situation) {
+                Retry::AfterAndTell(wait) => wait.as_hours(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(hours(State::Imported), 0);
+        for state in [State::CsrExported, State::Submitted] {
+            assert!((21..=27).contains(&hours(state)), "{state}");
+        }
     }
 
     #[test]

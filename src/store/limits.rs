@@ -77,7 +77,8 @@ impl Store {
         Ok(Permission::Granted(intent))
     }
 
-    /// The order of the open intent was surely not placed: the intent is closed, and counts as no order.
+    /// The order of the open intent was surely not placed: the intent is closed, and counts as no order. The moment that
+    /// was reserved for it is the renewal's again, else a CA that is out of order for an hour would use up its limits.
     pub async fn withdraw_order(
         &self,
         lease: &Lease,
@@ -89,6 +90,11 @@ impl Store {
         sqlx::query(WITHDRAW)
             .bind(&*lease.renewal.id.0)
             .bind(step)
+            .bind(micros(now))
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(RETURN_SLOT)
+            .bind(&*lease.renewal.id.0)
             .bind(micros(now))
             .execute(&mut *transaction)
             .await?;
@@ -177,6 +183,8 @@ pub(super) const KEEP_SLOT: &str = "INSERT INTO order_slot (renewal, at) VALUES 
      ON CONFLICT (renewal) DO UPDATE SET at = excluded.at";
 
 pub(super) const USE_SLOT: &str = "UPDATE order_slot SET at = NULL WHERE renewal = $1";
+
+pub(super) const RETURN_SLOT: &str = "UPDATE order_slot SET at = $2 WHERE renewal = $1";
 
 pub(super) const ALLOWANCE: &str = "SELECT full_at FROM allowance WHERE ca = $1 AND bucket = $2";
 

@@ -22,7 +22,7 @@ use crate::pki::{Certificate, Fingerprint};
 use verifier::{Authorities, Verifier};
 
 pub(crate) use handshake::{Handshake, Version};
-pub use refusal::refusal;
+pub use refusal::{refusal, root_cause};
 
 /// How a peer proves that it is the one.
 #[derive(Debug, Clone)]

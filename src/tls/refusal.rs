@@ -34,6 +34,20 @@ pub fn refusal(error: &(dyn StdError + 'static)) -> Option<String> {
     None
 }
 
+/// What is at the bottom of an error: the layers above it only say that there is one.
+pub fn root_cause(error: &dyn StdError) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    // rustls ends some of its texts with the address of a manual.
+    text.split(": https://")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// Without the words "invalid peer certificate", which are not true of a valid certificate that nobody vouched for.
 pub(super) fn words(error: &rustls::Error) -> String {
     match error {

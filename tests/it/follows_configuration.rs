@@ -55,3 +55,27 @@ async fn a_certificate_that_left_the_configuration_is_left_alone() {
         State::Abandoned
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_left_the_configuration_holds_up_no_renewal_that_it_has_signed_already() {
+    let lab = Lab::new(Profile::V8).await;
+    lab.run_once().await;
+    lab.configure_window(r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "UTC""#);
+    lab.clock.advance(jiff::SignedDuration::from_hours(1));
+    let store = lab.store().await;
+    store
+        .request_renewal(CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[])
+        .await
+        .unwrap();
+    store.close().await;
+    lab.run_once().await;
+    assert_eq!(lab.renewals().await[0].state, State::Imported);
+
+    let file = lab.config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"office\"", "\"branch\"")).unwrap();
+    lab.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
+    let report = lab.run_once().await;
+    let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
+    assert_eq!(states, [State::Completed, State::Completed], "{report:#?}");
+}

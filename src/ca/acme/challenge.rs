@@ -10,6 +10,7 @@ use super::jws::{AccountKey, sha256};
 use super::names::Identifier;
 use super::problem::Problem;
 use super::session::{Session, parsed};
+use crate::ca::http::nullable;
 use crate::dcv::{Method, Proof, Validator};
 use crate::failure::Failure;
 
@@ -18,7 +19,7 @@ use crate::failure::Failure;
 pub(super) struct Authorization {
     status: String,
     identifier: Identifier,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     challenges: Vec<Challenge>,
 }
 
@@ -28,7 +29,7 @@ struct Challenge {
     #[serde(rename = "type")]
     kind: String,
     url: Option<Url>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     status: String,
     /// Challenges of other kinds have none.
     token: Option<String>,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::Settings;
-use crate::ca::http::{Answer, Call, Http};
+use crate::ca::http::{Answer, Call, Http, nullable};
 use crate::failure::{Failure, FailureKind};
 
 /// What the directory names. Further entries are skipped.
@@ -19,7 +19,7 @@ pub(super) struct Directory {
     pub new_order: Url,
     /// Where renewal windows are told (RFC 9773).
     pub renewal_info: Option<Url>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub meta: Meta,
 }
 
@@ -28,8 +28,10 @@ pub(super) struct Directory {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Meta {
     pub terms_of_service: Option<String>,
+    #[serde(deserialize_with = "nullable")]
     pub external_account_required: bool,
     /// Names and what each is about.
+    #[serde(deserialize_with = "nullable")]
     pub profiles: BTreeMap<String, serde_json::Value>,
 }
 

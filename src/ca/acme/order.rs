@@ -10,7 +10,7 @@ use url::Url;
 use super::challenge::{Authorization, Proofs};
 use super::problem::{Class, INPUT_PAUSE, Problem};
 use super::session::{Session, parsed};
-use crate::ca::http::Answer;
+use crate::ca::http::{Answer, nullable};
 use crate::ca::{Issuance, SigningRequest};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Certificate;
@@ -20,7 +20,7 @@ use crate::pki::Certificate;
 struct Order {
     status: String,
     expires: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     authorizations: Vec<Url>,
     finalize: Option<Url>,
     certificate: Option<Url>,

@@ -6,18 +6,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::ca::http::Answer;
+use crate::ca::http::{Answer, nullable};
 use crate::failure::{Failure, FailureKind};
 
 /// A problem document. Fields and types that are unknown are skipped.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Problem {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "nullable")]
     kind: String,
+    #[serde(deserialize_with = "nullable")]
     detail: String,
     /// Where a person has to go, for `userActionRequired` (RFC 8555, 7.3.3).
     instance: Option<String>,
+    #[serde(deserialize_with = "nullable")]
     subproblems: Vec<Problem>,
     /// Of a subproblem: what it is about.
     identifier: Option<Value>,

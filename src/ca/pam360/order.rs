@@ -6,7 +6,7 @@ use super::envelope::{Envelope, Verdict, field, text};
 use super::stored::Address;
 use crate::ca::http::Answer;
 use crate::ca::{Issuance, Reference};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, readable};
 use crate::pki::{Certificate, Csr};
 
 /// The way back to a certificate. Written as JSON, so that a person can read it too.
@@ -40,7 +40,7 @@ pub(super) fn signed(
     let common_name = value("commonName").or_else(|| csr.common_name().map(str::to_owned));
     Ok(Order {
         common_name: common_name.unwrap_or_default(),
-        said: serial_number.is_none().then_some(words),
+        said: serial_number.is_none().then(|| readable(&words)),
         serial_number,
         csr_id: Some(csr_id.to_owned()),
     })

@@ -1,8 +1,10 @@
 //! What the service says, as far as renewd reads it (TLS Protect Cloud reference 3, 4 and 7). Unknown members are skipped,
 //! a `null` is as good as nothing, and words of open sets stay words.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
+
+use crate::ca::http::nullable;
 
 /// The envelope of errors.
 #[derive(Debug, Deserialize)]
@@ -200,10 +202,4 @@ impl std::fmt::Display for ServiceError {
 /// A moment in any of the three spellings that occur: `+0000`, `+00:00` and `Z` (TLS Protect Cloud reference 4.3).
 pub(super) fn moment(text: &str) -> Option<jiff::Timestamp> {
     text.parse().ok()
-}
-
-fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -86,7 +86,7 @@ pub(super) async fn present(
 ) -> Result<(), Failure> {
     if let Provider::Exec(hook) = &settings.provider {
         let record = place::name(settings, record).await?;
-        program::run(hook, "present", &record, settings.timeout).await?;
+        program::present(hook, record, settings.timeout).await?;
     } else {
         let account = Account::open(settings).await?;
         let place = Place::find(settings, &account, record).await?;
@@ -135,7 +135,7 @@ pub(super) async fn withdraw(settings: &Settings, record: &Record) -> Result<(),
     forget(record);
     if let Provider::Exec(hook) = &settings.provider {
         let record = place::name(settings, record).await?;
-        return program::run(hook, "cleanup", &record, settings.timeout).await;
+        return program::clean_up(hook, record, settings.timeout).await;
     }
     let account = Account::open(settings).await?;
     let place = Place::find(settings, &account, record).await?;

@@ -1,11 +1,12 @@
 //! Records set by an outside program, with the calling convention of lego's `exec` provider: `PROGRAM present NAME.
 //! TEXT` and `PROGRAM cleanup NAME. TEXT`, and an exit status. No shell, little environment, bounded time and output.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -15,17 +16,37 @@ use tokio::task::JoinSet;
 use super::{Data, Exec, Record};
 use crate::failure::{Failure, FailureKind};
 
+/// Has the program set `record`, unless it did so since this process began: lego calls `present` once for a record, and
+/// programs that were written for lego may add a second one or fail at it.
+///
+/// # Errors
+/// As `run`.
+pub(super) async fn present(hook: &Exec, record: Record, limit: Duration) -> Result<(), Failure> {
+    let deed = (hook.clone(), record);
+    if deeds().contains(&deed) {
+        return Ok(());
+    }
+    run(hook, "present", &deed.1, limit).await?;
+    deeds().insert(deed);
+    Ok(())
+}
+
+/// Has the program take `record` away.
+///
+/// # Errors
+/// As `run`.
+pub(super) async fn clean_up(hook: &Exec, record: Record, limit: Duration) -> Result<(), Failure> {
+    let deed = (hook.clone(), record);
+    deeds().remove(&deed);
+    run(hook, "cleanup", &deed.1, limit).await
+}
+
 /// Runs the program once.
 ///
 /// # Errors
 /// `Local`: it cannot be started. `Refused`: it ended with another status than 0, or a CNAME record is asked for.
 /// `Unreachable`: it took longer than `limit`, and was killed.
-pub(super) async fn run(
-    hook: &Exec,
-    verb: &str,
-    record: &Record,
-    limit: Duration,
-) -> Result<(), Failure> {
+async fn run(hook: &Exec, verb: &str, record: &Record, limit: Duration) -> Result<(), Failure> {
     let call = format!("{} {verb} {}.", hook.program.display(), record.name);
     let Data::Txt(text) = &record.data else {
         let words = "the calling convention of `exec` has TXT records only";
@@ -78,6 +99,12 @@ pub(super) fn look(hook: &Exec) -> Result<(), Failure> {
         }
         Ok(_) => Ok(()),
     }
+}
+
+/// The records that each program has set and not taken away yet.
+fn deeds() -> MutexGuard<'static, BTreeSet<(Exec, Record)>> {
+    static DEEDS: Mutex<BTreeSet<(Exec, Record)>> = Mutex::new(BTreeSet::new());
+    DEEDS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn command(program: &Path) -> Command {

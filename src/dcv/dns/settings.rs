@@ -165,7 +165,7 @@ pub struct Infoblox {
 }
 
 /// An outside program with the calling convention of lego's `exec`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Exec {
     /// The program.
     pub program: PathBuf,

@@ -87,13 +87,12 @@ pub(super) async fn present(settings: &Settings, page: Page<'_>) -> Result<(), F
     Ok(())
 }
 
-/// Takes `page` away, and closes the addresses that have none left.
-pub(super) async fn withdraw(settings: &Settings, page: &Page<'_>) {
+/// Takes `page` away, and closes the addresses that have none left. Also those that the configuration named when it was
+/// put up and does not name any more: nobody else would close them.
+pub(super) async fn withdraw(page: &Page<'_>) {
     let mut listeners = LISTENERS.lock().await;
-    for address in &settings.listen {
-        if let Some(listener) = listeners.get(address) {
-            listener.board.remove(page);
-        }
+    for listener in listeners.values() {
+        listener.board.remove(page);
     }
     close_idle(&mut listeners).await;
 }

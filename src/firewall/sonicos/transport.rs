@@ -1,7 +1,6 @@
 //! One HTTP exchange with the device. Knows how a connection fails and what that means for what was asked;
 //! knows nothing of logins and of what an answer says.
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -154,7 +153,7 @@ impl Transport {
             .connect_timeout((settings.call_timeout / 2).min(CONNECT_LIMIT))
             .user_agent(concat!("renewd/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| local(root_cause(&error)))?;
+            .map_err(|error| local(tls::root_cause(&error)))?;
         Ok(Self {
             client,
             base: settings.url.clone(),
@@ -241,21 +240,7 @@ fn lost(call: &Call, error: reqwest::Error) -> Failure {
     } else {
         FailureKind::Unreachable
     };
-    call.failure(kind, root_cause(&error))
-}
-
-/// What is at the bottom of an error: the layers above it only say that there is one.
-fn root_cause(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let text = cause.to_string();
-    // rustls ends some of its texts with the address of a manual.
-    text.split(": https://")
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    call.failure(kind, tls::root_cause(&error))
 }
 
 /// A name as one segment of a path (RFC 3986, 2.3 and 3.3); `None` for one that no path can carry.

@@ -75,7 +75,7 @@ pub struct Waiting {
     /// When to look again.
     pub until: Timestamp,
     /// For what, by name: `key_generation`, `order_settling`, `order_limit`, `order_budget`, `issuance`,
-    /// `approval`, `maintenance_window`, `proof`.
+    /// `overdue_issuance`, `approval`, `maintenance_window`, `proof`.
     pub kind: &'static str,
     /// For what, in words.
     pub words: String,

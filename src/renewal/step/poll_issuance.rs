@@ -23,10 +23,10 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             waiting_for,
             needs_person,
         } => {
-            let wait = retry_after.unwrap_or_else(|| patience(work));
+            let waited = work.renewal().state_since.duration_until(work.now);
             let words = format!("{} waits for {waiting_for}", work.renewal().ca);
-            let kind = if needs_person { "approval" } else { "issuance" };
-            Ok(work.wait(wait, kind, words))
+            let kind = kind_of_wait(needs_person, waited);
+            Ok(work.wait(pause(retry_after, waited), kind, words))
         }
         Issuance::Issued { leaf, chain } => checked(work, &leaf, chain),
         Issuance::Refused { reason } => Err(StepError::Hopeless(format!(
@@ -66,11 +66,54 @@ fn checked(
     }))
 }
 
-/// A twentieth of the time that it has waited already, so that hours of waiting cost no more polls than minutes.
-fn patience(work: &Work<'_>) -> SignedDuration {
-    let waited = work.renewal().state_since.duration_until(work.now);
-    (waited / 20).clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE)
+/// For what is waited, by name: each is told once.
+fn kind_of_wait(needs_person: bool, waited: SignedDuration) -> &'static str {
+    match needs_person {
+        true => "approval",
+        false if waited >= OVERDUE => "overdue_issuance",
+        false => "issuance",
+    }
 }
 
+/// Until the next look: what the CA asks for within reason, else a twentieth of the time that was waited already, so that
+/// hours of waiting cost no more polls than minutes.
+fn pause(asked: Option<SignedDuration>, waited: SignedDuration) -> SignedDuration {
+    asked.map_or_else(
+        || (waited / 20).clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE),
+        |asked| asked.clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
+    )
+}
+
+/// After this time somebody should look why nothing comes, though nobody is asked for.
+const OVERDUE: SignedDuration = SignedDuration::from_hours(24);
 const SHORTEST_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+/// A CA may ask to be asked again at once, or in a century.
+const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_secs(1);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_is_asked_when_it_wants_to_be_but_neither_at_once_nor_never() {
+        let seconds = |asked| pause(Some(SignedDuration::from_secs(asked)), OVERDUE).as_secs();
+        let asked = [-5, 0, 90, 1_000_000, i64::MAX].map(seconds);
+        assert_eq!(asked, [1, 1, 90, 86_400, 86_400]);
+    }
+
+    #[test]
+    fn without_a_word_of_the_ca_pauses_grow_with_the_time_that_was_waited() {
+        let seconds = |waited| pause(None, SignedDuration::from_secs(waited)).as_secs();
+        assert_eq!([-5, 0, 400, 1_000_000].map(seconds), [5, 5, 20, 3600]);
+    }
+
+    #[test]
+    fn what_waits_for_nobody_in_particular_is_told_after_a_day() {
+        let almost = OVERDUE - SignedDuration::from_secs(1);
+        assert_eq!(kind_of_wait(false, almost), "issuance");
+        assert_eq!(kind_of_wait(false, OVERDUE), "overdue_issuance");
+        assert_eq!(kind_of_wait(true, OVERDUE), "approval");
+    }
+}

@@ -5,7 +5,7 @@
 
 use super::{Outcome, REMEMBERED, StepError, Work, closed};
 use crate::event::{Event, EventKind};
-use crate::failure::FailureKind;
+use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Firewall, InstalledObject};
 use crate::inventory::Renewal;
 use crate::renewal::state::{Fact, Step};
@@ -18,8 +18,8 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     Ok(outcome)
 }
 
-/// Lets the CA know that the previous certificate is no longer used. That is a courtesy: a CA that refuses it is
-/// logged, and nothing is held back.
+/// Lets the CA know that the previous certificate is no longer used. That is a courtesy: where the CA cannot be told it is
+/// logged, and the renewal, which stands in the way of the next one, is not held back for it.
 async fn tell_the_ca(work: &Work<'_>) -> Result<(), StepError> {
     let past = work
         .store
@@ -36,14 +36,29 @@ async fn tell_the_ca(work: &Work<'_>) -> Result<(), StepError> {
     let Some(superseded) = work.previous(fingerprint, pem).await? else {
         return Ok(());
     };
-    match work.issuer()?.retire(&superseded).await {
+    let told = match work.peers.issuer(&work.renewal().ca) {
+        Ok(issuer) => issuer.retire(&superseded).await,
+        Err(failure) => Err(failure),
+    };
+    match told {
         Ok(()) => Ok(()),
-        Err(failure) if failure.kind == FailureKind::Refused => {
+        Err(failure) if is_worth_another_try(&failure, work.renewal()) => {
+            Err(StepError::Ca(failure))
+        }
+        Err(failure) => {
             tracing::warn!(ca = &*work.renewal().ca, error = %failure, "the CA does not retire the previous certificate");
             Ok(())
         }
-        Err(failure) => Err(StepError::Ca(failure)),
     }
+}
+
+/// What may pass by itself is tried again a few times.
+fn is_worth_another_try(failure: &Failure, renewal: &Renewal) -> bool {
+    let may_pass = matches!(
+        failure.kind,
+        FailureKind::Unreachable | FailureKind::Busy | FailureKind::OutcomeUnknown
+    );
+    may_pass && (!renewal.is_failing() || renewal.attempts < COURTESIES)
 }
 
 async fn remove_leftovers(
@@ -119,3 +134,6 @@ async fn remove(session: &mut dyn Firewall, alias: &str) -> Result<(), StepError
         Err(failure) => Err(failure.into()),
     }
 }
+
+/// How often a CA is told in vain: the short waits of the retry table, and no more.
+const COURTESIES: u32 = 3;

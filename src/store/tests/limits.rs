@@ -74,6 +74,35 @@ async fn the_tightest_of_several_limits_decides_and_an_order_uses_the_moment_up(
 }
 
 #[tokio::test]
+async fn a_turn_with_which_nothing_was_ordered_is_good_for_the_next_try() {
+    let (store, leases, _folder) = store_with_leases(2).await;
+    let limits = [hourly("account", 1)];
+    assert_eq!(
+        store.reserve(&leases[0], &limits, at(0)).await.unwrap(),
+        at(0)
+    );
+    let granted = store
+        .intend_order(&leases[0], SUBMIT, "r0", None, at(0))
+        .await;
+    assert!(matches!(granted.unwrap(), Permission::Granted(_)));
+    store
+        .withdraw_order(&leases[0], SUBMIT, at(1))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.reserve(&leases[0], &limits, at(60)).await.unwrap(),
+        at(1)
+    );
+    assert_eq!(
+        store.reserve(&leases[1], &limits, at(60)).await.unwrap(),
+        at(3600),
+        "the limit was used once"
+    );
+    let exempt = store.reserve(&leases[0], &[], at(70)).await.unwrap();
+    assert_eq!(exempt, at(70));
+}
+
+#[tokio::test]
 async fn without_limits_nothing_waits_and_nothing_is_stored() {
     let (store, leases, _folder) = store_with_leases(1).await;
     assert_eq!(store.reserve(&leases[0], &[], at(5)).await.unwrap(), at(5));

@@ -49,6 +49,7 @@ async fn assert_no_scan(store: &Store) {
         limits::ORDERS_SINCE,
         limits::NTH_ORDER,
         limits::WITHDRAW,
+        limits::RETURN_SLOT,
         leases::ANYTHING_READY,
         leases::MOST_URGENT,
         leases::CLAIM_FIREWALL,

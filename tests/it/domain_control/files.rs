@@ -1,4 +1,4 @@
-//! The built-in listener, asked over raw sockets.
+//! The built-in listener, asked over raw sockets. It belongs to the process: each test has a file of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,30 +14,44 @@ async fn a_file_is_served_from_present_to_withdraw_and_then_the_port_is_free() {
     let address = free_address().await;
     let validator = validator(&[address]);
     assert_eq!(validator.method(), Method::Http);
-    let missing = validator.missing(&file("one")).await.unwrap();
+    let missing = validator.missing(&file("one-0")).await.unwrap();
     assert!(missing.unwrap().contains("does not answer"));
 
-    validator.present(&file("one")).await.unwrap();
-    validator.present(&file("one")).await.unwrap();
-    assert_eq!(validator.missing(&file("one")).await.unwrap(), None);
-    let answer = get(address, &path("one"), "fw.example.com").await;
+    validator.present(&file("one-0")).await.unwrap();
+    validator.present(&file("one-0")).await.unwrap();
+    assert_eq!(validator.missing(&file("one-0")).await.unwrap(), None);
+    let answer = get(address, &path("one-0"), "fw.example.com").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert!(answer.ends_with("\r\n\r\none.thumbprint"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\none-0.thumbprint"), "{answer}");
 
-    validator.withdraw(&file("one")).await.unwrap();
-    validator.withdraw(&file("one")).await.unwrap();
+    validator.withdraw(&file("one-0")).await.unwrap();
+    validator.withdraw(&file("one-0")).await.unwrap();
     TcpListener::bind(address).await.expect("the port is free");
+}
+
+#[tokio::test]
+async fn a_port_that_left_the_configuration_while_a_proof_was_up_is_free_when_the_proof_is_taken_away()
+ {
+    let (before, after) = (free_address().await, free_address().await);
+    let proof = file("reloaded");
+    validator(&[before]).present(&proof).await.unwrap();
+    let reloaded = validator(&[after]);
+    reloaded.present(&proof).await.unwrap();
+    reloaded.withdraw(&proof).await.unwrap();
+    for address in [before, after] {
+        TcpListener::bind(address).await.expect("the port is free");
+    }
 }
 
 #[tokio::test]
 async fn everything_but_the_proof_is_not_found() {
     let address = free_address().await;
     let validator = validator(&[address]);
-    validator.present(&file("one")).await.unwrap();
+    validator.present(&file("one-2")).await.unwrap();
     for (path, host) in [
         ("/", "fw.example.com"),
-        (path("two").as_str(), "fw.example.com"),
-        (path("one").as_str(), "other.example.com"),
+        (path("two-2").as_str(), "fw.example.com"),
+        (path("one-2").as_str(), "other.example.com"),
     ] {
         let answer = get(address, path, host).await;
         assert!(
@@ -45,7 +59,7 @@ async fn everything_but_the_proof_is_not_found() {
             "{path} {host}: {answer}"
         );
     }
-    let path = path("one");
+    let path = path("one-2");
     let post =
         format!("POST {path} HTTP/1.1\r\nHost: fw.example.com\r\nContent-Length: 2\r\n\r\nhi");
     assert!(
@@ -63,14 +77,14 @@ async fn everything_but_the_proof_is_not_found() {
             .await
             .starts_with("HTTP/1.0 404 ")
     );
-    validator.withdraw(&file("one")).await.unwrap();
+    validator.withdraw(&file("one-2")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_huge_or_broken_request_is_turned_away_and_the_next_guest_is_served() {
     let address = free_address().await;
     let validator = validator(&[address]);
-    validator.present(&file("one")).await.unwrap();
+    validator.present(&file("one-3")).await.unwrap();
     let huge = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));
     let answer = exchange(address, huge.as_bytes()).await;
     assert!(!answer.contains("200 OK"), "{answer}");
@@ -80,54 +94,54 @@ async fn a_huge_or_broken_request_is_turned_away_and_the_next_guest_is_served() 
     )
     .await;
     assert!(!answer.contains("200 OK"), "{answer}");
-    let answer = get(address, &path("one"), "fw.example.com").await;
-    assert!(answer.ends_with("one.thumbprint"), "{answer}");
-    validator.withdraw(&file("one")).await.unwrap();
+    let answer = get(address, &path("one-3"), "fw.example.com").await;
+    assert!(answer.ends_with("one-3.thumbprint"), "{answer}");
+    validator.withdraw(&file("one-3")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_connection_carries_one_request_only() {
     let address = free_address().await;
     let validator = validator(&[address]);
-    validator.present(&file("one")).await.unwrap();
+    validator.present(&file("one-4")).await.unwrap();
     let one = format!(
         "GET {} HTTP/1.1\r\nHost: fw.example.com\r\n\r\n",
-        path("one")
+        path("one-4")
     );
     let answer = exchange(address, one.repeat(3).as_bytes()).await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
-    validator.withdraw(&file("one")).await.unwrap();
+    validator.withdraw(&file("one-4")).await.unwrap();
 }
 
 #[tokio::test]
 async fn slow_guests_do_not_keep_the_ca_waiting() {
     let address = free_address().await;
     let validator = validator(&[address]);
-    validator.present(&file("one")).await.unwrap();
+    validator.present(&file("one-5")).await.unwrap();
     let mut slow = Vec::new();
     for _ in 0..32 {
         let mut guest = TcpStream::connect(address).await.unwrap();
         guest.write_all(b"GET / HT").await.unwrap();
         slow.push(guest);
     }
-    let path = path("one");
+    let path = path("one-5");
     let answer = get(address, &path, "fw.example.com");
     let answer = tokio::time::timeout(Duration::from_secs(2), answer).await;
-    assert!(answer.expect("in time").ends_with("one.thumbprint"));
-    validator.withdraw(&file("one")).await.unwrap();
+    assert!(answer.expect("in time").ends_with("one-5.thumbprint"));
+    validator.withdraw(&file("one-5")).await.unwrap();
 }
 
 #[tokio::test]
 async fn two_cas_share_a_port_and_it_closes_with_the_last_proof() {
     let address = free_address().await;
     let (first, second) = (validator(&[address]), validator(&[address]));
-    first.present(&file("one")).await.unwrap();
-    second.present(&file("two")).await.unwrap();
-    first.withdraw(&file("one")).await.unwrap();
-    assert_eq!(second.missing(&file("two")).await.unwrap(), None);
-    let missing = first.missing(&file("one")).await.unwrap();
+    first.present(&file("one-6")).await.unwrap();
+    second.present(&file("two-6")).await.unwrap();
+    first.withdraw(&file("one-6")).await.unwrap();
+    assert_eq!(second.missing(&file("two-6")).await.unwrap(), None);
+    let missing = first.missing(&file("one-6")).await.unwrap();
     assert!(missing.unwrap().contains("gives something else"));
-    second.withdraw(&file("two")).await.unwrap();
+    second.withdraw(&file("two-6")).await.unwrap();
     TcpListener::bind(address).await.expect("the port is free");
 }
 
@@ -139,7 +153,7 @@ async fn a_port_that_is_taken_is_named_and_none_stays_open() {
     );
     let occupied = taken.local_addr().unwrap();
     let validator = validator(&[free, occupied]);
-    let failure = validator.present(&file("one")).await.unwrap_err();
+    let failure = validator.present(&file("one-7")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);
     assert!(
         failure.to_string().contains(&occupied.to_string()),
@@ -161,9 +175,9 @@ async fn a_check_opens_nothing_for_longer_than_it_takes() {
     let validator = validator(&[address]);
     let facts = validator.check().await.unwrap();
     assert_eq!(facts[0].1, "can be opened");
-    validator.present(&file("one")).await.unwrap();
+    validator.present(&file("one-8")).await.unwrap();
     assert_eq!(validator.check().await.unwrap()[0].1, "open, a proof is up");
-    validator.withdraw(&file("one")).await.unwrap();
+    validator.withdraw(&file("one-8")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

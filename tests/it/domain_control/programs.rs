@@ -26,6 +26,8 @@ async fn a_program_is_called_as_lego_calls_it() {
     let facts = validator.check().await.unwrap();
     assert_eq!(facts[0].1, "dns, exec");
     validator.present(&txt()).await.unwrap();
+    // While it is waited for a record to be seen, it is put up again and again.
+    validator.present(&txt()).await.unwrap();
     validator.withdraw(&txt()).await.unwrap();
     let said = fs::read_to_string(log).unwrap();
     let call = |verb: &str| {

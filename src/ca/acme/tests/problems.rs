@@ -1,5 +1,6 @@
 //! What the server says when it says no.
 
+use crate::ca::acme::directory::Directory;
 use crate::ca::acme::problem::{Class, Problem};
 
 fn problem(text: &str) -> Problem {
@@ -35,6 +36,16 @@ fn a_problem_is_told_in_the_cas_words_with_its_parts_and_where_to_go() {
         "Some were rejected (malformed); example.net: not for example.net (rejectedIdentifier); see https://ca.example.com/terms"
     );
     assert_eq!(problem("{}").to_string(), "no reason was given");
+}
+
+#[test]
+fn what_is_null_is_as_good_as_left_out() {
+    let text = r#"{"type":"urn:ietf:params:acme:error:badNonce","detail":null,"instance":null,"subproblems":null}"#;
+    assert_eq!(problem(text).name(), "badNonce");
+    let directory = r#"{"newNonce":"https://a/n","newAccount":"https://a/a","newOrder":"https://a/o","renewalInfo":null,
+        "meta":{"termsOfService":null,"externalAccountRequired":null,"profiles":null}}"#;
+    let directory: Directory = serde_json::from_str(directory).unwrap();
+    assert!(!directory.meta.external_account_required && directory.renewal_info.is_none());
 }
 
 #[test]
