@@ -233,7 +233,7 @@ fn replaced_by_hand(lease: &Lease, context: &Context, now: Timestamp) -> Option<
         shown: Some(&certificate),
         renewed_before: true,
         requested_at: None,
-        window: None,
+        window: context.tracked.window_of_shown(),
     };
     matches!(due::decide(&facts, now), Decision::Rest { .. }).then(|| {
         format!(

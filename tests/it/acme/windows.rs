@@ -1,4 +1,4 @@
-//! Renewal windows (RFC 9773) of a Pebble that offers them; with others they are not tried, which is said.
+//! Renewal windows (RFC 9773), above all of a Pebble that offers them; with others they are not tried, which is said.
 //!
 //! That is no `skipped:`, which fails where everything is to be tried: a distribution has the Pebble that it has.
 
@@ -7,8 +7,14 @@ use renewd::clock::Clock;
 use renewd::inventory::State;
 use renewd::pki::Csr;
 
+use simulators::acme::Window;
+use simulators::ca::{Fault, On, RetryAfter};
+use simulators::sonicos::Faces;
+
 use super::*;
-use crate::lab::CERTIFICATE;
+use crate::contract::Subject;
+use crate::contract::acme::Acme;
+use crate::lab::{CERTIFICATE, today};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -19,7 +25,8 @@ async fn a_certificate_is_renewed_in_the_window_that_the_server_names_and_the_or
     };
     let first = lab.seen().await[0].clone();
     let start = lab.clock.now();
-    let window = [start + 24 * HOUR, start + 25 * HOUR];
+    // Pebble says that it need not be asked for six hours; its own clock is a real one, and its orders end after a day.
+    let window = [start + 8 * HOUR, start + 9 * HOUR];
     let pem = first.to_pem();
     if !pebble.names_window(&pem, window).await {
         println!("not tried: this pebble cannot be told a renewal window (2.8 and later can)");
@@ -45,6 +52,32 @@ async fn a_certificate_is_renewed_in_the_window_that_the_server_names_and_the_or
     assert_ne!(lab.seen().await[0].fingerprint, first.fingerprint);
     assert_eq!((pebble.orders(), pebble.certificates()), (2, 2));
     assert_eq!(pebble.replacements(), 1);
+}
+
+/// By the share of its lifetime the certificate may rest, by the window it may not: it was not put in by hand since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_in_the_window_outlasts_an_outage_of_the_ca() {
+    let clock = today();
+    let acme = Acme::with(clock.clone(), |faces| faces.always_valid = true).await;
+    let driver = acme.driver_with("");
+    let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &driver).await;
+    acme.prepare(&lab);
+    let time = |at: Timestamp| time::OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap();
+    let start = time(lab.clock.now() + HOUR);
+    let end = time(lab.clock.now() + 2 * HOUR);
+    acme.simulator.renewal_window(Some(Window { start, end }));
+    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    let closed = Fault::Unavailable(RetryAfter::Seconds(20 * 3600));
+    acme.simulator.fault(On::next("POST", "new-order"), closed);
+    let until = lab.clock.now() + 60 * HOUR;
+    while lab.clock.now() < until && acme.simulator.orders().len() < 2 {
+        lab.clock.advance(4 * HOUR);
+        lab.run_once().await;
+    }
+    let renewal = lab.renewals().await.into_iter().rev().nth(1).unwrap();
+    assert_eq!(renewal.reason, "renewal_window");
+    assert_eq!(renewal.state, State::Completed);
+    assert_eq!(acme.simulator.faults_used(), 1);
 }
 
 /// A laboratory whose certificate was just obtained from a server that offers windows.

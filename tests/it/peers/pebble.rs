@@ -205,6 +205,8 @@ impl Names {
 fn client(folder: &Path) -> reqwest::Client {
     let own = std::fs::read(folder.join("tls.pem")).unwrap();
     reqwest::Client::builder()
+        // It answers nobody who does not say what he is.
+        .user_agent("tests of renewd")
         .tls_certs_only([reqwest::Certificate::from_pem(&own).unwrap()])
         .build()
         .unwrap()
