@@ -149,7 +149,7 @@ async fn take(
     Ok(at)
 }
 
-/// When `budget` has room again; `None`: it has.
+/// When `budget` has room again; `None`: it has. Every try counts that may have been taken, also this renewal's own.
 async fn spent_until(
     connection: &mut AnyConnection,
     lease: &Lease,
@@ -158,23 +158,18 @@ async fn spent_until(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let since = now.checked_sub(budget.within).unwrap_or(Timestamp::MIN);
-    let row = sqlx::query(NTH_ORDER)
+    let row = sqlx::query(ORDERS_SINCE)
         .bind(&*lease.renewal.ca)
         .bind(step)
         .bind(micros(since))
-        .bind(&*lease.renewal.id.0)
-        .bind(i64::from(budget.orders.saturating_sub(1)))
-        .fetch_optional(connection)
+        .fetch_one(connection)
         .await?;
-    let Some(row) = row else {
+    if row.count("orders")? < budget.orders {
         return Ok(None);
-    };
-    let tried_at = row.time("tried_at")?;
-    Ok(Some(
-        tried_at
-            .saturating_add(budget.within)
-            .unwrap_or(Timestamp::MAX),
-    ))
+    }
+    let oldest = row.maybe_time("oldest")?.unwrap_or(now);
+    let until = oldest.saturating_add(budget.within);
+    Ok(Some(until.unwrap_or(Timestamp::MAX)))
 }
 
 pub(super) const SLOT: &str = "SELECT at FROM order_slot WHERE renewal = $1 AND at IS NOT NULL";
@@ -191,16 +186,11 @@ pub(super) const ALLOWANCE: &str = "SELECT full_at FROM allowance WHERE ca = $1 
 pub(super) const KEEP_ALLOWANCE: &str = "INSERT INTO allowance (ca, bucket, full_at) VALUES ($1, $2, $3) \
      ON CONFLICT (ca, bucket) DO UPDATE SET full_at = excluded.full_at";
 
-pub(super) const WITHDRAW: &str = "UPDATE intent SET closed_at = $3, tried_at = NULL \
+pub(super) const WITHDRAW: &str = "UPDATE intent SET closed_at = $3, tries = tries - 1, \
+     tried_at = CASE WHEN tries > 1 THEN tried_at END \
      WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";
 
 /// An intent that was tried again may stand for more than one order; none that was counted is counted less.
-pub(super) const ORDERS_SINCE: &str = "SELECT CAST(COALESCE(SUM(i.tries), 0) AS BIGINT) AS orders \
+pub(super) const ORDERS_SINCE: &str = "SELECT CAST(COALESCE(SUM(i.tries), 0) AS BIGINT) AS orders, MIN(i.tried_at) AS oldest \
      FROM intent i JOIN renewal r ON r.id = i.renewal \
      WHERE r.ca = $1 AND i.step = $2 AND i.tried_at > $3";
-
-/// The newest order but `$5` of those since `$3`: there are too many when there is one. What this renewal itself tried is
-/// left out: the CA was asked, and does not have it.
-pub(super) const NTH_ORDER: &str = "SELECT i.tried_at FROM intent i JOIN renewal r ON r.id = i.renewal \
-     WHERE r.ca = $1 AND i.step = $2 AND i.tried_at > $3 AND NOT (i.renewal = $4 AND i.closed_at IS NULL) \
-     ORDER BY i.tried_at DESC LIMIT 1 OFFSET $5";

@@ -140,10 +140,10 @@ async fn a_budget_refuses_until_its_oldest_order_is_old_enough() {
 }
 
 #[tokio::test]
-async fn what_a_renewal_tried_itself_does_not_stand_in_its_own_way() {
-    let (store, leases, _folder) = store_with_leases(1).await;
+async fn every_try_that_may_have_been_taken_counts_also_those_of_the_same_renewal() {
+    let (store, leases, _folder) = store_with_leases(2).await;
     for tries in 1..=2 {
-        let permission = store.intend_order(&leases[0], SUBMIT, "r0", Some(budget(1)), at(tries));
+        let permission = store.intend_order(&leases[0], SUBMIT, "r0", Some(budget(2)), at(tries));
         let Permission::Granted(intent) = permission.await.unwrap() else {
             panic!("try {tries} was refused");
         };
@@ -152,6 +152,22 @@ async fn what_a_renewal_tried_itself_does_not_stand_in_its_own_way() {
         assert_eq!(intent.opened_at, at(1));
     }
     assert_eq!(store.tries(&leases[0].renewal.id, SUBMIT).await.unwrap(), 2);
+    for lease in &leases {
+        let refused = store.intend_order(lease, SUBMIT, "r", Some(budget(2)), at(3));
+        assert!(matches!(
+            refused.await.unwrap(),
+            Permission::Exhausted { .. }
+        ));
+    }
+    // The last try was surely not taken; the one before it may have been.
+    store
+        .withdraw_order(&leases[0], SUBMIT, at(4))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.orders_since("office", SUBMIT, at(0)).await.unwrap(),
+        1
+    );
 }
 
 #[tokio::test]

@@ -47,7 +47,6 @@ async fn assert_no_scan(store: &Store) {
         limits::USE_SLOT,
         limits::ALLOWANCE,
         limits::ORDERS_SINCE,
-        limits::NTH_ORDER,
         limits::WITHDRAW,
         limits::RETURN_SLOT,
         leases::ANYTHING_READY,
