@@ -155,6 +155,8 @@ impl Acme {
 
 #[async_trait]
 impl Issuer for Acme {
+    /// What the directory and the request tell; and where that is nothing, whether proofs could be put up: a login at the
+    /// DNS that is refused is told before there is a key, and not after an order.
     async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
         let directory = self.directory(&self.http()?).await?;
         let method = self.validator.method();

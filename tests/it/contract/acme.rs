@@ -1,6 +1,6 @@
 //! An ACME server, which fetches its proofs from our own listener.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use simulators::acme::{Faces, Settings, Simulator};
 use super::subject::ca_clock;
 use super::{Behaviour, Port, Subject};
 use crate::lab::Lab;
+use crate::peers::free_address;
 
 pub struct Acme {
     pub simulator: Simulator,
@@ -87,10 +88,4 @@ impl Subject for Acme {
     }
 
     fn spoil_credentials(&self, _spoiled: bool, _lab: &Lab) {}
-}
-
-/// Somewhere to serve proofs: port 80 is not ours to take.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
 }

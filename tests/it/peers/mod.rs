@@ -11,6 +11,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where the program `name` is: what the environment variable `variable` names, else the first of this name in PATH.
@@ -84,10 +85,19 @@ impl Drop for Process {
     }
 }
 
-/// An address of this machine that nobody listens at.
+/// An address of this machine that nobody listens at, and that the system gives to nobody else: its port is below those
+/// that it hands out by itself (ip_local_port_range), so it is still free when it is opened later.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let own = std::process::id().wrapping_mul(97);
+    loop {
+        let number = own.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(20_000 + number % 12_000).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Writes a program that can be started. Another process does it: a file that this one holds open for writing while a
