@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Held as long as the daemon lives; the operating system frees it when the process dies, however it dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 /// The lock could not be taken.
@@ -29,7 +29,7 @@ impl Lock {
             .strip_prefix("sqlite://")
             .filter(|path| path.starts_with('/'))
         else {
-            return Ok(Self { _file: None });
+            return Ok(Self { file: None });
         };
         let path = Path::new(path).with_extension("lock");
         let problem = |problem: String| InUse {
@@ -42,12 +42,20 @@ impl Lock {
         }
         let file = open_private(&path).map_err(|error| problem(error.to_string()))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: Some(file) }),
+            Ok(()) => Ok(Self { file: Some(file) }),
             Err(TryLockError::WouldBlock) => Err(problem(
                 "another renewd works with this database; stop it first, or ask it with `renewd status`".to_owned(),
             )),
             Err(TryLockError::Error(error)) => Err(problem(error.to_string())),
         }
+    }
+}
+
+impl Drop for Lock {
+    /// Not left to the closing of the file: a program that is being started at this moment still has it open.
+    fn drop(&mut self) {
+        // Where it fails, the end of the process does it.
+        let _ = self.file.as_ref().map(File::unlock);
     }
 }
 
