@@ -83,7 +83,8 @@ fn key_end(text: &str, now: Timestamp) -> String {
 
 fn of_template(template: &Template) -> Facts {
     let mut facts = vec![fact("template", &template.name)];
-    let status = match &template.reason {
+    let reason = template.reason.as_ref().filter(|reason| !reason.is_empty());
+    let status = match reason {
         Some(reason) => format!("{}: {reason}", template.status),
         None => template.status.clone(),
     };
