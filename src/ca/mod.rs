@@ -5,6 +5,7 @@
 
 pub mod acme;
 pub mod exec;
+mod file;
 mod http;
 pub mod local;
 pub mod pam360;

@@ -2,14 +2,13 @@
 //! renewd dies before it does, or that a later answer brings another cookie.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use crate::ca::file;
 use crate::failure::{Failure, FailureKind};
 
 /// How an order stood after the last answer. Written as a word, a newline and a text.
@@ -93,43 +92,18 @@ impl Records {
     pub async fn write(&self, reference: &str, standing: &Standing) -> Result<(), Failure> {
         let path = self.path(reference)?;
         let (target, text) = (path.clone(), standing.to_string());
-        tokio::task::spawn_blocking(move || replace(&target, text.as_bytes()))
+        tokio::task::spawn_blocking(move || file::replace(&target, text.as_bytes()))
             .await
             .map_err(|error| problem(&path, error))?
             .map_err(|error| problem(&path, error))
     }
 
     fn path(&self, reference: &str) -> Result<PathBuf, Failure> {
-        let is_safe = (1..=100).contains(&reference.len())
-            && !reference.starts_with('.')
-            && reference
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if is_safe {
-            return Ok(self.folder.join(format!("{reference}.order")));
+        match file::objection(reference) {
+            None => Ok(self.folder.join(format!("{reference}.order"))),
+            Some(words) => Err(Failure::new(FailureKind::Local, CALL, words)),
         }
-        let words = format!("{reference:?} cannot be a file name, so it cannot be a reference");
-        Err(Failure::new(FailureKind::Local, CALL, words))
     }
-}
-
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let temporary = path.with_extension("tmp");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    File::open(folder)?.sync_all()
 }
 
 fn problem(path: &Path, problem: impl fmt::Display) -> Failure {

@@ -1,13 +1,13 @@
 //! What was issued: one file per client reference, holding the certificate and the chain above it. The record that makes
 //! a repeated submit harmless, so each file appears whole and durable, or not at all.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::{Settings, local, refused};
-use crate::ca::{Reference, SigningRequest};
+use crate::ca::{Reference, SigningRequest, file};
 use crate::failure::Failure;
 use crate::pki::Certificate;
 
@@ -86,7 +86,7 @@ impl<'a> Ledger<'a> {
             .chain(chain)
             .map(Certificate::to_pem)
             .collect();
-        replace(&path, text.as_bytes()).map_err(|error| problem(&path, error))
+        file::replace(&path, text.as_bytes()).map_err(|error| problem(&path, error))
     }
 
     /// How many there are.
@@ -104,33 +104,11 @@ impl<'a> Ledger<'a> {
     }
 
     fn path(&self, reference: &str) -> Result<PathBuf, Failure> {
-        let is_safe = (1..=100).contains(&reference.len())
-            && !reference.starts_with('.')
-            && reference
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if !is_safe {
-            let words = format!("{reference:?} cannot be a file name, so it cannot be a reference");
-            return Err(refused(CALL, words));
+        match file::objection(reference) {
+            None => Ok(self.folder.join(format!("{reference}.{EXTENSION}"))),
+            Some(words) => Err(refused(CALL, words)),
         }
-        Ok(self.folder.join(format!("{reference}.{EXTENSION}")))
     }
-}
-
-/// Writes beside `path`, flushes, renames, and flushes the folder: after a power cut there is all of it or nothing.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Failure {
