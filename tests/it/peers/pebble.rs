@@ -44,6 +44,8 @@ pub struct Unkindness {
     pub blocked_name: &'static str,
 }
 
+/// Six days: left to itself, Pebble's certificates outlive every test by years.
+const LIFETIME_SECONDS: u32 = 6 * 24 * 3600;
 /// The key of the customer `kid-1`.
 pub const HMAC_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
@@ -241,6 +243,9 @@ fn configure(
         "externalAccountMACKeys": { "kid-1": HMAC_KEY },
         "domainBlocklist": [unkindness.blocked_name],
         "retryAfter": { "authz": 1, "order": 1 },
+        // The word of 2.4, and that of later ones.
+        "certificateValidityPeriod": LIFETIME_SECONDS,
+        "profiles": { "default": { "description": "six days", "validityPeriod": LIFETIME_SECONDS } },
     }});
     let path = folder.join("pebble.json");
     std::fs::write(&path, config.to_string()).unwrap();
