@@ -10,9 +10,11 @@ use rcgen::{
 use renewd::ca::{Issuance, Issuer, Reference, SigningRequest};
 use renewd::config::Desired;
 use renewd::failure::{Failure, FailureKind};
-use renewd::firewall::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, ObjectKind};
+use renewd::firewall::{
+    Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known, ObjectKind,
+};
 use renewd::inventory::Endpoint;
-use renewd::pki::{AlternateName, Certificate, Fingerprint, KeyRequest};
+use renewd::pki::{AlternateName, Certificate, KeyBundle, KeyRequest};
 use renewd::probe::Sight;
 use renewd::renewal::Peers;
 
@@ -47,11 +49,7 @@ impl Memory {
 
 #[async_trait]
 impl Peers for Memory {
-    async fn firewall(
-        &self,
-        name: &str,
-        _also_trusted: &[Fingerprint],
-    ) -> Result<Box<dyn Firewall>, Failure> {
+    async fn firewall(&self, name: &str, _known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
         let device = self.devices.get(name).ok_or_else(|| missing(name))?;
         Ok(Box::new(Session(Arc::clone(device))))
     }
@@ -142,6 +140,14 @@ impl Firewall for Session {
         Ok(())
     }
 
+    async fn import_key_pair(&mut self, alias: &str, bundle: &KeyBundle) -> Result<(), Failure> {
+        self.import_signed(alias, &bundle.leaf).await
+    }
+
+    async fn specification(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(None)
+    }
+
     async fn contradictions(
         &mut self,
         _alias: &str,
@@ -175,7 +181,7 @@ impl Firewall for Session {
 
 /// A new key pair's request for the subject and name that are asked for.
 fn signing_request(request: &KeyRequest) -> Vec<u8> {
-    let names = match &request.alternate_name {
+    let names = match request.alternate_names.first() {
         Some(AlternateName::Domain(name)) => vec![name.clone()],
         _ => Vec::new(),
     };

@@ -18,6 +18,7 @@ use renewd::inventory::Shown;
 use renewd::renewal::{ConfiguredPeers, Engine};
 use renewd::scheduler::{self, Room, Tick};
 use renewd::surroundings::Surroundings;
+use renewd::transfer::Transfers;
 
 /// The first is what the others are compared with.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
@@ -69,9 +70,11 @@ impl Fleet {
                 clock,
                 ..Surroundings::system()
             };
+            let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
             Arc::new(ConfiguredPeers::new(
                 Arc::new(desired.clone()),
                 surroundings,
+                transfers,
             ))
         })
         .await;

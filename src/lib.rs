@@ -2,7 +2,7 @@
 //!
 //! The map, from left to right; a module may use those on the left of its bar only, so those between two bars do not
 //! know each other (`tests/it/tidy.rs` holds that line):
-//! `clock failure pki random schedule secret | inventory surroundings | tls | dcv | ca firewall probe | config event |
+//! `clock failure pki random schedule secret | inventory surroundings | tls | dcv transfer | ca firewall probe | config event |
 //! store | renewal | scheduler watch | daemon status telemetry | cli`.
 
 pub mod ca;
@@ -27,4 +27,5 @@ pub mod store;
 pub mod surroundings;
 pub mod telemetry;
 pub mod tls;
+pub mod transfer;
 pub mod watch;

@@ -10,13 +10,13 @@ use super::open::{self, Globals};
 use super::print::{self, say};
 use crate::config::{self, Desired, ManagedFirewall};
 use crate::failure::Failure;
-use crate::firewall::{self, Firewall};
-use crate::pki::Fingerprint;
+use crate::firewall::{self, Firewall, Known};
 use crate::probe::Sight;
 use crate::renewal::step::look_at_all;
 use crate::renewal::{ConfiguredPeers, Peers, Step};
 use crate::store::Store;
 use crate::surroundings::Surroundings;
+use crate::transfer::Transfers;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -79,7 +79,12 @@ fn counts(desired: &Desired) -> String {
 async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliError> {
     let surroundings = Surroundings::system();
     let desired = Arc::new(desired);
-    let peers = ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone());
+    let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
+    let peers = ConfiguredPeers::new(
+        Arc::clone(&desired),
+        surroundings.clone(),
+        transfers.clone(),
+    );
     let store = open::store(&desired).await.ok();
     for name in desired.cas.keys() {
         check_ca(
@@ -92,8 +97,9 @@ async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliErro
         .await?;
     }
     for (name, managed) in &desired.firewalls {
-        let learned = open::learned(&desired, name).await?;
-        check_firewall(name, managed, &learned, &surroundings, findings).await;
+        let acquaintance = open::acquaintance(&desired, name).await?;
+        let known = acquaintance.known();
+        check_firewall(name, managed, &known, &surroundings, &transfers, findings).await;
     }
     for wanted in desired.certificates.values() {
         for (place, sight) in look_at_all(&peers, wanted).await {
@@ -153,12 +159,14 @@ async fn check_ca(
 async fn check_firewall(
     name: &str,
     managed: &ManagedFirewall,
-    learned: &[Fingerprint],
+    known: &Known<'_>,
     surroundings: &Surroundings,
+    transfers: &Transfers,
     findings: &mut Findings,
 ) {
     let what = format!("firewall {name}");
-    let mut session = match firewall::connect(&managed.settings, learned, surroundings).await {
+    let session = firewall::connect(&managed.settings, known, surroundings, transfers).await;
+    let mut session = match session {
         Ok(session) => session,
         Err(failure) => return findings.wrong(&what, &failure.to_string()),
     };

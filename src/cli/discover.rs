@@ -10,9 +10,10 @@ use crate::config::Desired;
 use crate::failure::Failure;
 use crate::firewall::{self, Binding, Firewall, Identity, InstalledObject, ObjectKind, Settings};
 use crate::inventory::{Endpoint, Service};
-use crate::pki::{AlternateName, Certificate, Fingerprint, KeyKind};
+use crate::pki::{AlternateName, Certificate, KeyKind};
 use crate::probe::{self, Sight};
 use crate::surroundings::Surroundings;
+use crate::transfer::Transfers;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -36,8 +37,12 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
             names,
         )));
     };
-    let learned = open::learned(&desired, &arguments.firewall).await?;
-    let found = look(&managed.settings, &learned).await?;
+    let acquaintance = open::acquaintance(&desired, &arguments.firewall).await?;
+    let surroundings = Surroundings::system();
+    let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
+    let known = acquaintance.known();
+    let session = firewall::connect(&managed.settings, &known, &surroundings, &transfers).await?;
+    let found = look(session).await?;
     print_found(&found);
     say!();
     say!("# To keep them renewed, check these and add them to the configuration:");
@@ -54,8 +59,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     Ok(())
 }
 
-async fn look(settings: &Settings, learned: &[Fingerprint]) -> Result<Found, Failure> {
-    let mut session = firewall::connect(settings, learned, &Surroundings::system()).await?;
+async fn look(mut session: Box<dyn Firewall>) -> Result<Found, Failure> {
     let found = look_around(session.as_mut()).await;
     let closed = session.close().await;
     let found = found?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{CliError, print};
 use crate::config::{self, Desired};
-use crate::firewall;
+use crate::firewall::{self, Identity, Known};
 use crate::inventory::ManagedCertificate;
 use crate::pki::Fingerprint;
 use crate::store::Store;
@@ -51,11 +51,27 @@ pub async fn store(desired: &Desired) -> Result<Store, CliError> {
     Ok(Store::open(&desired.daemon.database).await?)
 }
 
-/// What the daemon bound to this firewall and proved, to be trusted besides the configuration; nothing when it has not
-/// run yet, or when the configured trust was changed since.
-pub async fn learned(desired: &Desired, firewall: &str) -> Result<Vec<Fingerprint>, CliError> {
+/// What the daemon knows of a firewall from its sessions; nothing when it has not run yet.
+#[derive(Debug, Default)]
+pub struct Acquaintance {
+    learned: Vec<Fingerprint>,
+    quirks: Vec<String>,
+}
+
+impl Acquaintance {
+    pub fn known(&self) -> Known<'_> {
+        Known {
+            also_trusted: &self.learned,
+            quirks: &self.quirks,
+        }
+    }
+}
+
+/// What the daemon found out about this firewall. What it bound and proved there is left out when the configured trust
+/// was changed since.
+pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquaintance, CliError> {
     let (Ok(store), Some(managed)) = (store(desired).await, desired.firewalls.get(firewall)) else {
-        return Ok(Vec::new());
+        return Ok(Acquaintance::default());
     };
     let known = store.firewall(firewall).await;
     store.close().await;
@@ -64,10 +80,14 @@ pub async fn learned(desired: &Desired, firewall: &str) -> Result<Vec<Fingerprin
     let is_current = known
         .learned_for
         .is_some_and(|learned_for| learned_for == trust);
-    Ok(if is_current {
-        known.learned
-    } else {
-        Vec::new()
+    let identity = known.identity.as_deref().and_then(Identity::from_json);
+    Ok(Acquaintance {
+        learned: if is_current {
+            known.learned
+        } else {
+            Vec::new()
+        },
+        quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
     })
 }
 

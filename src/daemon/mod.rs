@@ -27,6 +27,7 @@ use crate::inventory::ManagedCertificate;
 use crate::renewal::{Checkpoint, ConfiguredPeers, Engine, NoCheckpoint};
 use crate::store::{Configured, Store, StoreError};
 use crate::surroundings::Surroundings;
+use crate::transfer::Transfers;
 
 /// What wakes the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct Daemon {
     engine: Arc<Engine>,
     crew: Crew,
     surroundings: Surroundings,
+    /// One for the whole life: a reload finds the ports of transfers that are open.
+    transfers: Transfers,
     checkpoint: Arc<dyn Checkpoint>,
     _lock: Lock,
 }
@@ -109,11 +112,13 @@ impl Daemon {
         // The lock says that nobody else works on this database: claims that are left are those of a dead daemon.
         let left_sessions = store.take_over().await?;
         synchronise(&store, &desired, now).await?;
+        let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
         let engine = engine(
             desired,
             store,
             surroundings.clone(),
             Arc::clone(&checkpoint),
+            transfers.clone(),
             left_sessions,
         );
         let crew = Crew::new(owner, Arc::clone(&engine));
@@ -122,6 +127,7 @@ impl Daemon {
             engine,
             crew,
             surroundings,
+            transfers,
             checkpoint,
             _lock: lock,
         })
@@ -227,6 +233,7 @@ impl Daemon {
             store,
             self.surroundings.clone(),
             Arc::clone(&self.checkpoint),
+            self.transfers.clone(),
             Vec::new(),
         );
         self.crew.use_engine(Arc::clone(&self.engine));
@@ -251,12 +258,14 @@ fn engine(
     store: Store,
     surroundings: Surroundings,
     checkpoint: Arc<dyn Checkpoint>,
+    transfers: Transfers,
     left_sessions: Vec<String>,
 ) -> Arc<Engine> {
     let desired = Arc::new(desired);
     let peers = Arc::new(ConfiguredPeers::after_crash(
         Arc::clone(&desired),
         surroundings.clone(),
+        transfers,
         left_sessions,
     ));
     Arc::new(Engine {

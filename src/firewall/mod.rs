@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::inventory::Service;
-use crate::pki::{Certificate, Fingerprint, KeyRequest};
+use crate::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
 use crate::surroundings::Surroundings;
+use crate::transfer::Transfers;
 
 /// A session with one firewall.
 #[async_trait]
@@ -35,6 +36,9 @@ pub trait Firewall: Send {
 
     /// Turns the pending request of `alias` into a certificate.
     async fn import_signed(&mut self, alias: &str, leaf: &Certificate) -> Result<(), Failure>;
+
+    /// Puts a key pair that renewd made, with its certificate, on the device under `alias`.
+    async fn import_key_pair(&mut self, alias: &str, bundle: &KeyBundle) -> Result<(), Failure>;
 
     /// What the device tells of the certificate of `alias` that contradicts `leaf` (serial number, public key),
     /// in words; empty when nothing does, or when the device tells nothing.
@@ -58,6 +62,9 @@ pub trait Firewall: Send {
     /// Changes that somebody else has not committed yet; `None` when there are none.
     async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure>;
 
+    /// The device's own specification of its API, as it hands it out; `None` where it has none.
+    async fn specification(&mut self) -> Result<Option<Vec<u8>>, Failure>;
+
     /// Gives back configuration mode and logs out. Call it on every path.
     async fn close(self: Box<Self>) -> Result<(), Failure>;
 }
@@ -77,6 +84,22 @@ pub struct Identity {
     pub privilege: Option<String>,
     /// What the device turned out to need, `name=value`, for `check --online` and `show`.
     pub quirks: Vec<String>,
+}
+
+impl Identity {
+    /// The identity in a row of the store; what cannot be read is none.
+    pub fn from_json(json: &str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+}
+
+/// What is known of a firewall before a session with it begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// Certificates that renewd itself bound, accepted besides the configured trust.
+    pub also_trusted: &'a [Fingerprint],
+    /// What the device turned out to need in earlier sessions ([`Identity::quirks`]): tried first, never relied on.
+    pub quirks: &'a [String],
 }
 
 /// A named object on the device.
@@ -120,7 +143,7 @@ pub struct ForeignChanges {
 /// How to reach one firewall; one variant per driver.
 #[derive(Debug, Clone)]
 pub enum Settings {
-    /// `SonicWall` `SonicOS` 7.0, 7.1, 7.2, 7.3 and 8.
+    /// `SonicWall` `SonicOS` 6.5, 7.0, 7.1, 7.2, 7.3 and 8.
     Sonicos(sonicos::Settings),
 }
 
@@ -152,18 +175,19 @@ pub fn trust_text(settings: &Settings) -> String {
     }
 }
 
-/// Opens a session. `also_trusted` are certificates that renewd itself bound, accepted besides the configured trust.
+/// Opens a session.
 ///
 /// # Errors
 /// As any call: nothing was sent when it is `Unreachable` or `Untrusted`.
 pub async fn connect(
     settings: &Settings,
-    also_trusted: &[Fingerprint],
+    known: &Known<'_>,
     surroundings: &Surroundings,
+    transfers: &Transfers,
 ) -> Result<Box<dyn Firewall>, Failure> {
     match settings {
         Settings::Sonicos(settings) => Ok(Box::new(
-            sonicos::Session::open(settings, also_trusted, surroundings).await?,
+            sonicos::Session::open(settings, known, surroundings, transfers).await?,
         )),
     }
 }

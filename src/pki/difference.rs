@@ -118,7 +118,7 @@ fn alternate_name_differences(csr: &Csr, wanted: &KeyRequest) -> Vec<String> {
     let allowed = wanted.host_names();
     let holds = |names: &[AlternateName], name| names.iter().any(|n| n.is_same(name));
     let missing = wanted
-        .alternate_name
+        .alternate_names
         .iter()
         .filter(|name| !holds(&csr.alternate_names, name))
         .map(|name| format!("the alternate name {name} is missing"));

@@ -11,19 +11,19 @@ use super::name::is_dns_name;
 pub struct KeyRequest {
     /// The distinguished name.
     pub subject: Subject,
-    /// The one subject alternative name that an on-box CSR can carry (SonicOS reference 3.1).
-    pub alternate_name: Option<AlternateName>,
-    /// The key pair to be born on the device.
+    /// The subject alternative names; a request that is made on a SonicWall can carry one (SonicOS reference 3.1).
+    pub alternate_names: Vec<AlternateName>,
+    /// The key pair.
     pub key: KeyKind,
     /// The digest that signs the CSR.
     pub digest: Digest,
 }
 
 impl KeyRequest {
-    /// The names that a TLS client may look for: the alternate name, and the CN where it is a host name or an address.
+    /// The names that a TLS client may look for: the alternate names, and the CN where it is a host name or an address.
     pub fn host_names(&self) -> Vec<AlternateName> {
         let common_name = self.subject.common_name.as_deref();
-        let mut names: Vec<AlternateName> = self.alternate_name.iter().cloned().collect();
+        let mut names = self.alternate_names.clone();
         if let Some(name) = common_name.and_then(AlternateName::from_common_name)
             && !names.iter().any(|known| known.is_same(&name))
         {

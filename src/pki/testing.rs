@@ -29,7 +29,7 @@ pub(crate) fn key_request() -> KeyRequest {
             common_name: Some("vpn.example.com".to_owned()),
             ..Subject::default()
         },
-        alternate_name: Some(AlternateName::Domain("vpn.example.com".to_owned())),
+        alternate_names: vec![AlternateName::Domain("vpn.example.com".to_owned())],
         key: KeyKind::Ecdsa(256),
         digest: Digest::Sha256,
     }

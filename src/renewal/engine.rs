@@ -16,9 +16,9 @@ use super::state::{self, Fact, Step};
 use super::step::{self, Outcome, StepError, Work};
 use crate::config::Desired;
 use crate::failure::{Failure, FailureKind};
-use crate::firewall;
+use crate::firewall::{self, Identity, Known};
 use crate::inventory::due::{self, Decision, Facts};
-use crate::inventory::{ManagedCertificate, Renewal, State, TrackedCertificate};
+use crate::inventory::{ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall};
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::store::{Lease, Store, StoreError};
 use crate::surroundings::Surroundings;
@@ -43,6 +43,7 @@ pub(super) struct Context {
     pub(super) wanted: Arc<ManagedCertificate>,
     pub(super) tracked: TrackedCertificate,
     also_trusted: Vec<Fingerprint>,
+    quirks: Vec<String>,
 }
 
 /// How long a claim holds; renewed at every step, so it must outlast the slowest step.
@@ -141,7 +142,10 @@ impl Engine {
             wanted: &context.wanted,
             tracked: &context.tracked,
             window: firewall.and_then(|firewall| firewall.window.as_ref()),
-            also_trusted: &context.also_trusted,
+            known: Known {
+                also_trusted: &context.also_trusted,
+                quirks: &context.quirks,
+            },
             peers: self.peers.as_ref(),
             store: &self.store,
             checkpoint: self.checkpoint.as_ref(),
@@ -167,25 +171,30 @@ impl Engine {
         if let Some(words) = asks_for_another(wanted, renewal) {
             return Ok(Err(words));
         }
-        let mut also_trusted = self.learned(&renewal.firewall).await?;
+        let firewall = self.store.firewall(&renewal.firewall).await?;
+        let identity = firewall.identity.as_deref().and_then(Identity::from_json);
+        let mut also_trusted = self.still_trusted(firewall);
         // While the services point, or may point, at the new certificate, it may answer instead of the old one.
         also_trusted.extend(renewal.obtained.fingerprint);
         Ok(Ok(Context {
             wanted: Arc::clone(wanted),
             tracked,
             also_trusted,
+            quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
         }))
     }
 
     /// Certificates that renewd bound to this firewall and proved, as long as the configured trust is the same.
     pub async fn learned(&self, firewall: &str) -> Result<Vec<Fingerprint>, StoreError> {
-        let known = self.store.firewall(firewall).await?;
-        let trust = self.trust_text(firewall);
-        Ok(if known.learned_for == trust {
+        Ok(self.still_trusted(self.store.firewall(firewall).await?))
+    }
+
+    fn still_trusted(&self, known: TrackedFirewall) -> Vec<Fingerprint> {
+        if known.learned_for == self.trust_text(&known.name) {
             known.learned
         } else {
             Vec::new()
-        })
+        }
     }
 
     pub(super) fn trust_text(&self, firewall: &str) -> Option<String> {

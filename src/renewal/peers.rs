@@ -11,21 +11,17 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ca::{self, Issuer};
 use crate::config::Desired;
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::{self, Firewall};
+use crate::firewall::{self, Firewall, Known};
 use crate::inventory::Endpoint;
-use crate::pki::Fingerprint;
 use crate::probe::{self, Sight};
 use crate::surroundings::Surroundings;
+use crate::transfer::Transfers;
 
 /// Opens the way to a peer by its name in the configuration.
 #[async_trait]
 pub trait Peers: Debug + Send + Sync {
-    /// A session with a firewall; `also_trusted` are certificates that renewd bound itself.
-    async fn firewall(
-        &self,
-        name: &str,
-        also_trusted: &[Fingerprint],
-    ) -> Result<Box<dyn Firewall>, Failure>;
+    /// A session with a firewall.
+    async fn firewall(&self, name: &str, known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure>;
 
     /// A CA.
     fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure>;
@@ -43,18 +39,20 @@ pub struct ConfiguredPeers {
     /// When each firewall that wants one-time codes may be logged in to again.
     next_logins: Mutex<HashMap<String, Timestamp>>,
     surroundings: Surroundings,
+    transfers: Transfers,
 }
 
 impl ConfiguredPeers {
     /// The peers of `desired`. CA drivers are built once; firewall sessions at each use.
-    pub fn new(desired: Arc<Desired>, surroundings: Surroundings) -> Self {
-        Self::after_crash(desired, surroundings, Vec::new())
+    pub fn new(desired: Arc<Desired>, surroundings: Surroundings, transfers: Transfers) -> Self {
+        Self::after_crash(desired, surroundings, transfers, Vec::new())
     }
 
     /// The same after a daemon died that worked on the firewalls `left_sessions`.
     pub fn after_crash(
         desired: Arc<Desired>,
         surroundings: Surroundings,
+        transfers: Transfers,
         left_sessions: Vec<String>,
     ) -> Self {
         let issuers = desired
@@ -68,11 +66,20 @@ impl ConfiguredPeers {
             left_sessions: Mutex::new(left_sessions.into_iter().collect()),
             next_logins: Mutex::default(),
             surroundings,
+            transfers,
         }
     }
 }
 
 impl ConfiguredPeers {
+    async fn connect(
+        &self,
+        settings: &firewall::Settings,
+        known: &Known<'_>,
+    ) -> Result<Box<dyn Firewall>, Failure> {
+        firewall::connect(settings, known, &self.surroundings, &self.transfers).await
+    }
+
     /// Refuses a login with a code that was used already: to the device it would be a wrong one.
     fn await_next_code(&self, firewall: &str, pause: SignedDuration) -> Result<(), Failure> {
         let now = self.surroundings.clock.now();
@@ -114,11 +121,7 @@ impl Debug for ConfiguredPeers {
 
 #[async_trait]
 impl Peers for ConfiguredPeers {
-    async fn firewall(
-        &self,
-        name: &str,
-        also_trusted: &[Fingerprint],
-    ) -> Result<Box<dyn Firewall>, Failure> {
+    async fn firewall(&self, name: &str, known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
         let configured = self
             .desired
             .firewalls
@@ -128,10 +131,10 @@ impl Peers for ConfiguredPeers {
             self.await_next_code(name, pause)?;
         }
         if !self.may_have_left_session(name) {
-            return firewall::connect(&configured.settings, also_trusted, &self.surroundings).await;
+            return self.connect(&configured.settings, known).await;
         }
         let settings = configured.settings.with_left_session();
-        let session = firewall::connect(&settings, also_trusted, &self.surroundings).await?;
+        let session = self.connect(&settings, known).await?;
         self.left_sessions().remove(name);
         Ok(session)
     }

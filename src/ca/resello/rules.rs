@@ -175,9 +175,9 @@ mod tests {
 
     #[test]
     fn names_that_an_order_has_no_room_for_are_objected_to() {
-        let domain = |name: &str| Some(AlternateName::Domain(name.to_owned()));
-        let address = Some(AlternateName::Ip("192.0.2.1".parse().unwrap()));
-        for (alternate_name, dcv_type, words) in [
+        let domain = |name: &str| vec![AlternateName::Domain(name.to_owned())];
+        let address = vec![AlternateName::Ip("192.0.2.1".parse().unwrap())];
+        for (alternate_names, dcv_type, words) in [
             (
                 domain("www.example.com"),
                 "DNS",
@@ -187,7 +187,7 @@ mod tests {
             (domain("*.example.com"), "FILE", "`validation.dns`"),
         ] {
             let mut wanted = KeyRequest {
-                alternate_name,
+                alternate_names,
                 ..wanted()
             };
             if dcv_type == "FILE" {
@@ -197,7 +197,7 @@ mod tests {
             assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
         }
         let mut nameless = wanted();
-        nameless.alternate_name = None;
+        nameless.alternate_names.clear();
         nameless.subject.common_name = Some("Office firewall".to_owned());
         assert!(told(&nameless, Level::Domain, "DNS")[0].contains("names no domain"));
     }

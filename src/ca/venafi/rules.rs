@@ -19,10 +19,8 @@ pub(super) fn objections(template: &Template, wanted: &KeyRequest) -> Vec<String
     }
     found.extend(about_key(template.key_types.as_deref(), wanted.key));
     found.extend(about_subject(template, wanted));
-    found.extend(about_alternate_name(
-        template,
-        wanted.alternate_name.as_ref(),
-    ));
+    let names = wanted.alternate_names.iter();
+    found.extend(names.filter_map(|name| about_alternate_name(template, name)));
     found
 }
 
@@ -105,15 +103,15 @@ fn about_country(allowed: Option<&[String]>, country: &str) -> Option<String> {
     ))
 }
 
-fn about_alternate_name(template: &Template, name: Option<&AlternateName>) -> Option<String> {
-    let (kind, rule) = match name? {
+fn about_alternate_name(template: &Template, name: &AlternateName) -> Option<String> {
+    let (kind, rule) = match name {
         AlternateName::Domain(_) => ("domain", &template.san_regexes),
         AlternateName::Email(_) => ("mail address", &template.san_rfc822_name_regexes),
         AlternateName::Ip(_) => ("address", &template.san_ip_address_regexes),
     };
     about_value(
         &format!("alternate name ({kind})"),
-        &name?.to_string(),
+        &name.to_string(),
         rule.as_deref(),
     )
 }

@@ -86,6 +86,8 @@ impl Resolver<'_> {
             trust: trust?,
             call_timeout,
             transfer_timeout,
+            transfers: Arc::default(),
+            command_line: None,
             replaces_left_session: false,
             preempt_idle_administrator: written
                 .preempt_idle_administrator

@@ -24,7 +24,7 @@ impl Resolver<'_> {
         self.compare(&subject, alternate_name.as_ref(), &place?);
         Some(KeyRequest {
             subject,
-            alternate_name,
+            alternate_names: alternate_name.into_iter().collect(),
             key,
             digest: digest.map_or_else(Digest::default, |digest| digest.value.into()),
         })

@@ -128,7 +128,7 @@ fn what_is_left_out_has_its_default() {
         [crate::inventory::Service::WebManagement]
     );
     assert_eq!(certificate.verify[0].to_string(), "[2001:db8::1]:8443");
-    let name = certificate.request.alternate_name.as_ref().unwrap();
+    let name = &certificate.request.alternate_names[0];
     assert_eq!(name.to_string(), "vpn.example.com");
 }
 

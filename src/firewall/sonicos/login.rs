@@ -50,6 +50,10 @@ async fn log_in_once(
         (None, Login::Automatic) => automatic(channel).await?,
         (None, Login::Digest) => digest(channel).await?,
         (None, Login::Basic) => basic(channel).await?,
+        (None, Login::PublicKey) => {
+            let call = login_call(&json!({}));
+            return Err(call.failure(FailureKind::Local, "not yet"));
+        }
         (None, Login::Chap) => match chap(channel).await? {
             Chap::Answered(call, answer) => (call, answer),
             Chap::NotOffered(call, reason) => {

@@ -24,7 +24,7 @@ mod version;
 mod wording;
 mod write;
 
-pub use settings::{Login, Settings};
+pub use settings::{CommandLine, Login, Settings};
 pub use totp::CODE_PERIOD;
 
 use async_trait::async_trait;
@@ -32,11 +32,12 @@ use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Binding, Firewall, ForeignChanges, Identity, InstalledObject};
+use super::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known};
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::Service;
-use crate::pki::{Certificate, Fingerprint, KeyRequest};
+use crate::pki::{Certificate, KeyBundle, KeyRequest};
 use crate::surroundings::Surroundings;
+use crate::transfer::Transfers;
 
 use channel::Channel;
 use ownership::Ours;
@@ -61,10 +62,11 @@ impl Session {
     /// that this driver does not serve.
     pub async fn open(
         settings: &Settings,
-        also_trusted: &[Fingerprint],
+        known: &Known<'_>,
         surroundings: &Surroundings,
+        _transfers: &Transfers,
     ) -> Result<Self, Failure> {
-        let transport = Transport::new(settings, also_trusted)?;
+        let transport = Transport::new(settings, known.also_trusted)?;
         let password = login::read(&settings.password)?;
         let mut channel = Channel::new(
             transport,
@@ -220,6 +222,10 @@ impl Firewall for Session {
         self.upload(&path, &leaf.to_pem(), self.ours(alias)).await
     }
 
+    async fn import_key_pair(&mut self, alias: &str, _bundle: &KeyBundle) -> Result<(), Failure> {
+        Err(Failure::new(FailureKind::Local, alias, "not yet"))
+    }
+
     async fn contradictions(
         &mut self,
         alias: &str,
@@ -275,6 +281,10 @@ impl Firewall for Session {
             by,
             summary: pending.summary(),
         }))
+    }
+
+    async fn specification(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        Err(Failure::new(FailureKind::Local, "GET /openapi", "not yet"))
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), Failure> {

@@ -1,11 +1,14 @@
 //! How to reach and log in to one SonicOS device.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+use crate::inventory::Endpoint;
 use crate::secret::SecretSource;
 use crate::tls::Trust;
+use crate::transfer;
 
 /// One SonicOS firewall.
 #[derive(Debug, Clone)]
@@ -26,11 +29,24 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Limit of a transfer or a key generation call (SonicOS reference 3.1: allow 60 s).
     pub transfer_timeout: Duration,
+    /// How a device that brings and fetches its files itself reaches us (SonicOS reference 3.3).
+    pub transfers: Arc<transfer::Settings>,
+    /// The command line over SSH, the last resort of devices whose API lacks a call; `None`: it is not used.
+    pub command_line: Option<CommandLine>,
     /// Whether configuration mode may be taken from an administrator who has it but has no uncommitted change.
     pub preempt_idle_administrator: bool,
     /// Whether a session that is open on the device is one that renewd left behind when it was killed, so that the
     /// login may replace it instead of waiting for its idle timeout (SonicOS reference 1.4). Never configured.
     pub replaces_left_session: bool,
+}
+
+/// The device's command line over SSH; user and password are those of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// Where its SSH management listens.
+    pub address: Endpoint,
+    /// SHA-256 of its host key, as OpenSSH prints it: "SHA256:…". Nothing is sent to another.
+    pub host_key: String,
 }
 
 /// The login schemes.
@@ -45,4 +61,6 @@ pub enum Login {
     Basic,
     /// SonicOS CHAP (MD5).
     Chap,
+    /// The password encrypted for the device's RSA key (`SNWL-PK-AUTH`).
+    PublicKey,
 }

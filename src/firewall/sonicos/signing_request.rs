@@ -10,8 +10,19 @@ pub(super) fn body(alias: &str, request: &KeyRequest) -> Result<Value, String> {
     let mut wanted = Map::new();
     wanted.insert("alias".to_owned(), json!(alias));
     wanted.insert("distinguished_name".to_owned(), elements(&request.subject)?);
-    if let Some(name) = &request.alternate_name {
-        wanted.insert("alternate_name".to_owned(), alternate_name(name)?);
+    match request.alternate_names.as_slice() {
+        [] => {}
+        [name] => {
+            wanted.insert("alternate_name".to_owned(), alternate_name(name)?);
+        }
+        [_, others @ ..] => {
+            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+            return Err(format!(
+                "a request that is made on the device has room for one alternate name, and none for {}: let renewd make \
+                 the key (`key = {{ origin = \"renewd\" }}`), or use one certificate for each name",
+                others.join(", ")
+            ));
+        }
     }
     wanted.insert(
         "signature_algorithm".to_owned(),
@@ -287,7 +298,7 @@ mod tests {
                 email: Some(" ".to_owned()),
                 ..Subject::default()
             },
-            alternate_name: Some(AlternateName::Domain("fw.example.com".to_owned())),
+            alternate_names: vec![AlternateName::Domain("fw.example.com".to_owned())],
             key: KeyKind::Rsa(2048),
             digest: Digest::Sha256,
         };
@@ -311,9 +322,9 @@ mod tests {
 
     #[test]
     fn what_the_device_cannot_take_is_said_before_anything_is_sent() {
-        let request = |subject, alternate_name, key| KeyRequest {
+        let request = |subject, alternate_name: Option<AlternateName>, key| KeyRequest {
             subject,
-            alternate_name,
+            alternate_names: alternate_name.into_iter().collect(),
             key,
             digest: Digest::Sha256,
         };
@@ -332,5 +343,10 @@ mod tests {
         assert!(refusal(request(named(), None, KeyKind::Other)).contains("another kind"));
         let ipv6 = AlternateName::Ip("2001:db8::1".parse().unwrap());
         assert!(refusal(request(named(), Some(ipv6), KeyKind::Ecdsa(256))).contains("IPv4"));
+        let mut two = request(named(), None, KeyKind::Rsa(2048));
+        two.alternate_names = ["a.example.com", "b.example.com"]
+            .map(|name| AlternateName::Domain(name.to_owned()))
+            .to_vec();
+        assert!(refusal(two).contains("none for b.example.com"));
     }
 }

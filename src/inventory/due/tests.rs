@@ -40,7 +40,7 @@ fn wanted(share_of_lifetime: Option<u16>) -> ManagedCertificate {
                 common_name: Some("vpn.example.com".to_owned()),
                 ..Subject::default()
             },
-            alternate_name: Some(AlternateName::Domain("vpn.example.com".to_owned())),
+            alternate_names: vec![AlternateName::Domain("vpn.example.com".to_owned())],
             key: KeyKind::Rsa(2048),
             digest: Digest::Sha256,
         },

@@ -30,7 +30,7 @@ fn the_order_of_parts_and_a_repeated_cn_do_not_count() {
     let name = |name: &str| SanType::DnsName(name.try_into().unwrap());
     made.subject_alt_names = vec![name("VPN.example.com"), name("portal.example.com")];
     let mut wanted = key_request();
-    wanted.alternate_name = Some(AlternateName::Domain("portal.example.com".to_owned()));
+    wanted.alternate_names = vec![AlternateName::Domain("portal.example.com".to_owned())];
     assert_eq!(csr(&made, &key).differences(&wanted), [""; 0]);
 }
 
@@ -108,7 +108,7 @@ fn a_changed_name_or_key_is_noticed_on_the_certificate() {
     let key = KeyPair::generate().unwrap();
     let certificate = Authority::root("r").sign(&leaf_params(), &key);
     let mut wanted = key_request();
-    wanted.alternate_name = Some(AlternateName::Ip("192.0.2.1".parse().unwrap()));
+    wanted.alternate_names = vec![AlternateName::Ip("192.0.2.1".parse().unwrap())];
     wanted.subject.common_name = Some("portal.example.com".to_owned());
     wanted.key = KeyKind::Rsa(2048);
     assert_eq!(

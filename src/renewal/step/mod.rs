@@ -23,7 +23,7 @@ use super::state::{Fact, Step};
 use crate::ca::{Issuer, Previous, Reference, SigningRequest, Window};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::{Binding, Firewall};
+use crate::firewall::{Binding, Firewall, Known};
 use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::probe::{self, Sight, Verdict};
@@ -41,8 +41,8 @@ pub struct Work<'a> {
     pub tracked: &'a TrackedCertificate,
     /// The firewall's maintenance window.
     pub window: Option<&'a MaintenanceWindow>,
-    /// Certificates that renewd itself bound to this firewall.
-    pub also_trusted: &'a [Fingerprint],
+    /// What is known of the firewall from before.
+    pub known: Known<'a>,
     /// The outside world.
     pub peers: &'a dyn Peers,
     /// The store.
@@ -127,7 +127,7 @@ impl Work<'_> {
     async fn firewall(&self) -> Result<Box<dyn Firewall>, StepError> {
         Ok(self
             .peers
-            .firewall(&self.renewal().firewall, self.also_trusted)
+            .firewall(&self.renewal().firewall, &self.known)
             .await?)
     }
 
@@ -299,7 +299,7 @@ pub async fn look_at_all(peers: &dyn Peers, wanted: &ManagedCertificate) -> Vec<
 /// The host name for SNI: the alternative name, else a CN that can be one.
 fn server_name(wanted: &ManagedCertificate) -> Option<Arc<str>> {
     use crate::pki::AlternateName;
-    match &wanted.request.alternate_name {
+    match wanted.request.alternate_names.first() {
         Some(AlternateName::Domain(name)) => Some(Arc::from(name.as_str())),
         _ => wanted
             .request

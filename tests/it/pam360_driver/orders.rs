@@ -291,7 +291,7 @@ async fn a_subject_without_common_name_is_objected_to_before_anything_is_sent() 
     let bench = Bench::start(Faces::kind()).await;
     let mut wanted = renewd::pki::KeyRequest {
         subject: renewd::pki::Subject::default(),
-        alternate_name: None,
+        alternate_names: Vec::new(),
         key: renewd::pki::KeyKind::Rsa(2048),
         digest: renewd::pki::Digest::Sha256,
     };

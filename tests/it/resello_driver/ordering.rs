@@ -135,7 +135,7 @@ async fn the_plan_is_looked_up_before_a_key_exists() {
     assert_eq!(bench.driver().objections(&wanted).await.unwrap(), [""; 0]);
     bench.settings.plan = PlanChoice::Name("Positive".to_owned());
     bench.settings.elliptic_keys = false;
-    wanted.alternate_name = None;
+    wanted.alternate_names.clear();
     let objections = bench.driver().objections(&wanted).await.unwrap();
     assert_eq!(objections.len(), 2, "{objections:?}");
     assert!(objections[0].contains("means RSA"), "{objections:?}");
@@ -192,7 +192,7 @@ fn wanted() -> KeyRequest {
             common_name: Some(NAME.to_owned()),
             ..Subject::default()
         },
-        alternate_name: Some(AlternateName::Domain(NAME.to_owned())),
+        alternate_names: vec![AlternateName::Domain(NAME.to_owned())],
         key: KeyKind::Ecdsa(256),
         digest: Digest::Sha256,
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use renewd::clock::ManualClock;
 use renewd::failure::Failure;
 use renewd::firewall::sonicos::{Login, Session, Settings};
-use renewd::firewall::{Binding, Firewall};
+use renewd::firewall::{Binding, Firewall, Known};
 use renewd::inventory::Service;
 use renewd::pki::{
     AlternateName, Certificate, Csr, Digest, Fingerprint, KeyKind, KeyRequest, Subject,
@@ -16,7 +16,9 @@ use renewd::random::SeededRandom;
 use renewd::secret::{Secret, SecretSource};
 use renewd::surroundings::Surroundings;
 use renewd::tls::{Anchor, Trust};
+use renewd::transfer::Transfers;
 use simulators::sonicos::{Faces, Profile, Settings as DeviceSettings, Simulator};
+use tempfile::TempDir;
 
 /// What both the device's and our clock show.
 pub const NOW: i64 = 1_800_000_000;
@@ -25,6 +27,8 @@ pub const NOW: i64 = 1_800_000_000;
 pub struct Bench {
     pub device: Simulator,
     pub settings: Settings,
+    /// For the host keys of transfers.
+    folder: TempDir,
 }
 
 impl Bench {
@@ -45,10 +49,16 @@ impl Bench {
             trust: pin(&device.fingerprint()),
             call_timeout: Duration::from_secs(20),
             transfer_timeout: Duration::from_secs(40),
+            transfers: Arc::default(),
+            command_line: None,
             preempt_idle_administrator: false,
             replaces_left_session: false,
         };
-        Self { device, settings }
+        Self {
+            device,
+            settings,
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// Logs in; `also` are certificates that we bound ourselves.
@@ -62,7 +72,12 @@ impl Bench {
             clock: Arc::new(ManualClock::new(Timestamp::from_second(NOW).unwrap())),
             random: Arc::new(SeededRandom::new(7)),
         };
-        Session::open(&self.settings, also, &surroundings).await
+        let known = Known {
+            also_trusted: also,
+            quirks: &[],
+        };
+        let transfers = Transfers::new(self.folder.path(), &surroundings);
+        Session::open(&self.settings, &known, &surroundings, &transfers).await
     }
 
     /// Logs in where nothing may go wrong.
@@ -120,7 +135,7 @@ pub fn request() -> KeyRequest {
             common_name: Some("fw.example.com".to_owned()),
             ..Subject::default()
         },
-        alternate_name: Some(AlternateName::Domain("fw.example.com".to_owned())),
+        alternate_names: vec![AlternateName::Domain("fw.example.com".to_owned())],
         key: KeyKind::Ecdsa(256),
         digest: Digest::Sha256,
     }

@@ -197,7 +197,7 @@ async fn what_cannot_be_asked_for_is_refused_before_anything_is_sent() {
             ..request()
         },
         KeyRequest {
-            alternate_name: Some(ipv6),
+            alternate_names: vec![ipv6],
             ..request()
         },
     ] {

@@ -17,7 +17,7 @@ fn directory(meta: &str) -> Directory {
 fn wanted(common_name: &str, alternate_name: Option<AlternateName>) -> KeyRequest {
     let mut wanted = key_request();
     wanted.subject.common_name = Some(common_name.to_owned());
-    wanted.alternate_name = alternate_name;
+    wanted.alternate_names = alternate_name.into_iter().collect();
     wanted
 }
 

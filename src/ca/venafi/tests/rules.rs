@@ -62,7 +62,7 @@ fn each_part_is_held_against_its_own_rule() {
 #[test]
 fn an_address_is_held_against_the_rule_for_addresses() {
     let mut wanted = key_request();
-    wanted.alternate_name = Some(AlternateName::Ip("192.0.2.1".parse().unwrap()));
+    wanted.alternate_names = vec![AlternateName::Ip("192.0.2.1".parse().unwrap())];
     let template = template(r#"{"sanRegexes":[],"sanIpAddressRegexes":["10\\..*"]}"#);
     let found = objections(&template, &wanted);
     assert_eq!(

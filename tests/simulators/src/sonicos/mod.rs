@@ -6,10 +6,12 @@
 
 mod auth;
 mod binding;
+mod carrier;
 mod certificates;
 mod counters;
 mod decorate;
 mod device;
+mod errand;
 mod faces;
 mod other_administrator;
 mod pending;

@@ -1,0 +1,67 @@
+//! How a firewall that brings and fetches its files itself reaches us.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+/// Where the servers for transfers listen, and what the firewall is told. `[transfers]`, and each firewall's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Which protocol is used.
+    pub protocol: Choice,
+    /// The address to listen on; `None`: the one by which renewd reaches the firewall.
+    pub listen: Option<IpAddr>,
+    /// The address that the firewall is told; `None`: the one that is listened on. Another one where addresses are
+    /// translated in between.
+    pub advertise: Option<IpAddr>,
+    /// From where the firewall comes; `None`: its management address.
+    pub peer: Option<IpAddr>,
+    /// TCP port for SCP; 0: a free one for each transfer.
+    pub scp_port: u16,
+    /// TCP port for FTP; 0: a free one for each transfer.
+    pub ftp_port: u16,
+    /// TCP ports for the data connections of passive FTP; `None`: any free one.
+    pub passive_ports: Option<RangeInclusive<u16>>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// SCP, and FTP where the device fails with it; a private key never goes by FTP.
+    #[default]
+    Automatic,
+    /// One of them alone.
+    Only(Protocol),
+}
+
+/// A protocol in which a firewall can be a client (SonicOS reference 3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Legacy `scp` and SFTP, over SSH.
+    Scp,
+    /// FTP (RFC 959), in clear text.
+    Ftp,
+}
+
+impl Protocol {
+    /// The scheme of an URL, and the word in paths, logs and quirks.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scp => "scp",
+            Self::Ftp => "ftp",
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            protocol: Choice::Automatic,
+            listen: None,
+            advertise: None,
+            peer: None,
+            scp_port: 0,
+            ftp_port: 0,
+            passive_ports: None,
+        }
+    }
+}
