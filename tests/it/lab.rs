@@ -24,6 +24,8 @@ pub struct Lab {
     pub clock: Arc<ManualClock>,
     /// `[[ca]]` named "office", without its name.
     ca: String,
+    /// Further keys of `driver.sonicos`, each after a comma.
+    keys: String,
 }
 
 /// The password that the simulator expects.
@@ -44,7 +46,13 @@ impl Lab {
 
     /// A laboratory with a device that behaves as `faces` say.
     pub async fn with(profile: Profile, faces: Faces) -> Self {
-        let lab = Self::with_ca(profile, faces, today(), LOCAL_CA).await;
+        Self::with_keys(profile, faces, "").await
+    }
+
+    /// A laboratory with a device that behaves as `faces` say, and further `keys` of `driver.sonicos`.
+    pub async fn with_keys(profile: Profile, faces: Faces, keys: &str) -> Self {
+        let mut lab = Self::with_ca(profile, faces, today(), LOCAL_CA).await;
+        lab.set_keys(keys);
         if let ca::Settings::Local(settings) = &lab.desired().cas["office"] {
             let surroundings = lab.surroundings();
             let key = KeyKind::Ecdsa(256);
@@ -77,10 +85,20 @@ impl Lab {
             ca: ca.replace("FOLDER", &folder.path().display().to_string()),
             folder,
             clock,
+            keys: String::new(),
         };
         lab.write_password(PASSWORD);
         lab.configure(&lab.simulator.fingerprint(), POLICY);
         lab
+    }
+
+    /// Writes the configuration with these further keys of `driver.sonicos`.
+    pub fn set_keys(&mut self, keys: &str) {
+        self.keys = match keys {
+            "" => String::new(),
+            keys => format!(", {keys}"),
+        };
+        self.configure(&self.simulator.fingerprint(), POLICY);
     }
 
     /// Writes the configuration with this maintenance window.
@@ -111,7 +129,7 @@ name = "office"
 
 [[firewall]]
 name = "hq"
-driver.sonicos = {{ url = "{url}", user = "renewd", password = {{ file = "{folder}/password" }}, trust = {{ sha256 = ["{pin}"] }} }}
+driver.sonicos = {{ url = "{url}", user = "renewd", password = {{ file = "{folder}/password" }}, trust = {{ sha256 = ["{pin}"] }}{keys} }}
 {firewall}
 
 [[certificate]]
@@ -125,6 +143,7 @@ services = ["web-management", "ssl-vpn"]
 verify = ["{management}", "{ssl_vpn}"]
 "#,
             ca = self.ca,
+            keys = self.keys,
             url = self.simulator.url(),
             management = self.simulator.management(),
             ssl_vpn = self.simulator.ssl_vpn(),

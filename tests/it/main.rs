@@ -10,6 +10,7 @@ mod command_line;
 mod contract;
 mod domain_control;
 mod exec_driver;
+mod faces;
 mod follows_configuration;
 mod lab;
 mod locks_nobody_out;

@@ -1,0 +1,80 @@
+//! The switches that are put in company. A name with `@` is something that is not a face of the device alone; `row.rs`
+//! tells what it does. A first value is the friendly or the documented one.
+
+use super::pairwise::Axis;
+
+const fn axis(name: &'static str, values: &'static [&'static str]) -> Axis {
+    Axis { name, values }
+}
+
+const SWITCH: &[&str] = &["false", "true"];
+
+/// SonicOS 7.0, 7.x and 8.
+pub const MODERN: &[Axis] = &[
+    axis("@profile", &["7.0", "7.x", "8"]),
+    axis("@login", &["automatic", "digest", "basic", "chap"]),
+    axis("@administrator", &["nobody", "in configuration mode"]),
+    axis("@trouble", TROUBLE),
+    // Who may enter, and how (SonicOS reference 1.1 to 1.4).
+    axis("session_security", SWITCH),
+    axis("bearer_token", SWITCH),
+    axis("digest_md5", SWITCH),
+    axis("integrity_protection", &["off", "allowed", "enforced"]),
+    axis("session_variant", &["off", "allowed", "enforced"]),
+    axis("challenges_in_one_header", SWITCH),
+    axis("refused_nonce_one_in", &["0", "3"]),
+    axis("max_nonce", &["10", "1"]),
+    axis("login_without_configuration_mode", SWITCH),
+    axis(
+        "non_config_mode",
+        &["non_config_mode_405", "not_allowed_400"],
+    ),
+    axis("needs_start_management", SWITCH),
+    // The envelope (1.5).
+    axis("progress_lines_one_in", &["0", "1"]),
+    axis("failures_with_200", SWITCH),
+    axis("several_info_entries", SWITCH),
+    axis("cli_member", SWITCH),
+    // Commit (2).
+    axis("generation_is_pending", SWITCH),
+    axis("imports_are_pending", SWITCH),
+    axis("deletes_are_pending", SWITCH),
+    axis("reads_show_pending", SWITCH),
+    axis("pending_form", &["paths", "status", "text"]),
+    axis("auto_commit", SWITCH),
+    axis("drop_on_management_commit", SWITCH),
+    axis("session_lost_on_management_commit", SWITCH),
+    // Certificates (3).
+    axis("alias_limit", &["unset", "31"]),
+    axis("key_ready_after_listings", &["0", "2"]),
+    axis(
+        "csr_form",
+        &["pem", "new_pem", "json_string", "json_object", "der"],
+    ),
+    axis(
+        "csr_content_type",
+        &["application/octet-stream", "text/plain", "application/json"],
+    ),
+    axis("import_form", &["raw", "multipart", "both"]),
+    axis("wrong_form_status", &["400", "415"]),
+    axis("needs_ca_first", SWITCH),
+    axis(
+        "request_type_text",
+        &["Pending request", "Certificate signing request", ""],
+    ),
+    axis("local_type_text", &["Local certificate", "Local", ""]),
+    axis("empty_dates_of_requests", SWITCH),
+    axis("date_form", &["gmt", "iso", "slashes", "weekday"]),
+    axis("validated_counts_days", SWITCH),
+    axis("filtered_listings_work", SWITCH),
+];
+
+/// What happens once in a renewal.
+const TROUBLE: &[&str] = &[
+    "none",
+    "too many sessions at the login",
+    "the answer to the commit is lost",
+    "the answer to the import is lost",
+    "the answer to the generation is lost",
+    "500 instead of the commit",
+];

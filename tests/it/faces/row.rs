@@ -1,0 +1,138 @@
+//! One row: a device that is set so, and a renewal on it.
+
+use jiff::SignedDuration;
+use renewd::clock::Clock as _;
+use renewd::inventory::State;
+use simulators::sonicos::{Action, Faces, Profile, Rule};
+
+use super::pairwise::{Axis, Row};
+use crate::lab::Lab;
+
+/// The values of a row, by the names of their axes.
+#[derive(Debug, Clone)]
+pub struct Settings(Vec<(&'static str, &'static str)>);
+
+impl Settings {
+    pub fn of(axes: &[Axis], row: &Row) -> Self {
+        let values = axes.iter().zip(row);
+        Self(
+            values
+                .map(|(axis, value)| (axis.name, axis.values[*value]))
+                .collect(),
+        )
+    }
+
+    fn get(&self, name: &str) -> &'static str {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| *value).unwrap_or_default()
+    }
+
+    fn profile(&self) -> Profile {
+        match self.get("@profile") {
+            "7.0" => Profile::V7_0,
+            "7.x" => Profile::V7_X,
+            "8" => Profile::V8,
+            other => panic!("no profile {other}"),
+        }
+    }
+
+    fn faces(&self) -> Faces {
+        let mut faces = Faces::kind();
+        for (name, value) in self.0.iter().filter(|(name, _)| !name.starts_with('@')) {
+            faces.set_by_name(name, value).unwrap();
+        }
+        // What the configuration asks for, the device must offer.
+        match self.get("@login") {
+            "basic" => faces.basic = Some(true),
+            "chap" => {
+                faces.chap = Some(true);
+                // This administrator stays: the renewal would wait for ever.
+                faces.chap_busy_text = false;
+            }
+            _ => {}
+        }
+        faces
+    }
+
+    /// Whether the device refuses to commit the first key pair, so that it is discarded and another is made.
+    fn discards_a_key(&self) -> bool {
+        self.get("@trouble") == "500 instead of the commit"
+            && self.get("generation_is_pending") == "true"
+    }
+
+    fn keys(&self) -> String {
+        format!(
+            r#"login = "{}", preempt_idle_administrator = true"#,
+            self.get("@login")
+        )
+    }
+}
+
+/// One renewal, until it is completed in the one right way.
+pub async fn renew(settings: Settings) {
+    let lab = Lab::with_keys(settings.profile(), settings.faces(), &settings.keys()).await;
+    if settings.get("@administrator") == "in configuration mode" {
+        lab.simulator
+            .other_administrator()
+            .takes_configuration_mode();
+    }
+    if let Some(rule) = trouble(settings.get("@trouble")) {
+        lab.simulator.rule(rule);
+    }
+    for _ in 0..RUNS {
+        lab.run_once().await;
+        let renewal = lab.renewals().await.swap_remove(0);
+        if renewal.state.is_end() {
+            break;
+        }
+        let soon = lab.clock.now() + SignedDuration::from_secs(1);
+        lab.clock
+            .set(renewal.next_attempt_at.unwrap_or(soon).max(soon));
+    }
+    let journal = lab.simulator.journal();
+    let told = || format!("{:#?}", &journal[journal.len().saturating_sub(40)..]);
+    let renewal = lab.renewals().await.swap_remove(0);
+    assert_eq!(
+        renewal.state,
+        State::Completed,
+        "{:?} {}",
+        renewal.last_error,
+        told()
+    );
+    if settings.discards_a_key() {
+        assert_eq!(lab.simulator.counters().key_pairs_present, 1, "{}", told());
+        lab.assert_left_in_order();
+    } else {
+        lab.assert_renewed_once().await;
+    }
+}
+
+fn trouble(name: &str) -> Option<Rule> {
+    let (method, path, action) = match name {
+        "none" => return None,
+        "too many sessions at the login" => (
+            "POST",
+            "/auth",
+            Action::Status(503, String::new(), Vec::new()),
+        ),
+        "the answer to the commit is lost" => ("POST", "/config/pending", Action::DropAfter),
+        "the answer to the import is lost" => {
+            ("PUT", "/import/certificates/signed-cert", Action::DropAfter)
+        }
+        "the answer to the generation is lost" => (
+            "POST",
+            "/certificates/generate-signing-request",
+            Action::DropAfter,
+        ),
+        "500 instead of the commit" => (
+            "POST",
+            "/config/pending",
+            Action::Status(500, "Internal error".to_owned(), Vec::new()),
+        ),
+        other => panic!("no trouble {other}"),
+    };
+    Some(Rule::once(method, path, action))
+}
+
+/// More than any row needs.
+const RUNS: usize = 40;
