@@ -32,7 +32,7 @@ pub struct Lab {
 pub const PASSWORD: &str = "correct horse";
 /// The day on which every test begins.
 pub const TODAY: &str = "2026-11-22T10:00:00Z";
-const LOCAL_CA: &str =
+pub const LOCAL_CA: &str =
     r#"driver.local = { certificate = "FOLDER/ca.pem", key = { file = "FOLDER/ca.key" } }"#;
 const POLICY: &str = "proof_grace = \"5s\"";
 /// The certificate's name in the configuration.
@@ -90,6 +90,11 @@ impl Lab {
         lab.write_password(PASSWORD);
         lab.configure(&lab.simulator.fingerprint(), POLICY);
         lab
+    }
+
+    /// `driver.NAME = …` of the one CA.
+    pub fn ca(&self) -> &str {
+        &self.ca
     }
 
     /// Writes the configuration with these further keys of `driver.sonicos`.

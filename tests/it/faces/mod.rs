@@ -28,6 +28,8 @@ async fn every_row(name: &str, axes: &'static [Axis]) {
         }
         let failed = tokio::spawn(row::renew(settings.clone())).await.err();
         failed.map(|panic| {
+            // The whole of it was printed where it happened.
+            let panic: String = panic.to_string().chars().take(300).collect();
             format!(
                 "row {number}: {settings:?}\n{panic}\nagain: RENEWD_FACES={seed}:{number} cargo test --test it faces::{name}"
             )

@@ -1,0 +1,109 @@
+//! SonicOS 6.5, as the README tells it: the configuration of its section, by SCP and by FTP, with each kind of CA. No
+//! other server is running than renewd's own.
+
+use std::sync::Arc;
+
+use renewd::clock::{Clock, ManualClock, SystemClock};
+use renewd::inventory::State;
+use simulators::sonicos::{Faces, Profile};
+
+use crate::contract::acme::Acme;
+use crate::contract::pam360::Pam360;
+use crate::contract::resello::Resello;
+use crate::contract::venafi::Venafi;
+use crate::contract::{Bench, Subject};
+use crate::lab::{LOCAL_CA, Lab, today};
+use crate::peers::free_address;
+
+const PROTOCOLS: [&str; 2] = ["scp", "ftp"];
+
+/// The section's configuration with the addresses, paths and fingerprints of a laboratory, one protocol, and the CA of
+/// the laboratory.
+fn use_readme(lab: &Lab, protocol: &str) {
+    let folder = lab.folder.path().display().to_string();
+    let readme = include_str!("../../README.md");
+    let section = readme.split_once("\n## SonicOS 6.5\n").unwrap().1;
+    let block = section.split_once("```toml\n").unwrap().1;
+    let block = block.split_once("```").unwrap().0;
+    let mut text = block.to_owned();
+    let ports = [free_address().port(), free_address().port()].map(|port| port.to_string());
+    let put = |text: &mut String, wanted: &str, value: &str| {
+        assert!(text.contains(wanted), "the README does not say {wanted}");
+        *text = text.replace(wanted, value);
+    };
+    put(&mut text, "192.0.2.10", "127.0.0.1");
+    put(&mut text, "2222", &ports[0]);
+    put(&mut text, "2121", &ports[1]);
+    put(&mut text, "https://192.0.2.1", &lab.simulator.url());
+    put(&mut text, "/etc/renewd/hq.password", &format!("{folder}/password"));
+    let pin = lab.simulator.fingerprint();
+    put(&mut text, "the fingerprint that probe printed", &pin);
+    let (management, ssl_vpn) = (lab.simulator.management(), lab.simulator.ssl_vpn());
+    let ca = lab.ca();
+    text += &format!(
+        "verify = [\"{management}\", \"{ssl_vpn}\"]\n\n[[ca]]\nname = \"office\"\n{ca}\n\n\
+         [daemon]\ndatabase = \"sqlite://{folder}/renewd.db\"\nstate_directory = \"{folder}\"\n\n\
+         [renewal]\nproof_grace = \"5s\"\n"
+    );
+    let trust = "trust = { sha256";
+    let line = format!("transfers = {{ protocol = \"{protocol}\" }}\n{trust}");
+    put(&mut text, trust, &line);
+    std::fs::write(lab.config_file(), text).unwrap();
+}
+
+async fn assert_transferred(lab: &Lab, protocol: &str) {
+    lab.assert_installed_once().await;
+    let journal = lab.simulator.journal();
+    let counters = lab.simulator.counters();
+    assert_eq!(counters.transfers_brought, 1, "{protocol}: {journal:#?}");
+    assert!(counters.transfers_fetched >= 1, "{protocol}: {journal:#?}");
+    let text = journal.join("\n");
+    assert!(text.contains(&format!("/{protocol}/")), "{protocol}: {text}");
+}
+
+async fn renews_by_both<S: Subject>() {
+    for protocol in PROTOCOLS {
+        renewd::tls::install_provider();
+        let clock = today();
+        let ca = S::start(Arc::clone(&clock)).await;
+        let lab = Lab::with_ca(Profile::V6_5, Faces::kind(), clock, &ca.driver()).await;
+        ca.prepare(&lab);
+        use_readme(&lab, protocol);
+        let bench = Bench { ca, lab };
+        let renewal = bench.run(jiff::SignedDuration::from_hours(24 * 3)).await;
+        assert_eq!(renewal.state, State::Completed, "{protocol}: {:?}", renewal.last_error);
+        assert_eq!(bench.ca.orders(), 1, "{protocol}");
+        assert_transferred(&bench.lab, protocol).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renews_with_a_local_ca() {
+    for protocol in PROTOCOLS {
+        let lab = Lab::with(Profile::V6_5, Faces::kind()).await;
+        use_readme(&lab, protocol);
+        lab.run_once().await;
+        lab.assert_renewed_once().await;
+        assert_transferred(&lab, protocol).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renews_with_acme() {
+    renews_by_both::<Acme>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renews_with_tls_protect_cloud() {
+    renews_by_both::<Venafi>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renews_with_pam360() {
+    renews_by_both::<Pam360>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renews_with_the_purchase_api() {
+    renews_by_both::<Resello>().await;
+}
