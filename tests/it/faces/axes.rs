@@ -12,7 +12,7 @@ const SWITCH: &[&str] = &["false", "true"];
 /// SonicOS 7.0, 7.x and 8.
 pub const MODERN: &[Axis] = &[
     axis("@profile", &["7.0", "7.x", "8"]),
-    axis("@login", &["automatic", "digest", "basic", "chap"]),
+    axis("@login", &["automatic", "digest", "basic", "chap", "public-key"]),
     axis("@administrator", &["nobody", "in configuration mode"]),
     axis("@trouble", TROUBLE),
     // Who may enter, and how (SonicOS reference 1.1 to 1.4).
@@ -67,6 +67,56 @@ pub const MODERN: &[Axis] = &[
     axis("date_form", &["gmt", "iso", "slashes", "weekday"]),
     axis("validated_counts_days", SWITCH),
     axis("filtered_listings_work", SWITCH),
+];
+
+/// SonicOS 6.5, which brings and fetches its files itself.
+pub const OLD: &[Axis] = &[
+    axis("@profile", &["6.5"]),
+    axis("@login", &["automatic", "basic", "chap"]),
+    axis("@administrator", &["nobody", "in configuration mode"]),
+    axis("@trouble", TROUBLE),
+    axis("@protocol", &["automatic", "scp", "ftp"]),
+    // Requests and the envelope (SonicOS reference 1.5).
+    axis("header_order_matters", &["unset", "false"]),
+    axis("unquoted_expired", &["unset", "false"]),
+    axis("progress_lines_one_in", &["0", "1"]),
+    axis("failures_with_200", SWITCH),
+    axis("several_info_entries", SWITCH),
+    axis("cli_member", SWITCH),
+    // Which calls there are (3.2, 3.7, 3.9, 4.1).
+    axis("delete_call", SWITCH),
+    axis("reporting_calls", &["unset", "true"]),
+    axis("binding_calls", SWITCH),
+    axis("cli_shows_text", SWITCH),
+    axis("cli_listing_in_object", SWITCH),
+    // Transfers (3.3 to 3.5).
+    axis("transfer_spelling", &["put", "post", "cli_only"]),
+    axis("import_spelling", &["unset", "put", "post", "cli_only"]),
+    axis("transfer_protocols", &["both", "ftp_only", "scp_only", "scp_broken"]),
+    axis("url_form", &["folder", "file", "both"]),
+    axis("p10_form", &["pem", "der"]),
+    axis("p10_name", &["alias_p10", "alias"]),
+    axis("answers_before_transfer", SWITCH),
+    axis("transfer_answer_lost", SWITCH),
+    axis("ftp_mode", &["passive", "extended_passive", "active", "extended_active"]),
+    axis("scp_algorithms", &["modern", "old"]),
+    axis("scp_from_root", SWITCH),
+    // Commit (2).
+    axis("generation_is_pending", SWITCH),
+    axis("imports_are_pending", SWITCH),
+    axis("deletes_are_pending", SWITCH),
+    axis("pending_form", &["paths", "status", "text"]),
+    axis("auto_commit", SWITCH),
+    axis("drop_on_management_commit", SWITCH),
+    axis("session_lost_on_management_commit", SWITCH),
+    // Certificates (3).
+    axis("alias_limit", &["unset", "31"]),
+    axis("key_ready_after_listings", &["0", "2"]),
+    axis("needs_ca_first", SWITCH),
+    axis("request_type_text", &["Pending request", "Certificate signing request", ""]),
+    axis("local_type_text", &["Local certificate", "Local", ""]),
+    axis("empty_dates_of_requests", SWITCH),
+    axis("date_form", &["gmt", "iso", "slashes", "weekday"]),
 ];
 
 /// What happens once in a renewal.

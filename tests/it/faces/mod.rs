@@ -66,6 +66,11 @@ async fn of_sonicos_7_and_8() {
     every_row("of_sonicos_7_and_8", axes::MODERN).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_sonicos_6_5() {
+    every_row("of_sonicos_6_5", axes::OLD).await;
+}
+
 /// Any would do; this one is always the same, so that a test that passed yesterday passes today.
 const DEFAULT_SEED: u64 = 1;
 const AT_ONCE: usize = 4;

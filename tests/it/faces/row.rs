@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use renewd::clock::Clock as _;
 use renewd::inventory::State;
-use simulators::sonicos::{Action, Faces, Profile, Rule};
+use simulators::sonicos::{Action, Faces, Profile, PublicKeyPadding, Rule};
 
 use super::pairwise::{Axis, Row};
 use crate::lab::Lab;
@@ -29,6 +29,7 @@ impl Settings {
 
     fn profile(&self) -> Profile {
         match self.get("@profile") {
+            "6.5" => Profile::V6_5,
             "7.0" => Profile::V7_0,
             "7.x" => Profile::V7_X,
             "8" => Profile::V8,
@@ -49,6 +50,7 @@ impl Settings {
                 // This administrator stays: the renewal would wait for ever.
                 faces.chap_busy_text = false;
             }
+            "public-key" => faces.public_key_padding = PublicKeyPadding::OaepSha256,
             _ => {}
         }
         faces
@@ -65,10 +67,19 @@ impl Settings {
     }
 
     fn keys(&self) -> String {
+        let login = self.get("@login");
+        let protocol = self.protocol();
         format!(
-            r#"login = "{}", preempt_idle_administrator = true"#,
-            self.get("@login")
+            r#"login = "{login}", preempt_idle_administrator = true, transfers = {{ protocol = "{protocol}" }}"#
         )
+    }
+
+    /// What the device cannot do, nobody would ask for.
+    fn protocol(&self) -> &'static str {
+        match (self.get("@protocol"), self.get("transfer_protocols")) {
+            ("scp", "ftp_only" | "scp_broken") | ("ftp", "scp_only") | ("", _) => "automatic",
+            (protocol, _) => protocol,
+        }
     }
 }
 
