@@ -23,6 +23,8 @@ pub struct Counters {
     pub imports: u64,
     /// CA certificates accepted.
     pub ca_imports: u64,
+    /// PKCS#12 files accepted.
+    pub key_pair_imports: u64,
     /// Certificates and requests removed.
     pub deletes: u64,
     /// Commits that changed something.

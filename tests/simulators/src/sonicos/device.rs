@@ -16,7 +16,8 @@ use super::rules::Rules;
 use super::server::PortCertificate;
 use super::session::{Holder, Session};
 use super::settings::Settings;
-use super::wire::{Handled, Refusal, Reply, Request};
+use super::switch::Specification;
+use super::wire::{Handled, Refusal, Reply, Request, unknown_call};
 use super::{Counters, Faces};
 use crate::chance::Chance;
 
@@ -142,6 +143,9 @@ impl Device {
             ("POST", ["config-mode"]) => self.enter_configuration_mode(),
             ("POST", ["non-config-mode"]) => Ok(self.leave_configuration_mode()),
             ("GET", ["version"]) => Ok(self.version()),
+            ("GET", ["openapi"]) if self.faces.openapi == Specification::Json => {
+                Ok(self.specification())
+            }
             ("GET", ["config", "pending"] | ["config", "pending", "best-effort"]) => {
                 Ok(self.show_pending())
             }
@@ -172,6 +176,18 @@ impl Device {
             ["import", "certificates", "signed-cert", "name", alias] => {
                 self.import_signed(request, alias)
             }
+            ["import", "certificates", "cert-key-pair", "name", name] => {
+                self.import_key_pair_by_form(request, name)
+            }
+            [
+                "import",
+                "certificates",
+                "cert-key-pair",
+                "name",
+                name,
+                "password",
+                password,
+            ] => self.import_key_pair_by_path(request, name, password),
             ["administration", "global"] => self.bind_management(&request.json()?),
             ["ssl-vpn", "server", "base"] => self.bind_ssl_vpn(&request.json()?),
             _ => Err(unknown_path(segments)),
@@ -224,7 +240,17 @@ fn is_a_write(method: &str, segments: &[&str]) -> bool {
         ["administration", "global"]
         | ["ssl-vpn", "server", "base"]
         | ["import", "certificates", "ca-cert"]
-        | ["import", "certificates", "signed-cert", "name", _] => &["PUT"],
+        | ["import", "certificates", "signed-cert", "name", _]
+        | ["import", "certificates", "cert-key-pair", "name", _]
+        | [
+            "import",
+            "certificates",
+            "cert-key-pair",
+            "name",
+            _,
+            "password",
+            _,
+        ] => &["PUT"],
         _ => &[],
     };
     methods.contains(&method)
@@ -238,11 +264,11 @@ fn unknown_path(segments: &[&str]) -> Refusal {
     if incomplete {
         Refusal::incomplete()
     } else {
-        Refusal::coded(404, "E_NOT_FOUND", "API not found.")
+        unknown_call()
     }
 }
 
-const KNOWN: &[&[&str]] = &[
+pub(super) const KNOWN: &[&[&str]] = &[
     &["certificates", "generate-signing-request"],
     &["certificates", "name", "NAME"],
     &["config", "pending"],

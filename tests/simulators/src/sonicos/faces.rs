@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::switch::{
-    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, On, PendingForm, Tampering,
+    CsrForm, DateForm, ImportForm, KeyPairEncryption, KeyPairForm, NonConfigMode, Offer, On,
+    PendingForm, PublicKeyPadding, Specification, Tampering,
 };
 use crate::switch::faces;
 
@@ -26,6 +27,8 @@ faces! {
     integrity_protection: Offer = Offer::Off,
     /// The -sess variants of the digest algorithms (1.1): off, allowed, enforced.
     session_variant: Offer = Offer::Off,
+    /// The password encrypted with the device's key (1.2): off, pkcsv15, oaep-sha256.
+    public_key_padding: PublicKeyPadding = PublicKeyPadding::Off,
     /// Uses of one nonce before the next is handed out (1.2).
     max_nonce: u32 = 10,
     /// A nonce that was good is called stale about once in so many requests; 0 never.
@@ -78,6 +81,8 @@ faces! {
     restart_required: String = "NONE".to_owned(),
     /// Largest body in bytes before 413 (6.10).
     max_payload: u32 = 1 << 20,
+    /// GET /openapi hands out the device's own specification (1.1): off, json.
+    openapi: Specification = Specification::Off,
     /// The bare root lists the endpoints without a login (1.1).
     root_lists_endpoints: bool = true,
     /// About one write in so many is done, but its answer is lost; 0 never.
@@ -144,6 +149,15 @@ faces! {
     empty_dates_of_requests: bool = false,
     /// /imported and /build-in work (3.2: not on some early builds).
     filtered_listings_work: bool = true,
+
+    /// How PKCS#12 files are accepted (3.6): path, multipart, both, neither. Unset: as the profile.
+    key_pair_form: Option<KeyPairForm> = None,
+    /// Which encryption of PKCS#12 files is known: any, `legacy_only`, `modern_only` (3.6 is silent).
+    key_pair_encryption: KeyPairEncryption = KeyPairEncryption::Any,
+    /// The CA certificates in a PKCS#12 file are imported with it (3.6 is silent).
+    key_pair_brings_authorities: bool = false,
+    /// Text for a PKCS#12 file that the password does not open (3.6 is silent).
+    wrong_file_password_text: String = "Import failed: wrong password".to_owned(),
 
     // Sections 2 and 4: binding and commit.
     /// Reads of the settings show what is pending too.

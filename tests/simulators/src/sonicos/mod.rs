@@ -19,6 +19,7 @@ mod rules;
 mod server;
 mod session;
 mod settings;
+mod specification;
 mod switch;
 mod wire;
 
@@ -38,7 +39,8 @@ pub use self::other_administrator::{OtherAdministrator, Replacement, Replacement
 pub use self::rules::{Action, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
 pub use self::switch::{
-    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, On, PendingForm, Tampering,
+    CsrForm, DateForm, ImportForm, KeyPairEncryption, KeyPairForm, NonConfigMode, Offer, On,
+    PendingForm, PublicKeyPadding, Specification, Tampering,
 };
 pub use crate::Gate;
 

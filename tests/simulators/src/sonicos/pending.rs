@@ -28,6 +28,7 @@ pub(super) enum ChangeKind {
     Bind(Service, Binding),
     Generate(Box<Row>),
     ImportAuthority(Box<Row>),
+    ImportKeyPair(Box<Row>),
     ImportSigned(String, Vec<u8>),
     Delete(String),
     /// Anything that is not about certificates, as a CLI line.
@@ -134,7 +135,9 @@ impl Device {
         match change {
             ChangeKind::Bind(Service::Management, binding) => self.bindings.management = binding,
             ChangeKind::Bind(Service::SslVpn, binding) => self.bindings.ssl_vpn = binding,
-            ChangeKind::Generate(row) | ChangeKind::ImportAuthority(row) => {
+            ChangeKind::Generate(row)
+            | ChangeKind::ImportAuthority(row)
+            | ChangeKind::ImportKeyPair(row) => {
                 self.certificates.rows.push(*row);
             }
             ChangeKind::ImportSigned(alias, der) => {
@@ -180,7 +183,7 @@ impl ChangeKind {
     fn path(&self) -> Value {
         match self {
             Self::Bind(service, binding) => service.wrap(&binding.member()),
-            Self::Generate(row) | Self::ImportAuthority(row) => {
+            Self::Generate(row) | Self::ImportAuthority(row) | Self::ImportKeyPair(row) => {
                 json!({"certificates": {row.name.as_str(): "added"}})
             }
             Self::ImportSigned(alias, _) => json!({"certificates": {alias: "imported"}}),
@@ -200,6 +203,7 @@ impl ChangeKind {
             }
             Self::Generate(row) => format!("certificates generate-signing-request {}", row.name),
             Self::ImportAuthority(row) => format!("certificates import ca-cert {}", row.name),
+            Self::ImportKeyPair(row) => format!("certificates import cert-key-pair {}", row.name),
             Self::ImportSigned(alias, _) => format!("certificates import signed-cert {alias}"),
             Self::Delete(name) => format!("no certificate {name}"),
             Self::Foreign(line) => line.clone(),

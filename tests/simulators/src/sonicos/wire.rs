@@ -137,6 +137,14 @@ impl Reply {
         )
     }
 
+    /// The same reply with another message.
+    pub(super) fn saying(mut self, message: &str) -> Self {
+        if let Body::Envelope { result, .. } = &mut self.body {
+            result.insert("message".to_owned(), Value::String(message.to_owned()));
+        }
+        self
+    }
+
     pub(super) fn json(value: Value) -> Self {
         Self::with(200, Body::Json(value))
     }
@@ -218,6 +226,11 @@ impl From<Refusal> for Reply {
         };
         Self::with(refusal.status, body).noted(refusal.message)
     }
+}
+
+/// 1.5: a call that this device does not have.
+pub(super) fn unknown_call() -> Refusal {
+    Refusal::coded(404, "E_NOT_FOUND", "API not found.")
 }
 
 /// What handlers return.
