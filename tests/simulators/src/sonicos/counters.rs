@@ -23,6 +23,12 @@ pub struct Counters {
     pub imports: u64,
     /// CA certificates accepted.
     pub ca_imports: u64,
+    /// Files brought to a server.
+    pub transfers_brought: u64,
+    /// Files fetched from a server.
+    pub transfers_fetched: u64,
+    /// Files that could not be brought or fetched.
+    pub transfers_failed: u64,
     /// Certificates and requests removed.
     pub deletes: u64,
     /// Commits that changed something.

@@ -20,6 +20,7 @@ mod server;
 mod session;
 mod settings;
 mod switch;
+mod transfers;
 mod wire;
 
 use std::fmt::Write as _;
@@ -38,7 +39,8 @@ pub use self::other_administrator::{OtherAdministrator, Replacement, Replacement
 pub use self::rules::{Action, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
 pub use self::switch::{
-    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, On, PendingForm, Tampering,
+    CsrForm, DateForm, FtpMode, ImportForm, NonConfigMode, Offer, On, P10Form, P10Name,
+    PendingForm, ScpAlgorithms, Tampering, TransferProtocols, TransferSpelling, UrlForm,
 };
 pub use crate::Gate;
 
