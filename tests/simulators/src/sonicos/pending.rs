@@ -5,21 +5,16 @@ use serde_json::{Value, json};
 use super::binding::{Binding, Service};
 use super::certificates::{Kind, Row};
 use super::device::Device;
+use super::session::Holder;
 use super::switch::PendingForm;
 use super::wire::{Handled, Refusal, Reply};
 
 /// One uncommitted change.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
-    pub(super) owner: Owner,
+    /// Who made it. A commit does not ask.
+    pub(super) owner: Holder,
     pub(super) kind: ChangeKind,
-}
-
-/// Who made it. A commit does not ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
-    Api,
-    Other,
 }
 
 /// What is changed. Certificate operations are here only when a switch makes them wait for a commit.
@@ -36,11 +31,10 @@ pub(super) enum ChangeKind {
 }
 
 impl Device {
+    /// Only who holds configuration mode can change anything: that is whose change it is.
     pub(super) fn put_pending(&mut self, kind: ChangeKind) {
-        self.pending.push(Change {
-            owner: Owner::Api,
-            kind,
-        });
+        let owner = self.mode.unwrap_or(Holder::Api);
+        self.pending.push(Change { owner, kind });
     }
 
     /// 2: `GET /config/pending`. guess: every form of the answer.
@@ -80,10 +74,7 @@ impl Device {
                 format!("Commit failed: certificate '{missing}' does not exist"),
             ));
         }
-        let foreign = self
-            .pending
-            .iter()
-            .any(|change| change.owner == Owner::Other);
+        let foreign = self.has_foreign_changes();
         self.counters.commits += 1;
         self.counters.commits_of_foreign_changes += u64::from(foreign);
         if self.apply_pending() {
@@ -112,10 +103,7 @@ impl Device {
 
     /// 2: `DELETE /config/pending`. guess: it discards everybody's changes, as a commit takes everybody's.
     pub(super) fn discard_pending(&mut self) -> Reply {
-        let foreign = self
-            .pending
-            .iter()
-            .any(|change| change.owner == Owner::Other);
+        let foreign = self.has_foreign_changes();
         self.counters.discards_of_foreign_changes += u64::from(foreign);
         self.pending.clear();
         Reply::done("Success.")
@@ -156,6 +144,13 @@ impl Device {
             }
             ChangeKind::Foreign(_) => {}
         }
+    }
+
+    /// Changes of others than who holds configuration mode.
+    fn has_foreign_changes(&self) -> bool {
+        self.pending
+            .iter()
+            .any(|change| Some(change.owner) != self.mode)
     }
 
     fn missing_binding(&self) -> Option<&str> {

@@ -16,7 +16,7 @@ use crate::sonicos::Profile;
 use crate::sonicos::device::Device;
 use crate::sonicos::pending::ChangeKind;
 use crate::sonicos::switch::{KeyPairEncryption, KeyPairForm};
-use crate::sonicos::wire::{Handled, Refusal, Reply, Request, unknown_call};
+use crate::sonicos::wire::{Handled, Refusal, Request, unknown_call};
 
 impl Device {
     /// 3.6, 7.0: the file is the body, its password a segment of the path.
@@ -113,6 +113,8 @@ impl Device {
         self.faces
             .key_pair_form
             .unwrap_or(match self.settings.profile {
+                // guess: 6.5 only fetches such a file itself.
+                Profile::V6_5 => KeyPairForm::Neither,
                 Profile::V7_0 => KeyPairForm::Path,
                 Profile::V7_X | Profile::V8 => KeyPairForm::Multipart,
             })

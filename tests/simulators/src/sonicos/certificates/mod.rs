@@ -23,6 +23,7 @@ use super::pending::ChangeKind;
 use super::wire::{Handled, Refusal, Reply};
 use super::{InitialCertificate, Replacement, ReplacementKey};
 
+pub(super) use self::export::pem;
 pub(super) use self::keys::DeviceKey;
 use self::subject::Subject;
 
