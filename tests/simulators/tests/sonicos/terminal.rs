@@ -35,9 +35,10 @@ impl Terminal {
     /// Everything up to `wanted`, without it; panics when the session ends before.
     pub async fn until(&mut self, wanted: &str) -> String {
         loop {
-            if let Some((before, after)) = self.unread.split_once(wanted) {
-                let before = before.to_owned();
-                self.unread = after.to_owned();
+            if let Some(start) = self.unread.find(wanted) {
+                let rest = self.unread.split_off(start + wanted.len());
+                let mut before = std::mem::replace(&mut self.unread, rest);
+                before.truncate(start);
                 return before;
             }
             let mut bytes = [0; 1024];
