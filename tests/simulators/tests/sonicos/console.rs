@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use simulators::sonicos::{Faces, Port, Profile, Settings, Simulator};
+use simulators::sonicos::{Action, Faces, Port, Profile, Rule, Settings, Simulator};
 use time::{Duration, OffsetDateTime};
 
 use crate::steps::{bind, generate, logged_in};
@@ -157,6 +157,31 @@ async fn the_session_of_the_api_is_another_administrator() {
     terminal.line("yes", CONFIG).await;
     let refused = client.call("POST", "/config/pending", "").await.unwrap();
     assert_eq!(refused.info("message"), "Non config mode");
+    client
+        .call("POST", "/config-mode", "")
+        .await
+        .unwrap()
+        .succeeded();
+    assert_eq!(
+        terminal.line("certificates", TOP).await,
+        "% Error: Non config mode\r\n"
+    );
+}
+
+#[tokio::test]
+async fn a_terminal_cut_by_rule_leaves_what_was_done() {
+    let simulator = start(|_| {}).await;
+    for (action, commits) in [(Action::DropBefore, 0), (Action::DropAfter, 1)] {
+        simulator.rule(Rule::once("CONSOLE", "commit", action));
+        let mut terminal = Terminal::open(&simulator).await;
+        terminal.line("configure", CONFIG).await;
+        terminal.line("ssl-vpn server", SSL_VPN).await;
+        terminal.line("certificate use-self-signed", SSL_VPN).await;
+        terminal.press("commit\n").await;
+        assert_eq!(terminal.rest().await, "");
+        assert_eq!(simulator.counters().commits, commits);
+        assert!(simulator.pending().is_empty());
+    }
 }
 
 #[tokio::test]
