@@ -17,8 +17,9 @@ use super::rules::Rules;
 use super::server::PortCertificate;
 use super::session::{Holder, Session};
 use super::settings::Settings;
+use super::transfers::TRANSFERS;
 use super::wire::{Handled, Refusal, Reply, Request, without_credentials};
-use super::{Counters, Faces};
+use super::{Counters, Faces, Profile};
 use crate::chance::Chance;
 
 /// One firewall.
@@ -146,6 +147,11 @@ impl Device {
     }
 
     fn dispatch(&mut self, request: &Request, next_nonce: &mut Option<String>) -> Handled {
+        let order_matters = self.faces.header_order_matters;
+        if order_matters.unwrap_or(self.is_old()) && !request.accept_comes_first() {
+            // guess: the status.
+            return Err(Refusal::new(406, "Not acceptable: order of the headers."));
+        }
         if self.faces.api_disabled {
             return Err(Refusal::coded(403, "E_DISABLED", "Service disabled."));
         }
@@ -174,6 +180,7 @@ impl Device {
             _ if self.awaits_start_management() => {
                 Err(Refusal::new(403, "Management has not been started."))
             }
+            (method, _) if !self.has_call(method, segments) => Err(self.unknown_path(segments)),
             ("POST", ["config-mode"]) => self.enter_configuration_mode(),
             ("POST", ["non-config-mode"]) => Ok(self.leave_configuration_mode()),
             ("GET", ["version"]) => Ok(self.version()),
@@ -185,7 +192,9 @@ impl Device {
                 self.export_request(alias)
             }
             ("GET", ["administration", "global"]) => Ok(self.read_administration()),
-            ("GET", ["ssl-vpn", "server", "base"]) => Ok(self.read_ssl_vpn()),
+            ("GET", ["ssl-vpn", "server"] | ["ssl-vpn", "server", "base"]) => {
+                Ok(self.read_ssl_vpn())
+            }
             _ if is_a_write(&request.method, segments)
                 || self.knows_transfer(&request.method, segments) =>
             {
@@ -197,7 +206,7 @@ impl Device {
                     Ok(reply)
                 })
             }
-            _ => Err(unknown_path(segments)),
+            _ => Err(self.unknown_path(segments)),
         }
     }
 
@@ -216,9 +225,46 @@ impl Device {
                 self.import_signed(request, alias)
             }
             ["administration", "global"] => self.bind_management(&request.json()?),
-            ["ssl-vpn", "server", "base"] => self.bind_ssl_vpn(&request.json()?),
-            _ => Err(unknown_path(segments)),
+            ["ssl-vpn", "server"] | ["ssl-vpn", "server", "base"] => {
+                self.bind_ssl_vpn(&request.json()?)
+            }
+            _ => Err(self.unknown_path(segments)),
         }
+    }
+
+    /// What differs between the generations (5), and calls that a switch takes away.
+    fn has_call(&self, method: &str, segments: &[&str]) -> bool {
+        let is_old = self.is_old();
+        match segments {
+            ["reporting", ..] => self.faces.reporting_calls.unwrap_or(!is_old),
+            ["export" | "import", "certificates", ..] | ["ssl-vpn", "server", "base"] => !is_old,
+            ["ssl-vpn", "server"] => is_old && (method == "GET" || self.faces.binding_calls),
+            ["administration", "global"] => method == "GET" || self.faces.binding_calls,
+            ["certificates", "name", _] => self.faces.delete_call,
+            _ => true,
+        }
+    }
+
+    /// 1.5: 404 "API not found"; a path that only wants more segments is "incomplete", and so is, on 6.5, the export of
+    /// later firmware (3.3).
+    fn unknown_path(&self, segments: &[&str]) -> Refusal {
+        let of_later = self.is_old() && segments.starts_with(&["export", "certificates"]);
+        let more: &[&[&str]] = if self.is_old() { TRANSFERS } else { &[] };
+        let incomplete = KNOWN
+            .iter()
+            .chain(more)
+            .filter(|known| self.has_call("GET", known))
+            .any(|known| known.len() > segments.len() && known.starts_with(segments));
+        if incomplete || of_later {
+            Refusal::incomplete()
+        } else {
+            Refusal::coded(404, "E_NOT_FOUND", "API not found.")
+        }
+    }
+
+    /// Whether it is of the generation that speaks HTTP/1.0 and moves files by FTP and SCP.
+    fn is_old(&self) -> bool {
+        self.settings.profile == Profile::V6_5
     }
 
     /// 5: a flat object of texts.
@@ -251,9 +297,9 @@ impl Device {
                 .is_some_and(|first| first == "auth");
         if harmless {
             None
-        } else if carried && self.faces.transfer_answer_lost {
-            Some(LOST)
-        } else if self.chance.one_in(self.faces.lost_answer_one_in) {
+        } else if (carried && self.faces.transfer_answer_lost)
+            || self.chance.one_in(self.faces.lost_answer_one_in)
+        {
             Some(LOST)
         } else if self.chance.one_in(self.faces.error_after_applying_one_in) {
             Some("done, but answered with 500")
@@ -272,24 +318,13 @@ fn is_a_write(method: &str, segments: &[&str]) -> bool {
         ["certificates", "generate-signing-request"] => &["POST"],
         ["certificates", "name" | "ca", _] => &["DELETE"],
         ["administration", "global"]
+        | ["ssl-vpn", "server"]
         | ["ssl-vpn", "server", "base"]
         | ["import", "certificates", "ca-cert"]
         | ["import", "certificates", "signed-cert", "name", _] => &["PUT"],
         _ => &[],
     };
     methods.contains(&method)
-}
-
-/// 1.5: 404 "API not found"; a path that only wants more segments is "incomplete".
-fn unknown_path(segments: &[&str]) -> Refusal {
-    let incomplete = KNOWN
-        .iter()
-        .any(|known| known.len() > segments.len() && known.starts_with(segments));
-    if incomplete {
-        Refusal::incomplete()
-    } else {
-        Refusal::coded(404, "E_NOT_FOUND", "API not found.")
-    }
 }
 
 const KNOWN: &[&[&str]] = &[

@@ -40,9 +40,9 @@ impl Device {
             File::Request(alias) => self.export_request_to(alias, protocol, url),
             File::Signed(alias) => {
                 let alias = alias.to_owned();
-                self.fetch_from(protocol, url, Then::ImportSigned { alias })
+                self.fetch_from(protocol, url, Then::Signed { alias })
             }
-            File::Authority => self.fetch_from(protocol, url, Then::ImportAuthority),
+            File::Authority => self.fetch_from(protocol, url, Then::Authority),
         })
     }
 
@@ -82,7 +82,7 @@ impl Device {
             return Err(Refusal::unreasonable(url));
         }
         // guess: an alias that cannot take the certificate is refused before anything is fetched.
-        if let Then::ImportSigned { alias } = &then {
+        if let Then::Signed { alias } = &then {
             self.visible_row(alias)?;
         }
         let url = url.to_owned();
@@ -115,9 +115,9 @@ impl Device {
         };
         self.counters.transfers_fetched += 1;
         match then {
-            Then::ImportSigned { alias } => self.accept_signed(file, &alias),
-            Then::ImportAuthority => self.accept_authority(file),
-            Then::ImportKeyPair { alias, .. } => Err(Refusal::unreasonable(&alias)),
+            Then::Signed { alias } => self.accept_signed(file, &alias),
+            Then::Authority => self.accept_authority(file),
+            Then::KeyPair { alias, .. } => Err(Refusal::unreasonable(&alias)),
         }
     }
 
@@ -222,6 +222,29 @@ impl<'a> Call<'a> {
         })
     }
 }
+
+/// Calls that a shorter path is the beginning of.
+pub(super) const TRANSFERS: &[&[&str]] = &[
+    &[
+        "certificates",
+        "export",
+        "signing-request",
+        "name",
+        "NAME",
+        "ftp",
+        "URL",
+    ],
+    &[
+        "certificates",
+        "import",
+        "signed-cert",
+        "name",
+        "NAME",
+        "ftp",
+        "URL",
+    ],
+    &["certificates", "import", "ca-cert", "ftp", "URL"],
+];
 
 #[cfg(test)]
 mod tests {

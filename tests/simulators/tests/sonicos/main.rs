@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod client;
+mod ftp_server;
 mod going_wrong;
 mod installing;
 mod logging_in;
 mod office;
+mod six_five;
 mod steps;
