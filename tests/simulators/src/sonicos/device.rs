@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::auth::Gatekeeper;
 use super::binding::Bindings;
+use super::calls::{endpoints, is_a_write};
 use super::certificates::Store;
 use super::decorate::Finished;
 use super::errand::{Commission, Continuation};
@@ -17,9 +18,9 @@ use super::rules::Rules;
 use super::server::PortCertificate;
 use super::session::{Holder, Session};
 use super::settings::Settings;
-use super::transfers::TRANSFERS;
+use super::switch::Specification;
 use super::wire::{Handled, Refusal, Reply, Request, without_credentials};
-use super::{Counters, Faces, Profile};
+use super::{Counters, Faces};
 use crate::chance::Chance;
 
 /// One firewall.
@@ -184,6 +185,9 @@ impl Device {
             ("POST", ["config-mode"]) => self.enter_configuration_mode(),
             ("POST", ["non-config-mode"]) => Ok(self.leave_configuration_mode()),
             ("GET", ["version"]) => Ok(self.version()),
+            ("GET", ["openapi"]) if self.faces.openapi == Specification::Json => {
+                Ok(self.specification())
+            }
             ("GET", ["config", "pending"] | ["config", "pending", "best-effort"]) => {
                 Ok(self.show_pending())
             }
@@ -191,6 +195,7 @@ impl Device {
             ("GET", ["export", "certificates", "signing-request", "name", alias]) => {
                 self.export_request(alias)
             }
+            ("POST", ["direct", "cli"]) if self.faces.direct_cli => self.run_lines(request),
             ("GET", ["administration", "global"]) => Ok(self.read_administration()),
             ("GET", ["ssl-vpn", "server"] | ["ssl-vpn", "server", "base"]) => {
                 Ok(self.read_ssl_vpn())
@@ -198,7 +203,7 @@ impl Device {
             _ if is_a_write(&request.method, segments)
                 || self.knows_transfer(&request.method, segments) =>
             {
-                self.require_configuration_mode()?;
+                self.require_configuration_mode(Holder::Api)?;
                 let reply = self.write(request, segments)?;
                 reply.and_then(self, |device, handled| {
                     let reply = handled?;
@@ -224,47 +229,24 @@ impl Device {
             ["import", "certificates", "signed-cert", "name", alias] => {
                 self.import_signed(request, alias)
             }
+            ["import", "certificates", "cert-key-pair", "name", name] => {
+                self.import_key_pair_by_form(request, name)
+            }
+            [
+                "import",
+                "certificates",
+                "cert-key-pair",
+                "name",
+                name,
+                "password",
+                password,
+            ] => self.import_key_pair_by_path(request, name, password),
             ["administration", "global"] => self.bind_management(&request.json()?),
             ["ssl-vpn", "server"] | ["ssl-vpn", "server", "base"] => {
                 self.bind_ssl_vpn(&request.json()?)
             }
             _ => Err(self.unknown_path(segments)),
         }
-    }
-
-    /// What differs between the generations (5), and calls that a switch takes away.
-    fn has_call(&self, method: &str, segments: &[&str]) -> bool {
-        let is_old = self.is_old();
-        match segments {
-            ["reporting", ..] => self.faces.reporting_calls.unwrap_or(!is_old),
-            ["export" | "import", "certificates", ..] | ["ssl-vpn", "server", "base"] => !is_old,
-            ["ssl-vpn", "server"] => is_old && (method == "GET" || self.faces.binding_calls),
-            ["administration", "global"] => method == "GET" || self.faces.binding_calls,
-            ["certificates", "name", _] => self.faces.delete_call,
-            _ => true,
-        }
-    }
-
-    /// 1.5: 404 "API not found"; a path that only wants more segments is "incomplete", and so is, on 6.5, the export of
-    /// later firmware (3.3).
-    fn unknown_path(&self, segments: &[&str]) -> Refusal {
-        let of_later = self.is_old() && segments.starts_with(&["export", "certificates"]);
-        let more: &[&[&str]] = if self.is_old() { TRANSFERS } else { &[] };
-        let incomplete = KNOWN
-            .iter()
-            .chain(more)
-            .filter(|known| self.has_call("GET", known))
-            .any(|known| known.len() > segments.len() && known.starts_with(segments));
-        if incomplete || of_later {
-            Refusal::incomplete()
-        } else {
-            Refusal::coded(404, "E_NOT_FOUND", "API not found.")
-        }
-    }
-
-    /// Whether it is of the generation that speaks HTTP/1.0 and moves files by FTP and SCP.
-    fn is_old(&self) -> bool {
-        self.settings.profile == Profile::V6_5
     }
 
     /// 5: a flat object of texts.
@@ -275,7 +257,7 @@ impl Device {
             "safemode_version": "SafeMode 7.0.0",
             "rom_version": "5.9.0.1",
             "model": profile.model(),
-            "serial_number": "00AA-BBCC-DDEE",
+            "serial_number": SERIAL_NUMBER,
             "system_time": self.date(self.now()),
             "system_uptime": "0 Days 01:02:03",
             "last_modified_by": "admin",
@@ -309,40 +291,7 @@ impl Device {
     }
 }
 
+/// 5: it may contain hyphens.
+pub(super) const SERIAL_NUMBER: &str = "00AA-BBCC-DDEE";
+
 const LOST: &str = "done, but the answer is lost";
-
-/// The writes that exist: everything else is an unknown path, with or without configuration mode.
-fn is_a_write(method: &str, segments: &[&str]) -> bool {
-    let methods: &[&str] = match segments {
-        ["config", "pending"] | ["config", "pending", "best-effort"] => &["POST", "DELETE"],
-        ["certificates", "generate-signing-request"] => &["POST"],
-        ["certificates", "name" | "ca", _] => &["DELETE"],
-        ["administration", "global"]
-        | ["ssl-vpn", "server"]
-        | ["ssl-vpn", "server", "base"]
-        | ["import", "certificates", "ca-cert"]
-        | ["import", "certificates", "signed-cert", "name", _] => &["PUT"],
-        _ => &[],
-    };
-    methods.contains(&method)
-}
-
-const KNOWN: &[&[&str]] = &[
-    &["certificates", "generate-signing-request"],
-    &["certificates", "name", "NAME"],
-    &["config", "pending"],
-    &["export", "certificates", "signing-request", "name", "NAME"],
-    &["import", "certificates", "signed-cert", "name", "NAME"],
-    &["reporting", "certificates", "name", "NAME"],
-    &["ssl-vpn", "server", "base"],
-    &["administration", "global"],
-];
-
-/// 1.1: some builds list the endpoints at the bare root.
-fn endpoints() -> Reply {
-    let paths: Vec<String> = KNOWN
-        .iter()
-        .map(|known| format!("/api/sonicos/{}", known.join("/")))
-        .collect();
-    Reply::json(json!(paths))
-}

@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use super::switch::{
-    CsrForm, DateForm, FtpMode, ImportForm, NonConfigMode, Offer, On, P10Form, P10Name,
-    PendingForm, ScpAlgorithms, Tampering, TransferProtocols, TransferSpelling, UrlForm,
+    CsrForm, DateForm, FtpMode, ImportForm, KeyPairEncryption, KeyPairForm, NonConfigMode, Offer,
+    On, P10Form, P10Name, PendingForm, PublicKeyPadding, ScpAlgorithms, Specification, Tampering,
+    TransferProtocols, TransferSpelling, UrlForm,
 };
 use crate::switch::faces;
 
@@ -27,6 +28,8 @@ faces! {
     integrity_protection: Offer = Offer::Off,
     /// The -sess variants of the digest algorithms (1.1): off, allowed, enforced.
     session_variant: Offer = Offer::Off,
+    /// The password encrypted with the device's key (1.2): off, pkcsv15, oaep-sha256.
+    public_key_padding: PublicKeyPadding = PublicKeyPadding::Off,
     /// Uses of one nonce before the next is handed out (1.2).
     max_nonce: u32 = 10,
     /// A nonce that was good is called stale about once in so many requests; 0 never.
@@ -84,6 +87,8 @@ faces! {
     restart_required: String = "NONE".to_owned(),
     /// Largest body in bytes before 413 (6.10).
     max_payload: u32 = 1 << 20,
+    /// GET /openapi hands out the device's own specification (1.1): off, json.
+    openapi: Specification = Specification::Off,
     /// The bare root lists the endpoints without a login (1.1).
     root_lists_endpoints: bool = true,
     /// About one write in so many is done, but its answer is lost; 0 never.
@@ -156,6 +161,15 @@ faces! {
     /// /imported and /build-in work (3.2: not on some early builds).
     filtered_listings_work: bool = true,
 
+    /// How PKCS#12 files are accepted (3.6): path, multipart, both, neither. Unset: as the profile.
+    key_pair_form: Option<KeyPairForm> = None,
+    /// Which encryption of PKCS#12 files is known: any, `legacy_only`, `modern_only` (3.6 is silent).
+    key_pair_encryption: KeyPairEncryption = KeyPairEncryption::Any,
+    /// The CA certificates in a PKCS#12 file are imported with it (3.6 is silent).
+    key_pair_brings_authorities: bool = false,
+    /// Text for a PKCS#12 file that the password does not open (3.6 is silent).
+    wrong_file_password_text: String = "Import failed: wrong password".to_owned(),
+
     // Sections 3.3 to 3.5: files that the device brings and fetches itself.
     /// Which spelling of these calls is known: `put`, `post`, `cli_only`. Unset: as the profile, put on 6.5.
     transfer_spelling: Option<TransferSpelling> = None,
@@ -185,6 +199,24 @@ faces! {
     scp_from_root: bool = false,
     /// The only host key that SCP believes, SHA256:... as OpenSSH prints it; unset: any.
     scp_host_key: Option<String> = None,
+
+    // Sections 3.9 and 6.12: the command line.
+    /// POST /direct/cli works (3.9).
+    direct_cli: bool = true,
+    /// `show` over /direct/cli answers as text (3.9).
+    cli_shows_text: bool = false,
+    /// A listing over /direct/cli is a member of an object, not a bare array (3.9 shows none).
+    cli_listing_in_object: bool = false,
+    /// The console begins with a policy and its "(yes)?" (6.12).
+    console_banner: bool = false,
+    /// Lines of one page of the console before --MORE-- (6.12); 0 never pages.
+    console_page_lines: u32 = 24,
+    /// The console repeats what is typed: for a relay whose terminal does not.
+    console_echoes: bool = false,
+    /// Lines after which the console says that the session timed out (6.12); 0 never.
+    console_times_out_after: u32 = 0,
+    /// The console says that there were too many login attempts and closes (6.12).
+    console_login_attempts_exceeded: bool = false,
 
     // Sections 2 and 4: binding and commit.
     /// The settings of the services can be written (4.1: on 6.5 only reading is known).

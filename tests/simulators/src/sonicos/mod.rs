@@ -7,8 +7,10 @@
 
 mod auth;
 mod binding;
+mod calls;
 mod carrier;
 mod certificates;
+mod cli;
 mod counters;
 mod decorate;
 mod device;
@@ -21,6 +23,7 @@ mod rules;
 mod server;
 mod session;
 mod settings;
+mod specification;
 mod switch;
 mod transfers;
 mod wire;
@@ -41,13 +44,15 @@ pub use self::other_administrator::{OtherAdministrator, Replacement, Replacement
 pub use self::rules::{Action, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
 pub use self::switch::{
-    CsrForm, DateForm, FtpMode, ImportForm, NonConfigMode, Offer, On, P10Form, P10Name,
-    PendingForm, ScpAlgorithms, Tampering, TransferProtocols, TransferSpelling, UrlForm,
+    CsrForm, DateForm, FtpMode, ImportForm, KeyPairEncryption, KeyPairForm, NonConfigMode, Offer,
+    On, P10Form, P10Name, PendingForm, PublicKeyPadding, ScpAlgorithms, Specification, Tampering,
+    TransferProtocols, TransferSpelling, UrlForm,
 };
 pub use crate::Gate;
 
 use self::binding::{Binding, Bindings};
 use self::certificates::{INITIAL, Identity, Kind, Store};
+use self::cli::console::serve_console;
 use self::device::{Device, Ports};
 use self::server::{PortCertificate, Role, Shared, serve_port};
 
@@ -57,6 +62,7 @@ pub struct Simulator {
     shared: Arc<Shared>,
     management: SocketAddr,
     ssl_vpn: SocketAddr,
+    console: Option<SocketAddr>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -74,6 +80,10 @@ impl Simulator {
     pub async fn start(mut settings: Settings) -> std::io::Result<Self> {
         let management = TcpListener::bind(settings.management).await?;
         let ssl_vpn = TcpListener::bind(settings.ssl_vpn).await?;
+        let console = match settings.console {
+            Some(address) => Some(TcpListener::bind(address).await?),
+            None => None,
+        };
         settings.management = management.local_addr()?;
         settings.ssl_vpn = ssl_vpn.local_addr()?;
         let (management_address, ssl_vpn_address) = (settings.management, settings.ssl_vpn);
@@ -83,7 +93,7 @@ impl Simulator {
             device.ports.ssl_vpn.clone(),
         );
         let shared = Shared::new(device);
-        let servers = vec![
+        let mut servers = vec![
             tokio::spawn(serve_port(
                 management,
                 Role::Management,
@@ -97,7 +107,10 @@ impl Simulator {
                 shared.clone(),
             )),
         ];
+        let console_address = console.as_ref().map(TcpListener::local_addr).transpose()?;
+        servers.extend(console.map(|port| tokio::spawn(serve_console(port, shared.clone()))));
         Ok(Self {
+            console: console_address,
             shared,
             management: management_address,
             ssl_vpn: ssl_vpn_address,
@@ -113,6 +126,11 @@ impl Simulator {
     /// Where the SSL VPN portal listens.
     pub fn ssl_vpn(&self) -> SocketAddr {
         self.ssl_vpn
+    }
+
+    /// Where the command line is, if the settings asked for it: plain text, nobody logs in.
+    pub fn console(&self) -> Option<SocketAddr> {
+        self.console
     }
 
     /// `https://ADDRESS:PORT` of the management.

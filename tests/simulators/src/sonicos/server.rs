@@ -39,6 +39,11 @@ impl Shared {
         })
     }
 
+    /// Ends every connection of the management port.
+    pub(super) fn hang_up(&self) {
+        self.hang_up.send_modify(|times| *times += 1);
+    }
+
     /// A panic in one handler must not hide the state from the test that looks for its cause.
     pub(super) fn device(&self) -> MutexGuard<'_, Device> {
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
@@ -242,7 +247,7 @@ async fn act(request: Request, shared: &Arc<Shared>) -> Result<Finished, Cut> {
             Outcome::Answered(finished) => return Ok(finished),
             Outcome::Lost => return Err(Cut),
             Outcome::AllCut => {
-                shared.hang_up.send_modify(|times| *times += 1);
+                shared.hang_up();
                 return Err(Cut);
             }
             Outcome::Errand(suspended) => {

@@ -24,6 +24,8 @@ pub struct Settings {
     pub management: SocketAddr,
     /// Where the SSL VPN portal listens; port 0 takes a free one.
     pub ssl_vpn: SocketAddr,
+    /// Where the command line is to be had without a login (an SSH server stands before it); `None`: nowhere.
+    pub console: Option<SocketAddr>,
     /// What both services serve at the start.
     pub initial: InitialCertificate,
     /// Every switch.
@@ -45,6 +47,7 @@ impl Settings {
             password: "correct horse".to_owned(),
             management: anywhere,
             ssl_vpn: anywhere,
+            console: None,
             initial: InitialCertificate {
                 common_name: "fw.example.com".to_owned(),
                 not_before: now - Duration::days(80),

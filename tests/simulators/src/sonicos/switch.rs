@@ -90,6 +90,54 @@ choices! {
 }
 
 choices! {
+    /// How PKCS#12 files are accepted (3.6).
+    KeyPairForm {
+        /// As the raw body, the password in the path.
+        Path = "path",
+        /// As a file part of multipart/form-data, the password in another part.
+        Multipart = "multipart",
+        /// Either.
+        Both = "both",
+        /// Only by transfer, or not at all.
+        Neither = "neither",
+    }
+}
+
+choices! {
+    /// Which encryption of PKCS#12 files is known.
+    KeyPairEncryption {
+        /// All of them.
+        Any = "any",
+        /// The ciphers of RFC 7292 C: 3DES and RC2 with SHA-1.
+        LegacyOnly = "legacy_only",
+        /// PBES2 only, for instance AES-256.
+        ModernOnly = "modern_only",
+    }
+}
+
+choices! {
+    /// How a password encrypted with the device's public key is padded (1.1, 1.2).
+    PublicKeyPadding {
+        /// This login is not offered.
+        Off = "off",
+        /// PKCS#1 v1.5.
+        Pkcsv15 = "pkcsv15",
+        /// OAEP with SHA-256 as hash and in MGF1.
+        OaepSha256 = "oaep-sha256",
+    }
+}
+
+choices! {
+    /// Whether the device hands out its own specification (1.1).
+    Specification {
+        /// It does not.
+        Off = "off",
+        /// As JSON.
+        Json = "json",
+    }
+}
+
+choices! {
     /// Spelling of dates (3.2 leaves it open).
     DateForm {
         /// `Nov 22 03:01:45 2026 GMT`

@@ -1,4 +1,4 @@
-//! Files that the device brings and fetches itself: the calls of SonicOS 6.5 (SonicOS reference 3.3 to 3.5), and what
+//! Files that the device brings and fetches itself: the calls of SonicOS 6.5 (SonicOS reference 3.3 to 3.6), and what
 //! becomes of a file on its way. Opens no connection: that is `carrier`'s.
 
 use super::carrier::{Protocol, Url};
@@ -24,6 +24,8 @@ enum File<'a> {
     Request(&'a str),
     Signed(&'a str),
     Authority,
+    /// Name and password.
+    KeyPair(&'a str, &'a str),
 }
 
 impl Device {
@@ -43,6 +45,10 @@ impl Device {
                 self.fetch_from(protocol, url, Then::Signed { alias })
             }
             File::Authority => self.fetch_from(protocol, url, Then::Authority),
+            File::KeyPair(alias, password) => {
+                let (alias, password) = (alias.to_owned(), password.to_owned());
+                self.fetch_from(protocol, url, Then::KeyPair { alias, password })
+            }
         })
     }
 
@@ -117,7 +123,7 @@ impl Device {
         match then {
             Then::Signed { alias } => self.accept_signed(file, &alias),
             Then::Authority => self.accept_authority(file),
-            Then::KeyPair { alias, .. } => Err(Refusal::unreasonable(&alias)),
+            Then::KeyPair { alias, password } => self.import_key_pair(&alias, &password, &file),
         }
     }
 
@@ -162,14 +168,41 @@ impl Device {
         });
         let spelling = match call.file {
             File::Request(_) => usual,
-            File::Signed(_) | File::Authority => self.faces.import_spelling.or(usual),
+            File::Signed(_) | File::Authority | File::KeyPair(..) => {
+                self.faces.import_spelling.or(usual)
+            }
         };
         spelling == Some(call.spelling) && self.speaks(call.protocol)
     }
 }
 
 impl<'a> Call<'a> {
-    /// The spellings of 3.3 to 3.5. `PUT` for a CA certificate is by symmetry only.
+    /// 3.6: shown with this verb only.
+    fn read_key_pair(method: &str, segments: &[&'a str]) -> Option<Self> {
+        let [
+            "certificates",
+            "import",
+            call,
+            "name",
+            alias,
+            "password",
+            password,
+            "url",
+            url,
+        ] = segments
+        else {
+            return None;
+        };
+        let protocol = Protocol::of_word(call.strip_prefix("cert-key-pair-")?)?;
+        (method == "POST").then_some(Self {
+            spelling: TransferSpelling::Post,
+            file: File::KeyPair(alias, password),
+            protocol,
+            url,
+        })
+    }
+
+    /// The spellings of 3.3 to 3.6. `PUT` for a CA certificate is by symmetry only.
     fn read(method: &str, segments: &[&'a str]) -> Option<Self> {
         use switch::TransferSpelling::{Post, Put};
         let (spelling, file, protocol, url) = match (method, segments) {
@@ -211,7 +244,7 @@ impl<'a> Call<'a> {
             ("POST", ["certificates", "import", "ca-cert", word, url]) => {
                 (Post, File::Authority, *word, *url)
             }
-            _ => return None,
+            _ => return Self::read_key_pair(method, segments),
         };
         let protocol = Protocol::of_word(protocol)?;
         Some(Self {

@@ -128,6 +128,8 @@ pub(super) struct Reply {
     pub(super) body: Body,
     /// For the journal only.
     pub(super) note: Option<String>,
+    /// Entries of `info` before the result (1.5).
+    pub(super) earlier: Vec<Value>,
     /// What has to be carried before anything else of this reply is known.
     pub(super) errand: Option<Box<Commission>>,
 }
@@ -158,6 +160,7 @@ impl Reply {
             headers: Vec::new(),
             body,
             note: None,
+            earlier: Vec::new(),
             errand: None,
         }
     }
@@ -199,6 +202,22 @@ impl Reply {
                 result: object(result),
             },
         )
+    }
+
+    /// The message of its envelope.
+    pub(super) fn message(&self) -> Option<&str> {
+        match &self.body {
+            Body::Envelope { result, .. } => result.get("message")?.as_str(),
+            _ => None,
+        }
+    }
+
+    /// The same reply with another message.
+    pub(super) fn saying(mut self, message: &str) -> Self {
+        if let Body::Envelope { result, .. } = &mut self.body {
+            result.insert("message".to_owned(), Value::String(message.to_owned()));
+        }
+        self
     }
 
     pub(super) fn json(value: Value) -> Self {
@@ -282,6 +301,11 @@ impl From<Refusal> for Reply {
         };
         Self::with(refusal.status, body).noted(refusal.message)
     }
+}
+
+/// 1.5: a call that this device does not have.
+pub(super) fn unknown_call() -> Refusal {
+    Refusal::coded(404, "E_NOT_FOUND", "API not found.")
 }
 
 /// What handlers return.

@@ -64,70 +64,98 @@ impl Drop for FtpServer {
     }
 }
 
+/// One client.
+struct Visit<'a> {
+    control: BufReader<TcpStream>,
+    files: &'a Files,
+    folder: String,
+    passive: Option<TcpListener>,
+    active: Option<SocketAddr>,
+}
+
 async fn serve(
     stream: TcpStream,
     files: &Files,
     commands: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
-    let mut control = BufReader::new(stream);
-    control.write_all(b"220-Hello\r\n220 ready\r\n").await?;
-    let mut passive: Option<TcpListener> = None;
-    let mut active: Option<SocketAddr> = None;
-    let mut folder = String::new();
+    let mut visit = Visit {
+        control: BufReader::new(stream),
+        files,
+        folder: String::new(),
+        passive: None,
+        active: None,
+    };
+    visit.say("220-Hello\r\n220 ready").await?;
     loop {
         let mut line = String::new();
-        if control.read_line(&mut line).await? == 0 {
+        if visit.control.read_line(&mut line).await? == 0 {
             return Ok(());
         }
         let line = line.trim_end();
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
         commands.lock().unwrap().push(verb.to_owned());
-        let answer = match verb {
-            "USER" => "331 password".to_owned(),
-            "PASS" if argument == "secret" => "230 in".to_owned(),
-            "PASS" => "530 Login incorrect.".to_owned(),
+        let answer = visit.obey(verb, argument).await?;
+        visit.say(&answer).await?;
+    }
+}
+
+impl Visit<'_> {
+    async fn say(&mut self, answer: &str) -> std::io::Result<()> {
+        let line = format!("{answer}\r\n");
+        self.control.write_all(line.as_bytes()).await
+    }
+
+    async fn obey(&mut self, verb: &str, argument: &str) -> std::io::Result<String> {
+        let fixed = match verb {
+            "USER" => "331 password",
+            "PASS" if argument == "secret" => "230 in",
+            "PASS" => "530 Login incorrect.",
             "CWD" => {
-                folder = format!("{folder}{argument}/");
-                "250 there".to_owned()
+                self.folder = format!("{}{argument}/", self.folder);
+                "250 there"
             }
-            "TYPE" => "200 binary".to_owned(),
-            "PASV" | "EPSV" => {
-                let listener = TcpListener::bind("127.0.0.1:0").await?;
-                let port = listener.local_addr()?.port();
-                passive = Some(listener);
-                if verb == "PASV" {
-                    format!("227 Entering (127,0,0,1,{},{})", port / 256, port % 256)
-                } else {
-                    format!("229 Entering (|||{port}|)")
-                }
-            }
+            "TYPE" => "200 binary",
+            "PASV" | "EPSV" => return self.wait_for_data(verb).await,
             "PORT" | "EPRT" => {
-                active = Some(data_address(argument));
-                "200 noted".to_owned()
+                self.active = Some(data_address(argument));
+                "200 noted"
             }
             "STOR" | "RETR" => {
-                control.write_all(b"150 go\r\n").await?;
-                let mut data = match (passive.take(), active.take()) {
-                    (Some(listener), _) => listener.accept().await?.0,
-                    (None, Some(address)) => TcpStream::connect(address).await?,
-                    (None, None) => return Ok(()),
-                };
-                let name = format!("{folder}{argument}");
-                if verb == "STOR" {
-                    let mut content = Vec::new();
-                    data.read_to_end(&mut content).await?;
-                    files.lock().unwrap().insert(name, content);
-                } else {
-                    let content = files.lock().unwrap().get(&name).cloned();
-                    data.write_all(&content.unwrap_or_default()).await?;
-                }
-                "226 done".to_owned()
+                self.say("150 go").await?;
+                self.carry(verb, argument).await?;
+                "226 done"
             }
-            _ => "221 bye".to_owned(),
+            _ => "221 bye",
         };
-        control
-            .write_all(format!("{answer}\r\n").as_bytes())
-            .await?;
+        Ok(fixed.to_owned())
+    }
+
+    async fn wait_for_data(&mut self, verb: &str) -> std::io::Result<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        self.passive = Some(listener);
+        Ok(if verb == "PASV" {
+            format!("227 Entering (127,0,0,1,{},{})", port / 256, port % 256)
+        } else {
+            format!("229 Entering (|||{port}|)")
+        })
+    }
+
+    async fn carry(&mut self, verb: &str, name: &str) -> std::io::Result<()> {
+        let mut data = match (self.passive.take(), self.active.take()) {
+            (Some(listener), _) => listener.accept().await?.0,
+            (None, Some(address)) => TcpStream::connect(address).await?,
+            (None, None) => return Err(std::io::ErrorKind::NotConnected.into()),
+        };
+        let name = format!("{}{name}", self.folder);
+        if verb == "STOR" {
+            let mut content = Vec::new();
+            data.read_to_end(&mut content).await?;
+            self.files.lock().unwrap().insert(name, content);
+            return Ok(());
+        }
+        let content = self.files.lock().unwrap().get(&name).cloned();
+        data.write_all(&content.unwrap_or_default()).await
     }
 }
 

@@ -64,7 +64,7 @@ impl Device {
     }
 
     /// The name under which the CA is listed. guess: its common name.
-    fn check_authority(&self, der: &[u8]) -> Result<String, Refusal> {
+    pub(super) fn check_authority(&self, der: &[u8]) -> Result<String, Refusal> {
         let certificate = parse(der).ok_or_else(bad_format)?;
         if !certificate.is_ca() {
             return Err(Refusal::new(400, "Not a CA certificate"));

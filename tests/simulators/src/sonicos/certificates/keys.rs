@@ -75,7 +75,7 @@ impl DeviceKey {
         Ok(Self { pair, kind })
     }
 
-    /// A P-256 key that came with its certificate: it never signs a request.
+    /// A key that came with its certificate: it never signs a request.
     pub(super) fn imported(pair: KeyPair) -> Self {
         Self {
             pair,

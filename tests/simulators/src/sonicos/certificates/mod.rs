@@ -1,11 +1,12 @@
 //! The certificates, requests and CAs on the device, and their removal (SonicOS reference 3).
-//! A private key is born here, or was imported before the start, and never leaves.
+//! A private key is born here or comes in a PKCS#12 file, and never leaves.
 
 mod authority;
 mod countries;
 mod export;
 mod generate;
 mod import;
+mod key_pair;
 mod keys;
 mod listing;
 mod subject;
