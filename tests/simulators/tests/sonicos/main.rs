@@ -9,5 +9,6 @@ mod key_pairs;
 mod logging_in;
 mod office;
 mod public_key;
+mod scp_server;
 mod six_five;
 mod steps;
