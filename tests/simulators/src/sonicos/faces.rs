@@ -195,6 +195,8 @@ faces! {
     ftp_mode: FtpMode = FtpMode::Passive,
     /// What the SSH client can do: modern, old.
     scp_algorithms: ScpAlgorithms = ScpAlgorithms::Modern,
+    /// SCP is spoken over the SFTP subsystem, as OpenSSH's scp does since 9.0.
+    scp_is_sftp: bool = false,
     /// Paths of SCP begin with a slash.
     scp_from_root: bool = false,
     /// The only host key that SCP believes, SHA256:... as OpenSSH prints it; unset: any.
