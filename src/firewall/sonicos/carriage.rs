@@ -9,13 +9,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use jiff::SignedDuration;
 use tokio::time::timeout;
 
+use super::attempt::{Attempt, Carried, Miss, brought, every_way_failed, fetched};
 use super::envelope::{self, Reply};
 use super::ownership::Ours;
-use super::spelling::{Cargo, Spelling, Way};
-use super::{KEY_GENERATION_WAIT, Session, import, transfer, wording};
+use super::spelling::{Cargo, Place, Spelling};
+use super::{Session, transfer};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Certificate;
 use crate::secret::Secret;
@@ -119,8 +119,8 @@ impl Session {
         let mut transfer = self.transfers.open(&settings, errand).await?;
         self.writer.channel.hide(transfer.password());
         let url = match spelling.place {
-            super::spelling::Place::Folder => transfer.folder_url().clone(),
-            super::spelling::Place::File => transfer.file_url().clone(),
+            Place::Folder => transfer.folder_url().clone(),
+            Place::File => transfer.file_url().clone(),
         };
         let answer = self.tell(cargo, spelling, &url);
         let (answer, arrival) = both(answer, arrival(&mut transfer, task), patience).await;
@@ -150,45 +150,6 @@ impl Session {
             let detail = "the address of the device is not known";
             Failure::new(FailureKind::Local, cargo.words(), detail)
         })
-    }
-}
-
-/// A file that got where it should.
-#[derive(Debug)]
-struct Carried {
-    /// What was brought; empty when the device fetched it.
-    file: Vec<u8>,
-    /// What the device said to it.
-    reply: Reply,
-}
-
-/// What came of one way.
-#[derive(Debug)]
-enum Attempt {
-    Done(Carried),
-    /// No file was carried. Whether the device does not know the way, and what was seen.
-    Missed(bool, Failure),
-    /// Another way would not help, or may not be tried.
-    Final(Failure),
-}
-
-/// A way in which no file was carried.
-#[derive(Debug)]
-struct Miss {
-    spelling: Spelling,
-    is_unknown: bool,
-    failure: Failure,
-}
-
-impl Miss {
-    /// Whether `spelling` would end in the same way: the device does not know the call, whatever the URL; or it knows
-    /// it, and the protocol is what fails.
-    fn rules_out(&self, spelling: Spelling) -> bool {
-        if self.spelling.protocol != spelling.protocol {
-            return false;
-        }
-        let is_same_way = self.spelling.way == spelling.way;
-        self.spelling == spelling || is_same_way == self.is_unknown
     }
 }
 
@@ -236,138 +197,6 @@ fn may_follow(answer: &Result<Reply, Failure>) -> bool {
     }
 }
 
-/// What came of asking for a file: when it is there, nothing else counts.
-fn brought(
-    cargo: Cargo<'_>,
-    answer: Option<Result<Reply, Failure>>,
-    arrival: Option<Result<Vec<u8>, Failure>>,
-) -> Attempt {
-    let waited = match arrival {
-        Some(Ok(file)) => {
-            let reply = answer.and_then(Result::ok).unwrap_or_default();
-            return Attempt::Done(Carried { file, reply });
-        }
-        Some(Err(failure)) => Some(failure),
-        None => None,
-    };
-    match answer {
-        Some(Err(failure)) if failure.kind == FailureKind::Refused => {
-            if wording::is_in_progress(&failure.detail) {
-                Attempt::Final(at_work(failure, KEY_GENERATION_WAIT))
-            } else if is_about_object(cargo, &failure.detail) {
-                Attempt::Final(failure)
-            } else {
-                missed(failure, waited)
-            }
-        }
-        Some(Err(failure)) if is_open(&failure) => missed(failure, waited),
-        Some(Err(failure)) => Attempt::Final(failure),
-        Some(Ok(_)) | None => missed(nothing_came(cargo), waited),
-    }
-}
-
-/// What came of having a file fetched.
-fn fetched(
-    cargo: Cargo<'_>,
-    answer: Option<Result<Reply, Failure>>,
-    arrival: Option<Result<Vec<u8>, Failure>>,
-) -> Attempt {
-    let (is_fetched, waited) = match arrival {
-        Some(Ok(_)) => (true, None),
-        Some(Err(failure)) => (false, Some(failure)),
-        None => (false, None),
-    };
-    match answer {
-        Some(Ok(reply)) if is_fetched => Attempt::Done(Carried {
-            file: Vec::new(),
-            reply,
-        }),
-        Some(Ok(_)) => missed(nothing_came(cargo), waited),
-        Some(Err(failure)) if failure.kind == FailureKind::Refused => {
-            let is_about_file = wording::import_advice(&failure.detail).is_some();
-            if is_fetched || is_about_file || is_about_object(cargo, &failure.detail) {
-                Attempt::Final(import::advised(failure))
-            } else {
-                missed(failure, waited)
-            }
-        }
-        Some(Err(failure)) if is_open(&failure) && !is_fetched => missed(failure, waited),
-        Some(Err(failure)) => Attempt::Final(failure),
-        None => {
-            let detail = "the device fetched the file, and never said what became of it";
-            let unknown = FailureKind::OutcomeUnknown;
-            Attempt::Final(Failure::new(unknown, cargo.words(), detail))
-        }
-    }
-}
-
-/// Whether a failure leaves open what the device can do: its answer was lost, or said neither yes nor no.
-fn is_open(failure: &Failure) -> bool {
-    matches!(
-        failure.kind,
-        FailureKind::OutcomeUnknown | FailureKind::Unexpected
-    )
-}
-
-/// Whether a refusal is about what is to be carried rather than about the way.
-fn is_about_object(cargo: Cargo<'_>, said: &str) -> bool {
-    let names_it = match cargo {
-        Cargo::Request(alias) | Cargo::Signed(alias) | Cargo::KeyPair(alias, _) => {
-            said.contains(alias)
-        }
-        Cargo::Authority => false,
-    };
-    wording::is_missing(said) && (names_it || said.to_ascii_lowercase().contains("certificate"))
-}
-
-fn missed(mut failure: Failure, waited: Option<Failure>) -> Attempt {
-    let is_unknown = failure.kind == FailureKind::Refused && wording::is_unknown(&failure.detail);
-    if let Some(waited) = waited {
-        failure.detail = format!("{}; {}", failure.detail, waited.detail);
-    }
-    Attempt::Missed(is_unknown, failure)
-}
-
-fn nothing_came(cargo: Cargo<'_>) -> Failure {
-    let detail = "the device said yes, and carried nothing";
-    Failure::new(FailureKind::Unreachable, cargo.words(), detail)
-}
-
-/// The device is still at work on the key.
-fn at_work(mut failure: Failure, wait: SignedDuration) -> Failure {
-    failure.kind = FailureKind::Busy;
-    failure.retry_after(wait)
-}
-
-/// Every way with what was seen, and what a person can do.
-fn every_way_failed(cargo: Cargo<'_>, misses: &[Miss]) -> Failure {
-    let is_refused = |miss: &Miss| miss.failure.kind == FailureKind::Refused;
-    // Where the device was willing and no file came, the network may be better later.
-    let kind = if misses.iter().all(is_refused) {
-        FailureKind::Refused
-    } else {
-        FailureKind::Unreachable
-    };
-    let seen: Vec<String> = misses
-        .iter()
-        .map(|miss| {
-            let said = envelope::shortened(&miss.failure.detail);
-            format!("{}: {said}", miss.spelling.name())
-        })
-        .collect();
-    let has_ssh = misses.iter().any(|miss| miss.spelling.way == Way::Ssh);
-    let ssh = if has_ssh { "" } else { SSH_ADVICE };
-    let detail = format!(
-        "no way in which the device could be told has worked ({}). {TRANSFER_ADVICE}{ssh}",
-        seen.join("; ")
-    );
-    Failure::new(kind, cargo.words(), detail)
-}
-
-const TRANSFER_ADVICE: &str = "See whether the device can reach this machine on the address and ports of `transfers`; \
-                               `transfers.protocol` chooses SCP or FTP";
-const SSH_ADVICE: &str =
-    "; with `ssh`, the command line of the device is the last thing that is tried";
 /// A request of an RSA key of 4096 bits has about two thousand.
 const LARGEST_REQUEST_BYTES: usize = 64 << 10;
 /// For a file that came just before the answer.

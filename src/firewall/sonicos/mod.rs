@@ -4,6 +4,7 @@
 //! whole. Nothing here waits, retries or decides: the one thing that is sent twice is what the device said that
 //! it did not do, in the form that it asks for.
 
+mod attempt;
 mod binding;
 mod carriage;
 mod challenge;
