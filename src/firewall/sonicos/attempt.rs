@@ -124,9 +124,9 @@ fn is_open(failure: &Failure) -> bool {
 /// Whether a refusal is about what is to be carried rather than about the way.
 fn is_about_object(cargo: Cargo<'_>, said: &str) -> bool {
     let names_it = match cargo {
-        Cargo::Request(alias) | Cargo::Signed(alias) | Cargo::KeyPair(alias, _) => {
-            said.contains(alias)
-        }
+        Cargo::Request(alias) | Cargo::Signed(alias) | Cargo::KeyPair(alias, _) => said
+            .split_whitespace()
+            .any(|word| word.contains(alias) && !word.contains("://")),
         Cargo::Authority => false,
     };
     wording::is_missing(said) && (names_it || said.to_ascii_lowercase().contains("certificate"))
@@ -253,6 +253,8 @@ mod tests {
         let missing = no("no certificate found for this name");
         let missing = brought(REQUEST, missing, None);
         assert_eq!(final_kind(&missing), Some(FailureKind::Refused));
+        let address = "'scp://a:[secret]@192.0.2.1/fw-1.p10' is not a reasonable value.";
+        assert_eq!(missed_as(&brought(REQUEST, no(address), None)), Some(false));
         let working = brought(REQUEST, no("Key generation in progress"), None);
         assert_eq!(final_kind(&working), Some(FailureKind::Busy));
         let ended = Some(Err(failure(FailureKind::Busy, "session")));
