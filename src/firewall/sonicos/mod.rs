@@ -7,6 +7,7 @@
 mod binding;
 mod challenge;
 mod channel;
+mod console;
 mod digest;
 mod envelope;
 mod import;
@@ -24,6 +25,7 @@ mod version;
 mod wording;
 mod write;
 
+pub use console::{Console, Preempt};
 pub use settings::{CommandLine, Login, Settings};
 pub use totp::CODE_PERIOD;
 
