@@ -10,6 +10,7 @@ mod carriage;
 mod challenge;
 mod channel;
 mod command;
+mod console;
 mod digest;
 mod envelope;
 mod import;
@@ -31,6 +32,7 @@ mod version;
 mod wording;
 mod write;
 
+pub use console::{Console, Preempt};
 pub use settings::{CommandLine, Login, Settings};
 pub use totp::CODE_PERIOD;
 
