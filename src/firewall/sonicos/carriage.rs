@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::attempt::{Attempt, Carried, Miss, brought, every_way_failed, fetched};
 use super::envelope::{self, Reply};
 use super::ownership::Ours;
-use super::spelling::{Cargo, Place, Spelling};
+use super::spelling::{Cargo, Place, Spelling, Way};
 use super::{Session, transfer};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Certificate;
@@ -61,6 +61,20 @@ impl Session {
         self.have_fetched(Cargo::Authority, &file, ours).await
     }
 
+    /// A PKCS#12 file that `password` opens, fetched by the device; by FTP only where that was asked for.
+    pub(super) async fn import_key_pair_by_transfer(
+        &mut self,
+        alias: &str,
+        password: &Secret,
+        pkcs12: Vec<u8>,
+    ) -> Result<(), Failure> {
+        self.writer.channel.hide(password);
+        let file = hand_out(format!("{alias}.p12"), pkcs12);
+        let ours = self.ours(alias);
+        self.have_fetched(Cargo::KeyPair(alias, password), &file, ours)
+            .await
+    }
+
     async fn have_fetched(
         &mut self,
         cargo: Cargo<'_>,
@@ -75,8 +89,8 @@ impl Session {
     /// Tries one way after the other until the file is there.
     async fn carry(&mut self, cargo: Cargo<'_>, task: &Task) -> Result<Carried, Failure> {
         let remembered = self.writer.quirks.habit(cargo.habit());
-        let has_ssh = false;
-        let spellings = cargo.spellings(self.settings.transfers.protocol, has_ssh, remembered);
+        let choice = self.settings.transfers.protocol;
+        let spellings = cargo.spellings(choice, self.has_ssh(), remembered);
         let mut misses: Vec<Miss> = Vec::new();
         for spelling in spellings {
             if misses.iter().any(|miss| miss.rules_out(spelling)) {
@@ -140,8 +154,22 @@ impl Session {
         if let Some(call) = cargo.call(spelling, url)? {
             return self.writer.write(&call).await;
         }
-        let lines = cargo.lines(spelling.protocol, url)?;
-        self.writer.command(&cargo.shown(spelling), &lines).await
+        let mut lines = cargo.lines(spelling.protocol, url)?;
+        if spelling.way == Way::Direct {
+            return self.writer.command(&cargo.shown(spelling), &lines).await;
+        }
+        if !matches!(cargo, Cargo::Request(_)) {
+            lines.push("commit".to_owned());
+        }
+        match self.type_lines(&lines).await {
+            Ok(_) => Ok(Reply::settled()),
+            // The API is there, so that this is the way and not the device.
+            Err(failure) if failure.kind == FailureKind::Unreachable => {
+                let kind = FailureKind::Unexpected;
+                Err(Failure { kind, ..failure })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Where the connection to the API really goes: from there the device will come.

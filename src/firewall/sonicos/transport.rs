@@ -118,7 +118,7 @@ impl Call {
     }
 
     /// A failure of this call.
-    pub(super) fn failure(&self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {
+    pub(super) fn failure(&self, kind: FailureKind, detail: impl fmt::Display) -> Failure {
         Failure::new(kind, self.name(), detail)
     }
 }
