@@ -16,6 +16,7 @@ mod listing;
 mod login;
 mod ownership;
 mod pending;
+mod public_key;
 mod settings;
 mod signing_request;
 mod totp;
