@@ -20,6 +20,7 @@ mod listing;
 mod login;
 mod ownership;
 mod pending;
+mod public_key;
 mod quirks;
 mod settings;
 mod signing_request;

@@ -2,7 +2,7 @@
 //!
 //! Written from the SonicOS reference; sections are cited by number. It has state behind its answers: real keys, real
 //! requests, pending and committed configuration, and the committed certificate on two real TLS ports. It listens only
-//! where it is told to, and does not do: PKCS#12, `/direct/cli`, public-key login, SCEP, SonicOS 6.5.
+//! where it is told to, and does not do: SCEP, SonicOS 6.5.
 
 mod auth;
 mod binding;

@@ -64,6 +64,7 @@ async fn each_form_brings_a_certificate_that_is_served_with_its_own_key_once_bou
         );
         assert_eq!(simulator.served_der(Port::SslVpn), certificate);
         assert_eq!(simulator.counters().key_pair_imports, 1);
+        assert!(!simulator.journal().join("\n").contains(PASSWORD));
     }
 }
 

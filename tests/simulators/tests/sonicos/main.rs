@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod client;
+mod console;
+mod direct_cli;
 mod going_wrong;
 mod installing;
 mod key_pairs;
@@ -9,3 +11,4 @@ mod logging_in;
 mod office;
 mod public_key;
 mod steps;
+mod terminal;
