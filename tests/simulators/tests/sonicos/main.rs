@@ -4,11 +4,13 @@
 mod client;
 mod console;
 mod direct_cli;
+mod ftp_server;
 mod going_wrong;
 mod installing;
 mod key_pairs;
 mod logging_in;
 mod office;
 mod public_key;
+mod six_five;
 mod steps;
 mod terminal;

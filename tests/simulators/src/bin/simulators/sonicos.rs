@@ -12,7 +12,7 @@ use crate::serve::{self, name_and_value, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Firmware generation: 7.0, 7.x with session security, or 8.
+    /// Firmware generation: 6.5, 7.0, 7.x with session security, or 8.
     #[arg(long, value_enum, default_value = "8")]
     profile: ProfileName,
     /// Address of the web management and the API; port 0 takes a free one.
@@ -61,6 +61,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ProfileName {
+    #[value(name = "6.5")]
+    V65,
     #[value(name = "7.0")]
     V70,
     #[value(name = "7.x")]
@@ -122,6 +124,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
 
 fn simulator_profile(name: ProfileName) -> Profile {
     match name {
+        ProfileName::V65 => Profile::V6_5,
         ProfileName::V70 => Profile::V7_0,
         ProfileName::V7X => Profile::V7_X,
         ProfileName::V8 => Profile::V8,
