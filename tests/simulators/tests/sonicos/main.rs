@@ -11,6 +11,7 @@ mod key_pairs;
 mod logging_in;
 mod office;
 mod public_key;
+mod scp_server;
 mod six_five;
 mod steps;
 mod terminal;

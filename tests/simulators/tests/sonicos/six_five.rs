@@ -12,6 +12,7 @@ use x509_parser::prelude::{FromDer, X509CertificationRequest};
 use crate::client::{self, Answer, Client, Login};
 use crate::ftp_server::FtpServer;
 use crate::office::Office;
+use crate::scp_server::ScpServer;
 use crate::steps::{log_in, request_body, start};
 
 const GENERATE: &str = "/certificates/generate-signing-request";
@@ -239,9 +240,57 @@ async fn an_answer_may_come_first_or_never_and_the_file_arrives() {
         (faces.transfer_answer_lost, faces.answers_before_transfer) = (false, true);
     });
     export(&mut client, &server.url("later/")).await.succeeded();
-    while server.file("later/fw.p10").is_none() {
-        tokio::task::yield_now().await;
+    let arrives = async {
+        while server.file("later/fw.p10").is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(20);
+    tokio::time::timeout(limit, arrives).await.unwrap();
+}
+
+#[tokio::test]
+async fn files_go_by_scp_as_well() {
+    let (simulator, mut client) = with_request(|_| {}).await;
+    let (server, office) = (ScpServer::start().await, Office::new());
+    let path = "/certificates/export/signing-request/name/fw/scp";
+    for (folder, file) in [("", ". fw.p10"), ("in/", "in/ fw.p10")] {
+        let path = format!("{path}/{}", server.url(folder));
+        client.call("PUT", &path, "").await.unwrap().succeeded();
+        assert!(server.file(file).is_some(), "{file}");
     }
+    simulator.set(|faces| (faces.needs_ca_first, faces.scp_from_root) = (false, true));
+    let request = der(&server.file(". fw.p10").unwrap());
+    server.offer("/fw.pem", &office.sign(&request));
+    let path = "/certificates/import/signed-cert/name/fw/scp";
+    let missing = format!("{path}/{}", server.url("other.pem"));
+    let refused = client.call("PUT", &missing, "").await.unwrap();
+    assert!(refused.info("message").contains("not there"), "{refused:?}");
+    let path = format!("{path}/{}", server.url("fw.pem"));
+    client.call("PUT", &path, "").await.unwrap().succeeded();
+    assert!(!simulator.is_request("fw"));
+}
+
+#[tokio::test]
+async fn scp_can_be_broken_pinned_or_refused() {
+    let (simulator, mut client) = with_request(|_| {}).await;
+    let server = ScpServer::start().await;
+    let path = "/certificates/export/signing-request/name/fw/scp";
+    let good = format!("{path}/{}", server.url(""));
+    let wrong = good.replace("secret", "guessed");
+    let refused = client.call("PUT", &wrong, "").await.unwrap();
+    assert!(refused.info("message").contains("login incorrect"));
+    simulator.set(|faces| faces.scp_host_key = Some("SHA256:other".to_owned()));
+    assert_eq!(client.call("PUT", &good, "").await.unwrap().status, 400);
+    simulator.set(|faces| faces.scp_host_key = Some(server.fingerprint.clone()));
+    client.call("PUT", &good, "").await.unwrap().succeeded();
+    simulator.set(|faces| faces.transfer_protocols = TransferProtocols::ScpBroken);
+    assert_eq!(client.call("PUT", &good, "").await.unwrap().status, 400);
+    let counters = simulator.counters();
+    assert_eq!(
+        (counters.transfers_brought, counters.transfers_failed),
+        (1, 3)
+    );
 }
 
 #[tokio::test]
