@@ -233,7 +233,7 @@ pub fn pkcs12(key: &KeyPair, chain: &[&[u8]], encryption: EncryptionAlgorithm) -
         .unwrap()
 }
 
-fn der(pem: &str) -> Vec<u8> {
+pub fn der(pem: &str) -> Vec<u8> {
     let letters: String = pem
         .lines()
         .filter(|line| !line.starts_with("-----"))

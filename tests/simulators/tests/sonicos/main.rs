@@ -15,3 +15,4 @@ mod scp_server;
 mod six_five;
 mod steps;
 mod terminal;
+mod transfers_by_line;
