@@ -11,6 +11,7 @@ mod digest;
 mod envelope;
 mod import;
 mod inventory;
+mod key_pair;
 mod listing;
 mod login;
 mod ownership;
@@ -52,6 +53,8 @@ use write::Writer;
 pub struct Session {
     writer: Writer,
     upload: Upload,
+    /// What the device turned out to need before.
+    habits: Vec<String>,
 }
 
 impl Session {
@@ -86,6 +89,7 @@ impl Session {
         let mut session = Self {
             writer: Writer::new(channel, welcome, preempt),
             upload: Upload::Raw,
+            habits: known.quirks.to_vec(),
         };
         if let Err(failure) = session.recognise().await {
             leave(&mut session.writer.channel).await;
@@ -134,6 +138,15 @@ impl Session {
             aliases: vec![alias.to_owned()],
             ..self.writer.nothing()
         }
+    }
+
+    /// What worked before.
+    fn habit(&self, name: &str) -> Option<&str> {
+        let values = self.habits.iter().filter_map(|habit| habit.split_once('='));
+        values
+            .filter(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+            .next()
     }
 
     fn note(&mut self, quirk: &'static str, value: String) {
@@ -222,8 +235,8 @@ impl Firewall for Session {
         self.upload(&path, &leaf.to_pem(), self.ours(alias)).await
     }
 
-    async fn import_key_pair(&mut self, alias: &str, _bundle: &KeyBundle) -> Result<(), Failure> {
-        Err(Failure::new(FailureKind::Local, alias, "not yet"))
+    async fn import_key_pair(&mut self, alias: &str, bundle: &KeyBundle) -> Result<(), Failure> {
+        self.import_pkcs12(alias, bundle).await
     }
 
     async fn contradictions(

@@ -1,7 +1,7 @@
 //! One HTTP exchange with the device. Knows how a connection fails and what that means for what was asked;
 //! knows nothing of logins and of what an answer says.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -18,11 +18,13 @@ use crate::pki::Fingerprint;
 use crate::tls;
 
 /// A request, before it is authorised.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Call {
     pub(super) method: Method,
-    /// Below `/api/sonicos`, percent-encoded.
+    /// Below `/api/sonicos`, percent-encoded. It may hold a one-time password: for people there is [`Call::name`].
     pub(super) path: String,
+    /// What people are shown instead of the path.
+    shown: Option<String>,
     pub(super) body: Vec<u8>,
     content_type: String,
     accept: &'static str,
@@ -38,6 +40,7 @@ impl Call {
         Self {
             method: Method::GET,
             path: path.into(),
+            shown: None,
             body: Vec::new(),
             content_type: JSON.to_owned(),
             accept: JSON,
@@ -87,14 +90,31 @@ impl Call {
         self
     }
 
+    /// Goes by another path in failures and logs: for one that holds a password.
+    pub(super) fn shown_as(mut self, path: impl Into<String>) -> Self {
+        self.shown = Some(path.into());
+        self
+    }
+
     /// The name of this call in failures and logs.
     pub(super) fn name(&self) -> String {
-        format!("{} {}", self.method, self.path)
+        format!("{} {}", self.method, self.shown_path())
+    }
+
+    fn shown_path(&self) -> &str {
+        self.shown.as_deref().unwrap_or(&self.path)
     }
 
     /// A failure of this call.
-    pub(super) fn failure(&self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {
+    pub(super) fn failure(&self, kind: FailureKind, detail: impl fmt::Display) -> Failure {
         Failure::new(kind, self.name(), detail)
+    }
+}
+
+/// Path and body may hold passwords.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.name()).finish()
     }
 }
 
@@ -162,7 +182,7 @@ impl Transport {
         })
     }
 
-    /// Path on the request line, which digests are computed over.
+    /// Path and query on the request line, which digests are computed over.
     pub(super) fn target(call: &Call) -> String {
         format!("{ROOT}{}", call.path)
     }
@@ -176,10 +196,10 @@ impl Transport {
         let outcome = self.exchange(call, authorization).await;
         match &outcome {
             Ok(answer) => {
-                tracing::debug!(method = %call.method, path = %call.path, status = answer.status, "answered");
+                tracing::debug!(method = %call.method, path = call.shown_path(), status = answer.status, "answered");
             }
             Err(failure) => {
-                tracing::debug!(method = %call.method, path = %call.path, error.kind = %failure.kind, "not answered");
+                tracing::debug!(method = %call.method, path = call.shown_path(), error.kind = %failure.kind, "not answered");
             }
         }
         outcome
@@ -191,7 +211,14 @@ impl Transport {
         authorization: Option<HeaderValue>,
     ) -> Result<Answer, Failure> {
         let mut url = self.base.clone();
-        url.set_path(&Self::target(call));
+        let target = Self::target(call);
+        // Names are encoded, so that a question mark begins the query.
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target.as_str(), None),
+        };
+        url.set_path(path);
+        url.set_query(query);
         let timeout = if call.slow {
             self.transfer_timeout
         } else {

@@ -32,6 +32,12 @@ impl Version {
         }
     }
 
+    /// Whether it is a 7.0, whose import of key pairs differs from that of its successors (SonicOS reference 3.6).
+    pub(super) fn is_7_0(&self) -> bool {
+        let release = self.identity.firmware.split_whitespace().next_back();
+        release.is_some_and(|release| release.starts_with("7.0"))
+    }
+
     /// Why this driver cannot serve the device; `None` when it can.
     pub(super) fn refusal(&self) -> Option<String> {
         let firmware = &self.identity.firmware;
