@@ -136,8 +136,10 @@ impl Session {
             Place::Folder => transfer.folder_url().clone(),
             Place::File => transfer.file_url().clone(),
         };
-        let answer = self.tell(cargo, spelling, &url);
-        let (answer, arrival) = both(answer, arrival(&mut transfer, task), patience).await;
+        // Boxed, or everything that may lead here would be as large as both of them.
+        let answer = Box::pin(self.tell(cargo, spelling, &url));
+        let arrival = Box::pin(arrival(&mut transfer, task));
+        let (answer, arrival) = both(answer, arrival, patience).await;
         Ok(match task {
             Task::Receive { .. } => brought(cargo, answer, arrival),
             Task::HandOut { .. } => fetched(cargo, answer, arrival),

@@ -15,6 +15,7 @@ mod digest;
 mod envelope;
 mod import;
 mod inventory;
+mod key_pair;
 mod lenient;
 mod listing;
 mod login;
@@ -227,8 +228,12 @@ impl Firewall for Session {
         }
     }
 
-    async fn import_key_pair(&mut self, alias: &str, _bundle: &KeyBundle) -> Result<(), Failure> {
-        Err(Failure::new(FailureKind::Local, alias, "not yet"))
+    async fn import_key_pair(&mut self, alias: &str, bundle: &KeyBundle) -> Result<(), Failure> {
+        if self.generation.carries_files() {
+            self.have_pkcs12_fetched(alias, bundle).await
+        } else {
+            self.import_pkcs12(alias, bundle).await
+        }
     }
 
     async fn contradictions(

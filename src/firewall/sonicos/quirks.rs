@@ -45,6 +45,8 @@ pub(super) const IMPORT: &str = "import";
 pub(super) const CA_IMPORT: &str = "ca-import";
 /// How a PKCS#12 file is.
 pub(super) const KEY_PAIR: &str = "key_pair";
+/// Which encryption of it the device opens.
+pub(super) const KEY_PAIR_ENCRYPTION: &str = "key_pair_encryption";
 /// Which listing works.
 pub(super) const LISTING: &str = "listing";
 /// How services are pointed at certificates.
@@ -57,7 +59,7 @@ const HABITS: [&str; 8] = [
     IMPORT,
     CA_IMPORT,
     KEY_PAIR,
-    "key_pair_encryption",
+    KEY_PAIR_ENCRYPTION,
     LISTING,
     BIND,
     DELETE,

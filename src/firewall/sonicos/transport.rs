@@ -204,7 +204,7 @@ impl Transport {
         })
     }
 
-    /// Path on the request line, which digests are computed over.
+    /// Path and query on the request line, which digests are computed over.
     pub(super) fn target(call: &Call) -> String {
         format!("{ROOT}{}", call.path)
     }
@@ -233,7 +233,14 @@ impl Transport {
         authorization: Option<HeaderValue>,
     ) -> Result<Answer, Failure> {
         let mut url = self.base.clone();
-        url.set_path(&Self::target(call));
+        let target = Self::target(call);
+        // Names are encoded, so that a question mark begins the query.
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target.as_str(), None),
+        };
+        url.set_path(path);
+        url.set_query(query);
         let timeout = if call.slow {
             self.transfer_timeout
         } else {
