@@ -4,13 +4,16 @@ mod certificate;
 mod chain;
 mod country;
 mod csr;
+mod der;
 mod difference;
 mod fingerprint;
 mod issued;
 mod key_bundle;
+mod making;
 mod name;
 mod pem;
 mod pkcs7;
+mod private_key;
 mod request;
 mod signature;
 #[cfg(test)]
@@ -25,9 +28,10 @@ pub use csr::Csr;
 pub use difference::differences_from_request;
 pub use fingerprint::Fingerprint;
 pub use issued::{Expected, check_issued};
-pub use key_bundle::{KeyBundle, PrivateKey};
+pub use key_bundle::{Encryption, KeyBundle};
 pub(crate) use name::is_dns_name;
 pub use pkcs7::certificates_in;
+pub use private_key::PrivateKey;
 pub use request::{AlternateName, Digest, KeyKind, KeyRequest, Subject};
 pub(crate) use signature::{Scheme, verify_by_certificate};
 

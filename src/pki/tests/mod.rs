@@ -5,4 +5,5 @@ mod chain;
 mod csr;
 mod difference;
 mod issued;
+mod making;
 mod pkcs7;
