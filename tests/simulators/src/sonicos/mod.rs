@@ -3,7 +3,7 @@
 //! Written from the SonicOS reference; sections are cited by number. It has state behind its answers: real keys, real
 //! requests, pending and committed configuration, and the committed certificate on two real TLS ports. It listens only
 //! where it is told to, and connects only to where an URL in a call leads: 6.5 brings and fetches files by FTP and SCP.
-//! Not made: PKCS#12, `/direct/cli`, public-key login, SCEP.
+//! Not made: SCEP.
 
 mod auth;
 mod binding;

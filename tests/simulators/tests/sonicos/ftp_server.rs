@@ -49,7 +49,10 @@ impl FtpServer {
     }
 
     pub fn offer(&self, name: &str, content: &str) {
-        let content = content.as_bytes().to_vec();
+        self.offer_bytes(name, content.as_bytes().to_vec());
+    }
+
+    pub fn offer_bytes(&self, name: &str, content: Vec<u8>) {
         self.files.lock().unwrap().insert(name.to_owned(), content);
     }
 

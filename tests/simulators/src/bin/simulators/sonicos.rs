@@ -21,6 +21,10 @@ pub(crate) struct Arguments {
     /// Address of the SSL VPN portal; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4433")]
     ssl_vpn: SocketAddr,
+    /// Address of the command line in plain text, without a login: for a relay behind an SSH server. Port 0 takes a
+    /// free one; nowhere unless it is given.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    console: Option<SocketAddr>,
     /// The administrator that may log in.
     #[arg(long, default_value = "renewd")]
     user: String,
@@ -87,6 +91,9 @@ fn introduce(simulator: &Simulator, arguments: &Arguments) -> Result<(), String>
     say(&format!("{firmware}, seed {}", arguments.seed))?;
     say(&format!("management   {}", simulator.url()))?;
     say(&format!("ssl-vpn      {}", simulator.ssl_vpn()))?;
+    if let Some(console) = simulator.console() {
+        say(&format!("console      {console}"))?;
+    }
     say(&format!("sha256       {}", simulator.fingerprint()))
 }
 
@@ -94,6 +101,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
     let mut settings = Settings::new(simulator_profile(arguments.profile));
     settings.management = arguments.management;
     settings.ssl_vpn = arguments.ssl_vpn;
+    settings.console = arguments.console;
     settings.user.clone_from(&arguments.user);
     settings.password = serve::secret(
         arguments.password.as_deref(),

@@ -87,7 +87,7 @@ impl Device {
         if !self.offers_chap() {
             return self.challenge(false);
         }
-        if self.faces.chap_busy_text && self.mode == Some(Holder::Other) {
+        if self.faces.chap_busy_text && self.mode.is_some_and(|holder| holder != Holder::Api) {
             return Reply::file(
                 "text/plain",
                 b"An administrator is already logged in.".to_vec(),
