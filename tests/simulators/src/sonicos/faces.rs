@@ -205,7 +205,7 @@ faces! {
     // Sections 3.9 and 6.12: the command line.
     /// POST /direct/cli works (3.9).
     direct_cli: bool = true,
-    /// `show` over /direct/cli answers as text (3.9).
+    /// `show` over /direct/cli answers as text even where JSON is asked for (3.9).
     cli_shows_text: bool = false,
     /// A listing over /direct/cli is a member of an object, not a bare array (3.9 shows none).
     cli_listing_in_object: bool = false,
