@@ -17,6 +17,23 @@ pub(super) enum Upload {
 }
 
 impl Upload {
+    /// The form that worked before, else the one that is documented.
+    pub(super) fn remembered(word: Option<&str>) -> Self {
+        if word == Some(Self::Multipart.name()) {
+            Self::Multipart
+        } else {
+            Self::Raw
+        }
+    }
+
+    /// The one that is left to try.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Raw => Self::Multipart,
+            Self::Multipart => Self::Raw,
+        }
+    }
+
     /// The word in the quirks.
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! CsrGenerated: fetch the CSR and check that it is what was asked for.
 
 use super::{Outcome, StepError, Work, closed, obtained, refused, sealing};
+use crate::firewall::Firewall;
 use crate::pki::Csr;
 use crate::renewal::state::{Fact, Step};
 use crate::seal::SealError;
@@ -9,7 +10,9 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let exported = if work.renewal().obtained.sealed_key.is_some() {
         own(work)?
     } else {
-        export(work).await?
+        let mut session = work.firewall().await?;
+        let exported = export(work, session.as_mut()).await;
+        closed(session, exported).await?
     };
     work.acted(Step::ExportCsr);
     let csr = Csr::parse(&exported)
@@ -23,13 +26,11 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     }))
 }
 
-async fn export(work: &Work<'_>) -> Result<Vec<u8>, StepError> {
-    let mut session = work.firewall().await?;
-    let exported = session
-        .export_csr(&work.renewal().alias)
-        .await
-        .map_err(StepError::from);
-    closed(session, exported).await
+async fn export(work: &Work<'_>, session: &mut dyn Firewall) -> Result<Vec<u8>, StepError> {
+    let exported = session.export_csr(&work.renewal().alias).await?;
+    // The device has shown in which way it gives a request out.
+    work.record_identity(session).await?;
+    Ok(exported)
 }
 
 /// The request of a key that renewd made is here already. Whether the key still opens is found out now, while nothing is
