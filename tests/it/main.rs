@@ -11,6 +11,7 @@ mod contract;
 mod domain_control;
 mod exec_driver;
 mod follows_configuration;
+mod key_pairs;
 mod lab;
 mod locks_nobody_out;
 mod one_time_codes;
