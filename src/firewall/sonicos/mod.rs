@@ -13,6 +13,7 @@ mod command;
 mod console;
 mod digest;
 mod envelope;
+mod headers;
 mod import;
 mod inventory;
 mod key_pair;
