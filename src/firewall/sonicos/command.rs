@@ -4,9 +4,10 @@
 use reqwest::Method;
 
 use super::envelope::{self, Reply};
+use super::ownership::Ours;
 use super::transport::{Answer, Call};
 use super::write::Writer;
-use super::{Console, Session, listing, wording};
+use super::{Console, Session, lenient, listing, wording};
 use crate::failure::{Failure, FailureKind};
 
 /// What a `show` command printed.
@@ -37,6 +38,54 @@ impl Shown {
 }
 
 impl Writer {
+    /// One complete change that the command line has too: `ours` is what it leaves to be committed.
+    pub(super) async fn change_by_either(
+        &mut self,
+        habit: &'static str,
+        call: &Call,
+        lines: &[String],
+        ours: Ours,
+    ) -> Result<(), Failure> {
+        self.begin().await?;
+        let reply = self.by_api_or_command(habit, call, lines).await?;
+        self.settle(&[reply], ours).await
+    }
+
+    /// One change that the API may have a call for, and the command line surely has: in the way that worked before, or by
+    /// the API, and in the other one where the device does not know that.
+    pub(super) async fn by_api_or_command(
+        &mut self,
+        habit: &'static str,
+        call: &Call,
+        lines: &[String],
+    ) -> Result<Reply, Failure> {
+        let is_by_command = self.quirks.habit(habit) == Some(BY_COMMAND);
+        let first = self.in_one_way(is_by_command, call, lines).await;
+        match first {
+            Err(failure) if is_unknown(&failure) => {
+                let second = self.in_one_way(!is_by_command, call, lines).await;
+                let reply = second.map_err(|second| both_unknown(failure, second))?;
+                let way = if is_by_command { BY_CALL } else { BY_COMMAND };
+                self.quirks.note(habit, way);
+                Ok(reply)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn in_one_way(
+        &mut self,
+        is_by_command: bool,
+        call: &Call,
+        lines: &[String],
+    ) -> Result<Reply, Failure> {
+        if is_by_command {
+            self.command(&call.name(), lines).await
+        } else {
+            self.write(call).await
+        }
+    }
+
     /// Has lines carried out from the top of configuration mode. `purpose` is shown instead of them.
     pub(super) async fn command(
         &mut self,
@@ -101,10 +150,25 @@ impl Session {
     }
 }
 
+/// The failure of the second way, which is the one that counts unless the device knows neither.
+fn both_unknown(first: Failure, second: Failure) -> Failure {
+    if is_unknown(&second) {
+        Failure {
+            detail: format!("{}; {}: {}", first.detail, second.call, second.detail),
+            ..first
+        }
+    } else {
+        second
+    }
+}
+
+fn is_unknown(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Refused && wording::is_unknown(&failure.detail)
+}
+
 /// Whether the API has no command line, or none that can be read.
 fn lacks_it(failure: &Failure) -> bool {
-    failure.kind == FailureKind::Unexpected
-        || (failure.kind == FailureKind::Refused && wording::is_unknown(&failure.detail))
+    failure.kind == FailureKind::Unexpected || is_unknown(failure)
 }
 
 /// A word of a command; in quotes where it would be several.
@@ -134,7 +198,7 @@ fn body(lines: &[String]) -> Vec<u8> {
 /// A refusal in the words of the command line, which are no envelope.
 fn refuse(call: &Call, answer: &Answer) -> Result<(), Failure> {
     let text = answer.text();
-    let is_words = envelope::json_in(&text).is_none() && !text.contains('{');
+    let is_words = lenient::json_in(&text).is_none() && !text.contains('{');
     if answer.status == 200 && is_words && wording::is_command_refused(&text) {
         let said = envelope::shortened(&text);
         return Err(call.failure(FailureKind::Refused, said));
@@ -159,6 +223,10 @@ fn shown(call: &Call, answer: &Answer) -> Result<Shown, Failure> {
     }
 }
 
+/// In the quirks: what goes by the command line.
+const BY_COMMAND: &str = "cli";
+/// In the quirks: what goes by a call of its own.
+const BY_CALL: &str = "api";
 const PATH: &str = "/direct/cli";
 const TEXT: &str = "text/plain";
 

@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
+use super::lenient::json_in;
 use super::transport::{Answer, Call};
-use super::{lenient, wording};
+use super::wording;
 use crate::failure::{Failure, FailureKind};
 
 /// An answer that is not a refusal.
@@ -201,29 +202,6 @@ pub(super) fn evidence(meaning: &str, status: u16, said: &str) -> String {
     }
 }
 
-/// The JSON in a text: all of it, or what begins at the first line with a brace, or the last line
-/// (SonicOS reference 1.5: progress lines that begin with `%` may stand before it).
-pub(super) fn json_in(text: &str) -> Option<Value> {
-    let text = text.trim();
-    if let Some(json) = lenient::read(text) {
-        return Some(json);
-    }
-    let begins = |line: &str| line.trim_start().starts_with(['{', '[']);
-    let mut rest = text;
-    loop {
-        let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
-        if begins(line) {
-            break;
-        }
-        if after.is_empty() {
-            return None;
-        }
-        rest = after;
-    }
-    let last_line = rest.lines().next_back().unwrap_or_default();
-    lenient::read(rest).or_else(|| lenient::read(last_line))
-}
-
 /// One line of at most a few hundred characters, for a failure's detail.
 pub(super) fn shortened(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -315,8 +293,6 @@ mod tests {
     fn progress_lines_before_the_json_are_skipped() {
         let body = format!("% Processing {{...}}\r\n% Done.\r\n\r\n{MADE}");
         assert!(change(200, &body).unwrap().envelope.is_some());
-        assert_eq!(json_in("% only words\n% and more"), None);
-        assert_eq!(json_in("[1]\n{\"a\":1}"), Some(serde_json::json!({"a": 1})));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Putting a key pair that renewd made on the device, as a PKCS#12 file (SonicOS reference 3.6).
 //!
-//! Two forms are published: the password as a part of the form, and as a segment of the path, on 7.0. Which build takes
-//! which, and which encryption it opens, is found out by its refusals. The one-time password is in no failure and no log.
+//! Two forms are published: the password as a part of the form, and as a segment of the path, on 7.0; a 6.5 fetches the
+//! file itself. Which build takes which, and which encryption it opens, is found out by its refusals. The one-time
+//! password is in no failure and no log.
 
 use reqwest::Method;
 
@@ -20,16 +21,16 @@ impl Session {
         alias: &str,
         bundle: &KeyBundle,
     ) -> Result<(), Failure> {
-        let forms = preferred(
-            Form::ALL,
-            |form| form.name(),
-            self.writer.quirks.habit(quirks::KEY_PAIR),
-        );
-        let is_old = self.version.is_7_0();
-        let forms = match (self.writer.quirks.habit(quirks::KEY_PAIR), is_old) {
-            (None, true) => [Form::Path, Form::Multipart],
-            _ => forms,
+        if self.generation.carries_files() {
+            return self.have_pkcs12_fetched(alias, bundle).await;
+        }
+        let usual = if self.version.is_7_0() {
+            Form::Path
+        } else {
+            Form::Multipart
         };
+        let habit = self.writer.quirks.habit(quirks::KEY_PAIR);
+        let forms = preferred(Form::ALL, Form::name, habit.unwrap_or(usual.name()));
         self.writer.begin().await?;
         let mut refusals = Vec::new();
         for form in forms {
@@ -44,44 +45,6 @@ impl Session {
         Err(all_of(refusals))
     }
 
-    /// The same for a device that fetches its files itself.
-    pub(super) async fn have_pkcs12_fetched(
-        &mut self,
-        alias: &str,
-        bundle: &KeyBundle,
-    ) -> Result<(), Failure> {
-        let remembered = self.writer.quirks.habit(quirks::KEY_PAIR_ENCRYPTION);
-        let mut refused: Option<Failure> = None;
-        for encryption in preferred(Encryption::ALL, |one| one.name(), remembered) {
-            let password = one_time_password(self.writer.channel.random());
-            let file = bundle
-                .to_pkcs12(alias, password.expose(), encryption)
-                .map_err(|error| Failure::new(FailureKind::Local, "import a key pair", error))?;
-            let fetched = self.import_key_pair_by_transfer(alias, &password, file);
-            match fetched.await {
-                Ok(()) => {
-                    let name = encryption.name().to_owned();
-                    self.note(quirks::KEY_PAIR_ENCRYPTION, name);
-                    return Ok(());
-                }
-                Err(failure)
-                    if failure.kind == FailureKind::Refused
-                        && Refusal::of(200, &failure.detail) == Refusal::OfEncryption =>
-                {
-                    refused = Some(both(encryption, refused, failure));
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-        Err(advised(refused.unwrap_or_else(|| {
-            Failure::new(
-                FailureKind::Unexpected,
-                "import a key pair",
-                "nothing was tried",
-            )
-        })))
-    }
-
     /// Tries one form with each encryption; `Err` inside: the device does not know this form.
     async fn import_as(
         &mut self,
@@ -89,13 +52,9 @@ impl Session {
         alias: &str,
         bundle: &KeyBundle,
     ) -> Result<Result<Reply, Failure>, Failure> {
-        let remembered = self.writer.quirks.habit(quirks::KEY_PAIR_ENCRYPTION);
         let mut refused: Option<Failure> = None;
-        for encryption in preferred(Encryption::ALL, |one| one.name(), remembered) {
-            let password = one_time_password(self.writer.channel.random());
-            let file = bundle
-                .to_pkcs12(alias, password.expose(), encryption)
-                .map_err(|error| Failure::new(FailureKind::Local, "import a key pair", error))?;
+        for encryption in self.encryptions() {
+            let (password, file) = self.sealed_in(encryption, alias, bundle)?;
             let call = form.call(alias, &password, file, self.writer.channel.random())?;
             let sent = self.writer.send(&call).await;
             let answer = sent.map_err(|failure| without(&password, failure))?;
@@ -114,13 +73,60 @@ impl Session {
                 },
             }
         }
-        Err(advised(refused.unwrap_or_else(|| {
-            Failure::new(
-                FailureKind::Unexpected,
-                "import a key pair",
-                "nothing was tried",
-            )
-        })))
+        Err(advised(refused.unwrap_or_else(nothing_was_tried)))
+    }
+}
+
+impl Session {
+    /// The same for a device that fetches its files itself: one that has fetched it and does not open it gets the other
+    /// encryption.
+    async fn have_pkcs12_fetched(
+        &mut self,
+        alias: &str,
+        bundle: &KeyBundle,
+    ) -> Result<(), Failure> {
+        let mut refused: Option<Failure> = None;
+        for encryption in self.encryptions() {
+            let (password, file) = self.sealed_in(encryption, alias, bundle)?;
+            let fetched = self
+                .import_key_pair_by_transfer(alias, &password, file)
+                .await;
+            match fetched.map_err(|failure| without(&password, failure)) {
+                Ok(()) => {
+                    self.note(quirks::KEY_PAIR_ENCRYPTION, encryption.name().to_owned());
+                    return Ok(());
+                }
+                Err(failure)
+                    if failure.kind == FailureKind::Refused
+                        && Refusal::of(200, &failure.detail) == Refusal::OfEncryption =>
+                {
+                    refused = Some(both(encryption, refused, failure));
+                }
+                Err(failure) => return Err(advised(failure)),
+            }
+        }
+        Err(advised(refused.unwrap_or_else(nothing_was_tried)))
+    }
+
+    /// Both kinds, what the device opened before first.
+    fn encryptions(&self) -> [Encryption; 2] {
+        let habit = self.writer.quirks.habit(quirks::KEY_PAIR_ENCRYPTION);
+        let usual = Encryption::Modern.name();
+        preferred(Encryption::ALL, Encryption::name, habit.unwrap_or(usual))
+    }
+
+    /// The file, and the one-time password that opens it.
+    fn sealed_in(
+        &self,
+        encryption: Encryption,
+        alias: &str,
+        bundle: &KeyBundle,
+    ) -> Result<(Secret, Vec<u8>), Failure> {
+        let password = one_time_password(self.writer.channel.random());
+        let file = bundle
+            .to_pkcs12(alias, password.expose(), encryption)
+            .map_err(|error| Failure::new(FailureKind::Local, WHAT, error))?;
+        Ok((password, file))
     }
 }
 
@@ -212,14 +218,10 @@ impl Refusal {
     }
 }
 
-/// `all` in their order, what is remembered first.
-fn preferred<T: Copy>(
-    all: [T; 2],
-    name: fn(&T) -> &'static str,
-    remembered: Option<&str>,
-) -> [T; 2] {
+/// `all` in their order, what is wanted first.
+fn preferred<T: Copy>(all: [T; 2], name: fn(T) -> &'static str, wanted: &str) -> [T; 2] {
     let [first, second] = all;
-    if remembered == Some(name(&second)) {
+    if name(second) == wanted {
         [second, first]
     } else {
         all
@@ -248,6 +250,10 @@ fn both(encryption: Encryption, before: Option<Failure>, mut failure: Failure) -
     failure
 }
 
+fn nothing_was_tried() -> Failure {
+    Failure::new(FailureKind::Unexpected, WHAT, "nothing was tried")
+}
+
 /// What was said of each form.
 fn all_of(refusals: Vec<(Form, Failure)>) -> Failure {
     let details: Vec<String> = refusals
@@ -259,7 +265,7 @@ fn all_of(refusals: Vec<(Form, Failure)>) -> Failure {
          (`key = {{ origin = \"firewall\" }}`); {}",
         details.join("; ")
     );
-    Failure::new(FailureKind::Refused, "import a key pair", detail)
+    Failure::new(FailureKind::Refused, WHAT, detail)
 }
 
 /// A refused import, with what can be done about it.
@@ -269,6 +275,9 @@ fn advised(mut failure: Failure) -> Failure {
     }
     failure
 }
+
+/// What is done, in failures.
+const WHAT: &str = "import a key pair";
 
 #[cfg(test)]
 mod tests {
@@ -320,9 +329,9 @@ mod tests {
 
     #[test]
     fn what_worked_before_is_tried_first() {
-        let order = |remembered| preferred(Form::ALL, |form| form.name(), remembered);
-        assert_eq!(order(None), [Form::Multipart, Form::Path]);
-        assert_eq!(order(Some("path")), [Form::Path, Form::Multipart]);
-        assert_eq!(order(Some("nonsense")), Form::ALL);
+        let order = |wanted| preferred(Form::ALL, Form::name, wanted);
+        assert_eq!(order("multipart"), [Form::Multipart, Form::Path]);
+        assert_eq!(order("path"), [Form::Path, Form::Multipart]);
+        assert_eq!(order("nonsense"), Form::ALL);
     }
 }

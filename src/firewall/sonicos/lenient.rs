@@ -5,8 +5,31 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+/// The JSON in a text: all of it, or what begins at the first line with a brace, or the last line
+/// (SonicOS reference 1.5: progress lines that begin with `%` may stand before it).
+pub(super) fn json_in(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if let Some(json) = read(text) {
+        return Some(json);
+    }
+    let begins = |line: &str| line.trim_start().starts_with(['{', '[']);
+    let mut rest = text;
+    loop {
+        let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+        if begins(line) {
+            break;
+        }
+        if after.is_empty() {
+            return None;
+        }
+        rest = after;
+    }
+    let last_line = rest.lines().next_back().unwrap_or_default();
+    read(rest).or_else(|| read(last_line))
+}
+
 /// Reads JSON, if need be with its bare words in quotes.
-pub(super) fn read(text: &str) -> Option<Value> {
+fn read(text: &str) -> Option<Value> {
     match serde_json::from_str(text) {
         Ok(json) => Some(json),
         // A text that is no object and no list is words altogether.
@@ -65,6 +88,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn json_is_found_behind_other_lines() {
+        assert_eq!(json_in("% only words\n% and more"), None);
+        assert_eq!(json_in("[1]\n{\"a\":1}"), Some(json!({"a": 1})));
+        assert_eq!(
+            json_in("% Done.\n{\"a\": expired}"),
+            Some(json!({"a": "expired"}))
+        );
+    }
 
     #[test]
     fn a_bare_word_is_read_as_text() {

@@ -8,7 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::channel::{Channel, Standing, UNAUTHORIZED};
-use super::envelope::{Envelope, evidence, json_in, judge, shortened};
+use super::envelope::{Envelope, evidence, judge, shortened};
+use super::lenient::json_in;
 use super::public_key::{self, Padding};
 use super::transport::{Answer, Call};
 use super::{Login, Settings, totp, wording};

@@ -13,6 +13,7 @@ mod command;
 mod console;
 mod digest;
 mod envelope;
+mod headers;
 mod import;
 mod inventory;
 mod key_pair;
@@ -229,11 +230,7 @@ impl Firewall for Session {
     }
 
     async fn import_key_pair(&mut self, alias: &str, bundle: &KeyBundle) -> Result<(), Failure> {
-        if self.generation.carries_files() {
-            self.have_pkcs12_fetched(alias, bundle).await
-        } else {
-            self.import_pkcs12(alias, bundle).await
-        }
+        self.import_pkcs12(alias, bundle).await
     }
 
     async fn contradictions(

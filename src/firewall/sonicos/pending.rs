@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::envelope::{Envelope, is_empty, json_in, shortened};
+use super::envelope::{Envelope, is_empty, shortened};
+use super::lenient::json_in;
 use super::ownership::Ours;
 use super::wording;
 

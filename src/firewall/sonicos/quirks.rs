@@ -45,7 +45,7 @@ pub(super) const IMPORT: &str = "import";
 pub(super) const CA_IMPORT: &str = "ca-import";
 /// How a PKCS#12 file is.
 pub(super) const KEY_PAIR: &str = "key_pair";
-/// Which encryption of it the device opens.
+/// Which encryption of such a file the device opens.
 pub(super) const KEY_PAIR_ENCRYPTION: &str = "key_pair_encryption";
 /// Which listing works.
 pub(super) const LISTING: &str = "listing";

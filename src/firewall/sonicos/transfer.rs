@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::envelope::json_in;
+use super::lenient::json_in;
 use super::wording;
 use crate::random::Random;
 

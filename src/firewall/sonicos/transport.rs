@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST,
-    HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT, WWW_AUTHENTICATE,
+    CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use reqwest::{Client, Method, redirect};
 use url::Url;
 
-use super::Settings;
 use super::challenge::{Challenge, challenges};
+use super::{Settings, headers};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Fingerprint;
 use crate::tls;
@@ -29,8 +28,8 @@ pub(super) struct Call {
     /// What people are shown instead of the path.
     shown: Option<String>,
     pub(super) body: Vec<u8>,
-    content_type: String,
-    accept: &'static str,
+    pub(super) content_type: String,
+    pub(super) accept: &'static str,
     /// Whether the device is changed for good, so that a lost answer leaves a doubt.
     lasting: bool,
     /// Whether it may take as long as a transfer.
@@ -246,7 +245,7 @@ impl Transport {
         } else {
             self.call_timeout
         };
-        let headers = headers(call, host(&url), authorization)
+        let headers = headers::of(call, &url, authorization)
             .ok_or_else(|| call.failure(FailureKind::Local, "the headers cannot be written"))?;
         let request = self
             .client
@@ -257,36 +256,6 @@ impl Transport {
         let response = request.send().await.map_err(|error| lost(call, error))?;
         receive(call, response).await
     }
-}
-
-/// The headers in the order that they are sent in. SonicOS 6.5 wants `Accept` before `Accept-Encoding`, `User-Agent` and
-/// `Connection` (SonicOS reference 1.5); the others do not mind. The HTTP client adds none of these.
-fn headers(
-    call: &Call,
-    host: Option<HeaderValue>,
-    authorization: Option<HeaderValue>,
-) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    headers.insert(HOST, host?);
-    headers.insert(ACCEPT, HeaderValue::from_static(call.accept));
-    headers.insert(CONTENT_TYPE, call.content_type.parse().ok()?);
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
-    headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
-    if let Some(authorization) = authorization {
-        headers.insert(AUTHORIZATION, authorization);
-    }
-    Some(headers)
-}
-
-/// Host, and port where it is not the one of the scheme (RFC 9110, 7.2).
-fn host(url: &Url) -> Option<HeaderValue> {
-    let host = url.host_str()?;
-    let text = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
-    HeaderValue::from_str(&text).ok()
 }
 
 /// Takes the answer in, up to a size that no honest answer has.
@@ -358,7 +327,6 @@ pub(super) fn segment(name: &str) -> Option<String> {
 /// Where the API begins (SonicOS reference 1.1).
 const ROOT: &str = "/api/sonicos";
 const JSON: &str = "application/json";
-const PRODUCT: &str = concat!("renewd/", env!("CARGO_PKG_VERSION"));
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const LARGEST_ANSWER_BYTES: usize = 8 << 20;
 
@@ -379,27 +347,6 @@ mod tests {
             (segment(""), segment("."), segment("..")),
             (None, None, None)
         );
-    }
-
-    #[test]
-    fn accept_comes_before_what_version_6_5_wants_behind_it() {
-        let url: Url = "https://192.0.2.1:4443".parse().unwrap();
-        let headers = headers(&Call::get("/version"), host(&url), None).unwrap();
-        let names: Vec<&str> = headers.keys().map(|name| name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "host",
-                "accept",
-                "content-type",
-                "accept-encoding",
-                "user-agent",
-                "connection"
-            ]
-        );
-        assert_eq!(headers.get(HOST).unwrap(), "192.0.2.1:4443");
-        let usual = "https://[2001:db8::1]:443".parse().unwrap();
-        assert_eq!(host(&usual).unwrap(), "[2001:db8::1]");
     }
 
     #[test]

@@ -65,8 +65,7 @@ impl Version {
 
     /// Whether it is a 7.0, whose import of key pairs differs from that of its successors (SonicOS reference 3.6).
     pub(super) fn is_7_0(&self) -> bool {
-        let release = self.identity.firmware.split_whitespace().next_back();
-        release.is_some_and(|release| release.starts_with("7.0"))
+        release(&self.identity.firmware) == Some((7, 0))
     }
 
     /// The device's generation, or why this driver cannot serve it.

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::channel::Channel;
 use super::console::Preempt;
-use super::envelope::{self, Reply, json_in};
+use super::envelope::{self, Reply};
+use super::lenient::json_in;
 use super::login::Welcome;
 use super::ownership::Ours;
 use super::pending::Pending;
@@ -76,19 +77,6 @@ impl Writer {
     pub(super) async fn change(&mut self, call: &Call, ours: Ours) -> Result<(), Failure> {
         self.begin().await?;
         let reply = self.write(call).await?;
-        self.settle(&[reply], ours).await
-    }
-
-    /// The same for a change that the command line has too.
-    pub(super) async fn change_by_either(
-        &mut self,
-        habit: &'static str,
-        call: &Call,
-        lines: &[String],
-        ours: Ours,
-    ) -> Result<(), Failure> {
-        self.begin().await?;
-        let reply = self.by_api_or_command(habit, call, lines).await?;
         self.settle(&[reply], ours).await
     }
 
@@ -272,41 +260,6 @@ impl Writer {
         Ok(())
     }
 
-    /// One change that the API may have a call for, and the command line surely has: in the way that worked before, or by
-    /// the API, and in the other one where the device does not know that.
-    pub(super) async fn by_api_or_command(
-        &mut self,
-        habit: &'static str,
-        call: &Call,
-        lines: &[String],
-    ) -> Result<Reply, Failure> {
-        let is_by_command = self.quirks.habit(habit) == Some(BY_COMMAND);
-        let first = self.in_one_way(is_by_command, call, lines).await;
-        match first {
-            Err(failure) if is_unknown(&failure) => {
-                let second = self.in_one_way(!is_by_command, call, lines).await;
-                let reply = second.map_err(|second| both_unknown(failure, second))?;
-                let way = if is_by_command { BY_CALL } else { BY_COMMAND };
-                self.quirks.note(habit, way);
-                Ok(reply)
-            }
-            outcome => outcome,
-        }
-    }
-
-    async fn in_one_way(
-        &mut self,
-        is_by_command: bool,
-        call: &Call,
-        lines: &[String],
-    ) -> Result<Reply, Failure> {
-        if is_by_command {
-            self.command(&call.name(), lines).await
-        } else {
-            self.write(call).await
-        }
-    }
-
     /// Points one service at one certificate.
     async fn point(&mut self, binding: &Binding) -> Result<Reply, Failure> {
         let path = binding::path(binding.service, self.generation);
@@ -365,22 +318,6 @@ fn is_certain(failure: &Failure) -> bool {
     failure.kind != FailureKind::OutcomeUnknown
 }
 
-fn is_unknown(failure: &Failure) -> bool {
-    failure.kind == FailureKind::Refused && wording::is_unknown(&failure.detail)
-}
-
-/// The failure of the second way, which is the one that counts unless the device knows neither.
-fn both_unknown(first: Failure, second: Failure) -> Failure {
-    if is_unknown(&second) {
-        Failure {
-            detail: format!("{}; {}: {}", first.detail, second.call, second.detail),
-            ..first
-        }
-    } else {
-        second
-    }
-}
-
 /// Whether the device did nothing because somebody else is in configuration mode, or nobody. The status number
 /// is not certain, so a refusal without a word counts only with it (SonicOS reference 1.4, 1.5).
 fn is_out_of_configuration_mode(answer: &Answer) -> bool {
@@ -389,10 +326,6 @@ fn is_out_of_configuration_mode(answer: &Answer) -> bool {
     wording::is_out_of_configuration_mode(&text) || (answer.status == 405 && says_nothing())
 }
 
-/// In the quirks: what goes by the command line.
-const BY_COMMAND: &str = "cli";
-/// In the quirks: what goes by a call of its own.
-const BY_CALL: &str = "api";
 const PENDING: &str = "/config/pending";
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let exported = if work.renewal().obtained.sealed_key.is_some() {
         own(work)?
     } else {
-        export(work).await?
+        let mut session = work.firewall().await?;
+        let exported = export(work, session.as_mut()).await;
+        closed(session, exported).await?
     };
     work.acted(Step::ExportCsr);
     let csr = Csr::parse(&exported)
@@ -24,16 +26,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     }))
 }
 
-async fn export(work: &Work<'_>) -> Result<Vec<u8>, StepError> {
-    let mut session = work.firewall().await?;
-    let exported = export_and_note(work, session.as_mut()).await;
-    closed(session, exported).await
-}
-
-async fn export_and_note(
-    work: &Work<'_>,
-    session: &mut dyn Firewall,
-) -> Result<Vec<u8>, StepError> {
+async fn export(work: &Work<'_>, session: &mut dyn Firewall) -> Result<Vec<u8>, StepError> {
     let exported = session.export_csr(&work.renewal().alias).await?;
     // The device has shown in which way it gives a request out.
     work.record_identity(session).await?;
