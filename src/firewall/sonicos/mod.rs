@@ -24,7 +24,7 @@ mod version;
 mod wording;
 mod write;
 
-pub use settings::{CommandLine, Login, Settings};
+pub use settings::{CommandLine, Login, Settings, carries_files};
 pub use totp::CODE_PERIOD;
 
 use async_trait::async_trait;
