@@ -2,7 +2,7 @@
 //!
 //! The map, from left to right; a module may use those on the left of its bar only, so those between two bars do not
 //! know each other (`tests/it/tidy.rs` holds that line):
-//! `clock failure pki random schedule secret | inventory surroundings | tls | dcv transfer | ca firewall probe | config event |
+//! `clock failure pki random schedule secret | inventory surroundings | tls | dcv seal transfer | ca firewall probe | config event |
 //! store | renewal | scheduler watch | daemon status telemetry | cli`.
 
 pub mod ca;
@@ -21,6 +21,7 @@ pub mod random;
 pub mod renewal;
 pub mod schedule;
 pub mod scheduler;
+pub mod seal;
 pub mod secret;
 pub mod status;
 pub mod store;

@@ -219,6 +219,8 @@ fn install_again(renewal: &mut Renewal, past: Renewal) {
     renewal.obtained = Obtained {
         previous_bindings: None,
         previous_fingerprint: None,
+        // Destroyed with the end of `past`; the firewall has it.
+        sealed_key: None,
         ..past.obtained
     };
 }

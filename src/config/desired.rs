@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 
 use crate::inventory::ManagedCertificate;
 use crate::schedule::MaintenanceWindow;
+use crate::secret::SecretSource;
 use crate::{ca, firewall};
 
 /// Everything that the operator asked for.
@@ -41,6 +42,8 @@ pub struct Daemon {
     pub database: String,
     /// Folder for what drivers keep (`/var/lib/renewd`).
     pub state_directory: PathBuf,
+    /// Where the key is that seals private keys in the database; `None`: in a file of the state directory.
+    pub sealing_key: Option<SecretSource>,
     /// How many renewals may be worked on at the same time.
     pub concurrency: usize,
     /// Cron expression (UTC, six fields with the seconds first) of the tick that looks for due work.

@@ -48,7 +48,11 @@ pub struct Loaded {
 
 /// Every secret that will be needed, each with the place that names it, so that a check can try to read them.
 pub fn secrets(desired: &Desired) -> Vec<(String, SecretSource)> {
-    let mut secrets = Vec::new();
+    let sealing_key = desired.daemon.sealing_key.clone();
+    let mut secrets: Vec<_> = sealing_key
+        .map(|source| ("daemon: sealing_key".to_owned(), source))
+        .into_iter()
+        .collect();
     for (name, settings) in &desired.cas {
         let of_ca = settings.secrets().into_iter();
         secrets.extend(of_ca.map(|(key, source)| (format!("ca {name}: {key}"), source)));

@@ -126,6 +126,10 @@ pub(super) struct Daemon {
     /// Folder for what renewd itself keeps: the database, and what its local CAs issued.
     #[schemars(extend("default" = default::STATE_DIRECTORY))]
     pub state_directory: Key<String>,
+    /// The key that seals private keys in the database, for certificates with `key = { origin = "renewd" }`: 32 random
+    /// bytes in base64. Left out: a file `seal.key` in the state directory, made at first need.
+    #[schemars(extend("x-hint" = "say where it is: { credential = \"NAME\" } (systemd's LoadCredential=), { file = \"/path\" } or { env = \"NAME\" }", "writeOnly" = true))]
+    pub sealing_key: Key<SecretReference>,
     /// How many renewals may be worked on at the same time; on one firewall it is always one.
     #[schemars(range(min = 1, max = 256), extend("default" = default::CONCURRENCY))]
     pub concurrency: Key<u16>,
@@ -319,9 +323,13 @@ pub(super) struct Certificate {
     #[schemars(required, extend("x-hint" = "for example: subject = { common_name = \"vpn.example.com\" }"))]
     pub subject: Key<Subject>,
     /// The one subject alternative name that a request made on the device can carry.
-    #[schemars(extend("x-hint" = "a request made on the device carries exactly one name: { domain_name = … }, { email_address = … } or { ipv4_address = … }; use one certificate for each name"))]
+    #[schemars(extend("x-hint" = "a request made on the device carries exactly one name: { domain_name = … }, { email_address = … } or { ipv4_address = … }; for several use `alternate_names`"))]
     pub alternate_name: Key<AlternateName>,
-    /// The key pair that is made on the device.
+    /// Several subject alternative names, or a wildcard, instead of `alternate_name`; they need
+    /// `key = { origin = "renewd" }`.
+    #[schemars(extend("x-hint" = "for example: alternate_names = [ { domain_name = \"vpn.example.com\" }, { domain_name = \"*.example.net\" } ]"))]
+    pub alternate_names: Key<Vec<Placed<AlternateName>>>,
+    /// The key pair.
     pub key: Key<KeyPair>,
     /// The digest that signs the request.
     #[schemars(extend("default" = "sha-256"))]
@@ -379,6 +387,11 @@ pub(super) enum AlternateName {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyPair {
+    /// Who makes it. "firewall": the device itself, which never lets it out. "renewd": this daemon, which keeps it sealed,
+    /// puts it on the device with the certificate, and destroys it when the services show that; the key has then been
+    /// outside the device, which is the price of several names or a wildcard.
+    #[schemars(extend("default" = "firewall"))]
+    pub origin: Key<KeyOrigin>,
     /// Its algorithm.
     #[serde(rename = "type")]
     #[schemars(extend("default" = "rsa"))]
@@ -386,6 +399,16 @@ pub(super) struct KeyPair {
     /// Its size in bits: 2048 or 4096 for rsa (left out: 2048), 256, 384 or 521 for ecdsa (left out: 256).
     #[schemars(range(min = 1, max = 65535), extend("x-hint" = "for example: key = { type = \"rsa\", size = 2048 }"))]
     pub size: Key<u32>,
+}
+
+/// Who makes a key pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum KeyOrigin {
+    /// The firewall.
+    Firewall,
+    /// renewd.
+    Renewd,
 }
 
 /// Algorithms of key pairs.

@@ -20,12 +20,25 @@ pub struct ManagedCertificate {
     pub ca: Arc<str>,
     /// What the CSR asks for.
     pub request: KeyRequest,
+    /// Who makes its key pair.
+    pub key_origin: KeyOrigin,
     /// The services that are to use it.
     pub services: Vec<Service>,
     /// Where a TLS handshake must show it.
     pub verify: Vec<Endpoint>,
     /// When it is renewed.
     pub policy: RenewalPolicy,
+}
+
+/// Who makes a key pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum KeyOrigin {
+    /// The firewall, which never lets it out.
+    #[default]
+    Firewall,
+    /// renewd, which puts it on the firewall with its certificate and forgets it then: for what a request that is made on
+    /// a firewall cannot ask for, such as several alternate names (SonicOS reference 3.1).
+    Renewd,
 }
 
 /// A service of a firewall that uses a certificate.

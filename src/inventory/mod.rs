@@ -6,7 +6,7 @@ pub mod limit;
 pub mod renewal;
 pub mod tracked;
 
-pub use certificate::{Endpoint, ManagedCertificate, RenewalPolicy, Service};
+pub use certificate::{Endpoint, KeyOrigin, ManagedCertificate, RenewalPolicy, Service};
 pub use limit::{Budget, RateLimit};
-pub use renewal::{Intent, Obtained, Renewal, RenewalId, State};
+pub use renewal::{Intent, Obtained, Renewal, RenewalId, SealedKey, State};
 pub use tracked::{RenewalWindow, Shown, TrackedCertificate, TrackedFirewall};

@@ -51,7 +51,7 @@ impl Renewal {
     }
 }
 
-/// What a renewal has gathered; each field stays once it is known.
+/// What a renewal has gathered; each field but the key stays once it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Obtained {
     /// The CSR as it was exported and checked, PEM.
@@ -68,6 +68,30 @@ pub struct Obtained {
     pub previous_bindings: Option<String>,
     /// SHA-256 of what the services showed before the bind.
     pub previous_fingerprint: Option<Fingerprint>,
+    /// The private key, where renewd made it; destroyed with the proof, or at the end.
+    pub sealed_key: Option<SealedKey>,
+}
+
+/// A private key, sealed under a key that does not lie beside it: of no use alone, and not shown all the same.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedKey(String);
+
+impl SealedKey {
+    /// Takes what was sealed, as text.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text: for the store and for opening only.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SealedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[sealed key]")
+    }
 }
 
 /// Identifies a renewal.
@@ -151,6 +175,12 @@ impl State {
     /// The state of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether a private key that renewd made is still needed: until the proof shows that the firewall has it. After an
+    /// end nobody installs it again but from the firewall itself.
+    pub const fn needs_key(self) -> bool {
+        !matches!(self, Self::Verified) && !self.is_end()
     }
 
     /// Whether nothing follows.

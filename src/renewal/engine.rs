@@ -18,8 +18,11 @@ use crate::config::Desired;
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{self, Identity, Known};
 use crate::inventory::due::{self, Decision, Facts};
-use crate::inventory::{ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall};
+use crate::inventory::{
+    KeyOrigin, ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall,
+};
 use crate::pki::{Certificate, Csr, Fingerprint};
+use crate::seal::Sealer;
 use crate::store::{Lease, Store, StoreError};
 use crate::surroundings::Surroundings;
 
@@ -137,6 +140,12 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Outcome, StepError> {
         let firewall = self.desired.firewalls.get(&lease.renewal.firewall);
+        let daemon = &self.desired.daemon;
+        let sealer = Sealer::new(
+            daemon.sealing_key.clone(),
+            &daemon.state_directory,
+            Arc::clone(&self.surroundings.random),
+        );
         let work = Work {
             lease,
             wanted: &context.wanted,
@@ -148,6 +157,7 @@ impl Engine {
             },
             peers: self.peers.as_ref(),
             store: &self.store,
+            sealer: &sealer,
             checkpoint: self.checkpoint.as_ref(),
             now,
         };
@@ -217,6 +227,15 @@ fn asks_for_another(wanted: &ManagedCertificate, renewal: &Renewal) -> Option<&'
     }
     if wanted.ca != renewal.ca && renewal.state < State::Submitted {
         return Some("the certificate moved to another CA in the configuration");
+    }
+    // From the order on the key that it was placed for is brought to its end.
+    let has_key = (State::CsrGenerated..State::Submitted).contains(&renewal.state);
+    let origin = match renewal.obtained.sealed_key {
+        Some(_) => KeyOrigin::Renewd,
+        None => KeyOrigin::Firewall,
+    };
+    if has_key && wanted.key_origin != origin {
+        return Some("the configuration wants the key to be made elsewhere by now");
     }
     let csr = renewal
         .obtained

@@ -60,4 +60,9 @@ pub(super) const EMBEDDED: &[(i64, &str, &str)] = &[
         "orders",
         include_str!("../../migrations/0002_orders.sql"),
     ),
+    (
+        3,
+        "sealed_keys",
+        include_str!("../../migrations/0003_sealed_keys.sql"),
+    ),
 ];

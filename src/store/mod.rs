@@ -104,6 +104,12 @@ impl Store {
             return Err(StoreError::corrupt(verdict));
         }
         self.writer.execute("PRAGMA optimize").await?;
+        self.empty_write_ahead_log().await
+    }
+
+    /// Brings the write-ahead log into the file and cuts it off: what was overwritten in the file does not lie on in the
+    /// log. Where somebody reads just then, it is cut off later.
+    async fn empty_write_ahead_log(&self) -> Result<(), StoreError> {
         self.writer
             .execute("PRAGMA wal_checkpoint(TRUNCATE)")
             .await?;
@@ -153,6 +159,8 @@ async fn set_up(connection: &mut AnyConnection, busy_timeout: Duration) -> sqlx:
     connection.execute("PRAGMA foreign_keys = ON").await?;
     // A commit that was reported survives a power cut: the promise of one order per renewal rests on it.
     connection.execute("PRAGMA synchronous = FULL").await?;
+    // What is deleted is overwritten with zeros: a private key that was destroyed lies on nowhere, not even sealed.
+    connection.execute("PRAGMA secure_delete = ON").await?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, AnyExecutor};
 use super::row::{Columns, exactly_one, micros, parse};
 use super::{Lease, Store, StoreError, commit, history, intents, missing};
 use crate::event::Event;
-use crate::inventory::{Obtained, Renewal, RenewalId, State};
+use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, State};
 
 /// What the end of a renewal means for its certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// Stores that `to` is true now, with what was obtained for it. Attempts and errors begin anew, open intents have
-    /// their outcome. `ended` is given when and only when `to` is an end. The lease stays: go on under it with the
+    /// their outcome, and a private key that `to` does not need any more is destroyed. `ended` is given when and only when `to` is an end. The lease stays: go on under it with the
     /// renewal that is returned, or release it.
     #[allow(
         clippy::too_many_arguments,
@@ -102,6 +102,7 @@ impl Store {
             .await?;
         exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
         add_obtained(&mut transaction, lease, obtained).await?;
+        let has_destroyed = !to.needs_key() && destroy_key(&mut transaction, lease).await?;
         intents::close(&mut transaction, &lease.renewal.id, now).await?;
         if let Some(ending) = ended {
             end(&mut transaction, &lease.renewal.certificate, ending).await?;
@@ -109,6 +110,10 @@ impl Store {
         history::append(&mut transaction, events, now).await?;
         let renewal = find(&mut *transaction, &lease.renewal.id).await?;
         commit(transaction).await?;
+        if has_destroyed && let Err(error) = self.empty_write_ahead_log().await {
+            // The change itself is stored, and the next start or upkeep cuts the log off as well.
+            tracing::debug!(%error, "a destroyed key lies on in the write-ahead log, sealed");
+        }
         renewal.ok_or_else(|| missing("renewal", &lease.renewal.id.0))
     }
 
@@ -200,9 +205,20 @@ async fn add_obtained(
         .bind(obtained.fingerprint.map(|print| print.to_string()))
         .bind(obtained.previous_bindings.as_deref())
         .bind(obtained.previous_fingerprint.map(|print| print.to_string()))
+        .bind(obtained.sealed_key.as_ref().map(SealedKey::text))
         .execute(connection)
         .await?;
     exactly_one(done.rows_affected(), || StoreError::LeaseLost)
+}
+
+/// Whether there was one.
+async fn destroy_key(connection: &mut AnyConnection, lease: &Lease) -> Result<bool, StoreError> {
+    let done = sqlx::query(DESTROY_KEY)
+        .bind(&*lease.renewal.id.0)
+        .bind(lease.token)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 async fn end(
@@ -252,6 +268,7 @@ fn read(row: &AnyRow) -> Result<Renewal, StoreError> {
             fingerprint: row.maybe_fingerprint("fingerprint")?,
             previous_bindings: row.maybe_text("previous_bindings")?,
             previous_fingerprint: row.maybe_fingerprint("previous_fingerprint")?,
+            sealed_key: row.maybe_text("sealed_key")?.map(SealedKey::new),
         },
     })
 }
@@ -262,7 +279,7 @@ macro_rules! select_renewal {
         concat!(
             "SELECT r.id, r.certificate, r.firewall, r.ca, r.alias, r.reason, r.state, r.planned_at, r.state_since, \
              r.attempts, r.next_attempt_at, r.last_error_kind, r.last_error, r.csr_pem, r.ca_reference, r.leaf_pem, \
-             r.chain_pem, r.fingerprint, r.previous_bindings, r.previous_fingerprint, f.refused_logins \
+             r.chain_pem, r.fingerprint, r.previous_bindings, r.previous_fingerprint, r.sealed_key, f.refused_logins \
              FROM renewal r JOIN firewall f ON f.name = r.firewall ",
             $rest
         )
@@ -302,5 +319,8 @@ pub(super) const ADD_OBTAINED: &str = "UPDATE renewal SET csr_pem = COALESCE($3,
      ca_reference = COALESCE($4, ca_reference), leaf_pem = COALESCE($5, leaf_pem), \
      chain_pem = COALESCE($6, chain_pem), fingerprint = COALESCE($7, fingerprint), \
      previous_bindings = COALESCE($8, previous_bindings), \
-     previous_fingerprint = COALESCE($9, previous_fingerprint) \
+     previous_fingerprint = COALESCE($9, previous_fingerprint), sealed_key = COALESCE($10, sealed_key) \
      WHERE id = $1 AND lease_token = $2";
+
+pub(super) const DESTROY_KEY: &str = "UPDATE renewal SET sealed_key = NULL \
+     WHERE id = $1 AND lease_token = $2 AND sealed_key IS NOT NULL";

@@ -12,6 +12,7 @@ mod domain_control;
 mod dry_run;
 mod exec_driver;
 mod follows_configuration;
+mod key_pairs;
 mod lab;
 mod locks_nobody_out;
 mod one_time_codes;

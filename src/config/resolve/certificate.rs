@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Resolver;
 use super::fleet::DraftCertificate;
+use super::{Resolver, request};
 use crate::config::findings::Place;
 use crate::config::values::{self, Wrong};
 use crate::config::written::{self, Placed};
@@ -29,6 +29,7 @@ impl Resolver<'_> {
         let request = self.request(
             written.subject,
             written.alternate_name,
+            written.alternate_names,
             written.key.as_ref(),
             written.digest.as_ref(),
         );
@@ -39,6 +40,7 @@ impl Resolver<'_> {
                     firewall: firewall.text.clone(),
                     ca: ca.text.clone(),
                     request,
+                    key_origin: request::origin(written.key.as_ref()),
                     services: services.iter().map(|(service, _)| *service).collect(),
                     verify: verify.clone().unwrap_or_default(),
                     policy,

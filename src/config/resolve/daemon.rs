@@ -28,6 +28,10 @@ impl Resolver<'_> {
                 )
                 .unwrap_or_default(),
             state_directory: self.shared.state_directory.clone(),
+            sealing_key: written
+                .sealing_key
+                .as_ref()
+                .and_then(|key| self.referred(&key.value, &key.range)),
             concurrency: written
                 .concurrency
                 .as_ref()

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Resolver;
 use crate::config::values::{self, Wrong};
 use crate::config::written::{self, KeyType, Placed};
+use crate::inventory::KeyOrigin;
 use crate::pki::{AlternateName, Digest, KeyKind, KeyRequest, Subject, country_code, country_name};
 
 impl Resolver<'_> {
@@ -13,18 +14,23 @@ impl Resolver<'_> {
         &mut self,
         subject: Option<Placed<written::Subject>>,
         alternate_name: Option<Placed<written::AlternateName>>,
+        alternate_names: Option<Placed<Vec<Placed<written::AlternateName>>>>,
         key: Option<&Placed<written::KeyPair>>,
         digest: Option<&Placed<written::Digest>>,
     ) -> Option<KeyRequest> {
         let place = subject.as_ref().map(|subject| subject.range.clone());
         let subject = subject.and_then(|subject| self.subject(subject));
-        let alternate_name = alternate_name.and_then(|name| self.alternate_name(name));
+        let origin = origin(key);
+        let alternate_names = self.alternate_names(alternate_name, alternate_names, origin);
         let key = self.key(key);
-        let subject = subject?;
-        self.compare(&subject, alternate_name.as_ref(), &place?);
+        let (subject, place) = (subject?, place?);
+        match origin {
+            KeyOrigin::Firewall => self.compare(&subject, alternate_names.first(), &place),
+            KeyOrigin::Renewd => self.check_country_code(&subject, &place),
+        }
         Some(KeyRequest {
             subject,
-            alternate_names: alternate_name.into_iter().collect(),
+            alternate_names,
             key,
             digest: digest.map_or_else(Digest::default, |digest| digest.value.into()),
         })
@@ -49,17 +55,6 @@ impl Resolver<'_> {
                 .email
                 .and_then(|part| self.parse(&part, values::email)),
         };
-        if let Some(name) = &subject.country
-            && country_code(name).is_none()
-        {
-            let hint =
-                "spell it as in the list of countries that the device offers for a signing request";
-            self.warn(
-                &range,
-                "this country is not known: the device may refuse it",
-                hint,
-            );
-        }
         if subject == Subject::default() {
             let hint = "for example: subject = { common_name = \"vpn.example.com\" }";
             self.lacking(&range, "`subject` names nobody", hint);
@@ -90,6 +85,67 @@ impl Resolver<'_> {
         })
     }
 
+    /// The names of both keys, of which one may be written.
+    fn alternate_names(
+        &mut self,
+        one: Option<Placed<written::AlternateName>>,
+        several: Option<Placed<Vec<Placed<written::AlternateName>>>>,
+        origin: KeyOrigin,
+    ) -> Vec<AlternateName> {
+        if let (Some(_), Some(several)) = (&one, &several) {
+            let message = "`alternate_name` and `alternate_names` are both written";
+            let hint = "write all names into `alternate_names`, and leave `alternate_name` out";
+            self.wrong(&several.range, Wrong::new(message, hint));
+        }
+        if let Some(several) = several.as_ref().filter(|several| several.value.is_empty()) {
+            let hint = "leave it out, or name at least one";
+            self.lacking(&several.range, "`alternate_names` is empty", hint);
+        }
+        let several = several.map(|several| several.value).unwrap_or_default();
+        let mut names: Vec<AlternateName> = Vec::new();
+        for written in one.into_iter().chain(several) {
+            let range = written.range.clone();
+            let Some(name) = self.alternate_name(written) else {
+                continue;
+            };
+            if names.iter().any(|known| known.is_same(&name)) {
+                let message = format!("`{name}` is named twice");
+                self.wrong(&range, Wrong::new(message, "name it once"));
+                continue;
+            }
+            if origin == KeyOrigin::Firewall {
+                self.check_on_device(&name, names.len(), &range);
+            }
+            names.push(name);
+        }
+        names
+    }
+
+    /// What a request that is made on the device has room for (SonicOS reference 3.1).
+    fn check_on_device(&mut self, name: &AlternateName, before: usize, range: &Range<usize>) {
+        let is_wildcard = matches!(name, AlternateName::Domain(domain) if domain.starts_with("*."));
+        let message = if before == 1 {
+            "a request made on the device has room for one alternate name".to_owned()
+        } else if before == 0 && is_wildcard {
+            format!("a device is not known to make requests for a wildcard such as `{name}`")
+        } else {
+            return;
+        };
+        self.wrong(range, Wrong::new(message, RENEWD_KEY_HINT));
+    }
+
+    /// A request of our own holds the code of a country; the name is only what a device is told.
+    fn check_country_code(&mut self, subject: &Subject, range: &Range<usize>) {
+        let Some(name) = subject.country.as_deref() else {
+            return;
+        };
+        if country_code(name).is_none() {
+            let message = format!("no code is known for the country `{name}`");
+            let hint = "a request that renewd makes holds the code of the country: write its usual English name, or leave it out";
+            self.wrong(range, Wrong::new(message, hint));
+        }
+    }
+
     fn alternate_name(&mut self, written: Placed<written::AlternateName>) -> Option<AlternateName> {
         let Placed { value, range } = written;
         let name = match value {
@@ -104,13 +160,24 @@ impl Resolver<'_> {
         name.map_err(|wrong| self.wrong(&range, wrong)).ok()
     }
 
-    /// Browsers look at the alternate name only.
+    /// Browsers look at the alternate name only, and the device has a list of countries of its own.
     fn compare(
         &mut self,
         subject: &Subject,
         alternate: Option<&AlternateName>,
         range: &Range<usize>,
     ) {
+        if let Some(name) = &subject.country
+            && country_code(name).is_none()
+        {
+            let hint =
+                "spell it as in the list of countries that the device offers for a signing request";
+            self.warn(
+                range,
+                "this country is not known: the device may refuse it",
+                hint,
+            );
+        }
         let Some(common) = subject.common_name.as_deref() else {
             return;
         };
@@ -129,7 +196,8 @@ impl Resolver<'_> {
                 let message = format!(
                     "`common_name` and `alternate_name` differ: browsers accept {domain} only"
                 );
-                self.warn(range, &message, "use one certificate for each name");
+                let hint = "use one certificate for each name, or let renewd make the key: `alternate_names` with key = { origin = \"renewd\" }";
+                self.warn(range, &message, hint);
             }
             Some(_) => {}
         }
@@ -157,6 +225,15 @@ impl Resolver<'_> {
             KeyType::Rsa => KeyKind::Rsa(bits),
             KeyType::Ecdsa => KeyKind::Ecdsa(bits),
         }
+    }
+}
+
+/// Who makes the key pair; the firewall, where nothing is said of it.
+pub(super) fn origin(key: Option<&Placed<written::KeyPair>>) -> KeyOrigin {
+    let origin = key.and_then(|pair| pair.value.origin.as_ref());
+    match origin.map(|origin| origin.value) {
+        Some(written::KeyOrigin::Renewd) => KeyOrigin::Renewd,
+        Some(written::KeyOrigin::Firewall) | None => KeyOrigin::Firewall,
     }
 }
 
@@ -207,3 +284,5 @@ impl From<written::Digest> for Digest {
         }
     }
 }
+
+const RENEWD_KEY_HINT: &str = "let renewd make the key: key = { origin = \"renewd\" } (docs/operations.md tells the price), or use one certificate for each name";

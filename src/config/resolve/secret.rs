@@ -32,7 +32,8 @@ impl Resolver<'_> {
         Some(SecretSource::Inline(Secret::new(text)))
     }
 
-    fn referred(
+    /// The source of a secret that cannot be written in the configuration itself.
+    pub fn referred(
         &mut self,
         reference: &SecretReference,
         range: &Range<usize>,

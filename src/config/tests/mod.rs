@@ -376,3 +376,30 @@ fn control_characters_do_not_reach_the_terminal() {
         "{told:?}"
     );
 }
+
+#[test]
+fn several_names_and_a_wildcard_are_for_a_key_that_renewd_makes() {
+    let text = sound("{ credential = \"hq\" }", "key = { origin = \"renewd\" }").replace(
+        "alternate_name = { domain_name = \"VPN.example.com\" }",
+        "alternate_names = [ { domain_name = \"VPN.example.com\" }, { domain_name = \"*.example.net\" }, { ipv4_address = \"192.0.2.1\" } ]",
+    );
+    let text = format!("[daemon]\nsealing_key = {{ credential = \"renewd-seal\" }}\n{text}");
+    let loaded = load_text(&text).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let certificate = &loaded.desired.certificates["portal"];
+    assert_eq!(certificate.key_origin, crate::inventory::KeyOrigin::Renewd);
+    let names: Vec<String> = certificate
+        .request
+        .alternate_names
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(names, ["vpn.example.com", "*.example.net", "192.0.2.1"]);
+    let secrets = secrets(&loaded.desired);
+    assert!(
+        secrets
+            .iter()
+            .any(|(place, source)| place == "daemon: sealing_key"
+                && source.to_string() == "credential renewd-seal")
+    );
+}

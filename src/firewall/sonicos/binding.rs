@@ -2,16 +2,37 @@
 
 use serde_json::{Value, json};
 
+use super::command;
 use super::ownership::Leaf;
+use super::version::Generation;
+use crate::failure::Failure;
 use crate::firewall::Binding;
 use crate::inventory::Service;
 
 /// The path of the call that reads and writes a service's settings.
-pub(super) fn path(service: Service) -> &'static str {
+pub(super) fn path(service: Service, generation: Generation) -> &'static str {
     match service {
         Service::WebManagement => "/administration/global",
-        Service::SslVpn => "/ssl-vpn/server/base",
+        Service::SslVpn => generation.ssl_vpn_path(),
     }
+}
+
+/// The same change as lines of the command line (SonicOS reference 3.9).
+pub(super) fn lines(binding: &Binding) -> Result<Vec<String>, Failure> {
+    let (mode, setting) = match binding.service {
+        Service::WebManagement => ("administration", "web-management certificate"),
+        Service::SslVpn => ("ssl-vpn server", "certificate"),
+    };
+    // `use-self-signed` stands where the name would (SonicOS reference 3.9).
+    let value = match &binding.alias {
+        Some(alias) => format!("name {}", command::word(alias)?),
+        None => "use-self-signed".to_owned(),
+    };
+    Ok(vec![
+        mode.to_owned(),
+        format!("{setting} {value}"),
+        "exit".to_owned(),
+    ])
 }
 
 /// The body that changes the certificate and nothing else: newer firmware has more settings in the same object.
@@ -78,6 +99,31 @@ mod tests {
         assert_eq!(
             body(&binding(Service::SslVpn, None)),
             json!({"ssl_vpn":{"server":{"certificate":{"use_self_signed":true}}}})
+        );
+    }
+
+    #[test]
+    fn the_path_and_the_lines_are_those_of_the_reference() {
+        assert_eq!(path(Service::SslVpn, Generation::Six), "/ssl-vpn/server");
+        assert_eq!(
+            path(Service::SslVpn, Generation::Eight),
+            "/ssl-vpn/server/base"
+        );
+        assert_eq!(
+            lines(&binding(Service::WebManagement, Some("fw-1"))).ok(),
+            Some(
+                [
+                    "administration",
+                    "web-management certificate name fw-1",
+                    "exit"
+                ]
+                .map(str::to_owned)
+                .to_vec()
+            )
+        );
+        assert!(
+            lines(&binding(Service::SslVpn, None))
+                .is_ok_and(|lines| lines.contains(&"certificate use-self-signed".to_owned()))
         );
     }
 

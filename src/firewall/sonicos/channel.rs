@@ -1,6 +1,7 @@
 //! Authorised exchanges: puts the right `Authorization` on each request and answers digest challenges
 //! (SonicOS reference 1.3). It may never offer a password again that the device refused.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use data_encoding::BASE64;
@@ -28,6 +29,10 @@ pub(super) struct Channel {
     proven: bool,
     /// Whether an answer to a challenge was refused: then none is given any more.
     refused: bool,
+    /// Where the API really is.
+    peer: Option<SocketAddr>,
+    /// What else must never be shown, such as the passwords of transfers.
+    one_time: Vec<Secret>,
 }
 
 /// What identifies us.
@@ -60,6 +65,8 @@ impl Channel {
             standing: Standing::Address,
             proven: false,
             refused: false,
+            peer: None,
+            one_time: Vec::new(),
         }
     }
 
@@ -68,6 +75,7 @@ impl Channel {
         let authorization = self.authorization(call);
         let sent = self.transport.send(call, authorization).await;
         let answer = sent.map_err(|failure| self.without_secrets(failure))?;
+        self.peer = answer.peer.or(self.peer);
         self.note_information(&answer);
         Ok(answer)
     }
@@ -125,6 +133,16 @@ impl Channel {
         }
     }
 
+    /// The address that answered last.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// From here on `secret` is cut out of failures.
+    pub(super) fn hide(&mut self, secret: &Secret) {
+        self.one_time.push(secret.clone());
+    }
+
     /// Whether every request carries a digest.
     pub(super) fn is_digest(&self) -> bool {
         matches!(self.standing, Standing::Digest(_))
@@ -141,7 +159,8 @@ impl Channel {
             Standing::Bearer(token) => token.expose(),
             _ => "",
         };
-        for secret in [self.password.expose(), token] {
+        let one_time = self.one_time.iter().map(Secret::expose);
+        for secret in one_time.chain([self.password.expose(), token]) {
             if !secret.is_empty() && failure.detail.contains(secret) {
                 failure.detail = failure.detail.replace(secret, "[secret]");
             }

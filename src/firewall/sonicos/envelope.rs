@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::transport::{Answer, Call};
-use super::wording;
+use super::{lenient, wording};
 use crate::failure::{Failure, FailureKind};
 
 /// An answer that is not a refusal.
@@ -39,7 +39,7 @@ impl Envelope {
         };
         let restart = cli("restart_required").and_then(Value::as_str);
         Some(Self {
-            success: status.get("success").and_then(Value::as_bool),
+            success: status.get("success").map(is_yes),
             pending_config: cli("pending_config").and_then(Value::as_bool),
             restart_required: restart
                 .filter(|what| !what.is_empty() && !what.eq_ignore_ascii_case("none"))
@@ -69,6 +69,15 @@ impl Envelope {
     }
 }
 
+/// Whether `success` says yes. What it says in any other way is a no: a refusal must never pass for a success.
+fn is_yes(success: &Value) -> bool {
+    match success {
+        Value::Bool(success) => *success,
+        Value::String(word) => word.eq_ignore_ascii_case("true"),
+        _ => false,
+    }
+}
+
 /// Judges an answer: a reply, or the failure that it is.
 pub(super) fn judge(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
     let text = answer.text();
@@ -81,7 +90,13 @@ pub(super) fn judge(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
     if let Some(failure) = refused_by_code(call, answer, &said) {
         return Err(failure);
     }
-    if is_web_page(&text) {
+    let is_page = is_web_page(&text);
+    // A page that the API's own server did not write: there is nothing at that path.
+    if answer.status == 404 && (is_page || said.is_empty()) {
+        let detail = evidence(wording::UNKNOWN_CALL, answer.status, "");
+        return Err(call.failure(FailureKind::Refused, detail));
+    }
+    if is_page {
         let detail = format!("a web page instead of an answer of the API: {said}");
         return Err(call.failure(FailureKind::Unexpected, detail));
     }
@@ -107,6 +122,8 @@ pub(super) fn judge_change(call: &Call, answer: &Answer) -> Result<Reply, Failur
     let is_confirmed = match (&reply.envelope, &reply.json) {
         (Some(_), _) => true,
         (None, Some(json)) => is_empty(json),
+        // JSON that breaks off may break off before the refusal in it.
+        (None, None) if text.contains('{') => false,
         (None, None) => text.trim().is_empty() || wording::is_success_text(&text),
     };
     if is_confirmed {
@@ -154,7 +171,7 @@ fn refusal_text(status: u16, said: &str) -> String {
         );
     }
     if wording::is_unknown_call(said) {
-        return evidence("this firmware does not know the call", status, said);
+        return evidence(wording::UNKNOWN_CALL, status, said);
     }
     if said.is_empty() {
         return format!("refused without a word, HTTP {status}");
@@ -175,7 +192,7 @@ pub(super) fn evidence(meaning: &str, status: u16, said: &str) -> String {
 /// (SonicOS reference 1.5: progress lines that begin with `%` may stand before it).
 pub(super) fn json_in(text: &str) -> Option<Value> {
     let text = text.trim();
-    if let Ok(json) = serde_json::from_str(text) {
+    if let Some(json) = lenient::read(text) {
         return Some(json);
     }
     let begins = |line: &str| line.trim_start().starts_with(['{', '[']);
@@ -191,9 +208,7 @@ pub(super) fn json_in(text: &str) -> Option<Value> {
         rest = after;
     }
     let last_line = rest.lines().next_back().unwrap_or_default();
-    serde_json::from_str(rest)
-        .or_else(|_| serde_json::from_str(last_line))
-        .ok()
+    lenient::read(rest).or_else(|| lenient::read(last_line))
 }
 
 /// One line of at most a few hundred characters, for a failure's detail.
@@ -297,6 +312,43 @@ mod tests {
         let failure = refusal(200, body);
         assert_eq!(failure.kind, FailureKind::Refused);
         assert_eq!(failure.detail, "E_X: Certificate is in use (HTTP 200)");
+    }
+
+    #[test]
+    fn words_without_quotes_never_turn_a_refusal_into_a_success() {
+        for body in [
+            r#"{"status":{"success":False,"info":[]}}"#,
+            r#"{"status":{"success":no,"info":[]}}"#,
+            r#"{"status":{"success":null,"info":[]}}"#,
+            r#"{"status":{"success":expired,"info":[{"message":"Success."}]}}"#,
+            r#"{"status":{"success":true,"info":[{"level":error,"message":expired}]}}"#,
+        ] {
+            assert_eq!(refusal(200, body).kind, FailureKind::Refused, "{body}");
+        }
+        let made = r#"{"status":{"success":true,"info":[{"level":info,"message":Changes made.}]}}"#;
+        assert!(change(200, made).is_ok());
+    }
+
+    #[test]
+    fn json_that_breaks_off_is_no_success() {
+        for body in [
+            r#"{"status":{"success":"#,
+            "% Success.\n{\"status\":{\"success\":fal",
+        ] {
+            assert_eq!(refusal(200, body).kind, FailureKind::Unexpected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_an_unknown_call_and_a_missing_object_is_not() {
+        for body in ["", "<html><title>404</title></html>"] {
+            let failure = refusal(404, body);
+            assert_eq!(failure.kind, FailureKind::Refused);
+            assert!(wording::is_unknown_call(&failure.detail), "{failure}");
+        }
+        assert!(!wording::is_unknown_call(
+            &refusal(404, "no certificate found for this name").detail
+        ));
     }
 
     #[test]

@@ -24,13 +24,20 @@ pub(super) enum RowKind {
     Unclear,
 }
 
-/// The rows of a listing: a bare array, one single row, or nothing. `None` when it is something else.
+/// The rows of a listing: a bare array, one single row, either of them in an object, or nothing. `None` when it is
+/// something else.
 pub(super) fn rows(json: &Value) -> Option<Vec<Row>> {
     match json {
         Value::Null => Some(Vec::new()),
         Value::Array(rows) => rows.iter().map(row).collect(),
         Value::Object(members) if members.is_empty() => Some(Vec::new()),
-        Value::Object(_) => row(json).map(|row| vec![row]),
+        Value::Object(members) => match row(json) {
+            Some(row) => Some(vec![row]),
+            None => members
+                .values()
+                .filter(|member| member.is_object() || member.is_array())
+                .find_map(rows),
+        },
         _ => None,
     }
 }
@@ -62,9 +69,9 @@ pub(super) fn kind_by_detail(detail: &[(String, String)]) -> ObjectKind {
     let is_set = |wanted: &str| {
         detail
             .iter()
-            .any(|(name, text)| name == wanted && !text.is_empty())
+            .any(|(name, text)| name.ends_with(wanted) && !text.is_empty())
     };
-    if is_set("certificate_issuer") || is_set("certificate_serial_number") {
+    if is_set("issuer") || is_set("serial_number") {
         ObjectKind::Certificate
     } else {
         ObjectKind::PendingRequest
@@ -76,7 +83,7 @@ pub(super) fn kind_by_detail(detail: &[(String, String)]) -> ObjectKind {
 pub(super) fn contradictions(detail: &[(String, String)], leaf: &Certificate) -> Vec<String> {
     let serial = detail
         .iter()
-        .find(|(name, _)| name == "certificate_serial_number")
+        .find(|(name, _)| name.ends_with("serial_number"))
         .map(|(_, text)| text.as_str());
     let told = serial.and_then(hexadecimal);
     match told {
@@ -122,7 +129,7 @@ fn row(json: &Value) -> Option<Row> {
     })
 }
 
-const NAME: &str = "certificate";
+pub(super) const NAME: &str = "certificate";
 
 #[cfg(test)]
 mod tests {
@@ -182,6 +189,8 @@ mod tests {
             (rows(&json!({})), rows(&json!(null)), rows(&json!([]))),
             (Some(vec![]), Some(vec![]), Some(vec![]))
         );
+        let wrapped = json!({ "certificates": { "note": "x", "status": [row, row] } });
+        assert_eq!(rows(&wrapped).unwrap().len(), 2);
         assert_eq!(rows(&json!([{ "name": "x" }])), None);
         assert_eq!(rows(&json!("text")), None);
     }

@@ -1,22 +1,31 @@
-//! The SonicOS driver, for 7.0, 7.1, 7.2, 7.3 and 8.
+//! The SonicOS driver, for 6.5, 7.0, 7.1, 7.2, 7.3 and 8.
 //!
 //! This file tells each call as a procedure; the folder's other files hold the parts, none of which knows the
 //! whole. Nothing here waits, retries or decides: the one thing that is sent twice is what the device said that
 //! it did not do, in the form that it asks for.
 
+mod attempt;
 mod binding;
+mod carriage;
 mod challenge;
 mod channel;
+mod command;
+mod console;
 mod digest;
 mod envelope;
 mod import;
 mod inventory;
+mod key_pair;
+mod lenient;
 mod listing;
 mod login;
 mod ownership;
 mod pending;
+mod quirks;
 mod settings;
 mod signing_request;
+mod spelling;
+mod table;
 mod totp;
 mod transfer;
 mod transport;
@@ -24,6 +33,7 @@ mod version;
 mod wording;
 mod write;
 
+pub use console::{Console, Preempt};
 pub use settings::{CommandLine, Login, Settings, carries_files};
 pub use totp::CODE_PERIOD;
 
@@ -40,17 +50,23 @@ use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
 use channel::Channel;
+use envelope::Reply;
 use ownership::Ours;
 use pending::Pending;
+use quirks::Quirks;
 use transfer::Upload;
 use transport::{Call, Transport, segment};
-use version::Version;
+use version::{Generation, Version};
 use write::Writer;
 
 /// A session with a SonicOS device. It must be closed, or the device keeps it until its idle timeout.
 #[derive(Debug)]
 pub struct Session {
+    settings: Settings,
+    transfers: Transfers,
     writer: Writer,
+    version: Version,
+    generation: Generation,
     upload: Upload,
 }
 
@@ -64,7 +80,7 @@ impl Session {
         settings: &Settings,
         known: &Known<'_>,
         surroundings: &Surroundings,
-        _transfers: &Transfers,
+        transfers: &Transfers,
     ) -> Result<Self, Failure> {
         let transport = Transport::new(settings, known.also_trusted)?;
         let password = login::read(&settings.password)?;
@@ -83,9 +99,14 @@ impl Session {
             }
         };
         let preempt = settings.preempt_idle_administrator;
+        let quirks = Quirks::known(known.quirks);
         let mut session = Self {
-            writer: Writer::new(channel, welcome, preempt),
-            upload: Upload::Raw,
+            settings: settings.clone(),
+            transfers: transfers.clone(),
+            upload: Upload::remembered(quirks.habit(quirks::IMPORT)),
+            writer: Writer::new(channel, welcome, preempt, quirks),
+            version: Version::default(),
+            generation: Generation::Eight,
         };
         if let Err(failure) = session.recognise().await {
             leave(&mut session.writer.channel).await;
@@ -96,31 +117,29 @@ impl Session {
         Ok(session)
     }
 
-    /// Refuses a device that this driver does not serve.
+    /// Looks which device it is, and refuses one that this driver does not serve.
     async fn recognise(&mut self) -> Result<(), Failure> {
-        let version = match self.version().await {
+        let call = Call::get("/version");
+        let json = match self.writer.channel.ask_json(&call).await {
             Err(failure) if failure.kind == FailureKind::Refused => {
                 // Some users' logins do not lead straight to management (SonicOS reference 1.4).
-                let call = Call::session(Method::POST, "/start-management").json(&json!({}));
-                self.writer.channel.ask(&call).await.map_err(|_| failure)?;
-                self.version().await?
+                let start = Call::session(Method::POST, "/start-management").json(&json!({}));
+                self.writer.channel.ask(&start).await.map_err(|_| failure)?;
+                self.writer.channel.ask_json(&call).await?
             }
             outcome => outcome?,
         };
-        match version.refusal() {
-            Some(reason) => Err(Failure::new(FailureKind::Refused, "GET /version", reason)),
-            None => Ok(()),
-        }
-    }
-
-    async fn version(&mut self) -> Result<Version, Failure> {
-        let json = self.writer.channel.ask_json(&Call::get("/version")).await?;
-        Ok(Version::of(&json))
+        self.version = Version::of(&json);
+        let generation = self.version.generation();
+        self.generation =
+            generation.map_err(|reason| call.failure(FailureKind::Refused, reason))?;
+        self.writer.generation = self.generation;
+        Ok(())
     }
 
     /// Which certificate one service uses.
     async fn binding(&mut self, service: Service) -> Result<Binding, Failure> {
-        let call = Call::get(binding::path(service));
+        let call = Call::get(binding::path(service, self.generation));
         let json = self.writer.channel.ask_json(&call).await?;
         binding::read(service, &json).ok_or_else(|| {
             let detail = "the settings name no certificate where the reference says they do";
@@ -137,20 +156,18 @@ impl Session {
     }
 
     fn note(&mut self, quirk: &'static str, value: String) {
-        self.writer.quirks.insert(quirk, value);
+        self.writer.quirks.note(quirk, value);
     }
 }
 
 #[async_trait]
 impl Firewall for Session {
     async fn identify(&mut self) -> Result<Identity, Failure> {
-        let mut identity = self.version().await?.identity;
-        identity.privilege.clone_from(&self.writer.privilege);
-        let quirks = self.writer.quirks.iter();
-        identity.quirks = quirks
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        Ok(identity)
+        Ok(Identity {
+            privilege: self.writer.privilege.clone(),
+            quirks: self.writer.quirks.told(),
+            ..self.version.identity.clone()
+        })
     }
 
     async fn installed(&mut self) -> Result<Vec<InstalledObject>, Failure> {
@@ -168,48 +185,28 @@ impl Firewall for Session {
             Ok(body) => call.json(&body),
             Err(problem) => return Err(call.failure(FailureKind::Local, problem)),
         };
-        self.writer.change(&call, self.ours(alias)).await
+        let generated = self.writer.change(&call, self.ours(alias)).await;
+        generated.map_err(|failure| match failure.kind {
+            FailureKind::Refused => advised(failure, alias),
+            _ => failure,
+        })
     }
 
     async fn export_csr(&mut self, alias: &str) -> Result<Vec<u8>, Failure> {
-        let path = named("/export/certificates/signing-request/name/", alias)?;
-        let call = Call::get(path).accept_anything().slow();
-        let answer = self.writer.channel.exchange(&call).await?;
-        if answer.status == 200
-            && let Some(der) = transfer::exported_request(&answer.body)
-        {
-            return Ok(der);
+        if self.generation.carries_files() {
+            return self.have_request_brought(alias).await;
         }
-        let failure = match envelope::judge(&call, &answer) {
-            Err(failure)
-                if failure.kind == FailureKind::Refused
-                    && wording::is_in_progress(&failure.detail) =>
-            {
-                call.failure(FailureKind::Busy, failure.detail)
-                    .retry_after(KEY_GENERATION_WAIT)
+        match self.download_request(alias).await {
+            Err(failure) if is_refusal(&failure, wording::is_unknown_call) => {
+                self.have_request_brought(alias).await
             }
-            Err(failure) => failure,
-            Ok(_) => {
-                let said = envelope::shortened(&answer.text());
-                call.failure(
-                    FailureKind::Unexpected,
-                    format!("no signing request in the answer: {said}"),
-                )
-            }
-        };
-        Err(self.writer.channel.without_secrets(failure))
+            outcome => outcome,
+        }
     }
 
     async fn import_chain(&mut self, chain: &[Certificate]) -> Result<(), Failure> {
         for certificate in chain {
-            let ours = Ours {
-                ca_certificates: true,
-                ..self.writer.nothing()
-            };
-            let imported = self
-                .upload("/import/certificates/ca-cert", &certificate.to_pem(), ours)
-                .await;
-            match imported {
+            match self.import_authority(certificate).await {
                 Err(failure) if is_refusal(&failure, wording::is_already_there) => {}
                 outcome => outcome?,
             }
@@ -218,12 +215,20 @@ impl Firewall for Session {
     }
 
     async fn import_signed(&mut self, alias: &str, leaf: &Certificate) -> Result<(), Failure> {
+        if self.generation.carries_files() {
+            return self.have_signed_fetched(alias, leaf).await;
+        }
         let path = named("/import/certificates/signed-cert/name/", alias)?;
-        self.upload(&path, &leaf.to_pem(), self.ours(alias)).await
+        match self.upload(&path, &leaf.to_pem(), self.ours(alias)).await {
+            Err(failure) if is_refusal(&failure, wording::is_unknown_call) => {
+                self.have_signed_fetched(alias, leaf).await
+            }
+            outcome => outcome,
+        }
     }
 
-    async fn import_key_pair(&mut self, alias: &str, _bundle: &KeyBundle) -> Result<(), Failure> {
-        Err(Failure::new(FailureKind::Local, alias, "not yet"))
+    async fn import_key_pair(&mut self, alias: &str, bundle: &KeyBundle) -> Result<(), Failure> {
+        self.import_pkcs12(alias, bundle).await
     }
 
     async fn contradictions(
@@ -231,9 +236,11 @@ impl Firewall for Session {
         alias: &str,
         leaf: &Certificate,
     ) -> Result<Vec<String>, Failure> {
-        let path = named("/reporting/certificates/name/", alias)?;
-        let json = self.writer.channel.ask_json(&Call::get(path)).await?;
-        Ok(listing::contradictions(&listing::columns(&json), leaf))
+        match self.detail(alias).await {
+            // What the device has no words for contradicts nothing.
+            Err(failure) if is_refusal(&failure, wording::is_unknown) => Ok(Vec::new()),
+            told => Ok(listing::contradictions(&told?, leaf)),
+        }
     }
 
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {
@@ -260,7 +267,16 @@ impl Firewall for Session {
 
     async fn remove(&mut self, alias: &str) -> Result<(), Failure> {
         let call = Call::change(Method::DELETE, named("/certificates/name/", alias)?);
-        let removed = self.writer.change(&call, self.ours(alias)).await;
+        let lines = [
+            "certificates".to_owned(),
+            format!("no certificate {}", command::quoted(alias)?),
+            "exit".to_owned(),
+        ];
+        let ours = self.ours(alias);
+        let removed = self
+            .writer
+            .change_by_either(quirks::DELETE, &call, &lines, ours);
+        let removed = removed.await;
         match removed {
             Err(failure) if is_refusal(&failure, wording::is_missing) => Ok(()),
             Err(mut failure) if is_refusal(&failure, wording::is_in_use) => {
@@ -284,7 +300,20 @@ impl Firewall for Session {
     }
 
     async fn specification(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        Err(Failure::new(FailureKind::Local, "GET /openapi", "not yet"))
+        let call = Call::get("/openapi")
+            .accept_anything()
+            .with_largest_answer(LARGEST_SPECIFICATION_BYTES)
+            .slow();
+        let answer = self.writer.channel.exchange(&call).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        match envelope::judge(&call, &answer) {
+            Ok(Reply { envelope: None, .. }) if !answer.body.is_empty() => Ok(Some(answer.body)),
+            Ok(_) => Ok(None),
+            Err(failure) if is_refusal(&failure, wording::is_unknown_call) => Ok(None),
+            Err(failure) => Err(self.writer.channel.without_secrets(failure)),
+        }
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), Failure> {
@@ -310,6 +339,14 @@ fn is_refusal(failure: &Failure, is_about: fn(&str) -> bool) -> bool {
     failure.kind == FailureKind::Refused && is_about(&failure.detail)
 }
 
+/// A refused generation, with what can be done about it.
+fn advised(mut failure: Failure, alias: &str) -> Failure {
+    if let Some(advice) = wording::alias_advice(alias, &failure.detail) {
+        failure.detail = format!("{advice}; the device said: {}", failure.detail);
+    }
+    failure
+}
+
 /// Logs out after a failure that is more interesting than that of the logout.
 async fn leave(channel: &mut Channel) {
     if channel.is_proven()
@@ -320,3 +357,5 @@ async fn leave(channel: &mut Channel) {
 }
 
 const KEY_GENERATION_WAIT: SignedDuration = SignedDuration::from_secs(3);
+/// That of 7.0.1 has some megabytes.
+const LARGEST_SPECIFICATION_BYTES: usize = 32 << 20;

@@ -1,8 +1,6 @@
 //! Files to and from the device: the forms in which it gives out a request (SonicOS reference 3.3) and takes in
 //! a certificate (SonicOS reference 3.4).
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use super::envelope::json_in;
@@ -19,6 +17,23 @@ pub(super) enum Upload {
 }
 
 impl Upload {
+    /// The form that worked before, else the one that is documented.
+    pub(super) fn remembered(word: Option<&str>) -> Self {
+        if word == Some(Self::Multipart.name()) {
+            Self::Multipart
+        } else {
+            Self::Raw
+        }
+    }
+
+    /// The one that is left to try.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Raw => Self::Multipart,
+            Self::Multipart => Self::Raw,
+        }
+    }
+
     /// The word in the quirks.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -31,7 +46,14 @@ impl Upload {
     pub(super) fn body(self, pem: &str, random: &dyn Random) -> (String, Vec<u8>) {
         match self {
             Self::Raw => ("application/json".to_owned(), pem.as_bytes().to_vec()),
-            Self::Multipart => multipart(pem, random),
+            Self::Multipart => {
+                let part = Part {
+                    name: "file",
+                    file_name: Some("certificate.pem"),
+                    content: pem.as_bytes(),
+                };
+                multipart(&[part], random)
+            }
         }
     }
 }
@@ -84,22 +106,39 @@ fn is_der(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x30, 0x81]) || bytes.starts_with(&[0x30, 0x82])
 }
 
-/// One file part (RFC 7578), written here rather than by the HTTP client because a digest with integrity
+/// A part of multipart/form-data.
+pub(super) struct Part<'a> {
+    pub(super) name: &'a str,
+    /// The name of a file; `None` for a plain field.
+    pub(super) file_name: Option<&'a str>,
+    pub(super) content: &'a [u8],
+}
+
+/// Content type and body (RFC 7578), written here rather than by the HTTP client because a digest with integrity
 /// protection is computed over the body.
-fn multipart(pem: &str, random: &dyn Random) -> (String, Vec<u8>) {
+pub(super) fn multipart(parts: &[Part<'_>], random: &dyn Random) -> (String, Vec<u8>) {
     let mut bytes = [0; 16];
     random.fill(&mut bytes);
     let boundary = format!("renewd-{}", data_encoding::HEXLOWER.encode(&bytes));
-    let mut body = String::with_capacity(pem.len() + 256);
-    let _ = write!(
-        body,
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"certificate.pem\"\r\n\
-         Content-Type: application/octet-stream\r\n\r\n{pem}\r\n--{boundary}--\r\n"
-    );
-    (
-        format!("multipart/form-data; boundary={boundary}"),
-        body.into_bytes(),
-    )
+    let mut body = Vec::new();
+    for part in parts {
+        let head = match part.file_name {
+            Some(file) => format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{file}\"\r\n\
+                 Content-Type: application/octet-stream\r\n\r\n",
+                part.name
+            ),
+            None => format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\n",
+                part.name
+            ),
+        };
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(part.content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    (format!("multipart/form-data; boundary={boundary}"), body)
 }
 
 const LABELS: [&str; 2] = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];

@@ -1,12 +1,15 @@
 //! One HTTP exchange with the device. Knows how a connection fails and what that means for what was asked;
 //! knows nothing of logins and of what an answer says.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST,
+    HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT, WWW_AUTHENTICATE,
 };
 use reqwest::{Client, Method, redirect};
 use url::Url;
@@ -18,11 +21,13 @@ use crate::pki::Fingerprint;
 use crate::tls;
 
 /// A request, before it is authorised.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Call {
     pub(super) method: Method,
-    /// Below `/api/sonicos`, percent-encoded.
+    /// Below `/api/sonicos`, percent-encoded. It may hold a one-time password: for people there is [`Call::name`].
     pub(super) path: String,
+    /// What people are shown instead of the path.
+    shown: Option<String>,
     pub(super) body: Vec<u8>,
     content_type: String,
     accept: &'static str,
@@ -30,6 +35,8 @@ pub(super) struct Call {
     lasting: bool,
     /// Whether it may take as long as a transfer.
     slow: bool,
+    /// Bytes that an honest answer may have.
+    largest_answer: usize,
 }
 
 impl Call {
@@ -38,11 +45,13 @@ impl Call {
         Self {
             method: Method::GET,
             path: path.into(),
+            shown: None,
             body: Vec::new(),
             content_type: JSON.to_owned(),
             accept: JSON,
             lasting: false,
             slow: false,
+            largest_answer: LARGEST_ANSWER_BYTES,
         }
     }
 
@@ -87,14 +96,37 @@ impl Call {
         self
     }
 
+    /// May have an answer of so many bytes.
+    pub(super) fn with_largest_answer(mut self, bytes: usize) -> Self {
+        self.largest_answer = bytes;
+        self
+    }
+
+    /// Goes by another path in failures and logs: for one that holds a password.
+    pub(super) fn shown_as(mut self, path: impl Into<String>) -> Self {
+        self.shown = Some(path.into());
+        self
+    }
+
     /// The name of this call in failures and logs.
     pub(super) fn name(&self) -> String {
-        format!("{} {}", self.method, self.path)
+        format!("{} {}", self.method, self.shown_path())
+    }
+
+    fn shown_path(&self) -> &str {
+        self.shown.as_deref().unwrap_or(&self.path)
     }
 
     /// A failure of this call.
-    pub(super) fn failure(&self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {
+    pub(super) fn failure(&self, kind: FailureKind, detail: impl fmt::Display) -> Failure {
         Failure::new(kind, self.name(), detail)
+    }
+}
+
+/// Path and body may hold passwords.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.name()).finish()
     }
 }
 
@@ -102,6 +134,8 @@ impl Call {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// The address that answered.
+    pub(super) peer: Option<SocketAddr>,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
@@ -116,6 +150,12 @@ impl Answer {
     pub(super) fn challenges(&self) -> Vec<Challenge> {
         let headers = self.headers.get_all(WWW_AUTHENTICATE);
         challenges(headers.iter().filter_map(|header| header.to_str().ok()))
+    }
+
+    /// Whether only the end of the connection tells where it ends, as with HTTP/1.0 (RFC 9112, 6.3). What of it is
+    /// missing is for its reader to find out: JSON and PEM have ends of their own.
+    fn ends_with_connection(&self) -> bool {
+        !self.headers.contains_key(CONTENT_LENGTH) && !self.headers.contains_key(TRANSFER_ENCODING)
     }
 
     /// How long the device asks us to wait, where it says so in seconds (RFC 9110, 10.2.3).
@@ -151,7 +191,9 @@ impl Transport {
             .retry(reqwest::retry::never())
             .cookie_store(true)
             .connect_timeout((settings.call_timeout / 2).min(CONNECT_LIMIT))
-            .user_agent(concat!("renewd/", env!("CARGO_PKG_VERSION")))
+            // Whoever wrote the HTTP of SonicOS 6.5 tried it with clients that write names so, and its parser is
+            // known to be a picky one.
+            .http1_title_case_headers()
             .build()
             .map_err(|error| local(tls::root_cause(&error)))?;
         Ok(Self {
@@ -162,7 +204,7 @@ impl Transport {
         })
     }
 
-    /// Path on the request line, which digests are computed over.
+    /// Path and query on the request line, which digests are computed over.
     pub(super) fn target(call: &Call) -> String {
         format!("{ROOT}{}", call.path)
     }
@@ -176,10 +218,10 @@ impl Transport {
         let outcome = self.exchange(call, authorization).await;
         match &outcome {
             Ok(answer) => {
-                tracing::debug!(method = %call.method, path = %call.path, status = answer.status, "answered");
+                tracing::debug!(method = %call.method, path = call.shown_path(), status = answer.status, "answered");
             }
             Err(failure) => {
-                tracing::debug!(method = %call.method, path = %call.path, error.kind = %failure.kind, "not answered");
+                tracing::debug!(method = %call.method, path = call.shown_path(), error.kind = %failure.kind, "not answered");
             }
         }
         outcome
@@ -191,42 +233,96 @@ impl Transport {
         authorization: Option<HeaderValue>,
     ) -> Result<Answer, Failure> {
         let mut url = self.base.clone();
-        url.set_path(&Self::target(call));
+        let target = Self::target(call);
+        // Names are encoded, so that a question mark begins the query.
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target.as_str(), None),
+        };
+        url.set_path(path);
+        url.set_query(query);
         let timeout = if call.slow {
             self.transfer_timeout
         } else {
             self.call_timeout
         };
-        let mut request = self
+        let headers = headers(call, host(&url), authorization)
+            .ok_or_else(|| call.failure(FailureKind::Local, "the headers cannot be written"))?;
+        let request = self
             .client
             .request(call.method.clone(), url)
             .timeout(timeout)
-            .header(ACCEPT, call.accept)
-            .header(CONTENT_TYPE, &call.content_type)
+            .headers(headers)
             .body(call.body.clone());
-        if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
         let response = request.send().await.map_err(|error| lost(call, error))?;
         receive(call, response).await
     }
+}
+
+/// The headers in the order that they are sent in. SonicOS 6.5 wants `Accept` before `Accept-Encoding`, `User-Agent` and
+/// `Connection` (SonicOS reference 1.5); the others do not mind. The HTTP client adds none of these.
+fn headers(
+    call: &Call,
+    host: Option<HeaderValue>,
+    authorization: Option<HeaderValue>,
+) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, host?);
+    headers.insert(ACCEPT, HeaderValue::from_static(call.accept));
+    headers.insert(CONTENT_TYPE, call.content_type.parse().ok()?);
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
+    headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+    if let Some(authorization) = authorization {
+        headers.insert(AUTHORIZATION, authorization);
+    }
+    Some(headers)
+}
+
+/// Host, and port where it is not the one of the scheme (RFC 9110, 7.2).
+fn host(url: &Url) -> Option<HeaderValue> {
+    let host = url.host_str()?;
+    let text = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    HeaderValue::from_str(&text).ok()
 }
 
 /// Takes the answer in, up to a size that no honest answer has.
 async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer, Failure> {
     let mut answer = Answer {
         status: response.status().as_u16(),
+        peer: response.remote_addr(),
         headers: response.headers().clone(),
         body: Vec::new(),
     };
-    while let Some(chunk) = response.chunk().await.map_err(|error| lost(call, error))? {
-        if answer.body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
-            let detail = format!("the answer is longer than {LARGEST_ANSWER_BYTES} bytes");
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return Ok(answer),
+            Err(error) if answer.ends_with_connection() && is_closed(&error) => return Ok(answer),
+            Err(error) => return Err(lost(call, error)),
+        };
+        if answer.body.len() + chunk.len() > call.largest_answer {
+            let detail = format!("the answer is longer than {} bytes", call.largest_answer);
             return Err(call.failure(FailureKind::Unexpected, detail));
         }
         answer.body.extend_from_slice(&chunk);
     }
-    Ok(answer)
+}
+
+/// Whether the device has closed the connection, if without the ceremony that TLS asks for (RFC 8446, 6.1).
+fn is_closed(error: &reqwest::Error) -> bool {
+    let first: &dyn std::error::Error = error;
+    std::iter::successors(Some(first), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+            )
+        })
 }
 
 /// What a broken exchange means for what was asked.
@@ -262,6 +358,7 @@ pub(super) fn segment(name: &str) -> Option<String> {
 /// Where the API begins (SonicOS reference 1.1).
 const ROOT: &str = "/api/sonicos";
 const JSON: &str = "application/json";
+const PRODUCT: &str = concat!("renewd/", env!("CARGO_PKG_VERSION"));
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const LARGEST_ANSWER_BYTES: usize = 8 << 20;
 
@@ -282,6 +379,35 @@ mod tests {
             (segment(""), segment("."), segment("..")),
             (None, None, None)
         );
+    }
+
+    #[test]
+    fn accept_comes_before_what_version_6_5_wants_behind_it() {
+        let url: Url = "https://192.0.2.1:4443".parse().unwrap();
+        let headers = headers(&Call::get("/version"), host(&url), None).unwrap();
+        let names: Vec<&str> = headers.keys().map(|name| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "host",
+                "accept",
+                "content-type",
+                "accept-encoding",
+                "user-agent",
+                "connection"
+            ]
+        );
+        assert_eq!(headers.get(HOST).unwrap(), "192.0.2.1:4443");
+        let usual = "https://[2001:db8::1]:443".parse().unwrap();
+        assert_eq!(host(&usual).unwrap(), "[2001:db8::1]");
+    }
+
+    #[test]
+    fn a_path_with_a_password_is_shown_without_it_everywhere() {
+        let call = Call::get("/certificates/export/scp%3A%2F%2Fone-time%40x").shown_as("/export");
+        assert_eq!(call.name(), "GET /export");
+        let failure = call.failure(FailureKind::Refused, "no");
+        assert!(!format!("{call:?} {failure:?}").contains("one-time"));
     }
 
     #[test]

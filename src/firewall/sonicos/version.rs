@@ -1,4 +1,4 @@
-//! Which device this is: the answer to `GET /version` (SonicOS reference 5).
+//! Which device this is: the answer to `GET /version`, and what follows from it (SonicOS reference 5).
 
 use serde_json::Value;
 
@@ -10,6 +10,37 @@ pub(super) struct Version {
     pub(super) identity: Identity,
     /// Who changed the configuration last, as the device writes it.
     pub(super) last_modified_by: Option<String>,
+}
+
+/// A generation of the firmware. What differs between builds of one generation is tried, not derived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Generation {
+    /// 6.5.
+    Six,
+    /// 7.0 to 7.3.
+    Seven,
+    /// 8.
+    Eight,
+}
+
+impl Generation {
+    /// Whether the device brings and fetches its files itself, by FTP or SCP (SonicOS reference 3.3, 3.4).
+    pub(super) fn carries_files(self) -> bool {
+        self == Self::Six
+    }
+
+    /// Whether the listings of certificates are known to be on the API; on 6.5 they are not (SonicOS reference 3.2).
+    pub(super) fn has_reporting(self) -> bool {
+        self != Self::Six
+    }
+
+    /// The path of the settings of the SSL VPN server (SonicOS reference 4.2).
+    pub(super) fn ssl_vpn_path(self) -> &'static str {
+        match self {
+            Self::Six => "/ssl-vpn/server",
+            Self::Seven | Self::Eight => "/ssl-vpn/server/base",
+        }
+    }
 }
 
 impl Version {
@@ -32,29 +63,38 @@ impl Version {
         }
     }
 
-    /// Why this driver cannot serve the device; `None` when it can.
-    pub(super) fn refusal(&self) -> Option<String> {
+    /// Whether it is a 7.0, whose import of key pairs differs from that of its successors (SonicOS reference 3.6).
+    pub(super) fn is_7_0(&self) -> bool {
+        release(&self.identity.firmware) == Some((7, 0))
+    }
+
+    /// The device's generation, or why this driver cannot serve it.
+    pub(super) fn generation(&self) -> Result<Generation, String> {
         let firmware = &self.identity.firmware;
-        match generation(firmware) {
-            Some('7' | '8') => None,
-            Some('6') => Some(format!(
-                "{firmware} gives out requests and takes in certificates by FTP or SCP only, which renewd does not do yet: \
-                 it serves SonicOS 7.0 and later"
+        match release(firmware) {
+            Some((6, minor)) if minor < 5 => Err(format!(
+                "{firmware} is too old: SonicOS has its API since 6.5, and renewd serves 6.5, 7 and 8"
             )),
-            Some(_) => Some(format!(
-                "{firmware} is a generation that renewd does not know: it serves SonicOS 7 and 8"
+            Some((6, _)) => Ok(Generation::Six),
+            Some((7, _)) => Ok(Generation::Seven),
+            Some((8, _)) => Ok(Generation::Eight),
+            Some(_) => Err(format!(
+                "{firmware} is a generation that renewd does not know: it serves SonicOS 6.5, 7 and 8"
             )),
-            None => Some(format!(
+            None => Err(format!(
                 "the device names no firmware version that can be read: \"{firmware}\""
             )),
         }
     }
 }
 
-/// The first character of the last word of `firmware_version`.
-fn generation(firmware: &str) -> Option<char> {
+/// The first two numbers of the last word of `firmware_version`; the second is 0 where there is none.
+fn release(firmware: &str) -> Option<(u32, u32)> {
     let last = firmware.split_whitespace().next_back()?;
-    last.chars().next().filter(char::is_ascii_digit)
+    let mut numbers = last.split(|character: char| !character.is_ascii_digit());
+    let major = numbers.next()?.parse().ok()?;
+    let minor = numbers.next().and_then(|text| text.parse().ok());
+    Some((major, minor.unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -64,23 +104,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_generation_is_the_first_character_of_the_last_word() {
-        assert_eq!(generation("SonicOS 7.0.1-5165-R6164"), Some('7'));
-        assert_eq!(generation("SonicOSX 8.2.1-8010"), Some('8'));
-        assert_eq!(generation("SonicOS Enhanced 6.5.4.4-44n"), Some('6'));
-        assert_eq!(generation("SonicOS"), None);
-        assert_eq!(generation(""), None);
+    fn the_release_is_the_beginning_of_the_last_word() {
+        assert_eq!(release("SonicOS 7.0.1-5165-R6164"), Some((7, 0)));
+        assert_eq!(release("SonicOSX 8.2.1-8010"), Some((8, 2)));
+        assert_eq!(release("SonicOS Enhanced 6.5.4.4-44n"), Some((6, 5)));
+        assert_eq!(release("SonicOS 8"), Some((8, 0)));
+        assert_eq!(release("SonicOS"), None);
+        assert_eq!(release(""), None);
     }
 
     #[test]
-    fn version_7_and_8_are_served_and_6_5_is_refused_with_its_reason() {
-        let refusal =
-            |firmware: &str| Version::of(&json!({ "firmware_version": firmware })).refusal();
-        assert_eq!(refusal("SonicOS 7.3.0-7012"), None);
-        assert_eq!(refusal("SonicOSX 8.2.1-8010"), None);
-        assert!(refusal("SonicOS Enhanced 6.5.4.4-44n").is_some_and(|text| text.contains("FTP")));
-        assert!(refusal("SonicOS 9.0.0").is_some_and(|text| text.contains("does not know")));
-        assert!(refusal("").is_some_and(|text| text.contains("no firmware version")));
+    fn version_6_5_and_later_are_served_and_older_ones_are_refused_with_their_reason() {
+        let generation =
+            |firmware: &str| Version::of(&json!({ "firmware_version": firmware })).generation();
+        let refusal = |firmware: &str| generation(firmware).err().unwrap_or_default();
+        assert_eq!(
+            generation("SonicOS Enhanced 6.5.4.4-44n"),
+            Ok(Generation::Six)
+        );
+        assert_eq!(generation("SonicOS 7.3.0-7012"), Ok(Generation::Seven));
+        assert_eq!(generation("SonicOSX 8.2.1-8010"), Ok(Generation::Eight));
+        assert!(refusal("SonicOS Enhanced 6.2.9.2-3n").contains("too old"));
+        assert!(refusal("SonicOS Enhanced 5.9.1.13").contains("does not know"));
+        assert!(refusal("SonicOS 9.0.0").contains("does not know"));
+        assert!(refusal("").contains("no firmware version"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn is_missing(text: &str) -> bool {
             "not exist",
             "not a reasonable value",
         ],
-    ) && !is_unknown_call(text)
+    ) && !is_unknown(text)
 }
 
 /// The object is used by a service (SonicOS reference 3.7: the text is not published).
@@ -70,8 +70,40 @@ pub(super) fn is_unknown_call(text: &str) -> bool {
             "e_invalid_api_call",
             "api endpoint is incomplete",
             "api not found",
+            UNKNOWN_CALL,
         ],
     )
+}
+
+/// The command line has no such command, or not with these words (SonicOS reference 1.5, 3.9).
+pub(super) fn is_unknown_command(text: &str) -> bool {
+    let is_not_found = has(text, &["command"]) && has(text, &["not found", "not recognized"]);
+    is_not_found
+        || has(
+            text,
+            &[
+                "incomplete command",
+                "command is incomplete",
+                "unknown command",
+                "invalid command",
+                "unrecognized command",
+                "ambiguous command",
+                "'scp' is not a reasonable value",
+                "'ftp' is not a reasonable value",
+                "\"scp\" is not a reasonable value",
+                "\"ftp\" is not a reasonable value",
+            ],
+        )
+}
+
+/// The firmware does not know what was asked of it, in whichever way.
+pub(super) fn is_unknown(text: &str) -> bool {
+    is_unknown_call(text) || is_unknown_command(text)
+}
+
+/// What the command line says to a command that it did not carry out (SonicOS reference 3.9, 6.12).
+pub(super) fn is_command_refused(text: &str) -> bool {
+    is_error_text(text) || is_unknown_command(text) || has(text, &["not a reasonable value"])
 }
 
 /// The whole API is switched off (SonicOS reference 1.1).
@@ -137,6 +169,28 @@ pub(super) fn is_success_text(text: &str) -> bool {
     has(text, &["success", "changes made", "no changes", "succeed"])
 }
 
+/// A line that says that a listing has nothing in it.
+pub(super) fn is_nothing_listed(line: &str) -> bool {
+    let line = line.trim_matches(['%', ' ', '.', '\t', '\r']);
+    line.is_empty()
+        || line.eq_ignore_ascii_case("none")
+        || has(line, &["no certificate", "no entr", "no item", "no local"])
+}
+
+/// What a refused generation means, where the name may be what the device does not take: how long one may be is not
+/// published (SonicOS reference 3.1).
+pub(super) fn alias_advice(alias: &str, text: &str) -> Option<String> {
+    let is_about_length = has(text, &["too long", "length", "characters", "maximum"]);
+    let is_about_alias = has(text, &["not a reasonable value"]) && text.contains(alias);
+    (is_about_length || is_about_alias).then(|| {
+        format!(
+            "the device does not take \"{alias}\" ({} characters) as a name: give the certificate a shorter `name` in the \
+             configuration, from which it is made",
+            alias.chars().count()
+        )
+    })
+}
+
 /// A text that says that no change waits for a commit.
 pub(super) fn is_nothing_pending(text: &str) -> bool {
     has(
@@ -151,6 +205,9 @@ pub(super) fn is_nothing_pending(text: &str) -> bool {
         ],
     )
 }
+
+/// How an unknown call is told; recognised by [`is_unknown_call`].
+pub(super) const UNKNOWN_CALL: &str = "this firmware does not know the call";
 
 fn has(text: &str, families: &[&str]) -> bool {
     let text = text.to_ascii_lowercase();
@@ -167,6 +224,21 @@ mod tests {
         assert!(is_missing("'fw-1' is not a reasonable value"));
         assert!(!is_missing("API not found"));
         assert!(is_unknown_call("API not found"));
+    }
+
+    #[test]
+    fn an_unknown_command_is_neither_a_missing_object_nor_a_refused_file() {
+        for text in [
+            "% Error: Incomplete command.",
+            "command 'export' not found",
+            "'scp' is not a reasonable value",
+        ] {
+            assert!(is_unknown(text) && is_command_refused(text), "{text}");
+            assert!(!is_missing(text), "{text}");
+        }
+        assert!(!is_unknown("'fw-1' is not a reasonable value."));
+        assert!(is_command_refused("% Error: transfer failed"));
+        assert!(!is_command_refused("% Import succeed."));
     }
 
     #[test]

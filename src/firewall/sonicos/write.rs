@@ -2,8 +2,6 @@
 //! commit (SonicOS reference 1.4, 2). It may never commit, discard or push aside what another administrator
 //! has not committed yet.
 
-use std::collections::BTreeMap;
-
 use reqwest::Method;
 use serde_json::json;
 
@@ -12,8 +10,9 @@ use super::envelope::{self, Reply, json_in};
 use super::login::Welcome;
 use super::ownership::Ours;
 use super::pending::Pending;
+use super::quirks::{BIND, Quirks};
 use super::transport::{Answer, Call};
-use super::version::Version;
+use super::version::{Generation, Version};
 use super::{binding, wording};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::Binding;
@@ -30,7 +29,9 @@ pub(super) struct Writer {
     pub(super) privilege: Option<String>,
     /// What we wrote and did not commit yet.
     written: Ours,
-    pub(super) quirks: BTreeMap<&'static str, String>,
+    pub(super) quirks: Quirks,
+    /// What the device is; the newest until it has said.
+    pub(super) generation: Generation,
 }
 
 /// Who is in configuration mode, as far as the device has told.
@@ -44,7 +45,7 @@ enum ConfigurationMode {
 
 impl Writer {
     /// Writes over a channel that is logged in; `welcome` is what the login said.
-    pub(super) fn new(channel: Channel, welcome: Welcome, preempt: bool) -> Self {
+    pub(super) fn new(channel: Channel, welcome: Welcome, preempt: bool, quirks: Quirks) -> Self {
         Self {
             mode: match welcome.configuration_mode {
                 Some(true) => ConfigurationMode::Ours,
@@ -55,7 +56,8 @@ impl Writer {
             preempt_idle_administrator: preempt,
             privilege: welcome.privilege,
             written: Ours::by(&channel.user),
-            quirks: BTreeMap::new(),
+            quirks,
+            generation: Generation::Eight,
             channel,
         }
     }
@@ -76,6 +78,19 @@ impl Writer {
         self.settle(&[reply], ours).await
     }
 
+    /// The same for a change that the command line has too.
+    pub(super) async fn change_by_either(
+        &mut self,
+        habit: &'static str,
+        call: &Call,
+        lines: &[String],
+        ours: Ours,
+    ) -> Result<(), Failure> {
+        self.begin().await?;
+        let reply = self.by_api_or_command(habit, call, lines).await?;
+        self.settle(&[reply], ours).await
+    }
+
     /// Points services at certificates, in one commit for all. `before` is what to put back.
     pub(super) async fn bind(
         &mut self,
@@ -90,7 +105,7 @@ impl Writer {
         self.written = ours.clone();
         let mut replies = Vec::with_capacity(wanted.len());
         for wanted in wanted {
-            match self.write(&pointing(wanted)).await {
+            match self.point(wanted).await {
                 Ok(reply) => replies.push(reply),
                 Err(failure) => {
                     self.withdraw(before).await;
@@ -151,7 +166,7 @@ impl Writer {
                 restart_required = what,
                 "the device wants a restart for this change to take effect"
             );
-            self.quirks.insert("restart_required", what);
+            self.quirks.note("restart_required", what);
         }
         Ok(reply)
     }
@@ -244,6 +259,49 @@ impl Writer {
         Ok(())
     }
 
+    /// One change that the API may have a call for, and the command line surely has: in the way that worked before, or by
+    /// the API, and in the other one where the device does not know that.
+    pub(super) async fn by_api_or_command(
+        &mut self,
+        habit: &'static str,
+        call: &Call,
+        lines: &[String],
+    ) -> Result<Reply, Failure> {
+        let is_by_command = self.quirks.habit(habit) == Some(BY_COMMAND);
+        let first = self.in_one_way(is_by_command, call, lines).await;
+        match first {
+            Err(failure) if is_unknown(&failure) => {
+                let second = self.in_one_way(!is_by_command, call, lines).await;
+                let reply = second.map_err(|second| both_unknown(failure, second))?;
+                let way = if is_by_command { BY_CALL } else { BY_COMMAND };
+                self.quirks.note(habit, way);
+                Ok(reply)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn in_one_way(
+        &mut self,
+        is_by_command: bool,
+        call: &Call,
+        lines: &[String],
+    ) -> Result<Reply, Failure> {
+        if is_by_command {
+            self.command(&call.name(), lines).await
+        } else {
+            self.write(call).await
+        }
+    }
+
+    /// Points one service at one certificate.
+    async fn point(&mut self, binding: &Binding) -> Result<Reply, Failure> {
+        let path = binding::path(binding.service, self.generation);
+        let call = Call::change(Method::PUT, path).json(&binding::body(binding));
+        let lines = binding::lines(binding)?;
+        self.by_api_or_command(BIND, &call, &lines).await
+    }
+
     async fn commit(&mut self) -> Result<(), Failure> {
         self.only_ours().await?;
         let call = Call::change(Method::POST, PENDING).json(&json!({}));
@@ -282,21 +340,32 @@ impl Writer {
             return;
         }
         for before in before {
-            if let Err(failure) = self.write(&pointing(before)).await {
+            if let Err(failure) = self.point(before).await {
                 tracing::debug!(service = %before.service, error = %failure, "the old binding was not written back");
             }
         }
     }
 }
 
-/// The write that points one service at one certificate.
-fn pointing(binding: &Binding) -> Call {
-    Call::change(Method::PUT, binding::path(binding.service)).json(&binding::body(binding))
-}
-
 /// Whether a failure leaves no doubt about what happened.
 fn is_certain(failure: &Failure) -> bool {
     failure.kind != FailureKind::OutcomeUnknown
+}
+
+fn is_unknown(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Refused && wording::is_unknown(&failure.detail)
+}
+
+/// The failure of the second way, which is the one that counts unless the device knows neither.
+fn both_unknown(first: Failure, second: Failure) -> Failure {
+    if is_unknown(&second) {
+        Failure {
+            detail: format!("{}; {}: {}", first.detail, second.call, second.detail),
+            ..first
+        }
+    } else {
+        second
+    }
 }
 
 /// Whether the device did nothing because somebody else is in configuration mode, or nobody. The status number
@@ -307,6 +376,10 @@ fn is_out_of_configuration_mode(answer: &Answer) -> bool {
     wording::is_out_of_configuration_mode(&text) || (answer.status == 405 && says_nothing())
 }
 
+/// In the quirks: what goes by the command line.
+const BY_COMMAND: &str = "cli";
+/// In the quirks: what goes by a call of its own.
+const BY_CALL: &str = "api";
 const PENDING: &str = "/config/pending";
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ fn shown(lifetime: SignedDuration) -> Certificate {
 
 fn wanted(share_of_lifetime: Option<u16>) -> ManagedCertificate {
     ManagedCertificate {
+        key_origin: crate::inventory::KeyOrigin::Firewall,
         name: "hq".into(),
         firewall: "hq".into(),
         ca: "office".into(),

@@ -59,6 +59,8 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
         outcome => outcome?,
     }
     work.acted(Step::Bind);
+    // The device has shown in which way it takes a binding.
+    work.record_identity(session).await?;
     Ok(Outcome::Reached(Fact::Committed, Box::new(obtained)))
 }
 

@@ -1,15 +1,25 @@
-//! Planned: generate the key pair and its CSR on the firewall.
+//! Planned: generate the key pair and its CSR, on the firewall or here.
 //!
-//! The alias holds the renewal's id, so a key pair that exists under it is ours, whoever crashed in between.
+//! The alias holds the renewal's id, so a key pair that exists under it is ours, whoever crashed in between. A key that
+//! renewd makes itself exists from the moment at which it is stored: before, there is nothing to look for.
 
 use jiff::SignedDuration;
 
-use super::{Outcome, StepError, Work, closed, refused};
+use super::{Outcome, StepError, Work, closed, refused, sealing};
+use crate::failure::{Failure, FailureKind};
 use crate::firewall::Firewall;
-use crate::inventory::Intent;
+use crate::inventory::{Intent, KeyOrigin};
+use crate::pki::{Csr, PkiError, PrivateKey};
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
+    match work.wanted.key_origin {
+        KeyOrigin::Firewall => on_the_firewall(work).await,
+        KeyOrigin::Renewd => here(work).await,
+    }
+}
+
+async fn on_the_firewall(work: &Work<'_>) -> Result<Outcome, StepError> {
     let earlier = work
         .store
         .intent(&work.renewal().id, Step::GenerateCsr.name())
@@ -20,6 +30,37 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let mut session = work.firewall().await?;
     let result = look_then_generate(work, session.as_mut(), earlier).await;
     closed(session, result).await
+}
+
+/// Key and request are stored together with the state, so that there is never one without the others.
+async fn here(work: &Work<'_>) -> Result<Outcome, StepError> {
+    ask_the_ca(work).await?;
+    // Nothing is ordered for a firewall that cannot be reached.
+    let mut session = work.firewall().await?;
+    let recorded = work.record_identity(session.as_mut()).await;
+    closed(session, recorded).await?;
+    let (key, csr) = make(work).await?;
+    let sealed = work.sealer.seal(&key, &work.renewal().id.0);
+    let sealed = sealed.map_err(|error| sealing("seal a private key", &error))?;
+    work.acted(Step::GenerateCsr);
+    Ok(work.reached_with(Fact::KeyPairExists, |obtained| {
+        obtained.csr_pem = Some(csr.to_pem());
+        obtained.sealed_key = Some(sealed);
+    }))
+}
+
+/// Takes seconds for a large key, on a thread where nobody waits for it.
+async fn make(work: &Work<'_>) -> Result<(PrivateKey, Csr), StepError> {
+    let wanted = work.wanted.request.clone();
+    let making = move || -> Result<(PrivateKey, Csr), PkiError> {
+        let key = PrivateKey::generate(wanted.key)?;
+        let csr = Csr::make(&wanted, &key)?;
+        Ok((key, csr))
+    };
+    let local = |words: String| Failure::new(FailureKind::Local, "make a key pair", words);
+    let made = tokio::task::spawn_blocking(making).await;
+    let made = made.map_err(|error| local(error.to_string()))?;
+    made.map_err(|error| StepError::Hopeless(error.0))
 }
 
 /// What the CA would refuse is refused before a key exists for it.

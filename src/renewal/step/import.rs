@@ -1,9 +1,10 @@
-//! Issued: put the chain and the signed certificate on the firewall, unused.
+//! Issued: put the chain and the signed certificate on the firewall, unused; with its key, where renewd made that.
 
-use super::{Outcome, StepError, Work, closed, refused};
+use super::{Outcome, StepError, Work, closed, refused, sealing};
 use crate::firewall::{Firewall, InstalledObject, ObjectKind};
-use crate::pki::Certificate;
+use crate::pki::{Certificate, KeyBundle};
 use crate::renewal::state::{Fact, Step};
+use crate::seal::SealError;
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let leaf = work.leaf()?;
@@ -12,9 +13,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             "the certificate's public key is not the one in the CSR".to_owned(),
         ));
     }
-    let mut chain = work.chain()?;
-    // A device believes an intermediate only when it knows what is above it.
-    chain.reverse();
+    let chain = work.chain()?;
     let mut session = work.firewall().await?;
     let result = look_then_import(work, session.as_mut(), &leaf, &chain).await;
     closed(session, result).await
@@ -27,6 +26,9 @@ async fn look_then_import(
     chain: &[Certificate],
 ) -> Result<Outcome, StepError> {
     match find(work, session).await?.map(|object| object.kind) {
+        None if work.renewal().obtained.sealed_key.is_some() => {
+            import_key_pair(work, session, leaf, chain).await?;
+        }
         None => {
             let gone = format!(
                 "{} is no longer on the firewall, and its key with it",
@@ -40,12 +42,50 @@ async fn look_then_import(
         Some(ObjectKind::Certificate) => {}
         Some(ObjectKind::PendingRequest) => {
             work.intend(Step::Import, &work.renewal().alias).await?;
-            session.import_chain(chain).await?;
+            session.import_chain(&root_first(chain)).await?;
             session.import_signed(&work.renewal().alias, leaf).await?;
             work.acted(Step::Import);
         }
     }
     confirm(work, session, leaf).await
+}
+
+async fn import_key_pair(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+    leaf: &Certificate,
+    chain: &[Certificate],
+) -> Result<(), StepError> {
+    let key = match work.private_key() {
+        Ok(Some(key)) => key,
+        Err(error @ SealError::Closed { .. }) if work.renewal().attempts >= OPENINGS => {
+            return Err(StepError::Hopeless(error.to_string()));
+        }
+        Err(error) => return Err(sealing("open a private key", &error)),
+        Ok(None) => {
+            return Err(StepError::Hopeless(
+                "the store holds no private key".to_owned(),
+            ));
+        }
+    };
+    let bundle = KeyBundle {
+        key,
+        leaf: leaf.clone(),
+        chain: chain.to_vec(),
+    };
+    work.intend(Step::Import, &work.renewal().alias).await?;
+    // Whether a device takes the CAs out of the file is not known.
+    session.import_chain(&root_first(chain)).await?;
+    session
+        .import_key_pair(&work.renewal().alias, &bundle)
+        .await?;
+    work.acted(Step::Import);
+    Ok(())
+}
+
+/// A device believes an intermediate only when it knows what is above it.
+fn root_first(chain: &[Certificate]) -> Vec<Certificate> {
+    chain.iter().rev().cloned().collect()
 }
 
 /// Believes the device only when it lists the certificate, and as the one that was sent.
@@ -84,3 +124,6 @@ async fn find(
 /// One listing may be wrong; after this many, minutes apart, the key pair is believed to be gone, and only a new one
 /// with a new order helps.
 const LISTINGS: u32 = 2;
+/// How often a key that does not open is tried: a person is told each time, and has some days to put the former sealing
+/// key back before another certificate is ordered.
+const OPENINGS: u32 = 6;

@@ -25,9 +25,10 @@ use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall, Known};
 use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
-use crate::pki::{Certificate, Csr, Fingerprint};
+use crate::pki::{Certificate, Csr, Fingerprint, PrivateKey};
 use crate::probe::{self, Sight, Verdict};
 use crate::schedule::MaintenanceWindow;
+use crate::seal::{SealError, Sealer};
 use crate::store::{Lease, Store, StoreError};
 
 /// Everything that a step may use.
@@ -47,6 +48,8 @@ pub struct Work<'a> {
     pub peers: &'a dyn Peers,
     /// The store.
     pub store: &'a Store,
+    /// Seals and opens the private keys that renewd made.
+    pub sealer: &'a Sealer,
     /// Told of every moment.
     pub checkpoint: &'a dyn Checkpoint,
     /// The moment at which the step began.
@@ -195,6 +198,14 @@ impl Work<'_> {
             .map_err(|error| StepError::Hopeless(format!("the stored CSR: {error}")))
     }
 
+    /// The private key, where renewd made it. Opened only where it is used at once.
+    fn private_key(&self) -> Result<Option<PrivateKey>, SealError> {
+        let sealed = self.renewal().obtained.sealed_key.as_ref();
+        sealed
+            .map(|sealed| self.sealer.open(sealed, &self.renewal().id.0))
+            .transpose()
+    }
+
     fn leaf(&self) -> Result<Certificate, StepError> {
         let pem = obtained(self.renewal().obtained.leaf_pem.as_deref(), "certificate")?;
         Certificate::from_pem(pem)
@@ -332,4 +343,9 @@ const REMEMBERED: u32 = 50;
 /// A "no" of our own, with its reasons.
 fn refused(call: &str, reasons: &[String]) -> StepError {
     StepError::Ca(Failure::new(FailureKind::Refused, call, reasons.join("; ")))
+}
+
+/// A step that cannot go on without the sealing key; a person can mend that.
+fn sealing(call: &str, error: &SealError) -> StepError {
+    StepError::Firewall(Failure::new(FailureKind::Local, call, error))
 }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
 use super::{Configured, Decision, Lease, Store, StoreError};
-use crate::inventory::{Obtained, Renewal, RenewalId, Shown, State};
+use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, Shown, State};
 use crate::pki::Fingerprint;
 
 mod copy;

@@ -66,6 +66,7 @@ async fn assert_no_scan(store: &Store) {
         renewals::ADVANCE,
         renewals::POSTPONE,
         renewals::ADD_OBTAINED,
+        renewals::DESTROY_KEY,
         waking::NEXT_WAKE,
     ] {
         for step in plan(store, statement).await {

@@ -336,6 +336,53 @@ fn everything() -> Obtained {
         fingerprint: Some(Fingerprint::of(b"new")),
         previous_bindings: Some("{\"ssl-vpn\":null}".to_owned()),
         previous_fingerprint: Some(Fingerprint::of(b"old")),
+        sealed_key: Some(SealedKey::new(SEALED.to_owned())),
+    }
+}
+
+const SEALED: &str = "sealed-1:bm90IGEga2V5LCBhbmQgbm90IHNlYWxlZCBlaXRoZXI=";
+
+/// Every byte of the database, its write-ahead log and whatever else lies beside them.
+fn bytes_of(folder: &TempDir) -> Vec<u8> {
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    files
+        .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_key_is_destroyed_with_the_proof_and_with_every_end_and_lies_on_nowhere() {
+    let is_there = |folder: &TempDir| {
+        let bytes = bytes_of(folder);
+        bytes
+            .windows(SEALED.len())
+            .any(|window| window == SEALED.as_bytes())
+    };
+    for to in [
+        State::Verified,
+        State::Completed,
+        State::RolledBack,
+        State::Abandoned,
+        State::Superseded,
+    ] {
+        let (store, mut lease, folder) = store_with_lease().await;
+        let advance = async |lease: &Lease, to: State| {
+            let ending = Ending {
+                look_at: at(9),
+                alias: None,
+            };
+            let ended = to.is_end().then_some(ending);
+            let obtained = everything();
+            let done = store.advance(lease, to, &obtained, at(9), ended, &[], at(2));
+            done.await.unwrap()
+        };
+        lease.renewal = advance(&lease, State::Bound).await;
+        assert_eq!(lease.renewal.obtained, everything());
+        assert!(is_there(&folder));
+        let after = advance(&lease, to).await;
+        assert_eq!(after.obtained.sealed_key, None, "{to}");
+        assert_eq!(after.obtained.fingerprint, everything().fingerprint, "{to}");
+        assert!(!is_there(&folder), "{to}");
     }
 }
 

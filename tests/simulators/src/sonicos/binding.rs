@@ -199,6 +199,11 @@ impl Device {
             [("use_self_signed", Value::Bool(true))] => Binding::SelfSigned,
             _ => return Err(Refusal::unreasonable("certificate")),
         };
+        self.bind_to(service, binding)
+    }
+
+    /// 4: pending until the next commit, whichever way it was asked for.
+    pub(super) fn bind_to(&mut self, service: Service, binding: Binding) -> Handled {
         if let Binding::Name(name) = &binding
             && !matches!(self.visible_row(name)?.kind, Kind::Local { .. })
         {

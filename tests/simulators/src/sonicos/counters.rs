@@ -23,12 +23,20 @@ pub struct Counters {
     pub imports: u64,
     /// CA certificates accepted.
     pub ca_imports: u64,
+    /// PKCS#12 files accepted.
+    pub key_pair_imports: u64,
+    /// Files brought to a server.
+    pub transfers_brought: u64,
+    /// Files fetched from a server.
+    pub transfers_fetched: u64,
+    /// Files that could not be brought or fetched.
+    pub transfers_failed: u64,
     /// Certificates and requests removed.
     pub deletes: u64,
     /// Commits that changed something.
     pub commits: u64,
-    /// Commits through the API that also committed what another administrator had pending.
+    /// Commits through the API or the command line that also committed what another administrator had pending.
     pub commits_of_foreign_changes: u64,
-    /// Discards through the API that also threw away what another administrator had pending.
+    /// Discards through the API or the command line that also threw away what another administrator had pending.
     pub discards_of_foreign_changes: u64,
 }

@@ -20,6 +20,7 @@ impl Device {
             mut status,
             mut headers,
             body,
+            earlier,
             ..
         } = reply;
         if self.faces.failures_with_200 && matches!(status, 400 | 404 | 405 | 500) {
@@ -38,7 +39,8 @@ impl Device {
             ),
             Body::Envelope { success, result } => (
                 Some(JSON.to_owned()),
-                self.envelope(request, success, result).into_bytes(),
+                self.envelope(request, success, earlier, result)
+                    .into_bytes(),
             ),
         };
         headers.extend(content_type.map(|value| ("Content-Type".to_owned(), value)));
@@ -50,13 +52,20 @@ impl Device {
         }
     }
 
-    fn envelope(&mut self, request: &Request, success: bool, result: Map<String, Value>) -> String {
+    fn envelope(
+        &mut self,
+        request: &Request,
+        success: bool,
+        earlier: Vec<Value>,
+        result: Map<String, Value>,
+    ) -> String {
         let is_login = request
             .segments
             .first()
             .is_some_and(|first| first == "auth" || first == "tfa");
         let is_action = request.is_write() && !is_login;
-        let mut info = vec![Value::Object(result)];
+        let mut info = earlier;
+        info.push(Value::Object(result));
         if is_action && self.faces.several_info_entries {
             let warning = json!({"level": "warning", "code": "E_WARNING", "message": "Another log setting may be affected."});
             info.insert(0, warning);

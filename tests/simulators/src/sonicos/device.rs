@@ -11,12 +11,14 @@ use super::auth::Gatekeeper;
 use super::binding::Bindings;
 use super::certificates::Store;
 use super::decorate::Finished;
+use super::errand::{Commission, Continuation};
 use super::pending::Change;
 use super::rules::Rules;
 use super::server::PortCertificate;
 use super::session::{Holder, Session};
 use super::settings::Settings;
-use super::wire::{Handled, Refusal, Reply, Request};
+use super::switch::Specification;
+use super::wire::{Handled, Refusal, Reply, Request, unknown_call, without_credentials};
 use super::{Counters, Faces};
 use crate::chance::Chance;
 
@@ -61,20 +63,57 @@ pub(super) enum Outcome {
     Lost,
     /// It was done, and every management connection ends.
     AllCut,
+    /// Nothing yet: `Device::resume` is called with what the errand came to.
+    Errand(Suspended),
+}
+
+/// A request whose errand is being run.
+#[derive(Debug)]
+pub(super) struct Suspended {
+    pub(super) commission: Box<Commission>,
+    /// A nonce that the answer has to hand out.
+    pub(super) next_nonce: Option<String>,
 }
 
 impl Device {
     /// Does what the request asks, journals it, and says what to send.
     pub(super) fn answer(&mut self, request: &Request) -> Outcome {
         self.expire_idle_session();
-        let next_nonce = &mut None;
-        let mut reply = self
-            .dispatch(request, next_nonce)
-            .unwrap_or_else(Reply::from);
-        if let Some(nonce) = next_nonce.take() {
+        let mut next_nonce = None;
+        let handled = self.dispatch(request, &mut next_nonce);
+        self.conclude(request, handled, next_nonce, false)
+    }
+
+    /// Goes on after an errand. The next thing may be another errand.
+    pub(super) fn resume(
+        &mut self,
+        request: &Request,
+        next: Continuation,
+        next_nonce: Option<String>,
+        handled: Handled,
+    ) -> Outcome {
+        let handled = next.run(self, handled);
+        self.conclude(request, handled, next_nonce, true)
+    }
+
+    fn conclude(
+        &mut self,
+        request: &Request,
+        handled: Handled,
+        next_nonce: Option<String>,
+        carried: bool,
+    ) -> Outcome {
+        let mut reply = handled.unwrap_or_else(Reply::from);
+        if let Some(commission) = reply.errand.take() {
+            return Outcome::Errand(Suspended {
+                commission,
+                next_nonce,
+            });
+        }
+        if let Some(nonce) = next_nonce {
             reply = reply.header("Authentication-Info", format!("nextnonce=\"{nonce}\""));
         }
-        let mischief = self.mischief(request, &reply);
+        let mischief = self.mischief(request, &reply, carried);
         let note = mischief.map(str::to_owned).or(reply.note.take());
         let finished = self.finish(request, reply);
         let lost = mischief == Some(LOST) || self.cut_connections;
@@ -83,7 +122,7 @@ impl Device {
         } else {
             finished.status.to_string()
         };
-        self.write_journal(&request.method, &request.path, &status, note.as_deref());
+        self.write_journal(request, &status, note.as_deref());
         match (std::mem::take(&mut self.cut_connections), mischief) {
             (true, _) => Outcome::AllCut,
             (false, Some(LOST)) => Outcome::Lost,
@@ -94,15 +133,12 @@ impl Device {
         }
     }
 
-    /// `POST /auth 200 (note)`; the note is ours and never holds a secret.
-    pub(super) fn write_journal(
-        &mut self,
-        method: &str,
-        path: &str,
-        status: &str,
-        note: Option<&str>,
-    ) {
-        let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
+    /// `POST /auth 200 (note)`. The note is ours and holds no secret, but for an URL that the device quotes.
+    pub(super) fn write_journal(&mut self, request: &Request, status: &str, note: Option<&str>) {
+        let note = note
+            .map(|note| format!(" ({})", without_credentials(note)))
+            .unwrap_or_default();
+        let (method, path) = (&request.method, request.shown_path());
         self.journal.push(format!("{method} {path} {status}{note}"));
     }
 
@@ -142,6 +178,9 @@ impl Device {
             ("POST", ["config-mode"]) => self.enter_configuration_mode(),
             ("POST", ["non-config-mode"]) => Ok(self.leave_configuration_mode()),
             ("GET", ["version"]) => Ok(self.version()),
+            ("GET", ["openapi"]) if self.faces.openapi == Specification::Json => {
+                Ok(self.specification())
+            }
             ("GET", ["config", "pending"] | ["config", "pending", "best-effort"]) => {
                 Ok(self.show_pending())
             }
@@ -149,19 +188,28 @@ impl Device {
             ("GET", ["export", "certificates", "signing-request", "name", alias]) => {
                 self.export_request(alias)
             }
+            ("POST", ["direct", "cli"]) if self.faces.direct_cli => self.run_lines(request),
             ("GET", ["administration", "global"]) => Ok(self.read_administration()),
             ("GET", ["ssl-vpn", "server", "base"]) => Ok(self.read_ssl_vpn()),
-            _ if is_a_write(&request.method, segments) => {
-                self.require_configuration_mode()?;
+            _ if is_a_write(&request.method, segments)
+                || self.knows_transfer(&request.method, segments) =>
+            {
+                self.require_configuration_mode(Holder::Api)?;
                 let reply = self.write(request, segments)?;
-                self.commit_automatically()?;
-                Ok(reply)
+                reply.and_then(self, |device, handled| {
+                    let reply = handled?;
+                    device.commit_automatically()?;
+                    Ok(reply)
+                })
             }
             _ => Err(unknown_path(segments)),
         }
     }
 
     fn write(&mut self, request: &Request, segments: &[&str]) -> Handled {
+        if let Some(handled) = self.transfer(&request.method, segments) {
+            return handled;
+        }
         match segments {
             ["config", "pending", ..] if request.method == "POST" => self.commit(),
             ["config", "pending", ..] => Ok(self.discard_pending()),
@@ -172,6 +220,18 @@ impl Device {
             ["import", "certificates", "signed-cert", "name", alias] => {
                 self.import_signed(request, alias)
             }
+            ["import", "certificates", "cert-key-pair", "name", name] => {
+                self.import_key_pair_by_form(request, name)
+            }
+            [
+                "import",
+                "certificates",
+                "cert-key-pair",
+                "name",
+                name,
+                "password",
+                password,
+            ] => self.import_key_pair_by_path(request, name, password),
             ["administration", "global"] => self.bind_management(&request.json()?),
             ["ssl-vpn", "server", "base"] => self.bind_ssl_vpn(&request.json()?),
             _ => Err(unknown_path(segments)),
@@ -186,7 +246,7 @@ impl Device {
             "safemode_version": "SafeMode 7.0.0",
             "rom_version": "5.9.0.1",
             "model": profile.model(),
-            "serial_number": "00AA-BBCC-DDEE",
+            "serial_number": SERIAL_NUMBER,
             "system_time": self.date(self.now()),
             "system_uptime": "0 Days 01:02:03",
             "last_modified_by": "admin",
@@ -194,7 +254,12 @@ impl Device {
     }
 
     /// What goes wrong with this reply, by chance.
-    fn mischief(&mut self, request: &Request, reply: &Reply) -> Option<&'static str> {
+    fn mischief(
+        &mut self,
+        request: &Request,
+        reply: &Reply,
+        carried: bool,
+    ) -> Option<&'static str> {
         let harmless = !request.is_write()
             || reply.status != 200
             || request
@@ -203,6 +268,8 @@ impl Device {
                 .is_some_and(|first| first == "auth");
         if harmless {
             None
+        } else if carried && self.faces.transfer_answer_lost {
+            Some(LOST)
         } else if self.chance.one_in(self.faces.lost_answer_one_in) {
             Some(LOST)
         } else if self.chance.one_in(self.faces.error_after_applying_one_in) {
@@ -212,6 +279,9 @@ impl Device {
         }
     }
 }
+
+/// 5: it may contain hyphens.
+pub(super) const SERIAL_NUMBER: &str = "00AA-BBCC-DDEE";
 
 const LOST: &str = "done, but the answer is lost";
 
@@ -224,7 +294,22 @@ fn is_a_write(method: &str, segments: &[&str]) -> bool {
         ["administration", "global"]
         | ["ssl-vpn", "server", "base"]
         | ["import", "certificates", "ca-cert"]
-        | ["import", "certificates", "signed-cert", "name", _] => &["PUT"],
+        | [
+            "import",
+            "certificates",
+            "signed-cert" | "cert-key-pair",
+            "name",
+            _,
+        ]
+        | [
+            "import",
+            "certificates",
+            "cert-key-pair",
+            "name",
+            _,
+            "password",
+            _,
+        ] => &["PUT"],
         _ => &[],
     };
     methods.contains(&method)
@@ -238,11 +323,11 @@ fn unknown_path(segments: &[&str]) -> Refusal {
     if incomplete {
         Refusal::incomplete()
     } else {
-        Refusal::coded(404, "E_NOT_FOUND", "API not found.")
+        unknown_call()
     }
 }
 
-const KNOWN: &[&[&str]] = &[
+pub(super) const KNOWN: &[&[&str]] = &[
     &["certificates", "generate-signing-request"],
     &["certificates", "name", "NAME"],
     &["config", "pending"],

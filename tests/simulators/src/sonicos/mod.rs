@@ -8,6 +8,7 @@ mod auth;
 mod binding;
 mod carrier;
 mod certificates;
+mod cli;
 mod counters;
 mod decorate;
 mod device;
@@ -19,7 +20,9 @@ mod rules;
 mod server;
 mod session;
 mod settings;
+mod specification;
 mod switch;
+mod transfers;
 mod wire;
 
 use std::fmt::Write as _;
@@ -38,12 +41,15 @@ pub use self::other_administrator::{OtherAdministrator, Replacement, Replacement
 pub use self::rules::{Action, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
 pub use self::switch::{
-    CsrForm, DateForm, ImportForm, NonConfigMode, Offer, On, PendingForm, Tampering,
+    CsrForm, DateForm, FtpMode, ImportForm, KeyPairEncryption, KeyPairForm, NonConfigMode, Offer,
+    On, P10Form, P10Name, PendingForm, PublicKeyPadding, ScpAlgorithms, Specification, Tampering,
+    TransferProtocols, TransferSpelling, UrlForm,
 };
 pub use crate::Gate;
 
 use self::binding::{Binding, Bindings};
 use self::certificates::{INITIAL, Identity, Kind, Store};
+use self::cli::console::serve_console;
 use self::device::{Device, Ports};
 use self::server::{PortCertificate, Role, Shared, serve_port};
 
@@ -53,6 +59,7 @@ pub struct Simulator {
     shared: Arc<Shared>,
     management: SocketAddr,
     ssl_vpn: SocketAddr,
+    console: Option<SocketAddr>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -70,6 +77,10 @@ impl Simulator {
     pub async fn start(mut settings: Settings) -> std::io::Result<Self> {
         let management = TcpListener::bind(settings.management).await?;
         let ssl_vpn = TcpListener::bind(settings.ssl_vpn).await?;
+        let console = match settings.console {
+            Some(address) => Some(TcpListener::bind(address).await?),
+            None => None,
+        };
         settings.management = management.local_addr()?;
         settings.ssl_vpn = ssl_vpn.local_addr()?;
         let (management_address, ssl_vpn_address) = (settings.management, settings.ssl_vpn);
@@ -79,7 +90,7 @@ impl Simulator {
             device.ports.ssl_vpn.clone(),
         );
         let shared = Shared::new(device);
-        let servers = vec![
+        let mut servers = vec![
             tokio::spawn(serve_port(
                 management,
                 Role::Management,
@@ -93,7 +104,10 @@ impl Simulator {
                 shared.clone(),
             )),
         ];
+        let console_address = console.as_ref().map(TcpListener::local_addr).transpose()?;
+        servers.extend(console.map(|port| tokio::spawn(serve_console(port, shared.clone()))));
         Ok(Self {
+            console: console_address,
             shared,
             management: management_address,
             ssl_vpn: ssl_vpn_address,
@@ -109,6 +123,11 @@ impl Simulator {
     /// Where the SSL VPN portal listens.
     pub fn ssl_vpn(&self) -> SocketAddr {
         self.ssl_vpn
+    }
+
+    /// Where the command line is, if the settings asked for it: plain text, nobody logs in.
+    pub fn console(&self) -> Option<SocketAddr> {
+        self.console
     }
 
     /// `https://ADDRESS:PORT` of the management.

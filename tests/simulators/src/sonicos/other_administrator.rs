@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::binding::Binding;
 use super::certificates::Row;
-use super::pending::{Change, ChangeKind, Owner};
+use super::pending::{Change, ChangeKind};
 use super::server::Shared;
 use super::session::Holder;
 
@@ -28,7 +28,7 @@ impl OtherAdministrator {
     pub fn has_pending_change(&self, line: &str) {
         let mut device = self.0.device();
         device.pending.push(Change {
-            owner: Owner::Other,
+            owner: Holder::Other,
             kind: ChangeKind::Foreign(line.to_owned()),
         });
         device.journal.push(format!(
@@ -68,7 +68,9 @@ impl OtherAdministrator {
     /// Logs out: the mode is free, the uncommitted changes are lost (1.4).
     pub fn leaves(&self) {
         let mut device = self.0.device();
-        device.pending.retain(|change| change.owner != Owner::Other);
+        device
+            .pending
+            .retain(|change| change.owner != Holder::Other);
         if device.mode == Some(Holder::Other) {
             device.mode = None;
         }

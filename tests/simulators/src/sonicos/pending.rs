@@ -5,21 +5,16 @@ use serde_json::{Value, json};
 use super::binding::{Binding, Service};
 use super::certificates::{Kind, Row};
 use super::device::Device;
+use super::session::Holder;
 use super::switch::PendingForm;
 use super::wire::{Handled, Refusal, Reply};
 
 /// One uncommitted change.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
-    pub(super) owner: Owner,
+    /// Who made it. A commit does not ask.
+    pub(super) owner: Holder,
     pub(super) kind: ChangeKind,
-}
-
-/// Who made it. A commit does not ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
-    Api,
-    Other,
 }
 
 /// What is changed. Certificate operations are here only when a switch makes them wait for a commit.
@@ -28,6 +23,7 @@ pub(super) enum ChangeKind {
     Bind(Service, Binding),
     Generate(Box<Row>),
     ImportAuthority(Box<Row>),
+    ImportKeyPair(Box<Row>),
     ImportSigned(String, Vec<u8>),
     Delete(String),
     /// Anything that is not about certificates, as a CLI line.
@@ -35,11 +31,10 @@ pub(super) enum ChangeKind {
 }
 
 impl Device {
+    /// Only who holds configuration mode can change anything: that is whose change it is.
     pub(super) fn put_pending(&mut self, kind: ChangeKind) {
-        self.pending.push(Change {
-            owner: Owner::Api,
-            kind,
-        });
+        let owner = self.mode.unwrap_or(Holder::Api);
+        self.pending.push(Change { owner, kind });
     }
 
     /// 2: `GET /config/pending`. guess: every form of the answer.
@@ -79,10 +74,7 @@ impl Device {
                 format!("Commit failed: certificate '{missing}' does not exist"),
             ));
         }
-        let foreign = self
-            .pending
-            .iter()
-            .any(|change| change.owner == Owner::Other);
+        let foreign = self.has_foreign_changes();
         self.counters.commits += 1;
         self.counters.commits_of_foreign_changes += u64::from(foreign);
         if self.apply_pending() {
@@ -111,10 +103,7 @@ impl Device {
 
     /// 2: `DELETE /config/pending`. guess: it discards everybody's changes, as a commit takes everybody's.
     pub(super) fn discard_pending(&mut self) -> Reply {
-        let foreign = self
-            .pending
-            .iter()
-            .any(|change| change.owner == Owner::Other);
+        let foreign = self.has_foreign_changes();
         self.counters.discards_of_foreign_changes += u64::from(foreign);
         self.pending.clear();
         Reply::done("Success.")
@@ -134,7 +123,9 @@ impl Device {
         match change {
             ChangeKind::Bind(Service::Management, binding) => self.bindings.management = binding,
             ChangeKind::Bind(Service::SslVpn, binding) => self.bindings.ssl_vpn = binding,
-            ChangeKind::Generate(row) | ChangeKind::ImportAuthority(row) => {
+            ChangeKind::Generate(row)
+            | ChangeKind::ImportAuthority(row)
+            | ChangeKind::ImportKeyPair(row) => {
                 self.certificates.rows.push(*row);
             }
             ChangeKind::ImportSigned(alias, der) => {
@@ -153,6 +144,13 @@ impl Device {
             }
             ChangeKind::Foreign(_) => {}
         }
+    }
+
+    /// Changes of others than who holds configuration mode.
+    fn has_foreign_changes(&self) -> bool {
+        self.pending
+            .iter()
+            .any(|change| Some(change.owner) != self.mode)
     }
 
     fn missing_binding(&self) -> Option<&str> {
@@ -180,7 +178,7 @@ impl ChangeKind {
     fn path(&self) -> Value {
         match self {
             Self::Bind(service, binding) => service.wrap(&binding.member()),
-            Self::Generate(row) | Self::ImportAuthority(row) => {
+            Self::Generate(row) | Self::ImportAuthority(row) | Self::ImportKeyPair(row) => {
                 json!({"certificates": {row.name.as_str(): "added"}})
             }
             Self::ImportSigned(alias, _) => json!({"certificates": {alias: "imported"}}),
@@ -200,6 +198,7 @@ impl ChangeKind {
             }
             Self::Generate(row) => format!("certificates generate-signing-request {}", row.name),
             Self::ImportAuthority(row) => format!("certificates import ca-cert {}", row.name),
+            Self::ImportKeyPair(row) => format!("certificates import cert-key-pair {}", row.name),
             Self::ImportSigned(alias, _) => format!("certificates import signed-cert {alias}"),
             Self::Delete(name) => format!("no certificate {name}"),
             Self::Foreign(line) => line.clone(),

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::Response;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Response, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use super::certificates::Identity;
 use super::decorate::Finished;
 use super::device::{Device, Outcome};
+use super::errand::Commission;
 use super::rules::Action;
 use super::wire::{Request, envelope_text};
 use crate::tls::{self, Cut};
@@ -35,6 +36,11 @@ impl Shared {
             device: Mutex::new(device),
             hang_up: watch::Sender::new(0),
         })
+    }
+
+    /// Ends every connection of the management port.
+    pub(super) fn hang_up(&self) {
+        self.hang_up.send_modify(|times| *times += 1);
     }
 
     /// A panic in one handler must not hide the state from the test that looks for its cause.
@@ -170,6 +176,15 @@ async fn answer_http(
         .to_bytes()
         .to_vec();
     let request = Request::new(head.method.as_str(), target, head.headers, body, peer.ip());
+    response(answer(request, role, shared).await?)
+}
+
+/// What a port says to a request, whatever carries it; `None` is a request that is not for the API.
+async fn answer(
+    request: Option<Request>,
+    role: Role,
+    shared: Arc<Shared>,
+) -> Result<Finished, Cut> {
     match request.filter(|_| role == Role::Management) {
         // On a task of its own: the device finishes what it was told even when the client is gone.
         Some(request) => tokio::spawn(answer_api(request, shared))
@@ -179,7 +194,7 @@ async fn answer_http(
     }
 }
 
-async fn answer_api(request: Request, shared: Arc<Shared>) -> HttpReply {
+async fn answer_api(request: Request, shared: Arc<Shared>) -> Result<Finished, Cut> {
     let action = {
         let mut device = shared.device();
         device.counters.requests += 1;
@@ -203,7 +218,8 @@ async fn answer_api(request: Request, shared: Arc<Shared>) -> HttpReply {
         Some(Action::DropAfter) => {
             let line = format!(
                 "- the answer to {} {} is cut by rule",
-                request.method, request.path
+                request.method,
+                request.shown_path()
             );
             let _ = act(request, &shared).await;
             shared.device().journal.push(line);
@@ -213,59 +229,66 @@ async fn answer_api(request: Request, shared: Arc<Shared>) -> HttpReply {
     }
 }
 
-/// The device acts, away from the threads that serve sockets: making an RSA key takes its time.
-async fn act(request: Request, shared: &Arc<Shared>) -> HttpReply {
-    let device = shared.clone();
-    let outcome = tokio::task::spawn_blocking(move || device.device().answer(&request)).await;
-    match outcome.map_err(|_| Cut)? {
-        Outcome::Answered(finished) => response(finished),
-        Outcome::Lost => Err(Cut),
-        Outcome::AllCut => {
-            shared.hang_up.send_modify(|times| *times += 1);
-            Err(Cut)
+/// The device acts, and runs the errands that it needs for that.
+async fn act(request: Request, shared: &Arc<Shared>) -> Result<Finished, Cut> {
+    let request = Arc::new(request);
+    let asked = request.clone();
+    let mut outcome = on_device(shared, move |device| device.answer(&asked)).await?;
+    loop {
+        match outcome {
+            Outcome::Answered(finished) => return Ok(finished),
+            Outcome::Lost => return Err(Cut),
+            Outcome::AllCut => {
+                shared.hang_up();
+                return Err(Cut);
+            }
+            Outcome::Errand(suspended) => {
+                let Commission { errand, next } = *suspended.commission;
+                let handled = shared.carry(errand).await;
+                let asked = request.clone();
+                let resume = move |device: &mut Device| {
+                    device.resume(&asked, next, suspended.next_nonce, handled)
+                };
+                outcome = on_device(shared, resume).await?;
+            }
         }
     }
 }
 
+/// Away from the threads that serve sockets: making an RSA key takes its time.
+async fn on_device(
+    shared: &Arc<Shared>,
+    act: impl FnOnce(&mut Device) -> Outcome + Send + 'static,
+) -> Result<Outcome, Cut> {
+    let shared = shared.clone();
+    tokio::task::spawn_blocking(move || act(&mut shared.device()))
+        .await
+        .map_err(|_| Cut)
+}
+
 /// The rules that keep the device from acting.
-fn answer_instead(request: &Request, action: Action, shared: &Shared) -> HttpReply {
-    let typed = |kind: &str| vec![("Content-Type".to_owned(), kind.to_owned())];
+fn answer_instead(request: &Request, action: Action, shared: &Shared) -> Result<Finished, Cut> {
     let finished = match action {
         Action::Status(status, body, headers) => Some(Finished {
             status,
             headers,
             body: body.into_bytes(),
         }),
-        Action::Garbage => Some(Finished {
-            status: 200,
-            headers: typed("application/json"),
-            body: vec![0xff, 0x00, b'}', b'{'],
-        }),
-        Action::Html => Some(Finished {
-            status: 200,
-            headers: typed("text/html"),
-            body: MANAGEMENT_PAGE.into(),
-        }),
+        Action::Garbage => Some(typed("application/json", vec![0xff, 0x00, b'}', b'{'])),
+        Action::Html => Some(typed("text/html", MANAGEMENT_PAGE.into())),
         Action::SuccessFalseWith200(message) => {
             let body = envelope_text(false, &message).into_bytes();
-            Some(Finished {
-                status: 200,
-                headers: typed("application/json"),
-                body,
-            })
+            Some(typed("application/json", body))
         }
         _ => None,
     };
     let status = finished
         .as_ref()
         .map_or_else(|| "cut".to_owned(), |finished| finished.status.to_string());
-    shared.device().write_journal(
-        &request.method,
-        &request.path,
-        &status,
-        Some("by rule, nothing done"),
-    );
-    finished.map_or(Err(Cut), response)
+    shared
+        .device()
+        .write_journal(request, &status, Some("by rule, nothing done"));
+    finished.ok_or(Cut)
 }
 
 fn response(finished: Finished) -> HttpReply {
@@ -279,18 +302,21 @@ fn response(finished: Finished) -> HttpReply {
 }
 
 /// What a browser would see: enough to know that something is there.
-fn page(role: Role) -> Response<Full<Bytes>> {
+fn page(role: Role) -> Finished {
     let text = if role == Role::Management {
         MANAGEMENT_PAGE
     } else {
         SSL_VPN_PAGE
     };
-    let mut page = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
-    page.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("text/html"),
-    );
-    page
+    typed("text/html", text.into())
+}
+
+fn typed(kind: &str, body: Vec<u8>) -> Finished {
+    Finished {
+        status: 200,
+        headers: vec![("Content-Type".to_owned(), kind.to_owned())],
+        body,
+    }
 }
 
 const MANAGEMENT_PAGE: &str =

@@ -6,7 +6,6 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use super::device::Device;
-use super::pending::Owner;
 use super::wire::{Handled, Refusal, Reply, Request};
 
 /// An administrator's open session.
@@ -23,8 +22,10 @@ pub(super) struct Session {
 pub(super) enum Holder {
     /// The session of the API.
     Api,
-    /// Somebody at the web interface or the console.
+    /// Somebody at the web interface.
     Other,
+    /// One session of the command line, by its number.
+    Console(u32),
 }
 
 impl Device {
@@ -81,8 +82,13 @@ impl Device {
         if self.session.take().is_none() {
             return;
         }
-        self.pending.retain(|change| change.owner != Owner::Api);
-        if self.mode == Some(Holder::Api) {
+        self.forget(Holder::Api);
+    }
+
+    /// 1.4, 2: who is gone holds no mode, and what was not committed is lost.
+    pub(super) fn forget(&mut self, holder: Holder) {
+        self.pending.retain(|change| change.owner != holder);
+        if self.mode == Some(holder) {
             self.mode = None;
         }
     }
@@ -151,10 +157,10 @@ impl Device {
     }
 
     /// 1.4: how a write fails without it is a switch.
-    pub(super) fn require_configuration_mode(&self) -> Result<(), Refusal> {
+    pub(super) fn require_configuration_mode(&self, holder: Holder) -> Result<(), Refusal> {
         use super::switch::NonConfigMode::{NonConfigMode405, NotAllowed400};
         match self.faces.non_config_mode {
-            _ if self.holds_configuration_mode() => Ok(()),
+            _ if self.mode == Some(holder) => Ok(()),
             NonConfigMode405 => Err(Refusal::new(405, "Non config mode")),
             NotAllowed400 => Err(Refusal::new(400, "Not allowed in current mode")),
         }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub management: SocketAddr,
     /// Where the SSL VPN portal listens; port 0 takes a free one.
     pub ssl_vpn: SocketAddr,
+    /// Where the command line is to be had without a login (an SSH server stands before it); `None`: nowhere.
+    pub console: Option<SocketAddr>,
     /// What both services serve at the start.
     pub initial: InitialCertificate,
     /// Every switch.
@@ -45,6 +47,7 @@ impl Settings {
             password: "correct horse".to_owned(),
             management: anywhere,
             ssl_vpn: anywhere,
+            console: None,
             initial: InitialCertificate {
                 common_name: "fw.example.com".to_owned(),
                 not_before: now - Duration::days(80),
@@ -79,6 +82,8 @@ impl fmt::Debug for Settings {
     reason = "V7X would read as a version of its own"
 )]
 pub enum Profile {
+    /// 6.5: HTTP/1.0, and files only by FTP or SCP.
+    V6_5,
     /// 7.0: the session is bound to the client's address.
     V7_0,
     /// 7.1 to 7.3: session security, so every request carries a digest or a token.
@@ -91,6 +96,7 @@ impl Profile {
     /// `firmware_version` of `/version`; the last word's first digit is the generation (5).
     pub fn firmware(self) -> &'static str {
         match self {
+            Self::V6_5 => "SonicOS Enhanced 6.5.4.4-44n",
             Self::V7_0 => "SonicOS 7.0.1-5165-R6164",
             Self::V7_X => "SonicOS 7.3.0-7012",
             Self::V8 => "SonicOSX 8.2.1-8010",
@@ -100,6 +106,7 @@ impl Profile {
     /// `model` of `/version` and of the login reply.
     pub fn model(self) -> &'static str {
         match self {
+            Self::V6_5 => "TZ 400",
             Self::V7_0 => "TZ 270",
             Self::V7_X => "TZ 370",
             Self::V8 => "NSv 270",

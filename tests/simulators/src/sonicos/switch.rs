@@ -62,8 +62,16 @@ choices! {
         Nothing = "nothing",
         /// It asks for other names, with the right key.
         Names = "names",
+        /// It asks for another alternate name only.
+        AlternateName = "alternate_name",
+        /// It asks for another common name only.
+        Subject = "subject",
         /// It asks for the right names, with another key.
         Key = "key",
+        /// Its key is of another type.
+        KeyType = "key_type",
+        /// Its key is of the right type and another size.
+        KeySize = "key_size",
         /// Its self-signature is broken.
         Signature = "signature",
     }
@@ -78,6 +86,54 @@ choices! {
         Multipart = "multipart",
         /// Either.
         Both = "both",
+    }
+}
+
+choices! {
+    /// How PKCS#12 files are accepted (3.6).
+    KeyPairForm {
+        /// As the raw body, the password in the path.
+        Path = "path",
+        /// As a file part of multipart/form-data, the password in another part.
+        Multipart = "multipart",
+        /// Either.
+        Both = "both",
+        /// Only by transfer, or not at all.
+        Neither = "neither",
+    }
+}
+
+choices! {
+    /// Which encryption of PKCS#12 files is known.
+    KeyPairEncryption {
+        /// All of them.
+        Any = "any",
+        /// The ciphers of RFC 7292 C: 3DES and RC2 with SHA-1.
+        LegacyOnly = "legacy_only",
+        /// PBES2 only, for instance AES-256.
+        ModernOnly = "modern_only",
+    }
+}
+
+choices! {
+    /// How a password encrypted with the device's public key is padded (1.1, 1.2).
+    PublicKeyPadding {
+        /// This login is not offered.
+        Off = "off",
+        /// PKCS#1 v1.5.
+        Pkcsv15 = "pkcsv15",
+        /// OAEP with SHA-256 as hash and in MGF1.
+        OaepSha256 = "oaep-sha256",
+    }
+}
+
+choices! {
+    /// Whether the device hands out its own specification (1.1).
+    Specification {
+        /// It does not.
+        Off = "off",
+        /// As JSON.
+        Json = "json",
     }
 }
 
@@ -104,5 +160,87 @@ choices! {
         Status = "status",
         /// One CLI line per change.
         Text = "text",
+    }
+}
+
+choices! {
+    /// How a call names the server of a file (3.3 to 3.5, 9: only one is accepted).
+    TransferSpelling {
+        /// `PUT .../name/NAME/ftp/URL`.
+        Put = "put",
+        /// `POST ...-ftp/name/NAME/url/URL/`.
+        Post = "post",
+        /// None: only the command line can do it.
+        CliOnly = "cli_only",
+    }
+}
+
+choices! {
+    /// In which protocols the device is a client (3.3).
+    TransferProtocols {
+        /// FTP and SCP.
+        Both = "both",
+        /// SCP is unknown.
+        FtpOnly = "ftp_only",
+        /// FTP is unknown.
+        ScpOnly = "scp_only",
+        /// SCP is known, tried, and fails.
+        ScpBroken = "scp_broken",
+    }
+}
+
+choices! {
+    /// What the URL of an export names (3.3).
+    UrlForm {
+        /// The folder; anything else is refused.
+        Folder = "folder",
+        /// The file; a folder is refused.
+        File = "file",
+        /// Either.
+        Both = "both",
+    }
+}
+
+choices! {
+    /// What is in a file that the device brings (3.3 leaves it open).
+    P10Form {
+        /// PEM.
+        Pem = "pem",
+        /// DER.
+        Der = "der",
+    }
+}
+
+choices! {
+    /// The name of a file that the device brings (3.3).
+    P10Name {
+        /// The alias alone.
+        Alias = "alias",
+        /// The alias and `.p10`.
+        AliasP10 = "alias_p10",
+    }
+}
+
+choices! {
+    /// Who opens the data connection of FTP, and how it is agreed upon (RFC 959, RFC 2428).
+    FtpMode {
+        /// `PASV`.
+        Passive = "passive",
+        /// `EPSV`.
+        ExtendedPassive = "extended_passive",
+        /// `PORT`.
+        Active = "active",
+        /// `EPRT`.
+        ExtendedActive = "extended_active",
+    }
+}
+
+choices! {
+    /// What the SSH client of the device can do.
+    ScpAlgorithms {
+        /// What is usual now.
+        Modern = "modern",
+        /// `diffie-hellman-group14-sha1` and the like only.
+        Old = "old",
     }
 }

@@ -7,6 +7,9 @@ use hyper::HeaderMap;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
+use super::device::Device;
+use super::errand::{Commission, Errand};
+
 /// Everything of the API lives below this path (1.1).
 pub(super) const BASE: &str = "/api/sonicos";
 
@@ -58,6 +61,23 @@ impl Request {
         })
     }
 
+    /// The path for the journal: without the credentials of an URL and without the password of a PKCS#12 file (3.6).
+    pub(super) fn shown_path(&self) -> String {
+        let mut shown = String::new();
+        let mut hide = false;
+        for segment in self.path.split('/').skip(1) {
+            let decoded = percent_decode_str(segment).decode_utf8_lossy();
+            shown.push('/');
+            match decoded.split_once("://") {
+                _ if hide => shown.push_str("***"),
+                Some(_) => shown.push_str(&without_credentials(&decoded)),
+                None => shown.push_str(segment),
+            }
+            hide = segment == "password";
+        }
+        shown
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -90,6 +110,10 @@ pub(super) struct Reply {
     pub(super) body: Body,
     /// For the journal only.
     pub(super) note: Option<String>,
+    /// Entries of `info` before the result (1.5).
+    pub(super) earlier: Vec<Value>,
+    /// What has to be carried before anything else of this reply is known.
+    pub(super) errand: Option<Box<Commission>>,
 }
 
 /// What a reply carries.
@@ -118,6 +142,31 @@ impl Reply {
             headers: Vec::new(),
             body,
             note: None,
+            earlier: Vec::new(),
+            errand: None,
+        }
+    }
+
+    /// The reply comes once this errand has been run.
+    pub(super) fn after(errand: Errand) -> Self {
+        Self {
+            errand: Some(Box::new(Commission::new(errand))),
+            ..Self::empty(200)
+        }
+    }
+
+    /// Goes on with this reply: at once, or when its errand has been run.
+    pub(super) fn and_then(
+        mut self,
+        device: &mut Device,
+        next: impl FnOnce(&mut Device, Handled) -> Handled + Send + 'static,
+    ) -> Handled {
+        match self.errand.take() {
+            Some(commission) => {
+                self.errand = Some(Box::new(commission.and_then(next)));
+                Ok(self)
+            }
+            None => next(device, Ok(self)),
         }
     }
 
@@ -135,6 +184,22 @@ impl Reply {
                 result: object(result),
             },
         )
+    }
+
+    /// The message of its envelope.
+    pub(super) fn message(&self) -> Option<&str> {
+        match &self.body {
+            Body::Envelope { result, .. } => result.get("message")?.as_str(),
+            _ => None,
+        }
+    }
+
+    /// The same reply with another message.
+    pub(super) fn saying(mut self, message: &str) -> Self {
+        if let Body::Envelope { result, .. } = &mut self.body {
+            result.insert("message".to_owned(), Value::String(message.to_owned()));
+        }
+        self
     }
 
     pub(super) fn json(value: Value) -> Self {
@@ -220,6 +285,11 @@ impl From<Refusal> for Reply {
     }
 }
 
+/// 1.5: a call that this device does not have.
+pub(super) fn unknown_call() -> Refusal {
+    Refusal::coded(404, "E_NOT_FOUND", "API not found.")
+}
+
 /// What handlers return.
 pub(super) type Handled = Result<Reply, Refusal>;
 
@@ -230,9 +300,70 @@ pub(super) fn envelope_text(success: bool, message: &str) -> String {
     json!({"status": {"success": success, "info": [{"level": level, "code": code, "message": message}]}}).to_string()
 }
 
+/// Any text with URLs in it, without their names and passwords: for the journal.
+pub(super) fn without_credentials(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part
+            .find(|letter: char| letter == '/' || letter == '\'' || letter.is_whitespace())
+            .unwrap_or(part.len());
+        let (authority, rest) = part.split_at(end);
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        shown.push_str("://");
+        shown.push_str(host);
+        shown.push_str(rest);
+    }
+    shown
+}
+
 fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use hyper::HeaderMap;
+
+    use super::{Request, without_credentials};
+
+    fn shown(path: &str) -> String {
+        let target = format!("/api/sonicos{path}");
+        let peer = [127, 0, 0, 1].into();
+        Request::new("PUT", &target, HeaderMap::new(), Vec::new(), peer)
+            .unwrap()
+            .shown_path()
+    }
+
+    #[test]
+    fn the_journal_shows_no_password_of_a_path() {
+        let url = "ftp%3A%2F%2Fcert%3Asecret%40192.0.2.1%3A2121%2F";
+        assert_eq!(
+            shown(&format!("/certificates/import/ca-cert/ftp/{url}")),
+            "/certificates/import/ca-cert/ftp/ftp://192.0.2.1:2121/"
+        );
+        assert_eq!(
+            shown("/import/certificates/cert-key-pair/name/fw/password/secret"),
+            "/import/certificates/cert-key-pair/name/fw/password/***"
+        );
+    }
+
+    #[test]
+    fn a_text_loses_the_credentials_of_every_url_and_nothing_else() {
+        assert_eq!(
+            without_credentials("scp://a:b@192.0.2.1/x and ftp://c@192.0.2.2"),
+            "scp://192.0.2.1/x and ftp://192.0.2.2"
+        );
+        assert_eq!(
+            without_credentials("nobody@example.com"),
+            "nobody@example.com"
+        );
     }
 }

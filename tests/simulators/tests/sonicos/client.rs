@@ -21,6 +21,8 @@ pub enum Login {
     Nothing,
     Basic,
     Bearer(String),
+    /// An Authorization header made elsewhere.
+    Header(String),
     /// The wanted algorithm and qop.
     Digest(&'static str, &'static str),
 }
@@ -159,6 +161,7 @@ impl Client {
                     data_encoding::BASE64.encode(pair.as_bytes())
                 ))
             }
+            Login::Header(header) => Some(header),
             Login::Bearer(token) => Some(format!("Bearer {token}")),
             Login::Digest(algorithm, qop) => {
                 let (nonce, count) = self.nonce.as_mut()?;

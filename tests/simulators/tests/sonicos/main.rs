@@ -4,6 +4,8 @@
 mod client;
 mod going_wrong;
 mod installing;
+mod key_pairs;
 mod logging_in;
 mod office;
+mod public_key;
 mod steps;

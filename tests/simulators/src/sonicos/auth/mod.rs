@@ -2,6 +2,7 @@
 //! reference 1.2 to 1.4). Never writes a password, token or code anywhere but into a login's own reply.
 
 mod digest;
+mod public_key;
 mod totp;
 
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
@@ -10,9 +11,11 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use self::digest::{Algorithm, Check, Nonces, OPAQUE, Verdict};
+use self::public_key::LoginKey;
 use super::Profile;
 use super::device::Device;
 use super::session::Holder;
+use super::switch::PublicKeyPadding;
 use super::wire::{Handled, Refusal, Reply, Request};
 
 /// What the device remembers about logins.
@@ -24,6 +27,7 @@ pub(super) struct Gatekeeper {
     wrong_in_a_row: u32,
     locked_until: Option<OffsetDateTime>,
     last_totp_step: Option<u64>,
+    login_key: LoginKey,
 }
 
 impl Device {
@@ -53,6 +57,7 @@ impl Device {
                 Err(reply) => Ok(*reply),
             },
             Some(("basic", credentials)) => self.log_in_with_basic(request, credentials),
+            Some(("snwl-pk-auth", parameters)) => self.log_in_with_public_key(request, parameters),
             _ => Ok(self.challenge(false)),
         }
     }
@@ -175,6 +180,20 @@ impl Device {
         Ok(self.open_session_without_digest(request)?.noted("chap"))
     }
 
+    /// 1.2: the password, encrypted with the key of the challenge. guess: what cannot be read counts as a wrong password.
+    fn log_in_with_public_key(&mut self, request: &Request, parameters: &str) -> Handled {
+        let padding = self.faces.public_key_padding;
+        if padding == PublicKeyPadding::Off {
+            return Ok(self.challenge(false));
+        }
+        let opened = self.gatekeeper.login_key.open(parameters, padding);
+        let right = opened.is_some_and(|(user, password)| self.is_right(&user, &password));
+        self.judge_login(right)?;
+        Ok(self
+            .open_session_without_digest(request)?
+            .noted("public key"))
+    }
+
     /// 1.3: after a non-digest login the reply names the digest with which later requests start.
     fn open_session_without_digest(&mut self, request: &Request) -> Handled {
         let reply = self.open_session(request, false)?;
@@ -291,6 +310,11 @@ impl Device {
         if self.offers_basic() {
             challenges.push(format!("Basic realm=\"{}\"", self.realm()));
         }
+        if self.faces.public_key_padding != PublicKeyPadding::Off
+            && let Some(key) = self.gatekeeper.login_key.challenge()
+        {
+            challenges.push(format!("SNWL-PK-AUTH {key}"));
+        }
         if self.faces.challenges_in_one_header {
             challenges = vec![challenges.join(", ")];
         }
@@ -354,7 +378,7 @@ impl Device {
 /// The scheme, in lower case, and the rest of the `Authorization` header.
 fn authorization(request: &Request) -> Option<(&'static str, &str)> {
     let (scheme, rest) = request.header("authorization")?.split_once(' ')?;
-    let known = ["digest", "basic", "bearer"]
+    let known = ["digest", "basic", "bearer", "snwl-pk-auth"]
         .into_iter()
         .find(|known| scheme.eq_ignore_ascii_case(known))?;
     Some((known, rest.trim()))

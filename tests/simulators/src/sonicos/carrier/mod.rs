@@ -1,20 +1,76 @@
 //! The device as an FTP and SCP client. Shares nothing with any server: written from RFC 959, 2428 and the scp protocol.
+//!
+//! Knows nothing of the device's state: it is given a file, or gives one back.
+
+mod ftp;
+mod scp;
+mod url;
+
+use std::time::Duration;
+
+pub(super) use self::url::{Protocol, Url};
+use super::Faces;
+use super::switch::{FtpMode, ScpAlgorithms, TransferProtocols};
 
 /// How the device behaves as a client.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Manner {}
+#[derive(Debug, Clone)]
+pub(super) struct Manner {
+    ftp_mode: FtpMode,
+    scp_algorithms: ScpAlgorithms,
+    scp_is_broken: bool,
+    scp_from_root: bool,
+    scp_host_key: Option<String>,
+    time_limit: Duration,
+}
 
-/// Puts a file on the server of `url`; the text of an error is what the device would say.
+impl Manner {
+    pub(super) fn of(faces: &Faces) -> Self {
+        Self {
+            ftp_mode: faces.ftp_mode,
+            scp_algorithms: faces.scp_algorithms,
+            scp_is_broken: faces.transfer_protocols == TransferProtocols::ScpBroken,
+            scp_from_root: faces.scp_from_root,
+            scp_host_key: faces.scp_host_key.clone(),
+            time_limit: faces.transfer_timeout_ms,
+        }
+    }
+}
+
+/// Puts a file on the server of `url`; the text of an error is what the device would say (guess: every one of them).
 pub(super) async fn bring(
-    _manner: &Manner,
+    manner: &Manner,
     url: &str,
-    _file_name: &str,
-    _content: &[u8],
+    file_name: &str,
+    content: &[u8],
 ) -> Result<(), String> {
-    Err(format!("cannot reach {url}"))
+    let url = Url::parse(url)?;
+    let name = url.file().unwrap_or(file_name);
+    let carried = async {
+        match url.protocol {
+            Protocol::Ftp => ftp::store(manner, &url, name, content).await,
+            Protocol::Scp => scp::send(manner, &url, name, content).await,
+        }
+    };
+    let carried = tokio::time::timeout(manner.time_limit, carried).await;
+    carried.unwrap_or_else(|_| Err("File transfer failed: timed out".to_owned()))
 }
 
 /// Gets the file of `url`.
-pub(super) async fn fetch(_manner: &Manner, url: &str) -> Result<Vec<u8>, String> {
-    Err(format!("cannot reach {url}"))
+pub(super) async fn fetch(manner: &Manner, url: &str) -> Result<Vec<u8>, String> {
+    let url = Url::parse(url)?;
+    let carried = async {
+        match url.protocol {
+            Protocol::Ftp => ftp::retrieve(manner, &url).await,
+            Protocol::Scp => scp::receive(manner, &url).await,
+        }
+    };
+    let carried = tokio::time::timeout(manner.time_limit, carried).await;
+    carried.unwrap_or_else(|_| Err("File transfer failed: timed out".to_owned()))
+}
+
+/// The largest file that is fetched. guess: a certificate with its key fits many times.
+const LARGEST_FILE: u64 = 1 << 20;
+
+fn failed(reason: impl std::fmt::Display) -> String {
+    format!("File transfer failed: {reason}")
 }

@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 use serde_json::json;
 
 use super::Kind;
-use super::keys::{DeviceKey, KeyKind};
+use super::keys::DeviceKey;
 use super::subject::Subject;
 use crate::sonicos::device::Device;
 use crate::sonicos::switch::{CsrForm, Tampering};
@@ -13,16 +13,7 @@ use crate::sonicos::wire::{Handled, Refusal, Reply};
 impl Device {
     /// The body is the request as PEM text (strong inference of 3.3); every other form is a switch.
     pub(in crate::sonicos) fn export_request(&mut self, alias: &str) -> Handled {
-        let Kind::Request {
-            key,
-            subject,
-            request,
-        } = &self.visible_row(alias)?.kind
-        else {
-            return Err(Refusal::unreasonable(alias));
-        };
-        let der = tampered(request, key, subject, self.faces.csr_tampered)
-            .map_err(|error| Refusal::new(500, format!("Export failed: {error}")))?;
+        let der = self.exported_request(alias)?;
         let content_type = self.faces.csr_content_type.clone();
         Ok(match self.faces.csr_form {
             CsrForm::Pem => {
@@ -39,6 +30,20 @@ impl Device {
             CsrForm::Der => Reply::file(&content_type, der),
         })
     }
+
+    /// The request as it leaves the device, DER: what was asked for, or what a tamperer makes of it.
+    pub(in crate::sonicos) fn exported_request(&self, alias: &str) -> Result<Vec<u8>, Refusal> {
+        let Kind::Request {
+            key,
+            subject,
+            request,
+        } = &self.visible_row(alias)?.kind
+        else {
+            return Err(Refusal::unreasonable(alias));
+        };
+        tampered(request, key, subject, self.faces.csr_tampered)
+            .map_err(|error| Refusal::new(500, format!("Export failed: {error}")))
+    }
 }
 
 fn tampered(
@@ -47,10 +52,17 @@ fn tampered(
     subject: &Subject,
     tampering: Tampering,
 ) -> Result<Vec<u8>, rcgen::Error> {
+    let other_key = |kind| DeviceKey::generate(kind)?.request(subject);
     match tampering {
         Tampering::Nothing => Ok(request.to_vec()),
-        Tampering::Names => key.request(&subject.tampered()),
-        Tampering::Key => DeviceKey::generate(KeyKind::P256)?.request(subject),
+        Tampering::Names => {
+            key.request(&subject.with_other_common_name().with_other_alternate_name())
+        }
+        Tampering::Subject => key.request(&subject.with_other_common_name()),
+        Tampering::AlternateName => key.request(&subject.with_other_alternate_name()),
+        Tampering::Key => other_key(key.kind()),
+        Tampering::KeyType => other_key(key.kind().of_other_type()),
+        Tampering::KeySize => other_key(key.kind().of_other_size()),
         Tampering::Signature => {
             let mut der = request.to_vec();
             if let Some(last) = der.last_mut() {
@@ -61,7 +73,8 @@ fn tampered(
     }
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+/// A PEM block (RFC 7468).
+pub(in crate::sonicos) fn pem(label: &str, der: &[u8]) -> String {
     let text = BASE64.encode(der);
     let mut lines = vec![format!("-----BEGIN {label}-----")];
     let mut rest = text.as_str();

@@ -49,13 +49,18 @@ impl Device {
         ))
     }
 
-    /// 3.1: an existing alias is refused, also while its key is being made.
     fn read_alias(&self, wanted: &Map<String, Value>) -> Result<String, Refusal> {
         let alias = wanted
             .get("alias")
             .and_then(Value::as_str)
             .filter(|alias| !alias.is_empty())
             .ok_or_else(|| schema("alias"))?;
+        self.check_new_name(alias)?;
+        Ok(alias.to_owned())
+    }
+
+    /// 3.1: an existing alias is refused, also while its key is being made.
+    pub(super) fn check_new_name(&self, alias: &str) -> Result<(), Refusal> {
         let too_long = self
             .faces
             .alias_limit
@@ -66,14 +71,13 @@ impl Device {
         {
             return Err(Refusal::unreasonable(alias));
         }
-        let pending = self
-            .pending
-            .iter()
-            .any(|change| matches!(&change.kind, ChangeKind::Generate(row) if row.name == alias));
+        let pending = self.pending.iter().any(|change| {
+            matches!(&change.kind, ChangeKind::Generate(row) | ChangeKind::ImportKeyPair(row) if row.name == alias)
+        });
         if pending || self.certificates.find(alias).is_some() {
             return Err(Refusal::new(400, self.faces.duplicate_alias_text.clone()));
         }
-        Ok(alias.to_owned())
+        Ok(())
     }
 }
 

@@ -1,4 +1,5 @@
-//! `PUT /import/certificates/ca-cert` and `/signed-cert/name/{ALIAS}` (SonicOS reference 3.4, 3.5).
+//! `PUT /import/certificates/ca-cert` and `/signed-cert/name/{ALIAS}` (SonicOS reference 3.4, 3.5), and
+//! what the device does with such a file.
 
 use data_encoding::BASE64;
 
@@ -13,7 +14,19 @@ use crate::sonicos::wire::{Handled, Refusal, Request};
 impl Device {
     /// 3.5: one CA certificate per call. guess: a further one in the same file is not looked at.
     pub(in crate::sonicos) fn import_authority(&mut self, request: &Request) -> Handled {
-        let der = self.uploaded_certificate(request)?;
+        let file = self.uploaded_file(request)?;
+        self.accept_authority(file)
+    }
+
+    /// 3.4: the certificate of a pending request; afterwards the row is a local certificate of the same name.
+    pub(in crate::sonicos) fn import_signed(&mut self, request: &Request, alias: &str) -> Handled {
+        let file = self.uploaded_file(request)?;
+        self.accept_signed(file, alias)
+    }
+
+    /// The file of a CA certificate, whichever way it came.
+    pub(in crate::sonicos) fn accept_authority(&mut self, file: Vec<u8>) -> Handled {
+        let der = self.certificate_of(file)?;
         let name = self.check_authority(&der)?;
         self.counters.ca_imports += 1;
         let row = Row::old(
@@ -30,9 +43,9 @@ impl Device {
         ))
     }
 
-    /// 3.4: the certificate of a pending request; afterwards the row is a local certificate of the same name.
-    pub(in crate::sonicos) fn import_signed(&mut self, request: &Request, alias: &str) -> Handled {
-        let der = self.uploaded_certificate(request)?;
+    /// The file of the certificate of a request, whichever way it came.
+    pub(in crate::sonicos) fn accept_signed(&mut self, file: Vec<u8>, alias: &str) -> Handled {
+        let der = self.certificate_of(file)?;
         let row = self.visible_row(alias)?;
         let Kind::Request { key, .. } = &row.kind else {
             return Err(Refusal::new(400, "Duplicate local certificate"));
@@ -51,7 +64,7 @@ impl Device {
     }
 
     /// The name under which the CA is listed. guess: its common name.
-    fn check_authority(&self, der: &[u8]) -> Result<String, Refusal> {
+    pub(super) fn check_authority(&self, der: &[u8]) -> Result<String, Refusal> {
         let certificate = parse(der).ok_or_else(bad_format)?;
         if !certificate.is_ca() {
             return Err(Refusal::new(400, "Not a CA certificate"));
@@ -85,7 +98,7 @@ impl Device {
         })
     }
 
-    fn uploaded_certificate(&self, request: &Request) -> Result<Vec<u8>, Refusal> {
+    fn uploaded_file(&self, request: &Request) -> Result<Vec<u8>, Refusal> {
         let content_type = request.header("content-type");
         let is_form = content_type.is_some_and(|kind| kind.starts_with("multipart/form-data"));
         let form = is_form.then(|| multipart::parts(content_type, &request.body));
@@ -104,7 +117,10 @@ impl Device {
                 ));
             }
         };
-        let file = file.ok_or_else(bad_format)?;
+        file.ok_or_else(bad_format)
+    }
+
+    fn certificate_of(&self, file: Vec<u8>) -> Result<Vec<u8>, Refusal> {
         let der = first_pem_certificate(&file).or_else(|| self.faces.import_der.then_some(file));
         der.filter(|der| parse(der).is_some())
             .ok_or_else(bad_format)

@@ -13,7 +13,7 @@ use super::subject::{AlternateName, Subject};
 #[derive(Debug)]
 pub(in crate::sonicos) struct DeviceKey {
     pair: KeyPair,
-    signature: Signature,
+    kind: KeyKind,
 }
 
 /// What the client may ask for, as far as it can be made.
@@ -25,6 +25,26 @@ pub(super) enum KeyKind {
     P256,
     P384,
     P521,
+}
+
+impl KeyKind {
+    /// As strong, of the other type.
+    pub(super) fn of_other_type(self) -> Self {
+        match self {
+            Self::Rsa2048(_) | Self::Rsa4096(_) => Self::P256,
+            Self::P256 | Self::P384 | Self::P521 => Self::Rsa2048(Hash::Sha256),
+        }
+    }
+
+    /// Of the same type.
+    pub(super) fn of_other_size(self) -> Self {
+        match self {
+            Self::Rsa2048(hash) => Self::Rsa4096(hash),
+            Self::Rsa4096(hash) => Self::Rsa2048(hash),
+            Self::P256 => Self::P384,
+            Self::P384 | Self::P521 => Self::P256,
+        }
+    }
 }
 
 /// A hash of a signature that can be made.
@@ -52,18 +72,19 @@ impl DeviceKey {
             KeyKind::P384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384)?,
             KeyKind::P521 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512)?,
         };
-        Ok(Self {
-            pair,
-            signature: signature(kind),
-        })
+        Ok(Self { pair, kind })
     }
 
-    /// A P-256 key that came with its certificate: it never signs a request.
+    /// A key that came with its certificate: it never signs a request.
     pub(super) fn imported(pair: KeyPair) -> Self {
         Self {
             pair,
-            signature: signature(KeyKind::P256),
+            kind: KeyKind::P256,
         }
+    }
+
+    pub(super) fn kind(&self) -> KeyKind {
+        self.kind
     }
 
     /// Subject public key information, DER.
@@ -83,7 +104,7 @@ impl DeviceKey {
         Ok(yasna::construct_der(|writer| {
             writer.write_sequence(|writer| {
                 writer.next().write_der(&information);
-                self.signature.write(writer.next());
+                algorithm(self.kind).write(writer.next());
                 writer
                     .next()
                     .write_bitvec_bytes(&signature, signature.len() * 8);
@@ -184,7 +205,7 @@ fn rsa(hash: Hash) -> &'static SignatureAlgorithm {
     }
 }
 
-fn signature(kind: KeyKind) -> Signature {
+fn algorithm(kind: KeyKind) -> Signature {
     let rsa = |oid| Signature {
         oid,
         null_parameter: true,

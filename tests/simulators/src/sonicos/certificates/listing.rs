@@ -26,10 +26,39 @@ impl Device {
                 .map(|row| Reply::json(Value::Object(self.detail(row)))),
             _ => Err(Refusal::incomplete()),
         };
+        self.count_listing();
+        reply
+    }
+
+    fn count_listing(&mut self) {
         for row in &mut self.certificates.rows {
             row.hidden_listings = row.hidden_listings.saturating_sub(1);
         }
-        reply
+    }
+
+    /// 3.9: the same rows for the command line, with or without the built-in CAs.
+    pub(in crate::sonicos) fn status_of_all(
+        &mut self,
+        with_built_in: bool,
+    ) -> Vec<Map<String, Value>> {
+        let now = self.now();
+        let rows = self.certificates.rows.iter();
+        let shown = rows
+            .filter(|row| row.is_visible(now) && (with_built_in || !is_built_in(&row.kind)))
+            .map(|row| self.summary(row))
+            .collect();
+        self.count_listing();
+        shown
+    }
+
+    /// 3.9: one row for the command line.
+    pub(in crate::sonicos) fn status_of(
+        &mut self,
+        name: &str,
+    ) -> Result<Map<String, Value>, Refusal> {
+        let detail = self.visible_row(name).map(|row| self.detail(row));
+        self.count_listing();
+        detail
     }
 
     /// A date as this device spells it (3.2: the format is not public).

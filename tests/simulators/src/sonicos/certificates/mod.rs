@@ -1,11 +1,12 @@
 //! The certificates, requests and CAs on the device, and their removal (SonicOS reference 3).
-//! A private key is born here, or was imported before the start, and never leaves.
+//! A private key is born here or comes in a PKCS#12 file, and never leaves.
 
 mod authority;
 mod countries;
 mod export;
 mod generate;
 mod import;
+mod key_pair;
 mod keys;
 mod listing;
 mod subject;
@@ -22,6 +23,7 @@ use super::pending::ChangeKind;
 use super::wire::{Handled, Refusal, Reply};
 use super::{InitialCertificate, Replacement, ReplacementKey};
 
+pub(super) use self::export::pem;
 pub(super) use self::keys::DeviceKey;
 use self::subject::Subject;
 

@@ -125,16 +125,23 @@ impl Subject {
         Ok(subject)
     }
 
-    /// The same with other names, for a device that exports the wrong request.
-    pub(super) fn tampered(&self) -> Self {
+    /// The same with another common name, for a device that exports the wrong request.
+    pub(super) fn with_other_common_name(&self) -> Self {
         let mut other = self.clone();
         for (kind, value) in &mut other.names {
             if *kind == NameKind::CommonName {
                 "other.invalid".clone_into(value);
             }
         }
-        other.alternate_name = Some(AlternateName::Domain("other.invalid".to_owned()));
         other
+    }
+
+    /// The same with another alternate name.
+    pub(super) fn with_other_alternate_name(&self) -> Self {
+        Self {
+            alternate_name: Some(AlternateName::Domain("other.invalid".to_owned())),
+            ..self.clone()
+        }
     }
 
     /// `CN=..., O=...` as listings show it (3.2; guess: the order).

@@ -1,0 +1,337 @@
+//! What came of one way of having a file carried, judged by the device's answer and by the file. Pure functions.
+//!
+//! A refusal never passes for a success: what is believed is the file that is there, or a yes together with the fetch.
+
+use jiff::SignedDuration;
+
+use super::envelope::{self, Reply};
+use super::spelling::{Cargo, Spelling, Way};
+use super::{KEY_GENERATION_WAIT, import, wording};
+use crate::failure::{Failure, FailureKind};
+
+/// A file that got where it should.
+#[derive(Debug)]
+pub(super) struct Carried {
+    /// What was brought; empty when the device fetched it.
+    pub(super) file: Vec<u8>,
+    /// What the device said to it.
+    pub(super) reply: Reply,
+}
+
+/// What came of one way.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    Done(Carried),
+    /// No file was carried. Whether the device does not know the way, and what was seen.
+    Missed(bool, Failure),
+    /// Another way would not help, or may not be tried.
+    Final(Failure),
+}
+
+/// A way in which no file was carried.
+#[derive(Debug)]
+pub(super) struct Miss {
+    pub(super) spelling: Spelling,
+    pub(super) is_unknown: bool,
+    pub(super) failure: Failure,
+}
+
+impl Miss {
+    /// Whether `spelling` would end in the same way: the device does not know the call, whatever the URL; or it knows
+    /// it, and the protocol is what fails.
+    pub(super) fn rules_out(&self, spelling: Spelling) -> bool {
+        if self.spelling.protocol != spelling.protocol {
+            return false;
+        }
+        let is_same_way = self.spelling.way == spelling.way;
+        self.spelling == spelling || is_same_way == self.is_unknown
+    }
+}
+
+/// What came of asking for a file: when it is there, nothing else counts.
+pub(super) fn brought(
+    cargo: Cargo<'_>,
+    answer: Option<Result<Reply, Failure>>,
+    arrival: Option<Result<Vec<u8>, Failure>>,
+) -> Attempt {
+    let waited = match arrival {
+        Some(Ok(file)) => {
+            let reply = answer.and_then(Result::ok).unwrap_or_default();
+            return Attempt::Done(Carried { file, reply });
+        }
+        Some(Err(failure)) => Some(failure),
+        None => None,
+    };
+    match answer {
+        Some(Err(failure)) if failure.kind == FailureKind::Refused => {
+            if wording::is_in_progress(&failure.detail) {
+                Attempt::Final(at_work(failure, KEY_GENERATION_WAIT))
+            } else if is_about_object(cargo, &failure.detail) {
+                Attempt::Final(failure)
+            } else {
+                missed(failure, waited)
+            }
+        }
+        Some(Err(failure)) if is_open(&failure) => missed(failure, waited),
+        Some(Err(failure)) => Attempt::Final(failure),
+        Some(Ok(_)) | None => missed(nothing_came(cargo), waited),
+    }
+}
+
+/// What came of having a file fetched.
+pub(super) fn fetched(
+    cargo: Cargo<'_>,
+    answer: Option<Result<Reply, Failure>>,
+    arrival: Option<Result<Vec<u8>, Failure>>,
+) -> Attempt {
+    let (is_fetched, waited) = match arrival {
+        Some(Ok(_)) => (true, None),
+        Some(Err(failure)) => (false, Some(failure)),
+        None => (false, None),
+    };
+    match answer {
+        Some(Ok(reply)) if is_fetched => Attempt::Done(Carried {
+            file: Vec::new(),
+            reply,
+        }),
+        Some(Ok(_)) => missed(nothing_came(cargo), waited),
+        Some(Err(failure)) if failure.kind == FailureKind::Refused => {
+            let is_about_file = wording::import_advice(&failure.detail).is_some();
+            if is_fetched || is_about_file || is_about_object(cargo, &failure.detail) {
+                Attempt::Final(import::advised(failure))
+            } else {
+                missed(failure, waited)
+            }
+        }
+        Some(Err(failure)) if is_open(&failure) && !is_fetched => missed(failure, waited),
+        Some(Err(failure)) => Attempt::Final(failure),
+        None => {
+            let detail = "the device fetched the file, and never said what became of it";
+            let unknown = FailureKind::OutcomeUnknown;
+            Attempt::Final(Failure::new(unknown, cargo.words(), detail))
+        }
+    }
+}
+
+/// Whether a failure leaves open what the device can do: its answer was lost, or said neither yes nor no.
+fn is_open(failure: &Failure) -> bool {
+    matches!(
+        failure.kind,
+        FailureKind::OutcomeUnknown | FailureKind::Unexpected
+    )
+}
+
+/// Whether a refusal is about what is to be carried rather than about the way.
+fn is_about_object(cargo: Cargo<'_>, said: &str) -> bool {
+    let names_it = match cargo {
+        Cargo::Request(alias) | Cargo::Signed(alias) | Cargo::KeyPair(alias, _) => said
+            .split_whitespace()
+            .any(|word| word.contains(alias) && !word.contains("://")),
+        Cargo::Authority => false,
+    };
+    wording::is_missing(said) && (names_it || said.to_ascii_lowercase().contains("certificate"))
+}
+
+fn missed(mut failure: Failure, waited: Option<Failure>) -> Attempt {
+    let is_unknown = failure.kind == FailureKind::Refused && wording::is_unknown(&failure.detail);
+    if let Some(waited) = waited {
+        failure.detail = format!("{}; {}", failure.detail, waited.detail);
+    }
+    Attempt::Missed(is_unknown, failure)
+}
+
+fn nothing_came(cargo: Cargo<'_>) -> Failure {
+    let detail = "the device said yes, and carried nothing";
+    Failure::new(FailureKind::Unreachable, cargo.words(), detail)
+}
+
+/// The device is still at work on the key.
+fn at_work(mut failure: Failure, wait: SignedDuration) -> Failure {
+    failure.kind = FailureKind::Busy;
+    failure.retry_after(wait)
+}
+
+/// Every way with what was seen, and what a person can do.
+pub(super) fn every_way_failed(cargo: Cargo<'_>, misses: &[Miss]) -> Failure {
+    let is_refused = |miss: &Miss| miss.failure.kind == FailureKind::Refused;
+    // Where the device was willing and no file came, the network may be better later.
+    let kind = if misses.iter().all(is_refused) {
+        FailureKind::Refused
+    } else {
+        FailureKind::Unreachable
+    };
+    let seen: Vec<String> = misses
+        .iter()
+        .map(|miss| {
+            let said = envelope::shortened(&miss.failure.detail);
+            format!("{}: {said}", miss.spelling.name())
+        })
+        .collect();
+    let has_ssh = misses.iter().any(|miss| miss.spelling.way == Way::Ssh);
+    let ssh = if has_ssh { "" } else { SSH_ADVICE };
+    let detail = format!(
+        "no way in which the device could be told has worked ({}). {TRANSFER_ADVICE}{ssh}",
+        seen.join("; ")
+    );
+    Failure::new(kind, cargo.words(), detail)
+}
+
+const TRANSFER_ADVICE: &str = "See whether the device can reach this machine on the address and ports of `transfers`; \
+                               `transfers.protocol` chooses SCP or FTP";
+const SSH_ADVICE: &str =
+    "; with `ssh`, the command line of the device is the last thing that is tried";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+    use crate::transfer::Choice;
+
+    const REQUEST: Cargo<'static> = Cargo::Request("fw-1");
+    const SIGNED: Cargo<'static> = Cargo::Signed("fw-1");
+
+    fn failure(kind: FailureKind, detail: &str) -> Failure {
+        Failure::new(kind, "PUT /x", detail)
+    }
+
+    fn no(detail: &str) -> Option<Result<Reply, Failure>> {
+        Some(Err(failure(FailureKind::Refused, detail)))
+    }
+
+    fn yes() -> Option<Result<Reply, Failure>> {
+        Some(Ok(Reply::default()))
+    }
+
+    fn lost() -> Option<Result<Reply, Failure>> {
+        Some(Err(failure(FailureKind::OutcomeUnknown, "closed")))
+    }
+
+    fn late() -> Option<Result<Vec<u8>, Failure>> {
+        let detail = "nobody brought a file within 60 s";
+        Some(Err(failure(FailureKind::Unreachable, detail)))
+    }
+
+    fn there() -> Option<Result<Vec<u8>, Failure>> {
+        Some(Ok(b"file".to_vec()))
+    }
+
+    fn is_done(attempt: &Attempt) -> bool {
+        matches!(attempt, Attempt::Done(_))
+    }
+
+    /// Whether no file came, and the device does not know the way.
+    fn missed_as(attempt: &Attempt) -> Option<bool> {
+        match attempt {
+            Attempt::Missed(is_unknown, _) => Some(*is_unknown),
+            _ => None,
+        }
+    }
+
+    fn final_kind(attempt: &Attempt) -> Option<FailureKind> {
+        match attempt {
+            Attempt::Final(failure) => Some(failure.kind),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_request_that_came_is_there_whatever_became_of_the_answer() {
+        for answer in [yes(), lost(), no("Error: 35"), None] {
+            assert!(is_done(&brought(REQUEST, answer, there())));
+        }
+    }
+
+    #[test]
+    fn a_request_that_did_not_come_asks_for_another_way_unless_the_key_is_the_matter() {
+        assert_eq!(missed_as(&brought(REQUEST, yes(), late())), Some(false));
+        assert_eq!(missed_as(&brought(REQUEST, lost(), late())), Some(false));
+        let transfer = no("% Error: transfer failed, host not found");
+        assert_eq!(missed_as(&brought(REQUEST, transfer, None)), Some(false));
+        let unknown = no("E_INVALID_API_CALL: API endpoint is incomplete.");
+        assert_eq!(missed_as(&brought(REQUEST, unknown, None)), Some(true));
+        let missing = no("no certificate found for this name");
+        let missing = brought(REQUEST, missing, None);
+        assert_eq!(final_kind(&missing), Some(FailureKind::Refused));
+        let address = "'scp://a:[secret]@192.0.2.1/fw-1.p10' is not a reasonable value.";
+        assert_eq!(missed_as(&brought(REQUEST, no(address), None)), Some(false));
+        let working = brought(REQUEST, no("Key generation in progress"), None);
+        assert_eq!(final_kind(&working), Some(FailureKind::Busy));
+        let ended = Some(Err(failure(FailureKind::Busy, "session")));
+        let ended = brought(REQUEST, ended, None);
+        assert_eq!(final_kind(&ended), Some(FailureKind::Busy));
+    }
+
+    #[test]
+    fn only_a_yes_together_with_the_fetch_is_an_import() {
+        assert!(is_done(&fetched(SIGNED, yes(), there())));
+        assert_eq!(missed_as(&fetched(SIGNED, yes(), late())), Some(false));
+        let unanswered = fetched(SIGNED, None, there());
+        assert_eq!(final_kind(&unanswered), Some(FailureKind::OutcomeUnknown));
+    }
+
+    #[test]
+    fn a_lost_answer_leaves_a_doubt_only_when_the_file_was_fetched() {
+        let doubtful = fetched(SIGNED, lost(), there());
+        assert_eq!(final_kind(&doubtful), Some(FailureKind::OutcomeUnknown));
+        assert_eq!(missed_as(&fetched(SIGNED, lost(), late())), Some(false));
+    }
+
+    #[test]
+    fn what_the_device_says_of_a_file_that_it_fetched_is_final() {
+        for said in ["Error: 35", "API endpoint is incomplete.", "key mismatch"] {
+            let refused = fetched(SIGNED, no(said), there());
+            assert_eq!(final_kind(&refused), Some(FailureKind::Refused), "{said}");
+        }
+        // And so is a refusal that is about the certificate, even if the fetch went unseen.
+        let refused = fetched(SIGNED, no("Public/private key mismatch"), None);
+        assert_eq!(final_kind(&refused), Some(FailureKind::Refused));
+        assert_eq!(
+            missed_as(&fetched(SIGNED, no("command 'x' not found"), None)),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn an_unknown_call_rules_out_its_other_urls_and_a_failing_protocol_its_other_calls() {
+        let all = REQUEST.spellings(Choice::Automatic, false, None);
+        let left = |is_unknown| -> Vec<String> {
+            let miss = Miss {
+                spelling: *all.first().unwrap(),
+                is_unknown,
+                failure: failure(FailureKind::Refused, ""),
+            };
+            let left = all.iter().filter(|spelling| !miss.rules_out(**spelling));
+            left.map(|spelling| spelling.name()).collect()
+        };
+        assert_eq!(left(true)[..2], ["post-scp-folder", "post-scp"]);
+        assert_eq!(left(false)[..2], ["put-scp", "put-ftp-folder"]);
+    }
+
+    #[test]
+    fn when_every_way_failed_each_is_named_with_what_was_seen_and_what_can_be_done() {
+        let all = REQUEST.spellings(Choice::Automatic, false, None);
+        let miss = |place: usize, kind, said| Miss {
+            spelling: *all.get(place).unwrap(),
+            is_unknown: true,
+            failure: failure(kind, said),
+        };
+        let mut misses = vec![
+            miss(0, FailureKind::Refused, "unknown"),
+            miss(2, FailureKind::Refused, "no such thing"),
+        ];
+        let all_failed = every_way_failed(REQUEST, &misses);
+        assert_eq!(all_failed.kind, FailureKind::Refused);
+        for words in [
+            "put-scp-folder: unknown",
+            "post-scp-folder: no such thing",
+            "`transfers.protocol`",
+            "`ssh`",
+        ] {
+            assert!(all_failed.detail.contains(words), "{all_failed}");
+        }
+        misses.push(miss(6, FailureKind::Unreachable, "nothing came"));
+        let all_failed = every_way_failed(REQUEST, &misses);
+        assert_eq!(all_failed.kind, FailureKind::Unreachable);
+    }
+}

@@ -1,0 +1,217 @@
+//! Files that the device brings and fetches itself: a server of ours is opened, the device is told in one way after the
+//! other, and the file is what counts, whatever becomes of the answer (SonicOS reference 3.3 to 3.6).
+//!
+//! A way that the device does not know is followed by the next one; so is a protocol in which no file came. What the
+//! device says after it has fetched a file is about the file, and is final.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::time::timeout;
+
+use super::attempt::{Attempt, Carried, Miss, brought, every_way_failed, fetched};
+use super::envelope::{self, Reply};
+use super::ownership::Ours;
+use super::spelling::{Cargo, Place, Spelling};
+use super::{Session, transfer};
+use crate::failure::{Failure, FailureKind};
+use crate::pki::Certificate;
+use crate::secret::Secret;
+use crate::transfer::{Errand, Task, Transfer};
+
+impl Session {
+    /// The pending request of `alias`, DER, brought by the device.
+    pub(super) async fn have_request_brought(&mut self, alias: &str) -> Result<Vec<u8>, Failure> {
+        let cargo = Cargo::Request(alias);
+        let task = Task::Receive {
+            names: vec![format!("{alias}.p10"), alias.to_owned()],
+            largest: LARGEST_REQUEST_BYTES,
+        };
+        let carried = self.carry(cargo, &task).await?;
+        transfer::exported_request(&carried.file).ok_or_else(|| {
+            let said = envelope::shortened(&String::from_utf8_lossy(&carried.file));
+            let detail = format!("the file that came is no signing request: {said}");
+            Failure::new(FailureKind::Unexpected, cargo.words(), detail)
+        })
+    }
+
+    /// The certificate for the pending request of `alias`, fetched by the device.
+    pub(super) async fn have_signed_fetched(
+        &mut self,
+        alias: &str,
+        leaf: &Certificate,
+    ) -> Result<(), Failure> {
+        let file = hand_out(format!("{alias}.pem"), leaf.to_pem().into_bytes());
+        let ours = self.ours(alias);
+        self.have_fetched(Cargo::Signed(alias), &file, ours).await
+    }
+
+    /// A CA certificate, fetched by the device.
+    pub(super) async fn have_authority_fetched(
+        &mut self,
+        certificate: &Certificate,
+    ) -> Result<(), Failure> {
+        let file = hand_out("ca.pem".to_owned(), certificate.to_pem().into_bytes());
+        let ours = Ours {
+            ca_certificates: true,
+            ..self.writer.nothing()
+        };
+        self.have_fetched(Cargo::Authority, &file, ours).await
+    }
+
+    /// A PKCS#12 file that `password` opens, fetched by the device; by FTP only where that was asked for.
+    pub(super) async fn import_key_pair_by_transfer(
+        &mut self,
+        alias: &str,
+        password: &Secret,
+        pkcs12: Vec<u8>,
+    ) -> Result<(), Failure> {
+        self.writer.channel.hide(password);
+        let file = hand_out(format!("{alias}.p12"), pkcs12);
+        let ours = self.ours(alias);
+        self.have_fetched(Cargo::KeyPair(alias, password), &file, ours)
+            .await
+    }
+
+    async fn have_fetched(
+        &mut self,
+        cargo: Cargo<'_>,
+        file: &Task,
+        ours: Ours,
+    ) -> Result<(), Failure> {
+        self.writer.begin().await?;
+        let carried = self.carry(cargo, file).await?;
+        self.writer.settle(&[carried.reply], ours).await
+    }
+
+    /// Tries one way after the other until the file is there.
+    async fn carry(&mut self, cargo: Cargo<'_>, task: &Task) -> Result<Carried, Failure> {
+        let remembered = self.writer.quirks.habit(cargo.habit());
+        let has_ssh = false;
+        let spellings = cargo.spellings(self.settings.transfers.protocol, has_ssh, remembered);
+        let mut misses: Vec<Miss> = Vec::new();
+        for spelling in spellings {
+            if misses.iter().any(|miss| miss.rules_out(spelling)) {
+                continue;
+            }
+            match self.attempt(cargo, spelling, task).await? {
+                Attempt::Done(carried) => {
+                    self.note(cargo.habit(), spelling.name());
+                    return Ok(carried);
+                }
+                Attempt::Missed(is_unknown, failure) => {
+                    tracing::debug!(way = cargo.shown(spelling), error = %failure, "the file was not carried");
+                    misses.push(Miss {
+                        spelling,
+                        is_unknown,
+                        failure,
+                    });
+                }
+                Attempt::Final(failure) => return Err(failure),
+            }
+        }
+        Err(every_way_failed(cargo, &misses))
+    }
+
+    /// Opens a server, tells the device in one way, and waits for what becomes of it.
+    async fn attempt(
+        &mut self,
+        cargo: Cargo<'_>,
+        spelling: Spelling,
+        task: &Task,
+    ) -> Result<Attempt, Failure> {
+        let errand = Errand {
+            protocol: spelling.protocol,
+            firewall: self.address(cargo)?,
+            task: task.clone(),
+            time_limit: self.settings.transfer_timeout,
+        };
+        let patience = self.settings.call_timeout;
+        let settings = self.settings.transfers.clone();
+        let mut transfer = self.transfers.open(&settings, errand).await?;
+        self.writer.channel.hide(transfer.password());
+        let url = match spelling.place {
+            Place::Folder => transfer.folder_url().clone(),
+            Place::File => transfer.file_url().clone(),
+        };
+        let answer = self.tell(cargo, spelling, &url);
+        let (answer, arrival) = both(answer, arrival(&mut transfer, task), patience).await;
+        Ok(match task {
+            Task::Receive { .. } => brought(cargo, answer, arrival),
+            Task::HandOut { .. } => fetched(cargo, answer, arrival),
+        })
+    }
+
+    /// Tells the device what to carry and where.
+    async fn tell(
+        &mut self,
+        cargo: Cargo<'_>,
+        spelling: Spelling,
+        url: &Secret,
+    ) -> Result<Reply, Failure> {
+        if let Some(call) = cargo.call(spelling, url)? {
+            return self.writer.write(&call).await;
+        }
+        let lines = cargo.lines(spelling.protocol, url)?;
+        self.writer.command(&cargo.shown(spelling), &lines).await
+    }
+
+    /// Where the connection to the API really goes: from there the device will come.
+    fn address(&self, cargo: Cargo<'_>) -> Result<SocketAddr, Failure> {
+        self.writer.channel.peer().ok_or_else(|| {
+            let detail = "the address of the device is not known";
+            Failure::new(FailureKind::Local, cargo.words(), detail)
+        })
+    }
+}
+
+/// A file for the device.
+fn hand_out(name: String, content: Vec<u8>) -> Task {
+    Task::HandOut { name, content }
+}
+
+/// Waits for the file, in whichever direction.
+async fn arrival(transfer: &mut Transfer, task: &Task) -> Result<Vec<u8>, Failure> {
+    match task {
+        Task::Receive { .. } => transfer.received().await,
+        Task::HandOut { .. } => transfer.fetched().await.map(|()| Vec::new()),
+    }
+}
+
+/// The device's answer and the arrival of the file; `None` for what did not come while it was worth waiting.
+async fn both(
+    answer: impl Future<Output = Result<Reply, Failure>>,
+    arrival: impl Future<Output = Result<Vec<u8>, Failure>>,
+    patience: Duration,
+) -> (
+    Option<Result<Reply, Failure>>,
+    Option<Result<Vec<u8>, Failure>>,
+) {
+    let (answer, arrival) = (pin!(answer), pin!(arrival));
+    match select(answer, arrival).await {
+        // It will come, or was under way when the answer was lost.
+        Either::Left((answer, arrival)) if may_follow(&answer) => {
+            (Some(answer), Some(arrival.await))
+        }
+        Either::Left((answer, arrival)) => (Some(answer), timeout(MOMENT, arrival).await.ok()),
+        Either::Right((arrival @ Ok(_), answer)) => {
+            (timeout(patience, answer).await.ok(), Some(arrival))
+        }
+        Either::Right((arrival, answer)) => (Some(answer.await), Some(arrival)),
+    }
+}
+
+/// Whether the file may still be carried after this answer.
+fn may_follow(answer: &Result<Reply, Failure>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(failure) => failure.kind == FailureKind::OutcomeUnknown,
+    }
+}
+
+/// A request of an RSA key of 4096 bits has about two thousand.
+const LARGEST_REQUEST_BYTES: usize = 64 << 10;
+/// For a file that came just before the answer.
+const MOMENT: Duration = Duration::from_millis(250);

@@ -1,0 +1,180 @@
+//! The device's command line through its API: `/direct/cli` (SonicOS reference 3.9). Lines go in, and JSON, an envelope or
+//! text comes out. Lines may hold passwords: only what they are for is ever shown.
+
+use reqwest::Method;
+
+use super::envelope::{self, Reply};
+use super::transport::{Answer, Call};
+use super::write::Writer;
+use super::{listing, wording};
+use crate::failure::{Failure, FailureKind};
+
+/// What a `show` command printed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shown {
+    /// The JSON object of the command.
+    Json(serde_json::Value),
+    /// The text of the command line.
+    Text(String),
+}
+
+impl Shown {
+    /// The rows of a listing; `None` when it is none.
+    pub(super) fn rows(&self) -> Option<Vec<listing::Row>> {
+        match self {
+            Self::Json(json) => listing::rows(json),
+            Self::Text(text) => super::table::rows(text),
+        }
+    }
+
+    /// What is said of one certificate.
+    pub(super) fn columns(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Json(json) => listing::columns(json),
+            Self::Text(text) => super::table::detail(text),
+        }
+    }
+}
+
+impl Writer {
+    /// Has lines carried out from the top of configuration mode. `purpose` is shown instead of them.
+    pub(super) async fn command(
+        &mut self,
+        purpose: &str,
+        lines: &[String],
+    ) -> Result<Reply, Failure> {
+        let call = Call::change(Method::POST, PATH)
+            .content(TEXT, body(lines))
+            .shown_as(format!("{PATH} ({purpose})"))
+            .slow();
+        let answer = self.send(&call).await?;
+        refuse(&call, &answer).map_err(|failure| self.channel.without_secrets(failure))?;
+        self.judge(&call, &answer)
+    }
+
+    /// Has one `show` command carried out.
+    pub(super) async fn show(&mut self, line: &str) -> Result<Shown, Failure> {
+        let call = Call::session(Method::POST, PATH)
+            .content(TEXT, body(&[line.to_owned()]))
+            .shown_as(format!("{PATH} ({line})"));
+        let answer = self.channel.exchange(&call).await?;
+        let shown = refuse(&call, &answer).and_then(|()| shown(&call, &answer));
+        shown.map_err(|failure| self.channel.without_secrets(failure))
+    }
+}
+
+/// A word of a command; in quotes where it would be several.
+pub(super) fn word(text: &str) -> Result<String, Failure> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return Ok(text.to_owned());
+    }
+    quoted(text)
+}
+
+/// A word of a command, in quotes.
+pub(super) fn quoted(text: &str) -> Result<String, Failure> {
+    if text.is_empty() || text.contains(|c: char| c.is_control() || c == '"' || c == '\\') {
+        let detail = "a name that the command line cannot take";
+        return Err(Failure::new(FailureKind::Local, "write a command", detail));
+    }
+    Ok(format!("\"{text}\""))
+}
+
+fn body(lines: &[String]) -> Vec<u8> {
+    let mut body = lines.join("\n");
+    body.push('\n');
+    body.into_bytes()
+}
+
+/// A refusal in the words of the command line, which are no envelope.
+fn refuse(call: &Call, answer: &Answer) -> Result<(), Failure> {
+    let text = answer.text();
+    let is_words = envelope::json_in(&text).is_none() && !text.contains('{');
+    if answer.status == 200 && is_words && wording::is_command_refused(&text) {
+        let said = envelope::shortened(&text);
+        return Err(call.failure(FailureKind::Refused, said));
+    }
+    Ok(())
+}
+
+fn shown(call: &Call, answer: &Answer) -> Result<Shown, Failure> {
+    let reply = envelope::judge(call, answer)?;
+    let text = answer.text();
+    match (reply.json, reply.envelope) {
+        (Some(json), None) => Ok(Shown::Json(json)),
+        (Some(json), Some(_)) if json.as_object().is_some_and(|members| members.len() > 1) => {
+            Ok(Shown::Json(json))
+        }
+        (None, _) if !text.contains('{') => Ok(Shown::Text(text.into_owned())),
+        _ => {
+            let said = envelope::shortened(&text);
+            let detail = format!("not what was to be shown: {said}");
+            Err(call.failure(FailureKind::Unexpected, detail))
+        }
+    }
+}
+
+const PATH: &str = "/direct/cli";
+const TEXT: &str = "text/plain";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            body: body.as_bytes().to_vec(),
+            ..Answer::default()
+        }
+    }
+
+    fn what(body: &str) -> Result<Shown, Failure> {
+        let call = Call::session(Method::POST, PATH).shown_as("/direct/cli (show)");
+        let answer = answer(200, body);
+        refuse(&call, &answer).and_then(|()| shown(&call, &answer))
+    }
+
+    #[test]
+    fn json_and_text_are_told_apart_from_an_envelope_and_from_refusals() {
+        let json = serde_json::json!({ "certificate": "fw-1" });
+        assert_eq!(
+            what(r#"{"certificate":"fw-1"}"#).unwrap(),
+            Shown::Json(json)
+        );
+        assert_eq!(
+            what("Name Type").unwrap(),
+            Shown::Text("Name Type".to_owned())
+        );
+        let only_an_envelope =
+            r#"{"status":{"success":true,"info":[{"level":"info","message":"Success."}]}}"#;
+        assert_eq!(
+            what(only_an_envelope).unwrap_err().kind,
+            FailureKind::Unexpected
+        );
+        for refusal in [
+            "% Error: Incomplete command.",
+            "command 'show' not found",
+            "'fw-9' is not a reasonable value",
+        ] {
+            assert_eq!(what(refusal).unwrap_err().kind, FailureKind::Refused);
+        }
+        assert_eq!(
+            what("{\"certificate\":").unwrap_err().kind,
+            FailureKind::Unexpected
+        );
+    }
+
+    #[test]
+    fn a_name_cannot_become_a_second_line() {
+        assert_eq!(word("fw-1.a").unwrap(), "fw-1.a");
+        assert_eq!(word("fw 1").unwrap(), "\"fw 1\"");
+        assert_eq!(quoted("fw-1").unwrap(), "\"fw-1\"");
+        for name in ["", "a\nb", "a\"b", "a\\"] {
+            assert_eq!(word(name).unwrap_err().kind, FailureKind::Local);
+        }
+    }
+}

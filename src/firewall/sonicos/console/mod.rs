@@ -1,0 +1,130 @@
+//! The command line over SSH, the last resort for devices whose API lacks a call (SonicOS reference 6.12).
+//!
+//! The host key is pinned, the password is offered once, and nothing of another administrator's is committed,
+//! discarded or pushed aside.
+
+mod answer;
+mod dialogue;
+mod discretion;
+mod noise;
+mod prompt;
+mod ssh;
+mod terminal;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use super::{CommandLine, Settings};
+use crate::failure::Failure;
+use crate::secret::Secret;
+
+use dialogue::{Dialogue, Limits};
+use ssh::Connection;
+use terminal::Terminal;
+
+/// A session on the command line. It must be closed, or the device keeps it until its idle timeout.
+pub struct Console {
+    dialogue: Dialogue,
+    connection: Connection,
+    preempt: Preempt,
+    idle_may_be_preempted: bool,
+    name: String,
+}
+
+/// From whom configuration mode may be taken. Who asks for more than nobody has looked through the API that nobody
+/// has uncommitted changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preempt {
+    /// Whoever has it keeps it.
+    #[default]
+    Nobody,
+    /// An administrator without uncommitted changes, where the settings allow it.
+    Idle,
+    /// Our own session of the API: it enters configuration mode by logging in on some devices
+    /// (SonicOS reference 1.2), and is not idle but we.
+    OwnSession,
+}
+
+impl Console {
+    /// Connects and logs in. After a failure there is no session left.
+    ///
+    /// # Errors
+    /// `Untrusted` before any credential is sent, with the fingerprint that was shown; `Unauthorized` after one failed
+    /// login.
+    pub async fn open(
+        settings: &Settings,
+        command_line: &CommandLine,
+        password: &Secret,
+    ) -> Result<Self, Failure> {
+        let name = format!("ssh {}", command_line.address);
+        let (connection, line, said) =
+            Connection::open(settings, command_line, password, &name).await?;
+        let limits = Limits {
+            call: settings.call_timeout,
+            transfer: settings.transfer_timeout,
+        };
+        let terminal = Terminal::new(line, said);
+        let mut dialogue = Dialogue::new(terminal, name.clone(), &settings.user, limits);
+        if let Err(failure) = dialogue.enter(password).await {
+            connection.hang_up().await;
+            return Err(failure);
+        }
+        Ok(Self {
+            dialogue,
+            connection,
+            preempt: Preempt::Nobody,
+            idle_may_be_preempted: settings.preempt_idle_administrator,
+            name,
+        })
+    }
+
+    /// From whom configuration mode may be taken from here on; from nobody unless it is said.
+    pub fn preempt(&mut self, preempt: Preempt) {
+        self.preempt = match preempt {
+            Preempt::Idle if !self.idle_may_be_preempted => Preempt::Nobody,
+            preempt => preempt,
+        };
+    }
+
+    /// Types lines in configuration mode. Gives back what the device said to them, without echo, prompts and secrets.
+    /// What needs a commit is committed by a line that says so, or given up by [`Self::close`].
+    ///
+    /// # Errors
+    /// `Refused` with the device's words at the first line that it refuses; the lines behind it are not typed. `Busy`
+    /// while another administrator has configuration mode or uncommitted changes. `OutcomeUnknown` when the session
+    /// is lost after a line that changes something.
+    pub async fn run(&mut self, lines: &[String]) -> Result<String, Failure> {
+        self.dialogue.run(lines, self.preempt).await
+    }
+
+    /// Gives back configuration mode and logs out. Call it on every path.
+    ///
+    /// # Errors
+    /// `Busy` when uncommitted changes of somebody else were found, which are left as they are.
+    pub async fn close(mut self) -> Result<(), Failure> {
+        let left = self.dialogue.leave().await;
+        self.connection.hang_up().await;
+        left
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Console({})", self.name)
+    }
+}
+
+impl Preempt {
+    /// Whether `holder`, in the device's words, may lose configuration mode; `user` is we.
+    fn takes_from(self, holder: &str, user: &str) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Idle => true,
+            Self::OwnSession => {
+                let is_us = holder.split_whitespace().next() == Some(user);
+                holder.is_empty() || (is_us && holder.contains("API"))
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a device turned out to need. Habits are remembered from session to session, and tried first; facts of one
+//! session are told and forgotten. Nothing is relied on: what a habit fails at is tried in every other way.
+
+use std::collections::BTreeMap;
+
+/// What is known of the device so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Quirks(BTreeMap<&'static str, String>);
+
+impl Quirks {
+    /// The habits among what earlier sessions told, each `name=value`.
+    pub(super) fn known(told: &[String]) -> Self {
+        let habits = told.iter().filter_map(|quirk| {
+            let (name, value) = quirk.split_once('=')?;
+            let name = HABITS.into_iter().find(|habit| *habit == name)?;
+            Some((name, value.to_owned()))
+        });
+        Self(habits.collect())
+    }
+
+    /// What worked before.
+    pub(super) fn habit(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Takes down what the device has just shown.
+    pub(super) fn note(&mut self, name: &'static str, value: impl Into<String>) {
+        self.0.insert(name, value.into());
+    }
+
+    /// All of it, each `name=value`.
+    pub(super) fn told(&self) -> Vec<String> {
+        let quirks = self.0.iter();
+        quirks
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
+    }
+}
+
+/// How a request is got.
+pub(super) const EXPORT: &str = "export";
+/// How a certificate is put on the device.
+pub(super) const IMPORT: &str = "import";
+/// How a CA certificate is.
+pub(super) const CA_IMPORT: &str = "ca-import";
+/// How a PKCS#12 file is.
+pub(super) const KEY_PAIR: &str = "key_pair";
+/// Which encryption of such a file the device opens.
+pub(super) const KEY_PAIR_ENCRYPTION: &str = "key_pair_encryption";
+/// Which listing works.
+pub(super) const LISTING: &str = "listing";
+/// How services are pointed at certificates.
+pub(super) const BIND: &str = "bind";
+/// How certificates are removed.
+pub(super) const DELETE: &str = "delete";
+
+const HABITS: [&str; 8] = [
+    EXPORT,
+    IMPORT,
+    CA_IMPORT,
+    KEY_PAIR,
+    KEY_PAIR_ENCRYPTION,
+    LISTING,
+    BIND,
+    DELETE,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn habits_are_remembered_and_facts_of_one_session_are_not() {
+        let told = [
+            "export=put-scp",
+            "listing=cli",
+            "restart_required=APPLIANCE",
+            "login=basic",
+            "nonsense",
+        ]
+        .map(str::to_owned);
+        let mut quirks = Quirks::known(&told);
+        assert_eq!(quirks.told(), ["export=put-scp", "listing=cli"]);
+        assert_eq!(quirks.habit(EXPORT), Some("put-scp"));
+        quirks.note(EXPORT, "post-ftp");
+        assert_eq!(quirks.habit(EXPORT), Some("post-ftp"));
+    }
+}

@@ -1,0 +1,388 @@
+//! The ways in which a device may want to be told to bring or fetch a file: none of them is documented for every build,
+//! so each has a name by which the one that worked is remembered (SonicOS reference 3.3 to 3.6, 3.9). Pure functions.
+
+use reqwest::Method;
+
+use super::command::word;
+use super::quirks;
+use super::transport::{Call, segment};
+use crate::failure::{Failure, FailureKind};
+use crate::secret::Secret;
+use crate::transfer::{Choice, Protocol};
+
+/// One way to ask for a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spelling {
+    pub(super) way: Way,
+    pub(super) protocol: Protocol,
+    pub(super) place: Place,
+}
+
+/// By what means the device is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `PUT`, with the protocol and the URL as segments of the path: the form seen to work on 6.5.
+    Put,
+    /// `POST`, with the protocol in the command's name: of a build that is not known.
+    Post,
+    /// The command line, through the API.
+    Direct,
+    /// The command line over SSH.
+    Ssh,
+}
+
+/// What the URL names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The folder for the file, as documented for exports.
+    Folder,
+    /// The file.
+    File,
+}
+
+/// What is carried.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cargo<'a> {
+    /// The pending request of that name, to us.
+    Request(&'a str),
+    /// The certificate for the pending request of that name, to the device.
+    Signed(&'a str),
+    /// A CA certificate, to the device.
+    Authority,
+    /// A PKCS#12 file for that name, opened by that password, to the device.
+    KeyPair(&'a str, &'a Secret),
+}
+
+impl Spelling {
+    /// The word in the quirks.
+    pub(super) fn name(self) -> String {
+        let way = match self.way {
+            Way::Put => "put",
+            Way::Post => "post",
+            Way::Direct => "cli",
+            Way::Ssh => "ssh",
+        };
+        let place = match self.place {
+            Place::Folder => "-folder",
+            Place::File => "",
+        };
+        format!("{way}-{}{place}", self.protocol.name())
+    }
+}
+
+impl Cargo<'_> {
+    /// Every way to carry it that is allowed: the remembered one first, then all by what is documented best. SCP comes
+    /// before FTP, which shows everything to whoever is on the path.
+    pub(super) fn spellings(
+        self,
+        choice: Choice,
+        has_ssh: bool,
+        remembered: Option<&str>,
+    ) -> Vec<Spelling> {
+        let mut all = Vec::new();
+        for protocol in self.protocols(choice) {
+            for way in [Way::Put, Way::Post, Way::Direct, Way::Ssh] {
+                if self.is_known(way) && (has_ssh || way != Way::Ssh) {
+                    all.extend(self.places().iter().map(|place| Spelling {
+                        way,
+                        protocol: *protocol,
+                        place: *place,
+                    }));
+                }
+            }
+        }
+        let first = all
+            .iter()
+            .position(|spelling| Some(spelling.name().as_str()) == remembered);
+        if let Some(first) = first {
+            let spelling = all.remove(first);
+            all.insert(0, spelling);
+        }
+        all
+    }
+
+    /// Under which name the way that worked is remembered.
+    pub(super) fn habit(self) -> &'static str {
+        match self {
+            Self::Request(_) => quirks::EXPORT,
+            Self::Signed(_) => quirks::IMPORT,
+            Self::Authority => quirks::CA_IMPORT,
+            Self::KeyPair(..) => quirks::KEY_PAIR,
+        }
+    }
+
+    /// What is done, for failures.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::Request(alias) => format!("have the request of {alias} brought"),
+            Self::Signed(alias) => format!("have the certificate of {alias} fetched"),
+            Self::Authority => "have a CA certificate fetched".to_owned(),
+            Self::KeyPair(alias, _) => format!("have the key pair of {alias} fetched"),
+        }
+    }
+
+    /// The call that asks for it; `None` where the API is not the way.
+    pub(super) fn call(self, spelling: Spelling, url: &Secret) -> Result<Option<Call>, Failure> {
+        let method = match spelling.way {
+            Way::Put => Method::PUT,
+            Way::Post => Method::POST,
+            Way::Direct | Way::Ssh => return Ok(None),
+        };
+        let is_put = spelling.way == Way::Put;
+        let protocol = spelling.protocol.name();
+        let path = match self {
+            Self::Request(alias) if is_put => format!(
+                "/certificates/export/signing-request/name/{}/{protocol}/",
+                named(alias)?
+            ),
+            Self::Request(alias) => format!(
+                "/certificates/export/signing-request-{protocol}/name/{}/url/",
+                named(alias)?
+            ),
+            Self::Signed(alias) if is_put => format!(
+                "/certificates/import/signed-cert/name/{}/{protocol}/",
+                named(alias)?
+            ),
+            Self::Signed(alias) => format!(
+                "/certificates/import/signed-cert-{protocol}/name/{}/url/",
+                named(alias)?
+            ),
+            Self::Authority => format!("/certificates/import/ca-cert/{protocol}/"),
+            Self::KeyPair(alias, password) => format!(
+                "/certificates/import/cert-key-pair-{protocol}/name/{}/password/{}/url/",
+                named(alias)?,
+                named(password.expose())?
+            ),
+        };
+        let end = match (self, spelling.way) {
+            (Self::Request(_) | Self::KeyPair(..), Way::Post) => "/",
+            _ => "",
+        };
+        let address = named(url.expose())?;
+        let call = Call::change(method, format!("{path}{address}{end}")).slow();
+        Ok(Some(call.shown_as(self.shown(spelling))))
+    }
+
+    /// The lines that ask for it, below the top of configuration mode and back to it.
+    pub(super) fn lines(self, protocol: Protocol, url: &Secret) -> Result<Vec<String>, Failure> {
+        let carried = match self {
+            Self::Request(alias) => format!("export signing-request {}", word(alias)?),
+            Self::Signed(alias) => format!("import signed-cert {}", word(alias)?),
+            Self::Authority => "import ca-cert".to_owned(),
+            Self::KeyPair(alias, password) => format!(
+                "import cert-key-pair {} password {}",
+                word(alias)?,
+                word(password.expose())?
+            ),
+        };
+        let command = format!("{carried} {} {}", protocol.name(), url.expose());
+        Ok(vec!["certificates".to_owned(), command, "exit".to_owned()])
+    }
+
+    /// The way, for people: without the address, which holds a password.
+    pub(super) fn shown(self, spelling: Spelling) -> String {
+        let what = match self {
+            Self::Request(_) => "export/signing-request",
+            Self::Signed(_) => "import/signed-cert",
+            Self::Authority => "import/ca-cert",
+            Self::KeyPair(..) => "import/cert-key-pair",
+        };
+        format!("/certificates/{what} ({})", spelling.name())
+    }
+
+    /// A private key goes by FTP only where that was asked for.
+    fn protocols(self, choice: Choice) -> &'static [Protocol] {
+        match (choice, self) {
+            (Choice::Only(Protocol::Scp), _) | (Choice::Automatic, Self::KeyPair(..)) => {
+                &[Protocol::Scp]
+            }
+            (Choice::Only(Protocol::Ftp), _) => &[Protocol::Ftp],
+            (Choice::Automatic, _) => &[Protocol::Scp, Protocol::Ftp],
+        }
+    }
+
+    /// No source has a `PUT` that fetches a PKCS#12 file.
+    fn is_known(self, way: Way) -> bool {
+        way != Way::Put || !matches!(self, Self::KeyPair(..))
+    }
+
+    /// What is fetched must be named; what is brought goes into a folder, and only perhaps under a name.
+    fn places(self) -> &'static [Place] {
+        match self {
+            Self::Request(_) => &[Place::Folder, Place::File],
+            Self::Signed(_) | Self::Authority | Self::KeyPair(..) => &[Place::File],
+        }
+    }
+}
+
+/// A text as one segment of a path.
+fn named(text: &str) -> Result<String, Failure> {
+    segment(text).ok_or_else(|| {
+        let detail = "a name that no path can carry";
+        Failure::new(FailureKind::Local, "write a call", detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+
+    fn url() -> Secret {
+        Secret::new("ftp://cert:password@192.168.100.40/".to_owned())
+    }
+
+    fn spelling(name: &str) -> Spelling {
+        let all = Cargo::Request("x").spellings(Choice::Automatic, true, None);
+        let found = all.into_iter().find(|spelling| spelling.name() == name);
+        found.unwrap()
+    }
+
+    fn names(cargo: Cargo<'_>, choice: Choice, has_ssh: bool, first: Option<&str>) -> Vec<String> {
+        let spellings = cargo.spellings(choice, has_ssh, first);
+        spellings.into_iter().map(Spelling::name).collect()
+    }
+
+    #[test]
+    fn the_paths_are_those_of_the_reference() {
+        let path = |cargo: Cargo<'_>, name| {
+            let call = cargo.call(spelling(name), &url()).unwrap().unwrap();
+            format!("{} {}", call.method, call.path)
+        };
+        let encoded = "ftp%3A%2F%2Fcert%3Apassword%40192.168.100.40%2F";
+        let password = Secret::new("pw".to_owned());
+        for (cargo, name, expected) in [
+            (
+                Cargo::Request("fw-1"),
+                "put-ftp-folder",
+                format!("PUT /certificates/export/signing-request/name/fw-1/ftp/{encoded}"),
+            ),
+            (
+                Cargo::Request("fw-1"),
+                "post-scp-folder",
+                format!("POST /certificates/export/signing-request-scp/name/fw-1/url/{encoded}/"),
+            ),
+            (
+                Cargo::Signed("fw-1"),
+                "put-scp",
+                format!("PUT /certificates/import/signed-cert/name/fw-1/scp/{encoded}"),
+            ),
+            (
+                Cargo::Signed("fw-1"),
+                "post-ftp",
+                format!("POST /certificates/import/signed-cert-ftp/name/fw-1/url/{encoded}"),
+            ),
+            (
+                Cargo::Authority,
+                "post-scp",
+                format!("POST /certificates/import/ca-cert/scp/{encoded}"),
+            ),
+            (
+                Cargo::KeyPair("fw-1", &password),
+                "post-scp",
+                format!(
+                    "POST /certificates/import/cert-key-pair-scp/name/fw-1/password/pw/url/{encoded}/"
+                ),
+            ),
+        ] {
+            assert_eq!(path(cargo, name), expected);
+        }
+    }
+
+    #[test]
+    fn no_call_shows_the_address_or_a_password() {
+        let password = Secret::new("opens-it".to_owned());
+        for cargo in [
+            Cargo::Request("fw-1"),
+            Cargo::Signed("fw-1"),
+            Cargo::Authority,
+            Cargo::KeyPair("fw-1", &password),
+        ] {
+            let call = cargo.call(spelling("post-scp"), &url()).unwrap().unwrap();
+            let shown = format!("{} {call:?} {}", call.name(), cargo.words());
+            assert!(
+                !shown.contains("192.168") && !shown.contains("opens-it"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_lines_enter_and_leave_the_mode_of_certificates() {
+        let lines = Cargo::Request("fw-1").lines(Protocol::Scp, &url()).unwrap();
+        assert_eq!(
+            lines,
+            [
+                "certificates",
+                "export signing-request fw-1 scp ftp://cert:password@192.168.100.40/",
+                "exit"
+            ]
+        );
+        assert!(
+            Cargo::Signed("a\ncommit")
+                .lines(Protocol::Scp, &url())
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn scp_comes_before_ftp_and_what_was_asked_for_is_obeyed() {
+        let request = Cargo::Request("fw-1");
+        assert_eq!(
+            names(request, Choice::Automatic, true, None),
+            [
+                "put-scp-folder",
+                "put-scp",
+                "post-scp-folder",
+                "post-scp",
+                "cli-scp-folder",
+                "cli-scp",
+                "ssh-scp-folder",
+                "ssh-scp",
+                "put-ftp-folder",
+                "put-ftp",
+                "post-ftp-folder",
+                "post-ftp",
+                "cli-ftp-folder",
+                "cli-ftp",
+                "ssh-ftp-folder",
+                "ssh-ftp",
+            ]
+        );
+        assert_eq!(
+            names(
+                Cargo::Signed("x"),
+                Choice::Only(Protocol::Ftp),
+                false,
+                Some("put-scp")
+            ),
+            ["put-ftp", "post-ftp", "cli-ftp"]
+        );
+    }
+
+    #[test]
+    fn what_worked_before_comes_first_and_everything_else_after_it() {
+        let names = names(Cargo::Authority, Choice::Automatic, false, Some("cli-ftp"));
+        assert_eq!(
+            names,
+            [
+                "cli-ftp", "put-scp", "post-scp", "cli-scp", "put-ftp", "post-ftp"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_private_key_goes_by_ftp_only_where_that_was_asked_for() {
+        let password = Secret::new("pw".to_owned());
+        let cargo = Cargo::KeyPair("fw-1", &password);
+        assert_eq!(
+            names(cargo, Choice::Automatic, false, Some("post-ftp")),
+            ["post-scp", "cli-scp"]
+        );
+        assert_eq!(
+            names(cargo, Choice::Only(Protocol::Ftp), false, None),
+            ["post-ftp", "cli-ftp"]
+        );
+    }
+}

@@ -1,0 +1,326 @@
+//! Seals private keys for the database: AES-256-GCM (NIST SP 800-38D) under a key that does not lie in the database.
+//!
+//! A seal is bound to what it was made for: the key of one renewal cannot be put in the place of another's. The sealing
+//! key is read at each use, so that it is in memory only for a moment.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use data_encoding::{BASE64, HEXLOWER};
+use zeroize::Zeroizing;
+
+use crate::inventory::SealedKey;
+use crate::pki::PrivateKey;
+use crate::random::Random;
+use crate::secret::SecretSource;
+
+/// Seals and opens.
+#[derive(Debug, Clone)]
+pub struct Sealer {
+    /// Where the sealing key is; `None`: in a file of our own.
+    source: Option<SecretSource>,
+    /// The file of our own, made at first need.
+    file: PathBuf,
+    random: Arc<dyn Random>,
+}
+
+/// Why a key could not be sealed or opened. Says where the sealing key was looked for, never what was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// There is no sealing key that could be used; it can be mended, and then the same works.
+    #[error("the sealing key, {place}: {problem}")]
+    NoKey {
+        /// Where it was looked for.
+        place: String,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// It was sealed under another sealing key or for something else, or it was changed.
+    #[error(
+        "the private key does not open with the sealing key, {place}: put the former sealing key back; else this renewal \
+         is given up after some tries, and the next one makes a new key"
+    )]
+    Closed {
+        /// Where the sealing key is.
+        place: String,
+    },
+}
+
+impl Sealer {
+    /// A sealer whose sealing key is at `source`, or else in a file in `state_directory`. Nothing is read yet.
+    pub fn new(
+        source: Option<SecretSource>,
+        state_directory: &Path,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            source,
+            file: state_directory.join(FILE),
+            random,
+        }
+    }
+
+    /// Seals the key of the renewal `purpose`. Makes the sealing key when it is to lie in our own file and there is none.
+    ///
+    /// # Errors
+    /// `NoKey`.
+    pub fn seal(&self, key: &PrivateKey, purpose: &str) -> Result<SealedKey, SealError> {
+        if self.source.is_none() && !self.file.exists() {
+            self.make_file()?;
+        }
+        let cipher = self.cipher()?;
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce);
+        let mut sealed = key.pkcs8().to_vec();
+        let done = cipher.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            bound_to(purpose),
+            &mut sealed,
+        );
+        // Only for more bytes than a key can have.
+        done.map_err(|_| self.no_key("it does not seal"))?;
+        let text = BASE64.encode(&[&nonce[..], &sealed].concat());
+        Ok(SealedKey::new(format!("{VERSION}{text}")))
+    }
+
+    /// Opens what `seal` made for the same `purpose`.
+    ///
+    /// # Errors
+    /// `NoKey`, or `Closed` when it does not belong to this sealing key and purpose.
+    pub fn open(&self, sealed: &SealedKey, purpose: &str) -> Result<PrivateKey, SealError> {
+        if self.source.is_none() && !self.file.exists() {
+            return Err(self.closed());
+        }
+        let cipher = self.cipher()?;
+        let text = sealed.text().strip_prefix(VERSION);
+        let bytes = text.and_then(|text| BASE64.decode(text.as_bytes()).ok());
+        let mut bytes = Zeroizing::new(bytes.ok_or_else(|| self.closed())?);
+        let (nonce, content) = bytes
+            .split_at_mut_checked(NONCE_LEN)
+            .ok_or_else(|| self.closed())?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| self.closed())?;
+        let opened = cipher.open_in_place(nonce, bound_to(purpose), content);
+        opened
+            .map(|key| PrivateKey::from_pkcs8(key.to_vec()))
+            .map_err(|_| self.closed())
+    }
+
+    fn cipher(&self) -> Result<LessSafeKey, SealError> {
+        let text = match &self.source {
+            Some(source) => source.read(),
+            None => {
+                self.refuse_readable_by_others()?;
+                SecretSource::File(self.file.clone()).read()
+            }
+        };
+        let text = text.map_err(|error| SealError::NoKey {
+            place: error.place,
+            problem: error.problem,
+        })?;
+        let bytes = Zeroizing::new(
+            BASE64
+                .decode(text.expose().trim().as_bytes())
+                .unwrap_or_default(),
+        );
+        UnboundKey::new(&AES_256_GCM, &bytes)
+            .map(LessSafeKey::new)
+            .map_err(|_| self.no_key("its first line must be 32 random bytes in base64: make it with `openssl rand -base64 32`"))
+    }
+
+    /// Writes a new sealing key beside its place and links it there: whoever comes second takes that of the first.
+    fn make_file(&self) -> Result<(), SealError> {
+        let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
+        self.random.fill(&mut *bytes);
+        let mut name = [0; 8];
+        self.random.fill(&mut name);
+        let temporary = self.file.with_extension(HEXLOWER.encode(&name));
+        let text = Zeroizing::new(format!("{}\n", BASE64.encode(&*bytes)));
+        let linked = write_new(&temporary, text.as_bytes())
+            .and_then(|()| fs::hard_link(&temporary, &self.file));
+        // Also after a failure; where it stays behind, it is a sealing key of nothing.
+        let _ = fs::remove_file(&temporary);
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(self.no_key(&format!("it cannot be made: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_readable_by_others(&self) -> Result<(), SealError> {
+        let found = fs::metadata(&self.file);
+        let found = found.map_err(|error| self.no_key(&error.to_string()))?;
+        let mode = found.permissions().mode();
+        if mode & 0o077 == 0 {
+            return Ok(());
+        }
+        let mode = mode & 0o777;
+        Err(self.no_key(&format!(
+            "others may use it (mode {mode:04o}): find out who did, then run `chmod 600` on it"
+        )))
+    }
+
+    fn place(&self) -> String {
+        match &self.source {
+            Some(source) => source.to_string(),
+            None => format!("file {}", self.file.display()),
+        }
+    }
+
+    fn no_key(&self, problem: &str) -> SealError {
+        SealError::NoKey {
+            place: self.place(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    fn closed(&self) -> SealError {
+        SealError::Closed {
+            place: self.place(),
+        }
+    }
+}
+
+/// Both the kind of content and its owner are authenticated.
+fn bound_to(purpose: &str) -> Aad<Vec<u8>> {
+    Aad::from(format!("renewd private key of renewal {purpose}").into_bytes())
+}
+
+/// A file for our account alone, on the disk when this returns.
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// In the state directory.
+const FILE: &str = "seal.key";
+const KEY_LENGTH: usize = 32;
+/// In front of what is sealed as it is here: nonce, ciphertext and tag in base64.
+const VERSION: &str = "sealed-1:";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+    use crate::pki::KeyKind;
+    use crate::random::SeededRandom;
+
+    fn sealer(folder: &Path) -> Sealer {
+        Sealer::new(None, folder, Arc::new(SeededRandom::new(7)))
+    }
+
+    fn key() -> PrivateKey {
+        PrivateKey::generate(KeyKind::Ecdsa(256)).unwrap()
+    }
+
+    #[test]
+    fn what_was_sealed_opens_again_and_shows_nothing_of_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sealer, key) = (sealer(folder.path()), key());
+        let sealed = sealer.seal(&key, "r1").unwrap();
+        assert_eq!(sealer.open(&sealed, "r1").unwrap().pkcs8(), key.pkcs8());
+        assert!(!sealed.text().contains(&BASE64.encode(&key.pkcs8()[36..66])));
+        assert_eq!(format!("{sealed:?}"), "[sealed key]");
+        let again = sealer.seal(&key, "r1").unwrap();
+        assert_ne!(again.text(), sealed.text(), "a nonce is used once");
+    }
+
+    #[test]
+    fn a_seal_opens_for_its_own_renewal_and_unchanged_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = sealer(folder.path());
+        let sealed = sealer.seal(&key(), "r1").unwrap();
+        let closed = |sealed: &SealedKey, purpose| {
+            matches!(sealer.open(sealed, purpose), Err(SealError::Closed { .. }))
+        };
+        assert!(closed(&sealed, "r2"));
+        let mut bytes = BASE64
+            .decode(sealed.text().strip_prefix(VERSION).unwrap().as_bytes())
+            .unwrap();
+        bytes[20] ^= 1;
+        let changed = SealedKey::new(format!("{VERSION}{}", BASE64.encode(&bytes)));
+        assert!(closed(&changed, "r1"));
+        for text in [
+            "",
+            "sealed-1:",
+            "sealed-1:AAAA",
+            "sealed-2:AAAA",
+            "sealed-1:!",
+        ] {
+            assert!(closed(&SealedKey::new(text.to_owned()), "r1"), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_sealing_key_opens_nothing_and_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = sealer(folder.path());
+        let sealed = sealer.seal(&key(), "r1").unwrap();
+        fs::write(folder.path().join(FILE), BASE64.encode(&[1; 32])).unwrap();
+        let error = sealer.open(&sealed, "r1").unwrap_err().to_string();
+        assert!(error.contains("put the former sealing key back"), "{error}");
+        fs::remove_file(folder.path().join(FILE)).unwrap();
+        let error = sealer.open(&sealed, "r1").unwrap_err();
+        assert!(matches!(error, SealError::Closed { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_sealing_key_is_made_once_for_our_account_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = sealer(folder.path());
+        sealer.make_file().unwrap();
+        let file = folder.path().join(FILE);
+        let first = fs::read(&file).unwrap();
+        sealer.make_file().unwrap();
+        assert_eq!(fs::read(&file).unwrap(), first, "the first one counts");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = sealer.seal(&key(), "r1").unwrap_err().to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn a_sealing_key_that_is_none_is_refused_without_repeating_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mine");
+        let random = Arc::new(SeededRandom::new(7));
+        let sealer = Sealer::new(
+            Some(SecretSource::File(file.clone())),
+            folder.path(),
+            random,
+        );
+        assert!(matches!(
+            sealer.seal(&key(), "r1"),
+            Err(SealError::NoKey { .. })
+        ));
+        for text in ["hunter2", "aHVudGVyMg==", ""] {
+            fs::write(&file, text).unwrap();
+            let error = sealer.seal(&key(), "r1").unwrap_err().to_string();
+            assert!(
+                error.contains("mine") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+        fs::write(&file, BASE64.encode(&[3; 32])).unwrap();
+        sealer.seal(&key(), "r1").unwrap();
+        assert!(
+            !folder.path().join(FILE).exists(),
+            "no file of our own beside it"
+        );
+    }
+}

@@ -1,0 +1,357 @@
+//! Key pairs that renewd makes itself: several names in one certificate, and a private key that is nowhere in clear.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
+use renewd::inventory::{Renewal, SealedKey, State};
+use renewd::pki::{AlternateName, PrivateKey};
+use renewd::random::SystemRandom;
+use renewd::renewal::{Checkpoint, Moment, Step};
+use renewd::seal::Sealer;
+use simulators::sonicos::{Faces, KeyPairEncryption, KeyPairForm, On, Profile};
+
+use crate::lab::{self, Lab};
+use crate::survives_crash::kill_at;
+
+const NAMES: [&str; 3] = ["vpn.example.com", "*.example.net", "192.0.2.1"];
+
+/// A laboratory whose certificate has several names and a key that renewd makes.
+async fn lab(profile: Profile, faces: Faces) -> Lab {
+    let lab = Lab::with(profile, faces).await;
+    ask_for_own_key(&lab);
+    lab
+}
+
+fn ask_for_own_key(lab: &Lab) {
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let several = "alternate_names = [ { domain_name = \"vpn.example.com\" }, { domain_name = \"*.example.net\" }, \
+                   { ipv4_address = \"192.0.2.1\" } ]";
+    let changed = text
+        .replace(
+            "alternate_name = { domain_name = \"vpn.example.com\" }",
+            several,
+        )
+        .replace("size = 256 }", "size = 256, origin = \"renewd\" }");
+    assert_ne!(changed, text);
+    std::fs::write(lab.config_file(), changed).unwrap();
+}
+
+/// One signature, one import, every name on both ports, and no key left here.
+async fn assert_installed_with_own_key(lab: &Lab) -> Renewal {
+    let renewals = lab.renewals().await;
+    assert_eq!(renewals.len(), 1, "{renewals:#?}");
+    let renewal = &renewals[0];
+    assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+    assert_eq!(renewal.obtained.sealed_key, None);
+    assert_eq!(lab.signatures(), 1, "signatures of the CA");
+    let counters = lab.simulator.counters();
+    assert_eq!(
+        counters.key_pair_imports,
+        1,
+        "{:#?}",
+        lab.simulator.journal()
+    );
+    assert_eq!(counters.key_pairs_generated, 0);
+    for seen in lab.seen().await {
+        assert_eq!(Some(seen.fingerprint), renewal.obtained.fingerprint);
+        let names: Vec<String> = seen
+            .alternate_names
+            .iter()
+            .map(AlternateName::to_string)
+            .collect();
+        assert_eq!(names, NAMES);
+    }
+    lab.assert_left_in_order();
+    renewal.clone()
+}
+
+async fn renews(profile: Profile, faces: Faces) {
+    let lab = lab(profile, faces).await;
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    assert_installed_with_own_key(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_names_and_a_wildcard_are_served_with_a_key_of_renewd_on_every_generation() {
+    for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
+        renews(profile, Faces::kind()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinarily_unkind_device_takes_a_key_of_renewd_all_the_same() {
+    for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
+        renews(profile, Faces::default()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_form_and_encryption_a_device_takes_is_found_out() {
+    for form in [KeyPairForm::Path, KeyPairForm::Multipart, KeyPairForm::Both] {
+        for encryption in [KeyPairEncryption::LegacyOnly, KeyPairEncryption::ModernOnly] {
+            for profile in [Profile::V7_0, Profile::V8] {
+                let faces = Faces {
+                    key_pair_form: Some(form),
+                    key_pair_encryption: encryption,
+                    ..Faces::kind()
+                };
+                renews(profile, faces).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_knows_no_such_import_is_told_with_what_to_do() {
+    let faces = Faces {
+        key_pair_form: Some(KeyPairForm::Neither),
+        ..Faces::kind()
+    };
+    let lab = lab(Profile::V8, faces).await;
+    assert!(lab.run_once().await.has_failed());
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(
+        renewal.state,
+        State::Issued,
+        "what was ordered is not thrown away"
+    );
+    let error = renewal.last_error.as_deref().unwrap();
+    assert!(error.contains("origin = \"firewall\""), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_private_key_is_never_on_the_disk_in_clear_nor_in_any_form_after_the_proof() {
+    let lab = lab(Profile::V8, Faces::kind()).await;
+    let watcher = Arc::new(Watcher::new(lab.folder.path()));
+    let checkpoint = Arc::clone(&watcher);
+    lab::run_once(&lab.config_file(), Arc::clone(&lab.clock), checkpoint).await;
+    let renewal = assert_installed_with_own_key(&lab).await;
+    watcher.look("the end");
+
+    let looks = watcher.looks.lock().unwrap();
+    let sealed = looks
+        .iter()
+        .find_map(|look| sealed_in(&look.bytes))
+        .unwrap();
+    let sealer = Sealer::new(None, lab.folder.path(), Arc::new(SystemRandom));
+    let key = sealer.open(&sealed, &renewal.id.0).unwrap();
+    let forms = forms_of(&key);
+    for look in looks.iter() {
+        let unbroken: Vec<u8> = look
+            .bytes
+            .iter()
+            .copied()
+            .filter(|b| !b.is_ascii_whitespace())
+            .collect();
+        for form in &forms {
+            assert!(
+                !holds(&look.bytes, form) && !holds(&unbroken, form),
+                "{}",
+                look.what
+            );
+        }
+    }
+    let after_proof = looks.iter().skip_while(|look| {
+        !look
+            .what
+            .starts_with(&format!("{:?}", Moment::Stored(State::Verified)))
+    });
+    assert!(
+        after_proof
+            .clone()
+            .any(|look| look.what.ends_with("renewd.db"))
+    );
+    for look in after_proof {
+        assert!(!holds(&look.bytes, MARK), "{}", look.what);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_one_key_of_renewd_is_installed_with_one_signature() {
+    let mut moments = vec![
+        Moment::Intended(Step::Submit),
+        Moment::Intended(Step::Import),
+    ];
+    for step in [
+        Step::GenerateCsr,
+        Step::ExportCsr,
+        Step::Submit,
+        Step::PollIssuance,
+        Step::Import,
+        Step::Bind,
+        Step::Verify,
+        Step::RetireOld,
+    ] {
+        moments.extend([Moment::Before(step), Moment::Acted(step)]);
+    }
+    let states = State::ALL
+        .into_iter()
+        .filter(|state| *state <= State::Verified);
+    moments.extend(states.skip(1).map(Moment::Stored));
+    for moment in moments {
+        let lab = lab(Profile::V8, Faces::kind()).await;
+        kill_at(&lab.config_file(), moment);
+        let report = lab.run_once().await;
+        assert!(
+            !report.has_failed(),
+            "after a kill at {moment:?}: {report:#?}"
+        );
+        assert_installed_with_own_key(&lab).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolled_back_certificate_is_installed_again_from_the_device_without_its_key_here() {
+    let faces = Faces {
+        serve_wrong_certificate_after_bind: On::SslVpn,
+        ..Faces::kind()
+    };
+    let lab = lab(Profile::V8, faces).await;
+    lab.run_once().await;
+    let rolled_back = &lab.renewals().await[0];
+    assert_eq!(rolled_back.state, State::RolledBack);
+    assert_eq!(rolled_back.obtained.sealed_key, None);
+    lab.simulator.set(|faces| *faces = Faces::kind());
+    lab.clock.advance(jiff::SignedDuration::from_hours(25));
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    assert_eq!(lab.renewals().await[0].state, State::Completed);
+    assert_eq!(lab.signatures(), 1, "the CA signed once");
+    assert_eq!(lab.simulator.counters().key_pair_imports, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealing_key_that_was_lost_before_the_order_costs_no_order() {
+    let lab = lab(Profile::V8, Faces::kind()).await;
+    kill_at(&lab.config_file(), Moment::Stored(State::CsrGenerated));
+    std::fs::write(lab.folder.path().join("seal.key"), BASE64.encode(&[9; 32])).unwrap();
+    lab.run_once().await;
+    let given_up = lab.renewals().await.pop().unwrap();
+    assert_eq!(given_up.state, State::Abandoned);
+    assert_eq!(given_up.obtained.sealed_key, None);
+    assert_eq!(lab.signatures(), 0);
+    assert!(lab.has_event("renewal_abandoned").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealing_key_that_was_mislaid_after_the_order_is_asked_for_and_the_order_is_kept() {
+    let lab = lab(Profile::V8, Faces::kind()).await;
+    kill_at(&lab.config_file(), Moment::Stored(State::Issued));
+    let file = lab.folder.path().join("seal.key");
+    let former = std::fs::read(&file).unwrap();
+    std::fs::write(&file, BASE64.encode(&[9; 32])).unwrap();
+    assert!(lab.run_once().await.has_failed());
+    let waiting = &lab.renewals().await[0];
+    assert_eq!(waiting.state, State::Issued);
+    let error = waiting.last_error.as_deref().unwrap();
+    assert!(error.contains("put the former sealing key back"), "{error}");
+    std::fs::write(&file, former).unwrap();
+    lab.clock.advance(jiff::SignedDuration::from_mins(2));
+    lab.run_once().await;
+    assert_installed_with_own_key(&lab).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_to_be_made_elsewhere_is_made_anew_before_an_order_and_not_after_it() {
+    for (state, signatures) in [(State::CsrExported, 0), (State::Issued, 1)] {
+        let lab = Lab::new(Profile::V8).await;
+        kill_at(&lab.config_file(), Moment::Stored(state));
+        let text = std::fs::read_to_string(lab.config_file()).unwrap();
+        let changed = text.replace("size = 256 }", "size = 256, origin = \"renewd\" }");
+        std::fs::write(lab.config_file(), changed).unwrap();
+        assert_eq!(lab.signatures(), signatures);
+        lab.run_once().await;
+        assert_eq!(lab.signatures(), 1, "{state}");
+        assert_eq!(lab.renewals().await[0].state, State::Completed, "{state}");
+        let imports = lab.simulator.counters().key_pair_imports;
+        assert_eq!(imports, 1 - signatures as u64, "{state}");
+    }
+}
+
+/// Reads every file of a folder at every moment.
+#[derive(Debug)]
+struct Watcher {
+    folder: PathBuf,
+    looks: Mutex<Vec<Look>>,
+}
+
+/// What was in a file at a moment.
+#[derive(Debug)]
+struct Look {
+    /// The moment and the file.
+    what: String,
+    bytes: Vec<u8>,
+}
+
+impl Watcher {
+    fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            looks: Mutex::default(),
+        }
+    }
+
+    fn look(&self, moment: &str) {
+        let mut folders = vec![self.folder.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(bytes) = std::fs::read(&path) {
+                    let what = format!("{moment} {}", path.display());
+                    self.looks.lock().unwrap().push(Look { what, bytes });
+                }
+            }
+        }
+    }
+}
+
+impl Checkpoint for Watcher {
+    fn pass(&self, moment: Moment) {
+        self.look(&format!("{moment:?}"));
+    }
+}
+
+/// The first sealed key in `bytes`.
+fn sealed_in(bytes: &[u8]) -> Option<SealedKey> {
+    let start = bytes
+        .windows(MARK.len())
+        .position(|window| window == MARK)?;
+    let is_of_it = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-:+/=".contains(byte);
+    let text: Vec<u8> = bytes[start..]
+        .iter()
+        .take_while(is_of_it)
+        .copied()
+        .collect();
+    Some(SealedKey::new(String::from_utf8(text).unwrap()))
+}
+
+/// Every form in which the secret number of a P-256 key may lie about: raw, hexadecimal, and base64 however it is aligned.
+fn forms_of(key: &PrivateKey) -> Vec<Vec<u8>> {
+    let der = key.pkcs8();
+    assert_eq!(
+        der[34..36],
+        [0x04, 32],
+        "the secret number is an OCTET STRING there"
+    );
+    let secret = &der[36..68];
+    let aligned = (0..3).map(|skip| BASE64.encode(&secret[skip..skip + 27]).into_bytes());
+    [
+        secret.to_vec(),
+        HEXLOWER.encode(secret).into_bytes(),
+        HEXUPPER.encode(secret).into_bytes(),
+    ]
+    .into_iter()
+    .chain(aligned)
+    .collect()
+}
+
+fn holds(bytes: &[u8], form: &[u8]) -> bool {
+    bytes.windows(form.len()).any(|window| window == form)
+}
+
+/// In front of everything that is sealed.
+const MARK: &[u8] = b"sealed-1:";
