@@ -4,6 +4,7 @@
 //! and asks `find` before it submits again.
 
 pub mod acme;
+pub mod dry_run;
 pub mod exec;
 mod file;
 mod http;
@@ -193,6 +194,8 @@ pub enum Settings {
     Resello(Box<resello::Settings>),
     /// An outside program.
     Exec(Box<exec::Settings>),
+    /// Another one that is only asked; never configured.
+    DryRun(Box<dry_run::Settings>),
 }
 
 impl Settings {
@@ -211,6 +214,7 @@ impl Settings {
             Self::Pam360(settings) => vec![("token", settings.token.clone())],
             Self::Acme(settings) => settings.secrets(),
             Self::Resello(settings) => settings.secrets(),
+            Self::DryRun(settings) => settings.real.secrets(),
         }
     }
 }
@@ -239,6 +243,11 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
         )),
         Settings::Resello(settings) => Arc::new(resello::Resello::new(
             settings.as_ref().clone(),
+            surroundings.clone(),
+        )),
+        Settings::DryRun(settings) => Arc::new(dry_run::DryRun::new(
+            settings.as_ref().clone(),
+            issuer(&settings.real, surroundings),
             surroundings.clone(),
         )),
     }

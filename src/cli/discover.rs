@@ -9,7 +9,7 @@ use super::{CliError, print, print::say};
 use crate::config::Desired;
 use crate::failure::Failure;
 use crate::firewall::{self, Binding, Firewall, Identity, InstalledObject, ObjectKind, Settings};
-use crate::inventory::{Endpoint, Service};
+use crate::inventory::Service;
 use crate::pki::{AlternateName, Certificate, KeyKind};
 use crate::probe::{self, Sight};
 use crate::surroundings::Surroundings;
@@ -130,12 +130,7 @@ async fn shown(
     if !services(alias, bindings).contains(&Service::WebManagement) {
         return None;
     }
-    let Settings::Sonicos(settings) = settings;
-    let endpoint = Endpoint {
-        host: settings.url.host_str()?.trim_matches(['[', ']']).to_owned(),
-        port: settings.url.port_or_known_default()?,
-    };
-    match probe::look(&endpoint, None, LIMIT).await {
+    match probe::look(&settings.management()?, None, LIMIT).await {
         Sight::Shown(certificate) => Some(*certificate),
         Sight::Unreachable(_) => None,
     }

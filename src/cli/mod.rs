@@ -62,7 +62,7 @@ enum Command {
     Check(check::Arguments),
     /// Show every certificate, what it waits for and when it expires.
     Status(status::Arguments),
-    /// Show everything that is known of one certificate.
+    /// Show everything that is known of one certificate, or of one firewall.
     Show(show::Arguments),
     /// Tell why a certificate is in its state, what happens next and when, and by which rule.
     Explain(explain::Arguments),

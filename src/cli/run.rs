@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::CliError;
 use super::open::Globals;
-use super::print::{distance, say};
+use super::print::{self, distance, say};
 use crate::config::Desired;
-use crate::daemon::{Daemon, Report, has_failed};
-use crate::inventory::{Renewal, TrackedCertificate};
+use crate::daemon::{Daemon, DryRun, Report, has_failed};
+use crate::inventory::{Renewal, State, TrackedCertificate};
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::status::{self, Rest};
 use crate::store::{Store, StoreError};
@@ -21,10 +21,16 @@ pub struct Arguments {
     /// Do what is due until nothing can move, then exit; non-zero if something failed.
     #[arg(long)]
     once: bool,
+    /// Look at everything and tell what `run --once` would do now; change nothing, order nothing, keep nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
     let desired = globals.desired()?;
+    if arguments.dry_run {
+        return dry_run(desired).await;
+    }
     globals.start_log(&desired)?;
     let once = arguments.once.then(|| desired.clone());
     let surroundings = Surroundings::system();
@@ -44,6 +50,55 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     }
 }
 
+/// Without a log: what it would tell did not happen.
+async fn dry_run(desired: Desired) -> Result<(), CliError> {
+    let surroundings = Surroundings::system();
+    let dry_run = DryRun::walk(desired.clone(), surroundings.clone()).await?;
+    let now = surroundings.clock.now();
+    let told = tell_plan(&dry_run, &desired, now).await;
+    dry_run.store.clone().close().await;
+    let is_put_off = told?;
+    say!("nothing was changed: this was a dry run");
+    if dry_run.report.has_failed() || is_put_off {
+        Err(CliError::Told)
+    } else {
+        Ok(())
+    }
+}
+
+/// What each renewal would do, in order, and where it would stop; then the certificates that rest.
+async fn tell_plan(
+    dry_run: &DryRun,
+    desired: &Desired,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let store = &dry_run.store;
+    for renewal in &dry_run.report.worked_on {
+        let told = dry_run.told.get(&renewal.id).map_or(&[][..], Vec::as_slice);
+        match told {
+            [] => say!("{}: nothing would be done", renewal.certificate),
+            _ => say!("{}: a run would", renewal.certificate),
+        }
+        for (number, words) in std::iter::zip(1.., told) {
+            print::paragraph(&format!("{number:>4}  "), DEPTH, words);
+        }
+        if renewal.state != State::Completed {
+            let line = line(store, renewal, now).await?;
+            print::paragraph("      and stop: ", DEPTH, &line);
+        }
+    }
+    let mut told = names(&dry_run.report.worked_on);
+    for renewal in &dry_run.report.waiting {
+        told.insert(&renewal.certificate);
+        let line = match renewal.next_attempt_at {
+            Some(at) if at <= now => "a daemon works on it, or on its firewall, at this moment",
+            _ => &line(store, renewal, now).await?,
+        };
+        say!("{}: {line}", renewal.certificate);
+    }
+    tell_rests(store, desired, &told, now).await
+}
+
 /// A line for each certificate: first those with a renewal, then those that rest. Whether one of these is due and put
 /// off, since its last renewal failed.
 async fn tell(
@@ -52,15 +107,31 @@ async fn tell(
     report: &Report,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let mut told: HashSet<&str> = HashSet::new();
     for renewal in report.worked_on.iter().chain(&report.waiting) {
-        told.insert(&renewal.certificate);
         say!(
             "{}: {}",
             renewal.certificate,
             line(store, renewal, now).await?
         );
     }
+    let mut told = names(&report.worked_on);
+    told.extend(names(&report.waiting));
+    tell_rests(store, desired, &told, now).await
+}
+
+/// The names of the certificates of `renewals`.
+fn names(renewals: &[Renewal]) -> HashSet<&str> {
+    let names = renewals.iter().map(|renewal| &*renewal.certificate);
+    names.collect()
+}
+
+/// A line for each certificate that was not `told` of. Whether one of them is due and put off.
+async fn tell_rests(
+    store: &Store,
+    desired: &Desired,
+    told: &HashSet<&str>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let rows = store.certificates().await?;
     let rests: Vec<(&TrackedCertificate, Rest)> = rows
         .iter()
@@ -118,6 +189,8 @@ async fn last_words(store: &Store, renewal: &Renewal) -> Result<String, StoreErr
         .to_owned())
 }
 
+/// Where the words of a numbered line go on.
+const DEPTH: usize = 6;
 /// More than this many resting certificates are counted, not listed.
 const LISTED: usize = 50;
 /// The reason of a failure is among the last events of a renewal.

@@ -132,7 +132,9 @@ impl Check<'_> {
                 *values = checked.collect();
                 true
             }
-            (Shape::Words(words), DeValue::String(word)) => self.word(words, key, word, &range),
+            (Shape::Words(words), DeValue::String(word)) => {
+                self.word(node, words, key, word, &range)
+            }
             (Shape::Integer { min, max }, DeValue::Integer(number)) => {
                 let fits = integer(number).is_some_and(|number| (*min..=*max).contains(&number));
                 self.bounds((key, node), fits, (min, max, &*number), &range)
@@ -175,10 +177,19 @@ impl Check<'_> {
         table.len() == 1
     }
 
-    fn word(&mut self, words: &[String], key: &str, word: &str, range: &Range<usize>) -> bool {
+    fn word(
+        &mut self,
+        node: &Node,
+        words: &[String],
+        key: &str,
+        word: &str,
+        range: &Range<usize>,
+    ) -> bool {
         let fits = words.iter().any(|known| known == word);
         if !fits {
-            let hint = suggest::hint(word, words.iter().map(String::as_str), "one of");
+            // A guess could lead astray where a key has its own hint: to FTP, whoever wrote SFTP.
+            let guess = || suggest::hint(word, words.iter().map(String::as_str), "one of");
+            let hint = node.hint.clone().unwrap_or_else(guess);
             let message = format!("`{key}` cannot be `{word}`");
             self.findings.error(self.place(range), message, Some(hint));
         }

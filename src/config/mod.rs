@@ -33,7 +33,6 @@ pub use load::load;
 pub use mistake::{Mistake, Mistakes, Severity};
 pub use schema::schema;
 
-use crate::firewall;
 use crate::secret::SecretSource;
 
 /// A configuration that can be used.
@@ -59,12 +58,9 @@ pub fn secrets(desired: &Desired) -> Vec<(String, SecretSource)> {
         secrets.extend(of_ca.map(|(key, source)| (format!("ca {name}: {key}"), source)));
     }
     for (name, managed) in &desired.firewalls {
-        let firewall::Settings::Sonicos(settings) = &managed.settings;
-        let password = settings.password.clone();
-        secrets.push((format!("firewall {name}: password"), password));
-        if let Some(totp) = settings.totp.clone() {
-            secrets.push((format!("firewall {name}: totp"), totp));
-        }
+        let of_firewall = managed.settings.secrets().into_iter();
+        secrets
+            .extend(of_firewall.map(|(key, source)| (format!("firewall {name}: {key}"), source)));
     }
     secrets
 }

@@ -50,7 +50,7 @@ impl<'a> PieceReader<'a> {
         };
         let text = text.get(range).unwrap_or_default();
         let mut table = self.parse(origin, text);
-        for section in ["daemon", "renewal"] {
+        for section in ["daemon", "renewal", "transfers"] {
             self.section(origin, &mut table, section);
         }
         for (written, _) in self.elements(origin, &mut table, "ca") {
@@ -109,14 +109,21 @@ impl<'a> PieceReader<'a> {
             let hint = format!("the first is at {}", findings.describe(first));
             findings.error(place, format!("there are two [{name}]"), Some(hint));
         }
-        if name == "daemon" {
-            let written = self.written(origin, value).unwrap_or_default();
-            let daemon = self.resolver(origin).daemon(&written);
-            self.reading.daemon = Some(daemon);
-        } else {
-            let written = self.written(origin, value).unwrap_or_default();
-            let default = self.reading.shared.policy.clone();
-            self.reading.shared.policy = self.resolver(origin).policy(&written, &default);
+        match name {
+            "daemon" => {
+                let written = self.written(origin, value).unwrap_or_default();
+                let daemon = self.resolver(origin).daemon(&written);
+                self.reading.daemon = Some(daemon);
+            }
+            "transfers" => {
+                let written = self.written(origin, value).unwrap_or_default();
+                self.reading.shared.transfers = self.resolver(origin).shared_transfers(&written);
+            }
+            _ => {
+                let written = self.written(origin, value).unwrap_or_default();
+                let default = self.reading.shared.policy.clone();
+                self.reading.shared.policy = self.resolver(origin).policy(&written, &default);
+            }
         }
     }
 

@@ -75,8 +75,9 @@ impl Reading {
         })
     }
 
-    /// Reads the sections of a file, and says where its elements are. Only the main one may hold `[daemon]` and
-    /// `[renewal]`; they hold what all elements need: the state directory, the policy.
+    /// Reads the sections of a file, and says where its elements are. Only the main one may hold `[daemon]`,
+    /// `[renewal]` and `[transfers]`; they hold what all elements need: the state directory, the policy, the way of
+    /// transfers.
     pub fn sections(&mut self, file: &OpenFile<'_>, is_main: bool) -> Vec<Range<usize>> {
         let (elements, sections): (Vec<_>, Vec<_>) = cut::cut(&file.text)
             .into_iter()

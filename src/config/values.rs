@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
-use url::{Host, Url};
+use url::Url;
 
 use super::suggest;
 use crate::inventory::Endpoint;
@@ -173,17 +173,6 @@ pub(super) fn service_url(text: &str) -> Result<Url, Wrong> {
     Ok(url)
 }
 
-/// Where the management page of `url` is served.
-pub(super) fn management(url: &Url) -> Option<Endpoint> {
-    let host = match url.host()? {
-        Host::Domain(name) => name.to_owned(),
-        Host::Ipv4(address) => address.to_string(),
-        Host::Ipv6(address) => address.to_string(),
-    };
-    let port = url.port_or_known_default()?;
-    Some(Endpoint { host, port })
-}
-
 /// The database's URL.
 pub(super) fn database(text: &str) -> Result<String, Wrong> {
     let hint = "write sqlite:// and an absolute path: \"sqlite:///var/lib/renewd/renewd.db\"";
@@ -330,9 +319,15 @@ mod tests {
             assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
         }
         let url = device_url("https://[2001:db8::1]:8443").unwrap();
-        assert_eq!(management(&url).unwrap().to_string(), "[2001:db8::1]:8443");
+        assert_eq!(
+            Endpoint::of(&url).unwrap().to_string(),
+            "[2001:db8::1]:8443"
+        );
         let url = device_url("https://fw.example.com").unwrap();
-        assert_eq!(management(&url).unwrap().to_string(), "fw.example.com:443");
+        assert_eq!(
+            Endpoint::of(&url).unwrap().to_string(),
+            "fw.example.com:443"
+        );
     }
 
     #[test]

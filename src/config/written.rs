@@ -6,6 +6,7 @@
 //! `writeOnly` marks what may hold a secret and is never shown.
 
 mod ca;
+mod transfers;
 mod validation;
 
 pub(super) use ca::{
@@ -13,6 +14,7 @@ pub(super) use ca::{
     ExternalAccount, Identifier, LIMIT_HINT, LocalCa, Named, OrderBudget, Pam360, Purpose,
     Renewals, ReselloCa, ServiceAccount, TERMS_HINT, ValidationLevel, VenafiCa, pam360,
 };
+pub(super) use transfers::{HOST_KEY_HINT, Ssh, TransferProtocol, Transfers};
 pub(super) use validation::{
     Azure, AzureEnvironment, DnsProgram, DnsProvider, DnsValidation, Google, HttpValidation,
     Infoblox, Ovh, OvhEndpoint, Powerdns, Rfc2136, Route53, Token, Transport, TsigAlgorithm,
@@ -44,6 +46,8 @@ pub(super) mod default {
     pub const ORDERS_WITHIN: &str = "30d";
     pub const PROOF_HOST: &str = "sectigo.com";
     pub const SSL_VPN_PORT: u16 = 4433;
+    pub const SSH_PORT: u16 = 22;
+    pub const TRANSFER_PORT: u16 = 0;
     pub const TIME_ZONE: &str = "UTC";
     pub const VALIDATION_LISTEN: &str = "[::]:80";
     pub const DNS_TTL: u32 = 60;
@@ -101,6 +105,9 @@ pub(super) struct File {
     daemon: Key<Daemon>,
     /// When certificates are renewed; a certificate's own `renewal` takes precedence key by key.
     renewal: Key<Renewal>,
+    /// How firewalls that bring and fetch their files themselves (SonicOS 6.5) reach renewd; a firewall's own
+    /// `transfers` takes precedence key by key.
+    transfers: Key<Transfers>,
     /// Certificate authorities.
     ca: Option<Vec<Ca>>,
     /// Firewalls.
@@ -170,7 +177,7 @@ pub(super) struct Firewall {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FirewallDriver {
-    /// SonicWall with SonicOS 7 or 8.
+    /// SonicWall with SonicOS 6.5, 7 or 8.
     Sonicos(Box<Sonicos>),
 }
 
@@ -205,6 +212,12 @@ pub(super) struct Sonicos {
     /// Whether configuration mode may be taken from an administrator who has it but has no uncommitted change.
     #[schemars(extend("default" = true))]
     pub preempt_idle_administrator: Key<bool>,
+    /// How this device reaches renewd, where it brings and fetches its files itself; what is left out here is as in
+    /// `[transfers]`.
+    pub transfers: Key<Transfers>,
+    /// Its command line over SSH. Left out: it is not used.
+    #[schemars(extend("x-hint" = HOST_KEY_HINT))]
+    pub ssh: Key<Ssh>,
     /// Port of the SSL VPN portal, for proving its certificate.
     #[schemars(range(min = 1, max = 65535), extend("default" = default::SSL_VPN_PORT))]
     pub ssl_vpn_port: Key<u16>,
@@ -249,6 +262,9 @@ pub(super) enum Login {
     Basic,
     /// SonicOS CHAP.
     Chap,
+    /// The password encrypted for the device's RSA key.
+    #[serde(rename = "public-key")]
+    PublicKey,
 }
 
 /// How a device proves that it is the one: by pinned certificates, by a CA, or by the system's roots.

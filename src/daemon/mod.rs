@@ -2,6 +2,7 @@
 //!
 //! It is the only place that sleeps. Signals and cron ticks only wake it; what is to be done is read from the store.
 
+mod dry_run;
 mod lock;
 mod once;
 mod pokes;
@@ -17,6 +18,7 @@ use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+pub use dry_run::DryRun;
 pub use lock::{InUse, Lock};
 pub use once::{Report, has_failed};
 pub use work::Crew;

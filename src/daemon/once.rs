@@ -1,13 +1,14 @@
 //! `run --once`: does what is due until nothing can move.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::work::Crew;
-use crate::inventory::{Renewal, State};
+use crate::inventory::{Renewal, RenewalId, State};
 use crate::renewal::Engine;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// What a single run came to.
 #[derive(Debug, Default)]
@@ -19,6 +20,26 @@ pub struct Report {
 }
 
 impl Report {
+    /// How `worked_on` and the other open renewals stand.
+    pub(super) async fn of(
+        store: &Store,
+        worked_on: &HashSet<RenewalId>,
+    ) -> Result<Self, StoreError> {
+        let mut report = Self::default();
+        for id in worked_on {
+            report.worked_on.extend(store.renewal(id).await?);
+        }
+        let open = store.open_renewals().await?;
+        report.waiting = open
+            .into_iter()
+            .filter(|renewal| !worked_on.contains(&renewal.id))
+            .collect();
+        report
+            .worked_on
+            .sort_by(|a, b| a.certificate.cmp(&b.certificate));
+        Ok(report)
+    }
+
     /// Whether something failed or needs a person.
     pub fn has_failed(&self) -> bool {
         self.worked_on.iter().chain(&self.waiting).any(has_failed)
@@ -50,7 +71,7 @@ pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report,
             None => break,
         }
     }
-    report(crew, engine).await
+    Report::of(&engine.store, crew.worked_on()).await
 }
 
 /// When an open renewal goes on that is worth waiting for: one that waits for something short, or one that is half
@@ -66,22 +87,6 @@ async fn soon(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>, Stor
         .filter_map(|renewal| renewal.next_attempt_at)
         .filter(|at| *at <= latest)
         .min())
-}
-
-async fn report(crew: &Crew, engine: &Engine) -> Result<Report, StoreError> {
-    let mut report = Report::default();
-    for id in crew.worked_on() {
-        report.worked_on.extend(engine.store.renewal(id).await?);
-    }
-    let open = engine.store.open_renewals().await?;
-    report.waiting = open
-        .into_iter()
-        .filter(|renewal| !crew.worked_on().contains(&renewal.id))
-        .collect();
-    report
-        .worked_on
-        .sort_by(|a, b| a.certificate.cmp(&b.certificate));
-    Ok(report)
 }
 
 /// Half way between bind and proof.

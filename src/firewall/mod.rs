@@ -4,17 +4,21 @@
 //! into a [`Failure`] by what the caller can do about it. It leaves no session, no configuration mode and no
 //! uncommitted change behind.
 
+pub mod dry_run;
 pub mod sonicos;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::inventory::Service;
+use crate::inventory::{Endpoint, Service};
 use crate::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
+use crate::secret::SecretSource;
 use crate::surroundings::Surroundings;
-use crate::transfer::Transfers;
+use crate::transfer::{self, Transfers};
 
 /// A session with one firewall.
 #[async_trait]
@@ -145,14 +149,47 @@ pub struct ForeignChanges {
 pub enum Settings {
     /// `SonicWall` `SonicOS` 6.5, 7.0, 7.1, 7.2, 7.3 and 8.
     Sonicos(sonicos::Settings),
+    /// Another one that is only looked at; never configured.
+    DryRun(Arc<dry_run::Settings>),
 }
 
 impl Settings {
+    /// Every secret that will be needed, each with its key in the configuration.
+    pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
+        match self {
+            Self::Sonicos(settings) => {
+                let totp = settings.totp.clone().map(|totp| ("totp", totp));
+                let password = ("password", settings.password.clone());
+                std::iter::once(password).chain(totp).collect()
+            }
+            Self::DryRun(settings) => settings.real.secrets(),
+        }
+    }
+
+    /// Where its management page is served.
+    pub fn management(&self) -> Option<Endpoint> {
+        match self {
+            Self::Sonicos(settings) => Endpoint::of(&settings.url),
+            Self::DryRun(settings) => settings.real.management(),
+        }
+    }
+
+    /// How the device that says `identity` of itself reaches us, when it brings and fetches its files itself.
+    pub fn transfers_of(&self, identity: &Identity) -> Option<&transfer::Settings> {
+        match self {
+            Self::Sonicos(settings) => {
+                sonicos::carries_files(&identity.firmware).then_some(&*settings.transfers)
+            }
+            Self::DryRun(settings) => settings.real.transfers_of(identity),
+        }
+    }
+
     /// How long a login makes the next one wait: a one-time code is good once (RFC 6238, 5.2).
     pub const fn pause_between_logins(&self) -> Option<SignedDuration> {
         match self {
             Self::Sonicos(settings) if settings.totp.is_some() => Some(sonicos::CODE_PERIOD),
-            Self::Sonicos(_) => None,
+            // One login is all that it takes.
+            Self::Sonicos(_) | Self::DryRun(_) => None,
         }
     }
 
@@ -164,6 +201,8 @@ impl Settings {
                 replaces_left_session: true,
                 ..settings.clone()
             }),
+            // It has none of its own.
+            Self::DryRun(settings) => Self::DryRun(Arc::clone(settings)),
         }
     }
 }
@@ -172,6 +211,7 @@ impl Settings {
 pub fn trust_text(settings: &Settings) -> String {
     match settings {
         Settings::Sonicos(settings) => format!("{} {:?}", settings.url, settings.trust),
+        Settings::DryRun(settings) => trust_text(&settings.real),
     }
 }
 
@@ -188,6 +228,9 @@ pub async fn connect(
     match settings {
         Settings::Sonicos(settings) => Ok(Box::new(
             sonicos::Session::open(settings, known, surroundings, transfers).await?,
+        )),
+        Settings::DryRun(settings) => Ok(Box::new(
+            dry_run::DryRun::open(settings, known, surroundings, transfers).await?,
         )),
     }
 }

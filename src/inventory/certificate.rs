@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use url::{Host, Url};
 
 use crate::pki::KeyRequest;
 
@@ -76,6 +77,19 @@ pub struct Endpoint {
     pub host: String,
     /// TCP port.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// Where `url` leads; `None` for one without a host or a port.
+    pub fn of(url: &Url) -> Option<Self> {
+        let host = match url.host()? {
+            Host::Domain(name) => name.to_owned(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        let port = url.port_or_known_default()?;
+        Some(Self { host, port })
+    }
 }
 
 impl fmt::Display for Endpoint {

@@ -2,8 +2,8 @@
 //!
 //! One public method is one transaction, with one `now` that the caller gives. Nothing here reads the clock, talks to
 //! the network or decides anything. Statements keep to what SQLite and PostgreSQL share (see `migrations/`); there are
-//! no checked macros for that, so `tests` executes every statement. Only this file, `place`, `migrations` and `error` know
-//! that it is SQLite. Times lose what is below a microsecond.
+//! no checked macros for that, so `tests` executes every statement. Only this file, `place`, `copy`, `migrations` and
+//! `error` know that it is SQLite. Times lose what is below a microsecond.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use sqlx::{
 };
 
 mod bulk;
+mod copy;
 mod error;
 mod firewalls;
 mod history;

@@ -5,6 +5,6 @@ mod daemon;
 mod generated;
 mod json;
 mod looks;
-mod office;
+pub mod office;
 mod once;
 mod secrets;

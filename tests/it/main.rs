@@ -9,6 +9,7 @@ mod acme;
 mod command_line;
 mod contract;
 mod domain_control;
+mod dry_run;
 mod exec_driver;
 mod faces;
 mod follows_configuration;

@@ -7,10 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use rcgen::{Issuer, KeyPair, KeyUsagePurpose, PublicKeyData};
 use rustls::pki_types::CertificateDer;
 
-use super::{Settings, local, refused};
+use super::{Settings, init, local, refused};
 use crate::failure::Failure;
 use crate::pki::{Certificate, Fingerprint};
 use crate::secret::Secret;
+use crate::surroundings::Surroundings;
 
 /// A CA that can sign.
 pub(super) struct Authority {
@@ -56,6 +57,18 @@ impl Authority {
             issuer,
             certificate,
             chain,
+        })
+    }
+
+    /// A new CA whose key is nowhere but in memory.
+    pub fn for_nobody(surroundings: &Surroundings) -> Result<Self, Failure> {
+        let (certificate, key) = init::unwritten("renewd dry run", surroundings)?;
+        let der = CertificateDer::from(certificate.der.as_slice());
+        let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|error| local(CALL, error))?;
+        Ok(Self {
+            issuer,
+            chain: vec![certificate.clone()],
+            certificate,
         })
     }
 

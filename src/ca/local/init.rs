@@ -52,6 +52,18 @@ pub fn init(
     Ok(certificate)
 }
 
+/// The certificate and the key of a CA that is written nowhere.
+pub(super) fn unwritten(
+    common_name: &str,
+    surroundings: &Surroundings,
+) -> Result<(Certificate, KeyPair), Failure> {
+    let key = generate(KeyKind::Ecdsa(256))?;
+    Ok((
+        self_sign(&key, common_name, *YEARS.start(), surroundings)?,
+        key,
+    ))
+}
+
 fn generate(kind: KeyKind) -> Result<KeyPair, Failure> {
     match kind {
         KeyKind::Rsa(3072) => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072),

@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Issuance, Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
-use crate::pki::KeyRequest;
+use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};
 use crate::surroundings::Surroundings;
 use authority::Authority;
 use ledger::Ledger;
@@ -103,6 +103,21 @@ impl Issuer for LocalCa {
         self.blocking(|settings, surroundings| check(settings, surroundings.clock.now()))
             .await
     }
+}
+
+/// A certificate for `csr` and the certificate of the CA that signed it, which existed for this call only: for a dry
+/// run, where every other CA might issue it too.
+pub(super) fn sign_for_nobody(
+    csr: &Csr,
+    surroundings: &Surroundings,
+) -> Result<(Certificate, Certificate), Failure> {
+    let authority = Authority::for_nobody(surroundings)?;
+    let settings = Settings::for_nobody();
+    let mut names = csr.alternate_names.clone();
+    let common_name = csr.common_name().and_then(AlternateName::from_common_name);
+    names.extend(common_name.filter(|name| !names.iter().any(|known| known.is_same(name))));
+    let leaf = sign::sign(&authority, csr, names, &settings, surroundings)?;
+    Ok((leaf, authority.certificate().clone()))
 }
 
 fn submit(

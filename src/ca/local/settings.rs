@@ -19,6 +19,20 @@ pub struct Settings {
     pub permitted_domains: Vec<String>,
 }
 
+impl Settings {
+    /// Signs anything; has no files.
+    pub(super) fn for_nobody() -> Self {
+        Self {
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+            issued: PathBuf::new(),
+            lifetime_days: 90,
+            purposes: vec![Purpose::ServerAuth],
+            permitted_domains: Vec::new(),
+        }
+    }
+}
+
 /// Extended key usage (RFC 5280, 4.2.1.12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Name, Resolver};
+use super::Resolver;
+use super::fleet::DraftFirewall;
 use crate::config::desired::ManagedFirewall;
 use crate::config::values::{self, Wrong};
 use crate::config::written::{
@@ -16,14 +17,13 @@ use crate::firewall::sonicos::{Login, Settings as SonicosSettings};
 use crate::pki::Fingerprint;
 use crate::schedule::{self, MaintenanceWindow};
 use crate::tls::{Anchor, Trust};
+use crate::transfer;
 
 impl Resolver<'_> {
     /// One `[[firewall]]`.
-    pub fn firewall(
-        &mut self,
-        written: written::Firewall,
-    ) -> (Option<Name>, Option<Arc<ManagedFirewall>>) {
+    pub fn firewall(&mut self, written: written::Firewall) -> DraftFirewall {
         let name = self.name(written.name.as_ref());
+        let mut forced_ftp = None;
         let window = written
             .maintenance_window
             .and_then(|window| self.window(&window.value));
@@ -33,14 +33,20 @@ impl Resolver<'_> {
                 .ssl_vpn_port
                 .as_ref()
                 .map_or(default::SSL_VPN_PORT, |port| port.value);
-            let settings = Settings::Sonicos(self.sonicos(*sonicos)?);
+            let transfers;
+            (transfers, forced_ftp) = self.transfers(sonicos.transfers.as_ref());
+            let settings = Settings::Sonicos(self.sonicos(*sonicos, transfers)?);
             Some(Arc::new(ManagedFirewall {
                 settings,
                 window,
                 ssl_vpn_port,
             }))
         });
-        (name, value)
+        DraftFirewall {
+            name,
+            value,
+            forced_ftp,
+        }
     }
 
     fn window(&mut self, written: &written::MaintenanceWindow) -> Option<MaintenanceWindow> {
@@ -59,7 +65,11 @@ impl Resolver<'_> {
         MaintenanceWindow::from_parts(start?, lasts?, zone?).ok()
     }
 
-    fn sonicos(&mut self, written: Sonicos) -> Option<SonicosSettings> {
+    fn sonicos(
+        &mut self,
+        written: Sonicos,
+        transfers: Arc<transfer::Settings>,
+    ) -> Option<SonicosSettings> {
         let url = written
             .url
             .and_then(|url| self.parse(&url, values::device_url));
@@ -77,6 +87,9 @@ impl Resolver<'_> {
             default::TRANSFER_TIMEOUT,
             SignedDuration::from_mins(30),
         );
+        let command_line = written
+            .ssh
+            .map(|ssh| self.command_line(&ssh.value, url.as_ref()));
         Some(SonicosSettings {
             url: url?,
             user: user?,
@@ -86,8 +99,8 @@ impl Resolver<'_> {
             trust: trust?,
             call_timeout,
             transfer_timeout,
-            transfers: Arc::default(),
-            command_line: None,
+            transfers,
+            command_line: command_line.flatten(),
             replaces_left_session: false,
             preempt_idle_administrator: written
                 .preempt_idle_administrator
@@ -113,6 +126,7 @@ impl Resolver<'_> {
             written::Login::Automatic => Login::Automatic,
             written::Login::Digest => Login::Digest,
             written::Login::Chap => Login::Chap,
+            written::Login::PublicKey => Login::PublicKey,
             written::Login::Basic => {
                 let hint = "\"automatic\" uses Basic only where the device offers nothing else";
                 self.warn(range, "Basic sends the password itself to the device", hint);

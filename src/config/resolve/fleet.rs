@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::Name;
+use super::transfers::{FTP_HINT, FTP_WARNING};
 use crate::ca;
 use crate::config::desired::{Daemon, Desired, ManagedFirewall};
 use crate::config::findings::{Findings, Place};
-use crate::config::{suggest, values};
-use crate::firewall::Settings;
+use crate::config::suggest;
 use crate::inventory::{Endpoint, ManagedCertificate, Service};
 
 /// Everything that was written so far.
@@ -19,6 +19,8 @@ pub(in crate::config) struct Fleet {
     certificates: Section<Arc<ManagedCertificate>>,
     /// As they were added: to put them into one list would hold them twice.
     drafts: Vec<Vec<DraftCertificate>>,
+    /// The first firewall whose transfers are made to go by FTP, and how many there are.
+    forced_ftp: Option<(Place, usize)>,
 }
 
 /// Elements in the order in which they were written, not yet compared with others. A value is left out when something
@@ -26,7 +28,7 @@ pub(in crate::config) struct Fleet {
 #[derive(Debug, Default)]
 pub(in crate::config) struct Elements {
     pub cas: Vec<(Option<Name>, Option<ca::Settings>)>,
-    pub firewalls: Vec<(Option<Name>, Option<Arc<ManagedFirewall>>)>,
+    pub firewalls: Vec<DraftFirewall>,
     pub certificates: Vec<DraftCertificate>,
 }
 
@@ -37,6 +39,16 @@ struct Section<T> {
     names: HashMap<Arc<str>, Place>,
     // A tree that grows in the order of its keys stays half empty; built at once from a list it is full.
     values: Vec<(Arc<str>, T)>,
+}
+
+/// A firewall with what is told of all of them together.
+#[derive(Debug)]
+pub(in crate::config) struct DraftFirewall {
+    pub name: Option<Name>,
+    /// `None` when something about it was wrong.
+    pub value: Option<Arc<ManagedFirewall>>,
+    /// Where its transfers are made to go by FTP.
+    pub forced_ftp: Option<Place>,
 }
 
 /// A certificate with its references unresolved.
@@ -59,6 +71,7 @@ impl Default for Fleet {
             firewalls: Section::new("[[firewall]]"),
             certificates: Section::new("[[certificate]]"),
             drafts: Vec::new(),
+            forced_ftp: None,
         }
     }
 }
@@ -69,8 +82,12 @@ impl Fleet {
         for (name, value) in elements.cas {
             self.cas.add(name.as_ref(), value, findings);
         }
-        for (name, value) in elements.firewalls {
-            self.firewalls.add(name.as_ref(), value, findings);
+        for draft in elements.firewalls {
+            if let Some(place) = draft.forced_ftp {
+                self.forced_ftp.get_or_insert((place, 0)).1 += 1;
+            }
+            self.firewalls
+                .add(draft.name.as_ref(), draft.value, findings);
         }
         for draft in &elements.certificates {
             self.certificates.add(draft.name.as_ref(), None, findings);
@@ -85,6 +102,7 @@ impl Fleet {
 
     /// Looks at the whole. What it returns may be used only when nothing was found wrong.
     pub fn finish(mut self, daemon: Option<Daemon>, findings: &mut Findings) -> Option<Desired> {
+        self.warn_of_ftp(findings);
         let firewalls: BTreeMap<_, _> = self.firewalls.values.drain(..).collect();
         let mut whole = Whole {
             findings,
@@ -110,6 +128,18 @@ impl Fleet {
             firewalls,
             certificates: self.certificates.values.into_iter().collect(),
         })
+    }
+
+    /// Once for all firewalls that ask for it themselves: ten thousand warnings are read by nobody.
+    fn warn_of_ftp(&self, findings: &mut Findings) {
+        let Some((place, firewalls)) = self.forced_ftp.filter(|_| !findings.any_error()) else {
+            return;
+        };
+        let message = match firewalls {
+            1 => FTP_WARNING.to_owned(),
+            _ => format!("{FTP_WARNING}; {firewalls} firewalls ask for it"),
+        };
+        findings.warning(place, message, Some(FTP_HINT.to_owned()));
     }
 }
 
@@ -159,8 +189,7 @@ impl DraftCertificate {
 impl ManagedFirewall {
     /// Where these services show their certificate.
     fn addresses(&self, services: &[Service]) -> Vec<Endpoint> {
-        let Settings::Sonicos(settings) = &self.settings;
-        let Some(management) = values::management(&settings.url) else {
+        let Some(management) = self.settings.management() else {
             return Vec::new();
         };
         let address = |service: &Service| match service {

@@ -11,6 +11,7 @@ mod firewall;
 pub(super) mod fleet;
 mod request;
 mod secret;
+mod transfers;
 mod validation;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use super::values::{self, Wrong};
 use super::written::{Placed, default};
 use crate::inventory::RenewalPolicy;
 use crate::schedule::Schedule;
+use crate::transfer;
 
 /// Resolves one piece of a file.
 pub(super) struct Resolver<'a> {
@@ -42,6 +44,8 @@ pub(super) struct Resolver<'a> {
 pub(super) struct Shared {
     pub state_directory: PathBuf,
     pub policy: RenewalPolicy,
+    /// One for all firewalls that write no other.
+    pub transfers: Arc<transfer::Settings>,
     /// Each expression is read once: a fleet repeats a few of them ten thousand times.
     schedules: HashMap<String, Result<Schedule, Wrong>>,
 }
@@ -61,6 +65,7 @@ impl Default for Shared {
                 share_of_lifetime: None,
                 proof_grace: SignedDuration::from_mins(2),
             },
+            transfers: Arc::default(),
             schedules: HashMap::new(),
         }
     }

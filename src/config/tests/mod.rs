@@ -13,13 +13,14 @@ mod ca_venafi;
 mod mutations;
 mod shares;
 mod shipped;
+mod transfers;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::ca;
+use crate::{ca, firewall};
 
 const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -117,7 +118,9 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(ca.issued, Path::new("/var/lib/renewd/ca/office"));
     assert_eq!(ca.lifetime_days, 90);
     assert_eq!(ca.purposes, [ca::local::Purpose::ServerAuth]);
-    let firewall::Settings::Sonicos(device) = &firewalls["hq"].settings;
+    let firewall::Settings::Sonicos(device) = &firewalls["hq"].settings else {
+        panic!("hq is a SonicWall")
+    };
     assert_eq!(device.call_timeout, std::time::Duration::from_secs(20));
     assert!(device.preempt_idle_administrator && device.totp.is_none());
     let certificate = &certificates["portal"];

@@ -36,7 +36,7 @@ mod wording;
 mod write;
 
 pub use console::{Console, Preempt};
-pub use settings::{CommandLine, Login, Settings};
+pub use settings::{CommandLine, Login, Settings, carries_files};
 pub use totp::CODE_PERIOD;
 
 use async_trait::async_trait;

@@ -20,6 +20,7 @@ async fn the_documented_fields_are_the_real_ones() {
     for (heading, arguments) in [
         ("renewd status --json", &["status", "--json"][..]),
         ("renewd show CERT --json", &["show", "hq-portal", "--json"]),
+        ("renewd show FIREWALL --json", &["show", "hq", "--json"]),
         (
             "renewd explain CERT --json",
             &["explain", "hq-portal", "--json"],

@@ -71,6 +71,41 @@ async fn status_show_and_explain_agree_on_a_renewed_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_firewall_is_shown_with_what_it_turned_out_to_need() {
+    let office = Office::new().await;
+    office.renewd(&["run", "--once"]).with_code(0);
+    let told = office.renewd(&["show", "hq"]).with_code(0);
+    let told = told.prints(&[
+        "NSv 270",
+        "refused logins",
+        "login=digest SHA-256 (the way to log in that it offers)",
+        "hq-portal",
+        "ok: nothing to do",
+    ]);
+    told.fits_80_columns();
+    let certificate = office.renewd(&["show", "hq-portal"]).with_code(0);
+    certificate.prints(&["login=digest SHA-256"]);
+    let told = office.renewd(&["show", "hx"]).with_code(2);
+    told.complains(&["no certificate or firewall is called `hx`"]);
+    let told = office.renewd(&["show", "--firewall", "hq-portal"]);
+    told.with_code(2).complains(&["no firewall is called"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_with_one_name_the_certificate_is_shown_and_the_way_to_the_firewall_told() {
+    let office = Office::new().await;
+    let text = office.configuration();
+    office.configure(&text.replace("name = \"hq-portal\"", "name = \"hq\""));
+    office.renewd(&["run", "--once"]).with_code(0);
+    let told = office.renewd(&["show", "hq"]).with_code(0);
+    told.prints(&["certificate", "History"])
+        .complains(&["renewd show --firewall hq"]);
+    let told = office.renewd(&["show", "--firewall", "hq"]).with_code(0);
+    assert_eq!(told.stderr, "");
+    told.prints(&["Its certificates"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_a_person_is_explained_and_then_done() {
     let office = Office::new().await;
     office.renewd(&["run", "--once"]).with_code(0);

@@ -1,5 +1,8 @@
 //! `renewd check`: is the configuration good? With `--online`: is everything in it there and usable? Nothing is changed.
 
+mod firewall;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -8,9 +11,7 @@ use jiff::Timestamp;
 use super::CliError;
 use super::open::{self, Globals};
 use super::print::{self, say};
-use crate::config::{self, Desired, ManagedFirewall};
-use crate::failure::Failure;
-use crate::firewall::{self, Firewall, Known};
+use crate::config::{self, Desired};
 use crate::probe::Sight;
 use crate::renewal::step::look_at_all;
 use crate::renewal::{ConfiguredPeers, Peers, Step};
@@ -23,6 +24,10 @@ pub struct Arguments {
     /// Log in to each firewall and CA and look at each address.
     #[arg(long)]
     online: bool,
+    /// Keep the specification that a firewall serves of its own API in this new file. With several firewalls the name of
+    /// each is put before the file's extension.
+    #[arg(long, value_name = "FILE", requires = "online")]
+    save_openapi: Option<PathBuf>,
 }
 
 /// Counts what was found.
@@ -54,7 +59,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         }
     }
     if arguments.online {
-        online(desired, &mut findings).await?;
+        online(desired, arguments.save_openapi.as_deref(), &mut findings).await?;
     }
     if findings.wrong == 0 {
         return Ok(());
@@ -76,7 +81,11 @@ fn counts(desired: &Desired) -> String {
     .join(", ")
 }
 
-async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliError> {
+async fn online(
+    desired: Desired,
+    specification: Option<&Path>,
+    findings: &mut Findings,
+) -> Result<(), CliError> {
     let surroundings = Surroundings::system();
     let desired = Arc::new(desired);
     let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
@@ -98,8 +107,18 @@ async fn online(desired: Desired, findings: &mut Findings) -> Result<(), CliErro
     }
     for (name, managed) in &desired.firewalls {
         let acquaintance = open::acquaintance(&desired, name).await?;
-        let known = acquaintance.known();
-        check_firewall(name, managed, &known, &surroundings, &transfers, findings).await;
+        let check = firewall::Check {
+            name,
+            managed,
+            known: acquaintance.known(),
+            surroundings: &surroundings,
+            transfers: &transfers,
+            specification: specification.map(|file| match desired.firewalls.len() {
+                1 => file.to_owned(),
+                _ => firewall::file_of(file, name),
+            }),
+        };
+        check.run(findings).await;
     }
     for wanted in desired.certificates.values() {
         for (place, sight) in look_at_all(&peers, wanted).await {
@@ -152,75 +171,6 @@ async fn check_ca(
             budget.orders, budget.within
         );
         findings.good(&what, &words);
-    }
-    Ok(())
-}
-
-async fn check_firewall(
-    name: &str,
-    managed: &ManagedFirewall,
-    known: &Known<'_>,
-    surroundings: &Surroundings,
-    transfers: &Transfers,
-    findings: &mut Findings,
-) {
-    let what = format!("firewall {name}");
-    let session = firewall::connect(&managed.settings, known, surroundings, transfers).await;
-    let mut session = match session {
-        Ok(session) => session,
-        Err(failure) => return findings.wrong(&what, &failure.to_string()),
-    };
-    let looked =
-        look_at_firewall(session.as_mut(), &what, surroundings.clock.now(), findings).await;
-    let closed = session.close().await;
-    if let Err(failure) = looked.and(closed) {
-        findings.wrong(&what, &failure.to_string());
-    }
-}
-
-async fn look_at_firewall(
-    session: &mut dyn Firewall,
-    what: &str,
-    now: Timestamp,
-    findings: &mut Findings,
-) -> Result<(), Failure> {
-    let identity = session.identify().await?;
-    findings.good(
-        what,
-        &format!(
-            "{}, {}, serial number {}",
-            identity.model, identity.firmware, identity.serial
-        ),
-    );
-    let privilege = identity
-        .privilege
-        .as_deref()
-        .unwrap_or("not told by the device");
-    findings.good(what, &format!("rights of the login: {privilege}"));
-    let clock = identity
-        .system_time
-        .as_deref()
-        .unwrap_or("not told by the device");
-    findings.good(what, &format!("its clock: {clock}; ours: {now:.0}"));
-    for quirk in &identity.quirks {
-        findings.good(what, quirk);
-    }
-    let objects = session.installed().await?;
-    let names: Vec<&str> = objects.iter().map(|object| object.alias.as_str()).collect();
-    let names = match names.as_slice() {
-        [] => "none".to_owned(),
-        names => names.join(", "),
-    };
-    findings.good(what, &format!("its certificates and requests: {names}"));
-    match session.foreign_changes().await? {
-        None => findings.good(what, "no uncommitted changes"),
-        Some(changes) => findings.wrong(
-            what,
-            &format!(
-                "uncommitted changes by {}: {}; a renewal would wait for them",
-                changes.by, changes.summary
-            ),
-        ),
     }
     Ok(())
 }

@@ -1,28 +1,17 @@
-//! `renewd show`: everything that is known of one certificate, and its history.
+//! `renewd show CERTIFICATE`: everything that is known of one certificate, and its history.
 
-use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::CliError;
-use super::open::{self, Globals};
-use super::print::{self, say};
+use super::{Arguments, device, quirks};
+use crate::cli::CliError;
+use crate::cli::open;
+use crate::cli::print::{self, say};
 use crate::clock::{Clock, SystemClock};
+use crate::config::Desired;
 use crate::inventory::{ManagedCertificate, Renewal};
 use crate::status::{self, Standing};
 use crate::store::PastEvent;
-
-#[derive(Debug, Args)]
-pub struct Arguments {
-    /// The certificate's name in the configuration.
-    certificate: String,
-    /// Print JSON (docs/json.md).
-    #[arg(long)]
-    json: bool,
-    /// How many events of its history to show.
-    #[arg(long, default_value_t = 20)]
-    events: u32,
-}
 
 #[derive(Debug, Serialize)]
 struct Known<'a> {
@@ -58,10 +47,9 @@ struct Entry<'a> {
     fields: &'a Value,
 }
 
-pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
-    let wanted = open::certificate(&desired, &arguments.certificate)?;
-    let store = open::store(&desired).await?;
+pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(), CliError> {
+    let wanted = open::certificate(desired, &arguments.name)?;
+    let store = open::store(desired).await?;
     let Some(row) = store.certificate(&wanted.name).await? else {
         return Err(open::unmet(wanted));
     };
@@ -138,6 +126,13 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
         ("services", known.services.join(", ")),
         ("addresses", known.addresses.join(", ")),
         ("device", device(known.firewall_identity.as_ref())),
+        (
+            "it needs",
+            match quirks(known.firewall_identity.as_ref()).as_slice() {
+                [] => "-".to_owned(),
+                quirks => quirks.join(", "),
+            },
+        ),
         ("health", standing.health.name().to_owned()),
         (
             "SHA-256",
@@ -178,19 +173,6 @@ fn order(renewal: &PastRenewal<'_>) -> String {
         .ca_reference
         .and_then(|reference| reference.lines().next());
     line.map_or_else(String::new, |line| format!("; ordered as {line}"))
-}
-
-/// Model, firmware and serial number, as the device told them last.
-fn device(identity: Option<&Value>) -> String {
-    let field = |name: &str| identity.and_then(|identity| identity.get(name)?.as_str());
-    let parts: Vec<&str> = ["model", "firmware", "serial"]
-        .into_iter()
-        .filter_map(field)
-        .collect();
-    if parts.is_empty() {
-        return "-".to_owned();
-    }
-    parts.join(", ")
 }
 
 /// `bound -> verified` for a move, then what happened in words.

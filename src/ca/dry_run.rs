@@ -1,0 +1,112 @@
+//! A CA that is only asked: what it would refuse, and whether it has an order already. Orders are told, and a CA that
+//! exists for the moment signs in its place.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{Advice, Issuance, Issuer, Previous, Reference, SigningRequest, local};
+use crate::failure::Failure;
+use crate::inventory::{Budget, RateLimit};
+use crate::pki::{Certificate, KeyRequest};
+use crate::surroundings::Surroundings;
+
+/// One CA of a dry run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The CA itself.
+    pub real: super::Settings,
+    /// Gets a sentence for each thing that would be done.
+    pub told: UnboundedSender<String>,
+}
+
+/// The driver.
+pub struct DryRun {
+    settings: Settings,
+    real: Arc<dyn Issuer>,
+    surroundings: Surroundings,
+}
+
+impl DryRun {
+    /// A dry run of the CA behind `real`.
+    pub fn new(settings: Settings, real: Arc<dyn Issuer>, surroundings: Surroundings) -> Self {
+        Self {
+            settings,
+            real,
+            surroundings,
+        }
+    }
+
+    fn tell(&self, words: String) {
+        // Nobody listens any more when the dry run is over.
+        let _ = self.settings.told.send(words);
+    }
+}
+
+#[async_trait]
+impl Issuer for DryRun {
+    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        self.real.objections(wanted).await
+    }
+
+    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+        self.tell(format!("order the certificate at {}", self.settings.name));
+        Ok(Reference(request.client_reference.clone()))
+    }
+
+    async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
+        self.real.find(request).await
+    }
+
+    fn settling_time(&self) -> SignedDuration {
+        self.real.settling_time()
+    }
+
+    async fn poll(
+        &self,
+        _order: &Reference,
+        request: &SigningRequest,
+    ) -> Result<Issuance, Failure> {
+        let name = &self.settings.name;
+        self.tell(format!(
+            "fetch the certificate from {name}, once it is issued"
+        ));
+        let (leaf, authority) = local::sign_for_nobody(&request.csr, &self.surroundings)?;
+        Ok(Issuance::Issued {
+            leaf: Box::new(leaf),
+            chain: vec![authority],
+        })
+    }
+
+    fn rate_limits(&self, request: &SigningRequest, now: Timestamp) -> Vec<RateLimit> {
+        self.real.rate_limits(request, now)
+    }
+
+    fn budget(&self) -> Option<Budget> {
+        self.real.budget()
+    }
+
+    fn offers_windows(&self) -> bool {
+        self.real.offers_windows()
+    }
+
+    async fn renewal_window(&self, certificate: &Certificate) -> Result<Advice, Failure> {
+        self.real.renewal_window(certificate).await
+    }
+
+    async fn retire(&self, _superseded: &Previous) -> Result<(), Failure> {
+        let name = &self.settings.name;
+        self.tell(format!(
+            "let {name} retire the certificate before it, if it is configured to"
+        ));
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
+        self.real.check().await
+    }
+}

@@ -1,0 +1,114 @@
+//! `[transfers]`, `transfers` and `ssh` of a firewall: what is meant, and what is shared.
+
+use std::net::IpAddr;
+
+use super::*;
+use crate::firewall::sonicos;
+use crate::transfer::{Choice, Protocol};
+
+const HOST_KEY: &str = "SHA256:uNiVztksCsDhcc0u9e8BrszkzpQ4MtBFt7ZNVBGPXDk";
+
+fn device<'a>(desired: &'a Desired, name: &str) -> &'a sonicos::Settings {
+    let firewall::Settings::Sonicos(settings) = &desired.firewalls[name].settings else {
+        panic!("{name} is a SonicWall")
+    };
+    settings
+}
+
+/// A firewall of this name, with more keys.
+fn named(name: &str, more: &str) -> String {
+    let text = FIREWALL.replace("PASSWORD", "{ env = \"X\" }");
+    text.replace("\"hq\"", &format!("\"{name}\"")) + more
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    Some(text.parse().unwrap())
+}
+
+#[test]
+fn left_out_the_way_is_found_by_itself() {
+    let desired = load_text(&sound("{ env = \"X\" }", "")).unwrap().desired;
+    let device = device(&desired, "hq");
+    assert_eq!(*device.transfers, crate::transfer::Settings::default());
+    assert_eq!(device.command_line, None);
+}
+
+#[test]
+fn firewalls_without_keys_of_their_own_share_one_way() {
+    let shared =
+        "[transfers]\nlisten = \"192.0.2.10\"\nscp_port = 2022\npassive_ports = \"50000-50099\"\n";
+    let text = format!("{}{}{shared}", named("a", ""), named("b", ""));
+    let desired = load_text(&text).unwrap().desired;
+    let [a, b] = ["a", "b"].map(|name| &device(&desired, name).transfers);
+    assert!(Arc::ptr_eq(a, b), "ten thousand firewalls hold no copies");
+    assert_eq!((a.listen, a.scp_port), (address("192.0.2.10"), 2022));
+    assert_eq!(a.passive_ports, Some(50000..=50099));
+}
+
+#[test]
+fn the_keys_of_a_firewall_take_precedence_one_by_one() {
+    let own = "transfers = { protocol = \"scp\", advertise = \"198.51.100.1\", peer = \"203.0.113.7\" }\n";
+    let shared =
+        "[transfers]\nlisten = \"192.0.2.10\"\nadvertise = \"198.51.100.9\"\nftp_port = 2121\n";
+    let desired = load_text(&(named("hq", own) + shared)).unwrap().desired;
+    let transfers = &device(&desired, "hq").transfers;
+    assert_eq!(transfers.protocol, Choice::Only(Protocol::Scp));
+    assert_eq!(transfers.advertise, address("198.51.100.1"));
+    assert_eq!(transfers.listen, address("192.0.2.10"));
+    assert_eq!(transfers.peer, address("203.0.113.7"));
+    assert_eq!((transfers.scp_port, transfers.ftp_port), (0, 2121));
+}
+
+#[test]
+fn every_address_can_be_listened_on_when_the_firewall_is_told_one() {
+    let shared = "[transfers]\nlisten = \"::\"\nadvertise = \"192.0.2.10\"\n";
+    let loaded = load_text(&(named("hq", "transfers = { peer = \"192.0.2.1\" }\n") + shared));
+    assert_eq!(
+        device(&loaded.unwrap().desired, "hq").transfers.listen,
+        address("::")
+    );
+}
+
+#[test]
+fn ftp_is_warned_of_once_however_many_firewalls_it_concerns() {
+    let firewalls = |own: &str| -> String {
+        let names = (0..200).map(|n| named(&format!("fw-{n}"), own));
+        names.collect()
+    };
+    let told = |text: &str| -> Vec<(usize, String)> {
+        let warnings = load_text(text).unwrap().warnings;
+        let about_ftp = warnings
+            .into_iter()
+            .filter(|one| one.message.contains("FTP"));
+        about_ftp.map(|one| (one.line, one.message)).collect()
+    };
+    let clear = "FTP carries requests, certificates and one-time passwords in clear text";
+    let shared = format!("[transfers]\nprotocol = \"ftp\"\n{}", firewalls(""));
+    assert_eq!(told(&shared), [(2, clear.to_owned())]);
+    let own = firewalls("transfers = { protocol = \"ftp\" }\n");
+    let all = format!("{clear}; 200 firewalls ask for it");
+    assert_eq!(told(&own), [(9, all)]);
+    let both = format!("[transfers]\nprotocol = \"ftp\"\n{own}");
+    assert_eq!(told(&both), [(2, clear.to_owned())]);
+}
+
+#[test]
+fn a_command_line_is_at_the_host_of_the_url_unless_it_is_elsewhere() {
+    let ssh = |more: &str| {
+        let own = format!("ssh = {{ {more}host_key = \"{HOST_KEY}\" }}\n");
+        let desired = load_text(&named("hq", &own)).unwrap().desired;
+        device(&desired, "hq").command_line.clone().unwrap()
+    };
+    assert_eq!(ssh("").address.to_string(), "[2001:db8::1]:22");
+    let elsewhere = ssh("address = \"192.0.2.7:2222\", ");
+    assert_eq!(elsewhere.address.to_string(), "192.0.2.7:2222");
+    assert_eq!(elsewhere.host_key, HOST_KEY);
+}
+
+#[test]
+fn a_login_by_public_key_can_be_asked_for() {
+    let desired = load_text(&named("hq", "login = \"public-key\"\n"))
+        .unwrap()
+        .desired;
+    assert_eq!(device(&desired, "hq").login, sonicos::Login::PublicKey);
+}

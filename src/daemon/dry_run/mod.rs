@@ -1,0 +1,158 @@
+//! `run --dry-run`: takes what is due through all its steps, with firewalls and CAs that are only looked at, on a copy of
+//! the database. Nothing of it is kept, and a daemon that runs meanwhile is not disturbed.
+
+mod scratch;
+mod stage;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use scratch::Scratch;
+use stage::Stage;
+
+use super::once::Report;
+use super::{DaemonError, synchronise};
+use crate::config::Desired;
+use crate::inventory::RenewalId;
+use crate::renewal::{Engine, NoCheckpoint};
+use crate::scheduler::{self, Room, Tick};
+use crate::store::{Lease, Store, StoreError};
+use crate::surroundings::Surroundings;
+use crate::watch;
+
+/// What a run would do.
+#[derive(Debug)]
+pub struct DryRun {
+    /// What each renewal would do, in order, in words that follow "would".
+    pub told: HashMap<RenewalId, Vec<String>>,
+    /// How renewals would stand after it.
+    pub report: Report,
+    /// The copy of the database, as it would be after it.
+    pub store: Store,
+    _scratch: Scratch,
+}
+
+impl DryRun {
+    /// Finds out what `run --once` would do now.
+    ///
+    /// # Errors
+    /// When the database cannot be copied.
+    pub async fn walk(
+        mut desired: Desired,
+        surroundings: Surroundings,
+    ) -> Result<Self, DaemonError> {
+        let scratch = Scratch::new(surroundings.random.as_ref())
+            .map_err(|error| DaemonError::System(format!("a temporary folder: {error}")))?;
+        let copy = scratch.path().join("renewd.db");
+        Store::copy(&desired.daemon.database, &copy).await?;
+        desired.daemon.database = format!("sqlite://{}", copy.display());
+        let store = Store::open(&desired.daemon.database).await?;
+        synchronise(&store, &desired, surroundings.clock.now()).await?;
+        let (told, words) = unbounded_channel();
+        let stage = Arc::new(Stage::new(desired, &surroundings, told));
+        let engine = Engine {
+            desired: stage.desired(),
+            store: store.clone(),
+            peers: Arc::clone(&stage) as _,
+            surroundings,
+            checkpoint: Arc::new(NoCheckpoint),
+        };
+        let mut walk = Walk {
+            engine,
+            stage,
+            words,
+            told: HashMap::new(),
+        };
+        walk.look().await?;
+        walk.renew().await?;
+        let worked_on = walk.told.keys().cloned().collect();
+        Ok(Self {
+            report: Report::of(&store, &worked_on).await?,
+            told: walk.told,
+            store,
+            _scratch: scratch,
+        })
+    }
+}
+
+/// A dry run under way: one renewal after the other, so that it is clear which one a sentence belongs to.
+struct Walk {
+    engine: Engine,
+    stage: Arc<Stage>,
+    words: UnboundedReceiver<String>,
+    told: HashMap<RenewalId, Vec<String>>,
+}
+
+impl Walk {
+    /// Looks at every service, and asks every CA, that a run would look at and ask first.
+    async fn look(&self) -> Result<(), StoreError> {
+        let (mut probed, mut asked) = (HashSet::new(), HashSet::new());
+        loop {
+            let room = Room {
+                renewals: 0,
+                probes: LOOKS,
+                probing: &probed,
+                asking: &asked,
+            };
+            let now = self.engine.surroundings.clock.now();
+            let tick = self.tick(room, now).await?;
+            if tick.to_probe.is_empty() && tick.to_ask.is_empty() {
+                return Ok(());
+            }
+            let looks = tick.to_probe.iter();
+            let looks = join_all(looks.map(|row| watch::observe(&self.engine, row))).await;
+            let questions = tick.to_ask.iter();
+            let questions = join_all(questions.map(|row| watch::ask(&self.engine, row))).await;
+            looks
+                .into_iter()
+                .chain(questions)
+                .collect::<Result<(), _>>()?;
+            probed.extend(tick.to_probe.into_iter().map(|row| row.name));
+            asked.extend(tick.to_ask.into_iter().map(|row| row.name));
+        }
+    }
+
+    /// Takes every renewal that can go on as far as it goes. The time stands still for the scheduler, so that none comes
+    /// back after a failure.
+    async fn renew(&mut self) -> Result<(), StoreError> {
+        let now = self.engine.surroundings.clock.now();
+        let (nobody, one) = (HashSet::new(), 1);
+        loop {
+            let room = Room {
+                renewals: one,
+                probes: 0,
+                probing: &nobody,
+                asking: &nobody,
+            };
+            let Some(lease) = self.tick(room, now).await?.claimed.pop() else {
+                return Ok(());
+            };
+            self.work(lease).await?;
+        }
+    }
+
+    async fn work(&mut self, lease: Lease) -> Result<(), StoreError> {
+        let id = lease.renewal.id.clone();
+        self.stage.expect(&lease.renewal);
+        self.engine.work(lease, &CancellationToken::new()).await?;
+        let told = self.told.entry(id).or_default();
+        while let Ok(words) = self.words.try_recv() {
+            told.push(words);
+        }
+        Ok(())
+    }
+
+    async fn tick(&self, room: Room<'_>, now: Timestamp) -> Result<Tick, StoreError> {
+        scheduler::tick(&self.engine, OWNER, room, now).await
+    }
+}
+
+/// The name on its claims.
+const OWNER: &str = "dry run";
+/// Handshakes at the same time.
+const LOOKS: usize = 32;

@@ -1,0 +1,115 @@
+//! The outside world of a dry run: every firewall and CA is played, and so is what the services would show.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::ca::{self, Issuer};
+use crate::config::{Desired, ManagedFirewall};
+use crate::failure::Failure;
+use crate::firewall::{self, Firewall, Known};
+use crate::inventory::{Endpoint, Renewal};
+use crate::pki::Certificate;
+use crate::probe::Sight;
+use crate::renewal::{ConfiguredPeers, Peers};
+use crate::surroundings::Surroundings;
+use crate::transfer::Transfers;
+
+/// The peers of a dry run.
+#[derive(Debug)]
+pub(super) struct Stage {
+    desired: Arc<Desired>,
+    played: ConfiguredPeers,
+    firewalls: BTreeMap<Arc<str>, Arc<firewall::dry_run::Settings>>,
+    told: UnboundedSender<String>,
+}
+
+impl Stage {
+    /// The stage for `desired`, in which every driver is put behind that of a dry run; with what `desired` becomes by
+    /// that.
+    pub(super) fn new(
+        mut desired: Desired,
+        surroundings: &Surroundings,
+        told: UnboundedSender<String>,
+    ) -> Self {
+        for (name, settings) in &mut desired.cas {
+            *settings = ca::Settings::DryRun(Box::new(ca::dry_run::Settings {
+                name: Arc::clone(name),
+                real: settings.clone(),
+                told: told.clone(),
+            }));
+        }
+        let mut firewalls = BTreeMap::new();
+        for (name, managed) in &mut desired.firewalls {
+            let real = managed.settings.clone();
+            let name = Arc::clone(name);
+            let played = firewall::dry_run::Settings::new(Arc::clone(&name), real, told.clone());
+            let played = Arc::new(played);
+            *managed = Arc::new(ManagedFirewall {
+                settings: firewall::Settings::DryRun(Arc::clone(&played)),
+                ..ManagedFirewall::clone(managed)
+            });
+            firewalls.insert(name, played);
+        }
+        let desired = Arc::new(desired);
+        let transfers = Transfers::new(&desired.daemon.state_directory, surroundings);
+        let played = ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone(), transfers);
+        Self {
+            desired,
+            played,
+            firewalls,
+            told,
+        }
+    }
+
+    /// The configuration with the drivers of the dry run in it.
+    pub(super) fn desired(&self) -> Arc<Desired> {
+        Arc::clone(&self.desired)
+    }
+
+    /// Lets the firewall of `renewal` know what its key pair is for, and what was issued for it before the dry run.
+    pub(super) fn expect(&self, renewal: &Renewal) {
+        let wanted = self.desired.certificates.get(&renewal.certificate);
+        let (Some(wanted), Some(firewall)) = (wanted, self.firewalls.get(&renewal.firewall)) else {
+            return;
+        };
+        let leaf = renewal.obtained.leaf_pem.as_deref();
+        let expected = firewall::dry_run::Expected {
+            request: wanted.request.clone(),
+            leaf: leaf.and_then(|pem| Certificate::from_pem(pem).ok()),
+        };
+        firewall.expect(&renewal.alias, expected);
+    }
+
+    /// What `endpoint` would show by now, where that is not what it shows.
+    fn shown(&self, endpoint: &Endpoint) -> Option<Certificate> {
+        let mut certificates = self.desired.certificates.values();
+        certificates.find_map(|wanted| {
+            let firewall = self.firewalls.get(&wanted.firewall)?;
+            let shows = wanted.verify.contains(endpoint);
+            shows.then(|| firewall.shown(&wanted.services)).flatten()
+        })
+    }
+}
+
+#[async_trait]
+impl Peers for Stage {
+    async fn firewall(&self, name: &str, known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
+        self.played.firewall(name, known).await
+    }
+
+    fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure> {
+        self.played.issuer(name)
+    }
+
+    async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight {
+        let Some(certificate) = self.shown(endpoint) else {
+            return self.played.look(endpoint, server_name).await;
+        };
+        // Nobody listens any more when the dry run is over.
+        let _ = self.told.send(format!("look whether {endpoint} shows it"));
+        Sight::Shown(Box::new(certificate))
+    }
+}

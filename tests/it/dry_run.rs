@@ -1,0 +1,253 @@
+//! `renewd run --dry-run`: it tells what a run would do, in order, and neither firewall nor CA nor database notices.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use renewd::daemon::DryRun;
+use renewd::inventory::State;
+use simulators::sonicos::{Faces, Profile};
+
+use crate::command_line::office::{Office, PASSWORD, Told};
+use crate::lab::Lab;
+
+/// Everything that a change would show in.
+fn traces(office: &Office) -> (Vec<String>, Vec<String>, String, [u64; 7]) {
+    let counters = office.simulator.counters();
+    (
+        office.simulator.certificates(),
+        office.simulator.pending(),
+        office.simulator.fingerprint(),
+        [
+            counters.key_pairs_generated,
+            counters.imports,
+            counters.ca_imports,
+            counters.deletes,
+            counters.commits,
+            counters.sessions_open,
+            counters.locked_out,
+        ],
+    )
+}
+
+/// The files below `folder`, with their sizes.
+fn files(folder: &Path) -> BTreeSet<(String, u64)> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert((path.display().to_string(), entry.metadata().unwrap().len()));
+        }
+    }
+    found
+}
+
+/// Runs it, and sees that nobody but the reader noticed.
+fn dry_run(office: &Office) -> Told {
+    let before = (traces(office), files(office.folder.path()));
+    let told = office.renewd(&["run", "--dry-run"]);
+    assert_eq!(before, (traces(office), files(office.folder.path())));
+    assert!(!told.stdout.contains(PASSWORD));
+    assert_eq!(told.stderr, "", "nothing happened, so nothing is logged");
+    told
+}
+
+/// The numbered lines, each in one piece.
+fn plan(told: &Told) -> Vec<String> {
+    let mut plan: Vec<String> = Vec::new();
+    for line in told.stdout.lines() {
+        let words = line.trim_start();
+        match words.split_once("  ") {
+            Some((number, words)) if number.parse::<u32>().is_ok() => plan.push(words.to_owned()),
+            _ if line.starts_with("      ") => {
+                if let Some(last) = plan.last_mut() {
+                    *last = format!("{last} {words}");
+                }
+            }
+            _ => {}
+        }
+    }
+    plan
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_tells_every_change_in_order_and_makes_none() {
+    let office = Office::new().await;
+    let told = dry_run(&office).with_code(0).fits_80_columns();
+    let told = told.prints(&["hq-portal: a run would", "this was a dry run"]);
+    let plan = plan(&told);
+    let alias = plan[0].rsplit(' ').next().unwrap();
+    assert!(alias.starts_with("hq-portal-"), "{plan:#?}");
+    let [management, ssl_vpn] = [office.simulator.management(), office.simulator.ssl_vpn()];
+    assert_eq!(
+        plan,
+        [
+            format!(
+                "generate a key pair (ECDSA P-256) on hq with a request for vpn.example.com, as {alias}"
+            ),
+            format!("fetch the request {alias} from hq"),
+            "order the certificate at office".to_owned(),
+            "fetch the certificate from office, once it is issued".to_owned(),
+            "put the certificates of the CA on hq, where it lacks them".to_owned(),
+            format!("put the issued certificate on hq, as {alias}"),
+            format!("point web-management at {alias} and ssl-vpn at {alias} on hq"),
+            format!("look whether {management} shows it"),
+            format!("look whether {ssl_vpn} shows it"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_changing_call_reaches_the_device() {
+    for profile in [Profile::V7_0, Profile::V8] {
+        let office = Office::of(profile, Faces::kind()).await;
+        dry_run(&office).with_code(0);
+        for call in office.simulator.journal() {
+            let is_look = call.starts_with("GET ");
+            assert!(is_look || call.contains("/auth"), "{call}");
+        }
+        assert_eq!(office.simulator.counters().logins, 1, "one look is enough");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_is_what_a_run_then_does() {
+    let office = Office::new().await;
+    dry_run(&office).with_code(0);
+    assert!(!office.path("renewd.db").exists(), "it makes no database");
+    assert!(!office.path("renewd.lock").exists());
+    assert!(!office.path("ca/office").exists(), "nothing was ordered");
+    office
+        .renewd(&["run", "--once"])
+        .with_code(0)
+        .prints(&["hq-portal: completed"]);
+    let told = dry_run(&office).with_code(0);
+    told.prints(&["hq-portal: nothing to do: valid until"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_from_before_counts_and_the_old_certificate_of_ours_would_go() {
+    let office = Office::new().await;
+    office.renewd(&["run", "--once"]).with_code(0);
+    let ours = office
+        .simulator
+        .bound(simulators::sonicos::Port::Management);
+    let ours = ours.unwrap();
+    office.renewd(&["renew", "hq-portal"]).with_code(0);
+    for _ in 0..2 {
+        let told = dry_run(&office).with_code(0);
+        let plan = plan(&told);
+        assert!(
+            plan.contains(&format!("remove {ours} from hq")),
+            "{plan:#?}"
+        );
+    }
+    let told = office.renewd(&["status"]).with_code(0);
+    told.prints(&["hq-portal", "now"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_has_the_database_is_not_disturbed() {
+    let office = Office::new().await;
+    office.renewd(&["run", "--once"]).with_code(0);
+    let lock =
+        renewd::daemon::Lock::take(&format!("sqlite://{}", office.path("renewd.db").display()));
+    let lock = lock.unwrap();
+    dry_run(&office).with_code(0);
+    office.renewd(&["run", "--once"]).with_code(75);
+    drop(lock);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_login_is_told_as_in_a_run_and_tried_once() {
+    let office = Office::new().await;
+    office.write("hq.password", "mistyped\n");
+    let told = office.renewd(&["run", "--dry-run"]).with_code(1);
+    let real = office.renewd(&["run", "--once"]).with_code(1);
+    assert_eq!(office.simulator.counters().failed_logins, 2, "one each");
+    let words = |told: &Told| {
+        let words: Vec<&str> = told.stdout.split_whitespace().collect();
+        let words = words.join(" ");
+        let from = words.find("HELD for").or(words.find("goes on")).unwrap();
+        let (_, why) = words[from..].split_once(": ").unwrap();
+        why.split(" (when").next().unwrap().to_owned()
+    };
+    let why = words(&told);
+    assert!(
+        words(&real).starts_with(why.split(" nothing was").next().unwrap()),
+        "{why}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_uncommitted_changes_stop_it_as_they_stop_a_run() {
+    let office = Office::new().await;
+    let other = office.simulator.other_administrator();
+    other.has_pending_change("address-object ipv4 printer");
+    let told = dry_run(&office).with_code(1);
+    told.prints(&["hq-portal: nothing would be done", "printer"]);
+    assert_eq!(office.simulator.pending().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_at_a_shut_window_and_says_when_that_opens() {
+    let lab = Lab::new(Profile::V8).await;
+    // It is a Sunday.
+    lab.configure_window("start = \"0 2 * * WED\", lasts = \"3h\"");
+    let dry_run = DryRun::walk(lab.desired(), lab.surroundings()).await;
+    let dry_run = dry_run.unwrap();
+    let [renewal] = dry_run.report.worked_on.as_slice() else {
+        panic!("{:#?}", dry_run.report)
+    };
+    assert_eq!(renewal.state, State::Imported);
+    let opens = "2026-11-25T02:00:00Z".parse().unwrap();
+    assert_eq!(renewal.next_attempt_at, Some(opens));
+    let told = &dry_run.told[&renewal.id];
+    assert!(
+        told.last()
+            .unwrap()
+            .starts_with("put the issued certificate on hq")
+    );
+    assert_eq!(lab.signatures(), 0);
+    assert_eq!(lab.simulator.counters().key_pairs_generated, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_is_half_done_is_told_from_where_it_stands() {
+    let lab = Lab::new(Profile::V8).await;
+    lab.configure_window("start = \"0 2 * * WED\", lasts = \"3h\"");
+    lab.run_once().await;
+    assert_eq!(lab.renewals().await[0].state, State::Imported);
+    lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
+    lab.clock.set("2026-11-25T03:00:00Z".parse().unwrap());
+    let before = lab.simulator.counters();
+    let dry_run = DryRun::walk(lab.desired(), lab.surroundings()).await;
+    let dry_run = dry_run.unwrap();
+    let renewal = &dry_run.report.worked_on[0];
+    assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+    let told = &dry_run.told[&renewal.id];
+    assert!(
+        told[0].starts_with("point web-management at hq-portal-"),
+        "{told:#?}"
+    );
+    assert!(told[1].starts_with("look whether"), "{told:#?}");
+    assert_eq!(
+        lab.renewals().await[0].state,
+        State::Imported,
+        "only in the copy"
+    );
+    assert_eq!(lab.simulator.counters().commits, before.commits);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_ca_would_refuse_is_asked_for_real() {
+    let office = Office::new().await;
+    let elsewhere = "permitted_domains = [\"example.org\"], certificate = ";
+    let text = office.configuration().replace("certificate = ", elsewhere);
+    office.configure(&text);
+    let told = dry_run(&office).with_code(1);
+    told.prints(&["nothing would be done", "permitted_domains"]);
+    assert_eq!(office.simulator.counters().logins, 0);
+}
