@@ -4,14 +4,33 @@
 //! A transfer is one file, in one direction, for one peer, with a one-time name and password, within a time. Whatever
 //! else comes is refused and logged. Nothing here knows what is in a file.
 
+mod address;
+mod ftp;
+mod host_keys;
+mod listener;
+mod offer;
+mod ports;
+mod reception;
+mod refusals;
 mod settings;
+mod ssh;
 
 pub use settings::{Choice, Protocol, Settings};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use russh::keys::PrivateKey;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::listener::Service;
+use self::offer::Offer;
+use self::ports::{Place, Ports};
+use self::refusals::Refusals;
 use crate::failure::{Failure, FailureKind};
 use crate::secret::Secret;
 use crate::surroundings::Surroundings;
@@ -19,9 +38,23 @@ use crate::surroundings::Surroundings;
 /// The servers of this process. Clones share them: two transfers on one port go through one listener.
 #[derive(Debug, Clone)]
 pub struct Transfers {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     /// Where the host keys lie.
     folder: PathBuf,
-    _surroundings: Surroundings,
+    surroundings: Surroundings,
+    /// How SCP is served; made when it is first needed, and kept.
+    scp: OnceCell<Scp>,
+    ports: Ports,
+}
+
+#[derive(Debug)]
+struct Scp {
+    keys: Vec<HostKey>,
+    config: Arc<russh::server::Config>,
 }
 
 /// One file that a firewall is to bring or fetch.
@@ -61,7 +94,10 @@ pub enum Task {
 pub struct Transfer {
     folder_url: Secret,
     file_url: Secret,
-    password: Secret,
+    offer: Arc<Offer>,
+    time_limit: Duration,
+    /// Leaves the port when this is dropped.
+    place: Place,
 }
 
 /// A host key of the SCP server.
@@ -77,8 +113,12 @@ impl Transfers {
     /// The servers of a process whose host keys lie in `state_directory`. Nothing is opened or read yet.
     pub fn new(state_directory: &Path, surroundings: &Surroundings) -> Self {
         Self {
-            folder: state_directory.to_owned(),
-            _surroundings: surroundings.clone(),
+            shared: Arc::new(Shared {
+                folder: state_directory.join("ssh"),
+                surroundings: surroundings.clone(),
+                scp: OnceCell::new(),
+                ports: Ports::default(),
+            }),
         }
     }
 
@@ -88,9 +128,31 @@ impl Transfers {
     /// `Local` when the address cannot be listened on, or the host keys cannot be read or made; `Busy` when too many
     /// transfers are open.
     pub async fn open(&self, settings: &Settings, errand: Errand) -> Result<Transfer, Failure> {
-        let call = format!("open a server for {}", errand.protocol.name());
-        let detail = format!("{settings:?}: not yet");
-        Err(Failure::new(FailureKind::Local, call, detail))
+        let shared = &self.shared;
+        let service = match errand.protocol {
+            Protocol::Scp => Service::Scp(Arc::clone(&shared.scp().await?.config)),
+            Protocol::Ftp => Service::Ftp,
+        };
+        let listen = address::listen(settings, &errand)?;
+        let told = address::told(settings, &errand, listen)?;
+        let name = errand.task.name().to_owned();
+        let time_limit = errand.time_limit;
+        let offer = shared.offer(settings, errand);
+        let place = shared
+            .ports
+            .enter(listen, service, Arc::clone(&offer))
+            .await?;
+        let told = SocketAddr::new(told, place.port());
+        let folder_url = address::folder_url(place.protocol(), told, &offer);
+        let file_url = Secret::new(format!("{}{name}", folder_url.expose()));
+        tracing::debug!(address = %told, protocol = place.protocol().name(), "a transfer is open");
+        Ok(Transfer {
+            folder_url,
+            file_url,
+            offer,
+            time_limit,
+            place,
+        })
     }
 
     /// The host keys of the SCP server, which are made when there are none.
@@ -98,8 +160,67 @@ impl Transfers {
     /// # Errors
     /// `Local` when they cannot be read or made.
     pub async fn host_keys(&self) -> Result<Vec<HostKey>, Failure> {
-        let call = format!("read the host keys in {}", self.folder.display());
-        Err(Failure::new(FailureKind::Local, call, "not yet"))
+        Ok(self.shared.scp().await?.keys.clone())
+    }
+}
+
+impl Shared {
+    async fn scp(&self) -> Result<&Scp, Failure> {
+        let read = || async {
+            let keys = self.read_host_keys().await?;
+            Ok(Scp {
+                keys: keys.iter().map(host_keys::shown).collect(),
+                config: Arc::new(ssh::configuration(keys)),
+            })
+        };
+        self.scp.get_or_try_init(read).await
+    }
+
+    /// Making an RSA key takes a second, and files block: neither may hold others up.
+    async fn read_host_keys(&self) -> Result<Vec<PrivateKey>, Failure> {
+        let folder = self.folder.clone();
+        let random = Arc::clone(&self.surroundings.random);
+        let work = move || host_keys::read_or_make(&folder, &*random);
+        tokio::task::spawn_blocking(work).await.map_err(|error| {
+            let call = format!("read the host keys in {}", self.folder.display());
+            Failure::new(FailureKind::Local, call, error)
+        })?
+    }
+
+    fn offer(&self, settings: &Settings, errand: Errand) -> Arc<Offer> {
+        let peer = settings.peer.unwrap_or(errand.firewall.ip());
+        Arc::new(Offer {
+            peer: peer.to_canonical(),
+            user: format!("r{}", self.word(USER_BYTES)),
+            password: Secret::new(self.word(PASSWORD_BYTES)),
+            task: errand.task,
+            deadline: Instant::now() + errand.time_limit,
+            passive_address: address::ipv4(settings.advertise),
+            passive_ports: settings.passive_ports.clone(),
+            closed: CancellationToken::new(),
+            done: CancellationToken::new(),
+            refusals: Refusals::default(),
+            content: Mutex::default(),
+        })
+    }
+
+    /// Small letters and digits only: a device may take others for its own syntax.
+    fn word(&self, bytes: usize) -> String {
+        let mut random = vec![0; bytes];
+        self.surroundings.random.fill(&mut random);
+        data_encoding::BASE32_NOPAD
+            .encode(&random)
+            .to_ascii_lowercase()
+    }
+}
+
+impl Task {
+    /// The name in the URL of the file.
+    fn name(&self) -> &str {
+        match self {
+            Self::Receive { names, .. } => names.first().map_or("", String::as_str),
+            Self::HandOut { name, .. } => name,
+        }
     }
 }
 
@@ -116,7 +237,7 @@ impl Transfer {
 
     /// The one-time password, to be cut out of whatever the device says.
     pub fn password(&self) -> &Secret {
-        &self.password
+        &self.offer.password
     }
 
     /// The file, once the firewall has brought it.
@@ -124,11 +245,9 @@ impl Transfer {
     /// # Errors
     /// `Unreachable` when nobody brought it within the time limit; the detail tells what was refused meanwhile.
     pub async fn received(&mut self) -> Result<Vec<u8>, Failure> {
-        Err(Failure::new(
-            FailureKind::Local,
-            "receive a file",
-            "not yet",
-        ))
+        self.done("receive a file", "brought").await?;
+        let content = self.offer.content.lock();
+        Ok(content.unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Returns once the firewall has fetched the whole file.
@@ -136,10 +255,31 @@ impl Transfer {
     /// # Errors
     /// `Unreachable` when nobody fetched it within the time limit; the detail tells what was refused meanwhile.
     pub async fn fetched(&mut self) -> Result<(), Failure> {
-        Err(Failure::new(
-            FailureKind::Local,
-            "hand out a file",
-            "not yet",
-        ))
+        self.done("hand out a file", "fetched").await
+    }
+
+    async fn done(&self, what: &str, verb: &str) -> Result<(), Failure> {
+        let done = self.offer.done.cancelled();
+        if tokio::time::timeout_at(self.offer.deadline, done)
+            .await
+            .is_ok()
+        {
+            return Ok(());
+        }
+        let call = format!("{what} by {}", self.place.protocol().name());
+        let detail = format!(
+            "nobody {verb} the file within {} s; {}; it was awaited from {} at port {}",
+            self.time_limit.as_secs(),
+            self.offer.refusals,
+            self.offer.peer,
+            self.place.port()
+        );
+        Err(Failure::new(FailureKind::Unreachable, call, detail))
     }
 }
+
+/// Bytes of chance in a name: enough to tell transfers apart.
+const USER_BYTES: usize = 5;
+
+/// Bytes of chance in a password: enough that nobody guesses it.
+const PASSWORD_BYTES: usize = 16;

@@ -27,6 +27,7 @@ mod sonicos_driver;
 mod survives_crash;
 mod survives_faults;
 mod tidy;
+mod transfers;
 mod venafi_driver;
 mod watches;
 mod windows;

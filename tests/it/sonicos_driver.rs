@@ -4,5 +4,6 @@
 mod bench;
 mod changes;
 mod logins;
+mod six_five;
 mod transfers;
 mod unkindness;

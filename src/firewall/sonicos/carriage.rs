@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::attempt::{Attempt, Carried, Miss, brought, every_way_failed, fetched};
 use super::envelope::{self, Reply};
 use super::ownership::Ours;
-use super::spelling::{Cargo, Place, Spelling};
+use super::spelling::{Cargo, Place, Spelling, Way};
 use super::{Session, transfer};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Certificate;
@@ -89,8 +89,8 @@ impl Session {
     /// Tries one way after the other until the file is there.
     async fn carry(&mut self, cargo: Cargo<'_>, task: &Task) -> Result<Carried, Failure> {
         let remembered = self.writer.quirks.habit(cargo.habit());
-        let has_ssh = false;
-        let spellings = cargo.spellings(self.settings.transfers.protocol, has_ssh, remembered);
+        let choice = self.settings.transfers.protocol;
+        let spellings = cargo.spellings(choice, self.has_ssh(), remembered);
         let mut misses: Vec<Miss> = Vec::new();
         for spelling in spellings {
             if misses.iter().any(|miss| miss.rules_out(spelling)) {
@@ -136,8 +136,10 @@ impl Session {
             Place::Folder => transfer.folder_url().clone(),
             Place::File => transfer.file_url().clone(),
         };
-        let answer = self.tell(cargo, spelling, &url);
-        let (answer, arrival) = both(answer, arrival(&mut transfer, task), patience).await;
+        // Boxed, or everything that may lead here would be as large as both of them.
+        let answer = Box::pin(self.tell(cargo, spelling, &url));
+        let arrival = Box::pin(arrival(&mut transfer, task));
+        let (answer, arrival) = both(answer, arrival, patience).await;
         Ok(match task {
             Task::Receive { .. } => brought(cargo, answer, arrival),
             Task::HandOut { .. } => fetched(cargo, answer, arrival),
@@ -154,8 +156,22 @@ impl Session {
         if let Some(call) = cargo.call(spelling, url)? {
             return self.writer.write(&call).await;
         }
-        let lines = cargo.lines(spelling.protocol, url)?;
-        self.writer.command(&cargo.shown(spelling), &lines).await
+        let mut lines = cargo.lines(spelling.protocol, url)?;
+        if spelling.way == Way::Direct {
+            return self.writer.command(&cargo.shown(spelling), &lines).await;
+        }
+        if !matches!(cargo, Cargo::Request(_)) {
+            lines.push("commit".to_owned());
+        }
+        match self.type_lines(&lines).await {
+            Ok(_) => Ok(Reply::settled()),
+            // The API is there, so that this is the way and not the device.
+            Err(failure) if failure.kind == FailureKind::Unreachable => {
+                let kind = FailureKind::Unexpected;
+                Err(Failure { kind, ..failure })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Where the connection to the API really goes: from there the device will come.

@@ -80,6 +80,18 @@ impl Channel {
         Ok(answer)
     }
 
+    /// Sends a login whose proof goes with this one request and stands for nothing afterwards.
+    pub(super) async fn send_with(
+        &mut self,
+        call: &Call,
+        proof: HeaderValue,
+    ) -> Result<Answer, Failure> {
+        let sent = self.transport.send(call, Some(proof)).await;
+        let answer = sent.map_err(|failure| self.without_secrets(failure))?;
+        self.note_information(&answer);
+        Ok(answer)
+    }
+
     /// Sends, and answers the challenges to which an answer is no second login.
     pub(super) async fn exchange(&mut self, call: &Call) -> Result<Answer, Failure> {
         let mut answer = self.send(call).await?;

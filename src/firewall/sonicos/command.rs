@@ -1,12 +1,12 @@
-//! The device's command line through its API: `/direct/cli` (SonicOS reference 3.9). Lines go in, and JSON, an envelope or
-//! text comes out. Lines may hold passwords: only what they are for is ever shown.
+//! The device's command line: through its API, `/direct/cli` (SonicOS reference 3.9), and over SSH where the API lacks it.
+//! Lines go in, and JSON, an envelope or text comes out. Lines may hold passwords: only what they are for is ever shown.
 
 use reqwest::Method;
 
 use super::envelope::{self, Reply};
 use super::transport::{Answer, Call};
 use super::write::Writer;
-use super::{listing, wording};
+use super::{Console, Session, listing, wording};
 use crate::failure::{Failure, FailureKind};
 
 /// What a `show` command printed.
@@ -61,6 +61,50 @@ impl Writer {
         let shown = refuse(&call, &answer).and_then(|()| shown(&call, &answer));
         shown.map_err(|failure| self.channel.without_secrets(failure))
     }
+}
+
+impl Session {
+    /// Has one `show` command carried out, in whichever way there is.
+    pub(super) async fn show(&mut self, line: &str) -> Result<Shown, Failure> {
+        match self.writer.show(line).await {
+            Err(failure) if self.has_ssh() && lacks_it(&failure) => {
+                let said = self.type_lines(&[line.to_owned()]).await?;
+                Ok(Shown::Text(said))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether there is a last resort.
+    pub(super) fn has_ssh(&self) -> bool {
+        self.settings.command_line.is_some()
+    }
+
+    /// Has lines typed over SSH, from the top of configuration mode. What they change must be committed by the last of
+    /// them.
+    pub(super) async fn type_lines(&mut self, lines: &[String]) -> Result<String, Failure> {
+        let Some(command_line) = self.settings.command_line.clone() else {
+            let detail = "`ssh` is not configured for this firewall";
+            return Err(Failure::new(FailureKind::Local, "use SSH", detail));
+        };
+        let preempt = self.writer.hand_over().await?;
+        let password = &self.writer.channel.password;
+        // Boxed: the last resort would otherwise make every other future as large as itself.
+        let opened = Box::pin(Console::open(&self.settings, &command_line, password)).await;
+        let mut console = opened?;
+        console.preempt(preempt);
+        let said = Box::pin(console.run(lines)).await;
+        if let Err(failure) = console.close().await {
+            tracing::debug!(error = %failure, "the session on the command line was not closed");
+        }
+        said.map_err(|failure| self.writer.channel.without_secrets(failure))
+    }
+}
+
+/// Whether the API has no command line, or none that can be read.
+fn lacks_it(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Unexpected
+        || (failure.kind == FailureKind::Refused && wording::is_unknown(&failure.detail))
 }
 
 /// A word of a command; in quotes where it would be several.

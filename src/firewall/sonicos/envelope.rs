@@ -27,6 +27,19 @@ pub(super) struct Envelope {
     entries: Vec<Value>,
 }
 
+impl Reply {
+    /// The reply to a change that waits for no commit of ours.
+    pub(super) fn settled() -> Self {
+        Self {
+            envelope: Some(Envelope {
+                pending_config: Some(false),
+                ..Envelope::default()
+            }),
+            ..Self::default()
+        }
+    }
+}
+
 impl Envelope {
     /// The envelope of an answer's JSON; `None` when it is something else.
     pub(super) fn of(json: &Value) -> Option<Self> {

@@ -96,7 +96,7 @@ impl Session {
 
     async fn detail_by_command(&mut self, alias: &str) -> Result<Vec<(String, String)>, Failure> {
         let line = format!("show certificate name {} status", command::word(alias)?);
-        Ok(self.writer.show(&line).await?.columns())
+        Ok(self.show(&line).await?.columns())
     }
 
     fn sources(&self) -> Vec<Source> {
@@ -118,8 +118,8 @@ impl Session {
     }
 
     async fn rows_by_command(&mut self) -> Result<Vec<Row>, Failure> {
-        let shown = match self.writer.show(LISTS[0]).await {
-            Err(failure) if is_no_listing(&failure) => self.writer.show(LISTS[1]).await?,
+        let shown = match self.show(LISTS[0]).await {
+            Err(failure) if is_no_listing(&failure) => self.show(LISTS[1]).await?,
             outcome => outcome?,
         };
         shown.rows().ok_or_else(|| match shown {

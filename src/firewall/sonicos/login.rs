@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::channel::{Channel, Standing, UNAUTHORIZED};
 use super::envelope::{Envelope, evidence, json_in, judge, shortened};
+use super::public_key::{self, Padding};
 use super::transport::{Answer, Call};
 use super::{Login, Settings, totp, wording};
 use crate::clock::Clock;
@@ -50,10 +51,8 @@ async fn log_in_once(
         (None, Login::Automatic) => automatic(channel).await?,
         (None, Login::Digest) => digest(channel).await?,
         (None, Login::Basic) => basic(channel).await?,
-        (None, Login::PublicKey) => {
-            let call = login_call(&json!({}));
-            return Err(call.failure(FailureKind::Local, "not yet"));
-        }
+        (None, Login::PublicKey) => encrypted(channel, Padding::Oaep).await?,
+        (None, Login::PublicKeyPkcs1) => encrypted(channel, Padding::Pkcs1).await?,
         (None, Login::Chap) => match chap(channel).await? {
             Chap::Answered(call, answer) => (call, answer),
             Chap::NotOffered(call, reason) => {
@@ -91,12 +90,18 @@ async fn automatic(channel: &mut Channel) -> Outcome {
     if channel.is_digest() || answer.status != UNAUTHORIZED {
         return Ok((call, answer));
     }
-    match chap(channel).await? {
-        Chap::Answered(call, answer) => Ok((call, answer)),
-        Chap::NotOffered(..) if answer.challenges().iter().any(|one| one.is("Basic")) => {
-            basic(channel).await
-        }
-        Chap::NotOffered(..) => Err(no_common_scheme(&call, &answer, "digest, CHAP or Basic")),
+    if let Chap::Answered(call, answer) = chap(channel).await? {
+        return Ok((call, answer));
+    }
+    let challenges = answer.challenges();
+    let offers = |scheme| challenges.iter().any(|one| one.is(scheme));
+    if offers(public_key::SCHEME) {
+        encrypted(channel, Padding::Oaep).await
+    } else if offers("Basic") {
+        basic(channel).await
+    } else {
+        let wanted = "digest, CHAP, SNWL-PK-AUTH or Basic";
+        Err(no_common_scheme(&call, &answer, wanted))
     }
 }
 
@@ -178,6 +183,34 @@ fn chap_digest(id: &str, challenge: &str, password: &Secret) -> Option<String> {
     bytes.extend_from_slice(password.expose().as_bytes());
     bytes.extend(HEXLOWER_PERMISSIVE.decode(challenge.as_bytes()).ok()?);
     Some(Algorithm::new(AlgorithmType::MD5, false).hash(&bytes))
+}
+
+/// The password, encrypted for the key that the device shows. Credentials go once, whatever comes back.
+async fn encrypted(channel: &mut Channel, padding: Padding) -> Outcome {
+    channel.stand_by(Standing::Address);
+    let call = login_call(&json!({ "override": channel.overrides }));
+    let answer = channel.send(&call).await?;
+    if answer.status != UNAUTHORIZED {
+        return Ok((call, answer));
+    }
+    let challenges = answer.challenges();
+    let Some(challenge) = challenges.iter().find(|one| one.is(public_key::SCHEME)) else {
+        return Err(no_common_scheme(&call, &answer, public_key::SCHEME));
+    };
+    let proof = public_key::authorization(challenge, &channel.user, &channel.password, padding)
+        .map_err(|(kind, detail)| call.failure(kind, detail))?;
+    let answer = channel.send_with(&call, proof).await?;
+    if answer.status != UNAUTHORIZED {
+        return Ok((call, answer));
+    }
+    let mut failure = turned_away(&call, &answer);
+    if failure.kind == FailureKind::Unauthorized {
+        failure.detail.push_str(match padding {
+            Padding::Oaep => "; or it expects PKCS#1 v1.5 padding: choose that `login`",
+            Padding::Pkcs1 => "; or it expects OAEP padding: choose that `login`",
+        });
+    }
+    Err(channel.without_secrets(failure))
 }
 
 /// Password and one-time code together; the token in the reply identifies us afterwards.

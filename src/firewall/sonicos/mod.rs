@@ -21,6 +21,7 @@ mod listing;
 mod login;
 mod ownership;
 mod pending;
+mod public_key;
 mod quirks;
 mod settings;
 mod signing_request;
@@ -267,7 +268,7 @@ impl Firewall for Session {
 
     async fn remove(&mut self, alias: &str) -> Result<(), Failure> {
         let call = Call::change(Method::DELETE, named("/certificates/name/", alias)?);
-        let lines = [
+        let mut lines = vec![
             "certificates".to_owned(),
             format!("no certificate {}", command::quoted(alias)?),
             "exit".to_owned(),
@@ -276,7 +277,13 @@ impl Firewall for Session {
         let removed = self
             .writer
             .change_by_either(quirks::DELETE, &call, &lines, ours);
-        let removed = removed.await;
+        let removed = match removed.await {
+            Err(failure) if self.has_ssh() && is_refusal(&failure, wording::is_unknown) => {
+                lines.push("commit".to_owned());
+                self.type_lines(&lines).await.map(|_| ())
+            }
+            outcome => outcome,
+        };
         match removed {
             Err(failure) if is_refusal(&failure, wording::is_missing) => Ok(()),
             Err(mut failure) if is_refusal(&failure, wording::is_in_use) => {

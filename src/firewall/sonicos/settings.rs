@@ -52,7 +52,8 @@ pub struct CommandLine {
 /// The login schemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Login {
-    /// What the device offers, the safest first: digest SHA-256, digest MD5, CHAP; Basic only when nothing else is offered.
+    /// What the device offers, the safest first: digest SHA-256, digest MD5, CHAP, the encrypted password; Basic only
+    /// when nothing else is offered.
     #[default]
     Automatic,
     /// HTTP digest (RFC 7616).
@@ -61,6 +62,8 @@ pub enum Login {
     Basic,
     /// SonicOS CHAP (MD5).
     Chap,
-    /// The password encrypted for the device's RSA key (`SNWL-PK-AUTH`).
+    /// The password encrypted for the device's RSA key (`SNWL-PK-AUTH`), with OAEP and SHA-256.
     PublicKey,
+    /// The same with PKCS#1 v1.5. Which of the two the device expects is a setting on it that cannot be seen.
+    PublicKeyPkcs1,
 }

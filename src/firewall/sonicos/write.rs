@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::channel::Channel;
+use super::console::Preempt;
 use super::envelope::{self, Reply, json_in};
 use super::login::Welcome;
 use super::ownership::Ours;
@@ -197,6 +198,18 @@ impl Writer {
             Some(last) => format!("another administrator (last change on the device by {last})"),
             None => "another administrator".to_owned(),
         }
+    }
+
+    /// Before we go on over another way into the device: nothing of anybody else waits for a commit. From whom
+    /// configuration mode may be taken there; this session has none afterwards.
+    pub(super) async fn hand_over(&mut self) -> Result<Preempt, Failure> {
+        self.only_ours().await?;
+        if self.mode == ConfigurationMode::Others {
+            return Ok(Preempt::Idle);
+        }
+        self.mode = ConfigurationMode::Untold;
+        self.took_mode = false;
+        Ok(Preempt::OwnSession)
     }
 
     /// Gives configuration mode back, if we took it.

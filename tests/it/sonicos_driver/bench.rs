@@ -66,18 +66,31 @@ impl Bench {
         Ok(Box::new(self.log_in(also).await?))
     }
 
+    /// Logs in where nothing may go wrong, with what earlier sessions told.
+    pub async fn knowing(&self, quirks: &[String]) -> Box<dyn Firewall> {
+        let known = Known {
+            also_trusted: &[],
+            quirks,
+        };
+        Box::new(self.log_in_knowing(&known).await.unwrap())
+    }
+
     /// Logs in, with the driver's own type.
     pub async fn log_in(&self, also: &[Fingerprint]) -> Result<Session, Failure> {
-        let surroundings = Surroundings {
-            clock: Arc::new(ManualClock::new(Timestamp::from_second(NOW).unwrap())),
-            random: Arc::new(SeededRandom::new(7)),
-        };
         let known = Known {
             also_trusted: also,
             quirks: &[],
         };
+        self.log_in_knowing(&known).await
+    }
+
+    async fn log_in_knowing(&self, known: &Known<'_>) -> Result<Session, Failure> {
+        let surroundings = Surroundings {
+            clock: Arc::new(ManualClock::new(Timestamp::from_second(NOW).unwrap())),
+            random: Arc::new(SeededRandom::new(7)),
+        };
         let transfers = Transfers::new(self.folder.path(), &surroundings);
-        Session::open(&self.settings, &known, &surroundings, &transfers).await
+        Session::open(&self.settings, known, &surroundings, &transfers).await
     }
 
     /// Logs in where nothing may go wrong.
@@ -201,7 +214,8 @@ impl Office {
         )
     }
 
-    fn sign(&self, public_key: &[u8]) -> Certificate {
+    /// A certificate for a public key, DER (RFC 5280, 4.1.2.7).
+    pub fn sign(&self, public_key: &[u8]) -> Certificate {
         let mut params = rcgen::CertificateParams::new(vec!["fw.example.com".to_owned()]).unwrap();
         params
             .distinguished_name

@@ -3,7 +3,9 @@
 use renewd::failure::FailureKind;
 use renewd::firewall::ObjectKind;
 use renewd::pki::{AlternateName, KeyKind, KeyRequest};
-use simulators::sonicos::{Action, CsrForm, ImportForm, PendingForm, Port, Profile, Rule};
+use simulators::sonicos::{
+    Action, CsrForm, ImportForm, PendingForm, Port, Profile, Rule, Specification,
+};
 
 use super::bench::{Bench, Office, both, export, install, request};
 
@@ -141,6 +143,49 @@ async fn a_device_that_takes_files_as_multipart_only_gets_them_so() {
         );
         // Raw was tried once, for the CA; the certificate went the way that had worked.
         assert_eq!(bench.requests("PUT /import/certificates/"), 3);
+        bench.close(session).await;
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_worked_is_tried_first_the_next_time() {
+    let bench = Bench::start(Profile::V8, |faces| {
+        faces.import_form = ImportForm::Multipart;
+    })
+    .await;
+    let mut session = bench.knowing(&["import=multipart".to_owned()]).await;
+    install(session.as_mut(), "fw-1").await;
+    assert_eq!(bench.requests("PUT /import/certificates/"), 2);
+    bench
+        .device
+        .set(|faces| faces.import_form = ImportForm::Raw);
+    install(session.as_mut(), "fw-2").await;
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_too_long_for_the_device_is_told_with_what_to_do() {
+    let bench = Bench::start(Profile::V7_X, |faces| faces.alias_limit = Some(8)).await;
+    let mut session = bench.session().await;
+    let refused = session.generate_csr("fw-too-long", &request()).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Refused);
+    assert!(refused.detail.contains("shorter `name`"), "{refused}");
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn the_device_hands_out_its_own_specification_where_it_has_one() {
+    for profile in [Profile::V7_X, Profile::V6_5] {
+        let bench = Bench::start(profile, |_| {}).await;
+        let mut session = bench.session().await;
+        assert_eq!(session.specification().await.unwrap(), None);
+        bench
+            .device
+            .set(|faces| faces.openapi = Specification::Json);
+        let specification = session.specification().await.unwrap().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&specification).unwrap();
+        assert!(json.get("openapi").is_some(), "{json}");
         bench.close(session).await;
     }
 }

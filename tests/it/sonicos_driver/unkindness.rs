@@ -193,12 +193,12 @@ async fn a_device_without_ssl_vpn_has_one_binding() {
 #[tokio::test]
 async fn an_older_generation_is_refused_and_left_logged_out() {
     let bench = Bench::start(Profile::V7_0, |_| {}).await;
-    let version = r#"{"firmware_version":"SonicOS Enhanced 6.5.4.4-44n","model":"TZ 400"}"#;
+    let version = r#"{"firmware_version":"SonicOS Enhanced 6.2.9.2-3n","model":"TZ 400"}"#;
     let old = Action::Status(200, version.to_owned(), Vec::new());
     bench.device.rule(Rule::once("GET", "/version", old));
     let failure = bench.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Refused);
-    assert!(failure.detail.contains("6.5.4.4-44n"), "{failure}");
+    assert!(failure.detail.contains("6.2.9.2-3n"), "{failure}");
     assert_eq!(
         (
             bench.device.counters().logins,

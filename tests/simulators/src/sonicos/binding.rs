@@ -80,7 +80,7 @@ impl Device {
         Reply::json(self.administration())
     }
 
-    /// 4.2: `GET /ssl-vpn/server/base`.
+    /// 4.2: `GET /ssl-vpn/server/base`, on 6.5 without `base`.
     pub(super) fn read_ssl_vpn(&self) -> Reply {
         Reply::json(self.ssl_vpn_settings())
     }
@@ -263,7 +263,7 @@ impl Device {
             "certificate": self.shown(Service::SslVpn),
             "user_domain": "LocalDomain",
         }}});
-        if self.settings.profile != Profile::V7_0 {
+        if matches!(self.settings.profile, Profile::V7_X | Profile::V8) {
             // 4.2: newer builds return more members.
             settings["ssl_vpn"]["server"]["auth_type"] = json!("local");
             settings["ssl_vpn"]["server"]["mouse_inactivity_check"] = json!(false);

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Profile;
 use super::device::Device;
 use super::wire::{Body, Reply, Request};
 
@@ -32,7 +33,7 @@ impl Device {
                 content_type,
                 bytes,
             } => (Some(content_type), bytes),
-            Body::Json(value) => (Some(JSON.to_owned()), value.to_string().into_bytes()),
+            Body::Json(value) => (Some(JSON.to_owned()), self.json_text(&value).into_bytes()),
             Body::Envelope { success, result } if wants_text(request) => (
                 Some("text/plain; charset=UTF-8".to_owned()),
                 as_text(success, &result).into_bytes(),
@@ -70,15 +71,31 @@ impl Device {
             let warning = json!({"level": "warning", "code": "E_WARNING", "message": "Another log setting may be affected."});
             info.insert(0, warning);
         }
-        let mut status = json!({"success": success, "info": info});
-        if is_action && self.faces.cli_member {
-            status["cli"] = self.cli_member(request, success);
-        }
-        let text = json!({ "status": status }).to_string();
+        let info: Vec<String> = info.iter().map(entry_text).collect();
+        let cli = if is_action && self.faces.cli_member {
+            format!("\"cli\":{},", self.cli_member(request, success))
+        } else {
+            String::new()
+        };
+        let text = format!(
+            "{{\"status\":{{\"success\":{success},{cli}\"info\":[{}]}}}}",
+            info.join(",")
+        );
         if is_action && self.chance.one_in(self.faces.progress_lines_one_in) {
             return format!("% Working...\n% Completed 100%.\n{text}");
         }
         text
+    }
+
+    /// 1.5: 6.5 can write a value without its quotation marks.
+    fn json_text(&self, value: &Value) -> String {
+        let text = value.to_string();
+        let is_old = self.settings.profile == Profile::V6_5;
+        if self.faces.unquoted_expired.unwrap_or(is_old) {
+            text.replace("\"Expired\"", "expired")
+        } else {
+            text
+        }
     }
 
     /// 1.5: present when the call was turned into CLI commands; `command` only on error.
@@ -106,6 +123,24 @@ const STANDING: [(&str, &str); 4] = [
     ("Cache-Control", "no-cache"),
     ("X-Content-Type-Options", "nosniff"),
 ];
+
+/// One entry of `info`, its members in the order of the trace in 1.2.
+fn entry_text(entry: &Value) -> String {
+    let known = ["level", "code", "message"];
+    let members = entry.as_object().into_iter().flatten();
+    let mut members: Vec<(&String, &Value)> = members.collect();
+    members.sort_by_key(|(key, _)| {
+        known
+            .iter()
+            .position(|name| name == key)
+            .unwrap_or(known.len())
+    });
+    let members: Vec<String> = members
+        .into_iter()
+        .map(|(key, value)| format!("\"{key}\":{value}"))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
 
 /// 1.5: `Accept: text/plain` makes the device answer as CLI text.
 fn wants_text(request: &Request) -> bool {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::auth::Gatekeeper;
 use super::binding::Bindings;
+use super::calls::{endpoints, is_a_write};
 use super::certificates::Store;
 use super::decorate::Finished;
 use super::errand::{Commission, Continuation};
@@ -18,7 +19,7 @@ use super::server::PortCertificate;
 use super::session::{Holder, Session};
 use super::settings::Settings;
 use super::switch::Specification;
-use super::wire::{Handled, Refusal, Reply, Request, unknown_call, without_credentials};
+use super::wire::{Handled, Refusal, Reply, Request, without_credentials};
 use super::{Counters, Faces};
 use crate::chance::Chance;
 
@@ -147,6 +148,11 @@ impl Device {
     }
 
     fn dispatch(&mut self, request: &Request, next_nonce: &mut Option<String>) -> Handled {
+        let order_matters = self.faces.header_order_matters;
+        if order_matters.unwrap_or(self.is_old()) && !request.accept_comes_first() {
+            // guess: the status.
+            return Err(Refusal::new(406, "Not acceptable: order of the headers."));
+        }
         if self.faces.api_disabled {
             return Err(Refusal::coded(403, "E_DISABLED", "Service disabled."));
         }
@@ -175,6 +181,7 @@ impl Device {
             _ if self.awaits_start_management() => {
                 Err(Refusal::new(403, "Management has not been started."))
             }
+            (method, _) if !self.has_call(method, segments) => Err(self.unknown_path(segments)),
             ("POST", ["config-mode"]) => self.enter_configuration_mode(),
             ("POST", ["non-config-mode"]) => Ok(self.leave_configuration_mode()),
             ("GET", ["version"]) => Ok(self.version()),
@@ -190,7 +197,9 @@ impl Device {
             }
             ("POST", ["direct", "cli"]) if self.faces.direct_cli => self.run_lines(request),
             ("GET", ["administration", "global"]) => Ok(self.read_administration()),
-            ("GET", ["ssl-vpn", "server", "base"]) => Ok(self.read_ssl_vpn()),
+            ("GET", ["ssl-vpn", "server"] | ["ssl-vpn", "server", "base"]) => {
+                Ok(self.read_ssl_vpn())
+            }
             _ if is_a_write(&request.method, segments)
                 || self.knows_transfer(&request.method, segments) =>
             {
@@ -202,7 +211,7 @@ impl Device {
                     Ok(reply)
                 })
             }
-            _ => Err(unknown_path(segments)),
+            _ => Err(self.unknown_path(segments)),
         }
     }
 
@@ -233,8 +242,10 @@ impl Device {
                 password,
             ] => self.import_key_pair_by_path(request, name, password),
             ["administration", "global"] => self.bind_management(&request.json()?),
-            ["ssl-vpn", "server", "base"] => self.bind_ssl_vpn(&request.json()?),
-            _ => Err(unknown_path(segments)),
+            ["ssl-vpn", "server"] | ["ssl-vpn", "server", "base"] => {
+                self.bind_ssl_vpn(&request.json()?)
+            }
+            _ => Err(self.unknown_path(segments)),
         }
     }
 
@@ -268,9 +279,9 @@ impl Device {
                 .is_some_and(|first| first == "auth");
         if harmless {
             None
-        } else if carried && self.faces.transfer_answer_lost {
-            Some(LOST)
-        } else if self.chance.one_in(self.faces.lost_answer_one_in) {
+        } else if (carried && self.faces.transfer_answer_lost)
+            || self.chance.one_in(self.faces.lost_answer_one_in)
+        {
             Some(LOST)
         } else if self.chance.one_in(self.faces.error_after_applying_one_in) {
             Some("done, but answered with 500")
@@ -284,65 +295,3 @@ impl Device {
 pub(super) const SERIAL_NUMBER: &str = "00AA-BBCC-DDEE";
 
 const LOST: &str = "done, but the answer is lost";
-
-/// The writes that exist: everything else is an unknown path, with or without configuration mode.
-fn is_a_write(method: &str, segments: &[&str]) -> bool {
-    let methods: &[&str] = match segments {
-        ["config", "pending"] | ["config", "pending", "best-effort"] => &["POST", "DELETE"],
-        ["certificates", "generate-signing-request"] => &["POST"],
-        ["certificates", "name" | "ca", _] => &["DELETE"],
-        ["administration", "global"]
-        | ["ssl-vpn", "server", "base"]
-        | ["import", "certificates", "ca-cert"]
-        | [
-            "import",
-            "certificates",
-            "signed-cert" | "cert-key-pair",
-            "name",
-            _,
-        ]
-        | [
-            "import",
-            "certificates",
-            "cert-key-pair",
-            "name",
-            _,
-            "password",
-            _,
-        ] => &["PUT"],
-        _ => &[],
-    };
-    methods.contains(&method)
-}
-
-/// 1.5: 404 "API not found"; a path that only wants more segments is "incomplete".
-fn unknown_path(segments: &[&str]) -> Refusal {
-    let incomplete = KNOWN
-        .iter()
-        .any(|known| known.len() > segments.len() && known.starts_with(segments));
-    if incomplete {
-        Refusal::incomplete()
-    } else {
-        unknown_call()
-    }
-}
-
-pub(super) const KNOWN: &[&[&str]] = &[
-    &["certificates", "generate-signing-request"],
-    &["certificates", "name", "NAME"],
-    &["config", "pending"],
-    &["export", "certificates", "signing-request", "name", "NAME"],
-    &["import", "certificates", "signed-cert", "name", "NAME"],
-    &["reporting", "certificates", "name", "NAME"],
-    &["ssl-vpn", "server", "base"],
-    &["administration", "global"],
-];
-
-/// 1.1: some builds list the endpoints at the bare root.
-fn endpoints() -> Reply {
-    let paths: Vec<String> = KNOWN
-        .iter()
-        .map(|known| format!("/api/sonicos/{}", known.join("/")))
-        .collect();
-    Reply::json(json!(paths))
-}

@@ -31,11 +31,11 @@ pub(super) enum Errand {
 #[derive(Debug, Clone)]
 pub(super) enum Then {
     /// The certificate of a pending request.
-    ImportSigned { alias: String },
+    Signed { alias: String },
     /// A CA certificate.
-    ImportAuthority,
+    Authority,
     /// A PKCS#12 file.
-    ImportKeyPair { alias: String, password: String },
+    KeyPair { alias: String, password: String },
 }
 
 /// An errand, and what the device does after it.
@@ -46,7 +46,9 @@ pub(super) struct Commission {
 }
 
 /// The rest of a handler: it is given what the errand came to, and makes the answer of it.
-pub(super) struct Continuation(Box<dyn FnOnce(&mut Device, Handled) -> Handled + Send>);
+pub(super) struct Continuation(Box<Rest>);
+
+type Rest = dyn FnOnce(&mut Device, Handled) -> Handled + Send;
 
 impl Commission {
     pub(super) fn new(errand: Errand) -> Self {

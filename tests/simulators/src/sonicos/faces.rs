@@ -20,7 +20,7 @@ faces! {
     basic: Option<bool> = None,
     /// CHAP (1.2). Unset: as the profile.
     chap: Option<bool> = None,
-    /// Digest with SHA-256 (1.2).
+    /// Digest with SHA-256 (1.2); never on 6.5.
     digest_sha256: bool = true,
     /// Digest with MD5 (1.2). Unset: as the profile.
     digest_md5: Option<bool> = None,
@@ -69,7 +69,12 @@ faces! {
     /// GET /auth for a CHAP challenge answers no JSON while another administrator is logged in (1.2).
     chap_busy_text: bool = true,
 
-    // Section 1.5: the envelope.
+    // Section 1.5: requests and the envelope.
+    /// A request whose Accept does not come before Accept-Encoding, User-Agent and Connection is refused (1.5). Unset: as
+    /// the profile, on 6.5.
+    header_order_matters: Option<bool> = None,
+    /// Expired has no quotation marks in JSON (1.5). Unset: as the profile, on 6.5.
+    unquoted_expired: Option<bool> = None,
     /// `%` progress lines before the JSON of about one write in so many (1.5); 0 never.
     progress_lines_one_in: u32 = 4,
     /// Refusals come with HTTP 200 and success false (1.5).
@@ -133,6 +138,8 @@ faces! {
     key_mismatch_text: String = "Public/private key mismatch".to_owned(),
     /// Text for a certificate of an unknown CA (3.4).
     untrusted_ca_text: String = "Untrusted CA, unable to verify certificate chain".to_owned(),
+    /// DELETE /certificates/name/NAME exists (3.7).
+    delete_call: bool = true,
     /// Text for the delete of a bound certificate (3.7).
     in_use_text: String = "Certificate is in use".to_owned(),
     /// Text for a name that does not exist (3.2).
@@ -149,6 +156,8 @@ faces! {
     date_form: DateForm = DateForm::Gmt,
     /// A request has empty date fields instead of none (3.2).
     empty_dates_of_requests: bool = false,
+    /// The calls below /reporting exist (3.2). Unset: as the profile, not on 6.5.
+    reporting_calls: Option<bool> = None,
     /// /imported and /build-in work (3.2: not on some early builds).
     filtered_listings_work: bool = true,
 
@@ -210,6 +219,8 @@ faces! {
     console_login_attempts_exceeded: bool = false,
 
     // Sections 2 and 4: binding and commit.
+    /// The settings of the services can be written (4.1: on 6.5 only reading is known).
+    binding_calls: bool = true,
     /// Reads of the settings show what is pending too.
     reads_show_pending: bool = false,
     /// What GET /config/pending shows (2): paths, status, text.

@@ -1,11 +1,13 @@
-//! A simulated SonicWall: SonicOS 7.0, 7.x with session security, and 8.
+//! A simulated SonicWall: SonicOS 6.5, 7.0, 7.x with session security, and 8.
 //!
 //! Written from the SonicOS reference; sections are cited by number. It has state behind its answers: real keys, real
 //! requests, pending and committed configuration, and the committed certificate on two real TLS ports. It listens only
-//! where it is told to, and does not do: PKCS#12, `/direct/cli`, public-key login, SCEP, SonicOS 6.5.
+//! where it is told to, and connects only to where an URL in a call leads: 6.5 brings and fetches files by FTP and SCP.
+//! Not made: SCEP.
 
 mod auth;
 mod binding;
+mod calls;
 mod carrier;
 mod certificates;
 mod cli;
@@ -14,6 +16,7 @@ mod decorate;
 mod device;
 mod errand;
 mod faces;
+mod http10;
 mod other_administrator;
 mod pending;
 mod rules;

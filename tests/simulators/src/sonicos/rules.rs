@@ -8,6 +8,7 @@ use crate::Gate;
 /// "The next `times` requests that match, after the first `skip`, get this."
 ///
 /// `path_prefix` is written without `/api/sonicos`, for instance `/config/pending`.
+/// For a line of the console the method is `CONSOLE` and the path the line; there a rule can only cut.
 /// The first matching rule with something left to do wins.
 #[derive(Debug, Clone)]
 pub struct Rule {

@@ -21,6 +21,7 @@ use super::device::{Device, Outcome};
 use super::errand::Commission;
 use super::rules::Action;
 use super::wire::{Request, envelope_text};
+use super::{Profile, http10};
 use crate::tls::{self, Cut};
 
 /// The device, and the means to cut its management connections.
@@ -144,6 +145,13 @@ async fn serve_connection(
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
+    if shared.device().settings.profile == Profile::V6_5 {
+        tokio::select! {
+            _ = http10::serve(stream, peer, role, shared.clone()) => {}
+            _ = hang_up.changed(), if role == Role::Management => {}
+        }
+        return;
+    }
     let service = service_fn(|request| answer_http(request, peer, role, shared.clone()));
     let mut http = hyper::server::conn::http1::Builder::new();
     let connection = http
@@ -180,7 +188,7 @@ async fn answer_http(
 }
 
 /// What a port says to a request, whatever carries it; `None` is a request that is not for the API.
-async fn answer(
+pub(super) async fn answer(
     request: Option<Request>,
     role: Role,
     shared: Arc<Shared>,
@@ -325,7 +333,7 @@ const SSL_VPN_PAGE: &str =
     "<!doctype html><title>Simulated SonicWall</title><p>SSL VPN portal</p>\n";
 
 /// Far above `max_payload`, so that the device itself refuses what is too large.
-const LARGEST_BODY: usize = 64 << 20;
+pub(super) const LARGEST_BODY: usize = 64 << 20;
 
 fn certified_key(identity: &Identity, chain: Vec<Vec<u8>>) -> Result<CertifiedKey, rustls::Error> {
     let certificates = std::iter::once(identity.der.clone()).chain(chain).collect();

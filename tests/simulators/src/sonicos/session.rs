@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
+use super::Profile;
 use super::device::Device;
 use super::wire::{Handled, Refusal, Reply, Request};
 
@@ -57,6 +58,10 @@ impl Device {
             result["bearer_token"] = json!(session.token);
         }
         self.session = Some(session);
+        if self.settings.profile == Profile::V6_5 {
+            // 1.2: nothing but success is told.
+            return Ok(Reply::done("Success."));
+        }
         Ok(Reply::succeeded(result))
     }
 

@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::device::{Device, KNOWN};
+use super::calls::KNOWN;
+use super::device::Device;
 use super::wire::{BASE, Reply};
 
 impl Device {

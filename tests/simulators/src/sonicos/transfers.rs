@@ -42,12 +42,12 @@ impl Device {
             File::Request(alias) => self.export_request_to(alias, protocol, url),
             File::Signed(alias) => {
                 let alias = alias.to_owned();
-                self.fetch_from(protocol, url, Then::ImportSigned { alias })
+                self.fetch_from(protocol, url, Then::Signed { alias })
             }
-            File::Authority => self.fetch_from(protocol, url, Then::ImportAuthority),
+            File::Authority => self.fetch_from(protocol, url, Then::Authority),
             File::KeyPair(alias, password) => {
                 let (alias, password) = (alias.to_owned(), password.to_owned());
-                self.fetch_from(protocol, url, Then::ImportKeyPair { alias, password })
+                self.fetch_from(protocol, url, Then::KeyPair { alias, password })
             }
         })
     }
@@ -88,7 +88,7 @@ impl Device {
             return Err(Refusal::unreasonable(url));
         }
         // guess: an alias that cannot take the certificate is refused before anything is fetched.
-        if let Then::ImportSigned { alias } = &then {
+        if let Then::Signed { alias } = &then {
             self.visible_row(alias)?;
         }
         let url = url.to_owned();
@@ -121,11 +121,9 @@ impl Device {
         };
         self.counters.transfers_fetched += 1;
         match then {
-            Then::ImportSigned { alias } => self.accept_signed(file, &alias),
-            Then::ImportAuthority => self.accept_authority(file),
-            Then::ImportKeyPair { alias, password } => {
-                self.import_key_pair(&alias, &password, &file)
-            }
+            Then::Signed { alias } => self.accept_signed(file, &alias),
+            Then::Authority => self.accept_authority(file),
+            Then::KeyPair { alias, password } => self.import_key_pair(&alias, &password, &file),
         }
     }
 
@@ -257,6 +255,29 @@ impl<'a> Call<'a> {
         })
     }
 }
+
+/// Calls that a shorter path is the beginning of.
+pub(super) const TRANSFERS: &[&[&str]] = &[
+    &[
+        "certificates",
+        "export",
+        "signing-request",
+        "name",
+        "NAME",
+        "ftp",
+        "URL",
+    ],
+    &[
+        "certificates",
+        "import",
+        "signed-cert",
+        "name",
+        "NAME",
+        "ftp",
+        "URL",
+    ],
+    &["certificates", "import", "ca-cert", "ftp", "URL"],
+];
 
 #[cfg(test)]
 mod tests {

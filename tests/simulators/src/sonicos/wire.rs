@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use hyper::HeaderMap;
+use hyper::header::{self, HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
@@ -89,6 +89,24 @@ impl Request {
         }
         serde_json::from_slice(&self.body)
             .map_err(|error| Refusal::new(400, format!("Invalid JSON: {error}")))
+    }
+
+    /// 1.5: the order in which 6.5 wants its headers. `HeaderMap` keeps the order in which headers came as long as none
+    /// is removed.
+    pub(super) fn accept_comes_first(&self) -> bool {
+        let place = |wanted: HeaderName| self.headers.keys().position(|name| *name == wanted);
+        let Some(accept) = place(header::ACCEPT) else {
+            return false;
+        };
+        let later = [
+            header::ACCEPT_ENCODING,
+            header::USER_AGENT,
+            header::CONNECTION,
+        ];
+        later
+            .into_iter()
+            .filter_map(place)
+            .all(|place| accept < place)
     }
 
     /// `{"override": true}` of the login body (1.2).

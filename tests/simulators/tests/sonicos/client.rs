@@ -303,7 +303,7 @@ async fn send(
     })
 }
 
-async fn connect(address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn connect(address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

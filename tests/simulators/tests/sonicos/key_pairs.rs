@@ -64,6 +64,7 @@ async fn each_form_brings_a_certificate_that_is_served_with_its_own_key_once_bou
         );
         assert_eq!(simulator.served_der(Port::SslVpn), certificate);
         assert_eq!(simulator.counters().key_pair_imports, 1);
+        assert!(!simulator.journal().join("\n").contains(PASSWORD));
     }
 }
 
@@ -232,7 +233,7 @@ pub fn pkcs12(key: &KeyPair, chain: &[&[u8]], encryption: EncryptionAlgorithm) -
         .unwrap()
 }
 
-fn der(pem: &str) -> Vec<u8> {
+pub fn der(pem: &str) -> Vec<u8> {
     let letters: String = pem
         .lines()
         .filter(|line| !line.starts_with("-----"))

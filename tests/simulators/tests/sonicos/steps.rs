@@ -136,5 +136,10 @@ pub fn request_body(alias: &str) -> String {
 
 pub fn spki_sha256(der: &[u8]) -> String {
     let (_, certificate) = X509Certificate::from_der(der).unwrap();
-    hex(&Sha256::digest(certificate.public_key().raw))
+    spki(certificate.public_key().raw)
+}
+
+/// As the simulator prints it.
+pub fn spki(raw: &[u8]) -> String {
+    hex(&Sha256::digest(raw))
 }

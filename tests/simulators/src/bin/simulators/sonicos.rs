@@ -12,7 +12,7 @@ use crate::serve::{self, name_and_value, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Firmware generation: 7.0, 7.x with session security, or 8.
+    /// Firmware generation: 6.5, 7.0, 7.x with session security, or 8.
     #[arg(long, value_enum, default_value = "8")]
     profile: ProfileName,
     /// Address of the web management and the API; port 0 takes a free one.
@@ -21,6 +21,10 @@ pub(crate) struct Arguments {
     /// Address of the SSL VPN portal; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4433")]
     ssl_vpn: SocketAddr,
+    /// Address of the command line in plain text, without a login: for a relay behind an SSH server. Port 0 takes a
+    /// free one; nowhere unless it is given.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    console: Option<SocketAddr>,
     /// The administrator that may log in.
     #[arg(long, default_value = "renewd")]
     user: String,
@@ -57,6 +61,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ProfileName {
+    #[value(name = "6.5")]
+    V65,
     #[value(name = "7.0")]
     V70,
     #[value(name = "7.x")]
@@ -85,6 +91,9 @@ fn introduce(simulator: &Simulator, arguments: &Arguments) -> Result<(), String>
     say(&format!("{firmware}, seed {}", arguments.seed))?;
     say(&format!("management   {}", simulator.url()))?;
     say(&format!("ssl-vpn      {}", simulator.ssl_vpn()))?;
+    if let Some(console) = simulator.console() {
+        say(&format!("console      {console}"))?;
+    }
     say(&format!("sha256       {}", simulator.fingerprint()))
 }
 
@@ -92,6 +101,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
     let mut settings = Settings::new(simulator_profile(arguments.profile));
     settings.management = arguments.management;
     settings.ssl_vpn = arguments.ssl_vpn;
+    settings.console = arguments.console;
     settings.user.clone_from(&arguments.user);
     settings.password = serve::secret(
         arguments.password.as_deref(),
@@ -114,6 +124,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
 
 fn simulator_profile(name: ProfileName) -> Profile {
     match name {
+        ProfileName::V65 => Profile::V6_5,
         ProfileName::V70 => Profile::V7_0,
         ProfileName::V7X => Profile::V7_X,
         ProfileName::V8 => Profile::V8,

@@ -87,7 +87,7 @@ impl Device {
         if !self.offers_chap() {
             return self.challenge(false);
         }
-        if self.faces.chap_busy_text && self.mode == Some(Holder::Other) {
+        if self.faces.chap_busy_text && self.mode.is_some_and(|holder| holder != Holder::Api) {
             return Reply::file(
                 "text/plain",
                 b"An administrator is already logged in.".to_vec(),
@@ -349,11 +349,11 @@ impl Device {
     }
 
     fn offered_algorithms(&self) -> Vec<Algorithm> {
-        let md5 = self
-            .faces
-            .digest_md5
-            .unwrap_or(self.settings.profile != Profile::V8);
-        Algorithm::offered(self.faces.digest_sha256, md5, self.faces.session_variant)
+        let profile = self.settings.profile;
+        let usual = !matches!(profile, Profile::V6_5 | Profile::V8);
+        let md5 = self.faces.digest_md5.unwrap_or(usual);
+        let sha256 = self.faces.digest_sha256 && profile != Profile::V6_5;
+        Algorithm::offered(sha256, md5, self.faces.session_variant)
     }
 
     fn offers_basic(&self) -> bool {
@@ -371,7 +371,7 @@ impl Device {
     fn has_session_security(&self) -> bool {
         self.faces
             .session_security
-            .unwrap_or(self.settings.profile != Profile::V7_0)
+            .unwrap_or(matches!(self.settings.profile, Profile::V7_X | Profile::V8))
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::{COMMAND_SUCCEEDED, Question, Shell, Step, masked, show};
 use crate::sonicos::device::Device;
 use crate::sonicos::errand::Commission;
+use crate::sonicos::rules::Action;
 use crate::sonicos::server::Shared;
 use crate::sonicos::wire::{Handled, Refusal, Reply};
 
@@ -72,8 +73,16 @@ impl Session {
                 return self.terminal.line("% Session timed out.").await;
             }
             self.journal(&line);
-            if !self.run(&line).await? {
-                return Ok(());
+            let rule = self.shared.device().rules.take(RULE, &line);
+            match rule {
+                Some(Action::DropBefore) => return Ok(()),
+                Some(Action::DropAfter) => {
+                    self.terminal.is_cut = true;
+                    self.run(&line).await?;
+                    return Ok(());
+                }
+                _ if self.run(&line).await? => {}
+                _ => return Ok(()),
             }
         }
     }
@@ -233,6 +242,8 @@ fn asked(question: Question) -> &'static str {
 struct Terminal {
     stream: BufReader<TcpStream>,
     echoes: bool,
+    /// Nothing more reaches it.
+    is_cut: bool,
     /// The last key was a carriage return: a line feed after it is the same line end.
     returned: bool,
 }
@@ -242,11 +253,15 @@ impl Terminal {
         Self {
             stream: BufReader::new(stream),
             echoes: false,
+            is_cut: false,
             returned: false,
         }
     }
 
     async fn write(&mut self, text: &str) -> io::Result<()> {
+        if self.is_cut {
+            return Ok(());
+        }
         self.stream.write_all(text.as_bytes()).await?;
         self.stream.flush().await
     }
@@ -295,6 +310,9 @@ impl Terminal {
         }
     }
 }
+
+/// The `method` of a rule for lines of the console.
+const RULE: &str = "CONSOLE";
 
 /// Ctrl-D.
 const END_OF_TRANSMISSION: u8 = 4;

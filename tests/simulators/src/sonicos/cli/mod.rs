@@ -233,13 +233,13 @@ impl Shell {
             (Verb::Export, [alias]) => device.export_request_to(alias, protocol, url),
             (Verb::ImportSigned, [alias]) => {
                 let alias = owned(alias);
-                device.fetch_from(protocol, url, Then::ImportSigned { alias })
+                device.fetch_from(protocol, url, Then::Signed { alias })
             }
             (Verb::ImportKeyPair, [alias, password]) => {
                 let (alias, password) = (owned(alias), owned(password));
-                device.fetch_from(protocol, url, Then::ImportKeyPair { alias, password })
+                device.fetch_from(protocol, url, Then::KeyPair { alias, password })
             }
-            (Verb::ImportAuthority, []) => device.fetch_from(protocol, url, Then::ImportAuthority),
+            (Verb::ImportAuthority, []) => device.fetch_from(protocol, url, Then::Authority),
             _ => Err(command::incomplete()),
         }?;
         reply.and_then(device, move |_, handled| Ok(handled?.saying(said)))

@@ -1,0 +1,160 @@
+//! Which ports are open: one listener for all transfers at a fixed address and port, an own one where any free port
+//! will do. A listener is there as long as a transfer uses it, and no longer.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::listener::{self, Service};
+use super::offer::Offer;
+use super::reception::Reception;
+use super::settings::Protocol;
+use crate::failure::{Failure, FailureKind};
+
+/// The open ports of this process.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ports {
+    fixed: Arc<Mutex<Fixed>>,
+    /// Only one opens or joins a listener at a time: it may have to wait until the port is free again.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The listeners at fixed ports, and how many transfers are open at all ports.
+#[derive(Debug, Default)]
+struct Fixed {
+    listeners: HashMap<(SocketAddr, Protocol), Listener>,
+    transfers: usize,
+}
+
+#[derive(Debug)]
+struct Listener {
+    reception: Arc<Reception>,
+    task: JoinHandle<()>,
+}
+
+/// The place of a transfer at a listener. Dropping it leaves, and the last one closes the port.
+#[derive(Debug)]
+pub(super) struct Place {
+    reception: Arc<Reception>,
+    offer: Arc<Offer>,
+    ports: Ports,
+}
+
+impl Ports {
+    /// Opens `address`, or joins those who are there.
+    pub async fn enter(
+        &self,
+        address: SocketAddr,
+        service: Service,
+        offer: Arc<Offer>,
+    ) -> Result<Place, Failure> {
+        let _turn = self.turn.lock().await;
+        if self.lock().transfers >= MOST_TRANSFERS {
+            let call = format!("open a server for {}", service.protocol().name());
+            let words = format!("{MOST_TRANSFERS} transfers are open already");
+            return Err(Failure::new(FailureKind::Busy, call, words));
+        }
+        if address.port() == 0 {
+            let socket = listener::bind(address, service.protocol())?;
+            let reception = open(&socket, address, &service);
+            reception.add(Arc::clone(&offer));
+            tokio::spawn(listener::accept(socket, Arc::clone(&reception), service));
+            return Ok(self.place(reception, offer, &mut self.lock()));
+        }
+        // Nobody is waited for while the map is locked.
+        if let Some(ending) = self.ending(address, service.protocol()) {
+            // The port is free when the task is gone; how it went is no news.
+            let _ = ending.await;
+        }
+        self.join(address, service, offer)
+    }
+
+    /// The end of a listener at `address` that nobody uses any more.
+    fn ending(&self, address: SocketAddr, protocol: Protocol) -> Option<JoinHandle<()>> {
+        let key = (address, protocol);
+        let mut fixed = self.lock();
+        let listener = fixed.listeners.get(&key)?;
+        // It also ends with the runtime that it was opened in.
+        let is_over = listener.reception.closed.is_cancelled() || listener.task.is_finished();
+        if !is_over {
+            return None;
+        }
+        fixed.listeners.remove(&key).map(|listener| listener.task)
+    }
+
+    fn join(
+        &self,
+        address: SocketAddr,
+        service: Service,
+        offer: Arc<Offer>,
+    ) -> Result<Place, Failure> {
+        let key = (address, service.protocol());
+        let mut fixed = self.lock();
+        let there = fixed.listeners.get(&key).map(|there| &there.reception);
+        // The last one may have left since the look before.
+        let reception = if let Some(there) = there.filter(|there| !there.closed.is_cancelled()) {
+            Arc::clone(there)
+        } else {
+            let socket = listener::bind(address, service.protocol())?;
+            let reception = open(&socket, address, &service);
+            let task = tokio::spawn(listener::accept(socket, Arc::clone(&reception), service));
+            let listener = Listener {
+                reception: Arc::clone(&reception),
+                task,
+            };
+            fixed.listeners.insert(key, listener);
+            reception
+        };
+        reception.add(Arc::clone(&offer));
+        Ok(self.place(reception, offer, &mut fixed))
+    }
+
+    fn place(&self, reception: Arc<Reception>, offer: Arc<Offer>, fixed: &mut Fixed) -> Place {
+        fixed.transfers += 1;
+        Place {
+            reception,
+            offer,
+            ports: self.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Fixed> {
+        self.fixed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    pub fn protocol(&self) -> Protocol {
+        self.reception.protocol
+    }
+
+    /// The TCP port.
+    pub fn port(&self) -> u16 {
+        self.reception.address.port()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.offer.closed.cancel();
+        // Locked, so that nobody joins a listener that is about to close.
+        let mut fixed = self.ports.lock();
+        fixed.transfers = fixed.transfers.saturating_sub(1);
+        if self.reception.remove(&self.offer) {
+            self.reception.closed.cancel();
+        }
+    }
+}
+
+/// The reception of a listener that has just been opened.
+fn open(socket: &TcpListener, wanted: SocketAddr, service: &Service) -> Arc<Reception> {
+    let address = socket.local_addr().unwrap_or(wanted);
+    tracing::debug!(%address, protocol = service.protocol().name(), "the port for transfers is open");
+    Reception::new(service.protocol(), address)
+}
+
+/// Open at one time, at all ports: what they hold in memory is bounded.
+const MOST_TRANSFERS: usize = 256;

@@ -1,0 +1,363 @@
+//! SonicOS 6.5, which brings and fetches its files itself: every published way to ask for that, by SCP and by FTP, against
+//! renewd's own servers.
+
+use std::sync::Arc;
+
+use renewd::failure::FailureKind;
+use renewd::firewall::sonicos::Login;
+use renewd::firewall::{Firewall, ObjectKind};
+use renewd::pki::{Csr, KeyBundle, PrivateKey};
+use renewd::transfer::{Choice, Protocol, Settings};
+use simulators::sonicos::{
+    FtpMode, KeyPairEncryption, P10Form, P10Name, Port, Profile, Tampering, TransferProtocols,
+    TransferSpelling, UrlForm,
+};
+
+use super::bench::{Bench, Office, both, export, install, request};
+
+const SPELLINGS: [(TransferSpelling, &str); 3] = [
+    (TransferSpelling::Put, "put"),
+    (TransferSpelling::Post, "post"),
+    (TransferSpelling::CliOnly, "cli"),
+];
+
+#[tokio::test]
+async fn the_whole_procedure_works_in_every_spelling_by_scp_and_by_ftp() {
+    for (spelling, way) in SPELLINGS {
+        for (protocols, protocol) in [
+            (TransferProtocols::Both, "scp"),
+            (TransferProtocols::FtpOnly, "ftp"),
+            (TransferProtocols::ScpBroken, "ftp"),
+        ] {
+            let bench = Bench::start(Profile::V6_5, |faces| {
+                faces.transfer_spelling = Some(spelling);
+                faces.transfer_protocols = protocols;
+            })
+            .await;
+            let mut session = bench.session().await;
+            let leaf = install(session.as_mut(), "fw-1").await;
+            let quirks = session.identify().await.unwrap().quirks;
+            bench.close(session).await;
+            // Each call has a connection of its own, so that the next one already meets the new certificate.
+            let mut session = bench.open(&[leaf.fingerprint]).await.unwrap();
+            session.bind(&both("fw-1")).await.unwrap();
+            assert_eq!(session.bindings().await.unwrap(), both("fw-1"));
+            session.remove("fw-initial").await.unwrap();
+            session.remove("fw-initial").await.unwrap();
+            for expected in [
+                format!("export={way}-{protocol}-folder"),
+                format!("import={way}-{protocol}"),
+                format!("ca-import={way}-{protocol}"),
+                "listing=cli".to_owned(),
+            ] {
+                assert!(quirks.contains(&expected), "{expected}: {quirks:?}");
+            }
+            bench.close(session).await;
+            for port in [Port::Management, Port::SslVpn] {
+                assert_eq!(bench.device.served_der(port), leaf.der);
+            }
+            let counters = bench.device.counters();
+            assert_eq!(
+                (counters.transfers_brought, counters.transfers_fetched),
+                (1, 2)
+            );
+            assert_eq!(
+                (counters.key_pairs_generated, counters.failed_logins),
+                (1, 0)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_worked_is_tried_first_the_next_time_and_everything_when_it_fails() {
+    let bench = Bench::start(Profile::V6_5, |faces| {
+        faces.transfer_spelling = Some(TransferSpelling::Post);
+        faces.transfer_protocols = TransferProtocols::FtpOnly;
+    })
+    .await;
+    let mut session = bench.session().await;
+    install(session.as_mut(), "fw-1").await;
+    let quirks = session.identify().await.unwrap().quirks;
+    bench.close(session).await;
+
+    let before = bench.requests("PUT /certificates/");
+    let mut session = bench.knowing(&quirks).await;
+    install(session.as_mut(), "fw-2").await;
+    assert_eq!(bench.requests("PUT /certificates/"), before);
+    assert_eq!(bench.device.counters().transfers_failed, 0);
+    bench.close(session).await;
+
+    bench.device.set(|faces| {
+        faces.transfer_spelling = Some(TransferSpelling::Put);
+        faces.transfer_protocols = TransferProtocols::ScpOnly;
+    });
+    let mut session = bench.knowing(&quirks).await;
+    install(session.as_mut(), "fw-3").await;
+    let relearned = session.identify().await.unwrap().quirks;
+    assert!(
+        relearned.contains(&"export=put-scp-folder".to_owned()),
+        "{relearned:?}"
+    );
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn a_request_comes_in_every_form_and_under_every_name() {
+    for (form, name, url, mode) in [
+        (
+            P10Form::Pem,
+            P10Name::Alias,
+            UrlForm::Folder,
+            FtpMode::Active,
+        ),
+        (
+            P10Form::Der,
+            P10Name::AliasP10,
+            UrlForm::File,
+            FtpMode::ExtendedPassive,
+        ),
+        (
+            P10Form::Der,
+            P10Name::Alias,
+            UrlForm::Both,
+            FtpMode::ExtendedActive,
+        ),
+    ] {
+        for protocol in [Protocol::Scp, Protocol::Ftp] {
+            let mut bench = Bench::start(Profile::V6_5, |faces| {
+                (faces.p10_form, faces.p10_name) = (form, name);
+                (faces.url_form, faces.ftp_mode) = (url, mode);
+            })
+            .await;
+            only(&mut bench, protocol);
+            let mut session = bench.session().await;
+            session.generate_csr("fw-1", &request()).await.unwrap();
+            export(session.as_mut(), "fw-1").await;
+            bench.close(session).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_protocol_that_was_chosen_is_obeyed() {
+    let mut bench = Bench::start(Profile::V6_5, |faces| {
+        faces.transfer_protocols = TransferProtocols::ScpBroken;
+    })
+    .await;
+    only(&mut bench, Protocol::Scp);
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    let failure = session.export_csr("fw-1").await.unwrap_err();
+    assert!(failure.detail.contains("put-scp-folder"), "{failure}");
+    assert!(!failure.detail.contains("ftp:"), "{failure}");
+    assert!(failure.detail.contains("`transfers.protocol`"), "{failure}");
+    assert_eq!(bench.device.counters().transfers_brought, 0);
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_file_is_not_taken_for_it() {
+    let bench = Bench::start(Profile::V6_5, |faces| faces.answers_before_transfer = true).await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    export(session.as_mut(), "fw-1").await;
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn a_file_that_came_counts_and_a_lost_answer_to_an_import_leaves_a_doubt() {
+    let bench = Bench::start(Profile::V6_5, |_| {}).await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    bench.device.set(|faces| faces.transfer_answer_lost = true);
+    let csr = export(session.as_mut(), "fw-1").await;
+    bench.device.set(|faces| faces.transfer_answer_lost = false);
+    let office = Office::new();
+    session.import_chain(&[office.certificate()]).await.unwrap();
+    bench.device.set(|faces| faces.transfer_answer_lost = true);
+    let failure = session
+        .import_signed("fw-1", &office.issue(&csr))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.kind, FailureKind::OutcomeUnknown, "{failure}");
+    assert_eq!(bench.device.counters().transfers_fetched, 2);
+    let listed = session.installed().await.unwrap();
+    let kind = listed.iter().find(|one| one.alias == "fw-1").unwrap().kind;
+    assert_eq!(kind, ObjectKind::Certificate);
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_device_refuses_is_not_offered_in_another_way() {
+    let bench = Bench::start(Profile::V6_5, |_| {}).await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    let office = Office::new();
+    session.import_chain(&[office.certificate()]).await.unwrap();
+    let foreign = office.issue_for_another_key();
+    let failure = session.import_signed("fw-1", &foreign).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.detail.contains("another key"), "{failure}");
+    assert_eq!(bench.device.counters().transfers_fetched, 2);
+    assert_eq!(bench.requests("PUT /certificates/import/signed-cert"), 1);
+
+    let failure = session.export_csr("fw-9").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert!(failure.detail.contains("no certificate found"), "{failure}");
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn when_no_way_is_left_every_way_is_named_without_a_secret() {
+    let bench = Bench::start(Profile::V6_5, |faces| {
+        faces.transfer_spelling = Some(TransferSpelling::CliOnly);
+    })
+    .await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    bench.device.set(|faces| faces.direct_cli = false);
+    let failure = session.export_csr("fw-1").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    for way in [
+        "put-scp", "post-scp", "cli-scp", "put-ftp", "post-ftp", "cli-ftp", "`ssh`",
+    ] {
+        assert!(failure.detail.contains(way), "{way}: {failure}");
+    }
+    assert!(!failure.to_string().contains("://"), "{failure}");
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn a_request_that_was_swapped_on_its_way_is_told_from_what_was_asked_for() {
+    for tampering in [
+        Tampering::Names,
+        Tampering::AlternateName,
+        Tampering::Subject,
+        Tampering::KeyType,
+        Tampering::KeySize,
+        Tampering::Signature,
+    ] {
+        for profile in [Profile::V6_5, Profile::V8] {
+            let bench = Bench::start(profile, |faces| faces.csr_tampered = tampering).await;
+            let mut session = bench.session().await;
+            session.generate_csr("fw-1", &request()).await.unwrap();
+            let der = session.export_csr("fw-1").await.unwrap();
+            let differs = match Csr::parse(&der) {
+                Ok(csr) => !csr.differences(&request()).is_empty(),
+                Err(_) => true,
+            };
+            assert!(differs, "{tampering:?} on {profile:?} went unseen");
+            bench.close(session).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn listings_of_the_command_line_are_read_as_json_and_as_text() {
+    for (is_text, is_in_object) in [(false, false), (false, true), (true, false)] {
+        let bench = Bench::start(Profile::V6_5, |faces| {
+            faces.cli_shows_text = is_text;
+            faces.cli_listing_in_object = is_in_object;
+        })
+        .await;
+        let mut session = bench.session().await;
+        let leaf = install(session.as_mut(), "fw-1").await;
+        session.generate_csr("fw-2", &request()).await.unwrap();
+        let installed = session.installed().await.unwrap();
+        let kinds: Vec<(&str, ObjectKind)> = installed
+            .iter()
+            .map(|one| (one.alias.as_str(), one.kind))
+            .collect();
+        let expected = [
+            ("fw-initial", ObjectKind::Certificate),
+            ("fw-1", ObjectKind::Certificate),
+            ("fw-2", ObjectKind::PendingRequest),
+        ];
+        assert_eq!(kinds, expected, "text {is_text}, object {is_in_object}");
+        let contradictions = session.contradictions("fw-1", &leaf).await.unwrap();
+        assert_eq!(contradictions, [""; 0]);
+        bench.close(session).await;
+    }
+}
+
+#[tokio::test]
+async fn basic_and_chap_log_in_without_a_word_about_configuration_mode() {
+    for (login, chap) in [
+        (Login::Automatic, true),
+        (Login::Automatic, false),
+        (Login::Basic, true),
+        (Login::Chap, true),
+    ] {
+        let mut bench = Bench::start(Profile::V6_5, |faces| faces.chap = Some(chap)).await;
+        bench.settings.login = login;
+        let mut session = bench.session().await;
+        session.generate_csr("fw-1", &request()).await.unwrap();
+        let identity = session.identify().await.unwrap();
+        assert!(identity.firmware.contains("6.5"), "{identity:?}");
+        bench.close(session).await;
+        assert_eq!(bench.device.counters().failed_logins, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_key_pair_of_renewd_is_fetched_by_scp_in_the_encryption_that_the_device_opens() {
+    for encryption in [
+        KeyPairEncryption::Any,
+        KeyPairEncryption::LegacyOnly,
+        KeyPairEncryption::ModernOnly,
+    ] {
+        let bench = Bench::start(Profile::V6_5, |faces| {
+            faces.transfer_spelling = Some(TransferSpelling::Post);
+            faces.key_pair_encryption = encryption;
+        })
+        .await;
+        let mut session = bench.session().await;
+        let office = Office::new();
+        session.import_chain(&[office.certificate()]).await.unwrap();
+        let bundle = bundle(&office);
+        session.import_key_pair("fw-1", &bundle).await.unwrap();
+        assert_eq!(
+            bench.device.spki_sha256("fw-1"),
+            Some(bundle.leaf.public_key.to_string())
+        );
+        bench.close(session).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_pair_never_goes_by_ftp_unless_that_was_asked_for() {
+    let mut bench = Bench::start(Profile::V6_5, |faces| {
+        faces.transfer_spelling = Some(TransferSpelling::Post);
+        faces.transfer_protocols = TransferProtocols::FtpOnly;
+    })
+    .await;
+    let bundle = bundle(&Office::new());
+    let mut session = bench.session().await;
+    let refused = session.import_key_pair("fw-1", &bundle).await.unwrap_err();
+    assert!(!refused.detail.contains("ftp:"), "{refused}");
+    assert_eq!(bench.device.counters().transfers_fetched, 0);
+    bench.close(session).await;
+
+    only(&mut bench, Protocol::Ftp);
+    let mut session = bench.session().await;
+    session.import_key_pair("fw-1", &bundle).await.unwrap();
+    bench.close(session).await;
+}
+
+fn bundle(office: &Office) -> KeyBundle {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let leaf = office.sign(&rcgen::PublicKeyData::subject_public_key_info(&key));
+    KeyBundle {
+        key: PrivateKey::from_pkcs8(key.serialize_der()),
+        leaf,
+        chain: vec![office.certificate()],
+    }
+}
+
+fn only(bench: &mut Bench, protocol: Protocol) {
+    bench.settings.transfers = Arc::new(Settings {
+        protocol: Choice::Only(protocol),
+        ..Settings::default()
+    });
+}

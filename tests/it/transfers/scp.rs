@@ -1,0 +1,292 @@
+//! With OpenSSH's `scp`, as SFTP and with `-O` as the legacy protocol.
+
+use std::process::Stdio;
+
+use renewd::transfer::{Protocol, Settings};
+use tokio::io::AsyncWriteExt;
+
+use super::bench::{
+    Bench, CONTENT, PATIENCE, Way, folder_url, is_absent, loopback, output, receiving, said,
+    with_password,
+};
+
+#[tokio::test]
+async fn the_right_file_is_brought_to_the_folder_and_by_its_name() {
+    let bench = Bench::start();
+    for way in Way::BOTH {
+        for target in ["", ".", "/", "a.p10", "/a.p10", "./a.p10"] {
+            let mut transfer = bench.receive(Protocol::Scp).await;
+            let url = folder_url(&transfer);
+            let Some(done) = bench.bring(way, "a.p10", &url, target).await else {
+                return;
+            };
+            assert!(done.status.success(), "{way:?} {target:?}: {}", said(&done));
+            assert_eq!(
+                transfer.received().await.unwrap(),
+                CONTENT,
+                "{way:?} {target:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_arrives_under_the_name_of_the_target_and_with_its_times() {
+    let bench = Bench::start();
+    for way in Way::BOTH {
+        let mut transfer = bench.receive(Protocol::Scp).await;
+        let url = folder_url(&transfer);
+        let Some(mut scp) = bench.scp(way, &url, &[]) else {
+            return;
+        };
+        scp.args(["-p", "-q"]).arg(bench.file("x.txt"));
+        scp.arg(format!("{}@127.0.0.1:/a.pem", url.username()));
+        let done = output(scp).await;
+        assert!(done.status.success(), "{way:?}: {}", said(&done));
+        assert_eq!(transfer.received().await.unwrap(), CONTENT);
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_done_well_even_when_the_transfer_is_dropped_at_once() {
+    let bench = Bench::start();
+    for way in Way::BOTH {
+        let mut transfer = bench.receive(Protocol::Scp).await;
+        let url = folder_url(&transfer);
+        let daemon = async move {
+            let content = transfer.received().await;
+            drop(transfer);
+            content
+        };
+        let (done, content) = tokio::join!(bench.bring(way, "a.p10", &url, "/"), daemon);
+        let Some(done) = done else { return };
+        assert!(done.status.success(), "{way:?}: {}", said(&done));
+        assert_eq!(content.unwrap(), CONTENT);
+    }
+}
+
+#[tokio::test]
+async fn the_file_is_handed_out_once() {
+    let bench = Bench::start();
+    for way in Way::BOTH {
+        let mut transfer = bench.hand_out(Protocol::Scp).await;
+        let url = folder_url(&transfer);
+        let Some(done) = bench.fetch(way, &url, "/a.pem", "got").await else {
+            return;
+        };
+        assert!(done.status.success(), "{way:?}: {}", said(&done));
+        assert_eq!(std::fs::read(bench.file("got")).unwrap(), CONTENT);
+        transfer.fetched().await.unwrap();
+        let again = bench.fetch(way, &url, "/a.pem", "again").await.unwrap();
+        assert!(!again.status.success(), "{way:?}: {}", said(&again));
+        assert!(is_absent(&bench.file("again")));
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_not_the_file_is_refused_and_told_of() {
+    let bench = Bench::start();
+    for way in Way::BOTH {
+        for (from, to) in [
+            ("x.txt", "/"),
+            ("x.txt", "/x.txt"),
+            ("a.p10", "/../a.p10"),
+            ("a.p10", "../a.p10"),
+            ("a.p10", "/etc/a.p10"),
+            ("large.p10", "/a.p10"),
+        ] {
+            let transfer = bench.receive(Protocol::Scp).await;
+            let url = folder_url(&transfer);
+            let Some(done) = bench.bring(way, from, &url, to).await else {
+                return;
+            };
+            assert!(
+                !done.status.success(),
+                "{way:?} {from} {to}: {}",
+                said(&done)
+            );
+        }
+        let transfer = bench.hand_out(Protocol::Scp).await;
+        let url = folder_url(&transfer);
+        for from in ["/x.txt", "/etc/passwd", "../a.pem", "/", "a.p10"] {
+            let done = bench.fetch(way, &url, from, "stolen").await.unwrap();
+            assert!(!done.status.success(), "{way:?} {from}: {}", said(&done));
+            assert!(is_absent(&bench.file("stolen")), "{way:?} {from}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_a_second_use_and_another_address_are_refused() {
+    let bench = Bench::start();
+    let mut transfer = bench.receive(Protocol::Scp).await;
+    let url = folder_url(&transfer);
+    let wrong = with_password(&url, "not-the-password");
+    let Some(done) = bench.bring(Way::Legacy, "a.p10", &wrong, "/").await else {
+        return;
+    };
+    assert!(!done.status.success());
+    let mut elsewhere = bench
+        .scp(Way::Legacy, &url, &["BindAddress=127.0.0.2"])
+        .unwrap();
+    elsewhere.arg(bench.file("a.p10"));
+    elsewhere.arg(format!("{}@127.0.0.1:/", url.username()));
+    let done = output(elsewhere).await;
+    assert!(!done.status.success(), "{}", said(&done));
+
+    let done = bench.bring(Way::Sftp, "a.p10", &url, "/").await.unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+    assert_eq!(transfer.received().await.unwrap(), CONTENT);
+    for way in Way::BOTH {
+        let again = bench.bring(way, "a.p10", &url, "/").await.unwrap();
+        assert!(!again.status.success(), "{way:?}: {}", said(&again));
+    }
+}
+
+#[tokio::test]
+async fn a_shell_a_command_and_a_tunnel_are_refused() {
+    let bench = Bench::start();
+    let transfer = bench.receive(Protocol::Scp).await;
+    let url = folder_url(&transfer);
+    for command in [&["id"][..], &[], &["-W", "127.0.0.1:22"]] {
+        let Some(mut ssh) = bench.openssh("ssh", &url, &["ClearAllForwardings=no"]) else {
+            return;
+        };
+        ssh.args(["-p", &url.port().unwrap().to_string()]);
+        ssh.args(
+            command
+                .iter()
+                .filter(|word| word.starts_with('-') || word.contains(':')),
+        );
+        ssh.arg(format!("{}@127.0.0.1", url.username()));
+        ssh.args(command.iter().filter(|word| **word == "id"));
+        let done = output(ssh).await;
+        assert!(!done.status.success(), "{command:?}: {}", said(&done));
+        assert!(done.stdout.is_empty(), "{command:?}: {}", said(&done));
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_does_not_count_and_may_be_repeated() {
+    let bench = Bench::start();
+    let mut transfer = bench.receive(Protocol::Scp).await;
+    let url = folder_url(&transfer);
+    let Some(mut ssh) = bench.openssh("ssh", &url, &[]) else {
+        return;
+    };
+    ssh.args(["-p", &url.port().unwrap().to_string()]);
+    ssh.args([&format!("{}@127.0.0.1", url.username()), "scp -t ."]);
+    let mut child = ssh
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input
+        .write_all(b"C0600 100 a.p10\nhalf of it")
+        .await
+        .unwrap();
+    input.flush().await.unwrap();
+    // Its end of the input is the end of the channel: the file is not whole.
+    drop(input);
+    let ended = child.wait().await.unwrap();
+    assert!(!ended.success());
+
+    let done = bench.bring(Way::Legacy, "a.p10", &url, "/").await.unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+    assert_eq!(transfer.received().await.unwrap(), CONTENT);
+}
+
+#[tokio::test]
+async fn a_client_that_knows_only_old_algorithms_gets_through() {
+    let bench = Bench::start();
+    let old = [
+        "KexAlgorithms=diffie-hellman-group14-sha1",
+        "HostKeyAlgorithms=ssh-rsa",
+        "Ciphers=aes128-cbc",
+        "MACs=hmac-sha1",
+    ];
+    for kex in [
+        old[0],
+        "KexAlgorithms=diffie-hellman-group1-sha1",
+        "KexAlgorithms=diffie-hellman-group-exchange-sha1",
+    ] {
+        let mut transfer = bench.receive(Protocol::Scp).await;
+        let url = folder_url(&transfer);
+        let Some(mut scp) = bench.scp(Way::Legacy, &url, &[kex, old[1], old[2], old[3]]) else {
+            return;
+        };
+        scp.arg(bench.file("a.p10"));
+        scp.arg(format!("{}@127.0.0.1:/", url.username()));
+        let done = output(scp).await;
+        assert!(done.status.success(), "{kex}: {}", said(&done));
+        assert_eq!(transfer.received().await.unwrap(), CONTENT);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_asked_for_the_password_in_a_dialogue_gets_through() {
+    let bench = Bench::start();
+    let mut transfer = bench.receive(Protocol::Scp).await;
+    let url = folder_url(&transfer);
+    let options = ["PreferredAuthentications=keyboard-interactive"];
+    let Some(mut scp) = bench.scp(Way::Sftp, &url, &options) else {
+        return;
+    };
+    scp.arg(bench.file("a.p10"));
+    scp.arg(format!("{}@127.0.0.1:/", url.username()));
+    let done = output(scp).await;
+    assert!(done.status.success(), "{}", said(&done));
+    assert_eq!(transfer.received().await.unwrap(), CONTENT);
+}
+
+#[tokio::test]
+async fn the_host_key_that_is_shown_is_the_one_that_clients_see() {
+    let bench = Bench::start();
+    let shown = bench.transfers.host_keys().await.unwrap();
+    let transfer = bench.receive(Protocol::Scp).await;
+    let url = folder_url(&transfer);
+    for key in shown {
+        let algorithm = format!("HostKeyAlgorithms={}", key.algorithm);
+        let Some(mut scp) = bench.scp(Way::Legacy, &url, &[&algorithm, "LogLevel=DEBUG"]) else {
+            return;
+        };
+        scp.arg(bench.file("x.txt"));
+        scp.arg(format!("{}@127.0.0.1:/", url.username()));
+        let done = output(scp).await;
+        let words = said(&done);
+        assert!(words.contains(&key.fingerprint), "{key:?}: {words}");
+        assert!(
+            !words.contains("0.65"),
+            "the version of the library is told: {words}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_transfers_share_a_port_and_each_gets_its_own_file() {
+    let bench = Bench::start();
+    let settings = Settings {
+        scp_port: crate::peers::free_address().port(),
+        ..loopback()
+    };
+    let mut transfers = Vec::new();
+    for _ in 0..2 {
+        let opened = bench
+            .open(&settings, Protocol::Scp, receiving(), PATIENCE)
+            .await;
+        transfers.push(opened.unwrap());
+    }
+    let urls: Vec<_> = transfers.iter().map(folder_url).collect();
+    assert_eq!(urls[0].port(), urls[1].port());
+    std::fs::write(bench.file("a.pem"), "the second").unwrap();
+    let first = bench.bring(Way::Legacy, "a.p10", &urls[0], "/");
+    let second = bench.bring(Way::Sftp, "a.pem", &urls[1], "/");
+    let (Some(first), Some(second)) = tokio::join!(first, second) else {
+        return;
+    };
+    assert!(first.status.success(), "{}", said(&first));
+    assert!(second.status.success(), "{}", said(&second));
+    assert_eq!(transfers[0].received().await.unwrap(), CONTENT);
+    assert_eq!(transfers[1].received().await.unwrap(), b"the second");
+}
