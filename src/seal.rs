@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, TAG_LEN, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use data_encoding::{BASE64, HEXLOWER};
 use zeroize::Zeroizing;
 
@@ -76,7 +76,7 @@ impl Sealer {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce);
         // Room for the tag too: to grow would leave a copy of the key behind.
-        let mut sealed = Vec::with_capacity(key.pkcs8().len() + TAG_LEN);
+        let mut sealed = Vec::with_capacity(key.pkcs8().len() + AES_256_GCM.tag_len());
         sealed.extend_from_slice(key.pkcs8());
         let done = cipher.seal_in_place_append_tag(
             Nonce::assume_unique_for_key(nonce),
