@@ -22,17 +22,16 @@ pub(super) fn listen(settings: &Settings, errand: &Errand) -> Result<SocketAddr,
     Ok(SocketAddr::new(address, port))
 }
 
-/// The address that the firewall is told.
-pub(super) fn told(
-    settings: &Settings,
-    errand: &Errand,
-    listen: SocketAddr,
-) -> Result<IpAddr, Failure> {
-    match settings.advertise {
+/// The address that `firewall` is told. Nothing is opened or sent.
+///
+/// # Errors
+/// `Local` when none is configured and there is no way to `firewall` from here.
+pub fn told(settings: &Settings, firewall: SocketAddr) -> Result<IpAddr, Failure> {
+    // Listening everywhere is no address to connect to.
+    let listen = settings.listen.filter(|listen| !listen.is_unspecified());
+    match settings.advertise.or(listen) {
         Some(address) => Ok(address),
-        // Listening everywhere is no address to connect to.
-        None if listen.ip().is_unspecified() => own_towards(errand.firewall),
-        None => Ok(listen.ip()),
+        None => own_towards(firewall),
     }
 }
 

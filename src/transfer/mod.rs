@@ -15,6 +15,7 @@ mod refusals;
 mod settings;
 mod ssh;
 
+pub use address::told as address_told;
 pub use settings::{Choice, Protocol, Settings};
 
 use std::net::SocketAddr;
@@ -134,7 +135,7 @@ impl Transfers {
             Protocol::Ftp => Service::Ftp,
         };
         let listen = address::listen(settings, &errand)?;
-        let told = address::told(settings, &errand, listen)?;
+        let told = address::told(settings, errand.firewall)?;
         let name = errand.task.name().to_owned();
         let time_limit = errand.time_limit;
         let offer = shared.offer(settings, errand);

@@ -1,7 +1,6 @@
 //! How a firewall that brings and fetches its files itself reaches us.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 /// Where the servers for transfers listen, and what the firewall is told. `[transfers]`, and each firewall's own.
@@ -22,25 +21,6 @@ pub struct Settings {
     pub ftp_port: u16,
     /// TCP ports for the data connections of passive FTP; `None`: any free one.
     pub passive_ports: Option<RangeInclusive<u16>>,
-}
-
-impl Settings {
-    /// The address that `firewall` is told. Nothing is sent.
-    ///
-    /// # Errors
-    /// When none is configured and `firewall` cannot be reached from here.
-    pub fn address_told(&self, firewall: SocketAddr) -> io::Result<IpAddr> {
-        if let Some(address) = self.advertise.or(self.listen) {
-            return Ok(address);
-        }
-        let any: IpAddr = match firewall {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect(firewall)?;
-        Ok(socket.local_addr()?.ip().to_canonical())
-    }
 }
 
 /// What is asked for.

@@ -126,9 +126,7 @@ impl Check<'_> {
         let management = management.ok_or("the firewall has no address")?;
         let firewall = resolved(&management).await;
         let firewall = firewall.map_err(|error| format!("{management}: {error}"))?;
-        let told = settings.address_told(firewall).map_err(|error| {
-            format!("no address of ours by which {firewall} is reached: {error}; write `listen`")
-        })?;
+        let told = transfer::address_told(settings, firewall).map_err(|error| error.to_string())?;
         let peer = settings.peer.unwrap_or(firewall.ip());
         Ok(format!(
             "it is told to go to {told}, and must come from {peer}"

@@ -137,11 +137,6 @@ impl Resolver<'_> {
         let (Some(listen), Some(range)) = (settings.listen, here) else {
             return;
         };
-        if listen.is_unspecified() && settings.advertise.is_none() {
-            let message = format!("with {listen} no firewall can be told where to go");
-            let hint = "leave `listen` out, then renewd listens on the address by which it reaches the firewall; or write `advertise` too";
-            self.wrong(range, Wrong::new(message, hint));
-        }
         if let Some(peer) = settings.peer
             && peer.is_ipv4() != listen.is_ipv4()
             && !listen.is_unspecified()

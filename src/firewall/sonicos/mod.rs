@@ -36,8 +36,9 @@ mod wording;
 mod write;
 
 pub use console::{Console, Preempt};
-pub use settings::{CommandLine, Login, Settings, carries_files};
+pub use settings::{CommandLine, Login, Settings};
 pub use totp::CODE_PERIOD;
+pub use version::carries_files;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;

@@ -49,12 +49,6 @@ pub struct CommandLine {
     pub host_key: String,
 }
 
-/// Whether devices with this firmware bring and fetch their files themselves, by FTP or SCP (SonicOS reference 3.3).
-pub fn carries_files(firmware: &str) -> bool {
-    let release = firmware.split_whitespace().next_back();
-    release.is_some_and(|release| release.starts_with("6."))
-}
-
 /// The login schemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Login {

@@ -88,6 +88,11 @@ impl Version {
     }
 }
 
+/// Whether devices with this firmware bring and fetch their files themselves (SonicOS reference 3.3).
+pub fn carries_files(firmware: &str) -> bool {
+    release(firmware).is_some_and(|(major, _)| major == 6)
+}
+
 /// The first two numbers of the last word of `firmware_version`; the second is 0 where there is none.
 fn release(firmware: &str) -> Option<(u32, u32)> {
     let last = firmware.split_whitespace().next_back()?;

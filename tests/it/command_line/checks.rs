@@ -1,5 +1,7 @@
 //! `renewd check`: what it finds, and that it changes nothing. And the exit codes of what is wrong at the start.
 
+use simulators::sonicos::{Faces, Profile, Specification};
+
 use super::office::{Office, PASSWORD};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +90,49 @@ async fn online_somebody_elses_pending_change_is_found() {
     told.prints(&["WRONG   firewall hq: uncommitted changes by", "printer"]);
     assert_eq!(office.simulator.counters().discards_of_foreign_changes, 0);
     assert_eq!(office.simulator.pending().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn online_it_tells_how_a_device_that_carries_its_files_would_reach_us() {
+    let office = Office::of(Profile::V6_5, Faces::kind()).await;
+    let first = office.renewd(&["check", "--online"]).with_code(0);
+    let first = first.prints(&[
+        "firewall hq, transfers: it is told to go to 127.0.0.1, and must come from 127.0.0.1",
+        "firewall hq, transfers: host key ssh-ed25519 SHA256:",
+    ]);
+    let again = office.renewd(&["check", "--online"]).with_code(0);
+    let keys = |stdout: &str| -> Vec<String> {
+        let keys = stdout.lines().filter(|line| line.contains("host key"));
+        keys.map(str::to_owned).collect()
+    };
+    assert_eq!(keys(&again.stdout), keys(&first.stdout), "they stay");
+    let newer = Office::new().await.renewd(&["check", "--online"]);
+    assert!(!newer.stdout.contains("transfers"), "{newer:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn online_the_specification_that_a_device_serves_is_kept_and_nothing_is_overwritten() {
+    let office = Office::with(Faces {
+        openapi: Specification::Json,
+        ..Faces::kind()
+    })
+    .await;
+    let arguments = ["check", "--online", "--save-openapi", "openapi.json"];
+    let told = office.renewd(&arguments).with_code(0);
+    told.prints(&["its specification is in openapi.json"]);
+    let kept = std::fs::read_to_string(office.path("openapi.json")).unwrap();
+    let specification: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(specification["openapi"], "3.0.0");
+    let told = office.renewd(&arguments).with_code(1);
+    told.prints(&["WRONG   firewall hq: openapi.json exists already and is not overwritten"]);
+    let told = office.renewd(&["check", "--save-openapi", "other.json"]);
+    told.with_code(2).complains(&["--online"]);
+    office
+        .simulator
+        .set(|faces| faces.openapi = Specification::Off);
+    let told = office.renewd(&["check", "--online", "--save-openapi", "none.json"]);
+    told.with_code(0).prints(&["it serves no specification"]);
+    assert!(!office.path("none.json").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,14 @@ fn the_schema_describes_every_table_of_the_configuration() {
     let schema = told(renewd(folder.path()).arg("schema"))
         .with_code(0)
         .json();
-    for table in ["daemon", "renewal", "ca", "firewall", "certificate"] {
+    for table in [
+        "daemon",
+        "renewal",
+        "transfers",
+        "ca",
+        "firewall",
+        "certificate",
+    ] {
         assert!(schema["properties"][table].is_object(), "{table}");
     }
 }
