@@ -2,5 +2,5 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod bench;
-mod certmonger;
+pub mod certmonger;
 mod scripts;

@@ -25,6 +25,7 @@ mod resello_driver;
 mod respects_others;
 mod restarts;
 mod rolls_back;
+mod six_five;
 mod sonicos_driver;
 mod survives_crash;
 mod survives_faults;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use renewd::clock::{Clock, ManualClock, SystemClock};
+use renewd::clock::{Clock, SystemClock};
 use renewd::inventory::State;
 use simulators::sonicos::{Faces, Profile};
 
@@ -12,7 +12,8 @@ use crate::contract::pam360::Pam360;
 use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
 use crate::contract::{Bench, Subject};
-use crate::lab::{LOCAL_CA, Lab, today};
+use crate::exec_driver::certmonger::{LOCAL_SUBMIT, is_installed};
+use crate::lab::{Lab, today};
 use crate::peers::free_address;
 
 const PROTOCOLS: [&str; 2] = ["scp", "ftp"];
@@ -35,7 +36,11 @@ fn use_readme(lab: &Lab, protocol: &str) {
     put(&mut text, "2222", &ports[0]);
     put(&mut text, "2121", &ports[1]);
     put(&mut text, "https://192.0.2.1", &lab.simulator.url());
-    put(&mut text, "/etc/renewd/hq.password", &format!("{folder}/password"));
+    put(
+        &mut text,
+        "/etc/renewd/hq.password",
+        &format!("{folder}/password"),
+    );
     let pin = lab.simulator.fingerprint();
     put(&mut text, "the fingerprint that probe printed", &pin);
     let (management, ssl_vpn) = (lab.simulator.management(), lab.simulator.ssl_vpn());
@@ -58,7 +63,10 @@ async fn assert_transferred(lab: &Lab, protocol: &str) {
     assert_eq!(counters.transfers_brought, 1, "{protocol}: {journal:#?}");
     assert!(counters.transfers_fetched >= 1, "{protocol}: {journal:#?}");
     let text = journal.join("\n");
-    assert!(text.contains(&format!("/{protocol}/")), "{protocol}: {text}");
+    assert!(
+        text.contains(&format!("/{protocol}/")),
+        "{protocol}: {text}"
+    );
 }
 
 async fn renews_by_both<S: Subject>() {
@@ -71,7 +79,12 @@ async fn renews_by_both<S: Subject>() {
         use_readme(&lab, protocol);
         let bench = Bench { ca, lab };
         let renewal = bench.run(jiff::SignedDuration::from_hours(24 * 3)).await;
-        assert_eq!(renewal.state, State::Completed, "{protocol}: {:?}", renewal.last_error);
+        assert_eq!(
+            renewal.state,
+            State::Completed,
+            "{protocol}: {:?}",
+            renewal.last_error
+        );
         assert_eq!(bench.ca.orders(), 1, "{protocol}");
         assert_transferred(&bench.lab, protocol).await;
     }
@@ -84,6 +97,26 @@ async fn renews_with_a_local_ca() {
         use_readme(&lab, protocol);
         lab.run_once().await;
         lab.assert_renewed_once().await;
+        assert_transferred(&lab, protocol).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renews_with_an_outside_program() {
+    if !is_installed("renews_with_an_outside_program") {
+        return;
+    }
+    for protocol in PROTOCOLS {
+        // It signs by the machine's clock.
+        let clock = today();
+        clock.set(SystemClock.now());
+        let driver = format!(
+            "driver.exec = {{ program = \"{LOCAL_SUBMIT}\", arguments = [\"-d\", \"FOLDER/local\"] }}"
+        );
+        let lab = Lab::with_ca(Profile::V6_5, Faces::kind(), clock, &driver).await;
+        std::fs::create_dir(lab.folder.path().join("local")).unwrap();
+        use_readme(&lab, protocol);
+        lab.run_once().await;
         assert_transferred(&lab, protocol).await;
     }
 }

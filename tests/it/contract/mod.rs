@@ -43,9 +43,9 @@ macro_rules! contract {
 }
 
 pub mod acme;
-mod pam360;
-mod resello;
-mod venafi;
+pub mod pam360;
+pub mod resello;
+pub mod venafi;
 
 contract! { tls_protect_cloud: super::venafi::Venafi }
 contract! { pam360_contract: super::pam360::Pam360 }

@@ -9,9 +9,9 @@ use simulators::sonicos::Profile;
 use crate::lab::Lab;
 
 /// Where Debian puts it.
-const LOCAL_SUBMIT: &str = "/usr/lib/certmonger/local-submit";
+pub const LOCAL_SUBMIT: &str = "/usr/lib/certmonger/local-submit";
 
-fn is_installed(test: &str) -> bool {
+pub fn is_installed(test: &str) -> bool {
     if Path::new(LOCAL_SUBMIT).exists() {
         return true;
     }

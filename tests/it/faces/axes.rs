@@ -12,7 +12,10 @@ const SWITCH: &[&str] = &["false", "true"];
 /// SonicOS 7.0, 7.x and 8.
 pub const MODERN: &[Axis] = &[
     axis("@profile", &["7.0", "7.x", "8"]),
-    axis("@login", &["automatic", "digest", "basic", "chap", "public-key"]),
+    axis(
+        "@login",
+        &["automatic", "digest", "basic", "chap", "public-key"],
+    ),
     axis("@administrator", &["nobody", "in configuration mode"]),
     axis("@trouble", TROUBLE),
     // Who may enter, and how (SonicOS reference 1.1 to 1.4).
@@ -92,13 +95,19 @@ pub const OLD: &[Axis] = &[
     // Transfers (3.3 to 3.5).
     axis("transfer_spelling", &["put", "post", "cli_only"]),
     axis("import_spelling", &["unset", "put", "post", "cli_only"]),
-    axis("transfer_protocols", &["both", "ftp_only", "scp_only", "scp_broken"]),
+    axis(
+        "transfer_protocols",
+        &["both", "ftp_only", "scp_only", "scp_broken"],
+    ),
     axis("url_form", &["folder", "file", "both"]),
     axis("p10_form", &["pem", "der"]),
     axis("p10_name", &["alias_p10", "alias"]),
     axis("answers_before_transfer", SWITCH),
     axis("transfer_answer_lost", SWITCH),
-    axis("ftp_mode", &["passive", "extended_passive", "active", "extended_active"]),
+    axis(
+        "ftp_mode",
+        &["passive", "extended_passive", "active", "extended_active"],
+    ),
     axis("scp_algorithms", &["modern", "old"]),
     axis("scp_from_root", SWITCH),
     // Commit (2).
@@ -113,7 +122,10 @@ pub const OLD: &[Axis] = &[
     axis("alias_limit", &["unset", "31"]),
     axis("key_ready_after_listings", &["0", "2"]),
     axis("needs_ca_first", SWITCH),
-    axis("request_type_text", &["Pending request", "Certificate signing request", ""]),
+    axis(
+        "request_type_text",
+        &["Pending request", "Certificate signing request", ""],
+    ),
     axis("local_type_text", &["Local certificate", "Local", ""]),
     axis("empty_dates_of_requests", SWITCH),
     axis("date_form", &["gmt", "iso", "slashes", "weekday"]),
