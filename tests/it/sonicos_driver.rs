@@ -4,5 +4,6 @@
 mod bench;
 mod changes;
 mod logins;
+mod public_key;
 mod transfers;
 mod unkindness;
