@@ -14,6 +14,9 @@ use simulators::sonicos::{Faces, Port, Profile, Settings as DeviceSettings, Simu
 use crate::peers::openssh::{FILES_PASSWORD, FILES_USER, PASSWORD, Proof, Sshd, USER};
 use crate::peers::write_program;
 
+/// In sshd's log, behind everything that it has to say of a login that came to nothing.
+const LEFT_AT_THE_DOOR: &str = "authenticating user";
+
 /// A device that is played by the script.
 struct Stage {
     sshd: Sshd,
@@ -165,6 +168,7 @@ async fn a_wrong_password_costs_exactly_one_failed_login() {
     };
     let failure = stage.open_with("wrong").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unauthorized);
+    stage.sshd.has_said(LEFT_AT_THE_DOOR).await;
     assert_eq!(stage.sshd.said("Failed password"), 1);
 
     let Some(stage) = Stage::with(Proof::Questions, "", "").await else {
@@ -172,6 +176,7 @@ async fn a_wrong_password_costs_exactly_one_failed_login() {
     };
     let failure = stage.open_with("wrong").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unauthorized);
+    stage.sshd.has_said(LEFT_AT_THE_DOOR).await;
     assert_eq!(stage.sshd.said("Failed keyboard-interactive"), 1);
 
     let Some(stage) = Stage::with(Proof::Nothing, "", "login").await else {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -67,7 +68,9 @@ impl Sshd {
         write_program(&root.join("start"), &start_script(root, &sshd));
         let mut server = Process::start(
             Command::new(unshare)
-                .args(["--mount", "--propagation", "private", "--"])
+                // A namespace of processes, so that whatever it has started ends with it.
+                .args(["--mount", "--propagation", "private"])
+                .args(["--pid", "--fork", "--kill-child", "--"])
                 .arg(root.join("start")),
             &root.join("sshd.log"),
         );
@@ -83,6 +86,19 @@ impl Sshd {
     /// How often its log has `words`.
     pub fn said(&self, words: &str) -> usize {
         self.server.said().matches(words).count()
+    }
+
+    /// Waits until its log, which several processes write, has `words`.
+    pub async fn has_said(&self, words: &str) {
+        let start = Instant::now();
+        while self.said(words) == 0 {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{words}: {}",
+                self.server.said()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The lines that were typed, where the shell writes them down.
