@@ -4,6 +4,7 @@
 mod bench;
 mod changes;
 mod logins;
+mod public_key;
 mod six_five;
 mod transfers;
 mod unkindness;
