@@ -25,7 +25,9 @@ pub enum LogFormat {
 /// When `filter` cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     // Others may log at most warnings: what they tell at `info` is of no use to an operator.
-    let quiet = "tokio_cron_scheduler=warn,sqlx=warn,hyper=warn,reqwest=warn,rustls=warn,h2=warn";
+    // Through the SSH library, whoever reaches a port could write lines without end; what is refused we tell ourselves.
+    let quiet =
+        "tokio_cron_scheduler=warn,sqlx=warn,hyper=warn,reqwest=warn,rustls=warn,h2=warn,russh=off";
     let filter = EnvFilter::builder()
         .parse(format!("{quiet},{filter}"))
         .map_err(|error| format!("the log filter `{filter}` cannot be read: {error}"))?;

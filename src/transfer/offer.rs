@@ -215,12 +215,17 @@ pub(super) fn name_in(path: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn offer(task: Task) -> Arc<Offer> {
+    /// Waits for `a.p10` or `a.pem` from 192.0.2.1.
+    pub fn receiving(largest: usize) -> Arc<Offer> {
+        let task = Task::Receive {
+            names: vec!["a.p10".to_owned(), "a.pem".to_owned()],
+            largest,
+        };
         Arc::new(Offer {
             peer: IpAddr::from([192, 0, 2, 1]),
             user: "r1".to_owned(),
@@ -233,13 +238,6 @@ mod tests {
             done: CancellationToken::new(),
             refusals: Refusals::default(),
             content: Mutex::default(),
-        })
-    }
-
-    fn receiving(largest: usize) -> Arc<Offer> {
-        offer(Task::Receive {
-            names: vec!["a.p10".to_owned(), "a.pem".to_owned()],
-            largest,
         })
     }
 

@@ -320,3 +320,6 @@ const STRANGERS: usize = 256;
 
 /// Logins to one transfer at a time: a device that lost a connection comes again.
 const VISITS: usize = 4;
+
+#[cfg(test)]
+mod tests;
