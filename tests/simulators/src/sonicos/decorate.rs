@@ -143,7 +143,7 @@ fn entry_text(entry: &Value) -> String {
 }
 
 /// 1.5: `Accept: text/plain` makes the device answer as CLI text.
-fn wants_text(request: &Request) -> bool {
+pub(super) fn wants_text(request: &Request) -> bool {
     request
         .header("accept")
         .is_some_and(|accept| accept.trim_start().starts_with("text/plain"))

@@ -195,6 +195,8 @@ faces! {
     ftp_mode: FtpMode = FtpMode::Passive,
     /// What the SSH client can do: modern, old.
     scp_algorithms: ScpAlgorithms = ScpAlgorithms::Modern,
+    /// SCP is spoken over the SFTP subsystem, as OpenSSH's scp does since 9.0.
+    scp_is_sftp: bool = false,
     /// Paths of SCP begin with a slash.
     scp_from_root: bool = false,
     /// The only host key that SCP believes, SHA256:... as OpenSSH prints it; unset: any.
@@ -203,7 +205,7 @@ faces! {
     // Sections 3.9 and 6.12: the command line.
     /// POST /direct/cli works (3.9).
     direct_cli: bool = true,
-    /// `show` over /direct/cli answers as text (3.9).
+    /// `show` over /direct/cli answers as text even where JSON is asked for (3.9).
     cli_shows_text: bool = false,
     /// A listing over /direct/cli is a member of an object, not a bare array (3.9 shows none).
     cli_listing_in_object: bool = false,

@@ -120,11 +120,17 @@ impl Device {
             Err(reason) => return Err(self.failed_transfer(reason)),
         };
         self.counters.transfers_fetched += 1;
-        match then {
+        let handled = match then {
             Then::Signed { alias } => self.accept_signed(file, &alias),
             Then::Authority => self.accept_authority(file),
             Then::KeyPair { alias, password } => self.import_key_pair(&alias, &password, &file),
+        };
+        // A device that has answered already cannot tell it any more.
+        if let Err(refusal) = &handled {
+            let line = format!("- refused what was fetched: {}", refusal.message);
+            self.journal.push(line);
         }
+        handled
     }
 
     fn journal_transfer(&mut self, deed: &str, url: &str, failure: Option<&String>) {

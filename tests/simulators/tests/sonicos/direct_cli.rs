@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use simulators::sonicos::{Faces, NonConfigMode, Port, Profile};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::{Answer, Client, Login};
+use crate::client::{Answer, Client, Login, connect};
 use crate::steps::{generate, log_in, logged_in, start};
 
 #[tokio::test]
@@ -25,6 +26,23 @@ async fn a_listing_is_json_like_that_of_the_api_in_three_forms() {
     assert!(text.text().starts_with("Certificate "), "{}", text.text());
     let all = run(&mut client, "show certificates status").await.text();
     assert!(all.contains("Built-in Public Root CA"), "{all}");
+}
+
+#[tokio::test]
+async fn who_asks_for_text_gets_text() {
+    let simulator = start(Profile::V7_0, |_| {}).await;
+    log_in(&mut Client::new(simulator.management(), Login::Basic)).await;
+    let lines = "show certificates status";
+    let head = format!(
+        "POST /api/sonicos/direct/cli HTTP/1.1\r\nHost: fw\r\nAccept: text/plain\r\nContent-Type: text/plain\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{lines}",
+        lines.len()
+    );
+    let mut stream = connect(simulator.management()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("\r\n\r\nCertificate "), "{answer}");
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use data_encoding::BASE64;
 use serde_json::json;
 use simulators::sonicos::{
-    Faces, FtpMode, P10Form, P10Name, Port, Profile, Simulator, Tampering, TransferProtocols,
-    TransferSpelling, UrlForm,
+    Faces, FtpMode, P10Form, P10Name, Port, Profile, Settings, Simulator, Tampering,
+    TransferProtocols, TransferSpelling, UrlForm,
 };
+use time::{Duration, OffsetDateTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use x509_parser::prelude::{FromDer, X509CertificationRequest};
 
@@ -247,6 +248,43 @@ async fn an_answer_may_come_first_or_never_and_the_file_arrives() {
     };
     let limit = std::time::Duration::from_secs(20);
     tokio::time::timeout(limit, arrives).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_refused_after_the_answer_is_in_the_journal_only() {
+    let (simulator, mut client) = with_request(|faces| faces.answers_before_transfer = true).await;
+    let server = FtpServer::start().await;
+    server.offer("fw.pem", "no certificate");
+    let url = server.url("fw.pem");
+    let path = format!("/certificates/import/signed-cert/name/fw/ftp/{url}");
+    client.call("PUT", &path, "").await.unwrap().succeeded();
+    let told = async {
+        let line = "- refused what was fetched: Invalid certificate format";
+        while !simulator.journal().contains(&line.to_owned()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(20);
+    tokio::time::timeout(limit, told).await.unwrap();
+    assert!(simulator.is_request("fw"));
+}
+
+#[tokio::test]
+async fn a_listing_with_an_expired_certificate_is_no_json() {
+    let mut settings = Settings::new(Profile::V6_5);
+    settings.faces = Faces::kind();
+    settings.initial.not_after = OffsetDateTime::now_utc() - Duration::days(1);
+    let simulator = Simulator::start(settings).await.unwrap();
+    let mut client = Client::new(simulator.management(), Login::Basic);
+    log_in(&mut client).await;
+    let (path, lines) = ("/direct/cli", b"show certificates status");
+    let listing = client.call_as("POST", path, "text/plain", lines).await;
+    let listing = listing.unwrap();
+    assert!(listing.text().contains(":expired"), "{}", listing.text());
+    assert!(listing.json().is_null());
+    simulator.set(|faces| faces.unquoted_expired = Some(false));
+    let listing = client.call_as("POST", path, "text/plain", lines).await;
+    assert!(!listing.unwrap().json().is_null());
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
-//! The device as an FTP and SCP client. Shares nothing with any server: written from RFC 959, 2428 and the scp protocol.
+//! The device as an FTP and SCP client. Shares nothing with any server: written from RFC 959 and 2428, the
+//! scp protocol, and version 3 of SFTP.
 //!
 //! Knows nothing of the device's state: it is given a file, or gives one back.
 
 mod ftp;
 mod scp;
+mod sftp;
+mod ssh;
 mod url;
 
 use std::time::Duration;
@@ -19,6 +22,7 @@ pub(super) struct Manner {
     scp_algorithms: ScpAlgorithms,
     scp_is_broken: bool,
     scp_from_root: bool,
+    scp_is_sftp: bool,
     scp_host_key: Option<String>,
     time_limit: Duration,
 }
@@ -30,9 +34,16 @@ impl Manner {
             scp_algorithms: faces.scp_algorithms,
             scp_is_broken: faces.transfer_protocols == TransferProtocols::ScpBroken,
             scp_from_root: faces.scp_from_root,
+            scp_is_sftp: faces.scp_is_sftp,
             scp_host_key: faces.scp_host_key.clone(),
             time_limit: faces.transfer_timeout_ms,
         }
+    }
+
+    /// guess: whether a path is seen from the root of the server or from the user's folder.
+    fn path(&self, url: &Url) -> String {
+        let root = if self.scp_from_root { "/" } else { "" };
+        format!("{root}{}", url.path())
     }
 }
 
@@ -48,6 +59,7 @@ pub(super) async fn bring(
     let carried = async {
         match url.protocol {
             Protocol::Ftp => ftp::store(manner, &url, name, content).await,
+            Protocol::Scp if manner.scp_is_sftp => sftp::send(manner, &url, name, content).await,
             Protocol::Scp => scp::send(manner, &url, name, content).await,
         }
     };
@@ -61,6 +73,7 @@ pub(super) async fn fetch(manner: &Manner, url: &str) -> Result<Vec<u8>, String>
     let carried = async {
         match url.protocol {
             Protocol::Ftp => ftp::retrieve(manner, &url).await,
+            Protocol::Scp if manner.scp_is_sftp => sftp::receive(manner, &url).await,
             Protocol::Scp => scp::receive(manner, &url).await,
         }
     };

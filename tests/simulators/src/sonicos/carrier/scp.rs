@@ -1,18 +1,8 @@
 //! The SCP client: `scp -t` and `scp -f` over SSH (the protocol of BSD rcp, as OpenSSH's `scp -O` speaks it).
 
-use std::borrow::Cow;
-use std::collections::VecDeque;
-use std::sync::Arc;
-
-use russh::client::{self, Handle, Msg};
-use russh::keys::{Algorithm, HashAlg, PublicKeyOrCertificate};
-use russh::{Channel, ChannelMsg, Preferred, cipher, kex, mac};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-
+use super::ssh::Remote;
 use super::url::Url;
 use super::{LARGEST_FILE, Manner, failed};
-use crate::sonicos::switch::ScpAlgorithms;
 
 /// Puts a file where the URL says.
 pub(super) async fn send(
@@ -21,7 +11,7 @@ pub(super) async fn send(
     name: &str,
     content: &[u8],
 ) -> Result<(), String> {
-    let mut remote = Remote::open(manner, url, "-t").await?;
+    let mut remote = Remote::run(manner, url, command("-t", manner, url)).await?;
     remote.acknowledged().await?;
     let head = format!("C0644 {} {name}\n", content.len());
     remote.say(head.as_bytes()).await?;
@@ -33,7 +23,7 @@ pub(super) async fn send(
 
 /// Gets the file that the URL names.
 pub(super) async fn receive(manner: &Manner, url: &Url) -> Result<Vec<u8>, String> {
-    let mut remote = Remote::open(manner, url, "-f").await?;
+    let mut remote = Remote::run(manner, url, command("-f", manner, url)).await?;
     remote.say(&[0]).await?;
     let length = loop {
         let line = remote.line().await?;
@@ -55,50 +45,7 @@ pub(super) async fn receive(manner: &Manner, url: &Url) -> Result<Vec<u8>, Strin
     Ok(file)
 }
 
-/// The program at the other end.
-struct Remote {
-    /// Dropping it ends the connection.
-    _session: Handle<Trust>,
-    channel: Channel<Msg>,
-    received: VecDeque<u8>,
-}
-
 impl Remote {
-    async fn open(manner: &Manner, url: &Url, direction: &str) -> Result<Self, String> {
-        if manner.scp_is_broken {
-            return break_off(url).await;
-        }
-        let session = log_in(manner, url).await?;
-        let channel = session.channel_open_session().await.map_err(failed)?;
-        let command = format!("scp {direction} {}", path(manner, url));
-        channel.exec(true, command).await.map_err(failed)?;
-        Ok(Self {
-            _session: session,
-            channel,
-            received: VecDeque::new(),
-        })
-    }
-
-    async fn say(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.channel.data(bytes).await.map_err(failed)
-    }
-
-    async fn byte(&mut self) -> Result<u8, String> {
-        loop {
-            if let Some(byte) = self.received.pop_front() {
-                return Ok(byte);
-            }
-            match self.channel.wait().await {
-                Some(ChannelMsg::Data { data }) => self.received.extend(data.iter()),
-                Some(ChannelMsg::Failure) => return Err(failed("scp is refused")),
-                Some(ChannelMsg::Eof | ChannelMsg::Close) | None => {
-                    return Err(failed("the server closed the connection"));
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
     async fn line(&mut self) -> Result<String, String> {
         let mut line = Vec::new();
         while line.len() < LONGEST_LINE {
@@ -117,103 +64,15 @@ impl Remote {
             _ => Err(failed(self.line().await?)),
         }
     }
-
-    /// No more is said; an exit status, if there is one, counts.
-    async fn close(mut self) -> Result<(), String> {
-        self.channel.eof().await.map_err(failed)?;
-        while let Some(message) = self.channel.wait().await {
-            match message {
-                ChannelMsg::ExitStatus { exit_status } if exit_status != 0 => {
-                    return Err(failed(format!("scp ended with {exit_status}")));
-                }
-                ChannelMsg::Close => break,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 const LONGEST_LINE: usize = 4096;
 
-/// Which host keys the device believes. guess: any, since nobody told it one.
-#[derive(Debug)]
-struct Trust {
-    /// As OpenSSH prints it, `SHA256:...`.
-    pin: Option<String>,
-}
-
-impl client::Handler for Trust {
-    type Error = russh::Error;
-
-    async fn check_server_key(
-        &mut self,
-        shown: &PublicKeyOrCertificate,
-    ) -> Result<bool, Self::Error> {
-        let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {
-            return Ok(false);
-        };
-        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-        Ok(self.pin.as_ref().is_none_or(|pin| *pin == fingerprint))
-    }
-}
-
-async fn log_in(manner: &Manner, url: &Url) -> Result<Handle<Trust>, String> {
-    let config = client::Config {
-        preferred: preferred(manner.scp_algorithms),
-        ..client::Config::default()
-    };
-    let trust = Trust {
-        pin: manner.scp_host_key.clone(),
-    };
-    let mut session = client::connect(Arc::new(config), url.address(), trust)
-        .await
-        .map_err(failed)?;
-    let entered = session
-        .authenticate_password(&url.user, &url.password)
-        .await
-        .map_err(failed)?;
-    if entered.success() {
-        Ok(session)
-    } else {
-        Err(failed("login incorrect"))
-    }
-}
-
-/// guess: both sets. The old one is what SSH was before 2010.
-fn preferred(algorithms: ScpAlgorithms) -> Preferred {
-    match algorithms {
-        ScpAlgorithms::Modern => Preferred::DEFAULT,
-        ScpAlgorithms::Old => Preferred {
-            kex: Cow::Borrowed(&[kex::DH_G14_SHA1, kex::DH_G1_SHA1]),
-            key: Cow::Borrowed(&[Algorithm::Rsa { hash: None }]),
-            cipher: Cow::Borrowed(&[cipher::AES_128_CBC]),
-            mac: Cow::Borrowed(&[mac::HMAC_SHA1]),
-            ..Preferred::DEFAULT
-        },
-    }
-}
-
-/// guess: whether a path is seen from the root of the server or from the user's folder.
-fn path(manner: &Manner, url: &Url) -> String {
-    let root = if manner.scp_from_root { "/" } else { "" };
-    let path = format!("{root}{}", url.path());
-    if path.is_empty() {
-        ".".to_owned()
-    } else {
-        path
-    }
-}
-
-/// A device whose SCP does not work: it says hello, and that was all.
-async fn break_off<T>(url: &Url) -> Result<T, String> {
-    let mut stream = TcpStream::connect(url.address()).await.map_err(failed)?;
-    stream
-        .write_all(b"SSH-2.0-SonicOS\r\n")
-        .await
-        .map_err(failed)?;
-    let _ = stream.read(&mut [0; 64]).await;
-    Err(failed("no matching key exchange method"))
+/// A path from the user's folder is never empty.
+fn command(direction: &str, manner: &Manner, url: &Url) -> String {
+    let path = manner.path(url);
+    let path = if path.is_empty() { "." } else { &path };
+    format!("scp {direction} {path}")
 }
 
 /// `0644 LENGTH NAME`.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use super::{COMMAND_SUCCEEDED, Shell, Step, masked, show};
+use crate::sonicos::decorate::wants_text;
 use crate::sonicos::device::Device;
 use crate::sonicos::wire::{Handled, Refusal, Reply, Request};
 
@@ -17,6 +18,8 @@ struct Run {
     said: Vec<Value>,
     /// What the last line showed, if it was one that shows something.
     shown: Option<Value>,
+    /// Whether a `show` answers as text.
+    as_text: bool,
     /// For the journal.
     note: String,
 }
@@ -37,6 +40,7 @@ impl Device {
             lines: body.lines().map(str::to_owned).collect(),
             said: Vec::new(),
             shown: None,
+            as_text: self.faces.cli_shows_text || wants_text(request),
             note: body.lines().map(masked).collect::<Vec<_>>().join("; "),
         };
         run.go_on(self)
@@ -62,7 +66,7 @@ impl Run {
             }
         }
         match device.commit_automatically() {
-            Ok(()) => Ok(self.reply(device)),
+            Ok(()) => Ok(self.reply()),
             Err(refusal) => Ok(self.refused(refusal)),
         }
     }
@@ -76,9 +80,9 @@ impl Run {
     }
 
     /// 3.9: the object of a `show`; for actions the envelope with one entry each, the last of which is the result.
-    fn reply(mut self, device: &Device) -> Reply {
+    fn reply(mut self) -> Reply {
         let reply = match self.shown {
-            Some(shown) if device.faces.cli_shows_text => {
+            Some(shown) if self.as_text => {
                 let text = show::lines(&shown).join("\n") + "\n";
                 Reply::file("text/plain; charset=UTF-8", text.into_bytes())
             }
