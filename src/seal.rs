@@ -3,9 +3,9 @@
 //! A seal is bound to what it was made for: the key of one renewal cannot be put in the place of another's. The sealing
 //! key is read at each use, so that it is in memory only for a moment.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,7 +75,9 @@ impl Sealer {
         let cipher = self.cipher()?;
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce);
-        let mut sealed = key.pkcs8().to_vec();
+        // Room for the tag too: to grow would leave a copy of the key behind.
+        let mut sealed = Vec::with_capacity(key.pkcs8().len() + AES_256_GCM.tag_len());
+        sealed.extend_from_slice(key.pkcs8());
         let done = cipher.seal_in_place_append_tag(
             Nonce::assume_unique_for_key(nonce),
             bound_to(purpose),
@@ -110,12 +112,11 @@ impl Sealer {
     }
 
     fn cipher(&self) -> Result<LessSafeKey, SealError> {
-        let text = match &self.source {
-            Some(source) => source.read(),
-            None => {
-                self.refuse_readable_by_others()?;
-                SecretSource::File(self.file.clone()).read()
-            }
+        let text = if let Some(source) = &self.source {
+            source.read()
+        } else {
+            self.refuse_readable_by_others()?;
+            SecretSource::File(self.file.clone()).read()
         };
         let text = text.map_err(|error| SealError::NoKey {
             place: error.place,
@@ -139,7 +140,9 @@ impl Sealer {
         self.random.fill(&mut name);
         let temporary = self.file.with_extension(HEXLOWER.encode(&name));
         let text = Zeroizing::new(format!("{}\n", BASE64.encode(&*bytes)));
-        let linked = write_new(&temporary, text.as_bytes())
+        let linked = self
+            .make_folder()
+            .and_then(|()| write_new(&temporary, text.as_bytes()))
             .and_then(|()| fs::hard_link(&temporary, &self.file));
         // Also after a failure; where it stays behind, it is a sealing key of nothing.
         let _ = fs::remove_file(&temporary);
@@ -151,14 +154,20 @@ impl Sealer {
         }
     }
 
+    /// Where the database lies elsewhere, nobody may have needed the state directory yet.
+    fn make_folder(&self) -> io::Result<()> {
+        let folder = self.file.parent().unwrap_or(Path::new("/"));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    }
+
     fn refuse_readable_by_others(&self) -> Result<(), SealError> {
         let found = fs::metadata(&self.file);
         let found = found.map_err(|error| self.no_key(&error.to_string()))?;
-        let mode = found.permissions().mode();
-        if mode & 0o077 == 0 {
+        let mode = found.permissions().mode() & 0o777;
+        let of_others = mode & 0o077;
+        if of_others == 0 {
             return Ok(());
         }
-        let mode = mode & 0o777;
         Err(self.no_key(&format!(
             "others may use it (mode {mode:04o}): find out who did, then run `chmod 600` on it"
         )))
