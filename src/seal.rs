@@ -112,12 +112,11 @@ impl Sealer {
     }
 
     fn cipher(&self) -> Result<LessSafeKey, SealError> {
-        let text = match &self.source {
-            Some(source) => source.read(),
-            None => {
-                self.refuse_readable_by_others()?;
-                SecretSource::File(self.file.clone()).read()
-            }
+        let text = if let Some(source) = &self.source {
+            source.read()
+        } else {
+            self.refuse_readable_by_others()?;
+            SecretSource::File(self.file.clone()).read()
         };
         let text = text.map_err(|error| SealError::NoKey {
             place: error.place,
@@ -164,11 +163,11 @@ impl Sealer {
     fn refuse_readable_by_others(&self) -> Result<(), SealError> {
         let found = fs::metadata(&self.file);
         let found = found.map_err(|error| self.no_key(&error.to_string()))?;
-        let mode = found.permissions().mode();
-        if mode & 0o077 == 0 {
+        let mode = found.permissions().mode() & 0o777;
+        let of_others = mode & 0o077;
+        if of_others == 0 {
             return Ok(());
         }
-        let mode = mode & 0o777;
         Err(self.no_key(&format!(
             "others may use it (mode {mode:04o}): find out who did, then run `chmod 600` on it"
         )))

@@ -25,15 +25,13 @@ pub(super) fn bit_string(octets: &[u8]) -> Vec<u8> {
 
 /// X.690, 8.1.3: one octet up to 127, else the number of octets and the octets.
 fn length(length: usize) -> Vec<u8> {
-    match u8::try_from(length) {
-        Ok(short @ ..=0x7f) => vec![short],
-        _ => {
-            let octets = length.to_be_bytes();
-            let significant: Vec<u8> = octets.into_iter().skip_while(|octet| *octet == 0).collect();
-            let count = u8::try_from(significant.len()).unwrap_or(u8::MAX);
-            [&[LONG_FORM | count], significant.as_slice()].concat()
-        }
+    if let Ok(short @ ..=0x7f) = u8::try_from(length) {
+        return vec![short];
     }
+    let octets = length.to_be_bytes();
+    let significant: Vec<u8> = octets.into_iter().skip_while(|octet| *octet == 0).collect();
+    let count = u8::try_from(significant.len()).unwrap_or(u8::MAX);
+    [&[LONG_FORM | count], significant.as_slice()].concat()
 }
 
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;

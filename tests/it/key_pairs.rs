@@ -104,6 +104,17 @@ async fn whichever_form_and_encryption_a_device_takes_is_found_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_6_5_fetches_the_file_itself_and_gets_the_encryption_that_it_opens() {
+    for encryption in [KeyPairEncryption::Any, KeyPairEncryption::LegacyOnly] {
+        let faces = Faces {
+            key_pair_encryption: encryption,
+            ..Faces::kind()
+        };
+        renews(Profile::V6_5, faces).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_knows_no_such_import_is_told_with_what_to_do() {
     let faces = Faces {
         key_pair_form: Some(KeyPairForm::Neither),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod bench;
+mod by_ssh;
 mod changes;
 mod logins;
 mod public_key;

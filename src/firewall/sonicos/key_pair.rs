@@ -42,7 +42,7 @@ impl Session {
                 Err(failure) => refusals.push((form, failure)),
             }
         }
-        Err(all_of(refusals))
+        Err(all_of(&refusals))
     }
 
     /// Tries one form with each encryption; `Err` inside: the device does not know this form.
@@ -67,9 +67,9 @@ impl Session {
                 }
                 Err(failure) if failure.kind != FailureKind::Refused => return Err(failure),
                 Err(failure) => match Refusal::of(answer.status, &failure.detail) {
-                    Refusal::OfForm => return Ok(Err(failure)),
-                    Refusal::OfContent => return Err(advised(failure)),
-                    Refusal::OfEncryption => refused = Some(both(encryption, refused, failure)),
+                    Refusal::Form => return Ok(Err(failure)),
+                    Refusal::Content => return Err(advised(failure)),
+                    Refusal::Encryption => refused = Some(both(encryption, refused, failure)),
                 },
             }
         }
@@ -98,7 +98,7 @@ impl Session {
                 }
                 Err(failure)
                     if failure.kind == FailureKind::Refused
-                        && Refusal::of(200, &failure.detail) == Refusal::OfEncryption =>
+                        && Refusal::of(200, &failure.detail) == Refusal::Encryption =>
                 {
                     refused = Some(both(encryption, refused, failure));
                 }
@@ -199,21 +199,21 @@ fn parts<'a>(password: &'a Secret, file: &'a [u8]) -> [transfer::Part<'a>; 2] {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     /// The device has no such call.
-    OfForm,
+    Form,
     /// It cannot open the file; what it says of that may sound like a wrong password.
-    OfEncryption,
+    Encryption,
     /// It read the file, and does not want what is in it.
-    OfContent,
+    Content,
 }
 
 impl Refusal {
     fn of(status: u16, said: &str) -> Self {
         if wording::is_unknown_call(said) || matches!(status, 404 | 405 | 415) {
-            Self::OfForm
+            Self::Form
         } else if wording::is_unreadable(said) || wording::import_advice(said).is_none() {
-            Self::OfEncryption
+            Self::Encryption
         } else {
-            Self::OfContent
+            Self::Content
         }
     }
 }
@@ -255,7 +255,7 @@ fn nothing_was_tried() -> Failure {
 }
 
 /// What was said of each form.
-fn all_of(refusals: Vec<(Form, Failure)>) -> Failure {
+fn all_of(refusals: &[(Form, Failure)]) -> Failure {
     let details: Vec<String> = refusals
         .iter()
         .map(|(form, failure)| format!("{}: {}", form.name(), failure.detail))
@@ -316,15 +316,15 @@ mod tests {
     #[test]
     fn only_what_the_device_does_not_know_or_cannot_open_is_tried_in_another_way() {
         let of = Refusal::of;
-        assert_eq!(of(400, "API endpoint is incomplete."), Refusal::OfForm);
-        assert_eq!(of(404, ""), Refusal::OfForm);
-        assert_eq!(of(400, "Invalid certificate format"), Refusal::OfEncryption);
+        assert_eq!(of(400, "API endpoint is incomplete."), Refusal::Form);
+        assert_eq!(of(404, ""), Refusal::Form);
+        assert_eq!(of(400, "Invalid certificate format"), Refusal::Encryption);
         assert_eq!(
             of(400, "Import failed: wrong password"),
-            Refusal::OfEncryption
+            Refusal::Encryption
         );
-        assert_eq!(of(400, "Public/private key mismatch"), Refusal::OfContent);
-        assert_eq!(of(400, "Duplicate local certificate"), Refusal::OfContent);
+        assert_eq!(of(400, "Public/private key mismatch"), Refusal::Content);
+        assert_eq!(of(400, "Duplicate local certificate"), Refusal::Content);
     }
 
     #[test]

@@ -188,8 +188,8 @@ impl Writer {
         }
     }
 
-    /// Before we go on over another way into the device: nothing of anybody else waits for a commit. From whom
-    /// configuration mode may be taken there; this session has none afterwards.
+    /// Before we go on over another way into the device: nothing of anybody else waits for a commit, and configuration
+    /// mode is given back. From whom it may be taken there.
     pub(super) async fn hand_over(&mut self) -> Result<Preempt, Failure> {
         self.only_ours().await?;
         if self.mode == ConfigurationMode::Others {
@@ -197,7 +197,12 @@ impl Writer {
         }
         self.mode = ConfigurationMode::Untold;
         self.took_mode = false;
-        Ok(Preempt::OwnSession)
+        match self.give_back().await {
+            Ok(()) => Ok(Preempt::Idle),
+            // It is ours still, as far as the device tells.
+            Err(failure) if failure.kind == FailureKind::Refused => Ok(Preempt::OwnSession),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Gives configuration mode back, if we took it.
@@ -205,6 +210,10 @@ impl Writer {
         if !std::mem::take(&mut self.took_mode) {
             return Ok(());
         }
+        self.give_back().await
+    }
+
+    async fn give_back(&mut self) -> Result<(), Failure> {
         let call = Call::session(Method::POST, "/non-config-mode").json(&json!({}));
         self.channel.ask(&call).await.map(|_| ())
     }

@@ -37,6 +37,7 @@ impl Bench {
         let mut device = DeviceSettings::new(profile);
         device.faces = Faces::kind();
         change(&mut device.faces);
+        device.console = Some(([127, 0, 0, 1], 0).into());
         let now = time(NOW);
         device.now = Arc::new(move || now);
         let device = Simulator::start(device).await.unwrap();

@@ -36,6 +36,7 @@ async fn the_whole_procedure_works_in_every_spelling_by_scp_and_by_ftp() {
             .await;
             let mut session = bench.session().await;
             let leaf = install(session.as_mut(), "fw-1").await;
+            session.installed().await.unwrap();
             let quirks = session.identify().await.unwrap().quirks;
             bench.close(session).await;
             // Each call has a connection of its own, so that the next one already meets the new certificate.

@@ -1,0 +1,158 @@
+//! SonicOS 6.5 whose API knows no way to carry a file and has no command line either: the last resort is SSH. The server
+//! before the simulated console is russh's; a real one stands before it in the tests of the console itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use renewd::failure::FailureKind;
+use renewd::firewall::sonicos::CommandLine;
+use renewd::firewall::{Firewall, ObjectKind};
+use renewd::inventory::Endpoint;
+use russh::keys::ssh_key::private::Ed25519Keypair;
+use russh::keys::{HashAlg, PrivateKey};
+use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, run_stream};
+use russh::{Channel, ChannelId};
+use simulators::sonicos::{Profile, TransferSpelling};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::bench::{Bench, install, request};
+
+#[tokio::test]
+async fn what_the_api_cannot_is_done_on_the_command_line_over_ssh() {
+    let bench = stage(|_| {}).await;
+    let mut session = bench.session().await;
+    let leaf = install(session.as_mut(), "fw-1").await;
+    let installed = session.installed().await.unwrap();
+    let kinds: Vec<(&str, ObjectKind)> = installed
+        .iter()
+        .map(|one| (one.alias.as_str(), one.kind))
+        .collect();
+    let expected = [
+        ("fw-initial", ObjectKind::Certificate),
+        ("fw-1", ObjectKind::Certificate),
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(
+        bench.device.spki_sha256("fw-1"),
+        Some(leaf.public_key.to_string())
+    );
+    session.remove("fw-1").await.unwrap();
+    assert!(!bench.device.certificates().contains(&"fw-1".to_owned()));
+    let quirks = session.identify().await.unwrap().quirks;
+    for expected in ["export=ssh-scp-folder", "import=ssh-scp"] {
+        assert!(quirks.contains(&expected.to_owned()), "{quirks:?}");
+    }
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn another_host_key_ends_it_before_any_credential_is_sent() {
+    let other = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let bench = stage(|command_line| other.clone_into(&mut command_line.host_key)).await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    let failure = session.export_csr("fw-1").await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Untrusted, "{failure}");
+    bench.close(session).await;
+}
+
+/// A device with SSH before its console, and an API that lacks everything that has another way.
+async fn stage(change: impl FnOnce(&mut CommandLine)) -> Bench {
+    let mut bench = Bench::start(Profile::V6_5, |faces| {
+        faces.transfer_spelling = Some(TransferSpelling::CliOnly);
+        faces.direct_cli = false;
+        faces.console_echoes = true;
+    })
+    .await;
+    let (address, host_key) = relay(bench.device.console().unwrap()).await;
+    let mut command_line = CommandLine {
+        address: Endpoint {
+            host: address.ip().to_string(),
+            port: address.port(),
+        },
+        host_key,
+    };
+    change(&mut command_line);
+    bench.settings.command_line = Some(command_line);
+    bench
+}
+
+/// Relays logins over SSH to `console`; where it listens, and its key's fingerprint.
+async fn relay(console: SocketAddr) -> (SocketAddr, String) {
+    let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32]));
+    let fingerprint = key.public_key().fingerprint(HashAlg::Sha256).to_string();
+    let config = Arc::new(Config {
+        keys: vec![key],
+        ..Config::default()
+    });
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let door = Door {
+                console,
+                channel: None,
+            };
+            tokio::spawn(run_stream(config.clone(), stream, door));
+        }
+    });
+    (address, fingerprint)
+}
+
+struct Door {
+    console: SocketAddr,
+    channel: Option<Channel<Msg>>,
+}
+
+impl Handler for Door {
+    type Error = russh::Error;
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {
+        Ok(match (user, password) {
+            ("renewd", "correct horse") => Auth::Accept,
+            _ => Auth::reject(),
+        })
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.channel = Some(channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.channel_success(channel)?;
+        let mut console = TcpStream::connect(self.console).await?;
+        if let Some(channel) = self.channel.take() {
+            tokio::spawn(async move {
+                let mut terminal = channel.into_stream();
+                let _ = copy_bidirectional(&mut terminal, &mut console).await;
+            });
+        }
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        _columns: u32,
+        _rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(russh::Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.channel_success(channel)
+    }
+}
