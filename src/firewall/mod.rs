@@ -148,7 +148,7 @@ pub struct ForeignChanges {
 #[derive(Debug, Clone)]
 pub enum Settings {
     /// `SonicWall` `SonicOS` 6.5, 7.0, 7.1, 7.2, 7.3 and 8.
-    Sonicos(sonicos::Settings),
+    Sonicos(Box<sonicos::Settings>),
     /// Another one that is only looked at; never configured.
     DryRun(Arc<dry_run::Settings>),
 }
@@ -197,10 +197,10 @@ impl Settings {
     #[must_use]
     pub fn with_left_session(&self) -> Self {
         match self {
-            Self::Sonicos(settings) => Self::Sonicos(sonicos::Settings {
+            Self::Sonicos(settings) => Self::Sonicos(Box::new(sonicos::Settings {
                 replaces_left_session: true,
-                ..settings.clone()
-            }),
+                ..settings.as_ref().clone()
+            })),
             // It has none of its own.
             Self::DryRun(settings) => Self::DryRun(Arc::clone(settings)),
         }

@@ -35,7 +35,7 @@ impl Resolver<'_> {
                 .map_or(default::SSL_VPN_PORT, |port| port.value);
             let transfers;
             (transfers, forced_ftp) = self.transfers(sonicos.transfers.as_ref());
-            let settings = Settings::Sonicos(self.sonicos(*sonicos, transfers)?);
+            let settings = Settings::Sonicos(Box::new(self.sonicos(*sonicos, transfers)?));
             Some(Arc::new(ManagedFirewall {
                 settings,
                 window,
