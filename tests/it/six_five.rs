@@ -43,6 +43,9 @@ fn use_readme(lab: &Lab, protocol: &str) {
     );
     let pin = lab.simulator.fingerprint();
     put(&mut text, "the fingerprint that probe printed", &pin);
+    let trust = "trust = { sha256";
+    let line = format!("transfers = {{ protocol = \"{protocol}\" }}\n{trust}");
+    put(&mut text, trust, &line);
     let (management, ssl_vpn) = (lab.simulator.management(), lab.simulator.ssl_vpn());
     let ca = lab.ca();
     text += &format!(
@@ -50,9 +53,6 @@ fn use_readme(lab: &Lab, protocol: &str) {
          [daemon]\ndatabase = \"sqlite://{folder}/renewd.db\"\nstate_directory = \"{folder}\"\n\n\
          [renewal]\nproof_grace = \"5s\"\n"
     );
-    let trust = "trust = { sha256";
-    let line = format!("transfers = {{ protocol = \"{protocol}\" }}\n{trust}");
-    put(&mut text, trust, &line);
     std::fs::write(lab.config_file(), text).unwrap();
 }
 
