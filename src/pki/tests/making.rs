@@ -166,9 +166,12 @@ fn a_file_for_a_device_holds_key_certificate_and_chain_and_opens_with_its_passwo
         let (alias, entry) = store.private_key_chain().unwrap();
         assert_eq!(alias, "portal-1");
         assert_eq!(entry.key().as_der(), bundle.key.pkcs8());
-        let certificates: Vec<&[u8]> = entry.certs().iter().map(|c| c.as_der()).collect();
-        assert_eq!(certificates.len(), 3);
-        assert_eq!(certificates[0], bundle.leaf.der);
+        let [leaf, near, root] = entry.certs() else {
+            panic!("{} certificates", entry.certs().len())
+        };
+        assert_eq!(leaf.as_der(), bundle.leaf.der);
+        assert_eq!(near.as_der(), bundle.chain[0].der);
+        assert_eq!(root.as_der(), bundle.chain[1].der);
         assert!(KeyStore::from_pkcs12(&file, "other", Pkcs12ImportPolicy::Strict).is_err());
         let secret = &bundle.key.pkcs8()[36..68];
         assert!(!file.windows(32).any(|window| window == secret));
