@@ -7,6 +7,7 @@
 
 mod acme;
 mod command_line;
+mod console;
 mod contract;
 mod domain_control;
 mod exec_driver;

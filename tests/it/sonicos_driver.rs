@@ -5,6 +5,7 @@ mod bench;
 mod by_ssh;
 mod changes;
 mod logins;
+mod public_key;
 mod six_five;
 mod transfers;
 mod unkindness;

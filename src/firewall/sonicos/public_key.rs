@@ -128,14 +128,14 @@ mod tests {
         let (key, challenge) = device();
         let mut room = [0; 256];
         let oaep = data(&answer(&challenge, "pässword", Padding::Oaep).unwrap());
-        let opener = OaepPrivateDecryptingKey::new(key.clone()).unwrap();
-        let opened = opener.decrypt(&OAEP_SHA256_MGF1SHA256, &oaep, &mut room, None);
-        assert_eq!(opened.unwrap(), "pässword".as_bytes());
+        let device = OaepPrivateDecryptingKey::new(key.clone()).unwrap();
+        let read = device.decrypt(&OAEP_SHA256_MGF1SHA256, &oaep, &mut room, None);
+        assert_eq!(read.unwrap(), "pässword".as_bytes());
 
         let pkcs1 = data(&answer(&challenge, "pässword", Padding::Pkcs1).unwrap());
-        let opener = Pkcs1PrivateDecryptingKey::new(key).unwrap();
-        let opened = opener.decrypt(&pkcs1, &mut room);
-        assert_eq!(opened.unwrap(), "pässword".as_bytes());
+        let device = Pkcs1PrivateDecryptingKey::new(key).unwrap();
+        let read = device.decrypt(&pkcs1, &mut room);
+        assert_eq!(read.unwrap(), "pässword".as_bytes());
     }
 
     #[test]

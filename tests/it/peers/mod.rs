@@ -5,6 +5,7 @@
 pub mod bind;
 pub mod caddy;
 pub mod knot;
+pub mod openssh;
 pub mod pebble;
 
 use std::fs::File;

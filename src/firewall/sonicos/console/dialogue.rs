@@ -124,6 +124,8 @@ impl Dialogue {
 
     /// Leaves configuration mode and logs out, without a change of ours that waits for a commit.
     pub(super) async fn leave(&mut self) -> Result<(), Failure> {
+        // Every change so far was answered; what is lost from here on is only the session.
+        self.changed = false;
         let left = self.leave_configuration_mode().await;
         if self.place == Place::Ordinary && self.terminal.type_line("exit").await.is_ok() {
             // How the device takes leave is its own affair.
@@ -152,15 +154,19 @@ impl Dialogue {
                 let detail = "configuration mode is taken; preempt_idle_administrator is off or changes may wait";
                 return Err(self.held(detail, &holder));
             }
-            tracing::info!(firewall = %self.name, %holder, "configuration mode is taken from an idle session");
+            tracing::debug!(firewall = %self.name, %holder, "configuration mode is taken from an idle session");
             screen = self.reply(CONFIGURE, "yes").await?;
         }
         let text = self.expect_command(CONFIGURE, screen).await?;
-        if self.place == Place::Ordinary {
-            let detail = format!("the device gives no configuration mode: {text}");
+        self.leave_menus().await?;
+        if self.place == Place::Configuration {
+            return Ok(());
+        }
+        let detail = format!("the device gives no configuration mode: {text}");
+        if wording::is_out_of_configuration_mode(&text) {
             return Err(self.held(&detail, ""));
         }
-        self.leave_menus().await
+        Err(self.failure(FailureKind::Refused, CONFIGURE, &detail))
     }
 
     /// One line; the words of the answer.
@@ -168,6 +174,10 @@ impl Dialogue {
         let screen = self.type_and_wait(line).await?;
         let text = self.expect_command(line, screen).await?;
         if let Some(words) = answer::refusal(&text) {
+            if wording::is_out_of_configuration_mode(&words) {
+                let detail = format!("configuration mode was taken from us: {words}");
+                return Err(self.held(&detail, ""));
+            }
             return Err(self.failure(FailureKind::Refused, line, &words));
         }
         if line == "commit" {
@@ -185,7 +195,7 @@ impl Dialogue {
             self.go_out(line).await?;
         }
         let detail = "the device does not leave its menus";
-        Err(self.failure(FailureKind::Unexpected, "end", detail))
+        Err(self.failure(FailureKind::Unexpected, "exit", detail))
     }
 
     async fn leave_configuration_mode(&mut self) -> Result<(), Failure> {
@@ -296,9 +306,10 @@ impl Dialogue {
     /// The device waits for something that does not belong here.
     fn not_understood(&mut self, line: &str, screen: &Screen) -> Failure {
         self.place = Place::Lost;
-        let kind = match screen.prompt {
-            _ if self.changed => FailureKind::OutcomeUnknown,
-            _ => FailureKind::Unexpected,
+        let kind = if self.changed {
+            FailureKind::OutcomeUnknown
+        } else {
+            FailureKind::Unexpected
         };
         let detail = format!("the device waits for something else: {}", screen.text);
         self.failure(kind, line, &detail)
@@ -360,7 +371,7 @@ impl Dialogue {
 }
 
 const CONFIGURE: &str = "configure";
-/// Which of the two leads out of a menu depends on the menu.
-const WAYS_OUT: [&str; 6] = ["end", "exit", "end", "exit", "end", "exit"];
+/// `exit` leads one level up; `end` further, which differs between devices.
+const WAYS_OUT: [&str; 6] = ["exit", "exit", "exit", "end", "end", "end"];
 const MOST_QUESTIONS_AT_THE_DOOR: usize = 8;
 const FAREWELL_LIMIT: Duration = Duration::from_secs(3);

@@ -121,9 +121,11 @@ impl Preempt {
         match self {
             Self::Nobody => false,
             Self::Idle => true,
+            // The caller knows that it is ours; the device's words may tell otherwise.
             Self::OwnSession => {
+                let names_somebody = holder.contains(" at ") || holder.contains(" from ");
                 let is_us = holder.split_whitespace().next() == Some(user);
-                holder.is_empty() || (is_us && holder.contains("API"))
+                !names_somebody || (is_us && holder.contains("API"))
             }
         }
     }

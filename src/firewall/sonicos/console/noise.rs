@@ -47,7 +47,10 @@ pub(super) fn after_echo<'a>(raw: &'a str, typed: &str) -> &'a str {
     }
     let rest: String = characters.collect();
     let behind = raw.get(raw.len() - rest.len()..).unwrap_or_default();
-    behind.split_once('\n').map_or("", |(_, rest)| rest)
+    match behind.split_once('\n') {
+        Some((end, rest)) if shown(end).is_empty() => rest,
+        _ => behind,
+    }
 }
 
 /// A line on the screen, and where the cursor is.
@@ -139,5 +142,6 @@ mod tests {
             "% Changes made.\r\n"
         );
         assert_eq!(after_echo("anything", ""), "anything");
+        assert_eq!(after_echo("exit% Bye.\r\n", "exit"), "% Bye.\r\n");
     }
 }

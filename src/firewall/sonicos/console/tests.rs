@@ -101,7 +101,7 @@ async fn lines_are_typed_in_configuration_mode_and_their_answers_come_back_bare(
             says("% Import succeed.", MENU),
         ),
         ("commit", says("\u{1b}[1m% Changes made.\u{1b}[0m", MENU)),
-        ("end", TOP.to_owned()),
+        ("exit", TOP.to_owned()),
         ("exit", ORDINARY.to_owned()),
         ("exit", "% User logout.\r\n".to_owned()),
     ])
@@ -155,7 +155,7 @@ async fn an_idle_administrator_is_preempted_only_where_that_is_allowed() {
     let (mut dialogue, device) = at_the_prompt(vec![
         ("configure", EDITING.to_owned()),
         ("yes", MENU.to_owned()),
-        ("end", TOP.to_owned()),
+        ("exit", TOP.to_owned()),
         ("show version", says("x", TOP)),
     ])
     .await;
@@ -182,6 +182,7 @@ async fn nobody_else_is_taken_for_our_own_session_of_the_api() {
         Preempt::OwnSession.takes_from("renewd at SonicOS API from 192.0.2.9 is editing", "renewd")
     );
     assert!(!Preempt::OwnSession.takes_from("renewd at console is editing", "renewd"));
+    assert!(Preempt::OwnSession.takes_from("Somebody is in configuration mode", "renewd"));
 }
 
 #[tokio::test]
@@ -337,7 +338,7 @@ async fn a_line_with_a_line_break_in_it_is_not_typed() {
 
 #[tokio::test]
 async fn an_answer_without_end_is_not_read_to_its_end() {
-    let endless = "x".repeat(2 << 20);
+    let endless = "x".repeat(5 << 18);
     let (mut dialogue, device) = at_the_prompt(vec![
         ("configure", TOP.to_owned()),
         ("show version", endless),

@@ -1,0 +1,58 @@
+//! The login with an encrypted password: which padding is a matter of settings, and a wrong one costs one login.
+
+use renewd::failure::FailureKind;
+use renewd::firewall::sonicos::Login;
+use simulators::sonicos::{Faces, Profile, PublicKeyPadding};
+
+use super::bench::{Bench, inline};
+
+async fn device(padding: PublicKeyPadding, change: impl FnOnce(&mut Faces)) -> Bench {
+    Bench::start(Profile::V7_X, |faces| {
+        faces.public_key_padding = padding;
+        change(faces);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_encrypted_password_is_taken_with_either_padding() {
+    for (padding, login) in [
+        (PublicKeyPadding::OaepSha256, Login::PublicKey),
+        (PublicKeyPadding::Pkcsv15, Login::PublicKeyPkcs1),
+    ] {
+        let mut bench = device(padding, |_| {}).await;
+        bench.settings.login = login;
+        let mut session = bench.session().await;
+        session.bindings().await.unwrap();
+        session.remove("never-there").await.unwrap();
+        bench.close(session).await;
+        let counters = bench.device.counters();
+        assert_eq!((counters.failed_logins, counters.logins), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn the_other_padding_and_a_wrong_password_cost_one_login_each_and_the_hint_names_the_padding()
+{
+    let mut bench = device(PublicKeyPadding::Pkcsv15, |_| {}).await;
+    bench.settings.login = Login::PublicKey;
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Unauthorized);
+    assert!(failure.detail.contains("PKCS#1 v1.5"), "{failure}");
+    assert_eq!(bench.device.counters().failed_logins, 1);
+
+    bench.settings.login = Login::PublicKeyPkcs1;
+    bench.settings.password = inline("wrong");
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Unauthorized);
+    assert_eq!(bench.device.counters().failed_logins, 2);
+}
+
+#[tokio::test]
+async fn a_device_that_does_not_offer_it_is_told_apart_from_a_refusal() {
+    let mut bench = device(PublicKeyPadding::Off, |_| {}).await;
+    bench.settings.login = Login::PublicKey;
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Refused);
+    assert_eq!(bench.device.counters().failed_logins, 0);
+}
