@@ -235,22 +235,22 @@ mod tests {
     #[test]
     fn what_was_sealed_opens_again_and_shows_nothing_of_the_key() {
         let folder = tempfile::tempdir().unwrap();
-        let (sealer, key) = (sealer(folder.path()), key());
-        let sealed = sealer.seal(&key, "r1").unwrap();
-        assert_eq!(sealer.open(&sealed, "r1").unwrap().pkcs8(), key.pkcs8());
+        let (ours, key) = (sealer(folder.path()), key());
+        let sealed = ours.seal(&key, "r1").unwrap();
+        assert_eq!(ours.open(&sealed, "r1").unwrap().pkcs8(), key.pkcs8());
         assert!(!sealed.text().contains(&BASE64.encode(&key.pkcs8()[36..66])));
         assert_eq!(format!("{sealed:?}"), "[sealed key]");
-        let again = sealer.seal(&key, "r1").unwrap();
+        let again = ours.seal(&key, "r1").unwrap();
         assert_ne!(again.text(), sealed.text(), "a nonce is used once");
     }
 
     #[test]
     fn a_seal_opens_for_its_own_renewal_and_unchanged_only() {
         let folder = tempfile::tempdir().unwrap();
-        let sealer = sealer(folder.path());
-        let sealed = sealer.seal(&key(), "r1").unwrap();
+        let ours = sealer(folder.path());
+        let sealed = ours.seal(&key(), "r1").unwrap();
         let closed = |sealed: &SealedKey, purpose| {
-            matches!(sealer.open(sealed, purpose), Err(SealError::Closed { .. }))
+            matches!(ours.open(sealed, purpose), Err(SealError::Closed { .. }))
         };
         assert!(closed(&sealed, "r2"));
         let mut bytes = BASE64
@@ -273,24 +273,24 @@ mod tests {
     #[test]
     fn another_sealing_key_opens_nothing_and_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let sealer = sealer(folder.path());
-        let sealed = sealer.seal(&key(), "r1").unwrap();
+        let ours = sealer(folder.path());
+        let sealed = ours.seal(&key(), "r1").unwrap();
         fs::write(folder.path().join(FILE), BASE64.encode(&[1; 32])).unwrap();
-        let error = sealer.open(&sealed, "r1").unwrap_err().to_string();
+        let error = ours.open(&sealed, "r1").unwrap_err().to_string();
         assert!(error.contains("put the former sealing key back"), "{error}");
         fs::remove_file(folder.path().join(FILE)).unwrap();
-        let error = sealer.open(&sealed, "r1").unwrap_err();
+        let error = ours.open(&sealed, "r1").unwrap_err();
         assert!(matches!(error, SealError::Closed { .. }), "{error}");
     }
 
     #[test]
     fn the_sealing_key_is_made_once_for_our_account_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let sealer = sealer(folder.path());
-        sealer.make_file().unwrap();
+        let ours = sealer(folder.path());
+        ours.make_file().unwrap();
         let file = folder.path().join(FILE);
         let first = fs::read(&file).unwrap();
-        sealer.make_file().unwrap();
+        ours.make_file().unwrap();
         assert_eq!(fs::read(&file).unwrap(), first, "the first one counts");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(
@@ -299,7 +299,7 @@ mod tests {
         );
 
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = sealer.seal(&key(), "r1").unwrap_err().to_string();
+        let error = ours.seal(&key(), "r1").unwrap_err().to_string();
         assert!(error.contains("chmod 600"), "{error}");
     }
 
@@ -308,25 +308,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mine");
         let random = Arc::new(SeededRandom::new(7));
-        let sealer = Sealer::new(
+        let ours = Sealer::new(
             Some(SecretSource::File(file.clone())),
             folder.path(),
             random,
         );
         assert!(matches!(
-            sealer.seal(&key(), "r1"),
+            ours.seal(&key(), "r1"),
             Err(SealError::NoKey { .. })
         ));
         for text in ["hunter2", "aHVudGVyMg==", ""] {
             fs::write(&file, text).unwrap();
-            let error = sealer.seal(&key(), "r1").unwrap_err().to_string();
+            let error = ours.seal(&key(), "r1").unwrap_err().to_string();
             assert!(
                 error.contains("mine") && !error.contains("hunter2"),
                 "{error}"
             );
         }
         fs::write(&file, BASE64.encode(&[3; 32])).unwrap();
-        sealer.seal(&key(), "r1").unwrap();
+        ours.seal(&key(), "r1").unwrap();
         assert!(
             !folder.path().join(FILE).exists(),
             "no file of our own beside it"

@@ -142,12 +142,12 @@ async fn the_private_key_is_never_on_the_disk_in_clear_nor_in_any_form_after_the
     watcher.look("the end");
 
     let looks = watcher.looks.lock().unwrap();
-    let sealed = looks
+    let found = looks
         .iter()
         .find_map(|look| sealed_in(&look.bytes))
         .unwrap();
     let sealer = Sealer::new(None, lab.folder.path(), Arc::new(SystemRandom));
-    let key = sealer.open(&sealed, &renewal.id.0).unwrap();
+    let key = sealer.open(&found, &renewal.id.0).unwrap();
     let forms = forms_of(&key);
     for look in looks.iter() {
         let unbroken: Vec<u8> = look
