@@ -58,7 +58,15 @@ impl Session {
             ca_certificates: true,
             ..self.writer.nothing()
         };
-        self.have_fetched(Cargo::Authority, &file, ours).await
+        match self.have_fetched(Cargo::Authority, &file, ours).await {
+            // The device fetched it. Whether it took it is told by the certificate below it, which needs it; asked once
+            // more, a device that loses such answers would lose the next one too.
+            Err(failure) if failure.kind == FailureKind::OutcomeUnknown => {
+                tracing::debug!(error = %failure, "whether the CA certificate was taken is not known");
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     /// A PKCS#12 file that `password` opens, fetched by the device; by FTP only where that was asked for.
@@ -82,8 +90,15 @@ impl Session {
         ours: Ours,
     ) -> Result<(), Failure> {
         self.writer.begin().await?;
-        let carried = self.carry(cargo, file).await?;
-        self.writer.settle(&[carried.reply], ours).await
+        match self.carry(cargo, file).await {
+            Ok(carried) => self.writer.settle(&[carried.reply], ours).await,
+            // If it was taken, and waits for a commit, it would go with our session.
+            Err(failure) if failure.kind == FailureKind::OutcomeUnknown => {
+                self.writer.settle(&[Reply::default()], ours).await?;
+                Err(failure)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Tries one way after the other until the file is there.

@@ -42,14 +42,12 @@ impl Settings {
         for (name, value) in self.0.iter().filter(|(name, _)| !name.starts_with('@')) {
             faces.set_by_name(name, value).unwrap();
         }
+        // The other administrator stays: what waits for him would wait for ever.
+        faces.chap_busy_text = false;
         // What the configuration asks for, the device must offer.
         match self.get("@login") {
             "basic" => faces.basic = Some(true),
-            "chap" => {
-                faces.chap = Some(true);
-                // This administrator stays: the renewal would wait for ever.
-                faces.chap_busy_text = false;
-            }
+            "chap" => faces.chap = Some(true),
             "public-key" => faces.public_key_padding = PublicKeyPadding::OaepSha256,
             _ => {}
         }
@@ -70,7 +68,7 @@ impl Settings {
         let login = self.get("@login");
         let protocol = self.protocol();
         format!(
-            r#"login = "{login}", preempt_idle_administrator = true, transfers = {{ protocol = "{protocol}" }}"#
+            r#"login = "{login}", preempt_idle_administrator = true, transfer_timeout = "3s", transfers = {{ protocol = "{protocol}" }}"#
         )
     }
 
