@@ -184,6 +184,10 @@ const SSH_ADVICE: &str =
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    #![allow(
+        clippy::unnecessary_wraps,
+        reason = "what is judged may also not have come"
+    )]
 
     use super::*;
     use crate::transfer::Choice;

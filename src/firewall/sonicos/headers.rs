@@ -40,13 +40,15 @@ const PRODUCT: &str = concat!("renewd/", env!("CARGO_PKG_VERSION"));
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+    use reqwest::header::HeaderName;
+
     use super::*;
 
     #[test]
     fn accept_comes_before_what_version_6_5_wants_behind_it() {
         let url: Url = "https://192.0.2.1:4443".parse().unwrap();
         let headers = of(&Call::get("/version"), &url, None).unwrap();
-        let names: Vec<&str> = headers.keys().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(
             names,
             [

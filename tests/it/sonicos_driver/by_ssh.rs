@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use renewd::failure::FailureKind;
+use renewd::firewall::ObjectKind;
 use renewd::firewall::sonicos::CommandLine;
-use renewd::firewall::{Firewall, ObjectKind};
 use renewd::inventory::Endpoint;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{HashAlg, PrivateKey};
