@@ -8,7 +8,8 @@ impl Csr {
     /// Every difference between this request and what was asked for, in words; empty: it is what was asked for.
     ///
     /// The order of the subject's parts is the device's own affair, and so is whether it repeats the CN as an
-    /// alternate name; a foreign CN, O, OU or alternate name is not.
+    /// alternate name, or adds a part that no configuration could ask for; a foreign part of any other kind is not, and
+    /// no foreign alternate name.
     pub fn differences(&self, wanted: &KeyRequest) -> Vec<String> {
         let mut differences = subject_differences(&self.subject, &wanted.subject);
         differences.extend(alternate_name_differences(self, wanted));
@@ -84,7 +85,7 @@ fn subject_differences(found: &[(String, String)], wanted: &Subject) -> Vec<Stri
     }
     let foreign = left
         .into_iter()
-        .filter(|(attribute, _)| ["CN", "O", "OU"].contains(&attribute.as_str()));
+        .filter(|(attribute, _)| Subject::ATTRIBUTES.contains(&attribute.as_str()));
     differences
         .extend(foreign.map(|(attribute, value)| format!("{attribute}={value} was not asked for")));
     differences

@@ -48,12 +48,12 @@ fn use_readme(lab: &Lab, protocol: &str) {
     put(&mut text, trust, &line);
     let (management, ssl_vpn) = (lab.simulator.management(), lab.simulator.ssl_vpn());
     let ca = lab.ca();
-    text += &format!(
+    let more = format!(
         "verify = [\"{management}\", \"{ssl_vpn}\"]\n\n[[ca]]\nname = \"office\"\n{ca}\n\n\
          [daemon]\ndatabase = \"sqlite://{folder}/renewd.db\"\nstate_directory = \"{folder}\"\n\n\
          [renewal]\nproof_grace = \"5s\"\n"
     );
-    std::fs::write(lab.config_file(), text).unwrap();
+    std::fs::write(lab.config_file(), text + &more).unwrap();
 }
 
 async fn assert_transferred(lab: &Lab, protocol: &str) {

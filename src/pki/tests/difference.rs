@@ -25,7 +25,10 @@ fn the_order_of_parts_and_a_repeated_cn_do_not_count() {
         (DnType::OrganizationalUnitName, "Network"),
         (DnType::OrganizationName, "Example"),
         (DnType::CountryName, "Netherlands"),
-        (DnType::StateOrProvinceName, "added by the device"),
+        (
+            DnType::CustomDnType(vec![2, 5, 4, 13]),
+            "a description, added by the device",
+        ),
     ]);
     let name = |name: &str| SanType::DnsName(name.try_into().unwrap());
     made.subject_alt_names = vec![name("VPN.example.com"), name("portal.example.com")];
@@ -55,6 +58,7 @@ fn every_difference_is_told() {
             "O=Example is missing",
             "OU=Network is missing",
             "CN=vpn.example.com is missing",
+            "C=DE was not asked for",
             "O=example was not asked for",
             "CN=other.example.com was not asked for",
             "the alternate name vpn.example.com is missing",

@@ -86,9 +86,9 @@ async fn look_then_generate(
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }
-    if earlier.is_some_and(|intent| intent.opened_at.duration_until(work.now) < SLOWEST_GENERATION)
-    {
-        return Ok(still_generating(work));
+    let since = earlier.map(|intent| intent.opened_at.duration_until(work.now));
+    if let Some(since) = since.filter(|since| *since < SLOWEST_GENERATION) {
+        return Ok(still_generating(work, since));
     }
     work.intend(Step::GenerateCsr, &work.renewal().alias)
         .await?;
@@ -99,7 +99,7 @@ async fn look_then_generate(
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }
-    Ok(still_generating(work))
+    Ok(still_generating(work, SignedDuration::ZERO))
 }
 
 async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
@@ -109,9 +109,10 @@ async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, 
         .any(|object| object.alias == work.renewal().alias))
 }
 
-fn still_generating(work: &Work<'_>) -> Outcome {
+/// The longer it takes, the more seldom is looked: each look is a login.
+fn still_generating(work: &Work<'_>, since: SignedDuration) -> Outcome {
     work.wait(
-        LISTING_INTERVAL,
+        LISTING_INTERVAL.max(since / 2),
         "key_generation",
         "the firewall is still generating the key pair",
     )

@@ -61,19 +61,19 @@ fn all_pairs(axes: &[Axis]) -> Vec<Pair> {
 
 /// A row around one open pair: axis by axis, in a random order, the value that meets most of what is there.
 fn candidate(axes: &[Axis], open: &[Pair], chance: &Chance) -> Row {
-    let seed = open[chance.below(open.len())];
+    let first = open[chance.below(open.len())];
     let mut row: Vec<Option<usize>> = vec![None; axes.len()];
-    row[seed.one.0] = Some(seed.one.1);
-    row[seed.other.0] = Some(seed.other.1);
-    let mut left: Vec<usize> = (0..axes.len())
-        .filter(|axis| row[*axis].is_none())
+    row[first.one.0] = Some(first.one.1);
+    row[first.other.0] = Some(first.other.1);
+    let mut to_set: Vec<usize> = (0..axes.len())
+        .filter(|place| row[*place].is_none())
         .collect();
-    while !left.is_empty() {
-        let axis = left.swap_remove(chance.below(left.len()));
-        let first = chance.below(axes[axis].values.len());
-        let count = axes[axis].values.len();
-        let values = (0..count).map(|step| (first + step) % count);
-        row[axis] = values.max_by_key(|value| meets(axis, *value, &row, open));
+    while !to_set.is_empty() {
+        let place = to_set.swap_remove(chance.below(to_set.len()));
+        let begin = chance.below(axes[place].values.len());
+        let count = axes[place].values.len();
+        let values = (0..count).map(|step| (begin + step) % count);
+        row[place] = values.max_by_key(|value| meets(place, *value, &row, open));
     }
     row.into_iter().flatten().collect()
 }
