@@ -71,8 +71,9 @@ impl Spelling {
 }
 
 impl Cargo<'_> {
-    /// Every way to carry it that is allowed: the remembered one first, then all by what is documented best. SCP comes
-    /// before FTP, which shows everything to whoever is on the path.
+    /// Every way to carry it that is allowed: the remembered one first, then all by what is documented best. But SCP comes
+    /// before FTP, whatever worked before: FTP shows everything to whoever is on the path, and who blocked SCP once
+    /// shall not have won it for good.
     pub(super) fn spellings(
         self,
         choice: Choice,
@@ -91,12 +92,12 @@ impl Cargo<'_> {
                 }
             }
         }
-        let first = all
-            .iter()
-            .position(|spelling| Some(spelling.name().as_str()) == remembered);
-        if let Some(first) = first {
-            let spelling = all.remove(first);
-            all.insert(0, spelling);
+        let is_remembered = |spelling: &Spelling| Some(spelling.name().as_str()) == remembered;
+        if let Some(place) = all.iter().position(is_remembered) {
+            let spelling = all.remove(place);
+            let is_rival = |other: &Spelling| other.protocol == spelling.protocol;
+            let first = all.iter().position(is_rival).unwrap_or(place);
+            all.insert(first.min(place), spelling);
         }
         all
     }
@@ -362,12 +363,18 @@ mod tests {
     }
 
     #[test]
-    fn what_worked_before_comes_first_and_everything_else_after_it() {
-        let names = names(Cargo::Authority, Choice::Automatic, false, Some("cli-ftp"));
+    fn what_worked_before_comes_first_but_never_ftp_before_scp() {
+        let names = |first| names(Cargo::Authority, Choice::Automatic, false, Some(first));
         assert_eq!(
-            names,
+            names("cli-scp"),
             [
-                "cli-ftp", "put-scp", "post-scp", "cli-scp", "put-ftp", "post-ftp"
+                "cli-scp", "put-scp", "post-scp", "put-ftp", "post-ftp", "cli-ftp"
+            ]
+        );
+        assert_eq!(
+            names("cli-ftp"),
+            [
+                "put-scp", "post-scp", "cli-scp", "cli-ftp", "put-ftp", "post-ftp"
             ]
         );
     }
