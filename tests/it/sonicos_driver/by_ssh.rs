@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use renewd::failure::FailureKind;
+use renewd::firewall::ObjectKind;
 use renewd::firewall::sonicos::CommandLine;
-use renewd::firewall::{Firewall, ObjectKind};
 use renewd::inventory::Endpoint;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{HashAlg, PrivateKey};
@@ -43,6 +43,24 @@ async fn what_the_api_cannot_is_done_on_the_command_line_over_ssh() {
     for expected in ["export=ssh-scp-folder", "import=ssh-scp"] {
         assert!(quirks.contains(&expected.to_owned()), "{quirks:?}");
     }
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn nobody_loses_configuration_mode_for_a_look() {
+    let mut bench = stage(|_| {}).await;
+    bench.settings.preempt_idle_administrator = true;
+    let mut session = bench.session().await;
+    bench
+        .device
+        .other_administrator()
+        .takes_configuration_mode();
+    assert_eq!(session.installed().await.unwrap().len(), 1);
+    let journal = bench.device.journal();
+    assert!(
+        !journal.iter().any(|line| line.contains("configure")),
+        "{journal:#?}"
+    );
     bench.close(session).await;
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use renewd::failure::FailureKind;
+use renewd::firewall::ObjectKind;
 use renewd::firewall::sonicos::Login;
-use renewd::firewall::{Firewall, ObjectKind};
 use renewd::pki::{Csr, KeyBundle, PrivateKey};
 use renewd::transfer::{Choice, Protocol, Settings};
 use simulators::sonicos::{
