@@ -59,7 +59,7 @@ impl Sealer {
     ) -> Self {
         Self {
             source,
-            file: state_directory.join(FILE),
+            file: own_file(state_directory),
             random,
         }
     }
@@ -192,6 +192,11 @@ impl Sealer {
             place: self.place(),
         }
     }
+}
+
+/// Where the sealing key lies, or will lie, when the configuration names none.
+pub fn own_file(state_directory: &Path) -> PathBuf {
+    state_directory.join(FILE)
 }
 
 /// Both the kind of content and its owner are authenticated.

@@ -149,6 +149,22 @@ async fn what_is_known_from_before_counts_and_the_old_certificate_of_ours_would_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_makes_no_sealing_key_and_takes_the_one_that_is_there() {
+    let office = Office::new().await;
+    let ours = "size = 256, origin = \"renewd\" }";
+    let text = office.configuration().replace("size = 256 }", ours);
+    office.configure(&text);
+    dry_run(&office).with_code(0);
+    assert!(!office.path("seal.key").exists());
+    office.renewd(&["run", "--once"]).with_code(0);
+    assert!(office.path("seal.key").exists());
+    office.renewd(&["renew", "hq-portal"]).with_code(0);
+    let told = dry_run(&office).with_code(0);
+    let is_ours = |words: &String| words.starts_with("put the key pair that renewd made on hq");
+    assert!(plan(&told).iter().any(is_ours), "{}", told.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_has_the_database_is_not_disturbed() {
     let office = Office::new().await;
     office.renewd(&["run", "--once"]).with_code(0);

@@ -85,7 +85,8 @@ impl Resolver<'_> {
         let transfer_timeout = self.timeout(
             written.transfer_timeout.as_ref(),
             default::TRANSFER_TIMEOUT,
-            SignedDuration::from_mins(30),
+            // A file that does not come is waited for in four ways, and a step has less than half an hour.
+            SignedDuration::from_mins(5),
         );
         let command_line = written
             .ssh

@@ -5,6 +5,7 @@ mod scratch;
 mod stage;
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -17,10 +18,12 @@ use stage::Stage;
 
 use super::once::Report;
 use super::{DaemonError, synchronise};
-use crate::config::Desired;
+use crate::config::{Daemon, Desired};
 use crate::inventory::RenewalId;
 use crate::renewal::{Engine, NoCheckpoint};
 use crate::scheduler::{self, Room, Tick};
+use crate::seal;
+use crate::secret::SecretSource;
 use crate::store::{Lease, Store, StoreError};
 use crate::surroundings::Surroundings;
 use crate::watch;
@@ -51,6 +54,7 @@ impl DryRun {
         let copy = scratch.path().join("renewd.db");
         Store::copy(&desired.daemon.database, &copy).await?;
         desired.daemon.database = format!("sqlite://{}", copy.display());
+        leave_state_alone(&mut desired.daemon, scratch.path());
         let store = Store::open(&desired.daemon.database).await?;
         synchronise(&store, &desired, surroundings.clock.now()).await?;
         let (told, words) = unbounded_channel();
@@ -150,6 +154,17 @@ impl Walk {
     async fn tick(&self, room: Room<'_>, now: Timestamp) -> Result<Tick, StoreError> {
         scheduler::tick(&self.engine, OWNER, room, now).await
     }
+}
+
+/// What was sealed opens as in a run; but a sealing key or a host key that is not there yet is made in `scratch`. In the
+/// state directory it would belong to whoever tries something out, and the daemon might not be able to read it.
+fn leave_state_alone(daemon: &mut Daemon, scratch: &Path) {
+    let own = seal::own_file(&daemon.state_directory);
+    // One that cannot be looked at is told of as in a run.
+    if daemon.sealing_key.is_none() && !matches!(own.try_exists(), Ok(false)) {
+        daemon.sealing_key = Some(SecretSource::File(own));
+    }
+    scratch.clone_into(&mut daemon.state_directory);
 }
 
 /// The name on its claims.

@@ -37,14 +37,15 @@ pub(super) struct Miss {
 }
 
 impl Miss {
-    /// Whether `spelling` would end in the same way: the device does not know the call, whatever the URL; or it knows
-    /// it, and the protocol is what fails.
+    /// Whether `spelling` would end in the same way: the device does not know the call, or nobody can tell what it
+    /// says to it, whatever the URL; or it knows it, and the protocol is what fails.
     pub(super) fn rules_out(&self, spelling: Spelling) -> bool {
         if self.spelling.protocol != spelling.protocol {
             return false;
         }
         let is_same_way = self.spelling.way == spelling.way;
-        self.spelling == spelling || is_same_way == self.is_unknown
+        let is_about_way = self.is_unknown || self.failure.kind == FailureKind::Unexpected;
+        self.spelling == spelling || is_same_way == is_about_way
     }
 }
 
@@ -299,17 +300,22 @@ mod tests {
     #[test]
     fn an_unknown_call_rules_out_its_other_urls_and_a_failing_protocol_its_other_calls() {
         let all = REQUEST.spellings(Choice::Automatic, false, None);
-        let left = |is_unknown| -> Vec<String> {
+        let left = |is_unknown, kind| -> Vec<String> {
             let miss = Miss {
                 spelling: *all.first().unwrap(),
                 is_unknown,
-                failure: failure(FailureKind::Refused, ""),
+                failure: failure(kind, ""),
             };
             let left = all.iter().filter(|spelling| !miss.rules_out(**spelling));
             left.map(|spelling| spelling.name()).collect()
         };
-        assert_eq!(left(true)[..2], ["post-scp-folder", "post-scp"]);
-        assert_eq!(left(false)[..2], ["put-scp", "put-ftp-folder"]);
+        let others = ["post-scp-folder", "post-scp"];
+        assert_eq!(left(true, FailureKind::Refused)[..2], others);
+        // An answer that says nothing says nothing of the protocol either.
+        assert_eq!(left(false, FailureKind::Unexpected)[..2], others);
+        for kind in [FailureKind::Refused, FailureKind::Unreachable] {
+            assert_eq!(left(false, kind)[..2], ["put-scp", "put-ftp-folder"]);
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Session {
             task: task.clone(),
             time_limit: self.settings.transfer_timeout,
         };
-        let patience = self.settings.call_timeout;
+        let patience = patience(spelling.way, self.settings.call_timeout);
         let settings = self.settings.transfers.clone();
         let mut transfer = self.transfers.open(&settings, errand).await?;
         self.writer.channel.hide(transfer.password());
@@ -203,6 +203,15 @@ fn hand_out(name: String, content: Vec<u8>) -> Task {
     Task::HandOut { name, content }
 }
 
+/// How long an answer is worth waiting for once the file has got where it should. Cut off on the command line, the
+/// session would stay on the device, in configuration mode and before the commit; each of its lines has its own limit.
+const fn patience(way: Way, call_timeout: Duration) -> Duration {
+    match way {
+        Way::Put | Way::Post | Way::Direct => call_timeout,
+        Way::Ssh => Duration::MAX,
+    }
+}
+
 /// Waits for the file, in whichever direction.
 async fn arrival(transfer: &mut Transfer, task: &Task) -> Result<Vec<u8>, Failure> {
     match task {
@@ -246,3 +255,15 @@ fn may_follow(answer: &Result<Reply, Failure>) -> bool {
 const LARGEST_REQUEST_BYTES: usize = 64 << 10;
 /// For a file that came just before the answer.
 const MOMENT: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_on_the_command_line_is_never_cut_off_before_its_commit() {
+        let call_timeout = Duration::from_secs(20);
+        assert_eq!(patience(Way::Put, call_timeout), call_timeout);
+        assert_eq!(patience(Way::Ssh, call_timeout), Duration::MAX);
+    }
+}

@@ -117,7 +117,7 @@ impl Session {
     pub(super) async fn show(&mut self, line: &str) -> Result<Shown, Failure> {
         match self.writer.show(line).await {
             Err(failure) if self.has_ssh() && lacks_it(&failure) => {
-                let said = self.type_lines(&[line.to_owned()]).await?;
+                let said = self.look_over_ssh(line).await?;
                 Ok(Shown::Text(said))
             }
             outcome => outcome,
@@ -132,17 +132,41 @@ impl Session {
     /// Has lines typed over SSH, from the top of configuration mode. What they change must be committed by the last of
     /// them.
     pub(super) async fn type_lines(&mut self, lines: &[String]) -> Result<String, Failure> {
-        let Some(command_line) = self.settings.command_line.clone() else {
+        let preempt = self.writer.hand_over().await?;
+        let mut console = self.console().await?;
+        console.preempt(preempt);
+        let said = Box::pin(console.run(lines)).await;
+        self.put_down(console, said).await
+    }
+
+    /// Has one line that only looks typed over SSH; in configuration mode only on a device that shows nothing without.
+    async fn look_over_ssh(&mut self, line: &str) -> Result<String, Failure> {
+        let mut console = self.console().await?;
+        let said = Box::pin(console.look(line)).await;
+        match self.put_down(console, said).await {
+            Err(failure) if failure.kind == FailureKind::Busy || is_unknown(&failure) => {
+                self.type_lines(&[line.to_owned()]).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn console(&self) -> Result<Console, Failure> {
+        let Some(command_line) = &self.settings.command_line else {
             let detail = "`ssh` is not configured for this firewall";
             return Err(Failure::new(FailureKind::Local, "use SSH", detail));
         };
-        let preempt = self.writer.hand_over().await?;
         let password = &self.writer.channel.password;
         // Boxed: the last resort would otherwise make every other future as large as itself.
-        let opened = Box::pin(Console::open(&self.settings, &command_line, password)).await;
-        let mut console = opened?;
-        console.preempt(preempt);
-        let said = Box::pin(console.run(lines)).await;
+        Box::pin(Console::open(&self.settings, command_line, password)).await
+    }
+
+    /// Closes `console`, whatever it `said`.
+    async fn put_down(
+        &self,
+        console: Console,
+        said: Result<String, Failure>,
+    ) -> Result<String, Failure> {
         if let Err(failure) = console.close().await {
             tracing::debug!(error = %failure, "the session on the command line was not closed");
         }

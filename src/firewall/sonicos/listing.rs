@@ -33,13 +33,18 @@ pub(super) fn rows(json: &Value) -> Option<Vec<Row>> {
         Value::Object(members) if members.is_empty() => Some(Vec::new()),
         Value::Object(members) => match row(json) {
             Some(row) => Some(vec![row]),
-            None => members
-                .values()
-                .filter(|member| member.is_object() || member.is_array())
-                .find_map(rows),
+            None => rows_within(members),
         },
         _ => None,
     }
+}
+
+/// All lists in an object: an empty one beside another must not pass for a device without certificates.
+fn rows_within(members: &serde_json::Map<String, Value>) -> Option<Vec<Row>> {
+    let parts = members.values().filter(|member| !member.is_null());
+    let mut lists = parts.filter_map(rows).peekable();
+    lists.peek()?;
+    Some(lists.flatten().collect())
 }
 
 impl Row {
@@ -191,6 +196,9 @@ mod tests {
         );
         let wrapped = json!({ "certificates": { "note": "x", "status": [row, row] } });
         assert_eq!(rows(&wrapped).unwrap().len(), 2);
+        let apart = json!({ "built_in": [], "imported": [row], "requests": { "all": [row] } });
+        assert_eq!(rows(&apart).unwrap().len(), 2);
+        assert_eq!(rows(&json!({ "certificates": [] })), Some(vec![]));
         assert_eq!(rows(&json!([{ "name": "x" }])), None);
         assert_eq!(rows(&json!("text")), None);
     }

@@ -113,7 +113,7 @@ pub(super) fn is_switched_off(text: &str) -> bool {
 
 /// A login was refused for want of room, not for its credentials.
 pub(super) fn is_full(text: &str) -> bool {
-    has(
+    let has_no_room = has(
         text,
         &[
             "too many",
@@ -121,7 +121,14 @@ pub(super) fn is_full(text: &str) -> bool {
             "already logged in",
             "another administrator",
         ],
-    )
+    );
+    has_no_room && !is_locked_out(text)
+}
+
+/// The device takes no login after those that failed: each further one may prolong that (SonicOS reference 1.4, 6.12).
+pub(super) fn is_locked_out(text: &str) -> bool {
+    let is_of_logins = has(text, &["attempt", "fail"]);
+    has(text, &["maximum login attempts", "locked"]) || (has(text, &["too many"]) && is_of_logins)
 }
 
 /// Rights that do not suffice (SonicOS reference 1.2: only full administrators may use the API).
@@ -224,6 +231,19 @@ mod tests {
         assert!(is_missing("'fw-1' is not a reasonable value"));
         assert!(!is_missing("API not found"));
         assert!(is_unknown_call("API not found"));
+    }
+
+    #[test]
+    fn too_many_failed_logins_are_no_want_of_room() {
+        for text in [
+            "Too many login attempts.",
+            "Too many authentication failures",
+            "% Maximum login attempts exceeded.",
+            "Account locked: too many sessions",
+        ] {
+            assert!(is_locked_out(text) && !is_full(text), "{text}");
+        }
+        assert!(is_full("Too many sessions") && !is_locked_out("Too many sessions"));
     }
 
     #[test]

@@ -47,6 +47,24 @@ async fn what_the_api_cannot_is_done_on_the_command_line_over_ssh() {
 }
 
 #[tokio::test]
+async fn nobody_loses_configuration_mode_for_a_look() {
+    let mut bench = stage(|_| {}).await;
+    bench.settings.preempt_idle_administrator = true;
+    let mut session = bench.session().await;
+    bench
+        .device
+        .other_administrator()
+        .takes_configuration_mode();
+    assert_eq!(session.installed().await.unwrap().len(), 1);
+    let journal = bench.device.journal();
+    assert!(
+        !journal.iter().any(|line| line.contains("configure")),
+        "{journal:#?}"
+    );
+    bench.close(session).await;
+}
+
+#[tokio::test]
 async fn another_host_key_ends_it_before_any_credential_is_sent() {
     let other = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let bench = stage(|command_line| other.clone_into(&mut command_line.host_key)).await;

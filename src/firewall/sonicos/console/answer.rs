@@ -1,6 +1,8 @@
 //! What a line does, and what the device's answer to it means (SonicOS reference 3.9, 6.12). The texts of most refusals
 //! are not published, so families of words are compared.
 
+use crate::firewall::sonicos::wording;
+
 /// Whether a line may change the device for good, so that a lost answer leaves a doubt.
 ///
 /// Whatever is not known to change nothing does.
@@ -43,15 +45,10 @@ pub(super) fn is_farewell(line: &str) -> bool {
     FAREWELLS.iter().any(|farewell| line.starts_with(farewell))
 }
 
-/// The device takes no login any more.
-pub(super) fn is_locked_out(text: &str) -> bool {
-    text.to_ascii_lowercase().contains("maximum login attempts")
-}
-
 /// The login itself was refused.
 pub(super) fn is_refused_login(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    is_locked_out(&text)
+    wording::is_locked_out(&text)
         || ["denied", "incorrect", "invalid", "failed", "locked"]
             .iter()
             .any(|word| text.contains(word))
@@ -152,6 +149,7 @@ mod tests {
         assert!(is_farewell("% Session timed out."));
         assert!(is_farewell(" % Maximum login attempts exceeded."));
         assert!(!is_farewell("session timed out"));
-        assert!(is_locked_out("% Maximum login attempts exceeded."));
+        assert!(is_refused_login("% Maximum login attempts exceeded."));
+        assert!(is_refused_login("Too many login attempts."));
     }
 }

@@ -102,13 +102,7 @@ impl Dialogue {
         lines: &[String],
         preempt: Preempt,
     ) -> Result<String, Failure> {
-        for line in lines {
-            self.discretion.learn(line);
-            if line.chars().any(char::is_control) {
-                let detail = "a line may hold no control characters";
-                return Err(self.failure(FailureKind::Local, line, detail));
-            }
-        }
+        self.learn(lines)?;
         self.changed = false;
         self.take_configuration_mode(preempt).await?;
         let mut said = String::new();
@@ -119,6 +113,14 @@ impl Dialogue {
                 said.push('\n');
             }
         }
+        Ok(self.discretion.cut(&said))
+    }
+
+    /// Types a line that only looks, where the session stands: nobody loses configuration mode for it.
+    pub(super) async fn look(&mut self, line: &str) -> Result<String, Failure> {
+        self.learn(&[line.to_owned()])?;
+        self.changed = false;
+        let said = self.command(line).await?;
         Ok(self.discretion.cut(&said))
     }
 
@@ -133,6 +135,18 @@ impl Dialogue {
         }
         self.place = Place::Lost;
         left
+    }
+
+    /// What is secret in `lines`; one that would be several is refused.
+    fn learn(&mut self, lines: &[String]) -> Result<(), Failure> {
+        for line in lines {
+            self.discretion.learn(line);
+            if line.chars().any(char::is_control) {
+                let detail = "a line may hold no control characters";
+                return Err(self.failure(FailureKind::Local, line, detail));
+            }
+        }
+        Ok(())
     }
 
     async fn turn_pager_off(&mut self) -> Result<(), Failure> {
@@ -332,7 +346,7 @@ impl Dialogue {
     fn lost(&mut self, line: &str, silence: &Silence) -> Failure {
         self.place = Place::Lost;
         let (kind, detail) = match silence {
-            Silence::Ended(words) if answer::is_locked_out(words) => {
+            Silence::Ended(words) if wording::is_locked_out(words) => {
                 (FailureKind::Unauthorized, words.clone())
             }
             Silence::Ended(words) => (

@@ -98,6 +98,14 @@ impl Console {
         self.dialogue.run(lines, self.preempt).await
     }
 
+    /// Types a line that only looks, without configuration mode. Gives back what [`Self::run`] does.
+    ///
+    /// # Errors
+    /// `Refused` with the device's words; `Busy` where the device shows nothing outside of configuration mode.
+    pub async fn look(&mut self, line: &str) -> Result<String, Failure> {
+        self.dialogue.look(line).await
+    }
+
     /// Gives back configuration mode and logs out. Call it on every path.
     ///
     /// # Errors
