@@ -40,8 +40,10 @@ pub(super) struct Writer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConfigurationMode {
     Ours,
-    /// The device did not say; a refused write will.
+    /// The device did not say: ours by the login (SonicOS reference 1.2), unless a write is refused.
     Untold,
+    /// We gave it back, to go on over another way into the device.
+    GivenBack,
     Others,
 }
 
@@ -136,7 +138,7 @@ impl Writer {
         if !is_out_of_configuration_mode(&answer) {
             return Ok(answer);
         }
-        if self.mode == ConfigurationMode::Ours {
+        if self.mode != ConfigurationMode::GivenBack {
             self.mode = ConfigurationMode::Others;
         }
         self.only_ours().await?;
@@ -195,12 +197,11 @@ impl Writer {
         if self.mode == ConfigurationMode::Others {
             return Ok(Preempt::Idle);
         }
-        self.mode = ConfigurationMode::Untold;
+        self.mode = ConfigurationMode::GivenBack;
         self.took_mode = false;
         match self.give_back().await {
             Ok(()) => Ok(Preempt::Idle),
-            // It is ours still, as far as the device tells.
-            Err(failure) if failure.kind == FailureKind::Refused => Ok(Preempt::OwnSession),
+            Err(failure) if failure.kind == FailureKind::Refused => Ok(kept(&failure)),
             Err(failure) => Err(failure),
         }
     }
@@ -322,6 +323,17 @@ impl Writer {
     }
 }
 
+/// From whom configuration mode may be taken after a device refused to take it back.
+fn kept(refusal: &Failure) -> Preempt {
+    if wording::is_out_of_configuration_mode(&refusal.detail) {
+        // It was not ours, so that whoever has it is somebody else.
+        Preempt::Idle
+    } else {
+        // It is ours still, as far as the device tells.
+        Preempt::OwnSession
+    }
+}
+
 /// Whether a failure leaves no doubt about what happened.
 fn is_certain(failure: &Failure) -> bool {
     failure.kind != FailureKind::OutcomeUnknown
@@ -347,6 +359,14 @@ mod tests {
             body: body.as_bytes().to_vec(),
             ..Answer::default()
         }
+    }
+
+    #[test]
+    fn configuration_mode_that_was_not_ours_to_give_back_is_somebody_elses() {
+        let refused = |said| Failure::new(FailureKind::Refused, "POST /non-config-mode", said);
+        assert_eq!(kept(&refused("Non config mode")), Preempt::Idle);
+        let unknown = refused("API endpoint is incomplete.");
+        assert_eq!(kept(&unknown), Preempt::OwnSession);
     }
 
     #[test]

@@ -108,6 +108,28 @@ async fn configuration_mode_is_left_to_an_administrator_unless_it_may_be_taken()
 }
 
 #[tokio::test]
+async fn a_device_that_does_not_tell_who_has_configuration_mode_leaves_it_to_them_all_the_same() {
+    for preempt in [false, true] {
+        let mut bench = Bench::start(Profile::V6_5, |_| {}).await;
+        bench.settings.preempt_idle_administrator = preempt;
+        let mut session = bench.session().await;
+        bench
+            .device
+            .other_administrator()
+            .takes_configuration_mode();
+        let outcome = session.generate_csr("fw-1", &request()).await;
+        let expected = if preempt {
+            Ok(())
+        } else {
+            Err(FailureKind::Busy)
+        };
+        assert_eq!(outcome.map_err(|failure| failure.kind), expected);
+        assert_eq!(bench.requests("POST /config-mode"), usize::from(preempt));
+        bench.close(session).await;
+    }
+}
+
+#[tokio::test]
 async fn configuration_mode_lost_in_between_is_taken_again_only_where_that_is_allowed() {
     for refusal in [
         NonConfigMode::NonConfigMode405,
