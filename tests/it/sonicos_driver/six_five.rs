@@ -74,7 +74,7 @@ async fn the_whole_procedure_works_in_every_spelling_by_scp_and_by_ftp() {
 async fn what_worked_is_tried_first_the_next_time_and_everything_when_it_fails() {
     let bench = Bench::start(Profile::V6_5, |faces| {
         faces.transfer_spelling = Some(TransferSpelling::Post);
-        faces.transfer_protocols = TransferProtocols::FtpOnly;
+        faces.transfer_protocols = TransferProtocols::ScpOnly;
     })
     .await;
     let mut session = bench.session().await;
@@ -91,13 +91,13 @@ async fn what_worked_is_tried_first_the_next_time_and_everything_when_it_fails()
 
     bench.device.set(|faces| {
         faces.transfer_spelling = Some(TransferSpelling::Put);
-        faces.transfer_protocols = TransferProtocols::ScpOnly;
+        faces.transfer_protocols = TransferProtocols::FtpOnly;
     });
     let mut session = bench.knowing(&quirks).await;
     install(session.as_mut(), "fw-3").await;
     let relearned = session.identify().await.unwrap().quirks;
     assert!(
-        relearned.contains(&"export=put-scp-folder".to_owned()),
+        relearned.contains(&"export=put-ftp-folder".to_owned()),
         "{relearned:?}"
     );
     bench.close(session).await;
