@@ -91,7 +91,8 @@ impl Session {
     ) -> Result<(), Failure> {
         self.writer.begin().await?;
         match self.carry(cargo, file).await {
-            Ok(carried) => self.writer.settle(&[carried.reply], ours).await,
+            // The answer may have come before the file was fetched: what it says of a commit is about an earlier moment.
+            Ok(_) => self.writer.settle(&[Reply::default()], ours).await,
             // If it was taken, and waits for a commit, it would go with our session.
             Err(failure) if failure.kind == FailureKind::OutcomeUnknown => {
                 self.writer.settle(&[Reply::default()], ours).await?;
