@@ -2,8 +2,8 @@
 //!
 //! The map, from left to right; a module may use those on the left of its bar only, so those between two bars do not
 //! know each other (`tests/it/tidy.rs` holds that line):
-//! `clock failure pki random schedule secret | inventory surroundings | tls | dcv seal transfer | ca firewall probe | config event |
-//! store | renewal | scheduler watch | daemon status telemetry | cli`.
+//! `clock failure pki random schedule secret | inventory private_file surroundings | tls | dcv seal transfer |
+//! ca firewall probe | config event | store | renewal | scheduler watch | daemon status telemetry | cli`.
 
 pub mod ca;
 pub mod cli;
@@ -16,6 +16,7 @@ pub mod failure;
 pub mod firewall;
 pub mod inventory;
 pub mod pki;
+pub mod private_file;
 pub mod probe;
 pub mod random;
 pub mod renewal;

@@ -3,18 +3,19 @@
 //! A seal is bound to what it was made for: the key of one renewal cannot be put in the place of another's. The sealing
 //! key is read at each use, so that it is in memory only for a moment.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
 use crate::inventory::SealedKey;
 use crate::pki::PrivateKey;
+use crate::private_file;
 use crate::random::Random;
 use crate::secret::SecretSource;
 
@@ -132,32 +133,18 @@ impl Sealer {
             .map_err(|_| self.no_key("its first line must be 32 random bytes in base64: make it with `openssl rand -base64 32`"))
     }
 
-    /// Writes a new sealing key beside its place and links it there: whoever comes second takes that of the first.
+    /// Makes a sealing key; whoever comes second takes that of the first. Where the database lies elsewhere, nobody may
+    /// have needed the state directory yet: it is made too.
     fn make_file(&self) -> Result<(), SealError> {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
         self.random.fill(&mut *bytes);
-        let mut name = [0; 8];
-        self.random.fill(&mut name);
-        let temporary = self.file.with_extension(HEXLOWER.encode(&name));
         let text = Zeroizing::new(format!("{}\n", BASE64.encode(&*bytes)));
-        let linked = self
-            .make_folder()
-            .and_then(|()| write_new(&temporary, text.as_bytes()))
-            .and_then(|()| fs::hard_link(&temporary, &self.file));
-        // Also after a failure; where it stays behind, it is a sealing key of nothing.
-        let _ = fs::remove_file(&temporary);
-        match linked {
+        match private_file::create(&self.file, text.as_bytes(), self.random.as_ref()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(self.no_key(&format!("it cannot be made: {error}")))
             }
             _ => Ok(()),
         }
-    }
-
-    /// Where the database lies elsewhere, nobody may have needed the state directory yet.
-    fn make_folder(&self) -> io::Result<()> {
-        let folder = self.file.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)
     }
 
     fn refuse_readable_by_others(&self) -> Result<(), SealError> {
@@ -202,17 +189,6 @@ pub fn own_file(state_directory: &Path) -> PathBuf {
 /// Both the kind of content and its owner are authenticated.
 fn bound_to(purpose: &str) -> Aad<Vec<u8>> {
     Aad::from(format!("renewd private key of renewal {purpose}").into_bytes())
-}
-
-/// A file for our account alone, on the disk when this returns.
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 /// In the state directory.

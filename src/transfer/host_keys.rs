@@ -1,10 +1,10 @@
 //! The host keys of the SCP server: made at first use, and the same from then on. A key that is broken or that others
 //! can read is refused and never overwritten: a person has to see it.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize};
 use russh::keys::ssh_key::HashAlg;
@@ -12,6 +12,7 @@ use russh::keys::{PrivateKey, decode_secret_key};
 
 use super::HostKey;
 use crate::failure::{Failure, FailureKind};
+use crate::private_file;
 use crate::random::Random;
 
 /// Reads the keys in `folder`; makes those that are missing. Blocks.
@@ -62,7 +63,7 @@ impl Kind {
             return Ok(key);
         }
         let made = (self.make)().map_err(|error| broken("make", &path, &error))?;
-        match keep(&path, made.serialize_pem().as_bytes(), random) {
+        match private_file::create(&path, made.serialize_pem().as_bytes(), random) {
             // Another process was faster: its key counts.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => {
@@ -101,36 +102,6 @@ fn read(path: &Path) -> Result<Option<PrivateKey>, Failure> {
         broken("use", path, &advice)
     })?;
     Ok(Some(key))
-}
-
-/// Writes `content` to `path`, whole or not at all, and never over what is there. The folder is made where it is
-/// missing; both are for our account alone.
-fn keep(path: &Path, content: &[u8], random: &dyn Random) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let temporary = beside(path, random);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    // A link, unlike a rename, fails where there is a file already.
-    let linked = std::fs::hard_link(&temporary, path);
-    std::fs::remove_file(&temporary)?;
-    linked?;
-    File::open(folder)?.sync_all()
-}
-
-/// A name that no other process takes at the same time.
-fn beside(path: &Path, random: &dyn Random) -> PathBuf {
-    let mut bytes = [0; 8];
-    random.fill(&mut bytes);
-    path.with_extension(format!("{}.tmp", data_encoding::HEXLOWER.encode(&bytes)))
 }
 
 fn broken(verb: &str, path: &Path, why: &dyn std::fmt::Display) -> Failure {
@@ -204,16 +175,5 @@ mod tests {
         );
         assert!(!failure.to_string().contains("c2VjcmV0"), "{failure}");
         assert!(std::fs::read_to_string(&path).unwrap().contains("c2VjcmV0"));
-    }
-
-    #[test]
-    fn of_two_that_write_at_once_the_first_one_counts() {
-        let state = tempfile::tempdir().unwrap();
-        let path = state.path().join("key");
-        keep(&path, b"first", &SystemRandom).unwrap();
-        let error = keep(&path, b"second", &SystemRandom).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-        assert_eq!(std::fs::read(&path).unwrap(), b"first");
-        assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 1);
     }
 }

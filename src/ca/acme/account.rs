@@ -4,10 +4,9 @@
 //! (RFC 8555, 7.3.1), so a crash in between makes no second account, and no second bucket of its limits.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,6 +16,7 @@ use super::jws::AccountKey;
 use super::session::{Session, location, parsed};
 use super::{Settings, local, refused};
 use crate::failure::Failure;
+use crate::private_file;
 use crate::random::Random;
 
 /// What the file holds.
@@ -77,13 +77,12 @@ impl Account {
             key: AccountKey::generate()?,
             registrations: BTreeMap::new(),
         };
-        account.write(path, random, |temporary| {
-            match std::fs::hard_link(temporary, path) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                other => other?,
+        match private_file::create(path, account.to_text(path)?.as_bytes(), random) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(problem(path, error));
             }
-            std::fs::remove_file(temporary)
-        })?;
+            _ => {}
+        }
         Self::read(path)?.ok_or_else(|| problem(path, "it vanished as soon as it was made"))
     }
 
@@ -113,41 +112,17 @@ impl Account {
         };
         self.registrations
             .insert(settings.directory.to_string(), registration);
-        self.write(&settings.account, random, |temporary| {
-            std::fs::rename(temporary, &settings.account)
-        })
+        let path = &settings.account;
+        private_file::replace(path, self.to_text(path)?.as_bytes(), random)
+            .map_err(|error| problem(path, error))
     }
 
-    /// Writes beside `path`, flushes, and lets `place` put it there: there is all of it or nothing.
-    fn write(
-        &self,
-        path: &Path,
-        random: &dyn Random,
-        place: impl FnOnce(&Path) -> io::Result<()>,
-    ) -> Result<(), Failure> {
+    fn to_text(&self, path: &Path) -> Result<String, Failure> {
         let written = Written {
             key: self.key.to_text()?.expose().to_owned(),
             accounts: self.registrations.clone(),
         };
-        let text = serde_json::to_string_pretty(&written).map_err(|error| problem(path, error))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let write = || {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)?;
-            let temporary = beside(path, random);
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&temporary)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            place(&temporary)?;
-            File::open(folder)?.sync_all()
-        };
-        write().map_err(|error| problem(path, error))
+        serde_json::to_string_pretty(&written).map_err(|error| problem(path, error))
     }
 }
 
@@ -215,13 +190,6 @@ fn mail(settings: &Settings) -> Value {
         .iter()
         .map(|address| format!("mailto:{address}"))
         .collect()
-}
-
-/// A name of its own for each writer.
-fn beside(path: &Path, random: &dyn Random) -> PathBuf {
-    let mut draw = [0; 8];
-    random.fill(&mut draw);
-    path.with_extension(format!("{}.tmp", data_encoding::HEXLOWER.encode(&draw)))
 }
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Failure {

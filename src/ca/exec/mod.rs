@@ -15,6 +15,8 @@ mod tests;
 pub use settings::Settings;
 
 use async_trait::async_trait;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Issuance, Issuer, Reference, SigningRequest};
@@ -37,7 +39,7 @@ impl ExecCa {
     /// A driver for `settings`; nothing is run yet.
     pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
         Self {
-            records: Records::new(&settings.records),
+            records: Records::new(&settings.records, Arc::clone(&surroundings.random)),
             settings,
             surroundings,
         }

@@ -5,11 +5,14 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::ca::file;
 use crate::failure::{Failure, FailureKind};
+use crate::private_file;
+use crate::random::Random;
 
 /// How an order stood after the last answer. Written as a word, a newline and a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +69,14 @@ impl FromStr for Standing {
 #[derive(Debug, Clone)]
 pub(super) struct Records {
     folder: PathBuf,
+    random: Arc<dyn Random>,
 }
 
 impl Records {
-    pub fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path, random: Arc<dyn Random>) -> Self {
         Self {
             folder: folder.to_owned(),
+            random,
         }
     }
 
@@ -92,7 +97,9 @@ impl Records {
     pub async fn write(&self, reference: &str, standing: &Standing) -> Result<(), Failure> {
         let path = self.path(reference)?;
         let (target, text) = (path.clone(), standing.to_string());
-        tokio::task::spawn_blocking(move || file::replace(&target, text.as_bytes()))
+        let random = Arc::clone(&self.random);
+        let write = move || private_file::replace(&target, text.as_bytes(), random.as_ref());
+        tokio::task::spawn_blocking(write)
             .await
             .map_err(|error| problem(&path, error))?
             .map_err(|error| problem(&path, error))

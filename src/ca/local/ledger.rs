@@ -10,6 +10,8 @@ use super::{Settings, local, refused};
 use crate::ca::{Reference, SigningRequest, file};
 use crate::failure::Failure;
 use crate::pki::Certificate;
+use crate::private_file;
+use crate::random::Random;
 
 /// The folder of issued certificates.
 pub(super) struct Ledger<'a> {
@@ -80,13 +82,14 @@ impl<'a> Ledger<'a> {
         reference: &str,
         leaf: &Certificate,
         chain: &[Certificate],
+        random: &dyn Random,
     ) -> Result<(), Failure> {
         let path = self.path(reference)?;
         let text: String = std::iter::once(leaf)
             .chain(chain)
             .map(Certificate::to_pem)
             .collect();
-        file::replace(&path, text.as_bytes()).map_err(|error| problem(&path, error))
+        private_file::replace(&path, text.as_bytes(), random).map_err(|error| problem(&path, error))
     }
 
     /// How many there are.

@@ -134,7 +134,8 @@ fn submit(
     policy::check_key(request.csr.key)?;
     let authority = Authority::load(settings)?;
     let leaf = sign::sign(&authority, &request.csr, names, settings, surroundings)?;
-    ledger.write(&request.client_reference, &leaf, &authority.chain)?;
+    let random = surroundings.random.as_ref();
+    ledger.write(&request.client_reference, &leaf, &authority.chain, random)?;
     Ok(Reference(request.client_reference.clone()))
 }
 

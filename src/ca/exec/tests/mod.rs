@@ -4,6 +4,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::KeyPair;
@@ -14,6 +15,7 @@ use super::run::Finished;
 use crate::ca::{Previous, SigningRequest};
 use crate::failure::FailureKind;
 use crate::pki::testing::{Authority, csr, csr_params, now};
+use crate::random::SystemRandom;
 
 fn finished(code: i32, stdout: &[u8], stderr: &str) -> Finished {
     Finished {
@@ -145,7 +147,7 @@ fn the_environment_is_that_of_the_contract() {
 #[tokio::test]
 async fn what_was_answered_is_read_again_and_the_last_answer_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let records = Records::new(&folder.path().join("records"));
+    let records = Records::new(&folder.path().join("records"), Arc::new(SystemRandom));
     assert_eq!(records.read("r1").await.unwrap(), None);
     let until: Timestamp = "2026-11-22T10:00:00.5Z".parse().unwrap();
     for standing in [
