@@ -14,6 +14,8 @@ use crate::failure::{Failure, FailureKind};
 pub(super) struct Carried {
     /// What was brought; empty when the device fetched it.
     pub(super) file: Vec<u8>,
+    /// What the device said to it.
+    pub(super) reply: Reply,
 }
 
 /// What came of one way.
@@ -55,7 +57,8 @@ pub(super) fn brought(
 ) -> Attempt {
     let waited = match arrival {
         Some(Ok(file)) => {
-            return Attempt::Done(Carried { file });
+            let reply = answer.and_then(Result::ok).unwrap_or_default();
+            return Attempt::Done(Carried { file, reply });
         }
         Some(Err(failure)) => Some(failure),
         None => None,
@@ -88,7 +91,10 @@ pub(super) fn fetched(
         None => (false, None),
     };
     match answer {
-        Some(Ok(_)) if is_fetched => Attempt::Done(Carried { file: Vec::new() }),
+        Some(Ok(reply)) if is_fetched => Attempt::Done(Carried {
+            file: Vec::new(),
+            reply,
+        }),
         Some(Ok(_)) => missed(nothing_came(cargo), waited),
         Some(Err(failure)) if failure.kind == FailureKind::Refused => {
             let is_about_file = wording::import_advice(&failure.detail).is_some();

@@ -91,8 +91,7 @@ impl Session {
     ) -> Result<(), Failure> {
         self.writer.begin().await?;
         match self.carry(cargo, file).await {
-            // The answer may have come before the file was fetched: what it says of a commit is about an earlier moment.
-            Ok(_) => self.writer.settle(&[Reply::default()], ours).await,
+            Ok(carried) => self.writer.settle(&[carried.reply], ours).await,
             // If it was taken, and waits for a commit, it would go with our session.
             Err(failure) if failure.kind == FailureKind::OutcomeUnknown => {
                 self.writer.settle(&[Reply::default()], ours).await?;
@@ -162,7 +161,8 @@ impl Session {
         })
     }
 
-    /// Tells the device what to carry and where.
+    /// Tells the device what to carry and where. An answer may come before the file is fetched, so that what it says of
+    /// a commit is about an earlier moment: only of lines that we committed ourselves it is known that nothing waits.
     async fn tell(
         &mut self,
         cargo: Cargo<'_>,
@@ -170,11 +170,12 @@ impl Session {
         url: &Secret,
     ) -> Result<Reply, Failure> {
         if let Some(call) = cargo.call(spelling, url)? {
-            return self.writer.write(&call).await;
+            return self.writer.write(&call).await.map(|_| Reply::default());
         }
         let mut lines = cargo.lines(spelling.protocol, url)?;
         if spelling.way == Way::Direct {
-            return self.writer.command(&cargo.shown(spelling), &lines).await;
+            let told = self.writer.command(&cargo.shown(spelling), &lines).await;
+            return told.map(|_| Reply::default());
         }
         if !matches!(cargo, Cargo::Request(_)) {
             lines.push("commit".to_owned());

@@ -37,6 +37,8 @@ async fn what_the_api_cannot_is_done_on_the_command_line_over_ssh() {
         bench.device.spki_sha256("fw-1"),
         Some(leaf.public_key.to_string())
     );
+    // What was committed on the command line waits for no second commit through the API.
+    assert_eq!(bench.requests("POST /config/pending"), 0);
     session.remove("fw-1").await.unwrap();
     assert!(!bench.device.certificates().contains(&"fw-1".to_owned()));
     let quirks = session.identify().await.unwrap().quirks;
