@@ -12,7 +12,7 @@ use renewd::seal::Sealer;
 use simulators::sonicos::{Faces, KeyPairEncryption, KeyPairForm, On, Profile};
 
 use crate::lab::{self, Lab};
-use crate::survives_crash::kill_at;
+use crate::survives_crash::{FORWARD, kill_at};
 
 const NAMES: [&str; 3] = ["vpn.example.com", "*.example.net", "192.0.2.1"];
 
@@ -185,16 +185,7 @@ async fn killed_at_any_moment_one_key_of_renewd_is_installed_with_one_signature(
         Moment::Intended(Step::Submit),
         Moment::Intended(Step::Import),
     ];
-    for step in [
-        Step::GenerateCsr,
-        Step::ExportCsr,
-        Step::Submit,
-        Step::PollIssuance,
-        Step::Import,
-        Step::Bind,
-        Step::Verify,
-        Step::RetireOld,
-    ] {
+    for step in FORWARD {
         moments.extend([Moment::Before(step), Moment::Acted(step)]);
     }
     let states = State::ALL

@@ -13,7 +13,8 @@ use simulators::sonicos::{Faces, On, Profile};
 
 use crate::lab::{self, Lab};
 
-const FORWARD: [Step; 8] = [
+/// The steps of a renewal that succeeds.
+pub const FORWARD: [Step; 8] = [
     Step::GenerateCsr,
     Step::ExportCsr,
     Step::Submit,

@@ -260,17 +260,9 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            body: body.as_bytes().to_vec(),
-            ..Answer::default()
-        }
-    }
-
     fn what(body: &str) -> Result<Shown, Failure> {
         let call = Call::session(Method::POST, PATH).shown_as("/direct/cli (show)");
-        let answer = answer(200, body);
+        let answer = Answer::saying(200, body);
         refuse(&call, &answer).and_then(|()| shown(&call, &answer))
     }
 

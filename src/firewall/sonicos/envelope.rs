@@ -264,18 +264,10 @@ mod tests {
 
     const MADE: &str = r#"{"status":{"success":true,"info":[{"level":"info","code":"E_OK","message":"Changes made."}]}}"#;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            body: body.as_bytes().to_vec(),
-            ..Answer::default()
-        }
-    }
-
     fn change(status: u16, body: &str) -> Result<Reply, Failure> {
         judge_change(
             &Call::change(Method::POST, "/config/pending"),
-            &answer(status, body),
+            &Answer::saying(status, body),
         )
     }
 
@@ -381,7 +373,7 @@ mod tests {
 
     #[test]
     fn full_houses_and_lost_sessions_ask_to_come_back() {
-        let mut full = answer(503, "");
+        let mut full = Answer::saying(503, "");
         full.headers.insert("retry-after", "7".parse().unwrap());
         let failure = judge(&Call::get("/version"), &full).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy);

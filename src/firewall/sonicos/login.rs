@@ -354,14 +354,6 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            body: body.as_bytes().to_vec(),
-            ..Answer::default()
-        }
-    }
-
     #[test]
     fn the_chap_digest_is_md5_over_identifier_password_and_challenge() {
         // printf '\x0bpassword\xde\xad' | md5sum
@@ -373,19 +365,22 @@ mod tests {
     #[test]
     fn a_token_is_found_in_json_and_in_text() {
         let json = r#"{"status":{"success":true,"info":[{"level":"info","code":"E_OK","bearer_token":"t1"}]}}"#;
-        assert_eq!(bearer_token(&answer(200, json)).unwrap().expose(), "t1");
         assert_eq!(
-            bearer_token(&answer(200, "INFO: Success. BearToken: t2\r\n"))
+            bearer_token(&Answer::saying(200, json)).unwrap().expose(),
+            "t1"
+        );
+        assert_eq!(
+            bearer_token(&Answer::saying(200, "INFO: Success. BearToken: t2\r\n"))
                 .unwrap()
                 .expose(),
             "t2"
         );
-        assert!(bearer_token(&answer(200, "INFO: Success.")).is_none());
+        assert!(bearer_token(&Answer::saying(200, "INFO: Success.")).is_none());
     }
 
     #[test]
     fn an_empty_401_is_a_refused_password() {
-        let failure = turned_away(&Call::get("/auth"), &answer(401, ""));
+        let failure = turned_away(&Call::get("/auth"), &Answer::saying(401, ""));
         assert_eq!(failure.kind, FailureKind::Unauthorized);
     }
 
@@ -393,15 +388,15 @@ mod tests {
     fn a_switched_off_api_and_a_missing_one_are_no_matter_of_passwords() {
         let off = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_DISABLED","message":"Service disabled."}]}}"#;
         assert_eq!(
-            turned_away(&Call::get("/auth"), &answer(403, off)).kind,
+            turned_away(&Call::get("/auth"), &Answer::saying(403, off)).kind,
             FailureKind::Refused
         );
         assert_eq!(
-            turned_away(&Call::get("/auth"), &answer(404, "")).kind,
+            turned_away(&Call::get("/auth"), &Answer::saying(404, "")).kind,
             FailureKind::Refused
         );
         assert_eq!(
-            turned_away(&Call::get("/auth"), &answer(403, "")).kind,
+            turned_away(&Call::get("/auth"), &Answer::saying(403, "")).kind,
             FailureKind::Unauthorized
         );
     }

@@ -140,6 +140,16 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// An answer for tests.
+    #[cfg(test)]
+    pub(super) fn saying(status: u16, body: &str) -> Self {
+        Self {
+            status,
+            body: body.as_bytes().to_vec(),
+            ..Self::default()
+        }
+    }
+
     /// The body as text; what is not UTF-8 is replaced.
     pub(super) fn text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.body)

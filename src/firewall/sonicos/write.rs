@@ -353,14 +353,6 @@ const PENDING: &str = "/config/pending";
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            body: body.as_bytes().to_vec(),
-            ..Answer::default()
-        }
-    }
-
     #[test]
     fn configuration_mode_that_was_not_ours_to_give_back_is_somebody_elses() {
         let refused = |said| Failure::new(FailureKind::Refused, "POST /non-config-mode", said);
@@ -372,16 +364,16 @@ mod tests {
     #[test]
     fn a_write_outside_configuration_mode_is_recognised_by_its_words() {
         let words = r#"{"status":{"success":false,"info":[{"level":"error","message":"Non config mode"}]}}"#;
-        assert!(is_out_of_configuration_mode(&answer(405, words)));
-        assert!(is_out_of_configuration_mode(&answer(
+        assert!(is_out_of_configuration_mode(&Answer::saying(405, words)));
+        assert!(is_out_of_configuration_mode(&Answer::saying(
             400,
             "Not allowed in current mode"
         )));
-        assert!(is_out_of_configuration_mode(&answer(405, "")));
-        assert!(!is_out_of_configuration_mode(&answer(
+        assert!(is_out_of_configuration_mode(&Answer::saying(405, "")));
+        assert!(!is_out_of_configuration_mode(&Answer::saying(
             405,
             "Method not allowed"
         )));
-        assert!(!is_out_of_configuration_mode(&answer(400, "")));
+        assert!(!is_out_of_configuration_mode(&Answer::saying(400, "")));
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use renewd::clock::ManualClock;
 use renewd::failure::Failure;
 use renewd::firewall::sonicos::{Login, Session, Settings};
-use renewd::firewall::{Binding, Firewall, Known};
+use renewd::firewall::{Binding, Firewall, Known, ObjectKind};
 use renewd::inventory::Service;
 use renewd::pki::{
     AlternateName, Certificate, Csr, Digest, Fingerprint, KeyKind, KeyRequest, Subject,
@@ -131,6 +131,23 @@ pub async fn install(session: &mut dyn Firewall, alias: &str) -> Certificate {
     session.import_chain(&[office.certificate()]).await.unwrap();
     session.import_signed(alias, &leaf).await.unwrap();
     leaf
+}
+
+/// What the device lists, each with its kind.
+pub async fn listed(session: &mut dyn Firewall) -> Vec<(String, ObjectKind)> {
+    let installed = session.installed().await.unwrap();
+    installed
+        .into_iter()
+        .map(|object| (object.alias, object.kind))
+        .collect()
+}
+
+/// What a device lists that was given these besides the certificate that it had at first.
+pub fn list_of(objects: &[(&str, ObjectKind)]) -> Vec<(String, ObjectKind)> {
+    let first = [("fw-initial", ObjectKind::Certificate)];
+    let all = first.iter().chain(objects);
+    all.map(|(alias, kind)| ((*alias).to_owned(), *kind))
+        .collect()
 }
 
 /// The request under `alias`, checked.

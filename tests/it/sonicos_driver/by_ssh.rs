@@ -16,23 +16,15 @@ use simulators::sonicos::{Profile, TransferSpelling};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::bench::{Bench, install, request};
+use super::bench::{Bench, install, list_of, listed, request};
 
 #[tokio::test]
 async fn what_the_api_cannot_is_done_on_the_command_line_over_ssh() {
     let bench = stage(|_| {}).await;
     let mut session = bench.session().await;
     let leaf = install(session.as_mut(), "fw-1").await;
-    let installed = session.installed().await.unwrap();
-    let kinds: Vec<(&str, ObjectKind)> = installed
-        .iter()
-        .map(|one| (one.alias.as_str(), one.kind))
-        .collect();
-    let expected = [
-        ("fw-initial", ObjectKind::Certificate),
-        ("fw-1", ObjectKind::Certificate),
-    ];
-    assert_eq!(kinds, expected);
+    let expected = list_of(&[("fw-1", ObjectKind::Certificate)]);
+    assert_eq!(listed(session.as_mut()).await, expected);
     assert_eq!(
         bench.device.spki_sha256("fw-1"),
         Some(leaf.public_key.to_string())

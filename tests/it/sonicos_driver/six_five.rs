@@ -13,7 +13,7 @@ use simulators::sonicos::{
     TransferSpelling, UrlForm,
 };
 
-use super::bench::{Bench, Office, both, export, install, request};
+use super::bench::{Bench, Office, both, export, install, list_of, listed, request};
 
 const SPELLINGS: [(TransferSpelling, &str); 3] = [
     (TransferSpelling::Put, "put"),
@@ -265,17 +265,15 @@ async fn listings_of_the_command_line_are_read_as_json_and_as_text() {
         let mut session = bench.session().await;
         let leaf = install(session.as_mut(), "fw-1").await;
         session.generate_csr("fw-2", &request()).await.unwrap();
-        let installed = session.installed().await.unwrap();
-        let kinds: Vec<(&str, ObjectKind)> = installed
-            .iter()
-            .map(|one| (one.alias.as_str(), one.kind))
-            .collect();
-        let expected = [
-            ("fw-initial", ObjectKind::Certificate),
+        let expected = list_of(&[
             ("fw-1", ObjectKind::Certificate),
             ("fw-2", ObjectKind::PendingRequest),
-        ];
-        assert_eq!(kinds, expected, "text {is_text}, object {is_in_object}");
+        ]);
+        assert_eq!(
+            listed(session.as_mut()).await,
+            expected,
+            "text {is_text}, object {is_in_object}"
+        );
         let contradictions = session.contradictions("fw-1", &leaf).await.unwrap();
         assert_eq!(contradictions, [""; 0]);
         bench.close(session).await;
