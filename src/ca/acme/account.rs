@@ -181,9 +181,9 @@ fn sealer(settings: &Settings, surroundings: &Surroundings) -> Sealer {
 fn open(
     path: &Path,
     sealed: &str,
-    sealer: &Sealer,
+    by: &Sealer,
 ) -> Result<(Result<AccountKey, String>, bool), Failure> {
-    let opened = sealer.open_account(sealed).map_err(|error| match error {
+    let opened = by.open_account(sealed).map_err(|error| match error {
         SealError::Closed { place } => problem(
             path,
             format!("it does not open with the sealing key, {place}: {UNSEAL}"),
