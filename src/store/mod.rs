@@ -32,7 +32,7 @@ mod tests;
 mod waking;
 
 pub use error::StoreError;
-pub use history::PastEvent;
+pub use history::{Head, Misfit, NoHead, PastEvent, Verdict};
 pub use inventory::{Changes, Configured, Decision};
 pub use leases::Lease;
 pub use limits::Permission;

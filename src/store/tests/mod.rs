@@ -15,6 +15,7 @@ use super::{Configured, Decision, Lease, Store, StoreError};
 use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, Shown, State};
 use crate::pki::Fingerprint;
 
+mod chain;
 mod copy;
 mod history;
 mod inventory;
