@@ -148,6 +148,12 @@ events! {
     ConfigurationReloaded => "configuration_reloaded", Info;
     /// A changed configuration is broken; the old one stays in force.
     ConfigurationRefused => "configuration_refused", Alert;
+    /// The database failed: nothing is begun until it works again.
+    DatabaseFailed => "database_failed", Alert;
+    /// The database works again; what was due is done now.
+    DatabaseWorks => "database_works", Info;
+    /// The clock of this machine was set back: everything is looked at again.
+    ClockSetBack => "clock_set_back", Alert;
     /// A certificate came into the configuration.
     CertificateAdded => "certificate_added", Info;
     /// A certificate left the configuration; nothing is done on its firewall.
