@@ -219,16 +219,17 @@ impl Daemon {
         }
     }
 
-    /// Does one turn of the loop, and stores now and then that it is alive.
+    /// Stores now and then that the loop is alive, which also tells whether anything can be stored; then does one turn.
     async fn turn(&mut self, rhythm: &mut Rhythm) -> Result<(), StoreError> {
         let now = self.surroundings.clock.now();
-        let mut turned = self.crew.turn(now).await;
-        if turned.is_ok() && rhythm.is_beat_due() {
-            match self.engine.store.beat(now).await {
-                Ok(()) => rhythm.beaten(),
-                Err(error) => turned = Err(error),
-            }
-        }
+        let beat = match rhythm.is_beat_due() {
+            true => self.engine.store.beat(now).await.map(|()| rhythm.beaten()),
+            false => Ok(()),
+        };
+        let turned = match beat {
+            Ok(()) => self.crew.turn(now).await,
+            Err(error) => Err(error),
+        };
         match turned {
             Err(error @ StoreError::Corrupt { .. }) => Err(error),
             turned => {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::{Event, EventKind};
-use crate::inventory::RenewalWindow;
+use crate::inventory::{RenewalWindow, TrackedCertificate};
 use crate::store::{Changes, Decision};
 
 #[tokio::test]
@@ -397,4 +397,30 @@ async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
         None,
         "it was the window of another certificate"
     );
+}
+
+#[tokio::test]
+async fn where_nothing_was_seen_is_looked_at_apart_from_the_others() {
+    let (store, _folder) = store().await;
+    let names_of = |rows: Vec<TrackedCertificate>| -> Vec<String> {
+        rows.iter().map(|row| row.name.to_string()).collect()
+    };
+    let fleet = ["new", "once", "seen", "told"].map(|name| configured(name, "hq", "1"));
+    store.sync_inventory(&fleet, at(0)).await.unwrap();
+    for (name, told) in [
+        ("once", Some(TrackedCertificate::UNSEEN_ONCE)),
+        ("seen", None),
+        ("told", Some(TrackedCertificate::UNSEEN)),
+    ] {
+        store
+            .record_sight(name, None, told, at(1), None, &[], at(0))
+            .await
+            .unwrap();
+    }
+    let seen = store.due_for_probe(at(2), true, 9).await.unwrap();
+    assert!(seen.iter().all(|row| !row.is_unseen()));
+    assert_eq!(names_of(seen), ["new", "seen"]);
+    let unseen = store.due_for_probe(at(2), false, 9).await.unwrap();
+    assert!(unseen.iter().all(TrackedCertificate::is_unseen));
+    assert_eq!(names_of(unseen), ["once", "told"]);
 }

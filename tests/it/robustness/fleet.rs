@@ -29,7 +29,7 @@ pub struct Fleet {
     pub folder: TempDir,
     /// The names of the certificates on black holes.
     pub lost: Vec<String>,
-    _holes: Vec<Hole>,
+    holes: Vec<Hole>,
 }
 
 /// How a peer does not answer.
@@ -70,7 +70,7 @@ impl Fleet {
             simulators,
             folder: tempfile::tempdir().unwrap(),
             lost: (0..lost).map(|n| format!("lost-{n:04}")).collect(),
-            _holes: holes,
+            holes: holes,
         };
         fleet.write();
         let ca::Settings::Local(settings) = &fleet.desired().cas["office"] else {
@@ -107,7 +107,7 @@ driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.
                 &verify,
             );
         }
-        for (name, hole) in self.lost.iter().zip(self._holes.iter().cycle()) {
+        for (name, hole) in self.lost.iter().zip(self.holes.iter().cycle()) {
             let address = format!("127.0.0.1:{}", hole.port);
             let pin = hole.certificate.fingerprint.to_string();
             let verify = format!("\"{address}\"");

@@ -127,7 +127,6 @@ impl Firewall for Session {
     }
 }
 
-#[derive(Debug)]
 struct Ca(Arc<dyn Issuer>, &'static str);
 
 impl Ca {
