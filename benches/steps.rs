@@ -91,7 +91,10 @@ async fn renew_all(folder: &Path, concurrency: usize) -> Duration {
 async fn plan(engine: &Engine) {
     let room = Room {
         renewals: 0,
+        doubtful_renewals: 0,
         probes: 0,
+        doubtful_probes: 0,
+        questions: 0,
         probing: &HashSet::new(),
         asking: &HashSet::new(),
     };

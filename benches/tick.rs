@@ -116,7 +116,10 @@ impl Fleet {
 async fn tick(engine: &Engine, now: Timestamp) -> Tick {
     let room = Room {
         renewals: 8,
+        doubtful_renewals: 8,
         probes: 32,
+        doubtful_probes: 32,
+        questions: 32,
         probing: &HashSet::new(),
         asking: &HashSet::new(),
     };

@@ -151,6 +151,12 @@ events! {
     /// Where the history ends: id and hash of its last event, for `renewd history verify --head`. Logged once a day and
     /// at the end of a run, and not stored.
     HistoryHead => "history_head", Info;
+    /// The database failed: nothing is begun until it works again.
+    DatabaseFailed => "database_failed", Alert;
+    /// The database works again; what was due is done now.
+    DatabaseWorks => "database_works", Info;
+    /// The clock of this machine was set back: everything is looked at again.
+    ClockSetBack => "clock_set_back", Alert;
     /// A certificate came into the configuration.
     CertificateAdded => "certificate_added", Info;
     /// A certificate left the configuration; nothing is done on its firewall.

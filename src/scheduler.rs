@@ -40,8 +40,14 @@ pub struct Tick {
 pub struct Room<'a> {
     /// Renewals.
     pub renewals: usize,
-    /// Probes, and questions to CAs.
+    /// Of these, renewals whose last attempt reached nobody.
+    pub doubtful_renewals: usize,
+    /// Probes.
     pub probes: usize,
+    /// Of these, probes where the last one saw nothing.
+    pub doubtful_probes: usize,
+    /// Questions to CAs.
+    pub questions: usize,
     /// Certificates that are being probed at this moment.
     pub probing: &'a HashSet<Arc<str>>,
     /// Certificates about which a CA is being asked at this moment.
@@ -62,26 +68,86 @@ pub async fn tick(
         planned: plan_due(engine, now).await?,
         ..Tick::default()
     };
+    match fill(&mut tick, engine, owner, room, now).await {
+        // A claim that nobody works on would block its firewall: what was claimed is handed out all the same, and the
+        // store fails again at the next tick.
+        Err(_) if !tick.claimed.is_empty() => {
+            tick.wake = Some(now);
+            Ok(tick)
+        }
+        Err(error) => Err(error),
+        Ok(()) => Ok(tick),
+    }
+}
+
+async fn fill(
+    tick: &mut Tick,
+    engine: &Engine,
+    owner: &str,
+    room: Room<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    claim(tick, engine, owner, room, now).await?;
+    tick.to_probe = to_probe(engine, room, now).await?;
+    if room.questions > 0 {
+        let limit = limit(room.questions, room.asking);
+        let due = engine.store.due_for_window(now, limit).await?;
+        tick.to_ask = others(due, room.asking, room.questions);
+    }
+    tick.wake = engine.store.next_wake(REFUSED_LOGIN_LIMIT).await?;
+    Ok(())
+}
+
+/// Those that were reached the last time, or never tried, come before the others, whose places are counted.
+async fn claim(
+    tick: &mut Tick,
+    engine: &Engine,
+    owner: &str,
+    room: Room<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let store = &engine.store;
+    let until = now.saturating_add(LEASE).unwrap_or(now);
     while tick.claimed.len() < room.renewals {
-        let until = now.saturating_add(LEASE).unwrap_or(now);
-        match engine
-            .store
-            .claim(owner, now, until, REFUSED_LOGIN_LIMIT)
-            .await?
-        {
+        let claim = store.claim_reachable(owner, now, until, REFUSED_LOGIN_LIMIT);
+        match claim.await? {
             Some(lease) => tick.claimed.push(lease),
             None => break,
         }
     }
-    if room.probes > 0 {
-        let limit = |busy: &HashSet<_>| u32::try_from(room.probes + busy.len()).unwrap_or(u32::MAX);
-        let due = engine.store.due_for_probe(now, limit(room.probing)).await?;
-        tick.to_probe = others(due, room.probing, room.probes);
-        let due = engine.store.due_for_window(now, limit(room.asking)).await?;
-        tick.to_ask = others(due, room.asking, room.probes - tick.to_probe.len());
+    let most = room
+        .renewals
+        .min(tick.claimed.len() + room.doubtful_renewals);
+    while tick.claimed.len() < most {
+        match store.claim(owner, now, until, REFUSED_LOGIN_LIMIT).await? {
+            Some(lease) => tick.claimed.push(lease),
+            None => break,
+        }
     }
-    tick.wake = engine.store.next_wake(REFUSED_LOGIN_LIMIT).await?;
-    Ok(tick)
+    Ok(())
+}
+
+/// The same for probes.
+async fn to_probe(
+    engine: &Engine,
+    room: Room<'_>,
+    now: Timestamp,
+) -> Result<Vec<TrackedCertificate>, StoreError> {
+    let mut found = Vec::new();
+    for (is_seen, places) in [(true, room.probes), (false, room.doubtful_probes)] {
+        let places = places.min(room.probes - found.len());
+        if places > 0 {
+            let limit = limit(places, room.probing);
+            let due = engine.store.due_for_probe(now, is_seen, limit).await?;
+            found.extend(others(due, room.probing, places));
+        }
+    }
+    Ok(found)
+}
+
+/// So many rows hold `places` that are not busy, if there are any.
+fn limit(places: usize, busy: &HashSet<Arc<str>>) -> u32 {
+    u32::try_from(places + busy.len()).unwrap_or(u32::MAX)
 }
 
 /// The first `room` of `due` that are not `busy`.

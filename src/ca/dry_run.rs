@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use super::{Advice, Issuance, Issuer, Previous, Reference, SigningRequest, local};
 use crate::failure::Failure;
@@ -21,7 +21,7 @@ pub struct Settings {
     /// The CA itself.
     pub real: super::Settings,
     /// Gets a sentence for each thing that would be done.
-    pub told: UnboundedSender<String>,
+    pub told: Sender<String>,
 }
 
 /// The driver.
@@ -43,7 +43,7 @@ impl DryRun {
 
     fn tell(&self, words: String) {
         // Nobody listens any more when the dry run is over.
-        let _ = self.settings.told.send(words);
+        let _ = self.settings.told.try_send(words);
     }
 }
 

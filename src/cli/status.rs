@@ -24,9 +24,17 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let store = open::store(&desired).await?;
     let now = SystemClock.now();
     let standings = status::overview(&store, &desired, now).await;
+    let silent_since = status::silent_since(&store, now).await;
     store.close().await;
-    let mut standings = standings?;
-    let is_bad = standings.iter().any(|standing| standing.health.is_bad());
+    let (mut standings, silent_since) = (standings?, silent_since?);
+    if let Some(since) = silent_since {
+        print::complain(&format!(
+            "the daemon has given no sign of life since {since:.0}: it was killed, it stalls, or it cannot store \
+             anything; look at its log"
+        ));
+    }
+    let is_bad =
+        silent_since.is_some() || standings.iter().any(|standing| standing.health.is_bad());
     standings.retain(|standing| !arguments.bad || standing.health.is_bad());
     if arguments.json {
         print::json(&standings);

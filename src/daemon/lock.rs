@@ -1,7 +1,11 @@
 //! One daemon for one SQLite database: an advisory lock on a file beside it.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use super::DaemonError;
+use crate::store::StoreError;
 
 /// Held as long as the daemon lives; the operating system frees it when the process dies, however it dies.
 #[derive(Debug)]
@@ -23,8 +27,8 @@ impl Lock {
     /// Takes the lock that belongs to `database`.
     ///
     /// # Errors
-    /// When another renewd has it, or the file cannot be made.
-    pub fn take(database: &str) -> Result<Self, InUse> {
+    /// When another renewd has it, or the file cannot be made: then the database could not be written either.
+    pub fn take(database: &str) -> Result<Self, DaemonError> {
         let Some(path) = database
             .strip_prefix("sqlite://")
             .filter(|path| path.starts_with('/'))
@@ -32,21 +36,25 @@ impl Lock {
             return Ok(Self { file: None });
         };
         let path = Path::new(path).with_extension("lock");
-        let problem = |problem: String| InUse {
-            path: path.clone(),
-            problem,
+        let unusable = |error: io::Error| StoreError::Unusable {
+            place: path.display().to_string(),
+            advice: format!(
+                "{error}; its folder must have room and be writable for the user that renewd runs as"
+            ),
         };
         if let Some(folder) = path.parent() {
-            create_private(folder)
-                .map_err(|error| problem(format!("its folder cannot be made: {error}")))?;
+            create_private(folder).map_err(unusable)?;
         }
-        let file = open_private(&path).map_err(|error| problem(error.to_string()))?;
+        let file = open_private(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file: Some(file) }),
-            Err(TryLockError::WouldBlock) => Err(problem(
-                "another renewd works with this database; stop it first, or ask it with `renewd status`".to_owned(),
-            )),
-            Err(TryLockError::Error(error)) => Err(problem(error.to_string())),
+            Err(TryLockError::WouldBlock) => Err(InUse {
+                problem: "another renewd works with this database; stop it first, or ask it with `renewd status`"
+                    .to_owned(),
+                path,
+            }
+            .into()),
+            Err(TryLockError::Error(error)) => Err(unusable(error).into()),
         }
     }
 }
@@ -59,7 +67,7 @@ impl Drop for Lock {
     }
 }
 
-fn create_private(folder: &Path) -> std::io::Result<()> {
+fn create_private(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -67,7 +75,7 @@ fn create_private(folder: &Path) -> std::io::Result<()> {
         .create(folder)
 }
 
-fn open_private(path: &Path) -> std::io::Result<File> {
+fn open_private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new()
         .create(true)

@@ -5,7 +5,10 @@
 mod dry_run;
 mod lock;
 mod once;
+mod places;
 mod pokes;
+mod rhythm;
+mod trouble;
 mod work;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,6 +19,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use dry_run::DryRun;
@@ -30,13 +34,14 @@ use crate::renewal::{Checkpoint, ConfiguredPeers, Engine, NoCheckpoint};
 use crate::store::{Configured, Store, StoreError};
 use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
+use rhythm::Rhythm;
 
 /// What wakes the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poke {
     /// A tick, or a piece of work that ended: look what is due.
     Look,
-    /// Once a day: keep the database quick, and look for damage.
+    /// At the start and once a day: keep the database quick, and look for damage.
     Upkeep,
     /// SIGHUP: read the configuration again.
     Reload,
@@ -71,17 +76,16 @@ pub struct Daemon {
     /// One for the whole life: a reload finds the ports of transfers that are open.
     transfers: Transfers,
     checkpoint: Arc<dyn Checkpoint>,
+    upkeep: JoinSet<Result<(), StoreError>>,
     _lock: Lock,
 }
 
 /// A step that runs when the daemon is told to stop may go on for this long; then it is parked.
 const LAST_STEPS: Duration = Duration::from_secs(15);
-/// However far away the next due time is, the loop looks this often.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// More certificates than this that come or go at once are one line in the log.
 const LOGGED_ONE_BY_ONE: usize = 100;
-/// After the store failed, the loop tries it again this soon.
-const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
+/// A full channel already holds what will wake the loop.
+const MOST_POKES: usize = 64;
 
 impl Daemon {
     /// Reads the configuration, opens the database and compares the two.
@@ -109,6 +113,7 @@ impl Daemon {
         let lock = Lock::take(&desired.daemon.database)?;
         let store = Store::open(&desired.daemon.database).await?;
         let now = surroundings.clock.now();
+        let last_write = store.last_write().await?;
         store.write_probe(now).await?;
         let owner = format!("renewd-{}", std::process::id());
         // The lock says that nobody else works on this database: claims that are left are those of a dead daemon.
@@ -123,7 +128,7 @@ impl Daemon {
             transfers.clone(),
             left_sessions,
         );
-        let crew = Crew::new(owner, Arc::clone(&engine));
+        let crew = Crew::new(owner, Arc::clone(&engine)).after(last_write);
         Ok(Self {
             config_file: config_file.to_owned(),
             engine,
@@ -131,6 +136,7 @@ impl Daemon {
             surroundings,
             transfers,
             checkpoint,
+            upkeep: JoinSet::new(),
             _lock: lock,
         })
     }
@@ -141,68 +147,108 @@ impl Daemon {
     /// The store's.
     pub async fn run_once(mut self) -> Result<Report, DaemonError> {
         let report = once::run(&mut self.crew, &self.engine).await;
-        self.stop().await;
+        self.stop(report.is_ok()).await;
         Ok(report?)
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until it is told to stop by a signal.
     ///
     /// # Errors
-    /// When it could not start; later errors are logged and tried again.
-    pub async fn run(mut self) -> Result<(), DaemonError> {
-        let (poke, mut pokes) = mpsc::channel(64);
+    /// When it could not start, or the database is damaged; other errors are logged and tried again.
+    pub async fn run(self) -> Result<(), DaemonError> {
+        let (poke, pokes) = mpsc::channel(MOST_POKES);
         let ticks = pokes::cron(&self.engine.desired.daemon.scan, poke.clone()).await?;
         pokes::signals(&poke)?;
+        let ended = self.run_with(pokes).await;
+        drop(ticks);
+        ended
+    }
+
+    /// Runs until `pokes` tell it to stop, or nobody is left who could.
+    ///
+    /// # Errors
+    /// When the database is damaged: nothing more is written to it.
+    pub async fn run_with(mut self, pokes: mpsc::Receiver<Poke>) -> Result<(), DaemonError> {
+        let ended = self.turn_until_stopped(pokes).await;
+        notify(&[NotifyState::Stopping]);
+        if let Err(error) = &ended {
+            let event = Event {
+                detail: Some(error.to_string()),
+                ..Event::new(EventKind::DatabaseFailed)
+            };
+            event.log();
+        }
+        Event::new(EventKind::DaemonStopping).log();
+        self.stop(ended.is_ok()).await;
+        Ok(ended?)
+    }
+
+    async fn turn_until_stopped(
+        &mut self,
+        mut pokes: mpsc::Receiver<Poke>,
+    ) -> Result<(), StoreError> {
         let watchdog = sd_notify::watchdog_enabled();
-        let mut sleep = self.turn().await;
+        let mut rhythm = Rhythm::new(watchdog);
+        self.start_upkeep();
+        self.turn(&mut rhythm).await?;
         Event::new(EventKind::DaemonReady).log();
         notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
         loop {
+            // Here and nowhere else: a loop that stalls does not feed it.
             if watchdog.is_some() {
                 notify(&[NotifyState::Watchdog]);
             }
-            let longest = watchdog.map_or(LONGEST_SLEEP, |period| LONGEST_SLEEP.min(period / 3));
             let poke = tokio::select! {
                 poke = pokes.recv() => poke.unwrap_or(Poke::Stop),
                 () = self.crew.one_finished() => Poke::Look,
-                () = tokio::time::sleep(sleep.min(longest)) => Poke::Look,
+                Some(ended) = self.upkeep.join_next() => {
+                    only_damage(ended.unwrap_or(Ok(())))?;
+                    Poke::Look
+                }
+                () = tokio::time::sleep_until(rhythm.wake()) => Poke::Look,
             };
             match poke {
-                Poke::Stop => break,
+                Poke::Stop => return Ok(()),
                 Poke::Reload => self.reload().await,
                 Poke::Upkeep => self.start_upkeep(),
                 Poke::Look => {}
             }
-            sleep = self.turn().await;
+            if rhythm.may_turn() {
+                self.turn(&mut rhythm).await?;
+            }
         }
-        drop(ticks);
-        notify(&[NotifyState::Stopping]);
-        Event::new(EventKind::DaemonStopping).log();
-        self.stop().await;
-        Ok(())
     }
 
-    /// Does one turn of the loop; how long it may sleep after it.
-    async fn turn(&mut self) -> Duration {
+    /// Stores now and then that the loop is alive, which also tells whether anything can be stored; then does one turn.
+    async fn turn(&mut self, rhythm: &mut Rhythm) -> Result<(), StoreError> {
         let now = self.surroundings.clock.now();
-        match self.crew.turn(now).await {
-            Ok(wake) => wake.map_or(LONGEST_SLEEP, |wake| until(now, wake)),
-            Err(error) => {
-                tracing::error!(error = %error, "the database failed; nothing is done until it works again");
-                AFTER_STORE_ERROR
+        let beat = match rhythm.is_beat_due() {
+            true => self.engine.store.beat(now).await.map(|()| rhythm.beaten()),
+            false => Ok(()),
+        };
+        let turned = match beat {
+            Ok(()) => self.crew.turn(now).await,
+            Err(error) => Err(error),
+        };
+        match turned {
+            Err(error @ StoreError::Corrupt { .. }) => Err(error),
+            turned => {
+                rhythm.turned(turned, now);
+                Ok(())
             }
         }
     }
 
     /// Looks after the database beside the loop: on a large one it takes a while.
-    fn start_upkeep(&self) {
+    fn start_upkeep(&mut self) {
         let store = self.engine.store.clone();
-        tokio::spawn(async move {
-            if let Err(error) = store.upkeep().await {
-                tracing::error!(%error, "the daily upkeep of the database failed");
-            }
-            log_history_head(&store).await;
-        });
+        if self.upkeep.is_empty() {
+            self.upkeep.spawn(async move {
+                store.upkeep().await?;
+                log_history_head(&store).await;
+                Ok(())
+            });
+        }
     }
 
     /// Puts a changed configuration in force; a broken one changes nothing.
@@ -250,11 +296,28 @@ impl Daemon {
         )
     }
 
-    async fn stop(mut self) {
+    /// `as_it_should`: nobody need wonder why it is silent from now on.
+    async fn stop(mut self, as_it_should: bool) {
         self.crew.stop(Instant::now() + LAST_STEPS).await;
+        self.upkeep.shutdown().await;
         let store = self.engine.store.clone();
+        if as_it_should && let Err(error) = store.rest().await {
+            tracing::debug!(%error, "that the daemon stopped could not be stored");
+        }
         log_history_head(&store).await;
         store.close().await;
+    }
+}
+
+/// What of the upkeep's errors must stop the daemon; the others are told.
+fn only_damage(upkeep: Result<(), StoreError>) -> Result<(), StoreError> {
+    match upkeep {
+        Err(error @ StoreError::Corrupt { .. }) => Err(error),
+        Err(error) => {
+            tracing::error!(%error, "the upkeep of the database failed");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 
@@ -341,12 +404,6 @@ fn hash(wanted: &ManagedCertificate) -> String {
     let mut hasher = DefaultHasher::new();
     wanted.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
-}
-
-fn until(now: Timestamp, wake: Timestamp) -> Duration {
-    now.duration_until(wake)
-        .try_into()
-        .unwrap_or(Duration::ZERO)
 }
 
 /// Tells the service manager; without one it is nobody's loss.

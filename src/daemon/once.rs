@@ -62,7 +62,11 @@ pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report,
         let soonest = now.saturating_add(SHORTEST_SLEEP).unwrap_or(now);
         let wake = crew.turn(now).await?;
         if !crew.is_idle() {
-            crew.one_finished().await;
+            tokio::select! {
+                () = crew.one_finished() => {}
+                // Who is silent gives its place away after a while.
+                () = tokio::time::sleep(LONGEST_WAIT) => {}
+            }
             continue;
         }
         match soon(engine, now).await? {
@@ -96,6 +100,8 @@ const fn is_midway(state: State) -> bool {
 
 /// Longer than the default grace period of a proof.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
+/// While something is under way.
+const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 const SHORTEST_SLEEP: SignedDuration = SignedDuration::from_millis(20);
 /// A failure that is looked into this soon is waited for; shorter than the first wait of the retry table.
 const MOMENT: SignedDuration = SignedDuration::from_secs(31);

@@ -1,18 +1,22 @@
-//! The crew: renewals and probes under way, bounded in number, each behind a panic fence.
+//! The crew: renewals and probes under way, bounded in number, each behind a panic fence. After the store failed it
+//! begins nothing before something can be stored again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::places::{self, Free, Stage};
+use crate::event::{Event, EventKind};
 use crate::inventory::{RenewalId, TrackedCertificate};
-use crate::renewal::Engine;
+use crate::renewal::engine::LEASE;
+use crate::renewal::{Engine, Pulse};
 use crate::scheduler::{self, Room};
 use crate::store::{Lease, StoreError};
-use crate::watch;
+use crate::watch::{self, Look};
 
 /// Everything that is under way.
 #[derive(Debug)]
@@ -23,24 +27,39 @@ pub struct Crew {
     renewals: JoinSet<Result<(), StoreError>>,
     claims: HashMap<Id, Claim>,
     probes: JoinSet<Result<(), StoreError>>,
-    probing: HashMap<Id, (Look, Arc<str>)>,
+    probing: HashMap<Id, Probe>,
     worked_on: HashSet<RenewalId>,
+    /// What the store said to the last that found it failing.
+    failed: Option<StoreError>,
+    /// Whether it is not known yet that something can be stored again.
+    is_unsure: bool,
+    /// Claims that could not be given back.
+    kept: Vec<Claim>,
+    /// Claims whose worker panicked, and looks that did.
+    panicked: Vec<Claim>,
+    blind: Vec<Probe>,
+    /// The time of the last turn.
+    last_turn: Option<Timestamp>,
 }
 
-/// At what a probe looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// What the services of a certificate show.
-    Services,
-    /// When its CA wants it to be renewed.
-    Window,
-}
-
-/// What must be known of a renewal whose worker panicked.
+/// What must be known of a renewal under way.
 #[derive(Debug)]
 struct Claim {
     renewal: RenewalId,
     token: i64,
+    /// Its last attempt reached nobody.
+    is_doubtful: bool,
+    pulse: Arc<Pulse>,
+}
+
+/// What must be known of a look under way.
+#[derive(Debug)]
+struct Probe {
+    look: Look,
+    certificate: Arc<str>,
+    /// The last one saw nothing.
+    is_doubtful: bool,
+    since: Instant,
 }
 
 impl Crew {
@@ -55,6 +74,20 @@ impl Crew {
             probes: JoinSet::new(),
             probing: HashMap::new(),
             worked_on: HashSet::new(),
+            failed: None,
+            is_unsure: false,
+            kept: Vec::new(),
+            panicked: Vec::new(),
+            blind: Vec::new(),
+            last_turn: None,
+        }
+    }
+
+    /// The clock stood at `time` when renewd stored something last.
+    pub fn after(self, time: Option<Timestamp>) -> Self {
+        Self {
+            last_turn: time,
+            ..self
         }
     }
 
@@ -63,20 +96,67 @@ impl Crew {
         self.engine = engine;
     }
 
-    /// Asks the scheduler and hands out what it found; when something is due next.
+    /// Asks the scheduler and hands out what it found; when something is due next. That may lie in the past while there
+    /// is no place for it.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's, also when it failed somebody of the crew since the last turn.
     pub async fn turn(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let limit = self.engine.desired.daemon.concurrency;
+        if let Some(error) = self.failed.take() {
+            self.is_unsure = true;
+            return Err(error);
+        }
+        let wake = self.settle_and_hand_out(now).await;
+        self.is_unsure = wake.is_err();
+        wake
+    }
+
+    async fn settle_and_hand_out(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        if self.is_unsure {
+            self.engine.store.write_probe(now).await?;
+            self.give_back_kept().await?;
+        }
+        self.tell_of_panics().await?;
+        self.look_at_the_clock(now).await?;
+        self.hand_out(now).await
+    }
+
+    /// What was put off under a clock that was ahead does not wait until it is there again.
+    async fn look_at_the_clock(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let earliest = now.saturating_add(CLOCK_SLACK).unwrap_or(now);
+        if let Some(before) = self.last_turn.filter(|before| *before > earliest) {
+            let interval = self.engine.desired.daemon.probe_interval;
+            let store = &self.engine.store;
+            store.clock_set_back(before, now, interval, LEASE).await?;
+            let words = format!(
+                "from {before:.0} to {now:.0}: everything is looked at again; what was issued in between may not be valid yet"
+            );
+            let event = Event {
+                detail: Some(words),
+                ..Event::new(EventKind::ClockSetBack)
+            };
+            event.log();
+        }
+        self.last_turn = Some(now);
+        Ok(())
+    }
+
+    async fn hand_out(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let (probing, asking) = (self.busy(Look::Services), self.busy(Look::Window));
+        let renewals = self.free_for_renewals();
+        let probes = self.free_for_probes();
         let room = Room {
-            renewals: limit.saturating_sub(self.renewals.len()),
-            probes: PROBES.saturating_sub(self.probes.len()),
+            renewals: renewals.places,
+            doubtful_renewals: renewals.doubtful,
+            probes: probes.places,
+            doubtful_probes: probes.doubtful,
+            questions: places::QUESTIONS.saturating_sub(asking.len()),
             probing: &probing,
             asking: &asking,
         };
-        let is_full = room.renewals == 0 || room.probes == 0;
         let tick = scheduler::tick(&self.engine, &self.owner, room, now).await?;
         for lease in tick.claimed {
             self.start_renewal(lease);
@@ -87,8 +167,48 @@ impl Crew {
         for row in tick.to_ask {
             self.start_look(Look::Window, row);
         }
-        // With no room, what is due stays due: the end of something wakes the loop, not the time.
-        Ok(if is_full { None } else { tick.wake })
+        Ok(tick.wake)
+    }
+
+    fn free_for_renewals(&self) -> Free {
+        let stages = self.claims.values().map(|claim| {
+            if claim.pulse.is_silent(places::RENEWAL_PATIENCE) {
+                Stage::Silent
+            } else if claim.is_doubtful && !claim.pulse.has_answered() {
+                Stage::Doubtful
+            } else {
+                Stage::AtWork
+            }
+        });
+        Free::of(self.engine.desired.daemon.concurrency, stages)
+    }
+
+    fn free_for_probes(&self) -> Free {
+        let probes = self.probing.values();
+        let stages = probes
+            .filter(|probe| probe.look == Look::Services)
+            .map(|probe| {
+                if probe.since.elapsed() > places::PROBE_PATIENCE {
+                    Stage::Silent
+                } else if probe.is_doubtful {
+                    Stage::Doubtful
+                } else {
+                    Stage::AtWork
+                }
+            });
+        Free::of(places::PROBES, stages)
+    }
+
+    /// Else nobody could work on these firewalls before the claims run out.
+    async fn give_back_kept(&mut self) -> Result<(), StoreError> {
+        while let Some(claim) = self.kept.last() {
+            let engine = &self.engine;
+            engine
+                .give_back(&claim.renewal, &self.owner, claim.token)
+                .await?;
+            self.kept.pop();
+        }
+        Ok(())
     }
 
     /// Whether nothing is under way.
@@ -104,7 +224,7 @@ impl Crew {
     /// Waits until something under way has ended, for ever when nothing is.
     pub async fn one_finished(&mut self) {
         tokio::select! {
-            Some(ended) = self.renewals.join_next_with_id() => self.renewal_ended(ended).await,
+            Some(ended) = self.renewals.join_next_with_id() => self.renewal_ended(ended),
             Some(ended) = self.probes.join_next_with_id() => self.probe_ended(ended),
             else => std::future::pending().await,
         }
@@ -127,79 +247,102 @@ impl Crew {
                 break;
             }
         }
+        if let Err(error) = self.tell_of_panics().await {
+            tracing::error!(%error, "that somebody panicked could not be stored");
+        }
     }
 
     fn start_renewal(&mut self, lease: Lease) {
         self.worked_on.insert(lease.renewal.id.clone());
         let engine = Arc::clone(&self.engine);
         let stop = self.stop.clone();
+        let pulse = Arc::new(Pulse::default());
         let claim = Claim {
             renewal: lease.renewal.id.clone(),
             token: lease.token,
+            is_doubtful: lease.renewal.is_unreached(),
+            pulse: Arc::clone(&pulse),
         };
         let task = self
             .renewals
-            .spawn(async move { engine.work(lease, &stop).await });
+            .spawn(async move { engine.work(lease, &stop, &pulse).await });
         self.claims.insert(task.id(), claim);
     }
 
     fn start_look(&mut self, look: Look, row: TrackedCertificate) {
         let engine = Arc::clone(&self.engine);
-        let name = Arc::clone(&row.name);
+        let probe = Probe {
+            look,
+            certificate: Arc::clone(&row.name),
+            is_doubtful: row.is_unseen(),
+            since: Instant::now(),
+        };
         let task = self.probes.spawn(async move {
             match look {
                 Look::Services => watch::observe(&engine, &row).await,
                 Look::Window => watch::ask(&engine, &row).await,
             }
         });
-        self.probing.insert(task.id(), (look, name));
+        self.probing.insert(task.id(), probe);
     }
 
     /// Certificates that are looked at in this way at this moment.
     fn busy(&self, look: Look) -> HashSet<Arc<str>> {
-        let looks = self.probing.values().filter(|(other, _)| *other == look);
-        looks.map(|(_, name)| Arc::clone(name)).collect()
+        let probes = self.probing.values().filter(|probe| probe.look == look);
+        probes.map(|probe| Arc::clone(&probe.certificate)).collect()
     }
 
-    async fn renewal_ended(&mut self, ended: Result<(Id, Result<(), StoreError>), JoinError>) {
-        let (id, result) = match ended {
-            Ok((id, result)) => (id, result),
+    /// Waits for nothing: whoever waits for the end of something may stop waiting at any moment.
+    fn renewal_ended(&mut self, ended: Result<(Id, Result<(), StoreError>), JoinError>) {
+        match ended {
+            Ok((id, result)) => {
+                let claim = self.claims.remove(&id);
+                if let Err(error) = result {
+                    tracing::debug!(%error, "what came of a renewal could not be stored");
+                    self.kept.extend(claim);
+                    self.failed = Some(error);
+                }
+            }
             Err(error) => {
                 let claim = self.claims.remove(&error.id());
-                if let Some(claim) = claim.filter(|_| error.is_panic()) {
-                    let lease = self
-                        .engine
-                        .after_panic(&claim.renewal, &self.owner, claim.token);
-                    log_store_error(lease.await);
-                }
-                return;
+                self.panicked.extend(claim.filter(|_| error.is_panic()));
             }
-        };
-        self.claims.remove(&id);
-        log_store_error(result);
+        }
     }
 
+    /// As `renewal_ended`.
     fn probe_ended(&mut self, ended: Result<(Id, Result<(), StoreError>), JoinError>) {
         match ended {
             Ok((id, result)) => {
                 self.probing.remove(&id);
-                log_store_error(result);
+                if let Err(error) = result {
+                    tracing::debug!(%error, "what a look found could not be stored");
+                    self.failed = Some(error);
+                }
             }
             Err(error) => {
-                self.probing.remove(&error.id());
-                if error.is_panic() {
-                    tracing::error!(%error, "a probe panicked: a defect of renewd");
-                }
+                let probe = self.probing.remove(&error.id());
+                self.blind.extend(probe.filter(|_| error.is_panic()));
             }
         }
     }
-}
 
-fn log_store_error(result: Result<(), StoreError>) {
-    if let Err(error) = result {
-        tracing::error!(%error, "what was found could not be stored; it will be done again");
+    /// Stores that somebody panicked: a person is told, and it is not tried again at once.
+    async fn tell_of_panics(&mut self) -> Result<(), StoreError> {
+        while let Some(claim) = self.panicked.last() {
+            let engine = &self.engine;
+            engine
+                .after_panic(&claim.renewal, &self.owner, claim.token)
+                .await?;
+            self.panicked.pop();
+        }
+        while let Some(probe) = self.blind.last() {
+            watch::after_panic(&self.engine, probe.look, &probe.certificate).await?;
+            self.blind.pop();
+        }
+        Ok(())
     }
 }
 
-/// Handshakes are short and cheap.
-const PROBES: usize = 32;
+/// A clock that is corrected by less has done no harm: what it put off comes that much later.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(10);

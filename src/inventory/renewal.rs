@@ -49,6 +49,15 @@ impl Renewal {
             .as_deref()
             .is_some_and(|kind| FailureKind::from_name(kind).is_some())
     }
+
+    /// Whether the last attempt reached nobody: the next one may take as long again, for nothing.
+    pub fn is_unreached(&self) -> bool {
+        let kind = self.last_error_kind.as_deref();
+        matches!(
+            kind.and_then(FailureKind::from_name),
+            Some(FailureKind::Unreachable | FailureKind::OutcomeUnknown)
+        )
+    }
 }
 
 /// What a renewal has gathered; each field but the key stays once it is known.

@@ -41,6 +41,16 @@ pub struct TrackedCertificate {
 }
 
 impl TrackedCertificate {
+    /// The last look saw no certificate at an address; the next one tells it, if it sees none either.
+    pub const UNSEEN_ONCE: &str = "unseen_once";
+    /// The same, and it was told.
+    pub const UNSEEN: &str = "unseen";
+
+    /// Whether an address showed no certificate at the last look.
+    pub fn is_unseen(&self) -> bool {
+        matches!(self.told.as_deref(), Some(Self::UNSEEN_ONCE | Self::UNSEEN))
+    }
+
     /// The window of what is shown, and not of what was shown before.
     pub fn window_of_shown(&self) -> Option<&RenewalWindow> {
         let shown = self.shown.as_ref()?;

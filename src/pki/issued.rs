@@ -48,13 +48,17 @@ fn validity_problem(leaf: &Certificate, now: Timestamp) -> Option<String> {
     if now >= leaf.not_after {
         return Some(format!("it expired on {}", leaf.not_after));
     }
-    let ours = now.saturating_add(CLOCK_SKEW).unwrap_or(now);
-    (ours < leaf.not_before).then(|| {
+    is_not_yet_valid(leaf.not_before, now).then(|| {
         format!(
             "it is not valid before {}, and it is {now} here: is the clock right?",
             leaf.not_before
         )
     })
+}
+
+/// Whether what is valid from `not_before` is not yet, by more than clocks differ.
+pub fn is_not_yet_valid(not_before: Timestamp, now: Timestamp) -> bool {
+    now.saturating_add(CLOCK_SKEW).unwrap_or(now) < not_before
 }
 
 /// CAs whose clock is a little ahead are met; waiting helps against no longer ones.

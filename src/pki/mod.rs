@@ -27,7 +27,7 @@ pub use country::{country_code, country_name};
 pub use csr::Csr;
 pub use difference::differences_from_request;
 pub use fingerprint::Fingerprint;
-pub use issued::{Expected, check_issued};
+pub use issued::{Expected, check_issued, is_not_yet_valid};
 pub use key_bundle::{Encryption, KeyBundle};
 pub(crate) use name::is_dns_name;
 pub use pkcs7::certificates_in;

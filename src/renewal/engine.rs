@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::{Checkpoint, Moment};
 use super::outcome::Origin;
 use super::peers::Peers;
+use super::pulse::Pulse;
 use super::state::{self, Fact, Step};
 use super::step::{self, Outcome, StepError, Work};
 use crate::config::Desired;
@@ -56,12 +57,18 @@ pub const LEASE: SignedDuration = SignedDuration::from_mins(26);
 const STEP_LIMIT: Duration = Duration::from_mins(25);
 
 impl Engine {
-    /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back.
+    /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back. `pulse` tells
+    /// meanwhile whether the firewall answers.
     ///
     /// # Errors
     /// Only the store's: what peers do wrong is stored as the renewal's own story.
-    pub async fn work(&self, mut lease: Lease, stop: &CancellationToken) -> Result<(), StoreError> {
-        let result = self.steps(&mut lease, stop).await;
+    pub async fn work(
+        &self,
+        mut lease: Lease,
+        stop: &CancellationToken,
+        pulse: &Pulse,
+    ) -> Result<(), StoreError> {
+        let result = self.steps(&mut lease, stop, pulse).await;
         match (result, self.store.release(lease).await) {
             // Another daemon took over; what it does counts.
             (Err(StoreError::LeaseLost), _) | (Ok(()), Err(StoreError::LeaseLost) | Ok(())) => {
@@ -71,14 +78,19 @@ impl Engine {
         }
     }
 
-    async fn steps(&self, lease: &mut Lease, halt: &CancellationToken) -> Result<(), StoreError> {
+    async fn steps(
+        &self,
+        lease: &mut Lease,
+        halt: &CancellationToken,
+        pulse: &Pulse,
+    ) -> Result<(), StoreError> {
         while !halt.is_cancelled() {
             let Some(step) = Step::leaving(lease.renewal.state) else {
                 return Ok(());
             };
             let now = self.now();
             self.store.extend(lease, later(now, LEASE)).await?;
-            if !self.step(step, lease, now).await? {
+            if !self.step(step, lease, pulse, now).await? {
                 return Ok(());
             }
         }
@@ -90,6 +102,7 @@ impl Engine {
         &self,
         step: Step,
         lease: &mut Lease,
+        pulse: &Pulse,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let context = match self.context(&lease.renewal).await? {
@@ -106,7 +119,7 @@ impl Engine {
                 .await;
         }
         self.checkpoint.pass(Moment::Before(step));
-        let taken = self.take(step, lease, &context, now).await;
+        let taken = self.take(step, lease, &context, pulse, now).await;
         let finished = self.now();
         match taken {
             Ok(Outcome::Reached(fact, obtained)) => {
@@ -137,6 +150,7 @@ impl Engine {
         step: Step,
         lease: &Lease,
         context: &Context,
+        pulse: &Pulse,
         now: Timestamp,
     ) -> Result<Outcome, StepError> {
         let firewall = self.desired.firewalls.get(&lease.renewal.firewall);
@@ -156,6 +170,7 @@ impl Engine {
                 quirks: &context.quirks,
             },
             peers: self.peers.as_ref(),
+            pulse,
             store: &self.store,
             sealer: &sealer,
             checkpoint: self.checkpoint.as_ref(),

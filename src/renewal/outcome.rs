@@ -40,18 +40,39 @@ impl Engine {
             next_attempt_at: Some(until),
             ..Event::of_renewal(EventKind::PersonNeeded, &renewal)
         };
-        let lease = Lease {
-            renewal,
-            owner: owner.to_owned(),
-            token,
-            until: now,
-        };
+        let lease = lease(renewal, owner, token, now);
         let events = std::slice::from_ref(&event);
-        self.store
+        let told = self
+            .store
             .postpone(&lease, attempt, Some(until), kind, PANICKED, events, now)
-            .await?;
+            .await;
+        match told {
+            // Another daemon took over; what it does counts.
+            Err(StoreError::LeaseLost) => return Ok(()),
+            told => told?,
+        }
         event.log();
         self.store.release(lease).await
+    }
+
+    /// Gives a claim back whose worker is gone, if it is still ours.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn give_back(
+        &self,
+        renewal: &RenewalId,
+        owner: &str,
+        token: i64,
+    ) -> Result<(), StoreError> {
+        let Some(renewal) = self.store.renewal(renewal).await? else {
+            return Ok(());
+        };
+        let lease = lease(renewal, owner, token, self.now());
+        match self.store.release(lease).await {
+            Err(StoreError::LeaseLost) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn reached(
@@ -404,6 +425,16 @@ impl Engine {
             .await?;
         event.log();
         Ok(false)
+    }
+}
+
+/// The claim of a worker that is gone.
+fn lease(renewal: Renewal, owner: &str, token: i64, until: Timestamp) -> Lease {
+    Lease {
+        renewal,
+        owner: owner.to_owned(),
+        token,
+        until,
     }
 }
 

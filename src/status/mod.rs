@@ -6,12 +6,13 @@ pub use explain::{Explanation, explain};
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::config::Desired;
 use crate::inventory::due::Decision;
 use crate::inventory::{ManagedCertificate, Renewal, RenewalId, State, TrackedCertificate};
+use crate::pki;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::scheduler;
 use crate::store::{Store, StoreError};
@@ -63,6 +64,8 @@ pub enum Health {
     Held,
     /// What the services show has expired.
     Expired,
+    /// What the services show is not valid yet.
+    NotYetValid,
     /// An address showed no certificate at the last look.
     Unseen,
 }
@@ -76,6 +79,7 @@ impl Health {
             Self::Failing => "failing",
             Self::Held => "held",
             Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
             Self::Unseen => "unseen",
         }
     }
@@ -84,7 +88,7 @@ impl Health {
     pub const fn is_bad(self) -> bool {
         matches!(
             self,
-            Self::Failing | Self::Held | Self::Expired | Self::Unseen
+            Self::Failing | Self::Held | Self::Expired | Self::NotYetValid | Self::Unseen
         )
     }
 }
@@ -119,6 +123,19 @@ pub async fn overview(
     }
     Ok(standings)
 }
+
+/// Since when the daemon that should be at work is silent; `None`: it is not, or none should be.
+///
+/// # Errors
+/// The store's.
+pub async fn silent_since(store: &Store, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let beat = store.last_beat().await?;
+    // A clock that was set back puts the last sign of life into the future; the next one is there within a minute.
+    Ok(beat.filter(|beat| beat.duration_until(now).abs() > LONGEST_SILENCE))
+}
+
+/// A daemon stores a sign of life every minute; a busy one, or one whose database was locked for a moment, comes late.
+const LONGEST_SILENCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// How one certificate stands.
 pub fn standing(
@@ -239,6 +256,10 @@ fn health(
     {
         return Health::Expired;
     }
+    let is_early = row
+        .shown
+        .as_ref()
+        .is_some_and(|shown| pki::is_not_yet_valid(shown.not_before, now));
     match renewal {
         Some(renewal)
             if renewal.next_attempt_at.is_none() || refused_logins >= REFUSED_LOGIN_LIMIT =>
@@ -248,7 +269,8 @@ fn health(
         Some(renewal) if renewal.is_failing() => Health::Failing,
         Some(_) => Health::Renewing,
         None if rest.is_put_off => Health::Failing,
-        None if row.shown.is_none() || row.told.is_some() => Health::Unseen,
+        None if row.shown.is_none() || row.is_unseen() => Health::Unseen,
+        None if is_early => Health::NotYetValid,
         None => Health::Ok,
     }
 }

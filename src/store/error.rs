@@ -109,6 +109,12 @@ fn by_sqlite_code(error: sqlx::Error) -> StoreError {
         SQLITE_BUSY | SQLITE_LOCKED => StoreError::Busy,
         SQLITE_FULL => StoreError::Full,
         SQLITE_CORRUPT | SQLITE_NOTADB => StoreError::corrupt(error.to_string()),
+        SQLITE_IOERR => StoreError::Unusable {
+            place: SOME_FILE.to_owned(),
+            advice: format!(
+                "{error}; its disk is full, over a quota, or failing: see `df` and the log of the system"
+            ),
+        },
         SQLITE_PERM | SQLITE_READONLY | SQLITE_CANTOPEN => StoreError::Unusable {
             place: SOME_FILE.to_owned(),
             advice: format!(
@@ -132,6 +138,7 @@ const SQLITE_PERM: u32 = 3;
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
 const SQLITE_READONLY: u32 = 8;
+const SQLITE_IOERR: u32 = 10;
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_FULL: u32 = 13;
 const SQLITE_CANTOPEN: u32 = 14;

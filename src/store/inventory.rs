@@ -103,13 +103,20 @@ impl Store {
         self.due(DUE_FOR_LOOK, now, limit).await
     }
 
-    /// Certificates whose services must be looked at, the longest waiting first.
+    /// Certificates whose services must be looked at, the longest waiting first: where `is_seen`, all but those whose
+    /// last look saw nothing ([`TrackedCertificate::is_unseen`]), else only these.
     pub async fn due_for_probe(
         &self,
         now: Timestamp,
+        is_seen: bool,
         limit: u32,
     ) -> Result<Vec<TrackedCertificate>, StoreError> {
-        self.due(DUE_FOR_PROBE, now, limit).await
+        let statement = if is_seen {
+            DUE_FOR_PROBE
+        } else {
+            DUE_FOR_PROBE_UNSEEN
+        };
+        self.due(statement, now, limit).await
     }
 
     async fn due(
@@ -389,8 +396,15 @@ pub(super) const CERTIFICATES: &str = select_certificate!("WHERE c.configured = 
 pub(super) const DUE_FOR_LOOK: &str =
     select_certificate!("WHERE c.configured = 1 AND c.look_at <= $1 ORDER BY c.look_at LIMIT $2");
 
-pub(super) const DUE_FOR_PROBE: &str =
-    select_certificate!("WHERE c.configured = 1 AND c.probe_at <= $1 ORDER BY c.probe_at LIMIT $2");
+pub(super) const DUE_FOR_PROBE: &str = select_certificate!(
+    "WHERE c.configured = 1 AND c.probe_at <= $1 AND COALESCE(c.told, '') NOT IN ('unseen_once', 'unseen') \
+     ORDER BY c.probe_at LIMIT $2"
+);
+
+pub(super) const DUE_FOR_PROBE_UNSEEN: &str = select_certificate!(
+    "WHERE c.configured = 1 AND c.probe_at <= $1 AND c.told IN ('unseen_once', 'unseen') \
+     ORDER BY c.probe_at LIMIT $2"
+);
 
 pub(super) const DUE_FOR_WINDOW: &str = select_certificate!(
     "WHERE c.configured = 1 AND c.window_poll_at <= $1 ORDER BY c.window_poll_at LIMIT $2"

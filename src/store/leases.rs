@@ -31,6 +31,32 @@ impl Store {
         lease_until: Timestamp,
         refused_login_limit: u32,
     ) -> Result<Option<Lease>, StoreError> {
+        self.claim_by(MOST_URGENT, owner, now, lease_until, refused_login_limit)
+            .await
+    }
+
+    /// The same, but none whose last attempt reached nobody ([`Renewal::is_unreached`]): those wait until nobody else
+    /// does.
+    pub async fn claim_reachable(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        refused_login_limit: u32,
+    ) -> Result<Option<Lease>, StoreError> {
+        let statement = MOST_URGENT_REACHABLE;
+        self.claim_by(statement, owner, now, lease_until, refused_login_limit)
+            .await
+    }
+
+    async fn claim_by(
+        &self,
+        most_urgent: &'static str,
+        owner: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        refused_login_limit: u32,
+    ) -> Result<Option<Lease>, StoreError> {
         // The usual answer is "nothing", and that costs one look at an index and no lock.
         let ready = sqlx::query(ANYTHING_READY)
             .bind(micros(now))
@@ -40,7 +66,7 @@ impl Store {
             return Ok(None);
         }
         let mut transaction = self.begin().await?;
-        let Some(candidate) = sqlx::query(MOST_URGENT)
+        let Some(candidate) = sqlx::query(most_urgent)
             .bind(micros(now))
             .bind(i64::from(refused_login_limit))
             .fetch_optional(&mut *transaction)
@@ -181,11 +207,23 @@ pub(super) const ANYTHING_READY: &str =
 
 /// Walks the open renewals in the order of urgency, in an index that holds all that is asked, and stops at the first
 /// that fits. The plus sign keeps SQLite from collecting and sorting all that are ready instead, for each claim.
-pub(super) const MOST_URGENT: &str = "SELECT r.id, r.firewall FROM renewal r \
-     WHERE r.ended_at IS NULL AND +r.next_attempt_at <= $1 \
-     AND EXISTS (SELECT 1 FROM firewall f WHERE f.name = r.firewall \
-         AND (f.lease_until IS NULL OR f.lease_until <= $1) AND f.refused_logins < $2) \
-     ORDER BY r.deadline, r.next_attempt_at LIMIT 1";
+macro_rules! most_urgent {
+    ($and:literal) => {
+        concat!(
+            "SELECT r.id, r.firewall FROM renewal r \
+             WHERE r.ended_at IS NULL AND +r.next_attempt_at <= $1 ",
+            $and,
+            "AND EXISTS (SELECT 1 FROM firewall f WHERE f.name = r.firewall \
+                 AND (f.lease_until IS NULL OR f.lease_until <= $1) AND f.refused_logins < $2) \
+             ORDER BY r.deadline, r.next_attempt_at LIMIT 1"
+        )
+    };
+}
+pub(super) const MOST_URGENT: &str = most_urgent!("");
+
+pub(super) const MOST_URGENT_REACHABLE: &str = most_urgent!(
+    "AND (r.last_error_kind IS NULL OR r.last_error_kind NOT IN ('unreachable', 'outcome_unknown')) "
+);
 
 pub(super) const CLAIM_FIREWALL: &str = "UPDATE firewall SET lease_owner = $2, lease_until = $3, lease_token = lease_token + 1 \
      WHERE name = $1 AND (lease_until IS NULL OR lease_until <= $4) RETURNING lease_token";

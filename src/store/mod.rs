@@ -18,6 +18,7 @@ mod bulk;
 mod copy;
 mod error;
 mod firewalls;
+mod heartbeat;
 mod history;
 mod intents;
 mod inventory;
@@ -27,6 +28,7 @@ mod migrations;
 mod place;
 mod renewals;
 mod row;
+mod set_back;
 #[cfg(test)]
 mod tests;
 mod waking;
@@ -172,10 +174,27 @@ async fn make_ready(
 ) -> Result<(), StoreError> {
     let mut connection = AnyConnection::connect_with(options).await?;
     set_up(&mut connection, busy_timeout).await?;
+    refuse_damaged(&mut connection, file).await?;
     migrations::refuse_foreign(&mut connection, file).await?;
     use_write_ahead_log(&mut connection, file).await?;
     migrations::run(&mut connection).await?;
     Ok(connection.close().await?)
+}
+
+/// Reads the whole file, if that takes no more than a moment. Damage to a larger one is found by the first upkeep.
+async fn refuse_damaged(connection: &mut AnyConnection, file: &Path) -> Result<(), StoreError> {
+    let length = std::fs::metadata(file).map_or(0, |file| file.len());
+    if length > LARGEST_READ_AT_ONCE {
+        return Ok(());
+    }
+    let verdict: String = sqlx::query("PRAGMA quick_check(1)")
+        .fetch_one(connection)
+        .await?
+        .try_get(0)?;
+    match verdict.as_str() {
+        "ok" => Ok(()),
+        _ => Err(StoreError::corrupt(verdict)),
+    }
 }
 
 /// The file remembers this. While it changes, SQLite does not wait for others, such as a second daemon that starts at the
@@ -209,6 +228,9 @@ async fn use_write_ahead_log(
 
 /// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// In bytes; a hundred megabytes take most of a second.
+const LARGEST_READ_AT_ONCE: u64 = 8 << 20;
 
 /// Enough for the status page beside the scheduler; each costs a thread and a page cache.
 const READERS: u32 = 2;

@@ -39,6 +39,7 @@ pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
         create_folder(folder)?;
     }
     create_file(file)?;
+    refuse_emptied(file)?;
     make_private(file)?;
     for suffix in ["-wal", "-shm"] {
         let mut beside = file.as_os_str().to_owned();
@@ -87,6 +88,18 @@ fn create_file(file: &Path) -> Result<(), StoreError> {
         }
         Ok(_) => Ok(()),
     }
+}
+
+/// SQLite takes an empty file for a new database, and deletes what lies in the write-ahead log beside it. There is none
+/// beside a file that was just made.
+fn refuse_emptied(file: &Path) -> Result<(), StoreError> {
+    let length = |file: &Path| fs::metadata(file).map_or(0, |file| file.len());
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    if length(file) == 0 && length(Path::new(&log)) > 0 {
+        return Err(StoreError::corrupt("it is empty, and its -wal is not"));
+    }
+    Ok(())
 }
 
 fn make_private(file: &Path) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! Looks at what the services show between renewals: adopts a certificate that was replaced by hand, and tells when
 //! an address shows none any more. It changes nothing on a firewall and plans nothing; the due rules are only asked.
 
+mod panicked;
 mod window;
 
 use std::sync::Arc;
@@ -15,7 +16,17 @@ use crate::renewal::Engine;
 use crate::renewal::step::look_at_all;
 use crate::store::StoreError;
 
+pub use panicked::after_panic;
 pub use window::ask;
+
+/// What of a certificate is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// What its services show.
+    Services,
+    /// When its CA wants it to be renewed.
+    Window,
+}
 
 /// Looks once at every address of a certificate and stores what was seen.
 ///
@@ -39,7 +50,7 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
             .and_then(|renewal| renewal.obtained.fingerprint),
         None => None,
     };
-    let finding = judge(wanted, &row, ours.as_ref(), &sights);
+    let finding = judge(wanted, &row, ours.as_ref(), &sights, now);
     let interval = engine.desired.daemon.probe_interval;
     let next_probe_at = next_probe_at(&row.name, finding.look_again, interval, now);
     let shown = finding
@@ -107,11 +118,18 @@ fn judge(
     row: &TrackedCertificate,
     ours: Option<&pki::Fingerprint>,
     sights: &[(String, Sight)],
+    now: Timestamp,
 ) -> Finding {
     let mut finding = unseen(row, sights);
     let Some(worst) = worst_shown(wanted, sights) else {
         return finding;
     };
+    if finding.told.is_none() && pki::is_not_yet_valid(worst.not_before, now) {
+        finding.told = Some(NOT_YET_VALID);
+        if row.told.as_deref() != Some(NOT_YET_VALID) {
+            finding.events.push(not_yet_valid(row, worst, now));
+        }
+    }
     let before = row.shown.as_ref().map(|shown| shown.fingerprint);
     finding.is_news = before != Some(worst.fingerprint);
     finding.shown = Some(worst.clone());
@@ -132,6 +150,15 @@ fn replaced(wanted: &ManagedCertificate, row: &TrackedCertificate, shown: &Certi
         (EventKind::CertificateDrifted, differences.join("; "))
     };
     told(kind, &row.name, words)
+}
+
+/// Its clock or ours is wrong, and only a person knows which: a renewal under a wrong clock would be for nothing.
+fn not_yet_valid(row: &TrackedCertificate, shown: &Certificate, now: Timestamp) -> Event {
+    let words = format!(
+        "it is not valid before {:.0}, and it is {now:.0} here: is the clock right? If it is, `renewd renew {}`",
+        shown.not_before, row.name
+    );
+    told(EventKind::CertificateDrifted, &row.name, words)
 }
 
 /// The shown certificate that needs us most: one with other names than wanted, else the one that expires first.
@@ -195,8 +222,9 @@ fn told(kind: EventKind, certificate: &Arc<str>, words: String) -> Event {
 
 /// How soon the second look follows.
 const SECOND_LOOK: SignedDuration = SignedDuration::from_mins(1);
-const UNSEEN_ONCE: &str = "unseen_once";
-const UNSEEN: &str = "unseen";
+const UNSEEN_ONCE: &str = TrackedCertificate::UNSEEN_ONCE;
+const UNSEEN: &str = TrackedCertificate::UNSEEN;
+const NOT_YET_VALID: &str = "not_yet_valid";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! The real binary, as an administrator uses it: a configuration written by hand, commands, exit codes, signals.
 
 mod checks;
-mod daemon;
+pub mod daemon;
 mod generated;
 mod history;
 mod json;

@@ -25,6 +25,7 @@ mod renews_in_time;
 mod resello_driver;
 mod respects_others;
 mod restarts;
+mod robustness;
 mod rolls_back;
 mod secrets;
 mod six_five;

@@ -93,6 +93,35 @@ fn only_the_clock_reads_the_clock_and_only_random_draws() {
 }
 
 #[test]
+fn every_queue_has_a_bound() {
+    for source in sources("src").into_iter().chain(sources("dns/src")) {
+        for call in ["unbounded", "mpsc::channel()", "UnboundedSender"] {
+            assert!(
+                !source.code.contains(call),
+                "{} has a queue without a bound: {call}",
+                source.path
+            );
+        }
+    }
+}
+
+#[test]
+fn every_lookup_and_connection_has_a_deadline() {
+    for source in sources("src") {
+        let code = code_without_tests(&source.code);
+        let waits = code.contains("lookup_host(") || code.contains("TcpStream::connect(");
+        let is_bounded = ["timeout(", "within("]
+            .iter()
+            .any(|limit| code.contains(limit));
+        assert!(
+            !waits || is_bounded,
+            "{} looks up or connects without a deadline",
+            source.path
+        );
+    }
+}
+
+#[test]
 fn every_file_begins_with_what_it_is() {
     for source in sources("src").into_iter().chain(sources("tests")) {
         assert!(
@@ -144,6 +173,11 @@ fn the_counter_counts_what_it_should() {
         code_of("a // b\nr#\"c\"# 'd' 'e /* f */ \"\\\"g\" h").replace(' ', ""),
         "a\n'eh"
     );
+}
+
+/// The part above the tests of a file.
+fn code_without_tests(code: &str) -> &str {
+    code.split("#[cfg(test)]").next().unwrap_or(code)
 }
 
 /// The groups between the bars of the map in the head of src/lib.rs.

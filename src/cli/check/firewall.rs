@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Findings;
 use crate::config::ManagedFirewall;
@@ -173,10 +174,13 @@ pub(super) fn file_of(file: &Path, firewall: &str) -> PathBuf {
 }
 
 async fn resolved(endpoint: &Endpoint) -> io::Result<SocketAddr> {
-    let mut addresses = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await?;
+    let looking = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port));
+    let mut addresses = tokio::time::timeout(LOOKUP_LIMIT, looking).await??;
     let nothing = || io::Error::new(ErrorKind::NotFound, "the name has no address");
     addresses.next().ok_or_else(nothing)
 }
+
+const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 
 fn write_new(file: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(file)?;

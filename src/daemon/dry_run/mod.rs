@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{self, Receiver};
 use tokio_util::sync::CancellationToken;
 
 use scratch::Scratch;
@@ -20,7 +20,7 @@ use super::once::Report;
 use super::{DaemonError, synchronise};
 use crate::config::{Daemon, Desired};
 use crate::inventory::RenewalId;
-use crate::renewal::{Engine, NoCheckpoint};
+use crate::renewal::{Engine, NoCheckpoint, Pulse};
 use crate::scheduler::{self, Room, Tick};
 use crate::seal;
 use crate::secret::SecretSource;
@@ -57,7 +57,7 @@ impl DryRun {
         leave_state_alone(&mut desired.daemon, scratch.path());
         let store = Store::open(&desired.daemon.database).await?;
         synchronise(&store, &desired, surroundings.clock.now()).await?;
-        let (told, words) = unbounded_channel();
+        let (told, words) = mpsc::channel(MOST_WORDS);
         let stage = Arc::new(Stage::new(desired, &surroundings, told));
         let engine = Engine {
             desired: stage.desired(),
@@ -88,7 +88,7 @@ impl DryRun {
 struct Walk {
     engine: Engine,
     stage: Arc<Stage>,
-    words: UnboundedReceiver<String>,
+    words: Receiver<String>,
     told: HashMap<RenewalId, Vec<String>>,
 }
 
@@ -99,7 +99,10 @@ impl Walk {
         loop {
             let room = Room {
                 renewals: 0,
+                doubtful_renewals: 0,
                 probes: LOOKS,
+                doubtful_probes: LOOKS,
+                questions: LOOKS,
                 probing: &probed,
                 asking: &asked,
             };
@@ -129,7 +132,10 @@ impl Walk {
         loop {
             let room = Room {
                 renewals: one,
+                doubtful_renewals: one,
                 probes: 0,
+                doubtful_probes: 0,
+                questions: 0,
                 probing: &nobody,
                 asking: &nobody,
             };
@@ -143,7 +149,8 @@ impl Walk {
     async fn work(&mut self, lease: Lease) -> Result<(), StoreError> {
         let id = lease.renewal.id.clone();
         self.stage.expect(&lease.renewal);
-        self.engine.work(lease, &CancellationToken::new()).await?;
+        let (never, nobody) = (CancellationToken::new(), Pulse::default());
+        self.engine.work(lease, &never, &nobody).await?;
         let told = self.told.entry(id).or_default();
         while let Ok(words) = self.words.try_recv() {
             told.push(words);
@@ -169,5 +176,7 @@ fn leave_state_alone(daemon: &mut Daemon, scratch: &Path) {
 
 /// The name on its claims.
 const OWNER: &str = "dry run";
+/// Sentences of one renewal: its steps have a few each.
+const MOST_WORDS: usize = 1000;
 /// Handshakes at the same time.
 const LOOKS: usize = 32;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use crate::ca::{self, Issuer};
 use crate::config::{Desired, ManagedFirewall};
@@ -23,7 +23,7 @@ pub(super) struct Stage {
     desired: Arc<Desired>,
     played: ConfiguredPeers,
     firewalls: BTreeMap<Arc<str>, Arc<firewall::dry_run::Settings>>,
-    told: UnboundedSender<String>,
+    told: Sender<String>,
 }
 
 impl Stage {
@@ -32,7 +32,7 @@ impl Stage {
     pub(super) fn new(
         mut desired: Desired,
         surroundings: &Surroundings,
-        told: UnboundedSender<String>,
+        told: Sender<String>,
     ) -> Self {
         for (name, settings) in &mut desired.cas {
             *settings = ca::Settings::DryRun(Box::new(ca::dry_run::Settings {
@@ -109,7 +109,9 @@ impl Peers for Stage {
             return self.played.look(endpoint, server_name).await;
         };
         // Nobody listens any more when the dry run is over.
-        let _ = self.told.send(format!("look whether {endpoint} shows it"));
+        let _ = self
+            .told
+            .try_send(format!("look whether {endpoint} shows it"));
         Sight::Shown(Box::new(certificate))
     }
 }

@@ -343,12 +343,16 @@ async fn resolved(server: &Endpoint) -> Result<SocketAddr, Failure> {
             words,
         )
     };
-    tokio::net::lookup_host((server.host.as_str(), server.port))
+    let looking = tokio::net::lookup_host((server.host.as_str(), server.port));
+    tokio::time::timeout(LOOKUP_LIMIT, looking)
         .await
+        .map_err(|_| unknown(format!("no answer within {LOOKUP_LIMIT:?}")))?
         .map_err(|error| unknown(error.to_string()))?
         .next()
         .ok_or_else(|| unknown("it has no address".to_owned()))
 }
+
+const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 
 const SYSTEM: Trust = Trust {
     anchor: Anchor::System,

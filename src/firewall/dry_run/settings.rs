@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use crate::failure::Failure;
 use crate::firewall::{
@@ -21,7 +21,7 @@ pub struct Settings {
     /// The firewall itself.
     pub real: firewall::Settings,
     /// Gets a sentence for each thing that would be done.
-    told: UnboundedSender<String>,
+    told: Sender<String>,
     /// A login that failed is not tried again: that could lock the account.
     pub(super) copy: OnceCell<Result<Mutex<Copy>, Failure>>,
     expected: Mutex<BTreeMap<String, Expected>>,
@@ -49,7 +49,7 @@ pub(super) struct Copy {
 
 impl Settings {
     /// A dry run of the firewall that `real` reaches; nothing is sent before the first session.
-    pub fn new(name: Arc<str>, real: firewall::Settings, told: UnboundedSender<String>) -> Self {
+    pub fn new(name: Arc<str>, real: firewall::Settings, told: Sender<String>) -> Self {
         Self {
             name,
             real,
@@ -86,7 +86,7 @@ impl Settings {
 
     pub(super) fn tell(&self, words: String) {
         // Nobody listens any more when the dry run is over.
-        let _ = self.told.send(words);
+        let _ = self.told.try_send(words);
     }
 }
 

@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::checkpoint::{Checkpoint, Moment};
 use super::peers::Peers;
+use super::pulse::Pulse;
 use super::state::{Fact, Step};
 use crate::ca::{Issuer, Previous, Reference, SigningRequest, Window};
 use crate::event::{Event, EventKind};
@@ -46,6 +47,8 @@ pub struct Work<'a> {
     pub known: Known<'a>,
     /// The outside world.
     pub peers: &'a dyn Peers,
+    /// Tells whether the firewall answers.
+    pub pulse: &'a Pulse,
     /// The store.
     pub store: &'a Store,
     /// Seals and opens the private keys that renewd made.
@@ -128,10 +131,14 @@ impl Work<'_> {
 
     /// A session with the renewal's firewall; to be closed on every path.
     async fn firewall(&self) -> Result<Box<dyn Firewall>, StepError> {
-        Ok(self
+        let reaching = self.pulse.reaching();
+        let session = self
             .peers
             .firewall(&self.renewal().firewall, &self.known)
-            .await?)
+            .await?;
+        drop(reaching);
+        self.pulse.answered();
+        Ok(session)
     }
 
     /// Stores that `step` is about to act on `reference`, so that a crash leaves a trace.

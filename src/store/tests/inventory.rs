@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::{Event, EventKind};
-use crate::inventory::RenewalWindow;
+use crate::inventory::{RenewalWindow, TrackedCertificate};
 use crate::store::{Changes, Decision};
 
 #[tokio::test]
@@ -65,7 +65,13 @@ async fn what_left_the_configuration_is_never_due_and_comes_back_with_its_past()
     );
     assert!(store.certificates().await.unwrap().is_empty());
     assert!(store.due_for_look(at(999), 10).await.unwrap().is_empty());
-    assert!(store.due_for_probe(at(999), 10).await.unwrap().is_empty());
+    assert!(
+        store
+            .due_for_probe(at(999), true, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(store.next_wake(2).await.unwrap(), None);
     let asked = store.request_renewal("portal", at(4), &[]).await;
     assert!(matches!(asked, Err(StoreError::Broken { .. })), "{asked:?}");
@@ -89,7 +95,7 @@ async fn thousands_are_taken_over_in_several_statements() {
     let all = store.certificates().await.unwrap();
     assert_eq!(all.len(), 1201);
     assert_eq!(&*all[1200].name, "c1200");
-    assert_eq!(store.due_for_probe(at(0), 7).await.unwrap().len(), 7);
+    assert_eq!(store.due_for_probe(at(0), true, 7).await.unwrap().len(), 7);
     let changes = store.sync_inventory(&many[..1], at(1)).await.unwrap();
     assert_eq!(changes.removed.len(), 1200);
     for (name, told) in [
@@ -170,7 +176,7 @@ async fn the_longest_waiting_is_due_first_and_only_when_its_time_has_come() {
     );
     assert_eq!(names(store.due_for_look(at(99), 1).await.unwrap()), ["b"]);
     assert_eq!(
-        names(store.due_for_probe(at(20), 9).await.unwrap()),
+        names(store.due_for_probe(at(20), true, 9).await.unwrap()),
         ["a", "c"]
     );
     assert!(store.due_for_look(at(9), 9).await.unwrap().is_empty());
@@ -391,4 +397,30 @@ async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
         None,
         "it was the window of another certificate"
     );
+}
+
+#[tokio::test]
+async fn where_nothing_was_seen_is_looked_at_apart_from_the_others() {
+    let (store, _folder) = store().await;
+    let names_of = |rows: Vec<TrackedCertificate>| -> Vec<String> {
+        rows.iter().map(|row| row.name.to_string()).collect()
+    };
+    let fleet = ["new", "once", "seen", "told"].map(|name| configured(name, "hq", "1"));
+    store.sync_inventory(&fleet, at(0)).await.unwrap();
+    for (name, told) in [
+        ("once", Some(TrackedCertificate::UNSEEN_ONCE)),
+        ("seen", None),
+        ("told", Some(TrackedCertificate::UNSEEN)),
+    ] {
+        store
+            .record_sight(name, None, told, at(1), None, &[], at(0))
+            .await
+            .unwrap();
+    }
+    let seen = store.due_for_probe(at(2), true, 9).await.unwrap();
+    assert!(seen.iter().all(|row| !row.is_unseen()));
+    assert_eq!(names_of(seen), ["new", "seen"]);
+    let unseen = store.due_for_probe(at(2), false, 9).await.unwrap();
+    assert!(unseen.iter().all(TrackedCertificate::is_unseen));
+    assert_eq!(names_of(unseen), ["once", "told"]);
 }

@@ -240,3 +240,32 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     let after = format!("{:?}", store.renewal(&lost.renewal.id).await.unwrap());
     assert_eq!(after, before);
 }
+
+#[tokio::test]
+async fn what_was_not_reached_the_last_time_waits_for_those_that_may_be() {
+    let (store, _folder) = store().await;
+    let both = [
+        configured("lost", "f1", "1"),
+        configured("portal", "f2", "1"),
+    ];
+    store.sync_inventory(&both, at(0)).await.unwrap();
+    store.plan(&renewal("r1", "lost", "f1"), &[]).await.unwrap();
+    let lease = claim(&store, "us", 0).await.unwrap();
+    store
+        .postpone(&lease, 1, Some(at(1)), "unreachable", "", &[], at(0))
+        .await
+        .unwrap();
+    store.release(lease).await.unwrap();
+    store
+        .plan(&renewal("r2", "portal", "f2"), &[])
+        .await
+        .unwrap();
+    let mut claimed = Vec::new();
+    while let Some(lease) = store.claim_reachable("us", at(1), at(61), 2).await.unwrap() {
+        assert!(!lease.renewal.is_unreached());
+        claimed.push(lease.renewal.id.0.clone());
+    }
+    assert_eq!(claimed, ["r2"]);
+    let rest = claim(&store, "us", 1).await.unwrap();
+    assert!(rest.renewal.is_unreached());
+}

@@ -190,3 +190,23 @@ async fn an_order_that_was_surely_not_placed_uses_up_nothing_of_the_budget() {
     let second = store.intend_order(&leases[1], SUBMIT, "r1", Some(budget(1)), at(2));
     assert!(matches!(second.await.unwrap(), Permission::Granted(_)));
 }
+
+#[tokio::test]
+async fn turns_and_limits_move_back_with_the_clock() {
+    const YEAR: i64 = 365 * 86_400;
+    let (store, leases, _folder) = store_with_leases(4).await;
+    let limits = [hourly("account", 1)];
+    for lease in &leases[..3] {
+        store.reserve(lease, &limits, at(YEAR)).await.unwrap();
+    }
+    let hour = SignedDuration::from_hours(1);
+    store
+        .clock_set_back(at(YEAR), at(0), hour, hour)
+        .await
+        .unwrap();
+    let mut moments = Vec::new();
+    for lease in &leases {
+        moments.push(store.reserve(lease, &limits, at(0)).await.unwrap());
+    }
+    assert_eq!(moments, [at(0), at(3600), at(7200), at(10_800)]);
+}

@@ -24,6 +24,7 @@ mod limits;
 mod opening;
 mod plans;
 mod renewals;
+mod set_back;
 mod waking;
 
 /// A store in a folder of its own, and the folder.

@@ -123,7 +123,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_found_by_the_daily_upkeep() {
+async fn a_damaged_database_is_refused_and_left_as_it_is() {
     let (store, folder) = store().await;
     let many: Vec<_> = (0..500)
         .map(|n| configured(&format!("c{n}"), "hq", "1"))
@@ -136,15 +136,50 @@ async fn a_damaged_database_is_found_by_the_daily_upkeep() {
     let mut bytes = fs::read(&file).unwrap();
     let last_page = bytes.len() - 4096;
     bytes[last_page..].fill(0xa5);
+    fs::write(&file, &bytes).unwrap();
+    let refused = Store::open(&url(&folder)).await;
+    assert!(
+        matches!(refused, Err(StoreError::Corrupt { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn damage_to_an_open_database_is_found_by_the_upkeep() {
+    let (store, folder) = store().await;
+    let many: Vec<_> = (0..500)
+        .map(|n| configured(&format!("c{n}"), "hq", "1"))
+        .collect();
+    store.sync_inventory(&many, at(0)).await.unwrap();
+    store.close().await;
+    let store = Store::open(&url(&folder)).await.unwrap();
+    let file = folder.path().join("renewd.db");
+    let mut bytes = fs::read(&file).unwrap();
+    let last_page = bytes.len() - 4096;
+    bytes[last_page..].fill(0xa5);
     fs::write(&file, bytes).unwrap();
-    let Ok(store) = Store::open(&url(&folder)).await else {
-        panic!("the damage lies behind what opening reads");
-    };
     let found = store.upkeep().await;
     assert!(
         matches!(found, Err(StoreError::Corrupt { .. })),
         "{found:?}"
     );
+}
+
+#[tokio::test]
+async fn an_emptied_database_is_refused_before_its_log_is_deleted() {
+    let (store, folder) = store().await;
+    let wal = folder.path().join("renewd.db-wal");
+    let log = fs::read(&wal).unwrap();
+    store.close().await;
+    fs::write(folder.path().join("renewd.db"), "").unwrap();
+    fs::write(&wal, &log).unwrap();
+    let refused = Store::open(&url(&folder)).await;
+    assert!(
+        matches!(refused, Err(StoreError::Corrupt { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read(&wal).unwrap(), log);
 }
 
 #[tokio::test]

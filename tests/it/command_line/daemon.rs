@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::office::Office;
 
 /// A running daemon; it is killed when the test ends, however it ends.
-struct Running {
+pub struct Running {
     child: Child,
-    notices: Receiver<String>,
+    pub notices: Receiver<String>,
 }
 
 impl Drop for Running {
@@ -23,7 +23,7 @@ impl Drop for Running {
 
 impl Running {
     /// Starts `renewd run` as systemd does, and waits until it says that it is ready.
-    fn start(office: &Office) -> Self {
+    pub fn start(office: &Office) -> Self {
         let notices = listen(&office.path("notify"));
         let environment = [
             ("NOTIFY_SOCKET", office.path("notify").display().to_string()),
@@ -35,7 +35,7 @@ impl Running {
         running
     }
 
-    fn wait_for_notice(&self, wanted: &str) {
+    pub fn wait_for_notice(&self, wanted: &str) {
         loop {
             let notice = self.notices.recv_timeout(PATIENCE).expect(wanted);
             if notice.lines().any(|line| line == wanted) {
@@ -44,7 +44,7 @@ impl Running {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill")
             .args(["-s", name, &pid])
@@ -71,7 +71,7 @@ fn listen(path: &Path) -> Receiver<String> {
 }
 
 /// Waits until the log holds `wanted`.
-async fn wait_for_log(office: &Office, wanted: &str) -> String {
+pub async fn wait_for_log(office: &Office, wanted: &str) -> String {
     let started = Instant::now();
     loop {
         let log = std::fs::read_to_string(office.path("log")).unwrap();

@@ -1,0 +1,39 @@
+//! A database that fails: told once, and once more when it works again.
+
+use std::mem::{Discriminant, discriminant};
+
+use crate::event::{Event, EventKind};
+use crate::store::StoreError;
+
+/// What was told of the database and is not over yet.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    told: Option<Discriminant<StoreError>>,
+}
+
+impl Trouble {
+    /// The database failed. The same trouble is told once, however often it is met.
+    pub fn met(&mut self, error: &StoreError) {
+        let kind = discriminant(error);
+        if self.told != Some(kind) {
+            let event = Event {
+                detail: Some(error.to_string()),
+                ..Event::new(EventKind::DatabaseFailed)
+            };
+            event.log();
+        }
+        self.told = Some(kind);
+    }
+
+    /// The database works.
+    pub fn is_over(&mut self) {
+        if self.told.take().is_some() {
+            Event::new(EventKind::DatabaseWorks).log();
+        }
+    }
+
+    /// Whether nothing is to be tried before the time that was set for it.
+    pub fn lasts(&self) -> bool {
+        self.told.is_some()
+    }
+}

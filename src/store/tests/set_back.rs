@@ -1,0 +1,86 @@
+//! A clock that was ahead: nothing that was put off under it waits until it is there again.
+
+use super::*;
+
+const YEAR: i64 = 365 * 86_400;
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+#[tokio::test]
+async fn what_was_put_off_under_a_clock_ahead_is_due_when_it_is_set_back() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let ahead = at(YEAR + 60);
+    store
+        .record_sight("portal", None, None, ahead, None, &[], at(YEAR))
+        .await
+        .unwrap();
+    store
+        .intend(&lease, "submit", "ref", at(YEAR))
+        .await
+        .unwrap();
+    store
+        .postpone(&lease, 1, Some(ahead), "busy", "", &[], at(YEAR))
+        .await
+        .unwrap();
+    let far = SignedDuration::from_mins(26);
+    store
+        .clock_set_back(at(YEAR), at(100), HOUR, far)
+        .await
+        .unwrap();
+    let row = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(row.probe_at, Some(at(100)));
+    let renewal = store.renewal(&lease.renewal.id).await.unwrap().unwrap();
+    assert_eq!(renewal.next_attempt_at, Some(at(100)));
+    let intent = store.intent(&lease.renewal.id, "submit").await.unwrap();
+    let intent = intent.unwrap();
+    assert_eq!((intent.opened_at, intent.tried_at), (at(100), at(100)));
+}
+
+#[tokio::test]
+async fn what_is_put_off_as_usual_stays_put_off() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let soon = at(900);
+    store
+        .record_sight("portal", None, None, soon, None, &[], at(0))
+        .await
+        .unwrap();
+    store
+        .postpone(&lease, 1, Some(soon), "busy", "", &[], at(0))
+        .await
+        .unwrap();
+    store
+        .clock_set_back(at(YEAR), at(100), HOUR, HOUR)
+        .await
+        .unwrap();
+    let row = store.certificate("portal").await.unwrap().unwrap();
+    assert_eq!(row.probe_at, Some(soon));
+    let renewal = store.renewal(&lease.renewal.id).await.unwrap().unwrap();
+    assert_eq!(renewal.next_attempt_at, Some(soon));
+    assert_eq!(renewal.planned_at, at(0));
+}
+
+#[tokio::test]
+async fn a_claim_of_a_clock_ahead_ends_as_early_as_any_other() {
+    let (store, _folder) = store_with_portal().await;
+    let planned = renewal("r1", "portal", "hq");
+    assert!(store.plan(&planned, &[]).await.unwrap());
+    assert!(claim(&store, "dead", YEAR).await.is_some());
+    let far = SignedDuration::from_mins(26);
+    store
+        .clock_set_back(at(YEAR), at(0), HOUR, far)
+        .await
+        .unwrap();
+    assert!(claim(&store, "us", 26 * 60 - 1).await.is_none());
+    assert!(claim(&store, "us", 26 * 60).await.is_some());
+}
+
+#[tokio::test]
+async fn a_beat_is_kept_until_the_daemon_rests() {
+    let (store, _folder) = store().await;
+    assert_eq!(store.last_beat().await.unwrap(), None);
+    store.beat(at(7)).await.unwrap();
+    assert_eq!(store.last_beat().await.unwrap(), Some(at(7)));
+    assert_eq!(store.last_write().await.unwrap(), Some(at(7)));
+    store.rest().await.unwrap();
+    assert_eq!(store.last_beat().await.unwrap(), None);
+    assert_eq!(store.last_write().await.unwrap(), Some(at(7)));
+}

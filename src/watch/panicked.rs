@@ -1,0 +1,70 @@
+//! What follows a look that ended in a panic: a person is told, and the next one comes in its time. Without that it would
+//! be due at once, again and again.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::{Look, next_probe_at, told};
+use crate::event::EventKind;
+use crate::renewal::Engine;
+use crate::store::StoreError;
+
+/// Stores that the look at `certificate` panicked.
+///
+/// # Errors
+/// The store's.
+pub async fn after_panic(
+    engine: &Engine,
+    look: Look,
+    certificate: &Arc<str>,
+) -> Result<(), StoreError> {
+    let Some(row) = engine.store.certificate(certificate).await? else {
+        return Ok(());
+    };
+    let now = engine.surroundings.clock.now();
+    let event = told(EventKind::PersonNeeded, certificate, PANICKED.to_owned());
+    let events = std::slice::from_ref(&event);
+    match (look, &row.shown) {
+        (Look::Window, Some(shown)) => {
+            let window = row.window_of_shown();
+            let ask_again_at = now.saturating_add(PAUSE).ok();
+            let name = &row.name;
+            engine
+                .store
+                .record_window(
+                    name,
+                    shown.fingerprint,
+                    window,
+                    ask_again_at,
+                    None,
+                    events,
+                    now,
+                )
+                .await?;
+        }
+        _ => {
+            let interval = engine.desired.daemon.probe_interval;
+            let next = next_probe_at(certificate, None, interval, now);
+            engine
+                .store
+                .record_sight(
+                    certificate,
+                    None,
+                    row.told.as_deref(),
+                    next,
+                    None,
+                    events,
+                    now,
+                )
+                .await?;
+        }
+    }
+    event.log();
+    Ok(())
+}
+
+const PANICKED: &str =
+    "a look at it panicked: a defect of renewd; the log of this moment has its place";
+/// Before the CA is asked again.
+const PAUSE: SignedDuration = SignedDuration::from_hours(6);

@@ -1,0 +1,110 @@
+//! Firewalls that take a connection and never answer hold up nobody who does.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use renewd::clock::{Clock, SystemClock};
+use renewd::daemon::Daemon;
+use renewd::inventory::{Obtained, Renewal, RenewalId, Shown, State};
+use renewd::store::Store;
+
+use super::fleet::{Fleet, expiring, surroundings};
+use super::{Counting, Running, pause, wait_until};
+
+const HEALTHY: usize = 10;
+const LOST: usize = 1_000;
+
+/// Lets a daemon renew everything that can be renewed; how long that took.
+async fn renew_all(fleet: &Fleet) -> Duration {
+    let store = fleet.store().await;
+    let daemon = Running::start(&fleet.config_file(), Arc::new(SystemClock), || {}).await;
+    let started = Instant::now();
+    wait_until("every firewall that answers is renewed", async || {
+        fleet.completed(&store).await == HEALTHY
+    })
+    .await;
+    let took = started.elapsed();
+    daemon.abandon();
+    took
+}
+
+/// Every black hole has a renewal that is due now, more urgent than all others, whose last attempt reached nobody; and
+/// nothing was seen there at the last look, which is to be repeated now.
+async fn let_them_be_known(fleet: &Fleet) {
+    let daemon = Daemon::start(&fleet.config_file(), fleet.desired(), surroundings()).await;
+    drop(daemon.unwrap());
+    let store = fleet.store().await;
+    let now = SystemClock.now();
+    let shown = Shown::of(&expiring(), now);
+    for name in &fleet.lost {
+        store
+            .record_sight(name, Some(&shown), Some("unseen"), now, None, &[], now)
+            .await
+            .unwrap();
+        assert!(store.plan(&renewal(name), &[]).await.unwrap());
+        fail_once(&store).await;
+    }
+    store.close().await;
+}
+
+fn renewal(name: &str) -> Renewal {
+    let now = SystemClock.now();
+    Renewal {
+        id: RenewalId(format!("r-{name}")),
+        certificate: Arc::from(name),
+        firewall: Arc::from(name),
+        ca: Arc::from("office"),
+        alias: format!("alias-{name}"),
+        reason: "emergency".to_owned(),
+        state: State::Planned,
+        planned_at: now,
+        state_since: now,
+        attempts: 0,
+        refused_logins: 0,
+        next_attempt_at: Some(now),
+        last_error_kind: None,
+        last_error: None,
+        obtained: Obtained::default(),
+    }
+}
+
+/// The renewal that is ready failed, and is to be tried again now.
+async fn fail_once(store: &Store) {
+    let now = SystemClock.now();
+    let until = now + SignedDuration::from_mins(1);
+    let lease = store.claim_reachable("test", now, until, 2).await.unwrap();
+    let lease = lease.unwrap();
+    store
+        .postpone(&lease, 1, Some(now), "unreachable", "no answer", &[], now)
+        .await
+        .unwrap();
+    store.release(lease).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_black_holes_delay_ten_healthy_firewalls_by_less_than_twice_their_time_alone() {
+    let alone = renew_all(&Fleet::new(HEALTHY, 0).await).await;
+    let fleet = Fleet::new(HEALTHY, LOST).await;
+    let_them_be_known(&fleet).await;
+    let beside = renew_all(&fleet).await;
+    let ratio = beside.as_secs_f64() / alone.as_secs_f64();
+    println!(
+        "black holes: {HEALTHY} firewalls renewed in {alone:.2?} alone, in {beside:.2?} beside {LOST} that never answer: {ratio:.2} times"
+    );
+    assert!(ratio < 2.0, "{ratio:.2} times");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_those_who_do_not_answer_does_not_make_the_loop_run_hot() {
+    let fleet = Fleet::new(0, 60).await;
+    let clock = Counting::new(Arc::new(SystemClock));
+    let daemon = Running::start(&fleet.config_file(), Arc::clone(&clock) as _, || {}).await;
+    pause(Duration::from_secs(1)).await;
+    let asked = clock.asked();
+    pause(Duration::from_secs(3)).await;
+    let turns = clock.asked() - asked;
+    // A turn a second, and what ends meanwhile asks for the time as well.
+    assert!(turns < 300, "{turns} looks at the clock in three seconds");
+    daemon.abandon();
+}
