@@ -20,7 +20,7 @@ use simulators::sonicos::Faces;
 use super::authorities::{self, Authority};
 use super::invariants::{CaFacts, DeviceFacts, Facts, When};
 use super::pair::{Face, Pair};
-use super::referee::Referee;
+use super::referee::{Referee, Stop};
 use crate::lab::{CERTIFICATE, Lab, PASSWORD, today};
 
 /// One firewall, one CA, one certificate that is due, and a referee.
@@ -36,7 +36,7 @@ pub struct Bench {
 
 /// What became of a daemon.
 #[derive(Debug)]
-pub enum Life {
+enum Life {
     /// It did what was due, until nothing could move.
     Idle,
     /// It was stopped by the referee.
@@ -79,9 +79,8 @@ impl Bench {
         }
     }
 
-    /// Lets a daemon live until nothing can move, or until it is stopped at this point, counted from 1.
-    pub async fn live(&self, stop_at: Option<usize>) -> Life {
-        self.referee.begin(stop_at);
+    /// Lets a daemon live until nothing can move, or until the referee stops it.
+    async fn live(&self) -> Life {
         let daemon = Living {
             config_file: self.lab.config_file(),
             surroundings: self.lab.surroundings(),
@@ -92,13 +91,25 @@ impl Bench {
         lived.unwrap_or_else(|panic| Life::Failed(panic.to_string()))
     }
 
-    /// Lets daemons live, one after the other, until the renewal has ended, waits for a person, or `PATIENCE` is over. The
-    /// clock moves when nothing else can.
+    /// Lets daemons live, one after the other, until the renewal has ended, waits for a person, or `PATIENCE` is over.
     pub async fn finish(&self) -> Result<Renewal, String> {
+        let ended = self.drive(Stop::Never).await?;
+        ended.ok_or_else(|| "it was stopped".to_owned())
+    }
+
+    /// The same until one of them is stopped there: `None`. The clock moves when nothing else can.
+    pub async fn drive(&self, stop: Stop) -> Result<Option<Renewal>, String> {
+        self.referee.begin(stop);
         let latest = self.lab.clock.now() + PATIENCE;
         for _ in 0..LIVES {
-            if let Life::Failed(words) = self.live(None).await {
-                return Err(format!("the daemon failed: {words}"));
+            match self.live().await {
+                Life::Idle => {}
+                Life::Crashed => return Ok(None),
+                Life::Failed(words) => {
+                    let log = self.log.text();
+                    let last: Vec<&str> = log.lines().rev().take(20).collect();
+                    return Err(format!("the daemon failed: {words}\n{}", last.join("\n")));
+                }
             }
             let Some(renewal) = self.renewal().await else {
                 return Err("nothing was planned".to_owned());
@@ -110,7 +121,7 @@ impl Bench {
                         .clock
                         .set(next.max(now + SignedDuration::from_secs(1)));
                 }
-                _ => return Ok(renewal),
+                _ => return Ok(Some(renewal)),
             }
         }
         Err(format!(
