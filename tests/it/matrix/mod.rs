@@ -7,6 +7,7 @@ pub mod authorities;
 pub mod bench;
 mod broken_invariants;
 mod crash;
+mod facts;
 pub mod invariants;
 mod outside_program;
 pub mod pair;
@@ -55,13 +56,14 @@ where
 /// The cases that broke something, each with the command that runs it alone.
 pub fn report<C: Display, T>(
     variable: &str,
+    matrix: &str,
     cases: &[C],
     outcomes: &[Result<T, String>],
 ) -> Vec<String> {
     let of_case = |(case, outcome): (&C, &Result<T, String>)| {
         let words = outcome.as_ref().err()?;
         Some(format!(
-            "{case}: {words}\nagain: {variable}='{case}' cargo test --test it matrix::"
+            "{case}: {words}\nagain: {variable}='{case}' cargo test --test it matrix::{matrix}"
         ))
     };
     cases.iter().zip(outcomes).filter_map(of_case).collect()

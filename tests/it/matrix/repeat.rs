@@ -57,13 +57,14 @@ async fn every_step_can_be_taken_twice() {
     }
     let seed = seed(asked.as_deref(), "RENEWD_REPEAT");
     let mut sample = Sample::new(seed);
-    let pairs = [Pair::all(), Pair::notable()].concat();
+    let mut pairs = [Pair::all(), Pair::notable()].concat();
+    pairs.retain(|pair| pair.face.end() == State::Completed);
     let cases: Vec<Case> = pairs
         .iter()
         .flat_map(|pair| cases(*pair, &mut sample))
         .collect();
     let outcomes = of_each(cases.clone(), |case| async move { run(&case).await }).await;
-    let broken = report("RENEWD_REPEAT", &cases, &outcomes);
+    let broken = report("RENEWD_REPEAT", "repeat", &cases, &outcomes);
     println!(
         "repeat matrix: seed {seed}: {} driver pairs, {} steps taken twice, {} violations",
         pairs.len(),
@@ -109,9 +110,12 @@ async fn set_back(bench: &Bench, to: State) {
     let before = FORWARD[place - 1].name();
     let url = bench.lab.desired().daemon.database;
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    let done = sqlx::query("UPDATE renewal SET state = $1, ended_at = NULL WHERE state = $2")
+    let renewal = bench.lab.renewals().await.swap_remove(0);
+    let statement = "UPDATE renewal SET state = $1, ended_at = NULL WHERE state = $2 AND id = $3";
+    let done = sqlx::query(statement)
         .bind(before)
         .bind(to.name())
+        .bind(renewal.id.0)
         .execute(&mut connection)
         .await
         .unwrap();
@@ -160,4 +164,4 @@ fn a_case_is_read_as_it_is_written() {
 }
 
 /// Of each pair, in the short run.
-const SHORT: usize = 2;
+const SHORT: usize = 1;
