@@ -100,6 +100,15 @@ impl Bench {
         lived.unwrap_or_else(|panic| Life::Failed(panic.to_string()))
     }
 
+    /// Lets one daemon live until nothing can move.
+    pub async fn live_once(&self) -> Result<(), String> {
+        self.referee.begin(Stop::Never);
+        match self.live().await {
+            Life::Failed(words) => Err(words),
+            Life::Idle | Life::Crashed => Ok(()),
+        }
+    }
+
     /// Lets daemons live, one after the other, until the renewal has ended, waits for a person, or `PATIENCE` is over.
     pub async fn finish(&self) -> Result<Renewal, String> {
         let ended = self.drive(Stop::Never).await?;

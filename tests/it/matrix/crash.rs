@@ -36,8 +36,15 @@ async fn stopped_at_any_point_a_renewal_ends_the_same() {
     if let Some(case) = asked.as_deref().and_then(|text| text.parse::<Case>().ok()) {
         return replay(&case).await;
     }
+    // A pair alone: each of its points.
+    let alone = asked.as_deref().and_then(|text| text.parse::<Pair>().ok());
+    let asked = asked.filter(|_| alone.is_none());
     let seed = seed(asked.as_deref(), "RENEWD_CRASH");
-    let pairs = [Pair::all(), Pair::notable()].concat();
+    let pairs = alone.map_or_else(
+        || [Pair::all(), Pair::notable()].concat(),
+        |pair| vec![pair],
+    );
+    let all = alone.is_some() || is_long();
     let counted = of_each(pairs.clone(), |pair| async move { points_of(pair).await }).await;
     let mut sample = Sample::new(seed);
     let cases: Vec<Case> = pairs
@@ -47,6 +54,7 @@ async fn stopped_at_any_point_a_renewal_ends_the_same() {
             cases(
                 *pair,
                 points.as_deref().unwrap_or_default().len(),
+                all,
                 &mut sample,
             )
         })
@@ -102,14 +110,14 @@ async fn points_of(pair: Pair) -> Result<Vec<String>, String> {
 }
 
 /// The cases of a pair that passes so many points.
-fn cases(pair: Pair, points: usize, sample: &mut Sample) -> Vec<Case> {
+fn cases(pair: Pair, points: usize, all: bool, sample: &mut Sample) -> Vec<Case> {
     let case = |stops: Vec<usize>| Case { pair, stops };
-    let single: Vec<usize> = if is_long() {
+    let single: Vec<usize> = if all {
         (1..=points).collect()
     } else {
         sample.some(SINGLE, points)
     };
-    let doubles = if is_long() { DOUBLES_LONG } else { DOUBLES };
+    let doubles = if all { DOUBLES_LONG } else { DOUBLES };
     let in_pairs = sample.some(doubles, points).into_iter().map(|first| {
         // What the second daemon has left to do, and what it must look at again.
         let left = points.saturating_sub(first) + LOOKED_AT_AGAIN;

@@ -9,6 +9,7 @@ mod broken_invariants;
 mod crash;
 mod facts;
 pub mod invariants;
+mod late;
 mod outside_program;
 pub mod pair;
 pub mod referee;

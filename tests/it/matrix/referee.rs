@@ -57,6 +57,15 @@ impl Referee {
         life.points[..reached].to_vec()
     }
 
+    /// Stops the daemon wherever it is.
+    pub fn halt(&self) {
+        let mut life = self.life();
+        let reached = life.points.len();
+        life.stopped_at.get_or_insert(reached);
+        drop(life);
+        self.is_stopped.send_replace(true);
+    }
+
     /// Returns when the daemon stands at its point.
     pub async fn stopped(&self) {
         // The sender lives in `self`: waiting cannot fail.
