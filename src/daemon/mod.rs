@@ -112,6 +112,7 @@ impl Daemon {
     ) -> Result<Self, DaemonError> {
         let lock = Lock::take(&desired.daemon.database)?;
         let store = Store::open(&desired.daemon.database).await?;
+        let store = store.witnessed_by(Arc::clone(&checkpoint) as _);
         let now = surroundings.clock.now();
         let last_write = store.last_write().await?;
         store.write_probe(now).await?;

@@ -199,6 +199,7 @@ impl Engine {
             ..Event::of_renewal(ending_event(to), &lease.renewal)
         };
         let ending = to.is_end().then(|| ending(&lease.renewal, fact, to, now));
+        self.checkpoint.pass(Moment::Storing(to)).await;
         lease.renewal = self
             .store
             .advance(
@@ -211,7 +212,7 @@ impl Engine {
                 now,
             )
             .await?;
-        self.checkpoint.pass(Moment::Stored(to));
+        self.checkpoint.pass(Moment::Stored(to)).await;
         event.log();
         Ok(!to.is_end())
     }
@@ -289,7 +290,7 @@ impl Engine {
             .store
             .advance(lease, to, &obtained, until, None, events, now)
             .await?;
-        self.checkpoint.pass(Moment::Stored(to));
+        self.checkpoint.pass(Moment::Stored(to)).await;
         event.log();
         Ok(false)
     }

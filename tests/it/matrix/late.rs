@@ -1,0 +1,111 @@
+//! Requests that a CA acts on late: the daemon is stopped while one is on its way, the next one looks and finds nothing
+//! done, and only then the CA does what the first had asked for. An order must not be placed twice all the same.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use simulators::Gate;
+use simulators::ca::{Fault, On};
+
+use super::bench::Bench;
+use super::invariants::When;
+use super::pair::{Face, Kind, Pair};
+use super::{is_long, of_each, report};
+
+/// A pair, and the request to its CA that is acted on late, counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Case {
+    pair: Pair,
+    request: u32,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_taken_late_is_not_placed_twice() {
+    if let Ok(asked) = std::env::var("RENEWD_LATE") {
+        let case: Case = asked.parse().unwrap();
+        let struck = run(&case).await;
+        return println!("{case}: {struck:?}");
+    }
+    let kinds = [Kind::Acme, Kind::Venafi, Kind::Pam360, Kind::Resello];
+    let faces = if is_long() {
+        &[Face::V8, Face::V8Second][..]
+    } else {
+        &[Face::V8Second][..]
+    };
+    let pairs = faces
+        .iter()
+        .flat_map(|face| kinds.map(|kind| Pair { face: *face, kind }));
+    let requests = if is_long() { 1..=MOST } else { 1..=SHORT };
+    let cases: Vec<Case> = pairs
+        .flat_map(|pair| requests.clone().map(move |request| Case { pair, request }))
+        .collect();
+    let outcomes = of_each(cases.clone(), |case| async move { run(&case).await }).await;
+    let broken = report("RENEWD_LATE", "late", &cases, &outcomes);
+    let struck = outcomes.iter().flatten().filter(|struck| **struck).count();
+    println!(
+        "late requests: {struck} of {} cases, {} violations",
+        cases.len(),
+        broken.len()
+    );
+    assert!(broken.is_empty(), "{}", broken.join("\n\n"));
+    assert!(
+        struck * 2 > cases.len(),
+        "only {struck} of {} requests came",
+        cases.len()
+    );
+}
+
+/// Whether there was such a request.
+async fn run(case: &Case) -> Result<bool, String> {
+    let bench = Bench::new(case.pair).await;
+    let port = bench.ca.port().ok_or("it has no requests")?;
+    let gate = Gate::new();
+    port.fault(On::any(case.request), Fault::HoldBefore(Arc::clone(&gate)));
+    let (referee, reached) = (Arc::clone(&bench.referee), Arc::clone(&gate));
+    let stopping = tokio::spawn(async move {
+        reached.wait_reached().await;
+        referee.halt();
+    });
+    let ended = bench.drive(super::referee::Stop::Never).await?;
+    stopping.abort();
+    if ended.is_some() {
+        return Ok(false);
+    }
+    bench.hold(When::AfterCrash).await?;
+    bench.lab.clock.advance(SignedDuration::from_secs(2));
+    bench.live_once().await?;
+    let before = bench.referee.points().len();
+    gate.release();
+    while bench.referee.points().len() == before {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    bench.completed().await?;
+    Ok(true)
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.pair, self.request)
+    }
+}
+
+impl FromStr for Case {
+    type Err = String;
+
+    /// `8+second/resello:3`
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (pair, request) = text.split_once(':').ok_or("PAIR:REQUEST")?;
+        Ok(Self {
+            pair: pair.parse()?,
+            request: request.parse().map_err(|_| "no number")?,
+        })
+    }
+}
+
+/// More requests than a renewal makes at the CA that is talked to most.
+const MOST: u32 = 24;
+/// The order is among the first.
+const SHORT: u32 = 5;
