@@ -15,6 +15,7 @@ mod exec_driver;
 mod faces;
 mod follows_configuration;
 mod key_pairs;
+mod kills;
 mod lab;
 mod locks_nobody_out;
 mod one_time_codes;

@@ -1,0 +1,178 @@
+//! The CAs of a fleet: one of each kind, and what each of them counted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use renewd::clock::ManualClock;
+
+use crate::contract::acme::Acme;
+use crate::contract::pam360::Pam360;
+use crate::contract::resello::Resello;
+use crate::contract::venafi::Venafi;
+use crate::contract::{Port, Subject};
+use crate::exec_driver::certmonger::LOCAL_SUBMIT;
+use crate::peers::write_program;
+
+/// The kinds, by the names that they have in the configuration.
+pub const KINDS: [&str; 6] = ["local", "acme", "venafi", "pam360", "resello", "exec"];
+
+/// One CA.
+pub struct Ca {
+    pub name: &'static str,
+    /// `driver.NAME = { … }`.
+    pub driver: String,
+    /// What stands in no log.
+    pub secret: Option<String>,
+    peer: Peer,
+}
+
+enum Peer {
+    Acme(Box<Acme>),
+    Venafi(Box<Venafi>),
+    Pam360(Box<Pam360>),
+    Resello(Box<Resello>),
+    /// What was signed lies here, a file each.
+    Files(PathBuf),
+}
+
+impl Ca {
+    /// Starts a CA whose time is `clock`, and puts what its configuration names into `folder`.
+    pub async fn start(name: &'static str, clock: &Arc<ManualClock>, folder: &Path) -> Self {
+        let own = folder.join(format!("{name}-files"));
+        std::fs::create_dir(&own).unwrap();
+        let clock = Arc::clone(clock);
+        let peer = match name {
+            "acme" => {
+                let unkind = |faces: &mut simulators::acme::Faces| faces.bad_nonce_every = 7;
+                Peer::Acme(Box::new(Acme::with(clock, unkind).await))
+            }
+            "venafi" => Peer::Venafi(Box::new(Venafi::start(clock).await)),
+            "pam360" => Peer::Pam360(Box::new(Pam360::start(clock).await)),
+            "resello" => Peer::Resello(Box::new(Resello::start(clock).await)),
+            "local" => Peer::Files(folder.join("ca/local")),
+            _ => Peer::Files(own.clone()),
+        };
+        let driver = peer.driver(name, &own);
+        let secret = peer.prepare(&own);
+        Self {
+            name,
+            driver: driver.replace("FOLDER", &own.display().to_string()),
+            secret,
+            peer,
+        }
+    }
+
+    /// What every simulated CA has.
+    pub fn port(&self) -> Option<&dyn Port> {
+        match &self.peer {
+            Peer::Acme(ca) => Some(ca.port()),
+            Peer::Venafi(ca) => Some(ca.port()),
+            Peer::Pam360(ca) => Some(ca.port()),
+            Peer::Resello(ca) => Some(ca.port()),
+            Peer::Files(_) => None,
+        }
+    }
+
+    /// Orders that may have cost something.
+    pub fn orders(&self) -> usize {
+        let orders = match &self.peer {
+            Peer::Acme(ca) => ca.orders(),
+            Peer::Venafi(ca) => ca.orders(),
+            Peer::Pam360(ca) => ca.orders(),
+            Peer::Resello(ca) => ca.orders(),
+            Peer::Files(folder) => return signed_in(folder),
+        };
+        usize::try_from(orders).unwrap()
+    }
+
+    /// Orders for a key that had one.
+    pub fn duplicates(&self) -> u64 {
+        self.port().map_or(0, |port| port.counters().duplicates)
+    }
+
+    /// Every certificate was paid for once.
+    pub fn assert_paid(&self) {
+        let Some(port) = self.port() else { return };
+        let counters = port.counters();
+        let (spent, orders) = (counters.spent_cents, counters.orders);
+        assert!(
+            orders == 0 || spent % orders == 0,
+            "{}: {orders} orders cost {spent}",
+            self.name
+        );
+    }
+}
+
+impl Peer {
+    fn driver(&self, name: &str, own: &Path) -> String {
+        match self {
+            Self::Acme(ca) => {
+                let none = "{ orders = 0 }";
+                ca.driver_with(&format!(
+                    ", limits = {{ account = {none}, domain = {none}, names = {none} }}"
+                ))
+            }
+            Self::Venafi(ca) => ca.driver(),
+            Self::Pam360(ca) => ca.driver(),
+            Self::Resello(ca) => {
+                let driver = ca.driver();
+                let open = driver.strip_suffix('}').unwrap();
+                format!("{open}, order_budget = {{ orders = 1000 }} }}")
+            }
+            Self::Files(_) if name == "local" => {
+                r#"driver.local = { certificate = "FOLDER/ca.pem", key = { file = "FOLDER/ca.key" } }"#
+                    .to_owned()
+            }
+            Self::Files(_) => {
+                write_program(&own.join("helper"), HELPER);
+                format!(
+                    r#"driver.exec = {{ program = "FOLDER/helper", environment = ["D=FOLDER", "SIGNER={LOCAL_SUBMIT}"] }}"#
+                )
+            }
+        }
+    }
+
+    /// Writes what the configuration names; the secret in it.
+    fn prepare(&self, own: &Path) -> Option<String> {
+        let (file, secret) = match self {
+            Self::Acme(ca) => {
+                std::fs::write(own.join("roots.pem"), ca.simulator.root_pem()).unwrap();
+                return None;
+            }
+            Self::Venafi(_) => ("api-key", simulators::venafi::Settings::default().api_key),
+            Self::Pam360(_) => ("token", simulators::pam360::Settings::default().token),
+            Self::Resello(_) => ("api-key", simulators::resello::Settings::default().key),
+            Self::Files(_) => return None,
+        };
+        std::fs::write(own.join(file), &secret).unwrap();
+        Some(secret)
+    }
+}
+
+fn signed_in(folder: &Path) -> usize {
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let is_signed = |file: PathBuf| file.extension().is_some_and(|e| e == "pem");
+    files
+        .filter(|file| is_signed(file.as_ref().unwrap().path()))
+        .filter(|file| file.as_ref().unwrap().file_name() != "ca.pem")
+        .count()
+}
+
+/// certmonger's own helper, behind one that takes the same request for the same order, as the contract's head asks.
+const HELPER: &str = r#"#!/bin/sh
+case "$CERTMONGER_OPERATION" in
+SUBMIT | POLL) ;;
+*) exec "$SIGNER" -d "$D/signer" ;;
+esac
+exec 9>"$D/lock"
+flock 9
+mkdir -p "$D/signer"
+name=$(printf %s "$CERTMONGER_SPKI" | sha256sum | cut -c1-32)
+if [ ! -e "$D/$name.pem" ]; then
+    "$SIGNER" -d "$D/signer" >"$D/$name.part" || exit
+    mv "$D/$name.part" "$D/$name.pem"
+fi
+cat "$D/$name.pem"
+"#;
