@@ -13,6 +13,7 @@ mod domain_control;
 mod dry_run;
 mod exec_driver;
 mod faces;
+mod fleet;
 mod follows_configuration;
 mod key_pairs;
 mod kills;
@@ -21,6 +22,8 @@ mod locks_nobody_out;
 mod one_time_codes;
 mod pam360_driver;
 mod peers;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod renewal_windows;
 mod renews_in_time;
 mod resello_driver;
