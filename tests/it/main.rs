@@ -14,6 +14,7 @@ mod dry_run;
 mod exec_driver;
 mod faces;
 mod fleet;
+mod fleet_kills;
 mod follows_configuration;
 mod key_pairs;
 mod kills;

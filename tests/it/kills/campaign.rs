@@ -1,8 +1,9 @@
-//! A campaign: a daemon is started and killed until it was killed often enough, and its last successor may finish. When
-//! all renewals have ended before that, they are asked for once more.
+//! A campaign: daemons are started and killed in turn until they were killed often enough, and the last ones may finish.
+//! When all renewals have ended before that, they are asked for once more.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::database::Standing;
@@ -12,20 +13,22 @@ use super::{Daemon, Fleet};
 /// What is to be done.
 #[derive(Debug)]
 pub struct Plan {
-    /// Names the campaign in what is printed.
-    pub name: &'static str,
+    /// The test that runs it.
+    pub test: &'static str,
     pub seed: u64,
     pub kills: usize,
+    /// Whether the leases of a dead daemon are waited for in real time.
+    pub waits_for_leases: bool,
 }
 
 /// What was done.
 #[derive(Debug, Default)]
 pub struct Tally {
-    name: &'static str,
+    test: &'static str,
     seed: u64,
     kills: usize,
     /// How often each certificate was renewed.
-    rounds: usize,
+    pub rounds: usize,
     renewals: usize,
     requests: u64,
     /// Renewals that were open at a kill, by their states.
@@ -44,7 +47,7 @@ pub fn asked_for() -> Vec<(u64, usize)> {
         return vec![(seed.parse().expect(wanted), kills)];
     }
     match is_long() {
-        true => (1..=5).map(|seed| (seed, MANY)).collect(),
+        true => (1..=SEEDS).map(|seed| (seed, MANY)).collect(),
         false => vec![(1, FEW)],
     }
 }
@@ -58,16 +61,19 @@ pub fn is_long() -> bool {
 pub async fn run(fleet: &Fleet, plan: &Plan) -> Tally {
     let chance = Chance::new(plan.seed);
     let mut tally = Tally {
-        name: plan.name,
+        test: plan.test,
         seed: plan.seed,
         rounds: 1,
         started: Some(Instant::now()),
         ..Tally::default()
     };
-    eprintln!("kills: {}: again: {}", plan.name, plan.again());
+    eprintln!("kills: again: {}", plan.again());
+    let mut daemons: Vec<Option<Daemon>> = fleet.homes.iter().map(|_| None).collect();
     while tally.kills < plan.kills {
+        for (home, daemon) in fleet.homes.iter().zip(&mut daemons) {
+            daemon.get_or_insert_with(|| Daemon::start(home));
+        }
         let moment = Moment::draw(&chance);
-        let daemon = Daemon::start(fleet.path());
         let mut watch = Watch::new(fleet);
         tokio::select! {
             () = moment.come(&chance, fleet) => {}
@@ -75,35 +81,55 @@ pub async fn run(fleet: &Fleet, plan: &Plan) -> Tally {
         }
         tally.count(&watch.standings);
         drop(watch);
-        daemon.kill();
+        let turn = tally.kills % daemons.len();
+        let victim = daemons[turn].take().unwrap();
+        let process = victim.process();
+        victim.kill();
         moment.release();
-        disturb(fleet, &chance);
+        if !plan.waits_for_leases {
+            let database = &fleet.database;
+            database.let_leases_end(fleet.path(), process).await;
+        }
+        if daemons.iter().all(Option::is_none) {
+            tokio::time::sleep(LAST_REQUESTS).await;
+            disturb(fleet, &chance);
+        }
         fleet.assert_nothing_doubled(tally.rounds);
     }
-    finish(fleet, &mut tally).await;
+    finish(fleet, daemons, &mut tally).await;
     fleet.assert_renewed(tally.rounds).await;
     tally.requests = fleet.requests();
     tally.renewals = fleet.firewalls.len() * tally.rounds;
     tally
 }
 
-/// The last daemon is left alone until all renewals have ended.
-async fn finish(fleet: &Fleet, tally: &mut Tally) {
+/// The last daemons are left alone until all renewals have ended.
+async fn finish(fleet: &Fleet, daemons: Vec<Option<Daemon>>, tally: &mut Tally) {
     for device in &fleet.firewalls {
         device.simulator.other_administrator().leaves();
     }
-    let mut daemon = Daemon::start(fleet.path());
+    let start =
+        |(daemon, home): (Option<Daemon>, &PathBuf)| daemon.unwrap_or_else(|| Daemon::start(home));
+    let daemons: Vec<Daemon> = daemons.into_iter().zip(&fleet.homes).map(start).collect();
+    until_all_ended(fleet, tally).await;
+    for mut daemon in daemons {
+        assert_eq!(daemon.ended(), None, "{}", fleet.log());
+        daemon.stop().await;
+    }
+}
+
+/// Waits until every renewal has ended.
+pub async fn until_all_ended(fleet: &Fleet, tally: &mut Tally) {
     let mut watch = Watch::new(fleet);
     let ended = tokio::time::timeout(PATIENCE, watch.go_on(tally, false)).await;
     if ended.is_err() {
         let open: Vec<&Standing> = watch.standings.iter().filter(|s| !s.has_ended).collect();
         panic!("not at its end after {PATIENCE:?}: {open:#?}");
     }
-    assert_eq!(daemon.ended(), None, "{}", Daemon::log(fleet.path()));
-    daemon.stop().await;
 }
 
-/// A person begins to work on one device, and ends on another.
+/// A person begins to work on one device, and ends on others. Not while somebody may be between its last look and its
+/// commit: no device can be asked for both at once.
 fn disturb(fleet: &Fleet, chance: &Chance) {
     let draw = || &fleet.firewalls[chance.below(fleet.firewalls.len())];
     draw()
@@ -173,7 +199,7 @@ impl Plan {
     fn again(&self) -> String {
         format!(
             "RENEWD_KILLS={}:{} cargo test --test it {}",
-            self.seed, self.kills, self.name
+            self.seed, self.kills, self.test
         )
     }
 }
@@ -201,7 +227,7 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{}: seed {}: {} real kills, {} renewals, {} requests, 0 duplicate orders, {open} renewals open at a kill ({}), {seconds} s",
-            self.name,
+            self.test,
             self.seed,
             self.kills,
             self.renewals,
@@ -213,8 +239,11 @@ impl fmt::Display for Tally {
 
 /// Kills of every day.
 const FEW: usize = 20;
+const SEEDS: u64 = 5;
 /// Kills of one seed of the long run.
 const MANY: usize = 35;
+/// What a daemon that was killed has still asked for is done by then.
+const LAST_REQUESTS: Duration = Duration::from_millis(100);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 /// Longer than the last daemon needs on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(5);

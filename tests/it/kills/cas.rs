@@ -11,7 +11,7 @@ use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
 use crate::contract::{Port, Subject};
 use crate::exec_driver::certmonger::LOCAL_SUBMIT;
-use crate::peers::write_program;
+use crate::peers::{free_address, write_program};
 
 /// The kinds, by the names that they have in the configuration.
 pub const KINDS: [&str; 6] = ["local", "acme", "venafi", "pam360", "resello", "exec"];
@@ -19,10 +19,10 @@ pub const KINDS: [&str; 6] = ["local", "acme", "venafi", "pam360", "resello", "e
 /// One CA.
 pub struct Ca {
     pub name: &'static str,
-    /// `driver.NAME = { … }`.
-    pub driver: String,
     /// What stands in no log.
     pub secret: Option<String>,
+    /// `driver.NAME = { … }`.
+    driver: String,
     peer: Peer,
 }
 
@@ -37,13 +37,22 @@ enum Peer {
 
 impl Ca {
     /// Starts a CA whose time is `clock`, and puts what its configuration names into `folder`.
-    pub async fn start(name: &'static str, clock: &Arc<ManualClock>, folder: &Path) -> Self {
+    pub async fn start(
+        name: &'static str,
+        clock: &Arc<ManualClock>,
+        folder: &Path,
+        daemons: usize,
+    ) -> Self {
         let own = folder.join(format!("{name}-files"));
         std::fs::create_dir(&own).unwrap();
         let clock = Arc::clone(clock);
         let peer = match name {
             "acme" => {
-                let unkind = |faces: &mut simulators::acme::Faces| faces.bad_nonce_every = 7;
+                let unkind = |faces: &mut simulators::acme::Faces| {
+                    faces.bad_nonce_every = 7;
+                    // It looks at one port only.
+                    faces.always_valid = daemons > 1;
+                };
                 Peer::Acme(Box::new(Acme::with(clock, unkind).await))
             }
             "venafi" => Peer::Venafi(Box::new(Venafi::start(clock).await)),
@@ -59,6 +68,18 @@ impl Ca {
             driver: driver.replace("FOLDER", &own.display().to_string()),
             secret,
             peer,
+        }
+    }
+
+    /// `driver.NAME = { … }`, for the first daemon or for another, which cannot listen on the same port.
+    pub fn driver(&self, is_first: bool) -> String {
+        const LISTEN: &str = "listen = \"";
+        match self.driver.split_once(LISTEN) {
+            Some((before, after)) if !is_first => {
+                let (_, after) = after.split_once('"').unwrap();
+                format!("{before}{LISTEN}{}\"{after}", free_address())
+            }
+            _ => self.driver.clone(),
         }
     }
 
@@ -117,7 +138,8 @@ impl Peer {
             Self::Resello(ca) => {
                 let driver = ca.driver();
                 let open = driver.strip_suffix('}').unwrap();
-                format!("{open}, order_budget = {{ orders = 1000 }} }}")
+                // Its plan renews no order as young as these.
+                format!("{open}, order_budget = {{ orders = 1000 }}, renewals = \"buy\" }}")
             }
             Self::Files(_) if name == "local" => {
                 r#"driver.local = { certificate = "FOLDER/ca.pem", key = { file = "FOLDER/ca.key" } }"#

@@ -34,6 +34,11 @@ impl Daemon {
         std::fs::read_to_string(folder.join(LOG)).unwrap_or_default()
     }
 
+    /// Its process id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it did: nobody asked it to.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()

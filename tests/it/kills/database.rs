@@ -9,11 +9,15 @@ use std::path::Path;
 use renewd::clock::{Clock as _, SystemClock};
 use sqlx::{AnyConnection, Connection as _, Row as _};
 
+use crate::postgres;
+
 /// Where the daemon's database is.
 #[derive(Debug)]
 pub enum Database {
     /// A file in the folder of the fleet.
     Sqlite,
+    /// A server, at this address.
+    Postgres(String),
 }
 
 /// How a renewal stands.
@@ -27,19 +31,21 @@ pub struct Standing {
     pub is_leased: bool,
     /// When it goes on, in microseconds; none: held until a person asks.
     pub next_attempt_at: Option<i64>,
+    #[expect(dead_code, reason = "told when it does not come to its end")]
     pub last_error: Option<String>,
 }
 
 impl Database {
-    /// A file, as most have it.
-    pub fn sqlite() -> Self {
-        Self::Sqlite
+    /// A new one on the server for tests; `None`, after saying so: there is none.
+    pub fn postgres() -> Option<Self> {
+        Some(Self::Postgres(postgres::cluster()?.database()))
     }
 
     /// `database` of the configuration, for a fleet in `folder`.
     pub fn url(&self, folder: &Path) -> String {
         match self {
             Self::Sqlite => format!("sqlite://{}/renewd.db", folder.display()),
+            Self::Postgres(url) => url.clone(),
         }
     }
 
@@ -83,12 +89,30 @@ impl Database {
         passed
     }
 
+    /// Lets the time pass until the leases of the daemon with this process id have ended: it is dead, or does not know
+    /// that time passes. Where a lock says that it is dead, nobody waits for that.
+    pub async fn let_leases_end(&self, folder: &Path, process: u32) {
+        let Self::Postgres(_) = self else { return };
+        let mut connection = self.connect(folder).await.unwrap();
+        let now = SystemClock.now().as_microsecond();
+        for statement in [END_OF_FIREWALLS, END_OF_RENEWALS] {
+            sqlx::query(statement)
+                .bind(format!("%-{process}-%"))
+                .bind(now)
+                .execute(&mut connection)
+                .await
+                .unwrap();
+        }
+        connection.close().await.unwrap();
+    }
+
     async fn connect(&self, folder: &Path) -> Option<AnyConnection> {
         sqlx::any::install_default_drivers();
         let connected = AnyConnection::connect(&self.url(folder)).await;
         match self {
             // The file is not there yet.
             Self::Sqlite => connected.ok(),
+            Self::Postgres(_) => Some(connected.unwrap()),
         }
     }
 }
@@ -114,6 +138,10 @@ async fn age(
     by: i64,
 ) -> Result<bool, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    if transaction.backend_name() == "PostgreSQL" {
+        // As everybody who writes there.
+        sqlx::query(WRITERS_LOCK).execute(&mut *transaction).await?;
+    }
     let done = sqlx::query(AGE_RENEWAL)
         .bind(&*standing.id)
         .bind(by)
@@ -121,7 +149,7 @@ async fn age(
         .execute(&mut *transaction)
         .await?;
     if done.rows_affected() == 1 {
-        for statement in [AGE_INTENTS, AGE_SLOT, AGE_SIGHT] {
+        for statement in [AGE_PAST, AGE_INTENTS, AGE_SLOT, AGE_SIGHT] {
             sqlx::query(statement)
                 .bind(&*standing.id)
                 .bind(by)
@@ -139,6 +167,11 @@ const AGE_RENEWAL: &str = "UPDATE renewal SET planned_at = planned_at - $2, stat
      next_attempt_at = next_attempt_at - $2 \
      WHERE id = $1 AND next_attempt_at = $3 AND lease_token IS NULL AND ended_at IS NULL";
 
+/// Who came before stays before.
+const AGE_PAST: &str = "UPDATE renewal SET planned_at = planned_at - $2, state_since = state_since - $2, \
+     ended_at = ended_at - $2 \
+     WHERE ended_at IS NOT NULL AND certificate = (SELECT r.certificate FROM renewal r WHERE r.id = $1)";
+
 const AGE_INTENTS: &str =
     "UPDATE intent SET opened_at = opened_at - $2, tried_at = tried_at - $2 WHERE renewal = $1";
 
@@ -146,6 +179,14 @@ const AGE_SLOT: &str = "UPDATE order_slot SET at = at - $2 WHERE renewal = $1";
 
 const AGE_SIGHT: &str = "UPDATE certificate SET shown_seen_at = shown_seen_at - $2 \
      WHERE name = (SELECT r.certificate FROM renewal r WHERE r.id = $1)";
+
+const END_OF_FIREWALLS: &str =
+    "UPDATE firewall SET lease_until = $2 WHERE lease_owner LIKE $1 AND lease_until > $2";
+
+const END_OF_RENEWALS: &str =
+    "UPDATE renewal SET lease_until = $2 WHERE lease_owner LIKE $1 AND lease_until > $2";
+
+const WRITERS_LOCK: &str = "SELECT 1 FROM pg_advisory_xact_lock(125779969406820)";
 
 /// Not worth a word, in microseconds.
 const SHORT_REST: i64 = 500_000;

@@ -1,7 +1,7 @@
 //! A fleet: simulated SonicWalls of every generation, CAs of every kind, and the configuration for a daemon.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct Fleet {
     pub database: Database,
     pub firewalls: Vec<Device>,
     pub cas: Vec<Ca>,
+    /// A folder for each daemon, with its configuration and its log.
+    pub homes: Vec<PathBuf>,
     clock: Arc<ManualClock>,
 }
 
@@ -71,28 +73,36 @@ impl Face {
 }
 
 impl Fleet {
-    /// `size` firewalls whose certificates are due.
-    pub async fn new(database: Database, size: usize, seed: u64) -> Self {
+    /// `size` firewalls whose certificates are due, for so many daemons.
+    pub async fn new(database: Database, size: usize, daemons: usize, seed: u64) -> Self {
         renewd::tls::install_provider();
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
         let mut cas = Vec::new();
         for kind in KINDS {
-            cas.push(Ca::start(kind, &clock, folder.path()).await);
+            let ca = Ca::start(kind, &clock, folder.path(), daemons).await;
+            cas.push(ca);
         }
         let mut firewalls = Vec::new();
         for number in 0..size {
             firewalls.push(Device::start(number, seed).await);
         }
+        let home = |number| folder.path().join(format!("daemon-{number}"));
         let fleet = Self {
+            homes: (0..daemons).map(home).collect(),
             folder,
             database,
             firewalls,
             cas,
             clock,
         };
-        fleet.configure(fleet.path());
-        let told = office::told(office::renewd(fleet.path()).args(["ca", "init", "local"]));
+        std::fs::write(fleet.path().join("password"), PASSWORD).unwrap();
+        let url = fleet.database.url(fleet.path());
+        for home in &fleet.homes {
+            std::fs::create_dir(home).unwrap();
+            fleet.configure(home, &url, IN_MANY_STATES);
+        }
+        let told = office::told(office::renewd(&fleet.homes[0]).args(["ca", "init", "local"]));
         assert_eq!(told.code, Some(0), "{told:#?}");
         fleet
     }
@@ -101,24 +111,30 @@ impl Fleet {
         self.folder.path()
     }
 
-    /// Writes `renewd.toml` of a daemon into `folder`.
-    pub fn configure(&self, folder: &Path) {
+    /// Writes the configuration of the daemon in `home`, which works at so many renewals at the same time.
+    pub fn configure(&self, home: &Path, database: &str, concurrency: usize) {
         let shared = self.path().display();
-        std::fs::write(self.path().join("password"), PASSWORD).unwrap();
         let mut text = format!(
-            "[daemon]\ndatabase = \"{}\"\nstate_directory = \"{shared}\"\nconcurrency = 12\nscan = \"* * * * * *\"\n",
-            self.database.url(self.path())
+            "[daemon]\ndatabase = \"{database}\"\nstate_directory = \"{shared}\"\nconcurrency = {concurrency}\n\
+             scan = \"* * * * * *\"\n"
         );
+        let is_first = home == self.homes[0];
         for ca in &self.cas {
-            write!(text, "\n[[ca]]\nname = \"{}\"\n{}\n", ca.name, ca.driver).unwrap();
+            let driver = ca.driver(is_first);
+            write!(text, "\n[[ca]]\nname = \"{}\"\n{driver}\n", ca.name).unwrap();
         }
         for device in &self.firewalls {
             text.push_str(&device.sections(&shared.to_string()));
         }
-        std::fs::write(folder.join("renewd.toml"), text).unwrap();
+        std::fs::write(home.join("renewd.toml"), text).unwrap();
     }
 
-    /// The devices' and the CAs' clocks go on: as far as the machine's, and on a device as far as the daemon believes.
+    /// Everything that the daemons have logged.
+    pub fn log(&self) -> String {
+        self.homes.iter().map(|home| Daemon::log(home)).collect()
+    }
+
+    /// A device's clock goes on by as much as the daemon believes, in microseconds.
     pub fn advance(&self, device: &str, passed: i64) {
         let found = self.firewalls.iter().find(|one| one.name == device);
         found.unwrap().ahead.fetch_add(passed, Ordering::Relaxed);
@@ -168,8 +184,9 @@ impl Fleet {
     /// That every certificate was renewed so often, in the one right way.
     pub async fn assert_renewed(&self, rounds: usize) {
         self.assert_nothing_doubled(rounds);
-        let log = Daemon::log(self.path());
+        let log = self.log();
         self.assert_no_secret_in(&log, "the log");
+        assert!(!log.contains("a defect of renewd"), "{log}");
         let store = Store::open(&self.database.url(self.path())).await.unwrap();
         for device in &self.firewalls {
             device.assert_renewed(&store, rounds, &log).await;
@@ -219,7 +236,8 @@ impl Device {
         Self {
             name,
             simulator: Simulator::start(settings).await.unwrap(),
-            ca: KINDS[(number / FACES.len()) % KINDS.len()],
+            // Each kind of device meets each kind of CA, and few firewalls have several CAs.
+            ca: KINDS[(number + number / FACES.len()) % KINDS.len()],
             face,
             ahead,
         }
@@ -300,5 +318,7 @@ verify = ["{management}", "{ssl_vpn}"]
     }
 }
 
+/// Fewer than there are, so that some are done while others have not begun.
+const IN_MANY_STATES: usize = 12;
 /// Stands nowhere but in the password file.
 const PASSWORD: &str = "planted-Secret-9157";

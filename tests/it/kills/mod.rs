@@ -11,26 +11,41 @@ mod database;
 mod fleet;
 mod moment;
 
-pub use campaign::asked_for;
+pub use campaign::{Plan, Tally, asked_for, is_long, run, until_all_ended};
 pub use daemon::Daemon;
 pub use database::Database;
 pub use fleet::Fleet;
 
-use campaign::Plan;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_on_sqlite() {
+    campaigns("kills::nothing_is_lost_or_doubled_on_sqlite", || {
+        Some(Database::Sqlite)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_on_postgresql() {
+    campaigns(
+        "kills::nothing_is_lost_or_doubled_on_postgresql",
+        Database::postgres,
+    )
+    .await;
+}
+
+async fn campaigns(test: &'static str, database: fn() -> Option<Database>) {
     for (seed, kills) in asked_for() {
+        let Some(database) = database() else { return };
         let plan = Plan {
-            name: "sqlite",
+            test,
             seed,
             kills,
+            waits_for_leases: false,
         };
-        let fleet = Fleet::new(Database::sqlite(), FIREWALLS, seed).await;
-        let tally = campaign::run(&fleet, &plan).await;
-        println!("kills: {tally}");
+        let fleet = Fleet::new(database, FIREWALLS, 1, seed).await;
+        println!("kills: {}", run(&fleet, &plan).await);
     }
 }
 
 /// Each kind of device meets each kind of CA once.
-const FIREWALLS: usize = fleet::FACES.len() * cas::KINDS.len();
+pub const FIREWALLS: usize = fleet::FACES.len() * cas::KINDS.len();
