@@ -20,6 +20,7 @@ mod key_pairs;
 mod kills;
 mod lab;
 mod locks_nobody_out;
+mod matrix;
 mod one_time_codes;
 mod pam360_driver;
 mod peers;

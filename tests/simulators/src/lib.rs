@@ -14,5 +14,7 @@ pub mod sonicos;
 pub mod switch;
 mod tls;
 pub mod venafi;
+mod witness;
 
 pub use self::gate::Gate;
+pub use self::witness::{Wait, Witness};

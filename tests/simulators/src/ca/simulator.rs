@@ -18,7 +18,7 @@ use super::fault::{Fault, On};
 use super::mischief::{ChainMischief, Mischief};
 use super::model::{Model, Office};
 use super::server::{OneCertificate, Shared, State, serve};
-use crate::tls;
+use crate::{Witness, tls};
 
 /// A running CA. It stops when it is dropped.
 #[derive(Debug)]
@@ -134,6 +134,11 @@ impl<M: Model> Simulator<M> {
     /// Whether new connections are reset before TLS begins. Open ones are served on.
     pub fn refuse_connections(&self, refuse: bool) {
         self.shared.state().refuse_connections = refuse;
+    }
+
+    /// From now on, somebody is told of every request that was acted on, before it is answered.
+    pub fn witnessed_by(&self, witness: Witness) {
+        self.shared.state().witness = Some(witness);
     }
 
     /// Closes the port and all connections.
