@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::database::Standing;
 use super::moment::{Chance, Moment};
 use super::{Daemon, Fleet};
+use crate::matrix::invariants::When;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Tally {
     pub rounds: usize,
     renewals: usize,
     requests: u64,
+    /// Whether the database has ever been seen.
+    has_begun: bool,
     /// Renewals that were open at a kill, by their states.
     open: BTreeMap<String, usize>,
     started: Option<Instant>,
@@ -92,6 +95,9 @@ pub async fn run(fleet: &Fleet, plan: &Plan) -> Tally {
         }
         if daemons.iter().all(Option::is_none) {
             tokio::time::sleep(LAST_REQUESTS).await;
+            if tally.has_begun {
+                fleet.assert_holds(When::AfterCrash).await;
+            }
             disturb(fleet, &chance);
         }
         fleet.assert_nothing_doubled(tally.rounds);
@@ -207,6 +213,7 @@ impl Plan {
 impl Tally {
     fn count(&mut self, standings: &[Standing]) {
         self.kills += 1;
+        self.has_begun |= !standings.is_empty();
         for standing in standings.iter().filter(|standing| !standing.has_ended) {
             *self.open.entry(standing.state.clone()).or_default() += 1;
         }

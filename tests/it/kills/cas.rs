@@ -11,6 +11,7 @@ use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
 use crate::contract::{Port, Subject};
 use crate::exec_driver::certmonger::LOCAL_SUBMIT;
+use crate::matrix::invariants::CaFacts;
 use crate::peers::{free_address, write_program};
 
 /// The kinds, by the names that they have in the configuration.
@@ -19,7 +20,7 @@ pub const KINDS: [&str; 6] = ["local", "acme", "venafi", "pam360", "resello", "e
 /// One CA.
 pub struct Ca {
     pub name: &'static str,
-    /// What stands in no log.
+    /// What stands in no log and no database.
     pub secret: Option<String>,
     /// `driver.NAME = { … }`.
     driver: String,
@@ -106,21 +107,21 @@ impl Ca {
         usize::try_from(orders).unwrap()
     }
 
-    /// Orders for a key that had one.
-    pub fn duplicates(&self) -> u64 {
-        self.port().map_or(0, |port| port.counters().duplicates)
-    }
-
-    /// Every certificate was paid for once.
-    pub fn assert_paid(&self) {
-        let Some(port) = self.port() else { return };
-        let counters = port.counters();
-        let (spent, orders) = (counters.spent_cents, counters.orders);
-        assert!(
-            orders == 0 || spent % orders == 0,
-            "{}: {orders} orders cost {spent}",
-            self.name
-        );
+    /// What it has counted.
+    pub fn facts(&self) -> CaFacts {
+        let counters = self.port().map(Port::counters).unwrap_or_default();
+        CaFacts {
+            name: self.name.to_owned(),
+            orders: u64::try_from(self.orders()).unwrap(),
+            duplicates: counters.duplicates,
+            spent_cents: counters.spent_cents,
+            price_cents: match &self.peer {
+                Peer::Resello(ca) => ca.price_cents(),
+                _ => 0,
+            },
+            budget: None,
+            journal: self.port().map(Port::journal).unwrap_or_default(),
+        }
     }
 }
 
@@ -156,16 +157,17 @@ impl Peer {
 
     /// Writes what the configuration names; the secret in it.
     fn prepare(&self, own: &Path) -> Option<String> {
-        let (file, secret) = match self {
+        let (file, secrets) = match self {
             Self::Acme(ca) => {
                 std::fs::write(own.join("roots.pem"), ca.simulator.root_pem()).unwrap();
                 return None;
             }
-            Self::Venafi(_) => ("api-key", simulators::venafi::Settings::default().api_key),
-            Self::Pam360(_) => ("token", simulators::pam360::Settings::default().token),
-            Self::Resello(_) => ("api-key", simulators::resello::Settings::default().key),
+            Self::Venafi(ca) => ("api-key", ca.secrets()),
+            Self::Pam360(ca) => ("token", ca.secrets()),
+            Self::Resello(ca) => ("api-key", ca.secrets()),
             Self::Files(_) => return None,
         };
+        let secret = secrets.into_iter().next().unwrap();
         std::fs::write(own.join(file), &secret).unwrap();
         Some(secret)
     }

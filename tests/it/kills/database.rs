@@ -4,9 +4,10 @@
 //! would do the recovery in its place.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use renewd::clock::{Clock as _, SystemClock};
+use renewd::store::Store;
 use sqlx::{AnyConnection, Connection as _, Row as _};
 
 use crate::postgres;
@@ -44,9 +45,33 @@ impl Database {
     /// `database` of the configuration, for a fleet in `folder`.
     pub fn url(&self, folder: &Path) -> String {
         match self {
-            Self::Sqlite => format!("sqlite://{}/renewd.db", folder.display()),
+            Self::Sqlite => format!("sqlite://{}/{FILE}", folder.display()),
             Self::Postgres(url) => url.clone(),
         }
+    }
+
+    /// The file of the database, where it is one.
+    pub fn file(&self, folder: &Path) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite => Some(folder.join(FILE)),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// The database while no daemon lives; of a file a copy, so that the daemon itself recovers it.
+    pub async fn read(&self, folder: &Path) -> Store {
+        let Some(file) = self.file(folder) else {
+            return Store::open(&self.url(folder)).await.unwrap();
+        };
+        let copy = folder.join("copy");
+        let _ = std::fs::remove_dir_all(&copy);
+        std::fs::create_dir(&copy).unwrap();
+        std::fs::copy(&file, copy.join(FILE)).unwrap();
+        let log = format!("{FILE}-wal");
+        // After an orderly end there is none.
+        let _ = std::fs::copy(folder.join(&log), copy.join(&log));
+        let url = self.url(&copy);
+        Store::open(&url).await.unwrap()
     }
 
     /// How every renewal stands. `None`: the daemon has not made its tables yet.
@@ -160,6 +185,8 @@ async fn age(
     transaction.commit().await?;
     Ok(done.rows_affected() == 1)
 }
+
+const FILE: &str = "renewd.db";
 
 const STANDINGS: &str = "SELECT id, certificate, state, ended_at, lease_token, next_attempt_at, last_error FROM renewal";
 
