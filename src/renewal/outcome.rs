@@ -496,6 +496,7 @@ fn situation<'a>(renewal: &'a Renewal, context: &Context, refused_logins: u32) -
         } else {
             1
         },
+        was_refused: renewal.last_error_kind.as_deref() == Some(FailureKind::Refused.name()),
         refused_logins,
         lifetime: shown.map(|shown| shown.not_before.duration_until(shown.not_after)),
     }

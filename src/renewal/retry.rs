@@ -30,6 +30,8 @@ pub struct Situation<'a> {
     pub state: State,
     /// Failures in a row in this state, this one included.
     pub attempt: u32,
+    /// Whether the failure before this one, in a row, was a refusal.
+    pub was_refused: bool,
     /// Logins in a row that this firewall refused, this one included.
     pub refused_logins: u32,
     /// Lifetime of the certificate that is being replaced.
@@ -48,9 +50,7 @@ pub fn after(failure: &Failure, situation: &Situation<'_>) -> Retry {
         FailureKind::Unauthorized | FailureKind::Untrusted | FailureKind::Local => {
             Retry::AfterAndTell(wait)
         }
-        FailureKind::Refused if situation.attempt >= REFUSALS && may_give_up(situation.state) => {
-            Retry::GiveUp
-        }
+        FailureKind::Refused if is_final(situation) => Retry::GiveUp,
         FailureKind::Refused | FailureKind::Unexpected => Retry::AfterAndTell(wait),
         FailureKind::Unreachable | FailureKind::Busy | FailureKind::OutcomeUnknown => {
             // By the fourth failure in a row the short waits are over: whoever runs this should know.
@@ -103,6 +103,11 @@ const fn asks_the_ca_only(state: State) -> bool {
     matches!(state, State::CsrExported | State::Submitted)
 }
 
+/// Whether a refusal is the last word: one that ends an outage may be a passing mood of what has just come back.
+const fn is_final(situation: &Situation<'_>) -> bool {
+    situation.attempt >= REFUSALS && situation.was_refused && may_give_up(situation.state)
+}
+
 /// Once a certificate was issued it is not thrown away: a failed installation never leads to another order.
 const fn may_give_up(state: State) -> bool {
     matches!(
@@ -120,7 +125,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Another administrator's work is over in minutes, not hours.
 const LONGEST_BUSY: SignedDuration = SignedDuration::from_mins(10);
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(5);
-/// A "no" that was said this often, minutes apart, was no passing mood of the device.
+/// A "no" as the last of so many failures, which was said before, minutes apart, was no passing mood of the device.
 const REFUSALS: u32 = 3;
 
 #[cfg(test)]
@@ -132,6 +137,7 @@ mod tests {
             renewal: id,
             state: State::CsrGenerated,
             attempt,
+            was_refused: false,
             refused_logins: 0,
             lifetime: None,
         }
@@ -234,12 +240,30 @@ mod tests {
     fn a_repeated_refusal_ends_it_before_the_issuance_but_never_after() {
         let id = RenewalId("r".to_owned());
         let refused = failure(FailureKind::Refused);
-        assert_eq!(after(&refused, &situation(&id, 3)), Retry::GiveUp);
+        let again = Situation {
+            was_refused: true,
+            ..situation(&id, 3)
+        };
+        assert_eq!(after(&refused, &again), Retry::GiveUp);
         let bound = Situation {
             state: State::Unproven,
-            ..situation(&id, 30)
+            attempt: 30,
+            ..again
         };
         assert!(matches!(after(&refused, &bound), Retry::AfterAndTell(_)));
+    }
+
+    #[test]
+    fn a_single_refusal_after_an_outage_ends_nothing() {
+        let id = RenewalId("r".to_owned());
+        let refused = failure(FailureKind::Refused);
+        for attempt in 1..10 {
+            let outage_before = situation(&id, attempt);
+            assert!(
+                matches!(after(&refused, &outage_before), Retry::AfterAndTell(_)),
+                "attempt {attempt}"
+            );
+        }
     }
 
     #[test]

@@ -29,6 +29,12 @@ impl Transaction {
             witness: witness.cloned(),
         }
     }
+
+    /// Undone when this returns; one that is dropped is undone a little later.
+    #[cfg(test)]
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        self.inner.rollback().await
+    }
 }
 
 impl Deref for Transaction {

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use renewd::inventory::State;
-use simulators::sonicos::{Action, Profile, Rule};
+use simulators::sonicos::{Action, Faces, Profile, Rule};
 
 use crate::lab::Lab;
 
@@ -87,4 +87,29 @@ async fn every_call_that_ends_in_an_error_of_the_server_is_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_that_is_answered_by_a_page_is_made_again() {
     survives_at_every_call(Action::Html).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_device_whose_first_request_was_lost_gets_another_and_is_then_waited_for() {
+    let faces = Faces {
+        key_delay_ms: std::time::Duration::from_secs(40),
+        ..Faces::kind()
+    };
+    let lab = Lab::with(Profile::V8, faces).await;
+    let generation = "/certificates/generate-signing-request";
+    lab.simulator
+        .rule(Rule::once("POST", generation, Action::DropBefore));
+    for _ in 0..60 {
+        lab.run_once().await;
+        let renewal = lab.renewals().await.swap_remove(0);
+        if renewal.state.is_end() {
+            break;
+        }
+        lab.clock.set(renewal.next_attempt_at.unwrap());
+    }
+    lab.assert_renewed_once().await;
+    assert!(!lab.has_event("person_needed").await);
+    let journal = lab.simulator.journal();
+    let asked = |line: &&String| line.starts_with(&format!("POST {generation}"));
+    assert_eq!(journal.iter().filter(asked).count(), 2, "{journal:#?}");
 }

@@ -86,7 +86,8 @@ async fn look_then_generate(
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }
-    let since = earlier.map(|intent| intent.opened_at.duration_until(work.now));
+    // From the last try on: an earlier one may have been lost, and this box may be slow.
+    let since = earlier.map(|intent| intent.tried_at.duration_until(work.now));
     if let Some(since) = since.filter(|since| *since < SLOWEST_GENERATION) {
         return Ok(still_generating(work, since));
     }

@@ -1,0 +1,123 @@
+//! The moments at which a daemon is killed: after so many of its requests, which spreads them over its work whatever the
+//! speed of the machine; then after some time, or while it waits for the answer to a request, which was done already
+//! or is done when nobody waits for it any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use renewd::random::{Random as _, SeededRandom};
+use simulators::Gate;
+use simulators::ca::{Fault, On};
+use simulators::sonicos::{Action, Rule};
+
+use super::Fleet;
+use super::cas::Ca;
+
+/// Seeded chance.
+#[derive(Debug)]
+pub struct Chance(SeededRandom);
+
+impl Chance {
+    pub fn new(seed: u64) -> Self {
+        Self(SeededRandom::new(seed))
+    }
+
+    /// A number below `end`.
+    pub fn below(&self, end: usize) -> usize {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        let drawn = u64::from_le_bytes(bytes) % u64::try_from(end).unwrap();
+        usize::try_from(drawn).unwrap()
+    }
+
+    pub fn one_of<T: Copy>(&self, values: &[T]) -> T {
+        values[self.below(values.len())]
+    }
+}
+
+/// When a daemon is killed.
+#[derive(Debug)]
+pub struct Moment {
+    /// So many requests must have come from it.
+    requests: u64,
+    then: Then,
+}
+
+/// What is waited for after these requests.
+#[derive(Debug)]
+enum Then {
+    /// Some time.
+    Passes(Duration),
+    /// Somebody who waits at this gate.
+    Comes(Arc<Gate>),
+}
+
+impl Moment {
+    /// Draws one, which comes after about as much work as `chance` likes.
+    pub fn draw(chance: &Chance) -> Self {
+        let requests = match chance.below(8) {
+            // In the middle of the start.
+            0 => 0,
+            _ => u64::try_from(chance.below(LONGEST_LIFE)).unwrap(),
+        };
+        let then = match chance.below(3) {
+            0 => Then::Passes(Duration::from_millis(
+                u64::try_from(chance.below(400)).unwrap(),
+            )),
+            _ => Then::Comes(Gate::new()),
+        };
+        Self { requests, then }
+    }
+
+    /// Returns when it has come, or will not come.
+    pub async fn come(&self, chance: &Chance, fleet: &Fleet) {
+        let before = fleet.requests();
+        while fleet.requests() < before + self.requests {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        match &self.then {
+            Then::Passes(time) => tokio::time::sleep(*time).await,
+            Then::Comes(gate) => {
+                hold(chance, fleet, gate);
+                // What is held for a renewal that has ended is never reached.
+                let _ = tokio::time::timeout(LONGEST_HOLD, gate.wait_reached()).await;
+            }
+        }
+    }
+
+    /// Lets go what was held.
+    pub fn release(&self) {
+        if let Then::Comes(gate) = &self.then {
+            gate.release();
+        }
+    }
+}
+
+/// Holds some of the next requests at `gate`, before or after they are done; the first that reaches it counts.
+fn hold(chance: &Chance, fleet: &Fleet, gate: &Arc<Gate>) {
+    if chance.below(3) == 0 {
+        for port in fleet.cas.iter().filter_map(Ca::port) {
+            let fault = match chance.below(2) {
+                0 => Fault::HoldBefore(Arc::clone(gate)),
+                _ => Fault::HoldAfter(Arc::clone(gate)),
+            };
+            let nth = u32::try_from(1 + chance.below(4)).unwrap();
+            port.fault(On::any(nth), fault);
+        }
+        return;
+    }
+    let method = chance.one_of(&METHODS);
+    for device in &fleet.firewalls {
+        let action = match chance.below(2) {
+            0 => Action::HoldBefore(Arc::clone(gate)),
+            _ => Action::HoldAfter(Arc::clone(gate)),
+        };
+        device.simulator.rule(Rule::once(method, "", action));
+    }
+}
+
+/// Requests in the longest life of a daemon: with some twenty kills a fleet is in every state.
+const LONGEST_LIFE: usize = 300;
+const LONGEST_HOLD: Duration = Duration::from_millis(1500);
+/// What changes something is held more often than what only looks.
+const METHODS: [&str; 6] = ["POST", "POST", "POST", "PUT", "DELETE", "GET"];
