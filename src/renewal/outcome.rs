@@ -198,7 +198,14 @@ impl Engine {
             detail,
             ..Event::of_renewal(ending_event(to), &lease.renewal)
         };
-        let ending = to.is_end().then(|| ending(&lease.renewal, fact, to, now));
+        let ending = if to.is_end() {
+            let tracked = self.store.certificate(&lease.renewal.certificate).await?;
+            let shown = tracked.and_then(|tracked| tracked.shown);
+            let left = shown.map(|shown| now.duration_until(shown.not_after));
+            Some(ending(&lease.renewal, fact, to, left, now))
+        } else {
+            None
+        };
         self.checkpoint.pass(Moment::Storing(to)).await;
         lease.renewal = self
             .store
@@ -224,12 +231,13 @@ impl Engine {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
+        let until = waiting.until.moment(now);
         let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind);
         let words = readable(&waiting.words);
         let event = Event {
             reason: Some(waiting.kind.to_owned()),
             detail: Some(words.clone()),
-            next_attempt_at: Some(waiting.until),
+            next_attempt_at: Some(until),
             ..Event::of_renewal(waiting_event(waiting.kind), renewal)
         };
         let events = if is_news {
@@ -246,7 +254,7 @@ impl Engine {
             .postpone(
                 lease,
                 attempts,
-                Some(waiting.until),
+                Some(until),
                 waiting.kind,
                 &words,
                 events,
@@ -270,7 +278,7 @@ impl Engine {
             .store
             .tries(&lease.renewal.id, Step::Submit.name())
             .await?;
-        let lifetime = situation(&lease.renewal, context, 0).lifetime;
+        let lifetime = situation(&lease.renewal, context, 0, now).lifetime;
         let wait = retry_after.unwrap_or_else(|| retry::backoff(orders, lifetime));
         let until = later(now, wait);
         let Some(to) = state::next(lease.renewal.state, Fact::OrderVoid) else {
@@ -307,7 +315,7 @@ impl Engine {
             Origin::Firewall => self.refused_logins(&lease.renewal, failure, now).await?,
             Origin::Ca => 0,
         };
-        let situation = situation(&lease.renewal, context, refused_logins);
+        let situation = situation(&lease.renewal, context, refused_logins, now);
         match retry::after(failure, &situation) {
             Retry::GiveUp => self.hopeless(lease, &failure.to_string(), now).await,
             Retry::Hold => {
@@ -447,12 +455,21 @@ pub(super) enum Origin {
 }
 
 /// What the certificate's row learns when its renewal ends in `to`.
-fn ending(renewal: &Renewal, fact: Fact, to: State, now: Timestamp) -> Ending<'_> {
+fn ending(
+    renewal: &Renewal,
+    fact: Fact,
+    to: State,
+    left: Option<SignedDuration>,
+    now: Timestamp,
+) -> Ending<'_> {
     let rest = match to {
         State::Completed | State::Superseded => SignedDuration::ZERO,
         // What the configuration asks for now was not tried yet.
         _ if fact == Fact::LeftConfiguration => SignedDuration::ZERO,
-        _ => retry::backoff(u32::MAX, lifetime_of(&renewal.obtained)),
+        _ => retry::hastened(
+            retry::backoff(u32::MAX, lifetime_of(&renewal.obtained)),
+            left,
+        ),
     };
     Ending {
         look_at: later(now, rest),
@@ -485,7 +502,12 @@ const fn logs_in(state: State) -> bool {
     !matches!(state, State::CsrExported | State::Submitted | State::Bound)
 }
 
-fn situation<'a>(renewal: &'a Renewal, context: &Context, refused_logins: u32) -> Situation<'a> {
+fn situation<'a>(
+    renewal: &'a Renewal,
+    context: &Context,
+    refused_logins: u32,
+    now: Timestamp,
+) -> Situation<'a> {
     let shown = context.tracked.shown.as_ref();
     Situation {
         renewal: &renewal.id,
@@ -499,6 +521,7 @@ fn situation<'a>(renewal: &'a Renewal, context: &Context, refused_logins: u32) -
         was_refused: renewal.last_error_kind.as_deref() == Some(FailureKind::Refused.name()),
         refused_logins,
         lifetime: shown.map(|shown| shown.not_before.duration_until(shown.not_after)),
+        left: shown.map(|shown| now.duration_until(shown.not_after)),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Situation<'a> {
     pub refused_logins: u32,
     /// Lifetime of the certificate that is being replaced.
     pub lifetime: Option<SignedDuration>,
+    /// How much of it is left; negative when it has ended.
+    pub left: Option<SignedDuration>,
 }
 
 /// Logins that a firewall may refuse in a row before nothing more is tried: SonicOS locks an account after three to
@@ -71,6 +73,12 @@ pub fn backoff(attempt: u32, lifetime: Option<SignedDuration>) -> SignedDuration
     STEPS.get(index).copied().unwrap_or(DAY).min(longest)
 }
 
+/// `wait`, shortened around the end of a certificate: to a quarter of the time that is `left`, or that has passed since,
+/// but not below an hour. A firewall that comes back shortly before the end must not be found too late.
+pub fn hastened(wait: SignedDuration, left: Option<SignedDuration>) -> SignedDuration {
+    left.map_or(wait, |left| wait.min((left.abs() / 4).max(SHORTEST_HASTE)))
+}
+
 fn wait(failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
     if let Some(asked) = failure.retry_after {
         return asked.clamp(SignedDuration::from_secs(1), DAY);
@@ -79,7 +87,10 @@ fn wait(failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
         // Nothing is repeated, only looked at.
         return FIRST_LOOK;
     }
-    let wait = backoff(situation.attempt, situation.lifetime);
+    let wait = hastened(
+        backoff(situation.attempt, situation.lifetime),
+        situation.left,
+    );
     let wait = if failure.kind == FailureKind::Busy && !asks_the_ca_only(situation.state) {
         wait.min(LONGEST_BUSY)
     } else {
@@ -124,6 +135,7 @@ const STEPS: [SignedDuration; 3] = [
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Another administrator's work is over in minutes, not hours.
 const LONGEST_BUSY: SignedDuration = SignedDuration::from_mins(10);
+const SHORTEST_HASTE: SignedDuration = SignedDuration::from_hours(1);
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(5);
 /// A "no" as the last of so many failures, which was said before, minutes apart, was no passing mood of the device.
 const REFUSALS: u32 = 3;
@@ -140,6 +152,7 @@ mod tests {
             was_refused: false,
             refused_logins: 0,
             lifetime: None,
+            left: None,
         }
     }
 
@@ -168,6 +181,18 @@ mod tests {
                 assert!(wait >= SignedDuration::from_mins(1));
             }
         }
+    }
+
+    #[test]
+    fn waits_shrink_around_the_end_of_the_certificate_but_not_below_an_hour() {
+        let hours = |left| hastened(DAY, Some(SignedDuration::from_hours(left))).as_hours();
+        assert_eq!(
+            [1000, 96, 40, 8, 2, -2, -96].map(hours),
+            [24, 24, 10, 2, 1, 1, 24]
+        );
+        let minute = SignedDuration::from_mins(1);
+        assert_eq!(hastened(minute, Some(SignedDuration::ZERO)), minute);
+        assert_eq!(hastened(DAY, None), DAY);
     }
 
     #[test]

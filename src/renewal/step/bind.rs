@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Outcome, StepError, Waiting, Work, closed};
+use super::{Outcome, StepError, Until, Waiting, Work, closed};
 use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
 use crate::firewall::{Binding, Firewall};
@@ -43,6 +43,7 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
     if is_ours && session.foreign_changes().await?.is_none() {
         return Ok(work.reached(Fact::Committed));
     }
+    work.valid_leaf()?;
     let obtained = remember_previous(work, &present).await?;
     let intent = work.intend(Step::Bind, &work.renewal().alias).await?;
     match session.bind(&wanted).await {
@@ -119,7 +120,7 @@ fn opening(work: &Work<'_>) -> Opening {
     match window.next(work.now) {
         Some(span) if span.start < last_moment && work.now < last_moment => {
             Opening::Shut(Waiting {
-                until: span.start,
+                until: Until::Moment(span.start),
                 kind: "maintenance_window",
                 words: format!(
                     "the window \"{}\" opens at {:.0}",

@@ -7,7 +7,7 @@ use crate::renewal::state::{Fact, Step};
 use crate::seal::SealError;
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let leaf = work.leaf()?;
+    let leaf = work.valid_leaf()?;
     if work.csr()?.public_key != leaf.public_key {
         return Err(StepError::Hopeless(
             "the certificate's public key is not the one in the CSR".to_owned(),

@@ -79,12 +79,31 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// When to look again.
-    pub until: Timestamp,
+    pub until: Until,
     /// For what, by name: `key_generation`, `order_settling`, `order_limit`, `order_budget`, `issuance`,
     /// `overdue_issuance`, `approval`, `maintenance_window`, `proof`.
     pub kind: &'static str,
     /// For what, in words.
     pub words: String,
+}
+
+/// Until when a renewal waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// This moment.
+    Moment(Timestamp),
+    /// So long after the step has ended: what a peer asks for counts from its answer, which may have been slow to come.
+    After(SignedDuration),
+}
+
+impl Until {
+    /// The moment, for a step that has ended at `finished`.
+    pub fn moment(self, finished: Timestamp) -> Timestamp {
+        match self {
+            Self::Moment(moment) => moment,
+            Self::After(wait) => finished.saturating_add(wait).unwrap_or(Timestamp::MAX),
+        }
+    }
 }
 
 /// Why a step did not come to an outcome.
@@ -191,9 +210,8 @@ impl Work<'_> {
         kind: &'static str,
         words: impl Into<String>,
     ) -> Outcome {
-        let until = self.now.saturating_add(how_long).unwrap_or(Timestamp::MAX);
         Outcome::Wait(Waiting {
-            until,
+            until: Until::After(how_long),
             kind,
             words: words.into(),
         })
@@ -217,6 +235,19 @@ impl Work<'_> {
         let pem = obtained(self.renewal().obtained.leaf_pem.as_deref(), "certificate")?;
         Certificate::from_pem(pem)
             .map_err(|error| StepError::Hopeless(format!("the stored certificate: {error}")))
+    }
+
+    /// The leaf, which has to be installed while it is valid: one that waited for its firewall until its end is of no use
+    /// any more, and another one is ordered.
+    fn valid_leaf(&self) -> Result<Certificate, StepError> {
+        let leaf = self.leaf()?;
+        if leaf.not_after <= self.now {
+            return Err(StepError::Hopeless(format!(
+                "the certificate ended at {:.0}, before it could be installed",
+                leaf.not_after
+            )));
+        }
+        Ok(leaf)
     }
 
     fn chain(&self) -> Result<Vec<Certificate>, StepError> {

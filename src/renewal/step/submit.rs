@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, StepError, Work};
+use super::{Outcome, StepError, Until, Waiting, Work};
 use crate::ca::{Issuer, Reference, SigningRequest};
 use crate::failure::FailureKind;
 use crate::inventory::Intent;
@@ -31,7 +31,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             "an order may have been placed whose answer was lost; {} may still come to know it",
             work.renewal().ca
         );
-        return Ok(work.wait(work.now.duration_until(until), "order_settling", words));
+        return Ok(wait(until, "order_settling", words));
     }
     if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
         return Ok(waits);
@@ -86,8 +86,7 @@ async fn limited(
             work.renewal().ca,
             listed(&limits)
         );
-        let wait = work.now.duration_until(slot);
-        return Ok(Some(work.wait(wait, "order_limit", words)));
+        return Ok(Some(wait(slot, "order_limit", words)));
     }
     let permission = work
         .store
@@ -111,10 +110,17 @@ async fn limited(
                 budget.orders,
                 budget.within
             );
-            let wait = work.now.duration_until(until);
-            Ok(Some(work.wait(wait, "order_budget", words)))
+            Ok(Some(wait(until, "order_budget", words)))
         }
     }
+}
+
+fn wait(until: Timestamp, kind: &'static str, words: String) -> Outcome {
+    Outcome::Wait(Waiting {
+        until: Until::Moment(until),
+        kind,
+        words,
+    })
 }
 
 fn listed(limits: &[crate::inventory::RateLimit]) -> String {
