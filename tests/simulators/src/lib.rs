@@ -6,13 +6,16 @@
 pub mod acme;
 pub mod ca;
 mod chance;
+mod door;
 mod gate;
 mod multipart;
 pub mod pam360;
+mod parcel;
 pub mod resello;
 pub mod sonicos;
 pub mod switch;
 mod tls;
 pub mod venafi;
 
+pub use self::door::ConnectionFault;
 pub use self::gate::Gate;

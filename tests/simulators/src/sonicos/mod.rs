@@ -37,7 +37,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::chance::Chance;
+use crate::door::Door;
 
+pub use self::carrier::TransferFault;
 pub use self::counters::Counters;
 pub use self::faces::Faces;
 pub use self::other_administrator::{OtherAdministrator, Replacement, ReplacementKey};
@@ -48,7 +50,7 @@ pub use self::switch::{
     On, P10Form, P10Name, PendingForm, PublicKeyPadding, ScpAlgorithms, Specification, Tampering,
     TransferProtocols, TransferSpelling, UrlForm,
 };
-pub use crate::Gate;
+pub use crate::{ConnectionFault, Gate};
 
 use self::binding::{Binding, Bindings};
 use self::certificates::{INITIAL, Identity, Kind, Store};
@@ -232,6 +234,37 @@ impl Simulator {
         self.shared.device().rules.add(rule);
     }
 
+    /// Adds a fault of the `nth` connection from now, to either port.
+    pub fn connection_fault(&self, nth: u32, fault: ConnectionFault) {
+        self.shared.device().door.fault(nth, fault);
+    }
+
+    /// Adds a fault of the `nth` file from now that the device brings or fetches.
+    pub fn transfer_fault(&self, nth: u32, fault: TransferFault) {
+        self.shared.device().transfer_faults.add(nth, fault);
+    }
+
+    /// How many of all these faults and holds have happened.
+    pub fn faults_used(&self) -> u64 {
+        let device = self.shared.device();
+        device.rules.used() + device.door.used() + device.transfer_faults.used()
+    }
+
+    /// Whether every answer ends its connection, so that each exchange has a connection of its own, as on 6.5 always.
+    pub fn one_request_each(&self, one: bool) {
+        self.shared.device().door.one_request_each = one;
+    }
+
+    /// Connections to both ports so far, also those that a fault ended.
+    pub fn connections(&self) -> u64 {
+        self.shared.device().door.opened()
+    }
+
+    /// Bytes that were said to the stranger of [`ConnectionFault::WrongCertificate`].
+    pub fn told_to_stranger(&self) -> u64 {
+        self.shared.device().door.told_to_stranger
+    }
+
     /// One line per request so far, for instance `POST /auth 200 (digest)`. Holds no secret.
     pub fn journal(&self) -> Vec<String> {
         self.shared.device().journal.clone()
@@ -279,6 +312,8 @@ fn new_device(settings: Settings) -> std::io::Result<Device> {
         counters: Counters::default(),
         journal: Vec::new(),
         rules: rules::Rules::default(),
+        door: Door::default(),
+        transfer_faults: errand::TransferFaults::default(),
         gatekeeper: auth::Gatekeeper::default(),
         session: None,
         mode: None,
