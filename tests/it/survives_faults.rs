@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use renewd::inventory::State;
-use simulators::sonicos::{Action, Profile, Rule};
+use simulators::sonicos::{Action, Faces, Profile, Rule};
 
 use crate::lab::Lab;
 
@@ -87,4 +87,36 @@ async fn every_call_that_ends_in_an_error_of_the_server_is_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_that_is_answered_by_a_page_is_made_again() {
     survives_at_every_call(Action::Html).await;
+}
+
+/// A device of 6.5 whose command line answers in text.
+async fn old_lab() -> Lab {
+    let faces = Faces {
+        cli_shows_text: true,
+        ..Faces::kind()
+    };
+    Lab::with_keys(Profile::V6_5, faces, r#"transfers = { protocol = "scp" }"#).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_that_are_cut_off_again_and_again_never_lead_to_another_order() {
+    let lab = old_lab().await;
+    lab.run_once().await;
+    let journal = lab.simulator.journal();
+    let before_import = journal
+        .iter()
+        .take_while(|line| !line.starts_with("- brought"));
+    let looks = before_import.filter(|line| line.starts_with("POST /direct/cli"));
+    let looks = u32::try_from(looks.count()).unwrap();
+    let lab = old_lab().await;
+    let nothing = Action::Status(200, String::new(), Vec::new());
+    let rule = Rule::once("POST", "/direct/cli", nothing);
+    // In each of three runs a listing, and what is asked of one certificate.
+    lab.simulator.rule(rule.repeated(looks, 6));
+    for _ in 0..4 {
+        lab.run_once().await;
+        lab.clock.advance(SignedDuration::from_hours(2));
+    }
+    assert_eq!(lab.simulator.faults_used(), 6);
+    lab.assert_renewed_once().await;
 }
