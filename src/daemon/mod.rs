@@ -108,6 +108,7 @@ impl Daemon {
     ) -> Result<Self, DaemonError> {
         let lock = Lock::take(&desired.daemon.database)?;
         let store = Store::open(&desired.daemon.database).await?;
+        let store = store.witnessed_by(Arc::clone(&checkpoint) as _);
         let now = surroundings.clock.now();
         store.write_probe(now).await?;
         let owner = format!("renewd-{}", std::process::id());

@@ -2,8 +2,11 @@
 
 use std::fmt::Debug;
 
+use async_trait::async_trait;
+
 use super::state::Step;
 use crate::inventory::State;
+use crate::store::Witness;
 
 /// A moment in the life of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,16 +21,21 @@ pub enum Moment {
     Stored(State),
 }
 
-/// Somebody who is told of every moment.
-pub trait Checkpoint: Debug + Send + Sync {
+/// Somebody who is told of every moment, and of every commit. Who does not return from it stops the daemon there: what
+/// is dropped then has done nothing more.
+#[async_trait]
+pub trait Checkpoint: Witness {
     /// Called when `moment` is reached.
-    fn pass(&self, moment: Moment);
+    async fn pass(&self, moment: Moment);
 }
 
 /// Lets everything pass.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoCheckpoint;
 
+impl Witness for NoCheckpoint {}
+
+#[async_trait]
 impl Checkpoint for NoCheckpoint {
-    fn pass(&self, _moment: Moment) {}
+    async fn pass(&self, _moment: Moment) {}
 }

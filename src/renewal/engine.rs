@@ -105,7 +105,7 @@ impl Engine {
                 .advance(lease, Fact::ReplacedByHand, None, now, &words)
                 .await;
         }
-        self.checkpoint.pass(Moment::Before(step));
+        self.checkpoint.pass(Moment::Before(step)).await;
         let taken = self.take(step, lease, &context, now).await;
         let finished = self.now();
         match taken {

@@ -190,7 +190,7 @@ impl Engine {
                 now,
             )
             .await?;
-        self.checkpoint.pass(Moment::Stored(to));
+        self.checkpoint.pass(Moment::Stored(to)).await;
         event.log();
         Ok(!to.is_end())
     }
@@ -268,7 +268,7 @@ impl Engine {
             .store
             .advance(lease, to, &obtained, until, None, events, now)
             .await?;
-        self.checkpoint.pass(Moment::Stored(to));
+        self.checkpoint.pass(Moment::Stored(to)).await;
         event.log();
         Ok(false)
     }

@@ -6,13 +6,12 @@
 //! `error` know that it is SQLite. Times lose what is below a microsecond.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::any::{Any, AnyConnectOptions, AnyPoolOptions};
-use sqlx::{
-    AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, Row, Transaction,
-};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 
 mod bulk;
 mod copy;
@@ -29,6 +28,7 @@ mod renewals;
 mod row;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod waking;
 
 pub use error::StoreError;
@@ -37,9 +37,11 @@ pub use inventory::{Changes, Configured, Decision};
 pub use leases::Lease;
 pub use limits::Permission;
 pub use renewals::Ending;
+pub use transaction::Witness;
 pub use waking::Counts;
 
 use row::{exactly_one, micros};
+use transaction::{Transaction, commit};
 
 /// The open database. Cheap to clone; all clones share the same connections.
 #[derive(Debug, Clone)]
@@ -49,6 +51,7 @@ pub struct Store {
     writer: AnyPool,
     /// Readers see the last commit and never wait for the writer's disk (WAL).
     reader: AnyPool,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Store {
@@ -72,7 +75,15 @@ impl Store {
         Ok(Self {
             writer: pool(1, options.clone(), busy_timeout).await?,
             reader: pool(READERS, options, busy_timeout).await?,
+            witness: None,
         })
+    }
+
+    /// The same database, with somebody who is told of every commit.
+    #[must_use]
+    pub fn witnessed_by(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witness = Some(witness);
+        self
     }
 
     /// Closes every connection after its work is done; the write-ahead log is then part of the file.
@@ -118,13 +129,10 @@ impl Store {
 
     /// Begins with the lock that a write needs: a transaction that reads first and then finds that another process
     /// wrote could not go on (SQLITE_BUSY_SNAPSHOT), however long it waits.
-    async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    async fn begin(&self) -> Result<Transaction, StoreError> {
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Transaction::new(begun, self.witness.as_ref()))
     }
-}
-
-async fn commit(transaction: Transaction<'static, Any>) -> Result<(), StoreError> {
-    Ok(transaction.commit().await?)
 }
 
 /// A row that must be there, and is not.

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use renewd::ca;
 use renewd::clock::{Clock, ManualClock, SystemClock};
 use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment};
+use renewd::store::Witness;
 use simulators::sonicos::Profile;
 
 use crate::lab::{self, Lab};
@@ -344,8 +346,11 @@ struct Deadly {
     left: AtomicU32,
 }
 
+impl Witness for Deadly {}
+
+#[async_trait]
 impl Checkpoint for Deadly {
-    fn pass(&self, moment: Moment) {
+    async fn pass(&self, moment: Moment) {
         let is_it = format!("{moment:?}") == self.moment;
         if !is_it || self.left.fetch_sub(1, Ordering::SeqCst) != 1 {
             return;

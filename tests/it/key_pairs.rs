@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
 use renewd::inventory::{Renewal, SealedKey, State};
 use renewd::pki::{AlternateName, PrivateKey};
 use renewd::random::SystemRandom;
 use renewd::renewal::{Checkpoint, Moment, Step};
 use renewd::seal::Sealer;
+use renewd::store::Witness;
 use simulators::sonicos::{Faces, KeyPairEncryption, KeyPairForm, On, Profile};
 
 use crate::lab::{self, Lab};
@@ -314,8 +316,11 @@ impl Watcher {
     }
 }
 
+impl Witness for Watcher {}
+
+#[async_trait]
 impl Checkpoint for Watcher {
-    fn pass(&self, moment: Moment) {
+    async fn pass(&self, moment: Moment) {
         self.look(&format!("{moment:?}"));
     }
 }

@@ -17,6 +17,7 @@ mod follows_configuration;
 mod key_pairs;
 mod lab;
 mod locks_nobody_out;
+mod matrix;
 mod one_time_codes;
 mod pam360_driver;
 mod peers;

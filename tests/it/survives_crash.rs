@@ -6,9 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use renewd::clock::ManualClock;
 use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment, Step};
+use renewd::store::Witness;
 use simulators::sonicos::{Faces, On, Profile};
 
 use crate::lab::{self, Lab};
@@ -127,8 +129,11 @@ struct Deadly {
     moment: String,
 }
 
+impl Witness for Deadly {}
+
+#[async_trait]
 impl Checkpoint for Deadly {
-    fn pass(&self, moment: Moment) {
+    async fn pass(&self, moment: Moment) {
         if format!("{moment:?}") != self.moment {
             return;
         }

@@ -49,7 +49,7 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
         // A device may cut the connection when its management certificate changes (SonicOS reference 2): that is no
         // failure yet, but a reason to look.
         Err(failure) if failure.kind == FailureKind::OutcomeUnknown && intent.tries == 1 => {
-            work.acted(Step::Bind);
+            work.acted(Step::Bind).await;
             return Ok(work.wait(
                 FIRST_LOOK,
                 "lost_answer",
@@ -58,7 +58,7 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
         }
         outcome => outcome?,
     }
-    work.acted(Step::Bind);
+    work.acted(Step::Bind).await;
     // The device has shown in which way it takes a binding.
     work.record_identity(session).await?;
     Ok(Outcome::Reached(Fact::Committed, Box::new(obtained)))

@@ -14,7 +14,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         let exported = export(work, session.as_mut()).await;
         closed(session, exported).await?
     };
-    work.acted(Step::ExportCsr);
+    work.acted(Step::ExportCsr).await;
     let csr = Csr::parse(&exported)
         .map_err(|error| refused("check the exported CSR", &[error.to_string()]))?;
     let differences = csr.differences(&work.wanted.request);

@@ -42,7 +42,7 @@ async fn here(work: &Work<'_>) -> Result<Outcome, StepError> {
     let (key, csr) = make(work).await?;
     let sealed = work.sealer.seal(&key, &work.renewal().id.0);
     let sealed = sealed.map_err(|error| sealing("seal a private key", &error))?;
-    work.acted(Step::GenerateCsr);
+    work.acted(Step::GenerateCsr).await;
     Ok(work.reached_with(Fact::KeyPairExists, |obtained| {
         obtained.csr_pem = Some(csr.to_pem());
         obtained.sealed_key = Some(sealed);
@@ -95,7 +95,7 @@ async fn look_then_generate(
     session
         .generate_csr(&work.renewal().alias, &work.wanted.request)
         .await?;
-    work.acted(Step::GenerateCsr);
+    work.acted(Step::GenerateCsr).await;
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }

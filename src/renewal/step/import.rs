@@ -35,7 +35,7 @@ async fn look_then_import(
             work.intend(Step::Import, &work.renewal().alias).await?;
             session.import_chain(&root_first(chain)).await?;
             session.import_signed(&work.renewal().alias, leaf).await?;
-            work.acted(Step::Import);
+            work.acted(Step::Import).await;
         }
     }
     confirm(work, session, leaf).await
@@ -87,7 +87,7 @@ async fn import_key_pair(
     session
         .import_key_pair(&work.renewal().alias, &bundle)
         .await?;
-    work.acted(Step::Import);
+    work.acted(Step::Import).await;
     Ok(())
 }
 

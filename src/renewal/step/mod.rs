@@ -140,18 +140,18 @@ impl Work<'_> {
             .store
             .intend(self.lease, step.name(), reference, self.now)
             .await?;
-        self.intended(step);
+        self.intended(step).await;
         Ok(intent)
     }
 
     /// Tells the checkpoint that the intent of `step` is stored.
-    fn intended(&self, step: Step) {
-        self.checkpoint.pass(Moment::Intended(step));
+    async fn intended(&self, step: Step) {
+        self.checkpoint.pass(Moment::Intended(step)).await;
     }
 
     /// Tells the checkpoint that the effect of `step` has happened.
-    fn acted(&self, step: Step) {
-        self.checkpoint.pass(Moment::Acted(step));
+    async fn acted(&self, step: Step) {
+        self.checkpoint.pass(Moment::Acted(step)).await;
     }
 
     /// Stores what the firewall says of itself, for `renewd show`.

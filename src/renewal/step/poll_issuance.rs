@@ -28,7 +28,10 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             let kind = kind_of_wait(needs_person, waited);
             Ok(work.wait(pause(retry_after, waited), kind, words))
         }
-        Issuance::Issued { leaf, chain } => checked(work, &leaf, chain),
+        Issuance::Issued { leaf, chain } => {
+            work.acted(Step::PollIssuance).await;
+            checked(work, &leaf, chain)
+        }
         Issuance::Refused { reason } => Err(StepError::Hopeless(format!(
             "{} refused: {reason}",
             work.renewal().ca
@@ -48,7 +51,6 @@ fn checked(
     leaf: &Certificate,
     chain: Vec<Certificate>,
 ) -> Result<Outcome, StepError> {
-    work.acted(Step::PollIssuance);
     let chain = pki::order_chain(leaf, chain);
     let expected = Expected {
         public_key: work.csr()?.public_key,

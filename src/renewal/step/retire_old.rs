@@ -87,7 +87,7 @@ async fn remove_leftovers(
         }
     }
     tell_kept(work, &past, &installed).await?;
-    work.acted(Step::RetireOld);
+    work.acted(Step::RetireOld).await;
     Ok(work.reached(Fact::OldRetired))
 }
 

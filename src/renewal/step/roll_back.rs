@@ -16,7 +16,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let mut session = work.firewall().await?;
     let result = look_then_bind_previous(work, session.as_mut()).await;
     closed(session, result).await?;
-    work.acted(Step::RollBack);
+    work.acted(Step::RollBack).await;
     prove_previous(work).await
 }
 

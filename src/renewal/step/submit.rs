@@ -38,7 +38,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     }
     match issuer.submit(&request).await {
         Ok(reference) => {
-            work.acted(Step::Submit);
+            work.acted(Step::Submit).await;
             Ok(ordered(work, reference))
         }
         Err(failure) => {
@@ -101,7 +101,7 @@ async fn limited(
         .await?;
     match permission {
         Permission::Granted(_) => {
-            work.intended(Step::Submit);
+            work.intended(Step::Submit).await;
             Ok(None)
         }
         Permission::Exhausted { until, budget } => {

@@ -12,7 +12,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let verdicts = work
         .verdicts(&new, work.renewal().obtained.previous_fingerprint.as_ref())
         .await;
-    work.acted(Step::Verify);
+    work.acted(Step::Verify).await;
     let doubts = doubts(&verdicts);
     if doubts.is_empty() {
         return Ok(work.reached(Fact::Proven));

@@ -49,6 +49,10 @@ impl Subject for Pam360 {
         &self.simulator
     }
 
+    fn secrets(&self) -> Vec<String> {
+        vec![self.settings.token.clone()]
+    }
+
     fn behave(&self, behaviour: Behaviour) {
         match behaviour {
             Behaviour::Signs => self.simulator.set(|faces| faces.certificate_late_calls = 1),

@@ -51,8 +51,16 @@ impl Subject for Resello {
     }
 
     fn assert_paid_once(&self, case: &str) {
-        let price = self.simulator.with(|shop, _| shop.plans()[0].price_cents);
+        let price = self.price_cents();
         assert_eq!(self.simulator.ledger().charged_cents, price, "{case}");
+    }
+
+    fn price_cents(&self) -> u64 {
+        self.simulator.with(|shop, _| shop.plans()[0].price_cents)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![self.key.clone()]
     }
 
     fn behave(&self, behaviour: Behaviour) {

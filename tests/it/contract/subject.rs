@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use renewd::clock::{Clock, ManualClock};
 use renewd::inventory::{Renewal, State};
+use simulators::Witness;
 use simulators::ca::{ChainMischief, Counters, Fault, Mischief, Model, On, Simulator};
 use simulators::sonicos::{Faces, Profile};
 
@@ -52,6 +53,14 @@ pub trait Subject: Sized + Send + Sync {
     }
     /// That no more money was spent than one order costs.
     fn assert_paid_once(&self, _case: &str) {}
+    /// What one order costs, in cents.
+    fn price_cents(&self) -> u64 {
+        0
+    }
+    /// What must be in no log and no database.
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// From now on.
     fn behave(&self, behaviour: Behaviour);
     /// The person for whom it waited says yes.
@@ -71,6 +80,7 @@ pub trait Port: Send + Sync {
     fn mischief(&self, mischief: Mischief);
     fn chain_mischief(&self, mischief: ChainMischief);
     fn journal(&self) -> Vec<String>;
+    fn witnessed_by(&self, witness: Witness);
 }
 
 impl<M: Model> Port for Simulator<M> {
@@ -94,6 +104,9 @@ impl<M: Model> Port for Simulator<M> {
     }
     fn journal(&self) -> Vec<String> {
         Self::journal(self)
+    }
+    fn witnessed_by(&self, witness: Witness) {
+        Self::witnessed_by(self, witness);
     }
 }
 

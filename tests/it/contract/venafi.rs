@@ -49,6 +49,10 @@ impl Subject for Venafi {
         &self.simulator
     }
 
+    fn secrets(&self) -> Vec<String> {
+        vec![self.api_key.clone()]
+    }
+
     fn behave(&self, behaviour: Behaviour) {
         self.simulator.set(|faces| match behaviour {
             Behaviour::Signs => {

@@ -16,6 +16,8 @@ pub mod sonicos;
 pub mod switch;
 mod tls;
 pub mod venafi;
+mod witness;
 
 pub use self::door::ConnectionFault;
 pub use self::gate::Gate;
+pub use self::witness::{Wait, Witness};

@@ -16,10 +16,10 @@ use tokio_rustls::TlsAcceptor;
 use super::fault::{Fault, Faults};
 use super::http::{Reply, Request};
 use super::model::{Model, Office};
-use crate::ConnectionFault;
 use crate::door::{Door, reset, turn_away};
 use crate::parcel::{Handling, Parcel};
 use crate::tls::Cut;
+use crate::{ConnectionFault, Witness};
 
 /// A CA and what happens around it.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub(super) struct State<M> {
     /// The same with what came of it.
     pub(super) journal: Vec<String>,
     pub(super) refuse_connections: bool,
+    pub(super) witness: Option<Witness>,
 }
 
 impl<M: Model> Shared<M> {
@@ -49,6 +50,7 @@ impl<M: Model> Shared<M> {
             requests: Vec::new(),
             journal: Vec::new(),
             refuse_connections: false,
+            witness: None,
         })))
     }
 
@@ -190,12 +192,18 @@ async fn act<M: Model>(request: Request, shared: &Arc<Shared<M>>) -> Result<Repl
     if let Some(errand) = errand {
         errand.await;
     }
+    let witness = shared.state().witness.clone();
+    let line = request.line();
     let shared = shared.clone();
     let acting = tokio::task::spawn_blocking(move || {
         let state = &mut *shared.state();
         state.model.answer(&mut state.office, &request)
     });
-    acting.await.map_err(|_| Cut::Closed)
+    let reply = acting.await.map_err(|_| Cut::Closed)?;
+    if let Some(witness) = witness {
+        witness.tell(line).await;
+    }
+    Ok(reply)
 }
 
 fn lost<M: Model>(line: &str, why: &str, shared: &Shared<M>, cut: Cut) -> Cut {

@@ -18,8 +18,7 @@ use super::fault::{Fault, On};
 use super::mischief::{ChainMischief, Mischief};
 use super::model::{Model, Office};
 use super::server::{Shared, State, serve};
-use crate::ConnectionFault;
-use crate::tls;
+use crate::{ConnectionFault, Witness, tls};
 
 /// A running CA. It stops when it is dropped.
 #[derive(Debug)]
@@ -156,6 +155,11 @@ impl<M: Model> Simulator<M> {
     /// Whether new connections are reset before TLS begins. Open ones are served on.
     pub fn refuse_connections(&self, refuse: bool) {
         self.shared.state().refuse_connections = refuse;
+    }
+
+    /// From now on, somebody is told of every request that was acted on, before it is answered.
+    pub fn witnessed_by(&self, witness: Witness) {
+        self.shared.state().witness = Some(witness);
     }
 
     /// Closes the port and all connections.

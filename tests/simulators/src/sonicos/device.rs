@@ -49,6 +49,8 @@ pub(super) struct Device {
     pub(super) ports: Ports,
     /// Set by a commit that takes the management connections with it.
     pub(super) cut_connections: bool,
+    /// What nobody may ever read in a log.
+    pub(super) file_passwords: Vec<String>,
 }
 
 /// What the two services serve now.

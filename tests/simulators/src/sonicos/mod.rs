@@ -50,7 +50,7 @@ pub use self::switch::{
     On, P10Form, P10Name, PendingForm, PublicKeyPadding, ScpAlgorithms, Specification, Tampering,
     TransferProtocols, TransferSpelling, UrlForm,
 };
-pub use crate::{ConnectionFault, Gate};
+pub use crate::{ConnectionFault, Gate, Witness};
 
 use self::binding::{Binding, Bindings};
 use self::certificates::{INITIAL, Identity, Kind, Store};
@@ -265,6 +265,22 @@ impl Simulator {
         self.shared.device().door.told_to_stranger
     }
 
+    /// From now on, for good, somebody is told of every request that was acted on, before it is answered.
+    pub fn witnessed_by(&self, witness: Witness) {
+        // A second witness is not heard.
+        let _ = self.shared.witness.set(witness);
+    }
+
+    /// Whether the session of the API holds configuration mode.
+    pub fn holds_configuration_mode(&self) -> bool {
+        self.shared.device().holds_configuration_mode()
+    }
+
+    /// Every password that the device was told for a file: to fetch or bring it, or to open it.
+    pub fn file_passwords(&self) -> Vec<String> {
+        self.shared.device().file_passwords.clone()
+    }
+
     /// One line per request so far, for instance `POST /auth 200 (digest)`. Holds no secret.
     pub fn journal(&self) -> Vec<String> {
         self.shared.device().journal.clone()
@@ -329,6 +345,7 @@ fn new_device(settings: Settings) -> std::io::Result<Device> {
             ssl_vpn: port()?,
         },
         cut_connections: false,
+        file_passwords: Vec::new(),
         settings,
     })
 }

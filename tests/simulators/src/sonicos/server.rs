@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::Response;
@@ -25,16 +25,17 @@ use super::errand::Commission;
 use super::rules::Action;
 use super::wire::{Request, envelope_text};
 use super::{Profile, http10};
-use crate::ConnectionFault;
 use crate::door::{reset, turn_away};
 use crate::parcel::{Handling, Parcel};
 use crate::tls::{self, Cut};
+use crate::{ConnectionFault, Witness};
 
 /// The device, and the means to cut its management connections.
 #[derive(Debug)]
 pub(super) struct Shared {
     device: Mutex<Device>,
     hang_up: watch::Sender<u64>,
+    pub(super) witness: OnceLock<Witness>,
 }
 
 impl Shared {
@@ -42,12 +43,19 @@ impl Shared {
         Arc::new(Self {
             device: Mutex::new(device),
             hang_up: watch::Sender::new(0),
+            witness: OnceLock::new(),
         })
     }
 
     /// Ends every connection of the management port.
     pub(super) fn hang_up(&self) {
         self.hang_up.send_modify(|times| *times += 1);
+    }
+
+    async fn tell(&self, deed: String) {
+        if let Some(witness) = self.witness.get() {
+            witness.tell(deed).await;
+        }
     }
 
     /// A panic in one handler must not hide the state from the test that looks for its cause.
@@ -315,10 +323,15 @@ async fn act_then(
 
 /// The device acts, and runs the errands that it needs for that.
 async fn act(request: Request, shared: &Arc<Shared>) -> Result<Finished, Cut> {
+    let deed = format!("{} {}", request.method, request.shown_path());
     let request = Arc::new(request);
     let asked = request.clone();
     let mut outcome = on_device(shared, move |device| device.answer(&asked)).await?;
     loop {
+        if !matches!(outcome, Outcome::Errand(_)) {
+            // Before the connection ends, if it does: that is an answer too.
+            shared.tell(deed.clone()).await;
+        }
         match outcome {
             Outcome::Answered(finished) => return Ok(finished),
             Outcome::Lost => return Err(Cut::Closed),
@@ -329,6 +342,7 @@ async fn act(request: Request, shared: &Arc<Shared>) -> Result<Finished, Cut> {
             Outcome::Errand(suspended) => {
                 let Commission { errand, next } = *suspended.commission;
                 let handled = shared.carry(errand).await;
+                shared.tell(format!("{deed}: the file is carried")).await;
                 let asked = request.clone();
                 let resume = move |device: &mut Device| {
                     device.resume(&asked, next, suspended.next_nonce, handled)

@@ -38,6 +38,7 @@ impl Device {
     pub(super) fn transfer(&mut self, method: &str, segments: &[&str]) -> Option<Handled> {
         let call = Call::read(method, segments).filter(|call| self.knows(*call))?;
         let (protocol, url) = (call.protocol, call.url);
+        self.file_passwords.extend(password_in(url));
         Some(match call.file {
             File::Request(alias) => self.export_request_to(alias, protocol, url),
             File::Signed(alias) => {
@@ -260,6 +261,12 @@ impl<'a> Call<'a> {
             url,
         })
     }
+}
+
+/// The password of an URL, if it has one.
+fn password_in(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    (!url.password.is_empty()).then_some(url.password)
 }
 
 /// Calls that a shorter path is the beginning of.

@@ -16,7 +16,7 @@ pub(in crate::sonicos) enum Protocol {
 pub(in crate::sonicos) struct Url {
     pub(in crate::sonicos) protocol: Protocol,
     pub(super) user: String,
-    pub(super) password: String,
+    pub(in crate::sonicos) password: String,
     pub(super) host: IpAddr,
     pub(in crate::sonicos) port: u16,
     /// Whether the port was said.

@@ -1,7 +1,7 @@
 //! PKCS#12 files: a certificate that comes with its key (SonicOS reference 3.6; RFC 7292).
 //!
 //! The file is opened by a library of its own, and what is in it is not believed: the key has to fit the certificate.
-//! Its password is never kept, and never told.
+//! Its password is told to nobody but a test that looks for it where it must not be.
 
 use std::sync::Arc;
 
@@ -66,6 +66,7 @@ impl Device {
     ) -> Handled {
         self.check_new_name(name)?;
         self.check_encryption(file)?;
+        self.file_passwords.push(password.to_owned());
         let (key, der, others) = open(file, password, &self.faces.wrong_file_password_text)?;
         if key.public_key() != public_key(&der).unwrap_or_default() {
             return Err(Refusal::new(400, self.faces.key_mismatch_text.clone()));

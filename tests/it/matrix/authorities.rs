@@ -1,0 +1,173 @@
+//! The CAs of a driver pair, behind one face: what they were ordered, and what nobody may read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use renewd::ca;
+use renewd::clock::ManualClock;
+use renewd::config::Desired;
+use renewd::pki::{Certificate, KeyKind};
+use simulators::Witness;
+
+use super::outside_program::OutsideProgram;
+use super::pair::Kind;
+use crate::contract::acme::Acme;
+use crate::contract::pam360::Pam360;
+use crate::contract::resello::Resello;
+use crate::contract::venafi::Venafi;
+use crate::contract::{Port, Subject};
+use crate::lab::{LOCAL_CA, Lab};
+
+/// A CA that a laboratory runs with.
+pub trait Authority: Send + Sync {
+    /// `driver.NAME = { … }`; FOLDER stands for the laboratory's folder.
+    fn driver(&self) -> String;
+    /// Puts what the configuration names into the laboratory's folder.
+    fn prepare(&mut self, lab: &Lab);
+    /// Orders that may have cost something.
+    fn orders(&self) -> u64;
+    /// Of those, orders for a key that had one already.
+    fn duplicates(&self) -> u64;
+    /// Money spent, in cents.
+    fn spent_cents(&self) -> u64 {
+        0
+    }
+    /// What one order costs, in cents.
+    fn price_cents(&self) -> u64 {
+        0
+    }
+    /// What must be in no log and no database.
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// What it was asked, one line each.
+    fn journal(&self) -> Vec<String>;
+    /// From now on, `witness` is told of everything that it does.
+    fn witnessed_by(&self, witness: Witness);
+    /// The exchanges, where it has any.
+    fn port(&self) -> Option<&dyn Port>;
+}
+
+/// Starts a CA of this kind.
+pub async fn start(kind: Kind, clock: &Arc<ManualClock>) -> Box<dyn Authority> {
+    let clock = Arc::clone(clock);
+    match kind {
+        Kind::Local => Box::new(Local::default()),
+        Kind::Acme => Box::new(Simulated(Acme::start(clock).await)),
+        Kind::Venafi => Box::new(Simulated(Venafi::start(clock).await)),
+        Kind::Pam360 => Box::new(Simulated(Pam360::start(clock).await)),
+        Kind::Resello => Box::new(Simulated(Resello::start(clock).await)),
+        Kind::Exec => Box::new(OutsideProgram::start(clock).await),
+    }
+}
+
+struct Simulated<S>(S);
+
+impl<S: Subject> Authority for Simulated<S> {
+    fn driver(&self) -> String {
+        self.0.driver()
+    }
+    fn prepare(&mut self, lab: &Lab) {
+        self.0.prepare(lab);
+    }
+    fn orders(&self) -> u64 {
+        self.0.orders()
+    }
+    fn duplicates(&self) -> u64 {
+        self.0.port().counters().duplicates
+    }
+    fn spent_cents(&self) -> u64 {
+        self.0.port().counters().spent_cents
+    }
+    fn price_cents(&self) -> u64 {
+        self.0.price_cents()
+    }
+    fn secrets(&self) -> Vec<String> {
+        self.0.secrets()
+    }
+    fn journal(&self) -> Vec<String> {
+        self.0.port().journal()
+    }
+    fn witnessed_by(&self, witness: Witness) {
+        self.0.port().witnessed_by(witness);
+    }
+    fn port(&self) -> Option<&dyn Port> {
+        Some(self.0.port())
+    }
+}
+
+/// The CA inside renewd: its deeds are files.
+#[derive(Default)]
+struct Local {
+    issued: PathBuf,
+}
+
+impl Local {
+    fn signed(&self) -> Vec<Certificate> {
+        let Ok(files) = std::fs::read_dir(&self.issued) else {
+            return Vec::new();
+        };
+        let paths = files.map(|file| file.unwrap().path());
+        let of_orders = paths.filter(|path| path.extension().is_some_and(|end| end == "pem"));
+        let leaf = |path: PathBuf| {
+            let text = std::fs::read_to_string(path).unwrap();
+            Certificate::all_from_pem(&text).unwrap().swap_remove(0)
+        };
+        of_orders.map(leaf).collect()
+    }
+}
+
+impl Authority for Local {
+    fn driver(&self) -> String {
+        LOCAL_CA.to_owned()
+    }
+    fn prepare(&mut self, lab: &Lab) {
+        self.issued = lab.folder.path().join("ca/office");
+        let Desired { cas, .. } = lab.desired();
+        if let ca::Settings::Local(settings) = &cas["office"] {
+            let key = KeyKind::Ecdsa(256);
+            ca::local::init(settings, "Test CA", key, 10, &lab.surroundings()).unwrap();
+        }
+    }
+    fn orders(&self) -> u64 {
+        u64::try_from(self.signed().len()).unwrap()
+    }
+    fn duplicates(&self) -> u64 {
+        let signed = self.signed();
+        let keys: std::collections::HashSet<_> =
+            signed.iter().map(|leaf| leaf.public_key).collect();
+        u64::try_from(signed.len() - keys.len()).unwrap()
+    }
+    fn journal(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn witnessed_by(&self, _witness: Witness) {}
+    fn port(&self) -> Option<&dyn Port> {
+        None
+    }
+}
+
+impl Authority for OutsideProgram {
+    fn driver(&self) -> String {
+        Self::driver()
+    }
+    fn prepare(&mut self, lab: &Lab) {
+        Self::prepare(self, lab);
+    }
+    fn orders(&self) -> u64 {
+        u64::try_from(Self::orders(self)).unwrap()
+    }
+    /// The same request is the same order here; another one for the same key would be counted as an order.
+    fn duplicates(&self) -> u64 {
+        0
+    }
+    fn journal(&self) -> Vec<String> {
+        Self::journal(self)
+    }
+    fn witnessed_by(&self, witness: Witness) {
+        Self::witnessed_by(self, witness);
+    }
+    fn port(&self) -> Option<&dyn Port> {
+        None
+    }
+}

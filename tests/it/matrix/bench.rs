@@ -1,0 +1,277 @@
+//! A laboratory for any driver pair, and daemons that live and die in it.
+//!
+//! A daemon has a thread and a runtime of its own. A crash drops both in the middle of whatever is under way: nothing of
+//! it runs on, as after a kill; what it had written down, and what its peers have done, stays.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use renewd::ca;
+use renewd::clock::Clock as _;
+use renewd::config;
+use renewd::daemon::Daemon;
+use renewd::inventory::{Renewal, State};
+use renewd::surroundings::Surroundings;
+use simulators::sonicos::Faces;
+
+use super::authorities::{self, Authority};
+use super::invariants::{CaFacts, DeviceFacts, Facts, When};
+use super::pair::{Face, Pair};
+use super::referee::Referee;
+use crate::lab::{CERTIFICATE, Lab, PASSWORD, today};
+
+/// One firewall, one CA, one certificate that is due, and a referee.
+pub struct Bench {
+    pub pair: Pair,
+    pub lab: Lab,
+    pub ca: Box<dyn Authority>,
+    pub referee: Arc<Referee>,
+    pub log: Log,
+    /// SHA-256 of what both ports showed before.
+    first: String,
+}
+
+/// What became of a daemon.
+#[derive(Debug)]
+pub enum Life {
+    /// It did what was due, until nothing could move.
+    Idle,
+    /// It was stopped by the referee.
+    Crashed,
+    /// It said why it could not go on.
+    Failed(String),
+}
+
+impl Bench {
+    pub async fn new(pair: Pair) -> Self {
+        Self::with(pair, |_| {}).await
+    }
+
+    /// The same with more to the device than its face.
+    pub async fn with(pair: Pair, change: impl FnOnce(&mut Faces)) -> Self {
+        renewd::tls::install_provider();
+        let clock = today();
+        let mut ca = authorities::start(pair.kind, &clock).await;
+        let mut faces = pair.face.faces();
+        change(&mut faces);
+        let driver = ca
+            .driver()
+            .replacen(BUDGETED, &format!("{BUDGETED}{BUDGET}, "), 1);
+        let mut lab = Lab::with_ca(pair.face.profile(), faces, clock, &driver).await;
+        lab.set_keys(pair.face.keys());
+        if pair.face == Face::V8OwnKey {
+            ask_for_own_key(&lab);
+        }
+        ca.prepare(&lab);
+        let referee = Referee::new();
+        lab.simulator.witnessed_by(referee.of_peers("device"));
+        ca.witnessed_by(referee.of_peers("CA"));
+        Self {
+            pair,
+            first: lab.simulator.fingerprint(),
+            lab,
+            ca,
+            referee,
+            log: Log::default(),
+        }
+    }
+
+    /// Lets a daemon live until nothing can move, or until it is stopped at this point, counted from 1.
+    pub async fn live(&self, stop_at: Option<usize>) -> Life {
+        self.referee.begin(stop_at);
+        let daemon = Living {
+            config_file: self.lab.config_file(),
+            surroundings: self.lab.surroundings(),
+            referee: Arc::clone(&self.referee),
+            log: self.log.clone(),
+        };
+        let lived = tokio::task::spawn_blocking(|| daemon.live()).await;
+        lived.unwrap_or_else(|panic| Life::Failed(panic.to_string()))
+    }
+
+    /// Lets daemons live, one after the other, until the renewal has ended, waits for a person, or `PATIENCE` is over. The
+    /// clock moves when nothing else can.
+    pub async fn finish(&self) -> Result<Renewal, String> {
+        let latest = self.lab.clock.now() + PATIENCE;
+        for _ in 0..LIVES {
+            if let Life::Failed(words) = self.live(None).await {
+                return Err(format!("the daemon failed: {words}"));
+            }
+            let Some(renewal) = self.renewal().await else {
+                return Err("nothing was planned".to_owned());
+            };
+            let now = self.lab.clock.now();
+            match renewal.next_attempt_at {
+                Some(next) if !renewal.state.is_end() && now < latest => {
+                    self.lab
+                        .clock
+                        .set(next.max(now + SignedDuration::from_secs(1)));
+                }
+                _ => return Ok(renewal),
+            }
+        }
+        Err(format!(
+            "it goes round in circles: {:#?}",
+            self.renewal().await
+        ))
+    }
+
+    /// The newest renewal.
+    pub async fn renewal(&self) -> Option<Renewal> {
+        self.lab.renewals().await.into_iter().next()
+    }
+
+    /// That every invariant holds, now.
+    pub async fn hold(&self, when: When) -> Result<(), String> {
+        self.facts(when).await.hold().map_err(|b| b.to_string())
+    }
+
+    /// The same, and that the one renewal was completed in the one right way.
+    pub async fn completed(&self) -> Result<(), String> {
+        let renewal = self.finish().await?;
+        let facts = self.facts(When::AtEnd).await;
+        facts.hold().map_err(|broken| broken.to_string())?;
+        let orders = self.ca.orders();
+        if renewal.state == State::Completed && facts.renewals.len() == 1 && orders == 1 {
+            return Ok(());
+        }
+        let renewals = facts.renewals.len();
+        Err(format!(
+            "it ended as {}, with {renewals} renewals and {orders} orders: {:?}\n{}",
+            renewal.state,
+            renewal.last_error,
+            facts.tail()
+        ))
+    }
+
+    /// Everything that the invariants are about.
+    pub async fn facts(&self, when: When) -> Facts {
+        let store = self.lab.store().await;
+        let mut facts = Facts::of_store(when, self.lab.clock.now(), &store, &[CERTIFICATE]).await;
+        store.close().await;
+        facts.devices = vec![DeviceFacts::of("hq", &self.lab.simulator, &self.first)];
+        let office = ca::issuer(&self.lab.desired().cas["office"], &self.lab.surroundings());
+        let budget = office.budget().map(|budget| u64::from(budget.orders));
+        facts.cas = vec![CaFacts {
+            budget,
+            ..CaFacts::of("office", self.ca.as_ref())
+        }];
+        facts.texts = self.database();
+        facts
+            .texts
+            .push(("the log".to_owned(), self.log.text().into_bytes()));
+        facts.secrets = self.secrets();
+        facts
+    }
+
+    /// The files of the database, as they lie on the disk.
+    fn database(&self) -> Vec<(String, Vec<u8>)> {
+        let files = std::fs::read_dir(self.lab.folder.path()).unwrap();
+        let names = files.map(|file| file.unwrap().path());
+        names
+            .filter(|path| path.to_string_lossy().contains("renewd.db"))
+            .filter_map(|path| Some((path.display().to_string(), std::fs::read(path).ok()?)))
+            .collect()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.ca.secrets();
+        secrets.push(PASSWORD.to_owned());
+        secrets.extend(self.lab.simulator.file_passwords());
+        secrets
+    }
+}
+
+/// As `tests/it/key_pairs.rs` asks for it.
+fn ask_for_own_key(lab: &Lab) {
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let changed = text.replace("size = 256 }", "size = 256, origin = \"renewd\" }");
+    assert_ne!(changed, text);
+    std::fs::write(lab.config_file(), changed).unwrap();
+}
+
+/// A daemon, and who stops it.
+struct Living {
+    config_file: PathBuf,
+    surroundings: Surroundings,
+    referee: Arc<Referee>,
+    log: Log,
+}
+
+impl Living {
+    fn live(self) -> Life {
+        let log = self.log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(move || log.clone())
+            .finish();
+        let _told = tracing::subscriber::set_default(subscriber);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let life = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.referee.stopped() => Life::Crashed,
+                life = self.run() => life,
+                () = tokio::time::sleep(LONGEST_LIFE) => Life::Failed("it hangs".to_owned()),
+            }
+        });
+        // What blocks, such as a file that is being written, is let go on for a moment: nothing can drop it.
+        runtime.shutdown_timeout(LAST_BLOCKING);
+        life
+    }
+
+    async fn run(&self) -> Life {
+        let desired = config::load(&self.config_file).unwrap().desired;
+        let checkpoint = Arc::clone(&self.referee) as _;
+        let surroundings = self.surroundings.clone();
+        let started = Daemon::start_with(&self.config_file, desired, surroundings, checkpoint);
+        match started.await {
+            Ok(daemon) => match daemon.run_once().await {
+                Ok(_) => Life::Idle,
+                Err(error) => Life::Failed(error.to_string()),
+            },
+            Err(error) => Life::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What daemons have logged, one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Where orders cost money they are counted; one more than is needed, so that a second order would be seen.
+const BUDGET: &str = r#"order_budget = { orders = 2, within = "30d" }"#;
+const BUDGETED: &str = "driver.resello = { ";
+/// Longer than any CA takes that is not waited for by a person.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(72);
+/// More than any renewal needs.
+const LIVES: usize = 100;
+/// Of real time; a renewal takes half a second.
+const LONGEST_LIFE: Duration = Duration::from_mins(1);
+const LAST_BLOCKING: Duration = Duration::from_secs(5);

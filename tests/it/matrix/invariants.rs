@@ -1,0 +1,567 @@
+//! What must hold whatever breaks: one function over what renewd has stored and told, what its peers have counted, and
+//! what the services show. The list stands in ARCHITECTURE.md.
+//!
+//! It looks at facts that are gathered first, so that each invariant can be broken by hand; the tests below do.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use jiff::Timestamp;
+use renewd::event::{EventKind, Level};
+use renewd::firewall::Binding;
+use renewd::inventory::{Renewal, RenewalId, State};
+use renewd::pki::{Certificate, Csr};
+use renewd::renewal::Step;
+use renewd::renewal::retry::REFUSED_LOGIN_LIMIT;
+use renewd::store::{PastEvent, Store};
+use simulators::sonicos::{Port, Simulator};
+
+use super::authorities::Authority;
+
+/// At what time is looked: in the middle of things, or when nothing is under way any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    AfterCrash,
+    AtEnd,
+}
+
+/// Everything that the invariants are about, of one moment.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub when: When,
+    pub now: Timestamp,
+    /// All of them, newest first for each certificate.
+    pub renewals: Vec<Renewal>,
+    /// How often each step with an intent was tried, by renewal.
+    pub tried: HashSet<(RenewalId, Step)>,
+    /// Of all certificates.
+    pub history: Vec<PastEvent>,
+    pub devices: Vec<DeviceFacts>,
+    pub cas: Vec<CaFacts>,
+    /// What was written, and where: logs, databases.
+    pub texts: Vec<(String, Vec<u8>)>,
+    /// What must be in none of the texts.
+    pub secrets: Vec<String>,
+}
+
+/// A firewall, by its own word.
+#[derive(Debug, Clone)]
+pub struct DeviceFacts {
+    /// Its name in the configuration.
+    pub name: String,
+    /// SHA-256 of what it served before renewd came.
+    pub first: String,
+    /// The names of its certificates and requests, each with the SHA-256 of its public key.
+    pub names: Vec<(String, Option<String>)>,
+    pub served: Vec<Served>,
+    pub pending: Vec<String>,
+    pub sessions_open: u64,
+    pub holds_configuration_mode: bool,
+    pub commits_of_foreign_changes: u64,
+    pub discards_of_foreign_changes: u64,
+    pub locked_out: u64,
+    pub journal: Vec<String>,
+}
+
+/// What one port shows.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// SHA-256 of the certificate.
+    pub fingerprint: String,
+    /// SHA-256 of its public key.
+    pub public_key: String,
+    /// The name that is bound; none is the device's own certificate.
+    pub bound: Option<String>,
+}
+
+/// A CA, by its own word.
+#[derive(Debug, Clone)]
+pub struct CaFacts {
+    /// Its name in the configuration.
+    pub name: String,
+    pub orders: u64,
+    pub duplicates: u64,
+    pub spent_cents: u64,
+    pub price_cents: u64,
+    /// Orders that may be placed in the time of a test.
+    pub budget: Option<u64>,
+    pub journal: Vec<String>,
+}
+
+/// An invariant that does not hold.
+#[derive(Debug)]
+pub struct Broken {
+    /// Its words in ARCHITECTURE.md.
+    pub invariant: &'static str,
+    pub what: String,
+    /// The last that was asked of each peer.
+    pub tail: String,
+}
+
+type Check = fn(&Facts) -> Result<(), String>;
+
+/// Every invariant, in the order and the words of ARCHITECTURE.md.
+pub const INVARIANTS: [(&str, Check); 11] = [
+    (
+        "at most one chargeable order per renewal",
+        at_most_one_order,
+    ),
+    (
+        "no service shows a certificate whose key its firewall lacks",
+        served_with_its_key,
+    ),
+    (
+        "no service shows a certificate that was not checked",
+        served_only_what_was_checked,
+    ),
+    (
+        "what was bound before stays on the firewall until the new one is proven",
+        old_one_is_kept,
+    ),
+    (
+        "no change of another administrator is committed or discarded",
+        foreign_changes_are_left_alone,
+    ),
+    (
+        "sessions and configuration mode are given back",
+        device_is_given_back,
+    ),
+    ("a stored state is true", states_are_facts),
+    (
+        "every renewal has ended, goes on at a time, or waits for a person who was told",
+        every_renewal_goes_on,
+    ),
+    (
+        "every failure that needs a person is told",
+        failures_are_told,
+    ),
+    (
+        "no secret is in a log, an error, the history or the database",
+        no_secret_is_told,
+    ),
+    ("budgets and limits hold", budgets_and_limits_hold),
+];
+
+impl Facts {
+    /// What `store` holds of these certificates; what others say is added by the caller.
+    pub async fn of_store(
+        when: When,
+        now: Timestamp,
+        store: &Store,
+        certificates: &[&str],
+    ) -> Self {
+        let (mut renewals, mut history) = (Vec::new(), Vec::new());
+        for name in certificates {
+            renewals.extend(store.renewals_of(name, MANY).await.unwrap());
+            history.extend(store.history(name, MANY).await.unwrap());
+        }
+        let mut tried = HashSet::new();
+        for renewal in &renewals {
+            for step in INTENDED {
+                if store.tries(&renewal.id, step.name()).await.unwrap() > 0 {
+                    tried.insert((renewal.id.clone(), step));
+                }
+            }
+        }
+        Self {
+            when,
+            now,
+            renewals,
+            tried,
+            history,
+            devices: Vec::new(),
+            cas: Vec::new(),
+            texts: Vec::new(),
+            secrets: Vec::new(),
+        }
+    }
+
+    /// That every invariant holds.
+    pub fn hold(&self) -> Result<(), Broken> {
+        for (invariant, check) in INVARIANTS {
+            check(self).map_err(|what| Broken {
+                invariant,
+                what,
+                tail: self.tail(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What the peers were asked last.
+    pub fn tail(&self) -> String {
+        let devices = self.devices.iter().map(|it| (&it.name, &it.journal));
+        let cas = self.cas.iter().map(|it| (&it.name, &it.journal));
+        let mut text = String::new();
+        for (name, journal) in devices.chain(cas) {
+            let last = &journal[journal.len().saturating_sub(TAIL)..];
+            text += &format!("{name}:\n  {}\n", last.join("\n  "));
+        }
+        text
+    }
+
+    fn was_tried(&self, renewal: &Renewal, step: Step) -> bool {
+        self.tried.contains(&(renewal.id.clone(), step))
+    }
+
+    /// The renewals of a firewall.
+    fn renewals_at<'a>(&'a self, device: &'a DeviceFacts) -> impl Iterator<Item = &'a Renewal> {
+        self.renewals
+            .iter()
+            .filter(|renewal| *renewal.firewall == *device.name)
+    }
+
+    /// Whether the history tells one of these of this renewal.
+    fn is_told(&self, renewal: &Renewal, kinds: &[EventKind]) -> bool {
+        self.history.iter().any(|past| {
+            past.renewal.as_ref() == Some(&renewal.id)
+                && kinds.iter().any(|kind| kind.name() == past.name)
+        })
+    }
+}
+
+impl DeviceFacts {
+    /// Of the firewall `name`, which served the certificate with the SHA-256 `first` before renewd came.
+    pub fn of(name: &str, simulator: &Simulator, first: &str) -> Self {
+        let counters = simulator.counters();
+        let served = [Port::Management, Port::SslVpn].map(|port| {
+            let certificate = Certificate::from_der(&simulator.served_der(port)).unwrap();
+            Served {
+                fingerprint: certificate.fingerprint.to_string(),
+                public_key: certificate.public_key.to_string(),
+                bound: simulator.bound(port),
+            }
+        });
+        let names = simulator.certificates().into_iter();
+        Self {
+            name: name.to_owned(),
+            first: first.to_owned(),
+            names: names
+                .map(|name| (name.clone(), simulator.spki_sha256(&name)))
+                .collect(),
+            served: served.to_vec(),
+            pending: simulator.pending(),
+            sessions_open: counters.sessions_open,
+            holds_configuration_mode: simulator.holds_configuration_mode(),
+            commits_of_foreign_changes: counters.commits_of_foreign_changes,
+            discards_of_foreign_changes: counters.discards_of_foreign_changes,
+            locked_out: counters.locked_out,
+            journal: simulator.journal(),
+        }
+    }
+
+    fn key_of(&self, name: &str) -> Option<&str> {
+        let found = self.names.iter().find(|(known, _)| known == name)?;
+        found.1.as_deref()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|(known, _)| known == name)
+    }
+}
+
+impl CaFacts {
+    /// Of the CA `name`.
+    pub fn of(name: &str, ca: &dyn Authority) -> Self {
+        Self {
+            name: name.to_owned(),
+            orders: ca.orders(),
+            duplicates: ca.duplicates(),
+            spent_cents: ca.spent_cents(),
+            price_cents: ca.price_cents(),
+            budget: None,
+            journal: ca.journal(),
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            invariant,
+            what,
+            tail,
+        } = self;
+        write!(f, "broken: {invariant}: {what}\n{tail}")
+    }
+}
+
+/// A renewal may order from the moment at which its intent is stored.
+fn at_most_one_order(facts: &Facts) -> Result<(), String> {
+    for ca in &facts.cas {
+        let may_have_ordered = facts
+            .renewals
+            .iter()
+            .filter(|it| *it.ca == *ca.name && facts.was_tried(it, Step::Submit))
+            .count();
+        let allowed = u64::try_from(may_have_ordered).unwrap_or(u64::MAX);
+        let CaFacts {
+            name,
+            orders,
+            duplicates,
+            spent_cents,
+            price_cents,
+            ..
+        } = ca;
+        if *duplicates > 0 || *orders > allowed || *spent_cents > price_cents * allowed {
+            return Err(format!(
+                "{name} has {orders} orders for {allowed} renewals, {duplicates} of them for a key that had one, and \
+                 took {spent_cents} cents at {price_cents} each"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn served_with_its_key(facts: &Facts) -> Result<(), String> {
+    for device in &facts.devices {
+        for served in &device.served {
+            let key = served.bound.as_ref().and_then(|name| device.key_of(name));
+            if key != Some(&served.public_key) {
+                return Err(format!("{}: {served:?} with the key {key:?}", device.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn served_only_what_was_checked(facts: &Facts) -> Result<(), String> {
+    for device in &facts.devices {
+        for served in &device.served {
+            let is_checked = served.fingerprint == device.first
+                || facts
+                    .renewals_at(device)
+                    .any(|renewal| may_be_served(facts, renewal, served));
+            if !is_checked {
+                return Err(format!("{} shows {served:?}", device.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Its certificate was stored after it was checked, is for the key of its request, and was to be bound.
+fn may_be_served(facts: &Facts, renewal: &Renewal, served: &Served) -> bool {
+    let obtained = &renewal.obtained;
+    let leaf = obtained.leaf_pem.as_deref().map(Certificate::from_pem);
+    let csr = obtained.csr_pem.as_deref();
+    let csr = csr.map(|pem| Csr::parse(pem.as_bytes()));
+    let (Some(Ok(leaf)), Some(Ok(csr))) = (leaf, csr) else {
+        return false;
+    };
+    leaf.fingerprint.to_string() == served.fingerprint
+        && leaf.public_key == csr.public_key
+        && facts.was_tried(renewal, Step::Bind)
+}
+
+fn old_one_is_kept(facts: &Facts) -> Result<(), String> {
+    for device in &facts.devices {
+        if !device.has(FIRST_NAME) {
+            return Err(format!(
+                "{} lost what renewd did not make: {:?}",
+                device.name, device.names
+            ));
+        }
+        for renewal in facts.renewals_at(device) {
+            let is_proven = matches!(renewal.state, State::Verified | State::Completed);
+            let previous = renewal.obtained.previous_bindings.as_deref();
+            let Some(previous) = previous.filter(|_| !is_proven) else {
+                continue;
+            };
+            let previous: Vec<Binding> =
+                serde_json::from_str(previous).map_err(|e| e.to_string())?;
+            let mut aliases = previous.into_iter().filter_map(|binding| binding.alias);
+            if let Some(gone) = aliases.find(|alias| !device.has(alias)) {
+                return Err(format!(
+                    "{gone} is gone from {} while {} is {}",
+                    device.name, renewal.id, renewal.state
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn foreign_changes_are_left_alone(facts: &Facts) -> Result<(), String> {
+    for device in &facts.devices {
+        let (commits, discards) = (
+            device.commits_of_foreign_changes,
+            device.discards_of_foreign_changes,
+        );
+        if commits + discards > 0 {
+            return Err(format!(
+                "{}: {commits} committed, {discards} discarded",
+                device.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// After a crash a session may be open: the next daemon takes it over, or the device ends it.
+fn device_is_given_back(facts: &Facts) -> Result<(), String> {
+    if facts.when == When::AfterCrash {
+        return Ok(());
+    }
+    for device in &facts.devices {
+        let pending: Vec<&String> = device
+            .pending
+            .iter()
+            .filter(|line| is_of_renewd(line))
+            .collect();
+        if device.sessions_open > 0 || device.holds_configuration_mode || !pending.is_empty() {
+            return Err(format!(
+                "{}: {} sessions, configuration mode {}, pending {pending:?}",
+                device.name, device.sessions_open, device.holds_configuration_mode
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a change that waits is one that renewd could have made.
+fn is_of_renewd(line: &str) -> bool {
+    line.contains("certificate")
+}
+
+/// What a state says of the device is so, as long as nobody else has a hand in it.
+fn states_are_facts(facts: &Facts) -> Result<(), String> {
+    for device in &facts.devices {
+        for renewal in facts.renewals_at(device) {
+            is_fact(device, renewal).map_err(|what| {
+                format!(
+                    "{} is {} on {}, but {what}",
+                    renewal.id, renewal.state, device.name
+                )
+            })?;
+        }
+    }
+    for renewal in &facts.renewals {
+        let obtained = &renewal.obtained;
+        let has = match renewal.state {
+            State::Planned | State::CsrGenerated => true,
+            State::CsrExported => obtained.csr_pem.is_some(),
+            State::Submitted => obtained.csr_pem.is_some() && obtained.ca_reference.is_some(),
+            State::Abandoned | State::Superseded => true,
+            _ => obtained.leaf_pem.is_some() && obtained.fingerprint.is_some(),
+        };
+        if !has {
+            return Err(format!("{} is {} without it", renewal.id, renewal.state));
+        }
+        if obtained.sealed_key.is_some() && !renewal.state.needs_key() {
+            return Err(format!("{} keeps a key as {}", renewal.id, renewal.state));
+        }
+    }
+    Ok(())
+}
+
+fn is_fact(device: &DeviceFacts, renewal: &Renewal) -> Result<(), String> {
+    let is_own_key = renewal.obtained.sealed_key.is_some();
+    let is_bound = || {
+        let alias = Some(renewal.alias.as_str());
+        let mut served = device.served.iter();
+        served.any(|served| served.bound.as_deref() == alias)
+    };
+    match renewal.state {
+        State::CsrGenerated | State::CsrExported | State::Submitted | State::Issued
+            if !is_own_key && !device.has(&renewal.alias) =>
+        {
+            Err(format!("there is no {}", renewal.alias))
+        }
+        State::Imported if !device.has(&renewal.alias) => {
+            Err(format!("there is no {}", renewal.alias))
+        }
+        State::Bound | State::Verified if !is_bound() => {
+            Err(format!("{:?} is served", device.served))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn every_renewal_goes_on(facts: &Facts) -> Result<(), String> {
+    for renewal in facts.renewals.iter().filter(|it| !it.state.is_end()) {
+        let is_held = renewal.next_attempt_at.is_none();
+        if is_held && !facts.is_told(renewal, &[EventKind::RenewalHeld]) {
+            return Err(format!("{} stands still: {renewal:?}", renewal.id));
+        }
+    }
+    Ok(())
+}
+
+fn failures_are_told(facts: &Facts) -> Result<(), String> {
+    for renewal in &facts.renewals {
+        let wanted: &[EventKind] = match renewal.state {
+            State::Abandoned => &[EventKind::RenewalAbandoned],
+            State::RolledBack => &[EventKind::RenewalRolledBack],
+            state if !state.is_end() && renewal.is_failing() => &[
+                EventKind::StepFailed,
+                EventKind::PersonNeeded,
+                EventKind::RenewalHeld,
+            ],
+            _ => continue,
+        };
+        if !facts.is_told(renewal, wanted) {
+            return Err(format!("nobody was told of {renewal:?}"));
+        }
+    }
+    let silent = facts.history.iter().find(|past| {
+        let kind = EventKind::ALL.iter().find(|kind| kind.name() == past.name);
+        past.level < Level::Alert && kind.is_some_and(|kind| kind.level() == Level::Alert)
+    });
+    silent.map_or(Ok(()), |past| Err(format!("{past:?} is told as no alert")))
+}
+
+fn no_secret_is_told(facts: &Facts) -> Result<(), String> {
+    let history = facts.history.iter().map(|past| {
+        let name = format!("the history: {}", past.name);
+        (name, past.fields.to_string().into_bytes())
+    });
+    let errors = facts.renewals.iter().filter_map(|it| {
+        let error = it.last_error.clone()?;
+        Some((format!("the error of {}", it.id), error.into_bytes()))
+    });
+    let texts = facts.texts.iter().cloned().chain(history).chain(errors);
+    for (place, text) in texts {
+        let text = String::from_utf8_lossy(&text);
+        let secrets = facts.secrets.iter().map(String::as_str);
+        let mut forbidden = secrets.chain([PRIVATE_KEY]).filter(|it| !it.is_empty());
+        if let Some(secret) = forbidden.find(|secret| text.contains(secret)) {
+            let start: String = secret.chars().take(4).collect();
+            return Err(format!("{place} holds a secret that begins with {start}"));
+        }
+    }
+    Ok(())
+}
+
+fn budgets_and_limits_hold(facts: &Facts) -> Result<(), String> {
+    for ca in &facts.cas {
+        if ca.budget.is_some_and(|budget| ca.orders > budget) {
+            return Err(format!(
+                "{} orders at {}, of {:?} allowed",
+                ca.orders, ca.name, ca.budget
+            ));
+        }
+    }
+    for device in facts.devices.iter().filter(|it| it.locked_out > 0) {
+        return Err(format!("locked out of {}", device.name));
+    }
+    let limit = REFUSED_LOGIN_LIMIT;
+    let refused = facts.renewals.iter().find(|it| it.refused_logins > limit);
+    refused.map_or(Ok(()), |it| {
+        Err(format!("{} logins were refused", it.refused_logins))
+    })
+}
+
+/// The steps that store an intent.
+const INTENDED: [Step; 5] = [
+    Step::GenerateCsr,
+    Step::Submit,
+    Step::Import,
+    Step::Bind,
+    Step::RollBack,
+];
+/// The name of what a simulated device serves at the start.
+const FIRST_NAME: &str = "fw-initial";
+const PRIVATE_KEY: &str = "PRIVATE KEY";
+const MANY: u32 = 10_000;
+const TAIL: usize = 30;

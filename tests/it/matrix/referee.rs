@@ -1,0 +1,94 @@
+//! Counts the points at which a daemon could be stopped, and stops it at one of them: after everything that a peer has
+//! done, after every commit, and at every moment of a step. Knows nothing of what is done there.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use renewd::renewal::{Checkpoint, Moment};
+use renewd::store::Witness;
+use tokio::sync::watch;
+
+/// Told of every point of one daemon after the other.
+#[derive(Debug)]
+pub struct Referee {
+    life: Mutex<Life>,
+    is_stopped: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Life {
+    points: Vec<String>,
+    stop_at: Option<usize>,
+}
+
+impl Referee {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            life: Mutex::default(),
+            is_stopped: watch::Sender::new(false),
+        })
+    }
+
+    /// A daemon begins, which is to be stopped at this point, counted from 1.
+    pub fn begin(&self, stop_at: Option<usize>) {
+        *self.life() = Life {
+            points: Vec::new(),
+            stop_at,
+        };
+        self.is_stopped.send_replace(false);
+    }
+
+    /// The points of the last daemon up to its end.
+    pub fn points(&self) -> Vec<String> {
+        let life = self.life();
+        let reached = life.stop_at.unwrap_or(usize::MAX).min(life.points.len());
+        life.points[..reached].to_vec()
+    }
+
+    /// Returns when the daemon stands at its point.
+    pub async fn stopped(&self) {
+        // The sender lives in `self`: waiting cannot fail.
+        let _ = self.is_stopped.subscribe().wait_for(|is| *is).await;
+    }
+
+    /// Is told of everything that simulators do.
+    pub fn of_peers(self: &Arc<Self>, name: &'static str) -> simulators::Witness {
+        let referee = Arc::clone(self);
+        simulators::Witness::new(move |deed| {
+            let referee = Arc::clone(&referee);
+            Box::pin(async move { referee.reach(format!("{name}: {deed}")).await })
+        })
+    }
+
+    /// Does not return at the point where the daemon is to be stopped, nor after it.
+    async fn reach(&self, point: String) {
+        {
+            let mut life = self.life();
+            life.points.push(point);
+            let reached = life.points.len();
+            if life.stop_at.is_none_or(|stop_at| reached < stop_at) {
+                return;
+            }
+        }
+        self.is_stopped.send_replace(true);
+        std::future::pending::<()>().await;
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Witness for Referee {
+    async fn committed(&self) {
+        self.reach("commit".to_owned()).await;
+    }
+}
+
+#[async_trait]
+impl Checkpoint for Referee {
+    async fn pass(&self, moment: Moment) {
+        self.reach(format!("{moment:?}")).await;
+    }
+}
