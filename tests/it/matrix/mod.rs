@@ -3,6 +3,7 @@
 pub mod authorities;
 pub mod bench;
 mod broken_invariants;
+mod faults;
 pub mod invariants;
 mod outside_program;
 pub mod pair;
