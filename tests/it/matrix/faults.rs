@@ -11,10 +11,11 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use futures_util::StreamExt as _;
-use renewd::random::{Random as _, SeededRandom};
 
 use self::case::{Came, Case, Exchanges};
+use super::is_long;
 use super::pair::Pair;
+use super::sample::Sample;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_exchange_fails_once_in_every_way() {
@@ -81,10 +82,7 @@ enum Asked {
 
 impl Asked {
     fn of_environment() -> Self {
-        let count = match std::env::var("RENEWD_LONG") {
-            Ok(_) => LONG,
-            Err(_) => SHORT,
-        };
+        let count = if is_long() { LONG } else { SHORT };
         let Ok(text) = std::env::var("RENEWD_FAULT") else {
             return Self::Sample { seed: 1, count };
         };
@@ -116,7 +114,7 @@ async fn sample(seed: u64, count: usize) -> Vec<Case> {
     let mut pairs = Pair::all();
     pairs.extend(Pair::notable());
     let counted: Vec<(Pair, Exchanges)> = futures_util::stream::iter(pairs)
-        .map(|pair| async move { (pair, case::count(pair).await) })
+        .map(|pair| async move { (pair, case::count(pair).await.unwrap()) })
         .buffered(AT_ONCE)
         .collect()
         .await;
@@ -124,7 +122,10 @@ async fn sample(seed: u64, count: usize) -> Vec<Case> {
         .iter()
         .flat_map(|(pair, counted)| case::every(*pair, counted));
     let mut every: Vec<Case> = every.collect();
-    shuffle(&mut every, seed);
+    let mut chance = Sample::new(seed);
+    for place in (1..every.len()).rev() {
+        every.swap(place, chance.below(place + 1));
+    }
     let (mut met, mut seen) = (HashSet::new(), HashSet::new());
     // What is seen for the first time goes first; the order is else kept.
     every.sort_by_cached_key(|case| {
@@ -139,17 +140,6 @@ async fn sample(seed: u64, count: usize) -> Vec<Case> {
     );
     every.truncate(count);
     every
-}
-
-fn shuffle(cases: &mut [Case], seed: u64) {
-    let chance = SeededRandom::new(seed);
-    for place in (1..cases.len()).rev() {
-        let mut bytes = [0; 8];
-        chance.fill(&mut bytes);
-        let end = u64::try_from(place).unwrap() + 1;
-        let other = usize::try_from(u64::from_le_bytes(bytes) % end).unwrap();
-        cases.swap(place, other);
-    }
 }
 
 /// Cases of a run that nobody asked more of, and of a long one.
