@@ -29,6 +29,10 @@ pub trait Firewall: Send {
     /// Every local certificate and pending request on the device. CA certificates are left out.
     async fn installed(&mut self) -> Result<Vec<InstalledObject>, Failure>;
 
+    /// Whether the device itself says that it has nothing under `alias`: a listing that was cut off on its way lacks a name
+    /// as well.
+    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure>;
+
     /// Starts the generation of a key pair and its CSR under `alias`; a slow device may list it only later.
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure>;
 

@@ -2,8 +2,11 @@
 
 use jiff::SignedDuration;
 use renewd::inventory::State;
+use simulators::ca::Mischief;
 use simulators::sonicos::{Action, Faces, Profile, Rule};
 
+use crate::contract::resello::Resello;
+use crate::contract::{Bench, Subject as _};
 use crate::lab::Lab;
 
 /// The changing calls of a renewal without faults, in order, by method.
@@ -112,4 +115,47 @@ async fn a_slow_device_whose_first_request_was_lost_gets_another_and_is_then_wai
     let journal = lab.simulator.journal();
     let asked = |line: &&String| line.starts_with(&format!("POST {generation}"));
     assert_eq!(journal.iter().filter(asked).count(), 2, "{journal:#?}");
+}
+
+/// A device of 6.5 whose command line answers in text.
+async fn old_lab() -> Lab {
+    let faces = Faces {
+        cli_shows_text: true,
+        ..Faces::kind()
+    };
+    Lab::with_keys(Profile::V6_5, faces, r#"transfers = { protocol = "scp" }"#).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_that_are_cut_off_again_and_again_never_lead_to_another_order() {
+    let lab = old_lab().await;
+    lab.run_once().await;
+    let journal = lab.simulator.journal();
+    let before_import = journal
+        .iter()
+        .take_while(|line| !line.starts_with("- brought"));
+    let looks = before_import.filter(|line| line.starts_with("POST /direct/cli"));
+    let looks = u32::try_from(looks.count()).unwrap();
+    let lab = old_lab().await;
+    let nothing = Action::Status(200, String::new(), Vec::new());
+    let rule = Rule::once("POST", "/direct/cli", nothing);
+    // In each of three runs a listing, and what is asked of one certificate.
+    lab.simulator.rule(rule.repeated(looks, 6));
+    for _ in 0..4 {
+        lab.run_once().await;
+        lab.clock.advance(SignedDuration::from_hours(2));
+    }
+    assert_eq!(lab.simulator.faults_used(), 6);
+    lab.assert_renewed_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_certificate_that_was_paid_for_is_not_paid_for_again_the_next_day() {
+    let bench = Bench::<Resello>::new().await;
+    bench.ca.port().mischief(Mischief::WrongName);
+    let renewal = bench.run(SignedDuration::from_hours(24 * 4)).await;
+    assert_eq!(renewal.state, State::Submitted, "{:?}", renewal.last_error);
+    assert_eq!(bench.ca.orders(), 1);
+    let told = bench.told("person_needed").await;
+    assert!((3..10).contains(&told), "told {told} times");
 }

@@ -78,6 +78,11 @@ impl Firewall for DryRun {
         Ok(self.copy()?.objects.clone())
     }
 
+    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
+        let copy = self.copy()?;
+        Ok(copy.objects.iter().all(|object| object.alias != alias))
+    }
+
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure> {
         let words = format!(
             "generate a key pair ({}) on {} with a request for {}, as {alias}",

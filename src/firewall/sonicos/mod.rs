@@ -181,6 +181,16 @@ impl Firewall for Session {
         Ok(objects)
     }
 
+    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
+        match self.detail(alias).await {
+            Ok(_) => Ok(false),
+            Err(failure) if is_refusal(&failure, wording::is_missing) => Ok(true),
+            // It cannot be asked for one certificate.
+            Err(failure) if is_refusal(&failure, wording::is_unknown) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure> {
         let call = Call::change(Method::POST, "/certificates/generate-signing-request").slow();
         let body = signing_request::body(alias, request);

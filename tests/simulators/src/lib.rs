@@ -6,9 +6,11 @@
 pub mod acme;
 pub mod ca;
 mod chance;
+mod door;
 mod gate;
 mod multipart;
 pub mod pam360;
+mod parcel;
 pub mod resello;
 pub mod sonicos;
 pub mod switch;
@@ -16,5 +18,6 @@ mod tls;
 pub mod venafi;
 mod witness;
 
+pub use self::door::ConnectionFault;
 pub use self::gate::Gate;
 pub use self::witness::{Wait, Witness};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::{default_provider, sign::any_supported_type};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
@@ -32,9 +32,41 @@ pub(crate) fn certified_key(
     Ok(CertifiedKey::new(certificates, key))
 }
 
-/// An error of a hyper service ends the connection without a reply.
+/// A certificate that nobody was told of, with its key.
+pub(crate) fn stranger() -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let own = rcgen::generate_simple_self_signed(names)?;
+    let key = own.signing_key.serialize_der();
+    let certified = certified_key(key, vec![own.cert.der().to_vec()])?;
+    Ok(acceptor(Arc::new(One(Arc::new(certified))))?)
+}
+
+/// One certificate for everybody.
 #[derive(Debug)]
-pub(crate) struct Cut;
+pub(crate) struct One(pub(crate) Arc<CertifiedKey>);
+
+impl ResolvesServerCert for One {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}
+
+/// An error of a service, which ends the connection without a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Closed as usual.
+    Closed,
+    /// Reset: the client gets a TCP RST.
+    Reset,
+}
+
+impl Cut {
+    /// Whether this error of a connection says that it is to be reset.
+    pub(crate) fn is_reset(error: &(dyn std::error::Error + 'static)) -> bool {
+        std::iter::successors(Some(error), |error| error.source())
+            .any(|error| error.downcast_ref() == Some(&Self::Reset))
+    }
+}
 
 impl fmt::Display for Cut {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

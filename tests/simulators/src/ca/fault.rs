@@ -7,6 +7,8 @@ use time::OffsetDateTime;
 
 use super::http::{Reply, Request};
 use crate::Gate;
+use crate::parcel::Handling;
+use crate::tls::Cut;
 
 /// Which request a fault is for: the `nth` that matches, counted from 1 and from the moment the fault was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,12 @@ pub enum Fault {
     LostBefore,
     /// The CA acts, then the connection is closed: the answer is lost.
     LostAfter,
+    /// The CA acts, then the connection is reset.
+    ResetAfter,
+    /// No answer, as long as the client waits; the CA does not act.
+    SilentBefore,
+    /// The CA acts; no answer, as long as the client waits.
+    SilentAfter,
     /// 401 instead of acting.
     Unauthorized,
     /// 403 instead of acting.
@@ -70,6 +78,10 @@ pub enum Fault {
     Unavailable(RetryAfter),
     /// The CA acts, but only the first half of its answer's body arrives, as a complete HTTP message.
     Truncated,
+    /// The CA acts, but the connection ends after half of the body that its answer announced.
+    CutShort,
+    /// The CA acts, but its answer comes a byte at a time, with this pause between two.
+    Drip(Duration),
     /// Bytes that are neither JSON nor text with status 200, instead of acting.
     Garbage,
     /// The HTML page of a login with status 200, instead of acting.
@@ -116,6 +128,34 @@ impl Fault {
             Self::Status(status, body) => Reply::text(*status, "application/json", body),
             _ => return None,
         })
+    }
+
+    /// How the connection ends without an answer of a CA that has not acted.
+    pub(super) fn cut_before(&self) -> Option<Cut> {
+        match self {
+            Self::Reset => Some(Cut::Reset),
+            Self::LostBefore => Some(Cut::Closed),
+            _ => None,
+        }
+    }
+
+    /// The same of a CA that has acted.
+    pub(super) fn cut_after(&self) -> Option<Cut> {
+        match self {
+            Self::ResetAfter => Some(Cut::Reset),
+            Self::LostAfter => Some(Cut::Closed),
+            _ => None,
+        }
+    }
+
+    /// How the answer reaches the client.
+    pub(super) fn handling(&self) -> Handling {
+        match self {
+            Self::SilentAfter => Handling::Never,
+            Self::CutShort => Handling::CutShort,
+            Self::Drip(pause) => Handling::Dripping(*pause),
+            _ => Handling::Whole,
+        }
     }
 
     /// What arrives of the answer of a CA that has acted.

@@ -1,16 +1,13 @@
 //! The TLS port of a simulated CA: sockets, HTTP, and the faults. What a request means is decided by the model.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::Response;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -19,8 +16,10 @@ use tokio_rustls::TlsAcceptor;
 use super::fault::{Fault, Faults};
 use super::http::{Reply, Request};
 use super::model::{Model, Office};
-use crate::Witness;
+use crate::door::{Door, reset, turn_away};
+use crate::parcel::{Handling, Parcel};
 use crate::tls::Cut;
+use crate::{ConnectionFault, Witness};
 
 /// A CA and what happens around it.
 #[derive(Debug)]
@@ -32,6 +31,7 @@ pub(super) struct State<M> {
     pub(super) model: M,
     pub(super) office: Office,
     pub(super) faults: Faults,
+    pub(super) door: Door,
     /// `POST /path`, one per request.
     pub(super) requests: Vec<String>,
     /// The same with what came of it.
@@ -46,6 +46,7 @@ impl<M: Model> Shared<M> {
             model,
             office,
             faults: Faults::default(),
+            door: Door::default(),
             requests: Vec::new(),
             journal: Vec::new(),
             refuse_connections: false,
@@ -56,16 +57,6 @@ impl<M: Model> Shared<M> {
     /// A panic in one handler must not hide the state from the test that looks for its cause.
     pub(super) fn state(&self) -> MutexGuard<'_, State<M>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The one certificate of the port.
-#[derive(Debug)]
-pub(super) struct OneCertificate(pub(super) Arc<CertifiedKey>);
-
-impl ResolvesServerCert for OneCertificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.clone())
     }
 }
 
@@ -84,9 +75,19 @@ pub(super) async fn serve<M: Model>(
             reset(&stream);
             continue;
         }
+        let fault = shared.state().door.enter();
+        if let Some(fault) = fault {
+            connections.spawn(turned_away(stream, fault, shared.clone()));
+            continue;
+        }
         connections.spawn(serve_connection(stream, acceptor.clone(), shared.clone()));
         while connections.try_join_next().is_some() {}
     }
+}
+
+async fn turned_away<M: Model>(stream: TcpStream, fault: ConnectionFault, shared: Arc<Shared<M>>) {
+    let told = turn_away(stream, fault).await;
+    shared.state().door.told_to_stranger += told;
 }
 
 async fn serve_connection<M: Model>(
@@ -97,35 +98,28 @@ async fn serve_connection<M: Model>(
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
     };
-    let to_reset = Arc::new(AtomicBool::new(false));
-    let service =
-        service_fn(|request| Box::pin(answer_http(request, shared.clone(), to_reset.clone())));
+    let service = service_fn(|request| Box::pin(answer_http(request, shared.clone())));
     let mut http = hyper::server::conn::http1::Builder::new();
     let mut connection = http
         .title_case_headers(true)
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);
     // Not simply awaited: the socket is needed afterwards, to reset it.
-    let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    let ended = poll_fn(|context| connection.poll_without_shutdown(context)).await;
     let mut stream = connection.into_parts().io.into_inner();
-    if to_reset.load(Ordering::Relaxed) {
-        reset(stream.get_ref().0);
-    } else {
-        let _ = stream.shutdown().await;
+    match ended {
+        Err(error) if Cut::is_reset(&error) => reset(stream.get_ref().0),
+        _ => {
+            let _ = stream.shutdown().await;
+        }
     }
 }
 
-/// The client gets a TCP RST as soon as the socket is dropped. A failure leaves an ordinary end.
-fn reset(stream: &TcpStream) {
-    let _ = stream.set_zero_linger();
-}
-
-type HttpReply = Result<Response<Full<Bytes>>, Cut>;
+type HttpReply = Result<Response<Parcel>, Cut>;
 
 async fn answer_http<M: Model>(
     request: hyper::Request<Incoming>,
     shared: Arc<Shared<M>>,
-    to_reset: Arc<AtomicBool>,
 ) -> HttpReply {
     let (head, body) = request.into_parts();
     let target = head
@@ -135,21 +129,22 @@ async fn answer_http<M: Model>(
     let body = Limited::new(body, LARGEST_BODY)
         .collect()
         .await
-        .map_err(|_| Cut)?
+        .map_err(|_| Cut::Closed)?
         .to_bytes()
         .to_vec();
     let request = Request::new(head.method.as_str(), target, head.headers, body);
     // On a task of its own: the CA finishes what it was told even when the client is gone.
-    tokio::spawn(answer(request, shared, to_reset))
+    let (reply, handling) = tokio::spawn(answer(request, shared.clone()))
         .await
-        .map_err(|_| Cut)?
+        .map_err(|_| Cut::Closed)??;
+    let ends_connection = shared.state().door.one_request_each;
+    send(reply, handling, ends_connection).await
 }
 
 async fn answer<M: Model>(
     request: Request,
     shared: Arc<Shared<M>>,
-    to_reset: Arc<AtomicBool>,
-) -> HttpReply {
+) -> Result<(Reply, Handling), Cut> {
     let line = request.line();
     let fault = {
         let mut state = shared.state();
@@ -159,27 +154,36 @@ async fn answer<M: Model>(
     };
     let Some(fault) = fault else {
         let reply = act(request, &shared).await?;
-        return send(&line, reply, &shared);
+        note(&line, &reply, &shared);
+        return Ok((reply, Handling::Whole));
     };
     if let Some(reply) = fault.instead() {
-        return send(&line, reply.noted("by fault, nothing done"), &shared);
+        let reply = reply.noted("by fault, nothing done");
+        note(&line, &reply, &shared);
+        return Ok((reply, Handling::Whole));
+    }
+    if let Some(cut) = fault.cut_before() {
+        return Err(lost(&line, "cut by fault, nothing done", &shared, cut));
     }
     match &fault {
-        Fault::Reset | Fault::LostBefore => {
-            to_reset.store(matches!(fault, Fault::Reset), Ordering::Relaxed);
-            return cut(&line, "cut by fault, nothing done", &shared);
-        }
         Fault::Delay(delay) => tokio::time::sleep(*delay).await,
         Fault::HoldBefore(gate) => gate.hold().await,
+        Fault::SilentBefore => {
+            let _ = lost(&line, "silent by fault, nothing done", &shared, Cut::Closed);
+            return Ok((Reply::empty(200), Handling::Never));
+        }
         _ => {}
     }
     let reply = act(request, &shared).await?;
-    match &fault {
-        Fault::LostAfter => return cut(&line, "done, its answer cut by fault", &shared),
-        Fault::HoldAfter(gate) => gate.hold().await,
-        _ => {}
+    if let Some(cut) = fault.cut_after() {
+        return Err(lost(&line, "done, its answer cut by fault", &shared, cut));
     }
-    send(&line, fault.after(reply), &shared)
+    if let Fault::HoldAfter(gate) = &fault {
+        gate.hold().await;
+    }
+    let reply = fault.after(reply);
+    note(&line, &reply, &shared);
+    Ok((reply, fault.handling()))
 }
 
 /// The CA acts, away from the threads that serve sockets.
@@ -195,34 +199,38 @@ async fn act<M: Model>(request: Request, shared: &Arc<Shared<M>>) -> Result<Repl
         let state = &mut *shared.state();
         state.model.answer(&mut state.office, &request)
     });
-    let reply = acting.await.map_err(|_| Cut)?;
+    let reply = acting.await.map_err(|_| Cut::Closed)?;
     if let Some(witness) = witness {
         witness.tell(line).await;
     }
     Ok(reply)
 }
 
-fn cut<M: Model>(line: &str, why: &str, shared: &Shared<M>) -> HttpReply {
+fn lost<M: Model>(line: &str, why: &str, shared: &Shared<M>, cut: Cut) -> Cut {
     shared.state().journal.push(format!("{line} - ({why})"));
-    Err(Cut)
+    cut
 }
 
-fn send<M: Model>(line: &str, reply: Reply, shared: &Shared<M>) -> HttpReply {
+fn note<M: Model>(line: &str, reply: &Reply, shared: &Shared<M>) {
     let note = reply
         .note
+        .as_ref()
         .map(|note| format!(" ({note})"))
         .unwrap_or_default();
-    shared
-        .state()
-        .journal
-        .push(format!("{line} {}{note}", reply.status));
+    let line = format!("{line} {}{note}", reply.status);
+    shared.state().journal.push(line);
+}
+
+async fn send(reply: Reply, handling: Handling, ends_connection: bool) -> HttpReply {
     let mut builder = Response::builder().status(reply.status);
     for (name, value) in reply.headers {
         builder = builder.header(name, value);
     }
-    builder
-        .body(Full::new(Bytes::from(reply.body)))
-        .map_err(|_| Cut)
+    if ends_connection {
+        builder = builder.header("Connection", "close");
+    }
+    let parcel = Parcel::new(reply.body, handling).await?;
+    builder.body(parcel).map_err(|_| Cut::Closed)
 }
 
 /// No request to a CA is anywhere near it.

@@ -17,8 +17,8 @@ use super::csr::pem;
 use super::fault::{Fault, On};
 use super::mischief::{ChainMischief, Mischief};
 use super::model::{Model, Office};
-use super::server::{OneCertificate, Shared, State, serve};
-use crate::{Witness, tls};
+use super::server::{Shared, State, serve};
+use crate::{ConnectionFault, Witness, tls};
 
 /// A running CA. It stops when it is dropped.
 #[derive(Debug)]
@@ -116,9 +116,30 @@ impl<M: Model> Simulator<M> {
         self.shared.state().faults.add(on, fault);
     }
 
-    /// How many of the faults have happened.
+    /// Adds a fault of the `nth` connection from now.
+    pub fn connection_fault(&self, nth: u32, fault: ConnectionFault) {
+        self.shared.state().door.fault(nth, fault);
+    }
+
+    /// How many of the faults have happened, those of connections among them.
     pub fn faults_used(&self) -> u64 {
-        self.shared.state().faults.used()
+        let state = self.shared.state();
+        state.faults.used() + state.door.used()
+    }
+
+    /// Whether every answer ends its connection, so that each exchange has a connection of its own.
+    pub fn one_request_each(&self, one: bool) {
+        self.shared.state().door.one_request_each = one;
+    }
+
+    /// Connections so far, also those that a fault ended.
+    pub fn connections(&self) -> u64 {
+        self.shared.state().door.opened()
+    }
+
+    /// Bytes that were said to the stranger of [`ConnectionFault::WrongCertificate`].
+    pub fn told_to_stranger(&self) -> u64 {
+        self.shared.state().door.told_to_stranger
     }
 
     /// What is wrong with certificates signed from now on.
@@ -196,7 +217,7 @@ fn identity(now: OffsetDateTime, address: SocketAddr) -> Result<(Identity, TlsAc
         .der()
         .to_vec();
     let certified = tls::certified_key(key.serialize_der(), vec![leaf.clone()])?;
-    let acceptor = tls::acceptor(Arc::new(OneCertificate(Arc::new(certified))))?;
+    let acceptor = tls::acceptor(Arc::new(tls::One(Arc::new(certified))))?;
     Ok((Identity { ca_pem, leaf }, acceptor))
 }
 

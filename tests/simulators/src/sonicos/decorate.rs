@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Profile;
 use super::device::Device;
 use super::wire::{Body, Reply, Request};
+use crate::parcel::Handling;
 
 /// A reply as bytes.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Finished {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+    /// How it reaches the client.
+    pub(super) handling: Handling,
 }
 
 impl Device {
@@ -50,6 +53,7 @@ impl Device {
             status,
             headers,
             body: bytes,
+            handling: Handling::Whole,
         }
     }
 

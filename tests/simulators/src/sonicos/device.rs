@@ -12,7 +12,7 @@ use super::binding::Bindings;
 use super::calls::{endpoints, is_a_write};
 use super::certificates::Store;
 use super::decorate::Finished;
-use super::errand::{Commission, Continuation};
+use super::errand::{Commission, Continuation, TransferFaults};
 use super::pending::Change;
 use super::rules::Rules;
 use super::server::PortCertificate;
@@ -22,6 +22,7 @@ use super::switch::Specification;
 use super::wire::{Handled, Refusal, Reply, Request, without_credentials};
 use super::{Counters, Faces};
 use crate::chance::Chance;
+use crate::door::Door;
 
 /// One firewall.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(super) struct Device {
     pub(super) rules: Rules,
     /// What was said by [`super::Action::Echo`].
     pub(super) echoed: Vec<String>,
+    pub(super) door: Door,
+    pub(super) transfer_faults: TransferFaults,
     pub(super) gatekeeper: Gatekeeper,
     pub(super) session: Option<Session>,
     /// Who holds configuration mode (1.4).

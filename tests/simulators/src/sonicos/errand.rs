@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::carrier::{self, Manner};
+use super::carrier::{self, Manner, TransferFault};
 use super::device::Device;
 use super::server::Shared;
 use super::wire::{Handled, Refusal, Reply};
@@ -36,6 +36,37 @@ pub(super) enum Then {
     Authority,
     /// A PKCS#12 file.
     KeyPair { alias: String, password: String },
+}
+
+/// The faults of files on their way, each for one file.
+#[derive(Debug, Default)]
+pub(super) struct TransferFaults {
+    begun: u64,
+    /// With the number of its file.
+    waiting: Vec<(u64, TransferFault)>,
+    used: u64,
+}
+
+impl TransferFaults {
+    /// 1 is the next file.
+    pub(super) fn add(&mut self, nth: u32, fault: TransferFault) {
+        self.waiting.push((self.begun + u64::from(nth), fault));
+    }
+
+    /// How many have happened.
+    pub(super) fn used(&self) -> u64 {
+        self.used
+    }
+
+    fn take(&mut self) -> Option<TransferFault> {
+        self.begun += 1;
+        let index = self
+            .waiting
+            .iter()
+            .position(|(nth, _)| *nth == self.begun)?;
+        self.used += 1;
+        Some(self.waiting.swap_remove(index).1)
+    }
 }
 
 /// An errand, and what the device does after it.
@@ -109,18 +140,21 @@ impl Shared {
 }
 
 async fn run(shared: Arc<Shared>, errand: Errand) -> Handled {
-    let manner = Manner::of(&shared.device().faces);
+    let (manner, fault) = {
+        let mut device = shared.device();
+        (Manner::of(&device.faces), device.transfer_faults.take())
+    };
     match errand {
         Errand::Bring {
             url,
             file_name,
             content,
         } => {
-            let outcome = carrier::bring(&manner, &url, &file_name, &content).await;
+            let outcome = carrier::bring(&manner, &url, &file_name, &content, fault).await;
             shared.device().brought(&url, outcome)
         }
         Errand::Fetch { url, then } => {
-            let outcome = carrier::fetch(&manner, &url).await;
+            let outcome = carrier::fetch(&manner, &url, fault).await;
             let task = move || shared.device().fetched(&url, outcome, then);
             // A PKCS#12 file takes its time to open.
             tokio::task::spawn_blocking(task)

@@ -13,18 +13,19 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::decorate::Finished;
 use super::server::{LARGEST_BODY, Role, Shared, answer};
 use super::wire::{Refusal, Request, envelope_text};
+use crate::parcel::{Handling, Parcel};
 
 /// Answers one request, then closes.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
+    stream: &mut S,
     peer: SocketAddr,
     role: Role,
     shared: Arc<Shared>,
 ) -> io::Result<()> {
-    let head = read_head(&mut stream).await?;
+    let head = read_head(stream).await?;
     let (finished, is_head) = match Head::parse(&head) {
         Ok(parsed) => {
-            let body = read_body(&mut stream, parsed.length).await?;
+            let body = read_body(stream, parsed.length).await?;
             let is_head = parsed.method == Method::HEAD.as_str();
             let request = Request::new(
                 parsed.method,
@@ -38,10 +39,16 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         }
         Err(refusal) => (bare(&refusal), false),
     };
-    stream.write_all(&head_of(&finished)).await?;
-    if !is_head {
-        stream.write_all(&finished.body).await?;
-    }
+    let head = head_of(&finished);
+    let body = if is_head { Vec::new() } else { finished.body };
+    let parcel = Parcel::new(body, finished.handling);
+    // Who is never answered goes at some time.
+    let parcel = tokio::select! {
+        parcel = parcel => parcel.map_err(io::Error::other)?,
+        _ = stream.read_u8() => return Err(io::ErrorKind::UnexpectedEof.into()),
+    };
+    stream.write_all(&head).await?;
+    parcel.write(stream).await?;
     stream.shutdown().await
 }
 
@@ -135,6 +142,7 @@ fn bare(refusal: &Refusal) -> Finished {
         status: refusal.status,
         headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
         body: envelope_text(false, &refusal.message).into_bytes(),
+        handling: Handling::Whole,
     }
 }
 
@@ -153,7 +161,7 @@ const LARGEST_HEAD: usize = 64 << 10;
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use super::{Finished, Head, head_of};
+    use super::{Finished, Handling, Head, head_of};
 
     #[test]
     fn the_head_of_an_answer_looks_like_the_trace() {
@@ -166,6 +174,7 @@ mod tests {
                 header("Server", "SonicWALL"),
             ],
             body: Vec::new(),
+            handling: Handling::Whole,
         };
         assert_eq!(
             String::from_utf8(head_of(&finished)).unwrap(),

@@ -37,7 +37,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::chance::Chance;
+use crate::door::Door;
 
+pub use self::carrier::TransferFault;
 pub use self::counters::Counters;
 pub use self::faces::Faces;
 pub use self::other_administrator::{OtherAdministrator, Replacement, ReplacementKey};
@@ -48,7 +50,7 @@ pub use self::switch::{
     On, P10Form, P10Name, PendingForm, PublicKeyPadding, ScpAlgorithms, Specification, Tampering,
     TransferProtocols, TransferSpelling, UrlForm,
 };
-pub use crate::{Gate, Witness};
+pub use crate::{ConnectionFault, Gate, Witness};
 
 use self::binding::{Binding, Bindings};
 use self::certificates::{INITIAL, Identity, Kind, Store};
@@ -232,6 +234,37 @@ impl Simulator {
         self.shared.device().rules.add(rule);
     }
 
+    /// Adds a fault of the `nth` connection from now, to either port.
+    pub fn connection_fault(&self, nth: u32, fault: ConnectionFault) {
+        self.shared.device().door.fault(nth, fault);
+    }
+
+    /// Adds a fault of the `nth` file from now that the device brings or fetches.
+    pub fn transfer_fault(&self, nth: u32, fault: TransferFault) {
+        self.shared.device().transfer_faults.add(nth, fault);
+    }
+
+    /// How many of all these faults and holds have happened.
+    pub fn faults_used(&self) -> u64 {
+        let device = self.shared.device();
+        device.rules.used() + device.door.used() + device.transfer_faults.used()
+    }
+
+    /// Whether every answer ends its connection, so that each exchange has a connection of its own, as on 6.5 always.
+    pub fn one_request_each(&self, one: bool) {
+        self.shared.device().door.one_request_each = one;
+    }
+
+    /// Connections to both ports so far, also those that a fault ended.
+    pub fn connections(&self) -> u64 {
+        self.shared.device().door.opened()
+    }
+
+    /// Bytes that were said to the stranger of [`ConnectionFault::WrongCertificate`].
+    pub fn told_to_stranger(&self) -> u64 {
+        self.shared.device().door.told_to_stranger
+    }
+
     /// From now on, for good, somebody is told of every request that was acted on, before it is answered.
     pub fn witnessed_by(&self, witness: Witness) {
         // A second witness is not heard.
@@ -301,6 +334,8 @@ fn new_device(settings: Settings) -> std::io::Result<Device> {
         journal: Vec::new(),
         rules: rules::Rules::default(),
         echoed: Vec::new(),
+        door: Door::default(),
+        transfer_faults: errand::TransferFaults::default(),
         gatekeeper: auth::Gatekeeper::default(),
         session: None,
         mode: None,

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Gate;
+use crate::parcel::Handling;
 
 /// "The next `times` requests that match, after the first `skip`, get this."
 ///
 /// `path_prefix` is written without `/api/sonicos`, for instance `/config/pending`.
 /// For a line of the console the method is `CONSOLE` and the path the line; there a rule can only cut.
-/// The first matching rule with something left to do wins.
+/// Each rule counts for itself; where several would act on one request, the first does.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// HTTP method, upper case.
+    /// HTTP method, upper case; empty: any but `CONSOLE`.
     pub method: String,
     /// Start of the path below `/api/sonicos`.
     pub path_prefix: String,
@@ -36,6 +37,11 @@ impl Rule {
         }
     }
 
+    /// A rule for the `nth` request from now, whatever it is.
+    pub fn any(nth: u32, action: Action) -> Self {
+        Self::once("", "", action).repeated(nth.saturating_sub(1), 1)
+    }
+
     /// The same rule for the `times` requests after the first `skip`.
     #[must_use]
     pub fn repeated(mut self, skip: u32, times: u32) -> Self {
@@ -51,8 +57,24 @@ pub enum Action {
     DropBefore,
     /// The device acts, then the connection is cut: the answer is lost.
     DropAfter,
+    /// The connection is reset (TCP RST) before the device acts.
+    ResetBefore,
+    /// The device acts, then the connection is reset.
+    ResetAfter,
+    /// No answer, as long as the client waits; the device does not act.
+    SilentBefore,
+    /// The device acts; no answer, as long as the client waits.
+    SilentAfter,
     /// This status, body and these headers instead of acting.
     Status(u16, String, Vec<(String, String)>),
+    /// The device acts, then says 500.
+    ServerErrorAfter,
+    /// The device acts, but only the first half of its answer's body arrives, as if it were the whole.
+    Truncated,
+    /// The device acts, but the connection ends after half of the body that its answer announced.
+    CutShort,
+    /// The device acts, but its answer comes a byte at a time, with this pause between two.
+    Drip(Duration),
     /// Bytes that are neither JSON nor text, with status 200, instead of acting.
     Garbage,
     /// The web interface's page, with status 200, instead of acting.
@@ -70,30 +92,62 @@ pub enum Action {
     HoldAfter(Arc<Gate>),
 }
 
+impl Action {
+    /// Whether it happens to the answer of a device that has acted, and how that reaches the client.
+    pub(super) fn after(&self) -> Option<Handling> {
+        match self {
+            Self::DropAfter
+            | Self::ResetAfter
+            | Self::ServerErrorAfter
+            | Self::Truncated
+            | Self::HoldAfter(_) => Some(Handling::Whole),
+            Self::SilentAfter => Some(Handling::Never),
+            Self::CutShort => Some(Handling::CutShort),
+            Self::Drip(pause) => Some(Handling::Dripping(*pause)),
+            _ => None,
+        }
+    }
+}
+
 /// The rules of one device, in the order in which they were given.
 #[derive(Debug, Default)]
-pub(super) struct Rules(Vec<Rule>);
+pub(super) struct Rules {
+    rules: Vec<Rule>,
+    used: u64,
+}
 
 impl Rules {
     pub(super) fn add(&mut self, rule: Rule) {
-        self.0.push(rule);
+        self.rules.push(rule);
+    }
+
+    /// How often a rule has acted.
+    pub(super) fn used(&self) -> u64 {
+        self.used
     }
 
     /// What to do with this request; counts it off.
     pub(super) fn take(&mut self, method: &str, path: &str) -> Option<Action> {
-        let matches = |rule: &Rule| rule.method == method && path.starts_with(&rule.path_prefix);
-        let rule = self
-            .0
-            .iter_mut()
-            .find(|rule| rule.times > 0 && matches(rule))?;
-        if rule.skip > 0 {
-            rule.skip -= 1;
-            return None;
+        let matches = |rule: &Rule| {
+            let is_any = rule.method.is_empty() && method != CONSOLE;
+            (is_any || rule.method == method) && path.starts_with(&rule.path_prefix)
+        };
+        let mut taken = None;
+        for rule in self.rules.iter_mut().filter(|rule| matches(rule)) {
+            if rule.skip > 0 {
+                rule.skip -= 1;
+            } else if rule.times > 0 && taken.is_none() {
+                rule.times -= 1;
+                taken = Some(rule.action.clone());
+            }
         }
-        rule.times -= 1;
-        Some(rule.action.clone())
+        self.used += u64::from(taken.is_some());
+        taken
     }
 }
+
+/// The method of a line of the console.
+pub(super) const CONSOLE: &str = "CONSOLE";
 
 #[cfg(test)]
 mod tests {
@@ -108,5 +162,17 @@ mod tests {
             .collect();
         assert_eq!(taken, [false, true, true, false, false]);
         assert!(rules.take("GET", "/config/pending").is_none());
+        assert_eq!(rules.used(), 2);
+    }
+
+    #[test]
+    fn rules_for_any_request_are_counted_apart_and_leave_the_console_alone() {
+        let mut rules = Rules::default();
+        rules.add(Rule::any(3, Action::Garbage));
+        rules.add(Rule::any(1, Action::Html));
+        assert!(rules.take("CONSOLE", "show version").is_none());
+        assert!(matches!(rules.take("GET", "/version"), Some(Action::Html)));
+        assert!(rules.take("POST", "/auth").is_none());
+        assert!(matches!(rules.take("PUT", "/x"), Some(Action::Garbage)));
     }
 }

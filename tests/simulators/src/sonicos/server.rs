@@ -1,19 +1,22 @@
 //! The two TLS ports: sockets, HTTP, and the certificate on the wire. What a request means is decided in `device.rs`.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::Response;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::certificates::Identity;
 use super::decorate::Finished;
@@ -22,8 +25,10 @@ use super::errand::Commission;
 use super::rules::Action;
 use super::wire::{Request, envelope_text};
 use super::{Profile, http10};
-use crate::Witness;
+use crate::door::{reset, turn_away};
+use crate::parcel::{Handling, Parcel};
 use crate::tls::{self, Cut};
+use crate::{ConnectionFault, Witness};
 
 /// The device, and the means to cut its management connections.
 #[derive(Debug)]
@@ -124,6 +129,11 @@ pub(super) async fn serve_port(
         if is_refused(role, &shared) {
             continue;
         }
+        let fault = shared.device().door.enter();
+        if let Some(fault) = fault {
+            connections.spawn(turned_away(stream, fault, shared.clone()));
+            continue;
+        }
         connections.spawn(serve_connection(
             stream,
             peer,
@@ -143,6 +153,11 @@ fn is_refused(role: Role, shared: &Shared) -> bool {
     }
 }
 
+async fn turned_away(stream: TcpStream, fault: ConnectionFault, shared: Arc<Shared>) {
+    let told = turn_away(stream, fault).await;
+    shared.device().door.told_to_stranger += told;
+}
+
 async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -151,29 +166,53 @@ async fn serve_connection(
     shared: Arc<Shared>,
 ) {
     let mut hang_up = shared.hang_up.subscribe();
-    let Ok(stream) = acceptor.accept(stream).await else {
+    let Ok(mut stream) = acceptor.accept(stream).await else {
         return;
     };
-    if shared.device().settings.profile == Profile::V6_5 {
-        tokio::select! {
-            _ = http10::serve(stream, peer, role, shared.clone()) => {}
-            _ = hang_up.changed(), if role == Role::Management => {}
+    let profile = shared.device().settings.profile;
+    let exchanges = async {
+        match profile {
+            Profile::V6_5 => serve_old(&mut stream, peer, role, shared).await,
+            _ => serve_new(&mut stream, peer, role, shared).await,
         }
-        return;
-    }
-    let service = service_fn(|request| answer_http(request, peer, role, shared.clone()));
-    let mut http = hyper::server::conn::http1::Builder::new();
-    let connection = http
-        .title_case_headers(true)
-        .auto_date_header(false)
-        .timer(TokioTimer::new());
-    tokio::select! {
-        _ = connection.serve_connection(TokioIo::new(stream), service) => {}
-        _ = hang_up.changed(), if role == Role::Management => {}
+    };
+    let to_reset = tokio::select! {
+        to_reset = exchanges => to_reset,
+        _ = hang_up.changed(), if role == Role::Management => false,
+    };
+    if to_reset {
+        reset(stream.get_ref().0);
     }
 }
 
-type HttpReply = Result<Response<Full<Bytes>>, Cut>;
+type Stream = TlsStream<TcpStream>;
+
+/// Returns whether the connection is to be reset.
+async fn serve_old(stream: &mut Stream, peer: SocketAddr, role: Role, shared: Arc<Shared>) -> bool {
+    let served = http10::serve(stream, peer, role, shared).await;
+    served.is_err_and(|error| error.get_ref().is_some_and(|error| Cut::is_reset(error)))
+}
+
+/// Returns whether the connection is to be reset.
+async fn serve_new(stream: &mut Stream, peer: SocketAddr, role: Role, shared: Arc<Shared>) -> bool {
+    let service = service_fn(|request| Box::pin(answer_http(request, peer, role, shared.clone())));
+    let mut http = hyper::server::conn::http1::Builder::new();
+    let mut connection = http
+        .title_case_headers(true)
+        .auto_date_header(false)
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(&mut *stream), service);
+    // Not simply awaited: what is reset gets no farewell.
+    let ended = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    drop(connection);
+    let to_reset = ended.is_err_and(|error| Cut::is_reset(&error));
+    if !to_reset {
+        let _ = stream.shutdown().await;
+    }
+    to_reset
+}
+
+type HttpReply = Result<Response<Parcel>, Cut>;
 
 async fn answer_http(
     request: hyper::Request<Incoming>,
@@ -189,11 +228,13 @@ async fn answer_http(
     let body = Limited::new(body, LARGEST_BODY)
         .collect()
         .await
-        .map_err(|_| Cut)?
+        .map_err(|_| Cut::Closed)?
         .to_bytes()
         .to_vec();
     let request = Request::new(head.method.as_str(), target, head.headers, body, peer.ip());
-    response(answer(request, role, shared).await?)
+    let finished = answer(request, role, shared.clone()).await?;
+    let ends_connection = shared.device().door.one_request_each;
+    response(finished, ends_connection).await
 }
 
 /// What a port says to a request, whatever carries it; `None` is a request that is not for the API.
@@ -206,7 +247,7 @@ pub(super) async fn answer(
         // On a task of its own: the device finishes what it was told even when the client is gone.
         Some(request) => tokio::spawn(answer_api(request, shared))
             .await
-            .map_err(|_| Cut)?,
+            .map_err(|_| Cut::Closed)?,
         None => Ok(page(role)),
     }
 }
@@ -217,32 +258,66 @@ async fn answer_api(request: Request, shared: Arc<Shared>) -> Result<Finished, C
         device.counters.requests += 1;
         device.rules.take(&request.method, &request.path)
     };
+    let Some(action) = action else {
+        return act(request, &shared).await;
+    };
+    if let Some(handling) = action.after() {
+        return act_then(request, action, handling, &shared).await;
+    }
     match action {
-        None => act(request, &shared).await,
-        Some(Action::DelayBefore(delay)) => {
+        Action::DelayBefore(delay) => {
             tokio::time::sleep(delay).await;
             act(request, &shared).await
         }
-        Some(Action::HoldBefore(gate)) => {
+        Action::HoldBefore(gate) => {
             gate.hold().await;
             act(request, &shared).await
         }
-        Some(Action::HoldAfter(gate)) => {
-            let reply = act(request, &shared).await;
+        instead => answer_instead(&request, instead, &shared),
+    }
+}
+
+/// The device acts, and something becomes of its answer.
+async fn act_then(
+    request: Request,
+    action: Action,
+    handling: Handling,
+    shared: &Arc<Shared>,
+) -> Result<Finished, Cut> {
+    let line = format!("{} {}", request.method, request.shown_path());
+    let reply = act(request, shared).await;
+    let note = |what: &str| {
+        let line = format!("- the answer to {line} {what} by rule");
+        shared.device().journal.push(line);
+    };
+    match action {
+        Action::HoldAfter(gate) => {
             gate.hold().await;
             reply
         }
-        Some(Action::DropAfter) => {
-            let line = format!(
-                "- the answer to {} {} is cut by rule",
-                request.method,
-                request.shown_path()
-            );
-            let _ = act(request, &shared).await;
-            shared.device().journal.push(line);
-            Err(Cut)
+        Action::DropAfter => {
+            note("is cut");
+            Err(Cut::Closed)
         }
-        Some(instead) => answer_instead(&request, instead, &shared),
+        Action::ResetAfter => {
+            note("is reset");
+            Err(Cut::Reset)
+        }
+        Action::ServerErrorAfter => {
+            note("is a 500");
+            let mut error = typed("text/plain", b"Internal server error".to_vec());
+            error.status = 500;
+            Ok(error)
+        }
+        action => {
+            note("does not arrive whole");
+            let mut finished = reply?;
+            if matches!(action, Action::Truncated) {
+                finished.body.truncate(finished.body.len() / 2);
+            }
+            finished.handling = handling;
+            Ok(finished)
+        }
     }
 }
 
@@ -259,10 +334,10 @@ async fn act(request: Request, shared: &Arc<Shared>) -> Result<Finished, Cut> {
         }
         match outcome {
             Outcome::Answered(finished) => return Ok(finished),
-            Outcome::Lost => return Err(Cut),
+            Outcome::Lost => return Err(Cut::Closed),
             Outcome::AllCut => {
                 shared.hang_up();
-                return Err(Cut);
+                return Err(Cut::Closed);
             }
             Outcome::Errand(suspended) => {
                 let Commission { errand, next } = *suspended.commission;
@@ -286,16 +361,25 @@ async fn on_device(
     let shared = shared.clone();
     tokio::task::spawn_blocking(move || act(&mut shared.device()))
         .await
-        .map_err(|_| Cut)
+        .map_err(|_| Cut::Closed)
 }
 
 /// The rules that keep the device from acting.
 fn answer_instead(request: &Request, action: Action, shared: &Shared) -> Result<Finished, Cut> {
+    let cut = match action {
+        Action::ResetBefore => Cut::Reset,
+        _ => Cut::Closed,
+    };
     let finished = match action {
         Action::Status(status, body, headers) => Some(Finished {
             status,
             headers,
             body: body.into_bytes(),
+            handling: Handling::Whole,
+        }),
+        Action::SilentBefore => Some(Finished {
+            handling: Handling::Never,
+            ..typed("text/plain", Vec::new())
         }),
         Action::Echo(status, letters) => {
             let message = format!("{}{}", "x".repeat(letters), request.whole());
@@ -312,23 +396,27 @@ fn answer_instead(request: &Request, action: Action, shared: &Shared) -> Result<
         }
         _ => None,
     };
-    let status = finished
-        .as_ref()
-        .map_or_else(|| "cut".to_owned(), |finished| finished.status.to_string());
+    let status = match &finished {
+        Some(finished) if finished.handling == Handling::Never => "silent".to_owned(),
+        Some(finished) => finished.status.to_string(),
+        None => "cut".to_owned(),
+    };
     shared
         .device()
         .write_journal(request, &status, Some("by rule, nothing done"));
-    finished.ok_or(Cut)
+    finished.ok_or(cut)
 }
 
-fn response(finished: Finished) -> HttpReply {
+async fn response(finished: Finished, ends_connection: bool) -> HttpReply {
     let mut builder = Response::builder().status(finished.status);
     for (name, value) in finished.headers {
         builder = builder.header(name, value);
     }
-    builder
-        .body(Full::new(Bytes::from(finished.body)))
-        .map_err(|_| Cut)
+    if ends_connection {
+        builder = builder.header("Connection", "close");
+    }
+    let parcel = Parcel::new(finished.body, finished.handling).await?;
+    builder.body(parcel).map_err(|_| Cut::Closed)
 }
 
 /// What a browser would see: enough to know that something is there.
@@ -346,6 +434,7 @@ fn typed(kind: &str, body: Vec<u8>) -> Finished {
         status: 200,
         headers: vec![("Content-Type".to_owned(), kind.to_owned())],
         body,
+        handling: Handling::Whole,
     }
 }
 

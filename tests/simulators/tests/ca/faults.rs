@@ -1,10 +1,11 @@
 //! Faults of single exchanges, the same for every CA; tried on one.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use serde_json::Value;
-use simulators::Gate;
 use simulators::ca::{Fault, On, RetryAfter};
+use simulators::{ConnectionFault, Gate};
 use time::OffsetDateTime;
 
 use crate::client::Applicant;
@@ -120,3 +121,78 @@ async fn a_held_ca_acts_on_release_even_when_the_client_is_gone() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_reset_after_the_act_leaves_an_order() {
+    let simulator = start(|_| {}).await;
+    simulator.fault(On::any(1), Fault::ResetAfter);
+    let client = client(&simulator);
+    let order = body(&Applicant::new("fw.example.com"));
+    let reset = client.post(ORDERS, &order).await.unwrap_err();
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(simulator.counters().orders, 1);
+}
+
+#[tokio::test]
+async fn a_silent_ca_has_acted_or_not_and_is_waited_for_in_vain() {
+    let simulator = start(|_| {}).await;
+    for (fault, orders) in [(Fault::SilentBefore, 0), (Fault::SilentAfter, 1)] {
+        simulator.fault(On::any(1), fault.clone());
+        let order = body(&Applicant::new("fw.example.com"));
+        let client = client(&simulator);
+        let waiting = tokio::time::timeout(PATIENCE, client.post(ORDERS, &order));
+        assert!(waiting.await.is_err(), "{fault:?}");
+        assert_eq!(simulator.counters().orders, orders, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_short_announces_more_than_comes() {
+    let simulator = start(|_| {}).await;
+    simulator.fault(On::any(1), Fault::CutShort);
+    let answer = client(&simulator).get("/v1/useraccounts").await.unwrap();
+    let announced: usize = answer.header("content-length").unwrap().parse().unwrap();
+    assert_eq!(answer.body.len(), announced / 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_comes_whole_to_whoever_has_the_patience() {
+    let simulator = start(|_| {}).await;
+    simulator.fault(On::any(1), Fault::Drip(Duration::from_micros(10)));
+    let answer = client(&simulator).get("/v1/useraccounts").await.unwrap();
+    assert_ne!(answer.json(), Value::Null);
+    simulator.fault(On::any(1), Fault::Drip(PATIENCE));
+    let client = client(&simulator);
+    let waiting = tokio::time::timeout(PATIENCE, client.get("/v1/useraccounts"));
+    assert!(waiting.await.is_err());
+}
+
+#[tokio::test]
+async fn connections_are_counted_and_go_wrong_one_at_a_time() {
+    let simulator = start(|_| {}).await;
+    let client = client(&simulator);
+    simulator.connection_fault(1, ConnectionFault::Refused);
+    simulator.connection_fault(2, ConnectionFault::WrongCertificate);
+    simulator.connection_fault(3, ConnectionFault::Silent);
+    let refused = client.get("/v1/useraccounts").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionReset);
+    let stranger = client.get("/v1/useraccounts").await.unwrap_err();
+    assert_eq!(stranger.kind(), ErrorKind::InvalidData, "{stranger}");
+    let waiting = tokio::time::timeout(PATIENCE, client.get("/v1/useraccounts"));
+    assert!(waiting.await.is_err());
+    assert_eq!(client.get("/v1/useraccounts").await.unwrap().status, 200);
+    assert_eq!((simulator.connections(), simulator.faults_used()), (4, 3));
+    assert_eq!(simulator.counters().requests, 1);
+    assert_eq!(simulator.told_to_stranger(), 0);
+}
+
+#[tokio::test]
+async fn each_exchange_has_a_connection_of_its_own_when_told() {
+    let simulator = start(|_| {}).await;
+    simulator.one_request_each(true);
+    let answer = client(&simulator).get("/v1/useraccounts").await.unwrap();
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
+}
+
+/// Long enough for a simulator to act, short enough for a test.
+const PATIENCE: Duration = Duration::from_millis(300);

@@ -1,9 +1,13 @@
 //! Faults by rule and by switch.
 
-use simulators::sonicos::{Action, CsrForm, Faces, Gate, On, Profile, Rule, Tampering};
+use std::time::Duration;
+
+use simulators::sonicos::{
+    Action, ConnectionFault, CsrForm, Faces, Gate, On, Profile, Rule, Tampering,
+};
 use x509_parser::prelude::{FromDer, X509CertificationRequest};
 
-use crate::client::served_leaf;
+use crate::client::{Client, Login, served_leaf};
 use crate::office::Office;
 use crate::steps::{bind, generate, install, logged_in, request_body, spki_sha256, start};
 
@@ -347,3 +351,72 @@ async fn by_chance_an_answer_is_lost_or_says_500_after_the_act() {
     );
     assert!(simulator.is_request("lost") && simulator.is_request("failed"));
 }
+
+#[tokio::test]
+async fn every_kind_of_fault_happens_to_the_request_it_is_for() {
+    for profile in [Profile::V6_5, Profile::V8] {
+        for (action, status) in [
+            (Action::ResetBefore, None),
+            (Action::ResetAfter, None),
+            (Action::DropBefore, None),
+            (Action::ServerErrorAfter, Some(500)),
+            (Action::Truncated, Some(200)),
+            (Action::CutShort, Some(200)),
+            (Action::Drip(Duration::from_micros(10)), Some(200)),
+        ] {
+            let simulator = start(profile, |_| {}).await;
+            let mut client = Client::new(simulator.management(), Login::Nothing);
+            simulator.rule(Rule::any(1, action.clone()));
+            let answer = client.call("GET", "", "").await;
+            let told = format!("{profile:?} {action:?}: {answer:?}");
+            assert_eq!(answer.ok().map(|answer| answer.status), status, "{told}");
+            assert_eq!(simulator.faults_used(), 1, "{told}");
+            let whole = client.call("GET", "", "").await.unwrap();
+            assert_eq!(whole.status, 200, "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn half_an_answer_is_half_of_it() {
+    for profile in [Profile::V6_5, Profile::V8] {
+        let simulator = start(profile, |_| {}).await;
+        let mut client = Client::new(simulator.management(), Login::Nothing);
+        let whole = client.call("GET", "", "").await.unwrap().body.len();
+        for action in [Action::Truncated, Action::CutShort] {
+            simulator.rule(Rule::any(1, action.clone()));
+            let half = client.call("GET", "", "").await.unwrap().body.len();
+            assert_eq!(half, whole / 2, "{profile:?} {action:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_silent_device_has_acted_or_not_and_is_waited_for_in_vain() {
+    for profile in [Profile::V6_5, Profile::V8] {
+        for action in [Action::SilentBefore, Action::SilentAfter] {
+            let simulator = start(profile, |_| {}).await;
+            simulator.rule(Rule::any(1, action.clone()));
+            let mut client = Client::new(simulator.management(), Login::Nothing);
+            let waiting = tokio::time::timeout(PATIENCE, client.call("GET", "", ""));
+            assert!(waiting.await.is_err(), "{profile:?} {action:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_to_both_ports_are_counted_and_go_wrong_one_at_a_time() {
+    let simulator = start(Profile::V8, |_| {}).await;
+    let real = served_leaf(simulator.ssl_vpn()).await.unwrap();
+    simulator.connection_fault(1, ConnectionFault::Refused);
+    simulator.connection_fault(2, ConnectionFault::WrongCertificate);
+    assert!(served_leaf(simulator.management()).await.is_err());
+    let stranger = served_leaf(simulator.ssl_vpn()).await.unwrap();
+    assert_ne!(stranger, real);
+    assert_eq!(served_leaf(simulator.ssl_vpn()).await.unwrap(), real);
+    assert_eq!((simulator.connections(), simulator.faults_used()), (4, 2));
+    assert_eq!(simulator.told_to_stranger(), 0);
+}
+
+/// Long enough for a simulator to act, short enough for a test.
+const PATIENCE: Duration = Duration::from_millis(300);

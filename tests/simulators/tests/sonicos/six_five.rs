@@ -3,7 +3,7 @@
 use data_encoding::BASE64;
 use serde_json::json;
 use simulators::sonicos::{
-    Faces, FtpMode, P10Form, P10Name, Port, Profile, Settings, Simulator, Tampering,
+    Faces, FtpMode, P10Form, P10Name, Port, Profile, Settings, Simulator, Tampering, TransferFault,
     TransferProtocols, TransferSpelling, UrlForm,
 };
 use time::{Duration, OffsetDateTime};
@@ -225,6 +225,40 @@ async fn a_server_that_refuses_is_told_without_its_password() {
     assert!(refused.info("message").contains("530 Login incorrect."));
     assert_eq!(simulator.counters().transfers_failed, 1);
     assert!(!simulator.journal().join("\n").contains("guessed"));
+}
+
+#[tokio::test]
+async fn one_file_goes_wrong_in_every_way_and_the_next_does_not() {
+    for (fault, told) in [
+        (TransferFault::NotConnected, "connection refused"),
+        (TransferFault::HungUp, "connection closed"),
+        (TransferFault::Silent, "timed out"),
+        (TransferFault::WrongPassword, "530 Login incorrect."),
+    ] {
+        let (simulator, mut client) = with_request(|faces| {
+            faces.transfer_timeout_ms = std::time::Duration::from_millis(200);
+        })
+        .await;
+        let server = FtpServer::start().await;
+        simulator.transfer_fault(1, fault);
+        let refused = export(&mut client, &server.url("")).await;
+        assert!(refused.info("message").contains(told), "{refused:?}");
+        assert_eq!(server.file("fw.p10"), None, "{fault:?}");
+        export(&mut client, &server.url("")).await.succeeded();
+        assert!(server.file("fw.p10").is_some(), "{fault:?}");
+        assert_eq!(simulator.faults_used(), 1);
+    }
+}
+
+#[tokio::test]
+async fn half_a_file_is_brought_as_if_it_were_the_whole() {
+    let (simulator, mut client) = with_request(|_| {}).await;
+    let server = FtpServer::start().await;
+    simulator.transfer_fault(2, TransferFault::Halved);
+    export(&mut client, &server.url("")).await.succeeded();
+    let whole = server.file("fw.p10").unwrap();
+    export(&mut client, &server.url("")).await.succeeded();
+    assert_eq!(server.file("fw.p10").unwrap(), whole[..whole.len() / 2]);
 }
 
 #[tokio::test]

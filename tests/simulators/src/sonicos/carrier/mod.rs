@@ -11,6 +11,9 @@ mod url;
 
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
 pub(super) use self::url::{Protocol, Url};
 use super::Faces;
 use super::switch::{FtpMode, ScpAlgorithms, TransferProtocols};
@@ -47,16 +50,37 @@ impl Manner {
     }
 }
 
+/// What goes wrong with one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferFault {
+    /// The device cannot connect.
+    NotConnected,
+    /// The device connects and hangs up.
+    HungUp,
+    /// The device connects and says nothing until its own time limit.
+    Silent,
+    /// The device says a wrong password.
+    WrongPassword,
+    /// Half of the file is taken for all of it.
+    Halved,
+}
+
 /// Puts a file on the server of `url`; the text of an error is what the device would say (guess: every one of them).
 pub(super) async fn bring(
     manner: &Manner,
     url: &str,
     file_name: &str,
     content: &[u8],
+    fault: Option<TransferFault>,
 ) -> Result<(), String> {
-    let url = Url::parse(url)?;
+    let url = Url::parse(url)?.with(fault);
     let name = url.file().unwrap_or(file_name);
+    let content = match fault {
+        Some(TransferFault::Halved) => &content[..content.len() / 2],
+        _ => content,
+    };
     let carried = async {
+        fail(&url, fault).await?;
         match url.protocol {
             Protocol::Ftp => ftp::store(manner, &url, name, content).await,
             Protocol::Scp if manner.scp_is_sftp => sftp::send(manner, &url, name, content).await,
@@ -68,9 +92,14 @@ pub(super) async fn bring(
 }
 
 /// Gets the file of `url`.
-pub(super) async fn fetch(manner: &Manner, url: &str) -> Result<Vec<u8>, String> {
-    let url = Url::parse(url)?;
+pub(super) async fn fetch(
+    manner: &Manner,
+    url: &str,
+    fault: Option<TransferFault>,
+) -> Result<Vec<u8>, String> {
+    let url = Url::parse(url)?.with(fault);
     let carried = async {
+        fail(&url, fault).await?;
         match url.protocol {
             Protocol::Ftp => ftp::retrieve(manner, &url).await,
             Protocol::Scp if manner.scp_is_sftp => sftp::receive(manner, &url).await,
@@ -78,7 +107,32 @@ pub(super) async fn fetch(manner: &Manner, url: &str) -> Result<Vec<u8>, String>
         }
     };
     let carried = tokio::time::timeout(manner.time_limit, carried).await;
-    carried.unwrap_or_else(|_| Err("File transfer failed: timed out".to_owned()))
+    let carried = carried.unwrap_or_else(|_| Err("File transfer failed: timed out".to_owned()));
+    carried.map(|mut file| {
+        if fault == Some(TransferFault::Halved) {
+            file.truncate(file.len() / 2);
+        }
+        file
+    })
+}
+
+/// The faults that keep the device from carrying anything.
+async fn fail(url: &Url, fault: Option<TransferFault>) -> Result<(), String> {
+    let connect = || TcpStream::connect(url.address());
+    match fault {
+        Some(TransferFault::NotConnected) => Err(failed("connection refused")),
+        Some(TransferFault::HungUp) => {
+            let mut stream = connect().await.map_err(failed)?;
+            // The server is heard out to its first byte, so that it has let the device in.
+            let _ = stream.read_u8().await;
+            Err(failed("connection closed"))
+        }
+        Some(TransferFault::Silent) => {
+            let _stream = connect().await.map_err(failed)?;
+            std::future::pending().await
+        }
+        Some(TransferFault::WrongPassword | TransferFault::Halved) | None => Ok(()),
+    }
 }
 
 /// The largest file that is fetched. guess: a certificate with its key fits many times.

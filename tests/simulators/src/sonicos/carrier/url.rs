@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::TransferFault;
+
 /// `ftp` or `scp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sonicos) enum Protocol {
@@ -65,6 +67,14 @@ impl Url {
             has_port: port.is_some(),
             path: path.to_owned(),
         })
+    }
+
+    /// The same with a wrong password, where the fault wants it.
+    pub(super) fn with(mut self, fault: Option<TransferFault>) -> Self {
+        if fault == Some(TransferFault::WrongPassword) {
+            self.password.push('x');
+        }
+        self
     }
 
     /// Whether it names a folder: it ends with a slash, or has no path.

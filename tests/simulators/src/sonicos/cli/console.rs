@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{COMMAND_SUCCEEDED, Question, Shell, Step, masked, show};
 use crate::sonicos::device::Device;
 use crate::sonicos::errand::Commission;
-use crate::sonicos::rules::Action;
+use crate::sonicos::rules::{Action, CONSOLE};
 use crate::sonicos::server::Shared;
 use crate::sonicos::wire::{Handled, Refusal, Reply};
 
@@ -73,7 +73,7 @@ impl Session {
                 return self.terminal.line("% Session timed out.").await;
             }
             self.journal(&line);
-            let rule = self.shared.device().rules.take(RULE, &line);
+            let rule = self.shared.device().rules.take(CONSOLE, &line);
             match rule {
                 Some(Action::DropBefore) => return Ok(()),
                 Some(Action::DropAfter) => {
@@ -310,9 +310,6 @@ impl Terminal {
         }
     }
 }
-
-/// The `method` of a rule for lines of the console.
-const RULE: &str = "CONSOLE";
 
 /// Ctrl-D.
 const END_OF_TRANSMISSION: u8 = 4;
