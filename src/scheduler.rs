@@ -16,9 +16,8 @@ use crate::inventory::{
 use crate::pki::Certificate;
 use crate::random::Random;
 use crate::renewal::Engine;
-use crate::renewal::engine::LEASE;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
-use crate::store::{self, Lease, StoreError};
+use crate::store::{self, Lease, Look, StoreError};
 
 /// What a tick found to do.
 #[derive(Debug, Default)]
@@ -88,13 +87,17 @@ async fn fill(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     claim(tick, engine, owner, room, now).await?;
-    tick.to_probe = to_probe(engine, room, now).await?;
+    let until = now.saturating_add(LOOK).unwrap_or(now);
+    let store = &engine.store;
+    let due = to_probe(engine, room, now).await?;
+    tick.to_probe = store.first_come(Look::Services, due, now, until).await?;
     if room.questions > 0 {
         let limit = limit(room.questions, room.asking);
-        let due = engine.store.due_for_window(now, limit).await?;
-        tick.to_ask = others(due, room.asking, room.questions);
+        let due = store.due_for_window(now, limit).await?;
+        let due = others(due, room.asking, room.questions);
+        tick.to_ask = store.first_come(Look::Window, due, now, until).await?;
     }
-    tick.wake = engine.store.next_wake(REFUSED_LOGIN_LIMIT).await?;
+    tick.wake = store.next_wake(REFUSED_LOGIN_LIMIT).await?;
     Ok(())
 }
 
@@ -107,7 +110,7 @@ async fn claim(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let store = &engine.store;
-    let until = now.saturating_add(LEASE).unwrap_or(now);
+    let until = now.saturating_add(store.tenure().lease).unwrap_or(now);
     while tick.claimed.len() < room.renewals {
         let claim = store.claim_reachable(owner, now, until, REFUSED_LOGIN_LIMIT);
         match claim.await? {
@@ -367,6 +370,8 @@ fn alias(name: &str, id: &RenewalId) -> String {
     }
 }
 
+/// A look that was begun by another daemon has ended by then; if not, it is done again.
+const LOOK: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_ALIAS: usize = 31;
 const BATCH: u32 = 500;
 /// However far away the next due time is, the rules are asked once a day: a clock that was wrong is found out.

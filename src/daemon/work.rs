@@ -12,11 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::places::{self, Free, Stage};
 use crate::event::{Event, EventKind};
 use crate::inventory::{RenewalId, TrackedCertificate};
-use crate::renewal::engine::LEASE;
 use crate::renewal::{Engine, Pulse};
 use crate::scheduler::{self, Room};
-use crate::store::{Lease, StoreError};
-use crate::watch::{self, Look};
+use crate::store::{Lease, Look, StoreError};
+use crate::watch;
 
 /// Everything that is under way.
 #[derive(Debug)]
@@ -91,6 +90,11 @@ impl Crew {
         }
     }
 
+    /// The name on its claims.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
     /// From the next turn on, works with another configuration.
     pub fn use_engine(&mut self, engine: Arc<Engine>) {
         self.engine = engine;
@@ -130,7 +134,8 @@ impl Crew {
         if let Some(before) = self.last_turn.filter(|before| *before > earliest) {
             let interval = self.engine.desired.daemon.probe_interval;
             let store = &self.engine.store;
-            store.clock_set_back(before, now, interval, LEASE).await?;
+            let lease = store.tenure().lease;
+            store.clock_set_back(before, now, interval, lease).await?;
             let words = format!(
                 "from {before:.0} to {now:.0}: everything is looked at again; what was issued in between may not be valid yet"
             );

@@ -444,6 +444,7 @@ fn lease(renewal: Renewal, owner: &str, token: i64, until: Timestamp) -> Lease {
         owner: owner.to_owned(),
         token,
         until,
+        follows_lost: false,
     }
 }
 

@@ -21,7 +21,7 @@ impl Store {
         let mut transaction = self.begin().await?;
         let done = sqlx::query(BEAT)
             .bind(value)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("bookkeeping", "heartbeat"))?;
         commit(transaction).await
@@ -29,19 +29,19 @@ impl Store {
 
     /// When a daemon's loop was alive last; `None`: none has run, or it stopped as it should.
     pub async fn last_beat(&self) -> Result<Option<Timestamp>, StoreError> {
-        let beat = self.bookkept("heartbeat").await?;
+        let beat = self.bookkept_time("heartbeat").await?;
         Ok(beat.filter(|beat| micros(*beat) != AT_REST))
     }
 
     /// The time of the last `write_probe` or `beat`: where the clock stood then.
     pub async fn last_write(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.bookkept("write_probe").await
+        self.bookkept_time("write_probe").await
     }
 
-    async fn bookkept(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+    async fn bookkept_time(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query(BOOKKEPT)
             .bind(name)
-            .fetch_optional(&self.reader)
+            .fetch_optional(&mut self.read().await?)
             .await?;
         row.map(|row| row.time("value")).transpose()
     }

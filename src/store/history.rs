@@ -16,11 +16,11 @@ pub(super) use verify::SOME;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::row::{Columns, micros};
-use super::{Store, StoreError, bulk, commit};
+use super::{Store, StoreError, Writing, bulk, commit};
 use crate::event::{Event, EventKind, Level};
 use crate::inventory::RenewalId;
 use chain::{Chain, Link};
@@ -59,7 +59,7 @@ impl Store {
         let rows = sqlx::query(HISTORY)
             .bind(certificate)
             .bind(i64::from(limit))
-            .fetch_all(&self.reader)
+            .fetch_all(&mut self.read().await?)
             .await?;
         rows.iter().map(past_event).collect()
     }
@@ -67,7 +67,7 @@ impl Store {
 
 /// Stores `events` in a transaction that changes something else too.
 pub(super) async fn append(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     events: &[Event],
     at: Timestamp,
 ) -> Result<(), StoreError> {
@@ -83,7 +83,7 @@ pub(super) async fn append(
 
 /// Stores the same event of many certificates, in their order, in a transaction that changes something else too.
 pub(super) async fn append_for_each(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     kind: EventKind,
     certificates: &[Arc<str>],
     at: Timestamp,
@@ -128,7 +128,7 @@ fn for_each_statement(certificates: usize) -> String {
 
 /// Inserts `events` as the next ones of `chain`.
 async fn insert(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     events: &[Event],
     chain: &mut Chain,
     at: Timestamp,

@@ -37,13 +37,13 @@ impl Store {
             sqlx::query(statement)
                 .bind(now)
                 .bind(limit)
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
         }
         for statement in [LEASED_FIREWALL, LEASED_RENEWAL] {
             sqlx::query(statement)
                 .bind(lease)
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
         }
         commit(transaction).await

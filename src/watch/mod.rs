@@ -16,17 +16,10 @@ use crate::renewal::Engine;
 use crate::renewal::step::look_at_all;
 use crate::store::StoreError;
 
+pub use crate::store::Look;
+
 pub use panicked::after_panic;
 pub use window::ask;
-
-/// What of a certificate is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// What its services show.
-    Services,
-    /// When its CA wants it to be renewed.
-    Window,
-}
 
 /// Looks once at every address of a certificate and stores what was seen.
 ///

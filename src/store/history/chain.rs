@@ -15,7 +15,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::store::row::{Columns, exactly_one};
-use crate::store::{StoreError, bulk, missing};
+use crate::store::{StoreError, Writing, bulk, missing};
 
 /// An event and its hash: a history that ends here is this one and no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Chain {
     /// The stored chain, with the next `count` ids taken for what is appended to it. Only in the transaction that stores
     /// these: the row of the counter keeps every other writer waiting until then.
     pub(super) async fn reserve(
-        connection: &mut AnyConnection,
+        connection: &mut Writing,
         count: usize,
     ) -> Result<Self, StoreError> {
         let count = i64::try_from(count).unwrap_or(0);

@@ -57,7 +57,9 @@ pub enum Misfit {
 impl Store {
     /// The end of the history; `None` while there is no event.
     pub async fn history_head(&self) -> Result<Option<Head>, StoreError> {
-        let row = sqlx::query(LAST).fetch_optional(&self.reader).await?;
+        let row = sqlx::query(LAST)
+            .fetch_optional(&mut self.read().await?)
+            .await?;
         row.map(|row| {
             let id = row.number("id")?;
             let hash = row.maybe_text("hash")?;
@@ -106,7 +108,7 @@ impl Store {
             let rows = sqlx::query(SOME)
                 .bind(from)
                 .bind(last)
-                .fetch_all(&self.reader)
+                .fetch_all(&mut self.read().await?)
                 .await?;
             if rows.is_empty() {
                 let is_missing = done < last;
@@ -125,7 +127,9 @@ impl Store {
 
     /// An event with a higher id than was ever given. The newest is asked for first, since others may be appended.
     async fn behind_the_end(&self) -> Result<Option<Misfit>, StoreError> {
-        let newest = sqlx::query(LAST).fetch_optional(&self.reader).await?;
+        let newest = sqlx::query(LAST)
+            .fetch_optional(&mut self.read().await?)
+            .await?;
         let Some(newest) = newest.map(|row| row.number("id")).transpose()? else {
             return Ok(None);
         };
@@ -136,7 +140,7 @@ impl Store {
     async fn bookkept(&self, name: &str) -> Result<i64, StoreError> {
         sqlx::query("SELECT value FROM bookkeeping WHERE name = $1")
             .bind(name)
-            .fetch_optional(&self.reader)
+            .fetch_optional(&mut self.read().await?)
             .await?
             .ok_or_else(|| missing("bookkeeping", name))?
             .number("value")

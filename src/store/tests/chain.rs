@@ -7,7 +7,7 @@ use crate::event::{Event, EventKind};
 use crate::store::{Head, Misfit, Verdict};
 
 /// A history of twelve events, each with something in every column.
-async fn with_twelve() -> (Store, TempDir) {
+async fn with_twelve() -> (Store, Home) {
     let (store, folder) = store().await;
     let told: Vec<Event> = (1..=12)
         .map(|n| Event {
@@ -110,8 +110,11 @@ async fn a_change_in_any_column_is_found_and_named() {
     }
     let unhashed = misfit_after(&["UPDATE history SET hash = NULL WHERE id = 7"]).await;
     assert_eq!(unhashed, Some(Misfit::Unhashed(7)));
-    let unreadable = misfit_after(&["UPDATE history SET at = 'yesterday' WHERE id = 7"]).await;
-    assert_eq!(unreadable, Some(Misfit::Unreadable(7)));
+    // Elsewhere a column of numbers takes nothing else.
+    if matches!(home(), Home::Folder(_)) {
+        let unreadable = misfit_after(&["UPDATE history SET at = 'yesterday' WHERE id = 7"]).await;
+        assert_eq!(unreadable, Some(Misfit::Unreadable(7)));
+    }
 }
 
 #[tokio::test]
