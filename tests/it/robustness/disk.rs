@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use renewd::inventory::State;
 use simulators::sonicos::Profile;
 use tempfile::TempDir;
@@ -129,6 +130,8 @@ async fn while_the_disk_is_full_nothing_is_begun_and_it_goes_on_when_there_is_ro
 
     disk.make_room();
     wait_until("it is renewed", async || {
+        // The daemon sleeps in real time and waits for the device by this clock.
+        lab.clock.advance(SignedDuration::from_millis(100));
         lab.renewals()
             .await
             .first()
