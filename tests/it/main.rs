@@ -26,6 +26,7 @@ mod resello_driver;
 mod respects_others;
 mod restarts;
 mod rolls_back;
+mod simulation;
 mod six_five;
 mod sonicos_driver;
 mod survives_crash;
