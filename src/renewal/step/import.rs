@@ -30,14 +30,7 @@ async fn look_then_import(
             import_key_pair(work, session, leaf, chain).await?;
         }
         None => {
-            let gone = format!(
-                "{} is no longer on the firewall, and its key with it",
-                work.renewal().alias
-            );
-            if work.renewal().attempts >= LISTINGS {
-                return Err(StepError::Hopeless(gone));
-            }
-            return Err(refused("look for the pending request", &[gone]));
+            return Err(work.gone_from_device("look for the pending request"));
         }
         Some(ObjectKind::Certificate) => {}
         Some(ObjectKind::PendingRequest) => {
@@ -121,9 +114,6 @@ async fn find(
         .find(|object| object.alias == work.renewal().alias))
 }
 
-/// One listing may be wrong; after this many, minutes apart, the key pair is believed to be gone, and only a new one
-/// with a new order helps.
-const LISTINGS: u32 = 2;
 /// How often a key that does not open is tried: a person is told each time, and has some days to put the former sealing
 /// key back before another certificate is ordered.
 const OPENINGS: u32 = 6;

@@ -197,6 +197,18 @@ impl Work<'_> {
         Outcome::Reached(fact, Box::new(obtained))
     }
 
+    /// The renewal's object was not listed: to be looked for again, and at last believed to be gone.
+    fn gone_from_device(&self, call: &str) -> StepError {
+        let gone = format!(
+            "{} is no longer on the firewall, and its key with it",
+            self.renewal().alias
+        );
+        if self.renewal().is_failing() && self.renewal().attempts >= LISTINGS {
+            return StepError::Hopeless(gone);
+        }
+        refused(call, &[gone])
+    }
+
     fn wait(
         &self,
         how_long: SignedDuration,
@@ -367,6 +379,10 @@ async fn closed<T>(
 fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError> {
     value.ok_or_else(|| StepError::Hopeless(format!("the store holds no {what} for this state")))
 }
+
+/// One listing may be wrong; after this many, minutes apart, the key pair is believed to be gone, and only a new one
+/// with a new order helps.
+const LISTINGS: u32 = 2;
 
 /// How many past renewals of a certificate are looked at.
 const REMEMBERED: u32 = 50;
