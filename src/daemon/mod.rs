@@ -218,7 +218,7 @@ impl Daemon {
                     only_damage(ended.unwrap_or(Ok(())))?;
                     Poke::Look
                 }
-                () = tokio::time::sleep_until(rhythm.wake()) => Poke::Look,
+                () = tokio::time::sleep_until(rhythm.wake(Instant::now())) => Poke::Look,
             };
             match poke {
                 Poke::Stop => return Ok(()),
@@ -226,7 +226,7 @@ impl Daemon {
                 Poke::Upkeep => self.start_upkeep(),
                 Poke::Look => {}
             }
-            if rhythm.may_turn() {
+            if rhythm.may_turn(Instant::now()) {
                 self.turn(&mut rhythm).await?;
             }
         }
@@ -246,7 +246,7 @@ impl Daemon {
         match turned {
             Err(error @ StoreError::Corrupt { .. }) => Err(error),
             turned => {
-                rhythm.turned(turned, now);
+                rhythm.turned(turned, now, Instant::now());
                 Ok(())
             }
         }

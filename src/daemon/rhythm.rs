@@ -29,29 +29,34 @@ impl Rhythm {
         }
     }
 
-    /// When the loop is to wake, whatever happens.
-    pub fn wake(&self) -> Instant {
-        self.next.min(Instant::now() + self.longest_sleep)
+    /// When the loop, which sleeps from `now` on, is to wake, whatever happens.
+    pub fn wake(&self, now: Instant) -> Instant {
+        self.next.min(now + self.longest_sleep)
     }
 
     /// Whether the loop, now awake, may turn: while the database fails, what wakes it does not.
-    pub fn may_turn(&self) -> bool {
-        !self.trouble.lasts() || Instant::now() >= self.next
+    pub fn may_turn(&self, now: Instant) -> bool {
+        !self.trouble.lasts() || now >= self.next
     }
 
-    /// What came of a turn at `now`: when something is due next.
-    pub fn turned(&mut self, result: Result<Option<Timestamp>, StoreError>, now: Timestamp) {
+    /// What came of a turn at `time`, which ended `now`: when something is due next.
+    pub fn turned(
+        &mut self,
+        result: Result<Option<Timestamp>, StoreError>,
+        time: Timestamp,
+        now: Instant,
+    ) {
         let sleep = match result {
             Ok(wake) => {
                 self.trouble.is_over();
-                wake.map_or(LONGEST_SLEEP, |wake| until(now, wake))
+                wake.map_or(LONGEST_SLEEP, |wake| until(time, wake))
             }
             Err(error) => {
                 self.trouble.met(&error);
                 AFTER_STORE_ERROR
             }
         };
-        self.next = Instant::now() + sleep.min(LONGEST_SLEEP);
+        self.next = now + sleep.min(LONGEST_SLEEP);
     }
 
     /// Whether the time has come to store that the loop is alive.
@@ -91,17 +96,14 @@ mod tests {
 
     use super::*;
 
-    fn now() -> Timestamp {
+    fn time() -> Timestamp {
         "2026-11-22T10:00:00Z".parse().unwrap()
     }
 
-    fn sleep(rhythm: &Rhythm) -> Duration {
-        rhythm.wake() - Instant::now()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_due_and_has_no_place_does_not_make_the_loop_run_hot() {
+    #[test]
+    fn what_is_due_and_has_no_place_does_not_make_the_loop_run_hot() {
         let mut rhythm = Rhythm::new(None);
+        let now = Instant::now();
         for (wake, slept) in [
             (Some(SignedDuration::from_secs(-9)), BETWEEN_TURNS),
             (Some(SignedDuration::ZERO), BETWEEN_TURNS),
@@ -112,26 +114,28 @@ mod tests {
             (Some(SignedDuration::from_hours(9)), LONGEST_SLEEP),
             (None, LONGEST_SLEEP),
         ] {
-            rhythm.turned(Ok(wake.map(|wake| now() + wake)), now());
-            assert_eq!(sleep(&rhythm), slept, "{wake:?}");
+            rhythm.turned(Ok(wake.map(|wake| time() + wake)), time(), now);
+            assert_eq!(rhythm.wake(now) - now, slept, "{wake:?}");
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_watchdog_is_fed_three_times_in_its_time() {
+    #[test]
+    fn a_watchdog_is_fed_three_times_in_its_time() {
         let mut rhythm = Rhythm::new(Some(Duration::from_secs(30)));
-        rhythm.turned(Ok(None), now());
-        assert_eq!(sleep(&rhythm), Duration::from_secs(10));
+        let now = Instant::now();
+        rhythm.turned(Ok(None), time(), now);
+        assert_eq!(rhythm.wake(now) - now, Duration::from_secs(10));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn while_the_database_fails_nothing_but_time_makes_the_loop_turn() {
+    #[test]
+    fn while_the_database_fails_nothing_but_time_makes_the_loop_turn() {
         let mut rhythm = Rhythm::new(None);
-        rhythm.turned(Err(StoreError::Full), now());
-        assert!(!rhythm.may_turn());
-        tokio::time::advance(AFTER_STORE_ERROR).await;
-        assert!(rhythm.may_turn());
-        rhythm.turned(Ok(None), now());
-        assert!(rhythm.may_turn(), "again whatever wakes it");
+        let now = Instant::now();
+        rhythm.turned(Err(StoreError::Full), time(), now);
+        assert!(!rhythm.may_turn(now));
+        let later = now + AFTER_STORE_ERROR;
+        assert!(rhythm.may_turn(later));
+        rhythm.turned(Ok(None), time(), later);
+        assert!(rhythm.may_turn(later), "again whatever wakes it");
     }
 }

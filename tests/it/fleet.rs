@@ -191,8 +191,11 @@ impl Line {
 #[derive(Debug)]
 struct Cut(Moment, Line);
 
+impl Witness for Cut {}
+
+#[async_trait]
 impl Checkpoint for Cut {
-    fn pass(&self, moment: Moment) {
+    async fn pass(&self, moment: Moment) {
         if moment == self.0 {
             self.1.cut.cancel();
         }

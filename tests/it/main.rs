@@ -34,6 +34,7 @@ mod restarts;
 mod robustness;
 mod rolls_back;
 mod secrets;
+mod simulation;
 mod six_five;
 mod sonicos_driver;
 mod survives_crash;

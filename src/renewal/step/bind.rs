@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::{Outcome, StepError, Until, Waiting, Work, closed};
 use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
-use crate::firewall::{Binding, Firewall};
+use crate::firewall::{Binding, Firewall, ObjectKind};
 use crate::inventory::{Obtained, due};
 use crate::pki::Certificate;
 use crate::probe::Sight;
@@ -44,6 +44,15 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
         return Ok(work.reached(Fact::Committed));
     }
     work.valid_leaf()?;
+    let installed = session.installed().await?;
+    let mut certificates = installed
+        .iter()
+        .filter(|object| object.kind == ObjectKind::Certificate);
+    if !certificates.any(|object| object.alias == work.renewal().alias) {
+        // Somebody removed it: the device would say no for ever.
+        let call = "look for the certificate to bind";
+        return Err(work.gone_from_device(session, call).await);
+    }
     let obtained = remember_previous(work, &present).await?;
     let intent = work.intend(Step::Bind, &work.renewal().alias).await?;
     match session.bind(&wanted).await {

@@ -29,7 +29,10 @@ async fn look_then_import(
         None if work.renewal().obtained.sealed_key.is_some() => {
             import_key_pair(work, session, leaf, chain).await?;
         }
-        None => return missing(work, session).await,
+        None => {
+            let call = "look for the pending request";
+            return Err(work.gone_from_device(session, call).await);
+        }
         Some(ObjectKind::Certificate) => {}
         Some(ObjectKind::PendingRequest) => {
             work.intend(Step::Import, &work.renewal().alias).await?;
@@ -39,23 +42,6 @@ async fn look_then_import(
         }
     }
     confirm(work, session, leaf).await
-}
-
-/// The firewall does not list our key pair. Without it only a new one with a new order helps, so that it is gone must be
-/// sure.
-async fn missing(work: &Work<'_>, session: &mut dyn Firewall) -> Result<Outcome, StepError> {
-    let alias = &work.renewal().alias;
-    let (words, enough) = if session.lacks(alias).await? {
-        let gone = format!("{alias} is no longer on the firewall, and its key with it");
-        (gone, LISTINGS)
-    } else {
-        let doubt = format!("the firewall does not list {alias}, but does not say that it is gone");
-        (doubt, DOUBTFUL_LISTINGS)
-    };
-    if work.renewal().is_failing() && work.renewal().attempts >= enough {
-        return Err(StepError::Hopeless(words));
-    }
-    Err(refused("look for the pending request", &[words]))
 }
 
 async fn import_key_pair(
@@ -129,10 +115,6 @@ async fn find(
         .find(|object| object.alias == work.renewal().alias))
 }
 
-/// One answer may be wrong; after this many, minutes apart, the key pair is believed to be gone.
-const LISTINGS: u32 = 2;
-/// The same where the listings may have been cut off: a person is told each time, and has some days.
-const DOUBTFUL_LISTINGS: u32 = 6;
 /// How often a key that does not open is tried: a person is told each time, and has some days to put the former sealing
 /// key back before another certificate is ordered.
 const OPENINGS: u32 = 6;

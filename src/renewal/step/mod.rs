@@ -204,6 +204,28 @@ impl Work<'_> {
         Outcome::Reached(fact, Box::new(obtained))
     }
 
+    /// The firewall does not list what the renewal put there. Without it only a new key pair with a new order helps, so that
+    /// it is gone must be sure: it is looked for again, and at last given up.
+    async fn gone_from_device(&self, session: &mut dyn Firewall, call: &str) -> StepError {
+        let alias = &self.renewal().alias;
+        let (words, enough) = match session.lacks(alias).await {
+            Err(failure) => return failure.into(),
+            Ok(true) => {
+                let gone = format!("{alias} is no longer on the firewall, and its key with it");
+                (gone, LISTINGS)
+            }
+            Ok(false) => {
+                let doubt =
+                    format!("the firewall does not list {alias}, but does not say that it is gone");
+                (doubt, DOUBTFUL_LISTINGS)
+            }
+        };
+        if self.renewal().is_failing() && self.renewal().attempts >= enough {
+            return StepError::Hopeless(words);
+        }
+        refused(call, &[words])
+    }
+
     fn wait(
         &self,
         how_long: SignedDuration,
@@ -374,6 +396,12 @@ async fn closed<T>(
 fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError> {
     value.ok_or_else(|| StepError::Hopeless(format!("the store holds no {what} for this state")))
 }
+
+/// One listing may be wrong; after this many, minutes apart, the key pair is believed to be gone, and only a new one
+/// with a new order helps.
+const LISTINGS: u32 = 2;
+/// The same where the listings may have been cut off: a person is told each time, and has some days.
+const DOUBTFUL_LISTINGS: u32 = 6;
 
 /// How many past renewals of a certificate are looked at.
 const REMEMBERED: u32 = 50;

@@ -80,6 +80,9 @@ impl Firewall for Session {
     async fn installed(&mut self) -> Result<Vec<InstalledObject>, Failure> {
         self.past("installed").installed().await
     }
+    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
+        self.past("lacks").lacks(alias).await
+    }
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure> {
         self.past("generate_csr").generate_csr(alias, request).await
     }

@@ -1,0 +1,277 @@
+//! What may never be, and whose fault it was: certificates that were served after their end, alerts that did not come,
+//! renewals that go on nowhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use renewd::event::{EventKind, Level};
+use renewd::inventory::{Renewal, Service, State as Stage};
+use renewd::store::Store;
+
+use super::conductor::{Conductor, DOWN};
+use super::world::{Expiry, Obstacle, Scope};
+
+/// What is known when a simulation has ended, besides the books of the world.
+#[derive(Debug, Default)]
+pub struct Verdicts {
+    pub crashes: u32,
+    pub clock_steps: u32,
+    pub recalled: usize,
+    /// How often a person let a renewal go on that was held.
+    pub let_go_on: u32,
+    /// Hours for which certificates were served after their end, by what made it impossible to renew them.
+    pub expired_hours: BTreeMap<&'static str, i64>,
+    pub expired: u32,
+    /// Ended renewals by state, and those that are open.
+    pub renewals: BTreeMap<Stage, u64>,
+    pub alerts: u64,
+    pub steps: u64,
+}
+
+impl Conductor {
+    /// Judges what was served after its end since the last time.
+    pub async fn judge_expiries(&mut self) {
+        let expiries = self.world.with(|state| std::mem::take(&mut state.expiries));
+        for expiry in expiries {
+            self.judge_expiry(&expiry).await;
+        }
+    }
+
+    async fn judge_expiry(&mut self, expiry: &Expiry) {
+        let hours = expiry.from.duration_until(expiry.until).as_hours();
+        let obstacles = self.world.with(|state| state.obstacles_of(expiry));
+        let from = opportunity(expiry);
+        if let Some(gap) = free_gap(&obstacles, from, expiry) {
+            let words = format!(
+                "{} was served {hours} h after its end at {:.0} (due since {from:.0}), though nothing was in the way \
+                 from {:.0} to {:.0}",
+                expiry.managed.certificate, expiry.leaf.not_after, gap.0, gap.1
+            );
+            let words = words + &self.tale(&expiry.managed.certificate).await;
+            self.world.with(|state| state.violation(words));
+            return;
+        }
+        let longest = obstacles
+            .iter()
+            .max_by_key(|o| o.from.duration_until(o.until));
+        let why = longest.map_or("a person put in what had ended, or it was new", |o| o.why);
+        self.verdicts.expired += 1;
+        *self.verdicts.expired_hours.entry(why).or_default() += hours;
+        if why != DOWN && longest.is_some() && !self.was_told(expiry, from).await {
+            let words = format!(
+                "{} came to its end at {:.0} and nobody was told before ({why})",
+                expiry.managed.certificate, expiry.leaf.not_after
+            );
+            self.world.with(|state| state.violation(words));
+        }
+    }
+
+    /// What the history says of a certificate around now, an event a line.
+    async fn tale(&self, certificate: &str) -> String {
+        let Some(store) = self.store() else {
+            return String::new();
+        };
+        let history = store.history(certificate, 40).await.unwrap();
+        let lines = history.iter().rev().map(|event| {
+            let field = |name| event.fields.get(name).and_then(|value| value.as_str());
+            let [state, detail] = [field("state"), field("detail")].map(Option::unwrap_or_default);
+            format!("\n    {:.0} {} {state} {detail}", event.at, event.name)
+        });
+        lines.collect()
+    }
+
+    /// Whether an alert about the certificate came before its end.
+    async fn was_told(&self, expiry: &Expiry, from: Timestamp) -> bool {
+        let Some(store) = self.store() else {
+            return true;
+        };
+        let error = self.world.with(|state| state.clock_error);
+        let earliest = from - SignedDuration::from_hours(36);
+        let history = store
+            .history(&expiry.managed.certificate, 2000)
+            .await
+            .unwrap();
+        history.iter().any(|event| {
+            let at = event.at - error;
+            event.level == Level::Alert && earliest <= at && at <= expiry.leaf.not_after
+        })
+    }
+
+    /// Compares the store with what must be true at any time.
+    pub async fn audit(&mut self) {
+        let Some(store) = self.store() else {
+            return;
+        };
+        let now = self.time_of_daemon();
+        let was_disturbed = self.world.with(|state| {
+            let calm = SignedDuration::from_hours(50);
+            state.last_clock_step_at + calm > state.now
+                || state
+                    .obstacles
+                    .iter()
+                    .any(|o| o.why == DOWN && o.until + calm > state.now)
+        });
+        let mut found = Vec::new();
+        for renewal in store.open_renewals().await.unwrap() {
+            found.extend(
+                self.audit_renewal(&store, &renewal, now, was_disturbed)
+                    .await,
+            );
+        }
+        for row in store.certificates().await.unwrap() {
+            let late =
+                |at: Option<Timestamp>, by| at.is_some_and(|at| at + by < now) && !was_disturbed;
+            let patience = SignedDuration::from_hours(30);
+            if late(row.probe_at, patience) || late(row.look_at, patience) {
+                found.push(format!("nobody looks at {} any more: {row:?}", row.name));
+            }
+            if row.open_renewal.is_none() && row.shown.is_some() && row.look_at.is_none() {
+                found.push(format!("the rules are never asked of {}", row.name));
+            }
+        }
+        self.world.with(|state| {
+            found.into_iter().for_each(|words| state.violation(words));
+            let old = state.now - SignedDuration::from_hours(24 * 400);
+            state.obstacles.retain(|obstacle| obstacle.until > old);
+        });
+    }
+
+    async fn audit_renewal(
+        &self,
+        store: &Store,
+        renewal: &Renewal,
+        now: Timestamp,
+        was_disturbed: bool,
+    ) -> Option<String> {
+        let Some(next) = renewal.next_attempt_at else {
+            let told = self
+                .alerts_since(store, renewal, EventKind::RenewalHeld)
+                .await;
+            return (!told).then(|| format!("{} is held, and nobody was told", renewal.id));
+        };
+        let is_late = next + SignedDuration::from_hours(30) < now && !was_disturbed;
+        if is_late && renewal.refused_logins < 2 {
+            let words = format!(
+                "{} waits for nothing since {next:.0}: {renewal:?}",
+                renewal.id
+            );
+            return Some(words);
+        }
+        if is_late
+            && !self
+                .alerts_since(store, renewal, EventKind::RenewalHeld)
+                .await
+        {
+            let words = "its firewall refuses logins, and nobody was told of it";
+            return Some(format!(
+                "{} of {}: {words}",
+                renewal.id, renewal.certificate
+            ));
+        }
+        None
+    }
+
+    /// Whether this event came since the renewal began.
+    async fn alerts_since(&self, store: &Store, renewal: &Renewal, kind: EventKind) -> bool {
+        let history = store.history(&renewal.certificate, 2000).await.unwrap();
+        let mut history = history.iter();
+        history
+            .any(|event| event.name == kind.name() && event.renewal.as_ref() == Some(&renewal.id))
+    }
+
+    /// Settles all accounts.
+    pub async fn finish(&mut self) {
+        self.world.with(|state| {
+            let places: Vec<(Arc<str>, Service)> = state.managed.keys().cloned().collect();
+            for (firewall, service) in places {
+                state.settle(&firewall, service);
+            }
+        });
+        if self.daemon.is_none() {
+            self.start_daemon().await;
+        }
+        self.judge_expiries().await;
+        let store = self.store().unwrap();
+        let names: Vec<Arc<str>> = self.desired.certificates.keys().cloned().collect();
+        for name in names {
+            for renewal in store.renewals_of(&name, 100_000).await.unwrap() {
+                *self.verdicts.renewals.entry(renewal.state).or_default() += 1;
+            }
+            for event in store.history(&name, 1_000_000).await.unwrap() {
+                self.verdicts.alerts += u64::from(event.level == Level::Alert);
+                self.verdicts.steps += u64::from(event.fields.get("next_state").is_some());
+            }
+        }
+    }
+}
+
+impl super::world::State {
+    /// Everything that stood in the way of renewing it.
+    fn obstacles_of(&self, expiry: &Expiry) -> Vec<Obstacle> {
+        let concerned = |scope: &Scope| match scope {
+            Scope::Everything => true,
+            Scope::Device(name) => *name == expiry.device,
+            Scope::Ca(name) => *name == expiry.managed.ca.name(),
+            Scope::Name(name) => name.starts_with(&*expiry.managed.certificate),
+        };
+        let (from, until) = (opportunity(expiry), expiry.until);
+        let obstacles = self.obstacles.iter().filter(|obstacle| {
+            concerned(&obstacle.scope) && obstacle.from < until && obstacle.until > from
+        });
+        obstacles.cloned().collect()
+    }
+}
+
+/// From when on renewd could have renewed it: since it was due, known, and outside any window that holds it back.
+fn opportunity(expiry: &Expiry) -> Timestamp {
+    let leaf = &expiry.leaf;
+    let life = leaf.not_before.duration_until(leaf.not_after);
+    let due = if life < SignedDuration::from_hours(240) {
+        leaf.not_before + life / 2
+    } else {
+        leaf.not_before + life * 2 / 3
+    };
+    let managed = &expiry.managed;
+    let mut from = due.max(managed.since).max(expiry.bound_at);
+    if managed.changed_by_hand_at + NOTICED > from {
+        from = managed.changed_by_hand_at + NOTICED;
+    }
+    match managed.nights {
+        Some(_) => from.max(leaf.not_after - life / 20),
+        None => from,
+    }
+}
+
+/// A span without obstacles that was long enough to renew it, before its end or after.
+fn free_gap(
+    obstacles: &[Obstacle],
+    from: Timestamp,
+    expiry: &Expiry,
+) -> Option<(Timestamp, Timestamp)> {
+    let (end, last) = (expiry.leaf.not_after, expiry.until);
+    let mut spans: Vec<_> = obstacles.iter().map(|o| (o.from, o.until)).collect();
+    spans.push((last, last));
+    spans.sort_unstable();
+    let mut free_from = from;
+    for (start, until) in spans {
+        let start = start.min(last);
+        if free_from + needed(free_from, end) < start {
+            return Some((free_from, start));
+        }
+        free_from = free_from.max(until);
+    }
+    None
+}
+
+/// Until the next attempt, whatever went wrong before, and for everything from the request to the proof. The nearer to
+/// the end, on either side, the sooner it is tried again.
+fn needed(at: Timestamp, end: Timestamp) -> SignedDuration {
+    let distance = at.duration_until(end).abs();
+    (distance / 3).min(SignedDuration::from_hours(27)) + PROCESSING
+}
+
+/// More than all waits for a CA that has the certificate ready already.
+const PROCESSING: SignedDuration = SignedDuration::from_hours(3);
+/// More than the time between two looks at what is served.
+const NOTICED: SignedDuration = SignedDuration::from_hours(100);

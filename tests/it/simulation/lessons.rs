@@ -1,0 +1,147 @@
+//! What simulations found, each in a world in which nothing else happens.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use renewd::inventory::{Service, State as Stage};
+
+use super::authority::Kind;
+use super::chance::Chance;
+use super::conductor::{Conductor, Plan};
+use super::fleet::Member;
+use super::world::Scope;
+
+/// A fleet of one, whose certificate comes from this CA.
+async fn one(ca: Kind) -> Conductor {
+    let plan = Plan {
+        seed: 1,
+        firewalls: 1,
+        years: 1,
+    };
+    Conductor::with(plan, &[Member::only(ca)], Chance::new(plan.seed)).await
+}
+
+fn violations(conductor: &Conductor) -> Vec<String> {
+    conductor.world.with(|state| state.books.violations.clone())
+}
+
+#[tokio::test]
+async fn a_ca_that_answers_slowly_is_asked_again_when_it_wants_to_be_all_the_same() {
+    let mut conductor = one(Kind::AcmeShort).await;
+    conductor.world.with(|state| state.slow_one_in = 1);
+    let end = conductor.now() + SignedDuration::from_hours(24 * 60);
+    conductor.run_until(end).await;
+    assert_eq!(violations(&conductor), Vec::<String>::new());
+    let renewals = conductor
+        .store()
+        .unwrap()
+        .renewals_of("vpn-00000", 100)
+        .await
+        .unwrap();
+    let completed = renewals
+        .iter()
+        .filter(|r| r.state == Stage::Completed)
+        .count();
+    assert!(completed > 10, "{completed} renewals in sixty days");
+}
+
+/// Lets the world go on until a new certificate is valid for so many hours more.
+async fn until_left(conductor: &mut Conductor, hours: i64) {
+    while left(conductor) < SignedDuration::from_hours(150) {
+        let soon = conductor.now() + SignedDuration::from_hours(1);
+        conductor.run_until(soon).await;
+    }
+    let then = conductor.now() + left(conductor) - SignedDuration::from_hours(hours);
+    conductor.run_until(then).await;
+}
+
+/// Lets the world go on, second by second, until the open renewal stands at `stage`.
+async fn until(conductor: &mut Conductor, stage: Stage) {
+    let store = conductor.store().unwrap();
+    for _ in 0..100_000 {
+        let open = store.open_renewals().await.unwrap();
+        if open.iter().any(|renewal| renewal.state == stage) {
+            return;
+        }
+        let soon = conductor.now() + SignedDuration::from_secs(1);
+        conductor.run_until(soon).await;
+    }
+    panic!("no renewal came as far as {stage}");
+}
+
+/// Nobody reaches the firewall for so long from now on.
+fn cut_off(conductor: &Conductor, hours: i64) {
+    conductor.world.with(|state| {
+        let lasts = SignedDuration::from_hours(hours);
+        state.device("fw-00000").down_until = state.now + lasts;
+        let scope = Scope::Device(Arc::from("fw-00000"));
+        state.obstruct(scope, lasts, "the firewall was down");
+    });
+}
+
+/// How long what is served is still valid.
+fn left(conductor: &Conductor) -> SignedDuration {
+    conductor.world.with(|state| {
+        let now = state.now;
+        let served = state.device("fw-00000").served(Service::SslVpn, now);
+        now.duration_until(served.not_after)
+    })
+}
+
+#[tokio::test]
+async fn a_certificate_that_ended_before_it_could_be_installed_is_not_bound_any_more() {
+    let mut conductor = one(Kind::AcmeShort).await;
+    until_left(&mut conductor, 83).await;
+    until(&mut conductor, Stage::Submitted).await;
+    cut_off(&conductor, 10 * 24);
+    let end = conductor.now() + SignedDuration::from_hours(14 * 24);
+    conductor.run_until(end).await;
+    assert_eq!(violations(&conductor), Vec::<String>::new());
+    assert!(
+        left(&conductor) > SignedDuration::ZERO,
+        "it is served after its end"
+    );
+}
+
+#[tokio::test]
+async fn a_firewall_that_comes_back_shortly_before_the_end_is_not_found_too_late() {
+    let mut conductor = one(Kind::AcmeShort).await;
+    until_left(&mut conductor, 84).await;
+    let away = left(&conductor).as_hours() - 9;
+    cut_off(&conductor, away);
+    let end = conductor.now() + SignedDuration::from_hours(away + 8);
+    conductor.run_until(end).await;
+    let history = conductor
+        .store()
+        .unwrap()
+        .history("vpn-00000", 10)
+        .await
+        .unwrap();
+    assert!(
+        left(&conductor) > SignedDuration::from_hours(24),
+        "{history:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_person_removed_before_the_bind_is_not_waited_for() {
+    let mut conductor = one(Kind::AcmeShort).await;
+    until_left(&mut conductor, 83).await;
+    until(&mut conductor, Stage::Imported).await;
+    conductor.world.with(|state| {
+        let device = state.device("fw-00000");
+        let bound: Vec<String> = device.bindings.values().flatten().cloned().collect();
+        device.objects.retain(|alias, _| bound.contains(alias));
+    });
+    let end = conductor.now() + SignedDuration::from_hours(3 * 24);
+    conductor.run_until(end).await;
+    let renewals = conductor
+        .store()
+        .unwrap()
+        .renewals_of("vpn-00000", 2)
+        .await
+        .unwrap();
+    let states: Vec<Stage> = renewals.iter().map(|renewal| renewal.state).collect();
+    assert_eq!(states, [Stage::Completed, Stage::Abandoned]);
+    assert_eq!(violations(&conductor), Vec::<String>::new());
+}
