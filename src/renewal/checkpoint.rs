@@ -17,6 +17,8 @@ pub enum Moment {
     Intended(Step),
     /// The effect has happened; nothing of it is stored.
     Acted(Step),
+    /// Everything that leads to this state is done; it is about to be stored.
+    Storing(State),
     /// The new state is stored.
     Stored(State),
 }

@@ -178,6 +178,7 @@ impl Engine {
             ..Event::of_renewal(ending_event(to), &lease.renewal)
         };
         let ending = to.is_end().then(|| ending(&lease.renewal, fact, to, now));
+        self.checkpoint.pass(Moment::Storing(to)).await;
         lease.renewal = self
             .store
             .advance(

@@ -13,14 +13,14 @@ use renewd::ca;
 use renewd::clock::Clock as _;
 use renewd::config;
 use renewd::daemon::Daemon;
-use renewd::inventory::{Renewal, State};
+use renewd::inventory::Renewal;
 use renewd::surroundings::Surroundings;
 use simulators::sonicos::Faces;
 
 use super::authorities::{self, Authority};
 use super::invariants::{CaFacts, DeviceFacts, Facts, When};
 use super::pair::{Face, Pair};
-use super::referee::Referee;
+use super::referee::{Referee, Stop};
 use crate::lab::{CERTIFICATE, Lab, PASSWORD, today};
 
 /// One firewall, one CA, one certificate that is due, and a referee.
@@ -32,11 +32,13 @@ pub struct Bench {
     pub log: Log,
     /// SHA-256 of what both ports showed before.
     first: String,
+    /// How many renewals were completed before.
+    former: usize,
 }
 
 /// What became of a daemon.
 #[derive(Debug)]
-pub enum Life {
+enum Life {
     /// It did what was due, until nothing could move.
     Idle,
     /// It was stopped by the referee.
@@ -69,19 +71,25 @@ impl Bench {
         let referee = Referee::new();
         lab.simulator.witnessed_by(referee.of_peers("device"));
         ca.witnessed_by(referee.of_peers("CA"));
-        Self {
+        let mut bench = Self {
             pair,
             first: lab.simulator.fingerprint(),
             lab,
             ca,
             referee,
             log: Log::default(),
+            former: 0,
+        };
+        if pair.face.has_former() {
+            bench.completed().await.unwrap();
+            bench.former = 1;
+            bench.lab.clock.advance(NEXT_IS_DUE);
         }
+        bench
     }
 
-    /// Lets a daemon live until nothing can move, or until it is stopped at this point, counted from 1.
-    pub async fn live(&self, stop_at: Option<usize>) -> Life {
-        self.referee.begin(stop_at);
+    /// Lets a daemon live until nothing can move, or until the referee stops it.
+    async fn live(&self) -> Life {
         let daemon = Living {
             config_file: self.lab.config_file(),
             surroundings: self.lab.surroundings(),
@@ -92,17 +100,31 @@ impl Bench {
         lived.unwrap_or_else(|panic| Life::Failed(panic.to_string()))
     }
 
-    /// Lets daemons live, one after the other, until the renewal has ended, waits for a person, or `PATIENCE` is over. The
-    /// clock moves when nothing else can.
+    /// Lets daemons live, one after the other, until the renewal has ended, waits for a person, or `PATIENCE` is over.
     pub async fn finish(&self) -> Result<Renewal, String> {
+        let ended = self.drive(Stop::Never).await?;
+        ended.ok_or_else(|| "it was stopped".to_owned())
+    }
+
+    /// The same until one of them is stopped there: `None`. The clock moves when nothing else can.
+    pub async fn drive(&self, stop: Stop) -> Result<Option<Renewal>, String> {
+        self.referee.begin(stop);
         let latest = self.lab.clock.now() + PATIENCE;
         for _ in 0..LIVES {
-            if let Life::Failed(words) = self.live(None).await {
-                return Err(format!("the daemon failed: {words}"));
+            match self.live().await {
+                Life::Idle => {}
+                Life::Crashed => return Ok(None),
+                Life::Failed(words) => {
+                    let log = self.log.text();
+                    let last: Vec<&str> = log.lines().rev().take(20).collect();
+                    return Err(format!("the daemon failed: {words}\n{}", last.join("\n")));
+                }
             }
-            let Some(renewal) = self.renewal().await else {
+            let mut renewals = self.lab.renewals().await;
+            if renewals.len() <= self.former {
                 return Err("nothing was planned".to_owned());
-            };
+            }
+            let renewal = renewals.swap_remove(0);
             let now = self.lab.clock.now();
             match renewal.next_attempt_at {
                 Some(next) if !renewal.state.is_end() && now < latest => {
@@ -110,18 +132,11 @@ impl Bench {
                         .clock
                         .set(next.max(now + SignedDuration::from_secs(1)));
                 }
-                _ => return Ok(renewal),
+                _ => return Ok(Some(renewal)),
             }
         }
-        Err(format!(
-            "it goes round in circles: {:#?}",
-            self.renewal().await
-        ))
-    }
-
-    /// The newest renewal.
-    pub async fn renewal(&self) -> Option<Renewal> {
-        self.lab.renewals().await.into_iter().next()
+        let renewals = self.lab.renewals().await;
+        Err(format!("it goes round in circles: {renewals:#?}"))
     }
 
     /// That every invariant holds, now.
@@ -129,16 +144,19 @@ impl Bench {
         self.facts(when).await.hold().map_err(|b| b.to_string())
     }
 
-    /// The same, and that the one renewal was completed in the one right way.
+    /// The same, and that the renewal ends in the one way that is right for its firewall, with one order.
     pub async fn completed(&self) -> Result<(), String> {
         let renewal = self.finish().await?;
         let facts = self.facts(When::AtEnd).await;
         facts.hold().map_err(|broken| broken.to_string())?;
-        let orders = self.ca.orders();
-        if renewal.state == State::Completed && facts.renewals.len() == 1 && orders == 1 {
+        let (orders, renewals) = (self.ca.orders(), facts.renewals.len());
+        let wanted = self.former + 1;
+        if renewal.state == self.pair.face.end()
+            && renewals == wanted
+            && orders == u64::try_from(wanted).unwrap()
+        {
             return Ok(());
         }
-        let renewals = facts.renewals.len();
         Err(format!(
             "it ended as {}, with {renewals} renewals and {orders} orders: {:?}\n{}",
             renewal.state,
@@ -268,6 +286,8 @@ impl io::Write for Log {
 /// Where orders cost money they are counted; one more than is needed, so that a second order would be seen.
 const BUDGET: &str = r#"order_budget = { orders = 2, within = "30d" }"#;
 const BUDGETED: &str = "driver.resello = { ";
+/// Of the ninety days of a certificate.
+const NEXT_IS_DUE: SignedDuration = SignedDuration::from_hours(65 * 24);
 /// Longer than any CA takes that is not waited for by a person.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(72);
 /// More than any renewal needs.

@@ -154,7 +154,7 @@ fn a_served_certificate_without_its_key_breaks_it() {
     breaks(words, |facts| {
         facts.devices[0].names[1].1 = Some("another key".to_owned());
     });
-    breaks(words, |facts| facts.devices[0].served[1].bound = None);
+    breaks(words, |facts| facts.devices[0].names[1].1 = None);
 }
 
 #[test]

@@ -3,90 +3,16 @@
 //!
 //! It looks at facts that are gathered first, so that each invariant can be broken by hand; the tests below do.
 
-use std::collections::HashSet;
 use std::fmt;
 
-use jiff::Timestamp;
 use renewd::event::{EventKind, Level};
 use renewd::firewall::Binding;
-use renewd::inventory::{Renewal, RenewalId, State};
+use renewd::inventory::{Renewal, State};
 use renewd::pki::{Certificate, Csr};
 use renewd::renewal::Step;
 use renewd::renewal::retry::REFUSED_LOGIN_LIMIT;
-use renewd::store::{PastEvent, Store};
-use simulators::sonicos::{Port, Simulator};
 
-use super::authorities::Authority;
-
-/// At what time is looked: in the middle of things, or when nothing is under way any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    AfterCrash,
-    AtEnd,
-}
-
-/// Everything that the invariants are about, of one moment.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    pub when: When,
-    pub now: Timestamp,
-    /// All of them, newest first for each certificate.
-    pub renewals: Vec<Renewal>,
-    /// How often each step with an intent was tried, by renewal.
-    pub tried: HashSet<(RenewalId, Step)>,
-    /// Of all certificates.
-    pub history: Vec<PastEvent>,
-    pub devices: Vec<DeviceFacts>,
-    pub cas: Vec<CaFacts>,
-    /// What was written, and where: logs, databases.
-    pub texts: Vec<(String, Vec<u8>)>,
-    /// What must be in none of the texts.
-    pub secrets: Vec<String>,
-}
-
-/// A firewall, by its own word.
-#[derive(Debug, Clone)]
-pub struct DeviceFacts {
-    /// Its name in the configuration.
-    pub name: String,
-    /// SHA-256 of what it served before renewd came.
-    pub first: String,
-    /// The names of its certificates and requests, each with the SHA-256 of its public key.
-    pub names: Vec<(String, Option<String>)>,
-    pub served: Vec<Served>,
-    pub pending: Vec<String>,
-    pub sessions_open: u64,
-    pub holds_configuration_mode: bool,
-    pub commits_of_foreign_changes: u64,
-    pub discards_of_foreign_changes: u64,
-    pub locked_out: u64,
-    pub journal: Vec<String>,
-}
-
-/// What one port shows.
-#[derive(Debug, Clone)]
-pub struct Served {
-    /// SHA-256 of the certificate.
-    pub fingerprint: String,
-    /// SHA-256 of its public key.
-    pub public_key: String,
-    /// The name that is bound; none is the device's own certificate.
-    pub bound: Option<String>,
-}
-
-/// A CA, by its own word.
-#[derive(Debug, Clone)]
-pub struct CaFacts {
-    /// Its name in the configuration.
-    pub name: String,
-    pub orders: u64,
-    pub duplicates: u64,
-    pub spent_cents: u64,
-    pub price_cents: u64,
-    /// Orders that may be placed in the time of a test.
-    pub budget: Option<u64>,
-    pub journal: Vec<String>,
-}
+pub use super::facts::{CaFacts, DeviceFacts, Facts, Served, When};
 
 /// An invariant that does not hold.
 #[derive(Debug)]
@@ -143,39 +69,6 @@ pub const INVARIANTS: [(&str, Check); 11] = [
 ];
 
 impl Facts {
-    /// What `store` holds of these certificates; what others say is added by the caller.
-    pub async fn of_store(
-        when: When,
-        now: Timestamp,
-        store: &Store,
-        certificates: &[&str],
-    ) -> Self {
-        let (mut renewals, mut history) = (Vec::new(), Vec::new());
-        for name in certificates {
-            renewals.extend(store.renewals_of(name, MANY).await.unwrap());
-            history.extend(store.history(name, MANY).await.unwrap());
-        }
-        let mut tried = HashSet::new();
-        for renewal in &renewals {
-            for step in INTENDED {
-                if store.tries(&renewal.id, step.name()).await.unwrap() > 0 {
-                    tried.insert((renewal.id.clone(), step));
-                }
-            }
-        }
-        Self {
-            when,
-            now,
-            renewals,
-            tried,
-            history,
-            devices: Vec::new(),
-            cas: Vec::new(),
-            texts: Vec::new(),
-            secrets: Vec::new(),
-        }
-    }
-
     /// That every invariant holds.
     pub fn hold(&self) -> Result<(), Broken> {
         for (invariant, check) in INVARIANTS {
@@ -186,92 +79,6 @@ impl Facts {
             })?;
         }
         Ok(())
-    }
-
-    /// What the peers were asked last.
-    pub fn tail(&self) -> String {
-        let devices = self.devices.iter().map(|it| (&it.name, &it.journal));
-        let cas = self.cas.iter().map(|it| (&it.name, &it.journal));
-        let mut text = String::new();
-        for (name, journal) in devices.chain(cas) {
-            let last = &journal[journal.len().saturating_sub(TAIL)..];
-            text += &format!("{name}:\n  {}\n", last.join("\n  "));
-        }
-        text
-    }
-
-    fn was_tried(&self, renewal: &Renewal, step: Step) -> bool {
-        self.tried.contains(&(renewal.id.clone(), step))
-    }
-
-    /// The renewals of a firewall.
-    fn renewals_at<'a>(&'a self, device: &'a DeviceFacts) -> impl Iterator<Item = &'a Renewal> {
-        self.renewals
-            .iter()
-            .filter(|renewal| *renewal.firewall == *device.name)
-    }
-
-    /// Whether the history tells one of these of this renewal.
-    fn is_told(&self, renewal: &Renewal, kinds: &[EventKind]) -> bool {
-        self.history.iter().any(|past| {
-            past.renewal.as_ref() == Some(&renewal.id)
-                && kinds.iter().any(|kind| kind.name() == past.name)
-        })
-    }
-}
-
-impl DeviceFacts {
-    /// Of the firewall `name`, which served the certificate with the SHA-256 `first` before renewd came.
-    pub fn of(name: &str, simulator: &Simulator, first: &str) -> Self {
-        let counters = simulator.counters();
-        let served = [Port::Management, Port::SslVpn].map(|port| {
-            let certificate = Certificate::from_der(&simulator.served_der(port)).unwrap();
-            Served {
-                fingerprint: certificate.fingerprint.to_string(),
-                public_key: certificate.public_key.to_string(),
-                bound: simulator.bound(port),
-            }
-        });
-        let names = simulator.certificates().into_iter();
-        Self {
-            name: name.to_owned(),
-            first: first.to_owned(),
-            names: names
-                .map(|name| (name.clone(), simulator.spki_sha256(&name)))
-                .collect(),
-            served: served.to_vec(),
-            pending: simulator.pending(),
-            sessions_open: counters.sessions_open,
-            holds_configuration_mode: simulator.holds_configuration_mode(),
-            commits_of_foreign_changes: counters.commits_of_foreign_changes,
-            discards_of_foreign_changes: counters.discards_of_foreign_changes,
-            locked_out: counters.locked_out,
-            journal: simulator.journal(),
-        }
-    }
-
-    fn key_of(&self, name: &str) -> Option<&str> {
-        let found = self.names.iter().find(|(known, _)| known == name)?;
-        found.1.as_deref()
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|(known, _)| known == name)
-    }
-}
-
-impl CaFacts {
-    /// Of the CA `name`.
-    pub fn of(name: &str, ca: &dyn Authority) -> Self {
-        Self {
-            name: name.to_owned(),
-            orders: ca.orders(),
-            duplicates: ca.duplicates(),
-            spent_cents: ca.spent_cents(),
-            price_cents: ca.price_cents(),
-            budget: None,
-            journal: ca.journal(),
-        }
     }
 }
 
@@ -316,9 +123,8 @@ fn at_most_one_order(facts: &Facts) -> Result<(), String> {
 fn served_with_its_key(facts: &Facts) -> Result<(), String> {
     for device in &facts.devices {
         for served in &device.served {
-            let key = served.bound.as_ref().and_then(|name| device.key_of(name));
-            if key != Some(&served.public_key) {
-                return Err(format!("{}: {served:?} with the key {key:?}", device.name));
+            if !device.has_key(&served.public_key) {
+                return Err(format!("{} shows {served:?}", device.name));
             }
         }
     }
@@ -552,16 +358,6 @@ fn budgets_and_limits_hold(facts: &Facts) -> Result<(), String> {
     })
 }
 
-/// The steps that store an intent.
-const INTENDED: [Step; 5] = [
-    Step::GenerateCsr,
-    Step::Submit,
-    Step::Import,
-    Step::Bind,
-    Step::RollBack,
-];
 /// The name of what a simulated device serves at the start.
 const FIRST_NAME: &str = "fw-initial";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
-const MANY: u32 = 10_000;
-const TAIL: usize = 30;

@@ -1,33 +1,75 @@
 //! Every firewall with every CA, broken on purpose. What must hold is one function, called at the end and after each crash.
+//!
+//! A short run takes some cases of each kind by a seed, which is printed; `RENEWD_LONG=1` takes all of them. A case that
+//! fails prints the command that runs it alone.
 
 pub mod authorities;
 pub mod bench;
 mod broken_invariants;
+mod crash;
+mod facts;
 pub mod invariants;
 mod outside_program;
 pub mod pair;
 pub mod referee;
+mod repeat;
+pub mod sample;
+
+use std::fmt::Display;
 
 use futures_util::StreamExt as _;
 
-use bench::Bench;
-use pair::Pair;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_pair_renews_and_every_invariant_holds() {
-    let pairs = [Pair::all(), Pair::notable()].concat();
-    let runs = pairs.into_iter().map(|pair| async move {
-        let bench = Bench::new(pair).await;
-        let ended = bench.completed().await;
-        ended.err().map(|words| format!("{pair}: {words}"))
-    });
-    let broken: Vec<String> = futures_util::stream::iter(runs)
-        .buffer_unordered(AT_ONCE)
-        .filter_map(std::future::ready)
-        .collect()
-        .await;
-    assert!(broken.is_empty(), "{}", broken.join("\n\n"));
+/// Whether every case is asked for.
+pub fn is_long() -> bool {
+    std::env::var("RENEWD_LONG").is_ok_and(|value| value == "1")
 }
 
+/// The seed that the variable `name` asks for, or the one of every day.
+pub fn seed(asked: Option<&str>, name: &str) -> u64 {
+    let read = |text: &str| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}: neither a seed nor a case: {text}"))
+    };
+    asked.map_or(DEFAULT_SEED, read)
+}
+
+/// What comes of each case, in their order. A panic is an answer as well.
+pub async fn of_each<C, T, F>(cases: Vec<C>, run: impl Fn(C) -> F) -> Vec<Result<T, String>>
+where
+    F: Future<Output = Result<T, String>> + Send + 'static,
+    T: Send + 'static,
+{
+    let runs = cases.into_iter().map(|case| {
+        let running = run(case);
+        async move {
+            tokio::spawn(running)
+                .await
+                .unwrap_or_else(|panic| Err(panic.to_string()))
+        }
+    });
+    futures_util::stream::iter(runs)
+        .buffered(AT_ONCE)
+        .collect()
+        .await
+}
+
+/// The cases that broke something, each with the command that runs it alone.
+pub fn report<C: Display, T>(
+    variable: &str,
+    matrix: &str,
+    cases: &[C],
+    outcomes: &[Result<T, String>],
+) -> Vec<String> {
+    let of_case = |(case, outcome): (&C, &Result<T, String>)| {
+        let words = outcome.as_ref().err()?;
+        Some(format!(
+            "{case}: {words}\nagain: {variable}='{case}' cargo test --test it matrix::{matrix}"
+        ))
+    };
+    cases.iter().zip(outcomes).filter_map(of_case).collect()
+}
+
+/// Any would do; this one is always the same, so that a test that passed yesterday passes today.
+const DEFAULT_SEED: u64 = 1;
 /// Daemons that live at the same time, each with a laboratory of its own.
-pub const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 4;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use renewd::inventory::State;
 use simulators::sonicos::{Faces, Profile};
 
 /// A firewall as it may stand in an office.
@@ -19,6 +20,12 @@ pub enum Face {
     V8OwnKey,
     /// SonicOS 7.x, where requests, imports and deletes wait for a commit too.
     V7xPending,
+    /// SonicOS 8 whose certificate was made by renewd before, and is removed after the proof.
+    V8Second,
+    /// SonicOS 6.5 of which the same is true.
+    V65Second,
+    /// SonicOS 8 that goes on to show the old certificate: what was bound is rolled back.
+    V8Stale,
     /// SonicOS 8 that cuts the connection and ends the session when its management certificate changes, and is slow to
     /// list a new request.
     V8Cut,
@@ -48,11 +55,15 @@ impl Pair {
         Self::of(&Face::GENERATIONS)
     }
 
-    /// What is different about a face is told to the CA by nothing: each of these with the CAs that answer at once and
-    /// that take their time.
+    /// What is different about a face is nothing to the CA, but that it is asked a second time: these with the CA that
+    /// answers at once and the one that takes its time, and a second renewal with every CA.
     pub fn notable() -> Vec<Self> {
         let mut pairs = Self::of(&Face::NOTABLE);
-        pairs.retain(|pair| matches!(pair.kind, Kind::Local | Kind::Resello));
+        pairs.retain(|pair| match pair.face {
+            Face::V8Second => true,
+            Face::V65Second => pair.kind == Kind::Local,
+            _ => matches!(pair.kind, Kind::Local | Kind::Resello),
+        });
         pairs
     }
 
@@ -64,14 +75,21 @@ impl Pair {
 
 impl Face {
     pub const GENERATIONS: [Self; 5] = [Self::V65Scp, Self::V65Ftp, Self::V70, Self::V7x, Self::V8];
-    pub const NOTABLE: [Self; 3] = [Self::V8OwnKey, Self::V7xPending, Self::V8Cut];
+    pub const NOTABLE: [Self; 6] = [
+        Self::V8OwnKey,
+        Self::V7xPending,
+        Self::V8Cut,
+        Self::V8Second,
+        Self::V65Second,
+        Self::V8Stale,
+    ];
 
     pub fn profile(self) -> Profile {
         match self {
-            Self::V65Scp | Self::V65Ftp => Profile::V6_5,
+            Self::V65Scp | Self::V65Ftp | Self::V65Second => Profile::V6_5,
             Self::V70 => Profile::V7_0,
             Self::V7x | Self::V7xPending => Profile::V7_X,
-            Self::V8 | Self::V8OwnKey | Self::V8Cut => Profile::V8,
+            Self::V8 | Self::V8OwnKey | Self::V8Cut | Self::V8Second | Self::V8Stale => Profile::V8,
         }
     }
 
@@ -84,6 +102,7 @@ impl Face {
                 faces.imports_are_pending = true;
                 faces.deletes_are_pending = true;
             }
+            Self::V8Stale => faces.keep_serving_old_after_bind = true,
             Self::V8Cut => {
                 faces.drop_on_management_commit = true;
                 faces.session_lost_on_management_commit = true;
@@ -97,9 +116,22 @@ impl Face {
     /// Further keys of `driver.sonicos`.
     pub fn keys(self) -> &'static str {
         match self {
-            Self::V65Scp => r#"transfers = { protocol = "scp" }"#,
+            Self::V65Scp | Self::V65Second => r#"transfers = { protocol = "scp" }"#,
             Self::V65Ftp => r#"transfers = { protocol = "ftp" }"#,
             _ => "",
+        }
+    }
+
+    /// Whether renewd has renewed its certificate once before.
+    pub fn has_former(self) -> bool {
+        matches!(self, Self::V8Second | Self::V65Second)
+    }
+
+    /// How a renewal ends there.
+    pub fn end(self) -> State {
+        match self {
+            Self::V8Stale => State::RolledBack,
+            _ => State::Completed,
         }
     }
 
@@ -113,6 +145,9 @@ impl Face {
             Self::V8OwnKey => "8+key",
             Self::V7xPending => "7.x+pending",
             Self::V8Cut => "8+cut",
+            Self::V8Second => "8+second",
+            Self::V65Second => "6.5+second",
+            Self::V8Stale => "8+stale",
         }
     }
 }

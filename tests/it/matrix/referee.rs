@@ -15,10 +15,22 @@ pub struct Referee {
     is_stopped: watch::Sender<bool>,
 }
 
+/// Where daemons are to be stopped.
+#[derive(Debug, Clone, Default)]
+pub enum Stop {
+    #[default]
+    Never,
+    /// At this point, counted from 1.
+    At(usize),
+    /// When this moment comes for the first time.
+    Moment(Moment),
+}
+
 #[derive(Debug, Default)]
 struct Life {
     points: Vec<String>,
-    stop_at: Option<usize>,
+    stop: Stop,
+    stopped_at: Option<usize>,
 }
 
 impl Referee {
@@ -29,19 +41,19 @@ impl Referee {
         })
     }
 
-    /// A daemon begins, which is to be stopped at this point, counted from 1.
-    pub fn begin(&self, stop_at: Option<usize>) {
+    /// Begins to count anew.
+    pub fn begin(&self, stop: Stop) {
         *self.life() = Life {
-            points: Vec::new(),
-            stop_at,
+            stop,
+            ..Life::default()
         };
         self.is_stopped.send_replace(false);
     }
 
-    /// The points of the last daemon up to its end.
+    /// The points since the count began, up to the one at which a daemon was stopped.
     pub fn points(&self) -> Vec<String> {
         let life = self.life();
-        let reached = life.stop_at.unwrap_or(usize::MAX).min(life.points.len());
+        let reached = life.stopped_at.unwrap_or(life.points.len());
         life.points[..reached].to_vec()
     }
 
@@ -65,10 +77,11 @@ impl Referee {
         {
             let mut life = self.life();
             life.points.push(point);
-            let reached = life.points.len();
-            if life.stop_at.is_none_or(|stop_at| reached < stop_at) {
+            if !life.is_over() {
                 return;
             }
+            let reached = life.points.len();
+            life.stopped_at.get_or_insert(reached);
         }
         self.is_stopped.send_replace(true);
         std::future::pending::<()>().await;
@@ -77,6 +90,23 @@ impl Referee {
     fn life(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Life {
+    /// Whether the daemon has come to its point, or was there before.
+    fn is_over(&self) -> bool {
+        let last = self.points.last().map(String::as_str);
+        let is_here = match self.stop {
+            Stop::Never => false,
+            Stop::At(number) => self.points.len() == number,
+            Stop::Moment(moment) => last == Some(&name_of(moment)),
+        };
+        is_here || self.stopped_at.is_some()
+    }
+}
+
+fn name_of(moment: Moment) -> String {
+    format!("{moment:?}")
 }
 
 #[async_trait]
@@ -89,6 +119,6 @@ impl Witness for Referee {
 #[async_trait]
 impl Checkpoint for Referee {
     async fn pass(&self, moment: Moment) {
-        self.reach(format!("{moment:?}")).await;
+        self.reach(name_of(moment)).await;
     }
 }
