@@ -62,8 +62,8 @@ impl Issuer for DryRun {
         self.real.find(request).await
     }
 
-    fn settling_time(&self) -> SignedDuration {
-        self.real.settling_time()
+    fn settling_time(&self, request: &SigningRequest) -> SignedDuration {
+        self.real.settling_time(request)
     }
 
     async fn poll(

@@ -40,8 +40,8 @@ pub trait Issuer: Send + Sync {
     /// `None` is a positive "no"; a doubt is a `Failure`.
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure>;
 
-    /// How long after `submit` an order may still be invisible to `find`.
-    fn settling_time(&self) -> SignedDuration {
+    /// How long after `submit` the order for `request` may still be invisible to `find`.
+    fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
         SignedDuration::ZERO
     }
 

@@ -100,7 +100,7 @@ impl Issuer for Pam360 {
 
     /// How long others wait for a certificate to appear (PAM360 reference 5), twice. A request that waits for an approval
     /// shows nowhere: when the answer to that is lost, the Microsoft CA's manager will see it twice.
-    fn settling_time(&self) -> SignedDuration {
+    fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
         SignedDuration::from_mins(2)
     }
 

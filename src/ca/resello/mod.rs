@@ -140,8 +140,13 @@ impl Issuer for Resello {
 
     /// Orders are made asynchronously: how long that takes is in no document, and asking too late is cheaper than
     /// ordering twice.
-    fn settling_time(&self) -> SignedDuration {
-        SignedDuration::from_mins(15)
+    fn settling_time(&self, request: &SigningRequest) -> SignedDuration {
+        let previous = request.previous.as_ref();
+        if previous.is_some_and(|previous| previous.order.is_some()) {
+            RENEWAL_SETTLES
+        } else {
+            PURCHASE_SETTLES
+        }
     }
 
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
@@ -191,6 +196,11 @@ impl Issuer for Resello {
         self.api()?.probe().await
     }
 }
+
+const PURCHASE_SETTLES: SignedDuration = SignedDuration::from_mins(15);
+/// A renewal that was paid may show itself by nothing but the status of its order, which may lag (purchase API reference
+/// 4.2, 6): there is time, and another one costs money again.
+const RENEWAL_SETTLES: SignedDuration = SignedDuration::from_hours(24);
 
 fn is_renewal(id: &str, request: &SigningRequest) -> bool {
     let previous = request.previous.as_ref();

@@ -64,7 +64,7 @@ impl Issuer for VenafiCa {
     }
 
     /// The index behind the search is written after the answer is given (TLS Protect Cloud reference 7).
-    fn settling_time(&self) -> SignedDuration {
+    fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
         SignedDuration::from_mins(2)
     }
 

@@ -24,7 +24,8 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         .store
         .intent(&work.renewal().id, Step::Submit.name())
         .await?;
-    if let Some(until) = earlier.and_then(|intent| settled_at(&intent, issuer.settling_time()))
+    if let Some(until) =
+        earlier.and_then(|intent| settled_at(&intent, issuer.settling_time(&request)))
         && until > work.now
     {
         let words = format!(

@@ -78,7 +78,7 @@ async fn a_lost_signature_is_found_again_by_its_key_when_the_list_comes_to_know_
     assert_eq!(failure.kind, FailureKind::OutcomeUnknown);
     let ca = bench.ca();
     assert!(
-        ca.settling_time().as_secs() >= 60,
+        ca.settling_time(&bench.request).as_secs() >= 60,
         "for the list to know it"
     );
     assert_eq!(ca.find(&bench.request).await.unwrap(), None, "too early");

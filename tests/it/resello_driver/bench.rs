@@ -138,8 +138,10 @@ impl Bench {
             let wait = match driver.find(request).await {
                 Ok(Some(order)) => return order,
                 Ok(None) => {
-                    if let Some(at) = tried_at.filter(|at| self.settles(&driver, *at)) {
-                        self.clock.now().duration_until(at + driver.settling_time())
+                    if let Some(at) = tried_at.filter(|at| self.settles(request, &driver, *at)) {
+                        self.clock
+                            .now()
+                            .duration_until(at + driver.settling_time(request))
                     } else {
                         tried_at = Some(self.clock.now());
                         match driver.submit(request).await {
@@ -156,8 +158,8 @@ impl Bench {
     }
 
     /// Whether an order of that moment may still be invisible.
-    fn settles(&self, driver: &Resello, tried_at: Timestamp) -> bool {
-        tried_at + driver.settling_time() > self.clock.now()
+    fn settles(&self, request: &SigningRequest, driver: &Resello, tried_at: Timestamp) -> bool {
+        tried_at + driver.settling_time(request) > self.clock.now()
     }
 
     /// Buys the first certificate.

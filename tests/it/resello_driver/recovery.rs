@@ -1,5 +1,6 @@
 //! Each exchange of an order goes wrong once in each way: what is paid stays one order.
 
+use renewd::clock::Clock as _;
 use simulators::ca::{Fault, On, RetryAfter};
 use simulators::resello::{Faces, ReferenceMatch};
 
@@ -93,6 +94,20 @@ async fn whatever_exchange_of_a_renewal_goes_wrong_one_renewal_is_paid() {
             nth += 1;
         }
     }
+}
+
+#[tokio::test]
+async fn a_renewal_whose_answer_was_lost_is_not_repeated_before_a_day_has_passed() {
+    let bench = Bench::granting(|_| {}).await;
+    let first = bench.buy().await;
+    bench.clock.advance(DAY * 61);
+    let began = bench.clock.now();
+    bench
+        .shop
+        .fault(On::next("POST", "/renew"), Fault::LostBefore);
+    bench.order(&bench.request("second", Some(&first))).await;
+    assert!(began.duration_until(bench.clock.now()) >= DAY);
+    bench.assert_paid(2, "bought and renewed");
 }
 
 #[tokio::test]

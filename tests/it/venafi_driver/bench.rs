@@ -97,7 +97,7 @@ impl Bench {
                     Ok(taken) => taken,
                     Err(failure) => {
                         last = failure.to_string();
-                        self.clock.advance(self.driver.settling_time());
+                        self.clock.advance(self.driver.settling_time(request));
                         continue;
                     }
                 },
