@@ -120,6 +120,31 @@ impl Operation<'_> {
         Err(self.failure(kind, format!("exit status {code}, {meaning}: {words}")))
     }
 
+    /// The CA's certificates; none where the program says that it cannot do this, which it need not.
+    pub fn roots(self, finished: &Finished) -> Result<Vec<Certificate>, Failure> {
+        let output = String::from_utf8_lossy(&finished.stdout);
+        let said = words(finished);
+        match finished.status.code() {
+            Some(0) if output.trim().is_empty() => Ok(Vec::new()),
+            Some(0) => match Certificate::all_from_pem(&output) {
+                Ok(roots) if !roots.is_empty() => Ok(roots),
+                _ => {
+                    let words = format!("exit status 0, but no certificate: {said}");
+                    Err(self.failure(FailureKind::Unexpected, words + WITHOUT_ROOTS))
+                }
+            },
+            Some(1 | 2 | 4 | 6 | 16 | 17) => Ok(Vec::new()),
+            Some(3) => {
+                let words = format!("exit status 3, it cannot reach the CA: {said}");
+                Err(self.failure(FailureKind::Unreachable, words))
+            }
+            _ => {
+                let words = format!("{}: {said}", finished.status);
+                Err(self.failure(FailureKind::Unexpected, words + WITHOUT_ROOTS))
+            }
+        }
+    }
+
     fn issued(self, output: &[u8]) -> Result<Answer, Failure> {
         let read = match output.trim_ascii_start().first() {
             Some(b'{') => from_json(output),
@@ -282,6 +307,7 @@ fn from_json(output: &[u8]) -> Result<Vec<Certificate>, String> {
 /// Whoever asks for more is asked daily all the same: a program that has lost its mind must not end a renewal.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_hours(24);
 const LAST_LINES: usize = 3;
+const WITHOUT_ROOTS: &str = "; a program without this operation ends with status 6";
 /// Characters.
 const LONGEST_WORDS: usize = 300;
 /// Linux takes no variable of more than 128 KiB.

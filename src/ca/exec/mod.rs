@@ -67,22 +67,11 @@ impl ExecCa {
             .map_err(|stopped| operation.stopped(program, &stopped))
     }
 
-    /// What was issued. Most programs hand out the leaf alone, and the CA's certificates when they are asked for them.
-    async fn issued(&self, mut all: Vec<Certificate>, request: &SigningRequest) -> Standing {
-        let leaf = all.iter().find(|one| is_ours(one, request)).or(all.first());
-        let is_whole = leaf.is_some_and(|leaf| ends_in_root(&order_chain(leaf, all.clone())));
-        if !is_whole {
-            match self.run(Operation::FetchRoots, None).await {
-                Ok(finished) if finished.status.success() => {
-                    let text = String::from_utf8_lossy(&finished.stdout);
-                    all.extend(Certificate::all_from_pem(&text).unwrap_or_default());
-                }
-                // The operation is optional, and the firewall may hold the CA already.
-                Ok(_) => {}
-                Err(failure) => tracing::debug!(error = %failure, "no certificates of the CA"),
-            }
-        }
-        Standing::Issued(all.iter().map(Certificate::to_pem).collect())
+    /// The CA's own certificates, of a program that hands out the leaf alone. That it has none to tell is an answer; that
+    /// it could not tell them is none, and the firewall may need them.
+    async fn roots(&self) -> Result<Vec<Certificate>, Failure> {
+        let finished = self.run(Operation::FetchRoots, None).await?;
+        Operation::FetchRoots.roots(&finished)
     }
 
     /// Keeps what was answered before anybody acts on it. It is worth more than its record: without one it is as good
@@ -108,9 +97,19 @@ impl ExecCa {
     }
 
     /// `standing` as the engine is told it.
-    fn issuance(&self, standing: &Standing, request: &SigningRequest) -> Result<Issuance, Failure> {
+    async fn issuance(
+        &self,
+        standing: &Standing,
+        request: &SigningRequest,
+    ) -> Result<Issuance, Failure> {
         match standing {
-            Standing::Issued(pem) => issued(pem, request),
+            Standing::Issued(pem) => {
+                let (leaf, mut chain) = issued(pem, request)?;
+                if !ends_in_root(&order_chain(&leaf, chain.clone())) {
+                    chain.extend(self.roots().await?);
+                }
+                Ok(Issuance::Issued { leaf, chain })
+            }
             Standing::Waits { until, .. } => Ok(Issuance::Pending {
                 retry_after: until.map(|until| self.now().duration_until(until)),
                 waiting_for: format!("what {} waits for", self.settings.program.display()),
@@ -125,7 +124,7 @@ impl Issuer for ExecCa {
     async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
         let finished = self.run(Operation::Submit, Some(request)).await?;
         let standing = match Operation::Submit.answer(&finished)? {
-            Answer::Issued(certificates) => self.issued(certificates, request).await,
+            Answer::Issued(certificates) => Standing::issued(&certificates),
             Answer::Wait { cookie, delay } => self.waits(cookie, delay),
             Answer::Rejected(words) => return Err(refused(format!("rejected: {words}"))),
             Answer::AnotherKey(words) => return Err(refused(another_key(&words))),
@@ -151,12 +150,12 @@ impl Issuer for ExecCa {
             Standing::Waits { until, cookie } if until.is_none_or(|until| until <= self.now()) => {
                 cookie
             }
-            _ => return self.issuance(&standing, request),
+            _ => return self.issuance(&standing, request).await,
         };
         let operation = Operation::Poll(cookie);
         let finished = self.run(operation, Some(request)).await?;
         let standing = match operation.answer(&finished)? {
-            Answer::Issued(certificates) => self.issued(certificates, request).await,
+            Answer::Issued(certificates) => Standing::issued(&certificates),
             Answer::Wait { cookie, delay } => self.waits(cookie, delay),
             Answer::Rejected(reason) => return Ok(Issuance::Refused { reason }),
             Answer::AnotherKey(words) => {
@@ -165,7 +164,7 @@ impl Issuer for ExecCa {
             }
         };
         let standing = self.keep(request, standing).await;
-        self.issuance(&standing, request)
+        self.issuance(&standing, request).await
     }
 
     async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
@@ -190,7 +189,10 @@ impl Issuer for ExecCa {
 }
 
 /// The certificate with our key, else the first, and the others.
-fn issued(pem: &str, request: &SigningRequest) -> Result<Issuance, Failure> {
+fn issued(
+    pem: &str,
+    request: &SigningRequest,
+) -> Result<(Box<Certificate>, Vec<Certificate>), Failure> {
     let problem =
         |words: String| Failure::new(FailureKind::Unexpected, "read what was issued", words);
     let mut all = Certificate::all_from_pem(pem).map_err(|error| problem(error.to_string()))?;
@@ -199,7 +201,7 @@ fn issued(pem: &str, request: &SigningRequest) -> Result<Issuance, Failure> {
     }
     let place = all.iter().position(|one| is_ours(one, request));
     let leaf = Box::new(all.remove(place.unwrap_or(0)));
-    Ok(Issuance::Issued { leaf, chain: all })
+    Ok((leaf, all))
 }
 
 fn is_ours(certificate: &Certificate, request: &SigningRequest) -> bool {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::ca::file;
 use crate::failure::{Failure, FailureKind};
+use crate::pki::Certificate;
 use crate::private_file;
 use crate::random::Random;
 
@@ -24,6 +25,13 @@ pub(super) enum Standing {
         until: Option<Timestamp>,
         cookie: String,
     },
+}
+
+impl Standing {
+    /// This was issued.
+    pub fn issued(certificates: &[Certificate]) -> Self {
+        Self::Issued(certificates.iter().map(Certificate::to_pem).collect())
+    }
 }
 
 impl fmt::Display for Standing {

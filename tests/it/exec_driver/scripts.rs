@@ -53,6 +53,38 @@ async fn a_program_that_issues_the_leaf_alone_is_asked_for_the_rest() {
 }
 
 #[tokio::test]
+async fn certificates_of_the_ca_that_could_not_be_told_once_are_asked_for_again() {
+    for once in ["exit 99", "exit 3", "kill -9 $$", "echo '<html>'; exit 0"] {
+        let bench = Bench::new(&format!(
+            "if [ $CERTMONGER_OPERATION = SUBMIT ]; then sed '1,/END/d' \"$D/leaf.pem\"; exit; fi\n\
+             if ! [ -e \"$D/once\" ]; then : > \"$D/once\"; {once}; fi\n\
+             sed '/END/q' \"$D/leaf.pem\""
+        ));
+        let order = bench.driver().submit(&bench.request).await.unwrap();
+        let failure = bench.driver().poll(&order, &bench.request).await;
+        assert_eq!(failure.unwrap_err().call, "FETCH-ROOTS", "{once}");
+        let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
+        assert_issued(&issuance, &bench);
+        assert_eq!(bench.note("calls"), "SUBMIT\nFETCH-ROOTS\nFETCH-ROOTS\n");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_tell_the_certificates_of_the_ca_need_not() {
+    for lacking in ["exit 6", "exit 1", "exit 0"] {
+        let bench = Bench::new(&format!(
+            "[ $CERTMONGER_OPERATION = FETCH-ROOTS ] && {lacking}\nsed '1,/END/d' \"$D/leaf.pem\""
+        ));
+        let order = bench.driver().submit(&bench.request).await.unwrap();
+        let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
+        assert!(
+            matches!(&issuance, Issuance::Issued { chain, .. } if chain.is_empty()),
+            "{lacking}: {issuance:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn each_answer_brings_the_cookie_of_the_next_poll() {
     let bench = Bench::new(
         "case \"$CERTMONGER_CA_COOKIE\" in\n\
