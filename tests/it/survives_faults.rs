@@ -2,8 +2,11 @@
 
 use jiff::SignedDuration;
 use renewd::inventory::State;
+use simulators::ca::Mischief;
 use simulators::sonicos::{Action, Faces, Profile, Rule};
 
+use crate::contract::resello::Resello;
+use crate::contract::{Bench, Subject as _};
 use crate::lab::Lab;
 
 /// The changing calls of a renewal without faults, in order, by method.
@@ -119,4 +122,15 @@ async fn listings_that_are_cut_off_again_and_again_never_lead_to_another_order()
     }
     assert_eq!(lab.simulator.faults_used(), 6);
     lab.assert_renewed_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_certificate_that_was_paid_for_is_not_paid_for_again_the_next_day() {
+    let bench = Bench::<Resello>::new().await;
+    bench.ca.port().mischief(Mischief::WrongName);
+    let renewal = bench.run(SignedDuration::from_hours(24 * 4)).await;
+    assert_eq!(renewal.state, State::Submitted, "{:?}", renewal.last_error);
+    assert_eq!(bench.ca.orders(), 1);
+    let told = bench.told("person_needed").await;
+    assert!((3..10).contains(&told), "told {told} times");
 }

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 
 use super::{Outcome, StepError, Work, obtained, refused};
 use crate::ca::{Issuance, Reference};
+use crate::failure::{Failure, FailureKind};
 use crate::pki::{self, Certificate, Expected};
 use crate::renewal::state::{Fact, Step};
 
@@ -30,7 +31,8 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         }
         Issuance::Issued { leaf, chain } => {
             work.acted(Step::PollIssuance).await;
-            checked(work, &leaf, chain)
+            let is_paid = issuer.budget().is_some();
+            checked(work, &leaf, chain).map_err(|error| in_view_of_money(error, is_paid))
         }
         Issuance::Refused { reason } => Err(StepError::Hopeless(format!(
             "{} refused: {reason}",
@@ -43,6 +45,18 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             words: format!("{}: {reason}", work.renewal().ca),
             retry_after,
         }),
+    }
+}
+
+/// A certificate that is given up is ordered again the next day. Where that costs money, a person has to talk to the CA
+/// instead.
+fn in_view_of_money(error: StepError, is_paid: bool) -> StepError {
+    match error {
+        StepError::Ca(failure) if is_paid => StepError::Ca(Failure {
+            kind: FailureKind::Unexpected,
+            ..failure
+        }),
+        error => error,
     }
 }
 
