@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use renewd::clock::{Clock, ManualClock};
 use renewd::inventory::{Renewal, State};
+use simulators::ConnectionFault;
 use simulators::Witness;
 use simulators::ca::{ChainMischief, Counters, Fault, Mischief, Model, On, Simulator};
 use simulators::sonicos::{Faces, Profile};
@@ -74,6 +75,10 @@ pub trait Subject: Sized + Send + Sync {
 /// What the simulated CAs have in common.
 pub trait Port: Send + Sync {
     fn fault(&self, on: On, fault: Fault);
+    fn connection_fault(&self, nth: u32, fault: ConnectionFault);
+    fn one_request_each(&self, one: bool);
+    fn connections(&self) -> u64;
+    fn told_to_stranger(&self) -> u64;
     fn faults_used(&self) -> u64;
     fn requests(&self) -> Vec<String>;
     fn counters(&self) -> Counters;
@@ -86,6 +91,18 @@ pub trait Port: Send + Sync {
 impl<M: Model> Port for Simulator<M> {
     fn fault(&self, on: On, fault: Fault) {
         Self::fault(self, on, fault);
+    }
+    fn connection_fault(&self, nth: u32, fault: ConnectionFault) {
+        Self::connection_fault(self, nth, fault);
+    }
+    fn one_request_each(&self, one: bool) {
+        Self::one_request_each(self, one);
+    }
+    fn connections(&self) -> u64 {
+        Self::connections(self)
+    }
+    fn told_to_stranger(&self) -> u64 {
+        Self::told_to_stranger(self)
     }
     fn faults_used(&self) -> u64 {
         Self::faults_used(self)

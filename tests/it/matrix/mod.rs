@@ -8,6 +8,7 @@ pub mod bench;
 mod broken_invariants;
 mod crash;
 mod facts;
+mod faults;
 pub mod invariants;
 mod outside_program;
 pub mod pair;
