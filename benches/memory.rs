@@ -114,6 +114,11 @@ impl Firewall for Session {
         Ok(requests.chain(certificates).map(object).collect())
     }
 
+    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
+        let device = self.device();
+        Ok(!device.requests.contains_key(alias) && !device.certificates.contains_key(alias))
+    }
+
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure> {
         let csr = signing_request(request);
         self.device().requests.insert(alias.to_owned(), csr);

@@ -54,12 +54,6 @@ impl Writing {
         }
         Ok(())
     }
-
-    /// Undone when this returns; one that is dropped is undone a little later.
-    #[cfg(test)]
-    pub(super) async fn rollback(self) -> sqlx::Result<()> {
-        self.connection.rollback().await
-    }
 }
 
 /// Waits for `answer`, at most as long as `patience` says.

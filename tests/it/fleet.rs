@@ -13,8 +13,8 @@ use renewd::failure::Failure;
 use renewd::firewall::{Firewall, Known};
 use renewd::inventory::Endpoint;
 use renewd::probe::Sight;
-use renewd::renewal::{Checkpoint, Engine, Moment, NoCheckpoint, Peers, Step};
-use renewd::store::{Store, StoreError, Tenure};
+use renewd::renewal::{Checkpoint, Engine, Moment, NoCheckpoint, Peers, Pulse, Step};
+use renewd::store::{Store, StoreError, Tenure, Witness};
 use simulators::sonicos::Profile;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -123,7 +123,7 @@ async fn a_step_whose_claim_is_lost_is_stopped_and_one_whose_claim_is_kept_is_no
         surroundings: lab.surroundings(),
         checkpoint: Arc::new(NoCheckpoint),
     };
-    let work = tokio::spawn(async move { engine.work(lease, &CancellationToken::new()).await });
+    let work = tokio::spawn(async move { engine.work(lease, &CancellationToken::new(), &Pulse::default()).await });
     // However long it takes, the claim is prolonged, and nobody else gets it.
     let later = now + SignedDuration::from_mins(3);
     lab.clock.advance(SignedDuration::from_mins(2));

@@ -239,7 +239,7 @@ impl Issuer for Counter {
         .await
     }
 
-    fn settling_time(&self) -> SignedDuration {
+    fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
         self.kind.settling_time()
     }
 

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use renewd::clock::ManualClock;
 use renewd::config::Desired;
 use renewd::random::SeededRandom;
-use renewd::renewal::{Engine, NoCheckpoint};
+use renewd::renewal::{Engine, NoCheckpoint, Pulse};
 use renewd::scheduler::{self, Room};
 use renewd::store::{Store, StoreError};
 use renewd::surroundings::Surroundings;
@@ -286,9 +286,14 @@ impl Conductor {
             _ => None,
         });
         let renewals = self.works.len() - probing.len() - asking.len();
+        let places = engine.desired.daemon.concurrency.saturating_sub(renewals);
+        let probes = PROBES.saturating_sub(probing.len());
         let room = Room {
-            renewals: engine.desired.daemon.concurrency.saturating_sub(renewals),
-            probes: PROBES.saturating_sub(probing.len() + asking.len()),
+            renewals: places,
+            doubtful_renewals: places,
+            probes,
+            doubtful_probes: probes,
+            questions: PROBES.saturating_sub(asking.len()),
             probing: &probing,
             asking: &asking,
         };
@@ -297,7 +302,7 @@ impl Conductor {
         for lease in tick.claimed {
             let engine = Arc::clone(&engine);
             let stop = CancellationToken::new();
-            let work = async move { engine.work(lease, &stop).await };
+            let work = async move { engine.work(lease, &stop, &Pulse::default()).await };
             self.begin(WorkKind::Renewal, Box::pin(work));
         }
         for row in tick.to_probe {

@@ -268,6 +268,15 @@ impl Firewall for Session {
         .await
     }
 
+    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
+        self.call("show", |state| {
+            let now = state.now;
+            let found = state.device(&self.name).objects.get(alias);
+            Ok(found.is_none_or(|object| object.listed_at > now))
+        })
+        .await
+    }
+
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure> {
         self.write("generate", |state| {
             let is_slow = state.device(&self.name).is_slow;
