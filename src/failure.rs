@@ -101,7 +101,8 @@ impl Failure {
         Self {
             kind,
             call: call.into(),
-            detail: detail.to_string(),
+            // Here, so that no driver can forget it: what a peer wrote reaches terminals, the log and the database.
+            detail: readable(&detail.to_string()),
             retry_after: None,
             waiting_for: None,
         }
@@ -122,6 +123,29 @@ impl Failure {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+impl Failure {
+    /// That this may be shown to a person and stored: it is of bearable length, and none of `secrets` is in it.
+    ///
+    /// # Panics
+    /// When it may not.
+    pub(crate) fn assert_tellable(&self, secrets: &[&str]) {
+        assert!(
+            self.detail.chars().count() <= 2 * LONGEST_WORDS,
+            "{} characters",
+            self.detail.len()
+        );
+        assert!(
+            !self.detail.chars().any(char::is_control),
+            "{:?}",
+            self.detail
+        );
+        for secret in secrets {
+            assert!(!self.to_string().contains(secret), "a secret: {self}");
+        }
+    }
+}
+
 /// Characters: more than any sentence of ours, and less than a peer may send.
 const LONGEST_WORDS: usize = 2000;
 
@@ -135,5 +159,13 @@ mod tests {
         let long = readable(&"ü".repeat(1 << 20));
         assert_eq!(long.chars().count(), LONGEST_WORDS + 1);
         assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn a_failure_is_one_line_of_bearable_length_whoever_makes_it() {
+        let words = format!("no\u{1b}[2J\n{}", "x".repeat(1 << 20));
+        let failure = Failure::new(FailureKind::Refused, "GET /x", words);
+        assert!(failure.detail.starts_with("no[2J xxx"));
+        failure.assert_tellable(&[]);
     }
 }

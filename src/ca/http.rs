@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use url::Url;
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, readable};
 use crate::secret::{self, Secret};
 use crate::tls::{self, Trust};
 
@@ -126,7 +126,7 @@ impl Call {
 
 impl Answer {
     /// An answer for tests, without headers.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn example(call: &str, status: u16, body: &[u8]) -> Self {
         Self {
             call: call.to_owned(),
@@ -137,9 +137,22 @@ impl Answer {
         }
     }
 
+    /// The same to a call that carried `secret`.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn hiding(mut self, secret: &Secret) -> Self {
+        self.secrets.push(secret.clone());
+        self
+    }
+
     /// A failure of this call.
     pub fn failure(&self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {
-        Failure::new(kind, &self.call, self.scrub(&detail.to_string()))
+        Failure::new(kind, &self.call, self.told(&detail.to_string()))
+    }
+
+    /// `words` for a person: as every failure has them, and without the secrets that were sent, also where a sign that
+    /// is not shown stood in one.
+    pub fn told(&self, words: &str) -> String {
+        self.scrub(&readable(&self.scrub(words)))
     }
 
     /// The body as JSON; a page of HTML or anything else is a failure with its evidence.
@@ -204,6 +217,7 @@ impl Answer {
             .chars()
             .filter(|c| !c.is_control())
             .collect();
+        let line = self.scrub(&line);
         match line.char_indices().nth(longest) {
             _ if line.is_empty() => "an empty body".to_owned(),
             None => line,
@@ -350,5 +364,16 @@ mod tests {
         let evidence = answer.evidence();
         assert!(evidence.starts_with("line one[31m x"), "{evidence}");
         assert!(evidence.chars().count() <= EVIDENCE + 1);
+    }
+
+    #[test]
+    fn a_secret_is_found_behind_signs_that_are_not_shown_and_where_words_are_cut_off() {
+        let answer = answer(400, "no key s3cr\u{1}3t-key");
+        assert_eq!(answer.evidence(), "no key [secret]");
+        for length in 1980..2000 {
+            let words = format!("{} s3cr3t-key", "x".repeat(length));
+            let failure = answer.failure(FailureKind::Refused, words);
+            assert!(!failure.detail.contains("s3c"), "{failure}");
+        }
     }
 }

@@ -65,8 +65,8 @@ impl Certificate {
                 .map(|(_, value)| value),
             alternate_names: name::alternate_names(extensions()).0,
             serial: serial(parsed.raw_serial()),
-            not_before: timestamp(parsed.validity().not_before)?,
-            not_after: timestamp(parsed.validity().not_after)?,
+            not_before: timestamp(parsed.validity().not_before),
+            not_after: timestamp(parsed.validity().not_after),
             is_ca: extensions()
                 .any(|e| matches!(e, ParsedExtension::BasicConstraints(limits) if limits.ca)),
             allows_server_auth: allows_server_auth(&parsed),
@@ -158,9 +158,16 @@ fn serial(raw: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(digits)
 }
 
-fn timestamp(time: ASN1Time) -> Result<Timestamp, PkiError> {
-    Timestamp::from_second(time.timestamp())
-        .map_err(|error| PkiError(format!("a date of the certificate: {error}")))
+/// The nearest moment that can be told: "99991231235959Z", by which a certificate that never expires is known (RFC 5280,
+/// 4.1.2.5), lies a few hours behind the last of them.
+fn timestamp(time: ASN1Time) -> Timestamp {
+    let seconds = time.timestamp();
+    let limit = if seconds < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    Timestamp::from_second(seconds).unwrap_or(limit)
 }
 
 /// RFC 7468, 5.1, and an older label that some programs still write.

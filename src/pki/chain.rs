@@ -9,10 +9,11 @@ use super::Certificate;
 pub fn order_chain(leaf: &Certificate, certificates: Vec<Certificate>) -> Vec<Certificate> {
     let mut left = certificates;
     left.retain(|certificate| certificate.der != leaf.der);
+    left.truncate(MOST_CANDIDATES);
     let mut chain: Vec<Certificate> = Vec::new();
     loop {
         let last = chain.last().unwrap_or(leaf);
-        if last.is_self_signed() {
+        if last.is_self_signed() || chain.len() >= LONGEST_CHAIN {
             return chain;
         }
         let issuer = left
@@ -59,3 +60,8 @@ pub(super) fn problems(leaf: &Certificate, chain: &[Certificate], now: Timestamp
     }
     problems
 }
+
+/// Each link may cost as many signatures as there are candidates of one name: what no CA sends must not keep us busy for
+/// hours.
+const LONGEST_CHAIN: usize = 16;
+const MOST_CANDIDATES: usize = 200;

@@ -211,7 +211,8 @@ pub(super) fn name_in(path: &str) -> Option<&str> {
         .split('/')
         .filter(|part| !part.is_empty() && *part != ".");
     let name = parts.next().filter(|name| *name != "..")?;
-    (parts.next().is_none() && !path.ends_with('/')).then_some(name)
+    // "a/" and "a/." are folders.
+    (parts.next().is_none() && path.ends_with(name)).then_some(name)
 }
 
 #[cfg(test)]
@@ -258,6 +259,7 @@ pub(super) mod tests {
             "x/a.p10",
             "/etc/a.p10",
             "a.p10/",
+            "a.p10/.",
             "a.p10/..",
             "x/../a.p10",
         ] {

@@ -96,7 +96,7 @@ impl Refusal {
         let mut failure = answer.refusal_by_status(lasting, now)?;
         let problem = Problem::of(answer);
         if !problem.name().is_empty() {
-            failure.detail = answer.scrub(&problem.to_string());
+            failure.detail = answer.told(&problem.to_string());
             judge(&mut failure, &problem);
         }
         Some(Self {

@@ -10,7 +10,7 @@ use x509_parser::prelude::FromDer;
 
 use crate::ca::http::{Call, Http};
 use crate::ca::{Advice, Window};
-use crate::failure::Failure;
+use crate::failure::{Failure, readable};
 
 /// The answer's body (RFC 9773, 4.2).
 #[derive(Debug, Deserialize)]
@@ -75,7 +75,7 @@ pub(super) async fn ask(
     }
 }
 
-fn advice(body: &[u8], retry_after: Option<SignedDuration>) -> Option<Advice> {
+pub(super) fn advice(body: &[u8], retry_after: Option<SignedDuration>) -> Option<Advice> {
     let told: Told = serde_json::from_slice(body).ok()?;
     let Suggested { start, end } = told.suggested_window;
     if end <= start {
@@ -84,7 +84,7 @@ fn advice(body: &[u8], retry_after: Option<SignedDuration>) -> Option<Advice> {
     let ask_again = retry_after.map_or(SILENCE, |wait| wait.clamp(SOONEST, LATEST));
     Some(Advice {
         window: Some(Window { start, end }),
-        explanation: told.explanation,
+        explanation: told.explanation.as_deref().map(readable),
         ask_again: Some(ask_again),
     })
 }

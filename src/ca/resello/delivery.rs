@@ -70,7 +70,7 @@ async fn authorities(api: &Api<'_>, id: &str) -> Result<Vec<Certificate>, Failur
     }
 }
 
-fn read(call: &str, bytes: &[u8], form: Download) -> Result<Vec<Certificate>, Failure> {
+pub(super) fn read(call: &str, bytes: &[u8], form: Download) -> Result<Vec<Certificate>, Failure> {
     let read = match form {
         Download::Zip => unpacked(bytes),
         Download::Crt | Download::Pkcs7 => pki::certificates_in(bytes),
@@ -94,10 +94,14 @@ fn unpacked(bytes: &[u8]) -> Result<Vec<Certificate>, PkiError> {
                 certificates.push(certificate);
             }
         }
+        if certificates.len() > MOST_CERTIFICATES {
+            return Err(problem(&"it holds more certificates than any chain has"));
+        }
     }
     Ok(certificates)
 }
 
 const MOST_FILES: usize = 50;
+const MOST_CERTIFICATES: usize = 200;
 /// Bytes; a certificate has two thousand.
 const LARGEST_FILE: u64 = 1 << 20;

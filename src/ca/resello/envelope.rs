@@ -83,12 +83,18 @@ fn error(body: &Value) -> (String, String) {
         (code, "") => code.to_owned(),
         (code, message) => format!("{code}: {message}"),
     };
-    (code.to_ascii_lowercase(), readable(&words))
+    (code.to_ascii_lowercase(), words)
 }
 
 /// A text, or fields with lists of texts or of `{message, code}`, nested at will.
+///
+/// A few lines tell what is wrong; a long name before each of many values would fill the memory.
 fn flatten(message: &Value, field: &str, lines: &mut Vec<String>) {
+    if lines.len() >= MOST_LINES {
+        return;
+    }
     match message {
+        _ if field.len() > LONGEST_FIELD => lines.push("…".to_owned()),
         Value::Null => {}
         Value::Array(items) => items.iter().for_each(|item| flatten(item, field, lines)),
         Value::Object(object) => match object.get("message") {
@@ -104,16 +110,6 @@ fn flatten(message: &Value, field: &str, lines: &mut Vec<String>) {
         Value::String(text) => lines.push(format!("{field}: {text}")),
         other => lines.push(format!("{field}: {other}")),
     }
-}
-
-/// One line of bearable length, without control characters.
-fn readable(words: &str) -> String {
-    let line: Vec<&str> = words.split_whitespace().collect();
-    let line = line.join(" ");
-    line.chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_WORDS)
-        .collect()
 }
 
 /// An error object that came with HTTP 200. Its codes are in no documentation: only what their words leave no doubt
@@ -140,7 +136,7 @@ fn clear(answer: &Answer, failure: Option<Failure>, words: &str) -> Failure {
     };
     let evidence = match words {
         "" => failure.detail.clone(),
-        words => format!("HTTP {}: {}", answer.status, answer.scrub(words)),
+        words => answer.told(&format!("HTTP {}: {words}", answer.status)),
     };
     failure.detail = match failure.kind {
         FailureKind::Unauthorized => format!(
@@ -181,7 +177,9 @@ const UNAUTHORIZED: [&str; 6] = [
     "forbidden",
 ];
 const BUSY: [&str; 3] = ["rate_limit", "throttl", "too_many"];
-const LONGEST_WORDS: usize = 500;
+const MOST_LINES: usize = 50;
+/// Bytes.
+const LONGEST_FIELD: usize = 500;
 
 #[cfg(test)]
 mod tests {
@@ -279,5 +277,18 @@ mod tests {
         }
         assert_eq!(failure(500, "", true).kind, FailureKind::OutcomeUnknown);
         assert_eq!(failure(429, "", true).kind, FailureKind::Busy);
+    }
+
+    #[test]
+    fn an_error_of_countless_parts_is_told_in_a_few_words() {
+        let (name, zeros) = ("a".repeat(10_000), "0,".repeat(10_000));
+        let body = format!(r#"{{"success":false,"error":{{"message":{{"{name}":[{zeros}0]}}}}}}"#);
+        let (_, words) = error(&serde_json::from_str(&body).unwrap());
+        assert!(
+            !words.is_empty() && words.len() < 100_000,
+            "{}",
+            words.len()
+        );
+        assert_eq!(failure(200, &body, true).kind, FailureKind::Refused);
     }
 }

@@ -5,7 +5,7 @@ use data_encoding::{HEXLOWER, HEXUPPER};
 use md5::{Digest as _, Md5};
 
 use crate::dcv::{Method, Proof};
-use crate::pki::{AlternateName, Csr, Fingerprint};
+use crate::pki::{AlternateName, Csr, Fingerprint, is_dns_name};
 
 /// The domains of a request, without the `*.` of a wildcard: what control must be proven over.
 pub(super) fn domains(csr: &Csr) -> Vec<String> {
@@ -68,6 +68,11 @@ pub(super) fn told_record(domain: &str, name: &str, target: &str) -> Result<Proo
     if target.is_empty() {
         return Err(format!("the CA does not say where {name} is to point"));
     }
+    if !is_dns_name(&target) {
+        return Err(format!(
+            "{target:?} is not a name to which {name} could point"
+        ));
+    }
     Ok(Proof::Cname { name, target })
 }
 
@@ -90,8 +95,9 @@ pub(super) fn told_file(domain: &str, location: &str, content: &str) -> Result<P
         return Err(format!("{host} is not {domain}"));
     }
     let path = format!("/{path}");
-    if !path.starts_with(FOLDER) || path.contains("..") {
-        return Err(format!("{path} is not in {FOLDER}"));
+    let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic());
+    if !path.starts_with(FOLDER) || path.contains("..") || !is_plain {
+        return Err(format!("{path:?} is not in {FOLDER}"));
     }
     Ok(Proof::File {
         domain: host,
@@ -255,5 +261,19 @@ mod tests {
         let names = ["example.com".to_owned()];
         assert!(is_among("www.example.com", &names) && is_among("*.Example.com", &names));
         assert!(!is_among("vpn.example.com", &names));
+    }
+
+    #[test]
+    fn what_is_no_name_and_no_path_is_not_published() {
+        let domain = "vpn.example.com";
+        for target in ["a b.example", "a\nb", "x.y/z", "_a..b"] {
+            let told = told_record(domain, "_0abc.vpn.example.com", target);
+            assert!(told.is_err(), "{told:?}");
+        }
+        for path in ["a b.txt", "a\r\nb.txt", "ü.txt"] {
+            let location = format!("http://{domain}{FOLDER}{path}");
+            let told = told_file(domain, &location, "x");
+            assert!(told.is_err(), "{told:?}");
+        }
     }
 }

@@ -24,8 +24,37 @@ pub(super) fn json_in(text: &str) -> Option<Value> {
         }
         rest = after;
     }
-    let last_line = rest.lines().next_back().unwrap_or_default();
-    read(rest).or_else(|| read(last_line))
+    if let Some(json) = read(rest) {
+        return Some(json);
+    }
+    let (before, last_line) = rest.trim_end().rsplit_once('\n').unwrap_or(("", rest));
+    // The last line of JSON that broke off is a part of it, and may say anything.
+    (begins(last_line) && !is_open(before)).then(|| read(last_line))?
+}
+
+/// Whether something that began in `text` goes on behind it.
+fn is_open(text: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut rest = text;
+    while let Some(place) = rest.find(['"', '{', '}', '[', ']']) {
+        let (_, from) = rest.split_at(place);
+        let length = match from.chars().next() {
+            Some('"') => match string_end(from) {
+                Some(end) => end,
+                None => return true,
+            },
+            Some('{' | '[') => {
+                depth += 1;
+                1
+            }
+            _ => {
+                depth = depth.saturating_sub(1);
+                1
+            }
+        };
+        rest = from.get(length..).unwrap_or_default();
+    }
+    depth > 0
 }
 
 /// Reads JSON, if need be with its bare words in quotes.
@@ -142,5 +171,18 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn json_that_broke_off_is_none_whatever_its_last_line_says() {
+        for text in [
+            "{\"status\":{\"success\":false,\"info\":[\n{}",
+            "[\n{\"certificate\":\"a\"},\n{\"certificate\":\"b\"}",
+            "{\"a\":\"}\n[]",
+            "{\n\"a\":\n\"\"",
+        ] {
+            assert_eq!(json_in(text), None, "{text}");
+        }
+        assert_eq!(json_in("[==>   ] 50%\n{\"a\":1}"), Some(json!({ "a": 1 })));
     }
 }

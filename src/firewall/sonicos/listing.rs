@@ -25,26 +25,51 @@ pub(super) enum RowKind {
 }
 
 /// The rows of a listing: a bare array, one single row, either of them in an object, or nothing. `None` when it is
-/// something else.
+/// something else, or holds a list that cannot be read: what is in that must not pass for nothing.
 pub(super) fn rows(json: &Value) -> Option<Vec<Row>> {
+    match found(json) {
+        Found::Rows(rows) => Some(rows),
+        Found::Unreadable | Found::Nothing => None,
+    }
+}
+
+/// What a part of an answer holds.
+enum Found {
+    Rows(Vec<Row>),
+    /// A list of something else.
+    Unreadable,
+    /// No list.
+    Nothing,
+}
+
+fn found(json: &Value) -> Found {
     match json {
-        Value::Null => Some(Vec::new()),
-        Value::Array(rows) => rows.iter().map(row).collect(),
-        Value::Object(members) if members.is_empty() => Some(Vec::new()),
+        Value::Null => Found::Rows(Vec::new()),
+        Value::Array(rows) => rows
+            .iter()
+            .map(row)
+            .collect::<Option<_>>()
+            .map_or(Found::Unreadable, Found::Rows),
+        Value::Object(members) if members.is_empty() => Found::Rows(Vec::new()),
         Value::Object(members) => match row(json) {
-            Some(row) => Some(vec![row]),
-            None => rows_within(members),
+            Some(row) => Found::Rows(vec![row]),
+            None => found_within(members),
         },
-        _ => None,
+        _ => Found::Nothing,
     }
 }
 
 /// All lists in an object: an empty one beside another must not pass for a device without certificates.
-fn rows_within(members: &serde_json::Map<String, Value>) -> Option<Vec<Row>> {
-    let parts = members.values().filter(|member| !member.is_null());
-    let mut lists = parts.filter_map(rows).peekable();
-    lists.peek()?;
-    Some(lists.flatten().collect())
+fn found_within(members: &serde_json::Map<String, Value>) -> Found {
+    let mut all: Option<Vec<Row>> = None;
+    for member in members.values().filter(|member| !member.is_null()) {
+        match found(member) {
+            Found::Rows(rows) => all.get_or_insert_default().extend(rows),
+            Found::Unreadable => return Found::Unreadable,
+            Found::Nothing => {}
+        }
+    }
+    all.map_or(Found::Nothing, Found::Rows)
 }
 
 impl Row {
@@ -201,5 +226,17 @@ mod tests {
         assert_eq!(rows(&json!({ "certificates": [] })), Some(vec![]));
         assert_eq!(rows(&json!([{ "name": "x" }])), None);
         assert_eq!(rows(&json!("text")), None);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+        for listing in [
+            json!({ "local": [{ "name": "fw-1" }], "ca": [] }),
+            json!({ "reporting": { "local": ["fw-1"] }, "ca": [] }),
+        ] {
+            assert_eq!(rows(&listing), None, "{listing}");
+        }
+        let listing = json!({ "local": [{ "certificate": "fw-1" }], "ca": [], "total": 1, "page": { "next": null } });
+        assert_eq!(rows(&listing).unwrap().len(), 1);
     }
 }

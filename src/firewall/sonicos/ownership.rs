@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::envelope::shortened;
 use super::pending::{AUTHOR_KEYS, author_in};
 
 /// What we have written ourselves, and so may commit.
@@ -47,6 +48,14 @@ impl Ours {
         path: &mut Vec<String>,
         foreign: &mut Vec<String>,
     ) {
+        if foreign.len() >= MOST_FOREIGN {
+            return;
+        }
+        // No setting lies so deep: nobody knows what it is.
+        if path.len() > DEEPEST_SETTING {
+            foreign.push(shortened(&path.join(" ")));
+            return;
+        }
         if self.owns_certificate(node, path) {
             return;
         }
@@ -72,11 +81,7 @@ impl Ours {
                 }
             }
             leaf if self.owns_leaf(leaf, path) => {}
-            leaf => foreign.push(
-                format!("{} {}", path.join(" "), plain(leaf))
-                    .trim()
-                    .to_owned(),
-            ),
+            leaf => foreign.push(shortened(&format!("{} {}", path.join(" "), plain(leaf)))),
         }
     }
 
@@ -155,6 +160,11 @@ fn plain(leaf: &Value) -> String {
     leaf.as_str()
         .map_or_else(|| leaf.to_string(), str::to_owned)
 }
+
+/// One is enough to commit nothing; these are for a person. A long path before each of many values would fill the memory.
+const MOST_FOREIGN: usize = 100;
+/// Parts of a path.
+const DEEPEST_SETTING: usize = 64;
 
 /// Words of lines that only open or close the place where a setting stands.
 const FRAME_WORDS: [&str; 10] = [
@@ -288,5 +298,19 @@ mod tests {
             foreign("Pending changes by renewd:\ncertificate name fw-1", &ours),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn a_device_that_lists_without_end_fills_no_memory() {
+        let (name, zeros) = ("a".repeat(10_000), "0,".repeat(10_000));
+        let deep = "a/".repeat(10_000);
+        for text in [
+            format!("{{\"{name}\":[{zeros}0]}}"),
+            format!("{{\"{deep}\":[{zeros}0]}}"),
+        ] {
+            let told = foreign(&text, &made());
+            let size: usize = told.iter().map(String::len).sum();
+            assert!(!told.is_empty() && size < 100_000, "{size} bytes");
+        }
     }
 }

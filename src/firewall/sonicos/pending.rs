@@ -71,7 +71,11 @@ impl Pending {
         if let Some(envelope) = Envelope::of(&json) {
             let is_more = json.as_object().is_some_and(|members| members.len() > 1);
             return match envelope.pending_config {
-                _ if is_more => Self::of_settings(without_status(json)),
+                _ if is_more => match Self::of_settings(without_status(json)) {
+                    // It says that there is something, and does not list it.
+                    Self::Nothing if envelope.pending_config == Some(true) => Self::Something,
+                    pending => pending,
+                },
                 Some(true) => Self::Something,
                 Some(false) => Self::Nothing,
                 None if wording::is_nothing_pending(&envelope.messages()) => Self::Nothing,
@@ -200,5 +204,11 @@ mod tests {
         assert_eq!(text.author().as_deref(), Some("joe"));
         assert_eq!(Pending::of("address-object by design").author(), None);
         assert!(text.summary().contains("address-object"));
+    }
+
+    #[test]
+    fn changes_that_are_told_of_and_not_listed_are_something() {
+        let text = r#"{"status":{"success":true,"cli":{"pending_config":true}},"config":{}}"#;
+        assert_eq!(Pending::of(text), Pending::Something);
     }
 }

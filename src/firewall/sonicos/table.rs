@@ -45,14 +45,18 @@ impl Header {
     /// A line that names at least a column for names and one for types.
     fn of(line: &str) -> Option<Self> {
         let mut cells = cells(line);
-        if let [(start, only)] = cells.as_slice() {
+        if let [(start, only)] = cells.as_slice()
+            && only.split_whitespace().count() <= MOST_COLUMNS
+        {
             let words = only.split_whitespace();
             cells = words
                 .map(|word| (start + only.find(word).unwrap_or(0), word))
                 .collect();
         }
         let names: Vec<String> = cells.iter().map(|(_, text)| normal(text)).collect();
-        let is_header = names.first().is_some_and(|name| is_name(name))
+        let is_header = names.len() <= MOST_COLUMNS
+            && names.iter().all(|name| name.len() <= LONGEST_LABEL)
+            && names.first().is_some_and(|name| is_name(name))
             && names.iter().any(|name| name == "type");
         let starts = cells.iter().map(|(start, _)| *start).collect();
         is_header.then_some(Self { names, starts })
@@ -170,6 +174,11 @@ fn is_frame(line: &str) -> bool {
         .all(|c| c.is_whitespace() || "-=+|%*".contains(c))
 }
 
+/// Of which each costs a look at every line.
+const MOST_COLUMNS: usize = 32;
+/// Bytes, which stand with every row.
+const LONGEST_LABEL: usize = 64;
+
 /// First words of lines (SonicOS reference 3.2, as the API spells them).
 const LABELS: [&str; 14] = [
     NAME,
@@ -286,5 +295,15 @@ mod tests {
             ]
             .map(|(name, text)| (name.to_owned(), text.to_owned()))
         );
+    }
+
+    #[test]
+    fn a_line_of_countless_columns_is_no_header() {
+        let header = format!("Name Type {}", "x ".repeat(100));
+        assert_eq!(rows(&format!("{header}\nfw-1 Local")), None);
+        let header = format!("Name|Type|{}", "x|".repeat(100));
+        assert_eq!(rows(&format!("{header}\nfw-1|Local")), None);
+        let header = format!("Name|Type|{}", "x".repeat(100));
+        assert_eq!(rows(&format!("{header}\nfw-1|Local|y")), None);
     }
 }

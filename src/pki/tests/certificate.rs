@@ -113,3 +113,13 @@ fn x509_v1_and_rsa_1024_are_read() {
     assert_eq!(read.subject, "CN=fw,C=NL");
     assert!(read.allows_server_auth && !read.is_ca && read.is_self_signed());
 }
+
+#[test]
+fn a_certificate_that_never_expires_is_read() {
+    // 99991231235959Z, as devices write it that have no better date (RFC 5280, 4.1.2.5).
+    let der = include_bytes!("../../../fuzz/corpus/certificates/never_expires.der");
+    let read = Certificate::from_der(der).unwrap();
+    assert_eq!(read.subject, "CN=192.168.168.168");
+    assert_eq!(read.not_after, jiff::Timestamp::MAX);
+    assert!(read.is_self_signed());
+}

@@ -42,3 +42,20 @@ fn two_cas_that_signed_each_other_are_no_endless_chain() {
     let given = vec![one.cross_signed_by(&two), two.cross_signed_by(&one)];
     assert_eq!(order_chain(&leaf, given.clone()), given);
 }
+
+#[test]
+fn a_chain_without_an_end_is_given_up() {
+    let mut above = vec![Authority::root("0")];
+    for number in 1..40 {
+        let next = above.last().unwrap().sub(&number.to_string());
+        above.push(next);
+    }
+    let leaf = above
+        .last()
+        .unwrap()
+        .sign(&leaf_params(), &KeyPair::generate().unwrap());
+    let given: Vec<Certificate> = above.into_iter().map(|one| one.certificate).collect();
+    let chain = order_chain(&leaf, given);
+    assert!((10..20).contains(&chain.len()), "{}", chain.len());
+    assert!(!ends_in_root(&chain));
+}

@@ -75,8 +75,12 @@ impl Question {
         if default.is_some_and(|default| !is_word(default)) {
             return None;
         }
-        let earlier = || before.trim_end().rsplit('\n').next().unwrap_or_default();
-        let line = if line.is_empty() { earlier() } else { line };
+        let (before, line) = if line.is_empty() {
+            let before = before.trim_end();
+            before.rsplit_once('\n').unwrap_or(("", before))
+        } else {
+            (before, line)
+        };
         let (_, choices) = line
             .trim_end_matches(['?', ' '])
             .strip_suffix(')')?
@@ -282,5 +286,17 @@ mod tests {
             "Are you sure you wish to restart (yes/cancel)?"
         );
         assert_eq!(question.declining(), "cancel");
+    }
+
+    #[test]
+    fn a_question_that_stands_before_its_default_is_told_once() {
+        let screen = "admin is editing.\nDo you wish to go on (yes/no)?\n[no]:";
+        let Some(Prompt::Question(question)) = Prompt::of(screen) else {
+            panic!("no question");
+        };
+        assert_eq!(
+            question.words,
+            "admin is editing. Do you wish to go on (yes/no)?"
+        );
     }
 }
