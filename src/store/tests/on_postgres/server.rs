@@ -247,7 +247,7 @@ async fn of_two_that_see_the_same_due_look_one_has_it() {
         .sync_inventory(&[configured("portal", "hq", "1")], at(0))
         .await
         .unwrap();
-    let due = store.due_for_probe(at(1), false, 9).await.unwrap();
+    let due = store.due_for_probe(at(1), true, 9).await.unwrap();
     assert_eq!(due.len(), 1);
     let first = async || {
         let due = due.clone();
@@ -258,9 +258,9 @@ async fn of_two_that_see_the_same_due_look_one_has_it() {
             .len()
     };
     assert_eq!((first().await, first().await), (1, 0));
-    assert!(store.due_for_probe(at(299), false, 9).await.unwrap().is_empty());
+    assert!(store.due_for_probe(at(299), true, 9).await.unwrap().is_empty());
     assert_eq!(
-        store.due_for_probe(at(300), false, 9).await.unwrap().len(),
+        store.due_for_probe(at(300), true, 9).await.unwrap().len(),
         1,
         "the other died"
     );
