@@ -146,8 +146,17 @@ async fn pool(
         .max_lifetime(None)
         .test_before_acquire(false)
         .after_connect(move |connection, _| Box::pin(set_up(connection, busy_timeout)))
+        .after_release(|connection, _| Box::pin(has_left_its_transaction(connection)))
         .connect_with(options)
         .await?)
+}
+
+/// Whether a connection may be used again. On a full disk SQLite itself rolls back (<https://www.sqlite.org/rescode.html>,
+/// under SQLITE_FULL); sqlx then cannot, takes the transaction for open, and would begin no other one for ever.
+async fn has_left_its_transaction(connection: &mut AnyConnection) -> sqlx::Result<bool> {
+    // After whatever was left to do.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// What SQLite forgets with each connection.

@@ -311,6 +311,18 @@ async fn a_full_disk_is_told_and_nothing_is_half_stored() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_sqlite_itself_rolled_back_does_not_end_all_writing() {
+    let (store, _folder) = store().await;
+    let mut transaction = store.begin().await.unwrap();
+    sqlx::query("ROLLBACK")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    drop(transaction);
+    store.write_probe(at(0)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_write_that_reaches_no_row_is_not_taken_for_done() {
     let (store, _folder) = store().await;
     meddle(
