@@ -95,41 +95,45 @@ mod tests {
         "2026-11-22T10:00:00Z".parse().unwrap()
     }
 
-    fn sleep(rhythm: &Rhythm) -> Duration {
-        rhythm.wake() - Instant::now()
+    /// That the loop sleeps as long as `wanted`, but for what has passed since it was told to.
+    fn assert_sleeps(rhythm: &Rhythm, wanted: Duration) {
+        let sleep = rhythm.wake() - Instant::now();
+        let least = wanted.saturating_sub(Duration::from_millis(500));
+        assert!(
+            least <= sleep && sleep <= wanted,
+            "{sleep:?}, not {wanted:?}"
+        );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_due_and_has_no_place_does_not_make_the_loop_run_hot() {
+    #[test]
+    fn what_is_due_and_has_no_place_does_not_make_the_loop_run_hot() {
         let mut rhythm = Rhythm::new(None);
         for (wake, slept) in [
             (Some(SignedDuration::from_secs(-9)), BETWEEN_TURNS),
             (Some(SignedDuration::ZERO), BETWEEN_TURNS),
-            (
-                Some(SignedDuration::from_millis(20)),
-                Duration::from_millis(20),
-            ),
+            (Some(SignedDuration::from_secs(7)), Duration::from_secs(7)),
             (Some(SignedDuration::from_hours(9)), LONGEST_SLEEP),
             (None, LONGEST_SLEEP),
         ] {
             rhythm.turned(Ok(wake.map(|wake| now() + wake)), now());
-            assert_eq!(sleep(&rhythm), slept, "{wake:?}");
+            assert_sleeps(&rhythm, slept);
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_watchdog_is_fed_three_times_in_its_time() {
+    #[test]
+    fn a_watchdog_is_fed_three_times_in_its_time() {
         let mut rhythm = Rhythm::new(Some(Duration::from_secs(30)));
         rhythm.turned(Ok(None), now());
-        assert_eq!(sleep(&rhythm), Duration::from_secs(10));
+        assert_sleeps(&rhythm, Duration::from_secs(10));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn while_the_database_fails_nothing_but_time_makes_the_loop_turn() {
+    #[test]
+    fn while_the_database_fails_nothing_but_time_makes_the_loop_turn() {
         let mut rhythm = Rhythm::new(None);
         rhythm.turned(Err(StoreError::Full), now());
+        assert_sleeps(&rhythm, AFTER_STORE_ERROR);
         assert!(!rhythm.may_turn());
-        tokio::time::advance(AFTER_STORE_ERROR).await;
+        rhythm.next = Instant::now();
         assert!(rhythm.may_turn());
         rhythm.turned(Ok(None), now());
         assert!(rhythm.may_turn(), "again whatever wakes it");

@@ -167,7 +167,7 @@ async fn the_longest_waiting_is_due_first_and_only_when_its_time_has_come() {
             .await
             .unwrap();
     }
-    let names = |due: Vec<crate::inventory::TrackedCertificate>| -> Vec<String> {
+    let names = |due: Vec<TrackedCertificate>| -> Vec<String> {
         due.iter().map(|one| one.name.to_string()).collect()
     };
     assert_eq!(

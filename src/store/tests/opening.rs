@@ -169,6 +169,7 @@ async fn damage_to_an_open_database_is_found_by_the_upkeep() {
 #[tokio::test]
 async fn an_emptied_database_is_refused_before_its_log_is_deleted() {
     let (store, folder) = store().await;
+    store.write_probe(at(0)).await.unwrap();
     let wal = folder.path().join("renewd.db-wal");
     let log = fs::read(&wal).unwrap();
     store.close().await;
