@@ -218,16 +218,23 @@ async fn pool(
         .max_lifetime(None)
         .test_before_acquire(false)
         .after_connect(move |connection, _| Box::pin(dialect.set_up(connection, busy_timeout)));
-    let Some(patience) = dialect.patience() else {
-        return Ok(pool.connect_with(options).await?);
+    let patience = dialect.patience();
+    let pool = match patience {
+        Some(patience) => pool.acquire_timeout(patience),
+        None => pool,
     };
-    // One that does not answer any more is replaced; else it would wait in the pool for the next.
-    let pool = pool
-        .acquire_timeout(patience)
-        .after_release(move |connection, _| {
-            Box::pin(async move { Ok(within(Some(ECHO), connection.ping()).await.is_ok()) })
-        });
+    let pool = pool.after_release(move |connection, _| {
+        Box::pin(async move { Ok(is_usable(connection, patience.map(|_| ECHO)).await) })
+    });
     Ok(pool.connect_with(options).await?)
+}
+
+/// Whether a connection may be used again, after whatever was left to do. One that does not answer any more is replaced;
+/// else it would wait in the pool for the next. On a full disk SQLite itself rolls back
+/// (<https://www.sqlite.org/rescode.html>, under SQLITE_FULL); sqlx then cannot, takes the transaction for open, and would
+/// begin no other one for ever.
+async fn is_usable(connection: &mut AnyConnection, patience: Option<Duration>) -> bool {
+    within(patience, connection.ping()).await.is_ok() && !connection.is_in_transaction()
 }
 
 /// Looks at the database before anything is changed in it, then brings it up to date.

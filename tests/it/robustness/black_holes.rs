@@ -84,10 +84,15 @@ async fn fail_once(store: &Store) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_black_holes_delay_ten_healthy_firewalls_by_less_than_twice_their_time_alone() {
-    let alone = renew_all(&Fleet::new(HEALTHY, 0).await).await;
-    let fleet = Fleet::new(HEALTHY, LOST).await;
-    let_them_be_known(&fleet).await;
-    let beside = renew_all(&fleet).await;
+    let mut alone = Duration::MAX;
+    let mut beside = Duration::MAX;
+    // Twice, since other tests run meanwhile: what counts is the better of each.
+    for _ in 0..2 {
+        alone = alone.min(renew_all(&Fleet::new(HEALTHY, 0).await).await);
+        let fleet = Fleet::new(HEALTHY, LOST).await;
+        let_them_be_known(&fleet).await;
+        beside = beside.min(renew_all(&fleet).await);
+    }
     let ratio = beside.as_secs_f64() / alone.as_secs_f64();
     println!(
         "black holes: {HEALTHY} firewalls renewed in {alone:.2?} alone, in {beside:.2?} beside {LOST} that never answer: {ratio:.2} times"

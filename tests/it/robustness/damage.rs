@@ -15,7 +15,7 @@ type Damage = (&'static str, fn(&mut Vec<u8>), &'static str);
 
 const PAGE: usize = 4096;
 
-const DAMAGES: [Damage; 6] = [
+const DAMAGES: [Damage; 5] = [
     (
         "another program's file",
         |file| *file = b"Dear John,\n".repeat(2000),
@@ -39,13 +39,6 @@ const DAMAGES: [Damage; 6] = [
     (
         "half of it gone",
         |file| file.truncate(file.len() / 2 / PAGE * PAGE),
-        "damaged",
-    ),
-    (
-        "its last byte gone",
-        |file| {
-            file.pop();
-        },
         "damaged",
     ),
 ];
