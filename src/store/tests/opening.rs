@@ -251,6 +251,18 @@ async fn a_locked_database_is_busy_when_opened_and_when_written() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_sqlite_itself_rolled_back_does_not_end_all_writing() {
+    let (store, _folder) = store().await;
+    let mut transaction = store.begin().await.unwrap();
+    sqlx::query("ROLLBACK")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    drop(transaction);
+    store.write_probe(at(0)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_full_disk_is_told_and_nothing_is_half_stored() {
     let (store, _folder) = store().await;
     meddle(&store, "PRAGMA max_page_count = 1").await;
