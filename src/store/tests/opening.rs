@@ -255,7 +255,7 @@ async fn a_transaction_that_sqlite_itself_rolled_back_does_not_end_all_writing()
     let (store, _folder) = store().await;
     let mut transaction = store.begin().await.unwrap();
     sqlx::query("ROLLBACK")
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await
         .unwrap();
     drop(transaction);
