@@ -177,7 +177,10 @@ impl Crew {
 
     fn free_for_renewals(&self) -> Free {
         let stages = self.claims.values().map(|claim| {
-            if claim.pulse.is_silent(Instant::now(), places::RENEWAL_PATIENCE) {
+            if claim
+                .pulse
+                .is_silent(Instant::now(), places::RENEWAL_PATIENCE)
+            {
                 Stage::Silent
             } else if claim.is_doubtful && !claim.pulse.has_answered() {
                 Stage::Doubtful

@@ -47,8 +47,8 @@ pub use leases::{Lease, Tenure, Ticket};
 pub use limits::Permission;
 pub use notices::Notices;
 pub use renewals::Ending;
-pub use witness::Witness;
 pub use waking::Counts;
+pub use witness::Witness;
 
 use crate::secret::SecretSource;
 use connections::{Reading, Session, Writing, within};

@@ -123,7 +123,11 @@ async fn a_step_whose_claim_is_lost_is_stopped_and_one_whose_claim_is_kept_is_no
         surroundings: lab.surroundings(),
         checkpoint: Arc::new(NoCheckpoint),
     };
-    let work = tokio::spawn(async move { engine.work(lease, &CancellationToken::new(), &Pulse::default()).await });
+    let work = tokio::spawn(async move {
+        engine
+            .work(lease, &CancellationToken::new(), &Pulse::default())
+            .await
+    });
     // However long it takes, the claim is prolonged, and nobody else gets it.
     let later = now + SignedDuration::from_mins(3);
     lab.clock.advance(SignedDuration::from_mins(2));

@@ -258,7 +258,13 @@ async fn of_two_that_see_the_same_due_look_one_has_it() {
             .len()
     };
     assert_eq!((first().await, first().await), (1, 0));
-    assert!(store.due_for_probe(at(299), true, 9).await.unwrap().is_empty());
+    assert!(
+        store
+            .due_for_probe(at(299), true, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(
         store.due_for_probe(at(300), true, 9).await.unwrap().len(),
         1,
