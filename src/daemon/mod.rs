@@ -235,9 +235,10 @@ impl Daemon {
     /// Stores now and then that the loop is alive, which also tells whether anything can be stored; then does one turn.
     async fn turn(&mut self, rhythm: &mut Rhythm) -> Result<(), StoreError> {
         let now = self.surroundings.clock.now();
-        let beat = match rhythm.is_beat_due() {
-            true => self.engine.store.beat(now).await.map(|()| rhythm.beaten()),
-            false => Ok(()),
+        let beat = if rhythm.is_beat_due() {
+            self.engine.store.beat(now).await.map(|()| rhythm.beaten())
+        } else {
+            Ok(())
         };
         let turned = match beat {
             Ok(()) => self.crew.turn(now).await,

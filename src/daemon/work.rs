@@ -83,6 +83,7 @@ impl Crew {
     }
 
     /// The clock stood at `time` when renewd stored something last.
+    #[must_use]
     pub fn after(self, time: Option<Timestamp>) -> Self {
         Self {
             last_turn: time,

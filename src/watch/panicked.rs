@@ -25,40 +25,37 @@ pub async fn after_panic(
     let now = engine.surroundings.clock.now();
     let event = told(EventKind::PersonNeeded, certificate, PANICKED.to_owned());
     let events = std::slice::from_ref(&event);
-    match (look, &row.shown) {
-        (Look::Window, Some(shown)) => {
-            let window = row.window_of_shown();
-            let ask_again_at = now.saturating_add(PAUSE).ok();
-            let name = &row.name;
-            engine
-                .store
-                .record_window(
-                    name,
-                    shown.fingerprint,
-                    window,
-                    ask_again_at,
-                    None,
-                    events,
-                    now,
-                )
-                .await?;
-        }
-        _ => {
-            let interval = engine.desired.daemon.probe_interval;
-            let next = next_probe_at(certificate, None, interval, now);
-            engine
-                .store
-                .record_sight(
-                    certificate,
-                    None,
-                    row.told.as_deref(),
-                    next,
-                    None,
-                    events,
-                    now,
-                )
-                .await?;
-        }
+    if let (Look::Window, Some(shown)) = (look, &row.shown) {
+        let window = row.window_of_shown();
+        let ask_again_at = now.saturating_add(PAUSE).ok();
+        let name = &row.name;
+        engine
+            .store
+            .record_window(
+                name,
+                shown.fingerprint,
+                window,
+                ask_again_at,
+                None,
+                events,
+                now,
+            )
+            .await?;
+    } else {
+        let interval = engine.desired.daemon.probe_interval;
+        let next = next_probe_at(certificate, None, interval, now);
+        engine
+            .store
+            .record_sight(
+                certificate,
+                None,
+                row.told.as_deref(),
+                next,
+                None,
+                events,
+                now,
+            )
+            .await?;
     }
     event.log();
     Ok(())

@@ -60,7 +60,7 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
         // failure yet, but a reason to look.
         Err(failure) if failure.kind == FailureKind::OutcomeUnknown && intent.tries == 1 => {
             work.acted(Step::Bind).await;
-            return Ok(work.wait(
+            return Ok(Outcome::wait(
                 FIRST_LOOK,
                 "lost_answer",
                 format!("looking whether it was done: {failure}"),

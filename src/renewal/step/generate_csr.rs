@@ -89,7 +89,7 @@ async fn look_then_generate(
     // From the last try on: an earlier one may have been lost, and this box may be slow.
     let since = earlier.map(|intent| intent.tried_at.duration_until(work.now));
     if let Some(since) = since.filter(|since| *since < SLOWEST_GENERATION) {
-        return Ok(still_generating(work, since));
+        return Ok(still_generating(since));
     }
     work.intend(Step::GenerateCsr, &work.renewal().alias)
         .await?;
@@ -100,7 +100,7 @@ async fn look_then_generate(
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }
-    Ok(still_generating(work, SignedDuration::ZERO))
+    Ok(still_generating(SignedDuration::ZERO))
 }
 
 async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
@@ -111,8 +111,8 @@ async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, 
 }
 
 /// The longer it takes, the more seldom is looked: each look is a login.
-fn still_generating(work: &Work<'_>, since: SignedDuration) -> Outcome {
-    work.wait(
+fn still_generating(since: SignedDuration) -> Outcome {
+    Outcome::wait(
         LISTING_INTERVAL.max(since / 2),
         "key_generation",
         "the firewall is still generating the key pair",

@@ -75,6 +75,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    fn wait(how_long: SignedDuration, kind: &'static str, words: impl Into<String>) -> Self {
+        Self::Wait(Waiting {
+            until: Until::After(how_long),
+            kind,
+            words: words.into(),
+        })
+    }
+}
+
 /// For what a renewal waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -224,19 +234,6 @@ impl Work<'_> {
             return StepError::Hopeless(words);
         }
         refused(call, &[words])
-    }
-
-    fn wait(
-        &self,
-        how_long: SignedDuration,
-        kind: &'static str,
-        words: impl Into<String>,
-    ) -> Outcome {
-        Outcome::Wait(Waiting {
-            until: Until::After(how_long),
-            kind,
-            words: words.into(),
-        })
     }
 
     fn csr(&self) -> Result<Csr, StepError> {

@@ -27,7 +27,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             let waited = work.renewal().state_since.duration_until(work.now);
             let words = format!("{} waits for {waiting_for}", work.renewal().ca);
             let kind = kind_of_wait(needs_person, waited);
-            Ok(work.wait(pause(retry_after, waited), kind, words))
+            Ok(Outcome::wait(pause(retry_after, waited), kind, words))
         }
         Issuance::Issued { leaf, chain } => {
             work.acted(Step::PollIssuance).await;

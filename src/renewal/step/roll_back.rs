@@ -53,7 +53,11 @@ async fn prove_previous(work: &Work<'_>) -> Result<Outcome, StepError> {
     if doubts.is_empty() {
         return Ok(work.reached(Fact::PreviousProven));
     }
-    Ok(work.wait(LOOK_INTERVAL, "proof_of_previous", doubts.join("; ")))
+    Ok(Outcome::wait(
+        LOOK_INTERVAL,
+        "proof_of_previous",
+        doubts.join("; "),
+    ))
 }
 
 async fn unreachable_ones(work: &Work<'_>) -> Vec<String> {

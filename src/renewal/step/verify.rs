@@ -19,7 +19,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     }
     let bound_for = work.renewal().state_since.duration_until(work.now);
     if bound_for < work.wanted.policy.proof_grace || work.renewal().attempts < FEWEST_LOOKS {
-        return Ok(work.wait(LOOK_INTERVAL, "proof", doubts.join("; ")));
+        return Ok(Outcome::wait(LOOK_INTERVAL, "proof", doubts.join("; ")));
     }
     Ok(work.reached(Fact::NotProven))
 }

@@ -49,7 +49,7 @@ fn wait(data: &[u8]) {
     };
     let line = tokio::io::join(Cursor::new(data.to_vec()), tokio::io::sink());
     let mut terminal = Terminal::new(Box::new(line), Vec::new());
-    let waited = runtime.block_on(terminal.wait(Duration::from_secs(60)));
+    let waited = runtime.block_on(terminal.wait(Duration::from_mins(1)));
     if let Ok(screen) = waited {
         assert!(screen.prompt != Prompt::Pager);
         // What is not UTF-8 is shown as a sign of three bytes.
