@@ -213,4 +213,4 @@ async fn relay(listener: TcpListener, server: String, whole: watch::Receiver<boo
 const LARGE_FLEET: usize = 200;
 /// Each kind of device, and each kind of CA.
 const SMALL_FLEET: usize = 6;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);

@@ -10,8 +10,8 @@ fn told_head(log: &str) -> String {
     let lines = log
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
-    let heads = lines.filter(|line: &Value| line["event"] == "history_head");
-    let head = heads.last().expect("the log tells no head");
+    let mut heads = lines.filter(|line: &Value| line["event"] == "history_head");
+    let head = heads.next_back().expect("the log tells no head");
     head["message"].as_str().unwrap().to_owned()
 }
 

@@ -49,9 +49,10 @@ pub fn asked_for() -> Vec<(u64, usize)> {
         };
         return vec![(seed.parse().expect(wanted), kills)];
     }
-    match is_long() {
-        true => (1..=SEEDS).map(|seed| (seed, MANY)).collect(),
-        false => vec![(1, FEW)],
+    if is_long() {
+        (1..=SEEDS).map(|seed| (seed, MANY)).collect()
+    } else {
+        vec![(1, FEW)]
     }
 }
 

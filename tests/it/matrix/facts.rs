@@ -124,7 +124,8 @@ impl Facts {
         let mut text = String::new();
         for (name, journal) in devices.chain(cas) {
             let last = &journal[journal.len().saturating_sub(TAIL)..];
-            text += &format!("{name}:\n  {}\n", last.join("\n  "));
+            let lines = last.join("\n  ");
+            text.extend([name.as_str(), ":\n  ", &lines, "\n"]);
         }
         text
     }

@@ -126,11 +126,11 @@ async fn sample(seed: u64, count: usize) -> Vec<Case> {
     for place in (1..every.len()).rev() {
         every.swap(place, chance.below(place + 1));
     }
-    let (mut met, mut seen) = (HashSet::new(), HashSet::new());
+    let (mut ways, mut pairs) = (HashSet::new(), HashSet::new());
     // What is seen for the first time goes first; the order is else kept.
     every.sort_by_cached_key(|case| {
-        let is_new_way = met.insert((case.peer, case.way));
-        let is_new_pair = seen.insert(case.pair);
+        let is_new_way = ways.insert((case.peer, case.way));
+        let is_new_pair = pairs.insert(case.pair);
         !(is_new_way || is_new_pair)
     });
     println!(

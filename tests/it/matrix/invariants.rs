@@ -245,10 +245,9 @@ fn states_are_facts(facts: &Facts) -> Result<(), String> {
     for renewal in &facts.renewals {
         let obtained = &renewal.obtained;
         let has = match renewal.state {
-            State::Planned | State::CsrGenerated => true,
+            State::Planned | State::CsrGenerated | State::Abandoned | State::Superseded => true,
             State::CsrExported => obtained.csr_pem.is_some(),
             State::Submitted => obtained.csr_pem.is_some() && obtained.ca_reference.is_some(),
-            State::Abandoned | State::Superseded => true,
             _ => obtained.leaf_pem.is_some() && obtained.fingerprint.is_some(),
         };
         if !has {
@@ -348,7 +347,7 @@ fn budgets_and_limits_hold(facts: &Facts) -> Result<(), String> {
             ));
         }
     }
-    for device in facts.devices.iter().filter(|it| it.locked_out > 0) {
+    if let Some(device) = facts.devices.iter().find(|it| it.locked_out > 0) {
         return Err(format!("locked out of {}", device.name));
     }
     let limit = REFUSED_LOGIN_LIMIT;

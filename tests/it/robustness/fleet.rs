@@ -70,7 +70,7 @@ impl Fleet {
             simulators,
             folder: folder(),
             lost: (0..lost).map(|n| format!("lost-{n:04}")).collect(),
-            holes: holes,
+            holes,
         };
         fleet.write();
         let ca::Settings::Local(settings) = &fleet.desired().cas["office"] else {
@@ -100,12 +100,7 @@ driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.
         for (n, simulator) in self.simulators.iter().enumerate() {
             let verify = format!(r#""{}", "{}""#, simulator.management(), simulator.ssl_vpn());
             let name = Self::healthy(n);
-            text += &member(
-                &name,
-                &simulator.url().to_string(),
-                &simulator.fingerprint(),
-                &verify,
-            );
+            text += &member(&name, &simulator.url(), &simulator.fingerprint(), &verify);
         }
         for (name, hole) in self.lost.iter().zip(self.holes.iter().cycle()) {
             let address = format!("127.0.0.1:{}", hole.port);

@@ -109,4 +109,4 @@ pub async fn pause(how_long: Duration) {
 }
 
 /// Longer than anything here takes on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);

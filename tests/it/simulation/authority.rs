@@ -396,7 +396,9 @@ fn count_order(state: &mut State, kind: Kind, name: &str, is_asked_for: bool) {
             passed.push(format!("{count} orders at resello, the budget is {budget}"));
         }
     }
-    passed.into_iter().for_each(|words| state.violation(words));
+    for words in passed {
+        state.violation(words);
+    }
 }
 
 /// An order costs something from now on: once for each renewal.

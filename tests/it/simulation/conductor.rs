@@ -4,7 +4,6 @@
 //! One task runs at a time, up to its next exchange with the world, so that the order of everything is the seed's.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -385,7 +384,7 @@ fn folder() -> TempDir {
     } else {
         std::env::temp_dir()
     };
-    tempfile::tempdir_in(PathBuf::from(parent)).unwrap()
+    tempfile::tempdir_in(parent).unwrap()
 }
 
 /// The day on which every simulation begins.

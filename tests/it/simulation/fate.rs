@@ -119,7 +119,7 @@ impl Conductor {
         let lasts = self.chance.trouble();
         match trouble {
             Trouble::FirewallDown => {
-                self.obstruct_device(&firewall, lasts, "the firewall was down")
+                self.obstruct_device(&firewall, lasts, "the firewall was down");
             }
             Trouble::FirewallRestarts => {
                 let lasts = SignedDuration::from_mins(5);

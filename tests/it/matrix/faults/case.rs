@@ -12,6 +12,7 @@ use simulators::ca::On;
 use simulators::sonicos::Rule;
 
 use super::way::Way;
+use crate::contract::Port;
 use crate::lab::CERTIFICATE;
 use crate::matrix::bench::Bench;
 use crate::matrix::invariants::When;
@@ -139,7 +140,7 @@ async fn objection(bench: &Bench, renewal: &Renewal, took: SignedDuration) -> Op
     if renewals != wanted || orders != u64::try_from(wanted).unwrap() {
         return Some(format!("{renewals} renewals, {orders} orders"));
     }
-    let of_ca = bench.ca.port().map_or(0, |port| port.told_to_stranger());
+    let of_ca = bench.ca.port().map_or(0, Port::told_to_stranger);
     let told = bench.lab.simulator.told_to_stranger() + of_ca;
     if told > 0 {
         return Some(format!("{told} bytes were said to a stranger"));
