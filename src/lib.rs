@@ -3,7 +3,8 @@
 //! The map, from left to right; a module may use those on the left of its bar only, so those between two bars do not
 //! know each other (`tests/it/tidy.rs` holds that line):
 //! `clock failure pki random schedule secret | inventory private_file surroundings | tls | dcv seal transfer |
-//! ca firewall probe | config event | store | renewal | scheduler watch | daemon status telemetry | cli`.
+//! ca firewall probe | config event | store | renewal | scheduler watch | daemon status telemetry | cli |
+//! fuzzing`.
 
 pub mod ca;
 pub mod cli;
@@ -14,6 +15,9 @@ pub mod dcv;
 pub mod event;
 pub mod failure;
 pub mod firewall;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod inventory;
 pub mod pki;
 pub mod private_file;

@@ -7,6 +7,8 @@ pub mod acme;
 pub mod dry_run;
 pub mod exec;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http;
 pub mod local;
 pub mod pam360;

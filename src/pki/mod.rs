@@ -7,6 +7,8 @@ mod csr;
 mod der;
 mod difference;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod issued;
 mod key_bundle;
 mod making;

@@ -6,6 +6,8 @@
 
 mod address;
 mod ftp;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod host_keys;
 mod listener;
 mod offer;

@@ -11,6 +11,8 @@
 mod account;
 mod challenge;
 mod directory;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod jws;
 mod limits;
 mod names;

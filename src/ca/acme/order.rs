@@ -13,11 +13,11 @@ use super::session::{Session, parsed};
 use crate::ca::http::{Answer, nullable};
 use crate::ca::{Issuance, SigningRequest};
 use crate::failure::{Failure, FailureKind};
-use crate::pki::Certificate;
+use crate::pki::{Certificate, Csr};
 
 /// An order. A status that is unknown is waited out; fields that are unknown are skipped.
 #[derive(Debug, Deserialize)]
-struct Order {
+pub(super) struct Order {
     status: String,
     expires: Option<Timestamp>,
     #[serde(default, deserialize_with = "nullable")]
@@ -140,7 +140,11 @@ async fn download(
         .certificate
         .as_ref()
         .ok_or_else(|| lacking(answer, "certificate"))?;
-    let answer = session.read(url).await?;
+    issued(&session.read(url).await?, &request.csr)
+}
+
+/// The certificate for `csr` in an answer, and the chain above it.
+pub(super) fn issued(answer: &Answer, csr: &Csr) -> Result<Issuance, Failure> {
     let text = String::from_utf8_lossy(&answer.body);
     let mut chain = Certificate::all_from_pem(&text).map_err(|error| {
         let detail = format!(
@@ -154,7 +158,7 @@ async fn download(
         return Err(answer.failure(FailureKind::Unexpected, detail));
     }
     // The leaf comes first (RFC 8555, 7.4.2); a server that sorts otherwise is understood all the same.
-    let ours = |certificate: &Certificate| certificate.public_key == request.csr.public_key;
+    let ours = |certificate: &Certificate| certificate.public_key == csr.public_key;
     let leaf = chain.remove(chain.iter().position(ours).unwrap_or(0));
     Ok(Issuance::Issued {
         leaf: Box::new(leaf),

@@ -137,7 +137,7 @@ pub(super) fn location(answer: &Answer) -> Result<Url, Failure> {
         })
 }
 
-fn nonce_of(headers: &HeaderMap) -> Option<String> {
+pub(super) fn nonce_of(headers: &HeaderMap) -> Option<String> {
     let nonce = headers.get("replay-nonce")?.to_str().ok()?;
     Some(nonce.to_owned())
 }

@@ -5,6 +5,8 @@
 //! same CSR for the same order.
 
 mod contract;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod record;
 mod run;
 mod settings;

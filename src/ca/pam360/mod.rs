@@ -6,6 +6,8 @@
 
 mod content;
 mod envelope;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod order;
 mod probe;
 mod session;

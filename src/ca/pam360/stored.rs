@@ -106,7 +106,11 @@ pub(super) async fn find(
 
 /// The certificates that may be ours: of one of our names, and not expired before the renewal began. Those that last
 /// longest come first: ours is among the newest.
-fn candidates(rows: &[Value], csr: &Csr, planned_at: Timestamp) -> Result<Vec<Address>, Failure> {
+pub(super) fn candidates(
+    rows: &[Value],
+    csr: &Csr,
+    planned_at: Timestamp,
+) -> Result<Vec<Address>, Failure> {
     let names = names(csr);
     let mut found: Vec<(Timestamp, Address)> = Vec::new();
     for row in rows {

@@ -104,7 +104,7 @@ async fn export(session: &Session<'_>, id: &str, csr: &Csr) -> Result<Exported, 
 }
 
 /// The ids of the rows that may be ours, the highest first: ours is among the newest.
-fn candidates(rows: &[Value], csr: &Csr) -> Vec<String> {
+pub(super) fn candidates(rows: &[Value], csr: &Csr) -> Vec<String> {
     let is_namesake = |row: &&Value| match field(row, "commonName").and_then(text) {
         Some(name) => csr
             .common_name()

@@ -9,6 +9,8 @@ mod delivery;
 mod details;
 mod envelope;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod order;
 mod plan;
 mod proof;

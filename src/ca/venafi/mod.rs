@@ -7,6 +7,8 @@
 mod api;
 mod check;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod order;
 mod rules;
 mod settings;

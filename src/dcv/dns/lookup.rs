@@ -119,15 +119,19 @@ impl Lookup {
             Data::Cname(_) => RecordType::CNAME,
         };
         let records = self.records(name, kind).await?;
-        let values = records.iter().filter_map(|data| match data {
-            // A long text is cut into pieces on the wire (RFC 1035, 3.3.14).
-            RData::TXT(text) => String::from_utf8(text.txt_data.concat())
-                .ok()
-                .map(Data::Txt),
-            RData::CNAME(target) => Some(Data::Cname(plain(&target.0))),
-            _ => None,
-        });
-        Ok(values.collect())
+        Ok(records.iter().filter_map(value).collect())
+    }
+}
+
+/// What a record says, if it is of a kind that proves something.
+pub(super) fn value(data: &RData) -> Option<Data> {
+    match data {
+        // A long text is cut into pieces on the wire (RFC 1035, 3.3.14).
+        RData::TXT(text) => String::from_utf8(text.txt_data.concat())
+            .ok()
+            .map(Data::Txt),
+        RData::CNAME(target) => Some(Data::Cname(plain(&target.0))),
+        _ => None,
     }
 }
 
@@ -143,7 +147,9 @@ fn at(server: &SocketAddr) -> NameServerConfig {
 
 /// In lower case, without the dot at the end.
 fn plain(name: &Name) -> String {
-    name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
+    let text = name.to_ascii();
+    // One dot only: another one may belong to the last label, "\.".
+    text.strip_suffix('.').unwrap_or(&text).to_ascii_lowercase()
 }
 
 /// After a packet that was lost.

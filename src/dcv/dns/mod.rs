@@ -4,6 +4,8 @@
 //! Values of others under the same name stay: two certificates may be proven for one name at a time.
 
 mod account;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod lookup;
 mod place;
 mod program;

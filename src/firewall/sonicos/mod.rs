@@ -13,6 +13,8 @@ mod command;
 mod console;
 mod digest;
 mod envelope;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod headers;
 mod import;
 mod inventory;

@@ -6,6 +6,8 @@
 
 mod command;
 mod data;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod lines;
 
 use std::io;

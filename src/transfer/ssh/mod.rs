@@ -2,6 +2,8 @@
 //! but that of the transfer.
 
 mod algorithms;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod scp;
 mod sftp;
 

@@ -6,6 +6,8 @@
 mod answer;
 mod dialogue;
 mod discretion;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod noise;
 mod prompt;
 mod ssh;

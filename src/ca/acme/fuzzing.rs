@@ -1,0 +1,81 @@
+//! What an ACME server says, under any input: the body of a fuzz target.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a property that does not hold is a panic"
+)]
+
+use jiff::SignedDuration;
+
+use super::challenge::Authorization;
+use super::directory::Directory;
+use super::order::{Order, issued};
+use super::problem::{Problem, Refusal};
+use super::renewal_info::{advice, identifier};
+use super::session::{location, nonce_of, parsed};
+use crate::ca::Issuance;
+use crate::ca::fuzzing::{SECRETS, now};
+use crate::ca::http::Answer;
+use crate::pki;
+
+/// An answer to each question that there is: it is read or refused in bearable words, a window of renewal has a length, and
+/// of a chain the leaf is the first, or ours.
+pub fn acme(data: &[u8]) {
+    let Some(answer) = Answer::planted(data) else {
+        return;
+    };
+    refusals(&answer);
+    objects(&answer);
+    for wait in [None, answer.retry_after(now())] {
+        if let Some(advice) = advice(&answer.body, wait) {
+            let window = advice
+                .window
+                .is_some_and(|window| window.start < window.end);
+            let day = SignedDuration::from_hours(24);
+            assert!(window && advice.ask_again.is_some_and(|wait| wait <= day));
+            let words = advice.explanation.unwrap_or_default();
+            assert!(words.chars().count() <= 2001 && !words.chars().any(char::is_control));
+        }
+    }
+    let csr = pki::fuzzing::request();
+    match issued(&answer, csr) {
+        Ok(Issuance::Issued { leaf, chain }) => {
+            // No certificate is shorter.
+            assert!(chain.len() < answer.body.len() / 64);
+            let name = identifier(&leaf.der).unwrap_or_default();
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            assert!(name.chars().all(is_plain), "{name}");
+        }
+        Ok(other) => assert!(answer.body.is_empty(), "{other:?}"),
+        Err(failure) => failure.assert_tellable(&SECRETS),
+    }
+}
+
+fn refusals(answer: &Answer) {
+    for is_lasting in [true, false] {
+        let Some(refusal) = Refusal::of(answer, is_lasting, now()) else {
+            assert!(answer.status < 300);
+            continue;
+        };
+        refusal.failure.assert_tellable(&SECRETS);
+    }
+    let problem = Problem::of(answer);
+    let _ = problem.class();
+    let words = problem.to_string();
+    assert!(words.len() <= 4 * answer.body.len() + 64);
+}
+
+fn objects(answer: &Answer) {
+    let read = [
+        parsed::<Directory>(answer, "directory").map(drop),
+        parsed::<Order>(answer, "order").map(drop),
+        parsed::<Authorization>(answer, "authorization").map(|authorization| {
+            let is_open = !authorization.is_valid() && !authorization.has_ended();
+            assert!(is_open || authorization.problems().len() <= answer.body.len());
+        }),
+        location(answer).map(drop),
+    ];
+    for failure in read.into_iter().filter_map(Result::err) {
+        failure.assert_tellable(&SECRETS);
+    }
+    let _ = nonce_of(&answer.headers);
+}
