@@ -9,6 +9,7 @@ mod acme;
 mod command_line;
 mod console;
 mod contract;
+mod dependencies;
 mod domain_control;
 mod dry_run;
 mod exec_driver;
