@@ -126,7 +126,7 @@ async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let before = bytes(&office);
     let told = office.renewd(&["run", "--once"]).with_code(74);
-    told.complains(&["another program", "name another file"]);
+    told.complains(&["another program", "name another one"]);
     assert!(bytes(&office) == before);
 }
 
