@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use renewd::ca;
-use renewd::clock::Clock as _;
+use renewd::clock::{Clock, ManualClock};
 use renewd::config;
 use renewd::daemon::Daemon;
 use renewd::inventory::Renewal;
@@ -92,21 +93,18 @@ impl Bench {
     async fn live(&self) -> Life {
         let daemon = Living {
             config_file: self.lab.config_file(),
-            surroundings: self.lab.surroundings(),
+            surroundings: Surroundings {
+                clock: Arc::new(Watched {
+                    clock: Arc::clone(&self.lab.clock),
+                    referee: Arc::clone(&self.referee),
+                }),
+                ..self.lab.surroundings()
+            },
             referee: Arc::clone(&self.referee),
             log: self.log.clone(),
         };
         let lived = tokio::task::spawn_blocking(|| daemon.live()).await;
         lived.unwrap_or_else(|panic| Life::Failed(panic.to_string()))
-    }
-
-    /// Lets one daemon live until nothing can move.
-    pub async fn live_once(&self) -> Result<(), String> {
-        self.referee.begin(Stop::Never);
-        match self.live().await {
-            Life::Failed(words) => Err(words),
-            Life::Idle | Life::Crashed => Ok(()),
-        }
     }
 
     /// Lets daemons live, one after the other, until the renewal has ended, waits for a person, or `PATIENCE` is over.
@@ -121,6 +119,7 @@ impl Bench {
         let latest = self.lab.clock.now() + PATIENCE;
         for _ in 0..LIVES {
             match self.live().await {
+                Life::Idle if !self.referee.lets_time_pass() => return Ok(None),
                 Life::Idle => {}
                 Life::Crashed => return Ok(None),
                 Life::Failed(words) => {
@@ -266,6 +265,25 @@ impl Living {
             },
             Err(error) => Life::Failed(error.to_string()),
         }
+    }
+}
+
+/// The clock of the laboratory, and who is told when somebody would wait.
+#[derive(Debug)]
+struct Watched {
+    clock: Arc<ManualClock>,
+    referee: Arc<Referee>,
+}
+
+#[async_trait]
+impl Clock for Watched {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        self.referee.fall_asleep().await;
+        self.clock.sleep_until(at).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests that a CA acts on late: the daemon is stopped while one is on its way, the next one looks and finds nothing
-//! done, and only then the CA does what the first had asked for. An order must not be placed twice all the same.
+//! done, and only then the CA does what the first had asked for, as long as its driver allows for. An order must not be
+//! placed twice all the same.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,9 +14,10 @@ use simulators::ca::{Fault, On};
 use super::bench::Bench;
 use super::invariants::When;
 use super::pair::{Face, Kind, Pair};
+use super::referee::Stop;
 use super::{is_long, of_each, report};
 
-/// A pair, and the request to its CA that is acted on late, counted from 1.
+/// A pair, and the request that changes something at its CA and is acted on late, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Case {
     pair: Pair,
@@ -27,9 +29,12 @@ async fn an_order_that_is_taken_late_is_not_placed_twice() {
     if let Ok(asked) = std::env::var("RENEWD_LATE") {
         let case: Case = asked.parse().unwrap();
         let struck = run(&case).await;
-        return println!("{case}: {struck:?}");
+        let struck = struck.unwrap_or_else(|words| panic!("{case}: {words}"));
+        let came = if struck { "came" } else { "never came" };
+        return println!("{case}: the request {came}, 0 violations");
     }
-    let kinds = [Kind::Acme, Kind::Venafi, Kind::Pam360, Kind::Resello];
+    // TLS Protect Cloud is left out: its simulator counts in searches, not in time, how long an order stays unfound.
+    let kinds = [Kind::Acme, Kind::Pam360, Kind::Resello];
     let faces = if is_long() {
         &[Face::V8, Face::V8Second][..]
     } else {
@@ -52,7 +57,7 @@ async fn an_order_that_is_taken_late_is_not_placed_twice() {
     );
     assert!(broken.is_empty(), "{}", broken.join("\n\n"));
     assert!(
-        struck * 2 > cases.len(),
+        struck * 3 > cases.len(),
         "only {struck} of {} requests came",
         cases.len()
     );
@@ -63,25 +68,33 @@ async fn run(case: &Case) -> Result<bool, String> {
     let bench = Bench::new(case.pair).await;
     let port = bench.ca.port().ok_or("it has no requests")?;
     let gate = Gate::new();
-    port.fault(On::any(case.request), Fault::HoldBefore(Arc::clone(&gate)));
+    port.fault(
+        On::next("POST", "").nth(case.request),
+        Fault::HoldBefore(Arc::clone(&gate)),
+    );
     let (referee, reached) = (Arc::clone(&bench.referee), Arc::clone(&gate));
     let stopping = tokio::spawn(async move {
         reached.wait_reached().await;
         referee.halt();
     });
-    let ended = bench.drive(super::referee::Stop::Never).await?;
+    let ended = bench.drive(Stop::Never).await?;
     stopping.abort();
     if ended.is_some() {
         return Ok(false);
     }
     bench.hold(When::AfterCrash).await?;
     bench.lab.clock.advance(SignedDuration::from_secs(2));
-    bench.live_once().await?;
-    let before = bench.referee.points().len();
+    // It looks before the CA has acted, and dies when it would wait.
+    bench.drive(Stop::Asleep).await?;
+    bench.referee.begin(Stop::Never);
     gate.release();
-    while bench.referee.points().len() == before {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let acted = async {
+        while bench.referee.points().is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let acted = tokio::time::timeout(Duration::from_secs(30), acted).await;
+    acted.map_err(|_| "the CA never acted")?;
     bench.completed().await?;
     Ok(true)
 }
@@ -105,7 +118,7 @@ impl FromStr for Case {
     }
 }
 
-/// More requests than a renewal makes at the CA that is talked to most.
-const MOST: u32 = 24;
+/// As many as the CA hears that is talked to most.
+const MOST: u32 = 12;
 /// The order is among the first.
-const SHORT: u32 = 5;
+const SHORT: u32 = 3;

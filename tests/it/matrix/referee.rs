@@ -24,6 +24,8 @@ pub enum Stop {
     At(usize),
     /// When this moment comes for the first time.
     Moment(Moment),
+    /// When it would wait for the time to pass.
+    Asleep,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +68,19 @@ impl Referee {
         self.is_stopped.send_replace(true);
     }
 
+    /// Whether daemons may wait.
+    pub fn lets_time_pass(&self) -> bool {
+        !matches!(self.life().stop, Stop::Asleep)
+    }
+
+    /// The daemon would wait now.
+    pub async fn fall_asleep(&self) {
+        if !self.lets_time_pass() {
+            self.halt();
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Returns when the daemon stands at its point.
     pub async fn stopped(&self) {
         // The sender lives in `self`: waiting cannot fail.
@@ -106,7 +121,7 @@ impl Life {
     fn is_over(&self) -> bool {
         let last = self.points.last().map(String::as_str);
         let is_here = match self.stop {
-            Stop::Never => false,
+            Stop::Never | Stop::Asleep => false,
             Stop::At(number) => self.points.len() == number,
             Stop::Moment(moment) => last == Some(&name_of(moment)),
         };
