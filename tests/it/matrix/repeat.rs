@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use jiff::SignedDuration;
 use renewd::inventory::State;
-use renewd::renewal::Moment;
+use renewd::renewal::{Moment, Step};
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::bench::Bench;
@@ -115,11 +115,19 @@ async fn set_back(bench: &Bench, to: State) {
     let done = sqlx::query(statement)
         .bind(before)
         .bind(to.name())
-        .bind(renewal.id.0)
+        .bind(&renewal.id.0)
         .execute(&mut connection)
         .await
         .unwrap();
     assert_eq!(done.rows_affected(), 1, "{to}");
+    // The state and the end of its intent are stored in one transaction: neither has happened.
+    let step = Step::leaving(FORWARD[place - 1]).unwrap().name();
+    sqlx::query("UPDATE intent SET closed_at = NULL WHERE renewal = $1 AND step = $2")
+        .bind(renewal.id.0)
+        .bind(step)
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
 }
 
