@@ -30,8 +30,8 @@ async fn an_order_that_is_taken_late_is_not_placed_twice() {
         let case: Case = asked.parse().unwrap();
         let struck = run(&case).await;
         let struck = struck.unwrap_or_else(|words| panic!("{case}: {words}"));
-        let came = if struck { "came" } else { "never came" };
-        return println!("{case}: the request {came}, 0 violations");
+        let end = if struck { "came" } else { "never came" };
+        return println!("{case}: the request {end}, 0 violations");
     }
     // TLS Protect Cloud is left out: its simulator counts in searches, not in time, how long an order stays unfound.
     let kinds = [Kind::Acme, Kind::Pam360, Kind::Resello];

@@ -370,7 +370,7 @@ impl Conductor {
     fn put_in(&mut self, wanted: &ManagedCertificate) {
         self.world.with(|state| {
             let nights = self.nights.get(&wanted.firewall).cloned();
-            fleet::manage(state, wanted, nights);
+            fleet::manage(state, wanted, nights.as_ref());
         });
         let desired = Arc::make_mut(&mut self.desired);
         let name = Arc::clone(&wanted.name);

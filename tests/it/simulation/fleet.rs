@@ -189,7 +189,7 @@ pub fn set_up(state: &mut State, desired: &mut Desired, members: &[Member]) {
     }
     for member in members {
         let wanted = Arc::clone(&desired.certificates[member.name.as_str()]);
-        manage(state, &wanted, member.nights.clone());
+        manage(state, &wanted, member.nights.as_ref());
         let life = member.ca.lifetime(state.now);
         let share = state.chance.below(900);
         let age = life * i32::try_from(share).unwrap() / 1000;
@@ -205,7 +205,7 @@ pub fn set_up(state: &mut State, desired: &mut Desired, members: &[Member]) {
 }
 
 /// From now on the configuration wants `wanted`.
-pub fn manage(state: &mut State, wanted: &ManagedCertificate, nights: Option<Nights>) {
+pub fn manage(state: &mut State, wanted: &ManagedCertificate, nights: Option<&Nights>) {
     let ca = Kind::ALL
         .into_iter()
         .find(|kind| kind.name() == &*wanted.ca);
@@ -213,7 +213,7 @@ pub fn manage(state: &mut State, wanted: &ManagedCertificate, nights: Option<Nig
         let managed = Managed {
             certificate: Arc::clone(&wanted.name),
             ca: ca.unwrap(),
-            nights: nights.clone(),
+            nights: nights.cloned(),
             since: state.now,
             changed_by_hand_at: state.now,
         };

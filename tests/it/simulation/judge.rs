@@ -131,7 +131,9 @@ impl Conductor {
             }
         }
         self.world.with(|state| {
-            found.into_iter().for_each(|words| state.violation(words));
+            for words in found {
+                state.violation(words);
+            }
             let old = state.now - SignedDuration::from_hours(24 * 400);
             state.obstacles.retain(|obstacle| obstacle.until > old);
         });

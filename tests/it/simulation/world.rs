@@ -205,7 +205,7 @@ impl State {
         self.set_time(self.now);
     }
 
-    pub fn violation(&mut self, words: String) {
+    pub fn violation(&mut self, words: impl fmt::Display) {
         let words = format!("{:.0}: {words}", self.now);
         self.books.violations.push(words);
     }
