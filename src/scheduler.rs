@@ -16,9 +16,8 @@ use crate::inventory::{
 use crate::pki::Certificate;
 use crate::random::Random;
 use crate::renewal::Engine;
-use crate::renewal::engine::LEASE;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
-use crate::store::{self, Lease, StoreError};
+use crate::store::{self, Lease, Look, StoreError};
 
 /// What a tick found to do.
 #[derive(Debug, Default)]
@@ -63,7 +62,8 @@ pub async fn tick(
         ..Tick::default()
     };
     while tick.claimed.len() < room.renewals {
-        let until = now.saturating_add(LEASE).unwrap_or(now);
+        let lease = engine.store.tenure().lease;
+        let until = now.saturating_add(lease).unwrap_or(now);
         match engine
             .store
             .claim(owner, now, until, REFUSED_LOGIN_LIMIT)
@@ -76,9 +76,13 @@ pub async fn tick(
     if room.probes > 0 {
         let limit = |busy: &HashSet<_>| u32::try_from(room.probes + busy.len()).unwrap_or(u32::MAX);
         let due = engine.store.due_for_probe(now, limit(room.probing)).await?;
-        tick.to_probe = others(due, room.probing, room.probes);
-        let due = engine.store.due_for_window(now, limit(room.asking)).await?;
-        tick.to_ask = others(due, room.asking, room.probes - tick.to_probe.len());
+        let due = others(due, room.probing, room.probes);
+        let until = now.saturating_add(LOOK).unwrap_or(now);
+        let store = &engine.store;
+        tick.to_probe = store.first_come(Look::Services, due, now, until).await?;
+        let due = store.due_for_window(now, limit(room.asking)).await?;
+        let due = others(due, room.asking, room.probes - tick.to_probe.len());
+        tick.to_ask = store.first_come(Look::Window, due, now, until).await?;
     }
     tick.wake = engine.store.next_wake(REFUSED_LOGIN_LIMIT).await?;
     Ok(tick)
@@ -301,6 +305,8 @@ fn alias(name: &str, id: &RenewalId) -> String {
     }
 }
 
+/// A look that was begun by another daemon has ended by then; if not, it is done again.
+const LOOK: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_ALIAS: usize = 31;
 const BATCH: u32 = 500;
 /// However far away the next due time is, the rules are asked once a day: a clock that was wrong is found out.

@@ -2,6 +2,7 @@
 
 mod ca;
 mod check;
+mod db;
 #[cfg(feature = "demo")]
 mod demo;
 mod discover;
@@ -74,6 +75,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Make a local CA, or look at a CA of any kind.
     Ca(ca::Arguments),
+    /// Carry the database to another place.
+    Db(db::Arguments),
     #[command(flatten)]
     Generated(generate::Generated),
     /// Write manual pages into a folder.
@@ -192,6 +195,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Discover(arguments) => discover::run(&globals, &arguments).await,
         Command::Probe(arguments) => probe::run(&arguments).await,
         Command::Ca(arguments) => ca::run(&globals, &arguments).await,
+        Command::Db(arguments) => db::run(&globals, &arguments).await,
         Command::Man(arguments) => generate::man(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments).await,

@@ -37,18 +37,16 @@ impl Globals {
 
 /// Opens the database of a daemon that has run before; a command that only looks does not make one.
 pub async fn store(desired: &Desired) -> Result<Store, CliError> {
-    let path = desired
-        .daemon
-        .database
-        .strip_prefix("sqlite://")
-        .unwrap_or(&desired.daemon.database);
-    if !std::path::Path::new(path).exists() {
+    let daemon = &desired.daemon;
+    if let Some(path) = daemon.database.strip_prefix("sqlite://")
+        && !std::path::Path::new(path).exists()
+    {
         return Err(CliError::NoDatabase(format!(
             "there is no database at {path} yet: start the daemon first (renewd run), or name the \
              configuration that it uses (--config)"
         )));
     }
-    Ok(Store::open(&desired.daemon.database).await?)
+    Ok(Store::open_with(&daemon.database, daemon.database_password.as_ref()).await?)
 }
 
 /// What the daemon knows of a firewall from its sessions; nothing when it has not run yet.

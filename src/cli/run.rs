@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::CliError;
-use super::open::Globals;
+use super::open::{self, Globals};
 use super::print::{self, distance, say};
 use crate::config::Desired;
 use crate::daemon::{Daemon, DryRun, Report, has_failed};
@@ -39,7 +39,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         return Ok(daemon.run().await?);
     };
     let report = daemon.run_once().await?;
-    let store = Store::open(&desired.daemon.database).await?;
+    let store = open::store(&desired).await?;
     let told = tell(&store, &desired, &report, surroundings.clock.now()).await;
     store.close().await;
     let is_put_off = told?;

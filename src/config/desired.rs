@@ -38,8 +38,10 @@ pub struct ManagedFirewall {
 /// `[daemon]`.
 #[derive(Debug, Clone)]
 pub struct Daemon {
-    /// Where the database lies: `sqlite:///path` (PostgreSQL is not supported yet).
+    /// Where the database is: `sqlite:///path`, or `postgres://user@host/name`, without a password.
     pub database: String,
+    /// Where the password of the database's server is; `None`: it wants none, or libpq's ways lead to it.
+    pub database_password: Option<SecretSource>,
     /// Folder for what drivers keep (`/var/lib/renewd`).
     pub state_directory: PathBuf,
     /// Where the key is that seals private keys in the database; `None`: in a file of the state directory.

@@ -9,6 +9,7 @@
 
 mod check;
 mod cut;
+mod database;
 mod desired;
 mod findings;
 mod load;
@@ -46,12 +47,21 @@ pub struct Loaded {
     pub files: Vec<Arc<Path>>,
 }
 
+/// The address of a PostgreSQL server, checked, and completed by how it is verified; else what is wrong and what to do.
+pub fn database_server(address: &str) -> Result<url::Url, String> {
+    database::server(address).map_err(|wrong| format!("{}; {}", wrong.message, wrong.hint))
+}
+
 /// Every secret that will be needed, each with the place that names it, so that a check can try to read them.
 pub fn secrets(desired: &Desired) -> Vec<(String, SecretSource)> {
-    let sealing_key = desired.daemon.sealing_key.clone();
-    let mut secrets: Vec<_> = sealing_key
-        .map(|source| ("daemon: sealing_key".to_owned(), source))
+    let daemon = &desired.daemon;
+    let of_daemon = [
+        ("sealing_key", &daemon.sealing_key),
+        ("database_password", &daemon.database_password),
+    ];
+    let mut secrets: Vec<_> = of_daemon
         .into_iter()
+        .filter_map(|(key, source)| Some((format!("daemon: {key}"), source.clone()?)))
         .collect();
     for (name, settings) in &desired.cas {
         let of_ca = settings.secrets().into_iter();

@@ -173,19 +173,6 @@ pub(super) fn service_url(text: &str) -> Result<Url, Wrong> {
     Ok(url)
 }
 
-/// The database's URL.
-pub(super) fn database(text: &str) -> Result<String, Wrong> {
-    let hint = "write sqlite:// and an absolute path: \"sqlite:///var/lib/renewd/renewd.db\"";
-    match text.split_once("://") {
-        Some(("sqlite", path)) if path.starts_with('/') && path.len() > 1 => Ok(text.to_owned()),
-        Some(("postgres" | "postgresql", _)) => {
-            Err(Wrong::new("PostgreSQL is not in this version", hint))
-        }
-        Some(("sqlite", _)) => Err(Wrong::new("this is not an absolute path", hint)),
-        _ => Err(Wrong::new("this is not a database", hint)),
-    }
-}
-
 /// Filters of the log: LEVEL or TARGET=LEVEL, with commas between them.
 pub(super) fn log_filter(text: &str) -> Result<String, Wrong> {
     let hint =
@@ -335,20 +322,6 @@ mod tests {
         assert!(email("admin@example.com").is_ok());
         for text in ["", "admin", "@example.com", "a b@example.com", "admin@"] {
             assert!(email(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_sqlite_with_an_absolute_path_is_a_database() {
-        assert!(database("sqlite:///tmp/x.db").is_ok());
-        assert!(
-            database("postgres://h/d")
-                .unwrap_err()
-                .message
-                .contains("not in this version")
-        );
-        for text in ["sqlite://x.db", "sqlite:///", "x.db", "", "mysql://h/d"] {
-            assert!(database(text).is_err(), "{text}");
         }
     }
 

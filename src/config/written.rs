@@ -120,9 +120,15 @@ pub(super) struct File {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Daemon {
-    /// Where the database lies: `sqlite://` and an absolute path. Left out: `renewd.db` in the state directory.
-    #[schemars(extend("default" = default::DATABASE))]
+    /// Where the database is: `sqlite://` and an absolute path, or `postgres://USER@HOST/DATABASE` for a fleet that several
+    /// daemons share. Left out: `renewd.db` in the state directory.
+    // A password has no place in it, and is not shown where somebody wrote one all the same.
+    #[schemars(extend("default" = default::DATABASE, "writeOnly" = true))]
     pub database: Key<String>,
+    /// The password of that user on the PostgreSQL server. Left out: libpq's ways hold (`PGPASSFILE`, `~/.pgpass`), or none
+    /// is needed.
+    #[schemars(extend("x-hint" = "say where it is: { credential = \"NAME\" } (systemd's LoadCredential=), { file = \"/path\" } or { env = \"NAME\" }", "writeOnly" = true))]
+    pub database_password: Key<SecretReference>,
     /// Folder for what renewd itself keeps: the database, and what its local CAs issued.
     #[schemars(extend("default" = default::STATE_DIRECTORY))]
     pub state_directory: Key<String>,

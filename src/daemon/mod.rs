@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -26,6 +26,7 @@ pub use work::Crew;
 use crate::config::{self, Desired, Mistakes};
 use crate::event::{Event, EventKind};
 use crate::inventory::ManagedCertificate;
+use crate::random::Random;
 use crate::renewal::{Checkpoint, ConfiguredPeers, Engine, NoCheckpoint};
 use crate::store::{Configured, Store, StoreError};
 use crate::surroundings::Surroundings;
@@ -80,6 +81,8 @@ const LAST_STEPS: Duration = Duration::from_secs(15);
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// More certificates than this that come or go at once are one line in the log.
 const LOGGED_ONE_BY_ONE: usize = 100;
+/// Clocks of machines that share a fleet may differ by this much; leases have room for more.
+const CLOCKS_AGREE: SignedDuration = SignedDuration::from_secs(20);
 /// After the store failed, the loop tries it again this soon.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
 
@@ -107,13 +110,20 @@ impl Daemon {
         checkpoint: Arc<dyn Checkpoint>,
     ) -> Result<Self, DaemonError> {
         let lock = Lock::take(&desired.daemon.database)?;
-        let store = Store::open(&desired.daemon.database).await?;
+        let daemon = &desired.daemon;
+        let store = Store::open_with(&daemon.database, daemon.database_password.as_ref()).await?;
         let store = store.witnessed_by(Arc::clone(&checkpoint) as _);
         let now = surroundings.clock.now();
         store.write_probe(now).await?;
-        let owner = format!("renewd-{}", std::process::id());
-        // The lock says that nobody else works on this database: claims that are left are those of a dead daemon.
-        let left_sessions = store.take_over().await?;
+        tell_clock_difference(&store, now).await?;
+        let owner = owner(surroundings.random.as_ref());
+        // The lock says that nobody else works on this database: claims that are left are those of a dead daemon. On a
+        // server others may live; there a claim says itself when its time is over.
+        let left_sessions = if store.is_shared() {
+            Vec::new()
+        } else {
+            store.take_over().await?
+        };
         synchronise(&store, &desired, now).await?;
         let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
         let engine = engine(
@@ -154,6 +164,7 @@ impl Daemon {
         let (poke, mut pokes) = mpsc::channel(64);
         let ticks = pokes::cron(&self.engine.desired.daemon.scan, poke.clone()).await?;
         pokes::signals(&poke)?;
+        let notices = pokes::notices(&self.engine.store, self.crew.owner(), poke);
         let watchdog = sd_notify::watchdog_enabled();
         let mut sleep = self.turn().await;
         Event::new(EventKind::DaemonReady).log();
@@ -177,6 +188,7 @@ impl Daemon {
             sleep = self.turn().await;
         }
         drop(ticks);
+        notices.abort();
         notify(&[NotifyState::Stopping]);
         Event::new(EventKind::DaemonStopping).log();
         self.stop().await;
@@ -254,6 +266,31 @@ impl Daemon {
         self.crew.stop(Instant::now() + LAST_STEPS).await;
         self.engine.store.clone().close().await;
     }
+}
+
+/// A name for our claims that no other daemon has, on this machine or another.
+fn owner(random: &dyn Random) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut bytes = [0; 4];
+    random.fill(&mut bytes);
+    let tail = data_encoding::HEXLOWER.encode(&bytes);
+    let process = std::process::id();
+    match host.trim() {
+        "" => format!("renewd-{process}-{tail}"),
+        host => format!("renewd-{host}-{process}-{tail}"),
+    }
+}
+
+/// Leases end by each daemon's own clock: one that goes wrong takes from the others what they still work on.
+async fn tell_clock_difference(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let difference = store.clock_difference(now).await?;
+    if let Some(difference) = difference.filter(|by| by.abs() > CLOCKS_AGREE) {
+        tracing::warn!(
+            seconds = difference.as_secs(),
+            "this machine's clock and that of the database differ; set both by NTP, else daemons take work from each other"
+        );
+    }
+    Ok(())
 }
 
 fn engine(

@@ -1,10 +1,14 @@
-//! What pokes the loop: cron ticks and signals. They carry no information, only "look".
+//! What pokes the loop: cron ticks, signals, and notices of other daemons. They carry no information, only "look".
 
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+
 use tokio::sync::mpsc::Sender;
+use tokio::task::JoinHandle;
 use tokio_cron_scheduler::{Job, JobScheduler};
 
 use super::{DaemonError, Poke};
+use crate::store::{Notices, Store};
 
 /// Keeps the ticks going while it lives.
 pub struct Ticks(JobScheduler);
@@ -39,6 +43,37 @@ pub async fn cron(scan: &str, poke: Sender<Poke>) -> Result<Ticks, DaemonError> 
     Ok(Ticks(jobs))
 }
 
+/// Listens for what other daemons on the same database say, as long as the task lives; on a file there are none. What is
+/// missed is found by the loop's own looks.
+pub fn notices(store: &Store, owner: &str, poke: Sender<Poke>) -> JoinHandle<()> {
+    let (store, owner) = (store.clone(), owner.to_owned());
+    tokio::spawn(async move {
+        loop {
+            match store.listen(&owner).await {
+                Ok(None) => return,
+                Ok(Some(notices)) => pass_on(notices, &poke).await,
+                Err(error) => tracing::debug!(%error, "nothing is heard of other daemons for now"),
+            }
+            if poke.is_closed() {
+                return;
+            }
+            tokio::time::sleep(LISTEN_AGAIN).await;
+        }
+    })
+}
+
+/// Pokes at each notice, until the connection breaks.
+async fn pass_on(mut notices: Notices, poke: &Sender<Poke>) {
+    // Something may have been said while nobody listened.
+    let _ = poke.try_send(Poke::Look);
+    while notices.next().await.is_ok() {
+        // A full channel already holds what will wake the loop.
+        let _ = poke.try_send(Poke::Look);
+        // Many that come at once are one look.
+        tokio::time::sleep(TOGETHER).await;
+    }
+}
+
 /// Turns signals into pokes: SIGHUP reloads, SIGTERM and SIGINT stop.
 pub fn signals(poke: &Sender<Poke>) -> Result<(), DaemonError> {
     for (kind, meaning) in [
@@ -60,5 +95,7 @@ pub fn signals(poke: &Sender<Poke>) -> Result<(), DaemonError> {
     Ok(())
 }
 
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+const TOGETHER: Duration = Duration::from_millis(200);
 /// At a quiet hour, UTC.
 const UPKEEP: &str = "0 17 3 * * *";

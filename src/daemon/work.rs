@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::inventory::{RenewalId, TrackedCertificate};
 use crate::renewal::Engine;
 use crate::scheduler::{self, Room};
-use crate::store::{Lease, StoreError};
+use crate::store::{Lease, Look, StoreError};
 use crate::watch;
 
 /// Everything that is under way.
@@ -25,15 +25,6 @@ pub struct Crew {
     probes: JoinSet<Result<(), StoreError>>,
     probing: HashMap<Id, (Look, Arc<str>)>,
     worked_on: HashSet<RenewalId>,
-}
-
-/// At what a probe looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// What the services of a certificate show.
-    Services,
-    /// When its CA wants it to be renewed.
-    Window,
 }
 
 /// What must be known of a renewal whose worker panicked.
@@ -56,6 +47,11 @@ impl Crew {
             probing: HashMap::new(),
             worked_on: HashSet::new(),
         }
+    }
+
+    /// The name on its claims.
+    pub fn owner(&self) -> &str {
+        &self.owner
     }
 
     /// From the next turn on, works with another configuration.

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{Checkpoint, Moment};
+use super::heartbeat;
 use super::outcome::Origin;
 use super::peers::Peers;
 use super::state::{self, Fact, Step};
@@ -49,8 +50,6 @@ pub(super) struct Context {
     quirks: Vec<String>,
 }
 
-/// How long a claim holds; renewed at every step, so it must outlast the slowest step.
-pub const LEASE: SignedDuration = SignedDuration::from_mins(26);
 /// Every step ends within this time, whatever its peers do. Longer than the longest exchange that can be configured, which
 /// is a signature through an agent, twice ten minutes: an order that is cut off each time would be placed each time.
 const STEP_LIMIT: Duration = Duration::from_mins(25);
@@ -61,7 +60,22 @@ impl Engine {
     /// # Errors
     /// Only the store's: what peers do wrong is stored as the renewal's own story.
     pub async fn work(&self, mut lease: Lease, stop: &CancellationToken) -> Result<(), StoreError> {
-        let result = self.steps(&mut lease, stop).await;
+        if lease.follows_lost {
+            self.peers.session_was_left(&lease.renewal.firewall);
+        }
+        let ticket = lease.ticket();
+        let result = tokio::select! {
+            result = self.steps(&mut lease, stop) => result,
+            () = heartbeat::until_lost(self, &ticket) => {
+                // Dropped in the middle: the next one looks what became of it.
+                tracing::warn!(
+                    renewal = %lease.renewal.id,
+                    certificate = %lease.renewal.certificate,
+                    "the claim could not be kept; the step was stopped, and goes on where it can be claimed"
+                );
+                return Ok(());
+            }
+        };
         match (result, self.store.release(lease).await) {
             // Another daemon took over; what it does counts.
             (Err(StoreError::LeaseLost), _) | (Ok(()), Err(StoreError::LeaseLost) | Ok(())) => {
@@ -77,7 +91,8 @@ impl Engine {
                 return Ok(());
             };
             let now = self.now();
-            self.store.extend(lease, later(now, LEASE)).await?;
+            let until = later(now, self.store.tenure().lease);
+            self.store.extend(lease, until).await?;
             if !self.step(step, lease, now).await? {
                 return Ok(());
             }

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod engine;
+mod heartbeat;
 mod outcome;
 pub mod peers;
 pub mod retry;

@@ -45,6 +45,7 @@ impl Engine {
             owner: owner.to_owned(),
             token,
             until: now,
+            follows_lost: false,
         };
         let events = std::slice::from_ref(&event);
         self.store

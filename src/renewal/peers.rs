@@ -28,13 +28,16 @@ pub trait Peers: Debug + Send + Sync {
 
     /// The certificate that an address shows now.
     async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight;
+
+    /// A worker of ours was lost that worked on this firewall: it may have left a session there.
+    fn session_was_left(&self, _firewall: &str) {}
 }
 
 /// The peers of a configuration.
 pub struct ConfiguredPeers {
     desired: Arc<Desired>,
     issuers: HashMap<Arc<str>, Arc<dyn Issuer>>,
-    /// Firewalls on which a killed daemon of ours may have left a session.
+    /// Firewalls on which a worker of ours that was lost may have left a session.
     left_sessions: Mutex<HashSet<String>>,
     /// When each firewall that wants one-time codes may be logged in to again.
     next_logins: Mutex<HashMap<String, Timestamp>>,
@@ -148,6 +151,10 @@ impl Peers for ConfiguredPeers {
 
     async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight {
         probe::look(endpoint, server_name, LOOK_LIMIT).await
+    }
+
+    fn session_was_left(&self, firewall: &str) {
+        self.left_sessions().insert(firewall.to_owned());
     }
 }
 

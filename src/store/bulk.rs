@@ -2,16 +2,16 @@
 //! magnitude slower. A full one is kept prepared; the last one has a length of its own each time.
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyQueryResult;
-use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::row::micros;
-use super::{Configured, Decision, StoreError};
+use super::{Configured, Decision, StoreError, Writing};
 
 /// Inserts or changes `certificates`, which are then configured and probed at once. The due rules are asked at once of
 /// those that are known; of a new one there is nothing to ask before something is seen.
 pub(super) async fn write(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     certificates: &[&Configured],
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -22,7 +22,7 @@ pub(super) async fn write(
 }
 
 async fn write_some(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     certificates: &[&Configured],
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -47,7 +47,7 @@ async fn write_some(
 
 /// Stores `decisions`; fails unless each is about another certificate that is known.
 pub(super) async fn decide(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     decisions: &[Decision<'_>],
 ) -> Result<(), StoreError> {
     for some in decisions.chunks(rows_per_statement(3)) {
@@ -57,7 +57,7 @@ pub(super) async fn decide(
 }
 
 async fn decide_some(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     decisions: &[Decision<'_>],
 ) -> Result<(), StoreError> {
     let statement = AssertSqlSafe(record_decisions_statement(decisions.len()));

@@ -5,33 +5,57 @@ use std::path::Path;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions, Connection};
 
-use super::{BUSY_TIMEOUT, Store, StoreError, place, set_up};
+use super::connections::Session;
+use super::place::Place;
+use super::{BUSY_TIMEOUT, Store, StoreError, carry, commit, pool};
+use crate::secret::SecretSource;
 
 impl Store {
     /// Copies the database `url` as it is at this moment into `copy`, a file that does not exist yet; `false` when there
     /// is no database. The tables of the copy are brought up to date when it is opened, those of the original are not.
-    pub async fn copy(url: &str, copy: &Path) -> Result<bool, StoreError> {
+    pub async fn copy(
+        url: &str,
+        password: Option<&SecretSource>,
+        copy: &Path,
+    ) -> Result<bool, StoreError> {
         sqlx::any::install_default_drivers();
-        let (mut url, file) = place::path_of(url)?;
-        if !file.exists() {
-            return Ok(false);
-        }
-        // Not "ro": whoever may not write leaves the write-ahead log behind.
-        url.set_query(Some("mode=rw"));
-        let options = AnyConnectOptions::from_url(&url)?.disable_statement_logging();
-        copied(&options, copy)
-            .await
-            .map_err(|error| error.at(&file))?;
-        Ok(true)
+        let place = Place::of(url, password)?;
+        let copied = match &place {
+            Place::File { file, .. } if !file.exists() => return Ok(false),
+            Place::File { .. } => copy_file(&place, copy).await,
+            Place::Server { .. } => copy_server(&place, copy).await,
+        };
+        copied.map(|()| true).map_err(|error| error.at(&place))
     }
 }
 
-async fn copied(options: &AnyConnectOptions, copy: &Path) -> Result<(), StoreError> {
-    let mut connection = AnyConnection::connect_with(options).await?;
-    set_up(&mut connection, BUSY_TIMEOUT).await?;
+async fn copy_file(place: &Place, copy: &Path) -> Result<(), StoreError> {
+    let mut url = place.url().clone();
+    // Not "ro": whoever may not write leaves the write-ahead log behind.
+    url.set_query(Some("mode=rw"));
+    let options = AnyConnectOptions::from_url(&url)?.disable_statement_logging();
+    let mut connection = AnyConnection::connect_with(&options).await?;
+    let dialect = place.dialect();
+    dialect.set_up(&mut connection, BUSY_TIMEOUT).await?;
     sqlx::query("VACUUM INTO $1")
         .bind(copy.to_string_lossy().into_owned())
         .execute(&mut connection)
         .await?;
     Ok(connection.close().await?)
+}
+
+async fn copy_server(place: &Place, copy: &Path) -> Result<(), StoreError> {
+    let options = AnyConnectOptions::from_url(place.url())?.disable_statement_logging();
+    let dialect = place.dialect();
+    let original = pool(dialect, 1, options, BUSY_TIMEOUT).await?;
+    let look = original.begin_with(dialect.begin_snapshot()).await?;
+    let mut look = Session::new(look, dialect.patience());
+    let copy = Store::open(&format!("sqlite://{}", copy.display())).await?;
+    let mut writing = copy.begin().await?;
+    carry::tables((dialect, &mut look), (copy.dialect, &mut writing)).await?;
+    commit(writing).await?;
+    commit(look).await?;
+    copy.close().await;
+    original.close().await;
+    Ok(())
 }

@@ -1,11 +1,12 @@
 //! How the store can fail, told by what the caller can do about it. The database's own words are kept as evidence.
 
-use std::path::Path;
+use std::fmt::Display;
 
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
-/// A failed call to the store. Nothing of it was stored.
+/// A failed call to the store. Nothing of it was stored, save perhaps where the database is unreachable.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The renewal is no longer ours, or no longer in the state that was left: stop working on it.
@@ -14,6 +15,13 @@ pub enum StoreError {
     /// Somebody else holds the database. Try again later.
     #[error("the database is locked by another program; it will be tried again")]
     Busy,
+    /// The server does not answer, or not any more: what was being stored may be stored or not. Every caller that goes on
+    /// reads first what is true.
+    #[error("the database cannot be reached: {evidence}; it will be tried again")]
+    Unreachable {
+        /// What was met.
+        evidence: String,
+    },
     /// No room. Nothing is lost; it goes on when there is room again.
     #[error("the disk or the database is full; make room, it goes on by itself")]
     Full,
@@ -54,17 +62,17 @@ impl StoreError {
         Self::Broken { what: what.into() }
     }
 
-    pub(super) fn unusable(place: &Path, advice: impl Into<String>) -> Self {
+    pub(super) fn unusable(place: impl Display, advice: impl Into<String>) -> Self {
         Self::Unusable {
-            place: place.display().to_string(),
+            place: place.to_string(),
             advice: advice.into(),
         }
     }
 
-    /// Names the file, which the database's own error does not.
-    pub(super) fn at(self, file: &Path) -> Self {
+    /// Names the place, which the database's own error does not.
+    pub(super) fn at(self, known: impl Display) -> Self {
         match self {
-            Self::Unusable { place, advice } if place == SOME_FILE => Self::unusable(file, advice),
+            Self::Unusable { place, advice } if place == SOMEWHERE => Self::unusable(known, advice),
             other => other,
         }
     }
@@ -85,7 +93,17 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { .. }
             | sqlx::Error::ColumnNotFound(_)
             | sqlx::Error::Decode(_) => Self::broken(error.to_string()),
-            other => by_sqlite_code(other),
+            sqlx::Error::Io(error) if is_of_tls(&error) => {
+                Self::unusable(SOMEWHERE, format!("{error}; {TLS_ADVICE}"))
+            }
+            sqlx::Error::Io(error) => Self::Unreachable {
+                evidence: error.to_string(),
+            },
+            sqlx::Error::Tls(error) => Self::unusable(SOMEWHERE, format!("{error}; {TLS_ADVICE}")),
+            other => match server_code(&other) {
+                Some(code) => by_server_code(&code, other),
+                None => by_sqlite_code(other),
+            },
         }
     }
 }
@@ -110,7 +128,7 @@ fn by_sqlite_code(error: sqlx::Error) -> StoreError {
         SQLITE_FULL => StoreError::Full,
         SQLITE_CORRUPT | SQLITE_NOTADB => StoreError::corrupt(error.to_string()),
         SQLITE_PERM | SQLITE_READONLY | SQLITE_CANTOPEN => StoreError::Unusable {
-            place: SOME_FILE.to_owned(),
+            place: SOMEWHERE.to_owned(),
             advice: format!(
                 "{error}; check that it is still there, that its folder and file system can be written, \
                  and that they belong to the user that renewd runs as"
@@ -126,7 +144,54 @@ fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
     error.code()?.parse().ok()
 }
 
-const SOME_FILE: &str = "file";
+/// Whether a handshake failed: the driver hands that on as if the connection had broken.
+fn is_of_tls(error: &std::io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// PostgreSQL's SQLSTATE.
+fn server_code(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?;
+    error.try_downcast_ref::<PgDatabaseError>()?;
+    error.code().map(std::borrow::Cow::into_owned)
+}
+
+/// Sorts PostgreSQL's codes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>): what stands in the way,
+/// and for how long.
+fn by_server_code(code: &str, error: sqlx::Error) -> StoreError {
+    let unusable = |advice: &str| StoreError::unusable(SOMEWHERE, format!("{error}; {advice}"));
+    match code {
+        // lock_not_available, query_canceled, serialization_failure, deadlock_detected, too_many_connections
+        "55P03" | "57014" | "40001" | "40P01" | "53300" => StoreError::Busy,
+        // admin_shutdown, crash_shutdown, cannot_connect_now, idle timeouts, and connections that broke
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => unreachable(&error),
+        _ if code.starts_with("08") => unreachable(&error),
+        "53100" => StoreError::Full,
+        "XX001" | "XX002" => StoreError::Corrupt {
+            evidence: error.to_string(),
+            advice: "stop every renewd and restore the server's backup".to_owned(),
+        },
+        "3D000" => unusable("make it, with the user of renewd as its owner"),
+        "42501" | "3F000" => unusable("make the user of renewd the owner of the database"),
+        "25006" => unusable("name the server that takes writes, not its copy"),
+        _ if code.starts_with("28") => unusable(
+            "say with `database_password` where the password is, and look at the server's pg_hba.conf",
+        ),
+        _ => StoreError::Other(error),
+    }
+}
+
+fn unreachable(error: &sqlx::Error) -> StoreError {
+    StoreError::Unreachable {
+        evidence: error.to_string(),
+    }
+}
+
+const SOMEWHERE: &str = "file or server";
+
+const TLS_ADVICE: &str = "name with `sslrootcert` the CA that signed the server's certificate, and the server by a name \
+     that stands in it";
 
 const SQLITE_PERM: u32 = 3;
 const SQLITE_BUSY: u32 = 5;

@@ -15,7 +15,7 @@ impl Store {
     pub async fn firewall(&self, name: &str) -> Result<TrackedFirewall, StoreError> {
         let row = sqlx::query(FIREWALL)
             .bind(name)
-            .fetch_optional(&self.reader)
+            .fetch_optional(&mut self.read().await?)
             .await?;
         row.as_ref().map_or_else(
             || {
@@ -40,7 +40,7 @@ impl Store {
             .bind(name)
             .bind(identity_json)
             .bind(micros(now))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("firewall", name))?;
         commit(transaction).await
@@ -62,7 +62,7 @@ impl Store {
             .bind(name)
             .bind(learned.join(" "))
             .bind(learned_for)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("firewall", name))?;
         history::append(&mut transaction, events, now).await?;
@@ -75,7 +75,7 @@ impl Store {
         let count = sqlx::query(COUNT_REFUSED_LOGIN)
             .bind(name)
             .bind(micros(now))
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut transaction)
             .await?
             .ok_or_else(|| missing("firewall", name))?
             .count("refused_logins")?;
@@ -91,7 +91,7 @@ impl Store {
         let mut transaction = self.begin().await?;
         sqlx::query("UPDATE firewall SET refused_logins = 0 WHERE name = $1")
             .bind(name)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         commit(transaction).await
     }

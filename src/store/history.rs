@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::row::{Columns, micros};
-use super::{Store, StoreError, bulk, commit};
+use super::{Store, StoreError, Writing, bulk, commit};
 use crate::event::{Event, EventKind, Level};
 use crate::inventory::RenewalId;
 
@@ -45,7 +45,7 @@ impl Store {
         let rows = sqlx::query(HISTORY)
             .bind(certificate)
             .bind(i64::from(limit))
-            .fetch_all(&self.reader)
+            .fetch_all(&mut self.read().await?)
             .await?;
         rows.iter().map(past_event).collect()
     }
@@ -53,7 +53,7 @@ impl Store {
 
 /// Stores `events` in a transaction that changes something else too.
 pub(super) async fn append(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     events: &[Event],
     at: Timestamp,
 ) -> Result<(), StoreError> {
@@ -66,7 +66,7 @@ pub(super) async fn append(
 
 /// Stores the same event of many certificates, in their order, in a transaction that changes something else too.
 pub(super) async fn append_for_each(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     kind: EventKind,
     certificates: &[Arc<str>],
     at: Timestamp,
@@ -99,7 +99,7 @@ fn for_each_statement(certificates: usize) -> String {
 }
 
 /// The first of `count` ids that are in use from now on.
-async fn next_id(connection: &mut AnyConnection, count: usize) -> Result<i64, StoreError> {
+async fn next_id(connection: &mut Writing, count: usize) -> Result<i64, StoreError> {
     let count = i64::try_from(count).unwrap_or(0);
     if count == 0 {
         return Ok(0);
@@ -117,7 +117,7 @@ async fn next_id(connection: &mut AnyConnection, count: usize) -> Result<i64, St
 
 /// Inserts `events` under the ids from `first` on; the id after them.
 async fn insert(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     events: &[Event],
     first: i64,
     at: Timestamp,

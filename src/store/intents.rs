@@ -1,11 +1,10 @@
 //! What must not be done twice, written down before it is tried. An open intent says: this may have happened, look.
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::row::{Columns, micros};
-use super::{Lease, Store, StoreError, commit, leases, missing};
+use super::{Lease, Store, StoreError, Writing, commit, leases, missing};
 use crate::inventory::{Intent, RenewalId};
 
 impl Store {
@@ -30,7 +29,7 @@ impl Store {
         sqlx::query(TRIES)
             .bind(&*renewal.0)
             .bind(step)
-            .fetch_one(&self.reader)
+            .fetch_one(&mut self.read().await?)
             .await?
             .count("tries")
     }
@@ -44,7 +43,7 @@ impl Store {
         let row = sqlx::query(OPEN_INTENT)
             .bind(&*renewal.0)
             .bind(step)
-            .fetch_optional(&self.reader)
+            .fetch_optional(&mut self.read().await?)
             .await?;
         row.as_ref().map(intent).transpose()
     }
@@ -52,7 +51,7 @@ impl Store {
 
 /// Writes the intent of `step`, or counts one more try of it.
 pub(super) async fn open(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     lease: &Lease,
     step: &str,
     reference: &str,
@@ -71,7 +70,7 @@ pub(super) async fn open(
 
 /// The outcome of everything that was tried is known: the renewal has moved on.
 pub(super) async fn close(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     renewal: &RenewalId,
     now: Timestamp,
 ) -> Result<(), StoreError> {

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, is_open};
 use super::row::{Columns, exactly_one, micros, parse};
-use super::{Store, StoreError, commit, history, missing};
+use super::{Store, StoreError, Writing, commit, history, missing};
 use crate::event::{Event, EventKind};
 use crate::inventory::{RenewalId, RenewalWindow, Shown, TrackedCertificate};
 use crate::pki::Fingerprint;
@@ -54,6 +53,15 @@ pub struct Decision<'a> {
     pub decision: &'a str,
 }
 
+/// At what is looked between renewals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// What the services of a certificate show.
+    Services,
+    /// When its CA wants it to be renewed.
+    Window,
+}
+
 impl Store {
     /// Takes over everything that is configured. What is new or changed is probed at once; the due rules are asked at
     /// once of what is changed, and of what is new as soon as something was seen of it. What is gone is kept with its
@@ -83,15 +91,18 @@ impl Store {
     pub async fn certificate(&self, name: &str) -> Result<Option<TrackedCertificate>, StoreError> {
         let row = sqlx::query(CERTIFICATE)
             .bind(name)
-            .fetch_optional(&self.reader)
+            .fetch_optional(&mut self.read().await?)
             .await?;
         row.as_ref().map(tracked).transpose()
     }
 
     /// Every configured certificate, by name.
     pub async fn certificates(&self) -> Result<Vec<TrackedCertificate>, StoreError> {
-        let rows = sqlx::query(CERTIFICATES).fetch(&self.reader);
-        all(rows).await
+        let mut session = self.read().await?;
+        let mut all = all(sqlx::query(CERTIFICATES).fetch(&mut session)).await?;
+        // Each database sorts texts in its own way.
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
     }
 
     /// Certificates without an open renewal of which the due rules must be asked, the longest waiting first.
@@ -112,16 +123,50 @@ impl Store {
         self.due(DUE_FOR_PROBE, now, limit).await
     }
 
+    /// Of certificates that are due for a look, those that are ours to look at: where several daemons see the same, the
+    /// first has it until `until`, or until it has stored what it saw.
+    pub async fn first_come(
+        &self,
+        look: Look,
+        due: Vec<TrackedCertificate>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<TrackedCertificate>, StoreError> {
+        if due.is_empty() || !self.is_shared() {
+            return Ok(due);
+        }
+        let statement = match look {
+            Look::Services => FIRST_TO_PROBE,
+            Look::Window => FIRST_TO_ASK,
+        };
+        let mut transaction = self.begin().await?;
+        let mut ours = Vec::new();
+        for row in due {
+            let done = sqlx::query(statement)
+                .bind(&*row.name)
+                .bind(micros(now))
+                .bind(micros(until))
+                .execute(&mut transaction)
+                .await?;
+            if done.rows_affected() == 1 {
+                ours.push(row);
+            }
+        }
+        commit(transaction).await?;
+        Ok(ours)
+    }
+
     async fn due(
         &self,
         statement: &'static str,
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<TrackedCertificate>, StoreError> {
+        let mut session = self.read().await?;
         let rows = sqlx::query(statement)
             .bind(micros(now))
             .bind(i64::from(limit))
-            .fetch(&self.reader);
+            .fetch(&mut session);
         all(rows).await
     }
 
@@ -160,7 +205,7 @@ impl Store {
             .bind(shown.map(|shown| micros(shown.not_before)))
             .bind(shown.map(|shown| micros(shown.not_after)))
             .bind(shown.map(|shown| micros(shown.seen_at)))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("certificate", name))?;
         history::append(&mut transaction, events, now).await?;
@@ -182,7 +227,7 @@ impl Store {
         let done = sqlx::query("UPDATE certificate SET window_poll_at = $2 WHERE name = $1")
             .bind(name)
             .bind(micros(now))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("certificate", name))?;
         commit(transaction).await
@@ -214,7 +259,7 @@ impl Store {
             .bind(window.and_then(|window| window.explanation.as_deref()))
             .bind(ask_again_at.map(micros))
             .bind(look_at.map(micros))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("certificate", name))?;
         history::append(&mut transaction, events, now).await?;
@@ -233,7 +278,7 @@ impl Store {
         let done = sqlx::query(REQUEST)
             .bind(name)
             .bind(micros(now))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || {
             let what = format!(
@@ -243,14 +288,16 @@ impl Store {
         })?;
         sqlx::query(FORGET_REFUSED_LOGINS)
             .bind(name)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         sqlx::query(RELEASE_HELD)
             .bind(name)
             .bind(micros(now))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         history::append(&mut transaction, events, now).await?;
+        // A person asks at a command line, which is nobody's daemon.
+        self.dialect.notify(&mut transaction, "").await?;
         commit(transaction).await
     }
 }
@@ -267,7 +314,7 @@ enum Stored {
 
 /// What differs from what is stored, and what of it is to be written, both in the order of `configured`.
 async fn compare<'a>(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     configured: &'a [Configured],
 ) -> Result<(Changes, Vec<&'a Configured>), StoreError> {
     let mut stored: HashMap<&str, (&str, Stored)> = configured
@@ -299,7 +346,7 @@ async fn compare<'a>(
     Ok((changes, to_write))
 }
 
-async fn remove(connection: &mut AnyConnection, name: &str) -> Result<(), StoreError> {
+async fn remove(connection: &mut Writing, name: &str) -> Result<(), StoreError> {
     let done = sqlx::query("UPDATE certificate SET configured = 0 WHERE name = $1")
         .bind(name)
         .execute(connection)
@@ -384,7 +431,7 @@ pub(super) const KNOWN: &str =
 
 pub(super) const CERTIFICATE: &str = select_certificate!("WHERE c.name = $1");
 
-pub(super) const CERTIFICATES: &str = select_certificate!("WHERE c.configured = 1 ORDER BY c.name");
+pub(super) const CERTIFICATES: &str = select_certificate!("WHERE c.configured = 1");
 
 pub(super) const DUE_FOR_LOOK: &str =
     select_certificate!("WHERE c.configured = 1 AND c.look_at <= $1 ORDER BY c.look_at LIMIT $2");
@@ -395,6 +442,12 @@ pub(super) const DUE_FOR_PROBE: &str =
 pub(super) const DUE_FOR_WINDOW: &str = select_certificate!(
     "WHERE c.configured = 1 AND c.window_poll_at <= $1 ORDER BY c.window_poll_at LIMIT $2"
 );
+
+pub(super) const FIRST_TO_PROBE: &str =
+    "UPDATE certificate SET probe_at = $3 WHERE name = $1 AND probe_at <= $2";
+
+pub(super) const FIRST_TO_ASK: &str =
+    "UPDATE certificate SET window_poll_at = $3 WHERE name = $1 AND window_poll_at <= $2";
 
 pub(super) const RECORD_WINDOW: &str = concat!(
     "UPDATE certificate SET window_for = $2, window_start = $3, window_end = $4, window_chosen = $5, \

@@ -1,11 +1,12 @@
 //! Who works on which renewal. A lease covers the renewal and its firewall, because two workers on one firewall would
 //! throw each other out of its configuration mode. It expires, so that a dead worker blocks nothing for long.
 
-use jiff::Timestamp;
-use sqlx::AnyConnection;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::row::{Columns, exactly_one, micros};
-use super::{Store, StoreError, commit, missing, renewals};
+use super::{Store, StoreError, Writing, commit, missing, renewals};
 use crate::inventory::{Renewal, RenewalId};
 
 /// The right to work on a renewal and its firewall.
@@ -19,9 +20,69 @@ pub struct Lease {
     pub token: i64,
     /// When somebody else may take it.
     pub until: Timestamp,
+    /// Whoever worked on this firewall before let his claim run out: he may have left a session there.
+    pub follows_lost: bool,
+}
+
+impl Lease {
+    /// What is needed to keep it, apart from the work that it is for.
+    pub fn ticket(&self) -> Ticket {
+        Ticket {
+            renewal: self.renewal.id.clone(),
+            token: self.token,
+        }
+    }
+}
+
+/// Names a lease.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    renewal: RenewalId,
+    token: i64,
+}
+
+/// How long leases are, and how they are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Tenure {
+    /// How long a claim holds.
+    pub lease: SignedDuration,
+    /// How often it is renewed while a step runs; `None`: only between steps.
+    pub beat: Option<Duration>,
+    /// A holder that could not renew it for this long stops: before anybody else may begin, even where two clocks differ
+    /// by what is left of the lease.
+    pub lost_after: Duration,
+}
+
+impl Tenure {
+    /// Where a lock says that nobody else is there, a lease must outlast the slowest step, and is taken over by whoever
+    /// has the lock next.
+    pub(super) const ALONE: Self = Self {
+        lease: SignedDuration::from_mins(26),
+        beat: None,
+        lost_after: Duration::MAX,
+    };
+
+    /// Where only the end of a lease says that its holder is gone.
+    pub(super) const SHARED: Self = Self {
+        lease: SignedDuration::from_mins(2),
+        beat: Some(Duration::from_secs(20)),
+        lost_after: Duration::from_secs(75),
+    };
 }
 
 impl Store {
+    /// How long leases are on this database.
+    pub const fn tenure(&self) -> Tenure {
+        self.tenure
+    }
+
+    /// The same database with other leases: every daemon on it must have the same.
+    #[must_use]
+    pub fn with_tenure(mut self, tenure: Tenure) -> Self {
+        self.tenure = tenure;
+        self
+    }
+
     /// Takes the most urgent renewal that is ready: not held, its time has come, neither it nor its firewall is worked
     /// on, and the firewall refused fewer logins in a row than `refused_login_limit`.
     pub async fn claim(
@@ -34,7 +95,7 @@ impl Store {
         // The usual answer is "nothing", and that costs one look at an index and no lock.
         let ready = sqlx::query(ANYTHING_READY)
             .bind(micros(now))
-            .fetch_optional(&self.reader)
+            .fetch_optional(&mut self.read().await?)
             .await?;
         if ready.is_none() {
             return Ok(None);
@@ -43,13 +104,14 @@ impl Store {
         let Some(candidate) = sqlx::query(MOST_URGENT)
             .bind(micros(now))
             .bind(i64::from(refused_login_limit))
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut transaction)
             .await?
         else {
             return Ok(None);
         };
         let id = RenewalId(candidate.text("id")?);
         let firewall = candidate.text("firewall")?;
+        let follows_lost = candidate.maybe_number("lost_at")?.is_some();
         let Some(token) =
             claim_firewall(&mut transaction, &firewall, owner, now, lease_until).await?
         else {
@@ -57,7 +119,7 @@ impl Store {
             return Ok(None);
         };
         take_over(&mut transaction, &id, &firewall, owner, lease_until, token).await?;
-        let renewal = renewals::find(&mut *transaction, &id)
+        let renewal = renewals::find(&mut transaction, &id)
             .await?
             .ok_or_else(|| missing("renewal", &id.0))?;
         commit(transaction).await?;
@@ -66,24 +128,30 @@ impl Store {
             owner: owner.to_owned(),
             token,
             until: lease_until,
+            follows_lost,
         }))
     }
 
     /// Keeps the lease until `until`.
     pub async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), StoreError> {
+        self.prolong(&lease.ticket(), until).await?;
+        lease.until = until;
+        Ok(())
+    }
+
+    /// The same, for somebody who keeps it while another works.
+    pub async fn prolong(&self, ticket: &Ticket, until: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for statement in [EXTEND_RENEWAL, EXTEND_FIREWALL] {
             let done = sqlx::query(statement)
-                .bind(&*lease.renewal.id.0)
-                .bind(lease.token)
+                .bind(&*ticket.renewal.0)
+                .bind(ticket.token)
                 .bind(micros(until))
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
             exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
         }
-        commit(transaction).await?;
-        lease.until = until;
-        Ok(())
+        commit(transaction).await
     }
 
     /// Gives the renewal and its firewall back. [`StoreError::LeaseLost`]: somebody else has them already, and there is
@@ -94,10 +162,12 @@ impl Store {
             let done = sqlx::query(statement)
                 .bind(&*lease.renewal.id.0)
                 .bind(lease.token)
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
             exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
         }
+        // Another renewal of this firewall may be ready, and another daemon idle.
+        self.dialect.notify(&mut transaction, &lease.owner).await?;
         commit(transaction).await
     }
 
@@ -107,11 +177,9 @@ impl Store {
     /// Returns the firewalls that were worked on: sessions may have been left there.
     pub async fn take_over(&self) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query(FREE_RENEWALS)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(FREE_RENEWALS).execute(&mut transaction).await?;
         let freed = sqlx::query(FREE_FIREWALLS)
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut transaction)
             .await?;
         let firewalls = freed
             .iter()
@@ -123,10 +191,7 @@ impl Store {
 }
 
 /// Proves within a transaction that the renewal is still ours and unmoved, and locks its row until the commit.
-pub(super) async fn still_ours(
-    connection: &mut AnyConnection,
-    lease: &Lease,
-) -> Result<(), StoreError> {
+pub(super) async fn still_ours(connection: &mut Writing, lease: &Lease) -> Result<(), StoreError> {
     let done = sqlx::query(STILL_OURS)
         .bind(&*lease.renewal.id.0)
         .bind(lease.renewal.state.name())
@@ -137,7 +202,7 @@ pub(super) async fn still_ours(
 }
 
 async fn claim_firewall(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     firewall: &str,
     owner: &str,
     now: Timestamp,
@@ -154,7 +219,7 @@ async fn claim_firewall(
 }
 
 async fn take_over(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     id: &RenewalId,
     firewall: &str,
     owner: &str,
@@ -181,7 +246,7 @@ pub(super) const ANYTHING_READY: &str =
 
 /// Walks the open renewals in the order of urgency, in an index that holds all that is asked, and stops at the first
 /// that fits. The plus sign keeps SQLite from collecting and sorting all that are ready instead, for each claim.
-pub(super) const MOST_URGENT: &str = "SELECT r.id, r.firewall FROM renewal r \
+pub(super) const MOST_URGENT: &str = "SELECT r.id, r.firewall, (SELECT f.lease_until FROM firewall f WHERE f.name = r.firewall) AS lost_at FROM renewal r \
      WHERE r.ended_at IS NULL AND +r.next_attempt_at <= $1 \
      AND EXISTS (SELECT 1 FROM firewall f WHERE f.name = r.firewall \
          AND (f.lease_until IS NULL OR f.lease_until <= $1) AND f.refused_logins < $2) \

@@ -1,10 +1,9 @@
 //! How much of each CA's limits is used, and the moments that were given out.
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
 
 use super::row::{Columns, micros};
-use super::{Lease, Store, StoreError, commit, intents, leases};
+use super::{Lease, Store, StoreError, Writing, commit, intents, leases};
 use crate::inventory::{Budget, Intent, RateLimit};
 
 /// Whether an order may be placed.
@@ -37,7 +36,7 @@ impl Store {
         leases::still_ours(&mut transaction, lease).await?;
         let row = sqlx::query(SLOT)
             .bind(&*lease.renewal.id.0)
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut transaction)
             .await?;
         if let Some(row) = row {
             return row.time("at");
@@ -46,7 +45,7 @@ impl Store {
         sqlx::query(KEEP_SLOT)
             .bind(&*lease.renewal.id.0)
             .bind(micros(at))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         commit(transaction).await?;
         Ok(at)
@@ -71,7 +70,7 @@ impl Store {
         let intent = intents::open(&mut transaction, lease, step, reference, now).await?;
         sqlx::query(USE_SLOT)
             .bind(&*lease.renewal.id.0)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         commit(transaction).await?;
         Ok(Permission::Granted(intent))
@@ -91,12 +90,12 @@ impl Store {
             .bind(&*lease.renewal.id.0)
             .bind(step)
             .bind(micros(now))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         sqlx::query(RETURN_SLOT)
             .bind(&*lease.renewal.id.0)
             .bind(micros(now))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         commit(transaction).await
     }
@@ -112,7 +111,7 @@ impl Store {
             .bind(ca)
             .bind(step)
             .bind(micros(since))
-            .fetch_one(&self.reader)
+            .fetch_one(&mut self.read().await?)
             .await?
             .count("orders")
     }
@@ -120,7 +119,7 @@ impl Store {
 
 /// Finds the first moment that all `limits` allow, and takes it out of them.
 async fn take(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     ca: &str,
     limits: &[RateLimit],
     now: Timestamp,
@@ -151,7 +150,7 @@ async fn take(
 
 /// When `budget` has room again; `None`: it has. Every try counts that may have been taken, also this renewal's own.
 async fn spent_until(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     lease: &Lease,
     step: &str,
     budget: Budget,

@@ -1,17 +1,26 @@
 //! Brings the tables up to date. Refuses what it does not know before anything is written.
 
-use std::path::Path;
-
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, Connection, SqlSafeStr};
 
 use super::StoreError;
+use super::dialect::Dialect;
+use super::place::Place;
 use super::row::Columns;
 
 /// Runs what is missing, all of it or nothing. The transaction takes the write lock first: SQLite has no lock for
 /// migrations, and two daemons may start at the same moment.
-pub(super) async fn run(connection: &mut AnyConnection) -> Result<(), StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+pub(super) async fn run(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with(dialect.begin()).await?;
+    for statement in [dialect.lock(), dialect.take_your_time()]
+        .into_iter()
+        .flatten()
+    {
+        sqlx::query(statement).execute(&mut *transaction).await?;
+    }
     // `run` is this after `acquire`, whose lifetimes keep the future from being `Send`.
     migrator()
         .run_direct(None, &mut *transaction, false)
@@ -22,22 +31,19 @@ pub(super) async fn run(connection: &mut AnyConnection) -> Result<(), StoreError
 /// A database that has tables, but not ours, belongs to another program.
 pub(super) async fn refuse_foreign(
     connection: &mut AnyConnection,
-    file: &Path,
+    place: &Place,
 ) -> Result<(), StoreError> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) AS tables, COUNT(CASE WHEN name = '_sqlx_migrations' THEN 1 END) AS ours \
-         FROM sqlite_schema WHERE type = 'table'",
-    )
-    .fetch_one(connection)
-    .await?;
+    let row = sqlx::query(place.dialect().count_tables())
+        .fetch_one(connection)
+        .await?;
     if row.number("tables")? == 0 || row.number("ours")? == 1 {
         return Ok(());
     }
-    let advice = "it is the database of another program; name another file";
-    Err(StoreError::unusable(file, advice))
+    let advice = "it is the database of another program; name another one";
+    Err(StoreError::unusable(place, advice))
 }
 
-fn migrator() -> Migrator {
+pub(super) fn migrator() -> Migrator {
     let migrations = EMBEDDED
         .iter()
         .map(|&(version, name, sql)| {

@@ -2,19 +2,22 @@
 //!
 //! One public method is one transaction, with one `now` that the caller gives. Nothing here reads the clock, talks to
 //! the network or decides anything. Statements keep to what SQLite and PostgreSQL share (see `migrations/`); there are
-//! no checked macros for that, so `tests` executes every statement. Only this file, `place`, `copy`, `migrations` and
-//! `error` know that it is SQLite. Times lose what is below a microsecond.
+//! no checked macros for that, so `tests` executes every statement on both. What differs between the two stands in
+//! `dialect`; besides it only `place`, `sqlite`, `server`, `copy`, `notices` and `error` know one of them. Times lose what
+//! is below a microsecond.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 
 mod bulk;
+mod carry;
+mod connections;
 mod copy;
+mod dialect;
 mod error;
 mod firewalls;
 mod history;
@@ -23,58 +26,86 @@ mod inventory;
 mod leases;
 mod limits;
 mod migrations;
+mod notices;
 mod place;
 mod renewals;
 mod row;
+mod server;
+mod sqlite;
 #[cfg(test)]
 mod tests;
-mod transaction;
 mod waking;
+mod witness;
 
+pub use carry::{Carried, carry};
 pub use error::StoreError;
 pub use history::PastEvent;
-pub use inventory::{Changes, Configured, Decision};
-pub use leases::Lease;
+pub use inventory::{Changes, Configured, Decision, Look};
+pub use leases::{Lease, Tenure, Ticket};
 pub use limits::Permission;
+pub use notices::Notices;
 pub use renewals::Ending;
-pub use transaction::Witness;
 pub use waking::Counts;
+pub use witness::Witness;
 
+use crate::secret::SecretSource;
+use connections::{Reading, Session, Writing, within};
+use dialect::Dialect;
+use place::Place;
 use row::{exactly_one, micros};
-use transaction::{Transaction, commit};
 
 /// The open database. Cheap to clone; all clones share the same connections.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// One connection: SQLite lets one write at a time, and waiting here is in turn and costs nothing, while waiting
-    /// in SQLite is polling and may starve.
+    dialect: Dialect,
+    /// One connection: both databases let one write at a time, and waiting here is in turn and costs nothing, while
+    /// waiting in SQLite is polling and may starve.
     writer: AnyPool,
-    /// Readers see the last commit and never wait for the writer's disk (WAL).
+    /// Readers see the last commit and never wait for the writer's disk.
     reader: AnyPool,
+    tenure: Tenure,
+    /// Where other daemons may write too.
+    notices: Option<notices::Line>,
     witness: Option<Arc<dyn Witness>>,
 }
 
 impl Store {
-    /// Opens the database `sqlite:///path`, makes it when there is none, and brings its tables up to date.
+    /// Opens the database `sqlite:///path` or `postgres://user@host/name`, and brings its tables up to date.
     ///
-    /// The file gets the permissions 0600, a folder that has to be created 0700. A file that is damaged, foreign or
-    /// newer than this program is refused and not touched.
+    /// A file is made when there is none, with the permissions 0600, a folder that has to be created with 0700. What is
+    /// damaged, foreign or newer than this program is refused and not touched.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        Self::open_waiting(url, BUSY_TIMEOUT).await
+        Self::open_with(url, None).await
     }
 
-    async fn open_waiting(url: &str, busy_timeout: Duration) -> Result<Self, StoreError> {
+    /// As `open`; a server is given the `password`. Without one, libpq's ways hold: `PGPASSFILE`, `~/.pgpass`.
+    pub async fn open_with(url: &str, password: Option<&SecretSource>) -> Result<Self, StoreError> {
+        Self::open_waiting(url, password, BUSY_TIMEOUT).await
+    }
+
+    async fn open_waiting(
+        url: &str,
+        password: Option<&SecretSource>,
+        busy_timeout: Duration,
+    ) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let (url, file) = place::path_of(url)?;
-        place::prepare(&file)?;
+        let place = Place::of(url, password)?;
+        place.prepare()?;
+        let dialect = place.dialect();
         // Statements are not worth a log line; what they bring about is told as events.
-        let options = AnyConnectOptions::from_url(&url)?.disable_statement_logging();
-        make_ready(&options, &file, busy_timeout)
+        let options = AnyConnectOptions::from_url(place.url())?.disable_statement_logging();
+        make_ready(&options, &place, busy_timeout)
             .await
-            .map_err(|error| error.at(&file))?;
+            .map_err(|error| error.at(&place))?;
         Ok(Self {
-            writer: pool(1, options.clone(), busy_timeout).await?,
-            reader: pool(READERS, options, busy_timeout).await?,
+            dialect,
+            tenure: match dialect {
+                Dialect::Sqlite => Tenure::ALONE,
+                Dialect::Postgres => Tenure::SHARED,
+            },
+            writer: pool(dialect, 1, options.clone(), busy_timeout).await?,
+            reader: pool(dialect, READERS, options, busy_timeout).await?,
+            notices: notices::Line::to(&place)?,
             witness: None,
         })
     }
@@ -86,10 +117,27 @@ impl Store {
         self
     }
 
-    /// Closes every connection after its work is done; the write-ahead log is then part of the file.
+    /// Closes every connection after its work is done; SQLite's write-ahead log is then part of the file.
     pub async fn close(self) {
         self.reader.close().await;
         self.writer.close().await;
+        if let Some(line) = self.notices {
+            line.close().await;
+        }
+    }
+
+    /// Whether other daemons may work on this database at the same time.
+    pub fn is_shared(&self) -> bool {
+        self.dialect == Dialect::Postgres
+    }
+
+    /// By how much `now` differs from the database's own clock, which all daemons share; a file has none.
+    pub async fn clock_difference(
+        &self,
+        now: Timestamp,
+    ) -> Result<Option<SignedDuration>, StoreError> {
+        let theirs = self.dialect.clock(&mut self.read().await?).await?;
+        Ok(theirs.map(|theirs| SignedDuration::from_micros(micros(now) - theirs)))
     }
 
     /// Finds out whether anything can be stored at all, by storing `now`.
@@ -97,7 +145,7 @@ impl Store {
         let mut transaction = self.begin().await?;
         let done = sqlx::query("UPDATE bookkeeping SET value = $1 WHERE name = 'write_probe'")
             .bind(micros(now))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || {
             missing("bookkeeping", "write_probe")
@@ -107,32 +155,47 @@ impl Store {
 
     /// Keeps the database quick and small, and looks for damage; to be called about once a day. Deletes nothing.
     pub async fn upkeep(&self) -> Result<(), StoreError> {
-        let verdict: String = sqlx::query("PRAGMA quick_check(1)")
-            .fetch_one(&self.reader)
-            .await?
-            .try_get(0)?;
-        if verdict != "ok" {
-            return Err(StoreError::corrupt(verdict));
+        self.dialect
+            .look_for_damage(&mut self.read().await?)
+            .await?;
+        if let Some(statement) = self.dialect.optimize() {
+            sqlx::query(statement).execute(&self.writer).await?;
         }
-        self.writer.execute("PRAGMA optimize").await?;
         self.empty_write_ahead_log().await
     }
 
-    /// Brings the write-ahead log into the file and cuts it off: what was overwritten in the file does not lie on in the
-    /// log. Where somebody reads just then, it is cut off later.
+    /// What was overwritten in the file does not lie on in the log. Where somebody reads just then, it is cut off later.
     async fn empty_write_ahead_log(&self) -> Result<(), StoreError> {
-        self.writer
-            .execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            .await?;
+        if let Some(statement) = self.dialect.empty_log() {
+            sqlx::query(statement).execute(&self.writer).await?;
+        }
         Ok(())
     }
 
-    /// Begins with the lock that a write needs: a transaction that reads first and then finds that another process
-    /// wrote could not go on (SQLITE_BUSY_SNAPSHOT), however long it waits.
-    async fn begin(&self) -> Result<Transaction, StoreError> {
-        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Transaction::new(begun, self.witness.as_ref()))
+    /// A connection for one look.
+    async fn read(&self) -> Result<Reading, StoreError> {
+        let connection = self.reader.acquire().await;
+        let connection = connection.map_err(|error| self.dialect.failed(error))?;
+        Ok(Session::new(connection, self.dialect.patience()))
     }
+
+    /// A transaction that is the only one that writes, whatever the database: what is read in it stays true until its
+    /// commit.
+    async fn begin(&self) -> Result<Writing, StoreError> {
+        let patience = self.dialect.patience();
+        let transaction = self.writer.begin_with(self.dialect.begin());
+        let transaction = within(patience, transaction).await;
+        let transaction = transaction.map_err(|error| self.dialect.failed(error))?;
+        let mut writing = Session::new(transaction, patience).witnessed_by(self.witness.clone());
+        if let Some(statement) = self.dialect.lock() {
+            sqlx::query(statement).execute(&mut writing).await?;
+        }
+        Ok(writing)
+    }
+}
+
+async fn commit(transaction: Writing) -> Result<(), StoreError> {
+    transaction.commit().await
 }
 
 /// A row that must be there, and is not.
@@ -141,85 +204,53 @@ fn missing(table: &str, name: &str) -> StoreError {
 }
 
 async fn pool(
+    dialect: Dialect,
     connections: u32,
     options: AnyConnectOptions,
     busy_timeout: Duration,
 ) -> Result<AnyPool, StoreError> {
-    Ok(AnyPoolOptions::new()
+    let pool = AnyPoolOptions::new()
         .max_connections(connections)
-        // A connection to a file does not age, and its cache is worth keeping.
+        // A connection does not age, and its cache is worth keeping.
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .after_connect(move |connection, _| Box::pin(set_up(connection, busy_timeout)))
-        .connect_with(options)
-        .await?)
+        .after_connect(move |connection, _| Box::pin(dialect.set_up(connection, busy_timeout)));
+    let Some(patience) = dialect.patience() else {
+        return Ok(pool.connect_with(options).await?);
+    };
+    // One that does not answer any more is replaced; else it would wait in the pool for the next.
+    let pool = pool
+        .acquire_timeout(patience)
+        .after_release(move |connection, _| {
+            Box::pin(async move { Ok(within(Some(ECHO), connection.ping()).await.is_ok()) })
+        });
+    Ok(pool.connect_with(options).await?)
 }
 
-/// What SQLite forgets with each connection.
-async fn set_up(connection: &mut AnyConnection, busy_timeout: Duration) -> sqlx::Result<()> {
-    let milliseconds = busy_timeout.as_millis();
-    connection
-        .execute(AssertSqlSafe(format!(
-            "PRAGMA busy_timeout = {milliseconds}"
-        )))
-        .await?;
-    connection.execute("PRAGMA foreign_keys = ON").await?;
-    // A commit that was reported survives a power cut: the promise of one order per renewal rests on it.
-    connection.execute("PRAGMA synchronous = FULL").await?;
-    // What is deleted is overwritten with zeros: a private key that was destroyed lies on nowhere, not even sealed.
-    connection.execute("PRAGMA secure_delete = ON").await?;
-    Ok(())
-}
-
-/// Looks at the file before anything is changed in it, then brings it up to date.
+/// Looks at the database before anything is changed in it, then brings it up to date.
 async fn make_ready(
     options: &AnyConnectOptions,
-    file: &Path,
+    place: &Place,
     busy_timeout: Duration,
 ) -> Result<(), StoreError> {
-    let mut connection = AnyConnection::connect_with(options).await?;
-    set_up(&mut connection, busy_timeout).await?;
-    migrations::refuse_foreign(&mut connection, file).await?;
-    use_write_ahead_log(&mut connection, file).await?;
-    migrations::run(&mut connection).await?;
-    Ok(connection.close().await?)
-}
-
-/// The file remembers this. While it changes, SQLite does not wait for others, such as a second daemon that starts at the
-/// same moment; taking the write lock in between does.
-async fn use_write_ahead_log(
-    connection: &mut AnyConnection,
-    file: &Path,
-) -> Result<(), StoreError> {
-    let mut tries = 0;
-    let mode: String = loop {
-        let answer = sqlx::query("PRAGMA journal_mode = WAL")
-            .fetch_one(&mut *connection)
-            .await;
-        match answer.map_err(StoreError::from) {
-            Err(StoreError::Busy) if tries < WAL_TRIES => tries += 1,
-            answer => break answer?.try_get(0)?,
-        }
-        connection
-            .begin_with("BEGIN IMMEDIATE")
-            .await?
-            .rollback()
-            .await?;
-    };
-    if mode == "wal" {
-        return Ok(());
+    let dialect = place.dialect();
+    let connection = AnyConnection::connect_with(options);
+    let mut connection = within(dialect.patience(), connection).await?;
+    dialect.set_up(&mut connection, busy_timeout).await?;
+    migrations::refuse_foreign(&mut connection, place).await?;
+    if let Place::File { file, .. } = place {
+        sqlite::use_write_ahead_log(&mut connection, file).await?;
     }
-    let advice = "its file system cannot share memory between processes, as on a network share; \
-                  put the database on a local disk";
-    Err(StoreError::unusable(file, advice))
+    migrations::run(&mut connection, dialect).await?;
+    Ok(connection.close().await?)
 }
 
 /// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Enough for the status page beside the scheduler; each costs a thread and a page cache.
+/// Enough for the status page beside the scheduler; each costs a thread and a page cache, or a process of a server.
 const READERS: u32 = 2;
 
-/// Each waits for one other process to finish a write, so this is far more than are ever started together.
-const WAL_TRIES: u32 = 20;
+/// How soon a server must answer that is there.
+const ECHO: Duration = Duration::from_secs(5);

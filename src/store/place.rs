@@ -1,5 +1,6 @@
-//! Where the SQLite file lies, and who may read it. Never changes the contents of a file that exists.
+//! Where the database is, and who may read its file. Never changes the contents of a file that exists.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -7,7 +8,68 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::StoreError;
+use super::dialect::Dialect;
+use super::{StoreError, server};
+use crate::secret::SecretSource;
+
+/// Where a database is. No `Debug`: the address of a server holds its password.
+pub(super) enum Place {
+    /// SQLite.
+    File {
+        /// Its address.
+        url: Url,
+        /// The file.
+        file: PathBuf,
+    },
+    /// PostgreSQL.
+    Server {
+        /// Its address, with the password.
+        url: Url,
+        /// What may be told of it.
+        name: String,
+    },
+}
+
+impl Place {
+    /// The place that an address of the configuration names.
+    pub(super) fn of(url: &str, password: Option<&SecretSource>) -> Result<Self, StoreError> {
+        if let Some(("postgres" | "postgresql", _)) = url.split_once("://") {
+            return server::place(url, password);
+        }
+        let (url, file) = path_of(url)?;
+        Ok(Self::File { url, file })
+    }
+
+    pub(super) const fn dialect(&self) -> Dialect {
+        match self {
+            Self::File { .. } => Dialect::Sqlite,
+            Self::Server { .. } => Dialect::Postgres,
+        }
+    }
+
+    pub(super) const fn url(&self) -> &Url {
+        match self {
+            Self::File { url, .. } | Self::Server { url, .. } => url,
+        }
+    }
+
+    /// Makes what is missing around a file. A database on a server is made by whoever runs the server.
+    pub(super) fn prepare(&self) -> Result<(), StoreError> {
+        match self {
+            Self::File { file, .. } => prepare(file),
+            Self::Server { .. } => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, .. } => file.display().fmt(f),
+            Self::Server { name, .. } => f.write_str(name),
+        }
+    }
+}
 
 /// The path in `sqlite:///path`. Special characters are percent-encoded, as in every URL.
 pub(super) fn path_of(url: &str) -> Result<(Url, PathBuf), StoreError> {
@@ -34,7 +96,7 @@ pub(super) fn path_of(url: &str) -> Result<(Url, PathBuf), StoreError> {
 
 /// Makes the folder (0700) and the file (0600) when they are missing, and takes the file away from everybody else.
 /// SQLite gives the permissions of the file to the -wal and -shm that it makes beside it.
-pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
+fn prepare(file: &Path) -> Result<(), StoreError> {
     if let Some(folder) = file.parent() {
         create_folder(folder)?;
     }
@@ -65,7 +127,7 @@ fn create_folder(folder: &Path) -> Result<(), StoreError> {
             let advice = format!(
                 "its folder cannot be created ({error}); create it for the user that renewd runs as"
             );
-            StoreError::unusable(folder, advice)
+            StoreError::unusable(folder.display(), advice)
         })
 }
 
@@ -83,7 +145,7 @@ fn create_file(file: &Path) -> Result<(), StoreError> {
             let advice = format!(
                 "{error}; it must be a file that the user of renewd can read and write, in a folder where it can create files"
             );
-            Err(StoreError::unusable(file, advice))
+            Err(StoreError::unusable(file.display(), advice))
         }
         Ok(_) => Ok(()),
     }
@@ -97,7 +159,7 @@ fn make_private(file: &Path) -> Result<(), StoreError> {
             let advice = format!(
                 "others may read it and that cannot be changed ({error}); give it to the user of renewd and run `chmod 600` on it"
             );
-            Err(StoreError::unusable(file, advice))
+            Err(StoreError::unusable(file.display(), advice))
         }
         Ok(()) => Ok(()),
     }
@@ -111,4 +173,4 @@ fn restrict(file: &Path) -> io::Result<()> {
     fs::set_permissions(file, Permissions::from_mode(0o600))
 }
 
-const WANTED: &str = "write it as sqlite:///var/lib/renewd/renewd.db, with an absolute path; no other database is supported yet";
+const WANTED: &str = "write it as sqlite:///var/lib/renewd/renewd.db, with an absolute path, or as postgres://renewd@db.example.com/renewd";

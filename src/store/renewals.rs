@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sqlx::AnyExecutor;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AnyExecutor};
 
 use super::row::{Columns, exactly_one, micros, parse};
-use super::{Lease, Store, StoreError, commit, history, intents, missing};
+use super::{Lease, Store, StoreError, Writing, commit, history, intents, missing};
 use crate::event::Event;
 use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, State};
 
@@ -28,13 +28,13 @@ impl Store {
         let mut transaction = self.begin().await?;
         sqlx::query("INSERT INTO firewall (name) VALUES ($1) ON CONFLICT (name) DO NOTHING")
             .bind(&*renewal.firewall)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         let planned = insert(&mut transaction, renewal).await?;
         // Also when another open renewal was in the way: a look time beside it would wake the daemon for nothing.
         sqlx::query(ANSWER_REQUEST)
             .bind(&*renewal.certificate)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         if planned {
             history::append(&mut transaction, events, renewal.planned_at).await?;
@@ -45,12 +45,14 @@ impl Store {
 
     /// The renewal `id`.
     pub async fn renewal(&self, id: &RenewalId) -> Result<Option<Renewal>, StoreError> {
-        find(&self.reader, id).await
+        find(&mut self.read().await?, id).await
     }
 
     /// Every renewal that has not ended, the most urgent first.
     pub async fn open_renewals(&self) -> Result<Vec<Renewal>, StoreError> {
-        let rows = sqlx::query(OPEN_RENEWALS).fetch_all(&self.reader).await?;
+        let rows = sqlx::query(OPEN_RENEWALS)
+            .fetch_all(&mut self.read().await?)
+            .await?;
         rows.iter().map(renewal).collect()
     }
 
@@ -63,7 +65,7 @@ impl Store {
         let rows = sqlx::query(RENEWALS_OF)
             .bind(certificate)
             .bind(i64::from(limit))
-            .fetch_all(&self.reader)
+            .fetch_all(&mut self.read().await?)
             .await?;
         rows.iter().map(renewal).collect()
     }
@@ -98,7 +100,7 @@ impl Store {
             .bind(micros(now))
             .bind(ended.map(|_| micros(now)))
             .bind(micros(next_attempt_at))
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
         add_obtained(&mut transaction, lease, obtained).await?;
@@ -108,7 +110,7 @@ impl Store {
             end(&mut transaction, &lease.renewal.certificate, ending).await?;
         }
         history::append(&mut transaction, events, now).await?;
-        let renewal = find(&mut *transaction, &lease.renewal.id).await?;
+        let renewal = find(&mut transaction, &lease.renewal.id).await?;
         commit(transaction).await?;
         if has_destroyed && let Err(error) = self.empty_write_ahead_log().await {
             // The change itself is stored, and the next start or upkeep cuts the log off as well.
@@ -142,7 +144,7 @@ impl Store {
             .bind(next_attempt_at.map(micros))
             .bind(error_kind)
             .bind(error)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
         history::append(&mut transaction, events, now).await?;
@@ -169,7 +171,7 @@ pub(super) async fn find(
     row.as_ref().map(renewal).transpose()
 }
 
-async fn insert(connection: &mut AnyConnection, renewal: &Renewal) -> Result<bool, StoreError> {
+async fn insert(connection: &mut Writing, renewal: &Renewal) -> Result<bool, StoreError> {
     let done = sqlx::query(PLAN)
         .bind(&*renewal.id.0)
         .bind(&*renewal.certificate)
@@ -191,7 +193,7 @@ async fn insert(connection: &mut AnyConnection, renewal: &Renewal) -> Result<boo
 }
 
 async fn add_obtained(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     lease: &Lease,
     obtained: &Obtained,
 ) -> Result<(), StoreError> {
@@ -212,7 +214,7 @@ async fn add_obtained(
 }
 
 /// Whether there was one.
-async fn destroy_key(connection: &mut AnyConnection, lease: &Lease) -> Result<bool, StoreError> {
+async fn destroy_key(connection: &mut Writing, lease: &Lease) -> Result<bool, StoreError> {
     let done = sqlx::query(DESTROY_KEY)
         .bind(&*lease.renewal.id.0)
         .bind(lease.token)
@@ -222,7 +224,7 @@ async fn destroy_key(connection: &mut AnyConnection, lease: &Lease) -> Result<bo
 }
 
 async fn end(
-    connection: &mut AnyConnection,
+    connection: &mut Writing,
     certificate: &str,
     ending: Ending<'_>,
 ) -> Result<(), StoreError> {

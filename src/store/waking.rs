@@ -33,7 +33,7 @@ impl Store {
     ) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query(NEXT_WAKE)
             .bind(i64::from(refused_login_limit))
-            .fetch_one(&self.reader)
+            .fetch_one(&mut self.read().await?)
             .await?;
         let mut next = None;
         for column in ["look_at", "probe_at", "window_at", "free_at", "leased_at"] {
@@ -48,7 +48,9 @@ impl Store {
 
     /// How much there is.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        let rows = sqlx::query(COUNTS).fetch_all(&self.reader).await?;
+        let rows = sqlx::query(COUNTS)
+            .fetch_all(&mut self.read().await?)
+            .await?;
         let mut counts = Counts::default();
         for row in &rows {
             let number = row.count("number")?;

@@ -1,5 +1,25 @@
 //! Several daemons share one fleet on one PostgreSQL.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use renewd::ca::Issuer;
+use renewd::config;
+use renewd::daemon::{Daemon, DaemonError};
+use renewd::failure::Failure;
+use renewd::firewall::{Firewall, Known};
+use renewd::inventory::Endpoint;
+use renewd::probe::Sight;
+use renewd::renewal::{Checkpoint, Engine, Moment, NoCheckpoint, Peers, Step};
+use renewd::store::{Store, StoreError, Tenure};
+use simulators::sonicos::Profile;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::lab::Lab;
 use crate::postgres;
 
 #[test]
@@ -12,4 +32,192 @@ fn every_test_has_a_database_of_its_own() {
     cluster.psql(&one, "CREATE TABLE fleet (name text)");
     cluster.psql(&other, "CREATE TABLE fleet (name text)");
     assert_eq!(cluster.psql(&one, "SHOW ssl"), "on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_renew_once() {
+    let Some(cluster) = postgres::cluster() else {
+        return;
+    };
+    let lab = Lab::new(Profile::V8).await;
+    move_to(&lab, &cluster.database());
+    let config = lab.config_file();
+    let one = start(&lab, config.clone(), Arc::new(NoCheckpoint)).await;
+    let other = start(&lab, config, Arc::new(NoCheckpoint)).await;
+    let (one, other) = tokio::join!(one.run_once(), other.run_once());
+    one.unwrap();
+    other.unwrap();
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_cut_off_in_the_middle_of_a_step_is_followed_by_another() {
+    let Some(cluster) = postgres::cluster() else {
+        return;
+    };
+    for moment in [
+        Moment::Before(Step::Submit),
+        Moment::Acted(Step::GenerateCsr),
+        Moment::Acted(Step::Submit),
+        Moment::Acted(Step::Import),
+        Moment::Acted(Step::Bind),
+    ] {
+        let lab = Lab::new(Profile::V8).await;
+        let direct = cluster.database();
+        let line = Line::to(cluster.port()).await;
+        move_to(&lab, &direct);
+        let through = lab.folder.path().join("through.toml");
+        let text = std::fs::read_to_string(lab.config_file()).unwrap();
+        let ports = [cluster.port(), line.port].map(|port| format!("127.0.0.1:{port}/"));
+        std::fs::write(&through, text.replace(&ports[0], &ports[1])).unwrap();
+
+        let cut = Arc::new(Cut(moment, line));
+        let lost = start(&lab, through, Arc::clone(&cut) as _).await;
+        let came_to = lost.run_once().await;
+        assert!(
+            matches!(
+                came_to,
+                Err(DaemonError::Store(StoreError::Unreachable { .. }))
+            ),
+            "cut off at {moment:?}: {came_to:?}"
+        );
+        lab.clock.advance(SignedDuration::from_mins(3));
+        let report = lab.run_once().await;
+        assert!(!report.has_failed(), "after {moment:?}: {report:#?}");
+        lab.assert_renewed_once().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_whose_claim_is_lost_is_stopped_and_one_whose_claim_is_kept_is_not() {
+    let Some(cluster) = postgres::cluster() else {
+        return;
+    };
+    let lab = Lab::new(Profile::V8).await;
+    let url = cluster.database();
+    move_to(&lab, &url);
+    let store = Store::open(&url).await.unwrap().with_tenure(Tenure {
+        lease: SignedDuration::from_mins(2),
+        beat: Some(Duration::from_millis(20)),
+        lost_after: Duration::from_secs(10),
+    });
+    // Plans the renewal, and does not get far.
+    lab.write_password("wrong");
+    lab.run_once().await;
+    lab.write_password(crate::lab::PASSWORD);
+    cluster.psql(
+        &url,
+        "UPDATE renewal SET next_attempt_at = 0, state = 'csr_generated'; UPDATE firewall SET refused_logins = 0",
+    );
+    let now = lab.surroundings().clock.now();
+    let claim = async |owner: &str, now| {
+        let until = now + SignedDuration::from_mins(2);
+        store.claim(owner, now, until, 9).await.unwrap()
+    };
+    let lease = claim("us", now).await.unwrap();
+    let engine = Engine {
+        desired: Arc::new(lab.desired()),
+        store: store.clone(),
+        peers: Arc::new(Silent),
+        surroundings: lab.surroundings(),
+        checkpoint: Arc::new(NoCheckpoint),
+    };
+    let work = tokio::spawn(async move { engine.work(lease, &CancellationToken::new()).await });
+    // However long it takes, the claim is prolonged, and nobody else gets it.
+    let later = now + SignedDuration::from_mins(3);
+    lab.clock.advance(SignedDuration::from_mins(2));
+    let prolonged = "SELECT lease_until FROM firewall WHERE name = 'hq'";
+    let wanted = later.as_microsecond() + 60_000_000;
+    for attempt in 0.. {
+        let until: i64 = cluster.psql(&url, prolonged).parse().unwrap();
+        if until >= wanted {
+            break;
+        }
+        assert!(attempt < 1000, "the claim is not prolonged");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(claim("them", later).await.is_none());
+    assert!(!work.is_finished());
+    let taken = claim("them", now + SignedDuration::from_hours(1)).await;
+    assert!(taken.unwrap().follows_lost);
+    let ended = tokio::time::timeout(Duration::from_secs(20), work).await;
+    ended.expect("it stops by itself").unwrap().unwrap();
+}
+
+/// Lets the laboratory's daemons work on the database `url`.
+fn move_to(lab: &Lab, url: &str) {
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let file = format!("sqlite://{}/renewd.db", lab.folder.path().display());
+    assert!(text.contains(&file));
+    std::fs::write(lab.config_file(), text.replace(&file, url)).unwrap();
+}
+
+async fn start(lab: &Lab, config_file: PathBuf, checkpoint: Arc<dyn Checkpoint>) -> Daemon {
+    let desired = config::load(&config_file).unwrap().desired;
+    Daemon::start_with(&config_file, desired, lab.surroundings(), checkpoint)
+        .await
+        .unwrap()
+}
+
+/// A line to the server that can be cut; from then on every connection over it is broken.
+#[derive(Debug)]
+struct Line {
+    port: u16,
+    cut: CancellationToken,
+}
+
+impl Line {
+    async fn to(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cut = CancellationToken::new();
+        let is_cut = cut.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut from, _) = listener.accept().await.unwrap();
+                let carry = async move {
+                    let mut to = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+                };
+                tokio::spawn(is_cut.clone().run_until_cancelled_owned(carry));
+            }
+        });
+        Self { port, cut }
+    }
+}
+
+/// Cuts the line at a moment.
+#[derive(Debug)]
+struct Cut(Moment, Line);
+
+impl Checkpoint for Cut {
+    fn pass(&self, moment: Moment) {
+        if moment == self.0 {
+            self.1.cut.cancel();
+        }
+    }
+}
+
+/// Peers that never answer.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl Peers for Silent {
+    async fn firewall(
+        &self,
+        _name: &str,
+        _known: &Known<'_>,
+    ) -> Result<Box<dyn Firewall>, Failure> {
+        std::future::pending().await
+    }
+
+    fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure> {
+        panic!("{name} is not asked before the firewall answered")
+    }
+
+    async fn look(&self, _endpoint: &Endpoint, _server_name: Option<&str>) -> Sight {
+        std::future::pending().await
+    }
 }

@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 
 use super::Resolver;
 use crate::config::desired::Daemon;
-use crate::config::values;
 use crate::config::written::{self, default};
+use crate::config::{database, values};
 use crate::inventory::RenewalPolicy;
 
 impl Resolver<'_> {
@@ -24,9 +24,13 @@ impl Resolver<'_> {
                 .parse_or(
                     written.database.as_ref(),
                     &in_state_directory,
-                    values::database,
+                    database::database,
                 )
                 .unwrap_or_default(),
+            database_password: written
+                .database_password
+                .as_ref()
+                .and_then(|key| self.referred(&key.value, &key.range)),
             state_directory: self.shared.state_directory.clone(),
             sealing_key: written
                 .sealing_key

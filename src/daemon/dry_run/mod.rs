@@ -52,8 +52,10 @@ impl DryRun {
         let scratch = Scratch::new(surroundings.random.as_ref())
             .map_err(|error| DaemonError::System(format!("a temporary folder: {error}")))?;
         let copy = scratch.path().join("renewd.db");
-        Store::copy(&desired.daemon.database, &copy).await?;
-        desired.daemon.database = format!("sqlite://{}", copy.display());
+        let daemon = &mut desired.daemon;
+        let password = daemon.database_password.take();
+        Store::copy(&daemon.database, password.as_ref(), &copy).await?;
+        daemon.database = format!("sqlite://{}", copy.display());
         leave_state_alone(&mut desired.daemon, scratch.path());
         let store = Store::open(&desired.daemon.database).await?;
         synchronise(&store, &desired, surroundings.clock.now()).await?;

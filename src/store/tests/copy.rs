@@ -5,7 +5,7 @@ use std::fs;
 
 use super::*;
 
-fn files(folder: &TempDir) -> BTreeSet<String> {
+fn files(folder: &Home) -> BTreeSet<String> {
     let entries = fs::read_dir(folder.path()).unwrap();
     entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -18,7 +18,7 @@ async fn a_copy_holds_what_was_committed_and_goes_its_own_way() {
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("copy.db");
     // While the original is open, with what is in its write-ahead log alone.
-    assert!(Store::copy(&url(&folder), &file).await.unwrap());
+    assert!(Store::copy(&url(&folder), None, &file).await.unwrap());
     let url = format!("sqlite://{}", file.display());
     let copy = Store::open(&url).await.unwrap();
     assert!(copy.certificate("portal").await.unwrap().is_some());
@@ -36,7 +36,7 @@ async fn a_database_that_nobody_uses_is_left_as_it_was() {
     let (before, bytes) = (files(&folder), fs::read(folder.path().join("renewd.db")));
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("copy.db");
-    assert!(Store::copy(&url(&folder), &file).await.unwrap());
+    assert!(Store::copy(&url(&folder), None, &file).await.unwrap());
     assert_eq!(files(&folder), before);
     let after = fs::read(folder.path().join("renewd.db"));
     assert_eq!(after.unwrap(), bytes.unwrap());
@@ -44,8 +44,8 @@ async fn a_database_that_nobody_uses_is_left_as_it_was() {
 
 #[tokio::test]
 async fn where_there_is_no_database_none_is_made() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = home();
     let file = folder.path().join("copy.db");
-    assert!(!Store::copy(&url(&folder), &file).await.unwrap());
+    assert!(!Store::copy(&url(&folder), None, &file).await.unwrap());
     assert_eq!(files(&folder), BTreeSet::new());
 }

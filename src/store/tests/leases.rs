@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::*;
+use crate::inventory::RateLimit;
 use crate::store::Ending;
 
 #[tokio::test]
@@ -114,6 +115,7 @@ async fn a_lease_that_was_given_back_cannot_write() {
         owner: lease.owner.clone(),
         token: lease.token,
         until: lease.until,
+        follows_lost: false,
     };
     store.release(copy).await.unwrap();
     nothing_can_be_written_with(&store, &mut lease).await;
@@ -127,6 +129,45 @@ async fn an_extended_lease_is_not_taken() {
     assert_eq!(lease.until, at(120));
     assert!(claim(&store, "them", 119).await.is_none());
     assert!(claim(&store, "them", 120).await.is_some());
+}
+
+/// Every method that is given a lease writes only under it: whoever adds one adds it to `nothing_can_be_written_with`.
+#[test]
+fn every_write_of_a_step_is_tried_with_a_lost_lease() {
+    let tried = include_str!("leases.rs");
+    let tried = &tried[tried.find("async fn nothing_can_be_written_with").unwrap()..];
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store")).unwrap();
+    let mut methods = 0;
+    for file in files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.is_file())
+    {
+        let text = std::fs::read_to_string(file).unwrap();
+        for method in text.split("pub async fn ").skip(1) {
+            let head = &method[..method.find('{').unwrap()];
+            let name = &head[..head.find('(').unwrap()];
+            // A lease that is given back is tried where each of these tests ends.
+            if name != "release" && (head.contains(": &Lease") || head.contains(": &mut Lease")) {
+                methods += 1;
+                assert!(
+                    tried.contains(&format!("store.{name}("))
+                        || tried.contains(&format!(".{name}(lost")),
+                    "{name}"
+                );
+            }
+        }
+    }
+    assert!(methods >= 8, "{methods}");
+}
+
+#[tokio::test]
+async fn who_follows_a_worker_that_was_lost_is_told_so() {
+    let (store, first, _folder) = store_with_lease().await;
+    assert!(!first.follows_lost);
+    let second = claim(&store, "them", 60).await.unwrap();
+    assert!(second.follows_lost);
+    store.release(second).await.unwrap();
+    assert!(!claim(&store, "us", 61).await.unwrap().follows_lost);
 }
 
 #[tokio::test]
@@ -237,6 +278,16 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     assert!(is_lost(&store.keep(lost, &nothing).await));
     assert!(is_lost(&store.intend(lost, "submit", "ref", at(70)).await));
     assert!(is_lost(&store.extend(lost, at(500)).await));
+    assert!(is_lost(&store.prolong(&lost.ticket(), at(500)).await));
+    let limits = [RateLimit {
+        bucket: "account".to_owned(),
+        at_most: 1,
+        within: SignedDuration::from_hours(1),
+    }];
+    assert!(is_lost(&store.reserve(lost, &limits, at(70)).await));
+    let order = store.intend_order(lost, "submit", "ref", None, at(70));
+    assert!(is_lost(&order.await));
+    assert!(is_lost(&store.withdraw_order(lost, "submit", at(70)).await));
     let after = format!("{:?}", store.renewal(&lost.renewal.id).await.unwrap());
     assert_eq!(after, before);
 }

@@ -22,7 +22,7 @@ fn budget(orders: u32) -> Budget {
 }
 
 /// A store with `count` planned renewals "r0", "r1", ..., each on a firewall of its own and claimed.
-async fn store_with_leases(count: usize) -> (Store, Vec<Lease>, TempDir) {
+async fn store_with_leases(count: usize) -> (Store, Vec<Lease>, Home) {
     let (store, folder) = store().await;
     let fleet: Vec<_> = (0..count)
         .map(|n| configured(&format!("c{n}"), &format!("f{n}"), "1"))

@@ -1,4 +1,5 @@
-//! Every statement of the store is executed by a test here: nothing else checks them.
+//! Every statement of the store is executed by a test here: nothing else checks them. Most tests hold on both engines:
+//! `on_sqlite` and `on_postgres` take in the same files, each with a home of its own.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,6 +7,7 @@
     reason = "a test may fail by a panic"
 )]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,48 +17,41 @@ use super::{Configured, Decision, Lease, Store, StoreError};
 use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, Shown, State};
 use crate::pki::Fingerprint;
 
-mod copy;
-mod history;
-mod inventory;
-mod leases;
-mod limits;
-mod opening;
-mod plans;
-mod renewals;
-mod waking;
+mod on_postgres;
+mod on_sqlite;
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres;
 
-/// A store in a folder of its own, and the folder.
-async fn store() -> (Store, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&url(&folder)).await.unwrap();
-    (store, folder)
+/// Where the database of a test is.
+enum Home {
+    Folder(TempDir),
+    Server(String),
 }
 
-fn url(folder: &TempDir) -> String {
-    format!("sqlite://{}/renewd.db", folder.path().display())
+impl Home {
+    /// The file in a folder of its own.
+    fn path(&self) -> &Path {
+        match self {
+            Self::Folder(folder) => folder.path(),
+            Self::Server(_) => panic!("a server has no folder"),
+        }
+    }
 }
 
-/// A store that knows the certificate "portal" on the firewall "hq" and nothing else.
-async fn store_with_portal() -> (Store, TempDir) {
-    let (store, folder) = store().await;
-    store
-        .sync_inventory(&[configured("portal", "hq", "1")], at(0))
-        .await
-        .unwrap();
-    (store, folder)
+fn a_folder() -> Home {
+    Home::Folder(tempfile::tempdir().unwrap())
 }
 
-/// A store with a planned renewal "r1" of "portal", claimed.
-async fn store_with_lease() -> (Store, Lease, TempDir) {
-    let (store, folder) = store_with_portal().await;
-    assert!(
-        store
-            .plan(&renewal("r1", "portal", "hq"), &[])
-            .await
-            .unwrap()
-    );
-    let lease = claim(&store, "us", 0).await.unwrap();
-    (store, lease, folder)
+/// A database of its own on a server. Where none is installed a test that holds on both engines runs on a file again.
+fn a_server() -> Home {
+    postgres::cluster().map_or_else(a_folder, |cluster| Home::Server(cluster.database()))
+}
+
+fn url(home: &Home) -> String {
+    match home {
+        Home::Folder(folder) => format!("sqlite://{}/renewd.db", folder.path().display()),
+        Home::Server(url) => url.clone(),
+    }
 }
 
 /// A claim of `owner` at `now` seconds, for a minute.

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::event::{Event, EventKind};
 use crate::store::place;
 
 #[tokio::test]
@@ -61,54 +60,8 @@ async fn commits_are_durable_and_readers_do_not_wait() {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_everything_even_after_a_kill() {
-    let (store, lease, folder) = store_with_lease().await;
-    let told = [Event {
-        certificate: Some(Arc::from("portal")),
-        ..Event::new(EventKind::RenewalWaits)
-    }];
-    store.intend(&lease, "submit", "ref", at(1)).await.unwrap();
-    store
-        .postpone(
-            &lease,
-            1,
-            Some(at(9)),
-            "busy",
-            "somebody is there",
-            &told,
-            at(2),
-        )
-        .await
-        .unwrap();
-    let id = &lease.renewal.id;
-    let before = format!("{:?}", store.renewal(id).await.unwrap());
-    // Not closed: another process sees what a kill would leave.
-    let after_kill = Store::open(&url(&folder)).await.unwrap();
-    assert_eq!(
-        format!("{:?}", after_kill.renewal(id).await.unwrap()),
-        before
-    );
-    after_kill.close().await;
-    store.close().await;
-
-    let again = Store::open(&url(&folder)).await.unwrap();
-    assert_eq!(format!("{:?}", again.renewal(id).await.unwrap()), before);
-    assert_eq!(
-        again.intent(id, "submit").await.unwrap().unwrap().reference,
-        "ref"
-    );
-    let past = again.history("portal", 9).await.unwrap();
-    assert_eq!(past[0].name, "renewal_waits");
-    assert!(
-        claim(&again, "them", 59).await.is_none(),
-        "the lease outlives the process"
-    );
-    assert!(claim(&again, "them", 60).await.is_some());
-}
-
-#[tokio::test]
 async fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = home();
     let file = folder.path().join("renewd.db");
     let garbage = b"this is a letter to a friend, and not a database at all\n".repeat(100);
     fs::write(&file, &garbage).unwrap();
@@ -205,7 +158,7 @@ async fn a_file_that_turned_read_only_is_told_with_advice() {
     meddle(&store, "PRAGMA query_only = ON").await;
     match store.write_probe(at(0)).await {
         Err(error @ StoreError::Unusable { .. }) => {
-            let told = error.at(Path::new("/here/renewd.db")).to_string();
+            let told = error.at("/here/renewd.db").to_string();
             assert!(
                 told.contains("/here/renewd.db") && told.contains("readonly"),
                 "{told}"
@@ -218,7 +171,6 @@ async fn a_file_that_turned_read_only_is_told_with_advice() {
 #[test]
 fn an_address_that_is_not_understood_is_refused_without_repeating_a_password() {
     for url in [
-        "postgres://renewd:s3cret@db/renewd",
         "/var/lib/renewd/renewd.db",
         "sqlite://renewd.db",
         "sqlite:///var/lib/renewd/",
@@ -249,14 +201,16 @@ async fn an_unusual_path_works() {
 async fn a_locked_database_is_busy_when_opened_and_when_written() {
     let (holder, folder) = store().await;
     let impatient = Duration::from_millis(1);
-    let other = Store::open_waiting(&url(&folder), impatient).await.unwrap();
+    let other = Store::open_waiting(&url(&folder), None, impatient)
+        .await
+        .unwrap();
     let lock = holder.begin().await.unwrap();
     let written = other.write_probe(at(0)).await;
     assert!(matches!(written, Err(StoreError::Busy)), "{written:?}");
-    let opened = Store::open_waiting(&url(&folder), impatient).await;
+    let opened = Store::open_waiting(&url(&folder), None, impatient).await;
     assert!(matches!(opened, Err(StoreError::Busy)), "{opened:?}");
-    // Dropped, it would be rolled back only later.
-    lock.rollback().await.unwrap();
+    // Dropped, it would end only later.
+    lock.commit().await.unwrap();
     other.write_probe(at(0)).await.unwrap();
 }
 
@@ -275,39 +229,12 @@ async fn a_full_disk_is_told_and_nothing_is_half_stored() {
     assert_eq!(store.certificates().await.unwrap().len(), 2000);
 }
 
-#[tokio::test]
-async fn a_write_that_reaches_no_row_is_not_taken_for_done() {
-    let (store, _folder) = store().await;
-    meddle(
-        &store,
-        "UPDATE bookkeeping SET name = 'gone' WHERE name = 'write_probe'",
-    )
-    .await;
-    let refused = store.write_probe(at(0)).await;
-    assert!(
-        matches!(refused, Err(StoreError::Broken { .. })),
-        "{refused:?}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_daemons_may_start_on_a_new_database_at_the_same_moment() {
-    let folder = tempfile::tempdir().unwrap();
-    let starts: Vec<_> = (0..4)
-        .map(|_| {
-            let url = url(&folder);
-            tokio::spawn(async move { Store::open(&url).await })
-        })
-        .collect();
-    for start in starts {
-        start.await.unwrap().unwrap();
-    }
-}
-
 #[test]
 fn every_migration_file_is_embedded() {
     let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
-    assert_eq!(files.count(), super::super::migrations::EMBEDDED.len());
+    let is_sql = |path: std::path::PathBuf| path.extension().is_some_and(|kind| kind == "sql");
+    let files = files.filter(|file| is_sql(file.as_ref().unwrap().path()));
+    assert_eq!(files.count(), crate::store::migrations::EMBEDDED.len());
 }
 
 fn mode(path: &Path) -> u32 {

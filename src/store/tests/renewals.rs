@@ -316,6 +316,10 @@ async fn a_row_that_is_not_valid_is_told_by_what_is_wrong_with_it() {
             "attempts",
         ),
     ] {
+        if store.is_shared() && named == "attempts" {
+            // A column of numbers takes nothing else there.
+            continue;
+        }
         meddle(&store, meddling).await;
         match store.renewal(&lease.renewal.id).await {
             Err(StoreError::Broken { what }) => {
@@ -342,22 +346,27 @@ fn everything() -> Obtained {
 
 const SEALED: &str = "sealed-1:bm90IGEga2V5LCBhbmQgbm90IHNlYWxlZCBlaXRoZXI=";
 
-/// Every byte of the database, its write-ahead log and whatever else lies beside them.
-fn bytes_of(folder: &TempDir) -> Vec<u8> {
-    let files = std::fs::read_dir(folder.path()).unwrap();
-    files
-        .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
-        .collect()
+/// Whether the sealed key is anywhere in the files of a database, its write-ahead log included; a server's files are its
+/// own, so there: in a row.
+fn is_there(home: &Home) -> bool {
+    let folder = match home {
+        Home::Folder(folder) => folder.path(),
+        Home::Server(url) => {
+            let server = postgres::cluster().unwrap();
+            return server.psql(url, "SELECT sealed_key FROM renewal") == SEALED;
+        }
+    };
+    let mut bytes = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    bytes.any(|bytes| {
+        let mut windows = bytes.windows(SEALED.len());
+        windows.any(|window| window == SEALED.as_bytes())
+    })
 }
 
 #[tokio::test]
 async fn a_key_is_destroyed_with_the_proof_and_with_every_end_and_lies_on_nowhere() {
-    let is_there = |folder: &TempDir| {
-        let bytes = bytes_of(folder);
-        bytes
-            .windows(SEALED.len())
-            .any(|window| window == SEALED.as_bytes())
-    };
     for to in [
         State::Verified,
         State::Completed,

@@ -137,7 +137,7 @@ async fn counts_tell_open_and_held_by_state() {
 }
 
 /// A store in which nothing but the leased renewal "r1" happens before second 900.
-async fn store_with_only_a_lease() -> (Store, Lease, TempDir) {
+async fn store_with_only_a_lease() -> (Store, Lease, Home) {
     let (store, lease, folder) = store_with_lease().await;
     store
         .record_sight("portal", None, None, at(900), None, &[], at(0))

@@ -1,0 +1,33 @@
+//! What holds on both engines, on SQLite, and what holds there alone.
+
+use super::*;
+use fixtures::*;
+
+#[path = "../copy.rs"]
+mod copy;
+#[path = "../fixtures.rs"]
+mod fixtures;
+#[path = "../history.rs"]
+mod history;
+#[path = "../inventory.rs"]
+mod inventory;
+#[path = "../leases.rs"]
+mod leases;
+#[path = "../limits.rs"]
+mod limits;
+#[path = "../opening.rs"]
+mod opening;
+#[path = "../plans.rs"]
+mod plans;
+#[path = "../renewals.rs"]
+mod renewals;
+#[path = "../restarting.rs"]
+mod restarting;
+#[path = "../upgrades.rs"]
+mod upgrades;
+#[path = "../waking.rs"]
+mod waking;
+
+fn home() -> Home {
+    a_folder()
+}

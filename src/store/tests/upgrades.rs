@@ -1,0 +1,79 @@
+//! A database of every released renewd is brought up to date, and everything in it is there.
+
+use std::fs;
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Executor};
+
+use super::*;
+use crate::store::migrations;
+use crate::store::place::Place;
+
+#[tokio::test]
+async fn a_database_of_every_released_renewd_is_brought_up_to_date() {
+    for schema in 1..=RELEASED {
+        let home = home();
+        write_old(&home, schema).await;
+        let store = Store::open(&url(&home)).await.unwrap();
+        let portal = store.certificate("portal").await.unwrap().unwrap();
+        assert_eq!(portal.shown.unwrap().not_after, at(1_000_000));
+        assert_eq!(store.certificates().await.unwrap().len(), 1);
+        let id = RenewalId("270115-abcdef".to_owned());
+        let renewal = store.renewal(&id).await.unwrap().unwrap();
+        assert_eq!((renewal.state, renewal.attempts), (State::Submitted, 2));
+        let obtained = renewal.obtained;
+        assert_eq!(obtained.ca_reference.as_deref(), Some("order-1"));
+        assert_eq!(obtained.sealed_key.is_some(), schema >= 3);
+        let intent = store.intent(&id, "import").await.unwrap().unwrap();
+        assert_eq!((intent.tries, intent.tried_at), (1, at(15)));
+        let orders = store.orders_since("office", "submit", at(0)).await.unwrap();
+        assert_eq!(orders, 1, "what was ordered counts in a budget");
+        let firewall = store.firewall("hq").await.unwrap();
+        assert_eq!((firewall.refused_logins, firewall.learned.len()), (1, 1));
+        assert!(claim(&store, "us", 59).await.is_none(), "the lease holds");
+        assert!(claim(&store, "us", 60).await.unwrap().follows_lost);
+        let event = crate::event::Event::of_certificate(
+            crate::event::EventKind::RenewalRequested,
+            &Arc::from("portal"),
+        );
+        store.record(&[event], at(60)).await.unwrap();
+        let past = store.history("portal", 9).await.unwrap();
+        let ids: Vec<i64> = past.iter().map(|event| event.id).collect();
+        assert_eq!(ids, [3, 2, 1], "schema {schema}");
+        store.close().await;
+    }
+}
+
+#[test]
+fn a_released_migration_is_never_changed() {
+    for (version, _, sql) in &migrations::EMBEDDED[..RELEASED_FILES.len()] {
+        let file = RELEASED_FILES[usize::try_from(*version).unwrap() - 1];
+        let hash = Fingerprint::of(sql.as_bytes()).to_string();
+        assert!(
+            hash.starts_with(file),
+            "migration {version} is released: write a new one instead ({hash})"
+        );
+    }
+}
+
+/// Makes a database as a renewd left it that knew the first `schema` migrations.
+async fn write_old(home: &Home, schema: i64) {
+    sqlx::any::install_default_drivers();
+    let place = Place::of(&url(home), None).unwrap();
+    place.prepare().unwrap();
+    let options = AnyConnectOptions::from_url(place.url()).unwrap();
+    let mut connection = AnyConnection::connect_with(&options).await.unwrap();
+    let migrator = migrations::migrator();
+    let done = migrator.run_direct(Some(schema), &mut connection, false);
+    done.await.unwrap();
+    let file = format!("{}/tests/schemas/{schema}.sql", env!("CARGO_MANIFEST_DIR"));
+    let rows = fs::read_to_string(file).unwrap();
+    connection.execute(AssertSqlSafe(rows)).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// How many migrations were released.
+const RELEASED: i64 = 3;
+
+/// What the SHA-256 of each released file begins with.
+const RELEASED_FILES: [&str; 3] = ["35c5a8c864462f4f", "3cf7c5b94e9a71c6", "2cea27b40b64731c"];
