@@ -148,6 +148,9 @@ events! {
     ConfigurationReloaded => "configuration_reloaded", Info;
     /// A changed configuration is broken; the old one stays in force.
     ConfigurationRefused => "configuration_refused", Alert;
+    /// Where the history ends: id and hash of its last event, for `renewd history verify --head`. Logged once a day and
+    /// at the end of a run, and not stored.
+    HistoryHead => "history_head", Info;
     /// A certificate came into the configuration.
     CertificateAdded => "certificate_added", Info;
     /// A certificate left the configuration; nothing is done on its firewall.

@@ -1,4 +1,4 @@
-//! Seals private keys for the database: AES-256-GCM (NIST SP 800-38D) under a key that does not lie in the database.
+//! Seals private keys that are to be kept: AES-256-GCM (NIST SP 800-38D) under a key that does not lie beside them.
 //!
 //! A seal is bound to what it was made for: the key of one renewal cannot be put in the place of another's. The sealing
 //! key is read at each use, so that it is in memory only for a moment.
@@ -22,11 +22,25 @@ use crate::secret::SecretSource;
 /// Seals and opens.
 #[derive(Debug, Clone)]
 pub struct Sealer {
-    /// Where the sealing key is; `None`: in a file of our own.
+    place: Place,
+    random: Arc<dyn Random>,
+}
+
+/// Where the sealing key lies.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// As configured; `None`: in a file of our own.
     source: Option<SecretSource>,
     /// The file of our own, made at first need.
     file: PathBuf,
-    random: Arc<dyn Random>,
+}
+
+/// The key of an account, opened.
+pub struct Opened {
+    /// PKCS#8 DER.
+    pub pkcs8: Zeroizing<Vec<u8>>,
+    /// Whether it was still sealed under the key in our own file, although another is configured: seal it anew.
+    pub is_under_former_key: bool,
 }
 
 /// Why a key could not be sealed or opened. Says where the sealing key was looked for, never what was found.
@@ -51,6 +65,16 @@ pub enum SealError {
     },
 }
 
+impl Place {
+    /// The sealing key is at `source`, or else in a file in `state_directory`.
+    pub fn new(source: Option<SecretSource>, state_directory: &Path) -> Self {
+        Self {
+            source,
+            file: own_file(state_directory),
+        }
+    }
+}
+
 impl Sealer {
     /// A sealer whose sealing key is at `source`, or else in a file in `state_directory`. Nothing is read yet.
     pub fn new(
@@ -58,11 +82,12 @@ impl Sealer {
         state_directory: &Path,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self {
-            source,
-            file: own_file(state_directory),
-            random,
-        }
+        Self::at(Place::new(source, state_directory), random)
+    }
+
+    /// A sealer whose sealing key is at `place`. Nothing is read yet.
+    pub fn at(place: Place, random: Arc<dyn Random>) -> Self {
+        Self { place, random }
     }
 
     /// Seals the key of the renewal `purpose`. Makes the sealing key when it is to lie in our own file and there is none.
@@ -70,24 +95,8 @@ impl Sealer {
     /// # Errors
     /// `NoKey`.
     pub fn seal(&self, key: &PrivateKey, purpose: &str) -> Result<SealedKey, SealError> {
-        if self.source.is_none() && !self.file.exists() {
-            self.make_file()?;
-        }
-        let cipher = self.cipher()?;
-        let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce);
-        // Room for the tag too: to grow would leave a copy of the key behind.
-        let mut sealed = Vec::with_capacity(key.pkcs8().len() + AES_256_GCM.tag_len());
-        sealed.extend_from_slice(key.pkcs8());
-        let done = cipher.seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            bound_to(purpose),
-            &mut sealed,
-        );
-        // Only for more bytes than a key can have.
-        done.map_err(|_| self.no_key("it does not seal"))?;
-        let text = BASE64.encode(&[&nonce[..], &sealed].concat());
-        Ok(SealedKey::new(format!("{VERSION}{text}")))
+        self.sealed(key.pkcs8(), &of_renewal(purpose))
+            .map(SealedKey::new)
     }
 
     /// Opens what `seal` made for the same `purpose`.
@@ -95,31 +104,87 @@ impl Sealer {
     /// # Errors
     /// `NoKey`, or `Closed` when it does not belong to this sealing key and purpose.
     pub fn open(&self, sealed: &SealedKey, purpose: &str) -> Result<PrivateKey, SealError> {
-        if self.source.is_none() && !self.file.exists() {
-            return Err(self.closed());
+        let mut opened = self.opened(sealed.text(), &of_renewal(purpose))?;
+        Ok(PrivateKey::from_pkcs8(std::mem::take(&mut *opened.pkcs8)))
+    }
+
+    /// Seals the key of an account at a CA, PKCS#8 DER, as `seal` does.
+    ///
+    /// # Errors
+    /// `NoKey`.
+    pub fn seal_account(&self, pkcs8: &[u8]) -> Result<String, SealError> {
+        self.sealed(pkcs8, OF_ACCOUNT)
+    }
+
+    /// Opens what `seal_account` made.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_account(&self, sealed: &str) -> Result<Opened, SealError> {
+        self.opened(sealed, OF_ACCOUNT)
+    }
+
+    fn sealed(&self, content: &[u8], bound_to: &str) -> Result<String, SealError> {
+        if self.place.source.is_none() && !self.place.file.exists() {
+            self.make_file()?;
         }
         let cipher = self.cipher()?;
-        let text = sealed.text().strip_prefix(VERSION);
-        let bytes = text.and_then(|text| BASE64.decode(text.as_bytes()).ok());
-        let mut bytes = Zeroizing::new(bytes.ok_or_else(|| self.closed())?);
-        let (nonce, content) = bytes
-            .split_at_mut_checked(NONCE_LEN)
-            .ok_or_else(|| self.closed())?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| self.closed())?;
-        let opened = cipher.open_in_place(nonce, bound_to(purpose), content);
-        opened
-            .map(|key| PrivateKey::from_pkcs8(key.to_vec()))
-            .map_err(|_| self.closed())
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce);
+        // Room for the tag too: to grow would leave a copy of the key behind.
+        let mut sealed = Vec::with_capacity(content.len() + AES_256_GCM.tag_len());
+        sealed.extend_from_slice(content);
+        let done = cipher.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(bound_to.as_bytes()),
+            &mut sealed,
+        );
+        // Only for more bytes than a key can have.
+        done.map_err(|_| self.no_key("it does not seal"))?;
+        let text = BASE64.encode(&[&nonce[..], &sealed].concat());
+        Ok(format!("{VERSION}{text}"))
+    }
+
+    fn opened(&self, sealed: &str, bound_to: &str) -> Result<Opened, SealError> {
+        if self.place.source.is_none() && !self.place.file.exists() {
+            return Err(self.closed());
+        }
+        if let Some(pkcs8) = unsealed(&self.cipher()?, sealed, bound_to) {
+            return Ok(Opened {
+                pkcs8,
+                is_under_former_key: false,
+            });
+        }
+        let former = self.former_cipher();
+        let pkcs8 = former.and_then(|former| unsealed(&former, sealed, bound_to));
+        pkcs8
+            .map(|pkcs8| Opened {
+                pkcs8,
+                is_under_former_key: true,
+            })
+            .ok_or_else(|| self.closed())
     }
 
     fn cipher(&self) -> Result<LessSafeKey, SealError> {
-        let text = if let Some(source) = &self.source {
-            source.read()
-        } else {
-            self.refuse_readable_by_others()?;
-            SecretSource::File(self.file.clone()).read()
-        };
-        let text = text.map_err(|error| SealError::NoKey {
+        match &self.place.source {
+            Some(source) => self.cipher_from(source),
+            None => self.own_cipher(),
+        }
+    }
+
+    /// Under the key in our own file, where another is configured by now: the operator moved it to a better place.
+    fn former_cipher(&self) -> Option<LessSafeKey> {
+        let is_former = self.place.source.is_some() && self.place.file.exists();
+        is_former.then(|| self.own_cipher().ok()).flatten()
+    }
+
+    fn own_cipher(&self) -> Result<LessSafeKey, SealError> {
+        self.refuse_readable_by_others()?;
+        self.cipher_from(&SecretSource::File(self.place.file.clone()))
+    }
+
+    fn cipher_from(&self, source: &SecretSource) -> Result<LessSafeKey, SealError> {
+        let text = source.read().map_err(|error| SealError::NoKey {
             place: error.place,
             problem: error.problem,
         })?;
@@ -139,7 +204,7 @@ impl Sealer {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
         self.random.fill(&mut *bytes);
         let text = Zeroizing::new(format!("{}\n", BASE64.encode(&*bytes)));
-        match private_file::create(&self.file, text.as_bytes(), self.random.as_ref()) {
+        match private_file::create(&self.place.file, text.as_bytes(), self.random.as_ref()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(self.no_key(&format!("it cannot be made: {error}")))
             }
@@ -148,7 +213,7 @@ impl Sealer {
     }
 
     fn refuse_readable_by_others(&self) -> Result<(), SealError> {
-        let found = fs::metadata(&self.file);
+        let found = fs::metadata(&self.place.file);
         let found = found.map_err(|error| self.no_key(&error.to_string()))?;
         let mode = found.permissions().mode() & 0o777;
         let of_others = mode & 0o077;
@@ -161,9 +226,9 @@ impl Sealer {
     }
 
     fn place(&self) -> String {
-        match &self.source {
+        match &self.place.source {
             Some(source) => source.to_string(),
-            None => format!("file {}", self.file.display()),
+            None => format!("file {}", self.place.file.display()),
         }
     }
 
@@ -181,15 +246,35 @@ impl Sealer {
     }
 }
 
+/// Shows nothing of the key.
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
+    }
+}
+
 /// Where the sealing key lies, or will lie, when the configuration names none.
 pub fn own_file(state_directory: &Path) -> PathBuf {
     state_directory.join(FILE)
 }
 
-/// Both the kind of content and its owner are authenticated.
-fn bound_to(purpose: &str) -> Aad<Vec<u8>> {
-    Aad::from(format!("renewd private key of renewal {purpose}").into_bytes())
+/// What `sealed` holds, if it was sealed with `cipher` and bound to the same.
+fn unsealed(cipher: &LessSafeKey, sealed: &str, bound_to: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let text = sealed.strip_prefix(VERSION)?;
+    let mut bytes = Zeroizing::new(BASE64.decode(text.as_bytes()).ok()?);
+    let (nonce, content) = bytes.split_at_mut_checked(NONCE_LEN)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let opened = cipher.open_in_place(nonce, Aad::from(bound_to.as_bytes()), content);
+    opened.ok().map(|opened| Zeroizing::new(opened.to_vec()))
 }
+
+/// What a seal is bound to: both the kind of content and its owner are authenticated.
+fn of_renewal(id: &str) -> String {
+    format!("renewd private key of renewal {id}")
+}
+
+/// The same for the key of an account. Its file may be moved and renamed.
+const OF_ACCOUNT: &str = "renewd key of an ACME account";
 
 /// In the state directory.
 const FILE: &str = "seal.key";
@@ -312,5 +397,42 @@ mod tests {
             !folder.path().join(FILE).exists(),
             "no file of our own beside it"
         );
+    }
+
+    #[test]
+    fn a_sealing_key_that_was_moved_to_another_place_still_opens_what_the_former_one_sealed() {
+        let folder = tempfile::tempdir().unwrap();
+        let former = sealer(folder.path());
+        let (account, renewal) = (b"account key".as_slice(), key());
+        let sealed = former.seal_account(account).unwrap();
+        let sealed_key = former.seal(&renewal, "r1").unwrap();
+        let moved = folder.path().join("credential");
+        fs::write(&moved, BASE64.encode(&[4; 32])).unwrap();
+        let source = Some(SecretSource::File(moved));
+        let ours = Sealer::new(source, folder.path(), Arc::new(SeededRandom::new(8)));
+        let opened = ours.open_account(&sealed).unwrap();
+        assert_eq!(
+            (&opened.pkcs8[..], opened.is_under_former_key),
+            (account, true)
+        );
+        assert_eq!(format!("{opened:?}"), "Opened { .. }");
+        assert!(ours.open(&sealed_key, "r1").is_ok());
+
+        let anew = ours.seal_account(account).unwrap();
+        fs::remove_file(folder.path().join(FILE)).unwrap();
+        assert!(!ours.open_account(&anew).unwrap().is_under_former_key);
+        let closed = ours.open_account(&sealed);
+        assert!(
+            matches!(closed, Err(SealError::Closed { .. })),
+            "{closed:?}"
+        );
+    }
+
+    #[test]
+    fn the_key_of_an_account_is_not_taken_for_that_of_a_renewal() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = sealer(folder.path());
+        let sealed = SealedKey::new(ours.seal_account(key().pkcs8()).unwrap());
+        assert!(ours.open(&sealed, "r1").is_err());
     }
 }

@@ -1,11 +1,13 @@
-//! Secrets: where they are read from, and a wrapper that never shows them.
+//! Secrets: where they are read from, a wrapper that never shows them, and how they are cut out of what others say.
 //!
 //! A [`SecretSource`] is what the configuration holds; it is read at each use, so that a changed
 //! password file takes effect at the next login and ten thousand passwords do not lie in memory.
 
-use std::fmt;
+use std::cmp::Reverse;
+use std::fmt::{self, Write};
 use std::path::PathBuf;
 
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use secrecy::{ExposeSecret, SecretString};
 
 /// A secret's text. `Debug` prints a placeholder; there is no `Display`.
@@ -97,5 +99,181 @@ impl fmt::Display for SecretSource {
             Self::Credential(name) => write!(f, "credential {name}"),
             Self::Inline(_) => f.write_str("the configuration itself"),
         }
+    }
+}
+
+/// `text`, which a peer may have had a hand in, without `secrets`: neither as they are, nor in an encoding in which a peer
+/// could give them back, nor begun and then cut off by `…`.
+pub fn cut_out<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret>) -> String {
+    let secrets = secrets.into_iter().map(Secret::expose);
+    let mut forms: Vec<String> = secrets
+        .filter(|secret| secret.len() >= SHORTEST)
+        .flat_map(forms)
+        .collect();
+    // One may contain another.
+    forms.sort_by_key(|form| Reverse(form.len()));
+    let mut text = text.to_owned();
+    for form in &forms {
+        if text.contains(form.as_str()) {
+            text = text.replace(form.as_str(), CUT);
+        }
+    }
+    without_beginnings(&text, &forms)
+}
+
+/// The secret in whichever way it may come back.
+fn forms(secret: &str) -> Vec<String> {
+    let json = serde_json::to_string(secret).unwrap_or_default();
+    let json = json.trim_matches('"').to_owned();
+    let bytes = secret.as_bytes();
+    let mut forms = vec![
+        secret.to_owned(),
+        // As it looks in one line.
+        secret.split_whitespace().collect::<Vec<_>>().join(" "),
+        json.replace('/', "\\/"),
+        json,
+        html(secret),
+        percent(secret, HexCase::Upper),
+        percent(secret, HexCase::Lower),
+        percent(secret, HexCase::Upper).replace("%20", "+"),
+        HEXLOWER.encode(bytes),
+        HEXUPPER.encode(bytes),
+    ];
+    for encoding in [BASE64_NOPAD, BASE64URL_NOPAD] {
+        forms.extend((0..3).map(|before| base64(bytes, before, &encoding)));
+    }
+    forms.retain(|form| form.len() >= SHORTEST);
+    forms
+}
+
+/// What of the base64 of a text is that of `secret` alone, wherever it stands in it: after so many bytes, modulo three.
+fn base64(secret: &[u8], before: usize, encoding: &data_encoding::Encoding) -> String {
+    let bytes = [&[0; 2][..before.min(2)], secret].concat();
+    let text = encoding.encode(&bytes);
+    let (start, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+    text.get(start..end).unwrap_or_default().to_owned()
+}
+
+#[derive(Clone, Copy)]
+enum HexCase {
+    Upper,
+    Lower,
+}
+
+/// Everything but the unreserved characters (RFC 3986, 2.3).
+fn percent(text: &str, case: HexCase) -> String {
+    let mut encoded = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        // Writing to a text does not fail.
+        let _ = match case {
+            _ if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                encoded.write_char(char::from(byte))
+            }
+            HexCase::Upper => write!(encoded, "%{byte:02X}"),
+            HexCase::Lower => write!(encoded, "%{byte:02x}"),
+        };
+    }
+    encoded
+}
+
+fn html(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
+/// What a cut left of a secret at its end.
+fn without_beginnings(text: &str, forms: &[String]) -> String {
+    let mut parts: Vec<&str> = text.split(ELLIPSIS).collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut whole = String::with_capacity(text.len());
+    for part in parts {
+        let begun = forms.iter().filter_map(|form| begun(part, form)).max();
+        match begun.and_then(|length| part.len().checked_sub(length)) {
+            Some(end) => {
+                whole.push_str(part.get(..end).unwrap_or_default());
+                whole.push_str(CUT);
+            }
+            None => whole.push_str(part),
+        }
+        whole.push(ELLIPSIS);
+    }
+    whole.push_str(last);
+    whole
+}
+
+/// How many bytes at the end of `text` are the beginning of `form`.
+fn begun(text: &str, form: &str) -> Option<usize> {
+    (SHORTEST_BEGINNING..form.len()).rev().find(|length| {
+        form.get(..*length)
+            .is_some_and(|begin| text.ends_with(begin))
+    })
+}
+
+/// What stands in the place of a secret.
+const CUT: &str = "[secret]";
+/// Where something long was cut off.
+const ELLIPSIS: char = '…';
+/// What is shorter than this occurs in every text.
+const SHORTEST: usize = 4;
+/// So little of a secret tells nothing.
+const SHORTEST_BEGINNING: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NASTY: &str = "p\"ä/ s&w<r+d=\\1";
+
+    fn told(text: &str, secret: &str) -> String {
+        cut_out(text, [&Secret::new(secret.to_owned())])
+    }
+
+    #[test]
+    fn a_secret_is_cut_out_as_it_is_and_in_every_usual_encoding() {
+        for form in forms(NASTY) {
+            let text = told(&format!("no: {form}; again"), NASTY);
+            assert_eq!(text, "no: [secret]; again", "{form}");
+        }
+        assert_eq!(told("hunter2", "hunter2"), "[secret]");
+        assert_eq!(told("tell", "te"), "tell", "too short to be one");
+    }
+
+    #[test]
+    fn base64_is_found_wherever_the_secret_stands_in_it() {
+        for before in ["", "u", "us", "user", "renewd:"] {
+            for after in ["", "x", "xy", "xyz"] {
+                let text = format!("{before}{NASTY}{after}");
+                for encoding in [data_encoding::BASE64, data_encoding::BASE64URL] {
+                    let encoded = encoding.encode(text.as_bytes());
+                    let told = told(&encoded, NASTY);
+                    assert!(told.contains(CUT), "{encoded} became {told}");
+                    assert!(told.len() < encoded.len(), "{told}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_cut_left_of_a_secret_is_cut_out_too() {
+        let secret = "correct-horse-battery";
+        for length in SHORTEST_BEGINNING..secret.len() {
+            let text = format!("said {}… (HTTP 400)", &secret[..length]);
+            assert_eq!(told(&text, secret), "said [secret]… (HTTP 400)");
+        }
+        assert_eq!(told("a corral… of horses…", secret), "a corral… of horses…");
+        let encoded = &HEXLOWER.encode(secret.as_bytes())[..19];
+        assert_eq!(told(&format!("{encoded}…"), secret), "[secret]…");
+    }
+
+    #[test]
+    fn a_secret_that_contains_another_leaves_nothing_of_itself() {
+        let secrets = ["horse", "correct horse"].map(|text| Secret::new(text.to_owned()));
+        assert_eq!(
+            cut_out("correct horse, horse", &secrets),
+            "[secret], [secret]"
+        );
     }
 }

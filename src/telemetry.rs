@@ -24,13 +24,7 @@ pub enum LogFormat {
 /// # Errors
 /// When `filter` cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    // Others may log at most warnings: what they tell at `info` is of no use to an operator.
-    // Through the SSH library, whoever reaches a port could write lines without end; what is refused we tell ourselves.
-    let quiet =
-        "tokio_cron_scheduler=warn,sqlx=warn,hyper=warn,reqwest=warn,rustls=warn,h2=warn,russh=off";
-    let filter = EnvFilter::builder()
-        .parse(format!("{quiet},{filter}"))
-        .map_err(|error| format!("the log filter `{filter}` cannot be read: {error}"))?;
+    let filter = self::filter(filter)?;
     let output: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Auto if is_journal() => match tracing_journald::layer() {
             Ok(journal) => Box::new(journal.with_field_prefix(None)),
@@ -47,6 +41,21 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
             .try_init(),
     );
     Ok(())
+}
+
+/// What is logged when an operator asks for `filter`.
+///
+/// # Errors
+/// When `filter` cannot be read.
+pub fn filter(filter: &str) -> Result<EnvFilter, String> {
+    // Others may log at most warnings: what they tell at `info` is of no use to an operator.
+    // Through the SSH library, whoever reaches a port could write lines without end; what is refused we tell ourselves.
+    // What the cookie store tells are the cookies themselves, and with one of them goes a session.
+    let quiet = "tokio_cron_scheduler=warn,sqlx=warn,hyper=warn,reqwest=warn,rustls=warn,h2=warn,cookie_store=off,\
+                 russh=off";
+    EnvFilter::builder()
+        .parse(format!("{quiet},{filter}"))
+        .map_err(|error| format!("the log filter `{filter}` cannot be read: {error}"))
 }
 
 fn json() -> Box<dyn Layer<Registry> + Send + Sync> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::failure::{Failure, FailureKind};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::tls::{self, Trust};
 
 /// The way to a CA.
@@ -213,15 +213,7 @@ impl Answer {
 
     /// `text` without any of the secrets that were sent.
     pub fn scrub(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self
-            .secrets
-            .iter()
-            .filter(|secret| secret.expose().len() >= SHORTEST_SECRET)
-        {
-            text = text.replace(secret.expose(), "[secret]");
-        }
-        text
+        secret::cut_out(text, &self.secrets)
     }
 
     /// Whether it is a web page.
@@ -277,8 +269,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const LARGEST_ANSWER_BYTES: usize = 8 << 20;
 /// Characters.
 const EVIDENCE: usize = 300;
-/// What is shorter than this occurs in every text.
-const SHORTEST_SECRET: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ mod demo;
 mod discover;
 mod explain;
 mod generate;
+mod history;
 mod open;
 mod print;
 mod probe;
@@ -67,6 +68,8 @@ enum Command {
     Show(show::Arguments),
     /// Tell why a certificate is in its state, what happens next and when, and by which rule.
     Explain(explain::Arguments),
+    /// Look whether the history is as it was written.
+    History(history::Arguments),
     /// Renew a certificate now, or let a held renewal go on.
     Renew(renew::Arguments),
     /// Show what is on a firewall, with TOML ready to paste.
@@ -112,7 +115,7 @@ enum CliError {
 /// The codes follow sysexits(3), so that service managers and scripts can tell them apart.
 const EXIT_CODES: &str = "Exit codes:
   0   done
-  1   a renewal failed or needs a person, or check found something
+  1   a renewal failed or needs a person, or check or history found something
   2   the command line is wrong
   69  a firewall, CA or address could not be reached, or refused
   71  the operating system refused something
@@ -191,6 +194,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Status(arguments) => status::run(&globals, &arguments).await,
         Command::Show(arguments) => show::run(&globals, &arguments).await,
         Command::Explain(arguments) => explain::run(&globals, &arguments).await,
+        Command::History(arguments) => history::run(&globals, &arguments).await,
         Command::Renew(arguments) => renew::run(&globals, &arguments).await,
         Command::Discover(arguments) => discover::run(&globals, &arguments).await,
         Command::Probe(arguments) => probe::run(&arguments).await,

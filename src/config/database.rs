@@ -46,8 +46,8 @@ pub(super) fn server(text: &str) -> Result<Url, Wrong> {
         return Err(Wrong::new("the host is missing", SERVER));
     };
     match (option("sslmode").as_deref(), is_here(&host)) {
-        (Some("verify-full"), _) => {}
-        (Some("disable" | "prefer" | "require" | "verify-ca"), true) => {}
+        (Some("verify-full"), _) | (Some("disable" | "prefer" | "require" | "verify-ca"), true) => {
+        }
         (Some(_), true) => return Err(Wrong::new("this is not an sslmode", SERVER)),
         (Some(_), false) => {
             let hint = "leave `sslmode` out, and name with `sslrootcert` the CA that signed the server's certificate, \

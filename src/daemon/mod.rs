@@ -214,6 +214,7 @@ impl Daemon {
             if let Err(error) = store.upkeep().await {
                 tracing::error!(%error, "the daily upkeep of the database failed");
             }
+            log_history_head(&store).await;
         });
     }
 
@@ -264,7 +265,9 @@ impl Daemon {
 
     async fn stop(mut self) {
         self.crew.stop(Instant::now() + LAST_STEPS).await;
-        self.engine.store.clone().close().await;
+        let store = self.engine.store.clone();
+        log_history_head(&store).await;
+        store.close().await;
     }
 }
 
@@ -352,6 +355,21 @@ fn configured(wanted: &ManagedCertificate) -> Configured {
         firewall: Arc::clone(&wanted.firewall),
         ca: Arc::clone(&wanted.ca),
         hash: hash(wanted),
+    }
+}
+
+/// Tells the log where the history ends: who changes the database cannot change what left it.
+async fn log_history_head(store: &Store) {
+    match store.history_head().await {
+        Ok(Some(head)) => {
+            let event = Event {
+                detail: Some(head.to_string()),
+                ..Event::new(EventKind::HistoryHead)
+            };
+            event.log();
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "the end of the history could not be read"),
     }
 }
 

@@ -146,8 +146,10 @@ fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
 
 /// Whether a handshake failed: the driver hands that on as if the connection had broken.
 fn is_of_tls(error: &std::io::Error) -> bool {
-    let inner = error.get_ref();
-    inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .is_some()
 }
 
 /// PostgreSQL's SQLSTATE.

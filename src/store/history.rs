@@ -1,4 +1,17 @@
-//! What happened, append-only: this file inserts and selects, and no other file writes here.
+//! What happened, append-only: this file inserts and selects, and no other file writes here. `history/chain.rs` links the
+//! events, `history/verify.rs` looks whether they are linked still.
+
+mod chain;
+mod verify;
+
+pub use chain::{Head, NoHead};
+pub use verify::{Misfit, Verdict};
+
+#[cfg(test)]
+pub(super) use chain::HASH;
+pub(super) use chain::chain_former;
+#[cfg(test)]
+pub(super) use verify::SOME;
 
 use std::sync::Arc;
 
@@ -10,6 +23,7 @@ use super::row::{Columns, micros};
 use super::{Store, StoreError, Writing, bulk, commit};
 use crate::event::{Event, EventKind, Level};
 use crate::inventory::RenewalId;
+use chain::{Chain, Link};
 
 /// An event as it was stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,9 +71,12 @@ pub(super) async fn append(
     events: &[Event],
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut id = next_id(connection, events.len()).await?;
-    for some in events.chunks(bulk::rows_per_statement(6)) {
-        id = insert(&mut *connection, some, id, at).await?;
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut chain = Chain::reserve(connection, events.len()).await?;
+    for some in events.chunks(bulk::rows_per_statement(7)) {
+        insert(&mut *connection, some, &mut chain, at).await?;
     }
     Ok(())
 }
@@ -71,20 +88,30 @@ pub(super) async fn append_for_each(
     certificates: &[Arc<str>],
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut id = next_id(connection, certificates.len()).await?;
+    if certificates.is_empty() {
+        return Ok(());
+    }
+    let mut chain = Chain::reserve(connection, certificates.len()).await?;
     let fields = fields(&Event::new(kind))?;
-    for some in certificates.chunks(bulk::rows_per_statement(1)) {
+    for some in certificates.chunks(bulk::rows_per_statement(2)) {
         let statement = AssertSqlSafe(for_each_statement(some.len()));
         let mut query = sqlx::query(statement)
-            .persistent(some.len() == bulk::rows_per_statement(1))
-            .bind(id)
+            .persistent(some.len() == bulk::rows_per_statement(2))
+            .bind(chain.head().id)
             .bind(micros(at))
             .bind(kind.name())
             .bind(kind.level().name())
             .bind(&*fields);
         for certificate in some {
-            query = query.bind(&**certificate);
-            id += 1;
+            let head = chain.append(&Link {
+                at: micros(at),
+                name: kind.name(),
+                level: kind.level().name(),
+                certificate: Some(certificate),
+                renewal: None,
+                fields: &fields,
+            });
+            query = query.bind(&**certificate).bind(head.hash.clone());
         }
         query.execute(&mut *connection).await?;
     }
@@ -92,60 +119,53 @@ pub(super) async fn append_for_each(
 }
 
 fn for_each_statement(certificates: usize) -> String {
-    let rows = bulk::rows(certificates, 6, 1, |parameter| {
-        format!("($1 + {}, ${parameter})", parameter - 6)
+    let rows = bulk::rows(certificates, 6, 2, |parameter| {
+        let place = (parameter - 6) / 2 + 1;
+        format!("($1 + {place}, ${parameter}, ${})", parameter + 1)
     });
     format!("{FOR_EACH_HEAD} (VALUES {rows}) AS c")
 }
 
-/// The first of `count` ids that are in use from now on.
-async fn next_id(connection: &mut Writing, count: usize) -> Result<i64, StoreError> {
-    let count = i64::try_from(count).unwrap_or(0);
-    if count == 0 {
-        return Ok(0);
-    }
-    let last = sqlx::query(
-        "UPDATE bookkeeping SET value = value + $1 WHERE name = 'last_event' RETURNING value",
-    )
-    .bind(count)
-    .fetch_optional(connection)
-    .await?
-    .ok_or_else(|| super::missing("bookkeeping", "last_event"))?
-    .number("value")?;
-    Ok(last - count + 1)
-}
-
-/// Inserts `events` under the ids from `first` on; the id after them.
+/// Inserts `events` as the next ones of `chain`.
 async fn insert(
     connection: &mut Writing,
     events: &[Event],
-    first: i64,
+    chain: &mut Chain,
     at: Timestamp,
-) -> Result<i64, StoreError> {
+) -> Result<(), StoreError> {
     let row = |first| {
         let [id, name, level] = [first, first + 1, first + 2];
-        let [certificate, renewal, fields] = [first + 3, first + 4, first + 5];
-        format!("(${id}, $1, ${name}, ${level}, ${certificate}, ${renewal}, ${fields})")
+        let [certificate, renewal, fields, hash] = [first + 3, first + 4, first + 5, first + 6];
+        format!("(${id}, $1, ${name}, ${level}, ${certificate}, ${renewal}, ${fields}, ${hash})")
     };
-    let rows = bulk::rows(events.len(), 2, 6, row);
+    let rows = bulk::rows(events.len(), 2, 7, row);
     let statement = AssertSqlSafe(format!("{INSERT_HEAD} {rows}"));
     // One is what ordinary steps tell: worth keeping prepared.
     let mut query = sqlx::query(statement)
         .persistent(events.len() == 1)
         .bind(micros(at));
-    let mut id = first;
     for event in events {
+        let fields = fields(event)?;
+        let link = Link {
+            at: micros(at),
+            name: event.kind.name(),
+            level: event.kind.level().name(),
+            certificate: event.certificate.as_deref(),
+            renewal: event.renewal.as_ref().map(|id| id.0.as_str()),
+            fields: &fields,
+        };
+        let head = chain.append(&link);
         query = query
-            .bind(id)
-            .bind(event.kind.name())
-            .bind(event.kind.level().name())
-            .bind(event.certificate.as_deref())
-            .bind(event.renewal.as_ref().map(|id| id.0.as_str()))
-            .bind(fields(event)?);
-        id += 1;
+            .bind(head.id)
+            .bind(link.name)
+            .bind(link.level)
+            .bind(link.certificate)
+            .bind(link.renewal)
+            .bind(fields.clone())
+            .bind(head.hash.clone());
     }
     query.execute(connection).await?;
-    Ok(id)
+    Ok(())
 }
 
 fn fields(event: &Event) -> Result<String, StoreError> {
@@ -173,11 +193,11 @@ fn past_event(row: &AnyRow) -> Result<PastEvent, StoreError> {
 }
 
 /// Both databases give the columns of VALUES these names.
-const FOR_EACH_HEAD: &str = "INSERT INTO history (id, at, name, level, certificate, fields) \
-     SELECT c.column1, $2, $3, $4, c.column2, $5 FROM";
+const FOR_EACH_HEAD: &str = "INSERT INTO history (id, at, name, level, certificate, fields, hash) \
+     SELECT c.column1, $2, $3, $4, c.column2, $5, c.column3 FROM";
 
 const INSERT_HEAD: &str =
-    "INSERT INTO history (id, at, name, level, certificate, renewal, fields) VALUES";
+    "INSERT INTO history (id, at, name, level, certificate, renewal, fields, hash) VALUES";
 
 pub(super) const HISTORY: &str = "SELECT id, at, name, level, renewal, fields FROM history \
      WHERE certificate = $1 ORDER BY id DESC LIMIT $2";

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, is_open};
-use super::row::{Columns, exactly_one, micros, parse};
+use super::row::{Columns, exactly_one, micros, parse, words};
 use super::{Store, StoreError, Writing, commit, history, missing};
 use crate::event::{Event, EventKind};
 use crate::inventory::{RenewalId, RenewalWindow, Shown, TrackedCertificate};
@@ -197,7 +197,7 @@ impl Store {
         let mut transaction = self.begin().await?;
         let done = sqlx::query(RECORD_SIGHT)
             .bind(name)
-            .bind(told)
+            .bind(told.map(words).as_deref())
             .bind(micros(next_probe_at))
             .bind(look_at.map(micros))
             .bind(shown.map(|shown| shown.fingerprint.to_string()))
@@ -249,6 +249,7 @@ impl Store {
         events: &[Event],
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let explanation = window.and_then(|window| window.explanation.as_deref());
         let mut transaction = self.begin().await?;
         let done = sqlx::query(RECORD_WINDOW)
             .bind(name)
@@ -256,7 +257,7 @@ impl Store {
             .bind(window.map(|window| micros(window.start)))
             .bind(window.map(|window| micros(window.end)))
             .bind(window.map(|window| micros(window.chosen)))
-            .bind(window.and_then(|window| window.explanation.as_deref()))
+            .bind(explanation.map(words).as_deref())
             .bind(ask_again_at.map(micros))
             .bind(look_at.map(micros))
             .execute(&mut transaction)

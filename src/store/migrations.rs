@@ -3,10 +3,10 @@
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, Connection, SqlSafeStr};
 
-use super::StoreError;
 use super::dialect::Dialect;
 use super::place::Place;
 use super::row::Columns;
+use super::{StoreError, history};
 
 /// Runs what is missing, all of it or nothing. The transaction takes the write lock first: SQLite has no lock for
 /// migrations, and two daemons may start at the same moment.
@@ -25,6 +25,7 @@ pub(super) async fn run(
     migrator()
         .run_direct(None, &mut *transaction, false)
         .await?;
+    history::chain_former(&mut transaction).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -70,5 +71,10 @@ pub(super) const EMBEDDED: &[(i64, &str, &str)] = &[
         3,
         "sealed_keys",
         include_str!("../../migrations/0003_sealed_keys.sql"),
+    ),
+    (
+        4,
+        "history_chain",
+        include_str!("../../migrations/0004_history_chain.sql"),
     ),
 ];

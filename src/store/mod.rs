@@ -39,7 +39,7 @@ mod witness;
 
 pub use carry::{Carried, carry};
 pub use error::StoreError;
-pub use history::PastEvent;
+pub use history::{Head, Misfit, NoHead, PastEvent, Verdict};
 pub use inventory::{Changes, Configured, Decision, Look};
 pub use leases::{Lease, Tenure, Ticket};
 pub use limits::Permission;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::AnyExecutor;
 use sqlx::any::AnyRow;
 
-use super::row::{Columns, exactly_one, micros, parse};
+use super::row::{Columns, exactly_one, micros, parse, words};
 use super::{Lease, Store, StoreError, Writing, commit, history, intents, missing};
 use crate::event::Event;
 use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, State};
@@ -143,7 +143,7 @@ impl Store {
             .bind(i64::from(attempts))
             .bind(next_attempt_at.map(micros))
             .bind(error_kind)
-            .bind(error)
+            .bind(&*words(error))
             .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;

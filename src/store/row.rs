@@ -1,5 +1,6 @@
 //! Reads columns of a row as what they mean. A value that is not valid is [`StoreError::Broken`], never a panic.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -79,6 +80,16 @@ pub(super) fn parse<T>(
         }
         other => other,
     })
+}
+
+/// Words of a peer as they are stored: PostgreSQL takes no NUL in a text, and what cannot be stored would be tried again
+/// for ever.
+pub(super) fn words(words: &str) -> Cow<'_, str> {
+    if words.contains('\0') {
+        Cow::Owned(words.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(words)
+    }
 }
 
 /// A time as it is stored: microseconds since 1970, the rest cut off.

@@ -3,6 +3,7 @@
 mod checks;
 mod daemon;
 mod generated;
+mod history;
 mod json;
 mod looks;
 pub mod office;

@@ -32,6 +32,7 @@ mod resello_driver;
 mod respects_others;
 mod restarts;
 mod rolls_back;
+mod secrets;
 mod six_five;
 mod sonicos_driver;
 mod survives_crash;

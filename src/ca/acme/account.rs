@@ -1,4 +1,4 @@
-//! The account: its key in a file of its own, and its registration at the CA.
+//! The account: its key, sealed, in a file of its own, and its registration at the CA.
 //!
 //! The key is on the disk before the CA hears of it. To make an account for a key that has one gives that one
 //! (RFC 8555, 7.3.1), so a crash in between makes no second account, and no second bucket of its limits.
@@ -7,22 +7,27 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::jws::AccountKey;
 use super::session::{Session, location, parsed};
 use super::{Settings, local, refused};
 use crate::failure::Failure;
 use crate::private_file;
-use crate::random::Random;
+use crate::seal::{SealError, Sealer};
+use crate::surroundings::Surroundings;
 
 /// What the file holds.
 #[derive(Debug)]
 pub(super) struct Account {
     pub key: AccountKey,
+    /// Whether the file is as it would be written now. One of an older renewd has the key in the clear.
+    is_sealed: bool,
     /// By the URL of the directory: a test environment and the real one are two.
     registrations: BTreeMap<String, Registration>,
 }
@@ -37,16 +42,20 @@ struct Registration {
 /// The file as it is written.
 #[derive(Serialize, Deserialize)]
 struct Written {
-    /// PKCS#8, base64url.
-    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_key: Option<String>,
+    /// PKCS#8, base64url: as an older renewd wrote it.
+    #[serde(skip_serializing)]
+    key: Option<String>,
     accounts: BTreeMap<String, Registration>,
 }
 
 impl Account {
-    /// Reads `path`; `None`: there is no such file.
-    pub fn read(path: &Path) -> Result<Option<Self>, Failure> {
+    /// Reads the file and changes nothing; `None`: there is no such file.
+    pub fn read(settings: &Settings, surroundings: &Surroundings) -> Result<Option<Self>, Failure> {
+        let path = &settings.account;
         let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+            Ok(text) => Zeroizing::new(text),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(problem(path, error)),
         };
@@ -60,30 +69,56 @@ impl Account {
             let place = format!("line {}, column {}", error.line(), error.column());
             problem(path, format!("not an account file ({place}): {MEND}"))
         })?;
-        let key = AccountKey::from_text(&written.key)
-            .map_err(|error| problem(path, format!("{error}: {MEND}")))?;
+        let (key, is_sealed) = match (written.sealed_key, written.key.map(Zeroizing::new)) {
+            (Some(sealed), _) => open(path, &sealed, &sealer(settings, surroundings))?,
+            (None, Some(text)) => (AccountKey::from_text(&text), false),
+            (None, None) => (Err("it holds no key".to_owned()), false),
+        };
         Ok(Some(Self {
-            key,
+            key: key.map_err(|error| problem(path, format!("{error}: {MEND}")))?,
+            is_sealed,
             registrations: written.accounts,
         }))
     }
 
-    /// Reads `path`, or makes it with a new key. Of two that make it at once, both get the first one's.
-    pub fn read_or_make(path: &Path, random: &dyn Random) -> Result<Self, Failure> {
-        if let Some(account) = Self::read(path)? {
+    /// Reads the file, or makes it with a new key. Of two that make it at once, both get the first one's. A key that is
+    /// still in the clear, or under a former sealing key, is sealed.
+    pub fn read_or_make(settings: &Settings, surroundings: &Surroundings) -> Result<Self, Failure> {
+        let path = &settings.account;
+        if let Some(mut account) = Self::read(settings, surroundings)? {
+            if !account.is_sealed {
+                account.seal(settings, surroundings);
+            }
             return Ok(account);
         }
         let account = Self {
             key: AccountKey::generate()?,
+            is_sealed: true,
             registrations: BTreeMap::new(),
         };
-        match private_file::create(path, account.to_text(path)?.as_bytes(), random) {
+        let text = account.to_text(settings, surroundings)?;
+        match private_file::create(path, text.as_bytes(), surroundings.random.as_ref()) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(problem(path, error));
             }
             _ => {}
         }
-        Self::read(path)?.ok_or_else(|| problem(path, "it vanished as soon as it was made"))
+        Self::read(settings, surroundings)?
+            .ok_or_else(|| problem(path, "it vanished as soon as it was made"))
+    }
+
+    /// The key can be used all the same when this fails; it is tried again at the next use.
+    fn seal(&mut self, settings: &Settings, surroundings: &Surroundings) {
+        let path = settings.account.display();
+        match self.write(settings, surroundings) {
+            Ok(()) => {
+                self.is_sealed = true;
+                tracing::info!(%path, "the key of this ACME account is sealed now");
+            }
+            Err(error) => {
+                tracing::warn!(%path, %error, "the key of this ACME account could not be sealed");
+            }
+        }
     }
 
     /// The URL of the account at the CA of `directory`, if it is known.
@@ -104,7 +139,7 @@ impl Account {
         &mut self,
         settings: &Settings,
         url: String,
-        random: &dyn Random,
+        surroundings: &Surroundings,
     ) -> Result<(), Failure> {
         let registration = Registration {
             url,
@@ -112,18 +147,51 @@ impl Account {
         };
         self.registrations
             .insert(settings.directory.to_string(), registration);
+        self.write(settings, surroundings)
+    }
+
+    fn write(&self, settings: &Settings, surroundings: &Surroundings) -> Result<(), Failure> {
+        let text = self.to_text(settings, surroundings)?;
         let path = &settings.account;
-        private_file::replace(path, self.to_text(path)?.as_bytes(), random)
+        private_file::replace(path, text.as_bytes(), surroundings.random.as_ref())
             .map_err(|error| problem(path, error))
     }
 
-    fn to_text(&self, path: &Path) -> Result<String, Failure> {
+    fn to_text(&self, settings: &Settings, surroundings: &Surroundings) -> Result<String, Failure> {
+        let path = &settings.account;
+        let sealed = sealer(settings, surroundings).seal_account(&self.key.to_pkcs8()?);
         let written = Written {
-            key: self.key.to_text()?.expose().to_owned(),
+            sealed_key: Some(sealed.map_err(|error| problem(path, error))?),
+            key: None,
             accounts: self.registrations.clone(),
         };
         serde_json::to_string_pretty(&written).map_err(|error| problem(path, error))
     }
+}
+
+fn sealer(settings: &Settings, surroundings: &Surroundings) -> Sealer {
+    Sealer::at(
+        settings.sealing_key.clone(),
+        Arc::clone(&surroundings.random),
+    )
+}
+
+/// The key, and whether it is sealed as it would be now. One that does not open is never replaced: to the CA, another key
+/// is another customer.
+fn open(
+    path: &Path,
+    sealed: &str,
+    by: &Sealer,
+) -> Result<(Result<AccountKey, String>, bool), Failure> {
+    let opened = by.open_account(sealed).map_err(|error| match error {
+        SealError::Closed { place } => problem(
+            path,
+            format!("it does not open with the sealing key, {place}: {UNSEAL}"),
+        ),
+        error @ SealError::NoKey { .. } => problem(path, error),
+    })?;
+    let key = AccountKey::from_pkcs8(&opened.pkcs8);
+    Ok((key, !opened.is_under_former_key))
 }
 
 /// Makes the account at the CA, or finds that of the key: the account's URL.
@@ -196,4 +264,6 @@ fn problem(path: &Path, problem: impl std::fmt::Display) -> Failure {
     local("ACME account", format!("{}: {problem}", path.display()))
 }
 
+const UNSEAL: &str =
+    "put the former sealing key back; or remove this file, and a new account is made";
 const MEND: &str = "put it back from a backup, or remove it, and a new account is made";

@@ -8,6 +8,7 @@ use aws_lc_rs::rand::SystemRandom as SignatureNonces;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::local;
 use crate::failure::Failure;
@@ -40,18 +41,17 @@ impl AccountKey {
             .map_err(|_| "it holds no ECDSA P-256 key".to_owned())
     }
 
-    /// The key as PKCS#8, base64url.
-    pub fn to_text(&self) -> Result<Secret, Failure> {
+    /// The key as PKCS#8: for sealing only.
+    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let document = self.0.to_pkcs8v1();
         let document = document.map_err(|_| local(CALL, "the key cannot be written down"))?;
-        Ok(Secret::new(BASE64URL_NOPAD.encode(document.as_ref())))
+        Ok(Zeroizing::new(document.as_ref().to_vec()))
     }
 
-    /// The key that `to_text` wrote.
+    /// The key as PKCS#8 in base64url, as an older renewd wrote it down.
     pub fn from_text(text: &str) -> Result<Self, String> {
-        let der = BASE64URL_NOPAD
-            .decode(text.as_bytes())
-            .map_err(|error| error.to_string())?;
+        let der = BASE64URL_NOPAD.decode(text.as_bytes());
+        let der = Zeroizing::new(der.map_err(|error| error.to_string())?);
         Self::from_pkcs8(&der)
     }
 

@@ -79,11 +79,7 @@ impl Acme {
     async fn session(&self) -> Result<Session, Failure> {
         let http = self.http()?;
         let directory = self.directory(&http).await?;
-        let account = self
-            .with_file(|settings, surroundings| {
-                Account::read_or_make(&settings.account, surroundings.random.as_ref())
-            })
-            .await?;
+        let account = self.with_file(Account::read_or_make).await?;
         let url = account.url(&self.settings.directory).map(str::to_owned);
         let has_told = account.has_told(&self.settings);
         let now = self.surroundings.clock.now();
@@ -106,8 +102,8 @@ impl Acme {
 
     async fn remember(&self, url: String) -> Result<(), Failure> {
         self.with_file(move |settings, surroundings| {
-            let random = surroundings.random.as_ref();
-            Account::read_or_make(&settings.account, random)?.remember(settings, url, random)
+            let mut account = Account::read_or_make(settings, surroundings)?;
+            account.remember(settings, url, surroundings)
         })
         .await
     }
@@ -292,9 +288,7 @@ impl Acme {
 
     /// How the account stands; none is made.
     async fn account_fact(&self, http: Http, directory: Arc<Directory>) -> Result<String, Failure> {
-        let account = self
-            .with_file(|settings, _| Account::read(&settings.account))
-            .await?;
+        let account = self.with_file(Account::read).await?;
         let Some((account, url)) = account.and_then(|account| {
             let url = account.url(&self.settings.directory)?.to_owned();
             Some((account, url))

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use url::Url;
 
 use crate::dcv;
+use crate::seal;
 use crate::secret::SecretSource;
 use crate::tls::Trust;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub contact: Vec<String>,
     /// The file of the account's key; made where it is missing.
     pub account: PathBuf,
+    /// Where the key lies that this is sealed with.
+    pub sealing_key: seal::Place,
     /// The account that the CA already knows us by, where it wants one (RFC 8555, 7.3.4).
     pub external_account: Option<ExternalAccount>,
     /// Which of its profiles the CA is asked for; `None`: it chooses.

@@ -18,6 +18,10 @@ impl Resolver<'_> {
             "sqlite://{}/renewd.db",
             self.shared.state_directory.display()
         );
+        self.shared.sealing_key = written
+            .sealing_key
+            .as_ref()
+            .and_then(|key| self.referred(&key.value, &key.range));
         let scan = self.schedule(written.scan.as_ref(), default::SCAN);
         Daemon {
             database: self
@@ -32,10 +36,7 @@ impl Resolver<'_> {
                 .as_ref()
                 .and_then(|key| self.referred(&key.value, &key.range)),
             state_directory: self.shared.state_directory.clone(),
-            sealing_key: written
-                .sealing_key
-                .as_ref()
-                .and_then(|key| self.referred(&key.value, &key.range)),
+            sealing_key: self.shared.sealing_key.clone(),
             concurrency: written
                 .concurrency
                 .as_ref()

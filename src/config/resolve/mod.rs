@@ -26,6 +26,7 @@ use super::values::{self, Wrong};
 use super::written::{Placed, default};
 use crate::inventory::RenewalPolicy;
 use crate::schedule::Schedule;
+use crate::secret::SecretSource;
 use crate::transfer;
 
 /// Resolves one piece of a file.
@@ -43,6 +44,7 @@ pub(super) struct Resolver<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
     pub state_directory: PathBuf,
+    pub sealing_key: Option<SecretSource>,
     pub policy: RenewalPolicy,
     /// One for all firewalls that write no other.
     pub transfers: Arc<transfer::Settings>,
@@ -61,6 +63,7 @@ impl Default for Shared {
     fn default() -> Self {
         Self {
             state_directory: PathBuf::from(default::STATE_DIRECTORY),
+            sealing_key: None,
             policy: RenewalPolicy {
                 share_of_lifetime: None,
                 proof_grace: SignedDuration::from_mins(2),

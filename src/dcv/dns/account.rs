@@ -13,7 +13,7 @@ use super::{
 };
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::Endpoint;
-use crate::secret::{Secret, SecretSource};
+use crate::secret::{self, Secret, SecretSource};
 use crate::tls::{self, Anchor, Trust};
 
 /// A login at the provider.
@@ -331,9 +331,7 @@ impl Opening {
 }
 
 fn scrubbed(secrets: &[Secret], words: &str) -> String {
-    secrets.iter().fold(words.to_owned(), |words, secret| {
-        words.replace(secret.expose(), "[secret]")
-    })
+    secret::cut_out(words, secrets)
 }
 
 /// dns-update takes addresses only.

@@ -13,7 +13,7 @@ use super::envelope::{self, Reply};
 use super::transport::{Answer, Call, Transport};
 use crate::failure::Failure;
 use crate::random::Random;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// The way to a device, with what identifies us on it.
 #[derive(Debug)]
@@ -166,18 +166,22 @@ impl Channel {
     }
 
     /// The failure without a password or token that the device may have repeated.
-    pub(super) fn without_secrets(&self, mut failure: Failure) -> Failure {
-        let token = match &self.standing {
-            Standing::Bearer(token) => token.expose(),
-            _ => "",
-        };
-        let one_time = self.one_time.iter().map(Secret::expose);
-        for secret in one_time.chain([self.password.expose(), token]) {
-            if !secret.is_empty() && failure.detail.contains(secret) {
-                failure.detail = failure.detail.replace(secret, "[secret]");
-            }
+    pub(super) fn without_secrets(&self, failure: Failure) -> Failure {
+        Failure {
+            detail: self.discreet(&failure.detail),
+            waiting_for: failure.waiting_for.map(|whom| self.discreet(&whom)),
+            ..failure
         }
-        failure
+    }
+
+    /// The device's words without a password or token of ours.
+    pub(super) fn discreet(&self, words: &str) -> String {
+        let token = match &self.standing {
+            Standing::Bearer(token) => Some(token),
+            _ => None,
+        };
+        let known = self.one_time.iter().chain([&self.password]).chain(token);
+        secret::cut_out(words, known)
     }
 
     fn authorization(&mut self, call: &Call) -> Option<HeaderValue> {

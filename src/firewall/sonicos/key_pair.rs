@@ -12,7 +12,7 @@ use super::{Session, named, quirks, transfer, wording};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{Encryption, KeyBundle};
 use crate::random::Random;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 impl Session {
     /// Puts `bundle` on the device under `alias`, in the form that worked before, else in the order of the reference.
@@ -237,7 +237,7 @@ fn one_time_password(random: &dyn Random) -> Secret {
 
 /// The failure without the password, which the device may have repeated.
 fn without(password: &Secret, mut failure: Failure) -> Failure {
-    failure.detail = failure.detail.replace(password.expose(), "[secret]");
+    failure.detail = secret::cut_out(&failure.detail, [password]);
     failure
 }
 

@@ -151,7 +151,8 @@ impl Writer {
         let judged = envelope::judge_change(call, answer);
         let reply = judged.map_err(|failure| self.channel.without_secrets(failure))?;
         let envelope = reply.envelope.as_ref();
-        if let Some(what) = envelope.and_then(|envelope| envelope.restart_required.clone()) {
+        if let Some(what) = envelope.and_then(|envelope| envelope.restart_required.as_deref()) {
+            let what = self.channel.discreet(what);
             tracing::warn!(
                 call = call.name(),
                 restart_required = what,

@@ -84,20 +84,39 @@ async fn an_event_that_is_not_valid_is_told() {
     }
 }
 
+/// But for the one that gives an event its hash, where it has none.
 #[test]
 fn no_statement_of_the_store_changes_or_deletes_history() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store");
-    let mut files = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            let source = std::fs::read_to_string(&path).unwrap();
-            assert!(!source.contains("DELETE FROM"), "{}", path.display());
-            assert!(!source.contains("UPDATE history"), "{}", path.display());
-            files += 1;
+    let store = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store");
+    let (mut files, mut hashing) = (0, 0);
+    for folder in [store.to_owned(), format!("{store}/history")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let source = std::fs::read_to_string(&path).unwrap();
+                assert!(!source.contains("DELETE FROM"), "{}", path.display());
+                for (_, change) in source
+                    .match_indices("UPDATE history")
+                    .map(|(at, _)| source.split_at(at))
+                {
+                    assert!(
+                        change.starts_with("UPDATE history SET hash = "),
+                        "{}",
+                        path.display()
+                    );
+                    assert!(
+                        source.contains("history.hash IS NULL"),
+                        "{}",
+                        path.display()
+                    );
+                    hashing += 1;
+                }
+                files += 1;
+            }
         }
     }
     assert!(files > 5, "the sources of the store were not found");
+    assert_eq!(hashing, 1);
 }
 
 fn of_portal(kind: EventKind) -> Event {

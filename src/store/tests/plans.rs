@@ -40,6 +40,8 @@ async fn assert_no_scan(store: &Store) {
         certificates::RELEASE_HELD,
         firewalls::FIREWALL,
         history::HISTORY,
+        history::HASH,
+        history::SOME,
         intents::OPEN_INTENT,
         intents::TRIES,
         intents::CLOSE,

@@ -295,6 +295,24 @@ async fn a_request_releases_a_held_renewal_instead_of_asking_for_a_second_one() 
 }
 
 #[tokio::test]
+async fn whatever_a_peer_says_can_be_stored() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let said = "a\0b \u{1f512} \r\n \u{7f}";
+    let told = [Event {
+        detail: Some(said.to_owned()),
+        ..Event::of_certificate(EventKind::StepFailed, &Arc::from("portal"))
+    }];
+    let postponed = store.postpone(&lease, 1, Some(at(9)), "refused", said, &told, at(1));
+    postponed.await.unwrap();
+    let renewal = store.renewal(&lease.renewal.id).await.unwrap().unwrap();
+    assert_eq!(renewal.last_error.unwrap(), said.replace('\0', "\u{fffd}"));
+    let past = store.history("portal", 1).await.unwrap();
+    assert_eq!(past[0].fields["detail"], said);
+    let sight = store.record_sight("portal", None, Some(said), at(9), None, &[], at(1));
+    sight.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_row_that_is_not_valid_is_told_by_what_is_wrong_with_it() {
     let (store, lease, _folder) = store_with_lease().await;
     for (meddling, named) in [

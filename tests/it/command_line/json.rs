@@ -29,6 +29,10 @@ async fn the_documented_fields_are_the_real_ones() {
             "renewd probe HOST:PORT --json",
             &["probe", &address, "--json"],
         ),
+        (
+            "renewd history verify --json",
+            &["history", "verify", "--head", ANOTHER_HEAD, "--json"],
+        ),
     ] {
         let mut real = BTreeSet::new();
         for office in [&done, &waiting] {
@@ -57,6 +61,9 @@ async fn fields_that_are_always_there_are_there_in_every_state() {
     assert!(standing.get("state").is_none(), "no renewal is open");
     assert_eq!(standing["sha256"], office.simulator.fingerprint());
 }
+
+/// Beyond the end: what is told of a whole history, and of a broken one.
+const ANOTHER_HEAD: &str = "99999:00000000000000000000000000000000000000000000000000000000000000aa";
 
 /// The part of the page below `heading`.
 fn section(heading: &str) -> String {

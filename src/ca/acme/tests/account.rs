@@ -4,10 +4,40 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::clock::ManualClock;
 use crate::random::SeededRandom;
+use crate::secret::SecretSource;
+
+fn surroundings(seed: u64) -> Surroundings {
+    Surroundings {
+        clock: Arc::new(ManualClock::new(now())),
+        random: Arc::new(SeededRandom::new(seed)),
+    }
+}
 
 fn made(settings: &Settings) -> Account {
-    Account::read_or_make(&settings.account, &SeededRandom::new(1)).unwrap()
+    Account::read_or_make(settings, &surroundings(1)).unwrap()
+}
+
+fn read(settings: &Settings) -> Result<Option<Account>, Failure> {
+    Account::read(settings, &surroundings(3))
+}
+
+fn content(settings: &Settings) -> String {
+    fs::read_to_string(&settings.account).unwrap()
+}
+
+/// A file as an older renewd wrote it, with a key in the clear; the key.
+fn write_clear(settings: &Settings) -> String {
+    let key = jws::AccountKey::generate().unwrap();
+    let text = data_encoding::BASE64URL_NOPAD.encode(&key.to_pkcs8().unwrap());
+    let directory = settings.directory.as_str();
+    let url = "https://acme.example.com/account/7";
+    let accounts = json!({ directory: { "url": url, "contact": settings.contact } });
+    let written = json!({ "key": text, "accounts": accounts }).to_string();
+    let random = SeededRandom::new(4);
+    crate::private_file::create(&settings.account, written.as_bytes(), &random).unwrap();
+    text
 }
 
 #[test]
@@ -32,10 +62,9 @@ fn of_two_that_make_it_at_once_both_get_the_first_ones_key() {
     let keys: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
             .map(|seed| {
-                let path = &settings.account;
+                let settings = &settings;
                 scope.spawn(move || {
-                    let random = SeededRandom::new(seed);
-                    let account = Account::read_or_make(path, &random).unwrap();
+                    let account = Account::read_or_make(settings, &surroundings(seed)).unwrap();
                     account.key.key_authorization("t")
                 })
             })
@@ -51,7 +80,7 @@ fn an_account_belongs_to_its_directory_and_a_changed_contact_is_noticed() {
     let mut settings = settings(folder.path());
     let url = "https://acme.example.com/account/7";
     made(&settings)
-        .remember(&settings, url.to_owned(), &SeededRandom::new(2))
+        .remember(&settings, url.to_owned(), &surroundings(2))
         .unwrap();
     let account = made(&settings);
     assert_eq!(account.url(&settings.directory), Some(url));
@@ -68,13 +97,17 @@ fn a_file_that_others_can_read_or_that_is_broken_is_refused_without_a_word_of_it
     let settings = settings(folder.path());
     made(&settings);
     fs::set_permissions(&settings.account, fs::Permissions::from_mode(0o640)).unwrap();
-    let failure = Account::read(&settings.account).unwrap_err();
+    let failure = read(&settings).unwrap_err();
     assert!(failure.detail.contains("chmod 600"), "{failure}");
 
     fs::set_permissions(&settings.account, fs::Permissions::from_mode(0o600)).unwrap();
-    for content in ["s3cr3t", r#"{"key":"s3cr3t","accounts":{}}"#] {
+    for content in [
+        "s3cr3t",
+        r#"{"key":"s3cr3t","accounts":{}}"#,
+        r#"{"accounts":{"s3cr3t":{"url":"","contact":[]}}}"#,
+    ] {
         fs::write(&settings.account, content).unwrap();
-        let failure = Account::read(&settings.account).unwrap_err();
+        let failure = read(&settings).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Local);
         assert!(
             failure.detail.contains("put it back from a backup"),
@@ -82,4 +115,105 @@ fn a_file_that_others_can_read_or_that_is_broken_is_refused_without_a_word_of_it
         );
         assert!(!failure.to_string().contains("s3cr3t"), "{failure}");
     }
+}
+
+#[test]
+fn the_key_is_sealed_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let key = made(&settings).key.to_pkcs8().unwrap();
+    let content = content(&settings);
+    assert!(content.contains("\"sealed_key\": \"sealed-1:"), "{content}");
+    for encoding in [
+        data_encoding::BASE64,
+        data_encoding::BASE64URL_NOPAD,
+        data_encoding::HEXLOWER,
+    ] {
+        // From within the private number (RFC 5915), in each of the three ways in which base64 can fall.
+        for start in 36..39 {
+            let part = encoding.encode(&key[start..start + 24]);
+            assert!(!content.contains(&part), "{part}");
+        }
+    }
+}
+
+#[test]
+fn a_key_in_the_clear_is_sealed_at_its_first_use_and_stays_the_same_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let clear = write_clear(&settings);
+    let key = read(&settings).unwrap().unwrap().key.key_authorization("t");
+    assert!(
+        content(&settings).contains(&clear),
+        "a look changes nothing"
+    );
+    assert!(!folder.path().join("seal.key").exists());
+
+    let account = made(&settings);
+    assert_eq!(account.key.key_authorization("t"), key);
+    assert!(!content(&settings).contains(&clear));
+    assert!(content(&settings).contains("sealed-1:"));
+    let account = made(&settings);
+    assert_eq!(account.key.key_authorization("t"), key);
+    assert!(account.has_told(&settings));
+    let mode = fs::metadata(&settings.account)
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let files = fs::read_dir(folder.path().join("acme")).unwrap().count();
+    assert_eq!(files, 1, "nothing in the clear is left beside it");
+}
+
+#[test]
+fn a_key_in_the_clear_that_cannot_be_sealed_is_used_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path());
+    let missing = SecretSource::File(folder.path().join("missing"));
+    settings.sealing_key = seal::Place::new(Some(missing), folder.path());
+    let clear = write_clear(&settings);
+    made(&settings);
+    assert!(content(&settings).contains(&clear));
+}
+
+#[test]
+fn without_its_sealing_key_an_account_is_neither_opened_nor_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path());
+    made(&settings);
+    let before = content(&settings);
+    let seal_key = folder.path().join("seal.key");
+    let former = fs::read(&seal_key).unwrap();
+    let refused = |settings: &Settings, words: &str| {
+        let failure = Account::read_or_make(settings, &surroundings(5)).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Local);
+        assert!(failure.detail.contains(words), "{failure}");
+        assert_eq!(content(settings), before);
+    };
+    fs::write(&seal_key, data_encoding::BASE64.encode(&[9; 32])).unwrap();
+    refused(&settings, "put the former sealing key back");
+    fs::remove_file(&seal_key).unwrap();
+    refused(&settings, "put the former sealing key back");
+    assert!(!seal_key.exists(), "no new one is made for it");
+    let missing = SecretSource::File(folder.path().join("missing"));
+    settings.sealing_key = seal::Place::new(Some(missing), folder.path());
+    refused(&settings, "missing");
+
+    settings.sealing_key = seal::Place::new(None, folder.path());
+    let random = SeededRandom::new(6);
+    crate::private_file::create(&seal_key, &former, &random).unwrap();
+    made(&settings);
+}
+
+#[test]
+fn a_sealing_key_that_moved_seals_the_account_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path());
+    let key = made(&settings).key.key_authorization("t");
+    let moved = folder.path().join("credential");
+    fs::write(&moved, data_encoding::BASE64.encode(&[7; 32])).unwrap();
+    settings.sealing_key = seal::Place::new(Some(SecretSource::File(moved)), folder.path());
+    assert_eq!(made(&settings).key.key_authorization("t"), key);
+    fs::remove_file(folder.path().join("seal.key")).unwrap();
+    assert_eq!(made(&settings).key.key_authorization("t"), key);
 }

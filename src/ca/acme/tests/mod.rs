@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::dcv;
+use crate::seal;
 use crate::tls::{Anchor, Trust};
 
 fn settings(folder: &Path) -> Settings {
@@ -32,6 +33,7 @@ fn settings(folder: &Path) -> Settings {
         timeout: Duration::from_secs(1),
         contact: vec!["admin@example.com".to_owned()],
         account: folder.join("acme/office.account"),
+        sealing_key: seal::Place::new(None, folder),
         external_account: None,
         profile: None,
         roots: None,

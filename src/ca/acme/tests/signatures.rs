@@ -56,7 +56,7 @@ fn the_first_request_carries_the_key_and_every_other_one_the_account() {
 #[test]
 fn a_key_that_was_written_down_is_the_same_key() {
     let key = AccountKey::generate().unwrap();
-    let again = AccountKey::from_text(key.to_text().unwrap().expose()).unwrap();
+    let again = AccountKey::from_pkcs8(&key.to_pkcs8().unwrap()).unwrap();
     assert_eq!(key.key_authorization("t"), again.key_authorization("t"));
     assert!(AccountKey::from_text("bm8ga2V5").is_err());
 }
@@ -112,7 +112,6 @@ fn an_outside_account_is_bound_by_its_own_key_with_or_without_padding() {
 #[test]
 fn no_key_is_ever_shown() {
     let key = AccountKey::generate().unwrap();
-    let text = key.to_text().unwrap();
-    assert!(!format!("{key:?}").contains(&text.expose()[40..80]));
-    assert_eq!(format!("{text:?}"), "[secret]");
+    let text = BASE64URL_NOPAD.encode(&key.to_pkcs8().unwrap());
+    assert!(!format!("{key:?}").contains(&text[40..80]));
 }

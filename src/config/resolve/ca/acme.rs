@@ -8,6 +8,7 @@ use crate::ca::acme::{ExternalAccount, Limit, Limits, Settings};
 use crate::config::resolve::{Name, Resolver};
 use crate::config::values::{self, Wrong};
 use crate::config::written::{self, AcmeCa, AcmeLimit, AcmeLimits, LIMIT_HINT, Placed, TERMS_HINT};
+use crate::seal;
 
 impl Resolver<'_> {
     pub(super) fn acme(&mut self, written: AcmeCa, name: Option<&Name>) -> Option<Settings> {
@@ -44,6 +45,10 @@ impl Resolver<'_> {
             timeout,
             contact,
             account: account?,
+            sealing_key: seal::Place::new(
+                self.shared.sealing_key.clone(),
+                &self.shared.state_directory,
+            ),
             external_account: match external_account {
                 Some(account) => Some(account?),
                 None => None,

@@ -3,7 +3,7 @@
 
 use regex::Regex;
 
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// What must not be told.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Discretion {
                 text = pattern.replace_all(&text, "[secret]").into_owned();
             }
         }
-        text
+        secret::cut_out(&text, &self.secrets)
     }
 
     fn keep(&mut self, secret: &str) {

@@ -22,19 +22,12 @@ async fn everything(store: &Store) -> Vec<String> {
         for row in rows {
             let mut words = table.to_owned();
             for column in &known {
-                words += &if column.is_number {
-                    format!(
-                        " {}={:?}",
-                        column.name,
-                        row.maybe_number(&column.name).unwrap()
-                    )
+                let value = if column.is_number {
+                    format!("{:?}", row.maybe_number(&column.name).unwrap())
                 } else {
-                    format!(
-                        " {}={:?}",
-                        column.name,
-                        row.maybe_text(&column.name).unwrap()
-                    )
+                    format!("{:?}", row.maybe_text(&column.name).unwrap())
                 };
+                words.extend([" ", &column.name, "=", &value]);
             }
             told.push(words);
         }

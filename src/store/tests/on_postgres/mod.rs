@@ -5,6 +5,8 @@ use super::*;
 use fixtures::*;
 
 mod carrying;
+#[path = "../chain.rs"]
+mod chain;
 #[path = "../fixtures.rs"]
 mod fixtures;
 #[path = "../history.rs"]

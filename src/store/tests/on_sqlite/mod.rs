@@ -3,6 +3,8 @@
 use super::*;
 use fixtures::*;
 
+#[path = "../chain.rs"]
+mod chain;
 #[path = "../copy.rs"]
 mod copy;
 #[path = "../fixtures.rs"]

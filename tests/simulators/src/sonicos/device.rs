@@ -32,6 +32,8 @@ pub(super) struct Device {
     pub(super) counters: Counters,
     pub(super) journal: Vec<String>,
     pub(super) rules: Rules,
+    /// What was said by [`super::Action::Echo`].
+    pub(super) echoed: Vec<String>,
     pub(super) gatekeeper: Gatekeeper,
     pub(super) session: Option<Session>,
     /// Who holds configuration mode (1.4).

@@ -253,6 +253,11 @@ impl Simulator {
         self.shared.device().journal.clone()
     }
 
+    /// What was said by [`Action::Echo`], secrets and all.
+    pub fn echoed(&self) -> Vec<String> {
+        self.shared.device().echoed.clone()
+    }
+
     /// A person who works on the same device.
     pub fn other_administrator(&self) -> OtherAdministrator {
         OtherAdministrator(self.shared.clone())
@@ -295,6 +300,7 @@ fn new_device(settings: Settings) -> std::io::Result<Device> {
         counters: Counters::default(),
         journal: Vec::new(),
         rules: rules::Rules::default(),
+        echoed: Vec::new(),
         gatekeeper: auth::Gatekeeper::default(),
         session: None,
         mode: None,

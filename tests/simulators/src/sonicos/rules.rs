@@ -59,6 +59,9 @@ pub enum Action {
     Html,
     /// `success: false` with this message and HTTP 200, instead of acting (1.5).
     SuccessFalseWith200(String),
+    /// This status instead of acting, and a refusal that repeats, after so many letters, everything that came: path, headers
+    /// and body. No device says so much; proxies and debug builds do.
+    Echo(u16, usize),
     /// Waits in real time, then acts.
     DelayBefore(Duration),
     /// Waits for the gate, then acts, even if the client has gone by then.

@@ -297,6 +297,13 @@ fn answer_instead(request: &Request, action: Action, shared: &Shared) -> Result<
             headers,
             body: body.into_bytes(),
         }),
+        Action::Echo(status, letters) => {
+            let message = format!("{}{}", "x".repeat(letters), request.whole());
+            shared.device().echoed.push(message.clone());
+            let body = envelope_text(false, &message).into_bytes();
+            let typed = typed("application/json", body);
+            Some(Finished { status, ..typed })
+        }
         Action::Garbage => Some(typed("application/json", vec![0xff, 0x00, b'}', b'{'])),
         Action::Html => Some(typed("text/html", MANAGEMENT_PAGE.into())),
         Action::SuccessFalseWith200(message) => {

@@ -61,6 +61,22 @@ impl Request {
         })
     }
 
+    /// Everything that came, secrets and all, as text.
+    pub(super) fn whole(&self) -> String {
+        let headers: Vec<String> = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+            .collect();
+        format!(
+            "{} {} {} {}",
+            self.segments.join("/"),
+            self.target,
+            headers.join(", "),
+            String::from_utf8_lossy(&self.body)
+        )
+    }
+
     /// The path for the journal: without the credentials of an URL and without the password of a PKCS#12 file (3.6).
     pub(super) fn shown_path(&self) -> String {
         let mut shown = String::new();

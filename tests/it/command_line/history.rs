@@ -1,0 +1,67 @@
+//! `renewd history verify`: what it prints, and how it ends.
+
+use serde_json::Value;
+use sqlx::{Connection, SqliteConnection};
+
+use super::office::Office;
+
+/// The head that the log of a run ends with.
+fn told_head(log: &str) -> String {
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let heads = lines.filter(|line: &Value| line["event"] == "history_head");
+    let head = heads.last().expect("the log tells no head");
+    head["message"].as_str().unwrap().to_owned()
+}
+
+async fn meddle(office: &Office, statement: &'static str) {
+    let url = format!("sqlite://{}", office.path("renewd.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query(statement)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_is_unbroken_until_somebody_meddles_and_its_head_is_in_the_log() {
+    let office = Office::new().await;
+    let run = office.renewd(&["run", "--once"]).with_code(0);
+    let head = told_head(&run.stderr);
+    let whole = office.renewd(&["history", "verify", "--head", &head]);
+    whole
+        .with_code(0)
+        .prints(&["unbroken", &format!("head {head}")]);
+
+    meddle(&office, "UPDATE history SET at = at + 1 WHERE id = 3").await;
+    let changed = office.renewd(&["history", "verify"]).with_code(1);
+    changed.prints(&["BROKEN: event 3 does not fit", "2 events, 1..2"]);
+    meddle(&office, "UPDATE history SET at = at - 1 WHERE id = 3").await;
+    office.renewd(&["history", "verify"]).with_code(0);
+
+    meddle(&office, "DELETE FROM history WHERE id > 4").await;
+    meddle(
+        &office,
+        "UPDATE bookkeeping SET value = 4 WHERE name = 'last_event'",
+    )
+    .await;
+    office.renewd(&["history", "verify"]).with_code(0);
+    let cut = office.renewd(&["history", "verify", "--head", &head, "--json"]);
+    let told = cut.with_code(1).json();
+    assert_eq!(
+        (&told["unbroken"], &told["events"]),
+        (&Value::from(false), &Value::from(4))
+    );
+    assert_eq!(told["misfit"]["event"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_none_and_a_database_that_is_not_there_are_told() {
+    let office = Office::new().await;
+    let wrong = office.renewd(&["history", "verify", "--head", "12"]);
+    wrong.with_code(2).complains(&["history_head"]);
+    let missing = office.renewd(&["history", "verify"]);
+    missing.with_code(74).complains(&["there is no database"]);
+}
