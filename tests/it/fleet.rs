@@ -14,7 +14,7 @@ use renewd::firewall::{Firewall, Known};
 use renewd::inventory::Endpoint;
 use renewd::probe::Sight;
 use renewd::renewal::{Checkpoint, Engine, Moment, NoCheckpoint, Peers, Step};
-use renewd::store::{Store, StoreError, Tenure};
+use renewd::store::{Store, StoreError, Tenure, Witness};
 use simulators::sonicos::Profile;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -191,8 +191,11 @@ impl Line {
 #[derive(Debug)]
 struct Cut(Moment, Line);
 
+impl Witness for Cut {}
+
+#[async_trait]
 impl Checkpoint for Cut {
-    fn pass(&self, moment: Moment) {
+    async fn pass(&self, moment: Moment) {
         if moment == self.0 {
             self.1.cut.cancel();
         }
