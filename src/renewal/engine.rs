@@ -71,17 +71,15 @@ impl Engine {
             self.peers.session_was_left(&lease.renewal.firewall);
         }
         let ticket = lease.ticket();
-        let result = tokio::select! {
-            result = self.steps(&mut lease, stop, pulse) => result,
-            () = heartbeat::until_lost(self, &ticket) => {
-                // Dropped in the middle: the next one looks what became of it.
-                tracing::warn!(
-                    renewal = %lease.renewal.id,
-                    certificate = %lease.renewal.certificate,
-                    "the claim could not be kept; the step was stopped, and goes on where it can be claimed"
-                );
-                return Ok(());
-            }
+        let steps = self.steps(&mut lease, stop, pulse);
+        let Some(result) = heartbeat::while_kept(self, &ticket, steps).await else {
+            // Dropped in the middle: the next one looks what became of it.
+            tracing::warn!(
+                renewal = %lease.renewal.id,
+                certificate = %lease.renewal.certificate,
+                "the claim could not be kept; the step was stopped, and goes on where it can be claimed"
+            );
+            return Ok(());
         };
         match (result, self.store.release(lease).await) {
             // Another daemon took over; what it does counts.

@@ -27,6 +27,7 @@ pub(super) type Reading = Session<PoolConnection<Any>>;
 pub(super) struct Session<C> {
     connection: C,
     patience: Option<Duration>,
+    /// Told of the commit.
     witness: Option<Arc<dyn Witness>>,
 }
 

@@ -217,7 +217,8 @@ const SQLITE_SETTINGS: &[&str] = &[
 const POSTGRES_SETTINGS: &[&str] = &[
     "SET synchronous_commit = on",
     "SET statement_timeout = '15s'",
-    "SET idle_in_transaction_session_timeout = '15s'",
+    // Sooner than others give up waiting for the lock: one that starts just then would not come up.
+    "SET idle_in_transaction_session_timeout = '5s'",
     "SET tcp_keepalives_idle = 10",
     "SET tcp_keepalives_interval = 5",
     "SET tcp_keepalives_count = 3",

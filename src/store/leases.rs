@@ -312,7 +312,11 @@ pub(super) const RELEASE_FIREWALL: &str = "UPDATE firewall SET lease_owner = NUL
 pub(super) const RELEASE_RENEWAL: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
      WHERE id = $1 AND lease_token = $2";
 
-pub(super) const FREE_FIREWALLS: &str = "UPDATE firewall SET lease_owner = NULL, lease_until = NULL WHERE lease_until IS NOT NULL RETURNING name";
+/// Where work goes on, the claim is not forgotten but long over: the next one says that a session may have been left,
+/// also when there are several deaths in between.
+pub(super) const FREE_FIREWALLS: &str = "UPDATE firewall SET lease_owner = NULL, lease_until = CASE WHEN EXISTS \
+     (SELECT 1 FROM renewal r WHERE r.firewall = firewall.name AND r.ended_at IS NULL) THEN 0 END \
+     WHERE lease_until IS NOT NULL RETURNING name";
 
 pub(super) const FREE_RENEWALS: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
      WHERE ended_at IS NULL AND lease_token IS NOT NULL";

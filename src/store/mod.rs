@@ -188,7 +188,7 @@ impl Store {
         let transaction = self.writer.begin_with(self.dialect.begin());
         let transaction = within(patience, transaction).await;
         let transaction = transaction.map_err(|error| self.dialect.failed(error))?;
-        let mut writing = Session::new(transaction, patience);
+        let mut writing = Session::new(transaction, patience).witnessed_by(self.witness.clone());
         if let Some(statement) = self.dialect.lock() {
             sqlx::query(statement).execute(&mut writing).await?;
         }

@@ -142,6 +142,7 @@ impl Scene {
         tally.rounds = 1;
         until_all_ended(&self.fleet, &mut tally).await;
         second.stop().await;
+        self.fleet.assert_nothing_doubled(1);
         self.gate.release();
         if let Some(line) = line {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -202,7 +203,7 @@ async fn relay(listener: TcpListener, server: String, whole: watch::Receiver<boo
                 return;
             };
             tokio::select! {
-                _ = whole.wait_for(|whole| !whole) => {}
+                Ok(_) = whole.wait_for(|whole| !whole) => {}
                 _ = copy_bidirectional(&mut client, &mut server) => {}
             }
         });

@@ -1,5 +1,7 @@
 //! Restarts are no reason to knock again: what has a time waits for it, however often the daemon starts.
 
+use jiff::SignedDuration;
+use renewd::clock::Clock as _;
 use simulators::sonicos::Profile;
 
 use crate::lab::{CERTIFICATE, Lab};
@@ -37,4 +39,25 @@ async fn a_fleet_at_rest_is_neither_probed_nor_asked_again_by_restarts() {
     let after = store.certificate(CERTIFICATE).await.unwrap().unwrap();
     assert_eq!(after.probe_at, before.probe_at);
     assert_eq!(after.look_at, before.look_at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_may_have_been_left_is_remembered_over_several_deaths() {
+    let lab = Lab::new(Profile::V8).await;
+    lab.write_password("wrong");
+    lab.run_once().await;
+    let store = lab.store().await;
+    let now = lab.clock.now() + SignedDuration::from_mins(5);
+    let until = now + SignedDuration::from_mins(26);
+    let claim = async |owner| store.claim(owner, now, until, 9).await.unwrap().unwrap();
+
+    let _dead = claim("the first").await;
+    for death in 1..4 {
+        assert_eq!(store.take_over().await.unwrap(), ["hq"], "death {death}");
+    }
+    let lease = claim("the last").await;
+    assert!(lease.follows_lost);
+    store.release(lease).await.unwrap();
+    assert_eq!(store.take_over().await.unwrap(), [""; 0]);
+    assert!(!claim("another").await.follows_lost);
 }

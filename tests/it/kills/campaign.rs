@@ -131,7 +131,8 @@ pub async fn until_all_ended(fleet: &Fleet, tally: &mut Tally) {
     let ended = tokio::time::timeout(PATIENCE, watch.go_on(tally, false)).await;
     if ended.is_err() {
         let open: Vec<&Standing> = watch.standings.iter().filter(|s| !s.has_ended).collect();
-        panic!("not at its end after {PATIENCE:?}: {open:#?}");
+        let log = fleet.log();
+        panic!("not at its end after {PATIENCE:?}: {open:#?} {log}");
     }
 }
 

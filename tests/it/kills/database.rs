@@ -144,12 +144,15 @@ impl Database {
 
 async fn standings(connection: &mut AnyConnection) -> Option<Vec<Standing>> {
     let rows = sqlx::query(STANDINGS).fetch_all(connection).await.ok()?;
+    let now = SystemClock.now().as_microsecond();
     let standing = |row: &sqlx::any::AnyRow| Standing {
         id: row.get("id"),
         certificate: row.get("certificate"),
         state: row.get("state"),
         has_ended: row.get::<Option<i64>, _>("ended_at").is_some(),
-        is_leased: row.get::<Option<i64>, _>("lease_token").is_some(),
+        is_leased: row
+            .get::<Option<i64>, _>("lease_until")
+            .is_some_and(|until| until > now),
         next_attempt_at: row.get("next_attempt_at"),
         last_error: row.get("last_error"),
     };
@@ -171,6 +174,7 @@ async fn age(
         .bind(&*standing.id)
         .bind(by)
         .bind(standing.next_attempt_at)
+        .bind(SystemClock.now().as_microsecond())
         .execute(&mut *transaction)
         .await?;
     if done.rows_affected() == 1 {
@@ -188,11 +192,11 @@ async fn age(
 
 const FILE: &str = "renewd.db";
 
-const STANDINGS: &str = "SELECT id, certificate, state, ended_at, lease_token, next_attempt_at, last_error FROM renewal";
+const STANDINGS: &str = "SELECT id, certificate, state, ended_at, lease_until, next_attempt_at, last_error FROM renewal";
 
 const AGE_RENEWAL: &str = "UPDATE renewal SET planned_at = planned_at - $2, state_since = state_since - $2, \
      next_attempt_at = next_attempt_at - $2 \
-     WHERE id = $1 AND next_attempt_at = $3 AND lease_token IS NULL AND ended_at IS NULL";
+     WHERE id = $1 AND next_attempt_at = $3 AND ended_at IS NULL AND (lease_until IS NULL OR lease_until <= $4)";
 
 /// Who came before stays before.
 const AGE_PAST: &str = "UPDATE renewal SET planned_at = planned_at - $2, state_since = state_since - $2, \

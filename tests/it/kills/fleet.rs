@@ -223,6 +223,8 @@ impl Fleet {
             assert_eq!(ca.orders(), self.users_of(ca) * rounds, "{}", ca.name);
         }
         self.assert_holds(When::AtEnd).await;
+        let verified = office::told(office::renewd(&self.homes[0]).args(["history", "verify"]));
+        assert_eq!(verified.code, Some(0), "{verified:#?}");
     }
 
     fn users_of(&self, ca: &Ca) -> usize {

@@ -150,7 +150,7 @@ async fn connections_are_durable_and_let_go_of_the_lock_within_seconds() {
         ("SHOW synchronous_commit", "on"),
         ("SHOW statement_timeout", "15s"),
         ("SHOW lock_timeout", "10s"),
-        ("SHOW idle_in_transaction_session_timeout", "15s"),
+        ("SHOW idle_in_transaction_session_timeout", "5s"),
         ("SHOW tcp_keepalives_idle", "10"),
         ("SHOW tcp_user_timeout", "15000"),
         ("SHOW application_name", "renewd"),
