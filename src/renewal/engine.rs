@@ -71,7 +71,7 @@ impl Engine {
             self.peers.session_was_left(&lease.renewal.firewall);
         }
         let ticket = lease.ticket();
-        let steps = self.steps(&mut lease, stop, pulse);
+        let steps = Box::pin(self.steps(&mut lease, stop, pulse));
         let Some(result) = heartbeat::while_kept(self, &ticket, steps).await else {
             // Dropped in the middle: the next one looks what became of it.
             tracing::warn!(

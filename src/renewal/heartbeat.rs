@@ -63,6 +63,11 @@ async fn before<T>(end: Instant, mut work: Pin<&mut impl Future<Output = T>>) ->
 
 #[cfg(test)]
 mod tests {
+    #![allow(
+        clippy::disallowed_methods,
+        reason = "it stands for a process that was stopped"
+    )]
+
     use std::time::Duration;
 
     use super::*;
