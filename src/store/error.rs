@@ -100,6 +100,10 @@ impl From<sqlx::Error> for StoreError {
                 evidence: error.to_string(),
             },
             sqlx::Error::Tls(error) => Self::unusable(SOMEWHERE, format!("{error}; {TLS_ADVICE}")),
+            // A connection that ends in the middle of an answer, as behind a proxy whose server is gone, is told like this.
+            sqlx::Error::Protocol(words) => Self::Unreachable {
+                evidence: format!("no whole answer of a PostgreSQL server: {words}"),
+            },
             other => match server_code(&other) {
                 Some(code) => by_server_code(&code, other),
                 None => by_sqlite_code(other),

@@ -48,6 +48,30 @@ async fn a_server_that_is_not_there_is_unreachable() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_in_the_middle_of_an_answer_is_unreachable() {
+    use tokio::io::AsyncReadExt as _;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // As a proxy does whose server is gone.
+    let proxy = async {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            connection.read_exact(&mut [0; 8]).await.unwrap();
+        }
+    };
+    let url = format!("postgres://renewd@127.0.0.1:{port}/renewd");
+    let gone = tokio::select! {
+        gone = Store::open(&url) => gone,
+        () = proxy => unreachable!(),
+    };
+    let Err(StoreError::Unreachable { evidence }) = gone else {
+        panic!("{gone:?}");
+    };
+    assert!(evidence.contains("no whole answer"), "{evidence}");
+}
+
+#[tokio::test]
 async fn a_user_without_the_right_to_make_tables_is_told_what_to_do() {
     let Some((cluster, url)) = server() else {
         return;
