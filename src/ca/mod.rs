@@ -16,6 +16,7 @@ pub mod resello;
 pub mod venafi;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -42,7 +43,8 @@ pub trait Issuer: Send + Sync {
     /// `None` is a positive "no"; a doubt is a `Failure`.
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure>;
 
-    /// How long after `submit` the order for `request` may still be invisible to `find`.
+    /// How long after `submit` has ended the order for `request` may still be invisible to `find`. The engine also lets
+    /// no order be under way for longer than this, so it is never shorter than what one exchange may take.
     fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
         SignedDuration::ZERO
     }
@@ -253,6 +255,12 @@ pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issue
             surroundings.clone(),
         )),
     }
+}
+
+/// As long as one exchange may take, and some more.
+fn beyond(longest_exchange: Duration, more: SignedDuration) -> SignedDuration {
+    SignedDuration::try_from(longest_exchange)
+        .map_or(SignedDuration::MAX, |longest| longest.saturating_add(more))
 }
 
 fn unsupported(call: &str) -> Failure {

@@ -22,7 +22,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 
-use super::{Exchange, Issuance, Issuer, Reference, SigningRequest};
+use super::{Exchange, Issuance, Issuer, Reference, SigningRequest, beyond};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{self, Certificate, KeyRequest};
 use crate::surroundings::Surroundings;
@@ -103,7 +103,8 @@ impl Issuer for Pam360 {
     /// How long others wait for a certificate to appear (PAM360 reference 5), twice. A request that waits for an approval
     /// shows nowhere: when the answer to that is lost, the Microsoft CA's manager will see it twice.
     fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
-        SignedDuration::from_mins(2)
+        let longest_call = self.settings.timeout + self.settings.agents_limit();
+        beyond(longest_call, SignedDuration::from_mins(2))
     }
 
     async fn poll(

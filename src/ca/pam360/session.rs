@@ -1,7 +1,5 @@
 //! Calls of the interface: how each is put on the wire (PAM360 reference 1, 3). Knows nothing of orders.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use reqwest::header::HeaderValue;
 use reqwest::multipart::{Form, Part};
@@ -110,7 +108,7 @@ impl<'a> Session<'a> {
     pub async fn sign_csr(&self, csr_id: &str) -> Result<(Answer, Envelope), Failure> {
         let details = self.signing_details(csr_id);
         let mut url = self.url("signCSR");
-        let limit = self.settings.timeout + self.agents_limit();
+        let limit = self.settings.timeout + self.settings.agents_limit();
         let answer = match self.settings.dialect.input_data {
             InputData::Form => {
                 let call = Call::lasting(Method::POST, url);
@@ -209,15 +207,6 @@ impl<'a> Session<'a> {
         match (self.settings.dialect.csr_id, csr_id.parse::<u64>()) {
             (Encoding::Plain, Ok(number)) => number.into(),
             _ => csr_id.into(),
-        }
-    }
-
-    fn agents_limit(&self) -> Duration {
-        match &self.settings.signer {
-            Signer::MscaUsingAgent {
-                response_timeout, ..
-            } => *response_timeout,
-            _ => Duration::ZERO,
         }
     }
 }

@@ -39,6 +39,18 @@ pub struct Settings {
     pub dialect: Dialect,
 }
 
+impl Settings {
+    /// What a call takes besides when it lets an agent sign.
+    pub(super) fn agents_limit(&self) -> Duration {
+        match &self.signer {
+            Signer::MscaUsingAgent {
+                response_timeout, ..
+            } => *response_timeout,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
 /// The two products with this interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {

@@ -24,7 +24,7 @@ pub use settings::{Login, Settings, Target};
 use async_trait::async_trait;
 use jiff::SignedDuration;
 
-use super::{Issuance, Issuer, Previous, Reference, SigningRequest};
+use super::{Issuance, Issuer, Previous, Reference, SigningRequest, beyond};
 use crate::failure::Failure;
 use crate::pki::KeyRequest;
 use crate::surroundings::Surroundings;
@@ -67,7 +67,7 @@ impl Issuer for VenafiCa {
 
     /// The index behind the search is written after the answer is given (TLS Protect Cloud reference 7).
     fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
-        SignedDuration::from_mins(2)
+        beyond(self.settings.timeout, SignedDuration::from_mins(2))
     }
 
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {

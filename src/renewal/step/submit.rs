@@ -3,11 +3,13 @@
 //! The intent is stored before the order. Whatever is lost after that, the CA is asked whether it has the order
 //! before another one is placed: at most one chargeable order per renewal.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, StepError, Until, Waiting, Work};
 use crate::ca::{Issuer, Reference, SigningRequest};
-use crate::failure::FailureKind;
+use crate::failure::{Failure, FailureKind};
 use crate::inventory::Intent;
 use crate::renewal::retry;
 use crate::renewal::state::{Fact, Step};
@@ -24,8 +26,8 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         .store
         .intent(&work.renewal().id, Step::Submit.name())
         .await?;
-    if let Some(until) =
-        earlier.and_then(|intent| settled_at(&intent, issuer.settling_time(&request)))
+    let settling_time = issuer.settling_time(&request);
+    if let Some(until) = earlier.and_then(|intent| settled_at(&intent, settling_time))
         && until > work.now
     {
         let words = format!(
@@ -37,7 +39,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
         return Ok(waits);
     }
-    match issuer.submit(&request).await {
+    match within(longest_order(settling_time), issuer.submit(&request)).await {
         Ok(reference) => {
             work.acted(Step::Submit).await;
             Ok(ordered(work, reference))
@@ -66,11 +68,34 @@ const fn is_surely_not_placed(kind: FailureKind) -> bool {
     }
 }
 
-/// When an order of an earlier try would have shown itself.
+/// Lets an order take no longer than `longest`: what settles later than that is waited for.
+async fn within(
+    longest: Option<Duration>,
+    order: impl Future<Output = Result<Reference, Failure>>,
+) -> Result<Reference, Failure> {
+    let Some(longest) = longest else {
+        return order.await;
+    };
+    tokio::time::timeout(longest, order)
+        .await
+        .unwrap_or_else(|_| {
+            let words = format!("no answer within {} s", longest.as_secs());
+            Err(Failure::new(FailureKind::OutcomeUnknown, "order", words))
+        })
+}
+
+/// How long an order may be under way where it settles only some time after that; `None`: it is known at once.
+fn longest_order(settling_time: SignedDuration) -> Option<Duration> {
+    let longest = settling_time.min(LONGEST_ORDER).unsigned_abs();
+    (!longest.is_zero()).then_some(longest)
+}
+
+/// When an order of an earlier try would have shown itself: it may have reached the CA as late as its last moment.
 fn settled_at(intent: &Intent, settling_time: SignedDuration) -> Option<Timestamp> {
     // A driver that is quick to know is still not asked twice in the same moment.
-    let wait = settling_time.max(retry::backoff(intent.tries, None).min(LONGEST_PAUSE));
-    intent.tried_at.saturating_add(wait).ok()
+    let pause = retry::backoff(intent.tries, None).min(LONGEST_PAUSE);
+    let wait = settling_time.saturating_add(settling_time.min(LONGEST_ORDER));
+    intent.tried_at.saturating_add(wait.max(pause)).ok()
 }
 
 /// Waits for the CA's limits and for the budget; else the intent to order is stored, and counted.
@@ -137,3 +162,5 @@ fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
 
 /// Between two orders of the same renewal, when the first was surely not taken.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+/// For all exchanges of one order, where the CA does not show it at once.
+const LONGEST_ORDER: SignedDuration = SignedDuration::from_mins(15);
