@@ -195,6 +195,8 @@ events! {
     CertificateAdopted => "certificate_adopted", Warning;
     /// A service no longer shows the certificate, or shows none.
     CertificateDrifted => "certificate_drifted", Alert;
+    /// What a service shows has come to the last twentieth of its lifetime, or to its end, and no other has taken its place.
+    CertificateEnding => "certificate_ending", Alert;
     /// The CA told when it wants the certificate to be renewed, or changed its mind (RFC 9773).
     WindowTold => "window_told", Info;
     /// A person asked for a renewal.

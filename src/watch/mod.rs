@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Event, EventKind};
-use crate::inventory::{ManagedCertificate, Shown, TrackedCertificate};
+use crate::inventory::{ManagedCertificate, Shown, TrackedCertificate, due};
 use crate::pki::{self, Certificate};
 use crate::probe::Sight;
 use crate::renewal::Engine;
@@ -45,7 +45,8 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     };
     let finding = judge(wanted, &row, ours.as_ref(), &sights, now);
     let interval = engine.desired.daemon.probe_interval;
-    let next_probe_at = next_probe_at(&row.name, finding.look_again, interval, now);
+    let regular = next_probe_at(&row.name, finding.look_again, interval, now);
+    let next_probe_at = finding.ending_at.map_or(regular, |at| at.min(regular));
     let shown = finding
         .shown
         .as_ref()
@@ -104,6 +105,8 @@ struct Finding {
     told: Option<&'static str>,
     events: Vec<Event>,
     look_again: Option<SignedDuration>,
+    /// When the certificate comes to its last twentieth, or after that to its end: what is shown then is looked at anew.
+    ending_at: Option<Timestamp>,
 }
 
 fn judge(
@@ -121,6 +124,15 @@ fn judge(
         finding.told = Some(NOT_YET_VALID);
         if row.told.as_deref() != Some(NOT_YET_VALID) {
             finding.events.push(not_yet_valid(row, worst, now));
+        }
+    }
+    let endings = [(due::emergency_at(worst), ENDING), (worst.not_after, ENDED)];
+    finding.ending_at = endings.iter().map(|(at, _)| *at).find(|at| *at > now);
+    let reached = endings.iter().rfind(|(at, _)| *at <= now);
+    if let Some((_, ending)) = reached.filter(|_| finding.told.is_none()) {
+        finding.told = Some(ending);
+        if row.told.as_deref() != Some(ending) {
+            finding.events.push(comes_to_its_end(row, worst, now));
         }
     }
     let before = row.shown.as_ref().map(|shown| shown.fingerprint);
@@ -152,6 +164,19 @@ fn not_yet_valid(row: &TrackedCertificate, shown: &Certificate, now: Timestamp) 
         shown.not_before, row.name
     );
     told(EventKind::CertificateDrifted, &row.name, words)
+}
+
+/// Whatever holds the renewal up, and whether or not it was told already: this is the last moment to look.
+fn comes_to_its_end(row: &TrackedCertificate, shown: &Certificate, now: Timestamp) -> Event {
+    let (name, end) = (&row.name, shown.not_after);
+    let when = if end <= now { "ended" } else { "ends" };
+    let renewal = row.open_renewal.as_ref().map_or_else(
+        || "no renewal is under way".to_owned(),
+        |id| format!("the renewal {id} has not replaced it yet"),
+    );
+    let words =
+        format!("what is served {when} at {end:.0}, and {renewal}: `renewd explain {name}`");
+    told(EventKind::CertificateEnding, name, words)
 }
 
 /// The shown certificate that needs us most: one with other names than wanted, else the one that expires first.
@@ -218,6 +243,8 @@ const SECOND_LOOK: SignedDuration = SignedDuration::from_mins(1);
 const UNSEEN_ONCE: &str = TrackedCertificate::UNSEEN_ONCE;
 const UNSEEN: &str = TrackedCertificate::UNSEEN;
 const NOT_YET_VALID: &str = "not_yet_valid";
+const ENDING: &str = "ending";
+const ENDED: &str = "ended";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! What the hourly looks between renewals notice.
 
 use jiff::SignedDuration;
-use renewd::inventory::{Renewal, State, TrackedCertificate};
+use renewd::inventory::{Renewal, State, TrackedCertificate, due};
 use simulators::sonicos::{Profile, Replacement, ReplacementKey};
 
 use crate::lab::{CERTIFICATE, Lab};
@@ -132,6 +132,33 @@ async fn a_certificate_with_another_key_is_told_and_replaced() {
     after(&lab, SignedDuration::from_hours(1)).await;
     assert_eq!(count(&lab, "certificate_drifted").await, 1);
     assert_eq!(newest(&lab).await.reason, "names_or_key_changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_nothing_replaces_is_told_at_its_last_twentieth_and_at_its_end() {
+    let lab = renewed().await;
+    let other = lab.simulator.other_administrator();
+    other.has_pending_change("address-object ipv4 printer");
+    after(&lab, SignedDuration::from_hours(24 * 61)).await;
+    assert_eq!(newest(&lab).await.state, State::Planned);
+    assert_eq!(count(&lab, "certificate_ending").await, 0);
+    let [seen, _] = lab.seen().await;
+    // The moment itself is what the daemon sleeps until, whenever the next regular look would be.
+    let moments = [due::emergency_at(&seen), seen.not_after];
+    for (told, moment) in (1..).zip(moments) {
+        assert!(row(&lab).await.probe_at.is_some_and(|at| at <= moment));
+        lab.clock.set(moment);
+        lab.run_once().await;
+        assert_eq!(count(&lab, "certificate_ending").await, told);
+        after(&lab, SignedDuration::from_hours(2)).await;
+        assert_eq!(count(&lab, "certificate_ending").await, told, "told once");
+    }
+    other.leaves();
+    after(&lab, SignedDuration::from_hours(2)).await;
+    assert_eq!(newest(&lab).await.state, State::Completed);
+    after(&lab, SignedDuration::from_hours(2)).await;
+    assert_eq!(count(&lab, "certificate_ending").await, 2);
+    assert_eq!(row(&lab).await.told, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
