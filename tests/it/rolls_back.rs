@@ -69,6 +69,23 @@ async fn the_old_certificate_is_never_deleted_without_proof() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_renewd_itself_put_there_is_kept_until_the_next_one_is_proven() {
+    let lab = Lab::new(Profile::V8).await;
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    let before = lab.seen().await;
+    lab.simulator
+        .set(|faces| faces.keep_serving_old_after_bind = true);
+    lab.clock.advance(jiff::SignedDuration::from_hours(65 * 24));
+    assert!(lab.run_once().await.has_failed());
+    let renewals = lab.renewals().await;
+    let (next, first) = (&renewals[0], &renewals[1]);
+    assert_eq!(next.state, State::RolledBack, "{:?}", next.last_error);
+    assert_eq!(lab.seen().await, before);
+    assert!(lab.simulator.certificates().contains(&first.alias));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_roll_back_is_not_followed_by_another_order_at_once() {
     let lab = rolls_back(Faces {
         serve_wrong_certificate_after_bind: On::SslVpn,
