@@ -75,6 +75,19 @@ async fn outside_the_window_it_is_obtained_and_waits_and_inside_it_is_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_binds_before_the_window_opens_is_proven_and_completed() {
+    let lab = lab(r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "UTC""#).await;
+    lab.run_once().await;
+    let renewal = lab.renewals().await.swap_remove(0);
+    assert_eq!(renewal.state, State::Imported);
+    lab.simulator.other_administrator().binds(&renewal.alias);
+    lab.clock.set(renewal.next_attempt_at.unwrap());
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    lab.assert_renewed_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn inside_the_window_it_is_bound_at_once() {
     let lab = lab(r#"start = "0 9 * * *", lasts = "2h""#).await;
     lab.run_once().await;

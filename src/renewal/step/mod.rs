@@ -328,12 +328,12 @@ impl Work<'_> {
         }))
     }
 
-    /// What was bound before us, as stored by the bind step.
+    /// What was bound before us, as stored by the bind step. Nothing, where somebody else bound our certificate: nobody
+    /// knows then what there was to go back to.
     fn previous_bindings(&self) -> Result<Vec<Binding>, StepError> {
-        let json = obtained(
-            self.renewal().obtained.previous_bindings.as_deref(),
-            "previous bindings",
-        )?;
+        let Some(json) = self.renewal().obtained.previous_bindings.as_deref() else {
+            return Ok(Vec::new());
+        };
         serde_json::from_str(json)
             .map_err(|error| StepError::Hopeless(format!("the stored previous bindings: {error}")))
     }

@@ -50,19 +50,26 @@ impl OtherAdministrator {
     /// # Errors
     /// When the certificate cannot be made.
     pub fn replaces_certificate(&self, replacement: &Replacement) -> std::io::Result<()> {
+        {
+            let mut device = self.0.device();
+            let row = Row::imported(replacement, device.now()).map_err(std::io::Error::other)?;
+            device.certificates.rows.push(row);
+        }
+        self.binds(&replacement.name);
+        Ok(())
+    }
+
+    /// Binds both services to a certificate that is on the device.
+    pub fn binds(&self, name: &str) {
         let mut device = self.0.device();
-        let row = Row::imported(replacement, device.now()).map_err(std::io::Error::other)?;
         device.journal.push(format!(
-            "- another administrator binds {} to both services",
-            row.name
+            "- another administrator binds {name} to both services"
         ));
         let before = device.bindings.clone();
-        let binding = Binding::Name(row.name.clone());
-        device.certificates.rows.push(row);
+        let binding = Binding::Name(name.to_owned());
         device.bindings.management = binding.clone();
         device.bindings.ssl_vpn = binding;
         device.serve_bindings(&before);
-        Ok(())
     }
 
     /// Logs out: the mode is free, the uncommitted changes are lost (1.4).
