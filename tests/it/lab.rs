@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use renewd::clock::{Clock, ManualClock};
 use renewd::config::{self, Desired};
@@ -295,7 +296,7 @@ pub fn device_time(clock: &dyn Clock) -> time::OffsetDateTime {
     time::OffsetDateTime::from_unix_timestamp(clock.now().as_second()).unwrap()
 }
 
-/// As `renewd run --once`, with somebody who is told of every moment.
+/// As `renewd run --once`, with somebody who is told of every moment. One that comes to no end is told as a failure.
 pub async fn run_once(
     config_file: &Path,
     clock: Arc<ManualClock>,
@@ -309,5 +310,11 @@ pub async fn run_once(
     let daemon = Daemon::start_with(config_file, desired, surroundings, checkpoint)
         .await
         .unwrap();
-    daemon.run_once().await.unwrap()
+    tokio::time::timeout(LONGEST_RUN, daemon.run_once())
+        .await
+        .expect("it comes to an end")
+        .unwrap()
 }
+
+/// Of real time: far more than anything takes.
+const LONGEST_RUN: Duration = Duration::from_mins(2);
