@@ -60,9 +60,10 @@ impl Conductor {
         *self.verdicts.expired_hours.entry(why).or_default() += hours;
         if why != DOWN && longest.is_some() && !self.was_told(expiry, from).await {
             let words = format!(
-                "{} came to its end at {:.0} and nobody was told before ({why})",
+                "{} came to its end at {:.0} (due since {from:.0}) and nobody was told before ({why})",
                 expiry.managed.certificate, expiry.leaf.not_after
             );
+            let words = words + &self.tale(&expiry.managed.certificate).await;
             self.world.with(|state| state.violation(words));
         }
     }
@@ -81,20 +82,27 @@ impl Conductor {
         lines.collect()
     }
 
-    /// Whether an alert about the certificate came before its end.
+    /// Whether an alert about the certificate came before its end; of what had ended when a person put it in, as soon as
+    /// that could be seen.
     async fn was_told(&self, expiry: &Expiry, from: Timestamp) -> bool {
         let Some(store) = self.store() else {
             return true;
         };
         let error = self.world.with(|state| state.clock_error);
         let earliest = from - SignedDuration::from_hours(36);
+        let seen = expiry.bound_at.max(expiry.managed.since) + NOTICED;
+        let latest = seen.max(expiry.leaf.not_after);
+        if expiry.until < latest {
+            // It was over before anybody had to know.
+            return true;
+        }
         let history = store
             .history(&expiry.managed.certificate, 2000)
             .await
             .unwrap();
         history.iter().any(|event| {
             let at = event.at - error;
-            event.level == Level::Alert && earliest <= at && at <= expiry.leaf.not_after
+            event.level == Level::Alert && earliest <= at && at <= latest
         })
     }
 
