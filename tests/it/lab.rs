@@ -234,7 +234,7 @@ verify = ["{management}", "{ssl_vpn}"]
         let mut seen = Vec::new();
         for address in [self.simulator.management(), self.simulator.ssl_vpn()] {
             let endpoint = address.to_string().parse().unwrap();
-            let sight = probe::look(&endpoint, None, std::time::Duration::from_secs(5)).await;
+            let sight = probe::look(&endpoint, None, Duration::from_secs(5)).await;
             let probe::Sight::Shown(certificate) = sight else {
                 panic!("{address} shows nothing: {sight:?}")
             };
