@@ -159,3 +159,25 @@ async fn a_bad_certificate_that_was_paid_for_is_not_paid_for_again_the_next_day(
     let told = bench.told("person_needed").await;
     assert!((3..10).contains(&told), "told {told} times");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_pair_that_is_listed_late_is_waited_for_when_its_name_is_refused() {
+    let faces = Faces {
+        key_ready_after_listings: 15,
+        ..Faces::kind()
+    };
+    let lab = Lab::with(Profile::V8, faces).await;
+    for _ in 0..6 {
+        let report = lab.run_once().await;
+        assert!(!report.has_failed(), "{report:#?}");
+        // Longer than any box needs for a key, so that it is asked again.
+        lab.clock.advance(SignedDuration::from_mins(4));
+    }
+    lab.assert_renewed_once().await;
+    let asked = "POST /certificates/generate-signing-request 400";
+    let journal = lab.simulator.journal();
+    assert!(
+        journal.iter().any(|line| line.starts_with(asked)),
+        "{journal:#?}"
+    );
+}

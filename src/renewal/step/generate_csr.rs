@@ -91,16 +91,26 @@ async fn look_then_generate(
     if let Some(since) = since.filter(|since| *since < SLOWEST_GENERATION) {
         return Ok(still_generating(since));
     }
-    work.intend(Step::GenerateCsr, &work.renewal().alias)
-        .await?;
-    session
-        .generate_csr(&work.renewal().alias, &work.wanted.request)
-        .await?;
+    let alias = &work.renewal().alias;
+    let intent = work.intend(Step::GenerateCsr, alias).await?;
+    match session.generate_csr(alias, &work.wanted.request).await {
+        // An alias is refused as long as a key pair has it, listed or not (SonicOS reference 3.1), and this alias is
+        // nobody's but ours: an earlier request may have arrived after all.
+        Err(failure) if failure.kind == FailureKind::Refused && is_asked_again(&intent) => {
+            return Ok(still_generating(SignedDuration::ZERO));
+        }
+        outcome => outcome?,
+    }
     work.acted(Step::GenerateCsr).await;
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }
     Ok(still_generating(SignedDuration::ZERO))
+}
+
+/// Not for ever: a device may have another reason to say no.
+fn is_asked_again(intent: &Intent) -> bool {
+    (2..=MOST_REQUESTS).contains(&intent.tries)
 }
 
 async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
@@ -123,3 +133,5 @@ const LISTING_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 /// Small boxes need up to a minute (SonicOS reference 3.1); after three times that and nothing listed, the request
 /// did not arrive, and asking again cannot make a second key pair: the alias is refused while one exists.
 const SLOWEST_GENERATION: SignedDuration = SignedDuration::from_mins(3);
+/// With the time in between, a quarter of an hour.
+const MOST_REQUESTS: u32 = 5;
