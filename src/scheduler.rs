@@ -17,7 +17,7 @@ use crate::pki::Certificate;
 use crate::random::Random;
 use crate::renewal::Engine;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
-use crate::store::{self, Lease, Look, StoreError};
+use crate::store::{self, Lease, Look, NextDue, StoreError};
 
 /// What a tick found to do.
 #[derive(Debug, Default)]
@@ -63,11 +63,18 @@ pub async fn tick(
     room: Room<'_>,
     now: Timestamp,
 ) -> Result<Tick, StoreError> {
-    let mut tick = Tick {
-        planned: plan_due(engine, now).await?,
-        ..Tick::default()
-    };
-    match fill(&mut tick, engine, owner, room, now).await {
+    let due = engine.store.next_due(REFUSED_LOGIN_LIMIT).await?;
+    if !is_due(due.first(), now) {
+        return Ok(Tick {
+            wake: due.first(),
+            ..Tick::default()
+        });
+    }
+    let mut tick = Tick::default();
+    if is_due(due.look_at, now) {
+        tick.planned = plan_due(engine, now).await?;
+    }
+    match fill(&mut tick, engine, owner, room, due, now).await {
         // A claim that nobody works on would block its firewall: what was claimed is handed out all the same, and the
         // store fails again at the next tick.
         Err(_) if !tick.claimed.is_empty() => {
@@ -84,21 +91,30 @@ async fn fill(
     engine: &Engine,
     owner: &str,
     room: Room<'_>,
+    due: NextDue,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    claim(tick, engine, owner, room, now).await?;
+    if tick.planned > 0 || is_due(due.attempt_at, now) {
+        claim(tick, engine, owner, room, now).await?;
+    }
     let until = now.saturating_add(LOOK).unwrap_or(now);
     let store = &engine.store;
-    let due = to_probe(engine, room, now).await?;
-    tick.to_probe = store.first_come(Look::Services, due, now, until).await?;
-    if room.questions > 0 {
+    if is_due(due.probe_at, now) {
+        let due = to_probe(engine, room, now).await?;
+        tick.to_probe = store.first_come(Look::Services, due, now, until).await?;
+    }
+    if room.questions > 0 && is_due(due.window_at, now) {
         let limit = limit(room.questions, room.asking);
         let due = store.due_for_window(now, limit).await?;
         let due = others(due, room.asking, room.questions);
         tick.to_ask = store.first_come(Look::Window, due, now, until).await?;
     }
-    tick.wake = store.next_wake(REFUSED_LOGIN_LIMIT).await?;
+    tick.wake = store.next_due(REFUSED_LOGIN_LIMIT).await?.first();
     Ok(())
+}
+
+fn is_due(at: Option<Timestamp>, now: Timestamp) -> bool {
+    at.is_some_and(|at| at <= now)
 }
 
 /// Those that were reached the last time, or never tried, come before the others, whose places are counted.

@@ -54,6 +54,9 @@ pub(super) struct Context {
 /// Every step ends within this time, whatever its peers do. Longer than the longest exchange that can be configured, which
 /// is a signature through an agent, twice ten minutes: an order that is cut off each time would be placed each time.
 const STEP_LIMIT: Duration = Duration::from_mins(25);
+/// A lease that was begun or extended so little ago is not extended again: most steps follow each other at once. Less than
+/// what any lease is longer than the step, or the beat, that it must outlast.
+const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
 impl Engine {
     /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back. `pulse` tells
@@ -102,7 +105,9 @@ impl Engine {
             };
             let now = self.now();
             let until = later(now, self.store.tenure().lease);
-            self.store.extend(lease, until).await?;
+            if lease.until.duration_until(until) > FRESH {
+                self.store.extend(lease, until).await?;
+            }
             if !self.step(step, lease, pulse, now).await? {
                 return Ok(());
             }

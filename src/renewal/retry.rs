@@ -55,8 +55,7 @@ pub fn after(failure: &Failure, situation: &Situation<'_>) -> Retry {
         FailureKind::Refused if is_final(situation) => Retry::GiveUp,
         FailureKind::Refused | FailureKind::Unexpected => Retry::AfterAndTell(wait),
         FailureKind::Unreachable | FailureKind::Busy | FailureKind::OutcomeUnknown => {
-            // By the fourth failure in a row the short waits are over: whoever runs this should know.
-            if situation.attempt > u32::try_from(STEPS.len()).unwrap_or(u32::MAX) {
+            if is_to_be_told(failure.kind, situation) {
                 Retry::AfterAndTell(wait)
             } else {
                 Retry::After(wait)
@@ -91,8 +90,8 @@ fn wait(failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
         backoff(situation.attempt, situation.lifetime),
         situation.left,
     );
-    let wait = if failure.kind == FailureKind::Busy && !asks_the_ca_only(situation.state) {
-        wait.min(LONGEST_BUSY)
+    let wait = if is_busy_firewall(failure.kind, situation.state) {
+        wait.min(longest_busy(situation.attempt))
     } else {
         wait
     };
@@ -106,6 +105,33 @@ fn jittered(wait: SignedDuration, renewal: &RenewalId, attempt: u32) -> SignedDu
     let tenth = wait.as_millis() / 10;
     let offset = tenth * i128::from(draw * 2 - i64::from(u16::MAX)) / i128::from(u16::MAX);
     wait + SignedDuration::from_millis(i64::try_from(offset).unwrap_or(0))
+}
+
+/// By the fourth failure in a row the short waits are over: whoever runs this should know. A firewall that somebody works
+/// on is asked far more often than its administrators want to hear of it: of that they are told again once a day.
+fn is_to_be_told(kind: FailureKind, situation: &Situation<'_>) -> bool {
+    let short = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    let Some(more) = situation.attempt.checked_sub(short + 1) else {
+        return false;
+    };
+    if !is_busy_firewall(kind, situation.state) {
+        return true;
+    }
+    let frequent = BUSY_ATTEMPTS.saturating_sub(short + 1);
+    more == 0 || (more >= frequent && (more - frequent).is_multiple_of(BUSY_ATTEMPTS_PER_DAY))
+}
+
+fn is_busy_firewall(kind: FailureKind, state: State) -> bool {
+    kind == FailureKind::Busy && !asks_the_ca_only(state)
+}
+
+/// Another administrator's work is over in minutes, not hours; what he left uncommitted may lie there for days.
+const fn longest_busy(attempt: u32) -> SignedDuration {
+    if attempt < BUSY_ATTEMPTS {
+        SignedDuration::from_mins(10)
+    } else {
+        SignedDuration::from_hours(1)
+    }
 }
 
 /// Whether the step that leaves `state` has to do with the CA alone: one that is out of order for hours is neither asked
@@ -133,8 +159,9 @@ const STEPS: [SignedDuration; 3] = [
     SignedDuration::from_mins(100),
 ];
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// Another administrator's work is over in minutes, not hours.
-const LONGEST_BUSY: SignedDuration = SignedDuration::from_mins(10);
+/// So many attempts at a firewall that somebody works on, some two hours, come minutes apart; those after them an hour.
+const BUSY_ATTEMPTS: u32 = 13;
+const BUSY_ATTEMPTS_PER_DAY: u32 = 24;
 const SHORTEST_HASTE: SignedDuration = SignedDuration::from_hours(1);
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(5);
 /// A "no" as the last of so many failures, which was said before, minutes apart, was no passing mood of the device.
@@ -222,22 +249,43 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_firewall_is_asked_again_in_minutes_and_a_busy_ca_backs_off_to_a_day() {
+    fn a_busy_ca_backs_off_to_a_day_and_is_told_of_each_time() {
         let id = RenewalId("r".to_owned());
-        let hours = |state| {
+        for state in [State::CsrExported, State::Submitted] {
             let situation = Situation {
                 state,
                 ..situation(&id, 9)
             };
             match after(&failure(FailureKind::Busy), &situation) {
-                Retry::AfterAndTell(wait) => wait.as_hours(),
-                other => panic!("{other:?}"),
+                Retry::AfterAndTell(wait) => assert!((21..=27).contains(&wait.as_hours())),
+                other => panic!("{state}: {other:?}"),
             }
-        };
-        assert_eq!(hours(State::Imported), 0);
-        for state in [State::CsrExported, State::Submitted] {
-            assert!((21..=27).contains(&hours(state)), "{state}");
         }
+    }
+
+    #[test]
+    fn a_busy_firewall_is_asked_every_ten_minutes_for_two_hours_then_hourly_and_told_of_once_a_day()
+    {
+        let id = RenewalId("r".to_owned());
+        let mut waited = SignedDuration::ZERO;
+        let mut told = Vec::new();
+        for attempt in 1..=60 {
+            let situation = Situation {
+                state: State::Imported,
+                ..situation(&id, attempt)
+            };
+            let (wait, is_told) = match after(&failure(FailureKind::Busy), &situation) {
+                Retry::After(wait) => (wait, false),
+                Retry::AfterAndTell(wait) => (wait, true),
+                other => panic!("attempt {attempt}: {other:?}"),
+            };
+            assert!(wait.as_mins() <= if attempt < BUSY_ATTEMPTS { 11 } else { 66 });
+            if is_told {
+                told.push((attempt, waited.as_hours()));
+            }
+            waited += wait;
+        }
+        assert_eq!(told, [(4, 0), (13, 1), (37, 26)]);
     }
 
     #[test]

@@ -118,21 +118,18 @@ impl Store {
         lease_until: Timestamp,
         refused_login_limit: u32,
     ) -> Result<Option<Lease>, StoreError> {
-        // The usual answer is "nothing", and that costs one look at an index and no lock.
-        let ready = sqlx::query(ANYTHING_READY)
-            .bind(micros(now))
-            .fetch_optional(&mut self.read().await?)
-            .await?;
+        let look = || {
+            sqlx::query(most_urgent)
+                .bind(micros(now))
+                .bind(i64::from(refused_login_limit))
+        };
+        // Every tick ends with the answer "nothing more", which is to take no lock.
+        let ready = look().fetch_optional(&mut self.read().await?).await?;
         if ready.is_none() {
             return Ok(None);
         }
         let mut transaction = self.begin().await?;
-        let Some(candidate) = sqlx::query(most_urgent)
-            .bind(micros(now))
-            .bind(i64::from(refused_login_limit))
-            .fetch_optional(&mut transaction)
-            .await?
-        else {
+        let Some(candidate) = look().fetch_optional(&mut transaction).await? else {
             return Ok(None);
         };
         let id = RenewalId(candidate.text("id")?);
@@ -266,9 +263,6 @@ async fn take_over(
         .await?;
     exactly_one(done.rows_affected(), || missing("renewal", &id.0))
 }
-
-pub(super) const ANYTHING_READY: &str =
-    "SELECT id FROM renewal WHERE ended_at IS NULL AND next_attempt_at <= $1 LIMIT 1";
 
 /// Walks the open renewals in the order of urgency, in an index that holds all that is asked, and stops at the first
 /// that fits. The plus sign keeps SQLite from collecting and sorting all that are ready instead, for each claim.

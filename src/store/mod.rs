@@ -47,7 +47,7 @@ pub use leases::{Lease, Tenure, Ticket};
 pub use limits::Permission;
 pub use notices::Notices;
 pub use renewals::Ending;
-pub use waking::Counts;
+pub use waking::{Counts, NextDue};
 pub use witness::Witness;
 
 use crate::secret::SecretSource;

@@ -21,29 +21,52 @@ pub struct Counts {
     pub by_state: BTreeMap<State, u32>,
 }
 
+/// When something will be due, in the past when it is already; `None`: never, as it stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NextDue {
+    /// The due rules are to be asked of a certificate.
+    pub look_at: Option<Timestamp>,
+    /// What is served is to be looked at.
+    pub probe_at: Option<Timestamp>,
+    /// A CA is to be asked for its window.
+    pub window_at: Option<Timestamp>,
+    /// A renewal can be claimed.
+    pub attempt_at: Option<Timestamp>,
+}
+
+impl NextDue {
+    /// The earliest of all.
+    pub fn first(&self) -> Option<Timestamp> {
+        let all = [self.look_at, self.probe_at, self.window_at, self.attempt_at];
+        all.into_iter().fold(None, earlier)
+    }
+}
+
+fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
 impl Store {
-    /// The next moment at which something is due, in the past when something is already; `None`: never, as it stands.
+    /// When something will be due, in one look at the indexes.
     ///
     /// A renewal whose firewall is worked on counts from the end of that lease, so that a worker that died is noticed;
     /// when a living worker is done, its own daemon asks again. Renewals that are held, or whose firewall refused
     /// `refused_login_limit` logins, do not count.
-    pub async fn next_wake(
-        &self,
-        refused_login_limit: u32,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query(NEXT_WAKE)
+    pub async fn next_due(&self, refused_login_limit: u32) -> Result<NextDue, StoreError> {
+        let row = sqlx::query(NEXT_DUE)
             .bind(i64::from(refused_login_limit))
             .fetch_one(&mut self.read().await?)
             .await?;
-        let mut next = None;
-        for column in ["look_at", "probe_at", "window_at", "free_at", "leased_at"] {
-            let at = row.maybe_time(column)?;
-            next = match (next, at) {
-                (Some(a), Some(b)) => Some(std::cmp::min(a, b)),
-                (a, b) => a.or(b),
-            };
-        }
-        Ok(next)
+        let [free_at, leased_at] = ["free_at", "leased_at"].map(|column| row.maybe_time(column));
+        Ok(NextDue {
+            look_at: row.maybe_time("look_at")?,
+            probe_at: row.maybe_time("probe_at")?,
+            window_at: row.maybe_time("window_at")?,
+            attempt_at: earlier(free_at?, leased_at?),
+        })
     }
 
     /// How much there is.
@@ -71,7 +94,7 @@ impl Store {
 /// Five looks at an index. The fourth walks past what cannot be claimed, which is little: what is held has no time, and
 /// what is worked on is bounded by the number of workers. CROSS makes SQLite begin the fifth with the few firewalls that
 /// are worked on, and not with all open renewals.
-pub(super) const NEXT_WAKE: &str = "SELECT \
+pub(super) const NEXT_DUE: &str = "SELECT \
      (SELECT MIN(look_at) FROM certificate WHERE configured = 1 AND look_at IS NOT NULL) AS look_at, \
      (SELECT MIN(probe_at) FROM certificate WHERE configured = 1 AND probe_at IS NOT NULL) AS probe_at, \
      (SELECT MIN(window_poll_at) FROM certificate WHERE configured = 1 AND window_poll_at IS NOT NULL) AS window_at, \

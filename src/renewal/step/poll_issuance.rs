@@ -91,11 +91,11 @@ fn kind_of_wait(needs_person: bool, waited: SignedDuration) -> &'static str {
     }
 }
 
-/// Until the next look: what the CA asks for within reason, else a twentieth of the time that was waited already, so that
+/// Until the next look: what the CA asks for within reason, else a tenth of the time that was waited already, so that
 /// hours of waiting cost no more polls than minutes.
 fn pause(asked: Option<SignedDuration>, waited: SignedDuration) -> SignedDuration {
     asked.map_or_else(
-        || (waited / 20).clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE),
+        || (waited / 10).clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE),
         |asked| asked.clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
     )
 }
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn without_a_word_of_the_ca_pauses_grow_with_the_time_that_was_waited() {
         let seconds = |waited| pause(None, SignedDuration::from_secs(waited)).as_secs();
-        assert_eq!([-5, 0, 400, 1_000_000].map(seconds), [5, 5, 20, 3600]);
+        assert_eq!([-5, 0, 400, 1_000_000].map(seconds), [5, 5, 40, 3600]);
     }
 
     #[test]

@@ -72,7 +72,7 @@ async fn what_left_the_configuration_is_never_due_and_comes_back_with_its_past()
             .unwrap()
             .is_empty()
     );
-    assert_eq!(store.next_wake(2).await.unwrap(), None);
+    assert_eq!(store.next_due(2).await.unwrap().first(), None);
     let asked = store.request_renewal("portal", at(4), &[]).await;
     assert!(matches!(asked, Err(StoreError::Broken { .. })), "{asked:?}");
 
@@ -363,7 +363,7 @@ async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
         .unwrap();
     store.ask_for_window("portal", at(1)).await.unwrap();
     assert_eq!(store.due_for_window(at(1), 9).await.unwrap().len(), 1);
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(1)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(1)));
     store
         .record_window(
             "portal",

@@ -52,7 +52,6 @@ async fn assert_no_scan(store: &Store) {
         limits::ORDERS_SINCE,
         limits::WITHDRAW,
         limits::RETURN_SLOT,
-        leases::ANYTHING_READY,
         leases::MOST_URGENT,
         leases::MOST_URGENT_REACHABLE,
         leases::CLAIM_FIREWALL,
@@ -71,7 +70,7 @@ async fn assert_no_scan(store: &Store) {
         renewals::POSTPONE,
         renewals::ADD_OBTAINED,
         renewals::DESTROY_KEY,
-        waking::NEXT_WAKE,
+        waking::NEXT_DUE,
     ] {
         for step in plan(store, statement).await {
             assert!(
@@ -89,7 +88,7 @@ async fn assert_no_scan(store: &Store) {
 #[tokio::test]
 async fn waking_looks_at_few_rows_even_when_the_whole_fleet_is_renewed_at_once() {
     let (store, _folder) = store().await;
-    let steps = plan(&store, waking::NEXT_WAKE).await.join("\n");
+    let steps = plan(&store, waking::NEXT_DUE).await.join("\n");
     for wanted in [
         "SEARCH f USING INDEX firewall_leased",
         "SEARCH r USING INDEX renewal_open_by_firewall (firewall=?)",

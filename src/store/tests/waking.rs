@@ -6,7 +6,7 @@ use crate::store::{Counts, Ending};
 #[tokio::test]
 async fn an_empty_store_has_nothing_to_wake_for() {
     let (store, _folder) = store().await;
-    assert_eq!(store.next_wake(2).await.unwrap(), None);
+    assert_eq!(store.next_due(2).await.unwrap().first(), None);
     assert_eq!(store.counts().await.unwrap(), Counts::default());
 }
 
@@ -17,9 +17,9 @@ async fn the_nearest_look_or_probe_wakes() {
         .record_sight("portal", None, None, at(300), Some(at(200)), &[], at(0))
         .await
         .unwrap();
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(200)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(200)));
     decide(&store, "portal", at(400), "not_due").await.unwrap();
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(300)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(300)));
 }
 
 #[tokio::test]
@@ -33,25 +33,25 @@ async fn a_renewal_wakes_at_its_next_attempt_unless_it_is_held() {
     };
     postpone(Some(at(30))).await;
     assert_eq!(
-        store.next_wake(2).await.unwrap(),
+        store.next_due(2).await.unwrap().first(),
         Some(at(60)),
         "the lease first"
     );
     postpone(Some(at(90))).await;
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(90)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(90)));
     postpone(None).await;
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(900)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(900)));
     postpone(Some(at(30))).await;
     store.release(lease).await.unwrap();
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(30)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(30)));
 }
 
 #[tokio::test]
 async fn a_dead_worker_is_noticed_when_its_lease_ends() {
     let (store, _dead, _folder) = store_with_only_a_lease().await;
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(60)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(60)));
     assert!(claim(&store, "them", 60).await.is_some());
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(120)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(120)));
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_renewal_behind_another_of_its_firewall_waits_for_that_lease() {
         .record_sight("vpn", None, None, at(900), None, &[], at(0))
         .await
         .unwrap();
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(60)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(60)));
 }
 
 #[tokio::test]
@@ -75,10 +75,10 @@ async fn a_firewall_that_refuses_logins_wakes_nobody() {
     let (store, lease, _folder) = store_with_only_a_lease().await;
     store.count_refused_login("hq", at(0)).await.unwrap();
     store.count_refused_login("hq", at(0)).await.unwrap();
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(900)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(900)));
     store.release(lease).await.unwrap();
-    assert_eq!(store.next_wake(2).await.unwrap(), Some(at(900)));
-    assert_eq!(store.next_wake(3).await.unwrap(), Some(at(0)));
+    assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(900)));
+    assert_eq!(store.next_due(3).await.unwrap().first(), Some(at(0)));
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn whenever_it_wakes_for_a_renewal_one_can_be_claimed() {
         .await
         .unwrap();
     drop(lease);
-    let wake = store.next_wake(2).await.unwrap().unwrap();
+    let wake = store.next_due(2).await.unwrap().first().unwrap();
     assert_eq!(
         wake,
         at(700),

@@ -466,7 +466,6 @@ fn poll(state: &mut State, kind: Kind, reference: &str) -> Result<Issuance, Fail
 const fn asked_wait(kind: Kind) -> Option<SignedDuration> {
     match kind {
         Kind::Acme | Kind::AcmeWithWindows | Kind::AcmeShort => Some(SignedDuration::from_secs(20)),
-        Kind::Venafi => Some(SignedDuration::from_mins(30)),
         _ => None,
     }
 }

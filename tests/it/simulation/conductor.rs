@@ -157,6 +157,7 @@ impl Conductor {
                 Next::Wake => self.wake().await,
             }
             self.judge_expiries().await;
+            self.tell_tales().await;
         }
     }
 

@@ -2,6 +2,7 @@
 //! renewals that go on nowhere.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +27,8 @@ pub struct Verdicts {
     /// Ended renewals by state, and those that are open.
     pub renewals: BTreeMap<Stage, u64>,
     pub alerts: u64,
+    /// To so many violations their tale was added.
+    pub tales: usize,
     pub steps: u64,
 }
 
@@ -48,7 +51,6 @@ impl Conductor {
                  from {:.0} to {:.0}",
                 expiry.managed.certificate, expiry.leaf.not_after, gap.0, gap.1
             );
-            let words = words + &self.tale(&expiry.managed.certificate).await;
             self.world.with(|state| state.violation(words));
             return;
         }
@@ -63,23 +65,60 @@ impl Conductor {
                 "{} came to its end at {:.0} (due since {from:.0}) and nobody was told before ({why})",
                 expiry.managed.certificate, expiry.leaf.not_after
             );
-            let words = words + &self.tale(&expiry.managed.certificate).await;
             self.world.with(|state| state.violation(words));
         }
     }
 
-    /// What the history says of a certificate around now, an event a line.
+    /// Adds to each violation what the history says of the certificates that it names, or of those on the firewall.
+    pub async fn tell_tales(&mut self) {
+        let place = self.verdicts.tales;
+        let words = self.world.with(|state| {
+            let words = state.books.violations.get(place);
+            words.cloned()
+        });
+        let Some(words) = words else {
+            return;
+        };
+        let certificates = self.desired.certificates.values();
+        let concerned = certificates
+            .filter(|wanted| words.contains(&*wanted.name) || words.contains(&*wanted.firewall));
+        let concerned: Vec<Arc<str>> = concerned.map(|wanted| Arc::clone(&wanted.name)).collect();
+        let mut words = words;
+        for certificate in concerned {
+            words.push_str(&self.tale(&certificate).await);
+        }
+        eprintln!("violation: {words}");
+        self.world
+            .with(|state| state.books.violations[place] = words);
+        self.verdicts.tales += 1;
+    }
+
+    /// What the history says of a certificate in the time before now, an event a line; one that is told again and again
+    /// takes one line.
     async fn tale(&self, certificate: &str) -> String {
         let Some(store) = self.store() else {
             return String::new();
         };
-        let history = store.history(certificate, 40).await.unwrap();
-        let lines = history.iter().rev().map(|event| {
+        let history = store.history(certificate, 1000).await.unwrap();
+        let mut lines: Vec<(String, String, u32)> = Vec::new();
+        for event in &history {
             let field = |name| event.fields.get(name).and_then(|value| value.as_str());
             let [state, detail] = [field("state"), field("detail")].map(Option::unwrap_or_default);
-            format!("\n    {:.0} {} {state} {detail}", event.at, event.name)
-        });
-        lines.collect()
+            let words = format!("{} {state} {detail}", event.name);
+            let at = format!("{:.0}", event.at);
+            match lines.last_mut() {
+                Some((first, last, times)) if *last == words => (*first, *times) = (at, *times + 1),
+                _ => lines.push((at, words, 1)),
+            }
+            if lines.len() == LONGEST_TALE {
+                break;
+            }
+        }
+        let mut tale = String::new();
+        for (at, words, times) in lines.iter().rev() {
+            let _ = write!(tale, "\n    {at} {times} x {words}");
+        }
+        tale
     }
 
     /// Whether an alert about the certificate came before its end; of what had ended when a person put it in, as soon as
@@ -89,7 +128,13 @@ impl Conductor {
             return true;
         };
         let error = self.world.with(|state| state.clock_error);
-        let earliest = from - SignedDuration::from_hours(36);
+        // Of what a person put in, from that moment on: renewd may see it long before it has to act.
+        let by_hand = expiry.managed.changed_by_hand_at.max(expiry.bound_at);
+        let earliest = if by_hand + NOTICED < from {
+            from - SignedDuration::from_hours(36)
+        } else {
+            by_hand
+        };
         let seen = expiry.bound_at.max(expiry.managed.since) + NOTICED;
         let latest = seen.max(expiry.leaf.not_after);
         if expiry.until < latest {
@@ -168,7 +213,13 @@ impl Conductor {
             );
             return Some(words);
         }
+        // What a firewall refuses is told once, with the renewal that met it, and holds the others up as well.
+        let open = store.open_renewals().await.unwrap();
+        let is_held_too = open
+            .iter()
+            .any(|other| other.firewall == renewal.firewall && other.next_attempt_at.is_none());
         if is_late
+            && !is_held_too
             && !self
                 .alerts_since(store, renewal, EventKind::RenewalHeld)
                 .await
@@ -281,6 +332,8 @@ fn needed(at: Timestamp, end: Timestamp) -> SignedDuration {
     (distance / 3).min(SignedDuration::from_hours(27)) + PROCESSING
 }
 
+/// In lines.
+const LONGEST_TALE: usize = 60;
 /// More than all waits for a CA that has the certificate ready already.
 const PROCESSING: SignedDuration = SignedDuration::from_hours(3);
 /// More than the time between two looks at what is served.

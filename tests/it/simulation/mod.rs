@@ -44,13 +44,21 @@ async fn a_seed_gives_the_same_days_again() {
     assert_ne!(trace(other).await, runs[0]);
 }
 
-/// What a run came to, without the time that it took.
+/// What a run came to, without the time that it took, and what is on the firewalls at its end.
 async fn trace(plan: Plan) -> String {
     let mut conductor = Conductor::new(plan).await;
     let end = conductor.now() + SignedDuration::from_hours(24 * 100);
     conductor.run_until(end).await;
     conductor.finish().await;
-    summary(&conductor)
+    let objects = conductor.world.with(|state| {
+        let devices = state.devices.iter();
+        let lines = devices.map(|(name, device)| {
+            let aliases: Vec<&str> = device.objects.keys().map(String::as_str).collect();
+            format!("\n{name}: {}", aliases.join(" "))
+        });
+        lines.collect::<String>()
+    });
+    summary(&conductor) + &objects
 }
 
 async fn simulate(plan: Plan) -> (String, Vec<String>) {
