@@ -92,6 +92,9 @@ fn wait(failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
     );
     let wait = if is_busy_firewall(failure.kind, situation.state) {
         wait.min(longest_busy(situation.attempt))
+    } else if failure.kind == FailureKind::Refused && !situation.was_refused {
+        // What has just come back after an outage may be in a mood, and the long waits were meant for the outage.
+        wait.min(STEPS[1])
     } else {
         wait
     };
@@ -337,6 +340,25 @@ mod tests {
                 "attempt {attempt}"
             );
         }
+    }
+
+    #[test]
+    fn the_first_refusal_after_an_outage_is_repeated_soon_and_the_second_waits_as_long_as_any() {
+        let id = RenewalId("r".to_owned());
+        let refused = failure(FailureKind::Refused);
+        let minutes = |was_refused| {
+            let situation = Situation {
+                state: State::Issued,
+                was_refused,
+                ..situation(&id, 20)
+            };
+            match after(&refused, &situation) {
+                Retry::AfterAndTell(wait) => wait.as_mins(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!((9..=11).contains(&minutes(false)));
+        assert!(minutes(true) > 20 * 60);
     }
 
     #[test]

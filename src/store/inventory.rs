@@ -186,7 +186,8 @@ impl Store {
     }
 
     /// Stores what a probe saw: `shown` (`None`: the last one still holds), the drift that was `told` (`None`: there is
-    /// none to tell any more), the next probe, and when to ask the due rules (`None`: as before).
+    /// none to tell any more), the next probe, and when to ask the due rules (`None`: as before). Then an open renewal
+    /// that waits for its maintenance window looks again whether it may: what is shown may not last so long.
     #[allow(
         clippy::too_many_arguments,
         reason = "all of it belongs in one transaction"
@@ -215,6 +216,13 @@ impl Store {
             .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("certificate", name))?;
+        if let Some(look_at) = look_at {
+            sqlx::query(RECONSIDER_WINDOW)
+                .bind(name)
+                .bind(micros(look_at))
+                .execute(&mut transaction)
+                .await?;
+        }
         history::append(&mut transaction, events, now).await?;
         commit(transaction).await
     }
@@ -479,6 +487,9 @@ pub(super) const RECORD_SIGHT: &str = concat!(
      shown_not_before = COALESCE($7, shown_not_before), shown_not_after = COALESCE($8, shown_not_after), \
      shown_seen_at = COALESCE($9, shown_seen_at) WHERE name = $1"
 );
+
+pub(super) const RECONSIDER_WINDOW: &str = "UPDATE renewal SET next_attempt_at = $2 WHERE certificate = $1 \
+     AND ended_at IS NULL AND last_error_kind = 'maintenance_window' AND next_attempt_at > $2";
 
 pub(super) const REQUEST: &str = concat!(
     "UPDATE certificate SET look_at = CASE WHEN ",

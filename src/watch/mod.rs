@@ -51,7 +51,7 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         .shown
         .as_ref()
         .map(|certificate| Shown::of(certificate, now));
-    let look_at = (finding.is_news && row.open_renewal.is_none()).then_some(now);
+    let look_at = finding.is_news.then_some(now);
     engine
         .store
         .record_sight(

@@ -1,8 +1,9 @@
 //! Maintenance windows: obtain at any time, bind inside only, and loudly outside when nothing else is left.
 
+use jiff::SignedDuration;
 use renewd::inventory::State;
 use renewd::status;
-use simulators::sonicos::{Port, Profile};
+use simulators::sonicos::{Port, Profile, Replacement, ReplacementKey};
 
 use crate::lab::{CERTIFICATE, Lab};
 
@@ -85,6 +86,31 @@ async fn what_a_person_binds_before_the_window_opens_is_proven_and_completed() {
     let report = lab.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
     lab.assert_renewed_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_put_in_and_has_ended_does_not_wait_for_the_window() {
+    let window = r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "UTC""#;
+    let lab = lab(window).await;
+    lab.run_once().await;
+    assert_eq!(lab.renewals().await[0].state, State::Imported);
+    let now = lab.device_time();
+    let ended = Replacement {
+        name: "by-hand".to_owned(),
+        common_name: "vpn.example.com".to_owned(),
+        not_before: now - time::Duration::days(90),
+        not_after: now - time::Duration::days(1),
+        key: ReplacementKey::EcdsaP256,
+    };
+    let other = lab.simulator.other_administrator();
+    other.replaces_certificate(&ended).unwrap();
+    // Its pin is written down, as it must be.
+    lab.configure_window(window);
+    lab.clock.advance(SignedDuration::from_hours(1));
+    lab.run_once().await;
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    assert!(lab.has_event("window_overridden").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,6 +36,7 @@ async fn assert_no_scan(store: &Store) {
         certificates::DUE_FOR_WINDOW,
         certificates::RECORD_WINDOW,
         certificates::RECORD_SIGHT,
+        certificates::RECONSIDER_WINDOW,
         certificates::REQUEST,
         certificates::FORGET_REFUSED_LOGINS,
         certificates::RELEASE_HELD,

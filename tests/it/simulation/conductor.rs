@@ -49,6 +49,8 @@ pub struct Conductor {
     works: Vec<Work>,
     calendar: BTreeMap<(Timestamp, u64), Happening>,
     entries: u64,
+    /// More is due than there is room for: whoever is done makes room at once.
+    is_crowded: bool,
     /// renewd dies after so many more exchanges.
     crashes_after: Option<u64>,
     surroundings: Surroundings,
@@ -125,6 +127,7 @@ impl Conductor {
             works: Vec::new(),
             calendar: BTreeMap::new(),
             entries: 0,
+            is_crowded: false,
             crashes_after: None,
             end,
             _folder: folder,
@@ -299,8 +302,8 @@ impl Conductor {
             probing: &probing,
             asking: &asking,
         };
-        let is_full = room.renewals == 0 || room.probes == 0;
         let tick = scheduler::tick(&engine, OWNER, room, now).await.unwrap();
+        self.is_crowded = tick.claimed.len() == places || tick.to_probe.len() == probes;
         for lease in tick.claimed {
             let engine = Arc::clone(&engine);
             let stop = CancellationToken::new();
@@ -317,7 +320,7 @@ impl Conductor {
             let work = async move { watch::ask(&engine, &row).await };
             self.begin(WorkKind::Question(name), Box::pin(work));
         }
-        self.sleep(tick.wake.filter(|_| !is_full));
+        self.sleep(tick.wake.filter(|_| !self.is_crowded));
     }
 
     /// A tick may be late, and here it always is, a little.
@@ -368,7 +371,7 @@ impl Conductor {
                 drop(self.works.swap_remove(place));
                 // The end of something wakes the loop.
                 let late = self.lateness();
-                self.wake_within(late);
+                self.wake_within(if self.is_crowded { AT_ONCE } else { late });
             }
         }
         match &mut self.crashes_after {
@@ -414,6 +417,7 @@ const OWNER: &str = "simulated";
 const PROBES: usize = 32;
 /// How often served certificates are looked at: seldom, because that is most of the work.
 pub const PROBE_INTERVAL: &str = "96h";
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_hours(24);
 /// So many violations say enough.
 const ENOUGH: usize = 10;

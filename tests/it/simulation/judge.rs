@@ -60,7 +60,11 @@ impl Conductor {
         let why = longest.map_or("a person put in what had ended, or it was new", |o| o.why);
         self.verdicts.expired += 1;
         *self.verdicts.expired_hours.entry(why).or_default() += hours;
-        if why != DOWN && longest.is_some() && !self.was_told(expiry, from).await {
+        let (earliest, latest) = time_to_tell(expiry, from);
+        if longest.is_some()
+            && !was_down(&obstacles, earliest, latest)
+            && !self.was_told(expiry, earliest, latest).await
+        {
             let words = format!(
                 "{} came to its end at {:.0} (due since {from:.0}) and nobody was told before ({why})",
                 expiry.managed.certificate, expiry.leaf.not_after
@@ -121,26 +125,17 @@ impl Conductor {
         tale
     }
 
-    /// Whether an alert about the certificate came before its end; of what had ended when a person put it in, as soon as
-    /// that could be seen.
-    async fn was_told(&self, expiry: &Expiry, from: Timestamp) -> bool {
+    /// Whether an alert about the certificate came in this time.
+    async fn was_told(&self, expiry: &Expiry, earliest: Timestamp, latest: Timestamp) -> bool {
         let Some(store) = self.store() else {
             return true;
         };
-        let error = self.world.with(|state| state.clock_error);
-        // Of what a person put in, from that moment on: renewd may see it long before it has to act.
-        let by_hand = expiry.managed.changed_by_hand_at.max(expiry.bound_at);
-        let earliest = if by_hand + NOTICED < from {
-            from - SignedDuration::from_hours(36)
-        } else {
-            by_hand
-        };
-        let seen = expiry.bound_at.max(expiry.managed.since) + NOTICED;
-        let latest = seen.max(expiry.leaf.not_after);
         if expiry.until < latest {
             // It was over before anybody had to know.
             return true;
         }
+        let error = self.world.with(|state| state.clock_error);
+        let earliest = earliest - SignedDuration::from_hours(36);
         let history = store
             .history(&expiry.managed.certificate, 2000)
             .await
@@ -304,6 +299,33 @@ fn opportunity(expiry: &Expiry) -> Timestamp {
     }
 }
 
+/// When a person should have heard of it: before its end; of what had ended when a person put it in, as soon as that could
+/// be seen.
+fn time_to_tell(expiry: &Expiry, from: Timestamp) -> (Timestamp, Timestamp) {
+    let by_hand = expiry.managed.changed_by_hand_at.max(expiry.bound_at);
+    let seen = expiry.bound_at.max(expiry.managed.since) + NOTICED;
+    let earliest = if by_hand + NOTICED < from {
+        from
+    } else {
+        by_hand
+    };
+    (earliest, seen.max(expiry.leaf.not_after))
+}
+
+/// Whether renewd was down all the time, or so long that its first look came too late.
+fn was_down(obstacles: &[Obstacle], from: Timestamp, end: Timestamp) -> bool {
+    let mut up_from = from;
+    let mut downs: Vec<_> = obstacles.iter().filter(|o| o.why == DOWN).collect();
+    downs.sort_unstable_by_key(|o| o.from);
+    for down in downs {
+        if up_from + ONE_LOOK < down.from.min(end) {
+            return false;
+        }
+        up_from = up_from.max(down.until);
+    }
+    up_from + ONE_LOOK >= end
+}
+
 /// A span without obstacles that was long enough to renew it, before its end or after.
 fn free_gap(
     obstacles: &[Obstacle],
@@ -332,6 +354,8 @@ fn needed(at: Timestamp, end: Timestamp) -> SignedDuration {
     (distance / 3).min(SignedDuration::from_hours(27)) + PROCESSING
 }
 
+/// More than the time within which a start looks at everything that is due.
+const ONE_LOOK: SignedDuration = SignedDuration::from_mins(30);
 /// In lines.
 const LONGEST_TALE: usize = 60;
 /// More than all waits for a CA that has the certificate ready already.
