@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use renewd::event::{EventKind, Level};
 use renewd::inventory::{Renewal, Service, State as Stage};
+use renewd::pki::Certificate;
 use renewd::store::Store;
 
 use super::conductor::{Conductor, DOWN};
@@ -62,7 +63,7 @@ impl Conductor {
         *self.verdicts.expired_hours.entry(why).or_default() += hours;
         let (earliest, latest) = time_to_tell(expiry, from);
         if longest.is_some()
-            && !was_down(&obstacles, earliest, latest)
+            && !was_down(&obstacles, earliest.max(last_moment(&expiry.leaf)), latest)
             && !self.was_told(expiry, earliest, latest).await
         {
             let words = format!(
@@ -294,9 +295,14 @@ fn opportunity(expiry: &Expiry) -> Timestamp {
         from = managed.changed_by_hand_at + NOTICED;
     }
     match managed.nights {
-        Some(_) => from.max(leaf.not_after - life / 20),
+        Some(_) => from.max(last_moment(leaf)),
         None => from,
     }
+}
+
+/// Its last twentieth begins: whatever goes on, a person is told.
+fn last_moment(leaf: &Certificate) -> Timestamp {
+    leaf.not_after - leaf.not_before.duration_until(leaf.not_after) / 20
 }
 
 /// When a person should have heard of it: before its end; of what had ended when a person put it in, as soon as that could
