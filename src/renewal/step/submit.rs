@@ -164,3 +164,61 @@ fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 /// For all exchanges of one order, where the CA does not show it at once.
 const LONGEST_ORDER: SignedDuration = SignedDuration::from_mins(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minutes(count: i64) -> SignedDuration {
+        SignedDuration::from_mins(count)
+    }
+
+    #[test]
+    fn an_order_may_take_as_long_as_it_settles_but_not_longer_than_a_quarter_of_an_hour() {
+        let longest =
+            |settles| longest_order(minutes(settles)).map(|longest| longest.as_secs() / 60);
+        assert_eq!(
+            [0, 2, 15, 600].map(longest),
+            [None, Some(2), Some(15), Some(15)]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_order_that_takes_longer_may_have_been_taken() {
+        let never = std::future::pending();
+        let failure = within(Some(Duration::from_millis(1)), never)
+            .await
+            .unwrap_err();
+        assert_eq!(failure.kind, FailureKind::OutcomeUnknown);
+        assert!(!is_surely_not_placed(failure.kind));
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_answered_in_time_is_an_order() {
+        for longest in [None, Some(Duration::from_mins(1))] {
+            let order = async { Ok(Reference("7".to_owned())) };
+            assert_eq!(within(longest, order).await.unwrap().0, "7");
+        }
+    }
+
+    #[test]
+    fn what_was_lost_is_looked_for_from_its_last_moment_on() {
+        let tried_at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let intent = |tries| Intent {
+            step: Step::Submit.name().to_owned(),
+            reference: "renewd-r1".to_owned(),
+            opened_at: tried_at,
+            tried_at,
+            tries,
+        };
+        let waits = |tries, settles| {
+            let settled_at = settled_at(&intent(tries), minutes(settles)).unwrap();
+            tried_at.duration_until(settled_at).as_mins()
+        };
+        // Cut off at its second minute, it settles two minutes after that.
+        assert_eq!(waits(1, 2), 4);
+        assert_eq!(waits(1, 600), 615);
+        // Where it is known at once, it is not repeated in the same moment all the same.
+        assert_eq!([waits(1, 0), waits(9, 0)], [1, 1]);
+    }
+}

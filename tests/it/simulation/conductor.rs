@@ -111,7 +111,7 @@ impl Conductor {
         let folder = folder();
         let mut desired = fleet::configure(folder.path(), members, PROBE_INTERVAL);
         world.with(|state| fleet::set_up(state, &mut desired, members));
-        let end = start + SignedDuration::from_hours(24 * 365) * i32::try_from(plan.years).unwrap();
+        let end = start + YEAR * i32::try_from(plan.years).unwrap();
         let mut conductor = Self {
             plan,
             world: Arc::new(world),
@@ -138,7 +138,13 @@ impl Conductor {
 
     /// Runs until the end of the plan, or until too much is wrong.
     pub async fn run(&mut self) {
-        self.run_until(self.end).await;
+        for left in (0..self.plan.years).rev() {
+            self.run_until(self.end - YEAR * i32::try_from(left).unwrap())
+                .await;
+            let year = self.plan.years - left;
+            // The years of a large fleet take minutes, and libtest is silent for as long.
+            eprintln!("year {year} of {} is over", self.plan.years);
+        }
         self.finish().await;
     }
 
@@ -412,6 +418,7 @@ fn folder() -> TempDir {
 
 /// The day on which every simulation begins.
 const START: &str = "2026-11-22T10:00:00Z";
+const YEAR: SignedDuration = SignedDuration::from_hours(24 * 365);
 const OWNER: &str = "simulated";
 /// As many as the daemon's crew has.
 const PROBES: usize = 32;
