@@ -45,7 +45,7 @@ impl Conductor {
     async fn judge_expiry(&mut self, expiry: &Expiry) {
         let hours = expiry.from.duration_until(expiry.until).as_hours();
         let obstacles = self.world.with(|state| state.obstacles_of(expiry));
-        let from = opportunity(expiry);
+        let from = opportunity(expiry, &obstacles);
         if let Some(gap) = free_gap(&obstacles, from, expiry) {
             let words = format!(
                 "{} was served {hours} h after its end at {:.0} (due since {from:.0}), though nothing was in the way \
@@ -61,7 +61,7 @@ impl Conductor {
         let why = longest.map_or("a person put in what had ended, or it was new", |o| o.why);
         self.verdicts.expired += 1;
         *self.verdicts.expired_hours.entry(why).or_default() += hours;
-        let (earliest, latest) = time_to_tell(expiry, from);
+        let (earliest, latest) = time_to_tell(expiry, from, &obstacles);
         if longest.is_some()
             && !was_down(&obstacles, earliest.max(last_moment(&expiry.leaf)), latest)
             && !self.was_told(expiry, earliest, latest).await
@@ -272,7 +272,14 @@ impl super::world::State {
             Scope::Ca(name) => *name == expiry.managed.ca.name(),
             Scope::Name(name) => name.starts_with(&*expiry.managed.certificate),
         };
-        let (from, until) = (opportunity(expiry), expiry.until);
+        let by_hand = expiry.managed.changed_by_hand_at;
+        let opportunity = opportunity(expiry, &[]);
+        let from = if by_hand + NOTICED < opportunity {
+            opportunity
+        } else {
+            by_hand
+        };
+        let until = expiry.until;
         let obstacles = self.obstacles.iter().filter(|obstacle| {
             concerned(&obstacle.scope) && obstacle.from < until && obstacle.until > from
         });
@@ -281,7 +288,7 @@ impl super::world::State {
 }
 
 /// From when on renewd could have renewed it: since it was due, known, and outside any window that holds it back.
-fn opportunity(expiry: &Expiry) -> Timestamp {
+fn opportunity(expiry: &Expiry, obstacles: &[Obstacle]) -> Timestamp {
     let leaf = &expiry.leaf;
     let life = leaf.not_before.duration_until(leaf.not_after);
     let due = if life < SignedDuration::from_hours(240) {
@@ -291,9 +298,7 @@ fn opportunity(expiry: &Expiry) -> Timestamp {
     };
     let managed = &expiry.managed;
     let mut from = due.max(managed.since).max(expiry.bound_at);
-    if managed.changed_by_hand_at + NOTICED > from {
-        from = managed.changed_by_hand_at + NOTICED;
-    }
+    from = from.max(noticed_at(managed.changed_by_hand_at, obstacles));
     match managed.nights {
         Some(_) => from.max(last_moment(leaf)),
         None => from,
@@ -305,16 +310,31 @@ fn last_moment(leaf: &Certificate) -> Timestamp {
     leaf.not_after - leaf.not_before.duration_until(leaf.not_after) / 20
 }
 
+/// When what was changed on a device was seen at the latest. A look that saw nothing is repeated soon once, and then comes
+/// as seldom as any.
+fn noticed_at(changed_at: Timestamp, obstacles: &[Obstacle]) -> Timestamp {
+    let mut noticed_at = changed_at + NOTICED;
+    let blinds = |scope: &Scope| matches!(scope, Scope::Everything | Scope::Device(_));
+    let mut obstacles: Vec<_> = obstacles.iter().filter(|o| blinds(&o.scope)).collect();
+    obstacles.sort_unstable_by_key(|o| o.from);
+    for obstacle in obstacles {
+        if obstacle.from < noticed_at && changed_at < obstacle.until {
+            noticed_at = noticed_at.max(obstacle.until + NOTICED);
+        }
+    }
+    noticed_at
+}
+
 /// When a person should have heard of it: before its end; of what had ended when a person put it in, as soon as that could
 /// be seen.
-fn time_to_tell(expiry: &Expiry, from: Timestamp) -> (Timestamp, Timestamp) {
-    let by_hand = expiry.managed.changed_by_hand_at.max(expiry.bound_at);
-    let seen = expiry.bound_at.max(expiry.managed.since) + NOTICED;
-    let earliest = if by_hand + NOTICED < from {
-        from
-    } else {
-        by_hand
-    };
+fn time_to_tell(
+    expiry: &Expiry,
+    from: Timestamp,
+    obstacles: &[Obstacle],
+) -> (Timestamp, Timestamp) {
+    let by_hand = expiry.managed.changed_by_hand_at.max(expiry.managed.since);
+    let seen = noticed_at(by_hand, obstacles);
+    let earliest = if seen < from { from } else { by_hand };
     (earliest, seen.max(expiry.leaf.not_after))
 }
 
