@@ -53,7 +53,7 @@ pub fn http(data: &[u8]) {
 
 impl Answer {
     /// Two bytes of status and a body, in which each byte 255 becomes a secret that was sent with the call. `None`: too
-    /// short, or it holds that secret of its own accord.
+    /// short, or it holds a piece of that secret of its own accord.
     pub(super) fn planted(data: &[u8]) -> Option<Self> {
         let ([high, low], rest) = data.split_first_chunk()?;
         let status = 100 + (u16::from(*high) * 256 + u16::from(*low)) % 500;
@@ -64,9 +64,15 @@ impl Answer {
                 byte => body.push(*byte),
             }
         }
-        let is_own = SECRETS
-            .iter()
-            .any(|secret| String::from_utf8_lossy(rest).contains(secret));
+        // A fuzzer sees what its input is compared with, and writes it, with signs in between that are never shown.
+        let text: String = String::from_utf8_lossy(rest)
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect();
+        let is_own = SECRET
+            .as_bytes()
+            .windows(PIECE)
+            .any(|piece| text.as_bytes().windows(PIECE).any(|window| window == piece));
         let answer = Self::example("GET /fuzz", status, &body);
         (!is_own).then(|| answer.hiding(&Secret::new(SECRET.to_owned())))
     }
@@ -77,6 +83,8 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_second(1_795_000_000).unwrap_or_default()
 }
 
+/// So many characters of the secret in a row are no accident.
+const PIECE: usize = 6;
 const SECRET: &str = "k7Qm2xWzR9tBv4LpY8nD3cHs";
 /// The whole of it, and half of it: what is cut at its length must not leave so much.
 pub(super) const SECRETS: [&str; 2] = [SECRET, "k7Qm2xWzR9tB"];
