@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::offer::{Offer, name_in};
-use super::reception::{Reception, Visit};
+use super::reception::{Guest, Reception, Visit};
 use super::refusals::{Refusals, quoted};
 use super::settings::Protocol;
 use super::{Task, ftp, ssh};
@@ -87,7 +87,7 @@ fn serve(data: &[u8], words: Option<&str>) {
     };
     for task in [receive, give] {
         let is_given = matches!(task, Task::HandOut { .. });
-        let Some(visit) = runtime.block_on(async { visit(task) }) else {
+        let Some((guest, visit)) = runtime.block_on(async { visit(task) }) else {
             continue;
         };
         let stream = tokio::io::join(Cursor::new(data.to_vec()), Vec::new());
@@ -97,6 +97,7 @@ fn serve(data: &[u8], words: Option<&str>) {
                 None => ssh::fuzzing::sftp(stream, &visit).await,
             }
         });
+        guest.leave();
         let kept = visit.offer.content.lock();
         let kept = kept.unwrap_or_else(PoisonError::into_inner);
         let is_done = visit.offer.done.is_cancelled();
@@ -116,7 +117,7 @@ fn serve(data: &[u8], words: Option<&str>) {
     }
 }
 
-fn visit(task: Task) -> Option<Visit> {
+fn visit(task: Task) -> Option<(Arc<Guest>, Visit)> {
     let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 4000));
     let offer = Arc::new(Offer {
         peer: IpAddr::from([192, 0, 2, 1]),
@@ -133,7 +134,9 @@ fn visit(task: Task) -> Option<Visit> {
     });
     let reception = Reception::new(Protocol::Scp, peer);
     reception.add(offer);
-    reception.admit(peer, peer)?.log_in("r1", PASSWORD)
+    let guest = reception.admit(peer, peer)?;
+    let visit = guest.log_in("r1", PASSWORD)?;
+    Some((guest, visit))
 }
 
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {

@@ -72,11 +72,20 @@ async fn accompany(stream: TcpStream, guest: Arc<Guest>, service: Service) {
             Service::Ftp => ftp::serve(stream, Arc::clone(&guest)).await,
         }
     };
+    let _leaving = Leaving(Arc::clone(&guest));
     tokio::select! {
         () = serve => {}
         () = guest.time_is_up() => {}
     }
-    guest.leave();
+}
+
+/// Its place is free again, however its task ends: in a panic as well.
+struct Leaving(Arc<Guest>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 fn cannot_bind(address: SocketAddr, protocol: Protocol, error: &io::Error) -> Failure {
