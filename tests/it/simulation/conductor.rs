@@ -430,3 +430,5 @@ const LONGEST_SLEEP: SignedDuration = SignedDuration::from_hours(24);
 const ENOUGH: usize = 10;
 /// Why nobody could do anything.
 pub const DOWN: &str = "renewd was down";
+/// Why nobody could do, or see, anything there.
+pub const FIREWALL_DOWN: &str = "the firewall was down";

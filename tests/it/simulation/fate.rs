@@ -9,7 +9,7 @@ use renewd::inventory::{ManagedCertificate, Renewal, Service};
 use renewd::pki::AlternateName;
 
 use super::authority::Kind;
-use super::conductor::Conductor;
+use super::conductor::{Conductor, FIREWALL_DOWN};
 use super::fleet;
 use super::world::{Obstacle, Scope};
 
@@ -119,7 +119,7 @@ impl Conductor {
         let lasts = self.chance.trouble();
         match trouble {
             Trouble::FirewallDown => {
-                self.obstruct_device(&firewall, lasts, "the firewall was down");
+                self.obstruct_device(&firewall, lasts, FIREWALL_DOWN);
             }
             Trouble::FirewallRestarts => {
                 let lasts = SignedDuration::from_mins(5);
@@ -170,7 +170,7 @@ impl Conductor {
             let until = state.now + lasts;
             let device = state.device(firewall);
             let place = match why {
-                "the firewall was down" => &mut device.down_until,
+                FIREWALL_DOWN => &mut device.down_until,
                 "another administrator left a change" => &mut device.foreign_until,
                 _ => &mut device.configured_by_other_until,
             };

@@ -11,7 +11,7 @@ use renewd::inventory::{Renewal, Service, State as Stage};
 use renewd::pki::Certificate;
 use renewd::store::Store;
 
-use super::conductor::{Conductor, DOWN};
+use super::conductor::{Conductor, DOWN, FIREWALL_DOWN};
 use super::world::{Expiry, Obstacle, Scope};
 
 /// What is known when a simulation has ended, besides the books of the world.
@@ -76,26 +76,22 @@ impl Conductor {
 
     /// Adds to each violation what the history says of the certificates that it names, or of those on the firewall.
     pub async fn tell_tales(&mut self) {
-        let place = self.verdicts.tales;
-        let words = self.world.with(|state| {
-            let words = state.books.violations.get(place);
-            words.cloned()
-        });
-        let Some(words) = words else {
-            return;
-        };
-        let certificates = self.desired.certificates.values();
-        let concerned = certificates
-            .filter(|wanted| words.contains(&*wanted.name) || words.contains(&*wanted.firewall));
-        let concerned: Vec<Arc<str>> = concerned.map(|wanted| Arc::clone(&wanted.name)).collect();
-        let mut words = words;
-        for certificate in concerned {
-            words.push_str(&self.tale(&certificate).await);
+        let told = self.verdicts.tales;
+        let new: Vec<String> = self
+            .world
+            .with(|state| state.books.violations[told..].to_vec());
+        for (place, violation) in (told..).zip(new) {
+            let mut words = violation.clone();
+            for wanted in self.desired.certificates.values() {
+                if violation.contains(&*wanted.name) || violation.contains(&*wanted.firewall) {
+                    words.push_str(&self.tale(&wanted.name).await);
+                }
+            }
+            eprintln!("violation: {words}");
+            self.world
+                .with(|state| state.books.violations[place] = words);
+            self.verdicts.tales += 1;
         }
-        eprintln!("violation: {words}");
-        self.world
-            .with(|state| state.books.violations[place] = words);
-        self.verdicts.tales += 1;
     }
 
     /// What the history says of a certificate in the time before now, an event a line; one that is told again and again
@@ -249,6 +245,7 @@ impl Conductor {
             self.start_daemon().await;
         }
         self.judge_expiries().await;
+        self.tell_tales().await;
         let store = self.store().unwrap();
         let names: Vec<Arc<str>> = self.desired.certificates.keys().cloned().collect();
         for name in names {
@@ -297,8 +294,8 @@ fn opportunity(expiry: &Expiry, obstacles: &[Obstacle]) -> Timestamp {
         leaf.not_before + life * 2 / 3
     };
     let managed = &expiry.managed;
-    let mut from = due.max(managed.since).max(expiry.bound_at);
-    from = from.max(noticed_at(managed.changed_by_hand_at, obstacles));
+    let noticed_at = noticed_at(managed.changed_by_hand_at, obstacles);
+    let from = due.max(managed.since).max(expiry.bound_at).max(noticed_at);
     match managed.nights {
         Some(_) => from.max(last_moment(leaf)),
         None => from,
@@ -314,8 +311,8 @@ fn last_moment(leaf: &Certificate) -> Timestamp {
 /// as seldom as any.
 fn noticed_at(changed_at: Timestamp, obstacles: &[Obstacle]) -> Timestamp {
     let mut noticed_at = changed_at + NOTICED;
-    let blinds = |scope: &Scope| matches!(scope, Scope::Everything | Scope::Device(_));
-    let mut obstacles: Vec<_> = obstacles.iter().filter(|o| blinds(&o.scope)).collect();
+    let blinds = |o: &&Obstacle| o.scope == Scope::Everything || o.why == FIREWALL_DOWN;
+    let mut obstacles: Vec<_> = obstacles.iter().filter(blinds).collect();
     obstacles.sort_unstable_by_key(|o| o.from);
     for obstacle in obstacles {
         if obstacle.from < noticed_at && changed_at < obstacle.until {

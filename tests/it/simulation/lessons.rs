@@ -7,7 +7,7 @@ use renewd::inventory::{Service, State as Stage};
 
 use super::authority::Kind;
 use super::chance::Chance;
-use super::conductor::{Conductor, Plan};
+use super::conductor::{Conductor, FIREWALL_DOWN, Plan};
 use super::fleet::Member;
 use super::world::Scope;
 
@@ -75,7 +75,7 @@ fn cut_off(conductor: &Conductor, hours: i64) {
         let lasts = SignedDuration::from_hours(hours);
         state.device("fw-00000").down_until = state.now + lasts;
         let scope = Scope::Device(Arc::from("fw-00000"));
-        state.obstruct(scope, lasts, "the firewall was down");
+        state.obstruct(scope, lasts, FIREWALL_DOWN);
     });
 }
 
