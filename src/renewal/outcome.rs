@@ -14,6 +14,7 @@ use crate::inventory::due;
 use crate::inventory::{Obtained, Renewal, RenewalId, Service, Shown, State};
 use crate::pki::Certificate;
 use crate::store::{Ending, Lease, StoreError};
+use crate::watch;
 
 impl Engine {
     /// Stores that the work on `renewal` ended in a panic: this renewal fails, the daemon lives.
@@ -118,9 +119,10 @@ impl Engine {
             .leaf_pem
             .as_deref()
             .and_then(|pem| Certificate::from_pem(pem).ok());
-        let shown = leaf.map(|leaf| Shown::of(&leaf, now));
-        let probe_at = later(now, self.desired.daemon.probe_interval);
         let name = &lease.renewal.certificate;
+        let interval = self.desired.daemon.probe_interval;
+        let probe_at = watch::next_look(name, leaf.as_ref(), interval, now);
+        let shown = leaf.map(|leaf| Shown::of(&leaf, now));
         self.store
             .record_sight(name, shown.as_ref(), None, probe_at, None, &[], now)
             .await?;

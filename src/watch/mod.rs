@@ -44,9 +44,13 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         None => None,
     };
     let finding = judge(wanted, &row, ours.as_ref(), &sights, now);
+    let known = finding.shown.clone().or_else(|| last_seen(&row));
     let interval = engine.desired.daemon.probe_interval;
-    let regular = next_probe_at(&row.name, finding.look_again, interval, now);
-    let next_probe_at = finding.ending_at.map_or(regular, |at| at.min(regular));
+    let regular = next_look(&row.name, known.as_ref(), interval, now);
+    let next_probe_at = match finding.look_again {
+        Some(soon) => now.saturating_add(soon).unwrap_or(now).min(regular),
+        None => regular,
+    };
     let shown = finding
         .shown
         .as_ref()
@@ -73,21 +77,42 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     }
 }
 
-/// Once in every interval, each certificate at a moment of its own: a fleet that was new all at once, or unreachable
-/// all at once, is spread over the interval by its next probes.
-fn next_probe_at(
+/// When to look at the services again after a look or a proof at `now`: within the interval, and when what they show comes
+/// to its last twentieth or its end, so that a person hears of it in time.
+pub(crate) fn next_look(
     certificate: &str,
-    look_again: Option<SignedDuration>,
+    shown: Option<&Certificate>,
     interval: SignedDuration,
     now: Timestamp,
 ) -> Timestamp {
-    let wait = look_again.unwrap_or_else(|| {
-        let interval = interval.as_millis().max(1);
-        let since_its_moment = i128::from(now.as_millisecond()) - own_moment(certificate);
-        let wait = interval - since_its_moment.rem_euclid(interval);
-        SignedDuration::from_millis(i64::try_from(wait).unwrap_or(i64::MAX))
-    });
+    let regular = regular_look(certificate, interval, now);
+    let endings = shown.into_iter().flat_map(endings).map(|(at, _)| at);
+    endings
+        .filter(|at| *at > now)
+        .min()
+        .map_or(regular, |ending| ending.min(regular))
+}
+
+/// Once in every interval, each certificate at a moment of its own: a fleet that was new all at once, or unreachable
+/// all at once, is spread over the interval by its next looks.
+fn regular_look(certificate: &str, interval: SignedDuration, now: Timestamp) -> Timestamp {
+    let interval = interval.as_millis().max(1);
+    let since_its_moment = i128::from(now.as_millisecond()) - own_moment(certificate);
+    let wait = interval - since_its_moment.rem_euclid(interval);
+    let wait = SignedDuration::from_millis(i64::try_from(wait).unwrap_or(i64::MAX));
     now.saturating_add(wait).unwrap_or(now)
+}
+
+/// When a certificate must be looked at, whatever the interval, and what is remembered as told from then on.
+fn endings(certificate: &Certificate) -> [(Timestamp, &'static str); 2] {
+    [
+        (due::emergency_at(certificate), ENDING),
+        (certificate.not_after, ENDED),
+    ]
+}
+
+fn last_seen(row: &TrackedCertificate) -> Option<Certificate> {
+    Certificate::from_pem(&row.shown.as_ref()?.pem).ok()
 }
 
 /// A number of milliseconds that looks random and is always the same for a name.
@@ -105,8 +130,6 @@ struct Finding {
     told: Option<&'static str>,
     events: Vec<Event>,
     look_again: Option<SignedDuration>,
-    /// When the certificate comes to its last twentieth, or after that to its end: what is shown then is looked at anew.
-    ending_at: Option<Timestamp>,
 }
 
 fn judge(
@@ -126,11 +149,11 @@ fn judge(
             finding.events.push(not_yet_valid(row, worst, now));
         }
     }
-    let endings = [(due::emergency_at(worst), ENDING), (worst.not_after, ENDED)];
-    finding.ending_at = endings.iter().map(|(at, _)| *at).find(|at| *at > now);
-    let reached = endings.iter().rfind(|(at, _)| *at <= now);
-    if let Some((_, ending)) = reached.filter(|_| finding.told.is_none()) {
+    let reached = endings(worst).into_iter().rfind(|(at, _)| *at <= now);
+    // Also where another address shows nothing: this is more urgent.
+    if let Some((_, ending)) = reached.filter(|_| finding.told != Some(NOT_YET_VALID)) {
         finding.told = Some(ending);
+        finding.look_again = None;
         if row.told.as_deref() != Some(ending) {
             finding.events.push(comes_to_its_end(row, worst, now));
         }
@@ -251,6 +274,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
     use super::*;
+    use crate::pki::testing::Authority;
 
     const INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
@@ -262,7 +286,7 @@ mod tests {
     fn a_fleet_that_was_probed_all_at_once_is_spread_over_the_next_interval() {
         let mut in_each_minute = [0_u32; 60];
         for n in 0..6_000 {
-            let at = next_probe_at(&format!("portal-{n}"), None, INTERVAL, now());
+            let at = regular_look(&format!("portal-{n}"), INTERVAL, now());
             let minute = (now().duration_until(at).as_secs() / 60).min(59);
             in_each_minute[usize::try_from(minute).unwrap()] += 1;
         }
@@ -275,17 +299,30 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_keeps_its_moment_however_late_its_probe_was() {
-        let first = next_probe_at("portal", None, INTERVAL, now());
-        for late in [SignedDuration::ZERO, SignedDuration::from_mins(59)] {
-            let next = next_probe_at("portal", None, INTERVAL, first + late);
-            assert_eq!(next, first + INTERVAL);
-        }
+    fn what_comes_to_its_end_within_the_interval_is_looked_at_then() {
+        let root = Authority::root("Test CA").certificate;
+        let shown = Certificate {
+            not_before: now(),
+            not_after: now() + INTERVAL * 20,
+            ..root
+        };
+        let week = INTERVAL * 168;
+        let look_after = |now| next_look("portal", Some(&shown), week, now);
+        let last_twentieth = now() + INTERVAL * 19;
+        assert_eq!(look_after(now()), last_twentieth);
+        assert_eq!(look_after(last_twentieth), shown.not_after);
+        let regular = regular_look("portal", week, shown.not_after);
+        assert_eq!(look_after(shown.not_after), regular);
+        let hourly = next_look("portal", Some(&shown), INTERVAL, now());
+        assert_eq!(hourly, regular_look("portal", INTERVAL, now()));
     }
 
     #[test]
-    fn a_second_look_comes_soon_for_everybody() {
-        let at = next_probe_at("portal", Some(SECOND_LOOK), INTERVAL, now());
-        assert_eq!(at, now() + SECOND_LOOK);
+    fn a_certificate_keeps_its_moment_however_late_its_probe_was() {
+        let first = regular_look("portal", INTERVAL, now());
+        for late in [SignedDuration::ZERO, SignedDuration::from_mins(59)] {
+            let next = regular_look("portal", INTERVAL, first + late);
+            assert_eq!(next, first + INTERVAL);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::{Look, next_probe_at, told};
+use super::{Look, last_seen, next_look, told};
 use crate::event::EventKind;
 use crate::renewal::Engine;
 use crate::store::StoreError;
@@ -43,7 +43,7 @@ pub async fn after_panic(
             .await?;
     } else {
         let interval = engine.desired.daemon.probe_interval;
-        let next = next_probe_at(certificate, None, interval, now);
+        let next = next_look(certificate, last_seen(&row).as_ref(), interval, now);
         engine
             .store
             .record_sight(

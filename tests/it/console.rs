@@ -13,6 +13,7 @@ use simulators::sonicos::{Faces, Port, Profile, Settings as DeviceSettings, Simu
 
 use crate::peers::openssh::{FILES_PASSWORD, FILES_USER, PASSWORD, Proof, Sshd, USER};
 use crate::peers::write_program;
+use crate::secrets::Log;
 
 /// In sshd's log, behind everything that it has to say of a login that came to nothing.
 const LEFT_AT_THE_DOOR: &str = "authenticating user";
@@ -146,6 +147,30 @@ async fn a_transfer_that_fails_is_a_refusal_without_the_password_in_it() {
     assert!(!told.contains("never-told"), "{told}");
     console.close().await.unwrap();
     assert!(!stage.sshd.typed().contains(&"commit".to_owned()));
+}
+
+#[tokio::test]
+async fn a_device_that_says_its_password_again_gets_it_told_nowhere() {
+    let Some(stage) = Stage::set("gossip").await else {
+        return;
+    };
+    let log = Log::catch();
+    let mut console = stage.open().await.unwrap();
+    let typed = lines(&["bind everything password never-told"]);
+    let failure = console.run(&typed).await.unwrap_err();
+    let told = format!("{failure} {failure:?} {console:?}");
+    console.close().await.unwrap();
+    assert!(
+        told.contains("[secret]") && told.contains("not found"),
+        "{told}"
+    );
+    let log = String::from_utf8(log.text()).unwrap();
+    assert!(!log.is_empty());
+    for (place, text) in [("the failure", &told), ("the log", &log)] {
+        for secret in [PASSWORD, "never-told"] {
+            assert!(!text.contains(secret), "{place}: {text}");
+        }
+    }
 }
 
 #[tokio::test]

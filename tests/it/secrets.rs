@@ -140,8 +140,11 @@ async fn at_a_ca<S: Subject>() {
             let secrets = of_the_ca(&bench.lab);
             assert!(!secrets.is_empty(), "this CA has no secret");
             for (nth, status) in (1..).zip([401, 400, 500, 200, 404, 302, 422, 503, 200, 409]) {
-                let body = shape.replace("SAID", &said(letters, &secrets));
-                let fault = Fault::Status(status, body);
+                let words = said(letters, &secrets);
+                let headers = HEADERS
+                    .map(|name| (name.to_owned(), words.clone()))
+                    .to_vec();
+                let fault = Fault::Answer(status, headers, shape.replace("SAID", &words));
                 bench.ca.port().fault(On::any(nth), fault);
             }
             let log = Log::catch();
@@ -162,6 +165,16 @@ async fn at_a_ca<S: Subject>() {
         }
     }
 }
+
+/// The headers that we look at, and that a library might log.
+const HEADERS: [&str; 6] = [
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    "Set-Cookie",
+    "Server",
+    "X-Request-Id",
+];
 
 /// Every secret, in every form, and whatever would be in its way.
 fn said(letters: usize, secrets: &BTreeSet<String>) -> String {
@@ -314,13 +327,13 @@ fn forms(secret: &str) -> Vec<String> {
 }
 
 /// What is logged in this thread while it lives: as an operator gets it who asks for everything.
-struct Log {
+pub struct Log {
     text: Text,
     _caught: tracing::subscriber::DefaultGuard,
 }
 
 impl Log {
-    fn catch() -> Self {
+    pub fn catch() -> Self {
         let text = Text::default();
         let layer = tracing_subscriber::fmt::layer()
             .json()
@@ -333,7 +346,7 @@ impl Log {
         }
     }
 
-    fn text(&self) -> Vec<u8> {
+    pub fn text(&self) -> Vec<u8> {
         self.text.0.lock().unwrap().clone()
     }
 }

@@ -1,6 +1,7 @@
 //! What the hourly looks between renewals notice.
 
 use jiff::SignedDuration;
+use renewd::clock::Clock;
 use renewd::inventory::{Renewal, State, TrackedCertificate, due};
 use simulators::sonicos::{Profile, Replacement, ReplacementKey};
 
@@ -159,6 +160,47 @@ async fn a_certificate_that_nothing_replaces_is_told_at_its_last_twentieth_and_a
     after(&lab, SignedDuration::from_hours(2)).await;
     assert_eq!(count(&lab, "certificate_ending").await, 2);
     assert_eq!(row(&lab).await.told, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_seldom_the_looks_what_was_just_renewed_is_looked_at_when_it_ends() {
+    let lab = Lab::new(Profile::V8).await;
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let seldom = "[daemon]\nprobe_interval = \"168h\"\n";
+    let short = "driver.local = { lifetime_days = 5, ";
+    let text = text.replace("[daemon]\n", seldom);
+    assert!(text.contains("driver.local = { "));
+    let text = text.replace("driver.local = { ", short);
+    std::fs::write(lab.config_file(), text).unwrap();
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    let [seen, _] = lab.seen().await;
+    let told_at = row(&lab).await.probe_at.unwrap();
+    assert!(told_at <= due::emergency_at(&seen), "{told_at}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_address_of_two_still_shows_is_told_when_it_ends() {
+    let lab = renewed().await;
+    let other = lab.simulator.other_administrator();
+    other.has_pending_change("address-object ipv4 printer");
+    after(&lab, SignedDuration::from_hours(24 * 61)).await;
+    let [seen, _] = lab.seen().await;
+    lab.simulator
+        .set(|faces| faces.refuse_connections_on_ssl_vpn = true);
+    for _ in 0..3 {
+        after(&lab, SignedDuration::from_hours(1)).await;
+    }
+    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    for (told, moment) in (1..).zip([due::emergency_at(&seen), seen.not_after]) {
+        lab.clock.set(moment);
+        lab.run_once().await;
+        assert_eq!(count(&lab, "certificate_ending").await, told);
+        after(&lab, SignedDuration::from_hours(2)).await;
+        assert_eq!(count(&lab, "certificate_ending").await, told, "told once");
+    }
+    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    assert!(row(&lab).await.probe_at.unwrap() > lab.clock.now() + SignedDuration::from_mins(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

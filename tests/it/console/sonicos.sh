@@ -10,6 +10,7 @@
 #   paged     its pager cannot be turned off
 #   coloured  its prompts have escape sequences around
 #   late      it ends the session at the first look
+#   gossip    it says the password when it greets, and when it refuses a line
 set -u
 folder=$1
 shift
@@ -24,6 +25,7 @@ main() {
     fi
     like pending && pending=theirs
     echo "Copyright (c) 2026 SonicWall, Inc."
+    like gossip && echo "Welcome, renewd (correct horse)"
     like policy && ask_policy
     like login && ask_login
     while prompt; IFS= read -r line; do
@@ -92,7 +94,10 @@ obey() {
         cancel) pending='' mode=config ;;
         exit | end) leave ;;
         restart) ask "Are you sure you wish to restart (yes/cancel)? " ;;
-        *) echo "% Error: command '${words[0]}' not found" ;;
+        *)
+            if like gossip; then words=("$line of renewd (correct horse)"); fi
+            echo "% Error: command '${words[0]}' not found"
+            ;;
     esac
 }
 

@@ -49,8 +49,12 @@ impl Conductor {
         if let Some(gap) = free_gap(&obstacles, from, expiry) {
             let words = format!(
                 "{} was served {hours} h after its end at {:.0} (due since {from:.0}), though nothing was in the way \
-                 from {:.0} to {:.0}",
-                expiry.managed.certificate, expiry.leaf.not_after, gap.0, gap.1
+                 from {:.0} to {:.0}{}",
+                expiry.managed.certificate,
+                expiry.leaf.not_after,
+                gap.0,
+                gap.1,
+                listed(&obstacles)
             );
             self.world.with(|state| state.violation(words));
             return;
@@ -67,8 +71,11 @@ impl Conductor {
             && !self.was_told(expiry, earliest, latest).await
         {
             let words = format!(
-                "{} came to its end at {:.0} (due since {from:.0}) and nobody was told before ({why})",
-                expiry.managed.certificate, expiry.leaf.not_after
+                "{} came to its end at {:.0} (due since {from:.0}) and nobody was told from {earliest:.0} to {latest:.0} \
+                 ({why}){}",
+                expiry.managed.certificate,
+                expiry.leaf.not_after,
+                listed(&obstacles)
             );
             self.world.with(|state| state.violation(words));
         }
@@ -282,6 +289,17 @@ impl super::world::State {
         });
         obstacles.cloned().collect()
     }
+}
+
+/// One a line.
+fn listed(obstacles: &[Obstacle]) -> String {
+    let lines = obstacles.iter().map(|o| {
+        format!(
+            "\n    in the way from {:.0} to {:.0}: {}",
+            o.from, o.until, o.why
+        )
+    });
+    lines.collect()
 }
 
 /// From when on renewd could have renewed it: since it was due, known, and outside any window that holds it back.

@@ -90,6 +90,8 @@ pub enum Fault {
     LoginRedirect,
     /// This status and body instead of acting.
     Status(u16, String),
+    /// The same with these headers.
+    Answer(u16, Vec<(String, String)>, String),
     /// Waits in real time, then acts.
     Delay(Duration),
     /// Waits for the gate, then acts, even if the client has gone by then.
@@ -126,6 +128,11 @@ impl Fault {
             Self::LoginPage => Reply::text(200, "text/html;charset=UTF-8", LOGIN_PAGE),
             Self::LoginRedirect => Reply::text(302, "text/html", "").header("Location", "/login"),
             Self::Status(status, body) => Reply::text(*status, "application/json", body),
+            Self::Answer(status, headers, body) => {
+                let mut reply = Reply::text(*status, "application/json", body);
+                reply.headers.extend(headers.iter().cloned());
+                reply
+            }
             _ => return None,
         })
     }

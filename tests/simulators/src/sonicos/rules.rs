@@ -82,7 +82,7 @@ pub enum Action {
     /// `success: false` with this message and HTTP 200, instead of acting (1.5).
     SuccessFalseWith200(String),
     /// This status instead of acting, and a refusal that repeats, after so many letters, everything that came: path, headers
-    /// and body. No device says so much; proxies and debug builds do.
+    /// and body; in its headers as well. No device says so much; proxies and debug builds do.
     Echo(u16, usize),
     /// Waits in real time, then acts.
     DelayBefore(Duration),

@@ -385,8 +385,11 @@ fn answer_instead(request: &Request, action: Action, shared: &Shared) -> Result<
             let message = format!("{}{}", "x".repeat(letters), request.whole());
             shared.device().echoed.push(message.clone());
             let body = envelope_text(false, &message).into_bytes();
-            let typed = typed("application/json", body);
-            Some(Finished { status, ..typed })
+            let mut finished = typed("application/json", body);
+            let line = message.replace(|c: char| !matches!(c, ' '..='~'), "_");
+            let headers = ECHOING_HEADERS.map(|name| (name.to_owned(), line.clone()));
+            finished.headers.extend(headers);
+            Some(Finished { status, ..finished })
         }
         Action::Garbage => Some(typed("application/json", vec![0xff, 0x00, b'}', b'{'])),
         Action::Html => Some(typed("text/html", MANAGEMENT_PAGE.into())),
@@ -438,6 +441,8 @@ fn typed(kind: &str, body: Vec<u8>) -> Finished {
     }
 }
 
+/// Those that a client may look at, or a library may log.
+const ECHOING_HEADERS: [&str; 4] = ["Server", "Location", "Retry-After", "X-Request"];
 const MANAGEMENT_PAGE: &str =
     "<!doctype html><title>Simulated SonicWall</title><p>Management</p>\n";
 const SSL_VPN_PAGE: &str =
