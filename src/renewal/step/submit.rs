@@ -27,14 +27,16 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         .intent(&work.renewal().id, Step::Submit.name())
         .await?;
     let settling_time = issuer.settling_time(&request);
-    if let Some(until) = earlier.and_then(|intent| settled_at(&intent, settling_time))
-        && until > work.now
+    if let Some(intent) = earlier
+        && let Some(settled_at) = settled_at(&intent, settling_time)
+        && settled_at > work.now
     {
         let words = format!(
-            "an order may have been placed whose answer was lost; {} may still come to know it",
+            "an order may have been placed whose answer was lost; {} may still come to know it, until {settled_at:.0}",
             work.renewal().ca
         );
-        return Ok(wait(until, "order_settling", words));
+        let again = look_again(&intent, work.now).min(settled_at);
+        return Ok(wait(again, "order_settling", words));
     }
     if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
         return Ok(waits);
@@ -96,6 +98,14 @@ fn settled_at(intent: &Intent, settling_time: SignedDuration) -> Option<Timestam
     let pause = retry::backoff(intent.tries, None).min(LONGEST_PAUSE);
     let wait = settling_time.saturating_add(settling_time.min(LONGEST_ORDER));
     intent.tried_at.saturating_add(wait.max(pause)).ok()
+}
+
+/// When to look for a lost order next: after as long as it is lost already. So it is found soon where it was placed, and no
+/// single look that missed it decides that it is placed again.
+fn look_again(intent: &Intent, now: Timestamp) -> Timestamp {
+    let lost_for = intent.tried_at.duration_until(now).abs();
+    now.saturating_add(lost_for.max(SHORTEST_PAUSE))
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// Waits for the CA's limits and for the budget; else the intent to order is stored, and counted.
@@ -162,6 +172,8 @@ fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
 
 /// Between two orders of the same renewal, when the first was surely not taken.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+/// Between two looks for an order that was lost.
+const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 /// For all exchanges of one order, where the CA does not show it at once.
 const LONGEST_ORDER: SignedDuration = SignedDuration::from_mins(15);
 
@@ -181,6 +193,16 @@ mod tests {
             [0, 2, 15, 600].map(longest),
             [None, Some(2), Some(15), Some(15)]
         );
+    }
+
+    fn intent(tried_at: Timestamp, tries: u32) -> Intent {
+        Intent {
+            step: Step::Submit.name().to_owned(),
+            reference: "renewd-r1".to_owned(),
+            opened_at: tried_at,
+            tried_at,
+            tries,
+        }
     }
 
     #[tokio::test]
@@ -204,15 +226,8 @@ mod tests {
     #[test]
     fn what_was_lost_is_looked_for_from_its_last_moment_on() {
         let tried_at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        let intent = |tries| Intent {
-            step: Step::Submit.name().to_owned(),
-            reference: "renewd-r1".to_owned(),
-            opened_at: tried_at,
-            tried_at,
-            tries,
-        };
         let waits = |tries, settles| {
-            let settled_at = settled_at(&intent(tries), minutes(settles)).unwrap();
+            let settled_at = settled_at(&intent(tried_at, tries), minutes(settles)).unwrap();
             tried_at.duration_until(settled_at).as_mins()
         };
         // Cut off at its second minute, it settles two minutes after that.
@@ -220,5 +235,19 @@ mod tests {
         assert_eq!(waits(1, 600), 615);
         // Where it is known at once, it is not repeated in the same moment all the same.
         assert_eq!([waits(1, 0), waits(9, 0)], [1, 1]);
+    }
+
+    #[test]
+    fn what_was_lost_is_looked_for_soon_and_then_ever_more_seldom() {
+        let tried_at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let mut now = tried_at;
+        let looks = std::iter::from_fn(|| {
+            now = look_again(&intent(tried_at, 1), now);
+            Some(tried_at.duration_until(now).as_mins())
+        });
+        assert_eq!(looks.take(6).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32]);
+        // A clock that was set back is no reason to look without a pause.
+        let before = tried_at - minutes(600);
+        assert_eq!(look_again(&intent(tried_at, 1), before), tried_at);
     }
 }

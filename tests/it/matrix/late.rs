@@ -33,16 +33,10 @@ async fn an_order_that_is_taken_late_is_not_placed_twice() {
         let end = if struck { "came" } else { "never came" };
         return println!("{case}: the request {end}, 0 violations");
     }
-    // TLS Protect Cloud is left out: its simulator counts in searches, not in time, how long an order stays unfound.
-    let kinds = [Kind::Acme, Kind::Pam360, Kind::Resello];
-    let faces = if is_long() {
-        &[Face::V8, Face::V8Second][..]
-    } else {
-        &[Face::V8Second][..]
-    };
-    let pairs = faces
-        .iter()
-        .flat_map(|face| kinds.map(|kind| Pair { face: *face, kind }));
+    let kinds = [Kind::Acme, Kind::Pam360, Kind::Resello, Kind::Venafi];
+    let pairs = [Face::V8, Face::V8Second]
+        .into_iter()
+        .flat_map(|face| kinds.map(|kind| Pair { face, kind }));
     let requests = if is_long() { 1..=MOST } else { 1..=SHORT };
     let cases: Vec<Case> = pairs
         .flat_map(|pair| requests.clone().map(move |request| Case { pair, request }))
