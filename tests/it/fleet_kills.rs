@@ -140,7 +140,7 @@ impl Scene {
         let second = Daemon::start(&self.fleet.homes[1]);
         let mut tally = Tally::default();
         tally.rounds = 1;
-        until_all_ended(&self.fleet, &mut tally).await;
+        until_all_ended(&self.fleet, &tally).await;
         second.stop().await;
         self.fleet.assert_nothing_doubled(1);
         self.gate.release();

@@ -1,6 +1,6 @@
 //! The built-in listener, asked over raw sockets. It belongs to the process: each test has a file of its own.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use renewd::dcv::{Method, Proof, Settings, Validator, http};
@@ -9,9 +9,11 @@ use renewd::surroundings::Surroundings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::peers::free_address;
+
 #[tokio::test]
 async fn a_file_is_served_from_present_to_withdraw_and_then_the_port_is_free() {
-    let address = free_address().await;
+    let address = free_address();
     let validator = validator(&[address]);
     assert_eq!(validator.method(), Method::Http);
     let missing = validator.missing(&file("one-0")).await.unwrap();
@@ -32,7 +34,7 @@ async fn a_file_is_served_from_present_to_withdraw_and_then_the_port_is_free() {
 #[tokio::test]
 async fn a_port_that_left_the_configuration_while_a_proof_was_up_is_free_when_the_proof_is_taken_away()
  {
-    let (before, after) = (free_address().await, free_address().await);
+    let (before, after) = (free_address(), free_address());
     let proof = file("reloaded");
     validator(&[before]).present(&proof).await.unwrap();
     let reloaded = validator(&[after]);
@@ -45,7 +47,7 @@ async fn a_port_that_left_the_configuration_while_a_proof_was_up_is_free_when_th
 
 #[tokio::test]
 async fn everything_but_the_proof_is_not_found() {
-    let address = free_address().await;
+    let address = free_address();
     let validator = validator(&[address]);
     validator.present(&file("one-2")).await.unwrap();
     for (path, host) in [
@@ -82,7 +84,7 @@ async fn everything_but_the_proof_is_not_found() {
 
 #[tokio::test]
 async fn a_huge_or_broken_request_is_turned_away_and_the_next_guest_is_served() {
-    let address = free_address().await;
+    let address = free_address();
     let validator = validator(&[address]);
     validator.present(&file("one-3")).await.unwrap();
     let huge = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));
@@ -101,7 +103,7 @@ async fn a_huge_or_broken_request_is_turned_away_and_the_next_guest_is_served() 
 
 #[tokio::test]
 async fn a_connection_carries_one_request_only() {
-    let address = free_address().await;
+    let address = free_address();
     let validator = validator(&[address]);
     validator.present(&file("one-4")).await.unwrap();
     let one = format!(
@@ -115,7 +117,7 @@ async fn a_connection_carries_one_request_only() {
 
 #[tokio::test]
 async fn slow_guests_do_not_keep_the_ca_waiting() {
-    let address = free_address().await;
+    let address = free_address();
     let validator = validator(&[address]);
     validator.present(&file("one-5")).await.unwrap();
     let mut slow = Vec::new();
@@ -133,7 +135,7 @@ async fn slow_guests_do_not_keep_the_ca_waiting() {
 
 #[tokio::test]
 async fn two_cas_share_a_port_and_it_closes_with_the_last_proof() {
-    let address = free_address().await;
+    let address = free_address();
     let (first, second) = (validator(&[address]), validator(&[address]));
     first.present(&file("one-6")).await.unwrap();
     second.present(&file("two-6")).await.unwrap();
@@ -148,7 +150,7 @@ async fn two_cas_share_a_port_and_it_closes_with_the_last_proof() {
 #[tokio::test]
 async fn a_port_that_is_taken_is_named_and_none_stays_open() {
     let (free, taken) = (
-        free_address().await,
+        free_address(),
         TcpListener::bind("127.0.0.1:0").await.unwrap(),
     );
     let occupied = taken.local_addr().unwrap();
@@ -171,7 +173,7 @@ async fn a_port_that_is_taken_is_named_and_none_stays_open() {
 
 #[tokio::test]
 async fn a_check_opens_nothing_for_longer_than_it_takes() {
-    let address = free_address().await;
+    let address = free_address();
     let validator = validator(&[address]);
     let facts = validator.check().await.unwrap();
     assert_eq!(facts[0].1, "can be opened");
@@ -182,7 +184,7 @@ async fn a_check_opens_nothing_for_longer_than_it_takes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_is_never_in_the_way_of_a_proof() {
-    let address = free_address().await;
+    let address = free_address();
     for _ in 0..50 {
         let tasks = ["one", "two", "three"].map(|token| {
             tokio::spawn(async move {
@@ -201,7 +203,7 @@ async fn a_check_is_never_in_the_way_of_a_proof() {
 
 #[tokio::test]
 async fn what_no_file_can_prove_is_refused() {
-    let validator = validator(&[free_address().await]);
+    let validator = validator(&[free_address()]);
     let record = Proof::Txt {
         name: "_acme-challenge.example.com".into(),
         value: "x".into(),
@@ -257,9 +259,4 @@ async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-async fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    listener.local_addr().unwrap()
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::database::Standing;
@@ -79,9 +80,15 @@ pub async fn run(fleet: &Fleet, plan: &Plan) -> Tally {
         }
         let moment = Moment::draw(&chance);
         let mut watch = Watch::new(fleet);
-        tokio::select! {
-            () = moment.come(&chance, fleet) => {}
-            () = watch.go_on(&mut tally, true) => {}
+        let mut comes = pin!(moment.come(&chance, fleet));
+        loop {
+            tokio::select! {
+                () = &mut comes => break,
+                () = watch.go_on(tally.rounds) => {}
+            }
+            // Of everything or of nothing: the moment waits for that.
+            tally.rounds += 1;
+            fleet.ask_for_more().await;
         }
         tally.count(&watch.standings);
         drop(watch);
@@ -126,9 +133,9 @@ async fn finish(fleet: &Fleet, daemons: Vec<Option<Daemon>>, tally: &mut Tally) 
 }
 
 /// Waits until every renewal has ended.
-pub async fn until_all_ended(fleet: &Fleet, tally: &mut Tally) {
+pub async fn until_all_ended(fleet: &Fleet, tally: &Tally) {
     let mut watch = Watch::new(fleet);
-    let ended = tokio::time::timeout(PATIENCE, watch.go_on(tally, false)).await;
+    let ended = tokio::time::timeout(PATIENCE, watch.go_on(tally.rounds)).await;
     if ended.is_err() {
         let open: Vec<&Standing> = watch.standings.iter().filter(|s| !s.has_ended).collect();
         let log = fleet.log();
@@ -163,8 +170,8 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Returns when all renewals have ended. With `for_ever` more are asked for then.
-    async fn go_on(&mut self, tally: &mut Tally, for_ever: bool) {
+    /// Returns when all renewals of so many rounds have ended.
+    async fn go_on(&mut self, rounds: usize) {
         let (fleet, folder) = (self.fleet, self.fleet.path());
         loop {
             tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -179,14 +186,9 @@ impl<'a> Watch<'a> {
                 fleet.advance(&device, passed);
             }
             let ended = self.standings.iter().filter(|s| s.has_ended).count();
-            if ended < fleet.firewalls.len() * tally.rounds {
-                continue;
-            }
-            if !for_ever {
+            if ended >= fleet.firewalls.len() * rounds {
                 return;
             }
-            tally.rounds += 1;
-            fleet.ask_for_more().await;
         }
     }
 

@@ -1,6 +1,5 @@
 //! A simulated shop with settings that fit it, a clock that both share, and something that does what the engine does.
 
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,8 @@ use renewd::secret::{Secret, SecretSource};
 use renewd::surroundings::Surroundings;
 use renewd::tls::{Anchor, Trust};
 use simulators::resello::{Dcv, Faces, Settings as ShopSettings, Simulator};
+
+use crate::peers::free_address;
 
 pub const NAME: &str = "fw.example.com";
 pub const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -209,11 +210,6 @@ fn settings(shop: &Simulator, control: Control) -> Settings {
             ..Applicant::default()
         },
     }
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
 }
 
 pub const KEY: &str = "purchase key";
