@@ -3,6 +3,7 @@
 pub mod certificate;
 pub mod due;
 pub mod limit;
+pub mod looks;
 pub mod renewal;
 pub mod tracked;
 

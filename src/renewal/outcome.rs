@@ -10,11 +10,9 @@ use super::state::{self, Fact, Step};
 use super::step::Waiting;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
-use crate::inventory::due;
-use crate::inventory::{Obtained, Renewal, RenewalId, Service, Shown, State};
+use crate::inventory::{Obtained, Renewal, RenewalId, Service, Shown, State, due, looks};
 use crate::pki::Certificate;
 use crate::store::{Ending, Lease, StoreError};
-use crate::watch;
 
 impl Engine {
     /// Stores that the work on `renewal` ended in a panic: this renewal fails, the daemon lives.
@@ -121,7 +119,7 @@ impl Engine {
             .and_then(|pem| Certificate::from_pem(pem).ok());
         let name = &lease.renewal.certificate;
         let interval = self.desired.daemon.probe_interval;
-        let probe_at = watch::next_look(name, leaf.as_ref(), interval, now);
+        let probe_at = looks::next(name, leaf.as_ref(), interval, now);
         let shown = leaf.map(|leaf| Shown::of(&leaf, now));
         self.store
             .record_sight(name, shown.as_ref(), None, probe_at, None, &[], now)

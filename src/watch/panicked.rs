@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::{Look, last_seen, next_look, told};
+use super::{Look, last_seen, told};
 use crate::event::EventKind;
+use crate::inventory::looks;
 use crate::renewal::Engine;
 use crate::store::StoreError;
 
@@ -43,7 +44,7 @@ pub async fn after_panic(
             .await?;
     } else {
         let interval = engine.desired.daemon.probe_interval;
-        let next = next_look(certificate, last_seen(&row).as_ref(), interval, now);
+        let next = looks::next(certificate, last_seen(&row).as_ref(), interval, now);
         engine
             .store
             .record_sight(
