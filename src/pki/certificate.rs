@@ -8,6 +8,7 @@ use x509_parser::oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
+use super::der::SEQUENCE;
 use super::request::{AlternateName, KeyKind};
 use super::{Fingerprint, PkiError, name, pem, signature};
 
@@ -128,6 +129,10 @@ impl Certificate {
 
 /// Parses `der`, which must hold one certificate and nothing else.
 pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, PkiError> {
+    if der.first() != Some(&SEQUENCE) {
+        let words = "not an X.509 certificate: its outermost element is no SEQUENCE";
+        return Err(PkiError(words.to_owned()));
+    }
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
         Ok((rest, _)) => Err(PkiError(format!(

@@ -5,6 +5,7 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::FromDer;
 
+use super::der::SEQUENCE;
 use super::request::{AlternateName, KeyKind};
 use super::signature::{self, Scheme};
 use super::{Fingerprint, PkiError, name, pem};
@@ -34,6 +35,11 @@ impl Csr {
     /// Parses DER or PEM (either header) and verifies the self-signature.
     pub fn parse(bytes: &[u8]) -> Result<Self, PkiError> {
         let der = der(bytes)?;
+        // The parser lets a SEQUENCE pass that does not say that it holds others; no device and no CA would.
+        if der.first() != Some(&SEQUENCE) {
+            let words = "not a certificate signing request: its outermost element is no SEQUENCE";
+            return Err(PkiError(words.to_owned()));
+        }
         let (rest, request) = X509CertificationRequest::from_der(&der)
             .map_err(|error| PkiError(format!("not a certificate signing request: {error}")))?;
         if !rest.iter().all(u8::is_ascii_whitespace) {
@@ -112,9 +118,6 @@ fn verify(request: &X509CertificationRequest<'_>) -> Result<(), PkiError> {
     )
     .map_err(said)
 }
-
-/// The first byte of DER.
-const SEQUENCE: u8 = 0x30;
 
 /// RFC 7468, 7, and the label of older programs.
 const LABELS: [&str; 2] = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];

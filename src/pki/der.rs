@@ -43,7 +43,8 @@ pub(super) const IA5_STRING: u8 = 0x16;
 pub(super) const CONSTRUCTED_CONTEXT: u8 = 0xa0;
 /// Identifier of a context-specific element that holds a value.
 pub(super) const PRIMITIVE_CONTEXT: u8 = 0x80;
-const SEQUENCE: u8 = 0x30;
+/// Identifier of a SEQUENCE: the first byte of every certificate and request.
+pub(super) const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const BIT_STRING: u8 = 0x03;
 const LONG_FORM: u8 = 0x80;

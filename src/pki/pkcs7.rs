@@ -3,6 +3,7 @@
 
 use x509_parser::asn1_rs::{Any, Class, FromBer, Oid, Tag};
 
+use super::der::SEQUENCE;
 use super::{Certificate, PkiError, certificate, pem};
 
 impl Certificate {
@@ -161,5 +162,3 @@ const BAGS: [&str; 3] = ["PKCS7", "CMS", "PKCS #7 SIGNED DATA"];
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
 /// `certificates [0]`.
 const CERTIFICATES: Tag = Tag(0);
-/// The first byte of DER.
-const SEQUENCE: u8 = 0x30;

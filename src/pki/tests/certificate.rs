@@ -9,6 +9,15 @@ use super::super::testing::{Authority, leaf_params, now, openssl, params};
 use super::super::{AlternateName, Certificate, KeyKind};
 
 #[test]
+fn an_outermost_sequence_that_does_not_say_that_it_holds_others_is_refused() {
+    let mut der = Authority::root("Example, Inc. root").certificate.der;
+    // 0x30 without the bit for "constructed" (X.690, 8.1.2.5).
+    der[0] = 0x10;
+    let error = Certificate::from_der(&der).unwrap_err();
+    assert!(error.0.contains("no SEQUENCE"), "{error}");
+}
+
+#[test]
 fn the_facts_of_a_leaf_are_read() {
     let key = KeyPair::generate().unwrap();
     let mut leaf = leaf_params();

@@ -30,6 +30,15 @@ fn der_and_both_pem_headers_are_the_same_request() {
 }
 
 #[test]
+fn an_outermost_sequence_that_does_not_say_that_it_holds_others_is_refused() {
+    let mut request = csr(&csr_params(), &KeyPair::generate().unwrap());
+    // 0x30 without the bit for "constructed" (X.690, 8.1.2.5).
+    request.der[0] = 0x10;
+    let error = Csr::parse(request.to_pem().as_bytes()).unwrap_err();
+    assert!(error.0.contains("no SEQUENCE"), "{error}");
+}
+
+#[test]
 fn a_request_changed_after_signing_is_refused() {
     let mut der = csr(&csr_params(), &KeyPair::generate().unwrap()).der;
     let place = der.windows(3).position(|w| w == b"vpn").unwrap();
