@@ -67,7 +67,7 @@ impl Conductor {
         *self.verdicts.expired_hours.entry(why).or_default() += hours;
         let (earliest, latest) = time_to_tell(expiry, from, &obstacles);
         if longest.is_some()
-            && !was_down(&obstacles, earliest.max(last_moment(&expiry.leaf)), latest)
+            && !was_blind(&obstacles, earliest.max(last_moment(&expiry.leaf)), latest)
             && !self.was_told(expiry, earliest, latest).await
         {
             let words = format!(
@@ -353,10 +353,11 @@ fn time_to_tell(
     (earliest, seen.max(expiry.leaf.not_after))
 }
 
-/// Whether renewd was down all the time, or so long that its first look came too late.
-fn was_down(obstacles: &[Obstacle], from: Timestamp, end: Timestamp) -> bool {
+/// Whether renewd was down or did not know the time all the while, or so long that its first look came too late.
+fn was_blind(obstacles: &[Obstacle], from: Timestamp, end: Timestamp) -> bool {
     let mut up_from = from;
-    let mut downs: Vec<_> = obstacles.iter().filter(|o| o.why == DOWN).collect();
+    let is_blind = |o: &&Obstacle| o.scope == Scope::Everything;
+    let mut downs: Vec<_> = obstacles.iter().filter(is_blind).collect();
     downs.sort_unstable_by_key(|o| o.from);
     for down in downs {
         if up_from + ONE_LOOK < down.from.min(end) {
