@@ -109,8 +109,8 @@ fn judge(
             finding.events.push(not_yet_valid(row, worst, now));
         }
     }
-    let endings = looks::endings(worst).into_iter().zip([ENDING, ENDED]);
-    let reached = endings.filter(|(at, _)| *at <= now).last();
+    let mut endings = looks::endings(worst).into_iter().zip([ENDING, ENDED]);
+    let reached = endings.rfind(|(at, _)| *at <= now);
     // Also where another address shows nothing: this is more urgent.
     if let Some((_, ending)) = reached.filter(|_| finding.told != Some(NOT_YET_VALID)) {
         finding.told = Some(ending);
