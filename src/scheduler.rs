@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Event, EventKind};
 use crate::inventory::due::{self, Decision, Facts, Reason};
 use crate::inventory::{
-    ManagedCertificate, Obtained, Renewal, RenewalId, State, TrackedCertificate,
+    ManagedCertificate, Obtained, Renewal, RenewalId, Shown, State, TrackedCertificate,
 };
 use crate::pki::Certificate;
 use crate::random::Random;
@@ -312,10 +312,7 @@ fn install_again(renewal: &mut Renewal, past: Renewal) {
 
 /// What the due rules say of a stored row.
 pub fn decide(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestamp) -> Decision {
-    let shown = row
-        .shown
-        .as_ref()
-        .and_then(|shown| Certificate::from_pem(&shown.pem).ok());
+    let shown = row.shown.as_ref().and_then(Shown::certificate);
     let facts = Facts {
         wanted,
         shown: shown.as_ref(),

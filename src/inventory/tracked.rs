@@ -99,6 +99,11 @@ impl Shown {
             seen_at,
         }
     }
+
+    /// It, read; `None` for what an older version could read and this one cannot.
+    pub fn certificate(&self) -> Option<Certificate> {
+        Certificate::from_pem(&self.pem).ok()
+    }
 }
 
 /// What is known of a firewall.

@@ -8,7 +8,7 @@ use x509_parser::oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-use super::der::SEQUENCE;
+use super::der::is_sequence;
 use super::request::{AlternateName, KeyKind};
 use super::{Fingerprint, PkiError, name, pem, signature};
 
@@ -129,7 +129,7 @@ impl Certificate {
 
 /// Parses `der`, which must hold one certificate and nothing else.
 pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, PkiError> {
-    if der.first() != Some(&SEQUENCE) {
+    if !is_sequence(der) {
         let words = "not an X.509 certificate: its outermost element is no SEQUENCE";
         return Err(PkiError(words.to_owned()));
     }

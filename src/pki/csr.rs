@@ -5,7 +5,7 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::FromDer;
 
-use super::der::SEQUENCE;
+use super::der::is_sequence;
 use super::request::{AlternateName, KeyKind};
 use super::signature::{self, Scheme};
 use super::{Fingerprint, PkiError, name, pem};
@@ -35,8 +35,7 @@ impl Csr {
     /// Parses DER or PEM (either header) and verifies the self-signature.
     pub fn parse(bytes: &[u8]) -> Result<Self, PkiError> {
         let der = der(bytes)?;
-        // The parser lets a SEQUENCE pass that does not say that it holds others; no device and no CA would.
-        if der.first() != Some(&SEQUENCE) {
+        if !is_sequence(&der) {
             let words = "not a certificate signing request: its outermost element is no SEQUENCE";
             return Err(PkiError(words.to_owned()));
         }
@@ -80,7 +79,7 @@ impl Csr {
 }
 
 fn der(bytes: &[u8]) -> Result<Vec<u8>, PkiError> {
-    if bytes.first() == Some(&SEQUENCE) {
+    if is_sequence(bytes) {
         return Ok(bytes.to_vec());
     }
     let text = String::from_utf8_lossy(bytes);

@@ -8,6 +8,12 @@ pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     der
 }
 
+/// Whether it begins as every certificate, request and bag of them does. A parser may let a SEQUENCE pass that does not say
+/// that it holds others; no device and no CA would.
+pub(super) fn is_sequence(der: &[u8]) -> bool {
+    der.first() == Some(&SEQUENCE)
+}
+
 /// A SEQUENCE of `parts`.
 pub(super) fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     element(SEQUENCE, &parts.concat())
@@ -43,8 +49,7 @@ pub(super) const IA5_STRING: u8 = 0x16;
 pub(super) const CONSTRUCTED_CONTEXT: u8 = 0xa0;
 /// Identifier of a context-specific element that holds a value.
 pub(super) const PRIMITIVE_CONTEXT: u8 = 0x80;
-/// Identifier of a SEQUENCE: the first byte of every certificate and request.
-pub(super) const SEQUENCE: u8 = 0x30;
+const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const BIT_STRING: u8 = 0x03;
 const LONG_FORM: u8 = 0x80;

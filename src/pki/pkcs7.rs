@@ -3,7 +3,7 @@
 
 use x509_parser::asn1_rs::{Any, Class, FromBer, Oid, Tag};
 
-use super::der::SEQUENCE;
+use super::der::is_sequence;
 use super::{Certificate, PkiError, certificate, pem};
 
 impl Certificate {
@@ -11,7 +11,7 @@ impl Certificate {
     ///
     /// BER of indefinite length is read too: common Java libraries write it.
     pub fn all_from_pkcs7(bytes: &[u8]) -> Result<Vec<Self>, PkiError> {
-        if bytes.first() == Some(&SEQUENCE) {
+        if is_sequence(bytes) {
             return all_from_signed_data(bytes);
         }
         let text = String::from_utf8_lossy(bytes);
@@ -73,10 +73,10 @@ enum NotRead {
 }
 
 fn all_in(bytes: &[u8]) -> Result<Vec<Certificate>, NotRead> {
-    let bytes = match bytes.first() {
-        Some(&SEQUENCE) => return all_in_der(bytes).map_err(NotRead::Broken),
-        _ => bytes.trim_ascii(),
-    };
+    if is_sequence(bytes) {
+        return all_in_der(bytes).map_err(NotRead::Broken);
+    }
+    let bytes = bytes.trim_ascii();
     let text = String::from_utf8_lossy(bytes);
     let blocks = pem::blocks(&text).map_err(NotRead::Broken)?;
     if blocks.is_empty() {

@@ -23,7 +23,7 @@ use crate::inventory::due::{self, Decision, Facts};
 use crate::inventory::{
     KeyOrigin, ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall,
 };
-use crate::pki::{Certificate, Csr, Fingerprint};
+use crate::pki::{Csr, Fingerprint};
 use crate::seal::Sealer;
 use crate::store::{Lease, Store, StoreError};
 use crate::surroundings::Surroundings;
@@ -288,7 +288,7 @@ fn replaced_by_hand(lease: &Lease, context: &Context, now: Timestamp) -> Option<
     if renewal.reason == due::Reason::Requested.name() || shown.seen_at <= renewal.planned_at {
         return None;
     }
-    let certificate = Certificate::from_pem(&shown.pem).ok()?;
+    let certificate = shown.certificate()?;
     let facts = Facts {
         wanted: &context.wanted,
         shown: Some(&certificate),

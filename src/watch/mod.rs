@@ -44,7 +44,8 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         None => None,
     };
     let finding = judge(wanted, &row, ours.as_ref(), &sights, now);
-    let known = finding.shown.clone().or_else(|| last_seen(&row));
+    let last_shown = || row.shown.as_ref().and_then(Shown::certificate);
+    let known = finding.shown.clone().or_else(last_shown);
     let interval = engine.desired.daemon.probe_interval;
     let regular = looks::next(&row.name, known.as_ref(), interval, now);
     let next_probe_at = match finding.look_again {
@@ -75,10 +76,6 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         }
         _ => Ok(()),
     }
-}
-
-fn last_seen(row: &TrackedCertificate) -> Option<Certificate> {
-    Certificate::from_pem(&row.shown.as_ref()?.pem).ok()
 }
 
 #[derive(Debug, Default)]

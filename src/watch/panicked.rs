@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::{Look, last_seen, told};
+use super::{Look, told};
 use crate::event::EventKind;
-use crate::inventory::looks;
+use crate::inventory::{Shown, looks};
 use crate::renewal::Engine;
 use crate::store::StoreError;
 
@@ -44,7 +44,8 @@ pub async fn after_panic(
             .await?;
     } else {
         let interval = engine.desired.daemon.probe_interval;
-        let next = looks::next(certificate, last_seen(&row).as_ref(), interval, now);
+        let shown = row.shown.as_ref().and_then(Shown::certificate);
+        let next = looks::next(certificate, shown.as_ref(), interval, now);
         engine
             .store
             .record_sight(

@@ -25,9 +25,9 @@ pub async fn ask(engine: &Engine, row: &TrackedCertificate) -> Result<(), StoreE
     ) else {
         return Ok(());
     };
-    let advice = match Certificate::from_pem(&shown.pem) {
-        Ok(certificate) => advice(engine, &wanted.ca, &certificate).await,
-        Err(_) => Ok(Advice::default()),
+    let advice = match shown.certificate() {
+        Some(certificate) => advice(engine, &wanted.ca, &certificate).await,
+        None => Ok(Advice::default()),
     };
     let now = engine.surroundings.clock.now();
     let heard = Heard::of(advice, row, engine.surroundings.random.as_ref(), now);

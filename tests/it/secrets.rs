@@ -144,7 +144,7 @@ async fn at_a_ca<S: Subject>() {
                 let headers = HEADERS
                     .map(|name| (name.to_owned(), words.clone()))
                     .to_vec();
-                let fault = Fault::Answer(status, headers, shape.replace("SAID", &words));
+                let fault = Fault::Status(status, shape.replace("SAID", &words), headers);
                 bench.ca.port().fault(On::any(nth), fault);
             }
             let log = Log::catch();

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use renewd::clock::Clock;
 use renewd::inventory::{Renewal, State, TrackedCertificate, due};
+use renewd::pki::Certificate;
 use simulators::sonicos::{Profile, Replacement, ReplacementKey};
 
 use crate::lab::{CERTIFICATE, Lab};
@@ -135,6 +136,20 @@ async fn a_certificate_with_another_key_is_told_and_replaced() {
     assert_eq!(newest(&lab).await.reason, "names_or_key_changed");
 }
 
+/// Its last twentieth and its end: each is told then, and once.
+async fn is_told_at_both_moments(lab: &Lab, seen: &Certificate) {
+    // The moment itself is what the daemon sleeps until, whenever the next regular look would be.
+    let moments = [due::emergency_at(seen), seen.not_after];
+    for (told, moment) in (1..).zip(moments) {
+        assert!(row(lab).await.probe_at.is_some_and(|at| at <= moment));
+        lab.clock.set(moment);
+        lab.run_once().await;
+        assert_eq!(count(lab, "certificate_ending").await, told);
+        after(lab, SignedDuration::from_hours(2)).await;
+        assert_eq!(count(lab, "certificate_ending").await, told, "told once");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_nothing_replaces_is_told_at_its_last_twentieth_and_at_its_end() {
     let lab = renewed().await;
@@ -144,16 +159,7 @@ async fn a_certificate_that_nothing_replaces_is_told_at_its_last_twentieth_and_a
     assert_eq!(newest(&lab).await.state, State::Planned);
     assert_eq!(count(&lab, "certificate_ending").await, 0);
     let [seen, _] = lab.seen().await;
-    // The moment itself is what the daemon sleeps until, whenever the next regular look would be.
-    let moments = [due::emergency_at(&seen), seen.not_after];
-    for (told, moment) in (1..).zip(moments) {
-        assert!(row(&lab).await.probe_at.is_some_and(|at| at <= moment));
-        lab.clock.set(moment);
-        lab.run_once().await;
-        assert_eq!(count(&lab, "certificate_ending").await, told);
-        after(&lab, SignedDuration::from_hours(2)).await;
-        assert_eq!(count(&lab, "certificate_ending").await, told, "told once");
-    }
+    is_told_at_both_moments(&lab, &seen).await;
     other.leaves();
     after(&lab, SignedDuration::from_hours(2)).await;
     assert_eq!(newest(&lab).await.state, State::Completed);
@@ -175,8 +181,8 @@ async fn however_seldom_the_looks_what_was_just_renewed_is_looked_at_when_it_end
     lab.run_once().await;
     lab.assert_renewed_once().await;
     let [seen, _] = lab.seen().await;
-    let told_at = row(&lab).await.probe_at.unwrap();
-    assert!(told_at <= due::emergency_at(&seen), "{told_at}");
+    let next_look = row(&lab).await.probe_at.unwrap();
+    assert!(next_look <= due::emergency_at(&seen), "{next_look}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,13 +198,7 @@ async fn what_one_address_of_two_still_shows_is_told_when_it_ends() {
         after(&lab, SignedDuration::from_hours(1)).await;
     }
     assert_eq!(count(&lab, "certificate_drifted").await, 1);
-    for (told, moment) in (1..).zip([due::emergency_at(&seen), seen.not_after]) {
-        lab.clock.set(moment);
-        lab.run_once().await;
-        assert_eq!(count(&lab, "certificate_ending").await, told);
-        after(&lab, SignedDuration::from_hours(2)).await;
-        assert_eq!(count(&lab, "certificate_ending").await, told, "told once");
-    }
+    is_told_at_both_moments(&lab, &seen).await;
     assert_eq!(count(&lab, "certificate_drifted").await, 1);
     assert!(row(&lab).await.probe_at.unwrap() > lab.clock.now() + SignedDuration::from_mins(1));
 }

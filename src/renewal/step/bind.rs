@@ -9,8 +9,7 @@ use super::{Outcome, StepError, Until, Waiting, Work, closed};
 use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
 use crate::firewall::{Binding, Firewall, ObjectKind};
-use crate::inventory::{Obtained, due};
-use crate::pki::Certificate;
+use crate::inventory::{Obtained, Shown, due};
 use crate::probe::Sight;
 use crate::renewal::state::{Fact, Step};
 
@@ -115,12 +114,7 @@ fn opening(work: &Work<'_>) -> Opening {
     if window.current(work.now).is_some() {
         return Opening::Open;
     }
-    let Some(shown) = work
-        .tracked
-        .shown
-        .as_ref()
-        .and_then(|shown| Certificate::from_pem(&shown.pem).ok())
-    else {
+    let Some(shown) = work.tracked.shown.as_ref().and_then(Shown::certificate) else {
         return Opening::Forced(
             "no address shows a certificate that could wait for the window".to_owned(),
         );

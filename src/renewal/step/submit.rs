@@ -104,7 +104,7 @@ fn settled_at(intent: &Intent, settling_time: SignedDuration) -> Option<Timestam
 /// single look that missed it decides that it is placed again.
 fn look_again(intent: &Intent, now: Timestamp) -> Timestamp {
     let lost_for = intent.tried_at.duration_until(now).abs();
-    now.saturating_add(lost_for.max(SHORTEST_PAUSE))
+    now.saturating_add(lost_for.max(SOONEST_LOOK))
         .unwrap_or(Timestamp::MAX)
 }
 
@@ -173,7 +173,7 @@ fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
 /// Between two orders of the same renewal, when the first was surely not taken.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 /// Between two looks for an order that was lost.
-const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
+const SOONEST_LOOK: SignedDuration = SignedDuration::from_mins(1);
 /// For all exchanges of one order, where the CA does not show it at once.
 const LONGEST_ORDER: SignedDuration = SignedDuration::from_mins(15);
 

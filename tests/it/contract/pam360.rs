@@ -70,7 +70,8 @@ impl Subject for Pam360 {
                 );
                 for nth in 1..=5 {
                     let on = On::next("POST", "signCSR").nth(nth);
-                    self.simulator.fault(on, Fault::Status(200, answer.clone()));
+                    let fault = Fault::Status(200, answer.clone(), Vec::new());
+                    self.simulator.fault(on, fault);
                 }
             }
         }

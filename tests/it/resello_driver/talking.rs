@@ -89,7 +89,7 @@ async fn an_echoed_key_is_never_repeated() {
     let basic = data_encoding::BASE64.encode(format!("renewd:{KEY}").as_bytes());
     let body = format!(r#"{{"error":{{"message":"you sent {KEY} as {basic}"}}}}"#);
     for status in [200, 400, 401, 500] {
-        let fault = Fault::Status(status, body.clone());
+        let fault = Fault::Status(status, body.clone(), Vec::new());
         bench.shop.fault(On::any(1), fault);
         let told = bench.driver().check().await.unwrap_err().to_string();
         assert!(!told.contains(KEY) && !told.contains(&basic), "{told}");

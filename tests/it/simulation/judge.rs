@@ -355,17 +355,17 @@ fn time_to_tell(
 
 /// Whether renewd was down or did not know the time all the while, or so long that its first look came too late.
 fn was_blind(obstacles: &[Obstacle], from: Timestamp, end: Timestamp) -> bool {
-    let mut up_from = from;
+    let mut sees_from = from;
     let is_blind = |o: &&Obstacle| o.scope == Scope::Everything;
-    let mut downs: Vec<_> = obstacles.iter().filter(is_blind).collect();
-    downs.sort_unstable_by_key(|o| o.from);
-    for down in downs {
-        if up_from + ONE_LOOK < down.from.min(end) {
+    let mut obstacles: Vec<_> = obstacles.iter().filter(is_blind).collect();
+    obstacles.sort_unstable_by_key(|o| o.from);
+    for obstacle in obstacles {
+        if sees_from + ONE_LOOK < obstacle.from.min(end) {
             return false;
         }
-        up_from = up_from.max(down.until);
+        sees_from = sees_from.max(obstacle.until);
     }
-    up_from + ONE_LOOK >= end
+    sees_from + ONE_LOOK >= end
 }
 
 /// A span without obstacles that was long enough to renew it, before its end or after.

@@ -88,10 +88,8 @@ pub enum Fault {
     LoginPage,
     /// A redirect to that page, instead of acting.
     LoginRedirect,
-    /// This status and body instead of acting.
-    Status(u16, String),
-    /// The same with these headers.
-    Answer(u16, Vec<(String, String)>, String),
+    /// This status, body and these headers instead of acting.
+    Status(u16, String, Vec<(String, String)>),
     /// Waits in real time, then acts.
     Delay(Duration),
     /// Waits for the gate, then acts, even if the client has gone by then.
@@ -127,8 +125,7 @@ impl Fault {
             Self::Garbage => Reply::bytes("application/json", vec![0xff, 0x00, b'}', b'{']),
             Self::LoginPage => Reply::text(200, "text/html;charset=UTF-8", LOGIN_PAGE),
             Self::LoginRedirect => Reply::text(302, "text/html", "").header("Location", "/login"),
-            Self::Status(status, body) => Reply::text(*status, "application/json", body),
-            Self::Answer(status, headers, body) => {
+            Self::Status(status, body, headers) => {
                 let mut reply = Reply::text(*status, "application/json", body);
                 reply.headers.extend(headers.iter().cloned());
                 reply
