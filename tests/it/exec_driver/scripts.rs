@@ -42,8 +42,8 @@ async fn a_certificate_that_is_issued_at_once_is_kept_and_the_program_is_not_ask
 async fn a_program_that_issues_the_leaf_alone_is_asked_for_the_rest() {
     let bench = Bench::new(
         "case $CERTMONGER_OPERATION in\n\
-         FETCH-ROOTS) echo Root; sed '/END/q' \"$D/leaf.pem\";;\n\
-         *) sed '1,/END/d' \"$D/leaf.pem\";;\n\
+         FETCH-ROOTS) echo Root; sed '/^-----END/q' \"$D/leaf.pem\";;\n\
+         *) sed '1,/^-----END/d' \"$D/leaf.pem\";;\n\
          esac",
     );
     let order = bench.driver().submit(&bench.request).await.unwrap();
@@ -56,9 +56,9 @@ async fn a_program_that_issues_the_leaf_alone_is_asked_for_the_rest() {
 async fn certificates_of_the_ca_that_could_not_be_told_once_are_asked_for_again() {
     for once in ["exit 99", "exit 3", "kill -9 $$", "echo '<html>'; exit 0"] {
         let bench = Bench::new(&format!(
-            "if [ $CERTMONGER_OPERATION = SUBMIT ]; then sed '1,/END/d' \"$D/leaf.pem\"; exit; fi\n\
+            "if [ $CERTMONGER_OPERATION = SUBMIT ]; then sed '1,/^-----END/d' \"$D/leaf.pem\"; exit; fi\n\
              if ! [ -e \"$D/once\" ]; then : > \"$D/once\"; {once}; fi\n\
-             sed '/END/q' \"$D/leaf.pem\""
+             sed '/^-----END/q' \"$D/leaf.pem\""
         ));
         let order = bench.driver().submit(&bench.request).await.unwrap();
         let failure = bench.driver().poll(&order, &bench.request).await;
@@ -73,7 +73,7 @@ async fn certificates_of_the_ca_that_could_not_be_told_once_are_asked_for_again(
 async fn a_program_that_cannot_tell_the_certificates_of_the_ca_need_not() {
     for lacking in ["exit 6", "exit 1", "exit 0"] {
         let bench = Bench::new(&format!(
-            "[ $CERTMONGER_OPERATION = FETCH-ROOTS ] && {lacking}\nsed '1,/END/d' \"$D/leaf.pem\""
+            "[ $CERTMONGER_OPERATION = FETCH-ROOTS ] && {lacking}\nsed '1,/^-----END/d' \"$D/leaf.pem\""
         ));
         let order = bench.driver().submit(&bench.request).await.unwrap();
         let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
