@@ -1,11 +1,17 @@
 //! Maintenance windows: obtain at any time, bind inside only, and loudly outside when nothing else is left.
 
-use jiff::SignedDuration;
-use renewd::inventory::State;
-use renewd::status;
-use simulators::sonicos::{Port, Profile, Replacement, ReplacementKey};
+use std::sync::Arc;
 
-use crate::lab::{CERTIFICATE, Lab};
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use renewd::clock::ManualClock;
+use renewd::inventory::State;
+use renewd::renewal::{Checkpoint, Moment, Step};
+use renewd::status;
+use renewd::store::Witness;
+use simulators::sonicos::{Action, Port, Profile, Replacement, ReplacementKey, Rule};
+
+use crate::lab::{self, CERTIFICATE, Lab};
 
 /// Every test begins on Sunday 2026-11-22 at 10:00 UTC; the certificate expires ten days later.
 async fn lab(window: &str) -> Lab {
@@ -111,6 +117,90 @@ async fn what_a_person_put_in_and_has_ended_does_not_wait_for_the_window() {
     lab.run_once().await;
     lab.assert_renewed_once().await;
     assert!(lab.has_event("window_overridden").await);
+}
+
+/// Once a week: for this certificate, on Thursdays.
+fn look_seldom(lab: &Lab) {
+    let written = std::fs::read_to_string(lab.config_file()).unwrap();
+    let seldom = written.replace("[daemon]", "[daemon]\nprobe_interval = \"7d\"");
+    std::fs::write(lab.config_file(), seldom).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_put_in_unseen_can_wait_where_what_was_seen_before_could_not() {
+    // The second window comes after the last twentieth of what is served at first.
+    let window = r#"start = "0 2 24,28 * *", lasts = "1h", time_zone = "UTC""#;
+    let lab = lab(window).await;
+    look_seldom(&lab);
+    lab.run_once().await;
+    assert_eq!(lab.renewals().await[0].state, State::Imported);
+    let now = lab.device_time();
+    let fresh = Replacement {
+        name: "by-hand".to_owned(),
+        common_name: "vpn.example.com".to_owned(),
+        not_before: now - time::Duration::days(1),
+        not_after: now + time::Duration::days(89),
+        key: ReplacementKey::EcdsaP256,
+    };
+    let other = lab.simulator.other_administrator();
+    other.replaces_certificate(&fresh).unwrap();
+    lab.configure_window(window);
+    look_seldom(&lab);
+    // The daemon was down in the first window.
+    lab.clock.set("2026-11-24T12:00:00Z".parse().unwrap());
+    lab.run_once().await;
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(renewal.state, State::Imported);
+    let opens = "2026-11-28T02:00:00Z".parse().unwrap();
+    assert_eq!(renewal.next_attempt_at, Some(opens));
+    lab.clock.set(opens);
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    assert!(!lab.has_event("window_overridden").await);
+}
+
+/// The window closes while the bind is under way.
+#[derive(Debug)]
+struct Closing(Arc<ManualClock>);
+
+impl Witness for Closing {}
+
+#[async_trait]
+impl Checkpoint for Closing {
+    async fn pass(&self, moment: Moment) {
+        if moment == Moment::Intended(Step::Bind) {
+            self.0.advance(SignedDuration::from_mins(3));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bind_whose_answer_was_lost_as_the_window_closed_is_looked_for_at_once() {
+    let next_window = "2026-11-23T09:00:00Z".parse().unwrap();
+    for (drops, is_bound) in [(Action::DropAfter, true), (Action::DropBefore, false)] {
+        let lab = lab(r#"start = "0 9 * * *", lasts = "62m", time_zone = "UTC""#).await;
+        let before = lab.seen().await;
+        lab.simulator
+            .rule(Rule::once("POST", "/config/pending", drops));
+        let clock = Arc::clone(&lab.clock);
+        lab::run_once(
+            &lab.config_file(),
+            clock,
+            Arc::new(Closing(lab.clock.clone())),
+        )
+        .await;
+        if is_bound {
+            lab.assert_renewed_once().await;
+            continue;
+        }
+        let renewal = &lab.renewals().await[0];
+        assert_eq!(renewal.state, State::Imported);
+        assert_eq!(renewal.next_attempt_at, Some(next_window));
+        assert_eq!(lab.seen().await, before);
+        lab.clock.set(next_window);
+        lab.run_once().await;
+        lab.assert_renewed_once().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

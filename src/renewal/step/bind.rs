@@ -1,33 +1,35 @@
 //! Imported: inside the maintenance window, point the services at the new certificate and commit.
 //!
 //! What was bound before is stored first, so that it can be bound again. The answer to the commit may be lost: the
-//! next run finds the binding there, and goes on.
+//! next run finds the binding there, and goes on, though the window has closed meanwhile: what is bound has to be proven.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, StepError, Until, Waiting, Work, closed};
 use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
 use crate::firewall::{Binding, Firewall, ObjectKind};
 use crate::inventory::{Obtained, Shown, due};
+use crate::pki::Certificate;
 use crate::probe::Sight;
 use crate::renewal::state::{Fact, Step};
+use crate::schedule::MaintenanceWindow;
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let mut session = match opening(work) {
-        Opening::Shut(waiting) => return Ok(Outcome::Wait(waiting)),
-        Opening::Open => work.firewall().await?,
-        Opening::Forced(words) => {
-            let session = work.firewall().await?;
-            tell_override(work, words).await?;
-            session
-        }
+    let opening = match opening(work).await {
+        Opening::Shut(waiting) if !is_begun(work).await? => return Ok(Outcome::Wait(waiting)),
+        opening => opening,
     };
-    let result = look_then_bind(work, session.as_mut()).await;
+    let mut session = work.firewall().await?;
+    let result = look_then_bind(work, session.as_mut(), opening).await;
     closed(session, result).await
 }
 
-async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<Outcome, StepError> {
+async fn look_then_bind(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+    opening: Opening,
+) -> Result<Outcome, StepError> {
     let wanted: Vec<Binding> = work
         .wanted
         .services
@@ -41,6 +43,11 @@ async fn look_then_bind(work: &Work<'_>, session: &mut dyn Firewall) -> Result<O
     let is_ours = wanted.iter().all(|binding| present.contains(binding));
     if is_ours && session.foreign_changes().await?.is_none() {
         return Ok(work.reached(Fact::Committed));
+    }
+    match opening {
+        Opening::Open => {}
+        Opening::Forced(words) => tell_override(work, words).await?,
+        Opening::Shut(waiting) => return Ok(Outcome::Wait(waiting)),
     }
     work.valid_leaf()?;
     let installed = session.installed().await?;
@@ -106,32 +113,60 @@ enum Opening {
     Forced(String),
 }
 
-/// Whether a bind is allowed now. A certificate that would expire before the next window opens is bound at once.
-fn opening(work: &Work<'_>) -> Opening {
+/// Whether a bind is allowed now. Where the last look says that the window cannot be waited for, the services are looked at
+/// again: that look may be days old, and somebody may have put in by hand what can wait.
+async fn opening(work: &Work<'_>) -> Opening {
     let Some(window) = work.window else {
         return Opening::Open;
     };
-    if window.current(work.now).is_some() {
+    let shown = work.tracked.shown.as_ref().and_then(Shown::certificate);
+    let opening = opening_before_the_end_of(shown.as_ref(), window, work.now);
+    if !matches!(opening, Opening::Forced(_)) {
+        return opening;
+    }
+    match first_to_end(work.sights().await) {
+        Some(shown) => opening_before_the_end_of(Some(&shown), window, work.now),
+        None => opening,
+    }
+}
+
+/// Of what the addresses show; `None` where one of them shows nothing.
+fn first_to_end(sights: Vec<(String, Sight)>) -> Option<Certificate> {
+    let shown = sights.into_iter().map(|(_, sight)| match sight {
+        Sight::Shown(certificate) => Some(*certificate),
+        Sight::Unreachable(_) => None,
+    });
+    let shown: Vec<Certificate> = shown.collect::<Option<_>>()?;
+    shown
+        .into_iter()
+        .min_by_key(|certificate| certificate.not_after)
+}
+
+/// A certificate that would expire before the next window opens is not waited with.
+fn opening_before_the_end_of(
+    shown: Option<&Certificate>,
+    window: &MaintenanceWindow,
+    now: Timestamp,
+) -> Opening {
+    if window.current(now).is_some() {
         return Opening::Open;
     }
-    let Some(shown) = work.tracked.shown.as_ref().and_then(Shown::certificate) else {
+    let Some(shown) = shown else {
         return Opening::Forced(
             "no address shows a certificate that could wait for the window".to_owned(),
         );
     };
-    let last_moment = due::emergency_at(&shown);
-    match window.next(work.now) {
-        Some(span) if span.start < last_moment && work.now < last_moment => {
-            Opening::Shut(Waiting {
-                until: Until::Moment(span.start),
-                kind: "maintenance_window",
-                words: format!(
-                    "the window \"{}\" opens at {:.0}",
-                    window.expression(),
-                    span.start
-                ),
-            })
-        }
+    let last_moment = due::emergency_at(shown);
+    match window.next(now) {
+        Some(span) if span.start < last_moment && now < last_moment => Opening::Shut(Waiting {
+            until: Until::Moment(span.start),
+            kind: "maintenance_window",
+            words: format!(
+                "the window \"{}\" opens at {:.0}",
+                window.expression(),
+                span.start
+            ),
+        }),
         _ => Opening::Forced(format!(
             "no window \"{}\" opens before {last_moment:.0}, the last twentieth of the lifetime",
             window.expression()
@@ -139,13 +174,17 @@ fn opening(work: &Work<'_>) -> Opening {
     }
 }
 
-async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> {
-    if work
+/// Whether it may be bound already: an earlier run was about to do it.
+async fn is_begun(work: &Work<'_>) -> Result<bool, StepError> {
+    let intent = work
         .store
         .intent(&work.renewal().id, Step::Bind.name())
-        .await?
-        .is_some()
-    {
+        .await?;
+    Ok(intent.is_some())
+}
+
+async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> {
+    if is_begun(work).await? {
         return Ok(());
     }
     let event = Event {
