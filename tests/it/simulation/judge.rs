@@ -327,10 +327,13 @@ fn last_moment(leaf: &Certificate) -> Timestamp {
 
 /// When what was changed on a device was seen at the latest. A look that saw nothing is repeated soon once, and then comes
 /// as seldom as any.
-fn noticed_at(changed_at: Timestamp, obstacles: &[Obstacle]) -> Timestamp {
+pub fn noticed_at<'a>(
+    changed_at: Timestamp,
+    obstacles: impl IntoIterator<Item = &'a Obstacle>,
+) -> Timestamp {
     let mut noticed_at = changed_at + NOTICED;
     let blinds = |o: &&Obstacle| o.scope == Scope::Everything || o.why == FIREWALL_DOWN;
-    let mut obstacles: Vec<_> = obstacles.iter().filter(blinds).collect();
+    let mut obstacles: Vec<_> = obstacles.into_iter().filter(blinds).collect();
     obstacles.sort_unstable_by_key(|o| o.from);
     for obstacle in obstacles {
         if obstacle.from < noticed_at && changed_at < obstacle.until {

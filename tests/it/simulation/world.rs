@@ -23,6 +23,7 @@ use renewd::renewal::Peers;
 use super::authority::{Authority, Counter, Kind};
 use super::chance::Chance;
 use super::device::{Device, Session, refused};
+use super::judge;
 use super::nights::Nights;
 
 /// What everybody shares.
@@ -333,7 +334,12 @@ impl State {
         let life = shown.not_before.duration_until(shown.not_after);
         let last_moment = shown.not_after - life / 20;
         // What was changed by hand is known to renewd after its next look only.
-        let is_known = managed.changed_by_hand_at + SignedDuration::from_hours(8 * 24) < self.now;
+        let obstacles = self.obstacles.iter().filter(|obstacle| {
+            matches!(&obstacle.scope, Scope::Device(of) if **of == *name)
+                || obstacle.scope == Scope::Everything
+        });
+        let changed_at = managed.changed_by_hand_at;
+        let is_known = judge::noticed_at(changed_at, obstacles) < self.now;
         let is_disturbed = self.last_clock_step_at + SignedDuration::from_hours(26) > self.now;
         if is_known
             && !is_disturbed
@@ -342,7 +348,11 @@ impl State {
                 .next_opening(there)
                 .is_some_and(|at| at < last_moment)
         {
-            self.violation(format!("{name}: bound outside its window"));
+            self.violation(format!(
+                "{name}: bound outside its window, though what is served lasts from {:.0} to {:.0} (changed by hand last \
+                 at {changed_at:.0})",
+                shown.not_before, shown.not_after
+            ));
         }
     }
 
