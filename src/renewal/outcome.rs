@@ -111,12 +111,7 @@ impl Engine {
         context: &Context,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let leaf = lease
-            .renewal
-            .obtained
-            .leaf_pem
-            .as_deref()
-            .and_then(|pem| Certificate::from_pem(pem).ok());
+        let leaf = leaf_of(&lease.renewal.obtained);
         let name = &lease.renewal.certificate;
         let interval = self.desired.daemon.probe_interval;
         let probe_at = looks::next(name, leaf.as_ref(), interval, now);
@@ -467,6 +462,8 @@ fn ending(
         State::Completed | State::Superseded => SignedDuration::ZERO,
         // What the configuration asks for now was not tried yet.
         _ if fact == Fact::LeftConfiguration => SignedDuration::ZERO,
+        // It was good, and waited for its firewall until its end: nothing speaks against the next one.
+        _ if fact == Fact::GivenUp && has_ended(&renewal.obtained, now) => SignedDuration::ZERO,
         _ => retry::hastened(
             retry::backoff(u32::MAX, lifetime_of(&renewal.obtained)),
             left,
@@ -533,9 +530,16 @@ fn words_of(failure: &Failure) -> String {
     }
 }
 
+fn leaf_of(obtained: &Obtained) -> Option<Certificate> {
+    Certificate::from_pem(obtained.leaf_pem.as_deref()?).ok()
+}
+
 fn lifetime_of(obtained: &Obtained) -> Option<SignedDuration> {
-    let leaf = Certificate::from_pem(obtained.leaf_pem.as_deref()?).ok()?;
-    Some(due::lifetime(&leaf))
+    leaf_of(obtained).as_ref().map(due::lifetime)
+}
+
+fn has_ended(obtained: &Obtained, now: Timestamp) -> bool {
+    leaf_of(obtained).is_some_and(|leaf| leaf.not_after <= now)
 }
 
 const PANICKED: &str =

@@ -181,3 +181,77 @@ async fn a_key_pair_that_is_listed_late_is_waited_for_when_its_name_is_refused()
         "{journal:#?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_pair_that_is_listed_late_is_waited_for_though_somebody_held_the_device_before() {
+    let faces = Faces {
+        key_ready_after_listings: 20,
+        ..Faces::kind()
+    };
+    let lab = Lab::with(Profile::V8, faces).await;
+    let other = lab.simulator.other_administrator();
+    other.has_pending_change("address-object ipv4 office");
+    for _ in 0..8 {
+        lab.run_once().await;
+        lab.clock.advance(SignedDuration::from_hours(3));
+    }
+    let asked = "POST /certificates/generate-signing-request";
+    let is_asked = || {
+        lab.simulator
+            .journal()
+            .iter()
+            .any(|line| line.starts_with(asked))
+    };
+    assert!(!is_asked(), "not beside somebody else's changes");
+    other.leaves();
+    for _ in 0..8 {
+        lab.run_once().await;
+        lab.clock.advance(SignedDuration::from_mins(4));
+    }
+    lab.assert_renewed_once().await;
+    let refused = format!("{asked} 400");
+    let journal = lab.simulator.journal();
+    assert!(
+        journal.iter().any(|line| line.starts_with(&refused)),
+        "{journal:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_pair_that_is_refused_for_another_reason_is_given_up_and_told() {
+    let lab = Lab::new(Profile::V8).await;
+    let lost = Rule::once(
+        "POST",
+        "/certificates/generate-signing-request",
+        Action::DropBefore,
+    );
+    lab.simulator.rule(lost);
+    let refused = r#"{"status": {"success": false, "info": [{"level": "error", "code": "E_ERROR", "message": "No."}]}}"#;
+    let refused = Action::Status(400, refused.to_owned(), Vec::new());
+    let always = Rule::once("POST", "/certificates/generate-signing-request", refused);
+    lab.simulator.rule(always.repeated(1, 1_000));
+    for _ in 0..30 {
+        lab.run_once().await;
+        lab.clock.advance(SignedDuration::from_mins(4));
+        if lab.renewals().await[0].state.is_end() {
+            break;
+        }
+    }
+    assert_eq!(lab.renewals().await.last().unwrap().state, State::Abandoned);
+    assert!(lab.has_event("person_needed").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_before_its_window_opened_is_followed_by_another_at_once() {
+    let lab = Lab::new(Profile::V8).await;
+    lab.configure_window(r#"start = "0 2 24 * *", lasts = "1h", time_zone = "UTC""#);
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let text = text.replace("driver.local = { ", "driver.local = { lifetime_days = 1, ");
+    std::fs::write(lab.config_file(), text).unwrap();
+    lab.run_once().await;
+    assert_eq!(lab.renewals().await[0].state, State::Imported);
+    lab.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
+    lab.run_once().await;
+    let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
+    assert_eq!(states, [State::Completed, State::Abandoned]);
+}

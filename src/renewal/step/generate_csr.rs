@@ -96,7 +96,7 @@ async fn look_then_generate(
     match session.generate_csr(alias, &work.wanted.request).await {
         // An alias is refused as long as a key pair has it, listed or not (SonicOS reference 3.1), and this alias is
         // nobody's but ours: an earlier request may have arrived after all.
-        Err(failure) if failure.kind == FailureKind::Refused && is_asked_again(&intent) => {
+        Err(failure) if failure.kind == FailureKind::Refused && may_exist(work, &intent) => {
             return Ok(still_generating(SignedDuration::ZERO));
         }
         outcome => outcome?,
@@ -108,9 +108,17 @@ async fn look_then_generate(
     Ok(still_generating(SignedDuration::ZERO))
 }
 
-/// Not for ever: a device may have another reason to say no.
-fn is_asked_again(intent: &Intent) -> bool {
-    (2..=MOST_REQUESTS).contains(&intent.tries)
+/// An earlier request may have arrived. How many there were says nothing: each time that somebody else held the device
+/// counts as one. But it is not waited for for ever: a device may have another reason to say no.
+fn may_exist(work: &Work<'_>, intent: &Intent) -> bool {
+    let renewal = work.renewal();
+    let was_refused = renewal.last_error_kind.as_deref() == Some(FailureKind::Refused.name());
+    let looks = if renewal.is_failing() {
+        0
+    } else {
+        renewal.attempts
+    };
+    intent.tries > 1 && !was_refused && looks < MOST_LOOKS
 }
 
 async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
@@ -133,5 +141,5 @@ const LISTING_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 /// Small boxes need up to a minute (SonicOS reference 3.1); after three times that and nothing listed, the request
 /// did not arrive, and asking again cannot make a second key pair: the alias is refused while one exists.
 const SLOWEST_GENERATION: SignedDuration = SignedDuration::from_mins(3);
-/// With the time in between, a quarter of an hour.
-const MOST_REQUESTS: u32 = 5;
+/// In a row. A dozen fit between two requests: some minutes, several times what a small box needs.
+const MOST_LOOKS: u32 = 30;
