@@ -5,7 +5,7 @@ mod windows;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -124,7 +124,7 @@ async fn killed_before_any_look_at_the_order_a_renewal_costs_no_second_order() {
     for look in 1.. {
         let lab = lab_at(&at(&pebble, "")).await;
         let before = (pebble.orders(), pebble.certificates());
-        let killed = kill_at(&lab, &format!("Before(PollIssuance) {look}"));
+        let killed = kill_at(&lab, &pebble, &format!("Before(PollIssuance) {look}"));
         assert_eq!(until_it_ends(&lab).await, State::Completed, "look {look}");
         assert_shown(&lab).await;
         let after = (pebble.orders(), pebble.certificates());
@@ -144,7 +144,7 @@ async fn killed_after_the_download_the_same_certificate_is_downloaded_again() {
         return;
     };
     let lab = lab_at(&at(&pebble, "")).await;
-    assert!(kill_at(&lab, "Acted(PollIssuance) 1"));
+    assert!(kill_at(&lab, &pebble, "Acted(PollIssuance) 1"));
     assert_eq!(until_it_ends(&lab).await, State::Completed);
     assert_shown(&lab).await;
     assert_eq!((pebble.orders(), pebble.certificates()), (1, 1));
@@ -156,7 +156,7 @@ async fn an_order_whose_url_was_lost_is_left_to_expire_and_costs_no_certificate(
         return;
     };
     let lab = lab_at(&at(&pebble, "")).await;
-    assert!(kill_at(&lab, "Acted(Submit) 1"));
+    assert!(kill_at(&lab, &pebble, "Acted(Submit) 1"));
     assert_eq!(until_it_ends(&lab).await, State::Completed);
     assert_shown(&lab).await;
     assert_eq!((pebble.orders(), pebble.certificates()), (2, 1));
@@ -292,7 +292,7 @@ async fn facts(lab: &Lab) -> BTreeMap<String, String> {
 }
 
 /// Runs the daemon in a process that kills itself, as `kill -9` does, at a moment and its number; whether it came to that.
-fn kill_at(lab: &Lab, moment: &str) -> bool {
+fn kill_at(lab: &Lab, pebble: &Pebble, moment: &str) -> bool {
     let status = Command::new(std::env::current_exe().unwrap())
         .args([
             "acme::a_daemon_that_is_to_be_killed",
@@ -301,6 +301,7 @@ fn kill_at(lab: &Lab, moment: &str) -> bool {
         ])
         .env(CONFIG, lab.config_file())
         .env(MOMENT, moment)
+        .env(LOG, pebble.log_file())
         .env(NOW, lab.clock.now().to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -321,6 +322,7 @@ async fn a_daemon_that_is_to_be_killed() {
     let deadly = Arc::new(Deadly {
         moment: moment.to_owned(),
         left: AtomicU32::new(number.parse().unwrap()),
+        server_log: std::env::var(LOG).unwrap().into(),
     });
     let clock = Arc::new(ManualClock::new(now));
     let start = Instant::now();
@@ -344,6 +346,7 @@ async fn a_daemon_that_is_to_be_killed() {
 struct Deadly {
     moment: String,
     left: AtomicU32,
+    server_log: PathBuf,
 }
 
 impl Witness for Deadly {}
@@ -355,6 +358,7 @@ impl Checkpoint for Deadly {
         if !is_it || self.left.fetch_sub(1, Ordering::SeqCst) != 1 {
             return;
         }
+        self.no_validation_is_under_way().await;
         let own = std::process::id().to_string();
         Command::new("kill").args(["-9", &own]).status().unwrap();
         loop {
@@ -363,7 +367,23 @@ impl Checkpoint for Deadly {
     }
 }
 
+impl Deadly {
+    /// A validation that ends in a reset makes the order void, and another one is rightly placed.
+    async fn no_validation_is_under_way(&self) {
+        let start = Instant::now();
+        let mut calm = 0;
+        while calm < 3 && start.elapsed() < CHILDHOOD / 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let said = std::fs::read_to_string(&self.server_log).unwrap();
+            let begun = said.matches("Pulled a task from the Tasks queue").count();
+            let ended = said.matches("by completed challenge").count();
+            calm = if begun == ended { calm + 1 } else { 0 };
+        }
+    }
+}
+
 const CONFIG: &str = "RENEWD_TEST_ACME_CONFIG";
+const LOG: &str = "RENEWD_TEST_ACME_LOG";
 const MOMENT: &str = "RENEWD_TEST_ACME_KILL_AT";
 const NOW: &str = "RENEWD_TEST_ACME_NOW";
 /// How long the process that is to be killed waits for it.

@@ -55,7 +55,7 @@ async fn killed_while_the_record_is_up_a_renewal_orders_once_and_takes_it_away()
     let Some((pebble, lab)) = bench(knot.address, "").await else {
         return;
     };
-    assert!(kill_at(&lab, "Before(PollIssuance) 2"));
+    assert!(kill_at(&lab, &pebble, "Before(PollIssuance) 2"));
     let shown = validator(&lab).missing(&never()).await.unwrap().unwrap();
     assert!(shown.ends_with("shows other values"), "{shown}");
     assert_eq!(until_it_ends(&lab).await, State::Completed);

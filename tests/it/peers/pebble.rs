@@ -44,6 +44,7 @@ pub struct Unkindness {
     pub blocked_name: &'static str,
 }
 
+const LOG: &str = "pebble.log";
 /// Six days: left to itself, Pebble's certificates outlive every test by years.
 const LIFETIME_SECONDS: u32 = 6 * 24 * 3600;
 /// The key of the customer `kid-1`.
@@ -86,7 +87,7 @@ impl Pebble {
                 .env("PEBBLE_VA_SLEEPTIME", unkindness.sleep_seconds.to_string())
                 .envs((unkindness.sleep_seconds == 0).then_some(("PEBBLE_VA_NOSLEEP", "1")))
                 .env("PEBBLE_AUTHZREUSE", "0"),
-            &folder.path().join("pebble.log"),
+            &folder.path().join(LOG),
         );
         server.answers_at(address).await;
         let client = client(folder.path());
@@ -161,6 +162,11 @@ impl Pebble {
             .await
             .unwrap();
         answer.status().is_success()
+    }
+
+    /// Where it writes what it says.
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.path().join(LOG)
     }
 
     /// Everything that it has said.
