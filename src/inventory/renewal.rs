@@ -50,6 +50,11 @@ impl Renewal {
             .is_some_and(|kind| FailureKind::from_name(kind).is_some())
     }
 
+    /// Whether the last step was understood and refused.
+    pub fn was_refused(&self) -> bool {
+        self.last_error_kind.as_deref() == Some(FailureKind::Refused.name())
+    }
+
     /// Whether the last attempt reached nobody: the next one may take as long again, for nothing.
     pub fn is_unreached(&self) -> bool {
         let kind = self.last_error_kind.as_deref();

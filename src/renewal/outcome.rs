@@ -516,7 +516,7 @@ fn situation<'a>(
         } else {
             1
         },
-        was_refused: renewal.last_error_kind.as_deref() == Some(FailureKind::Refused.name()),
+        was_refused: renewal.was_refused(),
         refused_logins,
         lifetime: shown.map(|shown| shown.not_before.duration_until(shown.not_after)),
         left: shown.map(|shown| now.duration_until(shown.not_after)),

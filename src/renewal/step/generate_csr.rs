@@ -112,13 +112,12 @@ async fn look_then_generate(
 /// counts as one. But it is not waited for for ever: a device may have another reason to say no.
 fn may_exist(work: &Work<'_>, intent: &Intent) -> bool {
     let renewal = work.renewal();
-    let was_refused = renewal.last_error_kind.as_deref() == Some(FailureKind::Refused.name());
     let looks = if renewal.is_failing() {
         0
     } else {
         renewal.attempts
     };
-    intent.tries > 1 && !was_refused && looks < MOST_LOOKS
+    intent.tries > 1 && !renewal.was_refused() && looks < MOST_LOOKS
 }
 
 async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
