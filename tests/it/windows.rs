@@ -8,7 +8,7 @@ use renewd::clock::ManualClock;
 use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment, Step};
 use renewd::status;
-use renewd::store::Witness;
+use renewd::store::{PastEvent, Witness};
 use simulators::sonicos::{Action, Port, Profile, Replacement, ReplacementKey, Rule};
 
 use crate::lab::{self, CERTIFICATE, Lab};
@@ -29,6 +29,12 @@ async fn explained(lab: &Lab) -> status::Explanation {
         .await
         .unwrap()
         .unwrap()
+}
+
+async fn overrides(lab: &Lab) -> Vec<PastEvent> {
+    let mut told = lab.history().await;
+    told.retain(|event| event.name == "window_overridden");
+    told
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,17 +223,31 @@ async fn with_no_window_before_the_expiry_it_is_bound_at_once_and_told() {
     let report = lab.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
     lab.assert_renewed_once().await;
-    let history = lab.history().await;
-    let told: Vec<_> = history
-        .iter()
-        .filter(|event| event.name == "window_overridden")
-        .collect();
+    let told = overrides(&lab).await;
     assert_eq!(told.len(), 1);
     let words = told[0].fields["detail"].as_str().unwrap();
     assert!(
         words.contains("no window \"0 2 1 1 *\" opens before"),
         "{words}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_yields_after_refusals_inside_of_it_is_told_of_once() {
+    // The next window comes after the certificate's end.
+    let lab = lab(r#"start = "0 9 22 * *", lasts = "90m", time_zone = "UTC""#).await;
+    let refused = Action::Status(503, "busy".to_owned(), Vec::new());
+    let rule = Rule::once("POST", "/config/pending", refused);
+    lab.simulator.rule(rule.repeated(0, 3));
+    for told in [0, 1, 1] {
+        lab.run_once().await;
+        assert_eq!(lab.renewals().await[0].state, State::Imported);
+        assert_eq!(overrides(&lab).await.len(), told);
+        lab.clock.advance(SignedDuration::from_hours(6));
+    }
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    assert_eq!(overrides(&lab).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

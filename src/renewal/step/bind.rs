@@ -9,7 +9,7 @@ use super::{Outcome, StepError, Until, Waiting, Work, closed};
 use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
 use crate::firewall::{Binding, Firewall, ObjectKind};
-use crate::inventory::{Obtained, Shown, due};
+use crate::inventory::{Intent, Obtained, Shown, due};
 use crate::pki::Certificate;
 use crate::probe::Sight;
 use crate::renewal::state::{Fact, Step};
@@ -17,7 +17,9 @@ use crate::schedule::MaintenanceWindow;
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let opening = match opening(work).await {
-        Opening::Shut(waiting) if !is_begun(work).await? => return Ok(Outcome::Wait(waiting)),
+        Opening::Shut(waiting) if begun(work).await?.is_none() => {
+            return Ok(Outcome::Wait(waiting));
+        }
         opening => opening,
     };
     let mut session = work.firewall().await?;
@@ -174,17 +176,19 @@ fn opening_before_the_end_of(
     }
 }
 
-/// Whether it may be bound already: an earlier run was about to do it.
-async fn is_begun(work: &Work<'_>) -> Result<bool, StepError> {
-    let intent = work
-        .store
-        .intent(&work.renewal().id, Step::Bind.name())
-        .await?;
-    Ok(intent.is_some())
+/// An earlier run was about to bind: it may be bound already.
+async fn begun(work: &Work<'_>) -> Result<Option<Intent>, StepError> {
+    let renewal = &work.renewal().id;
+    Ok(work.store.intent(renewal, Step::Bind.name()).await?)
 }
 
+/// Once for each override: further tries belong to it until a window opens again.
 async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> {
-    if is_begun(work).await? {
+    let was_outside = |intent: &Intent| {
+        let window = work.window;
+        window.is_some_and(|window| window.current(intent.tried_at).is_none())
+    };
+    if begun(work).await?.as_ref().is_some_and(was_outside) {
         return Ok(());
     }
     let event = Event {
