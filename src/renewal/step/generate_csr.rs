@@ -89,7 +89,7 @@ async fn look_then_generate(
     // From the last try on: an earlier one may have been lost, and this box may be slow.
     let since = earlier.map(|intent| intent.tried_at.duration_until(work.now));
     if let Some(since) = since.filter(|since| *since < SLOWEST_GENERATION) {
-        return Ok(still_generating(since));
+        return Ok(not_listed_yet(since));
     }
     let alias = &work.renewal().alias;
     let intent = work.intend(Step::GenerateCsr, alias).await?;
@@ -97,7 +97,7 @@ async fn look_then_generate(
         // An alias is refused as long as a key pair has it, listed or not (SonicOS reference 3.1), and this alias is
         // nobody's but ours: an earlier request may have arrived after all.
         Err(failure) if failure.kind == FailureKind::Refused && may_exist(work, &intent) => {
-            return Ok(still_generating(SignedDuration::ZERO));
+            return Ok(not_listed_yet(SignedDuration::ZERO));
         }
         outcome => outcome?,
     }
@@ -105,7 +105,7 @@ async fn look_then_generate(
     if is_listed(work, session).await? {
         return Ok(work.reached(Fact::KeyPairExists));
     }
-    Ok(still_generating(SignedDuration::ZERO))
+    Ok(not_listed_yet(SignedDuration::ZERO))
 }
 
 /// An earlier request may have arrived. How many there were says nothing: each time that somebody else held the device
@@ -128,11 +128,11 @@ async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, 
 }
 
 /// The longer it takes, the more seldom is looked: each look is a login.
-fn still_generating(since: SignedDuration) -> Outcome {
+fn not_listed_yet(since: SignedDuration) -> Outcome {
     Outcome::wait(
         LISTING_INTERVAL.max(since / 2),
         "key_generation",
-        "the firewall is still generating the key pair",
+        "the firewall does not list the key pair yet",
     )
 }
 
