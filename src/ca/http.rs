@@ -1,5 +1,5 @@
 //! One HTTP exchange with a CA. Knows how a connection fails and what that means for what was asked; knows nothing of
-//! what an answer says. Secrets that were sent are taken out of everything that comes back.
+//! what an answer says. Secrets that were sent, or that the CA has of us, are taken out of everything that comes back.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::tls::{self, Trust};
 #[derive(Debug, Clone)]
 pub(super) struct Http {
     client: reqwest::Client,
+    secrets: Vec<Secret>,
 }
 
 /// A request, before it is sent.
@@ -58,15 +59,25 @@ impl Http {
             .map_err(|error| {
                 Failure::new(FailureKind::Local, "set up TLS", tls::root_cause(&error))
             })?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            secrets: Vec::new(),
+        })
+    }
+
+    /// No answer on this way shows `secret`, which the CA knows although no call carries it.
+    pub fn hiding(mut self, secret: Secret) -> Self {
+        self.secrets.push(secret);
+        self
     }
 
     /// Sends once and takes the answer; `prepare` adds headers and body.
     pub async fn send(
         &self,
-        call: Call,
+        mut call: Call,
         prepare: impl FnOnce(RequestBuilder) -> RequestBuilder + Send,
     ) -> Result<Answer, Failure> {
+        call.secrets.extend_from_slice(&self.secrets);
         let request = prepare(self.client.request(call.method.clone(), call.url.clone()));
         let outcome = match request.send().await {
             Ok(response) => receive(&call, response).await,

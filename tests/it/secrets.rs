@@ -22,11 +22,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::contract::acme::Acme;
 use crate::contract::pam360::Pam360;
 use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
 use crate::contract::{Bench, Subject};
-use crate::lab::{CERTIFICATE, Lab, PASSWORD};
+use crate::domain_control::apis;
+use crate::lab::{self, CERTIFICATE, Lab, PASSWORD};
 
 #[tokio::test]
 async fn a_firewall_that_repeats_every_request_gets_no_secret_told() {
@@ -64,18 +66,68 @@ async fn a_firewall_that_repeats_how_it_was_told_to_carry_a_file_gets_no_secret_
 
 #[tokio::test]
 async fn pam360_that_repeats_its_token_gets_no_secret_told() {
-    at_a_ca::<Pam360>().await;
+    at_a_ca(Bench::<Pam360>::new).await;
 }
 
 #[tokio::test]
 async fn tls_protect_cloud_that_repeats_its_key_gets_no_secret_told() {
-    at_a_ca::<Venafi>().await;
+    at_a_ca(Bench::<Venafi>::new).await;
 }
 
 #[tokio::test]
 async fn a_shop_that_repeats_its_key_gets_no_secret_told() {
-    at_a_ca::<Resello>().await;
+    at_a_ca(Bench::<Resello>::new).await;
 }
+
+#[tokio::test]
+async fn an_acme_server_that_repeats_the_key_of_its_customer_gets_no_secret_told() {
+    at_a_ca(async || {
+        let keys =
+            r#", external_account = { key_id = "kid-1", hmac_key = { file = "FOLDER/key" } }"#;
+        let bench = acme(|ca| ca.driver_with(keys)).await;
+        let key = BASE64URL_NOPAD.encode(b"an HMAC key that only tests know");
+        std::fs::write(bench.lab.folder.path().join("key"), key).unwrap();
+        bench
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dns_provider_that_repeats_its_key_gets_no_secret_told() {
+    let secrets = BTreeSet::from([DNS_KEY.to_owned()]);
+    for letters in [0, 285] {
+        for shape in SHAPES {
+            let body = shape.replace("SAID", &said(letters, &secrets));
+            let statuses = ["422 No", "422 No", "401 No", "500 No", "200 OK", "403 No"];
+            let answers = statuses.map(|status| (status, body.clone())).to_vec();
+            let provider = apis::answering(answers).await;
+            let dns = format!(
+                r#"dns = {{ provider.powerdns = {{ url = "http://{provider}", key = {{ file = "FOLDER/key" }} }}, zone = "example.com", check = false }}"#
+            );
+            let bench = acme(|ca| ca.driver_that_proves(&dns, "")).await;
+            std::fs::write(bench.lab.folder.path().join("key"), DNS_KEY).unwrap();
+            let log = Log::catch();
+            two_days(&bench.lab).await;
+            let told = format!("{:?}", bench.lab.history().await);
+            assert!(told.contains("powerdns: "), "{told}");
+            assert_silent(&bench.lab, &log, &secrets, shape);
+            if letters == 0 && shape == "SAID" {
+                assert!(told.contains("[secret]"), "nothing was repeated: {told}");
+            }
+        }
+    }
+}
+
+/// A laboratory with an ACME server that looks at proofs, and this `driver` line.
+async fn acme(driver: impl FnOnce(&Acme) -> String) -> Bench<Acme> {
+    let clock = lab::today();
+    let ca = Acme::with(Arc::clone(&clock), |_| {}).await;
+    let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &driver(&ca)).await;
+    ca.prepare(&lab);
+    Bench { ca, lab }
+}
+
+const DNS_KEY: &str = "hunter2/and \"more";
 
 /// With the cookie of a session goes the session.
 #[test]
@@ -133,10 +185,10 @@ fn one_time(echoed: &[String]) -> BTreeSet<String> {
 }
 
 /// A CA that puts our own secrets, in every encoding, into every place of its answers.
-async fn at_a_ca<S: Subject>() {
+async fn at_a_ca<S: Subject>(bench: impl AsyncFn() -> Bench<S>) {
     for letters in [0, 285] {
         for shape in SHAPES {
-            let bench = Bench::<S>::new().await;
+            let bench = bench().await;
             let secrets = of_the_ca(&bench.lab);
             assert!(!secrets.is_empty(), "this CA has no secret");
             for (nth, status) in (1..).zip([401, 400, 500, 200, 404, 302, 422, 503, 200, 409]) {
@@ -148,11 +200,7 @@ async fn at_a_ca<S: Subject>() {
                 bench.ca.port().fault(On::any(nth), fault);
             }
             let log = Log::catch();
-            let end = bench.lab.clock.now() + SignedDuration::from_hours(48);
-            while bench.lab.clock.now() < end {
-                bench.lab.run_once().await;
-                bench.lab.clock.advance(SignedDuration::from_hours(8));
-            }
+            two_days(&bench.lab).await;
             assert!(bench.ca.port().faults_used() >= 3);
             assert_silent(&bench.lab, &log, &secrets, shape);
             if letters == 0 && shape.starts_with('{') {
@@ -163,6 +211,14 @@ async fn at_a_ca<S: Subject>() {
                 );
             }
         }
+    }
+}
+
+async fn two_days(lab: &Lab) {
+    let end = lab.clock.now() + SignedDuration::from_hours(48);
+    while lab.clock.now() < end {
+        lab.run_once().await;
+        lab.clock.advance(SignedDuration::from_hours(8));
     }
 }
 

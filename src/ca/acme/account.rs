@@ -207,7 +207,6 @@ pub(super) async fn register(
                 .hmac_key
                 .read()
                 .map_err(|error| local("external_account", error))?;
-            // The key itself is never sent, so no answer can repeat it.
             let binding = session.key.bound_to(&external.key_id, &key, url.as_str())?;
             payload["externalAccountBinding"] = binding;
         }

@@ -66,8 +66,16 @@ impl Acme {
         }
     }
 
+    /// The key of an outside account is never sent, but the CA has it and may name it; an account that is made already
+    /// does without it.
     fn http(&self) -> Result<Http, Failure> {
-        Http::new(&self.settings.trust, self.settings.timeout)
+        let http = Http::new(&self.settings.trust, self.settings.timeout)?;
+        let external = self.settings.external_account.as_ref();
+        let key = external.and_then(|account| account.hmac_key.read().ok());
+        Ok(match key {
+            Some(key) => http.hiding(key),
+            None => http,
+        })
     }
 
     async fn directory(&self, http: &Http) -> Result<Arc<Directory>, Failure> {

@@ -37,10 +37,15 @@ impl Acme {
 
     /// The `driver` line, with further keys.
     pub fn driver_with(&self, keys: &str) -> String {
+        let listen = self.listen;
+        self.driver_that_proves(&format!(r#"http = {{ listen = "{listen}" }}"#), keys)
+    }
+
+    /// The same with another validation.
+    pub fn driver_that_proves(&self, validation: &str, keys: &str) -> String {
         format!(
-            r#"driver.acme = {{ directory = "{}", agree_to_terms = true, roots = "FOLDER/roots.pem", validation.http = {{ listen = "{}" }}, trust = {{ sha256 = "{}" }}{keys} }}"#,
+            r#"driver.acme = {{ directory = "{}", agree_to_terms = true, roots = "FOLDER/roots.pem", validation.{validation}, trust = {{ sha256 = "{}" }}{keys} }}"#,
             self.simulator.directory_url(),
-            self.listen,
             self.simulator.fingerprint()
         )
     }

@@ -21,7 +21,7 @@ async fn a_refusal_is_told_by_what_can_be_done_and_without_the_key() {
         ("422 Unprocessable Entity", FailureKind::Refused),
         ("502 Bad Gateway", FailureKind::Busy),
     ] {
-        let validator = validator(answering(status).await);
+        let validator = validator(repeating(status).await);
         let failure = validator.present(&txt()).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{status}: {failure}");
         assert!(
@@ -59,14 +59,20 @@ async fn a_provider_that_cannot_be_reached_is_told_as_that() {
     assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");
 }
 
-/// A server that answers everything with `status` and repeats the key.
-async fn answering(status: &'static str) -> SocketAddr {
+async fn repeating(status: &'static str) -> SocketAddr {
+    answering(vec![(status, format!("the key {KEY} is not liked"))]).await
+}
+
+/// A server with these statuses and bodies, one after the other and from the start again.
+pub async fn answering(answers: Vec<(&'static str, String)>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        for (status, body) in answers.iter().cycle() {
+            let Ok((mut stream, _)) = listener.accept().await else {
+                return;
+            };
             let _ = stream.read(&mut [0; 4096]).await;
-            let body = format!("the key {KEY} is not liked");
             let answer = format!(
                 "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
                 body.len()
