@@ -42,16 +42,15 @@ impl Discretion {
 
     /// The text without what is secret, also where a terminal has broken it.
     pub(super) fn cut(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        let mut secrets: Vec<&str> = self.secrets.iter().map(Secret::expose).collect();
-        // One may contain another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        for secret in secrets {
-            if let Some(pattern) = broken(secret) {
-                text = pattern.replace_all(&text, "[secret]").into_owned();
-            }
-        }
-        secret::cut_out(&text, &self.secrets)
+        let patterns = self
+            .secrets
+            .iter()
+            .filter_map(|secret| broken(secret.expose()));
+        let places = patterns.flat_map(|pattern| {
+            let found = pattern.find_iter(text).map(|found| found.range());
+            found.collect::<Vec<_>>()
+        });
+        secret::cut_out_with(text, &self.secrets, places.collect())
     }
 
     fn keep(&mut self, secret: &str) {
@@ -103,6 +102,13 @@ mod tests {
             told,
             "[secret], [secret]: [secret], scp://u1:[secret]@192.0.2.1/f, [secret], [secret]"
         );
+    }
+
+    #[test]
+    fn passwords_that_share_a_letter_leave_nothing_of_themselves() {
+        let mut discretion = Discretion::about(&Secret::new("horse-7".to_owned()));
+        discretion.learn("password 7-staples");
+        assert_eq!(discretion.cut("a hor\r\nse-7-staples!"), "a [secret]!");
     }
 
     #[test]
