@@ -77,4 +77,9 @@ pub(super) const EMBEDDED: &[(i64, &str, &str)] = &[
         "history_chain",
         include_str!("../../migrations/0004_history_chain.sql"),
     ),
+    (
+        5,
+        "trust_and_addresses",
+        include_str!("../../migrations/0005_trust_and_addresses.sql"),
+    ),
 ];

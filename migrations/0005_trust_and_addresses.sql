@@ -1,0 +1,1 @@
+-- What each address served, what is trusted and how that is authenticated, and what counts polls and failures.
