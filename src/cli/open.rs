@@ -8,6 +8,7 @@ use crate::config::{self, Desired};
 use crate::firewall::{self, Identity, Known};
 use crate::inventory::ManagedCertificate;
 use crate::pki::Fingerprint;
+use crate::renewal::StoredCodes;
 use crate::store::Store;
 use crate::telemetry::{self, LogFormat};
 
@@ -54,6 +55,8 @@ pub async fn store(desired: &Desired) -> Result<Store, CliError> {
 pub struct Acquaintance {
     learned: Vec<Fingerprint>,
     quirks: Vec<String>,
+    /// Where a login of ours needs a code that the daemon must not use again.
+    codes: Option<StoredCodes>,
 }
 
 impl Acquaintance {
@@ -61,6 +64,8 @@ impl Acquaintance {
         Known {
             also_trusted: &self.learned,
             quirks: &self.quirks,
+            codes: self.codes.as_ref().map(|codes| codes as _),
+            left_session_blocks: false,
         }
     }
 }
@@ -72,7 +77,11 @@ pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquainta
         return Ok(Acquaintance::default());
     };
     let known = store.firewall(firewall).await;
-    store.close().await;
+    let codes = StoredCodes::of(&store, firewall);
+    let codes = managed.settings.is_two_factor().then_some(codes);
+    if codes.is_none() {
+        store.close().await;
+    }
     let known = known?;
     let trust = firewall::trust_text(&managed.settings);
     let is_current = known
@@ -86,6 +95,7 @@ pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquainta
             Vec::new()
         },
         quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
+        codes,
     })
 }
 

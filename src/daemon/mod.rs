@@ -31,7 +31,7 @@ use crate::config::{self, Desired, Mistakes};
 use crate::event::{Event, EventKind};
 use crate::inventory::ManagedCertificate;
 use crate::random::Random;
-use crate::renewal::{Checkpoint, ConfiguredPeers, Engine, NoCheckpoint};
+use crate::renewal::{Checkpoint, ConfiguredPeers, Engine, NoCheckpoint, Runtime};
 use crate::store::{Configured, Store, StoreError};
 use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
@@ -76,6 +76,8 @@ pub struct Daemon {
     surroundings: Surroundings,
     /// One for the whole life: a reload finds the ports of transfers that are open.
     transfers: Transfers,
+    /// The same: a reload forgets nothing of what is known of firewalls.
+    runtime: Runtime,
     checkpoint: Arc<dyn Checkpoint>,
     upkeep: JoinSet<Result<(), StoreError>>,
     _lock: Lock,
@@ -131,13 +133,14 @@ impl Daemon {
         };
         synchronise(&store, &desired, now).await?;
         let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
+        let runtime = Runtime::after_crash(left_sessions);
         let engine = engine(
             desired,
             store,
             surroundings.clone(),
             Arc::clone(&checkpoint),
             transfers.clone(),
-            left_sessions,
+            runtime.clone(),
         );
         let crew = Crew::new(owner, Arc::clone(&engine)).after(last_write);
         Ok(Self {
@@ -146,6 +149,7 @@ impl Daemon {
             crew,
             surroundings,
             transfers,
+            runtime,
             checkpoint,
             upkeep: JoinSet::new(),
             _lock: lock,
@@ -297,7 +301,7 @@ impl Daemon {
             self.surroundings.clone(),
             Arc::clone(&self.checkpoint),
             self.transfers.clone(),
-            Vec::new(),
+            self.runtime.clone(),
         );
         self.crew.use_engine(Arc::clone(&self.engine));
         Ok(())
@@ -366,14 +370,14 @@ fn engine(
     surroundings: Surroundings,
     checkpoint: Arc<dyn Checkpoint>,
     transfers: Transfers,
-    left_sessions: Vec<String>,
+    runtime: Runtime,
 ) -> Arc<Engine> {
     let desired = Arc::new(desired);
-    let peers = Arc::new(ConfiguredPeers::after_crash(
+    let peers = Arc::new(ConfiguredPeers::with_runtime(
         Arc::clone(&desired),
         surroundings.clone(),
         transfers,
-        left_sessions,
+        runtime,
     ));
     Arc::new(Engine {
         desired,

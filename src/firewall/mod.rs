@@ -7,10 +7,11 @@
 pub mod dry_run;
 pub mod sonicos;
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -108,7 +109,22 @@ pub struct Known<'a> {
     pub also_trusted: &'a [Fingerprint],
     /// What the device turned out to need in earlier sessions ([`Identity::quirks`]): tried first, never relied on.
     pub quirks: &'a [String],
+    /// Which one-time codes were used already; `None`: nobody keeps a record, and none was used.
+    pub codes: Option<&'a dyn OneTimeCodes>,
+    /// A session that renewd left there refused the last login, so that this one replaces it.
+    pub left_session_blocks: bool,
 }
+
+/// The record of the one-time codes that were used to log in to one firewall.
+#[async_trait]
+pub trait OneTimeCodes: Debug + Send + Sync {
+    /// Records that the code of the time step that begins at `step` is about to be sent; `false`: that code or a later one
+    /// was sent before, and this one must not be.
+    async fn take(&self, step: Timestamp) -> Result<bool, Failure>;
+}
+
+/// What a login waits for whose one-time code was used already ([`Failure::waiting_for`]).
+pub const NEXT_CODE: &str = "the next one-time code";
 
 /// A named object on the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,12 +204,11 @@ impl Settings {
         }
     }
 
-    /// How long a login makes the next one wait: a one-time code is good once (RFC 6238, 5.2).
-    pub const fn pause_between_logins(&self) -> Option<SignedDuration> {
+    /// Whether a login needs a one-time code.
+    pub fn is_two_factor(&self) -> bool {
         match self {
-            Self::Sonicos(settings) if settings.totp.is_some() => Some(sonicos::CODE_PERIOD),
-            // One login is all that it takes.
-            Self::Sonicos(_) | Self::DryRun(_) => None,
+            Self::Sonicos(settings) => settings.totp.is_some(),
+            Self::DryRun(settings) => settings.real.is_two_factor(),
         }
     }
 

@@ -14,6 +14,7 @@ use super::heartbeat;
 use super::outcome::Origin;
 use super::peers::Peers;
 use super::pulse::Pulse;
+use super::runtime::StoredCodes;
 use super::state::{self, Fact, Step};
 use super::step::{self, Outcome, StepError, Work};
 use crate::config::Desired;
@@ -178,6 +179,7 @@ impl Engine {
             &daemon.state_directory,
             Arc::clone(&self.surroundings.random),
         );
+        let codes = StoredCodes::of(&self.store, &lease.renewal.firewall);
         let work = Work {
             lease,
             wanted: &context.wanted,
@@ -186,6 +188,8 @@ impl Engine {
             known: Known {
                 also_trusted: &context.also_trusted,
                 quirks: &context.quirks,
+                codes: Some(&codes),
+                left_session_blocks: false,
             },
             peers: self.peers.as_ref(),
             pulse,

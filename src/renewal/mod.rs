@@ -7,6 +7,7 @@ mod outcome;
 pub mod peers;
 pub mod pulse;
 pub mod retry;
+pub mod runtime;
 pub mod state;
 pub mod step;
 
@@ -14,4 +15,5 @@ pub use checkpoint::{Checkpoint, Moment, NoCheckpoint};
 pub use engine::Engine;
 pub use peers::{ConfiguredPeers, Peers};
 pub use pulse::Pulse;
+pub use runtime::{LeftSession, Runtime, StoredCodes};
 pub use state::{Fact, Step};

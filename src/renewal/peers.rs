@@ -1,17 +1,17 @@
 //! The outside world as the steps see it: firewalls, CAs and what services show.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
 
+use super::runtime::{LeftSession, Runtime};
 use crate::ca::{self, Issuer};
 use crate::config::Desired;
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::{self, Firewall, Known};
+use crate::firewall::{self, Firewall, Known, NEXT_CODE};
 use crate::inventory::Endpoint;
 use crate::probe::{self, Sight};
 use crate::surroundings::Surroundings;
@@ -29,7 +29,7 @@ pub trait Peers: Debug + Send + Sync {
     /// The certificate that an address shows now.
     async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight;
 
-    /// A worker of ours was lost that worked on this firewall: it may have left a session there.
+    /// A worker of ours was cut off that worked on this firewall: it may have left a session there.
     fn session_was_left(&self, _firewall: &str) {}
 }
 
@@ -37,10 +37,7 @@ pub trait Peers: Debug + Send + Sync {
 pub struct ConfiguredPeers {
     desired: Arc<Desired>,
     issuers: HashMap<Arc<str>, Arc<dyn Issuer>>,
-    /// Firewalls on which a worker of ours that was lost may have left a session.
-    left_sessions: Mutex<HashSet<String>>,
-    /// When each firewall that wants one-time codes may be logged in to again.
-    next_logins: Mutex<HashMap<String, Timestamp>>,
+    runtime: Runtime,
     surroundings: Surroundings,
     transfers: Transfers,
 }
@@ -48,15 +45,15 @@ pub struct ConfiguredPeers {
 impl ConfiguredPeers {
     /// The peers of `desired`. CA drivers are built once; firewall sessions at each use.
     pub fn new(desired: Arc<Desired>, surroundings: Surroundings, transfers: Transfers) -> Self {
-        Self::after_crash(desired, surroundings, transfers, Vec::new())
+        Self::with_runtime(desired, surroundings, transfers, Runtime::default())
     }
 
-    /// The same after a daemon died that worked on the firewalls `left_sessions`.
-    pub fn after_crash(
+    /// The same in a process that knows `runtime` of the firewalls already.
+    pub fn with_runtime(
         desired: Arc<Desired>,
         surroundings: Surroundings,
         transfers: Transfers,
-        left_sessions: Vec<String>,
+        runtime: Runtime,
     ) -> Self {
         let issuers = desired
             .cas
@@ -66,8 +63,7 @@ impl ConfiguredPeers {
         Self {
             desired,
             issuers,
-            left_sessions: Mutex::new(left_sessions.into_iter().collect()),
-            next_logins: Mutex::default(),
+            runtime,
             surroundings,
             transfers,
         }
@@ -81,38 +77,6 @@ impl ConfiguredPeers {
         known: &Known<'_>,
     ) -> Result<Box<dyn Firewall>, Failure> {
         firewall::connect(settings, known, &self.surroundings, &self.transfers).await
-    }
-
-    /// Refuses a login with a code that was used already: to the device it would be a wrong one.
-    fn await_next_code(&self, firewall: &str, pause: SignedDuration) -> Result<(), Failure> {
-        let now = self.surroundings.clock.now();
-        let mut next_logins = self
-            .next_logins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(next) = next_logins.get(firewall).filter(|next| **next > now) {
-            let failure = Failure::new(
-                FailureKind::Busy,
-                format!("log in to {firewall}"),
-                "a one-time code is good once, and the next one is not due yet",
-            );
-            return Err(failure.retry_after(now.duration_until(*next)));
-        }
-        next_logins.insert(
-            firewall.to_owned(),
-            now.saturating_add(pause).unwrap_or(now),
-        );
-        Ok(())
-    }
-
-    fn may_have_left_session(&self, firewall: &str) -> bool {
-        self.left_sessions().contains(firewall)
-    }
-
-    fn left_sessions(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.left_sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,16 +94,23 @@ impl Peers for ConfiguredPeers {
             .firewalls
             .get(name)
             .ok_or_else(|| unknown("firewall", name))?;
-        if let Some(pause) = configured.settings.pause_between_logins() {
-            self.await_next_code(name, pause)?;
-        }
-        if !self.may_have_left_session(name) {
+        let Some(left) = self.runtime.left_session(name) else {
             return self.connect(&configured.settings, known).await;
-        }
+        };
         let settings = configured.settings.with_left_session();
-        let session = self.connect(&settings, known).await?;
-        self.left_sessions().remove(name);
-        Ok(session)
+        let known = Known {
+            left_session_blocks: left == LeftSession::Blocks,
+            ..*known
+        };
+        let connected = self.connect(&settings, &known).await;
+        match &connected {
+            Ok(_) => self.runtime.left_session_is_gone(name),
+            Err(failure) if is_full(failure) && settings.is_two_factor() => {
+                self.runtime.left_session_blocks(name);
+            }
+            Err(_) => {}
+        }
+        connected
     }
 
     fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure> {
@@ -154,8 +125,13 @@ impl Peers for ConfiguredPeers {
     }
 
     fn session_was_left(&self, firewall: &str) {
-        self.left_sessions().insert(firewall.to_owned());
+        self.runtime.session_was_left(firewall);
     }
+}
+
+/// Whether a login was refused by the firewall for want of room.
+fn is_full(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Busy && failure.waiting_for.as_deref() != Some(NEXT_CODE)
 }
 
 fn unknown(what: &str, name: &str) -> Failure {

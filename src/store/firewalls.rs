@@ -69,6 +69,19 @@ impl Store {
         commit(transaction).await
     }
 
+    /// Takes the time step of a one-time code, by its beginning, for a login; `false`: that step or a later one was taken
+    /// before. It is on the disk when this returns.
+    pub async fn take_code_step(&self, name: &str, step: Timestamp) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(TAKE_CODE_STEP)
+            .bind(name)
+            .bind(micros(step))
+            .execute(&mut transaction)
+            .await?;
+        commit(transaction).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Counts one more refused login in a row, and tells how many there are now.
     pub async fn count_refused_login(&self, name: &str, now: Timestamp) -> Result<u32, StoreError> {
         let mut transaction = self.begin().await?;
@@ -128,6 +141,10 @@ const RECORD_IDENTITY: &str = "INSERT INTO firewall (name, identity, identified_
 
 const LEARN_TRUST: &str = "INSERT INTO firewall (name, learned, learned_for) VALUES ($1, $2, $3) \
      ON CONFLICT (name) DO UPDATE SET learned = excluded.learned, learned_for = excluded.learned_for";
+
+const TAKE_CODE_STEP: &str = "INSERT INTO firewall (name, code_step) VALUES ($1, $2) \
+     ON CONFLICT (name) DO UPDATE SET code_step = excluded.code_step \
+     WHERE firewall.code_step IS NULL OR firewall.code_step < excluded.code_step";
 
 const COUNT_REFUSED_LOGIN: &str = "INSERT INTO firewall (name, refused_logins, refused_login_at) VALUES ($1, 1, $2) \
      ON CONFLICT (name) DO UPDATE SET refused_logins = firewall.refused_logins + 1, \

@@ -40,6 +40,10 @@ impl Store {
                 .execute(&mut transaction)
                 .await?;
         }
+        sqlx::query(CODE)
+            .bind(now)
+            .execute(&mut transaction)
+            .await?;
         for statement in [LEASED_FIREWALL, LEASED_RENEWAL] {
             sqlx::query(statement)
                 .bind(lease)
@@ -71,6 +75,8 @@ const PLANNED: &str =
 const OPENED: &str = "UPDATE intent SET opened_at = $1 WHERE closed_at IS NULL AND opened_at > $2";
 /// An order counts in a budget from the moment at which it was placed.
 const TRIED: &str = "UPDATE intent SET tried_at = $1 WHERE tried_at > $2";
+/// A code of a time that has not come yet was none that the device took. The step of `$1` itself counts as used.
+const CODE: &str = "UPDATE firewall SET code_step = $1 WHERE code_step > $1";
 const LEASED_FIREWALL: &str = "UPDATE firewall SET lease_until = $1 WHERE lease_until > $1";
 const LEASED_RENEWAL: &str =
     "UPDATE renewal SET lease_until = $1 WHERE ended_at IS NULL AND lease_until > $1";

@@ -15,6 +15,7 @@ use super::transport::{Answer, Call};
 use super::{Login, Settings, totp, wording};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
+use crate::firewall::{Known, NEXT_CODE, OneTimeCodes};
 use crate::secret::{Secret, SecretSource};
 
 /// What the device says at the door.
@@ -30,13 +31,17 @@ pub(super) struct Welcome {
 pub(super) async fn log_in(
     channel: &mut Channel,
     settings: &Settings,
+    known: &Known<'_>,
     clock: &dyn Clock,
 ) -> Result<Welcome, Failure> {
-    match log_in_once(channel, settings, clock).await {
+    channel.overrides = settings.replaces_left_session && known.left_session_blocks;
+    match log_in_once(channel, settings, known, clock).await {
+        // A code is used up, whatever came of it: the next login, with the next code, replaces the session.
+        outcome if settings.totp.is_some() || channel.overrides => outcome,
         // Nobody else is thrown out: only a session that renewd itself left behind is replaced.
         Err(failure) if failure.kind == FailureKind::Busy && settings.replaces_left_session => {
             channel.overrides = true;
-            log_in_once(channel, settings, clock).await
+            log_in_once(channel, settings, known, clock).await
         }
         outcome => outcome,
     }
@@ -45,10 +50,11 @@ pub(super) async fn log_in(
 async fn log_in_once(
     channel: &mut Channel,
     settings: &Settings,
+    known: &Known<'_>,
     clock: &dyn Clock,
 ) -> Result<Welcome, Failure> {
     let (call, answer) = match (&settings.totp, settings.login) {
-        (Some(key), _) => two_factor(channel, key, clock).await?,
+        (Some(key), _) => two_factor(channel, key, known.codes, clock).await?,
         (None, Login::Automatic) => automatic(channel).await?,
         (None, Login::Digest) => digest(channel).await?,
         (None, Login::Basic) => basic(channel).await?,
@@ -214,9 +220,16 @@ async fn encrypted(channel: &mut Channel, padding: Padding) -> Outcome {
     Err(channel.without_secrets(failure))
 }
 
-/// Password and one-time code together; the token in the reply identifies us afterwards.
-async fn two_factor(channel: &mut Channel, key: &SecretSource, clock: &dyn Clock) -> Outcome {
-    let code = totp::code(&read(key)?, clock.now()).ok_or_else(|| {
+/// Password and one-time code together; the token in the reply identifies us afterwards. A code goes once: to the device
+/// a second time would be a wrong one, and those lock the account.
+async fn two_factor(
+    channel: &mut Channel,
+    key: &SecretSource,
+    codes: Option<&dyn OneTimeCodes>,
+    clock: &dyn Clock,
+) -> Outcome {
+    let now = clock.now();
+    let code = totp::code(&read(key)?, now).ok_or_else(|| {
         Failure::new(
             FailureKind::Local,
             "make a one-time code",
@@ -226,6 +239,17 @@ async fn two_factor(channel: &mut Channel, key: &SecretSource, clock: &dyn Clock
     let call = Call::session(Method::POST, "/tfa").json(&json!({
         "user": channel.user, "password": channel.password.expose(), "tfa": code.expose(), "override": channel.overrides,
     }));
+    let step = totp::step(now);
+    if let Some(codes) = codes
+        && !codes.take(step).await?
+    {
+        let detail = "a one-time code is good once, and the next one is not due yet";
+        let busy = call.failure(FailureKind::Busy, detail);
+        let next = step.saturating_add(totp::CODE_PERIOD).unwrap_or(now);
+        return Err(busy
+            .retry_after(now.duration_until(next))
+            .waiting_for(NEXT_CODE));
+    }
     let answer = channel.send(&call).await?;
     if let Some(token) = bearer_token(&answer) {
         channel.stand_by(Standing::Bearer(token));

@@ -39,7 +39,6 @@ mod write;
 
 pub use console::{Console, Preempt};
 pub use settings::{CommandLine, Login, Settings};
-pub use totp::CODE_PERIOD;
 pub use version::carries_files;
 
 use async_trait::async_trait;
@@ -95,8 +94,8 @@ impl Session {
             password,
             surroundings.random.clone(),
         );
-        let welcome = match login::log_in(&mut channel, settings, surroundings.clock.as_ref()).await
-        {
+        let clock = surroundings.clock.as_ref();
+        let welcome = match login::log_in(&mut channel, settings, known, clock).await {
             Ok(welcome) => welcome,
             Err(failure) => {
                 leave(&mut channel).await;

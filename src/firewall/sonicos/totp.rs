@@ -6,6 +6,13 @@ use jiff::Timestamp;
 
 use crate::secret::Secret;
 
+/// The beginning of the time step whose code is shown at `now`.
+pub(super) fn step(now: Timestamp) -> Timestamp {
+    let second = now.as_second();
+    let into = second.rem_euclid(CODE_PERIOD.as_secs());
+    Timestamp::from_second(second - into).unwrap_or(Timestamp::MIN)
+}
+
 /// The code for `now`; `None` when the key is not base32.
 pub(super) fn code(key: &Secret, now: Timestamp) -> Option<Secret> {
     let letters: String = key
@@ -35,7 +42,7 @@ fn truncated(tag: &[u8]) -> Option<u32> {
 const STEP_SECONDS: u64 = CODE_PERIOD.as_secs().unsigned_abs();
 
 /// After this time the next code is another one.
-pub const CODE_PERIOD: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+pub(super) const CODE_PERIOD: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
@@ -56,6 +63,17 @@ mod tests {
             let now = Timestamp::from_second(second).unwrap();
             assert_eq!(code(&key, now).unwrap().expose(), expected);
         }
+    }
+
+    #[test]
+    fn every_moment_of_a_step_has_the_same_code_and_the_next_step_another() {
+        let key = Secret::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned());
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let code_at = |second| code(&key, at(second)).unwrap().expose().to_owned();
+        assert_eq!([30, 59].map(|second| step(at(second))), [at(30); 2]);
+        assert_eq!(code_at(30), code_at(59));
+        assert_eq!(step(at(60)), at(60));
+        assert_ne!(code_at(59), code_at(60));
     }
 
     #[test]

@@ -74,6 +74,27 @@ async fn a_claim_of_a_clock_ahead_ends_as_early_as_any_other() {
 }
 
 #[tokio::test]
+async fn a_time_step_of_a_code_is_taken_once_and_none_before_it() {
+    let (store, _folder) = store().await;
+    assert!(store.take_code_step("hq", at(60)).await.unwrap());
+    for taken in [60, 30] {
+        assert!(!store.take_code_step("hq", at(taken)).await.unwrap());
+    }
+    assert!(store.take_code_step("branch", at(30)).await.unwrap());
+    assert!(store.take_code_step("hq", at(90)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_code_of_a_clock_ahead_is_not_waited_for() {
+    let (store, _folder) = store().await;
+    assert!(store.take_code_step("hq", at(YEAR)).await.unwrap());
+    let set_back = store.clock_set_back(at(YEAR), at(75), HOUR, HOUR);
+    set_back.await.unwrap();
+    assert!(!store.take_code_step("hq", at(60)).await.unwrap());
+    assert!(store.take_code_step("hq", at(90)).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_beat_is_kept_until_the_daemon_rests() {
     let (store, _folder) = store().await;
     assert_eq!(store.last_beat().await.unwrap(), None);

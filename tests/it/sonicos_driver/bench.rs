@@ -70,8 +70,8 @@ impl Bench {
     /// Logs in where nothing may go wrong, with what earlier sessions told.
     pub async fn knowing(&self, quirks: &[String]) -> Box<dyn Firewall> {
         let known = Known {
-            also_trusted: &[],
             quirks,
+            ..Known::default()
         };
         Box::new(self.log_in_knowing(&known).await.unwrap())
     }
@@ -80,7 +80,7 @@ impl Bench {
     pub async fn log_in(&self, also: &[Fingerprint]) -> Result<Session, Failure> {
         let known = Known {
             also_trusted: also,
-            quirks: &[],
+            ..Known::default()
         };
         self.log_in_knowing(&known).await
     }
