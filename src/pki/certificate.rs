@@ -9,6 +9,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
 use super::der::is_sequence;
+use super::path::Node;
 use super::request::{AlternateName, KeyKind};
 use super::{Fingerprint, PkiError, name, pem, signature};
 
@@ -103,27 +104,22 @@ impl Certificate {
         pem::encode("CERTIFICATE", &self.der)
     }
 
-    /// Verifies that `issuer`'s key signed this certificate and that its name is the one given as issuer.
+    /// Verifies that `issuer`'s key signed this certificate and that its name is the one given as issuer (RFC 5280, 7.1).
     /// Says nothing about whether `issuer` may.
     pub fn verify_signed_by(&self, issuer: &Self) -> Result<(), PkiError> {
-        if self.issuer != issuer.subject {
+        let (own, by) = (Node::new(self)?, Node::new(issuer)?);
+        if own.issuer != by.subject {
             return Err(PkiError(format!(
                 "its issuer is {}, not {}",
                 self.issuer, issuer.subject
             )));
         }
-        let parsed = parse(&self.der)?;
-        signature::verify_by_certificate(
-            &issuer.der,
-            signature::Scheme::of(&parsed.signature_algorithm)?,
-            parsed.tbs_certificate.as_ref(),
-            parsed.signature_value.data.as_ref(),
-        )
+        own.verify_signed_by(&by)
     }
 
     /// Whether it is signed by its own key: a root, or a device's own certificate.
     pub fn is_self_signed(&self) -> bool {
-        self.subject == self.issuer && self.verify_signed_by(self).is_ok()
+        self.verify_signed_by(self).is_ok()
     }
 }
 

@@ -44,7 +44,7 @@ pub fn check_issued(
     problems
 }
 
-fn validity_problem(leaf: &Certificate, now: Timestamp) -> Option<String> {
+pub(super) fn validity_problem(leaf: &Certificate, now: Timestamp) -> Option<String> {
     if now >= leaf.not_after {
         return Some(format!("it expired on {}", leaf.not_after));
     }

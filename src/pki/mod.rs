@@ -13,6 +13,7 @@ mod issued;
 mod key_bundle;
 mod making;
 mod name;
+pub mod path;
 mod pem;
 mod pkcs7;
 mod private_key;

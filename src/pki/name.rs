@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use x509_parser::asn1_rs::{Any, Oid, Tag, ToDer};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
+use super::der::{self, Element};
 use super::request::AlternateName;
 
 /// The attributes of `name` in their order: short name (else dotted OID) and text.
@@ -26,6 +28,68 @@ pub(super) fn rfc4514(name: &X509Name<'_>) -> String {
         .collect();
     parts.reverse();
     parts.join(",")
+}
+
+/// `name` in a form in which equal names are equal: case and the amount of white space in a text mean nothing, and neither
+/// does the type of the string (RFC 5280, 7.1).
+pub(super) type Comparable = Vec<Vec<(String, String)>>;
+
+/// `name` as [`Comparable`].
+pub(super) fn comparable(name: &X509Name<'_>) -> Comparable {
+    let value = |attribute: &AttributeTypeAndValue<'_>| match text(attribute.attr_value()) {
+        Some(text) => {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            words.join(" ").to_lowercase()
+        }
+        None => hexadecimal(attribute),
+    };
+    let parts = name.iter_rdn().map(|rdn| {
+        let mut attributes: Vec<(String, String)> = rdn
+            .iter()
+            .map(|attribute| (attribute.attr_type().to_id_string(), value(attribute)))
+            .collect();
+        attributes.sort();
+        attributes
+    });
+    parts.collect()
+}
+
+/// The names of a GeneralNames, DER; `None`: they cannot be read.
+pub(super) fn general_names(der: &[u8]) -> Option<Vec<GeneralName<'_>>> {
+    let names = der::only(der)?.children_of(der::SEQUENCE)?;
+    names.into_iter().map(|name| general_name(&name)).collect()
+}
+
+/// One GeneralName; `None`: it cannot be read.
+pub(super) fn general_name<'a>(name: &Element<'a>) -> Option<GeneralName<'a>> {
+    match GeneralName::from_der(name.whole) {
+        Ok(([], GeneralName::Invalid(..))) => None,
+        Ok(([], name)) => Some(name),
+        _ => None,
+    }
+}
+
+/// A name for a person. What a peer wrote is told in characters that a line can hold.
+pub(super) fn in_words(name: &GeneralName<'_>) -> String {
+    let text = match name {
+        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => {
+            (*text).to_owned()
+        }
+        GeneralName::IPAddress(octets) => match address(octets) {
+            Some(address) => address.to_string(),
+            None => data_encoding::HEXLOWER.encode(octets),
+        },
+        GeneralName::DirectoryName(name) => format!("the directory name {}", rfc4514(name)),
+        GeneralName::OtherName(oid, _) if oid.to_id_string() == USER_PRINCIPAL => {
+            "a user principal name".to_owned()
+        }
+        GeneralName::OtherName(oid, _) => format!("a name of the kind {oid}"),
+        GeneralName::RegisteredID(oid) => format!("the registered id {oid}"),
+        GeneralName::X400Address(_) => "an X.400 address".to_owned(),
+        GeneralName::EDIPartyName(_) => "an EDI party name".to_owned(),
+        GeneralName::Invalid(..) => "a name that cannot be read".to_owned(),
+    };
+    text.escape_debug().to_string()
 }
 
 /// The alternate names among `extensions`: those of the kinds we know, and the others in words.
@@ -158,6 +222,9 @@ fn short_name(oid: &Oid<'_>) -> String {
         .find(|(known, _)| *known == dotted)
         .map_or(dotted, |(_, name)| (*name).to_owned())
 }
+
+/// Microsoft's name for who logs in to a domain.
+const USER_PRINCIPAL: &str = "1.3.6.1.4.1.311.20.2.3";
 
 /// RFC 4514, 3, and the two more that firewalls write (RFC 4519 2.31, RFC 2985 5.2.1).
 const SHORT_NAMES: [(&str, &str); 11] = [

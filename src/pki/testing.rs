@@ -42,6 +42,16 @@ pub(crate) struct Authority {
     params: CertificateParams,
 }
 
+impl Clone for Authority {
+    fn clone(&self) -> Self {
+        Self {
+            certificate: self.certificate.clone(),
+            issuer: Issuer::new(self.params.clone(), copy(self.issuer.key())),
+            params: self.params.clone(),
+        }
+    }
+}
+
 impl Authority {
     /// A self-signed root.
     pub(crate) fn root(name: &str) -> Self {
@@ -63,6 +73,34 @@ impl Authority {
     pub(crate) fn cross_signed_by(&self, other: &Self) -> Certificate {
         let certificate = self.params.signed_by(self.issuer.key(), &other.issuer);
         Certificate::from_der(certificate.unwrap().der()).unwrap()
+    }
+
+    /// Certifies it anew by `other`, changed: the same key, another certificate.
+    pub(crate) fn reissue(&mut self, other: &Self, change: impl FnOnce(&mut CertificateParams)) {
+        change(&mut self.params);
+        let signed = self.params.signed_by(self.issuer.key(), &other.issuer);
+        self.certificate = Certificate::from_der(signed.unwrap().der()).unwrap();
+    }
+
+    /// Signs itself anew, changed.
+    pub(crate) fn reissue_self(&mut self, change: impl FnOnce(&mut CertificateParams)) {
+        change(&mut self.params);
+        let signed = self.params.self_signed(self.issuer.key()).unwrap();
+        self.certificate = Certificate::from_der(signed.der()).unwrap();
+    }
+
+    /// The same CA under `params`: how it calls itself, and what it says of its key, in what it signs.
+    pub(crate) fn calling_itself(&self, name: &[(DnType, &str)]) -> Self {
+        let mut params = self.params.clone();
+        params.distinguished_name = DistinguishedName::new();
+        for (attribute, value) in name {
+            params.distinguished_name.push(attribute.clone(), *value);
+        }
+        Self {
+            certificate: self.certificate.clone(),
+            issuer: Issuer::new(params.clone(), copy(self.issuer.key())),
+            params,
+        }
     }
 
     /// Signs `key` with `params`.
@@ -144,6 +182,10 @@ pub(crate) fn openssl(folder: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "openssl {arguments:?}: {errors}");
     Some(output.stdout)
+}
+
+fn copy(key: &KeyPair) -> KeyPair {
+    KeyPair::try_from(key.serialized_der()).unwrap()
 }
 
 fn authority_params(name: &str) -> CertificateParams {

@@ -6,4 +6,5 @@ mod csr;
 mod difference;
 mod issued;
 mod making;
+mod path;
 mod pkcs7;
