@@ -25,6 +25,7 @@ use renewd::inventory::{Endpoint, Shown, State};
 use renewd::probe::Sight;
 use renewd::renewal::{Engine, Peers};
 use renewd::scheduler::{self, Room};
+use renewd::store::{Next, Postponed, StepRecord};
 
 use memory::Memory;
 
@@ -102,10 +103,14 @@ async fn fail(engine: &Engine, lost: usize) {
     for _ in 0..lost {
         let lease = store.claim_reachable("bench", now, until, 2).await.unwrap();
         let lease = lease.unwrap();
-        store
-            .postpone(&lease, 1, Some(now), "unreachable", "no answer", &[], now)
-            .await
-            .unwrap();
+        let next = Next::Postponed(Postponed {
+            attempts: 1,
+            next_attempt_at: Some(now),
+            error_kind: "unreachable",
+            error: "no answer",
+        });
+        let record = StepRecord::new(next, &[]);
+        store.record_step(&lease, &record, now).await.unwrap();
         store.release(lease).await.unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! Every event there is: its name, level and fields. What is not here is not told.
 //!
-//! An event is stored in the history in the same transaction as what it tells of, and logged after the commit.
+//! An event is stored in the history in the same transaction as what it tells of, and logged by the store after the commit.
 //! `docs/events.md` is printed from this file.
 
 use std::sync::Arc;
@@ -282,7 +282,7 @@ impl Event {
         }
     }
 
-    /// Writes it to the log, once, after it was stored.
+    /// Writes it to the log. The store does that with what it has stored; other code only with what is not stored.
     pub fn log(&self) {
         match self.kind.level() {
             Level::Info => log_at!(self, tracing::Level::INFO),

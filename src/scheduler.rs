@@ -232,14 +232,8 @@ async fn plan(
         detail: Some(words),
         ..Event::of_renewal(EventKind::RenewalPlanned, &renewal)
     };
-    let is_planned = engine
-        .store
-        .plan(&renewal, std::slice::from_ref(&event))
-        .await?;
-    if is_planned {
-        event.log();
-    }
-    Ok(is_planned)
+    let events = std::slice::from_ref(&event);
+    engine.store.plan(&renewal, events).await
 }
 
 /// Stores what the rules said of certificates that rest, in one commit: a commit waits for the disk, and a new fleet

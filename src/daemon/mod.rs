@@ -85,8 +85,6 @@ pub struct Daemon {
 
 /// A step that runs when the daemon is told to stop may go on for this long; then it is parked.
 const LAST_STEPS: Duration = Duration::from_secs(15);
-/// More certificates than this that come or go at once are one line in the log.
-const LOGGED_ONE_BY_ONE: usize = 100;
 /// A full channel already holds what will wake the loop.
 const MOST_POKES: usize = 64;
 /// Clocks of machines that share a fleet may differ by this much; leases have room for more.
@@ -395,26 +393,8 @@ async fn synchronise(store: &Store, desired: &Desired, now: Timestamp) -> Result
         .values()
         .map(|wanted| configured(wanted))
         .collect();
-    let changes = store.sync_inventory(&configured, now).await?;
-    log_changes(EventKind::CertificateAdded, &changes.added);
-    log_changes(EventKind::CertificateRemoved, &changes.removed);
+    store.sync_inventory(&configured, now).await?;
     Ok(())
-}
-
-/// A whole fleet in one line: the journal drops what comes in thousands, and with it what matters. Each certificate's
-/// history has it all the same.
-fn log_changes(kind: EventKind, names: &[Arc<str>]) {
-    if names.len() <= LOGGED_ONE_BY_ONE {
-        for name in names {
-            Event::of_certificate(kind, name).log();
-        }
-        return;
-    }
-    let event = Event {
-        detail: Some(format!("{} certificates at once", names.len())),
-        ..Event::new(kind)
-    };
-    event.log();
 }
 
 fn configured(wanted: &ManagedCertificate) -> Configured {

@@ -1,5 +1,5 @@
-//! What follows a step: the fact goes through the transition table into the store, a failure through the retry table;
-//! either becomes one event, logged after the commit.
+//! What follows a step: the fact goes through the transition table into the store, a failure through the retry table.
+//! Either becomes one record, which the store writes in one transaction and whose events it logs after the commit.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,8 +11,10 @@ use super::step::Waiting;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{Obtained, Renewal, RenewalId, Service, Shown, State, due, looks};
-use crate::pki::Certificate;
-use crate::store::{Ending, Lease, StoreError};
+use crate::pki::{Certificate, Fingerprint};
+use crate::store::{
+    Ending, Lease, Login, Next, Observation, Pins, Postponed, Reached, StepRecord, StoreError,
+};
 
 impl Engine {
     /// Stores that the work on `renewal` ended in a panic: this renewal fails, the daemon lives.
@@ -40,17 +42,18 @@ impl Engine {
             ..Event::of_renewal(EventKind::PersonNeeded, &renewal)
         };
         let lease = lease(renewal, owner, token, now);
-        let events = std::slice::from_ref(&event);
-        let told = self
-            .store
-            .postpone(&lease, attempt, Some(until), kind, PANICKED, events, now)
-            .await;
-        match told {
+        let next = Next::Postponed(Postponed {
+            attempts: attempt,
+            next_attempt_at: Some(until),
+            error_kind: kind,
+            error: PANICKED,
+        });
+        let record = StepRecord::new(next, std::slice::from_ref(&event));
+        match self.store.record_step(&lease, &record, now).await {
             // Another daemon took over; what it does counts.
             Err(StoreError::LeaseLost) => return Ok(()),
-            told => told?,
-        }
-        event.log();
+            recorded => recorded?,
+        };
         self.store.release(lease).await
     }
 
@@ -83,76 +86,44 @@ impl Engine {
         started: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        if logs_in(lease.renewal.state) && fact != Fact::Proven {
-            self.store
-                .forget_refused_logins(&lease.renewal.firewall)
-                .await?;
-        }
-        match fact {
-            Fact::Proven => self.proven(lease, context, now).await?,
+        let renewal = &lease.renewal;
+        let found = match fact {
+            Fact::Proven => self.proven(renewal, context, now),
             // What the services show has changed twice; the next probe looks afresh.
-            Fact::PreviousProven => {
-                let name = &lease.renewal.certificate;
-                self.store
-                    .record_sight(name, None, None, now, None, &[], now)
-                    .await?;
-            }
-            _ => {}
-        }
+            Fact::PreviousProven => Found {
+                next_probe_at: Some(now),
+                ..Found::default()
+            },
+            _ => Found::default(),
+        };
+        let login = logs_in(renewal.state) && fact != Fact::Proven;
         let elapsed = u64::try_from(started.duration_until(now).as_millis()).unwrap_or(0);
-        self.store_fact(lease, fact, Some(obtained), now, Some(elapsed), None)
+        let told = Told {
+            elapsed_ms: Some(elapsed),
+            detail: None,
+        };
+        let found = Found {
+            login: login.then_some(Login::Accepted),
+            ..found
+        };
+        self.store_fact(lease, fact, Some(obtained), now, told, found)
             .await
     }
 
-    /// From the proof on, the new certificate is what the services show.
-    async fn proven(
-        &self,
-        lease: &Lease,
-        context: &Context,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let leaf = leaf_of(&lease.renewal.obtained);
-        let name = &lease.renewal.certificate;
+    /// From the proof on, the new certificate is what the services show, and where it is the one of the management port, it
+    /// is a pin.
+    fn proven(&self, renewal: &Renewal, context: &Context, now: Timestamp) -> Found {
+        let leaf = leaf_of(&renewal.obtained);
         let interval = self.desired.daemon.probe_interval;
-        let probe_at = looks::next(name, leaf.as_ref(), interval, now);
-        let shown = leaf.map(|leaf| Shown::of(&leaf, now));
-        self.store
-            .record_sight(name, shown.as_ref(), None, probe_at, None, &[], now)
-            .await?;
-        self.learn(lease, context, now).await
-    }
-
-    /// The new management certificate is whom we believe from now on.
-    async fn learn(
-        &self,
-        lease: &Lease,
-        context: &Context,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (Some(new), Some(trust)) = (
-            lease.renewal.obtained.fingerprint,
-            self.trust_text(&lease.renewal.firewall),
-        ) else {
-            return Ok(());
-        };
-        if !context.wanted.services.contains(&Service::WebManagement) {
-            return Ok(());
+        let next_probe_at = looks::next(&renewal.certificate, leaf.as_ref(), interval, now);
+        let learns = context.wanted.services.contains(&Service::WebManagement);
+        let trust = self.trust_text(&renewal.firewall).filter(|_| learns);
+        Found {
+            shown: leaf.map(|leaf| Shown::of(&leaf, now)),
+            next_probe_at: Some(next_probe_at),
+            pin: renewal.obtained.fingerprint.zip(trust),
+            login: None,
         }
-        let event = Event {
-            detail: Some(format!("SHA-256 {new}")),
-            ..Event::of_renewal(EventKind::TrustLearned, &lease.renewal)
-        };
-        self.store
-            .learn_trust(
-                &lease.renewal.firewall,
-                &[new],
-                &trust,
-                std::slice::from_ref(&event),
-                now,
-            )
-            .await?;
-        event.log();
-        Ok(())
     }
 
     pub(super) async fn advance(
@@ -163,7 +134,11 @@ impl Engine {
         now: Timestamp,
         words: &str,
     ) -> Result<bool, StoreError> {
-        self.store_fact(lease, fact, obtained, now, None, Some(words.to_owned()))
+        let told = Told {
+            elapsed_ms: None,
+            detail: Some(words.to_owned()),
+        };
+        self.store_fact(lease, fact, obtained, now, told, Found::default())
             .await
     }
 
@@ -173,49 +148,58 @@ impl Engine {
         fact: Fact,
         obtained: Option<&Obtained>,
         now: Timestamp,
-        elapsed_ms: Option<u64>,
-        detail: Option<String>,
+        told: Told,
+        found: Found,
     ) -> Result<bool, StoreError> {
-        let from = lease.renewal.state;
+        let renewal = &lease.renewal;
+        let from = renewal.state;
         let Some(to) = state::next(from, fact) else {
             let words = format!(
                 "{from} cannot be followed by \"{}\": a defect of renewd",
                 fact.words()
             );
             return self
-                .hold(lease, FailureKind::Unexpected.name(), &words, now)
+                .hold(lease, FailureKind::Unexpected.name(), &words, None, now)
                 .await;
         };
-        let obtained = obtained.unwrap_or(&lease.renewal.obtained).clone();
-        let event = Event {
+        let reached = Event {
             next_state: Some(to),
-            elapsed_ms,
-            detail,
-            ..Event::of_renewal(ending_event(to), &lease.renewal)
+            elapsed_ms: told.elapsed_ms,
+            detail: told.detail,
+            ..Event::of_renewal(ending_event(to), renewal)
         };
+        let learned = found.pin.as_ref().map(|(new, _)| Event {
+            detail: Some(format!("SHA-256 {new}")),
+            ..Event::of_renewal(EventKind::TrustLearned, renewal)
+        });
+        let events: Vec<Event> = learned.into_iter().chain([reached]).collect();
         let ending = if to.is_end() {
-            let tracked = self.store.certificate(&lease.renewal.certificate).await?;
-            let shown = tracked.and_then(|tracked| tracked.shown);
+            let tracked = self.store.certificate(&renewal.certificate).await?;
+            let shown = found
+                .shown
+                .clone()
+                .or_else(|| tracked.and_then(|tracked| tracked.shown));
             let left = shown.map(|shown| now.duration_until(shown.not_after));
-            Some(ending(&lease.renewal, fact, to, left, now))
+            Some(ending(renewal, fact, to, left, now))
         } else {
             None
         };
+        let next = Next::Reached(Reached {
+            state: to,
+            obtained: obtained.unwrap_or(&renewal.obtained),
+            next_attempt_at: now,
+            ending,
+        });
+        let record = StepRecord {
+            served: found.served(),
+            pins: found.pins(),
+            login: found.login,
+            ..StepRecord::new(next, &events)
+        };
         self.checkpoint.pass(Moment::Storing(to)).await;
-        lease.renewal = self
-            .store
-            .advance(
-                lease,
-                to,
-                &obtained,
-                now,
-                ending,
-                std::slice::from_ref(&event),
-                now,
-            )
-            .await?;
+        let renewal = self.store.record_step(lease, &record, now).await?;
+        lease.renewal = renewal;
         self.checkpoint.pass(Moment::Stored(to)).await;
-        event.log();
         Ok(!to.is_end())
     }
 
@@ -245,18 +229,14 @@ impl Engine {
         } else {
             renewal.attempts.saturating_add(1)
         };
-        self.store
-            .postpone(
-                lease,
-                attempts,
-                Some(until),
-                waiting.kind,
-                &words,
-                events,
-                now,
-            )
-            .await?;
-        events.iter().for_each(Event::log);
+        let next = Next::Postponed(Postponed {
+            attempts,
+            next_attempt_at: Some(until),
+            error_kind: waiting.kind,
+            error: &words,
+        });
+        let record = StepRecord::new(next, events);
+        self.store.record_step(lease, &record, now).await?;
         Ok(false)
     }
 
@@ -278,7 +258,7 @@ impl Engine {
         let until = later(now, wait);
         let Some(to) = state::next(lease.renewal.state, Fact::OrderVoid) else {
             let kind = FailureKind::Unexpected.name();
-            return self.hold(lease, kind, words, now).await;
+            return self.hold(lease, kind, words, None, now).await;
         };
         let event = Event {
             next_state: Some(to),
@@ -287,14 +267,16 @@ impl Engine {
             next_attempt_at: Some(until),
             ..Event::of_renewal(EventKind::OrderVoid, &lease.renewal)
         };
-        let obtained = lease.renewal.obtained.clone();
-        let events = std::slice::from_ref(&event);
-        lease.renewal = self
-            .store
-            .advance(lease, to, &obtained, until, None, events, now)
-            .await?;
+        let next = Next::Reached(Reached {
+            state: to,
+            obtained: &lease.renewal.obtained,
+            next_attempt_at: until,
+            ending: None,
+        });
+        let record = StepRecord::new(next, std::slice::from_ref(&event));
+        let renewal = self.store.record_step(lease, &record, now).await?;
+        lease.renewal = renewal;
         self.checkpoint.pass(Moment::Stored(to)).await;
-        event.log();
         Ok(false)
     }
 
@@ -306,80 +288,64 @@ impl Engine {
         origin: Origin,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let refused_logins = match origin {
-            Origin::Firewall => self.refused_logins(&lease.renewal, failure, now).await?,
-            Origin::Ca => 0,
+        let is_refused = origin == Origin::Firewall && failure.kind == FailureKind::Unauthorized;
+        let login = is_refused.then_some(Login::Refused);
+        let refused_logins = match login {
+            Some(_) => self.refused_logins(&lease.renewal).await?,
+            None => 0,
         };
         let situation = situation(&lease.renewal, context, refused_logins, now);
+        let attempt = situation.attempt;
         match retry::after(failure, &situation) {
             Retry::GiveUp => self.hopeless(lease, &failure.to_string(), now).await,
             Retry::Hold => {
                 let words =
                     format!("{failure}; refused {refused_logins} times, nothing more is tried");
-                self.hold(lease, failure.kind.name(), &words, now).await
+                let kind = failure.kind.name();
+                self.hold(lease, kind, &words, login, now).await
             }
             Retry::After(wait) => {
-                self.try_again(
-                    lease,
-                    EventKind::StepFailed,
-                    failure,
-                    situation.attempt,
-                    wait,
-                    now,
-                )
-                .await
+                let event = failed_event(EventKind::StepFailed, lease, failure, attempt);
+                self.try_again(lease, event, wait, login, now).await
             }
             Retry::AfterAndTell(wait) => {
-                self.try_again(
-                    lease,
-                    EventKind::PersonNeeded,
-                    failure,
-                    situation.attempt,
-                    wait,
-                    now,
-                )
-                .await
+                let event = failed_event(EventKind::PersonNeeded, lease, failure, attempt);
+                self.try_again(lease, event, wait, login, now).await
             }
         }
     }
 
-    /// Logins in a row that the firewall refused, with this one; zero when `failure` is none.
-    async fn refused_logins(
-        &self,
-        renewal: &Renewal,
-        failure: &Failure,
-        now: Timestamp,
-    ) -> Result<u32, StoreError> {
-        if failure.kind != FailureKind::Unauthorized {
-            return Ok(0);
-        }
-        self.store.count_refused_login(&renewal.firewall, now).await
+    /// Logins in a row that the firewall refused, with the one that is about to be stored. Nobody else logs in there: the
+    /// lease covers the firewall.
+    async fn refused_logins(&self, renewal: &Renewal) -> Result<u32, StoreError> {
+        let firewall = self.store.firewall(&renewal.firewall).await?;
+        Ok(firewall.refused_logins.saturating_add(1))
     }
 
     async fn try_again(
         &self,
         lease: &Lease,
-        kind: EventKind,
-        failure: &Failure,
-        attempt: u32,
+        event: Event,
         wait: SignedDuration,
+        login: Option<Login>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let until = later(now, wait);
-        let words = readable(&words_of(failure));
-        let error_kind = failure.kind.name();
         let event = Event {
-            attempt: Some(attempt),
-            error_kind: Some(error_kind.to_owned()),
-            detail: Some(words.clone()),
             next_attempt_at: Some(until),
-            ..Event::of_renewal(kind, &lease.renewal)
+            ..event
         };
-        let events = std::slice::from_ref(&event);
-        self.store
-            .postpone(lease, attempt, Some(until), error_kind, &words, events, now)
-            .await?;
-        event.log();
+        let next = Next::Postponed(Postponed {
+            attempts: event.attempt.unwrap_or(1),
+            next_attempt_at: Some(until),
+            error_kind: event.error_kind.as_deref().unwrap_or_default(),
+            error: event.detail.as_deref().unwrap_or_default(),
+        });
+        let record = StepRecord {
+            login,
+            ..StepRecord::new(next, std::slice::from_ref(&event))
+        };
+        self.store.record_step(lease, &record, now).await?;
         Ok(false)
     }
 
@@ -394,7 +360,7 @@ impl Engine {
         if state::next(lease.renewal.state, Fact::GivenUp).is_some() {
             return self.advance(lease, Fact::GivenUp, None, now, &words).await;
         }
-        self.hold(lease, FailureKind::Unexpected.name(), &words, now)
+        self.hold(lease, FailureKind::Unexpected.name(), &words, None, now)
             .await
     }
 
@@ -403,6 +369,7 @@ impl Engine {
         lease: &Lease,
         kind: &str,
         words: &str,
+        login: Option<Login>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
@@ -416,19 +383,67 @@ impl Engine {
             ..Event::of_renewal(EventKind::RenewalHeld, renewal)
         };
         let attempts = renewal.attempts.saturating_add(1);
-        self.store
-            .postpone(
-                lease,
-                attempts,
-                None,
-                kind,
-                &words,
-                std::slice::from_ref(&event),
-                now,
-            )
-            .await?;
-        event.log();
+        let next = Next::Postponed(Postponed {
+            attempts,
+            next_attempt_at: None,
+            error_kind: kind,
+            error: &words,
+        });
+        let record = StepRecord {
+            login,
+            ..StepRecord::new(next, std::slice::from_ref(&event))
+        };
+        self.store.record_step(lease, &record, now).await?;
         Ok(false)
+    }
+}
+
+/// What a step says of itself, in its event.
+#[derive(Debug)]
+struct Told {
+    elapsed_ms: Option<u64>,
+    detail: Option<String>,
+}
+
+/// What a step found out besides the fact that it reached; stored with it.
+#[derive(Debug, Default)]
+struct Found {
+    /// What the services show, where it is known.
+    shown: Option<Shown>,
+    /// When they are looked at next; `None`: nothing was seen.
+    next_probe_at: Option<Timestamp>,
+    /// The fingerprint that the firewall is trusted by from now on, and the configured trust that it belongs to.
+    pin: Option<(Fingerprint, String)>,
+    login: Option<Login>,
+}
+
+impl Found {
+    fn served(&self) -> Option<Observation<'_>> {
+        let next_probe_at = self.next_probe_at?;
+        Some(Observation {
+            shown: self.shown.as_ref(),
+            told: None,
+            next_probe_at,
+            look_at: None,
+        })
+    }
+
+    fn pins(&self) -> Option<Pins<'_>> {
+        let (new, trust) = self.pin.as_ref()?;
+        Some(Pins {
+            fingerprints: std::slice::from_ref(new),
+            trust,
+        })
+    }
+}
+
+/// The event of a failure that is not the end.
+fn failed_event(kind: EventKind, lease: &Lease, failure: &Failure, attempt: u32) -> Event {
+    Event {
+        attempt: Some(attempt),
+        error_kind: Some(failure.kind.name().to_owned()),
+        detail: Some(readable(&words_of(failure))),
+        ..Event::of_renewal(kind, &lease.renewal)
     }
 }
 

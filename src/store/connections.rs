@@ -15,6 +15,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, Either, Execute, Executor, SqlStr, Transaction};
 
 use super::{StoreError, Witness};
+use crate::event::Event;
 
 /// A transaction that writes; dropped, it is rolled back.
 pub(super) type Writing = Session<Transaction<'static, Any>>;
@@ -29,6 +30,8 @@ pub(super) struct Session<C> {
     patience: Option<Duration>,
     /// Told of the commit.
     witness: Option<Arc<dyn Witness>>,
+    /// What was stored in this transaction, to be logged after its commit.
+    to_log: Vec<Event>,
 }
 
 impl<C> Session<C> {
@@ -37,6 +40,7 @@ impl<C> Session<C> {
             connection,
             patience,
             witness: None,
+            to_log: Vec::new(),
         }
     }
 }
@@ -48,8 +52,15 @@ impl Writing {
         self
     }
 
+    /// Logs `events` after the commit, and not at all without one.
+    pub(super) fn log_after_commit(&mut self, events: impl IntoIterator<Item = Event>) {
+        self.to_log.extend(events);
+    }
+
+    /// Commits, and logs what was stored: here and nowhere else, so that nothing is logged twice or without being stored.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         within(self.patience, self.connection.commit()).await?;
+        self.to_log.iter().for_each(Event::log);
         if let Some(witness) = self.witness {
             witness.committed().await;
         }

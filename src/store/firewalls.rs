@@ -5,10 +5,8 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::row::{Columns, exactly_one, micros, parse};
-use super::{Store, StoreError, commit, history, missing};
-use crate::event::Event;
+use super::{Lease, Pins, Store, StoreError, Writing, commit, leases, missing};
 use crate::inventory::TrackedFirewall;
-use crate::pki::Fingerprint;
 
 impl Store {
     /// A firewall; one that nothing was stored of yet has nothing but its name.
@@ -28,44 +26,23 @@ impl Store {
         )
     }
 
-    /// Stores what a firewall says of itself (`firewall::Identity`, as JSON).
+    /// Stores what the firewall of `lease` says of itself (`firewall::Identity`, as JSON).
     pub async fn record_identity(
         &self,
-        name: &str,
+        lease: &Lease,
         identity_json: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let name = &lease.renewal.firewall;
         let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
         let done = sqlx::query(RECORD_IDENTITY)
-            .bind(name)
+            .bind(&**name)
             .bind(identity_json)
             .bind(micros(now))
             .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("firewall", name))?;
-        commit(transaction).await
-    }
-
-    /// Replaces the certificates that are trusted because renewd bound and proved them, and the configured trust that
-    /// they belong to.
-    pub async fn learn_trust(
-        &self,
-        name: &str,
-        learned: &[Fingerprint],
-        learned_for: &str,
-        events: &[Event],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let learned: Vec<String> = learned.iter().map(ToString::to_string).collect();
-        let mut transaction = self.begin().await?;
-        let done = sqlx::query(LEARN_TRUST)
-            .bind(name)
-            .bind(learned.join(" "))
-            .bind(learned_for)
-            .execute(&mut transaction)
-            .await?;
-        exactly_one(done.rows_affected(), || missing("firewall", name))?;
-        history::append(&mut transaction, events, now).await?;
         commit(transaction).await
     }
 
@@ -81,33 +58,49 @@ impl Store {
         commit(transaction).await?;
         Ok(done.rows_affected() == 1)
     }
+}
 
-    /// Counts one more refused login in a row, and tells how many there are now.
-    pub async fn count_refused_login(&self, name: &str, now: Timestamp) -> Result<u32, StoreError> {
-        let mut transaction = self.begin().await?;
-        let count = sqlx::query(COUNT_REFUSED_LOGIN)
-            .bind(name)
-            .bind(micros(now))
-            .fetch_optional(&mut transaction)
-            .await?
-            .ok_or_else(|| missing("firewall", name))?
-            .count("refused_logins")?;
-        commit(transaction).await?;
-        Ok(count)
-    }
+/// Replaces the certificates that are trusted because renewd bound and verified them, and the configured trust that they
+/// belong to.
+pub(super) async fn learn(
+    connection: &mut Writing,
+    name: &str,
+    pins: Pins<'_>,
+) -> Result<(), StoreError> {
+    let learned: Vec<String> = pins.fingerprints.iter().map(ToString::to_string).collect();
+    let done = sqlx::query(LEARN_TRUST)
+        .bind(name)
+        .bind(learned.join(" "))
+        .bind(pins.trust)
+        .execute(connection)
+        .await?;
+    exactly_one(done.rows_affected(), || missing("firewall", name))
+}
 
-    /// A login worked. Nothing is written when none was refused before, because that is what happens each time.
-    pub async fn forget_refused_logins(&self, name: &str) -> Result<(), StoreError> {
-        if self.firewall(name).await?.refused_logins == 0 {
-            return Ok(());
-        }
-        let mut transaction = self.begin().await?;
-        sqlx::query("UPDATE firewall SET refused_logins = 0 WHERE name = $1")
-            .bind(name)
-            .execute(&mut transaction)
-            .await?;
-        commit(transaction).await
-    }
+/// Counts one more refused login in a row.
+pub(super) async fn count_refused_login(
+    connection: &mut Writing,
+    name: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(COUNT_REFUSED_LOGIN)
+        .bind(name)
+        .bind(micros(now))
+        .execute(connection)
+        .await?;
+    exactly_one(done.rows_affected(), || missing("firewall", name))
+}
+
+/// A login worked. Mostly there is nothing to forget, and then nothing is written.
+pub(super) async fn forget_refused_logins(
+    connection: &mut Writing,
+    name: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(FORGET_REFUSED_LOGINS)
+        .bind(name)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 fn tracked(row: &AnyRow) -> Result<TrackedFirewall, StoreError> {
@@ -148,4 +141,7 @@ const TAKE_CODE_STEP: &str = "INSERT INTO firewall (name, code_step) VALUES ($1,
 
 const COUNT_REFUSED_LOGIN: &str = "INSERT INTO firewall (name, refused_logins, refused_login_at) VALUES ($1, 1, $2) \
      ON CONFLICT (name) DO UPDATE SET refused_logins = firewall.refused_logins + 1, \
-     refused_login_at = excluded.refused_login_at RETURNING refused_logins";
+     refused_login_at = excluded.refused_login_at";
+
+const FORGET_REFUSED_LOGINS: &str =
+    "UPDATE firewall SET refused_logins = 0 WHERE name = $1 AND refused_logins > 0";

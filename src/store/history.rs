@@ -78,6 +78,7 @@ pub(super) async fn append(
     for some in events.chunks(bulk::rows_per_statement(7)) {
         insert(&mut *connection, some, &mut chain, at).await?;
     }
+    connection.log_after_commit(events.iter().cloned());
     Ok(())
 }
 
@@ -115,7 +116,21 @@ pub(super) async fn append_for_each(
         }
         query.execute(&mut *connection).await?;
     }
+    connection.log_after_commit(lines(kind, certificates));
     Ok(())
+}
+
+/// A whole fleet in one line: the journal drops what comes in thousands, and with it what matters. Each certificate's
+/// history has it all the same.
+fn lines(kind: EventKind, certificates: &[Arc<str>]) -> Vec<Event> {
+    if certificates.len() <= LOGGED_ONE_BY_ONE {
+        let one = |name| Event::of_certificate(kind, name);
+        return certificates.iter().map(one).collect();
+    }
+    vec![Event {
+        detail: Some(format!("{} certificates at once", certificates.len())),
+        ..Event::new(kind)
+    }]
 }
 
 fn for_each_statement(certificates: usize) -> String {
@@ -191,6 +206,9 @@ fn past_event(row: &AnyRow) -> Result<PastEvent, StoreError> {
         fields,
     })
 }
+
+/// Of the events that a new configuration brings at once.
+const LOGGED_ONE_BY_ONE: usize = 100;
 
 /// Both databases give the columns of VALUES these names.
 const FOR_EACH_HEAD: &str = "INSERT INTO history (id, at, name, level, certificate, fields, hash) \

@@ -203,19 +203,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let done = sqlx::query(RECORD_SIGHT)
-            .bind(name)
-            .bind(told.map(words).as_deref())
-            .bind(micros(next_probe_at))
-            .bind(look_at.map(micros))
-            .bind(shown.map(|shown| shown.fingerprint.to_string()))
-            .bind(shown.map(|shown| shown.pem.as_str()))
-            .bind(shown.map(|shown| micros(shown.not_before)))
-            .bind(shown.map(|shown| micros(shown.not_after)))
-            .bind(shown.map(|shown| micros(shown.seen_at)))
-            .execute(&mut transaction)
-            .await?;
-        exactly_one(done.rows_affected(), || missing("certificate", name))?;
+        let sight = Observation {
+            shown,
+            told,
+            next_probe_at,
+            look_at,
+        };
+        observe(&mut transaction, name, sight).await?;
         if let Some(look_at) = look_at {
             sqlx::query(RECONSIDER_WINDOW)
                 .bind(name)
@@ -316,6 +310,41 @@ impl Store {
         self.dialect.notify(&mut transaction, "").await?;
         commit(transaction).await
     }
+}
+
+/// What a look at the services of a certificate saw.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation<'a> {
+    /// What they show; `None`: what was seen last still holds.
+    pub shown: Option<&'a Shown>,
+    /// The drift that was told; `None`: there is none to tell any more.
+    pub told: Option<&'a str>,
+    /// The next probe.
+    pub next_probe_at: Timestamp,
+    /// When to ask the due rules; `None`: as before.
+    pub look_at: Option<Timestamp>,
+}
+
+/// Stores what was seen, in a transaction that stores something else too.
+pub(super) async fn observe(
+    connection: &mut Writing,
+    name: &str,
+    seen: Observation<'_>,
+) -> Result<(), StoreError> {
+    let shown = seen.shown;
+    let done = sqlx::query(RECORD_SIGHT)
+        .bind(name)
+        .bind(seen.told.map(words).as_deref())
+        .bind(micros(seen.next_probe_at))
+        .bind(seen.look_at.map(micros))
+        .bind(shown.map(|shown| shown.fingerprint.to_string()))
+        .bind(shown.map(|shown| shown.pem.as_str()))
+        .bind(shown.map(|shown| micros(shown.not_before)))
+        .bind(shown.map(|shown| micros(shown.not_after)))
+        .bind(shown.map(|shown| micros(shown.seen_at)))
+        .execute(connection)
+        .await?;
+    exactly_one(done.rows_affected(), || missing("certificate", name))
 }
 
 /// How a configured certificate is stored.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::row::{Columns, micros};
 use super::{Lease, Store, StoreError, Writing, commit, intents, leases};
-use crate::inventory::{Budget, Intent, RateLimit};
+use crate::inventory::{Budget, Intent, RateLimit, RenewalId};
 
 /// Whether an order may be placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,17 +86,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         leases::still_ours(&mut transaction, lease).await?;
-        sqlx::query(WITHDRAW)
-            .bind(&*lease.renewal.id.0)
-            .bind(step)
-            .bind(micros(now))
-            .execute(&mut transaction)
-            .await?;
-        sqlx::query(RETURN_SLOT)
-            .bind(&*lease.renewal.id.0)
-            .bind(micros(now))
-            .execute(&mut transaction)
-            .await?;
+        withdraw(&mut transaction, &lease.renewal.id, step, now).await?;
         commit(transaction).await
     }
 
@@ -115,6 +105,28 @@ impl Store {
             .await?
             .count("orders")
     }
+}
+
+/// The call of the open intent of `step` was certainly not carried out. The moment that was reserved for an order is the
+/// renewal's again; other steps have none.
+pub(super) async fn withdraw(
+    connection: &mut Writing,
+    renewal: &RenewalId,
+    step: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(WITHDRAW)
+        .bind(&*renewal.0)
+        .bind(step)
+        .bind(micros(now))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(RETURN_SLOT)
+        .bind(&*renewal.0)
+        .bind(micros(now))
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Finds the first moment that all `limits` allow, and takes it out of them.

@@ -34,6 +34,7 @@ mod row;
 mod server;
 mod set_back;
 mod sqlite;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod waking;
@@ -42,11 +43,12 @@ mod witness;
 pub use carry::{Carried, carry};
 pub use error::StoreError;
 pub use history::{Head, Misfit, NoHead, PastEvent, Verdict};
-pub use inventory::{Changes, Configured, Decision, Look};
+pub use inventory::{Changes, Configured, Decision, Look, Observation};
 pub use leases::{Lease, Tenure, Ticket};
 pub use limits::Permission;
 pub use notices::Notices;
 pub use renewals::Ending;
+pub use steps::{Login, Next, Pins, Postponed, Reached, StepRecord};
 pub use waking::{Counts, NextDue};
 pub use witness::Witness;
 

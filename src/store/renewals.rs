@@ -1,5 +1,5 @@
-//! Renewals and the writes of their steps. A step's write names the lease and the state that it leaves, so that a
-//! worker that lost its lease cannot write; which moves are legal is decided elsewhere.
+//! Renewals. What a step stores of one is in `steps.rs`; its statements stand here. Each names the lease and the state that
+//! the step leaves, so that a worker that lost its lease cannot write; which moves are legal is decided elsewhere.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use sqlx::AnyExecutor;
 use sqlx::any::AnyRow;
 
-use super::row::{Columns, exactly_one, micros, parse, words};
-use super::{Lease, Store, StoreError, Writing, commit, history, intents, missing};
+use super::row::{Columns, exactly_one, micros, parse};
+use super::{Lease, Store, StoreError, Writing, commit, history, missing};
 use crate::event::Event;
 use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, State};
 
@@ -70,87 +70,6 @@ impl Store {
         rows.iter().map(renewal).collect()
     }
 
-    /// Stores that `to` is true now, with what was obtained for it. Attempts and errors begin anew, open intents have
-    /// their outcome, and a private key that `to` does not need any more is destroyed. `ended` is given when and only when `to` is an end. The lease stays: go on under it with the
-    /// renewal that is returned, or release it.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "all of it belongs in one transaction"
-    )]
-    pub async fn advance(
-        &self,
-        lease: &Lease,
-        to: State,
-        obtained: &Obtained,
-        next_attempt_at: Timestamp,
-        ended: Option<Ending<'_>>,
-        events: &[Event],
-        now: Timestamp,
-    ) -> Result<Renewal, StoreError> {
-        if to.is_end() != ended.is_some() {
-            let what = format!("{to} was to be stored with the wrong kind of ending");
-            return Err(StoreError::broken(what));
-        }
-        let mut transaction = self.begin().await?;
-        let done = sqlx::query(ADVANCE)
-            .bind(&*lease.renewal.id.0)
-            .bind(lease.renewal.state.name())
-            .bind(lease.token)
-            .bind(to.name())
-            .bind(micros(now))
-            .bind(ended.map(|_| micros(now)))
-            .bind(micros(next_attempt_at))
-            .execute(&mut transaction)
-            .await?;
-        exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
-        add_obtained(&mut transaction, lease, obtained).await?;
-        let has_destroyed = !to.needs_key() && destroy_key(&mut transaction, lease).await?;
-        intents::close(&mut transaction, &lease.renewal.id, now).await?;
-        if let Some(ending) = ended {
-            end(&mut transaction, &lease.renewal.certificate, ending).await?;
-        }
-        history::append(&mut transaction, events, now).await?;
-        let renewal = find(&mut transaction, &lease.renewal.id).await?;
-        commit(transaction).await?;
-        if has_destroyed && let Err(error) = self.empty_write_ahead_log().await {
-            // The change itself is stored, and the next start or upkeep cuts the log off as well.
-            tracing::debug!(%error, "a destroyed key lies on in the write-ahead log, sealed");
-        }
-        renewal.ok_or_else(|| missing("renewal", &lease.renewal.id.0))
-    }
-
-    /// Stores that the step failed or waits. `attempts` are the failures in a row; `next_attempt_at` is `None` to hold
-    /// the renewal until a person asks.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "all of it belongs in one transaction"
-    )]
-    pub async fn postpone(
-        &self,
-        lease: &Lease,
-        attempts: u32,
-        next_attempt_at: Option<Timestamp>,
-        error_kind: &str,
-        error: &str,
-        events: &[Event],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let done = sqlx::query(POSTPONE)
-            .bind(&*lease.renewal.id.0)
-            .bind(lease.renewal.state.name())
-            .bind(lease.token)
-            .bind(i64::from(attempts))
-            .bind(next_attempt_at.map(micros))
-            .bind(error_kind)
-            .bind(&*words(error))
-            .execute(&mut transaction)
-            .await?;
-        exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
-        history::append(&mut transaction, events, now).await?;
-        commit(transaction).await
-    }
-
     /// Stores what was obtained in the middle of a step, such as the bindings before they are changed.
     pub async fn keep(&self, lease: &Lease, obtained: &Obtained) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
@@ -192,7 +111,7 @@ async fn insert(connection: &mut Writing, renewal: &Renewal) -> Result<bool, Sto
     Ok(done.rows_affected() == 1)
 }
 
-async fn add_obtained(
+pub(super) async fn add_obtained(
     connection: &mut Writing,
     lease: &Lease,
     obtained: &Obtained,
@@ -214,7 +133,10 @@ async fn add_obtained(
 }
 
 /// Whether there was one.
-async fn destroy_key(connection: &mut Writing, lease: &Lease) -> Result<bool, StoreError> {
+pub(super) async fn destroy_key(
+    connection: &mut Writing,
+    lease: &Lease,
+) -> Result<bool, StoreError> {
     let done = sqlx::query(DESTROY_KEY)
         .bind(&*lease.renewal.id.0)
         .bind(lease.token)
@@ -223,7 +145,7 @@ async fn destroy_key(connection: &mut Writing, lease: &Lease) -> Result<bool, St
     Ok(done.rows_affected() == 1)
 }
 
-async fn end(
+pub(super) async fn end(
     connection: &mut Writing,
     certificate: &str,
     ending: Ending<'_>,

@@ -69,7 +69,6 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
             now,
         )
         .await?;
-    finding.events.iter().for_each(Event::log);
     match shown.as_ref().or(row.shown.as_ref()) {
         Some(shown) if window::is_to_be_asked(engine, &row, shown) => {
             engine.store.ask_for_window(&row.name, now).await

@@ -59,7 +59,6 @@ pub async fn after_panic(
             )
             .await?;
     }
-    event.log();
     Ok(())
 }
 

@@ -53,7 +53,6 @@ pub async fn ask(engine: &Engine, row: &TrackedCertificate) -> Result<(), StoreE
             now,
         )
         .await?;
-    event.iter().for_each(Event::log);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Wrong passwords and wrong pins.
 
 use renewd::inventory::State;
+use renewd::store::{Next, Postponed, StepRecord};
 use simulators::sonicos::Profile;
 
 use crate::lab::{CERTIFICATE, Lab};
@@ -50,19 +51,15 @@ async fn hurry(lab: &Lab) {
         return;
     };
     let kind = renewal.last_error_kind.clone().unwrap();
-    let now = Some(jiff::Timestamp::UNIX_EPOCH);
-    store
-        .postpone(
-            &lease,
-            renewal.attempts,
-            now,
-            &kind,
-            "hurried",
-            &[],
-            jiff::Timestamp::UNIX_EPOCH,
-        )
-        .await
-        .unwrap();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let next = Next::Postponed(Postponed {
+        attempts: renewal.attempts,
+        next_attempt_at: Some(now),
+        error_kind: &kind,
+        error: "hurried",
+    });
+    let record = StepRecord::new(next, &[]);
+    store.record_step(&lease, &record, now).await.unwrap();
     store.release(lease).await.unwrap();
 }
 

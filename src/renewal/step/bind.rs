@@ -196,9 +196,8 @@ async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> 
         ..work.event(EventKind::WindowOverridden)
     };
     work.store
-        .record(std::slice::from_ref(&event), work.now)
+        .record_under(work.lease, std::slice::from_ref(&event), work.now)
         .await?;
-    event.log();
     Ok(())
 }
 

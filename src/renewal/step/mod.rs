@@ -197,7 +197,7 @@ impl Work<'_> {
             StepError::Hopeless(format!("the identity cannot be written down: {error}"))
         })?;
         self.store
-            .record_identity(&self.renewal().firewall, &json, self.now)
+            .record_identity(self.lease, &json, self.now)
             .await?;
         Ok(())
     }

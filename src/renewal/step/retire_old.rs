@@ -117,9 +117,8 @@ async fn tell_kept(
         ..work.event(EventKind::PreviousKept)
     };
     work.store
-        .record(std::slice::from_ref(&event), work.now)
+        .record_under(work.lease, std::slice::from_ref(&event), work.now)
         .await?;
-    event.log();
     Ok(())
 }
 

@@ -292,34 +292,28 @@ async fn half_a_sight_in_the_database_is_told() {
 
 #[tokio::test]
 async fn a_firewall_is_remembered_with_what_it_said_and_what_is_trusted() {
-    let (store, _folder) = store().await;
+    let (store, lease, _folder) = store_with_lease().await;
     let unknown = store.firewall("hq").await.unwrap();
     assert_eq!((unknown.name.as_str(), unknown.refused_logins), ("hq", 0));
     assert!(unknown.identity.is_none() && unknown.learned.is_empty());
 
     store
-        .record_identity("hq", "{\"model\":\"TZ\"}", at(1))
+        .record_identity(&lease, "{\"model\":\"TZ\"}", at(1))
         .await
         .unwrap();
     store
-        .record_identity("hq", "{\"model\":\"NSa\"}", at(2))
+        .record_identity(&lease, "{\"model\":\"NSa\"}", at(2))
         .await
         .unwrap();
     let learned = [Fingerprint::of(b"one"), Fingerprint::of(b"two")];
-    store
-        .learn_trust("hq", &learned, "pin-1", &[], at(3))
-        .await
-        .unwrap();
+    store.learn_trust("hq", &learned, "pin-1").await.unwrap();
     let known = store.firewall("hq").await.unwrap();
     assert_eq!(known.identity.as_deref(), Some("{\"model\":\"NSa\"}"));
     assert_eq!(known.identified_at, Some(at(2)));
     assert_eq!(known.learned, learned);
     assert_eq!(known.learned_for.as_deref(), Some("pin-1"));
 
-    store
-        .learn_trust("hq", &[], "pin-2", &[], at(4))
-        .await
-        .unwrap();
+    store.learn_trust("hq", &[], "pin-2").await.unwrap();
     assert!(store.firewall("hq").await.unwrap().learned.is_empty());
     meddle(&store, "UPDATE firewall SET learned = 'nonsense'").await;
     let read = store.firewall("hq").await;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::*;
+use crate::event::{Event, EventKind};
 use crate::inventory::RateLimit;
-use crate::store::Ending;
+use crate::store::{Ending, Login, Next, Observation, Pins, Postponed, Reached, StepRecord};
 
 #[tokio::test]
 async fn a_firewall_is_worked_on_by_one_at_a_time() {
@@ -275,6 +276,10 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     assert!(is_lost(
         &store.postpone(lost, 1, None, "busy", "", &[], at(70)).await
     ));
+    everything_of_a_step_is_lost(store, lost).await;
+    assert!(is_lost(&store.record_identity(lost, "{}", at(70)).await));
+    let told = [Event::new(EventKind::WindowOverridden)];
+    assert!(is_lost(&store.record_under(lost, &told, at(70)).await));
     assert!(is_lost(&store.keep(lost, &nothing).await));
     assert!(is_lost(&store.intend(lost, "submit", "ref", at(70)).await));
     assert!(is_lost(&store.extend(lost, at(500)).await));
@@ -290,6 +295,58 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     assert!(is_lost(&store.withdraw_order(lost, "submit", at(70)).await));
     let after = format!("{:?}", store.renewal(&lost.renewal.id).await.unwrap());
     assert_eq!(after, before);
+}
+
+/// Neither what it found out nor what it tells is stored where the lease is lost.
+async fn everything_of_a_step_is_lost(store: &Store, lost: &Lease) {
+    let portal = &lost.renewal.certificate;
+    let everything = async || {
+        format!(
+            "{:?} {:?} {:?} {:?}",
+            store.firewall(&lost.renewal.firewall).await.unwrap(),
+            store.certificate(portal).await.unwrap(),
+            store.history(portal, 9).await.unwrap(),
+            store.tries(&lost.renewal.id, "submit").await.unwrap()
+        )
+    };
+    let before = everything().await;
+    let (shown, nothing) = (shown("forged", 9), Obtained::default());
+    let event = Event::of_renewal(EventKind::StateReached, &lost.renewal);
+    for login in [Login::Accepted, Login::Refused] {
+        for next in [
+            Next::Reached(Reached {
+                state: State::CsrGenerated,
+                obtained: &nothing,
+                next_attempt_at: at(70),
+                ending: None,
+            }),
+            Next::Postponed(Postponed {
+                attempts: 1,
+                next_attempt_at: None,
+                error_kind: "busy",
+                error: "",
+            }),
+        ] {
+            let record = StepRecord {
+                served: Some(Observation {
+                    shown: Some(&shown),
+                    told: Some("unseen"),
+                    next_probe_at: at(71),
+                    look_at: None,
+                }),
+                pins: Some(Pins {
+                    fingerprints: &[Fingerprint::of(b"forged")],
+                    trust: "pin",
+                }),
+                login: Some(login),
+                withdrawn: Some("submit"),
+                ..StepRecord::new(next, std::slice::from_ref(&event))
+            };
+            let recorded = store.record_step(lost, &record, at(70)).await;
+            assert!(matches!(recorded, Err(StoreError::LeaseLost)));
+            assert_eq!(everything().await, before);
+        }
+    }
 }
 
 #[tokio::test]

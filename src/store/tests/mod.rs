@@ -19,6 +19,7 @@ use crate::pki::Fingerprint;
 
 mod on_postgres;
 mod on_sqlite;
+mod parts;
 #[path = "../../../tests/support/postgres.rs"]
 mod postgres;
 

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use renewd::clock::{Clock, SystemClock};
 use renewd::daemon::Daemon;
 use renewd::inventory::{Obtained, Renewal, RenewalId, Shown, State};
-use renewd::store::Store;
+use renewd::store::{Next, Postponed, StepRecord, Store};
 
 use super::fleet::{Fleet, expiring, surroundings};
 use super::{Counting, Running, pause, wait_until};
@@ -75,10 +75,14 @@ async fn fail_once(store: &Store) {
     let until = now + SignedDuration::from_mins(1);
     let lease = store.claim_reachable("test", now, until, 2).await.unwrap();
     let lease = lease.unwrap();
-    store
-        .postpone(&lease, 1, Some(now), "unreachable", "no answer", &[], now)
-        .await
-        .unwrap();
+    let next = Next::Postponed(Postponed {
+        attempts: 1,
+        next_attempt_at: Some(now),
+        error_kind: "unreachable",
+        error: "no answer",
+    });
+    let record = StepRecord::new(next, &[]);
+    store.record_step(&lease, &record, now).await.unwrap();
     store.release(lease).await.unwrap();
 }
 
