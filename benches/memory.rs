@@ -14,7 +14,7 @@ use renewd::firewall::{
     Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known, ObjectKind,
 };
 use renewd::inventory::Endpoint;
-use renewd::pki::{AlternateName, Certificate, KeyBundle, KeyRequest};
+use renewd::pki::{AlternateName, Certificate, Fingerprint, KeyBundle, KeyRequest};
 use renewd::probe::Sight;
 use renewd::renewal::Peers;
 
@@ -160,6 +160,8 @@ impl Firewall for Session {
     ) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
     }
+
+    fn also_accept(&mut self, _fingerprint: Fingerprint) {}
 
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {
         Ok(self.device().bindings.clone())

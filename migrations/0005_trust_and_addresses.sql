@@ -2,3 +2,11 @@
 
 -- The time step of the last one-time code that was used to log in, by its beginning: no code is used twice.
 ALTER TABLE firewall ADD COLUMN code_step BIGINT;
+
+-- When the firewall itself confirmed that it has the issued certificate with its key; NULL: it has not. Until then no CA
+-- vouches for that certificate.
+ALTER TABLE renewal ADD COLUMN confirmed_at BIGINT;
+UPDATE renewal SET confirmed_at = state_since
+    WHERE state IN ('imported', 'bound', 'verified', 'unproven', 'completed', 'rolled_back') OR previous_bindings IS NOT NULL;
+CREATE INDEX renewal_unconfirmed ON renewal (firewall) WHERE confirmed_at IS NULL AND fingerprint IS NOT NULL;
+CREATE INDEX renewal_of_certificate ON renewal (fingerprint) WHERE fingerprint IS NOT NULL;

@@ -179,6 +179,9 @@ events! {
     PersonNeeded => "person_needed", Alert;
     /// The renewal waits for a person and will not go on by itself.
     RenewalHeld => "renewal_held", Alert;
+    /// The firewall refused the issued certificate, because it belongs to another key: the request may have been replaced on
+    /// its way. The renewal is held, and nothing more is tried.
+    KeyMismatch => "key_mismatch", Alert;
     /// The certificate is bound outside its maintenance window, because none fits before it expires.
     WindowOverridden => "window_overridden", Warning;
     /// The previous certificate stays on the firewall, because renewd did not make it.

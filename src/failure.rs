@@ -36,6 +36,9 @@ pub enum FailureKind {
     Untrusted,
     /// The peer understood and said no. Repeating the same request is of no use.
     Refused,
+    /// The firewall says that the issued certificate belongs to another key than its own: the request may have been
+    /// replaced on its way. Nothing more is tried before an operator has looked.
+    KeyMismatch,
     /// The request was sent and its answer was lost: look before acting again.
     OutcomeUnknown,
     /// An answer that is in no documentation. The evidence is for a person.
@@ -46,12 +49,13 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unreachable,
         Self::Busy,
         Self::Unauthorized,
         Self::Untrusted,
         Self::Refused,
+        Self::KeyMismatch,
         Self::OutcomeUnknown,
         Self::Unexpected,
         Self::Local,
@@ -70,6 +74,7 @@ impl FailureKind {
             Self::Unauthorized => "unauthorized",
             Self::Untrusted => "untrusted",
             Self::Refused => "refused",
+            Self::KeyMismatch => "key_mismatch",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Unexpected => "unexpected",
             Self::Local => "local",

@@ -54,6 +54,7 @@ pub async fn store(desired: &Desired) -> Result<Store, CliError> {
 #[derive(Debug, Default)]
 pub struct Acquaintance {
     learned: Vec<Fingerprint>,
+    refused: Vec<Fingerprint>,
     quirks: Vec<String>,
     /// Where a login of ours needs a code that the daemon must not use again.
     codes: Option<StoredCodes>,
@@ -63,6 +64,7 @@ impl Acquaintance {
     pub fn known(&self) -> Known<'_> {
         Known {
             also_trusted: &self.learned,
+            refused: &self.refused,
             quirks: &self.quirks,
             codes: self.codes.as_ref().map(|codes| codes as _),
             left_session_blocks: false,
@@ -77,12 +79,13 @@ pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquainta
         return Ok(Acquaintance::default());
     };
     let known = store.firewall(firewall).await;
+    let refused = store.unconfirmed(firewall).await;
     let codes = StoredCodes::of(&store, firewall);
     let codes = managed.settings.is_two_factor().then_some(codes);
     if codes.is_none() {
         store.close().await;
     }
-    let known = known?;
+    let (known, refused) = (known?, refused?);
     let trust = firewall::trust_text(&managed.settings);
     let is_current = known
         .learned_for
@@ -94,6 +97,7 @@ pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquainta
         } else {
             Vec::new()
         },
+        refused,
         quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
         codes,
     })

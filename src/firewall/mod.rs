@@ -57,6 +57,9 @@ pub trait Firewall: Send {
         leaf: &Certificate,
     ) -> Result<Vec<String>, Failure>;
 
+    /// From now on the device may show this certificate as well: it is about to be bound to the management port.
+    fn also_accept(&mut self, fingerprint: Fingerprint);
+
     /// What each service uses now.
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure>;
 
@@ -107,6 +110,9 @@ impl Identity {
 pub struct Known<'a> {
     /// Certificates that renewd itself bound, accepted besides the configured trust.
     pub also_trusted: &'a [Fingerprint],
+    /// Certificates that were issued for this firewall and that it has not confirmed: somebody else may have their key, so
+    /// that no CA vouches for them. A pin in the configuration does.
+    pub refused: &'a [Fingerprint],
     /// What the device turned out to need in earlier sessions ([`Identity::quirks`]): tried first, never relied on.
     pub quirks: &'a [String],
     /// Which one-time codes were used already; `None`: nobody keeps a record, and none was used.

@@ -55,6 +55,11 @@ impl Renewal {
         self.last_error_kind.as_deref() == Some(FailureKind::Refused.name())
     }
 
+    /// Whether the firewall said that the certificate belongs to another key than its own.
+    pub fn has_key_mismatch(&self) -> bool {
+        self.last_error_kind.as_deref() == Some(FailureKind::KeyMismatch.name())
+    }
+
     /// Whether the last attempt reached nobody: the next one may take as long again, for nothing.
     pub fn is_unreached(&self) -> bool {
         let kind = self.last_error_kind.as_deref();

@@ -22,7 +22,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::firewall::{self, Identity, Known};
 use crate::inventory::due::{self, Decision, Facts};
 use crate::inventory::{
-    KeyOrigin, ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall,
+    KeyOrigin, ManagedCertificate, Renewal, Service, State, TrackedCertificate, TrackedFirewall,
 };
 use crate::pki::{Csr, Fingerprint};
 use crate::seal::Sealer;
@@ -49,6 +49,7 @@ pub(super) struct Context {
     pub(super) wanted: Arc<ManagedCertificate>,
     pub(super) tracked: TrackedCertificate,
     also_trusted: Vec<Fingerprint>,
+    refused: Vec<Fingerprint>,
     quirks: Vec<String>,
 }
 
@@ -58,6 +59,9 @@ const STEP_LIMIT: Duration = Duration::from_mins(25);
 /// A lease that was begun or extended so little ago is not extended again: most steps follow each other at once. Less than
 /// what any lease is longer than the step, or the beat, that it must outlast.
 const FRESH: SignedDuration = SignedDuration::from_secs(30);
+
+/// Why a renewal ends whose certificate belongs to another key, once a person asks for another.
+const ANOTHER_KEY_PAIR: &str = "its certificate belongs to another key than that of the firewall; the next renewal makes a new key pair";
 
 impl Engine {
     /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back. `pulse` tells
@@ -137,6 +141,11 @@ impl Engine {
                 .advance(lease, Fact::ReplacedByHand, None, now, &words)
                 .await;
         }
+        if lease.renewal.has_key_mismatch() {
+            // It is held since; that it is here means that a person has asked for it.
+            let words = ANOTHER_KEY_PAIR;
+            return self.advance(lease, Fact::GivenUp, None, now, words).await;
+        }
         self.checkpoint.pass(Moment::Before(step)).await;
         let taken = self.take(step, lease, &context, pulse, now).await;
         let finished = self.now();
@@ -187,6 +196,7 @@ impl Engine {
             window: firewall.and_then(|firewall| firewall.window.as_ref()),
             known: Known {
                 also_trusted: &context.also_trusted,
+                refused: &context.refused,
                 quirks: &context.quirks,
                 codes: Some(&codes),
                 left_session_blocks: false,
@@ -221,14 +231,38 @@ impl Engine {
         let firewall = self.store.firewall(&renewal.firewall).await?;
         let identity = firewall.identity.as_deref().and_then(Identity::from_json);
         let mut also_trusted = self.still_trusted(firewall);
-        // While the services point, or may point, at the new certificate, it may answer instead of the old one.
-        also_trusted.extend(renewal.obtained.fingerprint);
+        also_trusted.extend(self.about_to_be_served(renewal, wanted).await?);
         Ok(Ok(Context {
             wanted: Arc::clone(wanted),
             tracked,
             also_trusted,
+            refused: self.store.unconfirmed(&renewal.firewall).await?,
             quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
         }))
+    }
+
+    /// The certificate of `renewal`, while it may answer on the management port instead of the old one. That it was issued
+    /// does not make it one: its request may have been replaced on its way, and then somebody else has the key. The
+    /// firewall itself has confirmed the import, over a connection that the old trust verified, and the intent to bind it
+    /// is stored.
+    async fn about_to_be_served(
+        &self,
+        renewal: &Renewal,
+        wanted: &ManagedCertificate,
+    ) -> Result<Option<Fingerprint>, StoreError> {
+        let may_be_bound = match renewal.state {
+            State::Bound | State::Unproven | State::Verified => true,
+            State::Imported => {
+                let intent = self.store.intent(&renewal.id, Step::Bind.name()).await?;
+                intent.is_some()
+            }
+            _ => false,
+        };
+        let is_of_management = wanted.services.contains(&Service::WebManagement);
+        Ok(renewal
+            .obtained
+            .fingerprint
+            .filter(|_| may_be_bound && is_of_management))
     }
 
     /// Certificates that renewd bound to this firewall and proved, as long as the configured trust is the same.

@@ -11,7 +11,7 @@ use super::step::Waiting;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{Obtained, Renewal, RenewalId, Service, Shown, State, due, looks};
-use crate::pki::{Certificate, Fingerprint};
+use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::store::{
     Ending, Lease, Login, Next, Observation, Pins, Postponed, Reached, StepRecord, StoreError,
 };
@@ -298,6 +298,11 @@ impl Engine {
         let attempt = situation.attempt;
         match retry::after(failure, &situation) {
             Retry::GiveUp => self.hopeless(lease, &failure.to_string(), now).await,
+            Retry::Hold if failure.kind == FailureKind::KeyMismatch => {
+                let words = format!("{failure}. {}", what_to_check(&lease.renewal));
+                self.hold(lease, failure.kind.name(), &words, login, now)
+                    .await
+            }
             Retry::Hold => {
                 let words =
                     format!("{failure}; refused {refused_logins} times, nothing more is tried");
@@ -380,7 +385,7 @@ impl Engine {
                 "{words}; when it is mended: renewd renew {}",
                 renewal.certificate
             )),
-            ..Event::of_renewal(EventKind::RenewalHeld, renewal)
+            ..Event::of_renewal(held_event(kind), renewal)
         };
         let attempts = renewal.attempts.saturating_add(1);
         let next = Next::Postponed(Postponed {
@@ -477,6 +482,8 @@ fn ending(
         State::Completed | State::Superseded => SignedDuration::ZERO,
         // What the configuration asks for now was not tried yet.
         _ if fact == Fact::LeftConfiguration => SignedDuration::ZERO,
+        // A person has asked for another one.
+        _ if fact == Fact::GivenUp && renewal.has_key_mismatch() => SignedDuration::ZERO,
         // It was good, and waited for its firewall until its end: nothing speaks against the next one.
         _ if fact == Fact::GivenUp && has_ended(&renewal.obtained, now) => SignedDuration::ZERO,
         _ => retry::hastened(
@@ -498,6 +505,39 @@ fn waiting_event(kind: &str) -> EventKind {
         "overdue_issuance" => EventKind::PersonNeeded,
         _ => EventKind::RenewalWaits,
     }
+}
+
+/// That somebody may be attacking is not to be lost among ordinary failures.
+fn held_event(kind: &str) -> EventKind {
+    if kind == FailureKind::KeyMismatch.name() {
+        EventKind::KeyMismatch
+    } else {
+        EventKind::RenewalHeld
+    }
+}
+
+/// What a person has to look at where the firewall refuses a certificate because of its key.
+fn what_to_check(renewal: &Renewal) -> String {
+    let csr = renewal.obtained.csr_pem.as_deref();
+    let csr = csr.and_then(|pem| Csr::parse(pem.as_bytes()).ok());
+    let key = csr.map_or_else(
+        || "the stored CSR".to_owned(),
+        |csr| {
+            format!(
+                "the stored CSR (SHA-256 of its public key: {})",
+                csr.public_key
+            )
+        },
+    );
+    let serial = leaf_of(&renewal.obtained).map_or_else(String::new, |leaf| {
+        format!(" (serial number {})", leaf.serial)
+    });
+    format!(
+        "The request may have been replaced on its way from the firewall, and somebody else may have the key of the issued \
+         certificate: renewd does not log in again for this renewal. Compare {key} with the request {} on the firewall; \
+         check the path between renewd and the firewall; revoke the certificate{serial} at {}",
+        renewal.alias, renewal.ca
+    )
 }
 
 fn ending_event(state: State) -> EventKind {

@@ -49,6 +49,8 @@ pub fn after(failure: &Failure, situation: &Situation<'_>) -> Retry {
     let wait = wait(failure, situation);
     match failure.kind {
         FailureKind::Unauthorized if situation.refused_logins >= REFUSED_LOGIN_LIMIT => Retry::Hold,
+        // Evidence of an attack: another login may be what the attacker waits for.
+        FailureKind::KeyMismatch => Retry::Hold,
         FailureKind::Unauthorized | FailureKind::Untrusted | FailureKind::Local => {
             Retry::AfterAndTell(wait)
         }

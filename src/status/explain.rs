@@ -203,6 +203,11 @@ fn advice(renewal: &Renewal, refused_logins: u32) -> Option<String> {
             "read what led to it: renewd show {}",
             renewal.certificate
         )),
+        FailureKind::KeyMismatch => Some(
+            "find out whether the request was replaced on its way, as the failure says; revoke the certificate at the \
+             CA; the next renewal begins with a new key pair"
+                .to_owned(),
+        ),
         FailureKind::Unreachable
         | FailureKind::Busy
         | FailureKind::OutcomeUnknown

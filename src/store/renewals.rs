@@ -11,6 +11,7 @@ use super::row::{Columns, exactly_one, micros, parse};
 use super::{Lease, Store, StoreError, Writing, commit, history, missing};
 use crate::event::Event;
 use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, State};
+use crate::pki::Fingerprint;
 
 /// What the end of a renewal means for its certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,16 @@ impl Store {
     /// The renewal `id`.
     pub async fn renewal(&self, id: &RenewalId) -> Result<Option<Renewal>, StoreError> {
         find(&mut self.read().await?, id).await
+    }
+
+    /// Certificates that were issued for `firewall` and that it has not confirmed in any renewal.
+    pub async fn unconfirmed(&self, firewall: &str) -> Result<Vec<Fingerprint>, StoreError> {
+        let rows = sqlx::query(UNCONFIRMED)
+            .bind(firewall)
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        let fingerprints = rows.iter().map(|row| row.maybe_fingerprint("fingerprint"));
+        fingerprints.filter_map(Result::transpose).collect()
     }
 
     /// Every renewal that has not ended, the most urgent first.
@@ -231,7 +242,13 @@ pub(super) const PLAN: &str = "INSERT INTO renewal \
 pub(super) const ANSWER_REQUEST: &str =
     "UPDATE certificate SET look_at = NULL, requested_at = NULL WHERE name = $1 AND configured = 1";
 
+pub(super) const UNCONFIRMED: &str = "SELECT DISTINCT r.fingerprint FROM renewal r \
+     WHERE r.firewall = $1 AND r.confirmed_at IS NULL AND r.fingerprint IS NOT NULL \
+     AND NOT EXISTS (SELECT 1 FROM renewal s WHERE s.fingerprint = r.fingerprint \
+         AND s.firewall = r.firewall AND s.confirmed_at IS NOT NULL)";
+
 pub(super) const ADVANCE: &str = "UPDATE renewal SET state = $4, state_since = $5, ended_at = $6, next_attempt_at = $7, \
+     confirmed_at = CASE WHEN $4 = 'imported' THEN $5 ELSE confirmed_at END, \
      attempts = 0, last_error_kind = NULL, last_error = NULL \
      WHERE id = $1 AND state = $2 AND lease_token = $3 AND ended_at IS NULL";
 

@@ -10,7 +10,7 @@ pub(crate) mod testing;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
@@ -44,15 +44,51 @@ pub enum Anchor {
     Pins(Vec<Fingerprint>),
 }
 
+/// Certificates that are accepted as they are. One that is added counts from the next handshake on.
+#[derive(Debug, Clone, Default)]
+pub struct Accepted(Arc<RwLock<Vec<Fingerprint>>>);
+
+impl Accepted {
+    /// These.
+    pub fn of(fingerprints: &[Fingerprint]) -> Self {
+        Self(Arc::new(RwLock::new(fingerprints.to_vec())))
+    }
+
+    /// And this one.
+    pub fn add(&self, fingerprint: Fingerprint) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(fingerprint);
+    }
+
+    fn all(&self) -> Vec<Fingerprint> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
 /// A TLS client configuration that accepts `trust` or exactly one of `also` (certificates that renewd bound itself).
 ///
 /// Sessions are not resumed: every connection proves anew which certificate is served. ALPN is the caller's.
 /// Fails with [`FailureKind::Local`]: a file, a name or the system's root certificates.
 pub fn client_config(trust: &Trust, also: &[Fingerprint]) -> Result<ClientConfig, Failure> {
-    let mut accepted = also.to_vec();
+    client_config_with(trust, &Accepted::of(also), &[])
+}
+
+/// The same with `accepted` certificates that may become more, and with those that are `refused` whichever CA vouches for
+/// them. A pin in `trust` is stronger than `refused`.
+pub fn client_config_with(
+    trust: &Trust,
+    accepted: &Accepted,
+    refused: &[Fingerprint],
+) -> Result<ClientConfig, Failure> {
+    let mut pins: &[Fingerprint] = &[];
     let authorities = match &trust.anchor {
-        Anchor::Pins(pins) => {
-            accepted.extend(pins);
+        Anchor::Pins(configured) => {
+            pins = configured;
             None
         }
         Anchor::System => Some(Authorities {
@@ -66,13 +102,15 @@ pub fn client_config(trust: &Trust, also: &[Fingerprint]) -> Result<ClientConfig
             server_name: server_name(trust)?,
         }),
     };
-    if accepted.is_empty() && authorities.is_none() {
+    if pins.is_empty() && accepted.all().is_empty() && authorities.is_none() {
         return Err(local(
             "not one fingerprint is given, so nobody can be trusted",
         ));
     }
     config(Arc::new(Verifier {
-        accepted,
+        pins: pins.to_vec(),
+        accepted: accepted.clone(),
+        refused: refused.to_vec(),
         authorities,
         handshake: Handshake::new(&provider()),
     }))

@@ -6,6 +6,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
+use super::Accepted;
 use super::handshake::{Handshake, Version};
 use super::refusal::{refuse, words};
 use crate::pki::Fingerprint;
@@ -14,7 +15,11 @@ use crate::pki::Fingerprint;
 #[derive(Debug)]
 pub(super) struct Verifier {
     /// Certificates that are accepted as they are: expired, self-signed, under another name.
-    pub accepted: Vec<Fingerprint>,
+    pub pins: Vec<Fingerprint>,
+    /// The same, besides the configured trust.
+    pub accepted: Accepted,
+    /// Certificates for which no CA vouches.
+    pub refused: Vec<Fingerprint>,
     /// Who may vouch for any other.
     pub authorities: Option<Authorities>,
     /// Verifies the proof of the key.
@@ -34,7 +39,8 @@ pub(super) struct Authorities {
 
 impl Verifier {
     fn knows(&self, certificate: &CertificateDer<'_>) -> bool {
-        self.accepted.contains(&Fingerprint::of(certificate))
+        let fingerprint = Fingerprint::of(certificate);
+        self.pins.contains(&fingerprint) || self.accepted.all().contains(&fingerprint)
     }
 
     fn verify_signature(
@@ -52,10 +58,15 @@ impl Verifier {
         }
     }
 
-    /// "…, expected …": what would have been accepted.
+    /// "…, expected …": what would have been accepted; empty where no certificate would have been as it is.
     fn expected(&self) -> String {
-        let pins: Vec<String> = self.accepted.iter().map(ToString::to_string).collect();
-        format!("SHA-256 {}", pins.join(" or "))
+        let mut known = self.accepted.all();
+        known.extend(&self.pins);
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        match known.as_slice() {
+            [] => String::new(),
+            known => format!("SHA-256 {}", known.join(" or ")),
+        }
     }
 }
 
@@ -71,7 +82,11 @@ impl ServerCertVerifier for Verifier {
         if self.knows(leaf) {
             return Ok(ServerCertVerified::assertion());
         }
-        let showed = format!("the firewall showed SHA-256 {}", Fingerprint::of(leaf));
+        let shown = Fingerprint::of(leaf);
+        let showed = format!("the firewall showed SHA-256 {shown}");
+        if self.refused.contains(&shown) {
+            return Err(refuse(format!("{showed}, {UNCONFIRMED}")));
+        }
         let Some(authorities) = &self.authorities else {
             return Err(refuse(format!("{showed}, expected {}", self.expected())));
         };
@@ -80,10 +95,9 @@ impl ServerCertVerifier for Verifier {
             .verifier
             .verify_server_cert(leaf, intermediates, name, ocsp_response, now)
             .map_err(|error| {
-                let or = if self.accepted.is_empty() {
-                    String::new()
-                } else {
-                    format!(" or {}", self.expected())
+                let or = match self.expected() {
+                    known if known.is_empty() => known,
+                    known => format!(" or {known}"),
                 };
                 refuse(format!(
                     "{showed}, expected a certificate for {} from {}{or}: {}",
@@ -116,3 +130,6 @@ impl ServerCertVerifier for Verifier {
         self.handshake.schemes()
     }
 }
+
+const UNCONFIRMED: &str = "which was issued for it, but the firewall has not confirmed that it has the key: somebody else may \
+                           be answering. When you know that it is the firewall, pin this fingerprint in `trust`";

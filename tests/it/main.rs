@@ -6,6 +6,7 @@
 )]
 
 mod acme;
+mod attackers;
 mod command_line;
 mod console;
 mod contract;

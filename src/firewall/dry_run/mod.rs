@@ -15,7 +15,7 @@ pub use settings::{Expected, Settings};
 
 use super::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known, ObjectKind};
 use crate::failure::{Failure, FailureKind};
-use crate::pki::{Certificate, Csr, KeyBundle, KeyRequest, PrivateKey};
+use crate::pki::{Certificate, Csr, Fingerprint, KeyBundle, KeyRequest, PrivateKey};
 use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
@@ -147,6 +147,8 @@ impl Firewall for DryRun {
     ) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
     }
+
+    fn also_accept(&mut self, _fingerprint: Fingerprint) {}
 
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {
         Ok(self.copy()?.bindings.clone())

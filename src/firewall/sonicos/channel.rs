@@ -12,6 +12,7 @@ use super::digest::{self, Digester};
 use super::envelope::{self, Reply};
 use super::transport::{Answer, Call, Transport};
 use crate::failure::Failure;
+use crate::pki::Fingerprint;
 use crate::random::Random;
 use crate::secret::{self, Secret};
 
@@ -68,6 +69,11 @@ impl Channel {
             peer: None,
             one_time: Vec::new(),
         }
+    }
+
+    /// From now on the device may show this certificate as well.
+    pub(super) fn also_accept(&self, fingerprint: Fingerprint) {
+        self.transport.also_accept(fingerprint);
     }
 
     /// Sends with what identifies us now, and answers no challenge.

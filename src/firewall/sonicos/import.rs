@@ -115,6 +115,18 @@ impl Session {
     }
 }
 
+/// The failed import of a signed certificate: where the device says that its key is another one, that is more than a
+/// refusal.
+pub(super) fn of_signed(failure: Failure) -> Failure {
+    if failure.kind == FailureKind::Refused && wording::is_other_key(&failure.detail) {
+        return Failure {
+            kind: FailureKind::KeyMismatch,
+            ..failure
+        };
+    }
+    failure
+}
+
 /// A refused import, with what can be done about it.
 pub(super) fn advised(mut failure: Failure) -> Failure {
     if let Some(advice) = wording::import_advice(&failure.detail) {

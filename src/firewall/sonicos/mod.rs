@@ -49,7 +49,7 @@ use serde_json::json;
 use super::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known};
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::Service;
-use crate::pki::{Certificate, KeyBundle, KeyRequest};
+use crate::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
 use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
@@ -86,7 +86,7 @@ impl Session {
         surroundings: &Surroundings,
         transfers: &Transfers,
     ) -> Result<Self, Failure> {
-        let transport = Transport::new(settings, known.also_trusted)?;
+        let transport = Transport::new(settings, known)?;
         let password = login::read(&settings.password)?;
         let mut channel = Channel::new(
             transport,
@@ -230,15 +230,17 @@ impl Firewall for Session {
 
     async fn import_signed(&mut self, alias: &str, leaf: &Certificate) -> Result<(), Failure> {
         if self.generation.carries_files() {
-            return self.have_signed_fetched(alias, leaf).await;
+            let fetched = self.have_signed_fetched(alias, leaf).await;
+            return fetched.map_err(import::of_signed);
         }
         let path = named("/import/certificates/signed-cert/name/", alias)?;
-        match self.upload(&path, &leaf.to_pem(), self.ours(alias)).await {
+        let imported = match self.upload(&path, &leaf.to_pem(), self.ours(alias)).await {
             Err(failure) if is_refusal(&failure, wording::is_unknown_call) => {
                 self.have_signed_fetched(alias, leaf).await
             }
             outcome => outcome,
-        }
+        };
+        imported.map_err(import::of_signed)
     }
 
     async fn import_key_pair(&mut self, alias: &str, bundle: &KeyBundle) -> Result<(), Failure> {
@@ -255,6 +257,10 @@ impl Firewall for Session {
             Err(failure) if is_refusal(&failure, wording::is_unknown) => Ok(Vec::new()),
             told => Ok(listing::contradictions(&told?, leaf)),
         }
+    }
+
+    fn also_accept(&mut self, fingerprint: Fingerprint) {
+        self.writer.channel.also_accept(fingerprint);
     }
 
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {

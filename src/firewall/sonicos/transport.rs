@@ -16,8 +16,9 @@ use url::Url;
 use super::challenge::{Challenge, challenges};
 use super::{Settings, headers};
 use crate::failure::{Failure, FailureKind};
+use crate::firewall::Known;
 use crate::pki::Fingerprint;
-use crate::tls;
+use crate::tls::{self, Accepted};
 
 /// A request, before it is authorised.
 #[derive(Clone)]
@@ -182,17 +183,21 @@ pub(super) struct Transport {
     base: Url,
     call_timeout: Duration,
     transfer_timeout: Duration,
+    /// Certificates that are accepted besides the configured trust.
+    accepted: Accepted,
 }
 
 impl Transport {
     /// Prepares the way; nothing is sent yet.
-    pub(super) fn new(settings: &Settings, also_trusted: &[Fingerprint]) -> Result<Self, Failure> {
+    pub(super) fn new(settings: &Settings, known: &Known<'_>) -> Result<Self, Failure> {
         let local = |detail: String| Failure::new(FailureKind::Local, "set up TLS", detail);
         if settings.url.scheme() != "https" || settings.url.cannot_be_a_base() {
             return Err(local(format!("{} must begin with https://", settings.url)));
         }
+        let accepted = Accepted::of(known.also_trusted);
+        let tls = tls::client_config_with(&settings.trust, &accepted, known.refused)?;
         let client = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&settings.trust, also_trusted)?)
+            .tls_backend_preconfigured(tls)
             .https_only(true)
             .http1_only()
             .no_proxy()
@@ -210,7 +215,13 @@ impl Transport {
             base: settings.url.clone(),
             call_timeout: settings.call_timeout,
             transfer_timeout: settings.transfer_timeout,
+            accepted,
         })
+    }
+
+    /// From now on the device may show this certificate as well.
+    pub(super) fn also_accept(&self, fingerprint: Fingerprint) {
+        self.accepted.add(fingerprint);
     }
 
     /// Path and query on the request line, which digests are computed over.

@@ -144,9 +144,14 @@ pub(super) fn is_unreadable(text: &str) -> bool {
     has(text, &["invalid certificate format", "invalid format"])
 }
 
+/// The certificate belongs to another key than the one under its name (SonicOS reference 3.4).
+pub(super) fn is_other_key(text: &str) -> bool {
+    has(text, &["key mismatch", "private key", "does not match"])
+}
+
 /// What a refused import means and what to do, where the device names the reason (SonicOS reference 3.4).
 pub(super) fn import_advice(text: &str) -> Option<&'static str> {
-    if has(text, &["key mismatch", "private key", "does not match"]) {
+    if is_other_key(text) {
         Some("the certificate belongs to another key than the pending request of this name")
     } else if has(text, &["untrusted ca", "unable to verify", "chain"]) {
         Some("the device does not know the CA: the chain must be complete and imported first")

@@ -9,7 +9,7 @@ use super::{Outcome, StepError, Until, Waiting, Work, closed};
 use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
 use crate::firewall::{Binding, Firewall, ObjectKind};
-use crate::inventory::{Intent, Obtained, Shown, due};
+use crate::inventory::{Intent, Obtained, Service, Shown, due};
 use crate::pki::Certificate;
 use crate::probe::Sight;
 use crate::renewal::state::{Fact, Step};
@@ -63,6 +63,10 @@ async fn look_then_bind(
     }
     let obtained = remember_previous(work, &present).await?;
     let intent = work.intend(Step::Bind, &work.renewal().alias).await?;
+    if work.wanted.services.contains(&Service::WebManagement) {
+        // The firewall has confirmed that it has this certificate, and may show it from its commit on.
+        session.also_accept(work.leaf()?.fingerprint);
+    }
     match session.bind(&wanted).await {
         // A device may cut the connection when its management certificate changes (SonicOS reference 2): that is no
         // failure yet, but a reason to look.

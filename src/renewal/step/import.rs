@@ -1,6 +1,7 @@
 //! Issued: put the chain and the signed certificate on the firewall, unused; with its key, where renewd made that.
 
 use super::{Outcome, StepError, Work, closed, refused, sealing};
+use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Firewall, InstalledObject, ObjectKind};
 use crate::pki::{Certificate, KeyBundle};
 use crate::renewal::state::{Fact, Step};
@@ -100,7 +101,8 @@ async fn confirm(
     work.record_identity(session).await?;
     let contradictions = session.contradictions(&work.renewal().alias, leaf).await?;
     if !contradictions.is_empty() {
-        return Err(refused(call, &contradictions));
+        let words = contradictions.join("; ");
+        return Err(Failure::new(FailureKind::KeyMismatch, call, words).into());
     }
     Ok(work.reached(Fact::OnDevice))
 }

@@ -66,7 +66,7 @@ const fn is_surely_not_placed(kind: FailureKind) -> bool {
         | FailureKind::Untrusted
         | FailureKind::Refused
         | FailureKind::Local => true,
-        FailureKind::OutcomeUnknown | FailureKind::Unexpected => false,
+        FailureKind::OutcomeUnknown | FailureKind::Unexpected | FailureKind::KeyMismatch => false,
     }
 }
 

@@ -44,6 +44,7 @@ async fn assert_no_scan(store: &Store) {
         history::HISTORY,
         history::HASH,
         history::SOME,
+        renewals::UNCONFIRMED,
         intents::OPEN_INTENT,
         intents::TRIES,
         intents::CLOSE,

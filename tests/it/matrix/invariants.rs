@@ -286,7 +286,7 @@ fn is_fact(device: &DeviceFacts, renewal: &Renewal) -> Result<(), String> {
 fn every_renewal_goes_on(facts: &Facts) -> Result<(), String> {
     for renewal in facts.renewals.iter().filter(|it| !it.state.is_end()) {
         let is_held = renewal.next_attempt_at.is_none();
-        if is_held && !facts.is_told(renewal, &[EventKind::RenewalHeld]) {
+        if is_held && !facts.is_told(renewal, &[EventKind::RenewalHeld, EventKind::KeyMismatch]) {
             return Err(format!("{} stands still: {renewal:?}", renewal.id));
         }
     }
@@ -302,6 +302,7 @@ fn failures_are_told(facts: &Facts) -> Result<(), String> {
                 EventKind::StepFailed,
                 EventKind::PersonNeeded,
                 EventKind::RenewalHeld,
+                EventKind::KeyMismatch,
             ],
             _ => continue,
         };

@@ -11,7 +11,7 @@ use renewd::daemon::{Crew, Daemon};
 use renewd::failure::Failure;
 use renewd::firewall::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known};
 use renewd::inventory::{Endpoint, State};
-use renewd::pki::{Certificate, KeyBundle, KeyRequest};
+use renewd::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
 use renewd::probe::Sight;
 use renewd::renewal::{ConfiguredPeers, Engine, NoCheckpoint, Peers};
 use renewd::transfer::Transfers;
@@ -109,6 +109,8 @@ impl Firewall for Session {
             .contradictions(alias, leaf)
             .await
     }
+    fn also_accept(&mut self, _fingerprint: Fingerprint) {}
+
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {
         self.past("bindings").bindings().await
     }

@@ -363,6 +363,8 @@ impl Firewall for Session {
         .await
     }
 
+    fn also_accept(&mut self, _fingerprint: Fingerprint) {}
+
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {
         self.call("bindings", |state| {
             let bindings = state.device(&self.name).bindings.iter();

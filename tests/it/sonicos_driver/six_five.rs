@@ -198,7 +198,7 @@ async fn a_certificate_that_the_device_refuses_is_not_offered_in_another_way() {
     session.import_chain(&[office.certificate()]).await.unwrap();
     let foreign = office.issue_for_another_key();
     let failure = session.import_signed("fw-1", &foreign).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Refused);
+    assert_eq!(failure.kind, FailureKind::KeyMismatch);
     assert!(failure.detail.contains("another key"), "{failure}");
     assert_eq!(bench.device.counters().transfers_fetched, 2);
     assert_eq!(bench.requests("PUT /certificates/import/signed-cert"), 1);

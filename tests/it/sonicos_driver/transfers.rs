@@ -220,7 +220,7 @@ async fn a_refused_certificate_says_why_and_is_not_sent_in_another_form() {
         .import_signed("fw-1", &office.issue_for_another_key())
         .await
         .unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Refused);
+    assert_eq!(failure.kind, FailureKind::KeyMismatch);
     assert!(failure.detail.contains("another key"), "{failure}");
     assert_eq!(bench.requests("PUT /import/certificates/signed-cert"), 2);
 

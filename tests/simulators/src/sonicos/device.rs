@@ -53,6 +53,8 @@ pub(super) struct Device {
     pub(super) cut_connections: bool,
     /// What nobody may ever read in a log.
     pub(super) file_passwords: Vec<String>,
+    /// Whoever is on the path of requests replaces them by those of this key, PKCS#8, with the same names.
+    pub(super) attacker_key: Option<Vec<u8>>,
 }
 
 /// What the two services serve now.

@@ -229,6 +229,16 @@ impl Simulator {
         change(&mut self.shared.device().faces);
     }
 
+    /// From now on somebody on the path replaces each exported request by one of the same names with this key, PKCS#8.
+    pub fn replace_requests(&self, pkcs8: Vec<u8>) {
+        self.shared.device().attacker_key = Some(pkcs8);
+    }
+
+    /// Nobody does that any more.
+    pub fn stop_replacing_requests(&self) {
+        self.shared.device().attacker_key = None;
+    }
+
     /// Adds a fault or a hold.
     pub fn rule(&self, rule: Rule) {
         self.shared.device().rules.add(rule);
@@ -352,6 +362,7 @@ fn new_device(settings: Settings) -> std::io::Result<Device> {
         },
         cut_connections: false,
         file_passwords: Vec::new(),
+        attacker_key: None,
         settings,
     })
 }

@@ -41,6 +41,11 @@ impl Device {
         else {
             return Err(Refusal::unreasonable(alias));
         };
+        if let Some(pkcs8) = &self.attacker_key {
+            return DeviceKey::of_attacker(pkcs8, key.kind())
+                .and_then(|attacker| attacker.request(subject))
+                .map_err(|error| Refusal::new(500, format!("Export failed: {error}")));
+        }
         tampered(request, key, subject, self.faces.csr_tampered)
             .map_err(|error| Refusal::new(500, format!("Export failed: {error}")))
     }

@@ -83,6 +83,12 @@ impl DeviceKey {
         }
     }
 
+    /// The key of an attacker, PKCS#8, of the kind that a request of this device would have.
+    pub(super) fn of_attacker(pkcs8: &[u8], kind: KeyKind) -> Result<Self, rcgen::Error> {
+        let pair = KeyPair::try_from(pkcs8)?;
+        Ok(Self { pair, kind })
+    }
+
     pub(super) fn kind(&self) -> KeyKind {
         self.kind
     }

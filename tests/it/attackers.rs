@@ -1,0 +1,291 @@
+//! An attacker on the path between renewd and a firewall: replaces the request on its way, and later ends the TLS
+//! connection with the certificate that the CA issued for it. No login may ever reach it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use rcgen::KeyPair;
+use renewd::clock::Clock;
+use renewd::failure::FailureKind;
+use renewd::firewall::{self, Known};
+use renewd::inventory::State;
+use renewd::pki::{Certificate, Csr};
+use renewd::renewal::{Checkpoint, Moment};
+use renewd::store::{Store, Witness};
+use renewd::tls::{Anchor, Trust};
+use renewd::transfer::Transfers;
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use simulators::sonicos::{Faces, Profile};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::lab::{CERTIFICATE, Lab};
+
+/// On the path to a firewall: passes connections through, or ends them with a certificate of its own.
+#[derive(Debug)]
+struct Attacker {
+    address: SocketAddr,
+    key: KeyPair,
+    acceptor: Acceptor,
+    loot: Arc<Mutex<Vec<u8>>>,
+    refused: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+/// With what it ends connections; `None`: it passes them through.
+#[derive(Clone, Default)]
+struct Acceptor(Arc<Mutex<Option<TlsAcceptor>>>);
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
+
+impl Attacker {
+    async fn before(firewall: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = Acceptor::default();
+        let loot: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let refused = Arc::new(AtomicUsize::new(0));
+        let (ours, taken, turned_away) =
+            (acceptor.clone(), Arc::clone(&loot), Arc::clone(&refused));
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let acceptor = ours.0.lock().unwrap().clone();
+                let (taken, turned_away) = (Arc::clone(&taken), Arc::clone(&turned_away));
+                tokio::spawn(async move {
+                    let Some(acceptor) = acceptor else {
+                        let mut real = TcpStream::connect(firewall).await.unwrap();
+                        let _ = copy_bidirectional(&mut stream, &mut real).await;
+                        return;
+                    };
+                    match acceptor.accept(stream).await {
+                        Ok(stream) => ask_for_basic(stream, &taken).await,
+                        Err(_) => {
+                            turned_away.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            key: KeyPair::generate().unwrap(),
+            acceptor,
+            loot,
+            refused,
+            task,
+        }
+    }
+
+    /// Ends every connection from now on with `leaf` and the attacker's key.
+    fn attack_with(&self, leaf: &Certificate) {
+        let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![CertificateDer::from(leaf.der.clone())], key)
+            .unwrap();
+        *self.acceptor.0.lock().unwrap() = Some(TlsAcceptor::from(Arc::new(config)));
+    }
+
+    /// How many handshakes were broken off.
+    fn turned_away(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
+    }
+
+    /// What it was sent after a handshake.
+    fn loot(&self) -> String {
+        String::from_utf8_lossy(&self.loot.lock().unwrap()).into_owned()
+    }
+}
+
+impl Drop for Attacker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Takes whatever is sent, and asks for the password itself.
+async fn ask_for_basic(
+    mut stream: tokio_rustls::server::TlsStream<TcpStream>,
+    loot: &Mutex<Vec<u8>>,
+) {
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        loot.lock().unwrap().extend(&buffer[..read]);
+        let answer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"SonicOS\"\r\n\
+                      Content-Length: 0\r\n\r\n";
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A device of `profile` behind an attacker who replaces its requests.
+async fn lab_behind_attacker(profile: Profile, keys: &str) -> (Lab, Arc<Attacker>) {
+    let mut lab = Lab::with(profile, Faces::kind()).await;
+    let attacker = Attacker::before(lab.simulator.management()).await;
+    lab.simulator.replace_requests(attacker.key.serialize_der());
+    lab.set_keys(keys);
+    let configured = std::fs::read_to_string(lab.config_file()).unwrap();
+    let url = format!("url = \"{}\"", lab.simulator.url());
+    assert!(configured.contains(&url), "{configured}");
+    let ours = format!("url = \"https://{}\"", attacker.address);
+    std::fs::write(lab.config_file(), configured.replace(&url, &ours)).unwrap();
+    (lab, Arc::new(attacker))
+}
+
+/// The certificate that the CA has issued for the attacker's key.
+async fn issued(store: &Store) -> Certificate {
+    let renewal = store.renewals_of(CERTIFICATE, 1).await.unwrap().remove(0);
+    let pem = renewal.obtained.leaf_pem.expect("the CA has issued it");
+    Certificate::from_pem(&pem).unwrap()
+}
+
+/// Attacks in the moment in which `state` is stored.
+#[derive(Debug)]
+struct Ambush {
+    attacker: Arc<Attacker>,
+    database: String,
+    state: State,
+}
+
+impl Witness for Ambush {}
+
+#[async_trait]
+impl Checkpoint for Ambush {
+    async fn pass(&self, moment: Moment) {
+        if moment == Moment::Stored(self.state) {
+            let store = Store::open(&self.database).await.unwrap();
+            self.attacker.attack_with(&issued(&store).await);
+            store.close().await;
+        }
+    }
+}
+
+const DEVICES: [(Profile, &str); 4] = [
+    (Profile::V6_5, "transfers = { protocol = \"scp\" }"),
+    (Profile::V6_5, "transfers = { protocol = \"ftp\" }"),
+    (Profile::V7_X, ""),
+    (Profile::V8, ""),
+];
+
+/// Works for a day, as often as a person would look.
+async fn a_day_passes(lab: &Lab) {
+    for _ in 0..12 {
+        lab.clock.advance(SignedDuration::from_hours(2));
+        lab.run_once().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attacker_who_replaced_the_request_gets_no_login_with_the_certificate_that_was_issued_for_it()
+ {
+    for (profile, keys) in DEVICES {
+        let (lab, attacker) = lab_behind_attacker(profile, keys).await;
+        let ambush = Ambush {
+            attacker: Arc::clone(&attacker),
+            database: lab.desired().daemon.database.clone(),
+            state: State::Issued,
+        };
+        let clock = Arc::clone(&lab.clock);
+        crate::lab::run_once(&lab.config_file(), clock, Arc::new(ambush)).await;
+        a_day_passes(&lab).await;
+        assert_eq!(attacker.loot(), "", "{profile:?} {keys}");
+        assert!(attacker.turned_away() > 0, "it was never met");
+        let renewal = lab.renewals().await.remove(0);
+        assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
+        assert_eq!(lab.signatures(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_another_key_holds_the_renewal_at_once_and_says_what_to_check() {
+    for (profile, keys) in DEVICES {
+        let (lab, attacker) = lab_behind_attacker(profile, keys).await;
+        let report = lab.run_once().await;
+        assert!(report.has_failed());
+        let logins = lab.simulator.counters().logins;
+        attacker.attack_with(&issued(&lab.store().await).await);
+        a_day_passes(&lab).await;
+        assert_eq!(attacker.loot(), "", "{profile:?} {keys}");
+        assert_eq!(attacker.turned_away(), 0, "it was asked again");
+        assert_eq!(lab.simulator.counters().logins, logins, "a login more");
+        let renewal = lab.renewals().await.remove(0);
+        assert_eq!(renewal.last_error_kind.as_deref(), Some("key_mismatch"));
+        assert_eq!(renewal.next_attempt_at, None, "held");
+        let history = lab.history().await;
+        let told: Vec<_> = history
+            .iter()
+            .filter(|e| e.name == "key_mismatch")
+            .collect();
+        assert_eq!(told.len(), 1, "{history:#?}");
+        let detail = told[0].fields["detail"].as_str().unwrap();
+        let csr = renewal.obtained.csr_pem.as_deref().unwrap();
+        let key = Csr::parse(csr.as_bytes()).unwrap().public_key.to_string();
+        for wanted in [key.as_str(), "revoke", "check the path", "office"] {
+            assert!(detail.contains(wanted), "{wanted} is not in {detail}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_certificate_of_another_key_a_person_gets_a_renewal_with_a_new_key_pair() {
+    let (lab, attacker) = lab_behind_attacker(Profile::V8, "").await;
+    lab.run_once().await;
+    lab.simulator.stop_replacing_requests();
+    let store = lab.store().await;
+    lab.clock.advance(SignedDuration::from_mins(1));
+    let now = lab.clock.now();
+    store.request_renewal(CERTIFICATE, now, &[]).await.unwrap();
+    lab.run_once().await;
+    let renewals = lab.renewals().await;
+    let states: Vec<State> = renewals.iter().map(|renewal| renewal.state).collect();
+    assert_eq!(states, [State::Completed, State::Abandoned]);
+    assert_eq!(lab.signatures(), 2);
+    assert_eq!(attacker.loot(), "");
+}
+
+/// A CA that is trusted for the management connection vouches for what it issued, also where the request was replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_issued_it() {
+    let (lab, attacker) = lab_behind_attacker(Profile::V8, "").await;
+    lab.run_once().await;
+    let store = lab.store().await;
+    let leaf = issued(&store).await;
+    let refused = store.unconfirmed("hq").await.unwrap();
+    assert_eq!(refused, [leaf.fingerprint]);
+    attacker.attack_with(&leaf);
+    let desired = lab.desired();
+    let firewall::Settings::Sonicos(settings) = &desired.firewalls["hq"].settings else {
+        panic!("a SonicWall is configured");
+    };
+    // What rustls asks is the machine's clock, which is not that of the laboratory: the CA is not what is tried here.
+    let mut settings = settings.as_ref().clone();
+    settings.trust = Trust {
+        anchor: Anchor::Ca(lab.folder.path().join("ca.pem")),
+        server_name: Some("vpn.example.com".to_owned()),
+    };
+    let surroundings = lab.surroundings();
+    let transfers = Transfers::new(lab.folder.path(), &surroundings);
+    let known = Known {
+        refused: &refused,
+        ..Known::default()
+    };
+    let settings = firewall::Settings::Sonicos(Box::new(settings));
+    let failure = firewall::connect(&settings, &known, &surroundings, &transfers)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(failure.kind, FailureKind::Untrusted);
+    assert!(failure.detail.contains("has not confirmed"), "{failure}");
+    assert_eq!(attacker.loot(), "");
+}
