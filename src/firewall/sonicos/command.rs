@@ -48,7 +48,7 @@ impl Writer {
     ) -> Result<(), Failure> {
         self.begin().await?;
         let reply = self.by_api_or_command(habit, call, lines).await?;
-        self.settle(&[reply], ours).await
+        self.settle(&[reply], ours).await.map(|_| ())
     }
 
     /// One change that the API may have a call for, and the command line surely has: in the way that worked before, or by

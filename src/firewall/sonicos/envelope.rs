@@ -1,6 +1,8 @@
 //! What an answer says: the status envelope, judged by `success`, by the HTTP code and by any entry of level
 //! error (SonicOS reference 1.5). Pure functions; the device's words go into failures only shortened.
 
+use jiff::SignedDuration;
+use reqwest::header::SERVER;
 use serde_json::Value;
 
 use super::lenient::json_in;
@@ -23,6 +25,8 @@ pub(super) struct Envelope {
     success: Option<bool>,
     /// Whether there are changes that wait for a commit; `None` when the device does not say.
     pub(super) pending_config: Option<bool>,
+    /// Whether our session is in configuration mode; `None` when the device does not say.
+    pub(super) configuring: Option<bool>,
     /// What the device wants restarted, other than nothing.
     pub(super) restart_required: Option<String>,
     entries: Vec<Value>,
@@ -55,6 +59,7 @@ impl Envelope {
         Some(Self {
             success: status.get("success").map(is_yes),
             pending_config: cli("pending_config").and_then(Value::as_bool),
+            configuring: cli("configuring").and_then(Value::as_bool),
             restart_required: restart
                 .filter(|what| !what.is_empty() && !what.eq_ignore_ascii_case("none"))
                 .map(str::to_owned),
@@ -66,6 +71,23 @@ impl Envelope {
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.entries.iter().filter_map(|entry| entry.get(name));
         values.find_map(Value::as_str)
+    }
+
+    /// A yes or no that one of the entries carries, such as `is_fw_managed_by_gms_actively`.
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        let mut values = self.entries.iter().filter_map(|entry| entry.get(name));
+        values.next().map(is_yes)
+    }
+
+    /// The entries, as they are.
+    pub(super) fn entries(&self) -> &[Value] {
+        &self.entries
+    }
+
+    /// Every message as it is, without its code.
+    pub(super) fn words(&self) -> Vec<&str> {
+        let words = self.entries.iter().filter_map(|entry| entry.get("message"));
+        words.filter_map(Value::as_str).collect()
     }
 
     /// Every message, shortened, with its code.
@@ -101,8 +123,16 @@ pub(super) fn judge(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
         Some(envelope) => envelope.messages(),
         None => shortened(&text),
     };
+    if let Some(failure) = intercepted(call, answer) {
+        return Err(failure);
+    }
     if let Some(failure) = refused_by_code(call, answer, &said) {
         return Err(failure);
+    }
+    // Another verb or spelling, unless it says that it is about configuration mode (SonicOS reference 1.5).
+    if answer.status == 405 && !wording::is_out_of_configuration_mode(&said) {
+        let detail = evidence(wording::UNKNOWN_CALL, answer.status, &said);
+        return Err(call.failure(FailureKind::Refused, detail));
     }
     let is_page = is_web_page(&text);
     // A page that the API's own server did not write: there is nothing at that path.
@@ -174,6 +204,25 @@ fn refused_by_code(call: &Call, answer: &Answer, said: &str) -> Option<Failure> 
     let mut failure = call.failure(kind, evidence(meaning, answer.status, said));
     failure.retry_after = answer.retry_after();
     Some(failure)
+}
+
+/// A refusal that comes from something in front of the device: it is no word of the device about a login or its rights
+/// (SonicOS reference 1.3).
+pub(super) fn intercepted(call: &Call, answer: &Answer) -> Option<Failure> {
+    let server = answer.headers.get(SERVER)?;
+    let server = String::from_utf8_lossy(server.as_bytes()).into_owned();
+    let lower = server.to_ascii_lowercase();
+    let is_own = lower.contains("sonicwall") || lower.contains("sonicos") || lower == "web server";
+    if answer.status != 403 || is_own || json_in(&answer.text()).is_some() {
+        return None;
+    }
+    let detail = format!(
+        "refused by something in front of the device, not by the device (its `Server` is \"{}\"): HTTP 403: {}",
+        shortened(&server),
+        shortened(&answer.text())
+    );
+    let failure = call.failure(FailureKind::Busy, detail);
+    Some(failure.retry_after(answer.retry_after().unwrap_or(INTERCEPTED_WAIT)))
 }
 
 fn refusal_text(status: u16, said: &str) -> String {
@@ -253,6 +302,8 @@ pub(super) fn is_empty(json: &Value) -> bool {
 }
 
 const LONGEST_EVIDENCE: usize = 300;
+/// Boxes against floods let go after some minutes.
+const INTERCEPTED_WAIT: SignedDuration = SignedDuration::from_mins(10);
 
 #[cfg(test)]
 mod tests {
@@ -333,6 +384,36 @@ mod tests {
     }
 
     #[test]
+    fn a_405_is_an_unknown_call_unless_it_says_that_it_is_about_configuration_mode() {
+        for body in ["", "Method not allowed", "<html><title>405</title></html>"] {
+            let failure = refusal(405, body);
+            assert_eq!(failure.kind, FailureKind::Refused);
+            assert!(wording::is_unknown_call(&failure.detail), "{failure}");
+        }
+        let mode = refusal(405, "Non config mode");
+        assert!(!wording::is_unknown_call(&mode.detail), "{mode}");
+    }
+
+    #[test]
+    fn a_403_of_something_in_front_of_the_device_asks_to_come_back() {
+        let said = |server: &'static str, body: &str| {
+            let mut answer = Answer::saying(403, body);
+            answer.headers.insert("server", server.parse().unwrap());
+            judge(&Call::get("/version"), &answer).unwrap_err()
+        };
+        let failure = said("Apache", "Forbidden");
+        assert_eq!(failure.kind, FailureKind::Busy);
+        assert_eq!(failure.retry_after, Some(INTERCEPTED_WAIT));
+        for (server, body) in [
+            ("SonicWALL", ""),
+            ("Web Server", "Forbidden"),
+            ("Apache", r#"{"status":{"success":false,"info":[]}}"#),
+        ] {
+            assert_eq!(said(server, body).kind, FailureKind::Refused, "{server}");
+        }
+    }
+
+    #[test]
     fn one_entry_of_level_error_makes_a_refusal_and_all_entries_are_reported() {
         let body = r#"{"status":{"success":true,"info":[{"level":"warning","message":"slow"},{"level":"error","message":"bad"}]}}"#;
         assert_eq!(refusal(200, body).detail, "slow; bad (HTTP 200)");
@@ -377,10 +458,7 @@ mod tests {
         full.headers.insert("retry-after", "7".parse().unwrap());
         let failure = judge(&Call::get("/version"), &full).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy);
-        assert_eq!(
-            failure.retry_after,
-            Some(jiff::SignedDuration::from_secs(7))
-        );
+        assert_eq!(failure.retry_after, Some(SignedDuration::from_secs(7)));
         assert_eq!(refusal(401, "").kind, FailureKind::Busy);
         assert_eq!(refusal(413, "").kind, FailureKind::Refused);
     }

@@ -13,12 +13,14 @@ use super::challenge::{challenges, information};
 use super::digest::{Digester, Subject};
 use super::envelope::{judge, judge_change, judge_json};
 use super::lenient::json_in;
+use super::login_level::Floor;
 use super::ownership::Ours;
 use super::pending::Pending;
 use super::public_key::{Padding, authorization};
+use super::sentence::Sentence;
 use super::transport::{Answer, Call, segment};
 use super::version::Version;
-use super::{listing, table, wording};
+use super::{listing, table};
 use crate::random::SeededRandom;
 use crate::secret::Secret;
 
@@ -222,8 +224,11 @@ pub fn pending(data: &[u8]) {
             "{text}"
         );
     } else if text.contains("certificate") {
-        let is_said = text.lines().any(wording::is_nothing_pending);
-        assert!(pending != Pending::Nothing || is_said, "{text}");
+        let is_said = |line| Sentence::of(line) == Sentence::Nothing;
+        assert!(
+            pending != Pending::Nothing || text.lines().any(is_said),
+            "{text}"
+        );
     }
     let ours = Ours {
         aliases: vec!["fw-1".to_owned()],
@@ -254,7 +259,7 @@ pub fn challenge(data: &[u8]) {
     let _ = information(&header);
     let password = Secret::new(PASSWORD.to_owned());
     let random = SeededRandom::new(1);
-    if let Some(mut digester) = Digester::best(&found, &random) {
+    if let Some(mut digester) = Digester::best(&found, Floor::NONE, &random) {
         let subject = Subject {
             user: "renewd",
             password: &password,

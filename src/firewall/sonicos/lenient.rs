@@ -8,9 +8,14 @@ use serde_json::Value;
 /// The JSON in a text: all of it, or what begins at the first line with a brace, or the last line
 /// (SonicOS reference 1.5: progress lines that begin with `%` may stand before it).
 pub(super) fn json_in(text: &str) -> Option<Value> {
+    json_and_words(text).map(|(json, _)| json)
+}
+
+/// The same, with the lines that stand before it.
+pub(super) fn json_and_words(text: &str) -> Option<(Value, &str)> {
     let text = text.trim();
     if let Some(json) = read(text) {
-        return Some(json);
+        return Some((json, ""));
     }
     let begins = |line: &str| line.trim_start().starts_with(['{', '[']);
     let mut rest = text;
@@ -24,12 +29,14 @@ pub(super) fn json_in(text: &str) -> Option<Value> {
         }
         rest = after;
     }
+    let before = |part: &str| text.get(..text.len() - part.len()).unwrap_or_default();
     if let Some(json) = read(rest) {
-        return Some(json);
+        return Some((json, before(rest)));
     }
-    let (before, last_line) = rest.trim_end().rsplit_once('\n').unwrap_or(("", rest));
+    let (unread, last_line) = rest.trim_end().rsplit_once('\n').unwrap_or(("", rest));
     // The last line of JSON that broke off is a part of it, and may say anything.
-    (begins(last_line) && !is_open(before)).then(|| read(last_line))?
+    let json = (begins(last_line) && !is_open(unread)).then(|| read(last_line))??;
+    Some((json, before(last_line)))
 }
 
 /// Whether something that began in `text` goes on behind it.

@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::envelope::shortened;
-use super::pending::{AUTHOR_KEYS, author_in};
+use super::pending::{AUTHOR_KEYS, is_hollow};
+use super::sentence::Sentence;
 
 /// What we have written ourselves, and so may commit.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -36,9 +37,10 @@ impl Ours {
         }
     }
 
-    /// Whether nothing was written.
-    pub(super) fn is_empty(&self) -> bool {
-        self.leaves.is_empty() && self.aliases.is_empty() && !self.ca_certificates
+    /// How many things were written, as one may count them.
+    pub(super) fn count(&self) -> u64 {
+        let count = self.leaves.len() + self.aliases.len() + usize::from(self.ca_certificates);
+        u64::try_from(count).unwrap_or(u64::MAX)
     }
 
     /// Walks down to the single settings, leaving out the parts that are about our certificates.
@@ -60,6 +62,8 @@ impl Ours {
             return;
         }
         match node {
+            // A setting whose value is not shown.
+            hollow if is_hollow(hollow) => foreign.push(shortened(&path.join(" "))),
             Value::Object(members) => {
                 for (name, member) in members {
                     if path.is_empty() && self.names_us(name, member) {
@@ -97,62 +101,120 @@ impl Ours {
             // Setting a name switches the self-signed one off, and the other way round.
             let is_off = matches!(value, Value::Null | Value::Bool(false));
             let siblings = leaf.path.split_last().zip(path.split_last());
-            is_off && siblings.is_some_and(|((_, ours), (_, theirs))| theirs.ends_with(ours))
+            is_off
+                && siblings.is_some_and(|((_, ours), (name, theirs))| {
+                    theirs.ends_with(ours) && EITHER_NAME.contains(&name.as_str())
+                })
         })
     }
 
-    /// Whether a part of the settings is about a certificate that we made, imported or removed.
+    /// Whether a part of the settings is about a certificate that we made, imported or removed. Only where the store of
+    /// certificates itself is changed: settings of other things name certificates too.
     fn owns_certificate(&self, node: &Value, path: &[String]) -> bool {
-        let within = |wanted: &[&str]| {
-            path.iter().any(|part| {
-                let part = part.to_ascii_lowercase().replace('-', "_");
-                wanted.contains(&part.as_str())
-            })
-        };
-        if !within(&["certificate", "certificates"])
-            || within(&["administration", "ssl_vpn", "vpn"])
-        {
+        let plain = |part: &String| part.to_ascii_lowercase().replace('-', "_");
+        let mut parts = path.iter().map(plain);
+        let first = parts.find(|part| !PATH_BEGINNINGS.contains(&part.as_str()));
+        if !first.is_some_and(|first| ["certificate", "certificates"].contains(&first.as_str())) {
             return false;
-        }
-        // A CA's name on the device is the device's choice. Nobody else can have changed a certificate since the
-        // look before the write: only one administrator is in configuration mode.
-        if self.ca_certificates {
-            return true;
         }
         let is_ours = |text: &str| self.aliases.iter().any(|alias| alias == text);
-        path.last().is_some_and(|name| is_ours(name))
-            || node.as_str().is_some_and(is_ours)
+        let last = path.last().map_or("", String::as_str);
+        let is_name = path.len() <= 2 || NAME_KEYS.contains(&last);
+        let names_ours = is_ours(last)
+            || (is_name && node.as_str().is_some_and(is_ours))
             || node.as_object().is_some_and(|members| {
-                let mut texts = members.values().filter_map(Value::as_str);
-                texts.any(is_ours)
-            })
+                let names = NAME_KEYS.iter().filter_map(|key| members.get(*key));
+                names.filter_map(Value::as_str).any(is_ours)
+            });
+        // A CA's name on the device is the device's choice. Nobody else can have changed a certificate since the
+        // look before the write: only one administrator is in configuration mode.
+        let is_generated = |part: String| MAKES_KEYS.contains(&part.as_str());
+        let is_ca = parts.next().is_some() && !path.iter().map(plain).any(is_generated);
+        names_ours || (self.ca_certificates && is_ca)
     }
 
+    /// Whether a line of the command line is ours, wherever it would be typed. Only lines about the certificates that
+    /// we wrote and about the bindings that we wrote are: the same name in any other line is somebody else's.
     pub(super) fn owns_line(&self, line: &str) -> bool {
-        let line = line.to_ascii_lowercase();
+        if let Sentence::Announcement {
+            author: Some(author),
+            ..
+        } = Sentence::of(line)
+        {
+            return author.eq_ignore_ascii_case(&self.user);
+        }
+        let line = line.replace("\\ ", " ");
         let words: Vec<&str> = line
-            .split(|character: char| {
-                character.is_whitespace() || "\"'=:,;{}[]/".contains(character)
-            })
+            .split_whitespace()
+            .map(|word| word.trim_matches(['"', '\'']))
             .filter(|word| !word.is_empty())
             .collect();
-        let says = |wanted: &str| words.contains(&wanted.to_ascii_lowercase().as_str());
-        let is_frame = words.iter().all(|word| FRAME_WORDS.contains(word));
-        if is_frame
-            || author_in(&line).is_some_and(|author| author.eq_ignore_ascii_case(&self.user))
-        {
-            return true;
-        }
-        if !line.contains("cert") && !line.contains("signing") {
-            return false;
-        }
-        let is_bound = self.leaves.iter().any(|leaf| match &leaf.value {
-            Value::String(name) => says(name),
-            _ => says("use-self-signed") || says("use_self_signed"),
-        });
-        let is_ca =
-            self.ca_certificates && (says("ca-cert") || says("ca") || says("ca-certificate"));
-        is_bound || is_ca || self.aliases.iter().any(|alias| says(alias))
+        let keywords: Vec<String> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
+        let keywords: Vec<&str> = keywords.iter().map(String::as_str).collect();
+        keywords.iter().all(|word| FRAME_WORDS.contains(word))
+            || self.owns_binding(&keywords, &words)
+            || self.owns_certificate_line(&keywords, &words)
+    }
+
+    /// `[administration] web-management certificate …` and `[ssl-vpn server] certificate …` (SonicOS reference 3.9).
+    fn owns_binding(&self, keywords: &[&str], words: &[&str]) -> bool {
+        let (place, rest) = match keywords {
+            ["administration", "web-management", "certificate", rest @ ..]
+            | ["web-management", "certificate", rest @ ..] => (Some("administration"), rest),
+            ["ssl-vpn", "server", "certificate", rest @ ..] => (Some("ssl_vpn"), rest),
+            ["certificate", rest @ ..] => (None, rest),
+            _ => return false,
+        };
+        let value = words.get(words.len() - rest.len()..).unwrap_or_default();
+        self.leaves.iter().any(|leaf| {
+            let is_there =
+                place.is_none_or(|place| leaf.path.first().is_some_and(|at| at == place));
+            is_there
+                && match (&leaf.value, rest) {
+                    (Value::String(name), ["name", ..]) => {
+                        value.get(1..).unwrap_or_default().join(" ") == *name
+                    }
+                    (Value::Bool(true), ["use-self-signed"]) => true,
+                    _ => false,
+                }
+        })
+    }
+
+    /// `[certificates] [no] KIND [name] ALIAS …` (SonicOS reference 3.9).
+    fn owns_certificate_line(&self, keywords: &[&str], words: &[&str]) -> bool {
+        let rest = match keywords {
+            ["certificates", "no" | "delete", rest @ ..]
+            | ["certificates" | "no" | "delete", rest @ ..] => rest,
+            _ => keywords,
+        };
+        let rest = match rest {
+            [
+                "import",
+                kind @ ("ca-cert" | "ca-certificate" | "signed-cert" | "cert-key-pair"),
+                ..,
+            ] => {
+                if kind.starts_with("ca-") {
+                    return self.ca_certificates;
+                }
+                rest.get(2..)
+            }
+            ["ca-cert" | "ca-certificate", ..] => return self.ca_certificates,
+            [
+                "generate-signing-request" | "signing-request" | "signed-cert" | "cert-key-pair",
+                ..,
+            ] => rest.get(1..),
+            // Without a word before it, it is the line of a service.
+            ["certificate", ..] if rest.len() < keywords.len() => rest.get(1..),
+            _ => return false,
+        };
+        let rest = rest.unwrap_or_default();
+        let rest = match rest {
+            ["name" | "alias", rest @ ..] => rest,
+            _ => rest,
+        };
+        let name = words.get(words.len() - rest.len()..);
+        let name = name.and_then(<[&str]>::first);
+        name.is_some_and(|name| self.aliases.iter().any(|alias| alias == name))
     }
 }
 
@@ -165,6 +227,18 @@ fn plain(leaf: &Value) -> String {
 const MOST_FOREIGN: usize = 100;
 /// Parts of a path.
 const DEEPEST_SETTING: usize = 64;
+
+/// Where a service keeps its certificate: setting one of them switches the other one off.
+const EITHER_NAME: [&str; 2] = ["name", "use_self_signed"];
+
+/// Parts of a path that stand before what is changed.
+const PATH_BEGINNINGS: [&str; 6] = ["api", "sonicos", "config", "pending", "import", "export"];
+
+/// Members that hold the name of a certificate.
+const NAME_KEYS: [&str; 3] = ["alias", "name", "certificate"];
+
+/// Where key pairs are made.
+const MAKES_KEYS: [&str; 3] = ["generate_signing_request", "signing_request", "scep"];
 
 /// Words of lines that only open or close the place where a setting stands.
 const FRAME_WORDS: [&str; 10] = [
@@ -242,7 +316,16 @@ mod tests {
             r#"{"address_object":{"certificate":null}}"#,
             "web-management certificate name fw-1\naddress-object ipv4 fw-1 host 192.0.2.7",
             "web-management certificate name fw-2",
-            "3 changes",
+            r#"{"dpi_ssl":{"client":{"certificate":"fw-1"}}}"#,
+            r#"{"administration":{"web_management":{"certificate":{"name":"fw-1","revocation":null}}}}"#,
+            r#"{"administration":{"web_management":{"certificate":{"name":"fw-1"}}},"vpn":{}}"#,
+            "vpn policy site-to-site branch certificate fw-1",
+            "vpn policy site-to-site fw-1 auth-method certificate certificate name fw-1",
+            "dpi-ssl server ssl-server office certificate fw-1",
+            "ssl-vpn server certificate name fw-11",
+            "web-management certificate use-self-signed",
+            "certificate fw-1",
+            "change address-object fw-1 by renewd",
         ] {
             assert_eq!(foreign(text, &bound()).len(), 1, "{text}");
         }
@@ -256,6 +339,8 @@ mod tests {
             r#"{"certificates":{"fw-1":{"type":"request"}}}"#,
             "certificates\nno certificate \"fw-1\"\nexit",
             "import signed-cert fw-1",
+            "certificates generate-signing-request fw-1",
+            "certificates import cert-key-pair fw-1 password x scp scp://a",
         ] {
             assert_eq!(foreign(text, &made()), [""; 0], "{text}");
         }
@@ -263,6 +348,11 @@ mod tests {
             r#"{"certificates":{"generate_signing_request":[{"alias":"fw-2"}]}}"#,
             r#"{"administration":{"web_management":{"certificate":{"name":"fw-1"}}}}"#,
             "no certificate \"fw-11\"",
+            r#"{"vpn":{"certificates":{"fw-1":"used"}}}"#,
+            r#"{"certificates":{"other":{"issuer":"fw-1"}}}"#,
+            "certificate name fw-1",
+            "no vpn policy certificate fw-1",
+            "certificates import ca-cert fw-1",
         ] {
             assert_eq!(foreign(text, &made()).len(), 1, "{text}");
         }
@@ -277,6 +367,8 @@ mod tests {
         };
         assert_eq!(foreign(text, &importing), [""; 0]);
         assert_eq!(foreign(text, &made()).len(), 1);
+        let made_meanwhile = r#"{"certificates":{"generate_signing_request":[{"alias":"fw-9"}]}}"#;
+        assert_eq!(foreign(made_meanwhile, &importing).len(), 1);
     }
 
     #[test]

@@ -75,6 +75,24 @@ pub(super) fn is_unknown_call(text: &str) -> bool {
     )
 }
 
+/// There is nothing at this path (SonicOS reference 1.5): one firmware says so of a transfer in another verb or spelling.
+pub(super) fn is_nowhere(detail: &str) -> bool {
+    has(detail, &["(http 404", "(http 405"])
+}
+
+/// Configuration mode cannot be taken from whoever has it (SonicOS reference 1.4).
+pub(super) fn is_mode_kept(text: &str) -> bool {
+    has(
+        text,
+        &[
+            "cannot change to config",
+            "can not change to config",
+            "can't change to config",
+            "unable to change to config",
+        ],
+    )
+}
+
 /// The command line has no such command, or not with these words (SonicOS reference 1.5, 3.9).
 pub(super) fn is_unknown_command(text: &str) -> bool {
     let is_not_found = has(text, &["command"]) && has(text, &["not found", "not recognized"]);
@@ -201,21 +219,6 @@ pub(super) fn alias_advice(alias: &str, text: &str) -> Option<String> {
             alias.chars().count()
         )
     })
-}
-
-/// A text that says that no change waits for a commit.
-pub(super) fn is_nothing_pending(text: &str) -> bool {
-    has(
-        text,
-        &[
-            "no pending",
-            "no changes",
-            "no uncommitted",
-            "nothing pending",
-            "not pending",
-            "none pending",
-        ],
-    )
 }
 
 /// How an unknown call is told; recognised by [`is_unknown_call`].

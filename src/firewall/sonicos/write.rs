@@ -8,10 +8,9 @@ use serde_json::json;
 use super::channel::Channel;
 use super::console::Preempt;
 use super::envelope::{self, Reply};
-use super::lenient::json_in;
 use super::login::Welcome;
 use super::ownership::Ours;
-use super::pending::Pending;
+use super::pending::{Announcement, Pending};
 use super::quirks::{BIND, Quirks};
 use super::transport::{Answer, Call};
 use super::version::{Generation, Version};
@@ -31,9 +30,20 @@ pub(super) struct Writer {
     pub(super) privilege: Option<String>,
     /// What we wrote and did not commit yet.
     written: Ours,
+    /// Whether nothing was seen to wait while configuration mode was ours, and it has been ours ever since.
+    was_quiet: bool,
     pub(super) quirks: Quirks,
     /// What the device is; the newest until it has said.
     pub(super) generation: Generation,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// It was committed, or needed no commit.
+    Done,
+    /// The device does not tell whether it waits for a commit, so that none was made.
+    Untold,
 }
 
 /// Who is in configuration mode, as far as the device has told.
@@ -45,6 +55,8 @@ enum ConfigurationMode {
     /// We gave it back, to go on over another way into the device.
     GivenBack,
     Others,
+    /// The device said that nobody has it: it has to be asked for, and is taken from nobody.
+    Free,
 }
 
 impl Writer {
@@ -52,6 +64,7 @@ impl Writer {
     pub(super) fn new(channel: Channel, welcome: Welcome, preempt: bool, quirks: Quirks) -> Self {
         Self {
             mode: match welcome.configuration_mode {
+                Some(false) if welcome.is_mode_free => ConfigurationMode::Free,
                 Some(true) => ConfigurationMode::Ours,
                 Some(false) => ConfigurationMode::Others,
                 None => ConfigurationMode::Untold,
@@ -60,6 +73,7 @@ impl Writer {
             preempt_idle_administrator: preempt,
             privilege: welcome.privilege,
             written: Ours::by(&channel.user),
+            was_quiet: false,
             quirks,
             generation: Generation::Eight,
             channel,
@@ -69,7 +83,10 @@ impl Writer {
     /// Before a write: nothing of anybody else waits for a commit, and configuration mode is ours.
     pub(super) async fn begin(&mut self) -> Result<(), Failure> {
         self.only_ours().await?;
-        if self.mode == ConfigurationMode::Others {
+        if matches!(
+            self.mode,
+            ConfigurationMode::Others | ConfigurationMode::Free
+        ) {
             self.take_configuration_mode().await?;
         }
         Ok(())
@@ -79,7 +96,7 @@ impl Writer {
     pub(super) async fn change(&mut self, call: &Call, ours: Ours) -> Result<(), Failure> {
         self.begin().await?;
         let reply = self.write(call).await?;
-        self.settle(&[reply], ours).await
+        self.settle(&[reply], ours).await.map(|_| ())
     }
 
     /// Points services at certificates, in one commit for all. `before` is what to put back.
@@ -104,7 +121,10 @@ impl Writer {
                 }
             }
         }
-        let outcome = self.settle(&replies, ours).await;
+        let outcome = match self.settle(&replies, ours).await {
+            Ok(Settled::Untold) => self.see_bound(wanted).await,
+            outcome => outcome.map(|_| ()),
+        };
         if outcome.as_ref().is_err_and(is_certain) {
             self.put_back(before).await;
         }
@@ -112,14 +132,18 @@ impl Writer {
     }
 
     /// The commit rule: unless every reply says that nothing waits, look whether only ours waits, and commit.
-    pub(super) async fn settle(&mut self, replies: &[Reply], ours: Ours) -> Result<(), Failure> {
+    pub(super) async fn settle(
+        &mut self,
+        replies: &[Reply],
+        ours: Ours,
+    ) -> Result<Settled, Failure> {
         let is_done = |reply: &Reply| {
             let envelope = reply.envelope.as_ref();
             envelope.and_then(|envelope| envelope.pending_config) == Some(false)
         };
         if replies.iter().all(is_done) {
             self.written = self.nothing();
-            return Ok(());
+            return Ok(Settled::Done);
         }
         self.written = ours;
         let outcome = self.commit().await;
@@ -141,6 +165,7 @@ impl Writer {
         if self.mode != ConfigurationMode::GivenBack {
             self.mode = ConfigurationMode::Others;
         }
+        self.was_quiet = false;
         self.only_ours().await?;
         self.take_configuration_mode().await?;
         self.channel.exchange(call).await
@@ -195,7 +220,10 @@ impl Writer {
     /// mode is given back. From whom it may be taken there.
     pub(super) async fn hand_over(&mut self) -> Result<Preempt, Failure> {
         self.only_ours().await?;
-        if self.mode == ConfigurationMode::Others {
+        if matches!(
+            self.mode,
+            ConfigurationMode::Others | ConfigurationMode::Free
+        ) {
             return Ok(Preempt::Idle);
         }
         self.mode = ConfigurationMode::GivenBack;
@@ -229,21 +257,47 @@ impl Writer {
     async fn only_ours(&mut self) -> Result<Pending, Failure> {
         let pending = self.pending().await?;
         let foreign = pending.foreign(&self.written);
-        // Changes that the device does not list are ours when there were none before we wrote and nobody else
-        // can have made any since: only one administrator is in configuration mode.
-        let is_hidden = pending == Pending::Something
-            && (self.written.is_empty() || self.mode == ConfigurationMode::Others);
-        if foreign.is_empty() && !is_hidden {
+        let is_doubtful = match &pending {
+            Pending::Nothing | Pending::Unsaid => {
+                self.was_quiet |= self.is_ours_alone();
+                false
+            }
+            Pending::Something(announcement) => !self.made(announcement),
+            Pending::Settings(_) | Pending::Lines(_) => false,
+        };
+        if foreign.is_empty() && !is_doubtful {
             return Ok(pending);
         }
         let author = self.author(&pending).await;
-        let changes = if is_hidden {
-            pending.summary()
+        let detail = if is_doubtful {
+            format!(
+                "uncommitted changes that may not be ours, by {author}: {}",
+                pending.summary()
+            )
         } else {
-            envelope::shortened(&foreign.join("; "))
+            let changes = envelope::shortened(&foreign.join("; "));
+            format!("uncommitted changes that are not ours, by {author}: {changes}")
         };
-        let detail = format!("uncommitted changes that are not ours, by {author}: {changes}");
         Err(Failure::new(FailureKind::Busy, format!("GET {PENDING}"), detail).waiting_for(author))
+    }
+
+    /// Whether changes that the device does not list are ours: none were there before we wrote, and nobody else can have
+    /// made any since, because only one administrator is in configuration mode (SonicOS reference 1.4).
+    fn made(&self, announcement: &Announcement) -> bool {
+        let most = self.written.count();
+        most > 0
+            && self.was_quiet
+            && self.is_ours_alone()
+            && announcement.configuring != Some(false)
+            && announcement.count.is_none_or(|count| count <= most)
+    }
+
+    /// Whether configuration mode is ours, as far as the device has told.
+    fn is_ours_alone(&self) -> bool {
+        matches!(
+            self.mode,
+            ConfigurationMode::Ours | ConfigurationMode::Untold
+        )
     }
 
     /// Enters configuration mode, taking it from another administrator only where that is allowed. The caller
@@ -265,10 +319,21 @@ impl Writer {
             let busy = call.failure(FailureKind::Busy, detail);
             return Err(busy.waiting_for("another administrator (in configuration mode)"));
         }
-        self.channel.ask(&call).await?;
+        self.channel.ask(&call).await.map_err(|failure| {
+            if failure.kind != FailureKind::Refused || !wording::is_mode_kept(&failure.detail) {
+                return failure;
+            }
+            let detail = format!(
+                "another administrator keeps configuration mode now: {}",
+                failure.detail
+            );
+            let busy = call.failure(FailureKind::Busy, detail);
+            busy.waiting_for("another administrator (in configuration mode)")
+        })?;
         self.mode = ConfigurationMode::Ours;
         self.took_mode = true;
-        Ok(())
+        // Until now somebody else could change something.
+        self.only_ours().await.map(|_| ())
     }
 
     /// Points one service at one certificate.
@@ -279,10 +344,29 @@ impl Writer {
         self.by_api_or_command(BIND, &call, &lines).await
     }
 
-    async fn commit(&mut self) -> Result<(), Failure> {
-        self.only_ours().await?;
+    async fn commit(&mut self) -> Result<Settled, Failure> {
+        // A commit would take with it what the device does not tell of.
+        if self.only_ours().await? == Pending::Unsaid {
+            return Ok(Settled::Untold);
+        }
         let call = Call::change(Method::POST, PENDING).json(&json!({}));
-        self.write(&call).await.map(|_| ())
+        self.write(&call).await.map(|_| Settled::Done)
+    }
+
+    /// On a device that does not tell whether something waits: whether the services use what they should all the same, as
+    /// with `auto_commit` (SonicOS reference 1.1).
+    async fn see_bound(&mut self, wanted: &[Binding]) -> Result<(), Failure> {
+        for wanted in wanted {
+            let call = Call::get(binding::path(wanted.service, self.generation));
+            let json = self.channel.ask_json(&call).await?;
+            if binding::read(wanted.service, &json).as_ref() != Some(wanted) {
+                let detail = "nothing was committed, because the device does not tell whether changes wait for a commit, \
+                              and whose: its answer says neither yes nor no";
+                let call = format!("GET {PENDING}");
+                return Err(Failure::new(FailureKind::Busy, call, detail));
+            }
+        }
+        Ok(())
     }
 
     /// Undoes what was written and not committed. A failure changes nothing: without a commit the device
@@ -296,7 +380,7 @@ impl Writer {
     /// Discards what waits for a commit, when all of it is ours.
     async fn discard(&mut self) {
         let discarded = match self.only_ours().await {
-            Ok(Pending::Nothing) => return,
+            Ok(Pending::Nothing | Pending::Unsaid) => return,
             Ok(_) => self
                 .write(&Call::change(Method::DELETE, PENDING))
                 .await
@@ -312,7 +396,7 @@ impl Writer {
     async fn put_back(&mut self, before: &[Binding]) {
         if !matches!(
             self.pending().await,
-            Ok(Pending::Settings(_) | Pending::Lines(_) | Pending::Something)
+            Ok(Pending::Settings(_) | Pending::Lines(_) | Pending::Something(_) | Pending::Unsaid)
         ) {
             return;
         }
@@ -340,12 +424,10 @@ fn is_certain(failure: &Failure) -> bool {
     failure.kind != FailureKind::OutcomeUnknown
 }
 
-/// Whether the device did nothing because somebody else is in configuration mode, or nobody. The status number
-/// is not certain, so a refusal without a word counts only with it (SonicOS reference 1.4, 1.5).
+/// Whether the device did nothing because somebody else is in configuration mode, or nobody. Only its words say so: a 405
+/// alone says no more than that the verb or the spelling is another one (SonicOS reference 1.4, 1.5).
 fn is_out_of_configuration_mode(answer: &Answer) -> bool {
-    let text = answer.text();
-    let says_nothing = || json_in(&text).is_none() && text.trim().is_empty();
-    wording::is_out_of_configuration_mode(&text) || (answer.status == 405 && says_nothing())
+    wording::is_out_of_configuration_mode(&answer.text())
 }
 
 const PENDING: &str = "/config/pending";
@@ -370,7 +452,7 @@ mod tests {
             400,
             "Not allowed in current mode"
         )));
-        assert!(is_out_of_configuration_mode(&Answer::saying(405, "")));
+        assert!(!is_out_of_configuration_mode(&Answer::saying(405, "")));
         assert!(!is_out_of_configuration_mode(&Answer::saying(
             405,
             "Method not allowed"

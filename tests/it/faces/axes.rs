@@ -33,6 +33,8 @@ pub const MODERN: &[Axis] = &[
         &["non_config_mode_405", "not_allowed_400"],
     ),
     axis("needs_start_management", SWITCH),
+    axis("start_management_status", &["403", "401"]),
+    axis("login_tells_holder", SWITCH),
     // The envelope (1.5).
     axis("progress_lines_one_in", &["0", "1"]),
     axis("failures_with_200", SWITCH),
@@ -43,7 +45,7 @@ pub const MODERN: &[Axis] = &[
     axis("imports_are_pending", SWITCH),
     axis("deletes_are_pending", SWITCH),
     axis("reads_show_pending", SWITCH),
-    axis("pending_form", &["paths", "status", "text"]),
+    axis("pending_form", PENDING_FORMS),
     axis("auto_commit", SWITCH),
     axis("drop_on_management_commit", SWITCH),
     axis("session_lost_on_management_commit", SWITCH),
@@ -58,7 +60,8 @@ pub const MODERN: &[Axis] = &[
         "csr_content_type",
         &["application/octet-stream", "text/plain", "application/json"],
     ),
-    axis("import_form", &["raw", "multipart", "both"]),
+    axis("import_form", &["raw", "multipart", "named", "both"]),
+    axis("wrong_form", &["format", "unknown_call"]),
     axis("wrong_form_status", &["400", "415"]),
     axis("needs_ca_first", SWITCH),
     axis(
@@ -114,7 +117,7 @@ pub const OLD: &[Axis] = &[
     axis("generation_is_pending", SWITCH),
     axis("imports_are_pending", SWITCH),
     axis("deletes_are_pending", SWITCH),
-    axis("pending_form", &["paths", "status", "text"]),
+    axis("pending_form", PENDING_FORMS),
     axis("auto_commit", SWITCH),
     axis("drop_on_management_commit", SWITCH),
     axis("session_lost_on_management_commit", SWITCH),
@@ -129,6 +132,16 @@ pub const OLD: &[Axis] = &[
     axis("local_type_text", &["Local certificate", "Local", ""]),
     axis("empty_dates_of_requests", SWITCH),
     axis("date_form", &["gmt", "iso", "slashes", "weekday"]),
+];
+
+/// Forms that tell whether something waits for a commit; `sonicos_driver/changes.rs` has all of them.
+const PENDING_FORMS: &[&str] = &[
+    "paths",
+    "status",
+    "text",
+    "message",
+    "sentence_or_empty",
+    "list",
 ];
 
 /// What happens once in a renewal.

@@ -1,13 +1,162 @@
 //! Another administrator on the same device: never committed, discarded or pushed aside.
 
-use renewd::failure::FailureKind;
-use simulators::sonicos::{Action, NonConfigMode, PendingForm, Profile, Rule};
+use renewd::failure::{Failure, FailureKind};
+use renewd::firewall::{Binding, Firewall};
+use renewd::inventory::Service;
+use simulators::sonicos::{Action, Gate, NonConfigMode, PendingForm, Port, Profile, Rule};
 
-use super::bench::{Bench, both, request};
+use super::bench::{Bench, Office, both, request};
+
+/// Every form in which a device may answer that something waits for a commit, or that nothing does.
+const FORMS: [PendingForm; 11] = [
+    PendingForm::Paths,
+    PendingForm::Status,
+    PendingForm::Text,
+    PendingForm::Sentence,
+    PendingForm::Message,
+    PendingForm::MessageOrSuccess,
+    PendingForm::SentenceOrEmpty,
+    PendingForm::Flag,
+    PendingForm::Count,
+    PendingForm::List,
+    PendingForm::PathsInEnvelope,
+];
+
+/// The device's own certificate on both services.
+fn self_signed() -> Vec<Binding> {
+    let services = Service::ALL.into_iter();
+    services
+        .map(|service| Binding {
+            service,
+            alias: None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn our_own_change_is_committed_in_every_form_of_pending_answer() {
+    for profile in [Profile::V6_5, Profile::V7_X, Profile::V8] {
+        for form in FORMS {
+            for cli_member in [true, false] {
+                let bench = Bench::start(profile, |faces| {
+                    (faces.pending_form, faces.cli_member) = (form, cli_member);
+                })
+                .await;
+                let mut session = bench.session().await;
+                let bound = session.bind(&self_signed()).await;
+                assert!(bound.is_ok(), "{profile:?} {form:?}: {bound:?}");
+                bench.close(session).await;
+                assert_eq!(bench.device.bound(Port::Management), None, "{form:?}");
+                assert_eq!(bench.device.bound(Port::SslVpn), None, "{form:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_comes_at_any_request_is_neither_committed_nor_discarded_in_any_form() {
+    const CHANGE: &str = "address-object ipv4 office";
+    for profile in [Profile::V8, Profile::V6_5] {
+        for form in FORMS.into_iter().chain([PendingForm::Silent]) {
+            for number in 1.. {
+                let mut bench = Bench::start(profile, |faces| {
+                    (faces.pending_form, faces.cli_member) = (form, number % 2 == 0);
+                })
+                .await;
+                bench.settings.preempt_idle_administrator = number % 3 != 0;
+                let other = bench.device.other_administrator();
+                other.comes_at_request(number, CHANGE);
+                let _ = everything(&bench, profile).await;
+                untouched(&bench);
+                let journal = bench.device.journal();
+                if !journal
+                    .iter()
+                    .any(|line| line.contains("comes and changes"))
+                {
+                    break;
+                }
+                let pending = bench.device.pending();
+                assert!(
+                    pending.iter().any(|line| line.contains(CHANGE)),
+                    "{profile:?} {form:?} request {number}: {journal:#?}"
+                );
+            }
+        }
+    }
+}
+
+/// All that changes a device, in one session; on 6.5 the binding only.
+async fn everything(bench: &Bench, profile: Profile) -> Result<(), Failure> {
+    let mut session = bench.open(&[]).await?;
+    let done = change_all(session.as_mut(), profile).await;
+    session.close().await?;
+    done
+}
+
+async fn change_all(session: &mut dyn Firewall, profile: Profile) -> Result<(), Failure> {
+    if profile != Profile::V6_5 {
+        session.generate_csr("fw-1", &request()).await?;
+        session.import_chain(&[Office::new().certificate()]).await?;
+        session.remove("fw-1").await?;
+    }
+    session.bind(&self_signed()).await
+}
+
+#[tokio::test]
+async fn on_a_device_that_never_tells_what_waits_nothing_is_committed() {
+    for cli_member in [true, false] {
+        let bench = Bench::start(Profile::V7_X, |faces| {
+            (faces.pending_form, faces.cli_member) = (PendingForm::Silent, cli_member);
+        })
+        .await;
+        let mut session = bench.session().await;
+        let failure = session.bind(&self_signed()).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
+        assert!(failure.detail.contains("neither yes nor no"), "{failure}");
+        bench.close(session).await;
+        assert_eq!(bench.requests("POST /config/pending"), 0);
+        let bound = bench.device.bound(Port::Management);
+        assert_eq!(bound.as_deref(), Some("fw-initial"));
+    }
+    // What it commits itself is seen in its settings.
+    let bench = Bench::start(Profile::V7_X, |faces| {
+        (faces.pending_form, faces.cli_member) = (PendingForm::Silent, false);
+        faces.auto_commit = true;
+    })
+    .await;
+    let mut session = bench.session().await;
+    session.bind(&self_signed()).await.unwrap();
+    bench.close(session).await;
+    assert_eq!(bench.device.bound(Port::Management), None);
+}
+
+#[tokio::test]
+async fn a_change_made_just_before_configuration_mode_is_taken_is_seen_after_it() {
+    for form in FORMS {
+        let mut bench = Bench::start(Profile::V7_X, |faces| faces.pending_form = form).await;
+        bench.settings.preempt_idle_administrator = true;
+        let other = bench.device.other_administrator();
+        other.takes_configuration_mode();
+        let gate = Gate::new();
+        let take = Rule::once("POST", "/config-mode", Action::HoldBefore(gate.clone()));
+        bench.device.rule(take);
+        let mut session = bench.session().await;
+        let wanted = self_signed();
+        let (outcome, ()) = tokio::join!(session.bind(&wanted), async {
+            gate.wait_reached().await;
+            other.has_pending_change("address-object ipv4 office");
+            gate.release();
+        });
+        assert_eq!(outcome.unwrap_err().kind, FailureKind::Busy, "{form:?}");
+        bench.close(session).await;
+        assert_eq!(bench.device.pending().len(), 1, "{form:?}");
+        untouched(&bench);
+    }
+}
 
 #[tokio::test]
 async fn a_foreign_change_stops_the_first_write_and_names_whom_to_wait_for() {
-    for form in [PendingForm::Paths, PendingForm::Status, PendingForm::Text] {
+    for form in FORMS {
         let mut bench = Bench::start(Profile::V7_X, |faces| faces.pending_form = form).await;
         bench.settings.preempt_idle_administrator = true;
         bench
@@ -38,7 +187,7 @@ async fn a_foreign_change_between_write_and_commit_is_not_committed_and_ours_is_
     for form in [PendingForm::Paths, PendingForm::Text] {
         let bench = Bench::start(Profile::V8, |faces| faces.pending_form = form).await;
         let (mut session, _) = bench.with_certificate("fw-1").await;
-        let gate = simulators::sonicos::Gate::new();
+        let gate = Gate::new();
         bench.device.rule(Rule::once(
             "PUT",
             "/administration/global",
@@ -64,10 +213,7 @@ async fn a_foreign_change_between_write_and_commit_is_not_committed_and_ours_is_
         bench.device.other_administrator().commits();
         bench.close(session).await;
         assert_eq!(
-            bench
-                .device
-                .bound(simulators::sonicos::Port::Management)
-                .as_deref(),
+            bench.device.bound(Port::Management).as_deref(),
             Some("fw-initial")
         );
         untouched(&bench);
@@ -152,6 +298,43 @@ async fn configuration_mode_lost_in_between_is_taken_again_only_where_that_is_al
             );
             bench.close(session).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn configuration_mode_that_is_kept_from_us_is_waited_for() {
+    let mut bench = Bench::start(Profile::V7_X, |faces| faces.configuration_mode_kept = true).await;
+    bench.settings.preempt_idle_administrator = true;
+    let other = bench.device.other_administrator();
+    other.takes_configuration_mode();
+    let mut session = bench.session().await;
+    let failure = session.generate_csr("fw-1", &request()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
+    let whom = failure.waiting_for.unwrap();
+    assert!(whom.contains("another administrator"), "{whom}");
+    other.leaves();
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn configuration_mode_that_nobody_has_is_asked_for_whatever_preempting_says() {
+    for (has_holder, expected) in [(false, Ok(())), (true, Err(FailureKind::Busy))] {
+        let bench = Bench::start(Profile::V7_0, |faces| {
+            faces.login_tells_holder = true;
+            faces.login_without_configuration_mode = true;
+        })
+        .await;
+        if has_holder {
+            bench
+                .device
+                .other_administrator()
+                .takes_configuration_mode();
+        }
+        let mut session = bench.session().await;
+        let outcome = session.generate_csr("fw-1", &request()).await;
+        assert_eq!(outcome.map_err(|failure| failure.kind), expected);
+        bench.close(session).await;
     }
 }
 

@@ -5,6 +5,8 @@
 pub struct Counters {
     /// Requests that reached the API, also those that a rule answered or cut.
     pub requests: u64,
+    /// Of those, how many carried a password, or something that was computed from one.
+    pub credentials: u64,
     /// Successful logins by any scheme.
     pub logins: u64,
     /// Logins and digests with a wrong user, password or code.

@@ -41,6 +41,8 @@ pub(super) struct Device {
     pub(super) session: Option<Session>,
     /// Who holds configuration mode (1.4).
     pub(super) mode: Option<Holder>,
+    /// Another administrator who comes at that request and makes that change.
+    pub(super) visitor: Option<(u64, String)>,
     pub(super) certificates: Store,
     /// The committed bindings: what the services serve.
     pub(super) bindings: Bindings,
@@ -187,8 +189,11 @@ impl Device {
         match (request.method.as_str(), segments) {
             ("DELETE", ["auth"]) => Ok(self.log_out()),
             ("POST", ["start-management"]) => Ok(self.start_management()),
-            _ if self.awaits_start_management() => {
-                Err(Refusal::new(403, "Management has not been started."))
+            (method, _) if self.awaits_start_management(method) => {
+                match self.faces.start_management_status {
+                    401 => Err(Refusal::unauthorized("Unauthorized.")),
+                    status => Err(Refusal::new(status, "Management has not been started.")),
+                }
             }
             (method, _) if !self.has_call(method, segments) => Err(self.unknown_path(segments)),
             ("POST", ["config-mode"]) => self.enter_configuration_mode(),
@@ -219,6 +224,12 @@ impl Device {
                     device.commit_automatically()?;
                     Ok(reply)
                 })
+            }
+            // 1.5: one firmware says so of a transfer that it knows in another verb or spelling.
+            (_, ["certificates", "import" | "export", ..])
+                if self.is_old() && self.faces.wrong_spelling_status != 400 =>
+            {
+                Ok(Reply::empty(self.faces.wrong_spelling_status))
             }
             _ => Err(self.unknown_path(segments)),
         }

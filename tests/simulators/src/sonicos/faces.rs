@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::switch::{
     CsrForm, DateForm, FtpMode, ImportForm, KeyPairEncryption, KeyPairForm, NonConfigMode, Offer,
     On, P10Form, P10Name, PendingForm, PublicKeyPadding, ScpAlgorithms, Specification, Tampering,
-    TransferProtocols, TransferSpelling, UrlForm,
+    TransferProtocols, TransferSpelling, UrlForm, WrongForm,
 };
 use crate::switch::faces;
 
@@ -62,10 +62,20 @@ faces! {
     login_without_configuration_mode: bool = false,
     /// /config-mode is refused too.
     configuration_mode_refused: bool = false,
+    /// /config-mode is refused while another administrator has it: "Cannot change to config mode" (1.4).
+    configuration_mode_kept: bool = false,
+    /// The login reply says who holds configuration mode (1.2).
+    login_tells_holder: bool = false,
+    /// The login reply says that a central management has the device (1.2, 6.13).
+    managed_centrally: bool = false,
     /// How a write without configuration mode fails (1.4): `non_config_mode_405`, `not_allowed_400`.
     non_config_mode: NonConfigMode = NonConfigMode::NonConfigMode405,
     /// Nothing works between the login and POST /start-management (1.4).
     needs_start_management: bool = false,
+    /// How it is refused before: 403, or 401 as to a session that is not known (1.4 leaves it open).
+    start_management_status: u16 = 403,
+    /// Only the calls that change something are refused then.
+    start_management_for_writes: bool = false,
     /// GET /auth for a CHAP challenge answers no JSON while another administrator is logged in (1.2).
     chap_busy_text: bool = true,
 
@@ -120,10 +130,12 @@ faces! {
     /// The exported request is not the one asked for: nothing, names, `alternate_name`, subject, key, `key_type`,
     /// `key_size`, signature.
     csr_tampered: Tampering = Tampering::Nothing,
-    /// How files are accepted (3.4): raw, multipart, both.
+    /// How files are accepted (3.4): raw, multipart, named, both.
     import_form: ImportForm = ImportForm::Raw,
     /// Status of the refusal of the other form (3.4).
     wrong_form_status: u16 = 400,
+    /// What that refusal says: format, `unknown_call`.
+    wrong_form: WrongForm = WrongForm::Format,
     /// DER is accepted beside PEM (3.4 leaves it open).
     import_der: bool = false,
     /// A certificate of an unknown CA is refused (3.4); otherwise it stays validated No.
@@ -175,6 +187,9 @@ faces! {
     transfer_spelling: Option<TransferSpelling> = None,
     /// Which spelling of the imports is known, where it is another one (3.4).
     import_spelling: Option<TransferSpelling> = None,
+    /// How a transfer of another spelling is refused (1.5): 400 with the code of an unknown call, or 404 or 405 without a
+    /// word.
+    wrong_spelling_status: u16 = 400,
     /// In which protocols the device is a client: both, `ftp_only`, `scp_only`, `scp_broken`.
     transfer_protocols: TransferProtocols = TransferProtocols::Both,
     /// What the URL of an export names (3.3): folder, file, both.
@@ -183,7 +198,7 @@ faces! {
     url_port: bool = true,
     /// What is in an exported request (3.3): pem, der.
     p10_form: P10Form = P10Form::Pem,
-    /// The name of its file (3.3): alias, `alias_p10`.
+    /// The name of its file (3.3): alias, `alias_p10`, capitals, `alias_csr`, other.
     p10_name: P10Name = P10Name::AliasP10,
     /// The answer comes first, and says success; the transfer follows.
     answers_before_transfer: bool = false,
@@ -225,7 +240,8 @@ faces! {
     binding_calls: bool = true,
     /// Reads of the settings show what is pending too.
     reads_show_pending: bool = false,
-    /// What GET /config/pending shows (2): paths, status, text.
+    /// What GET /config/pending shows (2): paths, status, text, sentence, message, `message_or_success`,
+    /// `sentence_or_empty`, flag, count, list, `paths_in_envelope`, silent.
     pending_form: PendingForm = PendingForm::Paths,
     /// Every write is committed at once (1.1).
     auto_commit: bool = false,

@@ -48,7 +48,7 @@ pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
 pub use self::switch::{
     CsrForm, DateForm, FtpMode, ImportForm, KeyPairEncryption, KeyPairForm, NonConfigMode, Offer,
     On, P10Form, P10Name, PendingForm, PublicKeyPadding, ScpAlgorithms, Specification, Tampering,
-    TransferProtocols, TransferSpelling, UrlForm,
+    TransferProtocols, TransferSpelling, UrlForm, WrongForm,
 };
 pub use crate::{ConnectionFault, Gate, Witness};
 
@@ -349,6 +349,7 @@ fn new_device(settings: Settings) -> std::io::Result<Device> {
         gatekeeper: auth::Gatekeeper::default(),
         session: None,
         mode: None,
+        visitor: None,
         certificates,
         bindings: Bindings {
             management: bound.clone(),

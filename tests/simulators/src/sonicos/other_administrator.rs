@@ -36,6 +36,14 @@ impl OtherAdministrator {
         ));
     }
 
+    /// At that request to the API from now on, the first being 1, before the device acts: takes configuration mode and
+    /// changes something without committing it.
+    pub fn comes_at_request(&self, number: u64, line: &str) {
+        let mut device = self.0.device();
+        let at = device.counters.requests + number;
+        device.visitor = Some((at, line.to_owned()));
+    }
+
     /// Commits what is pending: a commit has no owner, so the API's changes go with it.
     pub fn commits(&self) {
         let mut device = self.0.device();

@@ -39,21 +39,37 @@ impl Device {
 
     /// 2: `GET /config/pending`. guess: every form of the answer.
     pub(super) fn show_pending(&self) -> Reply {
+        let is_pending = !self.pending.is_empty();
+        let sentence = if is_pending {
+            "Uncommitted changes found."
+        } else {
+            "No uncommitted changes found."
+        };
+        let text = |text: &str| Reply::file("text/plain; charset=UTF-8", text.as_bytes().to_vec());
+        let lines = || self.pending.iter().map(|change| change.kind.cli_line());
         match self.faces.pending_form {
             PendingForm::Paths => Reply::json(self.pending_paths()),
             PendingForm::Status => Reply::json(json!({"status": {
                 "success": true,
                 "cli": {"depth": 1, "mode": "config_mode", "configuring": self.holds_configuration_mode(),
-                    "pending_config": !self.pending.is_empty(), "restart_required": self.restart_required},
+                    "pending_config": is_pending, "restart_required": self.restart_required},
                 "info": [{"level": "info", "code": "E_OK", "message": "Success."}],
             }})),
-            PendingForm::Text => {
-                let lines: String = self
-                    .pending
-                    .iter()
-                    .map(|change| change.kind.cli_line() + "\n")
-                    .collect();
-                Reply::file("text/plain; charset=UTF-8", lines.into_bytes())
+            PendingForm::Text => text(&lines().map(|line| line + "\n").collect::<String>()),
+            PendingForm::Sentence => text(sentence),
+            PendingForm::Message => envelope(sentence),
+            PendingForm::MessageOrSuccess if is_pending => envelope(sentence),
+            PendingForm::MessageOrSuccess => envelope("Success."),
+            PendingForm::SentenceOrEmpty if is_pending => text(sentence),
+            PendingForm::SentenceOrEmpty | PendingForm::Silent => text(""),
+            PendingForm::Flag => Reply::json(json!({"pending_config": is_pending})),
+            PendingForm::Count => text(&format!("{} uncommitted changes.", self.pending.len())),
+            PendingForm::List => Reply::json(lines().collect()),
+            PendingForm::PathsInEnvelope => {
+                let mut paths = self.pending_paths();
+                paths["status"] = json!({"success": true,
+                    "info": [{"level": "info", "code": "E_OK", "message": "Success."}]});
+                Reply::json(paths)
             }
         }
     }
@@ -204,6 +220,12 @@ impl ChangeKind {
             Self::Foreign(line) => line.clone(),
         }
     }
+}
+
+/// The status envelope with one message (1.5).
+fn envelope(message: &str) -> Reply {
+    Reply::json(json!({"status": {"success": true,
+        "info": [{"level": "info", "code": "E_OK", "message": message}]}}))
 }
 
 /// Puts `more` into `into`, member by member.

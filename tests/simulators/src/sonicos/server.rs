@@ -256,6 +256,8 @@ async fn answer_api(request: Request, shared: Arc<Shared>) -> Result<Finished, C
     let action = {
         let mut device = shared.device();
         device.counters.requests += 1;
+        device.counters.credentials += u64::from(request.has_credentials());
+        device.let_in_visitor();
         device.rules.take(&request.method, &request.path)
     };
     let Some(action) = action else {

@@ -7,6 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Profile;
 use super::device::Device;
+use super::pending::ChangeKind;
 use super::wire::{Handled, Refusal, Reply, Request};
 
 /// An administrator's open session.
@@ -54,6 +55,17 @@ impl Device {
             "config_mode": if self.holds_configuration_mode() { "Yes" } else { "No" },
             "model": self.settings.profile.model(),
         });
+        if self.faces.login_tells_holder {
+            let (kind, address) = match self.mode {
+                None => ("NONE", "0.0.0.0"),
+                Some(Holder::Other) => ("WEB", "192.0.2.200"),
+                Some(_) => ("API", "127.0.0.1"),
+            };
+            (result["curr_config_type"], result["curr_config_ip"]) = (json!(kind), json!(address));
+        }
+        if self.faces.managed_centrally {
+            result["is_fw_managed_by_gms_actively"] = json!(true);
+        }
         if with_token {
             result["bearer_token"] = json!(session.token);
         }
@@ -126,10 +138,13 @@ impl Device {
         Reply::done("Success.")
     }
 
-    pub(super) fn awaits_start_management(&self) -> bool {
-        self.session
-            .as_ref()
-            .is_some_and(|session| !session.management_started)
+    pub(super) fn awaits_start_management(&self, method: &str) -> bool {
+        let is_let_through = self.faces.start_management_for_writes && method == "GET";
+        !is_let_through
+            && self
+                .session
+                .as_ref()
+                .is_some_and(|session| !session.management_started)
     }
 
     /// 1.4.
@@ -145,6 +160,10 @@ impl Device {
         if self.faces.configuration_mode_refused || self.faces.read_only_administrator {
             return Err(Refusal::new(403, "Not allowed in current mode."));
         }
+        if self.faces.configuration_mode_kept && self.mode == Some(Holder::Other) {
+            // 1.4: with HTTP 200.
+            return Err(Refusal::new(200, "Cannot change to config mode"));
+        }
         self.mode = Some(Holder::Api);
         Ok(Reply::done("Success."))
     }
@@ -155,6 +174,19 @@ impl Device {
             self.mode = None;
         }
         Reply::done("Success.")
+    }
+
+    /// An administrator who comes at this request: 1.4, exactly one holds configuration mode, and only there changes are
+    /// made.
+    pub(super) fn let_in_visitor(&mut self) {
+        let now = self.counters.requests;
+        let Some((_, line)) = self.visitor.take_if(|(at, _)| *at <= now) else {
+            return;
+        };
+        self.journal
+            .push(format!("- another administrator comes and changes: {line}"));
+        self.mode = Some(Holder::Other);
+        self.put_pending(ChangeKind::Foreign(line));
     }
 
     pub(super) fn holds_configuration_mode(&self) -> bool {

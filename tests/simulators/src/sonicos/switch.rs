@@ -84,8 +84,20 @@ choices! {
         Raw = "raw",
         /// As a file part of multipart/form-data.
         Multipart = "multipart",
+        /// As the part `certificate.exp` of multipart/form-data, whose file name stands in the query too.
+        Named = "named",
         /// Either.
         Both = "both",
+    }
+}
+
+choices! {
+    /// How the form that is not accepted is refused (3.4 leaves it open).
+    WrongForm {
+        /// "Invalid certificate format".
+        Format = "format",
+        /// The code of a call that is not known (1.5).
+        UnknownCall = "unknown_call",
     }
 }
 
@@ -160,6 +172,24 @@ choices! {
         Status = "status",
         /// One CLI line per change.
         Text = "text",
+        /// A text: that changes are there, or that none are.
+        Sentence = "sentence",
+        /// The same in the message of an envelope.
+        Message = "message",
+        /// An envelope whose message is the sentence when there are changes, and "Success." when there are none.
+        MessageOrSuccess = "message_or_success",
+        /// The sentence when there are changes, and an empty body when there are none.
+        SentenceOrEmpty = "sentence_or_empty",
+        /// `{"pending_config": true}` or `false`.
+        Flag = "flag",
+        /// How many changes there are, in words.
+        Count = "count",
+        /// A list of CLI lines.
+        List = "list",
+        /// The changed paths beside an envelope.
+        PathsInEnvelope = "paths_in_envelope",
+        /// Nothing at all, whether there are changes or not.
+        Silent = "silent",
     }
 }
 
@@ -218,6 +248,12 @@ choices! {
         Alias = "alias",
         /// The alias and `.p10`.
         AliasP10 = "alias_p10",
+        /// The same in capital letters.
+        Capitals = "capitals",
+        /// The alias and `.csr`.
+        AliasCsr = "alias_csr",
+        /// Another name.
+        Other = "other",
     }
 }
 

@@ -98,6 +98,19 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether a password came, or something that was computed from one (1.2).
+    pub(super) fn has_credentials(&self) -> bool {
+        let by_header = self.header("authorization").is_some_and(|header| {
+            let scheme = header.split_whitespace().next().unwrap_or_default();
+            !scheme.eq_ignore_ascii_case("bearer")
+        });
+        let body = self.json().unwrap_or(Value::Null);
+        by_header
+            || ["digest", "password"]
+                .iter()
+                .any(|name| body.get(*name).is_some())
+    }
+
     /// The body as JSON; an empty body is `null`.
     pub(super) fn json(&self) -> Result<Value, Refusal> {
         if self.body.iter().all(u8::is_ascii_whitespace) {
