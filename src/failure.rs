@@ -34,6 +34,8 @@ pub enum FailureKind {
     Unauthorized,
     /// The peer is not the one that was expected (pin, CA, host name); no credential was sent.
     Untrusted,
+    /// The peer offers only weaker logins than it did before; no credential was sent. A person has to look why.
+    LoginDowngrade,
     /// The peer understood and said no. Repeating the same request is of no use.
     Refused,
     /// The firewall says that the issued certificate belongs to another key than its own: the request may have been
@@ -54,6 +56,7 @@ impl FailureKind {
         Self::Busy,
         Self::Unauthorized,
         Self::Untrusted,
+        Self::LoginDowngrade,
         Self::Refused,
         Self::KeyMismatch,
         Self::OutcomeUnknown,
@@ -73,6 +76,7 @@ impl FailureKind {
             Self::Busy => "busy",
             Self::Unauthorized => "unauthorized",
             Self::Untrusted => "untrusted",
+            Self::LoginDowngrade => "login_downgrade",
             Self::Refused => "refused",
             Self::KeyMismatch => "key_mismatch",
             Self::OutcomeUnknown => "outcome_unknown",

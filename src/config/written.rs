@@ -206,6 +206,9 @@ pub(super) struct Sonicos {
     /// Which login to use.
     #[schemars(extend("default" = "automatic"))]
     pub login: Key<Login>,
+    /// The least login that is accepted, from `basic` over `public-key`, `chap` and `digest-md5` to `digest-sha256`. Left
+    /// out: the one that the firewall had before, so that nobody on the way can ask for the password in a weaker way.
+    pub minimum_login: Key<LoginLevel>,
     /// Whom to believe: the device's certificate is always verified before anything is sent.
     #[schemars(required, extend("x-hint" = TRUST_HINT))]
     pub trust: Key<Trust>,
@@ -268,9 +271,28 @@ pub(super) enum Login {
     Basic,
     /// SonicOS CHAP.
     Chap,
-    /// The password encrypted for the device's RSA key.
+    /// The password encrypted for the device's RSA key, with OAEP.
     #[serde(rename = "public-key")]
     PublicKey,
+    /// The same with PKCS#1 v1.5, as the device's API settings say.
+    #[serde(rename = "public-key-pkcs1")]
+    PublicKeyPkcs1,
+}
+
+/// The login methods by how much of the password they show, the most first.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LoginLevel {
+    /// HTTP Basic.
+    Basic,
+    /// The password encrypted for the device's RSA key.
+    PublicKey,
+    /// SonicOS CHAP.
+    Chap,
+    /// HTTP digest with MD5.
+    DigestMd5,
+    /// HTTP digest with SHA-256.
+    DigestSha256,
 }
 
 /// How a device proves that it is the one: by pinned certificates, by a CA, or by the system's roots.

@@ -304,8 +304,11 @@ impl Engine {
                     .await
             }
             Retry::Hold => {
-                let words =
-                    format!("{failure}; refused {refused_logins} times, nothing more is tried");
+                let times = match failure.kind {
+                    FailureKind::Unauthorized => format!("; refused {refused_logins} times"),
+                    _ => String::new(),
+                };
+                let words = format!("{failure}{times}; nothing more is tried");
                 let kind = failure.kind.name();
                 self.hold(lease, kind, &words, login, now).await
             }

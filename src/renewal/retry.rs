@@ -51,6 +51,8 @@ pub fn after(failure: &Failure, situation: &Situation<'_>) -> Retry {
         FailureKind::Unauthorized if situation.refused_logins >= REFUSED_LOGIN_LIMIT => Retry::Hold,
         // Evidence of an attack: another login may be what the attacker waits for.
         FailureKind::KeyMismatch => Retry::Hold,
+        // It may be an attack: nothing more is asked of this peer before a person has looked.
+        FailureKind::LoginDowngrade => Retry::Hold,
         FailureKind::Unauthorized | FailureKind::Untrusted | FailureKind::Local => {
             Retry::AfterAndTell(wait)
         }
@@ -312,6 +314,13 @@ mod tests {
             after(&failure(FailureKind::Unauthorized), &second),
             Retry::Hold
         );
+    }
+
+    #[test]
+    fn a_login_that_is_weaker_than_before_holds_the_renewal_at_once() {
+        let id = RenewalId("r".to_owned());
+        let failure = failure(FailureKind::LoginDowngrade);
+        assert_eq!(after(&failure, &situation(&id, 1)), Retry::Hold);
     }
 
     #[test]

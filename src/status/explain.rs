@@ -199,6 +199,11 @@ fn advice(renewal: &Renewal, refused_logins: u32) -> Option<String> {
              that fingerprint in its trust",
             renewal.firewall
         )),
+        FailureKind::LoginDowngrade => Some(format!(
+            "look at the API settings of {} on its console or web page; when the weaker login is wanted, name it in \
+             `minimum_login`, then renewd renew {}",
+            renewal.firewall, renewal.certificate
+        )),
         FailureKind::Refused | FailureKind::Unexpected => Some(format!(
             "read what led to it: renewd show {}",
             renewal.certificate

@@ -46,6 +46,7 @@ impl Stage {
             password: SecretSource::Inline(Secret::new(PASSWORD.to_owned())),
             totp: None,
             login: Login::Automatic,
+            minimum_login: None,
             trust: Trust {
                 anchor: Anchor::Pins(Vec::new()),
                 server_name: None,

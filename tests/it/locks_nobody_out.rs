@@ -2,7 +2,7 @@
 
 use renewd::inventory::State;
 use renewd::store::{Next, Postponed, StepRecord};
-use simulators::sonicos::Profile;
+use simulators::sonicos::{Action, Profile, Rule};
 
 use crate::lab::{CERTIFICATE, Lab};
 
@@ -75,4 +75,56 @@ async fn a_wrong_pin_is_refused_before_any_credential_is_sent() {
     let words = renewal.last_error.as_deref().unwrap();
     assert!(words.contains(&lab.simulator.fingerprint()), "{words}");
     assert!(lab.has_event("person_needed").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_firewall_that_asks_for_a_weaker_login_than_before_gets_none_and_a_person_is_told() {
+    let mut lab = Lab::new(Profile::V7_0).await;
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    lab.simulator.set(|faces| {
+        (faces.digest_sha256, faces.digest_md5) = (false, Some(false));
+        (faces.chap, faces.basic) = (Some(true), Some(true));
+    });
+    let epoch = jiff::Timestamp::UNIX_EPOCH;
+    let store = lab.store().await;
+    store
+        .request_renewal(CERTIFICATE, epoch, &[])
+        .await
+        .unwrap();
+    let before = lab.simulator.counters().credentials;
+    let report = lab.run_once().await;
+    assert!(report.has_failed());
+    assert_eq!(lab.simulator.counters().credentials, before);
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("login_downgrade"));
+    assert_eq!(renewal.next_attempt_at, None);
+    assert!(lab.has_event("renewal_held").await);
+
+    lab.set_keys("minimum_login = \"basic\"");
+    store
+        .request_renewal(CERTIFICATE, epoch, &[])
+        .await
+        .unwrap();
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    assert_eq!(lab.renewals().await[0].state, State::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_in_front_of_the_firewall_that_refuses_everything_holds_nothing() {
+    let lab = Lab::new(Profile::V7_X).await;
+    let headers = vec![("Server".to_owned(), "Apache".to_owned())];
+    let refuses = Action::Status(403, "Forbidden".to_owned(), headers);
+    lab.simulator
+        .rule(Rule::once("", "", refuses).repeated(0, 4));
+    for _ in 0..4 {
+        lab.run_once().await;
+        let renewal = &lab.renewals().await[0];
+        assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
+        lab.clock.set(renewal.next_attempt_at.unwrap());
+    }
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    lab.assert_renewed_once().await;
 }

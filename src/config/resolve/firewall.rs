@@ -13,7 +13,7 @@ use crate::config::written::{
     self, FirewallDriver, OneOrMany, Placed, Sonicos, TRUST_HINT, default,
 };
 use crate::firewall::Settings;
-use crate::firewall::sonicos::{Login, Settings as SonicosSettings};
+use crate::firewall::sonicos::{Login, LoginLevel, Settings as SonicosSettings};
 use crate::pki::Fingerprint;
 use crate::schedule::{self, MaintenanceWindow};
 use crate::tls::{Anchor, Trust};
@@ -91,12 +91,14 @@ impl Resolver<'_> {
         let command_line = written
             .ssh
             .map(|ssh| self.command_line(&ssh.value, url.as_ref()));
+        let login = self.login(written.login.as_ref());
         Some(SonicosSettings {
             url: url?,
             user: user?,
             password: password?,
             totp,
-            login: self.login(written.login.as_ref()),
+            login,
+            minimum_login: self.minimum_login(written.minimum_login.as_ref(), login),
             trust: trust?,
             call_timeout,
             transfer_timeout,
@@ -128,12 +130,44 @@ impl Resolver<'_> {
             written::Login::Digest => Login::Digest,
             written::Login::Chap => Login::Chap,
             written::Login::PublicKey => Login::PublicKey,
+            written::Login::PublicKeyPkcs1 => Login::PublicKeyPkcs1,
             written::Login::Basic => {
                 let hint = "\"automatic\" uses Basic only where the device offers nothing else";
                 self.warn(range, "Basic sends the password itself to the device", hint);
                 Login::Basic
             }
         }
+    }
+
+    /// The least login; one that `login` cannot reach would let nobody in.
+    fn minimum_login(
+        &mut self,
+        written: Option<&Placed<written::LoginLevel>>,
+        login: Login,
+    ) -> Option<LoginLevel> {
+        let Placed { value, range } = written?;
+        let level = match value {
+            written::LoginLevel::Basic => LoginLevel::Basic,
+            written::LoginLevel::PublicKey => LoginLevel::PublicKey,
+            written::LoginLevel::Chap => LoginLevel::Chap,
+            written::LoginLevel::DigestMd5 => LoginLevel::DigestMd5,
+            written::LoginLevel::DigestSha256 => LoginLevel::DigestSha256,
+        };
+        let reached = match login {
+            Login::Automatic | Login::Digest => LoginLevel::DigestSha256,
+            Login::Chap => LoginLevel::Chap,
+            Login::PublicKey | Login::PublicKeyPkcs1 => LoginLevel::PublicKey,
+            Login::Basic => LoginLevel::Basic,
+        };
+        if reached < level {
+            let message = format!(
+                "`login` is weaker than `minimum_login = \"{}\"`",
+                level.name()
+            );
+            let hint = "leave one of the two out".to_owned();
+            self.findings.error(self.place(range), message, Some(hint));
+        }
+        Some(level)
     }
 
     pub(super) fn trust(&mut self, written: &Placed<written::Trust>) -> Option<Trust> {

@@ -104,9 +104,28 @@ fn a_command_line_is_at_the_host_of_the_url_unless_it_is_elsewhere() {
 }
 
 #[test]
-fn a_login_by_public_key_can_be_asked_for() {
-    let desired = load_text(&named("hq", "login = \"public-key\"\n"))
-        .unwrap()
-        .desired;
-    assert_eq!(device(&desired, "hq").login, sonicos::Login::PublicKey);
+fn a_login_by_public_key_can_be_asked_for_with_either_padding() {
+    for (word, login) in [
+        ("public-key", sonicos::Login::PublicKey),
+        ("public-key-pkcs1", sonicos::Login::PublicKeyPkcs1),
+    ] {
+        let text = named("hq", &format!("login = \"{word}\"\n"));
+        let desired = load_text(&text).unwrap().desired;
+        assert_eq!(device(&desired, "hq").login, login);
+    }
+}
+
+#[test]
+fn the_least_login_can_be_named_and_must_be_one_that_login_reaches() {
+    let text = |login, least| {
+        named(
+            "hq",
+            &format!("login = \"{login}\"\nminimum_login = \"{least}\"\n"),
+        )
+    };
+    let desired = load_text(&text("automatic", "digest-md5")).unwrap().desired;
+    let least = device(&desired, "hq").minimum_login;
+    assert_eq!(least, Some(sonicos::LoginLevel::DigestMd5));
+    assert!(load_text(&text("basic", "chap")).is_err());
+    assert!(load_text(&text("chap", "chap")).is_ok());
 }

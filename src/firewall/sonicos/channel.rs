@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use data_encoding::BASE64;
+use reqwest::Method;
 use reqwest::header::HeaderValue;
+use serde_json::json;
 
 use super::challenge::information;
 use super::digest::{self, Digester};
 use super::envelope::{self, Reply};
+use super::login_level::{Floor, LoginLevel};
 use super::transport::{Answer, Call, Transport};
 use crate::failure::Failure;
 use crate::pki::Fingerprint;
@@ -26,10 +29,18 @@ pub(super) struct Channel {
     pub(super) overrides: bool,
     random: Arc<dyn Random>,
     standing: Standing,
+    /// The least login that is accepted; nothing is sent to a peer that offers less.
+    pub(super) floor: Floor,
+    /// How the login showed the password; a digest tells it itself.
+    shown_as: Option<LoginLevel>,
+    /// How the accepted login was made.
+    login: Option<String>,
     /// Whether the device has accepted our credentials in this session.
     proven: bool,
     /// Whether an answer to a challenge was refused: then none is given any more.
     refused: bool,
+    /// Whether management was started in this session, or it was tried.
+    has_started: bool,
     /// Where the API really is.
     peer: Option<SocketAddr>,
     /// What else must never be shown, such as the passwords of transfers.
@@ -64,8 +75,12 @@ impl Channel {
             overrides: false,
             random,
             standing: Standing::Address,
+            floor: Floor::NONE,
+            shown_as: None,
+            login: None,
             proven: false,
             refused: false,
+            has_started: false,
             peer: None,
             one_time: Vec::new(),
         }
@@ -98,8 +113,34 @@ impl Channel {
         Ok(answer)
     }
 
-    /// Sends, and answers the challenges to which an answer is no second login.
+    /// Sends, and answers the challenges to which an answer is no second login. After a good login a device may know the
+    /// session only once management was started (SonicOS reference 1.4): that is tried once.
     pub(super) async fn exchange(&mut self, call: &Call) -> Result<Answer, Failure> {
+        let answer = self.exchange_as_known(call).await?;
+        let is_logout = call.method == Method::DELETE && call.path == "/auth";
+        if answer.status != UNAUTHORIZED || !self.proven || is_logout {
+            return Ok(answer);
+        }
+        if self.start_management().await? {
+            return self.exchange_as_known(call).await;
+        }
+        Ok(answer)
+    }
+
+    /// Starts management, once in a session; whether the device did.
+    pub(super) async fn start_management(&mut self) -> Result<bool, Failure> {
+        if std::mem::replace(&mut self.has_started, true) {
+            return Ok(false);
+        }
+        let call = Call::session(Method::POST, "/start-management").json(&json!({}));
+        let answer = self.exchange_as_known(&call).await?;
+        let is_started = envelope::judge(&call, &answer).is_ok();
+        // What was refused before it was no answer to a challenge.
+        self.refused &= !is_started;
+        Ok(is_started)
+    }
+
+    async fn exchange_as_known(&mut self, call: &Call) -> Result<Answer, Failure> {
         let mut answer = self.send(call).await?;
         // More than one round only while the device says that nothing but the nonce was wrong.
         for _ in 0..MOST_ROUNDS {
@@ -131,24 +172,38 @@ impl Channel {
         self.standing = standing;
     }
 
-    /// The login was accepted.
+    /// The login goes by this method, if the peer may have so much of the password.
+    pub(super) fn show_by(&mut self, level: LoginLevel) -> bool {
+        self.shown_as = Some(level);
+        level >= self.floor.level
+    }
+
+    /// The login goes by a digest, or by a method that is still to be chosen.
+    pub(super) fn show_by_digest(&mut self) {
+        self.shown_as = None;
+    }
+
+    /// The login was accepted; how it was made, where it showed anything.
     pub(super) fn prove(&mut self) {
         self.proven = true;
+        self.login = match (&self.standing, self.shown_as) {
+            (Standing::Bearer(_), _) => Some("bearer token".to_owned()),
+            (_, Some(LoginLevel::Basic)) => Some("basic".to_owned()),
+            (_, Some(LoginLevel::PublicKey)) => Some("public key".to_owned()),
+            (_, Some(LoginLevel::Chap)) => Some("chap".to_owned()),
+            (Standing::Digest(digester), _) => Some(digester.name()),
+            _ => None,
+        };
+    }
+
+    /// How the login was made; `None` when the peer wanted no password.
+    pub(super) fn login(&self) -> Option<&str> {
+        self.login.as_deref()
     }
 
     /// Whether the login was accepted.
     pub(super) fn is_proven(&self) -> bool {
         self.proven
-    }
-
-    /// What identifies us, for people.
-    pub(super) fn standing(&self) -> String {
-        match &self.standing {
-            Standing::Address => "source address".to_owned(),
-            Standing::Basic => "basic".to_owned(),
-            Standing::Bearer(_) => "bearer token".to_owned(),
-            Standing::Digest(digester) => digester.name(),
-        }
     }
 
     /// The address that answered last.
@@ -230,7 +285,12 @@ impl Channel {
 
     /// The best of the digests that an answer offers.
     fn offer(&self, answer: &Answer) -> Option<Digester> {
-        Digester::best(&answer.challenges(), self.random.as_ref())
+        let floor = match &self.standing {
+            // Nor less than in the request before.
+            Standing::Digest(used) => used.floor(),
+            _ => self.floor,
+        };
+        Digester::best(&answer.challenges(), floor, self.random.as_ref())
     }
 
     /// Takes over the next nonce, or the challenge with which a device that logged us in otherwise
@@ -244,7 +304,8 @@ impl Channel {
                 (Standing::Address | Standing::Basic, None)
                     if information.is("Digest") && (200..300).contains(&answer.status) =>
                 {
-                    if let Some(digester) = Digester::best(&[information], self.random.as_ref()) {
+                    let best = Digester::best(&[information], self.floor, self.random.as_ref());
+                    if let Some(digester) = best {
                         self.standing = Standing::Digest(digester);
                     }
                 }

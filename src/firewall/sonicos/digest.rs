@@ -7,6 +7,7 @@ use digest_auth::{
 use reqwest::header::HeaderValue;
 
 use super::challenge::Challenge;
+use super::login_level::{Floor, LoginLevel};
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -30,12 +31,17 @@ pub(super) struct Subject<'a> {
 }
 
 impl Digester {
-    /// Takes the safest of the challenges that we can answer; `None` when there is none.
-    pub(super) fn best(challenges: &[Challenge], random: &dyn Random) -> Option<Self> {
+    /// Takes the safest of the challenges that we can answer and that are not below `floor`; `None` when there is none.
+    pub(super) fn best(
+        challenges: &[Challenge],
+        floor: Floor,
+        random: &dyn Random,
+    ) -> Option<Self> {
         let offers = challenges.iter().filter(|one| one.is("Digest"));
         // The first of equals wins: the device lists what it prefers first (RFC 7616, 3.7).
         let best = offers
-            .filter_map(offer)
+            .filter_map(|one| offer(one, floor.with_integrity))
+            .filter(|offer| level(offer.algorithm) >= floor.level)
             .rev()
             .max_by_key(|offer| strength(offer.algorithm))?;
         let mut bytes = [0; 16];
@@ -80,29 +86,39 @@ impl Digester {
         self.challenge.stale
     }
 
+    /// What a peer has to offer at least to be answered in the place of this one.
+    pub(super) fn floor(&self) -> Floor {
+        Floor {
+            level: level(self.challenge.algorithm),
+            with_integrity: self.has_integrity(),
+        }
+    }
+
     /// The scheme's name for people.
     pub(super) fn name(&self) -> String {
-        let integrity = self.challenge.qop.as_deref() == Some(&[Qop::AUTH_INT]);
-        let suffix = if integrity { " auth-int" } else { "" };
+        let suffix = if self.has_integrity() {
+            " auth-int"
+        } else {
+            ""
+        };
         format!("digest {}{suffix}", self.challenge.algorithm)
+    }
+
+    fn has_integrity(&self) -> bool {
+        self.challenge.qop.as_deref() == Some(&[Qop::AUTH_INT])
     }
 }
 
-/// One challenge as an offer that we can answer. Unknown algorithms and protections are left to others.
-fn offer(challenge: &Challenge) -> Option<WwwAuthenticateHeader> {
+/// One challenge as an offer that we answer. Unknown algorithms and protections are left to others; without `qop` (RFC 2069)
+/// the answer holds nothing of our choice, so that whoever asks can have computed a table for it beforehand.
+fn offer(challenge: &Challenge, with_integrity: bool) -> Option<WwwAuthenticateHeader> {
     let yes = |name| {
         challenge
             .parameter(name)
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     };
     let algorithm = algorithm(challenge.parameter("algorithm").unwrap_or("MD5"))?;
-    let qop = match challenge.parameter("qop") {
-        Some(offered) => Some(vec![protection(offered)?]),
-        None => None,
-    };
-    if algorithm.sess && qop.is_none() {
-        return None;
-    }
+    let qop = protection(challenge.parameter("qop")?, with_integrity)?;
     Some(WwwAuthenticateHeader {
         domain: None,
         realm: challenge.parameter("realm")?.to_owned(),
@@ -110,7 +126,7 @@ fn offer(challenge: &Challenge) -> Option<WwwAuthenticateHeader> {
         opaque: challenge.parameter("opaque").map(str::to_owned),
         stale: yes("stale"),
         algorithm,
-        qop,
+        qop: Some(vec![qop]),
         userhash: yes("userhash"),
         charset: Charset::ASCII,
         nc: 0,
@@ -125,17 +141,25 @@ fn algorithm(name: &str) -> Option<Algorithm> {
     canonical.parse().ok()
 }
 
-/// `auth` where it is offered; `auth-int` only where the device enforces it.
-fn protection(offered: &str) -> Option<Qop> {
+/// `auth` where it is offered; `auth-int` only where the device enforces it, or did so before.
+fn protection(offered: &str, with_integrity: bool) -> Option<Qop> {
     let offers = |wanted: &str| {
         offered
             .split(',')
             .any(|one| one.trim().eq_ignore_ascii_case(wanted))
     };
     match (offers("auth"), offers("auth-int")) {
-        (true, _) => Some(Qop::AUTH),
+        (_, true) if with_integrity => Some(Qop::AUTH_INT),
+        (true, _) if !with_integrity => Some(Qop::AUTH),
         (false, true) => Some(Qop::AUTH_INT),
-        (false, false) => None,
+        _ => None,
+    }
+}
+
+fn level(algorithm: Algorithm) -> LoginLevel {
+    match algorithm.algo {
+        AlgorithmType::MD5 => LoginLevel::DigestMd5,
+        AlgorithmType::SHA2_256 | AlgorithmType::SHA2_512_256 => LoginLevel::DigestSha256,
     }
 }
 
@@ -159,7 +183,7 @@ mod tests {
 
     fn digester(headers: &[&str]) -> Digester {
         let found = challenges(headers.iter().copied());
-        Digester::best(&found, &SeededRandom::new(1)).unwrap()
+        Digester::best(&found, Floor::NONE, &SeededRandom::new(1)).unwrap()
     }
 
     fn authorization(digester: &mut Digester, body: &[u8]) -> String {
@@ -254,7 +278,29 @@ mod tests {
             r#"Digest realm="r", nonce="n", algorithm=SHA-3, Basic realm="r""#,
             r#"Digest realm="r", nonce="n", qop="token""#,
             r#"Digest realm="r""#,
+            r#"Digest realm="r", nonce="n", algorithm=SHA-256"#,
+            r#"Digest realm="r", nonce="n""#,
         ]);
-        assert!(Digester::best(&found, &SeededRandom::new(1)).is_none());
+        assert!(Digester::best(&found, Floor::NONE, &SeededRandom::new(1)).is_none());
+    }
+
+    #[test]
+    fn nothing_below_the_floor_is_answered() {
+        let best = |header, level, with_integrity| {
+            let floor = Floor {
+                level,
+                with_integrity,
+            };
+            let best = Digester::best(&challenges([header]), floor, &SeededRandom::new(1));
+            best.map(|digester| digester.name())
+        };
+        let md5 = r#"Digest realm="r", nonce="n", qop="auth", algorithm=MD5"#;
+        let sha = r#"Digest realm="r", nonce="n", qop="auth,auth-int", algorithm=SHA-256"#;
+        let plain = r#"Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256"#;
+        assert_eq!(best(md5, LoginLevel::DigestSha256, false), None);
+        assert!(best(md5, LoginLevel::DigestMd5, false).is_some());
+        let with_integrity = best(sha, LoginLevel::DigestSha256, true);
+        assert_eq!(with_integrity.as_deref(), Some("digest SHA-256 auth-int"));
+        assert_eq!(best(plain, LoginLevel::DigestSha256, true), None);
     }
 }

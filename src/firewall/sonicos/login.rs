@@ -8,8 +8,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::channel::{Channel, Standing, UNAUTHORIZED};
-use super::envelope::{Envelope, evidence, judge, shortened};
+use super::envelope::{Envelope, evidence, intercepted, judge, shortened};
 use super::lenient::json_in;
+use super::login_level::LoginLevel;
 use super::public_key::{self, Padding};
 use super::transport::{Answer, Call};
 use super::{Login, Settings, totp, wording};
@@ -23,6 +24,10 @@ use crate::secret::{Secret, SecretSource};
 pub(super) struct Welcome {
     /// Whether we are in configuration mode; `None` when the device does not say.
     pub(super) configuration_mode: Option<bool>,
+    /// Whether the device says that nobody is.
+    pub(super) is_mode_free: bool,
+    /// Whether the device says that a central management has it (SonicOS reference 1.2, 6.13).
+    pub(super) is_managed_centrally: bool,
     /// Our rights, as the device writes them.
     pub(super) privilege: Option<String>,
 }
@@ -53,6 +58,7 @@ async fn log_in_once(
     known: &Known<'_>,
     clock: &dyn Clock,
 ) -> Result<Welcome, Failure> {
+    channel.show_by_digest();
     let (call, answer) = match (&settings.totp, settings.login) {
         (Some(key), _) => two_factor(channel, key, known.codes, clock).await?,
         (None, Login::Automatic) => automatic(channel).await?,
@@ -97,33 +103,53 @@ async fn automatic(channel: &mut Channel) -> Outcome {
     if channel.is_digest() || answer.status != UNAUTHORIZED {
         return Ok((call, answer));
     }
+    if channel.floor.level > LoginLevel::Chap {
+        // One that asks for nothing at all asks for nothing weaker.
+        let asks = !answer.challenges().is_empty() || offers_chap(channel).await?;
+        return Err(if asks {
+            downgraded(channel, &call, &answer)
+        } else {
+            no_common_scheme(&call, &answer, channel.floor.level.name())
+        });
+    }
     if let Chap::Answered(call, answer) = chap(channel).await? {
         return Ok((call, answer));
     }
     let challenges = answer.challenges();
     let offers = |scheme| challenges.iter().any(|one| one.is(scheme));
-    if offers(public_key::SCHEME) {
-        encrypted(channel, Padding::Oaep).await
-    } else if offers("Basic") {
-        basic(channel).await
-    } else {
-        let wanted = "digest, CHAP, SNWL-PK-AUTH or Basic";
-        Err(no_common_scheme(&call, &answer, wanted))
+    if channel.floor.level > LoginLevel::Basic {
+        return Err(downgraded(channel, &call, &answer));
     }
+    if offers("Digest") {
+        // A device that knows digests and offers none that is safe does not get the password itself.
+        let wanted = "digest with `qop`, in a form that renewd knows";
+        return Err(no_common_scheme(&call, &answer, wanted));
+    }
+    if offers("Basic") {
+        return basic(channel).await;
+    }
+    if offers(public_key::SCHEME) {
+        return Err(call.failure(FailureKind::Refused, PADDING_UNKNOWN));
+    }
+    Err(no_common_scheme(&call, &answer, "digest, CHAP or Basic"))
 }
 
 async fn digest(channel: &mut Channel) -> Outcome {
     let call = login_call(&json!({ "override": channel.overrides }));
     let answer = channel.exchange(&call).await?;
     if answer.status == UNAUTHORIZED && !channel.is_digest() {
-        return Err(no_common_scheme(&call, &answer, "digest"));
+        if channel.floor.level >= LoginLevel::DigestMd5 {
+            return Err(downgraded(channel, &call, &answer));
+        }
+        return Err(no_common_scheme(&call, &answer, "digest with `qop`"));
     }
     Ok((call, answer))
 }
 
 async fn basic(channel: &mut Channel) -> Outcome {
-    channel.stand_by(Standing::Basic);
     let call = login_call(&json!({ "override": channel.overrides }));
+    allow(channel, &call, LoginLevel::Basic)?;
+    channel.stand_by(Standing::Basic);
     let answer = channel.send(&call).await?;
     let offered = answer.challenges();
     if answer.status == UNAUTHORIZED
@@ -133,6 +159,13 @@ async fn basic(channel: &mut Channel) -> Outcome {
         return Err(no_common_scheme(&call, &answer, "Basic"));
     }
     Ok((call, answer))
+}
+
+/// Whether the peer gives out a challenge of CHAP; nothing is sent to ask for it.
+async fn offers_chap(channel: &mut Channel) -> Result<bool, Failure> {
+    let answer = channel.send(&Call::get("/auth")).await?;
+    let json = json_in(&answer.text());
+    Ok(json.is_some_and(|json| json.get("challenge").is_some()))
 }
 
 enum Chap {
@@ -145,6 +178,7 @@ enum Chap {
 async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
     channel.stand_by(Standing::Address);
     let question = Call::get("/auth");
+    allow(channel, &question, LoginLevel::Chap)?;
     let answer = channel.send(&question).await?;
     let said = answer.text().into_owned();
     let json = json_in(&said);
@@ -163,6 +197,7 @@ async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
                 .retry_after(CHAP_WAIT)
                 .waiting_for("another administrator"));
         }
+        channel.show_by_digest();
         let reason = evidence(
             "the device gives no CHAP challenge",
             answer.status,
@@ -196,6 +231,7 @@ fn chap_digest(id: &str, challenge: &str, password: &Secret) -> Option<String> {
 async fn encrypted(channel: &mut Channel, padding: Padding) -> Outcome {
     channel.stand_by(Standing::Address);
     let call = login_call(&json!({ "override": channel.overrides }));
+    allow(channel, &call, LoginLevel::PublicKey)?;
     let answer = channel.send(&call).await?;
     if answer.status != UNAUTHORIZED {
         return Ok((call, answer));
@@ -213,8 +249,10 @@ async fn encrypted(channel: &mut Channel, padding: Padding) -> Outcome {
     let mut failure = turned_away(&call, &answer);
     if failure.kind == FailureKind::Unauthorized {
         failure.detail.push_str(match padding {
-            Padding::Oaep => "; or it expects PKCS#1 v1.5 padding: choose that `login`",
-            Padding::Pkcs1 => "; or it expects OAEP padding: choose that `login`",
+            Padding::Oaep => {
+                "; or it expects PKCS#1 v1.5 padding: that is `login = \"public-key-pkcs1\"`"
+            }
+            Padding::Pkcs1 => "; or it expects OAEP padding: that is `login = \"public-key\"`",
         });
     }
     Err(channel.without_secrets(failure))
@@ -278,6 +316,9 @@ fn login_call(body: &Value) -> Call {
 
 /// Judges the last answer of a login.
 fn welcome(channel: &mut Channel, call: &Call, answer: &Answer) -> Result<Welcome, Failure> {
+    if let Some(failure) = intercepted(call, answer) {
+        return Err(failure);
+    }
     if matches!(answer.status, UNAUTHORIZED | 403 | 404) {
         return Err(turned_away(call, answer));
     }
@@ -291,6 +332,8 @@ fn welcome(channel: &mut Channel, call: &Call, answer: &Answer) -> Result<Welcom
         Some("API_AUTH_FAILURE") => "the device refused the name or the password",
         _ => {
             return Ok(Welcome {
+                is_mode_free: is_nobody_in_mode(&envelope),
+                is_managed_centrally: envelope.flag("is_fw_managed_by_gms_actively") == Some(true),
                 configuration_mode: envelope
                     .field("config_mode")
                     .map(|word| word.eq_ignore_ascii_case("yes")),
@@ -299,6 +342,14 @@ fn welcome(channel: &mut Channel, call: &Call, answer: &Answer) -> Result<Welcom
         }
     };
     Err(call.failure(FailureKind::Unauthorized, problem))
+}
+
+/// Whether the login's reply says that no administrator is in configuration mode (SonicOS reference 1.2).
+fn is_nobody_in_mode(envelope: &Envelope) -> bool {
+    let holder = envelope.field("curr_config_type");
+    let address = envelope.field("curr_config_ip");
+    holder.is_some_and(|holder| holder.eq_ignore_ascii_case("none"))
+        && address.is_none_or(|address| ["", "0.0.0.0", "::"].contains(&address))
 }
 
 /// A login that the HTTP code refuses. The body may be empty (SonicOS reference 1.2).
@@ -353,23 +404,61 @@ fn reconsidered(mut failure: Failure, answer: &Answer) -> Failure {
     failure
 }
 
-fn no_common_scheme(call: &Call, answer: &Answer, wanted: &str) -> Failure {
-    let schemes: Vec<String> = answer
-        .challenges()
-        .into_iter()
-        .map(|one| one.scheme)
-        .collect();
-    let offered = if schemes.is_empty() {
-        "nothing".to_owned()
+/// Refuses a login that shows more of the password than earlier ones did.
+fn allow(channel: &mut Channel, call: &Call, level: LoginLevel) -> Result<(), Failure> {
+    if channel.show_by(level) {
+        return Ok(());
+    }
+    Err(downgraded(channel, call, &Answer::default()))
+}
+
+/// A peer that offers less than before: an attacker on the way does so, and so does a device whose settings were changed.
+/// Nothing that comes from the password was sent.
+fn downgraded(channel: &Channel, call: &Call, answer: &Answer) -> Failure {
+    let floor = channel.floor;
+    let wanted = floor.level.name();
+    let integrity = if floor.with_integrity {
+        " with integrity protection"
     } else {
-        schemes.join(", ")
+        ""
     };
     let detail = format!(
-        "the device offers {offered}, not {wanted}: choose another `login` or enable it in its API settings"
+        "the peer offers only logins weaker than {wanted}{integrity}, which this firewall had before (it offers {}): no \
+         credential was sent. Somebody on the way may be asking for the password. Look at the API settings on the device \
+         itself; if the weaker login is wanted, name it in `minimum_login` of this firewall",
+        offered(answer)
+    );
+    call.failure(FailureKind::LoginDowngrade, detail)
+}
+
+/// The schemes in an answer, for people.
+fn offered(answer: &Answer) -> String {
+    let challenges = answer.challenges();
+    let schemes: Vec<String> = challenges
+        .iter()
+        .map(|one| match one.parameter("algorithm") {
+            Some(algorithm) => format!("{} {algorithm}", one.scheme),
+            None => one.scheme.clone(),
+        })
+        .collect();
+    if schemes.is_empty() {
+        "nothing".to_owned()
+    } else {
+        shortened(&schemes.join(", "))
+    }
+}
+
+fn no_common_scheme(call: &Call, answer: &Answer, wanted: &str) -> Failure {
+    let detail = format!(
+        "the device offers {}, not {wanted}: choose another `login` or enable it in its API settings",
+        offered(answer)
     );
     call.failure(FailureKind::Refused, detail)
 }
 
+const PADDING_UNKNOWN: &str = "the device offers only the encrypted password (SNWL-PK-AUTH), and does not say with which padding; a \
+                               wrong guess is a refused login: choose `login = \"public-key\"` for OAEP or `login = \
+                               \"public-key-pkcs1\"` for PKCS#1 v1.5, as in its API settings";
 const CHAP_WAIT: SignedDuration = SignedDuration::from_secs(5);
 
 #[cfg(test)]

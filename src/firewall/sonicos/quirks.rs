@@ -49,12 +49,15 @@ pub(super) const KEY_PAIR: &str = "key_pair";
 pub(super) const KEY_PAIR_ENCRYPTION: &str = "key_pair_encryption";
 /// Which listing works.
 pub(super) const LISTING: &str = "listing";
+/// How we logged in: the least that is accepted the next time.
+pub(super) const LOGIN: &str = "login";
 /// How services are pointed at certificates.
 pub(super) const BIND: &str = "bind";
 /// How certificates are removed.
 pub(super) const DELETE: &str = "delete";
 
-const HABITS: [&str; 8] = [
+const HABITS: [&str; 9] = [
+    LOGIN,
     EXPORT,
     IMPORT,
     CA_IMPORT,
@@ -75,12 +78,13 @@ mod tests {
             "export=put-scp",
             "listing=cli",
             "restart_required=APPLIANCE",
-            "login=basic",
+            "login=digest SHA-256",
             "nonsense",
         ]
         .map(str::to_owned);
         let mut quirks = Quirks::known(&told);
-        assert_eq!(quirks.told(), ["export=put-scp", "listing=cli"]);
+        let known = ["export=put-scp", "listing=cli", "login=digest SHA-256"];
+        assert_eq!(quirks.told(), known);
         assert_eq!(quirks.habit(EXPORT), Some("put-scp"));
         quirks.note(EXPORT, "post-ftp");
         assert_eq!(quirks.habit(EXPORT), Some("post-ftp"));

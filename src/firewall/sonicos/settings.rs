@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::login_level::LoginLevel;
 use crate::inventory::Endpoint;
 use crate::secret::SecretSource;
 use crate::tls::Trust;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub totp: Option<SecretSource>,
     /// Which login to use.
     pub login: Login,
+    /// The least login that is accepted, in the place of what was learned; `None`: what the firewall had before.
+    pub minimum_login: Option<LoginLevel>,
     /// Whom to believe.
     pub trust: Trust,
     /// Limit of an ordinary call.
@@ -52,8 +55,9 @@ pub struct CommandLine {
 /// The login schemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Login {
-    /// What the device offers, the safest first: digest SHA-256, digest MD5, CHAP, the encrypted password; Basic only
-    /// when nothing else is offered.
+    /// What the device offers, the safest first: digest SHA-256, digest MD5, CHAP; Basic only when none of these is
+    /// offered. Never the encrypted password: which padding the device expects cannot be seen, and a wrong guess counts as
+    /// a refused login.
     #[default]
     Automatic,
     /// HTTP digest (RFC 7616).

@@ -64,6 +64,7 @@ const fn is_surely_not_placed(kind: FailureKind) -> bool {
         | FailureKind::Busy
         | FailureKind::Unauthorized
         | FailureKind::Untrusted
+        | FailureKind::LoginDowngrade
         | FailureKind::Refused
         | FailureKind::Local => true,
         FailureKind::OutcomeUnknown | FailureKind::Unexpected | FailureKind::KeyMismatch => false,

@@ -47,6 +47,7 @@ impl Bench {
             password: inline("correct horse"),
             totp: None,
             login: Login::Automatic,
+            minimum_login: None,
             trust: pin(&device.fingerprint()),
             call_timeout: Duration::from_secs(20),
             transfer_timeout: Duration::from_secs(40),
@@ -74,6 +75,15 @@ impl Bench {
             ..Known::default()
         };
         Box::new(self.log_in_knowing(&known).await.unwrap())
+    }
+
+    /// Tries to log in, with what earlier sessions told.
+    pub async fn trying_with(&self, quirks: &[String]) -> Result<Session, Failure> {
+        let known = Known {
+            quirks,
+            ..Known::default()
+        };
+        self.log_in_knowing(&known).await
     }
 
     /// Logs in, with the driver's own type.

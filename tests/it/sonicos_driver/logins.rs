@@ -1,7 +1,7 @@
 //! Who is let in and how; a refusal costs one login and no more.
 
-use renewd::failure::FailureKind;
-use renewd::firewall::sonicos::Login;
+use renewd::failure::{Failure, FailureKind};
+use renewd::firewall::sonicos::{Login, LoginLevel};
 use simulators::sonicos::{Action, Offer, Profile, Rule};
 
 use super::bench::{Bench, inline, pin};
@@ -76,11 +76,11 @@ async fn md5_is_answered_where_nothing_better_is_offered() {
 
 #[tokio::test]
 async fn basic_and_chap_logins_work_with_and_without_session_security() {
-    for (login, secure) in [
-        (Login::Basic, false),
-        (Login::Basic, true),
-        (Login::Chap, false),
-        (Login::Chap, true),
+    for (login, secure, expected) in [
+        (Login::Basic, false, "basic"),
+        (Login::Basic, true, "basic"),
+        (Login::Chap, false, "chap"),
+        (Login::Chap, true, "chap"),
     ] {
         let mut bench = Bench::start(Profile::V7_0, |faces| {
             (faces.basic, faces.chap) = (Some(true), Some(true));
@@ -88,14 +88,13 @@ async fn basic_and_chap_logins_work_with_and_without_session_security() {
         })
         .await;
         bench.settings.login = login;
-        let used = visits(&bench).await;
-        assert_eq!(used.starts_with("digest"), secure, "{login:?}: {used}");
+        assert_eq!(visits(&bench).await, expected);
     }
 }
 
 #[tokio::test]
 async fn without_digest_chap_comes_before_basic() {
-    for (chap, expected) in [(true, "source address"), (false, "basic")] {
+    for (chap, expected) in [(true, "chap"), (false, "basic")] {
         let bench = Bench::start(Profile::V7_0, |faces| {
             (faces.digest_sha256, faces.digest_md5) = (false, Some(false));
             (faces.basic, faces.chap, faces.session_security) =
@@ -115,6 +114,158 @@ async fn a_two_factor_login_brings_a_token() {
         bench.settings.totp = Some(inline(key));
         assert_eq!(visits(&bench).await, "bearer token");
     }
+}
+
+/// Nothing that comes from the password was sent, and the failure says how less is accepted.
+fn assert_nothing_was_shown(bench: &Bench, failure: &Failure) {
+    assert_eq!(failure.kind, FailureKind::LoginDowngrade, "{failure}");
+    assert!(failure.detail.contains("`minimum_login`"), "{failure}");
+    let counters = bench.device.counters();
+    assert_eq!((counters.logins, counters.failed_logins), (0, 0));
+    assert_eq!(bench.device.counters().credentials, 0, "{failure}");
+}
+
+/// A device that offers these logins and no other.
+async fn offering(sha256: bool, md5: bool, chap: bool, basic: bool, integrity: Offer) -> Bench {
+    Bench::start(Profile::V7_0, |faces| {
+        (faces.digest_sha256, faces.digest_md5) = (sha256, Some(md5));
+        (faces.chap, faces.basic) = (Some(chap), Some(basic));
+        faces.integrity_protection = integrity;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_login_weaker_than_the_one_before_is_not_answered() {
+    let off = Offer::Off;
+    for (before, login, weaker) in [
+        (
+            "digest SHA-256",
+            Login::Automatic,
+            (false, true, true, true, off),
+        ),
+        (
+            "digest SHA-256",
+            Login::Digest,
+            (false, true, true, true, off),
+        ),
+        (
+            "digest SHA-256",
+            Login::Automatic,
+            (false, false, true, true, off),
+        ),
+        (
+            "digest SHA-256",
+            Login::Automatic,
+            (false, false, false, true, off),
+        ),
+        (
+            "digest SHA-256 auth-int",
+            Login::Automatic,
+            (true, true, true, true, off),
+        ),
+        (
+            "digest SHA-256-sess",
+            Login::Automatic,
+            (false, true, false, false, off),
+        ),
+        (
+            "digest MD5",
+            Login::Automatic,
+            (false, false, true, true, off),
+        ),
+        ("chap", Login::Automatic, (false, false, false, true, off)),
+    ] {
+        let (sha256, md5, chap, basic, integrity) = weaker;
+        let mut bench = offering(sha256, md5, chap, basic, integrity).await;
+        bench.settings.login = login;
+        let failure = bench.trying_with(&[format!("login={before}")]).await;
+        assert_nothing_was_shown(&bench, &failure.err().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_login_as_good_as_before_or_better_is_answered() {
+    for (before, expected) in [
+        ("basic", "digest SHA-256"),
+        ("chap", "digest SHA-256"),
+        ("digest MD5", "digest SHA-256"),
+        ("digest SHA-256", "digest SHA-256"),
+        ("digest SHA-256 auth-int", "digest SHA-256 auth-int"),
+        ("source address", "digest SHA-256"),
+    ] {
+        let bench = offering(true, true, true, true, Offer::Allowed).await;
+        let mut session = bench.knowing(&[format!("login={before}")]).await;
+        let quirks = session.identify().await.unwrap().quirks;
+        bench.close(session).await;
+        assert!(quirks.contains(&format!("login={expected}")), "{quirks:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_weaker_login_is_accepted_where_the_configuration_names_it() {
+    let before = ["login=digest SHA-256".to_owned()];
+    let mut bench = offering(false, false, false, true, Offer::Off).await;
+    bench.settings.minimum_login = Some(LoginLevel::Basic);
+    let mut session = bench.knowing(&before).await;
+    let quirks = session.identify().await.unwrap().quirks;
+    bench.close(session).await;
+    assert!(quirks.contains(&"login=basic".to_owned()), "{quirks:?}");
+
+    let mut bench = offering(false, false, false, true, Offer::Off).await;
+    bench.settings.login = Login::Basic;
+    let session = bench.knowing(&before).await;
+    bench.close(session).await;
+}
+
+#[tokio::test]
+async fn the_least_login_of_the_configuration_counts_at_the_first_contact_too() {
+    let mut bench = offering(false, true, true, true, Offer::Off).await;
+    bench.settings.minimum_login = Some(LoginLevel::DigestSha256);
+    let failure = bench.trying_with(&[]).await;
+    assert_nothing_was_shown(&bench, &failure.err().unwrap());
+    let lowered = ["login=basic".to_owned()];
+    let failure = bench.trying_with(&lowered).await;
+    assert_nothing_was_shown(&bench, &failure.err().unwrap());
+}
+
+#[tokio::test]
+async fn a_digest_without_qop_is_never_answered_nor_replaced_by_the_password_itself() {
+    for challenge in [
+        r#"Digest realm="r", algorithm=MD5, nonce="n", Basic realm="r""#,
+        r#"Digest realm="r", algorithm=SHA-256, nonce="n", Basic realm="r""#,
+    ] {
+        for login in [Login::Automatic, Login::Digest] {
+            let mut bench = offering(false, false, false, true, Offer::Off).await;
+            bench.settings.login = login;
+            let headers = vec![("WWW-Authenticate".to_owned(), challenge.to_owned())];
+            let asks = Action::Status(401, String::new(), headers);
+            bench.device.rule(Rule::once("POST", "/auth", asks));
+            let failure = bench.open(&[]).await.err().unwrap();
+            assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
+            assert!(failure.detail.contains("`qop`"), "{failure}");
+            assert_eq!(bench.device.counters().credentials, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_weaker_challenge_in_a_session_is_not_answered() {
+    let bench = Bench::start(Profile::V7_X, |_| {}).await;
+    let mut session = bench.session().await;
+    let weak = r#"Digest realm="r", qop="auth", algorithm=MD5, nonce="n", stale=true"#;
+    let headers = vec![("WWW-Authenticate".to_owned(), weak.to_owned())];
+    let asks = Action::Status(401, String::new(), headers);
+    bench
+        .device
+        .rule(Rule::once("GET", "/administration/global", asks));
+    let before = bench.device.counters().credentials;
+    let failure = session.bindings().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
+    // The request that was refused, and the one attempt to be let in to management.
+    assert!(bench.device.counters().credentials <= before + 3);
+    assert_eq!(bench.requests("GET /administration/global"), 2);
+    bench.close(session).await;
 }
 
 #[tokio::test]
@@ -207,6 +358,74 @@ async fn a_login_that_needs_to_start_management_starts_it() {
     let bench = Bench::start(Profile::V7_X, |faces| faces.needs_start_management = true).await;
     visits(&bench).await;
     assert_eq!(bench.requests("POST /start-management"), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_known_after_a_good_login_starts_management_once() {
+    for for_writes in [false, true] {
+        for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
+            let bench = Bench::start(profile, |faces| {
+                faces.needs_start_management = true;
+                faces.start_management_status = 401;
+                faces.start_management_for_writes = for_writes;
+            })
+            .await;
+            visits(&bench).await;
+            assert_eq!(bench.requests("POST /start-management"), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ended_is_told_apart_after_one_attempt_to_start_management() {
+    let bench = Bench::start(Profile::V7_X, |_| {}).await;
+    let mut session = bench.session().await;
+    let ended = Action::Status(401, String::new(), Vec::new());
+    for path in ["/administration/global", "/start-management"] {
+        let method = if path == "/start-management" {
+            "POST"
+        } else {
+            "GET"
+        };
+        bench
+            .device
+            .rule(Rule::once(method, path, ended.clone()).repeated(0, 9));
+    }
+    for _ in 0..3 {
+        let failure = session.bindings().await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
+    }
+    assert_eq!(bench.requests("POST /start-management"), 1);
+    assert_eq!(bench.device.counters().failed_logins, 0);
+}
+
+#[tokio::test]
+async fn a_403_of_something_in_front_of_the_device_is_no_refused_login() {
+    let bench = Bench::start(Profile::V7_X, |_| {}).await;
+    let headers = vec![("Server".to_owned(), "Apache".to_owned())];
+    let box_in_between = Action::Status(403, "Forbidden".to_owned(), headers);
+    bench
+        .device
+        .rule(Rule::once("POST", "/auth", box_in_between));
+    let failure = bench.open(&[]).await.err().unwrap();
+    assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
+    assert!(
+        failure.detail.contains("in front of the device"),
+        "{failure}"
+    );
+    assert!(failure.retry_after.is_some());
+}
+
+#[tokio::test]
+async fn a_central_management_is_told_by_the_device() {
+    for is_managed in [true, false] {
+        let bench = Bench::start(Profile::V7_0, |faces| faces.managed_centrally = is_managed).await;
+        let mut session = bench.session().await;
+        let quirks = session.identify().await.unwrap().quirks;
+        bench.close(session).await;
+        let told = renewd::firewall::sonicos::is_managed_centrally(&quirks);
+        assert_eq!(told, is_managed, "{quirks:?}");
+    }
 }
 
 #[tokio::test]

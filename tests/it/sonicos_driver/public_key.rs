@@ -49,6 +49,21 @@ async fn the_other_padding_and_a_wrong_password_cost_one_login_each_and_the_hint
 }
 
 #[tokio::test]
+async fn without_a_choice_of_padding_no_login_is_spent_on_the_encrypted_password() {
+    for padding in [PublicKeyPadding::Pkcsv15, PublicKeyPadding::OaepSha256] {
+        let bench = device(padding, |faces| {
+            (faces.digest_sha256, faces.digest_md5) = (false, Some(false));
+            (faces.chap, faces.basic) = (Some(false), Some(false));
+        })
+        .await;
+        let failure = bench.open(&[]).await.err().unwrap();
+        assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
+        assert!(failure.detail.contains("public-key-pkcs1"), "{failure}");
+        assert_eq!(bench.device.counters().failed_logins, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_device_that_does_not_offer_it_is_told_apart_from_a_refusal() {
     let mut bench = device(PublicKeyPadding::Off, |_| {}).await;
     bench.settings.login = Login::PublicKey;
