@@ -26,7 +26,7 @@ pub struct Settings {
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Choice {
-    /// SCP, and FTP where the device fails with it; a private key never goes by FTP.
+    /// SCP. FTP is never used unless it is asked for.
     #[default]
     Automatic,
     /// One of them alone.

@@ -157,7 +157,7 @@ impl Resolver<'_> {
 pub(super) const FTP_WARNING: &str =
     "FTP carries requests, certificates and one-time passwords in clear text";
 /// What to do about it.
-pub(super) const FTP_HINT: &str = "\"automatic\" uses FTP only where a device fails with SCP; docs/threat-model.md tells what somebody on the path can do";
+pub(super) const FTP_HINT: &str = "\"automatic\" is SCP, and never uses FTP; docs/threat-model.md tells what somebody on the path can do";
 
 const fn choice(written: TransferProtocol) -> Choice {
     match written {

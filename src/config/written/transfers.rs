@@ -38,11 +38,11 @@ pub struct Transfers {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferProtocol {
-    /// SCP, and FTP where the device fails with it.
+    /// SCP.
     Automatic,
-    /// SCP alone.
+    /// SCP, as `automatic`.
     Scp,
-    /// FTP alone, in clear text.
+    /// FTP, in clear text: only where it is asked for.
     Ftp,
 }
 

@@ -71,9 +71,9 @@ impl Spelling {
 }
 
 impl Cargo<'_> {
-    /// Every way to carry it that is allowed: the remembered one first, then all by what is documented best. But SCP comes
-    /// before FTP, whatever worked before: FTP shows everything to whoever is on the path, and who blocked SCP once
-    /// shall not have won it for good.
+    /// Every way to carry it that is allowed: the remembered one first, then all by what is documented best. FTP only where
+    /// that was asked for: whoever is on the path can read and replace what it carries, and blocking SCP must not be
+    /// enough to get there.
     pub(super) fn spellings(
         self,
         choice: Choice,
@@ -81,24 +81,21 @@ impl Cargo<'_> {
         remembered: Option<&str>,
     ) -> Vec<Spelling> {
         let mut all = Vec::new();
-        for protocol in self.protocols(choice) {
-            for way in [Way::Put, Way::Post, Way::Direct, Way::Ssh] {
-                if self.is_known(way) && (has_ssh || way != Way::Ssh) {
-                    all.extend(self.places().iter().map(|place| Spelling {
-                        way,
-                        protocol: *protocol,
-                        place: *place,
-                    }));
-                }
+        let protocol = match choice {
+            Choice::Only(protocol) => protocol,
+            Choice::Automatic => Protocol::Scp,
+        };
+        for way in [Way::Put, Way::Post, Way::Direct, Way::Ssh] {
+            if self.is_known(way) && (has_ssh || way != Way::Ssh) {
+                all.extend(self.places().iter().map(|place| Spelling {
+                    way,
+                    protocol,
+                    place: *place,
+                }));
             }
         }
-        let is_remembered = |spelling: &Spelling| Some(spelling.name().as_str()) == remembered;
-        if let Some(place) = all.iter().position(is_remembered) {
-            let spelling = all.remove(place);
-            let is_rival = |other: &Spelling| other.protocol == spelling.protocol;
-            let first = all.iter().position(is_rival).unwrap_or(place);
-            all.insert(first.min(place), spelling);
-        }
+        // A stable sort: the remembered one comes first, the others keep their order.
+        all.sort_by_key(|spelling| Some(spelling.name().as_str()) != remembered);
         all
     }
 
@@ -191,17 +188,6 @@ impl Cargo<'_> {
         format!("/certificates/{what} ({})", spelling.name())
     }
 
-    /// A private key goes by FTP only where that was asked for.
-    fn protocols(self, choice: Choice) -> &'static [Protocol] {
-        match (choice, self) {
-            (Choice::Only(Protocol::Scp), _) | (Choice::Automatic, Self::KeyPair(..)) => {
-                &[Protocol::Scp]
-            }
-            (Choice::Only(Protocol::Ftp), _) => &[Protocol::Ftp],
-            (Choice::Automatic, _) => &[Protocol::Scp, Protocol::Ftp],
-        }
-    }
-
     /// No source has a `PUT` that fetches a PKCS#12 file.
     fn is_known(self, way: Way) -> bool {
         way != Way::Put || !matches!(self, Self::KeyPair(..))
@@ -235,9 +221,10 @@ mod tests {
     }
 
     fn spelling(name: &str) -> Spelling {
-        let all = Cargo::Request("x").spellings(Choice::Automatic, true, None);
-        let found = all.into_iter().find(|spelling| spelling.name() == name);
-        found.unwrap()
+        let all = [Protocol::Scp, Protocol::Ftp]
+            .map(|protocol| Cargo::Request("x").spellings(Choice::Only(protocol), true, None));
+        let mut all = all.into_iter().flatten();
+        all.find(|spelling| spelling.name() == name).unwrap()
     }
 
     fn names(cargo: Cargo<'_>, choice: Choice, has_ssh: bool, first: Option<&str>) -> Vec<String> {
@@ -328,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn scp_comes_before_ftp_and_what_was_asked_for_is_obeyed() {
+    fn only_scp_is_tried_unless_ftp_was_asked_for() {
         let request = Cargo::Request("fw-1");
         assert_eq!(
             names(request, Choice::Automatic, true, None),
@@ -341,14 +328,6 @@ mod tests {
                 "cli-scp",
                 "ssh-scp-folder",
                 "ssh-scp",
-                "put-ftp-folder",
-                "put-ftp",
-                "post-ftp-folder",
-                "post-ftp",
-                "cli-ftp-folder",
-                "cli-ftp",
-                "ssh-ftp-folder",
-                "ssh-ftp",
             ]
         );
         assert_eq!(
@@ -363,20 +342,10 @@ mod tests {
     }
 
     #[test]
-    fn what_worked_before_comes_first_but_never_ftp_before_scp() {
+    fn what_worked_before_comes_first_but_never_by_ftp() {
         let names = |first| names(Cargo::Authority, Choice::Automatic, false, Some(first));
-        assert_eq!(
-            names("cli-scp"),
-            [
-                "cli-scp", "put-scp", "post-scp", "put-ftp", "post-ftp", "cli-ftp"
-            ]
-        );
-        assert_eq!(
-            names("cli-ftp"),
-            [
-                "put-scp", "post-scp", "cli-scp", "cli-ftp", "put-ftp", "post-ftp"
-            ]
-        );
+        assert_eq!(names("cli-scp"), ["cli-scp", "put-scp", "post-scp"]);
+        assert_eq!(names("cli-ftp"), ["put-scp", "post-scp", "cli-scp"]);
     }
 
     #[test]

@@ -72,10 +72,11 @@ impl Settings {
         )
     }
 
-    /// What the device cannot do, nobody would ask for.
+    /// What the device cannot do, nobody would ask for; and FTP is used only where it was asked for.
     fn protocol(&self) -> &'static str {
         match (self.get("@protocol"), self.get("transfer_protocols")) {
-            ("scp", "ftp_only" | "scp_broken") | ("ftp", "scp_only") | ("", _) => "automatic",
+            (_, "ftp_only" | "scp_broken") => "ftp",
+            ("ftp", "scp_only") | ("", _) => "automatic",
             (protocol, _) => protocol,
         }
     }

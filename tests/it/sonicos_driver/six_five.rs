@@ -24,16 +24,25 @@ const SPELLINGS: [(TransferSpelling, &str); 3] = [
 #[tokio::test]
 async fn the_whole_procedure_works_in_every_spelling_by_scp_and_by_ftp() {
     for (spelling, way) in SPELLINGS {
-        for (protocols, protocol) in [
-            (TransferProtocols::Both, "scp"),
-            (TransferProtocols::FtpOnly, "ftp"),
-            (TransferProtocols::ScpBroken, "ftp"),
+        for (protocols, protocol, choice) in [
+            (TransferProtocols::Both, "scp", Choice::Automatic),
+            (
+                TransferProtocols::FtpOnly,
+                "ftp",
+                Choice::Only(Protocol::Ftp),
+            ),
+            (
+                TransferProtocols::ScpBroken,
+                "ftp",
+                Choice::Only(Protocol::Ftp),
+            ),
         ] {
-            let bench = Bench::start(Profile::V6_5, |faces| {
+            let mut bench = Bench::start(Profile::V6_5, |faces| {
                 faces.transfer_spelling = Some(spelling);
                 faces.transfer_protocols = protocols;
             })
             .await;
+            choose(&mut bench, choice);
             let mut session = bench.session().await;
             let leaf = install(session.as_mut(), "fw-1").await;
             session.installed().await.unwrap();
@@ -71,8 +80,28 @@ async fn the_whole_procedure_works_in_every_spelling_by_scp_and_by_ftp() {
 }
 
 #[tokio::test]
+async fn a_transfer_that_is_refused_by_a_bare_404_or_405_is_tried_in_the_other_spellings() {
+    for status in [404, 405] {
+        for (spelling, way) in SPELLINGS {
+            let bench = Bench::start(Profile::V6_5, |faces| {
+                faces.transfer_spelling = Some(spelling);
+                faces.wrong_spelling_status = status;
+            })
+            .await;
+            let mut session = bench.session().await;
+            install(session.as_mut(), "fw-1").await;
+            let quirks = session.identify().await.unwrap().quirks;
+            let expected = format!("import={way}-scp");
+            assert!(quirks.contains(&expected), "{status}: {quirks:?}");
+            assert_eq!(bench.requests("POST /config-mode"), 0);
+            bench.close(session).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_worked_is_tried_first_the_next_time_and_everything_when_it_fails() {
-    let bench = Bench::start(Profile::V6_5, |faces| {
+    let mut bench = Bench::start(Profile::V6_5, |faces| {
         faces.transfer_spelling = Some(TransferSpelling::Post);
         faces.transfer_protocols = TransferProtocols::ScpOnly;
     })
@@ -93,6 +122,7 @@ async fn what_worked_is_tried_first_the_next_time_and_everything_when_it_fails()
         faces.transfer_spelling = Some(TransferSpelling::Put);
         faces.transfer_protocols = TransferProtocols::FtpOnly;
     });
+    only(&mut bench, Protocol::Ftp);
     let mut session = bench.knowing(&quirks).await;
     install(session.as_mut(), "fw-3").await;
     let relearned = session.identify().await.unwrap().quirks;
@@ -101,6 +131,30 @@ async fn what_worked_is_tried_first_the_next_time_and_everything_when_it_fails()
         "{relearned:?}"
     );
     bench.close(session).await;
+}
+
+#[tokio::test]
+async fn ftp_is_never_tried_unless_it_was_asked_for() {
+    for protocols in [TransferProtocols::FtpOnly, TransferProtocols::ScpBroken] {
+        let bench = Bench::start(Profile::V6_5, |faces| {
+            faces.transfer_protocols = protocols;
+        })
+        .await;
+        // Whatever worked before.
+        let remembered = ["export=put-ftp-folder".to_owned()];
+        let mut session = bench.knowing(&remembered).await;
+        session.generate_csr("fw-1", &request()).await.unwrap();
+        let failure = session.export_csr("fw-1").await.unwrap_err();
+        let advice = "`transfers.protocol = \"ftp\"`";
+        assert!(failure.detail.contains(advice), "{failure}");
+        bench.close(session).await;
+        assert_eq!(bench.device.counters().transfers_brought, 0);
+        let journal = bench.device.journal().join("\n");
+        assert!(
+            !journal.contains("/ftp/") && !journal.contains("-ftp/"),
+            "{journal}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -137,6 +191,33 @@ async fn a_request_comes_in_every_form_and_under_every_name() {
             export(session.as_mut(), "fw-1").await;
             bench.close(session).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_a_similar_name_is_taken_and_another_name_is_told() {
+    for protocol in [Protocol::Scp, Protocol::Ftp] {
+        for name in [P10Name::Capitals, P10Name::AliasCsr] {
+            let mut bench = Bench::start(Profile::V6_5, |faces| faces.p10_name = name).await;
+            only(&mut bench, protocol);
+            let mut session = bench.session().await;
+            session.generate_csr("fw-1", &request()).await.unwrap();
+            export(session.as_mut(), "fw-1").await;
+            bench.close(session).await;
+        }
+        let mut bench = Bench::start(Profile::V6_5, |faces| {
+            faces.p10_name = P10Name::Other;
+            faces.url_form = UrlForm::Folder;
+        })
+        .await;
+        only(&mut bench, protocol);
+        let mut session = bench.session().await;
+        session.generate_csr("fw-1", &request()).await.unwrap();
+        let failure = session.export_csr("fw-1").await.unwrap_err();
+        for words in ["certreq.p10", "expected was the file fw-1.p10 or fw-1"] {
+            assert!(failure.detail.contains(words), "{words}: {failure}");
+        }
+        bench.close(session).await;
     }
 }
 
@@ -355,8 +436,12 @@ fn bundle(office: &Office) -> KeyBundle {
 }
 
 fn only(bench: &mut Bench, protocol: Protocol) {
+    choose(bench, Choice::Only(protocol));
+}
+
+fn choose(bench: &mut Bench, protocol: Choice) {
     bench.settings.transfers = Arc::new(Settings {
-        protocol: Choice::Only(protocol),
+        protocol,
         ..Settings::default()
     });
 }

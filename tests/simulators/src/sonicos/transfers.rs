@@ -75,6 +75,9 @@ impl Device {
         let file_name = match self.faces.p10_name {
             P10Name::Alias => alias.to_owned(),
             P10Name::AliasP10 => format!("{alias}.p10"),
+            P10Name::Capitals => format!("{alias}.p10").to_ascii_uppercase(),
+            P10Name::AliasCsr => format!("{alias}.csr"),
+            P10Name::Other => "certreq.p10".to_owned(),
         };
         Ok(Reply::after(Errand::Bring {
             url: url.to_owned(),
