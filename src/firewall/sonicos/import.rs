@@ -8,7 +8,7 @@ use super::ownership::Ours;
 use super::transfer::{self, Upload};
 use super::transport::Call;
 use super::{KEY_GENERATION_WAIT, Session, is_refusal, named, quirks, wording};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, readable};
 use crate::pki::Certificate;
 
 impl Session {
@@ -49,45 +49,57 @@ impl Session {
             ..self.writer.nothing()
         };
         let path = "/import/certificates/ca-cert";
-        match self.upload(path, &certificate.to_pem(), ours).await {
-            Err(failure) if is_refusal(&failure, wording::is_unknown_call) => {
-                self.have_authority_fetched(certificate).await
+        let pem = certificate.to_pem();
+        match self.upload(path, "ca.pem", &pem, ours).await? {
+            Some(refused) => {
+                let fetched = self.have_authority_fetched(certificate).await;
+                fetched.map_err(|failure| after_uploads(&refused, failure))
             }
-            outcome => outcome,
+            None => Ok(()),
         }
     }
 
-    /// Sends a certificate file in the form that worked before, else raw; a refusal of the form is followed by the other.
+    /// Sends a certificate file in the form that worked before, else raw; a refusal of the form is followed by the next.
+    /// `file_name` is shown to the device only. Gives back what the device said when it knows the call in no form.
     pub(super) async fn upload(
         &mut self,
         path: &str,
+        file_name: &str,
         pem: &str,
         ours: Ours,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Failure>, Failure> {
         self.writer.begin().await?;
-        let (first, second) = (self.upload, self.upload.other());
-        let refused = match self.upload_as(first, path, pem).await? {
-            Ok(reply) => return self.writer.settle(&[reply], ours).await,
-            Err((status, failure)) if !transfer::is_about_form(status, &failure.detail) => {
-                return Err(advised(failure));
+        let mut said = Vec::new();
+        let mut refused = None;
+        let mut is_known = false;
+        for form in self.upload.and_others() {
+            let (status, failure) = match self.upload_as(form, path, file_name, pem).await {
+                Ok(Ok(reply)) => {
+                    self.upload = form;
+                    self.note(quirks::IMPORT, form.name().to_owned());
+                    return self.writer.settle(&[reply], ours).await.map(|_| None);
+                }
+                Ok(Err(refusal)) => refusal,
+                Err(failure) => return Err(after(&said, form.name(), failure)),
+            };
+            if !transfer::is_about_form(status, &failure.detail) {
+                return Err(advised(after(&said, form.name(), failure)));
             }
-            Err((_, failure)) => failure,
-        };
-        let reply = self
-            .upload_as(second, path, pem)
-            .await?
-            .map_err(|(_, mut failure)| {
-                failure.detail = format!(
-                    "{}: {}; {}: {}",
-                    first.name(),
-                    refused.detail,
-                    second.name(),
-                    failure.detail
-                );
-                advised(failure)
-            })?;
-        self.upload = second;
-        self.writer.settle(&[reply], ours).await
+            is_known |= !wording::is_unknown_call(&failure.detail);
+            let words = envelope::shortened(&failure.detail);
+            said.push(format!("{}: {words}", form.name()));
+            refused.get_or_insert(failure);
+        }
+        let detail = said.join("; ");
+        let refused = refused.map_or_else(
+            || Failure::new(FailureKind::Unexpected, path, "nothing was tried"),
+            |refused| Failure { detail, ..refused },
+        );
+        if is_known {
+            Err(advised(refused))
+        } else {
+            Ok(Some(refused))
+        }
     }
 
     /// One attempt in one form; a refusal comes with its HTTP code.
@@ -95,18 +107,17 @@ impl Session {
         &mut self,
         form: Upload,
         path: &str,
+        file_name: &str,
         pem: &str,
     ) -> Result<Result<Reply, (u16, Failure)>, Failure> {
-        let (content_type, body) = form.body(pem, self.writer.channel.random());
-        let call = Call::change(Method::PUT, path)
+        let random = self.writer.channel.random();
+        let (query, content_type, body) = form.body(file_name, pem, random);
+        let call = Call::change(Method::PUT, format!("{path}{query}"))
             .content(content_type, body)
             .slow();
         let answer = self.writer.send(&call).await?;
         match self.writer.judge(&call, &answer) {
-            Ok(reply) => {
-                self.note(quirks::IMPORT, form.name().to_owned());
-                Ok(Ok(reply))
-            }
+            Ok(reply) => Ok(Ok(reply)),
             Err(failure) if failure.kind == FailureKind::Refused => {
                 Ok(Err((answer.status, failure)))
             }
@@ -124,6 +135,26 @@ pub(super) fn of_signed(failure: Failure) -> Failure {
             ..failure
         };
     }
+    failure
+}
+
+/// A failure, behind what was said of the forms that were tried before it.
+fn after(said: &[String], form: &str, mut failure: Failure) -> Failure {
+    if !said.is_empty() {
+        let words = format!("{}; {form}: {}", said.join("; "), failure.detail);
+        failure.detail = readable(&words);
+    }
+    failure
+}
+
+/// The failure of the way that was taken after all forms of an upload were unknown, with what the device said of these: its
+/// own words would be lost otherwise.
+pub(super) fn after_uploads(refused: &Failure, mut failure: Failure) -> Failure {
+    let words = format!(
+        "{} ({}); then by a transfer: {}",
+        refused.call, refused.detail, failure.detail
+    );
+    failure.detail = readable(&words);
     failure
 }
 

@@ -6,10 +6,10 @@
 
 use reqwest::Method;
 
-use super::envelope::Reply;
+use super::envelope::{self, Reply};
 use super::transport::{Call, segment};
 use super::{Session, named, quirks, transfer, wording};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, readable};
 use crate::pki::{Encryption, KeyBundle};
 use crate::random::Random;
 use crate::secret::{self, Secret};
@@ -34,10 +34,11 @@ impl Session {
         self.writer.begin().await?;
         let mut refusals = Vec::new();
         for form in forms {
-            match self.import_as(form, alias, bundle).await? {
+            let imported = self.import_as(form, alias, bundle).await;
+            match imported.map_err(|failure| behind(&refusals, form, failure))? {
                 Ok(reply) => {
                     let ours = self.ours(alias);
-                    return self.writer.settle(&[reply], ours).await;
+                    return self.writer.settle(&[reply], ours).await.map(|_| ());
                 }
                 Err(failure) => refusals.push((form, failure)),
             }
@@ -162,8 +163,10 @@ impl Form {
         let name = segment(alias).unwrap_or_default();
         let call = match self {
             Self::Multipart => {
-                let (content_type, body) = transfer::multipart(&parts(password, &file), random);
-                let target = format!("{path}?{name}.p12");
+                let file_name = format!("{name}.p12");
+                let parts = parts(password, &file_name, &file);
+                let (content_type, body) = transfer::multipart(&parts, random);
+                let target = format!("{path}?{file_name}");
                 Call::change(Method::PUT, target).content(content_type, body)
             }
             // Letters and digits only, so that nothing is to be encoded.
@@ -179,8 +182,8 @@ impl Form {
     }
 }
 
-/// The names of the parts are those of the reference.
-fn parts<'a>(password: &'a Secret, file: &'a [u8]) -> [transfer::Part<'a>; 2] {
+/// The names of the parts are those of the reference; the file has the name that stands in the URL.
+fn parts<'a>(password: &'a Secret, file_name: &'a str, file: &'a [u8]) -> [transfer::Part<'a>; 2] {
     [
         transfer::Part {
             name: "certPasswd",
@@ -189,7 +192,7 @@ fn parts<'a>(password: &'a Secret, file: &'a [u8]) -> [transfer::Part<'a>; 2] {
         },
         transfer::Part {
             name: "certificate.exp",
-            file_name: Some("certificate.p12"),
+            file_name: Some(file_name),
             content: file,
         },
     ]
@@ -254,16 +257,30 @@ fn nothing_was_tried() -> Failure {
     Failure::new(FailureKind::Unexpected, WHAT, "nothing was tried")
 }
 
+/// A failure, behind what was said of the forms that were tried before it.
+fn behind(refusals: &[(Form, Failure)], form: Form, mut failure: Failure) -> Failure {
+    if !refusals.is_empty() {
+        let words = format!("{}; {}: {}", told(refusals), form.name(), failure.detail);
+        failure.detail = readable(&words);
+    }
+    failure
+}
+
+/// What was said of each form, in bounded words.
+fn told(refusals: &[(Form, Failure)]) -> String {
+    let details = refusals.iter().map(|(form, failure)| {
+        let said = envelope::shortened(&failure.detail);
+        format!("{}: {said}", form.name())
+    });
+    details.collect::<Vec<String>>().join("; ")
+}
+
 /// What was said of each form.
 fn all_of(refusals: &[(Form, Failure)]) -> Failure {
-    let details: Vec<String> = refusals
-        .iter()
-        .map(|(form, failure)| format!("{}: {}", form.name(), failure.detail))
-        .collect();
     let detail = format!(
         "the device knows no import of PKCS#12 files, which a key of renewd needs: let the firewall make the key \
          (`key = {{ origin = \"firewall\" }}`); {}",
-        details.join("; ")
+        told(refusals)
     );
     Failure::new(FailureKind::Refused, WHAT, detail)
 }

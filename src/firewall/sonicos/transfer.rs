@@ -12,26 +12,29 @@ use crate::random::Random;
 pub(super) enum Upload {
     /// As the whole body, with a JSON content type.
     Raw,
-    /// As a part of multipart/form-data.
+    /// As the part `certificate.exp` of multipart/form-data, with the name of the file in the query as well: the only part
+    /// name for files of certificates that was seen on these devices (SonicOS reference 3.4, 3.6).
     Multipart,
+    /// As the part `file` of multipart/form-data.
+    AnyPart,
 }
 
 impl Upload {
+    /// All of them, the best documented first.
+    const ALL: [Self; 3] = [Self::Raw, Self::Multipart, Self::AnyPart];
+
     /// The form that worked before, else the one that is documented.
     pub(super) fn remembered(word: Option<&str>) -> Self {
-        if word == Some(Self::Multipart.name()) {
-            Self::Multipart
-        } else {
-            Self::Raw
-        }
+        let known = Self::ALL.into_iter().find(|form| Some(form.name()) == word);
+        known.unwrap_or(Self::Raw)
     }
 
-    /// The one that is left to try.
-    pub(super) fn other(self) -> Self {
-        match self {
-            Self::Raw => Self::Multipart,
-            Self::Multipart => Self::Raw,
-        }
+    /// This one, and then the others.
+    pub(super) fn and_others(self) -> [Self; 3] {
+        let mut forms = Self::ALL;
+        // A stable sort: the others keep their order.
+        forms.sort_by_key(|form| *form != self);
+        forms
     }
 
     /// The word in the quirks.
@@ -39,33 +42,42 @@ impl Upload {
         match self {
             Self::Raw => "raw",
             Self::Multipart => "multipart",
+            Self::AnyPart => "multipart-file",
         }
     }
 
-    /// Content type and body for one PEM file.
-    pub(super) fn body(self, pem: &str, random: &dyn Random) -> (String, Vec<u8>) {
-        match self {
-            Self::Raw => ("application/json".to_owned(), pem.as_bytes().to_vec()),
-            Self::Multipart => {
-                let part = Part {
-                    name: "file",
-                    file_name: Some("certificate.pem"),
-                    content: pem.as_bytes(),
-                };
-                multipart(&[part], random)
+    /// What stands behind the path, content type and body for one PEM file of that name.
+    pub(super) fn body(
+        self,
+        file_name: &str,
+        pem: &str,
+        random: &dyn Random,
+    ) -> (String, String, Vec<u8>) {
+        let (query, part) = match self {
+            Self::Raw => {
+                let body = pem.as_bytes().to_vec();
+                return (String::new(), "application/json".to_owned(), body);
             }
-        }
+            Self::Multipart => (format!("?{file_name}"), "certificate.exp"),
+            Self::AnyPart => (String::new(), "file"),
+        };
+        let part = Part {
+            name: part,
+            file_name: Some(file_name),
+            content: pem.as_bytes(),
+        };
+        let (content_type, body) = multipart(&[part], random);
+        (query, content_type, body)
     }
 }
 
-/// Whether a refusal may be about the form of the transfer, so that another form may help. A refusal that names what
-/// is wrong with the certificate itself is not.
+/// Whether a refusal may be about the form of the transfer, so that another form may help: also where the device says that
+/// it does not know the call. A refusal that names what is wrong with the certificate itself is not.
 pub(super) fn is_about_form(status: u16, said: &str) -> bool {
-    if wording::is_unreadable(said) {
+    if wording::is_unreadable(said) || wording::is_unknown_call(said) {
         return true;
     }
-    let is_about_content = wording::import_advice(said).is_some() || wording::is_unknown_call(said);
-    matches!(status, 400 | 406 | 415) && !is_about_content
+    matches!(status, 400 | 406 | 415) && wording::import_advice(said).is_none()
 }
 
 /// The request in an answer, as DER: bare PEM, PEM in a JSON string at any depth, or DER.
@@ -211,17 +223,23 @@ mod tests {
         assert!(is_about_form(415, ""));
         assert!(is_about_form(200, "Invalid certificate format"));
         assert!(!is_about_form(400, "Public/private key mismatch"));
-        assert!(!is_about_form(
-            400,
-            "E_INVALID_API_CALL: API endpoint is incomplete."
-        ));
+        let unknown = "E_INVALID_API_CALL: API endpoint is incomplete.";
+        assert!(is_about_form(400, unknown));
         assert!(!is_about_form(500, ""));
         assert!(!is_about_form(200, "schema validation"));
     }
 
     #[test]
     fn a_multipart_body_holds_the_file_between_its_boundaries() {
-        let (content_type, body) = Upload::Multipart.body("PEM", &SeededRandom::new(1));
+        let random = SeededRandom::new(1);
+        let (query, _, body) = Upload::Multipart.body("fw-1.pem", "PEM", &random);
+        let text = String::from_utf8(body).unwrap();
+        assert_eq!(query, "?fw-1.pem");
+        let part = r#"name="certificate.exp"; filename="fw-1.pem""#;
+        assert!(text.contains(part), "{text}");
+
+        let (query, content_type, body) = Upload::AnyPart.body("fw-1.pem", "PEM", &random);
+        assert_eq!(query, "");
         let boundary = content_type
             .strip_prefix("multipart/form-data; boundary=")
             .unwrap();

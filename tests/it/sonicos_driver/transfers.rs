@@ -4,7 +4,7 @@ use renewd::failure::FailureKind;
 use renewd::firewall::ObjectKind;
 use renewd::pki::{AlternateName, KeyKind, KeyRequest};
 use simulators::sonicos::{
-    Action, CsrForm, ImportForm, PendingForm, Port, Profile, Rule, Specification,
+    Action, CsrForm, ImportForm, PendingForm, Port, Profile, Rule, Specification, WrongForm,
 };
 
 use super::bench::{Bench, Office, both, export, install, list_of, listed, request};
@@ -143,6 +143,56 @@ async fn a_device_that_takes_files_as_multipart_only_gets_them_so() {
         assert_eq!(bench.requests("PUT /import/certificates/"), 3);
         bench.close(session).await;
     }
+}
+
+#[tokio::test]
+async fn every_form_is_tried_where_the_device_calls_the_others_unknown_or_unreadable() {
+    for form in [ImportForm::Raw, ImportForm::Multipart, ImportForm::Named] {
+        for wrong in [WrongForm::Format, WrongForm::UnknownCall] {
+            for status in [400, 404, 405, 415] {
+                let bench = Bench::start(Profile::V8, |faces| {
+                    (faces.import_form, faces.wrong_form) = (form, wrong);
+                    faces.wrong_form_status = status;
+                })
+                .await;
+                let mut session = bench.session().await;
+                install(session.as_mut(), "fw-1").await;
+                bench.close(session).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn when_no_form_is_taken_each_is_told_with_the_words_of_the_device() {
+    let bench = Bench::start(Profile::V8, |_| {}).await;
+    let mut session = bench.session().await;
+    session.generate_csr("fw-1", &request()).await.unwrap();
+    let csr = export(session.as_mut(), "fw-1").await;
+    let leaf = Office::new().issue(&csr);
+    let unknown = |words: &str| {
+        let text = format!(
+            r#"{{"status":{{"success":false,"info":[{{"level":"error","code":"E_INVALID_API_CALL","message":"{words}"}}]}}}}"#
+        );
+        Action::Status(400, text, Vec::new())
+    };
+    for words in ["first no", "second no", "third no"] {
+        let path = "/import/certificates/signed-cert";
+        bench.device.rule(Rule::once("PUT", path, unknown(words)));
+    }
+    let failure = session.import_signed("fw-1", &leaf).await.unwrap_err();
+    for words in [
+        "raw: ",
+        "multipart: ",
+        "multipart-file: ",
+        "first no",
+        "second no",
+        "third no",
+    ] {
+        assert!(failure.detail.contains(words), "{words}: {failure}");
+    }
+    assert!(failure.detail.chars().count() <= 2001, "{failure}");
+    bench.close(session).await;
 }
 
 #[tokio::test]

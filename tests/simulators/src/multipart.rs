@@ -7,6 +7,8 @@ pub(crate) struct Part {
     pub(crate) name: String,
     /// Whether it came with a file name.
     pub(crate) is_file: bool,
+    /// That name.
+    pub(crate) file_name: String,
     pub(crate) content: Vec<u8>,
 }
 
@@ -29,6 +31,7 @@ fn read(part: &[u8]) -> Option<Part> {
     let head = String::from_utf8_lossy(head).into_owned();
     Some(Part {
         name: parameter(&head, " name=").unwrap_or_default().to_owned(),
+        file_name: parameter(&head, "filename=").unwrap_or_default().to_owned(),
         is_file: head.to_ascii_lowercase().contains("filename="),
         content: content.strip_suffix(b"\r\n").unwrap_or(content).to_vec(),
     })

@@ -8,7 +8,7 @@ use super::{Kind, Row};
 use crate::multipart;
 use crate::sonicos::device::Device;
 use crate::sonicos::pending::ChangeKind;
-use crate::sonicos::switch::ImportForm;
+use crate::sonicos::switch::{ImportForm, WrongForm};
 use crate::sonicos::wire::{Handled, Refusal, Request};
 
 impl Device {
@@ -110,14 +110,29 @@ impl Device {
                 .find(|part| part.is_file)
                 .map(|part| part.content),
             (None, ImportForm::Raw | ImportForm::Both) => Some(request.body.clone()),
-            _ => {
-                return Err(Refusal::new(
-                    self.faces.wrong_form_status,
-                    "Invalid certificate format",
-                ));
-            }
+            // 3.6: the name of the part, and its file name in the query.
+            (Some(parts), ImportForm::Named) => parts
+                .into_iter()
+                .flatten()
+                .find(|part| part.name == "certificate.exp" && is_in_query(request, part))
+                .map(|part| part.content),
+            _ => None,
         };
+        if file.is_none() {
+            return Err(self.wrong_form());
+        }
         file.ok_or_else(bad_format)
+    }
+
+    /// guess: the words of either family.
+    fn wrong_form(&self) -> Refusal {
+        let status = self.faces.wrong_form_status;
+        match self.faces.wrong_form {
+            WrongForm::Format => Refusal::new(status, "Invalid certificate format"),
+            WrongForm::UnknownCall => {
+                Refusal::coded(status, "E_INVALID_API_CALL", "API endpoint is incomplete.")
+            }
+        }
     }
 
     fn certificate_of(&self, file: Vec<u8>) -> Result<Vec<u8>, Refusal> {
@@ -125,6 +140,11 @@ impl Device {
         der.filter(|der| parse(der).is_some())
             .ok_or_else(bad_format)
     }
+}
+
+fn is_in_query(request: &Request, part: &multipart::Part) -> bool {
+    let query = request.target.split_once('?').map(|(_, query)| query);
+    !part.file_name.is_empty() && query == Some(part.file_name.as_str())
 }
 
 /// A text of the event list of 3.4.
