@@ -243,6 +243,16 @@ impl Transfer {
         &self.offer.password
     }
 
+    /// What was refused so far, and what would have been taken; `None` when nothing was refused.
+    pub fn refused(&self) -> Option<String> {
+        let refused = self.offer.refusals.told()?;
+        let expected = match &self.offer.task {
+            Task::Receive { names, .. } => names.join(" or "),
+            Task::HandOut { name, .. } => name.clone(),
+        };
+        Some(format!("{refused}; expected was the file {expected}"))
+    }
+
     /// The file, once the firewall has brought it.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ impl Offer {
             return Err(Refusal::OtherDirection);
         };
         let name = name_in(path).ok_or(Refusal::OtherName)?;
-        if !names.iter().any(|own| own == name) {
+        if !names.iter().any(|own| is_named(own, name)) {
             return Err(Refusal::OtherName);
         }
         match self.objection() {
@@ -215,6 +215,21 @@ pub(super) fn name_in(path: &str) -> Option<&str> {
     (parts.next().is_none() && path.ends_with(name)).then_some(name)
 }
 
+/// Whether a file called `name` is the one that was expected as `expected`: in small or capital letters, and with another
+/// extension, none of which is documented. What is in it is checked by whoever asked for it.
+fn is_named(expected: &str, name: &str) -> bool {
+    let stem = |name: &str| -> Option<String> {
+        let (stem, extension) = name.rsplit_once('.')?;
+        let is_extension = (1..=LONGEST_EXTENSION).contains(&extension.len())
+            && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_extension.then(|| stem.to_ascii_lowercase())
+    };
+    name.eq_ignore_ascii_case(expected)
+        || stem(name).is_some_and(|stem_of| stem(expected) == Some(stem_of))
+}
+
+const LONGEST_EXTENSION: usize = 6;
+
 #[cfg(test)]
 pub(super) mod tests {
     use std::time::Duration;
@@ -274,11 +289,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn one_of_the_names_is_taken_and_no_other() {
+    fn one_of_the_names_is_taken_in_any_case_and_with_any_extension_and_no_other() {
         let offer = receiving(10);
-        assert!(offer.receive("/a.p10").is_ok());
-        assert!(offer.receive("a.pem").is_ok());
-        for path in ["b.p10", "/x/a.p10", "../a.p10", "A.P10", ""] {
+        for path in ["/a.p10", "a.pem", "A.P10", "a.csr", "a.PKCS10"] {
+            assert!(offer.receive(path).is_ok(), "{path}");
+        }
+        for path in ["b.p10", "/x/a.p10", "../a.p10", "a", "a.b.p10", "a.", ""] {
             assert_eq!(
                 offer.receive(path).unwrap_err(),
                 Refusal::OtherName,

@@ -41,6 +41,17 @@ impl Refusals {
     }
 }
 
+impl Refusals {
+    /// All of it in words; `None` when there was none.
+    pub fn told(&self) -> Option<String> {
+        let is_empty = {
+            let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.kinds.is_empty()
+        };
+        (!is_empty).then(|| self.to_string())
+    }
+}
+
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);

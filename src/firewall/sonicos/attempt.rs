@@ -28,6 +28,20 @@ pub(super) enum Attempt {
     Final(Failure),
 }
 
+impl Attempt {
+    /// With what our own server refused meanwhile, where no file was carried.
+    pub(super) fn noting(self, refused: &str) -> Self {
+        match self {
+            // The device knows the way: it came.
+            Self::Missed(_, mut failure) => {
+                failure.detail = format!("{}; our server {refused}", failure.detail);
+                Self::Missed(false, failure)
+            }
+            attempt => attempt,
+        }
+    }
+}
+
 /// A way in which no file was carried.
 #[derive(Debug)]
 pub(super) struct Miss {
@@ -134,7 +148,8 @@ fn is_about_object(cargo: Cargo<'_>, said: &str) -> bool {
 }
 
 fn missed(mut failure: Failure, waited: Option<Failure>) -> Attempt {
-    let is_unknown = failure.kind == FailureKind::Refused && wording::is_unknown(&failure.detail);
+    let is_unknown = failure.kind == FailureKind::Refused
+        && (wording::is_unknown(&failure.detail) || wording::is_nowhere(&failure.detail));
     if let Some(waited) = waited {
         failure.detail = format!("{}; {}", failure.detail, waited.detail);
     }
@@ -164,7 +179,7 @@ pub(super) fn every_way_failed(cargo: Cargo<'_>, misses: &[Miss]) -> Failure {
     let seen: Vec<String> = misses
         .iter()
         .map(|miss| {
-            let said = envelope::shortened(&miss.failure.detail);
+            let said = shortened_both_ends(&miss.failure.detail);
             format!("{}: {said}", miss.spelling.name())
         })
         .collect();
@@ -177,8 +192,20 @@ pub(super) fn every_way_failed(cargo: Cargo<'_>, misses: &[Miss]) -> Failure {
     Failure::new(kind, cargo.words(), detail)
 }
 
+/// The device's words stand at the beginning, what our own server saw at the end.
+fn shortened_both_ends(detail: &str) -> String {
+    let said = envelope::shortened(detail);
+    match detail.split_once("; our server ") {
+        Some((_, refused)) if said.ends_with('…') => {
+            format!("{said}; our server {}", envelope::shortened(refused))
+        }
+        _ => said,
+    }
+}
+
 const TRANSFER_ADVICE: &str = "See whether the device can reach this machine on the address and ports of `transfers`; \
-                               `transfers.protocol` chooses SCP or FTP";
+                               `transfers.protocol` chooses SCP or FTP. FTP is used only with `transfers.protocol = \
+                               \"ftp\"`: whoever is on the path can read and replace what it carries";
 const SSH_ADVICE: &str =
     "; with `ssh`, the command line of the device is the last thing that is tried";
 
@@ -314,7 +341,7 @@ mod tests {
         // An answer that says nothing says nothing of the protocol either.
         assert_eq!(left(false, FailureKind::Unexpected)[..2], others);
         for kind in [FailureKind::Refused, FailureKind::Unreachable] {
-            assert_eq!(left(false, kind)[..2], ["put-scp", "put-ftp-folder"]);
+            assert_eq!(left(false, kind), ["put-scp"]);
         }
     }
 
@@ -340,7 +367,7 @@ mod tests {
         ] {
             assert!(all_failed.detail.contains(words), "{all_failed}");
         }
-        misses.push(miss(6, FailureKind::Unreachable, "nothing came"));
+        misses.push(miss(4, FailureKind::Unreachable, "nothing came"));
         let all_failed = every_way_failed(REQUEST, &misses);
         assert_eq!(all_failed.kind, FailureKind::Unreachable);
     }

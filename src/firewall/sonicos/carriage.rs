@@ -91,7 +91,10 @@ impl Session {
     ) -> Result<(), Failure> {
         self.writer.begin().await?;
         match self.carry(cargo, file).await {
-            Ok(carried) => self.writer.settle(&[carried.reply], ours).await,
+            Ok(carried) => {
+                let settled = self.writer.settle(&[carried.reply], ours).await;
+                settled.map(|_| ())
+            }
             // If it was taken, and waits for a commit, it would go with our session.
             Err(failure) if failure.kind == FailureKind::OutcomeUnknown => {
                 self.writer.settle(&[Reply::default()], ours).await?;
@@ -155,9 +158,15 @@ impl Session {
         let answer = Box::pin(self.tell(cargo, spelling, &url));
         let arrival = Box::pin(arrival(&mut transfer, task));
         let (answer, arrival) = both(answer, arrival, patience).await;
-        Ok(match task {
+        // An arrival that was waited for in vain tells it itself.
+        let refused = transfer.refused().filter(|_| arrival.is_none());
+        let attempt = match task {
             Task::Receive { .. } => brought(cargo, answer, arrival),
             Task::HandOut { .. } => fetched(cargo, answer, arrival),
+        };
+        Ok(match refused {
+            Some(refused) => attempt.noting(&refused),
+            None => attempt,
         })
     }
 
