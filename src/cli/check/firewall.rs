@@ -98,6 +98,9 @@ impl Check<'_> {
         for quirk in &identity.quirks {
             findings.good(&what, quirk);
         }
+        if firewall::sonicos::is_managed_centrally(&identity.quirks) {
+            findings.warn(&what, MANAGED_CENTRALLY);
+        }
     }
 
     /// How a device that brings and fetches its files itself would reach us.
@@ -180,6 +183,8 @@ async fn resolved(endpoint: &Endpoint) -> io::Result<SocketAddr> {
     addresses.next().ok_or_else(nothing)
 }
 
+const MANAGED_CENTRALLY: &str = "a central management (GMS, NSM) has this firewall and keeps a copy of its configuration: after each \
+                                 renewal let it acquire the device again, or it may push the previous certificate back";
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 
 fn write_new(file: &Path, content: &[u8]) -> io::Result<()> {

@@ -43,6 +43,12 @@ impl Findings {
         say!("ok      {what}: {words}");
     }
 
+    /// Nothing is wrong yet, and somebody should know it.
+    #[expect(clippy::unused_self, reason = "as the others")]
+    fn warn(&mut self, what: &str, words: &str) {
+        say!("warning {what}: {words}");
+    }
+
     fn wrong(&mut self, what: &str, words: &str) {
         self.wrong += 1;
         say!("WRONG   {what}: {words}");

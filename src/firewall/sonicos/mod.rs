@@ -22,10 +22,12 @@ mod key_pair;
 mod lenient;
 mod listing;
 mod login;
+mod login_level;
 mod ownership;
 mod pending;
 mod public_key;
 mod quirks;
+mod sentence;
 mod settings;
 mod signing_request;
 mod spelling;
@@ -38,13 +40,13 @@ mod wording;
 mod write;
 
 pub use console::{Console, Preempt};
+pub use login_level::LoginLevel;
 pub use settings::{CommandLine, Login, Settings};
 pub use version::carries_files;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use reqwest::Method;
-use serde_json::json;
 
 use super::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known};
 use crate::failure::{Failure, FailureKind};
@@ -55,6 +57,7 @@ use crate::transfer::Transfers;
 
 use channel::Channel;
 use envelope::Reply;
+use login_level::Floor;
 use ownership::Ours;
 use pending::Pending;
 use quirks::Quirks;
@@ -62,6 +65,13 @@ use transfer::Upload;
 use transport::{Call, Transport, segment};
 use version::{Generation, Version};
 use write::Writer;
+
+/// Whether a device that showed these quirks is under a central management, which keeps a copy of its configuration.
+pub fn is_managed_centrally(quirks: &[String]) -> bool {
+    quirks
+        .iter()
+        .any(|quirk| quirk.split_once('=') == Some((MANAGEMENT, CENTRAL)))
+}
 
 /// A session with a SonicOS device. It must be closed, or the device keeps it until its idle timeout.
 #[derive(Debug)]
@@ -94,6 +104,8 @@ impl Session {
             password,
             surroundings.random.clone(),
         );
+        let learned = Quirks::known(known.quirks);
+        channel.floor = Floor::of(settings, learned.habit(quirks::LOGIN));
         let clock = surroundings.clock.as_ref();
         let welcome = match login::log_in(&mut channel, settings, known, clock).await {
             Ok(welcome) => welcome,
@@ -103,12 +115,12 @@ impl Session {
             }
         };
         let preempt = settings.preempt_idle_administrator;
-        let quirks = Quirks::known(known.quirks);
+        let is_managed_centrally = welcome.is_managed_centrally;
         let mut session = Self {
             settings: settings.clone(),
             transfers: transfers.clone(),
-            upload: Upload::remembered(quirks.habit(quirks::IMPORT)),
-            writer: Writer::new(channel, welcome, preempt, quirks),
+            upload: Upload::remembered(learned.habit(quirks::IMPORT)),
+            writer: Writer::new(channel, welcome, preempt, learned),
             version: Version::default(),
             generation: Generation::Eight,
         };
@@ -116,8 +128,13 @@ impl Session {
             leave(&mut session.writer.channel).await;
             return Err(failure);
         }
-        let login = session.writer.channel.standing();
-        session.note("login", login);
+        if is_managed_centrally {
+            session.note(MANAGEMENT, CENTRAL.to_owned());
+        }
+        // A peer that wanted no password does not lower what the next login must have.
+        if let Some(login) = session.writer.channel.login().map(str::to_owned) {
+            session.note(quirks::LOGIN, login);
+        }
         Ok(session)
     }
 
@@ -127,8 +144,9 @@ impl Session {
         let json = match self.writer.channel.ask_json(&call).await {
             Err(failure) if failure.kind == FailureKind::Refused => {
                 // Some users' logins do not lead straight to management (SonicOS reference 1.4).
-                let start = Call::session(Method::POST, "/start-management").json(&json!({}));
-                self.writer.channel.ask(&start).await.map_err(|_| failure)?;
+                if !self.writer.channel.start_management().await? {
+                    return Err(failure);
+                }
                 self.writer.channel.ask_json(&call).await?
             }
             outcome => outcome?,
@@ -234,11 +252,15 @@ impl Firewall for Session {
             return fetched.map_err(import::of_signed);
         }
         let path = named("/import/certificates/signed-cert/name/", alias)?;
-        let imported = match self.upload(&path, &leaf.to_pem(), self.ours(alias)).await {
-            Err(failure) if is_refusal(&failure, wording::is_unknown_call) => {
-                self.have_signed_fetched(alias, leaf).await
+        let file_name = format!("{}.pem", segment(alias).unwrap_or_default());
+        let (pem, ours) = (leaf.to_pem(), self.ours(alias));
+        let imported = match self.upload(&path, &file_name, &pem, ours).await {
+            Ok(Some(refused)) => {
+                let fetched = self.have_signed_fetched(alias, leaf).await;
+                fetched.map_err(|failure| import::after_uploads(&refused, failure))
             }
-            outcome => outcome,
+            Ok(None) => Ok(()),
+            Err(failure) => Err(failure),
         };
         imported.map_err(import::of_signed)
     }
@@ -315,7 +337,7 @@ impl Firewall for Session {
 
     async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure> {
         let pending = self.writer.pending().await?;
-        if pending == Pending::Nothing {
+        if matches!(pending, Pending::Nothing | Pending::Unsaid) {
             return Ok(None);
         }
         let by = self.writer.author(&pending).await;
@@ -382,6 +404,9 @@ async fn leave(channel: &mut Channel) {
     }
 }
 
+/// In the quirks: that a central management has the device, such as NSM (SonicOS reference 6.13).
+const MANAGEMENT: &str = "management";
+const CENTRAL: &str = "central";
 const KEY_GENERATION_WAIT: SignedDuration = SignedDuration::from_secs(3);
 /// That of 7.0.1 has some megabytes.
 const LARGEST_SPECIFICATION_BYTES: usize = 32 << 20;

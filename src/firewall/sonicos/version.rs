@@ -93,10 +93,20 @@ pub fn carries_files(firmware: &str) -> bool {
     release(firmware).is_some_and(|(major, _)| major == 6)
 }
 
-/// The first two numbers of the last word of `firmware_version`; the second is 0 where there is none.
+/// The first two numbers of the version in `firmware_version`; the second is 0 where there is none. The version is the first
+/// word that begins with a digit and has a point in it, or else the first that begins with a digit: a tag of the build may
+/// stand behind it, and a number in the name before it.
 fn release(firmware: &str) -> Option<(u32, u32)> {
-    let last = firmware.split_whitespace().next_back()?;
-    let mut numbers = last.split(|character: char| !character.is_ascii_digit());
+    let words = || {
+        let words = firmware.split(|c: char| c.is_whitespace() || c == ',' || c == '(');
+        words
+            .map(|word| word.strip_prefix(['v', 'V']).unwrap_or(word))
+            .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let version = words()
+        .find(|word| word.contains('.'))
+        .or_else(|| words().next())?;
+    let mut numbers = version.split(|character: char| !character.is_ascii_digit());
     let major = numbers.next()?.parse().ok()?;
     let minor = numbers.next().and_then(|text| text.parse().ok());
     Some((major, minor.unwrap_or(0)))
@@ -109,7 +119,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_release_is_the_beginning_of_the_last_word() {
+    fn the_release_is_the_beginning_of_the_version_wherever_a_tag_stands() {
+        for (firmware, expected) in [
+            ("SonicOS 7.3.1-7013 R9691", (7, 3)),
+            ("SonicOS 7.0.1-5165 (R6164)", (7, 0)),
+            ("SonicOS Enhanced 6.5.4.15-117n 8h", (6, 5)),
+            ("SonicOS 64 8.0.2", (8, 0)),
+            ("SonicOS v7.1.2-7019", (7, 1)),
+            ("7.2.0-7015", (7, 2)),
+        ] {
+            assert_eq!(release(firmware), Some(expected), "{firmware}");
+        }
+        assert_eq!(release("SonicOS R9691"), None);
         assert_eq!(release("SonicOS 7.0.1-5165-R6164"), Some((7, 0)));
         assert_eq!(release("SonicOSX 8.2.1-8010"), Some((8, 2)));
         assert_eq!(release("SonicOS Enhanced 6.5.4.4-44n"), Some((6, 5)));
