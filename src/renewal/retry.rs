@@ -50,9 +50,7 @@ pub fn after(failure: &Failure, situation: &Situation<'_>) -> Retry {
     match failure.kind {
         FailureKind::Unauthorized if situation.refused_logins >= REFUSED_LOGIN_LIMIT => Retry::Hold,
         // Evidence of an attack: another login may be what the attacker waits for.
-        FailureKind::KeyMismatch => Retry::Hold,
-        // It may be an attack: nothing more is asked of this peer before a person has looked.
-        FailureKind::LoginDowngrade => Retry::Hold,
+        FailureKind::KeyMismatch | FailureKind::LoginDowngrade => Retry::Hold,
         FailureKind::Unauthorized | FailureKind::Untrusted | FailureKind::Local => {
             Retry::AfterAndTell(wait)
         }

@@ -1,5 +1,6 @@
 //! Wrong passwords and wrong pins.
 
+use renewd::clock::Clock as _;
 use renewd::inventory::State;
 use renewd::store::{Next, Postponed, StepRecord};
 use simulators::sonicos::{Action, Profile, Rule};
@@ -86,6 +87,9 @@ async fn a_firewall_that_asks_for_a_weaker_login_than_before_gets_none_and_a_per
         (faces.digest_sha256, faces.digest_md5) = (false, Some(false));
         (faces.chap, faces.basic) = (Some(true), Some(true));
     });
+    // The newest renewal is the one of the later time.
+    lab.clock
+        .set(lab.clock.now() + jiff::SignedDuration::from_hours(1));
     let epoch = jiff::Timestamp::UNIX_EPOCH;
     let store = lab.store().await;
     store

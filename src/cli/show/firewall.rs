@@ -115,7 +115,7 @@ fn explained(quirk: &str) -> String {
 
 /// The names that drivers give to what they found out.
 const MEANINGS: [(&str, &str); 12] = [
-    ("login", "how it let renewd in; nothing weaker is accepted"),
+    ("login", "the way to log in that it offers"),
     ("management", "a central management has it, such as NSM"),
     ("export", "how a request is got from it"),
     ("import", "how a certificate is put on it"),

@@ -116,7 +116,7 @@ impl Writer {
             match self.point(wanted).await {
                 Ok(reply) => replies.push(reply),
                 Err(failure) => {
-                    self.withdraw(before).await;
+                    self.withdraw(before, is_certain(&failure)).await;
                     return Err(failure);
                 }
             }
@@ -126,7 +126,7 @@ impl Writer {
             outcome => outcome.map(|_| ()),
         };
         if outcome.as_ref().is_err_and(is_certain) {
-            self.put_back(before).await;
+            self.put_back(before, true).await;
         }
         outcome
     }
@@ -371,9 +371,9 @@ impl Writer {
 
     /// Undoes what was written and not committed. A failure changes nothing: without a commit the device
     /// forgets it when the session ends (SonicOS reference 1.4).
-    async fn withdraw(&mut self, before: &[Binding]) {
+    async fn withdraw(&mut self, before: &[Binding], is_certain: bool) {
         self.discard().await;
-        self.put_back(before).await;
+        self.put_back(before, is_certain).await;
         self.written = self.nothing();
     }
 
@@ -392,13 +392,13 @@ impl Writer {
         }
     }
 
-    /// Where ours could not be discarded because somebody else's are among them: writes the old values back.
-    async fn put_back(&mut self, before: &[Binding]) {
-        if !matches!(
-            self.pending().await,
-            Ok(Pending::Settings(_) | Pending::Lines(_) | Pending::Something(_) | Pending::Unsaid)
-        ) {
-            return;
+    /// Where ours could not be discarded because somebody else's are among them, or may be: writes the old values back. On
+    /// a device that does not tell, only after a failure that `is_certain`: what it committed itself stays.
+    async fn put_back(&mut self, before: &[Binding], is_certain: bool) {
+        match self.pending().await {
+            Ok(Pending::Settings(_) | Pending::Lines(_) | Pending::Something(_)) => {}
+            Ok(Pending::Unsaid) if is_certain => {}
+            _ => return,
         }
         for before in before {
             if let Err(failure) = self.point(before).await {

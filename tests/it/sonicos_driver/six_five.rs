@@ -301,9 +301,7 @@ async fn when_no_way_is_left_every_way_is_named_without_a_secret() {
     bench.device.set(|faces| faces.direct_cli = false);
     let failure = session.export_csr("fw-1").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
-    for way in [
-        "put-scp", "post-scp", "cli-scp", "put-ftp", "post-ftp", "cli-ftp", "`ssh`",
-    ] {
+    for way in ["put-scp", "post-scp", "cli-scp", "`ssh`"] {
         assert!(failure.detail.contains(way), "{way}: {failure}");
     }
     assert!(!failure.to_string().contains("://"), "{failure}");
