@@ -1,4 +1,7 @@
-//! What is served: proofs, to who asks for exactly them. Pure but for the lock around them.
+//! What is served: proofs, to everyone who asks for their path. Pure but for the lock around them.
+//!
+//! The token in the path is the secret, and the host that is asked for is no part of it: a proxy in front of renewd may
+//! replace it, as nginx and Apache do unless they are told otherwise.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,30 +13,53 @@ use http_body_util::Full;
 
 use super::Page;
 
-/// The proofs that are up at one address.
+/// The proofs that are up at one address: by path, then by domain in lower case.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Board(Arc<RwLock<BTreeMap<Key, Bytes>>>);
+pub(super) struct Board(Arc<RwLock<BTreeMap<String, BTreeMap<String, Shown>>>>);
 
-/// Domain in lower case, path as it is.
-type Key = (String, String);
+/// A proof that is up.
+#[derive(Debug)]
+struct Shown {
+    content: Bytes,
+    /// Whether it was reported that another host was asked for.
+    is_reported: bool,
+}
+
+/// A proof that was found, and what is to be reported of the request.
+struct Found {
+    content: Bytes,
+    /// The domain that the proof is for, where another host was asked for the first time.
+    domain_of_other: Option<String>,
+}
 
 impl Board {
     /// Puts `page` up in the place of another one that may be there.
     pub fn put(&self, page: Page<'_>) {
         let content = Bytes::copy_from_slice(page.content.as_bytes());
         let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        pages.insert(key(page.domain, page.path), content);
+        let here = pages.entry(page.path.to_owned()).or_default();
+        let shown = here.entry(plain(page.domain)).or_insert(Shown {
+            content: Bytes::new(),
+            is_reported: false,
+        });
+        shown.content = content;
     }
 
     /// Takes `page` away, but not another one in its place.
     pub fn remove(&self, page: &Page<'_>) {
-        let key = key(page.domain, page.path);
         let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if pages
-            .get(&key)
-            .is_some_and(|content| content == page.content)
+        let Some(here) = pages.get_mut(page.path) else {
+            return;
+        };
+        let domain = plain(page.domain);
+        if here
+            .get(&domain)
+            .is_some_and(|shown| shown.content == page.content)
         {
-            pages.remove(&key);
+            here.remove(&domain);
+        }
+        if here.is_empty() {
+            pages.remove(page.path);
         }
     }
 
@@ -47,22 +73,60 @@ impl Board {
     /// The answer to `request`: a proof, or 404 without a reason. A CA is the only guest that is expected.
     pub fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
-        let page = host(request)
-            .filter(|_| is_reading && request.uri().query().is_none())
-            .and_then(|host| {
-                let pages = self.0.read().unwrap_or_else(PoisonError::into_inner);
-                pages.get(&key(host, request.uri().path())).cloned()
-            });
-        let Some(content) = page else {
+        let found = if is_reading && request.uri().query().is_none() {
+            self.find(request.uri().path(), host(request).unwrap_or_default())
+        } else {
+            None
+        };
+        let Some(Found {
+            content,
+            domain_of_other,
+        }) = found
+        else {
             let mut nothing = Response::new(Full::default());
             *nothing.status_mut() = StatusCode::NOT_FOUND;
             return nothing;
         };
+        if let Some(domain) = domain_of_other {
+            let host: String = host(request)
+                .unwrap_or("no host")
+                .chars()
+                .take(SHOWN)
+                .collect();
+            tracing::warn!(
+                domain,
+                host,
+                "a proof of control was asked for under another Host header, and given; does a proxy replace the header?"
+            );
+        }
         let mut answer = Response::new(Full::new(content));
         // As in the example of RFC 8555, 8.3.
         let kind = HeaderValue::from_static("application/octet-stream");
         answer.headers_mut().insert(CONTENT_TYPE, kind);
         answer
+    }
+
+    /// The proof of `host` at `path`. Under another host it is that of whichever domain has one there, unless two differ:
+    /// some CAs give the same path to several domains.
+    fn find(&self, path: &str, host: &str) -> Option<Found> {
+        let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let here = pages.get_mut(path)?;
+        if let Some(shown) = here.get(&plain(host)) {
+            return Some(Found {
+                content: shown.content.clone(),
+                domain_of_other: None,
+            });
+        }
+        let content = here.values().next()?.content.clone();
+        if here.values().any(|shown| shown.content != content) {
+            return None;
+        }
+        let (domain, shown) = here.iter_mut().next()?;
+        let is_news = !std::mem::replace(&mut shown.is_reported, true);
+        Some(Found {
+            content,
+            domain_of_other: is_news.then(|| domain.clone()),
+        })
     }
 }
 
@@ -78,12 +142,12 @@ fn host<B>(request: &Request<B>) -> Option<&str> {
     named.split(':').next()
 }
 
-fn key(domain: &str, path: &str) -> Key {
-    (
-        domain.trim_end_matches('.').to_ascii_lowercase(),
-        path.to_owned(),
-    )
+fn plain(domain: &str) -> String {
+    domain.trim_end_matches('.').to_ascii_lowercase()
 }
+
+/// Characters of a stranger's host in the log.
+const SHOWN: usize = 120;
 
 #[cfg(test)]
 mod tests {
@@ -148,14 +212,52 @@ mod tests {
         ] {
             assert_eq!(ask(&board, "GET", path, host), 404, "{path}");
         }
+    }
+
+    #[test]
+    fn the_token_alone_is_the_secret_and_any_host_is_answered() {
+        let board = board();
         for host in [
             None,
             Some(""),
-            Some("example.com"),
+            Some("127.0.0.1:8080"),
+            Some("acme-backend"),
+            Some("other.example.com"),
             Some("[::1]:80"),
             Some(":80"),
         ] {
-            assert_eq!(ask(&board, "GET", PAGE.path, host), 404, "{host:?}");
+            assert_eq!(ask(&board, "GET", PAGE.path, host), 200, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn another_host_is_reported_once_and_the_right_one_never() {
+        let board = board();
+        let reported = |host| board.find(PAGE.path, host).unwrap().domain_of_other;
+        assert_eq!(reported("vpn.example.com"), None);
+        assert_eq!(reported("backend").as_deref(), Some("vpn.example.com"));
+        assert_eq!(reported("backend"), None);
+        // To put the same proof up again, as each look at an order does, reports nothing again.
+        board.put(PAGE);
+        assert_eq!(reported("127.0.0.1"), None);
+    }
+
+    #[tokio::test]
+    async fn where_two_domains_have_different_proofs_at_one_path_the_host_decides() {
+        let board = board();
+        board.put(Page {
+            domain: "www.example.com",
+            content: "another",
+            ..PAGE
+        });
+        assert_eq!(ask(&board, "GET", PAGE.path, Some("backend")), 404);
+        for (host, content) in [
+            ("www.example.com", "another"),
+            ("vpn.example.com", PAGE.content),
+        ] {
+            let request = Request::get(PAGE.path).header(HOST, host).body(()).unwrap();
+            let body = board.answer(&request).into_body().collect().await.unwrap();
+            assert_eq!(body.to_bytes(), content);
         }
     }
 

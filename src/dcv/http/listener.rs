@@ -1,9 +1,12 @@
-//! One open port. Whoever connects gets one short answer and little time; nobody is waited for at another one's cost.
+//! One open port. Each connection gets one short answer and little time. Where there are too many, the oldest that has not
+//! asked for anything is dropped, so that the next request is always taken at once.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::Request;
@@ -12,8 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
 use crate::failure::{Failure, FailureKind};
@@ -87,28 +90,35 @@ fn cannot_bind(address: SocketAddr, error: &std::io::Error) -> Failure {
 }
 
 async fn accept(socket: TcpListener, board: Board) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    // The semaphore is never closed. Who finds no slot waits in the kernel's queue until one is free.
-    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+    let crowd = Crowd::default();
+    loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
-                let board = board.clone();
+                let guest = crowd.admit(peer.ip());
+                let (board, crowd) = (board.clone(), crowd.clone());
                 tokio::spawn(async move {
-                    serve(stream, peer, board).await;
-                    drop(slot);
+                    tokio::select! {
+                        () = guest.dropped.cancelled() => {
+                            tracing::debug!(%peer, "dropped from the port for proofs, which is too crowded");
+                        }
+                        () = serve(stream, peer, board, &guest) => {}
+                    }
+                    crowd.forget(&guest);
                 });
             }
             Err(error) => {
                 tracing::debug!(%error, "a connection to the port for proofs was lost");
-                // Out of file descriptors: the next attempt would fail at once, again and again.
+                // Out of file descriptors: room is made, and the next attempt would fail at once, again and again.
+                crowd.drop_oldest();
                 tokio::time::sleep(BREATH).await;
             }
         }
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, board: Board) {
+async fn serve(stream: TcpStream, peer: SocketAddr, board: Board, guest: &Guest) {
     let service = service_fn(move |request: Request<Incoming>| {
+        guest.has_asked.store(true, Ordering::Relaxed);
         let answer = board.answer(&request);
         let path: String = request.uri().path().chars().take(SHOWN).collect();
         tracing::debug!(%peer, method = %request.method(), path, status = answer.status().as_u16(), "asked for a proof");
@@ -130,8 +140,68 @@ async fn serve(stream: TcpStream, peer: SocketAddr, board: Board) {
     }
 }
 
-/// Guests at one time.
-const CONNECTIONS: usize = 128;
+/// A connection.
+#[derive(Debug)]
+struct Guest {
+    address: IpAddr,
+    /// Whether a whole request has come.
+    has_asked: AtomicBool,
+    dropped: CancellationToken,
+}
+
+/// The connections of one port, in the order in which they came.
+#[derive(Debug, Clone, Default)]
+struct Crowd(Arc<Mutex<Vec<Arc<Guest>>>>);
+
+impl Crowd {
+    /// Takes a connection from `address` in; where there are too many, another one goes.
+    fn admit(&self, address: IpAddr) -> Arc<Guest> {
+        let guest = Arc::new(Guest {
+            address,
+            has_asked: AtomicBool::new(false),
+            dropped: CancellationToken::new(),
+        });
+        let mut guests = self.lock();
+        if guests.len() >= CONNECTIONS {
+            drop_one(&mut guests);
+        }
+        guests.push(Arc::clone(&guest));
+        guest
+    }
+
+    /// Makes room for one more.
+    fn drop_oldest(&self) {
+        drop_one(&mut self.lock());
+    }
+
+    fn forget(&self, gone: &Arc<Guest>) {
+        self.lock().retain(|guest| !Arc::ptr_eq(guest, gone));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Guest>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops the oldest connection that is idle, of the address that has most of them: one that floods the port drops its own.
+/// Where none is idle it is the oldest of all.
+fn drop_one(guests: &mut Vec<Arc<Guest>>) {
+    let is_idle = |guest: &Guest| !guest.has_asked.load(Ordering::Relaxed);
+    let mut idle: HashMap<IpAddr, usize> = HashMap::new();
+    for guest in guests.iter().filter(|guest| is_idle(guest)) {
+        *idle.entry(guest.address).or_default() += 1;
+    }
+    let most = idle.values().max().copied().unwrap_or_default();
+    let is_meant =
+        |guest: &Arc<Guest>| is_idle(guest) && idle.get(&guest.address).copied() == Some(most);
+    let index = guests.iter().position(is_meant).unwrap_or(0);
+    if index < guests.len() {
+        guests.remove(index).dropped.cancel();
+    }
+}
+
+/// Connections at one time.
+const CONNECTIONS: usize = 256;
 
 /// For a whole request head.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
@@ -151,3 +221,49 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// Linux: `EAFNOSUPPORT`, for which std has no name.
 const EAFNOSUPPORT: i32 = 97;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn in_a_crowd_the_oldest_idle_connection_of_the_busiest_address_goes() {
+        let crowd = Crowd::default();
+        let ca = crowd.admit(address(1));
+        let asked = crowd.admit(address(2));
+        asked.has_asked.store(true, Ordering::Relaxed);
+        let flood: Vec<_> = (2..CONNECTIONS + 400)
+            .map(|_| crowd.admit(address(2)))
+            .collect();
+        assert_eq!(crowd.lock().len(), CONNECTIONS);
+        assert!(!ca.dropped.is_cancelled() && !asked.dropped.is_cancelled());
+        let dropped = flood
+            .iter()
+            .take_while(|guest| guest.dropped.is_cancelled());
+        assert_eq!(dropped.count(), 400);
+        assert!(
+            flood[400..]
+                .iter()
+                .all(|guest| !guest.dropped.is_cancelled())
+        );
+        crowd.forget(&ca);
+        assert_eq!(crowd.lock().len(), CONNECTIONS - 1);
+    }
+
+    #[test]
+    fn room_is_made_also_where_nobody_is_idle_and_none_where_nobody_is() {
+        let crowd = Crowd::default();
+        crowd.drop_oldest();
+        let guests = [crowd.admit(address(1)), crowd.admit(address(2))];
+        for guest in &guests {
+            guest.has_asked.store(true, Ordering::Relaxed);
+        }
+        crowd.drop_oldest();
+        let dropped = guests.map(|guest| guest.dropped.is_cancelled());
+        assert_eq!(dropped, [true, false]);
+    }
+}

@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 
 use super::{Proof, other_method};
 use crate::failure::{Failure, FailureKind};
+use crate::pki::is_dns_name;
 use listener::Listener;
 
 /// Where files are served.
@@ -47,9 +48,11 @@ impl<'a> Page<'a> {
         };
         let is_plain =
             path.bytes().all(|byte| byte.is_ascii_graphic()) && !path.contains(['?', '#']);
-        if !path.starts_with("/.well-known/") || !is_plain || !is_host(domain) {
+        let is_bearable = path.len() <= LONGEST_PATH && content.len() <= LONGEST_CONTENT;
+        if !path.starts_with("/.well-known/") || !is_plain || !is_bearable || !is_host(domain) {
             let words = format!(
-                "the CA wants a file at {domain:?}, path {path:?}, where renewd serves none"
+                "the CA wants a file of {} characters at {domain:?}, path {path:?}, and renewd serves none there",
+                content.len()
             );
             return Err(Failure::new(FailureKind::Refused, CALL, words));
         }
@@ -172,10 +175,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// A host name or an address, as the CA writes it: nothing that could end a header line.
+/// A host name or an address, and nothing else.
 fn is_host(domain: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
-    !domain.is_empty() && domain.bytes().all(is_plain)
+    let name = domain.strip_suffix('.').unwrap_or(domain);
+    domain.parse::<IpAddr>().is_ok() || (is_dns_name(name) && !name.starts_with("*."))
 }
 
 static LISTENERS: Mutex<BTreeMap<SocketAddr, Listener>> = Mutex::const_new(BTreeMap::new());
@@ -184,6 +187,10 @@ const CALL: &str = "serve a file for the CA";
 
 /// How long our own listener may take to answer.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
+
+/// More than any proof needs.
+const LONGEST_PATH: usize = 1000;
+const LONGEST_CONTENT: usize = 16 * 1024;
 
 /// More than the head of our own answers.
 const HEAD_LIMIT: usize = 4096;
