@@ -100,10 +100,17 @@ impl Lookup {
         Ok(names.collect())
     }
 
-    /// The addresses of `host`, with `port`.
+    /// The addresses of `host`, with `port`. One kind of them is enough where the other cannot be looked up.
     pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-        let mut records = self.records(host, RecordType::A).await?;
-        records.extend(self.records(host, RecordType::AAAA).await?);
+        let (four, six) = tokio::join!(
+            self.records(host, RecordType::A),
+            self.records(host, RecordType::AAAA)
+        );
+        let records = match (four, six) {
+            (Ok(four), Ok(six)) => [four, six].concat(),
+            (Ok(records), Err(_)) | (Err(_), Ok(records)) if !records.is_empty() => records,
+            (Err(failure), _) | (_, Err(failure)) => return Err(failure),
+        };
         let addresses = records.iter().filter_map(|data| match data {
             RData::A(ip) => Some(SocketAddr::from((ip.0, port))),
             RData::AAAA(ip) => Some(SocketAddr::from((ip.0, port))),

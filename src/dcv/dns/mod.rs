@@ -20,11 +20,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Proof, other_method};
 use crate::clock::Clock;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
+use crate::pki::is_dns_name;
 use account::Account;
 use lookup::Lookup;
 use place::Place;
-use propagation::NameServer;
+use propagation::{Lack, NameServer};
 pub use settings::{
     Algorithm, Azure, AzureEnvironment, Exec, Google, Infoblox, Ovh, OvhEndpoint, Powerdns,
     Propagation, Provider, Rfc2136, Route53, Settings, Transport,
@@ -49,18 +50,30 @@ pub(super) enum Data {
 impl Record {
     /// The record that `proof` asks for; other proofs are refused.
     pub fn of(proof: &Proof) -> Result<Self, Failure> {
-        let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
         match proof {
-            Proof::Txt { name, value } => Ok(Self {
-                name: plain(name),
+            Proof::Txt { name, value } if is_text(value) => Ok(Self {
+                name: plain(name)?,
                 data: Data::Txt(value.clone()),
             }),
+            Proof::Txt { name, .. } => {
+                let words = "it is not a short text of plain characters, so it is not written";
+                let call = format!("read what the TXT record of {name:?} is to say");
+                Err(Failure::new(FailureKind::Refused, call, words))
+            }
             Proof::Cname { name, target } => Ok(Self {
-                name: plain(name),
-                data: Data::Cname(plain(target)),
+                name: plain(name)?,
+                data: Data::Cname(plain(target)?),
             }),
             Proof::File { .. } => Err(other_method(proof, "validation.dns")),
         }
+    }
+
+    /// The record under another name.
+    pub fn named(&self, name: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            name: plain(name)?,
+            data: self.data.clone(),
+        })
     }
 
     /// The kind of record, as in a zone file.
@@ -78,6 +91,26 @@ impl Record {
             Data::Cname(target) => ::dns::Record::Cname(target.clone()),
         }
     }
+}
+
+/// `name` in lower case, without the dot at the end. It reaches providers, programs and the paths of URLs, so it is a name and
+/// nothing else.
+fn plain(name: &str) -> Result<String, Failure> {
+    let plain = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    if is_dns_name(&plain) && !plain.starts_with("*.") {
+        return Ok(plain);
+    }
+    let words = format!("{name:?} is not a name of a record, so nothing is written there");
+    Err(Failure::new(
+        FailureKind::Refused,
+        "prove control by a record",
+        words,
+    ))
+}
+
+/// Whether `value` is what a proof says: of plain characters, and short enough for one string (RFC 1035, 3.3).
+fn is_text(value: &str) -> bool {
+    (1..=255).contains(&value.len()) && value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 /// Writes `record`.
@@ -99,13 +132,12 @@ pub(super) async fn present(
             Data::Cname(_) => account.set(&place, settings.ttl).await?,
         }
     }
-    if let Propagation::Wait(_) = settings.propagation {
-        written_at(record, clock.now());
-    }
+    written_at(record, clock.now());
     Ok(())
 }
 
-/// Who does not show `record` yet.
+/// Who does not show `record` yet. A name server that does not answer is waited for only some minutes: it may never do, and
+/// the CA may do without it.
 pub(super) async fn missing(
     settings: &Settings,
     clock: &dyn Clock,
@@ -114,12 +146,37 @@ pub(super) async fn missing(
     if let Propagation::Wait(wait) = settings.propagation {
         return Ok(still_waiting(wait, clock.now(), record));
     }
-    let record = place::name(settings, record).await?;
+    let placed = place::name(settings, record).await?;
     let servers = match &settings.propagation {
         Propagation::Servers(servers) => propagation::fixed(servers),
-        _ => authoritative(settings, &record.name).await?,
+        _ => authoritative(settings, &placed.name).await?,
     };
-    Ok(propagation::missing(&servers, &record).await)
+    let lacking = propagation::missing(&servers, &placed).await;
+    if lacking.is_empty() {
+        return Ok(None);
+    }
+    let words: Vec<&str> = lacking.iter().map(|lack| lack.words.as_str()).collect();
+    let words = format!(
+        "{} record of {}: {}",
+        placed.kind(),
+        placed.name,
+        words.join("; ")
+    );
+    let now = clock.now();
+    let waited = written_at(record, now).duration_until(now);
+    if is_to_be_waited_for(&lacking, waited) {
+        return Ok(Some(words));
+    }
+    tracing::warn!(
+        lacking = words,
+        "name servers that do not answer are not waited for any longer; the CA is asked to look"
+    );
+    Ok(None)
+}
+
+/// Whether name servers that do not show a record are waited for, `waited` after it was written.
+fn is_to_be_waited_for(lacking: &[Lack], waited: SignedDuration) -> bool {
+    lacking.iter().any(|lack| lack.contradicts) || (!lacking.is_empty() && waited < PATIENCE)
 }
 
 /// The name servers of the zone that `name` is in, as the world sees it.
@@ -192,9 +249,12 @@ fn turn(name: &str) -> &'static tokio::sync::Mutex<()> {
     TURNS.get(index).unwrap_or(first)
 }
 
-/// When a record was written by this process, for those whom nobody can be asked about. After a restart the time
-/// begins anew, which is late but right.
+/// When a record was written first by this process, to know how long it has been there. After a restart the time begins anew,
+/// which is late but right.
 static WRITTEN: Mutex<BTreeMap<Record, Timestamp>> = Mutex::new(BTreeMap::new());
+
+/// How long a name server that does not answer is waited for. Resolvers give up on one in seconds.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 
 fn written_at(record: &Record, now: Timestamp) -> Timestamp {
     let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,4 +275,71 @@ fn still_waiting(wait: SignedDuration, now: Timestamp, record: &Record) -> Optio
             record.kind()
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use super::*;
+
+    fn lack(contradicts: bool) -> Lack {
+        Lack {
+            words: "ns1.example.com".to_owned(),
+            contradicts,
+        }
+    }
+
+    #[test]
+    fn a_server_that_contradicts_is_waited_for_and_one_that_is_silent_only_for_minutes() {
+        let minutes = SignedDuration::from_mins;
+        let silent = [lack(false), lack(false)];
+        assert!(is_to_be_waited_for(&silent, minutes(4)));
+        assert!(!is_to_be_waited_for(&silent, minutes(5)));
+        let mixed = [lack(false), lack(true)];
+        assert!(is_to_be_waited_for(&mixed, minutes(600)));
+        assert!(!is_to_be_waited_for(&[], minutes(0)));
+    }
+
+    #[test]
+    fn what_is_not_a_name_or_not_a_plain_text_reaches_no_provider_and_no_program() {
+        let txt = |name: &str, value: &str| {
+            Record::of(&Proof::Txt {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            })
+        };
+        let record = txt("_acme-challenge.VPN.example.com.", "abc-_").unwrap();
+        assert_eq!(record.name, "_acme-challenge.vpn.example.com");
+        let long = format!("{}.example.com", "a.".repeat(130));
+        for name in [
+            "",
+            ".",
+            "_acme-challenge..example.com",
+            "_acme-challenge.*.example.com",
+            "*.example.com",
+            "_acme-challenge.example.com/../x",
+            "_acme-challenge.example.com?x",
+            "-rf.example.com",
+            "_acme-challenge.exa mple.com",
+            "_acme-challenge.example.com\n",
+            "_acme-challenge.exämple.com",
+            "_acme-challenge.192.0.2.1",
+            &long,
+        ] {
+            assert!(txt(name, "abc").is_err(), "{name:?}");
+            let cname = Proof::Cname {
+                name: "_0a.example.com".to_owned(),
+                target: name.to_owned(),
+            };
+            assert!(Record::of(&cname).is_err(), "{name:?}");
+            assert!(record.named(name).is_err(), "{name:?}");
+        }
+        for value in ["", "a\nb", "ä", "a\0", &"a".repeat(256)] {
+            assert!(
+                txt("_acme-challenge.example.com", value).is_err(),
+                "{value:?}"
+            );
+        }
+    }
 }

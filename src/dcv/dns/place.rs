@@ -47,10 +47,8 @@ pub(super) async fn name(settings: &Settings, record: &Record) -> Result<Record,
         }
         None => record.name.clone(),
     };
-    Ok(Record {
-        name,
-        data: record.data.clone(),
-    })
+    // It may come from a CNAME that somebody else wrote.
+    record.named(&name)
 }
 
 /// The zone that `name` is in: the nearest name at or above it that has an SOA record.

@@ -1,4 +1,7 @@
 //! Whether those whom a CA may ask show a record: each name server itself, and no resolver that remembers.
+//!
+//! A name server that answers without the record contradicts, and is waited for. One that does not answer, or has no usable
+//! address, says nothing: whether it ever will is not known.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,6 +18,16 @@ pub(super) struct NameServer {
     /// `None`: it was given by its address.
     name: Option<String>,
     addresses: Vec<SocketAddr>,
+    /// Why no address is known.
+    unknown: Option<String>,
+}
+
+/// Why a name server does not count as one that shows a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lack {
+    pub words: String,
+    /// Whether it answered; else it said nothing.
+    pub contradicts: bool,
 }
 
 /// What was seen at one address.
@@ -42,20 +55,26 @@ pub(super) fn fixed(servers: &[SocketAddr]) -> Vec<NameServer> {
     let server = |address: &SocketAddr| NameServer {
         name: None,
         addresses: vec![*address],
+        unknown: None,
     };
     servers.iter().map(server).collect()
 }
 
 /// Every name server of `zone`.
 pub(super) async fn authoritative(lookup: &Lookup, zone: &str) -> Result<Vec<NameServer>, Failure> {
-    let mut servers = Vec::new();
-    for name in lookup.name_servers(zone).await? {
-        let addresses = lookup.addresses(&name, DNS_PORT).await?;
-        servers.push(NameServer {
+    let names = lookup.name_servers(zone).await?;
+    let found = names.into_iter().take(MOST_SERVERS).map(|name| async move {
+        let (addresses, unknown) = match lookup.addresses(&name, DNS_PORT).await {
+            Ok(addresses) => (addresses, None),
+            Err(failure) => (Vec::new(), Some(failure.detail)),
+        };
+        NameServer {
             name: Some(name),
             addresses,
-        });
-    }
+            unknown,
+        }
+    });
+    let servers: Vec<NameServer> = join_all(found).await;
     if servers.is_empty() {
         let words = "it has none: `zone` can name the zone, `check_servers` those that must show the record";
         let call = format!("find the name servers of {zone}");
@@ -64,19 +83,17 @@ pub(super) async fn authoritative(lookup: &Lookup, zone: &str) -> Result<Vec<Nam
     Ok(servers)
 }
 
-/// Which of `servers` do not show `record`, in words.
-pub(super) async fn missing(servers: &[NameServer], record: &Record) -> Option<String> {
+/// Which of `servers` do not show `record`.
+pub(super) async fn missing(servers: &[NameServer], record: &Record) -> Vec<Lack> {
     let asked = servers.iter().map(|server| {
         let addresses = server.addresses.iter().map(|address| ask(*address, record));
         join_all(addresses)
     });
-    let lacking: Vec<String> = servers
+    servers
         .iter()
         .zip(join_all(asked).await)
         .filter_map(|(server, seen)| lack(server, &seen))
-        .collect();
-    let name = format!("{} record of {}", record.kind(), record.name);
-    (!lacking.is_empty()).then(|| format!("{name}: {}", lacking.join("; ")))
+        .collect()
 }
 
 async fn ask(server: SocketAddr, record: &Record) -> Seen {
@@ -95,7 +112,7 @@ async fn ask(server: SocketAddr, record: &Record) -> Seen {
 /// What `server` lacks by what was seen at its addresses, which stand in the same order.
 ///
 /// A server is believed when one address answers, as long as none contradicts: a machine without IPv6 cannot ask all.
-fn lack(server: &NameServer, seen: &[Seen]) -> Option<String> {
+fn lack(server: &NameServer, seen: &[Seen]) -> Option<Lack> {
     let who = |address: &SocketAddr| match &server.name {
         Some(name) => format!("{name} ({address})"),
         None => address.to_string(),
@@ -105,8 +122,18 @@ fn lack(server: &NameServer, seen: &[Seen]) -> Option<String> {
     for (address, seen) in server.addresses.iter().zip(seen) {
         match seen {
             Seen::Record => shown = true,
-            Seen::Nothing => return Some(format!("{} does not show it yet", who(address))),
-            Seen::OtherValues => return Some(format!("{} shows other values", who(address))),
+            Seen::Nothing => {
+                return Some(Lack {
+                    words: format!("{} does not show it yet", who(address)),
+                    contradicts: true,
+                });
+            }
+            Seen::OtherValues => {
+                return Some(Lack {
+                    words: format!("{} shows other values", who(address)),
+                    contradicts: true,
+                });
+            }
             Seen::Silence(words) => {
                 silence.get_or_insert_with(|| format!("{} does not answer: {words}", who(address)));
             }
@@ -115,10 +142,23 @@ fn lack(server: &NameServer, seen: &[Seen]) -> Option<String> {
     if shown {
         return None;
     }
-    Some(silence.unwrap_or_else(|| format!("{server} has no address")))
+    let words = silence.unwrap_or_else(|| {
+        let name = server.name.as_deref().unwrap_or("a name server");
+        match &server.unknown {
+            Some(words) => format!("{name} has no known address: {words}"),
+            None => format!("{name} has no address"),
+        }
+    });
+    Some(Lack {
+        words,
+        contradicts: false,
+    })
 }
 
 const DNS_PORT: u16 = 53;
+
+/// Of one zone; DNS has room for hardly more.
+const MOST_SERVERS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -130,6 +170,7 @@ mod tests {
         NameServer {
             name: Some(name.to_owned()),
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+            unknown: None,
         }
     }
 
@@ -143,25 +184,43 @@ mod tests {
             ([silence(), Seen::Record], None),
             (
                 [Seen::Record, Seen::Nothing],
-                Some("ns1.example.com ([2001:db8::1]:53) does not show it yet"),
+                Some((
+                    "ns1.example.com ([2001:db8::1]:53) does not show it yet",
+                    true,
+                )),
             ),
             (
                 [silence(), Seen::OtherValues],
-                Some("ns1.example.com ([2001:db8::1]:53) shows other values"),
+                Some((
+                    "ns1.example.com ([2001:db8::1]:53) shows other values",
+                    true,
+                )),
             ),
             (
                 [silence(), silence()],
-                Some("ns1.example.com (192.0.2.1:53) does not answer: timed out"),
+                Some((
+                    "ns1.example.com (192.0.2.1:53) does not answer: timed out",
+                    false,
+                )),
             ),
         ];
-        for (seen, words) in cases {
-            assert_eq!(lack(&dual, &seen).as_deref(), words, "{seen:?}");
+        for (seen, expected) in cases {
+            let found = lack(&dual, &seen);
+            let found = found.as_ref().map(|lack| (&*lack.words, lack.contradicts));
+            assert_eq!(found, expected, "{seen:?}");
         }
     }
 
     #[test]
-    fn a_name_server_without_an_address_shows_nothing() {
-        let words = lack(&server("ns2.example.com", &[]), &[]).unwrap();
-        assert_eq!(words, "ns2.example.com () has no address");
+    fn a_name_server_without_a_usable_address_says_nothing() {
+        let mut server = server("ns2.example.com", &[]);
+        let nowhere = lack(&server, &[]).unwrap();
+        assert_eq!(nowhere.words, "ns2.example.com has no address");
+        assert!(!nowhere.contradicts);
+        server.unknown = Some("no answer in time".to_owned());
+        let unknown = lack(&server, &[]).unwrap();
+        let words = "ns2.example.com has no known address: no answer in time";
+        assert_eq!(unknown.words, words);
+        assert!(!unknown.contradicts);
     }
 }

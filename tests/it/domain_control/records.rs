@@ -229,6 +229,40 @@ async fn a_record_is_seen_when_the_last_server_shows_it() {
     assert_eq!(at_knot.missing(&txt("fw", "one")).await.unwrap(), None);
 }
 
+/// A server that does not know the zone says nothing about the record (a lame delegation).
+#[tokio::test]
+async fn a_server_that_says_nothing_is_waited_for_only_some_minutes_and_one_that_contradicts_for_ever()
+ {
+    let with_zone = knot::start(free_address(), KEY, &zones()).await;
+    let contradicting = knot::start(free_address(), KEY, &zones()).await;
+    let silent = knot::start(free_address(), KEY, &[("delegated.test", DELEGATED)]).await;
+    let (Some(good), Some(contradicting), Some(silent)) = (with_zone, contradicting, silent) else {
+        return;
+    };
+    let clock = Arc::new(ManualClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
+    let mut surroundings = Surroundings::system();
+    surroundings.clock = clock.clone();
+    let seen_by = |servers: &[SocketAddr]| {
+        let mut settings = settings(good.address);
+        settings.propagation = Propagation::Servers(servers.to_vec());
+        let settings = dcv::Settings::Dns(Box::new(settings));
+        Validator::new(settings, surroundings.clone())
+    };
+    let proof = txt("silent", "one");
+    let with_silent = seen_by(&[good.address, silent.address]);
+    let with_both = seen_by(&[good.address, silent.address, contradicting.address]);
+    with_silent.present(&proof).await.unwrap();
+    let missing = with_silent.missing(&proof).await.unwrap().unwrap();
+    assert!(missing.contains(&silent.address.to_string()), "{missing}");
+    assert!(missing.contains("does not answer"), "{missing}");
+    clock.advance(SignedDuration::from_mins(6));
+    assert_eq!(with_silent.missing(&proof).await.unwrap(), None);
+    clock.advance(SignedDuration::from_hours(6));
+    let missing = with_both.missing(&proof).await.unwrap().unwrap();
+    assert!(missing.contains("does not show it yet"), "{missing}");
+    with_silent.withdraw(&proof).await.unwrap();
+}
+
 #[tokio::test]
 async fn every_name_server_of_the_zone_is_asked_at_port_53() {
     let address: SocketAddr = "127.77.53.1:53".parse().unwrap();
