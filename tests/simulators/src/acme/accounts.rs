@@ -157,7 +157,7 @@ impl Acme {
         let Some(account) = self.accounts.get(index) else {
             return Problem::not_found("the account").into();
         };
-        let url = format!("{}/account/{}", call.base, account.id);
+        let url = format!("{}/account/{}", self.links(call), account.id);
         let word = match account.status {
             Status::Valid => "valid",
             Status::Deactivated | Status::Forgotten => "deactivated",

@@ -223,6 +223,7 @@ impl Acme {
     /// 7.5: `POST authorization/{id}`.
     pub(super) fn authorization(&mut self, office: &mut Office, call: &Call, id: &str) -> Handled {
         let index = self.own_authorization(call, id)?;
+        self.deny(&format!("/authorization/{id}"), "the authorization")?;
         let deactivates = !call.is_get() && call.json()?["status"] == "deactivated";
         let now = office.now();
         let authorization = self.authorization_mut(index)?;
@@ -251,13 +252,14 @@ impl Acme {
             self.begin(call, index, number)?;
         }
         let now = office.now();
-        let authorization = self.authorization_mut(index)?;
         if call.is_get() {
-            authorization.look(now);
+            self.authorization_mut(index)?.look(now);
         }
-        let up = format!("<{}/authorization/{id}>;rel=\"up\"", call.base);
-        let json = authorization
-            .challenge_json(&call.base, number)
+        let base = self.links(call);
+        let up = format!("<{base}/authorization/{id}>;rel=\"up\"");
+        let json = self
+            .authorization_mut(index)?
+            .challenge_json(&base, number)
             .ok_or_else(|| Problem::not_found("the challenge"))?;
         let note = json["status"].as_str().unwrap_or_default().to_owned();
         let reply = Reply::json(200, &self.decorated(json)).header("Link", &up);
@@ -356,7 +358,8 @@ impl Acme {
         let known = self.authorizations.get(index);
         let known = known.ok_or_else(|| Problem::not_found("the authorization"))?;
         let challenges: Vec<Value> = (0..known.challenges.len())
-            .filter_map(|number| known.challenge_json(&call.base, number))
+            .filter_map(|number| known.challenge_json(&self.links(call), number))
+            .map(|challenge| self.with_oddities(challenge))
             .collect();
         let mut body = json!({
             "identifier": known.identifier.json(),
@@ -364,11 +367,24 @@ impl Acme {
             "expires": date(known.expires),
             "challenges": challenges,
         });
+        if self.faces.odd_members {
+            body["expires"] = json!("0001-01-01T00:00:00Z");
+        }
         if known.is_wildcard {
             body["wildcard"] = json!(true);
         }
         let reply = Reply::json(200, &self.decorated(body)).noted(known.status.word());
         let wait = self.faces.poll_retry_after;
         Ok(self.wait(office, reply, wait.filter(|_| known.validation.is_some())))
+    }
+
+    /// What no client that takes http-01 or dns-01 reads.
+    fn with_oddities(&self, mut challenge: Value) -> Value {
+        if self.faces.odd_members && challenge["type"] == Kind::DnsPersist01.word() {
+            challenge["url"] = json!("");
+            challenge["token"] = json!(7);
+            challenge["error"] = json!("none");
+        }
+        challenge
     }
 }

@@ -68,6 +68,11 @@ faces! {
     profiles_offered: bool = true,
     /// Objects have members that no RFC knows.
     unknown_members: bool = true,
+    /// Members that decide nothing are odd: `expires` is empty or of the year 1, `error` a text, the URL of a challenge that
+    /// nobody takes is empty (Posh-ACME #611, smallstep/certificates #92, win-acme #2747).
+    odd_members: bool = false,
+    /// URLs are relative to the one that was called, also in Location (certbot #434; RFC 3986 5.1.3).
+    relative_urls: bool = false,
 
     // Accounts.
     /// newAccount wants termsOfServiceAgreed (7.3).
@@ -90,6 +95,14 @@ faces! {
     addresses_offered: bool = true,
     /// A valid authorization of the same account is good for the next order too (7.1.4).
     authorizations_reused: bool = false,
+    /// newOrder of the same account, names and profile gives the order that is still open, as Boulder does (CA rules reference
+    /// 5).
+    orders_reused: bool = false,
+    /// Each order wants control over this name as well, which nobody asked for.
+    authorizes_also: Option<String> = None,
+    /// So many looks at each new order, authorization and certificate say that there is no such thing: a server behind
+    /// several others, of which not each knows it yet (cert-manager #8939).
+    unknown_looks: u32 = 0,
     /// Looks at an order that see it pending although all its authorizations are valid.
     ready_polls: u32 = 0,
     /// Looks at an order that see it processing; with 0 finalize itself answers with valid.

@@ -48,6 +48,8 @@ pub struct Acme {
     /// Of every certificate, instead of its own.
     window: Option<Window>,
     validations: u64,
+    /// Looks at objects that were denied, by path.
+    denied: HashMap<String, u32>,
 }
 
 /// An order as a test sees it.
@@ -186,6 +188,7 @@ impl Model for Acme {
             txt: HashMap::new(),
             window: None,
             validations: 0,
+            denied: HashMap::new(),
         }
     }
 
@@ -211,6 +214,25 @@ impl Model for Acme {
 }
 
 impl Acme {
+    /// What URLs begin with.
+    fn links(&self, call: &call::Call) -> String {
+        if self.faces.relative_urls {
+            String::new()
+        } else {
+            call.base.clone()
+        }
+    }
+
+    /// Denies the first looks at an object, as a switch asks for.
+    fn deny(&mut self, path: &str, what: &str) -> Result<(), Problem> {
+        let looks = self.denied.entry(path.to_owned()).or_default();
+        if *looks >= self.faces.unknown_looks {
+            return Ok(());
+        }
+        *looks += 1;
+        Err(Problem::not_found(what))
+    }
+
     /// 7.1: only the directory, nonces and renewal information are there for everybody.
     fn handle(&mut self, office: &mut Office, request: &Request) -> Handled {
         let route = request.route();

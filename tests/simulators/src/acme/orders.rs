@@ -71,9 +71,14 @@ impl Acme {
             let refusal = Problem::asked_for(kind, self.faces.refused_retry_after);
             return Err(refusal.about(&body["identifiers"][0]));
         }
+        if let Some(index) = self.open_order(office, account, &identifiers, profile.as_ref()) {
+            return self.order_reply(office, call, index, 201);
+        }
         office.counters.orders += 1;
+        let also = self.faces.authorizes_also.clone().map(Identifier::Dns);
         let authorizations = identifiers
             .iter()
+            .chain(&also)
             .map(|identifier| self.authorization_for(office, account, identifier))
             .collect();
         self.orders.push(Order {
@@ -99,10 +104,32 @@ impl Acme {
         self.order_reply(office, call, index, 201)
     }
 
+    /// Boulder hands an open order out again; neither the CSR nor `replaces` plays a part (CA rules reference 5).
+    fn open_order(
+        &self,
+        office: &Office,
+        account: usize,
+        identifiers: &[Identifier],
+        profile: Option<&String>,
+    ) -> Option<usize> {
+        let now = office.now();
+        let is_open = |order: &Order| {
+            matches!(order.state, State::Pending { .. } | State::Ready) && order.expires > now
+        };
+        self.orders.iter().position(|order| {
+            self.faces.orders_reused
+                && is_open(order)
+                && order.account == account
+                && order.identifiers == identifiers
+                && order.profile.as_ref() == profile
+        })
+    }
+
     /// 7.4: `POST order/{id}`; each look lets a passing status pass.
     pub(super) fn order(&mut self, office: &mut Office, call: &Call, id: &str) -> Handled {
         let index = self.own_order(call, id)?;
         call.must_be_get()?;
+        self.deny(&format!("/order/{id}"), "the order")?;
         self.look_at_authorizations(office, index);
         self.settle(office, index);
         self.order_reply(office, call, index, 200)
@@ -139,9 +166,10 @@ impl Acme {
     }
 
     /// 7.4.2: `POST certificate/{id}`: the leaf and its issuer, without the root.
-    pub(super) fn certificate(&self, office: &mut Office, call: &Call, id: &str) -> Handled {
+    pub(super) fn certificate(&mut self, office: &mut Office, call: &Call, id: &str) -> Handled {
         let index = self.own_order(call, id)?;
         call.must_be_get()?;
+        self.deny(&format!("/certificate/{id}"), "the certificate")?;
         let issued = self
             .orders
             .get(index)
@@ -304,7 +332,8 @@ impl Acme {
     fn order_reply(&self, office: &Office, call: &Call, index: usize, status: u16) -> Handled {
         let order = self.orders.get(index);
         let order = order.ok_or_else(|| Problem::not_found("the order"))?;
-        let url = format!("{}/order/{}", call.base, order.id);
+        let base = self.links(call);
+        let url = format!("{base}/order/{}", order.id);
         let word = match order.state {
             State::Processing { .. } if self.faces.unknown_status => "dozing",
             state => state.word(),
@@ -314,7 +343,7 @@ impl Acme {
             "status": word,
             "expires": date(order.expires),
             "identifiers": order.identifiers.iter().map(Identifier::json).collect::<Vec<_>>(),
-            "authorizations": authorizations.map(|id| format!("{}/authorization/{id}", call.base)).collect::<Vec<_>>(),
+            "authorizations": authorizations.map(|id| format!("{base}/authorization/{id}")).collect::<Vec<_>>(),
             "finalize": format!("{url}/finalize"),
         });
         let optional = [
@@ -326,9 +355,15 @@ impl Acme {
                 order
                     .issued
                     .as_ref()
-                    .map(|_| json!(format!("{}/certificate/{}", call.base, order.id))),
+                    .map(|_| json!(format!("{base}/certificate/{}", order.id))),
             ),
         ];
+        if self.faces.odd_members {
+            body["expires"] = json!("");
+            body["notBefore"] = json!("0001-01-01T00:00:00Z");
+            body["error"] = json!("");
+            body["certificate"] = json!("");
+        }
         for (name, value) in optional {
             if let Some(value) = value {
                 body[name] = value;
