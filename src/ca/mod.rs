@@ -53,6 +53,16 @@ pub trait Issuer: Send + Sync {
     /// pieces, each of which is harmless when it is repeated.
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure>;
 
+    /// As `poll`, for a driver that must remember something of the order until the next look: with the reference that is
+    /// stored from then on, where it changed.
+    async fn follow(
+        &self,
+        order: &Reference,
+        request: &SigningRequest,
+    ) -> Result<(Issuance, Option<Reference>), Failure> {
+        Ok((self.poll(order, request).await?, None))
+    }
+
     /// The CA's own limits that `request` would use up at `now`.
     fn rate_limits(&self, _request: &SigningRequest, _now: Timestamp) -> Vec<RateLimit> {
         Vec::new()

@@ -10,7 +10,7 @@ mod transfers;
 mod validation;
 
 pub(super) use ca::{
-    AcmeCa, AcmeLimit, AcmeLimits, Applicant, Approver, Ca, CaDriver, Download, ExecCa,
+    ALLOW_HINT, AcmeCa, AcmeLimit, AcmeLimits, Applicant, Approver, Ca, CaDriver, Download, ExecCa,
     ExternalAccount, Identifier, LIMIT_HINT, LocalCa, Named, OrderBudget, Pam360, Purpose,
     Renewals, ReselloCa, ServiceAccount, TERMS_HINT, ValidationLevel, VenafiCa, pam360,
 };

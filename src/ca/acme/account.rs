@@ -15,9 +15,10 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::jws::AccountKey;
-use super::session::{Session, location, parsed};
+use super::object::Object;
+use super::session::{Session, location};
 use super::{Settings, local, refused};
-use crate::failure::Failure;
+use crate::failure::{Failure, readable};
 use crate::private_file;
 use crate::seal::{SealError, Sealer};
 use crate::surroundings::Surroundings;
@@ -217,7 +218,9 @@ pub(super) async fn register(
         None => {}
     }
     let answer = session.post(&url, &payload).await?;
-    Ok(location(&answer)?.into())
+    let account = location(&answer, &url)?;
+    session.directory.hosts.check("the account", &account)?;
+    Ok(account.into())
 }
 
 /// Tells the CA the mail addresses that are wanted now (RFC 8555, 7.3.2).
@@ -232,16 +235,12 @@ pub(super) async fn update(session: &mut Session, settings: &Settings) -> Result
 
 /// What the CA says of the account: its status, such as `valid`.
 pub(super) async fn status(session: &mut Session) -> Result<String, Failure> {
-    #[derive(Deserialize)]
-    struct Told {
-        status: String,
-    }
     let Some(url) = url_of(session)? else {
         return Ok("none".to_owned());
     };
     let answer = session.read(&url).await?;
-    let told: Told = parsed(&answer, "account")?;
-    Ok(told.status)
+    let status = Object::of(&answer, &url, "account")?.text("status")?;
+    Ok(readable(&status))
 }
 
 fn url_of(session: &Session) -> Result<Option<Url>, Failure> {

@@ -2,41 +2,40 @@
 //! (RFC 8555, 7.5 and 8).
 
 use jiff::SignedDuration;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::jws::{AccountKey, sha256};
 use super::names::Identifier;
-use super::problem::Problem;
-use super::session::{Session, parsed};
-use crate::ca::http::nullable;
+use super::object::{self, Object};
+use super::problem::{INPUT_PAUSE, Problem};
+use super::session::Session;
+use crate::ca::http::Answer;
 use crate::dcv::{Method, Proof, Validator};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind, readable};
 
-/// What must be proven for one name. Statuses and challenges that are unknown are skipped.
-#[derive(Debug, Deserialize)]
+/// What must be proven for one name that we asked for. Statuses and challenges that are unknown are skipped.
+#[derive(Debug)]
 pub(super) struct Authorization {
     status: String,
+    /// As we asked for it, without the `*.` of a wildcard.
     identifier: Identifier,
-    #[serde(default, deserialize_with = "nullable")]
     challenges: Vec<Challenge>,
 }
 
-/// One way to prove it.
-#[derive(Debug, Deserialize)]
+/// One way to prove it. What is missing matters only where this is the way that we take.
+#[derive(Debug)]
 struct Challenge {
-    #[serde(rename = "type")]
     kind: String,
     url: Option<Url>,
-    #[serde(default, deserialize_with = "nullable")]
-    status: String,
+    status: Option<String>,
     /// Challenges of other kinds have none.
     token: Option<String>,
     error: Option<Problem>,
 }
 
 /// Puts proofs up and takes them away.
+#[derive(Clone, Copy)]
 pub(super) struct Proofs<'a> {
     pub validator: &'a Validator,
 }
@@ -49,6 +48,34 @@ pub(super) struct Step {
 }
 
 impl Authorization {
+    /// Reads what came from `called`. One that is for none of the names that were `asked` for is refused: the CA must not
+    /// choose what is written to the DNS or served.
+    pub fn read(answer: &Answer, called: &Url, asked: &[Identifier]) -> Result<Self, Failure> {
+        let object = Object::of(answer, called, "authorization")?;
+        let told = object.member("identifier").and_then(Identifier::read);
+        let told = told.ok_or_else(|| object.strange("no name in \"identifier\""))?;
+        let identifier = asked
+            .iter()
+            .map(Identifier::bare)
+            .find(|name| *name == told.bare())
+            .ok_or_else(|| {
+                let words = format!(
+                    "the CA wants a proof for {}, which was not asked for: nothing is proven",
+                    readable(&told.value)
+                );
+                answer.failure(FailureKind::Unexpected, words)
+            })?;
+        let challenges = object.list("challenges", MOST_CHALLENGES)?;
+        Ok(Self {
+            status: object.text("status")?,
+            identifier,
+            challenges: challenges
+                .iter()
+                .filter_map(|value| Challenge::read(value, called))
+                .collect(),
+        })
+    }
+
     /// Whether nothing is left to prove.
     pub fn is_valid(&self) -> bool {
         self.status == "valid"
@@ -79,7 +106,48 @@ impl Authorization {
             .iter()
             .map(|one| one.kind.as_str())
             .collect();
-        kinds.join(", ")
+        match kinds.as_slice() {
+            [] => "nothing".to_owned(),
+            kinds => kinds.join(", "),
+        }
+    }
+}
+
+impl Challenge {
+    /// `None`: no kind can be read.
+    fn read(value: &Value, called: &Url) -> Option<Self> {
+        let text = |name: &str| object::text(value.get(name)).map(str::to_owned);
+        Some(Self {
+            kind: text("type")?,
+            url: object::url(value.get("url"), called),
+            status: text("status"),
+            token: text("token"),
+            error: value.get("error").and_then(Problem::read),
+        })
+    }
+
+    /// Whether the server was not told to look yet. One without a status is told, which is harmless when repeated.
+    fn is_pending(&self) -> bool {
+        self.status
+            .as_deref()
+            .is_none_or(|status| status == "pending")
+    }
+
+    /// The token, which becomes part of a path and of what is published: 8.1 allows the base64url alphabet and nothing else.
+    fn token(&self) -> Result<&str, String> {
+        let kind = &self.kind;
+        let token = self.token.as_deref().unwrap_or_default();
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        match token {
+            "" => Err(format!("the {kind} challenge has no token")),
+            token if token.len() > LONGEST_TOKEN => Err(format!(
+                "the token of the {kind} challenge has more than {LONGEST_TOKEN} characters"
+            )),
+            token if !token.bytes().all(is_plain) => Err(format!(
+                "the token of the {kind} challenge is not base64url (RFC 8555, 8.1): {token:?}"
+            )),
+            token => Ok(token),
+        }
     }
 }
 
@@ -91,21 +159,30 @@ impl Proofs<'_> {
         authorization: &Authorization,
     ) -> Result<Step, Failure> {
         let name = &authorization.identifier.value;
-        let (Some(challenge), Some(proof)) = (
-            authorization.challenge(self.kind()),
-            self.proof(&session.key, authorization),
-        ) else {
+        let Some(challenge) = authorization.challenge(self.kind()) else {
             return Err(self.not_offered(authorization));
         };
+        let strange = |words: String| {
+            let words = format!("{name}: {words}");
+            Failure::new(FailureKind::Unexpected, "prove control", words)
+        };
+        let proof = self
+            .proof(&session.key, &authorization.identifier, challenge)
+            .map_err(strange)?;
+        let url = challenge.url.as_ref().ok_or_else(|| {
+            let kind = self.kind();
+            strange(format!("the {kind} challenge has no readable URL"))
+        })?;
+        session.directory.hosts.check("a challenge", url)?;
         // Also while the server looks: after a restart the proof may be gone.
         self.validator.present(&proof).await?;
-        if challenge.status == "pending" {
+        if challenge.is_pending() {
             if let Some(whom) = self.validator.missing(&proof).await? {
                 let waiting_for = format!("the proof for {name} to be seen: {whom}");
                 let wait = Some(UNTIL_SEEN);
                 return Ok(Step { waiting_for, wait });
             }
-            tell(session, challenge).await?;
+            tell(session, url).await?;
         }
         Ok(Step {
             waiting_for: format!("the validation of {name}"),
@@ -113,23 +190,12 @@ impl Proofs<'_> {
         })
     }
 
-    /// Takes away the proofs of these authorizations. What cannot be taken away is told, and holds up nothing.
-    pub async fn withdraw_all(&self, session: &mut Session, authorizations: &[Url]) {
-        for url in authorizations {
-            let authorization = match session.read(url).await {
-                Ok(answer) => parsed(&answer, "authorization"),
-                Err(refusal) => Err(refusal.into()),
-            };
-            match authorization {
-                Ok(authorization) => self.withdraw(session, &authorization).await,
-                Err(failure) => tracing::warn!(%failure, "a proof of control may be left behind"),
-            }
-        }
-    }
-
     /// Takes the proof of one authorization away.
     pub async fn withdraw(&self, session: &Session, authorization: &Authorization) {
-        let Some(proof) = self.proof(&session.key, authorization) else {
+        let challenge = authorization.challenge(self.kind());
+        let proof = challenge
+            .map(|challenge| self.proof(&session.key, &authorization.identifier, challenge));
+        let Some(Ok(proof)) = proof else {
             return;
         };
         if let Err(failure) = self.validator.withdraw(&proof).await {
@@ -138,17 +204,16 @@ impl Proofs<'_> {
         }
     }
 
-    /// The proof that the CA asks for here, if it asks for one of our kind.
-    fn proof(&self, key: &AccountKey, authorization: &Authorization) -> Option<Proof> {
-        let token = authorization.challenge(self.kind())?.token.as_deref()?;
-        // It becomes part of a path: the base64url alphabet and nothing else (RFC 8555, 8.3).
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if token.is_empty() || !token.bytes().all(is_plain) {
-            return None;
-        }
+    /// The proof that the CA asks for by a challenge of our kind.
+    fn proof(
+        &self,
+        key: &AccountKey,
+        identifier: &Identifier,
+        challenge: &Challenge,
+    ) -> Result<Proof, String> {
+        let token = challenge.token()?;
         let content = key.key_authorization(token);
-        let method = self.validator.method();
-        Some(proof(method, &authorization.identifier, token, content))
+        Ok(proof(self.validator.method(), identifier, token, content))
     }
 
     fn kind(&self) -> &'static str {
@@ -168,7 +233,7 @@ impl Proofs<'_> {
                 authorization.offered()
             ),
         )
-        .retry_after(super::problem::INPUT_PAUSE)
+        .retry_after(INPUT_PAUSE)
     }
 }
 
@@ -198,13 +263,13 @@ fn proof(method: Method, identifier: &Identifier, token: &str, content: String) 
     }
 }
 
-/// Tells the server to look. One that has looked already calls that malformed: the next look at the order tells more.
-async fn tell(session: &mut Session, challenge: &Challenge) -> Result<(), Failure> {
-    let Some(url) = &challenge.url else {
-        return Ok(());
-    };
+/// Tells the server to look. One that has looked already calls that malformed, and one that does not know the challenge yet
+/// says 404: the next look at the order tells more.
+async fn tell(session: &mut Session, url: &Url) -> Result<(), Failure> {
     match session.post(url, &json!({})).await {
-        Err(refusal) if refusal.problem.name() == "malformed" => {
+        Err(refusal)
+            if refusal.problem.name() == "malformed" || matches!(refusal.status, 404 | 410) =>
+        {
             tracing::debug!(failure = %refusal.failure, "the challenge is not pending any more");
             Ok(())
         }
@@ -215,6 +280,10 @@ async fn tell(session: &mut Session, challenge: &Challenge) -> Result<(), Failur
 
 /// Until a proof is looked for again: name servers take seconds to minutes to follow.
 const UNTIL_SEEN: SignedDuration = SignedDuration::from_secs(10);
+/// No CA offers so many.
+const MOST_CHALLENGES: usize = 50;
+/// Characters. Those of all known CAs have less than a hundred.
+const LONGEST_TOKEN: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -240,51 +309,117 @@ mod tests {
         )
     }
 
+    fn asked() -> Vec<Identifier> {
+        let name = |value: &str| Identifier {
+            kind: "dns".to_owned(),
+            value: value.to_owned(),
+        };
+        vec![name("*.example.com"), name("vpn.example.com")]
+    }
+
+    fn read(body: &Value) -> Result<Authorization, Failure> {
+        let answer = Answer::example("POST /a/1", 200, body.to_string().as_bytes());
+        let called = "https://acme.example.com/a/1".parse().unwrap();
+        Authorization::read(&answer, &called, &asked())
+    }
+
     fn authorization(status: &str, token: &str) -> Authorization {
-        serde_json::from_value(json!({
+        read(&json!({
             "status": status,
             "identifier": { "type": "dns", "value": "vpn.example.com" },
             "mood": "good",
             "challenges": [
                 { "type": "dns-persist-01", "url": "https://a/1", "status": "pending", "issuers": ["a"] },
-                { "type": "device-attest-01", "url": "https://a/2", "status": "humming" },
-                { "type": "http-01", "url": "https://a/3", "status": "pending", "token": token },
+                { "type": "device-attest-01", "url": "", "status": 7, "token": ["a"], "error": "no" },
+                "tls-alpn-01",
+                { "type": "http-01", "url": "../c/3", "status": "pending", "token": token },
             ],
         }))
         .unwrap()
     }
 
-    #[test]
-    fn the_one_challenge_that_we_can_answer_is_found_among_unknown_ones() {
-        let key = AccountKey::generate().unwrap();
+    fn proof_of(authorization: &Authorization, key: &AccountKey) -> Result<Proof, String> {
         let validator = validator();
         let proofs = Proofs {
             validator: &validator,
         };
-        let proof = proofs
-            .proof(&key, &authorization("pending", "to-k_en"))
-            .unwrap();
+        let challenge = authorization.challenge("http-01").unwrap();
+        proofs.proof(key, &authorization.identifier, challenge)
+    }
+
+    #[test]
+    fn the_one_challenge_that_we_can_answer_is_found_among_unknown_and_odd_ones() {
+        let key = AccountKey::generate().unwrap();
+        let authorization = authorization("pending", "to-k_en");
         assert_eq!(
-            proof,
+            proof_of(&authorization, &key).unwrap(),
             Proof::File {
                 domain: "vpn.example.com".to_owned(),
                 path: "/.well-known/acme-challenge/to-k_en".to_owned(),
                 content: key.key_authorization("to-k_en"),
             }
         );
+        let url = authorization.challenge("http-01").unwrap().url.clone();
+        assert_eq!(url.unwrap().as_str(), "https://acme.example.com/c/3");
     }
 
     #[test]
     fn a_token_that_would_lead_elsewhere_is_no_token() {
         let key = AccountKey::generate().unwrap();
-        let validator = validator();
-        let proofs = Proofs {
-            validator: &validator,
-        };
-        for token in ["", "../secret", "a/b", "a b", "a.b"] {
-            let proof = proofs.proof(&key, &authorization("pending", token));
-            assert_eq!(proof, None, "{token:?}");
+        let long = "a".repeat(LONGEST_TOKEN + 1);
+        for token in [
+            "",
+            "../secret",
+            "a/b",
+            "a b",
+            "a.b",
+            "a\nb",
+            "ä",
+            "a=",
+            &long,
+        ] {
+            let proof = proof_of(&authorization("pending", token), &key);
+            assert!(proof.is_err(), "{token:?}");
         }
+        let longest = "a".repeat(LONGEST_TOKEN);
+        assert!(proof_of(&authorization("pending", &longest), &key).is_ok());
+    }
+
+    #[test]
+    fn an_authorization_for_a_name_that_was_not_asked_for_is_refused() {
+        let of = |kind: &str, value: Value| {
+            read(&json!({ "status": "pending", "identifier": { "type": kind, "value": value } }))
+        };
+        for good in [
+            "vpn.example.com",
+            "VPN.Example.com.",
+            "example.com",
+            "*.example.com",
+        ] {
+            assert!(of("dns", json!(good)).is_ok(), "{good}");
+        }
+        for bad in [
+            "www.example.com",
+            "evil.example.org",
+            "vpn.example.com.evil.example.org",
+            "com",
+            "*.vpn.example.com.x",
+            "",
+        ] {
+            let failure = of("dns", json!(bad)).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Unexpected, "{bad}");
+        }
+        assert!(of("ip", json!("vpn.example.com")).is_err());
+        assert!(of("dns", json!(7)).is_err());
+    }
+
+    #[test]
+    fn more_challenges_than_any_ca_has_are_refused() {
+        let one = json!({ "type": "x" });
+        let challenges = vec![one; MOST_CHALLENGES + 1];
+        let name = json!({ "type": "dns", "value": "vpn.example.com" });
+        let body = json!({ "status": "pending", "identifier": name, "challenges": challenges });
+        assert!(read(&body).unwrap_err().detail.contains("51 entries"));
     }
 
     #[test]

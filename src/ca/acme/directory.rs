@@ -1,58 +1,90 @@
 //! The directory: where an ACME server takes which request, and what it tells of itself (RFC 8555, 7.1.1).
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use reqwest::Method;
-use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use super::Settings;
-use crate::ca::http::{Answer, Call, Http, nullable};
-use crate::failure::{Failure, FailureKind};
+use super::hosts::Hosts;
+use super::object::{self, Object};
+use crate::ca::http::{Answer, Call, Http};
+use crate::failure::{Failure, readable};
 
 /// What the directory names. Further entries are skipped.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub(super) struct Directory {
     pub new_nonce: Url,
     pub new_account: Url,
     pub new_order: Url,
     /// Where renewal windows are told (RFC 9773).
     pub renewal_info: Option<Url>,
-    #[serde(default, deserialize_with = "nullable")]
     pub meta: Meta,
+    /// Where the URLs of this CA may lead.
+    pub hosts: Hosts,
 }
 
-/// What the CA tells of itself.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// What the CA tells of itself; each of it may be missing.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Meta {
     pub terms_of_service: Option<String>,
-    #[serde(deserialize_with = "nullable")]
     pub external_account_required: bool,
-    /// Names and what each is about.
-    #[serde(deserialize_with = "nullable")]
-    pub profiles: BTreeMap<String, serde_json::Value>,
+    /// Names of profiles.
+    pub profiles: BTreeSet<String>,
 }
 
 impl Directory {
     /// Asks for it.
-    pub async fn fetch(
-        http: &Http,
-        settings: &Settings,
-        now: jiff::Timestamp,
-    ) -> Result<Self, Failure> {
+    pub async fn fetch(http: &Http, settings: &Settings, now: Timestamp) -> Result<Self, Failure> {
         let answer = fetch(http, settings).await?;
         if let Some(failure) = answer.refusal_by_status(false, now) {
             return Err(failure);
         }
-        serde_json::from_value(answer.json()?).map_err(|error| {
-            let detail = format!(
-                "this is no ACME directory ({error}): does `directory` hold the whole URL? It answers {}",
-                answer.evidence()
-            );
-            answer.failure(FailureKind::Unexpected, detail)
+        Self::read(&answer, Hosts::of(settings))
+    }
+
+    /// Reads it; a URL in it that leads elsewhere than `hosts` allow makes it useless.
+    pub fn read(answer: &Answer, hosts: Hosts) -> Result<Self, Failure> {
+        let object = Object::of(answer, hosts.directory(), "ACME directory")?;
+        let needed = |name: &str| {
+            let url = object.url(name).map_err(|failure| Failure {
+                detail: readable(&format!(
+                    "{}; does `directory` hold the whole URL?",
+                    failure.detail
+                )),
+                ..failure
+            })?;
+            hosts.check(name, &url)?;
+            Ok::<_, Failure>(url)
+        };
+        let renewal_info = object::url(object.member("renewalInfo"), hosts.directory());
+        if let Some(url) = &renewal_info {
+            hosts.check("renewalInfo", url)?;
+        }
+        Ok(Self {
+            new_nonce: needed("newNonce")?,
+            new_account: needed("newAccount")?,
+            new_order: needed("newOrder")?,
+            renewal_info,
+            meta: object.member("meta").map(Meta::read).unwrap_or_default(),
+            hosts,
         })
+    }
+}
+
+impl Meta {
+    fn read(meta: &Value) -> Self {
+        let required = meta.get("externalAccountRequired");
+        let profiles = meta.get("profiles").and_then(Value::as_object);
+        Self {
+            terms_of_service: object::text(meta.get("termsOfService")).map(readable),
+            external_account_required: required.and_then(Value::as_bool).unwrap_or_default(),
+            profiles: profiles
+                .map(|profiles| profiles.keys().take(MOST_PROFILES).cloned().collect())
+                .unwrap_or_default(),
+        }
     }
 }
 
@@ -61,3 +93,6 @@ pub(super) async fn fetch(http: &Http, settings: &Settings) -> Result<Answer, Fa
     let call = Call::reading(Method::GET, settings.directory.clone());
     http.send(call, |request| request).await
 }
+
+/// No CA has so many.
+const MOST_PROFILES: usize = 100;

@@ -5,13 +5,16 @@
 )]
 
 use jiff::SignedDuration;
+use url::Url;
 
 use super::challenge::Authorization;
 use super::directory::Directory;
+use super::hosts::Hosts;
+use super::names::Identifier;
 use super::order::{Order, issued};
 use super::problem::{Problem, Refusal};
 use super::renewal_info::{advice, identifier};
-use super::session::{location, nonce_of, parsed};
+use super::session::{location, nonce_of};
 use crate::ca::Issuance;
 use crate::ca::fuzzing::{SECRETS, now};
 use crate::ca::http::Answer;
@@ -65,14 +68,29 @@ fn refusals(answer: &Answer) {
 }
 
 fn objects(answer: &Answer) {
+    let called = Url::parse("https://acme.example.com/x/1").ok();
+    let Some(called) = called else { return };
+    let asked = Identifier {
+        kind: "dns".to_owned(),
+        value: "vpn.example.com".to_owned(),
+    };
+    let hosts = Hosts::only(called.clone());
     let read = [
-        parsed::<Directory>(answer, "directory").map(drop),
-        parsed::<Order>(answer, "order").map(drop),
-        parsed::<Authorization>(answer, "authorization").map(|authorization| {
+        Directory::read(answer, hosts.clone()).map(|directory| {
+            let named = [
+                &directory.new_nonce,
+                &directory.new_account,
+                &directory.new_order,
+            ];
+            let mut named = named.into_iter().chain(&directory.renewal_info);
+            assert!(named.all(|url| hosts.allow(url)), "{directory:?}");
+        }),
+        Order::read(answer, &called, 1).map(drop),
+        Authorization::read(answer, &called, &[asked]).map(|authorization| {
             let is_open = !authorization.is_valid() && !authorization.has_ended();
             assert!(is_open || authorization.problems().len() <= answer.body.len());
         }),
-        location(answer).map(drop),
+        location(answer, &called).map(drop),
     ];
     for failure in read.into_iter().filter_map(Result::err) {
         failure.assert_tellable(&SECRETS);

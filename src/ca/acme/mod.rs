@@ -13,11 +13,14 @@ mod challenge;
 mod directory;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod hosts;
 mod jws;
 mod limits;
 mod names;
+mod object;
 mod order;
 mod problem;
+mod record;
 mod renewal_info;
 mod session;
 mod settings;
@@ -25,6 +28,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use hosts::AllowedHost;
 pub use settings::{ExternalAccount, Limit, Limits, Settings};
 
 use std::path::Path;
@@ -33,7 +37,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use url::Url;
 
 use super::http::{Answer, Http};
 use super::{Advice, Exchange, Issuance, Issuer, Reference, SigningRequest};
@@ -45,7 +48,9 @@ use crate::surroundings::Surroundings;
 use account::Account;
 use challenge::Proofs;
 use directory::Directory;
+use order::Look;
 use problem::Refusal;
+use record::Record;
 use session::Session;
 
 /// A CA that is reached by ACME.
@@ -188,7 +193,10 @@ impl Issuer for Acme {
             }
             other => other,
         };
-        Ok(Reference(session::location(&answer?)?.into()))
+        let order = session::location(&answer?, &url)?;
+        session.directory.hosts.check("the order", &order)?;
+        let directory = self.settings.directory.clone();
+        Ok(Record::new(order, directory).to_reference())
     }
 
     /// Always a no: ACME has no way to look for an order. One whose URL was lost is never finalized, costs nothing, and
@@ -198,20 +206,46 @@ impl Issuer for Acme {
     }
 
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
-        let url =
-            Url::parse(&order.0).map_err(|error| local("poll", format!("{}: {error}", order.0)))?;
-        let mut session = self.session().await?;
-        if url.origin() != session.directory.new_order.origin() {
-            return Ok(Issuance::Void {
-                reason: format!("{url} was ordered at another CA than `directory` names now"),
-                retry_after: None,
-            });
+        self.follow(order, request)
+            .await
+            .map(|(issuance, _)| issuance)
+    }
+
+    async fn follow(
+        &self,
+        order: &Reference,
+        request: &SigningRequest,
+    ) -> Result<(Issuance, Option<Reference>), Failure> {
+        let mut record = Record::read(order)?;
+        if !record.is_of(&self.settings.directory) {
+            let reason = format!(
+                "{} was ordered at another CA than `directory` names now",
+                record.order
+            );
+            let retry_after = None;
+            return Ok((
+                Issuance::Void {
+                    reason,
+                    retry_after,
+                },
+                None,
+            ));
         }
-        let proofs = Proofs {
-            validator: &self.validator,
+        let names = names::identifiers(&request.csr)?;
+        let mut session = self.session().await?;
+        let look = Look {
+            session: &mut session,
+            proofs: Proofs {
+                validator: &self.validator,
+            },
+            request,
+            names: &names,
+            unknown_since: record.unknown_since.take(),
+            record: &mut record,
         };
-        let issuance = order::drive(&mut session, &url, &proofs, request).await?;
-        self.with_roots(issuance).await
+        let issuance = look.drive().await?;
+        let reference = Some(record.to_reference()).filter(|reference| reference != order);
+        Ok((self.with_roots(issuance).await?, reference))
     }
 
     fn rate_limits(&self, request: &SigningRequest, now: Timestamp) -> Vec<RateLimit> {
@@ -262,7 +296,7 @@ impl Acme {
     /// What the directory tells a person.
     fn facts(&self, directory: &Directory) -> Vec<(String, String)> {
         let meta = &directory.meta;
-        let profiles: Vec<&str> = meta.profiles.keys().map(String::as_str).collect();
+        let profiles: Vec<&str> = meta.profiles.iter().map(String::as_str).collect();
         let external = match (
             meta.external_account_required,
             &self.settings.external_account,

@@ -1,6 +1,9 @@
 //! The names of a request as ACME writes them, and what can be said against them before anything is sent. Pure.
 
-use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+use serde::Serialize;
+use serde_json::Value;
 
 use super::directory::Directory;
 use super::{Settings, refused};
@@ -9,12 +12,35 @@ use crate::failure::Failure;
 use crate::pki::{AlternateName, Csr, KeyRequest};
 
 /// A name (RFC 8555, 7.1.3; RFC 8738).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Identifier {
     /// `dns` or `ip`; other kinds are never asked for.
     #[serde(rename = "type")]
     pub kind: String,
     pub value: String,
+}
+
+impl Identifier {
+    /// The name in an answer, as we write it; `None`: it is of no kind that is ever asked for, or not readable.
+    pub fn read(value: &Value) -> Option<Self> {
+        let kind = value.get("type")?.as_str()?.to_ascii_lowercase();
+        let text = value.get("value")?.as_str()?.trim();
+        let value = match kind.as_str() {
+            "dns" => text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase(),
+            "ip" => text.parse::<IpAddr>().ok()?.to_string(),
+            _ => return None,
+        };
+        Some(Self { kind, value })
+    }
+
+    /// What control is proven over: without the `*.` of a wildcard (RFC 8555, 7.1.4).
+    pub fn bare(&self) -> Self {
+        let value = self.value.strip_prefix("*.").unwrap_or(&self.value);
+        Self {
+            kind: self.kind.clone(),
+            value: value.to_owned(),
+        }
+    }
 }
 
 /// What a CSR asks for: its alternate names, and its CN where that is a host name or an address. In order, each once.
@@ -44,9 +70,9 @@ pub(super) fn objections(
 ) -> Vec<String> {
     let mut objections = name_objections(wanted, method);
     if let Some(profile) = &settings.profile
-        && !directory.meta.profiles.contains_key(profile)
+        && !directory.meta.profiles.contains(profile)
     {
-        let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
+        let offered: Vec<&str> = directory.meta.profiles.iter().map(String::as_str).collect();
         objections.push(format!(
             "the CA offers no profile {profile:?}, but {}",
             if offered.is_empty() {

@@ -3,26 +3,22 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::ca::http::{Answer, nullable};
+use super::object;
+use crate::ca::http::Answer;
 use crate::failure::{Failure, FailureKind};
 
-/// A problem document. Fields and types that are unknown are skipped.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+/// A problem document. Members and types that are unknown are skipped; one that is odd is read as absent.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Problem {
-    #[serde(rename = "type", deserialize_with = "nullable")]
     kind: String,
-    #[serde(deserialize_with = "nullable")]
     detail: String,
     /// Where a person has to go, for `userActionRequired` (RFC 8555, 7.3.3).
     instance: Option<String>,
-    #[serde(deserialize_with = "nullable")]
     subproblems: Vec<Problem>,
-    /// Of a subproblem: what it is about.
-    identifier: Option<Value>,
+    /// Of a subproblem: the name that it is about.
+    name: Option<String>,
 }
 
 /// A call that the server refused: as a failure, and what it rests on.
@@ -45,7 +41,39 @@ pub(super) enum Class {
 impl Problem {
     /// The problem in `answer`; an empty one where there is none.
     pub fn of(answer: &Answer) -> Self {
-        serde_json::from_slice(&answer.body).unwrap_or_default()
+        let value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Self::read(&value).unwrap_or_default()
+    }
+
+    /// The problem in a member of an object; a sentence alone is one as well.
+    pub fn read(value: &Value) -> Option<Self> {
+        if let Some(detail) = object::text(Some(value)) {
+            return Some(Self {
+                detail: detail.to_owned(),
+                ..Self::default()
+            });
+        }
+        value.as_object()?;
+        let text = |name: &str| object::text(value.get(name)).map(str::to_owned);
+        let subproblems = value.get("subproblems").and_then(Value::as_array);
+        let parts = subproblems.into_iter().flatten().take(MOST_PARTS);
+        let identifier = value.get("identifier");
+        Some(Self {
+            kind: text("type").unwrap_or_default(),
+            detail: text("detail").unwrap_or_default(),
+            instance: text("instance"),
+            subproblems: parts.filter_map(Self::part).collect(),
+            name: object::text(identifier.and_then(|name| name.get("value"))).map(str::to_owned),
+        })
+    }
+
+    /// A subproblem has none of its own (RFC 8555, 6.7.1).
+    fn part(value: &Value) -> Option<Self> {
+        let mut value = value.clone();
+        if let Some(members) = value.as_object_mut() {
+            members.remove("subproblems");
+        }
+        Self::read(&value)
     }
 
     /// Its type without the prefix that all of ACME's have; empty: it has none.
@@ -70,8 +98,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let identifier = self.identifier.as_ref().and_then(|name| name.get("value"));
-        if let Some(name) = identifier.and_then(Value::as_str) {
+        if let Some(name) = &self.name {
             write!(f, "{name}: ")?;
         }
         match (self.detail.trim(), self.name()) {
@@ -154,6 +181,9 @@ fn judge(failure: &mut Failure, problem: &Problem) {
 /// How long is waited for a person to mend something: failed tries are counted, and a name that fails hourly is paused
 /// (CA rules reference 4).
 pub(super) const INPUT_PAUSE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Subproblems that are read: an order has hardly more names.
+const MOST_PARTS: usize = 100;
 
 const PREFIX: &str = "urn:ietf:params:acme:error:";
 

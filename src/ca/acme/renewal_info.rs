@@ -2,30 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
-use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 
+use super::object;
 use crate::ca::http::{Call, Http};
 use crate::ca::{Advice, Window};
 use crate::failure::{Failure, readable};
-
-/// The answer's body (RFC 9773, 4.2).
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Told {
-    suggested_window: Suggested,
-    #[serde(rename = "explanationURL")]
-    explanation: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Suggested {
-    start: Timestamp,
-    end: Timestamp,
-}
 
 /// The name of a certificate in these requests: its issuer's key and its serial number (RFC 9773, 4.1). `None`: it
 /// does not tell which key issued it.
@@ -76,15 +62,17 @@ pub(super) async fn ask(
 }
 
 pub(super) fn advice(body: &[u8], retry_after: Option<SignedDuration>) -> Option<Advice> {
-    let told: Told = serde_json::from_slice(body).ok()?;
-    let Suggested { start, end } = told.suggested_window;
+    let told: Value = serde_json::from_slice(body).ok()?;
+    let window = told.get("suggestedWindow")?;
+    let start = object::moment(window.get("start"))?;
+    let end = object::moment(window.get("end"))?;
     if end <= start {
         return None;
     }
     let ask_again = retry_after.map_or(SILENCE, |wait| wait.clamp(SOONEST, LATEST));
     Some(Advice {
         window: Some(Window { start, end }),
-        explanation: told.explanation.as_deref().map(readable),
+        explanation: object::text(told.get("explanationURL")).map(readable),
         ask_again: Some(ask_again),
     })
 }

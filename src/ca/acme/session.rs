@@ -5,12 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
 use super::directory::Directory;
 use super::jws::{AccountKey, Signer};
+use super::object;
 use super::problem::{Problem, Refusal};
 use crate::ca::http::{Answer, Call, Http};
 use crate::failure::{Failure, FailureKind};
@@ -51,6 +51,8 @@ impl Session {
     }
 
     async fn call(&mut self, url: &Url, payload: Option<&Value>) -> Result<Answer, Refusal> {
+        // The one way to the server, so that no URL that it names leads elsewhere.
+        self.directory.hosts.check("a further call", url)?;
         let mut refused_nonces = 0;
         loop {
             let nonce = self.nonce().await?;
@@ -116,32 +118,29 @@ impl From<Failure> for Refusal {
     }
 }
 
-/// What `answer` holds, as `what`.
-pub(super) fn parsed<T: DeserializeOwned>(answer: &Answer, what: &str) -> Result<T, Failure> {
-    serde_json::from_value(answer.json()?).map_err(|error| {
-        let detail = format!("this is no {what} ({error}): {}", answer.evidence());
-        answer.failure(FailureKind::Unexpected, detail)
-    })
-}
-
-/// The URL of what was made.
-pub(super) fn location(answer: &Answer) -> Result<Url, Failure> {
+/// The URL of what was made by a call of `called`.
+pub(super) fn location(answer: &Answer, called: &Url) -> Result<Url, Failure> {
     answer
         .headers
         .get("location")
         .and_then(|value| value.to_str().ok())
-        .and_then(|text| Url::parse(text).ok())
+        .and_then(|text| object::resolved(text, called))
         .ok_or_else(|| {
             let detail = format!("there is no URL in its Location: {}", answer.evidence());
             answer.failure(FailureKind::Unexpected, detail)
         })
 }
 
+/// The nonce of an answer; one that is not base64url is none (RFC 8555, 6.5.1).
 pub(super) fn nonce_of(headers: &HeaderMap) -> Option<String> {
     let nonce = headers.get("replay-nonce")?.to_str().ok()?;
-    Some(nonce.to_owned())
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=".contains(&byte);
+    let is_bearable = (1..=LONGEST_NONCE).contains(&nonce.len()) && nonce.bytes().all(is_plain);
+    is_bearable.then(|| nonce.to_owned())
 }
 
 /// A server that refuses so many nonces of its own in one go is out of order; one that refuses every second good nonce
 /// to try its clients is not.
 const REFUSED_NONCES: u32 = 12;
+/// Characters.
+const LONGEST_NONCE: usize = 1000;

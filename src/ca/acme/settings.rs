@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use url::Url;
 
+use super::AllowedHost;
 use crate::dcv;
 use crate::seal;
 use crate::secret::SecretSource;
@@ -16,6 +17,8 @@ use crate::tls::Trust;
 pub struct Settings {
     /// The directory (RFC 8555, 7.1.1); `https` only.
     pub directory: Url,
+    /// Servers besides that of the directory to which the URLs of the CA may lead.
+    pub allow_hosts: Vec<AllowedHost>,
     /// Whom to believe.
     pub trust: Trust,
     /// Limit of each call.

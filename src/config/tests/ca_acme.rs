@@ -75,6 +75,7 @@ fn everything_that_can_be_written_arrives() {
     let settings = resolved(&sound(
         "https://ca.example.com/dir",
         r#"contact = ["admin@example.com", "mailto:night@example.com"]
+allow_hosts = ["Files.example.com", "eu.example.com:8443"]
 profile = "shortlived"
 roots = "/etc/renewd/root.pem"
 account = "/keys/public.json"
@@ -83,6 +84,12 @@ trust = { ca = "/etc/ssl/private-ca.pem" }
 timeout = "1m""#,
     ));
     assert_eq!(settings.contact, ["admin@example.com", "night@example.com"]);
+    let allowed: Vec<String> = settings
+        .allow_hosts
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(allowed, ["files.example.com", "eu.example.com:8443"]);
     assert_eq!(settings.profile.as_deref(), Some("shortlived"));
     assert_eq!(settings.account, Path::new("/keys/public.json"));
     assert_eq!(
@@ -121,6 +128,10 @@ fn nobody_agrees_to_terms_by_leaving_something_out() {
 fn each_mistake_has_its_words() {
     for (more, words) in [
         ("contact = [\"nobody\"]", "`nobody` is not a mail address"),
+        (
+            "allow_hosts = [\"https://files.example.com/\"]",
+            "`https://files.example.com/` is not a host name",
+        ),
         ("profile = \"\"", "write it as the CA shows it"),
         ("external_account = { key_id = \"k\" }", "`hmac_key`"),
         (

@@ -7,7 +7,9 @@ pub mod pam360;
 mod resello;
 mod venafi;
 
-pub use acme::{AcmeCa, AcmeLimit, AcmeLimits, ExternalAccount, LIMIT_HINT, TERMS_HINT};
+pub use acme::{
+    ALLOW_HINT, AcmeCa, AcmeLimit, AcmeLimits, ExternalAccount, LIMIT_HINT, TERMS_HINT,
+};
 pub use exec::ExecCa;
 pub use local::{LocalCa, Purpose};
 pub use pam360::Pam360;

@@ -14,11 +14,16 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let reference = Reference(
         obtained(work.renewal().obtained.ca_reference.as_deref(), "reference")?.to_owned(),
     );
-    match issuer
-        .poll(&reference, &request)
+    let (issuance, remembered) = issuer
+        .follow(&reference, &request)
         .await
-        .map_err(StepError::Ca)?
-    {
+        .map_err(StepError::Ca)?;
+    if let Some(reference) = remembered {
+        let mut obtained = work.renewal().obtained.clone();
+        obtained.ca_reference = Some(reference.0);
+        work.store.keep(work.lease, &obtained).await?;
+    }
+    match issuance {
         Issuance::Pending {
             retry_after,
             waiting_for,

@@ -6,6 +6,7 @@
 )]
 
 mod account;
+mod answers;
 mod limits;
 mod objections;
 mod problems;
@@ -15,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use url::Url;
 
 use super::*;
 use crate::dcv;
@@ -26,6 +28,7 @@ fn settings(folder: &Path) -> Settings {
     Settings {
         limits: Limits::of(&directory),
         directory,
+        allow_hosts: Vec::new(),
         trust: Trust {
             anchor: Anchor::System,
             server_name: None,

@@ -11,7 +11,9 @@ fn directory(meta: &str) -> Directory {
         r#"{{"newNonce":"https://a/n","newAccount":"https://a/a","newOrder":"https://a/o",
             "newToy":"https://a/t","meta":{meta}}}"#
     );
-    serde_json::from_str(&text).unwrap()
+    let answer = Answer::example("GET /directory", 200, text.as_bytes());
+    let hosts = hosts::Hosts::only("https://a/directory".parse().unwrap());
+    Directory::read(&answer, hosts).unwrap()
 }
 
 fn wanted(common_name: &str, alternate_name: Option<AlternateName>) -> KeyRequest {

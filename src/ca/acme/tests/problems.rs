@@ -1,10 +1,10 @@
 //! What the server says when it says no.
 
-use crate::ca::acme::directory::Directory;
+use super::*;
 use crate::ca::acme::problem::{Class, Problem};
 
 fn problem(text: &str) -> Problem {
-    serde_json::from_str(text).unwrap()
+    Problem::of(&Answer::example("POST /new-order", 400, text.as_bytes()))
 }
 
 #[test]
@@ -42,10 +42,23 @@ fn a_problem_is_told_in_the_cas_words_with_its_parts_and_where_to_go() {
 fn what_is_null_is_as_good_as_left_out() {
     let text = r#"{"type":"urn:ietf:params:acme:error:badNonce","detail":null,"instance":null,"subproblems":null}"#;
     assert_eq!(problem(text).name(), "badNonce");
-    let directory = r#"{"newNonce":"https://a/n","newAccount":"https://a/a","newOrder":"https://a/o","renewalInfo":null,
-        "meta":{"termsOfService":null,"externalAccountRequired":null,"profiles":null}}"#;
-    let directory: Directory = serde_json::from_str(directory).unwrap();
-    assert!(!directory.meta.external_account_required && directory.renewal_info.is_none());
+}
+
+#[test]
+fn what_decides_nothing_may_be_as_odd_as_it_wants() {
+    let text = r#"{"type":"urn:ietf:params:acme:error:dns","detail":["no"],"instance":7,"status":"x",
+        "subproblems":[null,"DNS is down",{"type":7,"detail":"NXDOMAIN","identifier":"x"}]}"#;
+    let problem = problem(text);
+    assert_eq!(problem.class(), Class::Input);
+    assert_eq!(problem.to_string(), "dns; DNS is down; NXDOMAIN");
+    for text in ["null", "7", "[]", "<html>", "{\"type\":{}}"] {
+        let answer = Answer::example("POST /x", 400, text.as_bytes());
+        assert_eq!(
+            Problem::of(&answer).to_string(),
+            "no reason was given",
+            "{text}"
+        );
+    }
 }
 
 #[test]

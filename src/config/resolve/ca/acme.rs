@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use jiff::SignedDuration;
 
-use crate::ca::acme::{ExternalAccount, Limit, Limits, Settings};
+use crate::ca::acme::{AllowedHost, ExternalAccount, Limit, Limits, Settings};
 use crate::config::resolve::{Name, Resolver};
 use crate::config::values::{self, Wrong};
-use crate::config::written::{self, AcmeCa, AcmeLimit, AcmeLimits, LIMIT_HINT, Placed, TERMS_HINT};
+use crate::config::written::{
+    self, ALLOW_HINT, AcmeCa, AcmeLimit, AcmeLimits, LIMIT_HINT, Placed, TERMS_HINT,
+};
 use crate::seal;
 
 impl Resolver<'_> {
@@ -15,6 +17,7 @@ impl Resolver<'_> {
         let directory = written
             .directory
             .and_then(|url| self.parse(&url, values::service_url));
+        let allow_hosts = self.allow_hosts(written.allow_hosts);
         let agreed = self.agreed(written.agree_to_terms.as_ref());
         let contact = self.contact(written.contact);
         let validation = written
@@ -41,6 +44,7 @@ impl Resolver<'_> {
         agreed?;
         Some(Settings {
             directory,
+            allow_hosts,
             trust: trust?,
             timeout,
             contact,
@@ -81,6 +85,17 @@ impl Resolver<'_> {
             }));
         }
         contact
+    }
+
+    fn allow_hosts(&mut self, written: Option<Placed<Vec<Placed<String>>>>) -> Vec<AllowedHost> {
+        let hosts = written.into_iter().flat_map(|list| list.value);
+        let mut allowed = Vec::new();
+        for host in hosts {
+            allowed.extend(self.parse(&host, |text| {
+                AllowedHost::parse(text).map_err(|words| Wrong::new(words, ALLOW_HINT))
+            }));
+        }
+        allowed
     }
 
     fn external_account(&mut self, written: written::ExternalAccount) -> Option<ExternalAccount> {

@@ -12,6 +12,10 @@ pub struct AcmeCa {
     /// The URL of its directory.
     #[schemars(required, extend("x-hint" = "for example: directory = \"https://acme-v02.api.letsencrypt.org/directory\""))]
     pub directory: Key<String>,
+    /// Further servers to which the CA's own URLs may lead: host names, each with a port where only that one is meant. Left
+    /// out: that of the directory alone, as nearly every CA has it.
+    #[schemars(extend("default" = [], "x-hint" = ALLOW_HINT))]
+    pub allow_hosts: Key<Vec<Placed<String>>>,
     /// `true`: you have read the CA's terms of service, and agree to them. Nothing is done without.
     #[schemars(required, extend("x-hint" = TERMS_HINT))]
     pub agree_to_terms: Key<bool>,
@@ -88,5 +92,9 @@ pub const TERMS_HINT: &str = "read the CA's terms of service, which its director
 /// Also told where one is half written.
 pub const LIMIT_HINT: &str =
     "for example: { orders = 50, within = \"7d\" }; no limit: { orders = 0 }";
+
+/// Also told where one is no host.
+pub const ALLOW_HINT: &str =
+    "for example: allow_hosts = [\"files.example.com\", \"eu.example.com:8443\"]";
 
 const EXTERNAL_HINT: &str = "for example: external_account = { key_id = \"kid-1\", hmac_key = { credential = \"acme\" } }; the CA's page shows both";
