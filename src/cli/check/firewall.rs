@@ -99,7 +99,7 @@ impl Check<'_> {
             findings.good(&what, quirk);
         }
         if firewall::sonicos::is_managed_centrally(&identity.quirks) {
-            findings.warn(&what, MANAGED_CENTRALLY);
+            super::warn(&what, MANAGED_CENTRALLY);
         }
     }
 

@@ -56,6 +56,14 @@ async fn online_it_tells_model_rights_and_pending_changes_and_changes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn online_a_central_management_is_warned_of_and_fails_nothing() {
+    let office = Office::new().await;
+    office.simulator.set(|faces| faces.managed_centrally = true);
+    let told = office.renewd(&["check", "--online"]).with_code(0);
+    told.prints(&["warning firewall hq", "acquire the device again"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn online_a_wrong_pin_is_found_before_anything_is_sent() {
     let office = Office::new().await;
     let real = office.simulator.fingerprint();
