@@ -10,3 +10,13 @@ UPDATE renewal SET confirmed_at = state_since
     WHERE state IN ('imported', 'bound', 'verified', 'unproven', 'completed', 'rolled_back') OR previous_bindings IS NOT NULL;
 CREATE INDEX renewal_unconfirmed ON renewal (firewall) WHERE confirmed_at IS NULL AND fingerprint IS NOT NULL;
 CREATE INDEX renewal_of_certificate ON renewal (fingerprint) WHERE fingerprint IS NOT NULL;
+
+-- Pins decide where passwords go, so each carries a code under the sealing key. NULL: stored by a renewd before this schema;
+-- 'former': the same, in a database that was brought up to date.
+ALTER TABLE firewall ADD COLUMN learned_code TEXT;
+UPDATE firewall SET learned_code = 'former' WHERE learned <> '';
+-- The rows that did not verify and were reported.
+ALTER TABLE firewall ADD COLUMN distrusted TEXT;
+-- The certificate of a renewal counts as a pin from the intent to bind it on.
+ALTER TABLE renewal ADD COLUMN pin_for TEXT;
+ALTER TABLE renewal ADD COLUMN pin_code TEXT;

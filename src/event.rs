@@ -204,6 +204,12 @@ events! {
     WindowTold => "window_told", Info;
     /// A person asked for a renewal.
     RenewalRequested => "renewal_requested", Info;
+    /// A certificate that the database names as trusted for a firewall was not stored there by renewd, or under another
+    /// sealing key. It is not trusted; told once.
+    PinNotAuthentic => "pin_not_authentic", Alert;
+    /// A certificate that an older renewd had learned to trust was taken over at the upgrade, and is authenticated from now
+    /// on. Compare it with the device if somebody else could write the database.
+    PinAuthenticated => "pin_authenticated", Warning;
     /// A firewall's new management certificate was proven and is trusted from now on.
     TrustLearned => "trust_learned", Info;
 }

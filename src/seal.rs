@@ -1,4 +1,5 @@
 //! Seals private keys that are to be kept: AES-256-GCM (NIST SP 800-38D) under a key that does not lie beside them.
+//! Authenticates under the same key what is stored in the clear and decides about trust: HMAC-SHA-256 (RFC 2104).
 //!
 //! A seal is bound to what it was made for: the key of one renewal cannot be put in the place of another's. The sealing
 //! key is read at each use, so that it is in memory only for a moment.
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
@@ -124,6 +126,37 @@ impl Sealer {
         self.opened(sealed, OF_ACCOUNT)
     }
 
+    /// A code over `parts` that only who has the sealing key can make, for `label` and nothing else. Makes the sealing key
+    /// as `seal` does.
+    ///
+    /// # Errors
+    /// `NoKey`.
+    pub fn authenticate(&self, label: &str, parts: &[&str]) -> Result<String, SealError> {
+        if self.place.source.is_none() && !self.place.file.exists() {
+            self.make_file()?;
+        }
+        let code = hmac::sign(&mac_key(&self.key()?, label), &framed(parts));
+        Ok(format!("{MAC_VERSION}{}", BASE64.encode(code.as_ref())))
+    }
+
+    /// Whether `code` is what `authenticate` makes of the same. What was authenticated under the key in our own file still
+    /// is after another one was configured.
+    ///
+    /// # Errors
+    /// `NoKey`: that cannot be told now.
+    pub fn is_authentic(&self, label: &str, parts: &[&str], code: &str) -> Result<bool, SealError> {
+        if self.place.source.is_none() && !self.place.file.exists() {
+            return Ok(false);
+        }
+        let code = code.strip_prefix(MAC_VERSION);
+        let Some(code) = code.and_then(|code| BASE64.decode(code.as_bytes()).ok()) else {
+            return Ok(false);
+        };
+        let framed = framed(parts);
+        let verifies = |key: &[u8]| hmac::verify(&mac_key(key, label), &framed, &code).is_ok();
+        Ok(verifies(&self.key()?) || self.former_key().is_some_and(|key| verifies(&key)))
+    }
+
     fn sealed(&self, content: &[u8], bound_to: &str) -> Result<String, SealError> {
         if self.place.source.is_none() && !self.place.file.exists() {
             self.make_file()?;
@@ -166,24 +199,38 @@ impl Sealer {
     }
 
     fn cipher(&self) -> Result<LessSafeKey, SealError> {
-        match &self.place.source {
-            Some(source) => self.cipher_from(source),
-            None => self.own_cipher(),
-        }
+        self.cipher_of(&self.key()?)
     }
 
     /// Under the key in our own file, where another is configured by now: the operator moved it to a better place.
     fn former_cipher(&self) -> Option<LessSafeKey> {
+        self.cipher_of(&self.former_key()?).ok()
+    }
+
+    fn cipher_of(&self, key: &[u8]) -> Result<LessSafeKey, SealError> {
+        let key = UnboundKey::new(&AES_256_GCM, key).map(LessSafeKey::new);
+        key.map_err(|_| self.no_key(NOT_A_KEY))
+    }
+
+    /// The sealing key.
+    fn key(&self) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        match &self.place.source {
+            Some(source) => self.key_from(source),
+            None => self.own_key(),
+        }
+    }
+
+    fn former_key(&self) -> Option<Zeroizing<Vec<u8>>> {
         let is_former = self.place.source.is_some() && self.place.file.exists();
-        is_former.then(|| self.own_cipher().ok()).flatten()
+        is_former.then(|| self.own_key().ok()).flatten()
     }
 
-    fn own_cipher(&self) -> Result<LessSafeKey, SealError> {
+    fn own_key(&self) -> Result<Zeroizing<Vec<u8>>, SealError> {
         self.refuse_readable_by_others()?;
-        self.cipher_from(&SecretSource::File(self.place.file.clone()))
+        self.key_from(&SecretSource::File(self.place.file.clone()))
     }
 
-    fn cipher_from(&self, source: &SecretSource) -> Result<LessSafeKey, SealError> {
+    fn key_from(&self, source: &SecretSource) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let text = source.read().map_err(|error| SealError::NoKey {
             place: error.place,
             problem: error.problem,
@@ -193,9 +240,11 @@ impl Sealer {
                 .decode(text.expose().trim().as_bytes())
                 .unwrap_or_default(),
         );
-        UnboundKey::new(&AES_256_GCM, &bytes)
-            .map(LessSafeKey::new)
-            .map_err(|_| self.no_key("its first line must be 32 random bytes in base64: make it with `openssl rand -base64 32`"))
+        if bytes.len() == KEY_LENGTH {
+            Ok(bytes)
+        } else {
+            Err(self.no_key(NOT_A_KEY))
+        }
     }
 
     /// Makes a sealing key; whoever comes second takes that of the first. Where the database lies elsewhere, nobody may
@@ -268,6 +317,23 @@ fn unsealed(cipher: &LessSafeKey, sealed: &str, bound_to: &str) -> Option<Zeroiz
     opened.ok().map(|opened| Zeroizing::new(opened.to_vec()))
 }
 
+/// A key for codes of `label` alone, and for nothing that is sealed.
+fn mac_key(key: &[u8], label: &str) -> hmac::Key {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let derived = hmac::sign(&key, format!("renewd code of {label}").as_bytes());
+    hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
+}
+
+/// Each part behind its length, so that no two lists of parts are the same bytes.
+fn framed(parts: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend((part.len() as u64).to_be_bytes());
+        bytes.extend(part.as_bytes());
+    }
+    bytes
+}
+
 /// What a seal is bound to: both the kind of content and its owner are authenticated.
 fn of_renewal(id: &str) -> String {
     format!("renewd private key of renewal {id}")
@@ -279,6 +345,10 @@ const OF_ACCOUNT: &str = "renewd key of an ACME account";
 /// In the state directory.
 const FILE: &str = "seal.key";
 const KEY_LENGTH: usize = 32;
+const NOT_A_KEY: &str =
+    "its first line must be 32 random bytes in base64: make it with `openssl rand -base64 32`";
+/// In front of a code as it is here: HMAC-SHA-256 in base64.
+const MAC_VERSION: &str = "mac-1:";
 /// In front of what is sealed as it is here: nonce, ciphertext and tag in base64.
 const VERSION: &str = "sealed-1:";
 
@@ -367,6 +437,52 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         let error = ours.seal(&key(), "r1").unwrap_err().to_string();
         assert!(error.contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn a_code_belongs_to_its_label_its_parts_and_the_sealing_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = sealer(folder.path());
+        assert!(
+            !ours.is_authentic("pins", &["hq"], "mac-1:AAAA").unwrap(),
+            "no key yet"
+        );
+        let code = ours.authenticate("pins", &["hq", "ab"]).unwrap();
+        assert!(ours.is_authentic("pins", &["hq", "ab"], &code).unwrap());
+        let others: [(&str, &[&str]); 6] = [
+            ("other", &["hq", "ab"]),
+            ("pins", &["hq", "ac"]),
+            ("pins", &["hqa", "b"]),
+            ("pins", &["h", "qab"]),
+            ("pins", &["hqab"]),
+            ("pins", &["hq", "ab", ""]),
+        ];
+        for (label, parts) in others {
+            assert!(
+                !ours.is_authentic(label, parts, &code).unwrap(),
+                "{label} {parts:?}"
+            );
+        }
+        for broken in [
+            "",
+            "mac-1:",
+            "mac-2:AAAA",
+            "mac-1:!",
+            &code[..code.len() - 4],
+        ] {
+            assert!(
+                !ours.is_authentic("pins", &["hq", "ab"], broken).unwrap(),
+                "{broken}"
+            );
+        }
+        // Moved to a better place, the former key still counts; another one does not.
+        let moved = folder.path().join("credential");
+        fs::write(&moved, BASE64.encode(&[4; 32])).unwrap();
+        let source = Some(SecretSource::File(moved));
+        let later = Sealer::new(source, folder.path(), Arc::new(SeededRandom::new(8)));
+        assert!(later.is_authentic("pins", &["hq", "ab"], &code).unwrap());
+        fs::remove_file(folder.path().join(FILE)).unwrap();
+        assert!(!later.is_authentic("pins", &["hq", "ab"], &code).unwrap());
     }
 
     #[test]

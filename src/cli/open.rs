@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{CliError, print};
-use crate::config::{self, Desired};
+use crate::config::{self, Desired, ManagedFirewall};
 use crate::firewall::{self, Identity, Known};
-use crate::inventory::ManagedCertificate;
+use crate::inventory::{ManagedCertificate, TrackedFirewall};
 use crate::pki::Fingerprint;
-use crate::renewal::StoredCodes;
-use crate::store::Store;
+use crate::random::SystemRandom;
+use crate::renewal::{StoredCodes, pins};
+use crate::seal::Sealer;
+use crate::store::{PendingPin, Store};
 use crate::telemetry::{self, LogFormat};
 
 /// The options that every command has.
@@ -80,27 +82,41 @@ pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquainta
     };
     let known = store.firewall(firewall).await;
     let refused = store.unconfirmed(firewall).await;
+    let pending = store.pending_pins(firewall).await;
     let codes = StoredCodes::of(&store, firewall);
     let codes = managed.settings.is_two_factor().then_some(codes);
     if codes.is_none() {
         store.close().await;
     }
-    let (known, refused) = (known?, refused?);
-    let trust = firewall::trust_text(&managed.settings);
-    let is_current = known
-        .learned_for
-        .is_some_and(|learned_for| learned_for == trust);
+    let (known, refused, pending) = (known?, refused?, pending?);
+    let learned = trusted(desired, managed, &known, &pending);
     let identity = known.identity.as_deref().and_then(Identity::from_json);
     Ok(Acquaintance {
-        learned: if is_current {
-            known.learned
-        } else {
-            Vec::new()
-        },
+        learned,
         refused,
         quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
         codes,
     })
+}
+
+/// What renewd bound and verified itself. Where the sealing key cannot be read nothing is: then only the configuration counts.
+fn trusted(
+    desired: &Desired,
+    managed: &ManagedFirewall,
+    known: &TrackedFirewall,
+    pending: &[PendingPin],
+) -> Vec<Fingerprint> {
+    let daemon = &desired.daemon;
+    let random = Arc::new(SystemRandom);
+    let sealer = Sealer::new(daemon.sealing_key.clone(), &daemon.state_directory, random);
+    let trust = firewall::trust_text(&managed.settings);
+    match pins::verify(&sealer, known, pending, &trust) {
+        Ok(verified) => verified.trusted,
+        Err(problem) => {
+            tracing::warn!(%problem, "what renewd bound itself is not trusted here");
+            Vec::new()
+        }
+    }
 }
 
 /// What to tell of a certificate that is configured but in no row yet.

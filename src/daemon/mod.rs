@@ -140,6 +140,7 @@ impl Daemon {
             transfers.clone(),
             runtime.clone(),
         );
+        engine.authenticate_former().await?;
         let crew = Crew::new(owner, Arc::clone(&engine)).after(last_write);
         Ok(Self {
             config_file: config_file.to_owned(),

@@ -119,6 +119,10 @@ pub struct TrackedFirewall {
     pub learned: Vec<Fingerprint>,
     /// A text that changes when its trust in the configuration changes; what was learned belongs to it.
     pub learned_for: Option<String>,
+    /// The code that authenticates both (`renewal::pins`).
+    pub learned_code: Option<String>,
+    /// The rows that did not verify and were reported, so that they are reported once.
+    pub distrusted: Option<String>,
     /// Refused logins in a row; at two nothing more is tried until a person asks.
     pub refused_logins: u32,
 }

@@ -13,19 +13,22 @@ use super::checkpoint::{Checkpoint, Moment};
 use super::heartbeat;
 use super::outcome::Origin;
 use super::peers::Peers;
+use super::pins::{self, Verified};
 use super::pulse::Pulse;
 use super::runtime::StoredCodes;
 use super::state::{self, Fact, Step};
 use super::step::{self, Outcome, StepError, Work};
 use crate::config::Desired;
+use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{self, Identity, Known};
 use crate::inventory::due::{self, Decision, Facts};
 use crate::inventory::{
-    KeyOrigin, ManagedCertificate, Renewal, Service, State, TrackedCertificate, TrackedFirewall,
+    KeyOrigin, ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall,
 };
 use crate::pki::{Csr, Fingerprint};
-use crate::seal::Sealer;
+use crate::private_file;
+use crate::seal::{SealError, Sealer};
 use crate::store::{Lease, Store, StoreError};
 use crate::surroundings::Surroundings;
 
@@ -49,10 +52,18 @@ pub(super) struct Context {
     pub(super) wanted: Arc<ManagedCertificate>,
     pub(super) tracked: TrackedCertificate,
     also_trusted: Vec<Fingerprint>,
+    /// Why it cannot be told by what the firewall is trusted besides its configuration.
+    unverifiable: Option<SealError>,
     refused: Vec<Fingerprint>,
     quirks: Vec<String>,
 }
 
+/// The pins of a firewall, or why they cannot be verified.
+type PinsOf = Result<Verified, SealError>;
+
+/// In the state directory, from the first start on.
+const AUTHENTICATED: &str = "pins.authenticated";
+const NOTE: &str = "Pins in the database count only with a code under the sealing key.\n";
 /// Every step ends within this time, whatever its peers do. Longer than the longest exchange that can be configured, which
 /// is a signature through an agent, twice ten minutes: an order that is cut off each time would be placed each time.
 const STEP_LIMIT: Duration = Duration::from_mins(25);
@@ -128,7 +139,7 @@ impl Engine {
         pulse: &Pulse,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let context = match self.context(&lease.renewal).await? {
+        let context = match self.context(lease, now).await? {
             Ok(context) => context,
             Err(words) => {
                 return self
@@ -182,17 +193,18 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Outcome, StepError> {
         let firewall = self.desired.firewalls.get(&lease.renewal.firewall);
-        let daemon = &self.desired.daemon;
-        let sealer = Sealer::new(
-            daemon.sealing_key.clone(),
-            &daemon.state_directory,
-            Arc::clone(&self.surroundings.random),
-        );
+        if let Some(problem) = context.unverifiable.as_ref().filter(|_| step.logs_in()) {
+            let call = "verify what the firewall is trusted by";
+            return Err(Failure::new(FailureKind::Local, call, problem).into());
+        }
+        let sealer = self.sealer();
+        let trust = self.trust_text(&lease.renewal.firewall).unwrap_or_default();
         let codes = StoredCodes::of(&self.store, &lease.renewal.firewall);
         let work = Work {
             lease,
             wanted: &context.wanted,
             tracked: &context.tracked,
+            trust: &trust,
             window: firewall.and_then(|firewall| firewall.window.as_ref()),
             known: Known {
                 also_trusted: &context.also_trusted,
@@ -218,8 +230,10 @@ impl Engine {
     /// What is needed to go on, or why the configuration no longer asks for this renewal.
     async fn context(
         &self,
-        renewal: &Renewal,
+        lease: &Lease,
+        now: Timestamp,
     ) -> Result<Result<Context, &'static str>, StoreError> {
+        let renewal = &lease.renewal;
         let wanted = self.desired.certificates.get(&renewal.certificate);
         let tracked = self.store.certificate(&renewal.certificate).await?;
         let (Some(wanted), Some(tracked)) = (wanted, tracked) else {
@@ -230,52 +244,107 @@ impl Engine {
         }
         let firewall = self.store.firewall(&renewal.firewall).await?;
         let identity = firewall.identity.as_deref().and_then(Identity::from_json);
-        let mut also_trusted = self.still_trusted(firewall);
-        also_trusted.extend(self.about_to_be_served(renewal, wanted).await?);
+        let (verified, unverifiable) = match self.pins(&firewall).await? {
+            Ok(verified) => (verified, None),
+            Err(problem) => (Verified::default(), Some(problem)),
+        };
+        self.tell_forged(lease, &firewall, &verified.forged, now)
+            .await?;
         Ok(Ok(Context {
             wanted: Arc::clone(wanted),
             tracked,
-            also_trusted,
+            also_trusted: verified.trusted,
+            unverifiable,
             refused: self.store.unconfirmed(&renewal.firewall).await?,
             quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
         }))
     }
 
-    /// The certificate of `renewal`, while it may answer on the management port instead of the old one. That it was issued
-    /// does not make it one: its request may have been replaced on its way, and then somebody else has the key. The
-    /// firewall itself has confirmed the import, over a connection that the old trust verified, and the intent to bind it
-    /// is stored.
-    async fn about_to_be_served(
-        &self,
-        renewal: &Renewal,
-        wanted: &ManagedCertificate,
-    ) -> Result<Option<Fingerprint>, StoreError> {
-        let may_be_bound = match renewal.state {
-            State::Bound | State::Unproven | State::Verified => true,
-            State::Imported => {
-                let intent = self.store.intent(&renewal.id, Step::Bind.name()).await?;
-                intent.is_some()
-            }
-            _ => false,
+    /// Certificates that the firewall is trusted by besides the configuration: those that renewd bound and verified there,
+    /// and those that open renewals may have bound. That a certificate was issued does not make it one: its request may
+    /// have been replaced on its way, and then somebody else has the key. The firewall itself has confirmed the import,
+    /// over a connection that the old trust verified, and the intent to bind it is stored.
+    async fn pins(&self, firewall: &TrackedFirewall) -> Result<PinsOf, StoreError> {
+        let Some(trust) = self.trust_text(&firewall.name) else {
+            return Ok(Ok(Verified::default()));
         };
-        let is_of_management = wanted.services.contains(&Service::WebManagement);
-        Ok(renewal
-            .obtained
-            .fingerprint
-            .filter(|_| may_be_bound && is_of_management))
+        let pending = self.store.pending_pins(&firewall.name).await?;
+        Ok(pins::verify(&self.sealer(), firewall, &pending, &trust))
+    }
+
+    /// Reports rows that renewd did not store, once.
+    async fn tell_forged(
+        &self,
+        lease: &Lease,
+        known: &TrackedFirewall,
+        forged: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mark = Fingerprint::of(forged.as_bytes()).to_string();
+        if forged.is_empty() || known.distrusted.as_deref() == Some(&*mark) {
+            return Ok(());
+        }
+        let event = Event {
+            detail: Some(pins::advice(&known.name)),
+            ..Event::of_renewal(EventKind::PinNotAuthentic, &lease.renewal)
+        };
+        let events = std::slice::from_ref(&event);
+        self.store.record_distrust(lease, &mark, events, now).await
+    }
+
+    /// Authenticates what a renewd before schema 5 had stored: once in the life of a state directory, and only beside a
+    /// database that is a file. Who can write that file can read the sealing key as well (ADR 22).
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn authenticate_former(&self) -> Result<(), StoreError> {
+        let marker = self.desired.daemon.state_directory.join(AUTHENTICATED);
+        if self.store.is_shared() || marker.exists() {
+            return Ok(());
+        }
+        for known in self.store.former_pins().await? {
+            let trust = known.learned_for.as_deref().unwrap_or_default();
+            let code = pins::authenticate(&self.sealer(), &known.name, trust, &known.learned);
+            let code = match code {
+                Ok(code) => code,
+                Err(problem) => {
+                    tracing::warn!(firewall = known.name, %problem, "what was learned before the upgrade is not trusted");
+                    return Ok(());
+                }
+            };
+            let learned: Vec<String> = known.learned.iter().map(ToString::to_string).collect();
+            let event = Event {
+                firewall: Some(Arc::from(known.name.as_str())),
+                detail: Some(format!("{}: SHA-256 {}", known.name, learned.join(" "))),
+                ..Event::new(EventKind::PinAuthenticated)
+            };
+            let events = std::slice::from_ref(&event);
+            let now = self.now();
+            self.store
+                .authenticate_former(&known.name, &code, events, now)
+                .await?;
+        }
+        let random = self.surroundings.random.as_ref();
+        if let Err(error) = private_file::replace(&marker, NOTE.as_bytes(), random) {
+            tracing::warn!(%error, file = %marker.display(), "cannot be written");
+        }
+        Ok(())
     }
 
     /// Certificates that renewd bound to this firewall and proved, as long as the configured trust is the same.
     pub async fn learned(&self, firewall: &str) -> Result<Vec<Fingerprint>, StoreError> {
-        Ok(self.still_trusted(self.store.firewall(firewall).await?))
+        let known = self.store.firewall(firewall).await?;
+        let pins = self.pins(&known).await?;
+        Ok(pins.map(|pins| pins.trusted).unwrap_or_default())
     }
 
-    fn still_trusted(&self, known: TrackedFirewall) -> Vec<Fingerprint> {
-        if known.learned_for == self.trust_text(&known.name) {
-            known.learned
-        } else {
-            Vec::new()
-        }
+    pub(super) fn sealer(&self) -> Sealer {
+        let daemon = &self.desired.daemon;
+        Sealer::new(
+            daemon.sealing_key.clone(),
+            &daemon.state_directory,
+            Arc::clone(&self.surroundings.random),
+        )
     }
 
     pub(super) fn trust_text(&self, firewall: &str) -> Option<String> {

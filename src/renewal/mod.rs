@@ -5,6 +5,7 @@ pub mod engine;
 mod heartbeat;
 mod outcome;
 pub mod peers;
+pub mod pins;
 pub mod pulse;
 pub mod retry;
 pub mod runtime;

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::checkpoint::Moment;
 use super::engine::{Context, Engine, later};
+use super::pins;
 use super::retry::{self, Retry, Situation};
 use super::state::{self, Fact, Step};
 use super::step::Waiting;
@@ -12,6 +13,7 @@ use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{Obtained, Renewal, RenewalId, Service, Shown, State, due, looks};
 use crate::pki::{Certificate, Csr, Fingerprint};
+use crate::seal::SealError;
 use crate::store::{
     Ending, Lease, Login, Next, Observation, Pins, Postponed, Reached, StepRecord, StoreError,
 };
@@ -88,7 +90,16 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
         let found = match fact {
-            Fact::Proven => self.proven(renewal, context, now),
+            Fact::Proven => match self.proven(renewal, context, now) {
+                Ok(found) => found,
+                Err(problem) => {
+                    let call = "authenticate the new pin";
+                    let failure = Failure::new(FailureKind::Local, call, problem);
+                    return self
+                        .failed(lease, context, &failure, Origin::Firewall, now)
+                        .await;
+                }
+            },
             // What the services show has changed twice; the next probe looks afresh.
             Fact::PreviousProven => Found {
                 next_probe_at: Some(now),
@@ -96,7 +107,8 @@ impl Engine {
             },
             _ => Found::default(),
         };
-        let login = logs_in(renewal.state) && fact != Fact::Proven;
+        let logs_in = Step::leaving(renewal.state).is_some_and(Step::logs_in);
+        let login = logs_in && fact != Fact::Proven;
         let elapsed = u64::try_from(started.duration_until(now).as_millis()).unwrap_or(0);
         let told = Told {
             elapsed_ms: Some(elapsed),
@@ -112,18 +124,30 @@ impl Engine {
 
     /// From the proof on, the new certificate is what the services show, and where it is the one of the management port, it
     /// is a pin.
-    fn proven(&self, renewal: &Renewal, context: &Context, now: Timestamp) -> Found {
+    fn proven(
+        &self,
+        renewal: &Renewal,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<Found, SealError> {
         let leaf = leaf_of(&renewal.obtained);
         let interval = self.desired.daemon.probe_interval;
         let next_probe_at = looks::next(&renewal.certificate, leaf.as_ref(), interval, now);
         let learns = context.wanted.services.contains(&Service::WebManagement);
         let trust = self.trust_text(&renewal.firewall).filter(|_| learns);
-        Found {
+        let pin = match renewal.obtained.fingerprint.zip(trust) {
+            Some((new, trust)) => {
+                let code = pins::authenticate(&self.sealer(), &renewal.firewall, &trust, &[new])?;
+                Some(NewPin { new, trust, code })
+            }
+            None => None,
+        };
+        Ok(Found {
             shown: leaf.map(|leaf| Shown::of(&leaf, now)),
             next_probe_at: Some(next_probe_at),
-            pin: renewal.obtained.fingerprint.zip(trust),
+            pin,
             login: None,
-        }
+        })
     }
 
     pub(super) async fn advance(
@@ -168,8 +192,8 @@ impl Engine {
             detail: told.detail,
             ..Event::of_renewal(ending_event(to), renewal)
         };
-        let learned = found.pin.as_ref().map(|(new, _)| Event {
-            detail: Some(format!("SHA-256 {new}")),
+        let learned = found.pin.as_ref().map(|pin| Event {
+            detail: Some(format!("SHA-256 {}", pin.new)),
             ..Event::of_renewal(EventKind::TrustLearned, renewal)
         });
         let events: Vec<Event> = learned.into_iter().chain([reached]).collect();
@@ -420,9 +444,16 @@ struct Found {
     shown: Option<Shown>,
     /// When they are looked at next; `None`: nothing was seen.
     next_probe_at: Option<Timestamp>,
-    /// The fingerprint that the firewall is trusted by from now on, and the configured trust that it belongs to.
-    pin: Option<(Fingerprint, String)>,
+    pin: Option<NewPin>,
     login: Option<Login>,
+}
+
+/// What the firewall is trusted by from now on, for the configured trust, and the code of both.
+#[derive(Debug)]
+struct NewPin {
+    new: Fingerprint,
+    trust: String,
+    code: String,
 }
 
 impl Found {
@@ -437,10 +468,11 @@ impl Found {
     }
 
     fn pins(&self) -> Option<Pins<'_>> {
-        let (new, trust) = self.pin.as_ref()?;
+        let pin = self.pin.as_ref()?;
         Some(Pins {
-            fingerprints: std::slice::from_ref(new),
-            trust,
+            fingerprints: std::slice::from_ref(&pin.new),
+            trust: &pin.trust,
+            code: &pin.code,
         })
     }
 }
@@ -551,11 +583,6 @@ fn ending_event(state: State) -> EventKind {
         State::Superseded => EventKind::RenewalSuperseded,
         _ => EventKind::StateReached,
     }
-}
-
-/// Whether the step that leaves `state` logs in to the firewall.
-const fn logs_in(state: State) -> bool {
-    !matches!(state, State::CsrExported | State::Submitted | State::Bound)
 }
 
 fn situation<'a>(

@@ -45,6 +45,11 @@ impl Step {
         }
     }
 
+    /// Whether it logs in to the firewall.
+    pub const fn logs_in(self) -> bool {
+        !matches!(self, Self::Submit | Self::PollIssuance | Self::Verify)
+    }
+
     /// The word in logs and rows.
     pub const fn name(self) -> &'static str {
         match self {

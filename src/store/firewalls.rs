@@ -4,9 +4,24 @@
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::row::{Columns, exactly_one, micros, parse};
-use super::{Lease, Pins, Store, StoreError, Writing, commit, leases, missing};
-use crate::inventory::TrackedFirewall;
+use super::row::{Columns, exactly_one, micros, parse, words};
+use super::{Lease, Pins, Store, StoreError, Writing, commit, history, leases, missing};
+use crate::event::Event;
+use crate::inventory::{RenewalId, TrackedFirewall};
+use crate::pki::Fingerprint;
+
+/// A certificate that an open renewal is about to bind to the management port, or has bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingPin {
+    /// The renewal.
+    pub renewal: RenewalId,
+    /// SHA-256 of its certificate.
+    pub fingerprint: Fingerprint,
+    /// The configured trust that it belongs to.
+    pub trust: String,
+    /// The code that authenticates it (`renewal::pins`).
+    pub code: String,
+}
 
 impl Store {
     /// A firewall; one that nothing was stored of yet has nothing but its name.
@@ -46,6 +61,64 @@ impl Store {
         commit(transaction).await
     }
 
+    /// Certificates that open renewals are about to bind to the management port of `firewall`, or have bound.
+    pub async fn pending_pins(&self, firewall: &str) -> Result<Vec<PendingPin>, StoreError> {
+        let rows = sqlx::query(PENDING_PINS)
+            .bind(firewall)
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        rows.iter()
+            .map(|row| parse(row, "renewal", "id", pending_pin))
+            .collect()
+    }
+
+    /// Firewalls whose learned certificates a renewd before schema 5 had stored.
+    pub async fn former_pins(&self) -> Result<Vec<TrackedFirewall>, StoreError> {
+        let rows = sqlx::query(FORMER_PINS)
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        rows.iter().map(tracked).collect()
+    }
+
+    /// Authenticates these of one firewall with `code`.
+    pub async fn authenticate_former(
+        &self,
+        name: &str,
+        code: &str,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(AUTHENTICATE_FORMER)
+            .bind(name)
+            .bind(code)
+            .execute(&mut transaction)
+            .await?;
+        history::append(&mut transaction, events, now).await?;
+        commit(transaction).await
+    }
+
+    /// Stores that the rows `distrusted` of the firewall of `lease` are reported.
+    pub async fn record_distrust(
+        &self,
+        lease: &Lease,
+        distrusted: &str,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let name = &lease.renewal.firewall;
+        let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
+        let done = sqlx::query("UPDATE firewall SET distrusted = $2 WHERE name = $1")
+            .bind(&**name)
+            .bind(&*words(distrusted))
+            .execute(&mut transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || missing("firewall", name))?;
+        history::append(&mut transaction, events, now).await?;
+        commit(transaction).await
+    }
+
     /// Takes the time step of a one-time code, by its beginning, for a login; `false`: that step or a later one was taken
     /// before. It is on the disk when this returns.
     pub async fn take_code_step(&self, name: &str, step: Timestamp) -> Result<bool, StoreError> {
@@ -72,6 +145,7 @@ pub(super) async fn learn(
         .bind(name)
         .bind(learned.join(" "))
         .bind(pins.trust)
+        .bind(pins.code)
         .execute(connection)
         .await?;
     exactly_one(done.rows_affected(), || missing("firewall", name))
@@ -103,6 +177,18 @@ pub(super) async fn forget_refused_logins(
     Ok(())
 }
 
+fn pending_pin(row: &AnyRow) -> Result<PendingPin, StoreError> {
+    let text = row.text("fingerprint")?;
+    Ok(PendingPin {
+        renewal: RenewalId(row.text("id")?),
+        fingerprint: text
+            .parse()
+            .map_err(|error| StoreError::broken(format!("fingerprint: {error}")))?,
+        trust: row.maybe_text("pin_for")?.unwrap_or_default(),
+        code: row.text("pin_code")?,
+    })
+}
+
 fn tracked(row: &AnyRow) -> Result<TrackedFirewall, StoreError> {
     parse(row, "firewall", "name", read)
 }
@@ -122,18 +208,39 @@ fn read(row: &AnyRow) -> Result<TrackedFirewall, StoreError> {
         identified_at: row.maybe_time("identified_at")?,
         learned,
         learned_for: row.maybe_text("learned_for")?,
+        learned_code: row.maybe_text("learned_code")?,
+        distrusted: row.maybe_text("distrusted")?,
         refused_logins: row.count("refused_logins")?,
     })
 }
 
-pub(super) const FIREWALL: &str = "SELECT name, identity, identified_at, learned, learned_for, refused_logins \
-     FROM firewall WHERE name = $1";
+macro_rules! select_firewall {
+    ($rest:literal) => {
+        concat!(
+            "SELECT name, identity, identified_at, learned, learned_for, learned_code, distrusted, refused_logins \
+             FROM firewall WHERE ",
+            $rest
+        )
+    };
+}
+
+pub(super) const FIREWALL: &str = select_firewall!("name = $1");
+
+const FORMER_PINS: &str = select_firewall!("learned_code = 'former'");
+
+const AUTHENTICATE_FORMER: &str =
+    "UPDATE firewall SET learned_code = $2 WHERE name = $1 AND learned_code = 'former'";
 
 const RECORD_IDENTITY: &str = "INSERT INTO firewall (name, identity, identified_at) VALUES ($1, $2, $3) \
      ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, identified_at = excluded.identified_at";
 
-const LEARN_TRUST: &str = "INSERT INTO firewall (name, learned, learned_for) VALUES ($1, $2, $3) \
-     ON CONFLICT (name) DO UPDATE SET learned = excluded.learned, learned_for = excluded.learned_for";
+const LEARN_TRUST: &str = "INSERT INTO firewall (name, learned, learned_for, learned_code) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (name) DO UPDATE SET learned = excluded.learned, learned_for = excluded.learned_for, \
+     learned_code = excluded.learned_code";
+
+pub(super) const PENDING_PINS: &str = "SELECT id, fingerprint, pin_for, pin_code FROM renewal \
+     WHERE firewall = $1 AND ended_at IS NULL AND pin_code IS NOT NULL AND fingerprint IS NOT NULL \
+     AND state IN ('imported', 'bound', 'unproven', 'verified')";
 
 const TAKE_CODE_STEP: &str = "INSERT INTO firewall (name, code_step) VALUES ($1, $2) \
      ON CONFLICT (name) DO UPDATE SET code_step = excluded.code_step \

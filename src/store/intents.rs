@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::row::{Columns, micros};
+use super::row::{Columns, exactly_one, micros};
 use super::{Lease, Store, StoreError, Writing, commit, leases, missing};
 use crate::inventory::{Intent, RenewalId};
 
@@ -20,6 +20,31 @@ impl Store {
         let mut transaction = self.begin().await?;
         leases::still_ours(&mut transaction, lease).await?;
         let intent = open(&mut transaction, lease, step, reference, now).await?;
+        commit(transaction).await?;
+        Ok(intent)
+    }
+
+    /// Opens the intent of a bind that changes the management certificate: from now on the firewall may show the new one,
+    /// which counts as a pin for the configured `trust` by its `code`.
+    pub async fn intend_pinned(
+        &self,
+        lease: &Lease,
+        step: &str,
+        reference: &str,
+        (trust, code): (&str, &str),
+        now: Timestamp,
+    ) -> Result<Intent, StoreError> {
+        let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
+        let intent = open(&mut transaction, lease, step, reference, now).await?;
+        let done = sqlx::query(PIN)
+            .bind(&*lease.renewal.id.0)
+            .bind(lease.token)
+            .bind(trust)
+            .bind(code)
+            .execute(&mut transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || StoreError::LeaseLost)?;
         commit(transaction).await?;
         Ok(intent)
     }
@@ -96,6 +121,9 @@ pub(super) const INTEND: &str = "INSERT INTO intent (renewal, step, reference, o
      ON CONFLICT (renewal, step) WHERE closed_at IS NULL \
      DO UPDATE SET tries = intent.tries + 1, tried_at = excluded.tried_at \
      RETURNING step, reference, opened_at, tried_at, tries";
+
+pub(super) const PIN: &str =
+    "UPDATE renewal SET pin_for = $3, pin_code = $4 WHERE id = $1 AND lease_token = $2";
 
 pub(super) const OPEN_INTENT: &str = "SELECT step, reference, opened_at, tried_at, tries FROM intent \
      WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";

@@ -42,6 +42,7 @@ mod witness;
 
 pub use carry::{Carried, carry};
 pub use error::StoreError;
+pub use firewalls::PendingPin;
 pub use history::{Head, Misfit, NoHead, PastEvent, Verdict};
 pub use inventory::{Changes, Configured, Decision, Look, Observation};
 pub use leases::{Lease, Tenure, Ticket};

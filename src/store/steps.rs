@@ -74,6 +74,8 @@ pub struct Pins<'a> {
     pub fingerprints: &'a [Fingerprint],
     /// The configured trust that they belong to.
     pub trust: &'a str,
+    /// The code that authenticates both (`renewal::pins`).
+    pub code: &'a str,
 }
 
 /// How a login at the firewall went.

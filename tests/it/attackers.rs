@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use rcgen::KeyPair;
+use rcgen::{CertificateParams, KeyPair};
 use renewd::clock::Clock;
 use renewd::failure::FailureKind;
 use renewd::firewall::{self, Known};
-use renewd::inventory::State;
+use renewd::inventory::{Renewal, State};
 use renewd::pki::{Certificate, Csr};
 use renewd::renewal::{Checkpoint, Moment};
 use renewd::store::{Store, Witness};
@@ -20,6 +20,7 @@ use renewd::transfer::Transfers;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use simulators::sonicos::{Faces, Profile};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -94,6 +95,11 @@ impl Attacker {
             .with_single_cert(vec![CertificateDer::from(leaf.der.clone())], key)
             .unwrap();
         *self.acceptor.0.lock().unwrap() = Some(TlsAcceptor::from(Arc::new(config)));
+    }
+
+    /// Passes connections through again.
+    fn stop(&self) {
+        *self.acceptor.0.lock().unwrap() = None;
     }
 
     /// How many handshakes were broken off.
@@ -288,4 +294,121 @@ async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_is
     assert_eq!(failure.kind, FailureKind::Untrusted);
     assert!(failure.detail.contains("has not confirmed"), "{failure}");
     assert_eq!(attacker.loot(), "");
+}
+
+/// Runs a statement as somebody who can write the database.
+async fn meddle(lab: &Lab, statement: String) {
+    let url = lab.desired().daemon.database.clone();
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let done = sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    connection.close().await.unwrap();
+}
+
+/// A renewed firewall whose first pin stands in the configuration still, behind an attacker with a certificate of his own.
+async fn lab_with_learned_pin() -> (Lab, Arc<Attacker>, Certificate) {
+    let (lab, attacker) = lab_behind_attacker(Profile::V8, "").await;
+    lab.simulator.stop_replacing_requests();
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    let forged = CertificateParams::new(vec!["vpn.example.com".to_owned()]).unwrap();
+    let forged = forged.self_signed(&attacker.key).unwrap();
+    let forged = Certificate::from_der(forged.der()).unwrap();
+    (lab, attacker, forged)
+}
+
+async fn renew_again(lab: &Lab) -> Renewal {
+    let now = lab.clock.now();
+    let store = lab.store().await;
+    store.request_renewal(CERTIFICATE, now, &[]).await.unwrap();
+    store.close().await;
+    lab.clock.advance(SignedDuration::from_mins(1));
+    lab.run_once().await;
+    lab.renewals().await.remove(0)
+}
+
+async fn alerts(lab: &Lab) -> usize {
+    let history = lab.history().await;
+    let forged = history
+        .iter()
+        .filter(|event| event.name == "pin_not_authentic");
+    forged.count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_renewd_bound_is_trusted_after_a_restart_although_the_configuration_has_the_first_pin()
+{
+    let (lab, _attacker, _) = lab_with_learned_pin().await;
+    let renewal = renew_again(&lab).await;
+    assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+    assert_eq!(alerts(&lab).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_somebody_wrote_into_the_database_is_not_trusted_and_is_told_once() {
+    let (lab, attacker, forged) = lab_with_learned_pin().await;
+    // One that is new, one with the code of another, and one of before the upgrade: the state directory knows better.
+    let print = forged.fingerprint;
+    for set in [
+        format!("learned = '{print}'"),
+        format!("learned = '{print}', learned_code = NULL"),
+        format!("learned = '{print}', learned_code = 'former'"),
+    ] {
+        let told = alerts(&lab).await;
+        meddle(&lab, format!("UPDATE firewall SET {set}")).await;
+        attacker.attack_with(&forged);
+        let renewal = renew_again(&lab).await;
+        assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
+        a_day_passes(&lab).await;
+        assert_eq!(attacker.loot(), "", "{set}");
+        assert_eq!(alerts(&lab).await, told + 1, "{set}");
+    }
+    // The configured trust is enough to learn again.
+    attacker.stop();
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let (before, rest) = text.split_once("sha256 = [\"").unwrap();
+    let (_, after) = rest.split_once('"').unwrap();
+    let pin = lab.simulator.fingerprint();
+    let pinned = format!("{before}sha256 = [\"{pin}\"{after}");
+    std::fs::write(lab.config_file(), pinned).unwrap();
+    let renewal = renew_again(&lab).await;
+    assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+    assert!(lab.has_event("trust_learned").await);
+    assert_eq!(alerts(&lab).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pin_of_a_renewal_under_way_cannot_be_exchanged_in_the_database() {
+    let (lab, attacker, forged) = lab_with_learned_pin().await;
+    let print = forged.fingerprint;
+    // As if a bind was under way, with the code that belongs to what was bound.
+    let set = format!(
+        "ended_at = NULL, state = 'verified', next_attempt_at = 0, fingerprint = '{print}'"
+    );
+    meddle(&lab, format!("UPDATE renewal SET {set}")).await;
+    meddle(&lab, "UPDATE firewall SET learned = ''".to_owned()).await;
+    attacker.attack_with(&forged);
+    lab.run_once().await;
+    a_day_passes(&lab).await;
+    assert_eq!(attacker.loot(), "");
+    assert_eq!(alerts(&lab).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_learned_before_the_upgrade_is_taken_over_once_where_the_database_is_a_file() {
+    let (lab, _attacker, _) = lab_with_learned_pin().await;
+    let former = "UPDATE firewall SET learned_code = 'former'".to_owned();
+    meddle(&lab, former.clone()).await;
+    std::fs::remove_file(lab.folder.path().join("pins.authenticated")).unwrap();
+    let renewal = renew_again(&lab).await;
+    assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+    assert_eq!(alerts(&lab).await, 0);
+    // The next one is not from an upgrade.
+    meddle(&lab, former).await;
+    let renewal = renew_again(&lab).await;
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
+    assert_eq!(alerts(&lab).await, 1);
 }

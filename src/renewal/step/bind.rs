@@ -62,11 +62,12 @@ async fn look_then_bind(
         return Err(work.gone_from_device(session, call).await);
     }
     let obtained = remember_previous(work, &present).await?;
-    let intent = work.intend(Step::Bind, &work.renewal().alias).await?;
-    if work.wanted.services.contains(&Service::WebManagement) {
-        // The firewall has confirmed that it has this certificate, and may show it from its commit on.
-        session.also_accept(work.leaf()?.fingerprint);
-    }
+    let intent = if work.wanted.services.contains(&Service::WebManagement) {
+        let fingerprint = work.leaf()?.fingerprint;
+        work.intend_new_management(session, fingerprint).await?
+    } else {
+        work.intend(Step::Bind, &work.renewal().alias).await?
+    };
     match session.bind(&wanted).await {
         // A device may cut the connection when its management certificate changes (SonicOS reference 2): that is no
         // failure yet, but a reason to look.

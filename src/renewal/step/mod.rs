@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::checkpoint::{Checkpoint, Moment};
 use super::peers::Peers;
+use super::pins;
 use super::pulse::Pulse;
 use super::state::{Fact, Step};
 use crate::ca::{Issuer, Previous, Reference, SigningRequest, Window};
@@ -41,6 +42,8 @@ pub struct Work<'a> {
     pub wanted: &'a ManagedCertificate,
     /// What was seen.
     pub tracked: &'a TrackedCertificate,
+    /// The firewall's trust in the configuration, as text.
+    pub trust: &'a str,
     /// The firewall's maintenance window.
     pub window: Option<&'a MaintenanceWindow>,
     /// What is known of the firewall from before.
@@ -176,6 +179,30 @@ impl Work<'_> {
             .store
             .intend(self.lease, step.name(), reference, self.now)
             .await?;
+        self.intended(step).await;
+        Ok(intent)
+    }
+
+    /// The same for a bind that changes the management certificate, which `session` may see from then on.
+    async fn intend_new_management(
+        &self,
+        session: &mut dyn Firewall,
+        fingerprint: Fingerprint,
+    ) -> Result<Intent, StepError> {
+        let Renewal {
+            id,
+            firewall,
+            alias,
+            ..
+        } = self.renewal();
+        let pinned = pins::authenticate_pending(self.sealer, firewall, self.trust, id, fingerprint);
+        let code = pinned.map_err(|error| sealing("authenticate the new pin", &error))?;
+        let (step, pin) = (Step::Bind, (self.trust, code.as_str()));
+        let intent = self
+            .store
+            .intend_pinned(self.lease, step.name(), alias, pin, self.now)
+            .await?;
+        session.also_accept(fingerprint);
         self.intended(step).await;
         Ok(intent)
     }

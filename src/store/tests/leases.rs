@@ -337,6 +337,7 @@ async fn everything_of_a_step_is_lost(store: &Store, lost: &Lease) {
                 pins: Some(Pins {
                     fingerprints: &[Fingerprint::of(b"forged")],
                     trust: "pin",
+                    code: "code",
                 }),
                 login: Some(login),
                 withdrawn: Some("submit"),

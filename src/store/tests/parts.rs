@@ -57,6 +57,7 @@ impl Store {
         let pins = Pins {
             fingerprints,
             trust,
+            code: "code",
         };
         let mut transaction = self.begin().await?;
         firewalls::learn(&mut transaction, name, pins).await?;

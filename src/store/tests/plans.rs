@@ -45,6 +45,8 @@ async fn assert_no_scan(store: &Store) {
         history::HASH,
         history::SOME,
         renewals::UNCONFIRMED,
+        firewalls::PENDING_PINS,
+        intents::PIN,
         intents::OPEN_INTENT,
         intents::TRIES,
         intents::CLOSE,

@@ -30,6 +30,8 @@ async fn a_database_of_every_released_renewd_is_brought_up_to_date() {
         assert_eq!(orders, 1, "what was ordered counts in a budget");
         let firewall = store.firewall("hq").await.unwrap();
         assert_eq!((firewall.refused_logins, firewall.learned.len()), (1, 1));
+        assert_eq!(firewall.learned_code.as_deref(), Some("former"));
+        assert_eq!(store.former_pins().await.unwrap().len(), 1);
         assert!(claim(&store, "us", 59).await.is_none(), "the lease holds");
         assert!(claim(&store, "us", 60).await.unwrap().follows_lost);
         let event = crate::event::Event::of_certificate(

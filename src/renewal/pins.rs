@@ -1,0 +1,120 @@
+//! Certificates that a firewall is trusted by besides its configuration, and how their rows are authenticated.
+//!
+//! Who can write the database could put a fingerprint there and get every password. So each row carries a code under the
+//! sealing key, over the firewall, the configured trust that it belongs to, and the fingerprints. What does not verify is
+//! not trusted.
+
+use super::state::Step;
+use crate::inventory::{RenewalId, TrackedFirewall};
+use crate::pki::Fingerprint;
+use crate::seal::{SealError, Sealer};
+use crate::store::PendingPin;
+
+/// The pins of a firewall.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Those that renewd stored itself, for the configured trust.
+    pub trusted: Vec<Fingerprint>,
+    /// The rows that renewd did not store, as one text; empty: there are none.
+    pub forged: String,
+}
+
+/// Sorts what is stored of the firewall `known` under the configured `trust`. What belongs to another trust is neither.
+///
+/// # Errors
+/// The sealing key cannot be read, so that nothing can be told.
+pub fn verify(
+    sealer: &Sealer,
+    known: &TrackedFirewall,
+    pending: &[PendingPin],
+    trust: &str,
+) -> Result<Verified, SealError> {
+    let mut verified = Verified::default();
+    if !known.learned.is_empty() && known.learned_for.as_deref() == Some(trust) {
+        let code = known.learned_code.as_deref().unwrap_or_default();
+        let parts = learned_parts(&known.name, trust, &known.learned);
+        if sealer.is_authentic(LEARNED, &borrowed(&parts), code)? {
+            verified.trusted.clone_from(&known.learned);
+        } else {
+            verified.forged += &format!("{} {code}\n", parts[2..].join(" "));
+        }
+    }
+    for pin in pending.iter().filter(|pin| pin.trust == trust) {
+        let parts = pending_parts(&known.name, trust, &pin.renewal, pin.fingerprint);
+        if sealer.is_authentic(PENDING, &borrowed(&parts), &pin.code)? {
+            verified.trusted.push(pin.fingerprint);
+        } else {
+            verified.forged += &format!("{} {}\n", pin.fingerprint, pin.code);
+        }
+    }
+    Ok(verified)
+}
+
+/// The code of certificates that renewd bound to `firewall` and verified.
+///
+/// # Errors
+/// The sealing key cannot be read or made.
+pub fn authenticate(
+    sealer: &Sealer,
+    firewall: &str,
+    trust: &str,
+    fingerprints: &[Fingerprint],
+) -> Result<String, SealError> {
+    let parts = learned_parts(firewall, trust, fingerprints);
+    sealer.authenticate(LEARNED, &borrowed(&parts))
+}
+
+/// The code of the certificate that `renewal` is about to bind.
+///
+/// # Errors
+/// As `authenticate`.
+pub fn authenticate_pending(
+    sealer: &Sealer,
+    firewall: &str,
+    trust: &str,
+    renewal: &RenewalId,
+    fingerprint: Fingerprint,
+) -> Result<String, SealError> {
+    let parts = pending_parts(firewall, trust, renewal, fingerprint);
+    sealer.authenticate(PENDING, &borrowed(&parts))
+}
+
+/// What a person has to know of rows that renewd did not store.
+pub fn advice(firewall: &str) -> String {
+    format!(
+        "a certificate that the database names as trusted for {firewall} was not stored there by this renewd: it is from a \
+         version before 5, was stored under another sealing key, or was written by somebody else. It is not trusted, and \
+         only `trust` in the configuration counts. If renewd has replaced the management certificate since, compare the \
+         fingerprint that {firewall} shows (renewd probe) with the device itself and put it into `trust`"
+    )
+}
+
+fn learned_parts(firewall: &str, trust: &str, fingerprints: &[Fingerprint]) -> Vec<String> {
+    let fingerprints = fingerprints.iter().map(ToString::to_string);
+    [firewall.to_owned(), trust.to_owned()]
+        .into_iter()
+        .chain(fingerprints)
+        .collect()
+}
+
+fn pending_parts(
+    firewall: &str,
+    trust: &str,
+    renewal: &RenewalId,
+    fingerprint: Fingerprint,
+) -> Vec<String> {
+    vec![
+        firewall.to_owned(),
+        trust.to_owned(),
+        renewal.0.clone(),
+        Step::Bind.name().to_owned(),
+        fingerprint.to_string(),
+    ]
+}
+
+fn borrowed(parts: &[String]) -> Vec<&str> {
+    parts.iter().map(String::as_str).collect()
+}
+
+const LEARNED: &str = "learned pins";
+const PENDING: &str = "pending pin";
