@@ -192,6 +192,7 @@ async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
             // The row may be ahead of this configuration; the next synchronisation settles it.
             let decision = wanted.map_or_else(not_configured, |wanted| decide(wanted, row, now));
             match (decision, wanted) {
+                (Decision::Due { .. }, Some(_)) if planned >= PLANNED_AT_ONCE => {}
                 (Decision::Due { reason, words }, Some(wanted)) => {
                     planned += usize::from(plan(engine, wanted, reason, words, now).await?);
                 }
@@ -199,7 +200,8 @@ async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
             }
         }
         record_rests(engine, &rests, now).await?;
-        if rows.len() < BATCH as usize {
+        // The rest is due still, and follows at the next turn: the loop has other duties, and each plan is a commit.
+        if rows.len() < BATCH as usize || planned >= PLANNED_AT_ONCE {
             return Ok(planned);
         }
     }
@@ -221,7 +223,14 @@ async fn plan(
     words: String,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let mut renewal = new_renewal(wanted, reason, engine.surroundings.random.as_ref(), now);
+    let random = engine.surroundings.random.as_ref();
+    let mut renewal = new_renewal(wanted, reason, random, now);
+    for _ in 0..OTHER_IDS {
+        if engine.store.renewal(&renewal.id).await?.is_none() {
+            break;
+        }
+        renewal = new_renewal(wanted, reason, random, now);
+    }
     if reason != Reason::Requested
         && let Some(past) = installable(engine, wanted, now).await?
     {
@@ -343,15 +352,16 @@ fn new_renewal(
     }
 }
 
-/// The day and thirty random bits: sorts by day, and a person can read it aloud.
+/// The day and fifty random bits: sorts by day, and a person can read it aloud. Ten thousand of one day meet once in
+/// sixty thousand years; the alias, whose length devices limit, still has room for a name.
 fn new_id(random: &dyn Random, now: Timestamp) -> RenewalId {
-    let mut bytes = [0; 4];
+    let mut bytes = [0; 7];
     random.fill(&mut bytes);
     let tail: String = data_encoding::BASE32_NOPAD
         .encode(&bytes)
         .to_ascii_lowercase()
         .chars()
-        .take(6)
+        .take(10)
         .collect();
     RenewalId(format!("{}-{tail}", now.strftime("%y%m%d")))
 }
@@ -381,6 +391,10 @@ fn alias(name: &str, id: &RenewalId) -> String {
 const LOOK: SignedDuration = SignedDuration::from_mins(5);
 const LONGEST_ALIAS: usize = 31;
 const BATCH: u32 = 500;
+/// Some seconds on a slow disk, far less than a watchdog waits.
+const PLANNED_AT_ONCE: usize = 200;
+/// An id that is taken already is drawn again so often.
+const OTHER_IDS: u32 = 8;
 /// However far away the next due time is, the rules are asked once a day: a clock that was wrong is found out.
 const LONGEST_REST: SignedDuration = SignedDuration::from_hours(24);
 
@@ -419,7 +433,7 @@ mod tests {
         assert_eq!(ids.len(), 1000);
         assert!(
             ids.iter()
-                .all(|id| id.0.starts_with("261122-") && id.0.len() == 13)
+                .all(|id| id.0.starts_with("261122-") && id.0.len() == 17)
         );
     }
 }

@@ -51,7 +51,7 @@ struct Misfit {
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
     let Command::Verify { head, json } = &arguments.command;
     let desired = globals.desired()?;
-    let store = open::store(&desired).await?;
+    let store = open::store_to_read(&desired).await?;
     let verdict = store.verify_history(head.as_ref()).await?;
     store.close().await;
     if *json {

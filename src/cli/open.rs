@@ -38,8 +38,21 @@ impl Globals {
     }
 }
 
-/// Opens the database of a daemon that has run before; a command that only looks does not make one.
+/// Opens the database of a daemon that has run before, for a command that only reads.
+pub async fn store_to_read(desired: &Desired) -> Result<Store, CliError> {
+    refuse_missing(desired)?;
+    let daemon = &desired.daemon;
+    Ok(Store::open_to_read(&daemon.database, daemon.database_password.as_ref()).await?)
+}
+
+/// Opens the database of a daemon that has run before; a command does not make one.
 pub async fn store(desired: &Desired) -> Result<Store, CliError> {
+    refuse_missing(desired)?;
+    let daemon = &desired.daemon;
+    Ok(Store::open_with(&daemon.database, daemon.database_password.as_ref()).await?)
+}
+
+fn refuse_missing(desired: &Desired) -> Result<(), CliError> {
     let daemon = &desired.daemon;
     if let Some(path) = daemon.database.strip_prefix("sqlite://")
         && !std::path::Path::new(path).exists()
@@ -49,7 +62,7 @@ pub async fn store(desired: &Desired) -> Result<Store, CliError> {
              configuration that it uses (--config)"
         )));
     }
-    Ok(Store::open_with(&daemon.database, daemon.database_password.as_ref()).await?)
+    Ok(())
 }
 
 /// What the daemon knows of a firewall from its sessions; nothing when it has not run yet.

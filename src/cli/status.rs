@@ -21,7 +21,7 @@ pub struct Arguments {
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
     let desired = globals.desired()?;
-    let store = open::store(&desired).await?;
+    let store = open::store_to_read(&desired).await?;
     let now = SystemClock.now();
     let standings = status::overview(&store, &desired, now).await;
     let silent_since = status::silent_since(&store, now).await;

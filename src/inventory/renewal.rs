@@ -10,7 +10,7 @@ use crate::pki::Fingerprint;
 /// A renewal as it is stored: everything in it is true.
 #[derive(Debug, Clone)]
 pub struct Renewal {
-    /// Unique, sorts by day, at most 13 characters of `a-z 0-9 -`.
+    /// Unique, sorts by day, at most 17 characters of `a-z 0-9 -`.
     pub id: RenewalId,
     /// The certificate that it renews.
     pub certificate: Arc<str>,

@@ -33,7 +33,12 @@ impl Engine {
             return Ok(());
         };
         let now = self.now();
-        let attempt = renewal.attempts.saturating_add(1);
+        // What was counted in a wait were looks, and no failures.
+        let attempt = if renewal.is_failing() {
+            renewal.attempts.saturating_add(1)
+        } else {
+            1
+        };
         let until = later(now, retry::backoff(attempt, None));
         let kind = FailureKind::Unexpected.name();
         let event = Event {
@@ -235,7 +240,9 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
         let until = waiting.until.moment(now);
-        let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind);
+        // Each reason once in a state: two that take turns are no news.
+        let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind)
+            && !self.store.was_told_to_wait(renewal, waiting.kind).await?;
         let words = readable(&waiting.words);
         let event = Event {
             reason: Some(waiting.kind.to_owned()),

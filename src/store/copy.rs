@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, ConnectOptions, Connection};
 
 use super::connections::Session;
 use super::place::Place;
-use super::{BUSY_TIMEOUT, Store, StoreError, carry, commit, pool};
+use super::{Access, BUSY_TIMEOUT, Store, StoreError, carry, commit, pool};
 use crate::secret::SecretSource;
 
 impl Store {
@@ -47,7 +47,7 @@ async fn copy_file(place: &Place, copy: &Path) -> Result<(), StoreError> {
 async fn copy_server(place: &Place, copy: &Path) -> Result<(), StoreError> {
     let options = AnyConnectOptions::from_url(place.url())?.disable_statement_logging();
     let dialect = place.dialect();
-    let original = pool(dialect, 1, options, BUSY_TIMEOUT).await?;
+    let original = pool(dialect, 1, options, BUSY_TIMEOUT, Access::Write).await?;
     let look = original.begin_with(dialect.begin_snapshot()).await?;
     let mut look = Session::new(look, dialect.patience());
     let copy = Store::open(&format!("sqlite://{}", copy.display())).await?;

@@ -84,6 +84,16 @@ impl Dialect {
         Ok(())
     }
 
+    /// Lets the connection read only.
+    pub(super) async fn forbid_writing(self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+        let statement = match self {
+            Self::Sqlite => "PRAGMA query_only = ON",
+            Self::Postgres => "SET default_transaction_read_only = on",
+        };
+        connection.execute(statement).await?;
+        Ok(())
+    }
+
     /// Counts the tables that there are, and how many of them say which migrations were run.
     pub(super) const fn count_tables(self) -> &'static str {
         match self {

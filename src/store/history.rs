@@ -22,7 +22,7 @@ use sqlx::any::AnyRow;
 use super::row::{Columns, micros};
 use super::{Store, StoreError, Writing, bulk, commit};
 use crate::event::{Event, EventKind, Level};
-use crate::inventory::RenewalId;
+use crate::inventory::{Renewal, RenewalId};
 use chain::{Chain, Link};
 
 /// An event as it was stored.
@@ -62,6 +62,23 @@ impl Store {
             .fetch_all(&mut self.read().await?)
             .await?;
         rows.iter().map(past_event).collect()
+    }
+}
+
+impl Store {
+    /// Whether the history tells already that `renewal` waits for `reason` in its present state.
+    pub async fn was_told_to_wait(
+        &self,
+        renewal: &Renewal,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        let past = self.history(&renewal.certificate, LOOKED_AT).await?;
+        let state = renewal.state.name();
+        Ok(past
+            .iter()
+            .filter(|event| event.renewal.as_ref() == Some(&renewal.id))
+            .filter(|event| event.fields["state"] == state && event.at >= renewal.state_since)
+            .any(|event| event.fields["reason"] == reason))
     }
 }
 
@@ -206,6 +223,9 @@ fn past_event(row: &AnyRow) -> Result<PastEvent, StoreError> {
         fields,
     })
 }
+
+/// How many of the last events of a certificate are looked at: more than a renewal has in one state.
+const LOOKED_AT: u32 = 200;
 
 /// Of the events that a new configuration brings at once.
 const LOGGED_ONE_BY_ONE: usize = 100;

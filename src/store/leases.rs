@@ -54,10 +54,10 @@ pub struct Tenure {
 }
 
 impl Tenure {
-    /// Where a lock says that nobody else is there, a lease must outlast the slowest step, and is taken over by whoever
-    /// has the lock next.
+    /// Where a lock says that nobody else is there, a lease ends with its process, whatever the clock of the machine does
+    /// meanwhile: one that jumps by days lets no second worker in. Whoever has the lock next takes it over.
     pub(super) const ALONE: Self = Self {
-        lease: SignedDuration::from_mins(26),
+        lease: SignedDuration::from_hours(24 * 365 * 100),
         beat: None,
         lost_after: Duration::MAX,
     };

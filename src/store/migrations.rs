@@ -1,5 +1,7 @@
 //! Brings the tables up to date. Refuses what it does not know before anything is written.
 
+use std::cmp::Ordering;
+
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, Connection, SqlSafeStr};
 
@@ -41,6 +43,29 @@ pub(super) async fn refuse_foreign(
         return Ok(());
     }
     let advice = "it is the database of another program; name another one";
+    Err(StoreError::unusable(place, advice))
+}
+
+/// A command that only reads leaves the tables as they are: those of another version are refused.
+pub(super) async fn refuse_other_version(
+    connection: &mut AnyConnection,
+    place: &Place,
+) -> Result<(), StoreError> {
+    let newest = EMBEDDED.last().map_or(0, |(version, _, _)| *version);
+    let row = sqlx::query("SELECT MAX(version) AS version FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await?;
+    let version = row.maybe_number("version")?.unwrap_or(0);
+    let advice = match version.cmp(&newest) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Less => {
+            "its tables are those of an older renewd, and this command changes nothing: restart the daemon of this version, \
+             which brings them up to date"
+        }
+        Ordering::Greater => {
+            "its tables are those of a newer renewd: use the command of the version that the daemon has"
+        }
+    };
     Err(StoreError::unusable(place, advice))
 }
 

@@ -85,31 +85,45 @@ impl Store {
 
     /// As `open`; a server is given the `password`. Without one, libpq's ways hold: `PGPASSFILE`, `~/.pgpass`.
     pub async fn open_with(url: &str, password: Option<&SecretSource>) -> Result<Self, StoreError> {
-        Self::open_waiting(url, password, BUSY_TIMEOUT).await
+        Self::open_waiting(url, password, BUSY_TIMEOUT, Access::Write).await
+    }
+
+    /// As `open_with`, for a command that only reads: nothing is written, and a database with the tables of another version
+    /// is refused instead of being brought up to date.
+    pub async fn open_to_read(
+        url: &str,
+        password: Option<&SecretSource>,
+    ) -> Result<Self, StoreError> {
+        Self::open_waiting(url, password, BUSY_TIMEOUT, Access::Read).await
     }
 
     async fn open_waiting(
         url: &str,
         password: Option<&SecretSource>,
         busy_timeout: Duration,
+        access: Access,
     ) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let place = Place::of(url, password)?;
-        place.prepare()?;
+        if access == Access::Write {
+            place.prepare()?;
+        }
         let dialect = place.dialect();
         // Statements are not worth a log line; what they bring about is told as events.
         let options = AnyConnectOptions::from_url(place.url())?.disable_statement_logging();
-        make_ready(&options, &place, busy_timeout)
-            .await
-            .map_err(|error| error.at(&place))?;
+        let ready = match access {
+            Access::Write => make_ready(&options, &place, busy_timeout).await,
+            Access::Read => look_whether_ready(&options, &place, busy_timeout).await,
+        };
+        ready.map_err(|error| error.at(&place))?;
         Ok(Self {
             dialect,
             tenure: match dialect {
                 Dialect::Sqlite => Tenure::ALONE,
                 Dialect::Postgres => Tenure::SHARED,
             },
-            writer: pool(dialect, 1, options.clone(), busy_timeout).await?,
-            reader: pool(dialect, READERS, options, busy_timeout).await?,
+            writer: pool(dialect, 1, options.clone(), busy_timeout, access).await?,
+            reader: pool(dialect, READERS, options, busy_timeout, access).await?,
             notices: notices::Line::to(&place)?,
             witness: None,
         })
@@ -213,6 +227,7 @@ async fn pool(
     connections: u32,
     options: AnyConnectOptions,
     busy_timeout: Duration,
+    access: Access,
 ) -> Result<AnyPool, StoreError> {
     let pool = AnyPoolOptions::new()
         .max_connections(connections)
@@ -220,7 +235,15 @@ async fn pool(
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .after_connect(move |connection, _| Box::pin(dialect.set_up(connection, busy_timeout)));
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                dialect.set_up(connection, busy_timeout).await?;
+                match access {
+                    Access::Write => Ok(()),
+                    Access::Read => dialect.forbid_writing(connection).await,
+                }
+            })
+        });
     let patience = dialect.patience();
     let pool = match patience {
         Some(patience) => pool.acquire_timeout(patience),
@@ -259,6 +282,29 @@ async fn make_ready(
     }
     migrations::run(&mut connection, dialect).await?;
     Ok(connection.close().await?)
+}
+
+/// Looks whether a database can be read by this version, without a write.
+async fn look_whether_ready(
+    options: &AnyConnectOptions,
+    place: &Place,
+    busy_timeout: Duration,
+) -> Result<(), StoreError> {
+    let dialect = place.dialect();
+    let connection = AnyConnection::connect_with(options);
+    let mut connection = within(dialect.patience(), connection).await?;
+    dialect.set_up(&mut connection, busy_timeout).await?;
+    dialect.forbid_writing(&mut connection).await?;
+    migrations::refuse_foreign(&mut connection, place).await?;
+    migrations::refuse_other_version(&mut connection, place).await?;
+    Ok(connection.close().await?)
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
 }
 
 /// How long a statement waits for another process.

@@ -248,11 +248,7 @@ async fn after_a_certificate_of_another_key_a_person_gets_a_renewal_with_a_new_k
     let (lab, attacker) = lab_behind_attacker(Profile::V8, "").await;
     lab.run_once().await;
     lab.simulator.stop_replacing_requests();
-    let store = lab.store().await;
-    lab.clock.advance(SignedDuration::from_mins(1));
-    let now = lab.clock.now();
-    store.request_renewal(CERTIFICATE, now, &[]).await.unwrap();
-    lab.run_once().await;
+    renew_again(&lab).await;
     let renewals = lab.renewals().await;
     let states: Vec<State> = renewals.iter().map(|renewal| renewal.state).collect();
     assert_eq!(states, [State::Completed, State::Abandoned]);
@@ -321,11 +317,11 @@ async fn lab_with_learned_pin() -> (Lab, Arc<Attacker>, Certificate) {
 }
 
 async fn renew_again(lab: &Lab) -> Renewal {
+    lab.clock.advance(SignedDuration::from_mins(1));
     let now = lab.clock.now();
     let store = lab.store().await;
     store.request_renewal(CERTIFICATE, now, &[]).await.unwrap();
     store.close().await;
-    lab.clock.advance(SignedDuration::from_mins(1));
     lab.run_once().await;
     lab.renewals().await.remove(0)
 }

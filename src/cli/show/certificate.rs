@@ -49,7 +49,7 @@ struct Entry<'a> {
 
 pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(), CliError> {
     let wanted = open::certificate(desired, &arguments.name)?;
-    let store = open::store(desired).await?;
+    let store = open::store_to_read(desired).await?;
     let Some(row) = store.certificate(&wanted.name).await? else {
         return Err(open::unmet(wanted));
     };

@@ -28,7 +28,7 @@ struct Known {
 }
 
 pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(), CliError> {
-    let store = open::store(desired).await?;
+    let store = open::store_to_read(desired).await?;
     let tracked = store.firewall(&arguments.name).await;
     let standings = status::overview(&store, desired, SystemClock.now()).await;
     store.close().await;

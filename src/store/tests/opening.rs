@@ -237,13 +237,14 @@ async fn an_unusual_path_works() {
 async fn a_locked_database_is_busy_when_opened_and_when_written() {
     let (holder, folder) = store().await;
     let impatient = Duration::from_millis(1);
-    let other = Store::open_waiting(&url(&folder), None, impatient)
+    let other = Store::open_waiting(&url(&folder), None, impatient, crate::store::Access::Write)
         .await
         .unwrap();
     let lock = holder.begin().await.unwrap();
     let written = other.write_probe(at(0)).await;
     assert!(matches!(written, Err(StoreError::Busy)), "{written:?}");
-    let opened = Store::open_waiting(&url(&folder), None, impatient).await;
+    let opened =
+        Store::open_waiting(&url(&folder), None, impatient, crate::store::Access::Write).await;
     assert!(matches!(opened, Err(StoreError::Busy)), "{opened:?}");
     // Dropped, it would end only later.
     lock.commit().await.unwrap();

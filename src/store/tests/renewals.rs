@@ -418,3 +418,26 @@ async fn past(store: &Store) -> Vec<String> {
     let past = store.history("portal", 10).await.unwrap();
     past.into_iter().map(|event| event.name).collect()
 }
+
+#[tokio::test]
+async fn a_reason_to_wait_is_told_once_in_a_state_also_when_two_take_turns() {
+    let (store, mut lease, _folder) = store_with_lease().await;
+    let told = [Event {
+        reason: Some("approval".to_owned()),
+        ..Event::of_renewal(EventKind::ApprovalNeeded, &lease.renewal)
+    }];
+    let was_told =
+        async |renewal: &Renewal, reason| store.was_told_to_wait(renewal, reason).await.unwrap();
+    assert!(!was_told(&lease.renewal, "approval").await);
+    let postponed = store.postpone(&lease, 1, Some(at(5)), "approval", "", &told, at(1));
+    postponed.await.unwrap();
+    let other = store.postpone(&lease, 2, Some(at(6)), "issuance", "", &[], at(2));
+    other.await.unwrap();
+    assert!(was_told(&lease.renewal, "approval").await);
+    assert!(!was_told(&lease.renewal, "issuance").await);
+    let to = State::CsrGenerated;
+    let nothing = Obtained::default();
+    let advanced = store.advance(&lease, to, &nothing, at(9), None, &[], at(9));
+    lease.renewal = advanced.await.unwrap();
+    assert!(!was_told(&lease.renewal, "approval").await, "a new state");
+}

@@ -46,6 +46,32 @@ async fn a_database_of_every_released_renewd_is_brought_up_to_date() {
     }
 }
 
+#[tokio::test]
+async fn who_only_reads_leaves_an_older_database_as_it_is_and_cannot_write_in_a_present_one() {
+    let home = home();
+    write_old(&home, RELEASED).await;
+    for _ in 0..2 {
+        let refused = Store::open_to_read(&url(&home), None).await.unwrap_err();
+        let words = refused.to_string();
+        assert!(words.contains("restart the daemon"), "{words}");
+    }
+    Store::open(&url(&home)).await.unwrap().close().await;
+    let store = Store::open_to_read(&url(&home), None).await.unwrap();
+    assert_eq!(store.certificates().await.unwrap().len(), 1);
+    assert!(store.write_probe(at(0)).await.is_err());
+    store.close().await;
+
+    let ours = Store::open(&url(&home)).await.unwrap();
+    meddle(
+        &ours,
+        "UPDATE _sqlx_migrations SET version = 99 WHERE version = 5",
+    )
+    .await;
+    ours.close().await;
+    let newer = Store::open_to_read(&url(&home), None).await.unwrap_err();
+    assert!(newer.to_string().contains("a newer renewd"), "{newer}");
+}
+
 #[test]
 fn a_released_migration_is_never_changed() {
     for (version, _, sql) in &migrations::EMBEDDED[..RELEASED_FILES.len()] {

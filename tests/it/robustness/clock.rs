@@ -1,10 +1,15 @@
 //! A clock that jumps: nothing is ordered more than it must be, nothing waits for a time that was never meant, and a
 //! certificate that is not valid yet is told of.
 
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
 use jiff::SignedDuration;
-use renewd::clock::Clock;
+use renewd::clock::{Clock, ManualClock};
 use renewd::inventory::State;
-use renewd::store::Store;
+use renewd::renewal::retry::REFUSED_LOGIN_LIMIT;
+use renewd::renewal::{Checkpoint, Moment};
+use renewd::store::{Store, Witness};
 use simulators::sonicos::Profile;
 
 use crate::lab::{CERTIFICATE, Lab};
@@ -141,4 +146,77 @@ async fn hours_back_and_forth_again_and_again_cost_nothing() {
         requests,
         "no login was needed"
     );
+}
+
+/// Sets the clock forward by a day at one moment of a renewal, and lets a second worker look for something to do.
+#[derive(Debug)]
+struct Jump {
+    clock: Arc<ManualClock>,
+    database: String,
+    /// The moment, by its place in the order; the last one is none.
+    at: usize,
+    passed: Mutex<Vec<Moment>>,
+    second: Mutex<Option<String>>,
+}
+
+impl Witness for Jump {}
+
+#[async_trait]
+impl Checkpoint for Jump {
+    async fn pass(&self, moment: Moment) {
+        let place = {
+            let mut passed = self.passed.lock().unwrap();
+            passed.push(moment);
+            passed.len() - 1
+        };
+        if place != self.at {
+            return;
+        }
+        self.clock.advance(SignedDuration::from_hours(25));
+        let store = Store::open(&self.database).await.unwrap();
+        let now = self.clock.now();
+        let until = now + SignedDuration::from_mins(1);
+        let claim = store.claim("second", now, until, REFUSED_LOGIN_LIMIT);
+        let claimed = claim.await.unwrap().map(|lease| lease.renewal.id.0);
+        *self.second.lock().unwrap() = claimed;
+        store.close().await;
+    }
+}
+
+/// Renews once with a jump at the moment number `at`; returns the moments that were passed.
+async fn renewed_with_jump(at: usize) -> Vec<Moment> {
+    let lab = Lab::new(Profile::V8).await;
+    let jump = Arc::new(Jump {
+        clock: Arc::clone(&lab.clock),
+        database: lab.desired().daemon.database.clone(),
+        at,
+        passed: Mutex::default(),
+        second: Mutex::default(),
+    });
+    let clock = Arc::clone(&lab.clock);
+    crate::lab::run_once(&lab.config_file(), clock, Arc::clone(&jump) as _).await;
+    let passed = jump.passed.lock().unwrap().clone();
+    let moment = passed.get(at);
+    let second = jump.second.lock().unwrap().clone();
+    assert_eq!(second, None, "a second worker began at {moment:?}");
+    for _ in 0..4 {
+        if lab.renewals().await[0].state.is_end() {
+            break;
+        }
+        lab.clock.advance(SignedDuration::from_mins(12));
+        lab.run_once().await;
+    }
+    let renewals = lab.renewals().await;
+    let error = &renewals[0].last_error;
+    assert_eq!(renewals[0].state, State::Completed, "{moment:?}: {error:?}");
+    assert_eq!((renewals.len(), lab.signatures()), (1, 1), "{moment:?}");
+    passed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_by_a_day_inside_a_step_lets_no_second_worker_in() {
+    let moments = renewed_with_jump(usize::MAX).await;
+    for at in (0..moments.len()).filter(|at| !matches!(moments[*at], Moment::Stored(_))) {
+        renewed_with_jump(at).await;
+    }
 }

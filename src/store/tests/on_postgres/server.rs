@@ -191,7 +191,9 @@ async fn one_transaction_writes_at_a_time_and_the_others_wait_their_turn() {
     let Some((_, url)) = server() else { return };
     let first = Store::open(&url).await.unwrap();
     let impatient = Duration::from_millis(1);
-    let second = Store::open_waiting(&url, None, impatient).await.unwrap();
+    let second = Store::open_waiting(&url, None, impatient, crate::store::Access::Write)
+        .await
+        .unwrap();
     let lock = first.begin().await.unwrap();
     let written = second.write_probe(at(0)).await;
     assert!(matches!(written, Err(StoreError::Busy)), "{written:?}");
