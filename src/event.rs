@@ -192,6 +192,10 @@ events! {
     RenewalRolledBack => "renewal_rolled_back", Alert;
     /// The renewal was given up before the bind.
     RenewalAbandoned => "renewal_abandoned", Alert;
+    /// The CA did not send the certificate of the issuer: the signature of the issued certificate was not verified.
+    IssuerUnverified => "issuer_unverified", Warning;
+    /// The issued certificate carries a name that was not requested and that this CA is known to add.
+    NameTolerated => "name_tolerated", Warning;
     /// Somebody replaced the certificate by hand; the renewal stood down.
     RenewalSuperseded => "renewal_superseded", Info;
     /// A service shows another certificate than at the last look; it is the one that is watched from now on.

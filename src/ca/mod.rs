@@ -23,7 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::{Budget, RateLimit};
-use crate::pki::{Certificate, Csr, KeyRequest};
+use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};
 use crate::secret::SecretSource;
 use crate::surroundings::Surroundings;
 
@@ -61,6 +61,11 @@ pub trait Issuer: Send + Sync {
         request: &SigningRequest,
     ) -> Result<(Issuance, Option<Reference>), Failure> {
         Ok((self.poll(order, request).await?, None))
+    }
+
+    /// Names that this CA is known to add to a certificate for `wanted` of its own accord: they are reported, not refused.
+    fn tolerated_names(&self, _wanted: &KeyRequest) -> Vec<AlternateName> {
+        Vec::new()
     }
 
     /// The CA's own limits that `request` would use up at `now`.

@@ -2,6 +2,7 @@
 //! because old firewalls show them and must be recognised.
 
 use jiff::Timestamp;
+use x509_parser::asn1_rs::Oid;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{ParsedExtension, X509Extension};
 use x509_parser::oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE;
@@ -32,6 +33,8 @@ pub struct Certificate {
     pub common_name: Option<String>,
     /// Subject alternative names of the kinds we know.
     pub alternate_names: Vec<AlternateName>,
+    /// Subject alternative names of other kinds, in words.
+    pub other_names: Vec<String>,
     /// Serial number, lower-case hexadecimal.
     pub serial: String,
     /// Start of validity.
@@ -42,6 +45,8 @@ pub struct Certificate {
     pub is_ca: bool,
     /// Whether the extended key usage allows TLS servers (absent extension: yes).
     pub allows_server_auth: bool,
+    /// Extended key usages, as dotted numbers.
+    pub purposes: Vec<String>,
 }
 
 impl Certificate {
@@ -49,6 +54,7 @@ impl Certificate {
     pub fn from_der(der: &[u8]) -> Result<Self, PkiError> {
         let parsed = parse(der)?;
         let subject = parsed.subject();
+        let (alternate_names, other_names) = name::alternate_names(parsed.iter_extensions());
         let extensions = || {
             parsed
                 .iter_extensions()
@@ -65,13 +71,15 @@ impl Certificate {
                 .into_iter()
                 .rfind(|(attribute, _)| attribute == "CN")
                 .map(|(_, value)| value),
-            alternate_names: name::alternate_names(extensions()).0,
+            alternate_names,
+            other_names,
             serial: serial(parsed.raw_serial()),
             not_before: timestamp(parsed.validity().not_before),
             not_after: timestamp(parsed.validity().not_after),
             is_ca: extensions()
                 .any(|e| matches!(e, ParsedExtension::BasicConstraints(limits) if limits.ca)),
             allows_server_auth: allows_server_auth(&parsed),
+            purposes: extensions().flat_map(purposes).collect(),
         })
     }
 
@@ -150,6 +158,27 @@ fn allows_server_auth(certificate: &X509Certificate<'_>) -> bool {
         })
 }
 
+/// The extended key usages of `extension`, as dotted numbers.
+pub(super) fn purposes(extension: &ParsedExtension<'_>) -> Vec<String> {
+    let ParsedExtension::ExtendedKeyUsage(usage) = extension else {
+        return Vec::new();
+    };
+    let named = [
+        (usage.any, ANY_PURPOSE),
+        (usage.server_auth, SERVER_AUTH),
+        (usage.client_auth, CLIENT_AUTH),
+        (usage.code_signing, "1.3.6.1.5.5.7.3.3"),
+        (usage.email_protection, "1.3.6.1.5.5.7.3.4"),
+        (usage.time_stamping, "1.3.6.1.5.5.7.3.8"),
+        (usage.ocsp_signing, "1.3.6.1.5.5.7.3.9"),
+    ];
+    let named = named.into_iter().filter(|(is_there, _)| *is_there);
+    named
+        .map(|(_, purpose)| purpose.to_owned())
+        .chain(usage.other.iter().map(Oid::to_id_string))
+        .collect()
+}
+
 /// Without the zero that only keeps the integer positive, as every other program shows it.
 fn serial(raw: &[u8]) -> String {
     let digits = match raw {
@@ -170,6 +199,11 @@ fn timestamp(time: ASN1Time) -> Timestamp {
     };
     Timestamp::from_second(seconds).unwrap_or(limit)
 }
+
+/// Extended key usages (RFC 5280, 4.2.1.12).
+const ANY_PURPOSE: &str = "2.5.29.37.0";
+pub(super) const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+pub(super) const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
 /// RFC 7468, 5.1, and an older label that some programs still write.
 pub(super) const LABELS: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];

@@ -8,8 +8,7 @@ impl Csr {
     /// Every difference between this request and what was asked for, in words; empty: it is what was asked for.
     ///
     /// The order of the subject's parts is the device's own affair, and so is whether it repeats the CN as an
-    /// alternate name, or adds a part that no configuration could ask for; a foreign part of any other kind is not, and
-    /// no foreign alternate name.
+    /// alternate name. Anything else that was not asked for is a difference: a CA may act on it.
     pub fn differences(&self, wanted: &KeyRequest) -> Vec<String> {
         let mut differences = subject_differences(&self.subject, &wanted.subject);
         differences.extend(alternate_name_differences(self, wanted));
@@ -19,6 +18,7 @@ impl Csr {
         if self.asks_for_ca {
             differences.push("it asks to become a CA (basic constraints CA:TRUE)".to_owned());
         }
+        differences.extend(self.extras.iter().cloned());
         differences
     }
 }
@@ -83,9 +83,7 @@ fn subject_differences(found: &[(String, String)], wanted: &Subject) -> Vec<Stri
             None => differences.push(format!("{attribute}={value} is missing")),
         }
     }
-    let foreign = left
-        .into_iter()
-        .filter(|(attribute, _)| Subject::ATTRIBUTES.contains(&attribute.as_str()));
+    let foreign = left.into_iter();
     differences
         .extend(foreign.map(|(attribute, value)| format!("{attribute}={value} was not asked for")));
     differences

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     AlternateName, Certificate, Csr, Digest, Expected, KeyKind, KeyRequest, PrivateKey, Subject,
-    certificates_in, check_issued, differences_from_request, ends_in_root, order_chain,
+    certificates_in, check_issued, differences_from_request, path,
 };
 
 /// Whatever a CA sends as "the certificate": what is read reads the same as PEM, a chain leads up and is no longer than what
@@ -36,34 +36,33 @@ pub fn certificates(data: &[u8]) {
 }
 
 fn leads_up(leaf: &Certificate, found: &[Certificate]) {
-    let chain = order_chain(leaf, found.to_vec());
-    assert!(chain.len() < found.len());
-    let mut last = leaf;
-    for issuer in &chain {
-        assert!(issuer.is_ca && last.verify_signed_by(issuer).is_ok());
-        assert!(!last.is_self_signed(), "nothing is above a root");
-        last = issuer;
+    for now in [Timestamp::UNIX_EPOCH, leaf.not_before] {
+        let expected = Expected::new(leaf.public_key, wanted(), now);
+        let verdict = check_issued(leaf, found, &expected);
+        let chain = &verdict.chain;
+        assert!(chain.len() < found.len());
+        let mut last = leaf;
+        for issuer in chain {
+            assert!(issuer.is_ca || issuer.is_self_signed());
+            assert!(last.verify_signed_by(issuer).is_ok());
+            assert!(issuer.not_after > now);
+            assert!(!last.is_self_signed(), "nothing is above a root");
+            last = issuer;
+        }
+        if verdict.problems.is_empty() {
+            assert!(!leaf.is_ca && leaf.allows_server_auth);
+            assert!(leaf.not_after > expected.now);
+            assert_eq!(chain.is_empty(), verdict.unverified.is_some());
+            let differences = differences_from_request(leaf, wanted());
+            assert!(differences.iter().all(|words| words.starts_with("the key")));
+        }
+        let foreign = Expected::new(request().public_key, wanted(), now);
+        assert!(!check_issued(leaf, found, &foreign).problems.is_empty());
     }
-    assert_eq!(
-        ends_in_root(&chain),
-        !chain.is_empty() && last.is_self_signed()
-    );
-    let expected = Expected {
-        public_key: leaf.public_key,
-        request: wanted(),
-        now: Timestamp::UNIX_EPOCH,
-    };
-    if check_issued(leaf, &chain, &expected).is_empty() {
-        assert!(!leaf.is_ca && leaf.allows_server_auth);
-        assert!(leaf.not_after > expected.now);
-        let differences = differences_from_request(leaf, wanted());
-        assert!(differences.iter().all(|words| words.starts_with("the key")));
+    let roots = found.get(1..).unwrap_or_default();
+    for above in path::verify(leaf, found, roots, None, leaf.not_before).unwrap_or_default() {
+        assert!(found.contains(&above));
     }
-    let foreign = Expected {
-        public_key: request().public_key,
-        ..expected
-    };
-    assert!(!check_issued(leaf, &chain, &foreign).is_empty());
 }
 
 /// Whatever a device sends as "the request": what is read reads the same as PEM, and is only taken for what was asked for
@@ -75,7 +74,7 @@ pub fn signing_request(data: &[u8]) {
     assert_eq!(Csr::parse(csr.to_pem().as_bytes()).as_ref(), Ok(&csr));
     assert_eq!(Csr::parse(&csr.der).as_ref(), Ok(&csr));
     if csr.differences(wanted()).is_empty() {
-        assert!(!csr.asks_for_ca && csr.other_names.is_empty());
+        assert!(!csr.asks_for_ca && csr.other_names.is_empty() && csr.extras.is_empty());
         let names = wanted().host_names();
         let is_wanted = |name: &AlternateName| names.iter().any(|own| own.is_same(name));
         assert!(csr.alternate_names.iter().all(is_wanted));

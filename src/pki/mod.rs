@@ -1,7 +1,6 @@
 //! Certificates, certificate signing requests and the checks on them (RFC 5280, RFC 2986). No I/O, no clock.
 
 mod certificate;
-mod chain;
 mod country;
 mod csr;
 mod der;
@@ -25,14 +24,14 @@ pub(crate) mod testing;
 mod tests;
 
 pub use certificate::Certificate;
-pub use chain::{ends_in_root, order_chain};
 pub use country::{country_code, country_name};
 pub use csr::Csr;
 pub use difference::differences_from_request;
 pub use fingerprint::Fingerprint;
-pub use issued::{Expected, check_issued, is_not_yet_valid};
+pub use issued::{Expected, Verdict, check_issued, is_not_yet_valid};
 pub use key_bundle::{Encryption, KeyBundle};
 pub(crate) use name::is_dns_name;
+pub use path::ends_in_root;
 pub use pkcs7::certificates_in;
 pub use private_key::PrivateKey;
 pub use request::{AlternateName, Digest, KeyKind, KeyRequest, Subject};

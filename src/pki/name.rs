@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use x509_parser::asn1_rs::{Any, Oid, Tag, ToDer};
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{GeneralName, X509Extension};
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
@@ -93,18 +94,20 @@ pub(super) fn in_words(name: &GeneralName<'_>) -> String {
 }
 
 /// The alternate names among `extensions`: those of the kinds we know, and the others in words.
-pub(super) fn alternate_names<'a>(
-    extensions: impl Iterator<Item = &'a ParsedExtension<'a>>,
+pub(super) fn alternate_names<'a, 'b: 'a>(
+    extensions: impl Iterator<Item = &'a X509Extension<'b>>,
 ) -> (Vec<AlternateName>, Vec<String>) {
     let mut known = Vec::new();
     let mut unknown = Vec::new();
-    for extension in extensions {
-        if let ParsedExtension::SubjectAlternativeName(names) = extension {
-            for name in &names.general_names {
-                match alternate_name(name) {
-                    Some(name) => known.push(name),
-                    None => unknown.push(name.to_string()),
-                }
+    for extension in extensions.filter(|one| one.oid == OID_X509_EXT_SUBJECT_ALT_NAME) {
+        let Some(names) = general_names(extension.value) else {
+            unknown.push("alternate names that cannot be read".to_owned());
+            continue;
+        };
+        for name in names {
+            match alternate_name(&name) {
+                Some(name) => known.push(name),
+                None => unknown.push(in_words(&name)),
             }
         }
     }

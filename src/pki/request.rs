@@ -59,18 +59,6 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The attributes of a name that can be asked for, as in [`Csr::subject`](super::Csr).
-    pub(super) const ATTRIBUTES: [&str; 8] = [
-        "C",
-        "ST",
-        "L",
-        "O",
-        "OU",
-        "CN",
-        "serialNumber",
-        "emailAddress",
-    ];
-
     /// The parts that are set, in the order of a distinguished name: attribute (as in [`Csr::subject`](super::Csr)) and value.
     pub fn parts(&self) -> Vec<(&'static str, &str)> {
         let parts = [

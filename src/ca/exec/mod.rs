@@ -23,7 +23,7 @@ use jiff::Timestamp;
 
 use super::{Issuance, Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
-use crate::pki::{Certificate, ends_in_root, order_chain};
+use crate::pki::{Certificate, ends_in_root, path};
 use crate::surroundings::Surroundings;
 use contract::{Answer, Operation};
 use record::{Records, Standing};
@@ -107,7 +107,8 @@ impl ExecCa {
         match standing {
             Standing::Issued(pem) => {
                 let (leaf, mut chain) = issued(pem, request)?;
-                if !ends_in_root(&order_chain(&leaf, chain.clone())) {
+                let above = path::build(&leaf, &chain, &[], self.now()).certificates;
+                if !ends_in_root(&above) {
                     chain.extend(self.roots().await?);
                 }
                 Ok(Issuance::Issued { leaf, chain })

@@ -26,7 +26,7 @@ use jiff::SignedDuration;
 use super::{Exchange, Issuance, Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::Budget;
-use crate::pki::KeyRequest;
+use crate::pki::{AlternateName, KeyRequest};
 use crate::surroundings::Surroundings;
 use api::Api;
 use delivery::Delivery;
@@ -134,6 +134,10 @@ impl Issuer for Resello {
         let way = self.way(&api, &plan, request).await?;
         let body = way.body(&self.settings, self.prover.dcv_type(), &plan.id, request);
         api.place(&way, &body).await.map(Reference)
+    }
+
+    fn tolerated_names(&self, wanted: &KeyRequest) -> Vec<AlternateName> {
+        rules::added_names(wanted)
     }
 
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {

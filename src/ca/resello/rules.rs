@@ -15,6 +15,23 @@ pub(super) fn objections(wanted: &KeyRequest, settings: &Settings, dcv_type: &st
     objections
 }
 
+/// The products of the shop are good for a domain with and without `www.`, and those for a wildcard for the domain itself.
+pub(super) fn added_names(wanted: &KeyRequest) -> Vec<AlternateName> {
+    let names = wanted.host_names();
+    let domains = names.iter().filter_map(|name| match name {
+        AlternateName::Domain(domain) => Some(domain.to_ascii_lowercase()),
+        _ => None,
+    });
+    domains
+        .map(|domain| {
+            let shorter = ["*.", "www."]
+                .into_iter()
+                .find_map(|prefix| domain.strip_prefix(prefix));
+            AlternateName::Domain(shorter.map_or_else(|| format!("www.{domain}"), str::to_owned))
+        })
+        .collect()
+}
+
 fn key(key: KeyKind, elliptic_keys: bool) -> Option<String> {
     match key {
         KeyKind::Rsa(bits) if bits >= SHORTEST_KEY => None,
@@ -144,6 +161,23 @@ mod tests {
 
     fn told(wanted: &KeyRequest, level: Level, dcv_type: &str) -> Vec<String> {
         objections(wanted, &settings(level), dcv_type)
+    }
+
+    #[test]
+    fn the_names_that_the_products_add_are_www_and_the_domain_of_a_wildcard() {
+        for (asked_for, added) in [
+            ("vpn.example.com", "www.vpn.example.com"),
+            ("www.example.com", "example.com"),
+            ("*.example.com", "example.com"),
+        ] {
+            let mut wanted = testing::key_request();
+            wanted.subject.common_name = Some(asked_for.to_owned());
+            wanted.alternate_names = Vec::new();
+            assert_eq!(
+                added_names(&wanted),
+                [AlternateName::Domain(added.to_owned())]
+            );
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ fn shown(lifetime: SignedDuration) -> Certificate {
         issuer: "CN=Test CA".to_owned(),
         common_name: Some("vpn.example.com".to_owned()),
         alternate_names: vec![AlternateName::Domain("vpn.example.com".to_owned())],
+        other_names: Vec::new(),
+        purposes: Vec::new(),
         serial: "01".to_owned(),
         not_before: start(),
         not_after: start() + lifetime,

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rcgen::KeyPair;
 
-use super::super::testing::{csr, csr_params, leaf_params, openssl};
+use super::super::der::{self, element, sequence};
+use super::super::testing::{csr, csr_params, key_request, leaf_params, openssl};
 use super::super::{AlternateName, Csr, KeyKind, PkiError};
 
 #[test]
@@ -148,4 +149,180 @@ fn made_by_openssl(folder: &Path, key: &str, options: &[&str]) -> Option<Result<
     arguments.extend(options);
     let pem = openssl(folder, &arguments)?;
     Some(Csr::parse(&pem))
+}
+
+/// The request for `vpn.example.com` with these attributes, signed.
+fn with_attributes(attributes: &[Vec<u8>]) -> Result<Csr, PkiError> {
+    let key = KeyPair::generate().unwrap();
+    let plain = csr(&csr_params(), &key);
+    let whole = der::only(&plain.der).unwrap().children().unwrap();
+    let info = whole[0].children().unwrap();
+    let attributes = element(0xa0, &attributes.concat());
+    let info = sequence(&[info[0].whole, info[1].whole, info[2].whole, &attributes]);
+    let signature = rcgen::SigningKey::sign(&key, &info).unwrap();
+    Csr::parse(&sequence(&[
+        &info,
+        whole[1].whole,
+        &der::bit_string(&signature),
+    ]))
+}
+
+fn attribute(oid: &[u8], values: &[&[u8]]) -> Vec<u8> {
+    sequence(&[&element(6, oid), &element(0x31, &values.concat())])
+}
+
+fn extension(oid: &[u8], value: &[u8]) -> Vec<u8> {
+    sequence(&[&element(6, oid), &element(4, value)])
+}
+
+const EXTENSIONS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
+
+#[test]
+fn what_a_ca_may_read_and_renewd_does_not_compare_is_a_difference() {
+    let names = |names: &[&str]| {
+        let names: Vec<Vec<u8>> = names.iter().map(|n| element(0x82, n.as_bytes())).collect();
+        extension(&[0x55, 0x1d, 17], &sequence(&[&names.concat()]))
+    };
+    let good = sequence(&[&names(&["vpn.example.com"])]);
+    let evil = sequence(&[&names(&["evil.example.com"])]);
+    let purposes =
+        |purpose: &[u8]| extension(&[0x55, 0x1d, 37], &sequence(&[&element(6, purpose)]));
+    let server = [0x2b, 6, 1, 5, 5, 7, 3, 1];
+    let request = |attributes: &[Vec<u8>]| {
+        with_attributes(attributes)
+            .unwrap()
+            .differences(&key_request())
+    };
+    let password = attribute(
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 7],
+        &[&element(12, b"secret")],
+    );
+    let allowed = sequence(&[&names(&["vpn.example.com"]), &purposes(&server)]);
+    assert_eq!(request(&[attribute(EXTENSIONS, &[&good])]), [""; 0]);
+    assert_eq!(
+        request(&[attribute(EXTENSIONS, &[&allowed]), password]),
+        [""; 0]
+    );
+    let microsoft = [0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 1, 14];
+    let template = extension(
+        &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2],
+        &element(30, &[0, 65]),
+    );
+    let signing = extension(&[0x55, 0x1d, 15], &[3, 2, 2, 4]);
+    let doubled = sequence(&[&names(&["vpn.example.com"]), &names(&["vpn.example.com"])]);
+    for (attributes, what) in [
+        (
+            vec![
+                attribute(EXTENSIONS, &[&good]),
+                attribute(EXTENSIONS, &[&evil]),
+            ],
+            "a second attribute",
+        ),
+        (
+            vec![attribute(EXTENSIONS, &[&good, &evil])],
+            "a second value",
+        ),
+        (
+            vec![
+                attribute(EXTENSIONS, &[&good]),
+                attribute(&microsoft, &[&evil]),
+            ],
+            "Microsoft's",
+        ),
+        (
+            vec![
+                attribute(EXTENSIONS, &[&good]),
+                attribute(&[0x2b, 6, 1, 4, 1, 0x82, 0x37, 13, 2, 1], &[&evil]),
+            ],
+            "Microsoft's name and value",
+        ),
+        (
+            vec![
+                attribute(EXTENSIONS, &[&good]),
+                attribute(&[0x2a, 3, 4], &[&[5, 0]]),
+            ],
+            "an unknown one",
+        ),
+        (
+            vec![attribute(
+                EXTENSIONS,
+                &[&sequence(&[
+                    &names(&["vpn.example.com"]),
+                    &purposes(&[0x2b, 6, 1, 5, 5, 7, 3, 3]),
+                ])],
+            )],
+            "code signing",
+        ),
+        (
+            vec![attribute(
+                EXTENSIONS,
+                &[&sequence(&[&names(&["vpn.example.com"]), &template])],
+            )],
+            "a template",
+        ),
+        (
+            vec![attribute(
+                EXTENSIONS,
+                &[&sequence(&[&names(&["vpn.example.com"]), &signing])],
+            )],
+            "signing",
+        ),
+        (
+            vec![attribute(EXTENSIONS, &[&doubled])],
+            "an extension twice",
+        ),
+        (
+            vec![attribute(EXTENSIONS, &[&good, &good])],
+            "the same value twice",
+        ),
+        (vec![attribute(EXTENSIONS, &[])], "no value"),
+    ] {
+        // What cannot be read at all is refused at the door.
+        let differences = with_attributes(&attributes).map(|csr| csr.differences(&key_request()));
+        assert_ne!(differences, Ok(Vec::new()), "{what}");
+    }
+}
+
+#[test]
+fn parts_of_a_subject_that_were_not_asked_for_are_differences() {
+    for kind in [
+        vec![0, 9, 2342, 19_200_300, 100, 1, 1],
+        vec![0, 9, 2342, 19_200_300, 100, 1, 25],
+        vec![2, 5, 4, 9],
+        vec![1, 2, 840, 113_549, 1, 9, 1],
+    ] {
+        let mut params = csr_params();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CustomDnType(kind), "admin");
+        let request = csr(&params, &KeyPair::generate().unwrap());
+        let differences = request.differences(&key_request());
+        assert_eq!(differences.len(), 1, "{differences:?}");
+        assert!(
+            differences[0].ends_with("=admin was not asked for"),
+            "{differences:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_that_is_not_der_is_refused() {
+    let good = extension(
+        &[0x55, 0x1d, 17],
+        &sequence(&[&element(0x82, b"vpn.example.com")]),
+    );
+    let value = sequence(&[&good]);
+    // The same, with a length that is not the shortest.
+    let long = [
+        &[0x30, 0x81, u8::try_from(value.len() - 2).unwrap()][..],
+        &value[2..],
+    ]
+    .concat();
+    let refused = with_attributes(&[attribute(EXTENSIONS, &[&long])]).unwrap_err();
+    assert!(
+        refused.0.contains("not DER") || refused.0.contains("not a certificate signing"),
+        "{refused}"
+    );
+    let indefinite = [&[0x30, 0x80][..], &value[2..], &[0, 0]].concat();
+    assert!(with_attributes(&[attribute(EXTENSIONS, &[&indefinite])]).is_err());
 }

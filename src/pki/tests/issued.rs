@@ -7,16 +7,13 @@ use rcgen::{BasicConstraints, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, Sa
 
 use super::super::testing::{Authority, key_request, leaf_params, now, set_validity};
 use super::super::{
-    Certificate, Expected, Fingerprint, KeyRequest, check_issued, differences_from_request,
+    AlternateName, Certificate, Expected, Fingerprint, KeyRequest, check_issued,
+    differences_from_request,
 };
 
 fn check(leaf: &Certificate, chain: &[Certificate], request: &KeyRequest) -> Vec<String> {
-    let expected = Expected {
-        public_key: leaf.public_key,
-        request,
-        now: now(),
-    };
-    check_issued(leaf, chain, &expected)
+    let expected = Expected::new(leaf.public_key, request, now());
+    check_issued(leaf, chain, &expected).problems
 }
 
 #[test]
@@ -55,18 +52,15 @@ fn everything_that_is_wrong_is_told() {
     params.distinguished_name.push(DnType::CommonName, "else");
     let leaf = Authority::root("root").sign(&params, &KeyPair::generate().unwrap());
     let request = key_request();
-    let expected = Expected {
-        public_key: Fingerprint::of(b"another key"),
-        request: &request,
-        now: now(),
-    };
-    let problems = check_issued(&leaf, &[], &expected);
+    let expected = Expected::new(Fingerprint::of(b"another key"), &request, now());
+    let problems = check_issued(&leaf, &[], &expected).problems;
     assert!(problems[0].starts_with("its public key (SHA-256 "));
     assert_eq!(
         problems[1..],
         [
             "vpn.example.com is not among its alternate names",
             "the CN is else, not vpn.example.com",
+            "it is also for www.example.com, which was not asked for",
             "it is a CA certificate (basic constraints CA:TRUE)",
             "its extended key usage does not allow TLS servers",
         ]
@@ -102,13 +96,125 @@ fn a_chain_that_does_not_hold_is_refused() {
             "CN=vpn.example.com is followed by CN=near in the chain, which did not issue it: the signature does not belong to the key"
         ]
     );
+}
+
+#[test]
+fn names_that_were_not_asked_for_are_refused_unless_the_ca_is_known_to_add_them() {
+    let root = Authority::root("root");
+    let key = KeyPair::generate().unwrap();
+    let request = key_request();
+    let text = |text: &str| text.try_into().unwrap();
+    let directory = vec![
+        0x30, 0x10, 0xa4, 0x0e, 0x30, 0x0c, 0x31, 0x0a, 0x30, 8, 6, 3, 85, 4, 3, 12, 1, 65,
+    ];
+    for (name, words) in [
+        (
+            SanType::DnsName(text("evil.example.com")),
+            "evil.example.com",
+        ),
+        (SanType::DnsName(text("*.example.com")), "*.example.com"),
+        (
+            SanType::IpAddress("192.0.2.7".parse().unwrap()),
+            "192.0.2.7",
+        ),
+        (
+            SanType::Rfc822Name(text("ceo@example.com")),
+            "ceo@example.com",
+        ),
+        (
+            SanType::URI(text("https://example.com")),
+            "https://example.com",
+        ),
+        (
+            SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3], "admin@corp".into())),
+            "a user principal name",
+        ),
+    ] {
+        let mut params = leaf_params();
+        params.subject_alt_names.push(name);
+        let leaf = root.sign(&params, &key);
+        let expected = format!("it is also for {words}, which was not asked for");
+        assert_eq!(check(&leaf, &[], &request), [expected]);
+    }
+    let mut params = leaf_params();
+    params.subject_alt_names.clear();
+    let odd = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], directory);
+    params.custom_extensions.push(odd);
+    let problems = check(&root.sign(&params, &key), &[], &request);
+    assert!(
+        problems.contains(
+            &"it is also for the directory name CN=A, which was not asked for".to_owned()
+        ),
+        "{problems:?}"
+    );
+
+    let mut params = leaf_params();
+    params
+        .subject_alt_names
+        .push(SanType::DnsName(text("www.vpn.example.com")));
+    let leaf = root.sign(&params, &key);
+    let www = [AlternateName::Domain("www.vpn.example.com".to_owned())];
+    let expected = Expected {
+        tolerated: &www,
+        ..Expected::new(leaf.public_key, &request, now())
+    };
+    let verdict = check_issued(&leaf, &[], &expected);
     assert_eq!(
-        check(&leaf, std::slice::from_ref(&root.certificate), &request),
+        (verdict.problems.as_slice(), verdict.tolerated.as_slice()),
+        (&[][..], &www[..])
+    );
+}
+
+#[test]
+fn names_in_the_subject_that_were_not_asked_for_are_refused() {
+    let root = Authority::root("root");
+    let key = KeyPair::generate().unwrap();
+    let mut request = key_request();
+    request.subject.common_name = None;
+    let mut params = leaf_params();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "www.bank.example");
+    params.distinguished_name.push(
+        DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]),
+        "ceo@example.com",
+    );
+    assert_eq!(
+        check(&root.sign(&params, &key), &[], &request),
         [
-            "CN=vpn.example.com is followed by CN=root in the chain, which did not issue it: its issuer is CN=near, not CN=root"
+            "it is also for the CN www.bank.example, which was not asked for",
+            "it is also for ceo@example.com, which was not asked for",
         ]
     );
-    let not_a_ca = root.sign(&leaf_params(), &key);
-    let problems = check(&leaf, &[not_a_ca], &request);
-    assert_eq!(problems[0], "in the chain, CN=vpn.example.com is not a CA");
+    assert_eq!(
+        check(&root.sign(&leaf_params(), &key), &[], &request),
+        [""; 0]
+    );
+}
+
+#[test]
+fn purposes_that_no_firewall_has_are_refused() {
+    let root = Authority::root("root");
+    let key = KeyPair::generate().unwrap();
+    let request = key_request();
+    let check = |purposes: &[ExtendedKeyUsagePurpose]| {
+        let mut params = leaf_params();
+        params.extended_key_usages.extend(purposes.iter().cloned());
+        check(&root.sign(&params, &key), &[], &request)
+    };
+    let ike = ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 17]);
+    assert_eq!(check(&[ExtendedKeyUsagePurpose::ClientAuth, ike]), [""; 0]);
+    for (purpose, number) in [
+        (ExtendedKeyUsagePurpose::Any, "2.5.29.37.0"),
+        (ExtendedKeyUsagePurpose::CodeSigning, "1.3.6.1.5.5.7.3.3"),
+        (ExtendedKeyUsagePurpose::OcspSigning, "1.3.6.1.5.5.7.3.9"),
+        (
+            ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 2]),
+            "1.3.6.1.4.1.311.20.2.2",
+        ),
+    ] {
+        let found = check(&[purpose]);
+        assert_eq!(found.len(), 1, "{number}: {found:?}");
+        assert!(found[0].contains(number), "{found:?}");
+    }
 }

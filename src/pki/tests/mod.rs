@@ -1,7 +1,6 @@
 //! The checks on certificates, requests and chains, against material of rcgen and openssl.
 
 mod certificate;
-mod chain;
 mod csr;
 mod difference;
 mod issued;

@@ -4,8 +4,9 @@ use jiff::SignedDuration;
 
 use super::{Outcome, StepError, Work, obtained, refused};
 use crate::ca::{Issuance, Reference};
+use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
-use crate::pki::{self, Certificate, Expected};
+use crate::pki::{self, AlternateName, Certificate, Expected, Verdict};
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
@@ -37,7 +38,10 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         Issuance::Issued { leaf, chain } => {
             work.acted(Step::PollIssuance).await;
             let is_paid = issuer.budget().is_some();
-            checked(work, &leaf, chain).map_err(|error| in_view_of_money(error, is_paid))
+            let tolerated = issuer.tolerated_names(&work.wanted.request);
+            checked(work, &leaf, &chain, &tolerated)
+                .await
+                .map_err(|error| in_view_of_money(error, is_paid))
         }
         Issuance::Refused { reason } => Err(StepError::Hopeless(format!(
             "{} refused: {reason}",
@@ -65,26 +69,56 @@ fn in_view_of_money(error: StepError, is_paid: bool) -> StepError {
     }
 }
 
-fn checked(
+/// Judges what came, by its names, its purposes and the path above it, before anything is done with it.
+async fn checked(
     work: &Work<'_>,
     leaf: &Certificate,
-    chain: Vec<Certificate>,
+    bag: &[Certificate],
+    tolerated: &[AlternateName],
 ) -> Result<Outcome, StepError> {
-    let chain = pki::order_chain(leaf, chain);
     let expected = Expected {
-        public_key: work.csr()?.public_key,
-        request: &work.wanted.request,
-        now: work.now,
+        tolerated,
+        ..Expected::new(work.csr()?.public_key, &work.wanted.request, work.now)
     };
-    let faults = pki::check_issued(leaf, &chain, &expected);
-    if !faults.is_empty() {
-        return Err(refused("check the issued certificate", &faults));
+    let verdict = pki::check_issued(leaf, bag, &expected);
+    if !verdict.problems.is_empty() {
+        return Err(refused("check the issued certificate", &verdict.problems));
     }
+    let events = remarks(work, &verdict);
+    if !events.is_empty() {
+        work.store
+            .record_under(work.lease, &events, work.now)
+            .await?;
+    }
+    let chain = verdict.chain.iter().map(Certificate::to_pem).collect();
     Ok(work.reached_with(Fact::CertificateChecked, |obtained| {
         obtained.leaf_pem = Some(leaf.to_pem());
-        obtained.chain_pem = Some(chain.iter().map(Certificate::to_pem).collect());
+        obtained.chain_pem = Some(chain);
         obtained.fingerprint = Some(leaf.fingerprint);
     }))
+}
+
+/// What is worth a look in a certificate that may be installed.
+fn remarks(work: &Work<'_>, verdict: &Verdict) -> Vec<Event> {
+    let mut events = Vec::new();
+    if let Some(words) = &verdict.unverified {
+        events.push(Event {
+            detail: Some(words.clone()),
+            ..work.event(EventKind::IssuerUnverified)
+        });
+    }
+    if !verdict.tolerated.is_empty() {
+        let names: Vec<String> = verdict.tolerated.iter().map(ToString::to_string).collect();
+        let ca = &work.renewal().ca;
+        events.push(Event {
+            detail: Some(format!(
+                "{ca} added {}, which was not asked for: this CA is known to do so",
+                names.join(", ")
+            )),
+            ..work.event(EventKind::NameTolerated)
+        });
+    }
+    events
 }
 
 /// For what is waited, by name: each is told once.

@@ -17,7 +17,8 @@ async fn an_order_brings_a_certificate_of_our_key_with_its_chain() {
         let request = bench.request("first", None);
         let bought = bench.obtain(&request).await;
         assert_eq!(bought.leaf.public_key, request.csr.public_key);
-        let chain = pki::order_chain(&bought.leaf, bought.chain);
+        let now = bought.leaf.not_before;
+        let chain = pki::path::build(&bought.leaf, &bought.chain, &[], now).certificates;
         assert!(
             pki::ends_in_root(&chain) && chain.len() == 2,
             "{download:?}"
@@ -123,7 +124,8 @@ async fn the_chain_is_given_as_it_comes() {
         let bench = Bench::granting(|faces| faces.crt_with_chain = true).await;
         bench.shop.chain_mischief(mischief);
         let bought = bench.buy().await;
-        let chain = pki::order_chain(&bought.leaf, bought.chain);
+        let now = bought.leaf.not_before;
+        let chain = pki::path::build(&bought.leaf, &bought.chain, &[], now).certificates;
         assert!(!chain.is_empty(), "{mischief:?}");
     }
 }

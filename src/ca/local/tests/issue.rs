@@ -10,12 +10,8 @@ async fn what_is_asked_for_is_issued_and_stands_every_check() {
     let csr = good_csr();
     let (leaf, chain) = setup.issue(csr.clone()).await.unwrap();
     let wanted = key_request();
-    let expected = Expected {
-        public_key: csr.public_key,
-        request: &wanted,
-        now: now(),
-    };
-    assert_eq!(check_issued(&leaf, &chain, &expected), [""; 0]);
+    let expected = Expected::new(csr.public_key, &wanted, now());
+    assert_eq!(check_issued(&leaf, &chain, &expected).problems, [""; 0]);
     assert_eq!(leaf.subject, "CN=vpn.example.com");
     assert_eq!(leaf.not_before, now() - SignedDuration::from_mins(5));
     assert_eq!(leaf.not_after, now() + SignedDuration::from_hours(24 * 90));
@@ -146,15 +142,11 @@ async fn a_sub_ca_hands_out_its_own_issuer_too_and_rsa_keys_may_encipher() {
     let csr = csr(&csr_params(), &key);
     let mut wanted = key_request();
     wanted.key = KeyKind::Rsa(2048);
-    let expected = Expected {
-        public_key: csr.public_key,
-        request: &wanted,
-        now: now(),
-    };
+    let expected = Expected::new(csr.public_key, &wanted, now());
     let (leaf, chain) = setup.issue(csr).await.unwrap();
     let subjects: Vec<_> = chain.iter().map(|c| c.subject.as_str()).collect();
     assert_eq!(subjects, ["CN=Sub CA", "CN=Office CA"]);
-    assert_eq!(check_issued(&leaf, &chain, &expected), [""; 0]);
+    assert_eq!(check_issued(&leaf, &chain, &expected).problems, [""; 0]);
     let usages = rcgen_usages(&leaf);
     assert!(usages.contains(&rcgen::KeyUsagePurpose::KeyEncipherment));
 }
