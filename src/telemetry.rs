@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -19,12 +19,27 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is logged, which can be changed while it is.
+#[derive(Debug, Clone)]
+pub struct Log(reload::Handle<EnvFilter, Registry>);
+
+impl Log {
+    /// From here on logs what `filter` says.
+    ///
+    /// # Errors
+    /// When `filter` cannot be read.
+    pub fn change(&self, filter: &str) -> Result<(), String> {
+        let changed = self.0.reload(self::filter(filter)?);
+        changed.map_err(|error| format!("the log filter cannot be changed: {error}"))
+    }
+}
+
 /// Starts logging to stderr or the journal. `filter` is a `tracing` filter such as `info` or `renewd=debug`.
 ///
 /// # Errors
 /// When `filter` cannot be read.
-pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = self::filter(filter)?;
+pub fn start(filter: &str, format: LogFormat) -> Result<Log, String> {
+    let (filter, handle) = reload::Layer::new(self::filter(filter)?);
     let output: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Auto if is_journal() => match tracing_journald::layer() {
             Ok(journal) => Box::new(journal.with_field_prefix(None)),
@@ -40,7 +55,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
             .with(output.with_filter(filter))
             .try_init(),
     );
-    Ok(())
+    Ok(Log(handle))
 }
 
 /// What is logged when an operator asks for `filter`.

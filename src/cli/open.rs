@@ -31,10 +31,11 @@ impl Globals {
         Ok(loaded.desired)
     }
 
-    /// Starts the log as the configuration and the options say.
-    pub fn start_log(&self, desired: &Desired) -> Result<(), CliError> {
+    /// Starts the log as the configuration and the options say. The option holds whatever is configured later: `None`.
+    pub fn start_log(&self, desired: &Desired) -> Result<Option<telemetry::Log>, CliError> {
         let filter = self.log.as_deref().unwrap_or(&desired.daemon.log);
-        telemetry::start(filter, self.log_format).map_err(CliError::Usage)
+        let log = telemetry::start(filter, self.log_format).map_err(CliError::Usage)?;
+        Ok(self.log.is_none().then_some(log))
     }
 }
 

@@ -9,7 +9,7 @@ use super::CliError;
 use super::open::{self, Globals};
 use super::print::{self, distance, say};
 use crate::config::Desired;
-use crate::daemon::{Daemon, DryRun, Report, has_failed};
+use crate::daemon::{Daemon, DryRun, LogFilter, Report, has_failed};
 use crate::inventory::{Renewal, State, TrackedCertificate};
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::status::{self, Rest};
@@ -31,10 +31,13 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     if arguments.dry_run {
         return dry_run(desired).await;
     }
-    globals.start_log(&desired)?;
+    let log = globals.start_log(&desired)?;
     let once = arguments.once.then(|| desired.clone());
     let surroundings = Surroundings::system();
-    let daemon = Daemon::start(&globals.config, desired, surroundings.clone()).await?;
+    let mut daemon = Daemon::start(&globals.config, desired, surroundings.clone()).await?;
+    if let Some(log) = log {
+        daemon = daemon.with_log(LogFilter::new(move |filter| log.change(filter)));
+    }
     let Some(desired) = once else {
         return Ok(daemon.run().await?);
     };

@@ -7,11 +7,11 @@ mod lock;
 mod once;
 mod places;
 mod pokes;
+mod reload;
 mod rhythm;
 mod trouble;
 mod work;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,16 +25,18 @@ use tokio::time::Instant;
 pub use dry_run::DryRun;
 pub use lock::{InUse, Lock};
 pub use once::{Report, has_failed};
+pub use reload::LogFilter;
 pub use work::Crew;
 
 use crate::config::{self, Desired, Mistakes};
 use crate::event::{Event, EventKind};
-use crate::inventory::ManagedCertificate;
 use crate::random::Random;
 use crate::renewal::{Checkpoint, ConfiguredPeers, Engine, NoCheckpoint, Runtime};
-use crate::store::{Configured, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
+use pokes::Ticks;
+use reload::{refuse_what_needs_a_restart, synchronise};
 use rhythm::Rhythm;
 
 /// What wakes the loop.
@@ -78,6 +80,10 @@ pub struct Daemon {
     transfers: Transfers,
     /// The same: a reload forgets nothing of what is known of firewalls.
     runtime: Runtime,
+    /// The ticks of `scan`, and what they poke; none where somebody else pokes.
+    ticks: Option<(mpsc::Sender<Poke>, Ticks)>,
+    /// Where `log` of the configuration counts.
+    log: Option<LogFilter>,
     checkpoint: Arc<dyn Checkpoint>,
     upkeep: JoinSet<Result<(), StoreError>>,
     _lock: Lock,
@@ -149,10 +155,21 @@ impl Daemon {
             surroundings,
             transfers,
             runtime,
+            ticks: None,
+            log: None,
             checkpoint,
             upkeep: JoinSet::new(),
             _lock: lock,
         })
+    }
+
+    /// The same, whose reloads change what is logged by `filter`.
+    #[must_use]
+    pub fn with_log(self, filter: LogFilter) -> Self {
+        Self {
+            log: Some(filter),
+            ..self
+        }
     }
 
     /// Does what is due until nothing can move, then stops.
@@ -169,13 +186,13 @@ impl Daemon {
     ///
     /// # Errors
     /// When it could not start, or the database is damaged; other errors are logged and tried again.
-    pub async fn run(self) -> Result<(), DaemonError> {
+    pub async fn run(mut self) -> Result<(), DaemonError> {
         let (poke, pokes) = mpsc::channel(MOST_POKES);
         let ticks = pokes::cron(&self.engine.desired.daemon.scan, poke.clone()).await?;
+        self.ticks = Some((poke.clone(), ticks));
         pokes::signals(&poke)?;
         let notices = pokes::notices(&self.engine.store, self.crew.owner(), poke);
         let ended = self.run_with(pokes).await;
-        drop(ticks);
         notices.abort();
         ended
     }
@@ -287,13 +304,27 @@ impl Daemon {
 
     async fn try_reload(&mut self) -> Result<(), DaemonError> {
         let desired = config::load(&self.config_file)?.desired;
-        if desired.daemon.database != self.engine.desired.daemon.database {
-            return Err(DaemonError::System(
-                "another `database` needs a restart of renewd".to_owned(),
-            ));
+        let former = &self.engine.desired.daemon;
+        refuse_what_needs_a_restart(former, &desired.daemon)?;
+        let ticks = match &self.ticks {
+            Some((poke, _)) if desired.daemon.scan != former.scan => {
+                let ticks = pokes::cron(&desired.daemon.scan, poke.clone()).await?;
+                Some((poke.clone(), ticks))
+            }
+            _ => None,
+        };
+        if let Some(log) = self
+            .log
+            .as_ref()
+            .filter(|_| desired.daemon.log != former.log)
+        {
+            log.change(&desired.daemon.log)?;
         }
         let store = self.engine.store.clone();
         synchronise(&store, &desired, self.surroundings.clock.now()).await?;
+        if ticks.is_some() {
+            self.ticks = ticks;
+        }
         self.engine = engine(
             desired,
             store,
@@ -387,26 +418,6 @@ fn engine(
     })
 }
 
-/// Tells the store what is configured, and the log what changed by that.
-async fn synchronise(store: &Store, desired: &Desired, now: Timestamp) -> Result<(), StoreError> {
-    let configured: Vec<Configured> = desired
-        .certificates
-        .values()
-        .map(|wanted| configured(wanted))
-        .collect();
-    store.sync_inventory(&configured, now).await?;
-    Ok(())
-}
-
-fn configured(wanted: &ManagedCertificate) -> Configured {
-    Configured {
-        name: Arc::clone(&wanted.name),
-        firewall: Arc::clone(&wanted.firewall),
-        ca: Arc::clone(&wanted.ca),
-        hash: hash(wanted),
-    }
-}
-
 /// Tells the log where the history ends: who changes the database cannot change what left it.
 async fn log_history_head(store: &Store) {
     match store.history_head().await {
@@ -420,14 +431,6 @@ async fn log_history_head(store: &Store) {
         Ok(None) => {}
         Err(error) => tracing::error!(%error, "the end of the history could not be read"),
     }
-}
-
-/// Tells one configuration from the next. After an upgrade of renewd or of its compiler every row may count as changed
-/// once; that only asks the due rules again.
-fn hash(wanted: &ManagedCertificate) -> String {
-    let mut hasher = DefaultHasher::new();
-    wanted.hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
 }
 
 /// Tells the service manager; without one it is nobody's loss.

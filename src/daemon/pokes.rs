@@ -1,5 +1,6 @@
 //! What pokes the loop: cron ticks, signals, and notices of other daemons. They carry no information, only "look".
 
+use std::fmt;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,6 +13,12 @@ use crate::store::{Notices, Store};
 
 /// Keeps the ticks going while it lives.
 pub struct Ticks(JobScheduler);
+
+impl fmt::Debug for Ticks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticks").finish_non_exhaustive()
+    }
+}
 
 impl Drop for Ticks {
     fn drop(&mut self) {

@@ -32,6 +32,12 @@ pub struct Crew {
     failed: Option<StoreError>,
     /// Whether it is not known yet that something can be stored again.
     is_unsure: bool,
+    /// Counts the configurations that were in force.
+    configuration: u64,
+    /// Renewals whose last steps were taken by a configuration that is no longer in force.
+    outdated: Vec<RenewalId>,
+    /// Whether such a probe was stored.
+    has_outdated_probe: bool,
     /// Claims that could not be given back.
     kept: Vec<Claim>,
     /// Claims whose worker panicked, and looks that did.
@@ -46,6 +52,7 @@ pub struct Crew {
 struct Claim {
     renewal: RenewalId,
     token: i64,
+    configuration: u64,
     /// Its last attempt reached nobody.
     is_doubtful: bool,
     pulse: Arc<Pulse>,
@@ -56,6 +63,7 @@ struct Claim {
 struct Probe {
     look: Look,
     certificate: Arc<str>,
+    configuration: u64,
     /// The last one saw nothing.
     is_doubtful: bool,
     since: Instant,
@@ -75,6 +83,9 @@ impl Crew {
             worked_on: HashSet::new(),
             failed: None,
             is_unsure: false,
+            configuration: 0,
+            outdated: Vec::new(),
+            has_outdated_probe: false,
             kept: Vec::new(),
             panicked: Vec::new(),
             blind: Vec::new(),
@@ -96,9 +107,11 @@ impl Crew {
         &self.owner
     }
 
-    /// From the next turn on, works with another configuration.
+    /// From the next turn on, works with another configuration. What is under way ends with the former one; for when it
+    /// then waits is looked at again.
     pub fn use_engine(&mut self, engine: Arc<Engine>) {
         self.engine = engine;
+        self.configuration += 1;
     }
 
     /// Asks the scheduler and hands out what it found; when something is due next. That may lie in the past while there
@@ -126,7 +139,24 @@ impl Crew {
         }
         self.tell_of_panics().await?;
         self.look_at_the_clock(now).await?;
+        self.reconsider_outdated(now).await?;
         self.hand_out(now).await
+    }
+
+    /// What was put off by a configuration that is no longer in force is looked at again: the window for which it waits
+    /// may be another one by now, and so may the time of the next probe.
+    async fn reconsider_outdated(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let store = &self.engine.store;
+        while let Some(renewal) = self.outdated.last() {
+            store.reconsider_wait(renewal, now).await?;
+            self.outdated.pop();
+        }
+        if self.has_outdated_probe {
+            let interval = self.engine.desired.daemon.probe_interval;
+            store.shorten_probes(interval, now).await?;
+            self.has_outdated_probe = false;
+        }
+        Ok(())
     }
 
     /// What was put off under a clock that was ahead does not wait until it is there again.
@@ -269,6 +299,7 @@ impl Crew {
         let claim = Claim {
             renewal: lease.renewal.id.clone(),
             token: lease.token,
+            configuration: self.configuration,
             is_doubtful: lease.renewal.is_unreached(),
             pulse: Arc::clone(&pulse),
         };
@@ -283,6 +314,7 @@ impl Crew {
         let probe = Probe {
             look,
             certificate: Arc::clone(&row.name),
+            configuration: self.configuration,
             is_doubtful: row.is_unseen(),
             since: Instant::now(),
         };
@@ -306,6 +338,12 @@ impl Crew {
         match ended {
             Ok((id, result)) => {
                 let claim = self.claims.remove(&id);
+                let configuration = self.configuration;
+                let outdated = claim
+                    .as_ref()
+                    .filter(|claim| claim.configuration != configuration);
+                self.outdated
+                    .extend(outdated.map(|claim| claim.renewal.clone()));
                 if let Err(error) = result {
                     tracing::debug!(%error, "what came of a renewal could not be stored");
                     self.kept.extend(claim);
@@ -323,7 +361,9 @@ impl Crew {
     fn probe_ended(&mut self, ended: Result<(Id, Result<(), StoreError>), JoinError>) {
         match ended {
             Ok((id, result)) => {
-                self.probing.remove(&id);
+                let probe = self.probing.remove(&id);
+                self.has_outdated_probe |=
+                    probe.is_some_and(|probe| probe.configuration != self.configuration);
                 if let Err(error) = result {
                     tracing::debug!(%error, "what a look found could not be stored");
                     self.failed = Some(error);

@@ -3,12 +3,12 @@
 //! `look_at` is NULL while a renewal is open: every statement here that sets it sees to that, so that the time to wake
 //! up never lies in the past for a certificate that is not due.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 
 use super::bulk::{self, is_open};
@@ -77,6 +77,7 @@ impl Store {
         for name in &changes.removed {
             remove(&mut transaction, name).await?;
         }
+        reconsider(&mut transaction, &changes, now).await?;
         for (kind, names) in [
             (EventKind::CertificateAdded, &changes.added),
             (EventKind::CertificateRemoved, &changes.removed),
@@ -85,6 +86,48 @@ impl Store {
         }
         commit(transaction).await?;
         Ok(changes)
+    }
+
+    /// Brings forward the probes that were put off further than `interval`, by a longer one that was configured before;
+    /// they stay spread over the new one.
+    pub async fn shorten_probes(
+        &self,
+        interval: SignedDuration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let interval = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX);
+        let latest = micros(now).saturating_add(interval);
+        let late = sqlx::query(PROBED_LATE)
+            .bind(latest)
+            .fetch_optional(&mut self.read().await?)
+            .await?;
+        if late.is_none() {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        sqlx::query(SHORTEN_PROBES)
+            .bind(latest)
+            .bind(micros(now))
+            .bind(interval)
+            .execute(&mut transaction)
+            .await?;
+        commit(transaction).await
+    }
+
+    /// The renewal waits for something that rests on the configuration, which has changed meanwhile: it looks again at
+    /// `now` how long it has to.
+    pub async fn reconsider_wait(
+        &self,
+        renewal: &RenewalId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(RECONSIDER_WAIT)
+            .bind(&*renewal.0)
+            .bind(micros(now))
+            .execute(&mut transaction)
+            .await?;
+        commit(transaction).await
     }
 
     /// One certificate, configured or not.
@@ -391,6 +434,36 @@ async fn compare<'a>(
     Ok((changes, to_write))
 }
 
+/// Lets every open renewal whose configuration changed look again at `now`, whatever it waits for; not one that is held.
+async fn reconsider(
+    connection: &mut Writing,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let names: HashSet<&str> = [&changes.changed, &changes.added, &changes.removed]
+        .into_iter()
+        .flatten()
+        .map(|name| &**name)
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let waiting = sqlx::query(WAITING)
+        .bind(micros(now))
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in &waiting {
+        if names.contains(&*row.text("certificate")?) {
+            sqlx::query(RECONSIDER)
+                .bind(row.text("id")?)
+                .bind(micros(now))
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
 async fn remove(connection: &mut Writing, name: &str) -> Result<(), StoreError> {
     let done = sqlx::query("UPDATE certificate SET configured = 0 WHERE name = $1")
         .bind(name)
@@ -516,6 +589,21 @@ pub(super) const RECORD_SIGHT: &str = concat!(
      shown_not_before = COALESCE($7, shown_not_before), shown_not_after = COALESCE($8, shown_not_after), \
      shown_seen_at = COALESCE($9, shown_seen_at) WHERE name = $1"
 );
+
+pub(super) const WAITING: &str =
+    "SELECT id, certificate FROM renewal WHERE ended_at IS NULL AND next_attempt_at > $1";
+
+pub(super) const RECONSIDER: &str =
+    "UPDATE renewal SET next_attempt_at = $2 WHERE id = $1 AND ended_at IS NULL";
+
+pub(super) const RECONSIDER_WAIT: &str = "UPDATE renewal SET next_attempt_at = $2 WHERE id = $1 AND ended_at IS NULL \
+     AND next_attempt_at > $2 AND last_error_kind IN ('maintenance_window', 'order_limit', 'order_budget')";
+
+pub(super) const PROBED_LATE: &str =
+    "SELECT name FROM certificate WHERE configured = 1 AND probe_at > $1 LIMIT 1";
+
+pub(super) const SHORTEN_PROBES: &str = "UPDATE certificate SET probe_at = $2 + (probe_at - $2) % $3 \
+     WHERE configured = 1 AND probe_at > $1";
 
 pub(super) const RECONSIDER_WINDOW: &str = "UPDATE renewal SET next_attempt_at = $2 WHERE certificate = $1 \
      AND ended_at IS NULL AND last_error_kind = 'maintenance_window' AND next_attempt_at > $2";

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use scratch::Scratch;
 use stage::Stage;
 
+use super::DaemonError;
 use super::once::Report;
-use super::{DaemonError, synchronise};
+use super::reload::synchronise;
 use crate::config::{Daemon, Desired};
 use crate::inventory::RenewalId;
 use crate::renewal::{Engine, NoCheckpoint, Pulse};

@@ -418,3 +418,76 @@ async fn where_nothing_was_seen_is_looked_at_apart_from_the_others() {
     assert!(unseen.iter().all(TrackedCertificate::is_unseen));
     assert_eq!(names_of(unseen), ["once", "told"]);
 }
+
+#[tokio::test]
+async fn a_changed_configuration_lets_what_waits_look_again_at_once() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let waits = |kind: &'static str| {
+        let until = Some(at(90_000));
+        store.postpone(&lease, 1, until, kind, "", &[], at(10))
+    };
+    let next = async || {
+        let renewal = store.renewal(&lease.renewal.id).await.unwrap().unwrap();
+        renewal.next_attempt_at
+    };
+    let id = &lease.renewal.id;
+    waits("maintenance_window").await.unwrap();
+    let same = [configured("portal", "hq", "1")];
+    store.sync_inventory(&same, at(20)).await.unwrap();
+    assert_eq!(next().await, Some(at(90_000)), "nothing changed");
+    let changed = [configured("portal", "hq", "2")];
+    store.sync_inventory(&changed, at(30)).await.unwrap();
+    assert_eq!(next().await, Some(at(30)));
+
+    // A step that ran under the former configuration puts it off after that.
+    for (kind, expected) in [
+        ("maintenance_window", 40),
+        ("order_budget", 40),
+        ("unreachable", 90_000),
+    ] {
+        waits(kind).await.unwrap();
+        store.reconsider_wait(id, at(40)).await.unwrap();
+        assert_eq!(next().await, Some(at(expected)), "{kind}");
+    }
+    store
+        .postpone(&lease, 1, None, "unauthorized", "", &[], at(50))
+        .await
+        .unwrap();
+    store.sync_inventory(&same, at(60)).await.unwrap();
+    assert_eq!(next().await, None, "what is held waits for a person");
+    waits("maintenance_window").await.unwrap();
+    store.sync_inventory(&[], at(70)).await.unwrap();
+    assert_eq!(next().await, Some(at(70)), "it left the configuration");
+}
+
+#[tokio::test]
+async fn a_shorter_interval_brings_probes_forward_and_keeps_them_spread() {
+    let (store, _folder) = store().await;
+    let certificates = ["a", "b", "c"].map(|name| configured(name, "hq", "1"));
+    store.sync_inventory(&certificates, at(0)).await.unwrap();
+    for (name, probe_at) in [("a", 50), ("b", 7 * 3600 + 60), ("c", 9 * 3600 + 1800)] {
+        store
+            .record_sight(name, None, None, at(probe_at), None, &[], at(0))
+            .await
+            .unwrap();
+    }
+    let probes = async || {
+        let rows = store.certificates().await.unwrap();
+        rows.iter()
+            .map(|row| row.probe_at.unwrap())
+            .collect::<Vec<_>>()
+    };
+    store
+        .shorten_probes(SignedDuration::from_hours(10), at(0))
+        .await
+        .unwrap();
+    assert_eq!(
+        probes().await,
+        [at(50), at(7 * 3600 + 60), at(9 * 3600 + 1800)]
+    );
+    store
+        .shorten_probes(SignedDuration::from_hours(1), at(0))
+        .await
+        .unwrap();
+    assert_eq!(probes().await, [at(50), at(60), at(1800)]);
+}

@@ -142,6 +142,46 @@ async fn a_changed_file_is_put_in_force_and_a_broken_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_changes_scan_and_log_and_names_what_needs_a_restart() {
+    let office = Office::new().await;
+    let seldom = office
+        .configuration()
+        .replace("[daemon]", "[daemon]\nscan = \"0 0 0 1 1 *\"");
+    office.configure(&seldom);
+    let daemon = Running::start(&office);
+    let log = wait_for_log(&office, "\"event\":\"renewal_completed\"").await;
+    assert!(!log.contains("\"level\":\"DEBUG\""), "{log}");
+    let often = "scan = \"* * * * * *\"\nlog = \"debug\"";
+    let often = seldom.replace("scan = \"0 0 0 1 1 *\"", often);
+    office.configure(&often);
+    daemon.signal("HUP");
+    daemon.wait_for_notice("READY=1");
+    wait_for_log(&office, "\"event\":\"configuration_reloaded\"").await;
+    let first = office.simulator.fingerprint();
+    office.renewd(&["renew", "hq-portal"]).with_code(0);
+    let started = Instant::now();
+    while office.simulator.fingerprint() == first {
+        assert!(started.elapsed() < PATIENCE, "the new scan does not count");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    wait_for_log(&office, "\"level\":\"DEBUG\"").await;
+
+    let elsewhere = "[daemon]\ndatabase_password = { env = \"HOME\" }";
+    office.configure(&often.replace("[daemon]", elsewhere));
+    daemon.signal("HUP");
+    let log = wait_for_log(&office, "\"event\":\"configuration_refused\"").await;
+    let refused = log
+        .lines()
+        .find(|line| line.contains("configuration_refused"));
+    let refused = refused.unwrap();
+    assert!(
+        refused.contains("`database_password` takes effect after a restart"),
+        "{refused}"
+    );
+    drop(daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_renewd_is_kept_out_while_looking_and_asking_are_not() {
     let office = Office::new().await;
     let text = office

@@ -1,0 +1,267 @@
+//! A reload at any moment: what is under way ends the same, and what waits does so by the configuration in force.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use renewd::clock::Clock;
+use renewd::daemon::{Daemon, Poke};
+use renewd::inventory::State;
+use renewd::renewal::{Checkpoint, Moment, NoCheckpoint, Step};
+use renewd::store::Witness;
+use simulators::sonicos::{Port, Profile};
+use tokio::sync::mpsc;
+
+use crate::lab::{CERTIFICATE, Lab};
+
+/// Never opens while a test runs.
+const SHUT: &str =
+    "maintenance_window = { start = \"0 2 * * TUE\", lasts = \"1h\", time_zone = \"UTC\" }";
+
+/// A daemon that runs, as under a service manager, with a clock that is moved for it.
+pub struct Running {
+    poke: mpsc::Sender<Poke>,
+    daemon: tokio::task::JoinHandle<()>,
+    moves: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    pub async fn start(
+        lab: &Lab,
+        checkpoint: Arc<dyn Checkpoint>,
+        poke: (mpsc::Sender<Poke>, mpsc::Receiver<Poke>),
+    ) -> Self {
+        let file = lab.config_file();
+        let daemon = Daemon::start_with(&file, lab.desired(), lab.surroundings(), checkpoint)
+            .await
+            .unwrap();
+        let (poke, pokes) = poke;
+        let daemon = tokio::spawn(async move { daemon.run_with(pokes).await.unwrap() });
+        let (clock, look) = (Arc::clone(&lab.clock), poke.clone());
+        let moves = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                clock.advance(SignedDuration::from_millis(500));
+                let _ = look.try_send(Poke::Look);
+            }
+        });
+        Self {
+            poke,
+            daemon,
+            moves,
+        }
+    }
+
+    pub async fn stop(self) {
+        self.moves.abort();
+        self.poke.send(Poke::Stop).await.unwrap();
+        self.daemon.await.unwrap();
+    }
+}
+
+/// Has the configuration read again, and returns when that is done.
+async fn reload(poke: &mpsc::Sender<Poke>) {
+    // A channel with room for one: the third is taken in only when the first was dealt with.
+    for meaning in [Poke::Reload, Poke::Look, Poke::Look] {
+        poke.send(meaning).await.unwrap();
+    }
+}
+
+pub fn channel() -> (mpsc::Sender<Poke>, mpsc::Receiver<Poke>) {
+    mpsc::channel(1)
+}
+
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let patience = tokio::time::Instant::now() + Duration::from_mins(1);
+    while !is_so().await {
+        assert!(tokio::time::Instant::now() < patience, "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Changes the file and has it read at one moment, once; and writes down every moment.
+struct Reloads {
+    at: Option<Moment>,
+    file: std::path::PathBuf,
+    text: String,
+    poke: mpsc::Sender<Poke>,
+    is_done: AtomicBool,
+    moments: Mutex<Vec<Moment>>,
+}
+
+impl std::fmt::Debug for Reloads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reloads")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Witness for Reloads {}
+
+#[async_trait]
+impl Checkpoint for Reloads {
+    async fn pass(&self, moment: Moment) {
+        let mut is_new = false;
+        if let Ok(mut moments) = self.moments.lock() {
+            is_new = !moments.contains(&moment);
+            moments.push(moment);
+        }
+        if self.at == Some(moment) && is_new {
+            std::fs::write(&self.file, &self.text).unwrap();
+            reload(&self.poke).await;
+            self.is_done.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+/// What a reload changes, as text to find and text to put in its place. None of it is a reason to begin anew.
+const CHANGES: [(&str, &str); 4] = [
+    (
+        "[daemon]",
+        "[daemon]\nprobe_interval = \"2h\"\nconcurrency = 3",
+    ),
+    ("proof_grace = \"5s\"", "proof_grace = \"7s\""),
+    (
+        "user = \"renewd\"",
+        "user = \"renewd\", call_timeout = \"19s\"",
+    ),
+    (
+        "\n[[certificate]]",
+        "maintenance_window = { start = \"0 0 * * *\", lasts = \"24h\", time_zone = \"UTC\" }\n[[certificate]]",
+    ),
+];
+
+/// A whole renewal with a reload at this moment; every moment that it passed.
+async fn renewed_with_a_reload(at: Option<Moment>, change: (&str, &str)) -> Vec<Moment> {
+    let lab = Lab::new(Profile::V8).await;
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let changed = text.replacen(change.0, change.1, 1);
+    assert_ne!(changed, text);
+    let (poke, pokes) = channel();
+    let reloads = Arc::new(Reloads {
+        at,
+        file: lab.config_file(),
+        text: changed,
+        poke: poke.clone(),
+        is_done: AtomicBool::new(at.is_none()),
+        moments: Mutex::default(),
+    });
+    let running = Running::start(&lab, Arc::clone(&reloads) as _, (poke, pokes)).await;
+    until(&format!("a renewal with a reload at {at:?}"), async || {
+        let renewals = lab.renewals().await;
+        let is_over = renewals
+            .first()
+            .is_some_and(|renewal| renewal.state.is_end());
+        is_over && reloads.is_done.load(Ordering::SeqCst)
+    })
+    .await;
+    running.stop().await;
+    lab.assert_renewed_once().await;
+    let moments = reloads.moments.lock().unwrap();
+    moments.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_at_any_moment_of_any_step_changes_nothing_of_a_renewal() {
+    let mut moments = renewed_with_a_reload(None, CHANGES[0]).await;
+    let mut seen = std::collections::HashSet::new();
+    moments.retain(|moment| seen.insert(*moment));
+    assert!(moments.len() > 25, "{moments:?}");
+    for (number, moment) in moments.into_iter().enumerate() {
+        renewed_with_a_reload(Some(moment), CHANGES[number % CHANGES.len()]).await;
+    }
+}
+
+/// A laboratory in which a renewal waits for a window that is far away.
+async fn waiting_for_a_window() -> Lab {
+    let lab = Lab::new(Profile::V8).await;
+    lab.configure_window(SHUT.split_once('{').unwrap().1.trim_end_matches('}'));
+    lab.run_once().await;
+    let renewal = lab.renewals().await.remove(0);
+    assert_eq!(renewal.state, State::Imported);
+    assert_eq!(
+        renewal.last_error_kind.as_deref(),
+        Some("maintenance_window")
+    );
+    lab
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_is_removed_or_moved_by_a_reload_is_no_longer_waited_for() {
+    // It is Sunday, 10:00.
+    let moved = SHUT
+        .replace("0 2 * * TUE", "0 9 * * SUN")
+        .replace("1h", "3h");
+    for now in ["", moved.as_str()] {
+        let lab = waiting_for_a_window().await;
+        let (poke, pokes) = channel();
+        let running = Running::start(&lab, Arc::new(NoCheckpoint), (poke.clone(), pokes)).await;
+        let text = std::fs::read_to_string(lab.config_file()).unwrap();
+        let start = text.find("maintenance_window").unwrap();
+        let end = start + text[start..].find('\n').unwrap();
+        std::fs::write(
+            lab.config_file(),
+            [&text[..start], now, &text[end..]].concat(),
+        )
+        .unwrap();
+        reload(&poke).await;
+        until("it is bound at once", async || {
+            lab.renewals().await[0].state == State::Completed
+        })
+        .await;
+        running.stop().await;
+        lab.assert_renewed_once().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_looks_at_a_window_while_it_is_removed_waits_no_longer_than_the_reload() {
+    let lab = Lab::new(Profile::V8).await;
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    lab.configure_window(SHUT.split_once('{').unwrap().1.trim_end_matches('}'));
+    let (poke, pokes) = channel();
+    let reloads = Arc::new(Reloads {
+        at: Some(Moment::Before(Step::Bind)),
+        file: lab.config_file(),
+        text,
+        poke: poke.clone(),
+        is_done: AtomicBool::new(false),
+        moments: Mutex::default(),
+    });
+    let running = Running::start(&lab, reloads, (poke, pokes)).await;
+    until("it is bound at once", async || {
+        let renewals = lab.renewals().await;
+        renewals
+            .first()
+            .is_some_and(|renewal| renewal.state == State::Completed)
+    })
+    .await;
+    running.stop().await;
+    lab.assert_renewed_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shorter_probe_interval_counts_from_the_reload_on() {
+    let lab = Lab::new(Profile::V8).await;
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let seldom = text.replace("[daemon]", "[daemon]\nprobe_interval = \"7d\"");
+    std::fs::write(lab.config_file(), seldom).unwrap();
+    lab.run_once().await;
+    assert_ne!(
+        lab.simulator.bound(Port::Management).as_deref(),
+        Some("fw-initial")
+    );
+    let (poke, pokes) = channel();
+    let running = Running::start(&lab, Arc::new(NoCheckpoint), (poke.clone(), pokes)).await;
+    std::fs::write(lab.config_file(), text).unwrap();
+    reload(&poke).await;
+    let store = lab.store().await;
+    let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
+    let latest = lab.clock.now() + SignedDuration::from_hours(1);
+    assert!(row.probe_at <= Some(latest), "{:?}", row.probe_at);
+    store.close().await;
+    running.stop().await;
+}
