@@ -16,6 +16,7 @@ use super::peers::Peers;
 use super::pins::{self, Verified};
 use super::pulse::Pulse;
 use super::runtime::StoredCodes;
+use super::session::SessionSlot;
 use super::state::{self, Fact, Step};
 use super::step::{self, Outcome, StepError, Work};
 use crate::config::Desired;
@@ -64,6 +65,22 @@ type PinsOf = Result<Verified, SealError>;
 /// In the state directory, from the first start on.
 const AUTHENTICATED: &str = "pins.authenticated";
 const NOTE: &str = "Pins in the database count only with a code under the sealing key.\n";
+/// What follows a step.
+enum Next {
+    /// The next step, at once.
+    Step,
+    /// The same step, then.
+    Wait(Timestamp),
+    /// Nothing that this piece of work can do.
+    Nothing,
+}
+
+impl Next {
+    const fn after(goes_on: bool) -> Self {
+        if goes_on { Self::Step } else { Self::Nothing }
+    }
+}
+
 /// Every step ends within this time, whatever its peers do. Longer than the longest exchange that can be configured, which
 /// is a signature through an agent, twice ten minutes: an order that is cut off each time would be placed each time.
 const STEP_LIMIT: Duration = Duration::from_mins(25);
@@ -90,7 +107,7 @@ impl Engine {
             self.peers.session_was_left(&lease.renewal.firewall);
         }
         let ticket = lease.ticket();
-        let steps = Box::pin(self.steps(&mut lease, stop, pulse));
+        let steps = Box::pin(self.steps_in_session(&mut lease, stop, pulse));
         let Some(result) = heartbeat::while_kept(self, &ticket, steps).await else {
             // Dropped in the middle: the next one looks what became of it.
             tracing::warn!(
@@ -109,79 +126,161 @@ impl Engine {
         }
     }
 
-    async fn steps(
+    /// Takes steps, in one session with the firewall as far as they follow at once; it is closed before the claim is given
+    /// back.
+    async fn steps_in_session(
         &self,
         lease: &mut Lease,
         halt: &CancellationToken,
         pulse: &Pulse,
     ) -> Result<(), StoreError> {
+        let firewall = Arc::clone(&lease.renewal.firewall);
+        let session = SessionSlot::new(self.peers.as_ref(), pulse, firewall);
+        let taken = self.steps(lease, halt, &session).await;
+        session.close().await;
+        taken
+    }
+
+    async fn steps(
+        &self,
+        lease: &mut Lease,
+        halt: &CancellationToken,
+        session: &SessionSlot<'_>,
+    ) -> Result<(), StoreError> {
         while !halt.is_cancelled() {
             let Some(step) = Step::leaving(lease.renewal.state) else {
                 return Ok(());
             };
+            if step.is_at_the_ca() {
+                session.close().await;
+            }
             let now = self.now();
             let until = later(now, self.store.tenure().lease);
             if lease.until.duration_until(until) > FRESH {
                 self.store.extend(lease, until).await?;
             }
-            if !self.step(step, lease, pulse, now).await? {
-                return Ok(());
+            session.begin_step().await;
+            match self.step(step, lease, session, now).await? {
+                Next::Step => {}
+                Next::Wait(until) if self.waits_in_session(until, session, halt).await => {
+                    let renewal = self.store.renewal(&lease.renewal.id).await?;
+                    lease.renewal = renewal.ok_or(StoreError::LeaseLost)?;
+                }
+                Next::Wait(_) | Next::Nothing => return Ok(()),
             }
         }
         Ok(())
     }
 
-    /// Takes one step; `true` when the next one may follow at once.
+    /// Waits here where the session may stay open for so long: a login costs the device, and with one-time codes half a
+    /// minute, more than that. `false`: it may not, or the daemon stops.
+    async fn waits_in_session(
+        &self,
+        until: Timestamp,
+        session: &SessionSlot<'_>,
+        halt: &CancellationToken,
+    ) -> bool {
+        if !session
+            .stays_open_for(self.now().duration_until(until))
+            .await
+        {
+            return false;
+        }
+        tokio::select! {
+            () = self.surroundings.clock.sleep_until(until) => true,
+            () = halt.cancelled() => false,
+        }
+    }
+
+    /// Takes one step, and says what may follow.
     async fn step(
         &self,
         step: Step,
         lease: &mut Lease,
-        pulse: &Pulse,
+        session: &SessionSlot<'_>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Next, StoreError> {
         let context = match self.context(lease, now).await? {
             Ok(context) => context,
             Err(words) => {
                 return self
                     .advance(lease, Fact::LeftConfiguration, None, now, words)
-                    .await;
+                    .await
+                    .map(Next::after);
             }
         };
         if let Some(words) = replaced_by_hand(lease, &context, now) {
             return self
                 .advance(lease, Fact::ReplacedByHand, None, now, &words)
-                .await;
+                .await
+                .map(Next::after);
         }
         if lease.renewal.has_key_mismatch() {
             // It is held since; that it is here means that a person has asked for it.
             let words = ANOTHER_KEY_PAIR;
-            return self.advance(lease, Fact::GivenUp, None, now, words).await;
+            return self
+                .advance(lease, Fact::GivenUp, None, now, words)
+                .await
+                .map(Next::after);
         }
         self.checkpoint.pass(Moment::Before(step)).await;
-        let taken = self.take(step, lease, &context, pulse, now).await;
+        let mut taken = self.take(step, lease, &context, session, now).await;
+        if let Err(error) = &taken
+            && session.is_lost(error).await
+        {
+            session.close().await;
+            taken = self.take(step, lease, &context, session, now).await;
+        }
+        self.follow(taken, lease, &context, now).await
+    }
+
+    /// Stores what came of a step that began at `now`, and says what may follow.
+    async fn follow(
+        &self,
+        taken: Result<Outcome, StepError>,
+        lease: &mut Lease,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<Next, StoreError> {
         let finished = self.now();
-        match taken {
+        let goes_on = match taken {
             Ok(Outcome::Reached(fact, obtained)) => {
-                self.reached(lease, &context, fact, &obtained, now, finished)
+                self.reached(lease, context, fact, &obtained, now, finished)
                     .await
             }
-            Ok(Outcome::Wait(waiting)) => self.wait(lease, &waiting, finished).await,
+            Ok(Outcome::Wait(waiting)) => {
+                self.wait(lease, &waiting, finished).await?;
+                if self.is_served_otherwise(context).await? {
+                    let renewal = &lease.renewal.id;
+                    self.store.reconsider_wait(renewal, finished).await?;
+                }
+                return Ok(Next::Wait(waiting.until.moment(finished)));
+            }
             Ok(Outcome::OrderVoid { words, retry_after }) => {
-                self.order_void(lease, &context, &words, retry_after, finished)
+                self.order_void(lease, context, &words, retry_after, finished)
                     .await
             }
             Err(StepError::Firewall(failure)) => {
                 let origin = Origin::Firewall;
-                self.failed(lease, &context, &failure, origin, finished)
+                self.failed(lease, context, &failure, origin, finished)
                     .await
             }
             Err(StepError::Ca(failure)) => {
-                self.failed(lease, &context, &failure, Origin::Ca, finished)
+                self.failed(lease, context, &failure, Origin::Ca, finished)
                     .await
             }
             Err(StepError::Hopeless(words)) => self.hopeless(lease, &words, finished).await,
             Err(StepError::Store(error)) => Err(error),
-        }
+        };
+        goes_on.map(Next::after)
+    }
+
+    /// Whether a probe saw another certificate while a step ran. Where the step decided to wait for a window, it decided by
+    /// the one before, and the probe came too early to let it look again.
+    async fn is_served_otherwise(&self, context: &Context) -> Result<bool, StoreError> {
+        let row = self.store.certificate(&context.tracked.name).await?;
+        let served = |row: &TrackedCertificate| row.shown.as_ref().map(|shown| shown.fingerprint);
+        Ok(row.is_some_and(|row| served(&row) != served(&context.tracked)))
     }
 
     async fn take(
@@ -189,7 +288,7 @@ impl Engine {
         step: Step,
         lease: &Lease,
         context: &Context,
-        pulse: &Pulse,
+        session: &SessionSlot<'_>,
         now: Timestamp,
     ) -> Result<Outcome, StepError> {
         let firewall = self.desired.firewalls.get(&lease.renewal.firewall);
@@ -214,7 +313,7 @@ impl Engine {
                 left_session_blocks: false,
             },
             peers: self.peers.as_ref(),
-            pulse,
+            session,
             store: &self.store,
             sealer: &sealer,
             checkpoint: self.checkpoint.as_ref(),

@@ -9,6 +9,7 @@ pub mod pins;
 pub mod pulse;
 pub mod retry;
 pub mod runtime;
+pub mod session;
 pub mod state;
 pub mod step;
 
@@ -17,4 +18,5 @@ pub use engine::Engine;
 pub use peers::{ConfiguredPeers, Peers};
 pub use pulse::Pulse;
 pub use runtime::{LeftSession, Runtime, StoredCodes};
+pub use session::SessionSlot;
 pub use state::{Fact, Step};

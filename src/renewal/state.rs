@@ -50,6 +50,11 @@ impl Step {
         !matches!(self, Self::Submit | Self::PollIssuance | Self::Verify)
     }
 
+    /// Whether it has to do with the CA alone.
+    pub const fn is_at_the_ca(self) -> bool {
+        matches!(self, Self::Submit | Self::PollIssuance)
+    }
+
     /// The word in logs and rows.
     pub const fn name(self) -> &'static str {
         match self {

@@ -37,6 +37,7 @@ mod restarts;
 mod robustness;
 mod rolls_back;
 mod secrets;
+mod sessions;
 mod simulation;
 mod six_five;
 mod sonicos_driver;

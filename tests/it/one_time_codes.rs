@@ -14,12 +14,12 @@ use crate::lab::{CERTIFICATE, Lab};
 
 const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
-/// A laboratory whose device takes each code once.
-async fn lab() -> Lab {
+/// A laboratory whose device, which otherwise behaves as `faces` say, takes each code once.
+pub async fn lab(faces: Faces) -> Lab {
     let faces = Faces {
         totp_secret: Some(KEY.to_owned()),
         totp_code_only_once: true,
-        ..Faces::kind()
+        ..faces
     };
     let mut lab = Lab::with(Profile::V7_X, faces).await;
     let secret = lab.folder.path().join("totp");
@@ -30,7 +30,7 @@ async fn lab() -> Lab {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_with_one_time_codes_never_uses_one_twice() {
-    let lab = lab().await;
+    let lab = lab(Faces::kind()).await;
     let report = lab.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
     lab.assert_renewed_once().await;
@@ -39,7 +39,7 @@ async fn a_renewal_with_one_time_codes_never_uses_one_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_was_used_before_a_restart_is_not_used_after_it() {
-    let lab = lab().await;
+    let lab = lab(Faces::kind()).await;
     // The CA is away, so that the first run ends right after a login.
     let key = lab.folder.path().join("ca.key");
     let away = lab.folder.path().join("ca.key.away");
@@ -60,7 +60,7 @@ async fn a_code_that_was_used_before_a_restart_is_not_used_after_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_left_is_replaced_with_the_next_code_and_not_with_the_same() {
-    let lab = lab().await;
+    let lab = lab(Faces::kind()).await;
     let surroundings = lab.surroundings();
     let transfers = Transfers::new(lab.folder.path(), &surroundings);
     let runtime = Runtime::default();

@@ -105,6 +105,8 @@ async fn a_stranger_on_the_management_port_gets_no_credentials_until_a_person_tr
     };
     let lab = Lab::with(Profile::V8, faces).await;
     let pin = lab.simulator.fingerprint();
+    // Longer than the session stays open in which it was bound.
+    lab.configure(&pin, "proof_grace = \"30s\"");
     let before = lab.seen().await;
     let report = lab.run_once().await;
     assert!(report.has_failed());

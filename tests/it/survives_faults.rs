@@ -68,7 +68,7 @@ async fn survives_at_every_call(action: Action) {
         }
     }
     eprintln!("{cases} calls failed once: {action:?}");
-    assert!(cases > 20, "only {cases} calls");
+    assert!(cases >= 12, "only {cases} calls");
 }
 
 #[tokio::test(flavor = "multi_thread")]

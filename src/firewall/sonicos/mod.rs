@@ -82,6 +82,8 @@ pub struct Session {
     version: Version,
     generation: Generation,
     upload: Upload,
+    /// What the services used at the last look, until something is changed: what a bind would put back.
+    bound: Option<Vec<Binding>>,
 }
 
 impl Session {
@@ -123,6 +125,7 @@ impl Session {
             writer: Writer::new(channel, welcome, preempt, learned),
             version: Version::default(),
             generation: Generation::Eight,
+            bound: None,
         };
         if let Err(failure) = session.recognise().await {
             leave(&mut session.writer.channel).await;
@@ -295,6 +298,7 @@ impl Firewall for Session {
             }
             Err(failure) => return Err(failure),
         }
+        self.bound = Some(bindings.clone());
         Ok(bindings)
     }
 
@@ -302,7 +306,11 @@ impl Firewall for Session {
         let mut wanted = bindings.to_vec();
         // The management certificate last: with auto_commit its change may cut the connection at once.
         wanted.sort_by_key(|binding| binding.service == Service::WebManagement);
-        let mut before = self.bindings().await?;
+        let mut before = match self.bound.take() {
+            Some(bound) => bound,
+            None => self.bindings().await?,
+        };
+        self.bound = None;
         before.retain(|before| wanted.iter().any(|wanted| wanted.service == before.service));
         self.writer.bind(&wanted, &before).await
     }

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, StepError, Until, Waiting, Work, closed};
+use super::{Outcome, StepError, Until, Waiting, Work};
 use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
 use crate::firewall::{Binding, Firewall, ObjectKind};
@@ -23,8 +23,15 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         opening => opening,
     };
     let mut session = work.firewall().await?;
-    let result = look_then_bind(work, session.as_mut(), opening).await;
-    closed(session, result).await
+    let result = look_then_bind(work, &mut *session, opening).await;
+    drop(session);
+    if let Ok(Outcome::Wait(waiting)) = &result
+        && waiting.kind == LOST_ANSWER
+    {
+        // Whether this session still exists is as open as whether the commit was done: a new one shows both.
+        work.session.close().await;
+    }
+    result
 }
 
 async fn look_then_bind(
@@ -52,7 +59,7 @@ async fn look_then_bind(
         Opening::Shut(waiting) => return Ok(Outcome::Wait(waiting)),
     }
     work.valid_leaf()?;
-    let installed = session.installed().await?;
+    let installed = work.listed(session).await?;
     let mut certificates = installed
         .iter()
         .filter(|object| object.kind == ObjectKind::Certificate);
@@ -75,7 +82,7 @@ async fn look_then_bind(
             work.acted(Step::Bind).await;
             return Ok(Outcome::wait(
                 FIRST_LOOK,
-                "lost_answer",
+                LOST_ANSWER,
                 format!("looking whether it was done: {failure}"),
             ));
         }
@@ -206,5 +213,6 @@ async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> 
     Ok(())
 }
 
+const LOST_ANSWER: &str = "lost_answer";
 /// The device needs a moment to take its new certificate.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(1);

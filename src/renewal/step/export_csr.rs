@@ -1,6 +1,6 @@
 //! CsrGenerated: fetch the CSR and check that it is what was asked for.
 
-use super::{Outcome, StepError, Work, closed, obtained, refused, sealing};
+use super::{Outcome, StepError, Work, obtained, refused, sealing};
 use crate::firewall::Firewall;
 use crate::pki::Csr;
 use crate::renewal::state::{Fact, Step};
@@ -11,8 +11,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         own(work)?
     } else {
         let mut session = work.firewall().await?;
-        let exported = export(work, session.as_mut()).await;
-        closed(session, exported).await?
+        export(work, &mut *session).await?
     };
     work.acted(Step::ExportCsr).await;
     let csr = Csr::parse(&exported)

@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Outcome, StepError, Work, closed, refused, sealing};
+use super::{Outcome, StepError, Work, refused, sealing};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::Firewall;
 use crate::inventory::{Intent, KeyOrigin};
@@ -28,8 +28,7 @@ async fn on_the_firewall(work: &Work<'_>) -> Result<Outcome, StepError> {
         ask_the_ca(work).await?;
     }
     let mut session = work.firewall().await?;
-    let result = look_then_generate(work, session.as_mut(), earlier).await;
-    closed(session, result).await
+    look_then_generate(work, &mut *session, earlier).await
 }
 
 /// Key and request are stored together with the state, so that there is never one without the others.
@@ -37,8 +36,9 @@ async fn here(work: &Work<'_>) -> Result<Outcome, StepError> {
     ask_the_ca(work).await?;
     // Nothing is ordered for a firewall that cannot be reached.
     let mut session = work.firewall().await?;
-    let recorded = work.record_identity(session.as_mut()).await;
-    closed(session, recorded).await?;
+    work.record_identity(&mut *session).await?;
+    drop(session);
+    work.session.close().await;
     let (key, csr) = make(work).await?;
     let sealed = work.sealer.seal(&key, &work.renewal().id.0);
     let sealed = sealed.map_err(|error| sealing("seal a private key", &error))?;
@@ -121,13 +121,13 @@ fn may_exist(work: &Work<'_>, intent: &Intent) -> bool {
 }
 
 async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
-    let objects = session.installed().await?;
+    let objects = work.installed(session).await?;
     Ok(objects
         .iter()
         .any(|object| object.alias == work.renewal().alias))
 }
 
-/// The longer it takes, the more seldom is looked: each look is a login.
+/// The longer it takes, the more seldom is looked: after some seconds each look is a login.
 fn not_listed_yet(since: SignedDuration) -> Outcome {
     Outcome::wait(
         LISTING_INTERVAL.max(since / 2),

@@ -1,6 +1,6 @@
 //! Issued: put the chain and the signed certificate on the firewall, unused; with its key, where renewd made that.
 
-use super::{Outcome, StepError, Work, closed, refused, sealing};
+use super::{Outcome, StepError, Work, refused, sealing};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Firewall, InstalledObject, ObjectKind};
 use crate::pki::{Certificate, KeyBundle};
@@ -16,8 +16,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     }
     let chain = work.chain()?;
     let mut session = work.firewall().await?;
-    let result = look_then_import(work, session.as_mut(), &leaf, &chain).await;
-    closed(session, result).await
+    look_then_import(work, &mut *session, &leaf, &chain).await
 }
 
 async fn look_then_import(
@@ -111,7 +110,7 @@ async fn find(
     work: &Work<'_>,
     session: &mut dyn Firewall,
 ) -> Result<Option<InstalledObject>, StepError> {
-    let objects = session.installed().await?;
+    let objects = work.installed(session).await?;
     Ok(objects
         .into_iter()
         .find(|object| object.alias == work.renewal().alias))

@@ -20,12 +20,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::checkpoint::{Checkpoint, Moment};
 use super::peers::Peers;
 use super::pins;
-use super::pulse::Pulse;
+use super::session::{OpenSession, SessionSlot};
 use super::state::{Fact, Step};
 use crate::ca::{Issuer, Previous, Reference, SigningRequest, Window};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::{Binding, Firewall, Known};
+use crate::firewall::{Binding, Firewall, InstalledObject, Known};
 use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
 use crate::pki::{Certificate, Csr, Fingerprint, PrivateKey};
 use crate::probe::{self, Sight, Verdict};
@@ -50,8 +50,8 @@ pub struct Work<'a> {
     pub known: Known<'a>,
     /// The outside world.
     pub peers: &'a dyn Peers,
-    /// Tells whether the firewall answers.
-    pub pulse: &'a Pulse,
+    /// The session with the firewall, which the steps of one piece of work share.
+    pub session: &'a SessionSlot<'a>,
     /// The store.
     pub store: &'a Store,
     /// Seals and opens the private keys that renewd made.
@@ -161,16 +161,28 @@ impl Work<'_> {
         Event::of_renewal(kind, self.renewal())
     }
 
-    /// A session with the renewal's firewall; to be closed on every path.
-    async fn firewall(&self) -> Result<Box<dyn Firewall>, StepError> {
-        let reaching = self.pulse.reaching();
-        let session = self
-            .peers
-            .firewall(&self.renewal().firewall, &self.known)
-            .await?;
-        drop(reaching);
-        self.pulse.answered();
-        Ok(session)
+    /// The session with the renewal's firewall. The engine closes it; a step that goes on without it for a while does.
+    async fn firewall(&self) -> Result<OpenSession<'_>, StepError> {
+        Ok(self.session.open(&self.known).await?)
+    }
+
+    /// What is on the firewall now.
+    async fn installed(
+        &self,
+        session: &mut dyn Firewall,
+    ) -> Result<Vec<InstalledObject>, StepError> {
+        let objects = session.installed().await?;
+        self.session.remember_listed(&objects);
+        Ok(objects)
+    }
+
+    /// What was on the firewall when it was listed last in this session, a moment ago; else now. Only where nothing is
+    /// wrong when somebody has changed it since: the firewall itself refuses what it lacks.
+    async fn listed(&self, session: &mut dyn Firewall) -> Result<Vec<InstalledObject>, StepError> {
+        match self.session.listed() {
+            Some(objects) => Ok(objects),
+            None => self.installed(session).await,
+        }
     }
 
     /// Stores that `step` is about to act on `reference`, so that a crash leaves a trace.
@@ -404,17 +416,6 @@ fn server_name(wanted: &ManagedCertificate) -> Option<Arc<str>> {
             .filter(|name| name.contains('.'))
             .map(Arc::from),
     }
-}
-
-/// Ends a session on every path; the result of the work counts, not that of the goodbye.
-async fn closed<T>(
-    session: Box<dyn Firewall>,
-    result: Result<T, StepError>,
-) -> Result<T, StepError> {
-    if let Err(failure) = session.close().await {
-        tracing::debug!(error = %failure, "the session could not be closed; the device will end it when idle");
-    }
-    result
 }
 
 fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError> {

@@ -3,7 +3,7 @@
 //! Only objects that renewd made itself are removed: the previous certificate if it was ours, and what earlier
 //! renewals of this certificate left behind. What a person put there stays, and the history says so.
 
-use super::{Outcome, REMEMBERED, StepError, Work, closed};
+use super::{Outcome, REMEMBERED, StepError, Work};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Firewall, InstalledObject};
@@ -12,8 +12,9 @@ use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let mut session = work.firewall().await?;
-    let result = remove_leftovers(work, session.as_mut()).await;
-    let outcome = closed(session, result).await?;
+    let outcome = remove_leftovers(work, &mut *session).await?;
+    drop(session);
+    work.session.close().await;
     tell_the_ca(work).await?;
     Ok(outcome)
 }
@@ -71,7 +72,7 @@ async fn remove_leftovers(
         .into_iter()
         .filter_map(|binding| binding.alias)
         .collect();
-    let installed = session.installed().await?;
+    let installed = work.listed(session).await?;
     let past = work
         .store
         .renewals_of(&work.renewal().certificate, REMEMBERED)

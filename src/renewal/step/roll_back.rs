@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::verify::{doubts, new_fingerprint};
-use super::{Outcome, StepError, Work, closed};
+use super::{Outcome, StepError, Work};
 use crate::firewall::Firewall;
 use crate::probe::{Sight, Verdict};
 use crate::renewal::state::{Fact, Step};
@@ -14,8 +14,10 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         return Ok(work.reached(Fact::Proven));
     }
     let mut session = work.firewall().await?;
-    let result = look_then_bind_previous(work, session.as_mut()).await;
-    closed(session, result).await?;
+    look_then_bind_previous(work, &mut *session).await?;
+    drop(session);
+    // The proof may take long, and it ends the renewal.
+    work.session.close().await;
     work.acted(Step::RollBack).await;
     prove_previous(work).await
 }

@@ -109,8 +109,9 @@ impl Firewall for Session {
             .contradictions(alias, leaf)
             .await
     }
-    fn also_accept(&mut self, _fingerprint: Fingerprint) {}
-
+    fn also_accept(&mut self, fingerprint: Fingerprint) {
+        self.session.also_accept(fingerprint);
+    }
     async fn bindings(&mut self) -> Result<Vec<Binding>, Failure> {
         self.past("bindings").bindings().await
     }
