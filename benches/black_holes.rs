@@ -91,8 +91,12 @@ async fn plan(engine: &Engine, renewals: usize) {
         asking: &HashSet::new(),
     };
     let now = engine.surroundings.clock.now();
-    let tick = scheduler::tick(engine, "bench", room, now).await.unwrap();
-    assert_eq!(tick.planned, renewals);
+    let mut planned = 0;
+    while planned < renewals {
+        let tick = scheduler::tick(engine, "bench", room, now).await.unwrap();
+        assert!(tick.planned > 0);
+        planned += tick.planned;
+    }
 }
 
 /// Lets the first `lost` renewals have failed a moment ago, and be due again.

@@ -99,8 +99,12 @@ async fn plan(engine: &Engine) {
         asking: &HashSet::new(),
     };
     let now = engine.surroundings.clock.now();
-    let tick = scheduler::tick(engine, "bench", room, now).await.unwrap();
-    assert_eq!(tick.planned, RENEWALS);
+    let mut planned = 0;
+    while planned < RENEWALS {
+        let tick = scheduler::tick(engine, "bench", room, now).await.unwrap();
+        assert!(tick.planned > 0);
+        planned += tick.planned;
+    }
 }
 
 async fn assert_all_completed(engine: &Engine) {
