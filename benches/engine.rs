@@ -6,11 +6,11 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, KeyPair};
 use renewd::clock::Clock;
 use renewd::config::{self, Desired};
-use renewd::inventory::Shown;
+use renewd::inventory::{Observation, Served, Shown};
 use renewd::pki::Certificate;
 use renewd::random::SeededRandom;
 use renewd::renewal::{Engine, NoCheckpoint, Peers};
-use renewd::store::{Configured, Store};
+use renewd::store::{Configured, Sighting, Store};
 use renewd::surroundings::Surroundings;
 
 use crate::fleet;
@@ -59,15 +59,19 @@ pub async fn show(engine: &Engine, mut shown: impl FnMut(&str) -> Shown) {
     for wanted in engine.desired.certificates.values() {
         let common_name = wanted.request.subject.common_name.as_deref();
         let shown = shown(common_name.unwrap_or_default());
+        let address = wanted.verify.first().map(ToString::to_string);
+        let served = Served::known(address.unwrap_or_default(), shown);
+        let observations = [(Observation::probed(served), Vec::new())];
         engine
             .store
             .record_sight(
                 &wanted.name,
-                Some(&shown),
-                None,
-                next_probe_at,
-                Some(now),
-                &[],
+                &Sighting {
+                    observations: &observations,
+                    next_probe_at,
+                    look_at: Some(now),
+                    ..Sighting::default()
+                },
                 now,
             )
             .await

@@ -61,7 +61,7 @@ impl Peers for Memory {
     async fn look(&self, endpoint: &Endpoint, _server_name: Option<&str>) -> Sight {
         let device = self.shown_by.get(&endpoint.host);
         match device.and_then(|device| device.lock().unwrap().served()) {
-            Some(certificate) => Sight::Shown(Box::new(certificate)),
+            Some(certificate) => Sight::Shown(Box::new(certificate), Vec::new()),
             None => Sight::Unreachable("nothing is bound".to_owned()),
         }
     }

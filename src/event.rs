@@ -184,12 +184,22 @@ events! {
     KeyMismatch => "key_mismatch", Alert;
     /// The certificate is bound outside its maintenance window, because none fits before it expires.
     WindowOverridden => "window_overridden", Warning;
+    /// An address serves nothing, or a certificate that renewd does not know, before anything is ordered.
+    EndpointNotReady => "endpoint_not_ready", Warning;
+    /// The new certificate was verified, but an address that served nothing before the bind does not serve it either.
+    EndpointNotUpdated => "endpoint_not_updated", Warning;
+    /// An address does not serve the new certificate in time; the previous certificate is bound again.
+    VerificationFailed => "verification_failed", Alert;
     /// The previous certificate stays on the firewall, because renewd did not make it.
     PreviousKept => "previous_kept", Info;
     /// Proven, and what renewd itself had put there before was removed.
     RenewalCompleted => "renewal_completed", Info;
-    /// The new certificate was not served; the previous one is bound and proven again.
+    /// The new certificate was not served; the previous one is bound again. It says what an address serves that is not as
+    /// before.
     RenewalRolledBack => "renewal_rolled_back", Alert;
+    /// The new certificate was not served everywhere, and nothing was bound back, because what was bound before is not
+    /// known.
+    RenewalNotRolledBack => "renewal_not_rolled_back", Alert;
     /// The renewal was given up before the bind.
     RenewalAbandoned => "renewal_abandoned", Alert;
     /// The CA did not send the certificate of the issuer: the signature of the issued certificate was not verified.
@@ -198,10 +208,20 @@ events! {
     NameTolerated => "name_tolerated", Warning;
     /// Somebody replaced the certificate by hand; the renewal stood down.
     RenewalSuperseded => "renewal_superseded", Info;
-    /// A service shows another certificate than at the last look; it is the one that is watched from now on.
+    /// A service shows another certificate of a trusted CA than at the last look; it is the one that is watched from now
+    /// on.
     CertificateAdopted => "certificate_adopted", Warning;
-    /// A service no longer shows the certificate, or shows none.
+    /// A service no longer shows the certificate, shows one that renewd has replaced, or shows none.
     CertificateDrifted => "certificate_drifted", Alert;
+    /// An address serves a certificate that renewd does not know: it changes nothing before an operator has checked it.
+    CertificateUnknown => "certificate_unknown", Alert;
+    /// An address serves a certificate that cannot be read.
+    CertificateUnreadable => "certificate_unreadable", Alert;
+    /// An operator accepted a certificate that renewd did not know (`renewd adopt`).
+    CertificateAccepted => "certificate_accepted", Info;
+    /// The management page of a firewall serves a certificate that the configured trust does not accept: no login is
+    /// possible there.
+    ManagementCertificateUntrusted => "management_certificate_untrusted", Alert;
     /// What a service shows has come to the last twentieth of its lifetime, or to its end, and no other has taken its place.
     CertificateEnding => "certificate_ending", Alert;
     /// The CA told when it wants the certificate to be renewed, or changed its mind (RFC 9773).

@@ -19,8 +19,11 @@ use crate::tls::{self, Handshake, Version};
 /// What an address showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sight {
-    /// A handshake showed this certificate, and the peer proved that it has the key.
-    Shown(Box<Certificate>),
+    /// A handshake showed this certificate, and the peer proved that it has the key; with the certificates that came
+    /// after it, DER, which nobody has judged.
+    Shown(Box<Certificate>, Vec<Vec<u8>>),
+    /// A handshake showed a certificate that cannot be read; why. The peer proved that it has the key.
+    Unreadable(Fingerprint, String),
     /// No certificate was seen, or the peer could not prove that it has the key; why.
     Unreachable(String),
 }
@@ -53,11 +56,17 @@ pub async fn look(endpoint: &Endpoint, server_name: Option<&str>, limit: Duratio
 
 /// What `sight` says, when `new` was bound in the place of `old`.
 pub fn judge(sight: &Sight, new: &Fingerprint, old: Option<&Fingerprint>) -> Verdict {
-    match sight {
-        Sight::Unreachable(why) => Verdict::Unreachable(why.clone()),
-        Sight::Shown(shown) if shown.fingerprint == *new => Verdict::New,
-        Sight::Shown(shown) if Some(&shown.fingerprint) == old => Verdict::OldStillServed,
-        Sight::Shown(shown) => Verdict::Other(shown.fingerprint),
+    let fingerprint = match sight {
+        Sight::Unreachable(why) => return Verdict::Unreachable(why.clone()),
+        Sight::Shown(shown, _) => shown.fingerprint,
+        Sight::Unreadable(fingerprint, _) => *fingerprint,
+    };
+    if fingerprint == *new {
+        Verdict::New
+    } else if Some(&fingerprint) == old {
+        Verdict::OldStillServed
+    } else {
+        Verdict::Other(fingerprint)
     }
 }
 
@@ -110,6 +119,7 @@ struct Witness {
 #[derive(Debug, Default)]
 struct Seen {
     leaf: Option<Vec<u8>>,
+    chain: Vec<Vec<u8>>,
     proved: bool,
 }
 
@@ -126,8 +136,8 @@ impl Witness {
         let trouble = || trouble.unwrap_or_else(|| "no certificate was shown".to_owned());
         match &seen.leaf {
             Some(leaf) if seen.proved => match Certificate::from_der(leaf) {
-                Ok(certificate) => Sight::Shown(Box::new(certificate)),
-                Err(error) => Sight::Unreachable(format!("what it showed cannot be read: {error}")),
+                Ok(certificate) => Sight::Shown(Box::new(certificate), seen.chain.clone()),
+                Err(error) => Sight::Unreadable(Fingerprint::of(leaf), error.to_string()),
             },
             _ => Sight::Unreachable(trouble()),
         }
@@ -155,13 +165,15 @@ impl ServerCertVerifier for Witness {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.leaf = Some(leaf.to_vec());
+        let chain = intermediates.iter().take(LONGEST_CHAIN);
+        seen.chain = chain.map(|certificate| certificate.to_vec()).collect();
         Ok(ServerCertVerified::assertion())
     }
 
@@ -188,6 +200,9 @@ impl ServerCertVerifier for Witness {
     }
 }
 
+/// More certificates than this no server needs to prove itself.
+const LONGEST_CHAIN: usize = 16;
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
@@ -213,7 +228,10 @@ mod tests {
             let server = serve(address, &[&certificate], &key).await;
             for name in [None, Some("vpn.example.com")] {
                 let sight = look(&server.endpoint, name, LIMIT).await;
-                assert_eq!(sight, Sight::Shown(Box::new(certificate.clone())));
+                assert_eq!(
+                    sight,
+                    Sight::Shown(Box::new(certificate.clone()), Vec::new())
+                );
             }
         }
     }
@@ -228,6 +246,23 @@ mod tests {
         let words = "but did not prove that it has its key";
         assert!(why.contains(words), "{why}");
         assert!(why.contains(&certificate.fingerprint.to_string()), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_cannot_be_read_is_no_silence() {
+        let (key, certificate) = certificate();
+        let mut odd = certificate;
+        // The month of its beginning, a UTCTime: there is no 13th.
+        let date = odd.der.windows(2).position(|pair| pair == [0x17, 13]);
+        let month = date.unwrap() + 4;
+        odd.der[month..month + 2].copy_from_slice(b"13");
+        let server = serve("127.0.0.1", &[&odd], &key).await;
+        let sight = look(&server.endpoint, None, LIMIT).await;
+        let Sight::Unreadable(fingerprint, why) = sight else {
+            panic!("{sight:?}");
+        };
+        assert_eq!(fingerprint, Fingerprint::of(&odd.der));
+        assert!(!why.is_empty());
     }
 
     #[tokio::test]
@@ -261,8 +296,8 @@ mod tests {
 
     #[test]
     fn a_sight_is_judged_by_the_new_and_the_old_certificate() {
-        let shown = Sight::Shown(Box::new(certificate().1));
-        let Sight::Shown(seen) = &shown else {
+        let shown = Sight::Shown(Box::new(certificate().1), Vec::new());
+        let Sight::Shown(seen, _) = &shown else {
             return;
         };
         let here = seen.fingerprint;

@@ -286,11 +286,12 @@ async fn installable(
         let facts = Facts {
             wanted,
             shown: leaf.as_ref(),
+            unknown: None,
             renewed_before: true,
             requested_at: None,
             window: None,
         };
-        past.state == State::RolledBack
+        is_worth_installing(past)
             && past.firewall == wanted.firewall
             && past.ca == wanted.ca
             && matches!(
@@ -300,6 +301,11 @@ async fn installable(
     }))
 }
 
+/// A failed installation, or one that its configuration broke off, left a good certificate behind.
+fn is_worth_installing(past: &Renewal) -> bool {
+    matches!(past.state, State::RolledBack | State::NotRolledBack)
+}
+
 /// Lets `renewal` begin with what `past` obtained; the import step looks whether it is still on the device.
 fn install_again(renewal: &mut Renewal, past: Renewal) {
     renewal.state = State::Issued;
@@ -307,6 +313,9 @@ fn install_again(renewal: &mut Renewal, past: Renewal) {
     renewal.obtained = Obtained {
         previous_bindings: None,
         previous_fingerprint: None,
+        previous_served: None,
+        not_proven: None,
+        bound_back_at: None,
         // Destroyed with the end of `past`; the firewall has it.
         sealed_key: None,
         ..past.obtained
@@ -316,9 +325,11 @@ fn install_again(renewal: &mut Renewal, past: Renewal) {
 /// What the due rules say of a stored row.
 pub fn decide(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestamp) -> Decision {
     let shown = row.shown.as_ref().and_then(Shown::certificate);
+    let unknown = row.unknown_words();
     let facts = Facts {
         wanted,
         shown: shown.as_ref(),
+        unknown: unknown.as_deref(),
         renewed_before: row.alias.is_some(),
         requested_at: row.requested_at,
         window: row.window_of_shown(),

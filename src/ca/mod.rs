@@ -218,6 +218,14 @@ pub enum Settings {
 }
 
 impl Settings {
+    /// The CA itself, also behind a dry run.
+    pub fn real(&self) -> &Self {
+        match self {
+            Self::DryRun(settings) => settings.real.real(),
+            other => other,
+        }
+    }
+
     /// Every secret that will be needed, each with its key in the configuration.
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         match self {

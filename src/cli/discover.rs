@@ -131,8 +131,8 @@ async fn shown(
         return None;
     }
     match probe::look(&settings.management()?, None, LIMIT).await {
-        Sight::Shown(certificate) => Some(*certificate),
-        Sight::Unreachable(_) => None,
+        Sight::Shown(certificate, _) => Some(*certificate),
+        Sight::Unreadable(..) | Sight::Unreachable(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: data to stdout, diagnostics to stderr, exit codes with a meaning.
 
+mod adopt;
 mod ca;
 mod check;
 mod db;
@@ -72,6 +73,8 @@ enum Command {
     History(history::Arguments),
     /// Renew a certificate now, or let a held renewal go on.
     Renew(renew::Arguments),
+    /// Accept a certificate that renewd does not know, after it was checked.
+    Adopt(adopt::Arguments),
     /// Show what is on a firewall, with TOML ready to paste.
     Discover(discover::Arguments),
     /// Show the certificate that an address serves, with the fingerprint to pin.
@@ -196,6 +199,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Explain(arguments) => explain::run(&globals, &arguments).await,
         Command::History(arguments) => history::run(&globals, &arguments).await,
         Command::Renew(arguments) => renew::run(&globals, &arguments).await,
+        Command::Adopt(arguments) => adopt::run(&globals, &arguments).await,
         Command::Discover(arguments) => discover::run(&globals, &arguments).await,
         Command::Probe(arguments) => probe::run(&arguments).await,
         Command::Ca(arguments) => ca::run(&globals, &arguments).await,

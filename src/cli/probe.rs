@@ -44,7 +44,13 @@ struct Seen<'a> {
 pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
     let sight = probe::look(&arguments.address, arguments.server_name.as_deref(), LIMIT).await;
     let certificate = match sight {
-        Sight::Shown(certificate) => certificate,
+        Sight::Shown(certificate, _) => certificate,
+        Sight::Unreadable(fingerprint, why) => {
+            return Err(CliError::Peer(format!(
+                "{}: serves SHA-256 {fingerprint}, which cannot be read: {why}",
+                arguments.address
+            )));
+        }
         Sight::Unreachable(why) => {
             return Err(CliError::Peer(format!("{}: {why}", arguments.address)));
         }

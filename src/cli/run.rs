@@ -45,12 +45,16 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let store = open::store(&desired).await?;
     let told = tell(&store, &desired, &report, surroundings.clock.now()).await;
     store.close().await;
-    let is_put_off = told?;
-    if report.has_failed() || is_put_off {
-        Err(CliError::Told)
-    } else {
-        Ok(())
+    let problems = told?;
+    let Some(first) = problems.first() else {
+        return Ok(());
+    };
+    say!();
+    match problems.len() {
+        1 => say!("needs attention: {first}"),
+        count => say!("{count} certificates need attention; the first: {first}"),
     }
+    Err(CliError::Told)
 }
 
 /// Without a log: what it would tell did not happen.
@@ -60,9 +64,9 @@ async fn dry_run(desired: Desired) -> Result<(), CliError> {
     let now = surroundings.clock.now();
     let told = tell_plan(&dry_run, &desired, now).await;
     dry_run.store.clone().close().await;
-    let is_put_off = told?;
+    let problems = told?;
     say!("nothing was changed: this was a dry run");
-    if dry_run.report.has_failed() || is_put_off {
+    if dry_run.report.has_failed() || !problems.is_empty() {
         Err(CliError::Told)
     } else {
         Ok(())
@@ -74,7 +78,7 @@ async fn tell_plan(
     dry_run: &DryRun,
     desired: &Desired,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Vec<String>, StoreError> {
     let store = &dry_run.store;
     for renewal in &dry_run.report.worked_on {
         let told = dry_run.told.get(&renewal.id).map_or(&[][..], Vec::as_slice);
@@ -102,24 +106,27 @@ async fn tell_plan(
     tell_rests(store, desired, &told, now).await
 }
 
-/// A line for each certificate: first those with a renewal, then those that rest. Whether one of these is due and put
-/// off, since its last renewal failed.
+/// A line for each certificate: first those with a renewal, then those that rest. What a person has to look at is
+/// returned, with what to do.
 async fn tell(
     store: &Store,
     desired: &Desired,
     report: &Report,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Vec<String>, StoreError> {
+    let mut problems = Vec::new();
     for renewal in report.worked_on.iter().chain(&report.waiting) {
-        say!(
-            "{}: {}",
-            renewal.certificate,
-            line(store, renewal, now).await?
-        );
+        let name = &renewal.certificate;
+        let line = format!("{name}: {}", line(store, renewal, now).await?);
+        say!("{line}");
+        if has_failed(renewal) {
+            problems.push(format!("{line}; what to do: renewd explain {name}"));
+        }
     }
     let mut told = names(&report.worked_on);
     told.extend(names(&report.waiting));
-    tell_rests(store, desired, &told, now).await
+    problems.extend(tell_rests(store, desired, &told, now).await?);
+    Ok(problems)
 }
 
 /// The names of the certificates of `renewals`.
@@ -128,13 +135,14 @@ fn names(renewals: &[Renewal]) -> HashSet<&str> {
     names.collect()
 }
 
-/// A line for each certificate that was not `told` of. Whether one of them is due and put off.
+/// A line for each certificate that was not `told` of. Of those that are due and put off, or serve what is not known, what
+/// to do is returned.
 async fn tell_rests(
     store: &Store,
     desired: &Desired,
     told: &HashSet<&str>,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Vec<String>, StoreError> {
     let rows = store.certificates().await?;
     let rests: Vec<(&TrackedCertificate, Rest)> = rows
         .iter()
@@ -144,18 +152,39 @@ async fn tell_rests(
             Some((row, status::rest(wanted, row, now)))
         })
         .collect();
-    let is_put_off = rests.iter().any(|(_, rest)| rest.is_put_off);
+    let problems = rests
+        .iter()
+        .filter_map(|(row, rest)| problem(row, rest))
+        .collect();
     if rests.len() > LISTED {
         say!(
             "{} certificates rest; `renewd status` lists them",
             rests.len()
         );
-        return Ok(is_put_off);
+        return Ok(problems);
     }
     for (row, rest) in &rests {
         say!("{}: {}", row.name, rest.words);
     }
-    Ok(is_put_off)
+    Ok(problems)
+}
+
+/// What a person has to look at, of a certificate without an open renewal.
+fn problem(row: &TrackedCertificate, rest: &Rest) -> Option<String> {
+    let name = &row.name;
+    if let Some((address, unknown)) = row.unknown().next() {
+        return Some(format!(
+            "{name}: {address} serves a certificate that renewd does not know: {}; what to do: renewd explain {name}",
+            unknown.words
+        ));
+    }
+    if !rest.is_put_off {
+        return None;
+    }
+    let failure = row.last_failure.as_deref().unwrap_or(&rest.words);
+    Some(format!(
+        "{name}: {failure}; what to do: renewd explain {name}"
+    ))
 }
 
 /// What came of a renewal, and what a person can do about it.

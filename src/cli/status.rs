@@ -118,6 +118,7 @@ mod tests {
             sha256: None,
             seen_at: None,
             next_at: Some(Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(90_000)),
+            addresses: Vec::new(),
             reason: String::new(),
         }
     }

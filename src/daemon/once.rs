@@ -49,7 +49,7 @@ impl Report {
 /// Whether a renewal failed, or cannot go on without a person.
 pub fn has_failed(renewal: &Renewal) -> bool {
     match renewal.state {
-        State::RolledBack | State::Abandoned => true,
+        State::RolledBack | State::NotRolledBack | State::Abandoned => true,
         state if state.is_end() => false,
         _ => renewal.next_attempt_at.is_none() || renewal.is_failing(),
     }

@@ -19,6 +19,7 @@ use crate::inventory::{Endpoint, Service};
 use crate::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
 use crate::secret::SecretSource;
 use crate::surroundings::Surroundings;
+use crate::tls::Trust;
 use crate::transfer::{self, Transfers};
 
 /// A session with one firewall.
@@ -189,6 +190,14 @@ impl Settings {
                 std::iter::once(password).chain(totp).collect()
             }
             Self::DryRun(settings) => settings.real.secrets(),
+        }
+    }
+
+    /// How its certificate is verified before a login.
+    pub fn trust(&self) -> &Trust {
+        match self {
+            Self::Sonicos(settings) => &settings.trust,
+            Self::DryRun(settings) => settings.real.trust(),
         }
     }
 

@@ -16,6 +16,8 @@ pub struct Facts<'a> {
     pub wanted: &'a ManagedCertificate,
     /// What the services showed last; `None`: never seen.
     pub shown: Option<&'a Certificate>,
+    /// What the services present instead, where no certificate that renewd knows was ever served.
+    pub unknown: Option<&'a str>,
     /// Whether an earlier renewal of ours was completed.
     pub renewed_before: bool,
     /// When a person asked for a renewal.
@@ -29,7 +31,7 @@ pub struct Facts<'a> {
 pub enum Reason {
     /// A person asked (`renewd renew`).
     Requested,
-    /// The services show no certificate with the wanted names and key, and we never issued one.
+    /// The services show no certificate that renewd knows with the wanted names and key, and we never issued one.
     NotYetIssued,
     /// Names or key were changed in the configuration, or on the device.
     NamesOrKeyChanged,
@@ -71,7 +73,10 @@ impl Reason {
             Self::Requested => facts
                 .requested_at
                 .map(|at| format!("a person asked for it at {at:.0}")),
-            Self::NotYetIssued => (!facts.renewed_before).then(|| mismatch(facts)).flatten(),
+            // What is not known cannot be relied on; of a certificate that renewd installed it changes nothing.
+            Self::NotYetIssued => (!facts.renewed_before)
+                .then(|| mismatch(facts).or_else(|| facts.unknown.map(str::to_owned)))
+                .flatten(),
             Self::NamesOrKeyChanged => facts.renewed_before.then(|| mismatch(facts)).flatten(),
             Self::Emergency => spent(facts, now, EMERGENCY_PERMILLE),
             Self::RenewalWindow => {

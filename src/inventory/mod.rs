@@ -5,9 +5,11 @@ pub mod due;
 pub mod limit;
 pub mod looks;
 pub mod renewal;
+pub mod served;
 pub mod tracked;
 
 pub use certificate::{Endpoint, KeyOrigin, ManagedCertificate, RenewalPolicy, Service};
 pub use limit::{Budget, RateLimit};
 pub use renewal::{Intent, Obtained, Renewal, RenewalId, SealedKey, State};
+pub use served::{Condition, Observation, Served, Unknown, Unreachable};
 pub use tracked::{RenewalWindow, Shown, TrackedCertificate, TrackedFirewall};

@@ -87,6 +87,12 @@ pub struct Obtained {
     pub previous_bindings: Option<String>,
     /// SHA-256 of what the services showed before the bind.
     pub previous_fingerprint: Option<Fingerprint>,
+    /// What each address served before the bind, as JSON (`renewal::known::PreviousServed`).
+    pub previous_served: Option<String>,
+    /// Why the verification failed, an address at a time.
+    pub not_proven: Option<String>,
+    /// When the previous certificate was bound again.
+    pub bound_back_at: Option<Timestamp>,
     /// The private key, where renewd made it; destroyed with the proof, or at the end.
     pub sealed_key: Option<SealedKey>,
 }
@@ -146,8 +152,10 @@ pub enum State {
     Unproven,
     /// The end: proven, and the old one retired.
     Completed,
-    /// The end: the previous certificate is bound and proven again.
+    /// The end: the previous certificate is bound again.
     RolledBack,
+    /// The end: not proven, and what was bound before is not known, so that nothing was bound back; a person is needed.
+    NotRolledBack,
     /// The end: given up before the bind; a person is needed.
     Abandoned,
     /// The end: somebody replaced the certificate by hand.
@@ -156,7 +164,7 @@ pub enum State {
 
 impl State {
     /// Every state, in the order of a renewal.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Planned,
         Self::CsrGenerated,
         Self::CsrExported,
@@ -168,6 +176,7 @@ impl State {
         Self::Unproven,
         Self::Completed,
         Self::RolledBack,
+        Self::NotRolledBack,
         Self::Abandoned,
         Self::Superseded,
     ];
@@ -186,6 +195,7 @@ impl State {
             Self::Unproven => "unproven",
             Self::Completed => "completed",
             Self::RolledBack => "rolled_back",
+            Self::NotRolledBack => "not_rolled_back",
             Self::Abandoned => "abandoned",
             Self::Superseded => "superseded",
         }
@@ -206,7 +216,11 @@ impl State {
     pub const fn is_end(self) -> bool {
         matches!(
             self,
-            Self::Completed | Self::RolledBack | Self::Abandoned | Self::Superseded
+            Self::Completed
+                | Self::RolledBack
+                | Self::NotRolledBack
+                | Self::Abandoned
+                | Self::Superseded
         )
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::RenewalId;
+use super::{RenewalId, Served};
 use crate::pki::{Certificate, Fingerprint};
 
 /// A certificate of the configuration with what was seen of it.
@@ -16,7 +16,9 @@ pub struct TrackedCertificate {
     pub firewall: Arc<str>,
     /// Its CA.
     pub ca: Arc<str>,
-    /// What its services showed last.
+    /// What each of its addresses serves.
+    pub served: Vec<Served>,
+    /// The known one of these that decides when it is due ([`super::served::deciding`]).
     pub shown: Option<Shown>,
     /// When the due rules are to be asked next; `None` while a renewal is open.
     pub look_at: Option<Timestamp>,
@@ -30,6 +32,8 @@ pub struct TrackedCertificate {
     pub alias: Option<String>,
     /// The last drift that was told, so that it is told once.
     pub told: Option<String>,
+    /// Why its last renewal failed, with what to do; `None` since one succeeded.
+    pub last_failure: Option<String>,
     /// The renewal that is under way.
     pub open_renewal: Option<RenewalId>,
     /// When its CA wants it to be renewed.
@@ -49,6 +53,25 @@ impl TrackedCertificate {
     /// Whether an address showed no certificate at the last look.
     pub fn is_unseen(&self) -> bool {
         matches!(self.told.as_deref(), Some(Self::UNSEEN_ONCE | Self::UNSEEN))
+    }
+
+    /// The addresses that present a certificate that renewd does not know.
+    pub fn unknown(&self) -> impl Iterator<Item = (&str, &super::Unknown)> {
+        self.served
+            .iter()
+            .filter_map(|one| Some((&*one.address, one.unknown.as_ref()?)))
+    }
+
+    /// What is presented instead of a certificate that renewd knows, where none was ever served.
+    pub fn unknown_words(&self) -> Option<String> {
+        if self.shown.is_some() {
+            return None;
+        }
+        let words: Vec<String> = self
+            .unknown()
+            .map(|(address, unknown)| format!("{address} serves {}", unknown.words))
+            .collect();
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     /// The window of what is shown, and not of what was shown before.

@@ -11,14 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{Checkpoint, Moment};
 use super::heartbeat;
-use super::outcome::Origin;
+use super::left;
+use super::outcome::{Brought, Origin};
 use super::peers::Peers;
 use super::pins::{self, Verified};
 use super::pulse::Pulse;
 use super::runtime::StoredCodes;
 use super::session::SessionSlot;
 use super::state::{self, Fact, Step};
-use super::step::{self, Outcome, StepError, Work};
+use super::step::{self, Outcome, StepError, Until, Waiting, Work};
 use crate::config::Desired;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
@@ -27,7 +28,7 @@ use crate::inventory::due::{self, Decision, Facts};
 use crate::inventory::{
     KeyOrigin, ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall,
 };
-use crate::pki::{Csr, Fingerprint};
+use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::private_file;
 use crate::seal::{SealError, Sealer};
 use crate::store::{Lease, Store, StoreError};
@@ -90,6 +91,9 @@ const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
 /// Why a renewal ends whose certificate belongs to another key, once a person asks for another.
 const ANOTHER_KEY_PAIR: &str = "its certificate belongs to another key than that of the firewall; the next renewal makes a new key pair";
+/// An order that has not been issued by then is not waited for when its certificate left the configuration.
+const LONGEST_ORDER: SignedDuration = SignedDuration::from_hours(30 * 24);
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Engine {
     /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back. `pulse` tells
@@ -202,6 +206,12 @@ impl Engine {
     ) -> Result<Next, StoreError> {
         let context = match self.context(lease, now).await? {
             Ok(context) => context,
+            Err(words) if self.is_kept(&lease.renewal, now) => {
+                return self
+                    .wait(lease, &until_it_is_back(words), now)
+                    .await
+                    .map(Next::after);
+            }
             Err(words) => {
                 return self
                     .advance(lease, Fact::LeftConfiguration, None, now, words)
@@ -245,9 +255,22 @@ impl Engine {
         let finished = self.now();
         let goes_on = match taken {
             Ok(Outcome::Reached(fact, obtained)) => {
-                self.reached(lease, context, fact, &obtained, now, finished)
-                    .await
+                let brought = Brought {
+                    fact,
+                    obtained: Some(obtained),
+                    words: None,
+                };
+                self.reached(lease, brought, now, finished).await
             }
+            Ok(Outcome::Explained(fact, obtained, words)) => {
+                let brought = Brought {
+                    fact,
+                    obtained: Some(obtained),
+                    words: Some(words),
+                };
+                self.reached(lease, brought, now, finished).await
+            }
+            Ok(Outcome::Proven(proof)) => self.proven(lease, context, &proof, now, finished).await,
             Ok(Outcome::Wait(waiting)) => {
                 self.wait(lease, &waiting, finished).await?;
                 if self.is_served_otherwise(context).await? {
@@ -304,6 +327,7 @@ impl Engine {
             wanted: &context.wanted,
             tracked: &context.tracked,
             trust: &trust,
+            desired: &self.desired,
             window: firewall.and_then(|firewall| firewall.window.as_ref()),
             known: Known {
                 also_trusted: &context.also_trusted,
@@ -335,12 +359,24 @@ impl Engine {
         let renewal = &lease.renewal;
         let wanted = self.desired.certificates.get(&renewal.certificate);
         let tracked = self.store.certificate(&renewal.certificate).await?;
-        let (Some(wanted), Some(tracked)) = (wanted, tracked) else {
+        let Some(tracked) = tracked else {
             return Ok(Err("the certificate left the configuration"));
         };
-        if let Some(words) = asks_for_another(wanted, renewal) {
-            return Ok(Err(words));
-        }
+        let left = match wanted {
+            Some(wanted) => asks_for_another(wanted, renewal),
+            None => Some("the certificate left the configuration"),
+        };
+        let wanted = match (left, wanted) {
+            (None, Some(wanted)) => Arc::clone(wanted),
+            (words, _) => match left::as_bound(renewal, &tracked) {
+                Some(bound) => Arc::new(bound),
+                None => {
+                    return Ok(Err(
+                        words.unwrap_or("the certificate left the configuration")
+                    ));
+                }
+            },
+        };
         let firewall = self.store.firewall(&renewal.firewall).await?;
         let identity = firewall.identity.as_deref().and_then(Identity::from_json);
         let (verified, unverifiable) = match self.pins(&firewall).await? {
@@ -350,7 +386,7 @@ impl Engine {
         self.tell_forged(lease, &firewall, &verified.forged, now)
             .await?;
         Ok(Ok(Context {
-            wanted: Arc::clone(wanted),
+            wanted,
             tracked,
             also_trusted: verified.trusted,
             unverifiable,
@@ -430,6 +466,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether a renewal whose certificate left the configuration is kept, in case it comes back: something was ordered for
+    /// it that would have to be ordered again.
+    fn is_kept(&self, renewal: &Renewal, now: Timestamp) -> bool {
+        let is_ordered = matches!(
+            renewal.state,
+            State::Submitted | State::Issued | State::Imported
+        );
+        let leaf = renewal.obtained.leaf_pem.as_deref();
+        let leaf = leaf.and_then(|pem| Certificate::from_pem(pem).ok());
+        let end = leaf.map_or_else(
+            || later(renewal.planned_at, LONGEST_ORDER),
+            |leaf| leaf.not_after,
+        );
+        is_ordered && now < end && !self.desired.certificates.contains_key(&renewal.certificate)
+    }
+
     /// Certificates that renewd bound to this firewall and proved, as long as the configured trust is the same.
     pub async fn learned(&self, firewall: &str) -> Result<Vec<Fingerprint>, StoreError> {
         let known = self.store.firewall(firewall).await?;
@@ -455,6 +507,16 @@ impl Engine {
 
     pub(super) fn now(&self) -> Timestamp {
         self.surroundings.clock.now()
+    }
+}
+
+fn until_it_is_back(words: &str) -> Waiting {
+    Waiting {
+        until: Until::After(A_DAY),
+        kind: "left_configuration",
+        words: format!(
+            "{words}; what was ordered is kept and installed when it comes back to the configuration"
+        ),
     }
 }
 
@@ -498,6 +560,7 @@ fn replaced_by_hand(lease: &Lease, context: &Context, now: Timestamp) -> Option<
     let facts = Facts {
         wanted: &context.wanted,
         shown: Some(&certificate),
+        unknown: None,
         renewed_before: true,
         requested_at: None,
         window: context.tracked.window_of_shown(),

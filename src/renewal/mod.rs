@@ -3,6 +3,8 @@
 pub mod checkpoint;
 pub mod engine;
 mod heartbeat;
+pub mod known;
+mod left;
 mod outcome;
 pub mod peers;
 pub mod pins;

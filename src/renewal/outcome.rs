@@ -8,14 +8,15 @@ use super::engine::{Context, Engine, later};
 use super::pins;
 use super::retry::{self, Retry, Situation};
 use super::state::{self, Fact, Step};
-use super::step::Waiting;
+use super::step::{Proof, Waiting};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
-use crate::inventory::{Obtained, Renewal, RenewalId, Service, Shown, State, due, looks};
+use crate::inventory::{
+    Observation, Obtained, Renewal, RenewalId, Service, Shown, State, due, looks,
+};
 use crate::pki::{Certificate, Csr, Fingerprint};
-use crate::seal::SealError;
 use crate::store::{
-    Ending, Lease, Login, Next, Observation, Pins, Postponed, Reached, StepRecord, StoreError,
+    Ending, Lease, Login, Next, Pins, Postponed, Reached, Report, Sighting, StepRecord, StoreError,
 };
 
 impl Engine {
@@ -87,72 +88,91 @@ impl Engine {
     pub(super) async fn reached(
         &self,
         lease: &mut Lease,
-        context: &Context,
-        fact: Fact,
-        obtained: &Obtained,
+        brought: Brought,
         started: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
-        let found = match fact {
-            Fact::Proven => match self.proven(renewal, context, now) {
-                Ok(found) => found,
-                Err(problem) => {
-                    let call = "authenticate the new pin";
-                    let failure = Failure::new(FailureKind::Local, call, problem);
-                    return self
-                        .failed(lease, context, &failure, Origin::Firewall, now)
-                        .await;
-                }
-            },
-            // What the services show has changed twice; the next probe looks afresh.
-            Fact::PreviousProven => Found {
-                next_probe_at: Some(now),
-                ..Found::default()
-            },
-            _ => Found::default(),
+        let next_probe_at = match brought.fact {
+            // What the services serve has changed twice; the next probe looks afresh.
+            Fact::PreviousProven | Fact::PreviousNotProven | Fact::PreviousUnknown => Some(now),
+            _ => None,
         };
         let logs_in = Step::leaving(renewal.state).is_some_and(Step::logs_in);
-        let login = logs_in && fact != Fact::Proven;
-        let elapsed = u64::try_from(started.duration_until(now).as_millis()).unwrap_or(0);
-        let told = Told {
-            elapsed_ms: Some(elapsed),
-            detail: None,
-        };
         let found = Found {
-            login: login.then_some(Login::Accepted),
-            ..found
+            next_probe_at,
+            login: (logs_in && brought.fact != Fact::PreviousUnknown).then_some(Login::Accepted),
+            ..Found::default()
         };
-        self.store_fact(lease, fact, Some(obtained), now, told, found)
-            .await
+        let told = Told::since(started, now, brought.words);
+        self.store_fact(
+            lease,
+            brought.fact,
+            brought.obtained.as_deref(),
+            now,
+            told,
+            found,
+        )
+        .await
     }
 
-    /// From the proof on, the new certificate is what the services show, and where it is the one of the management port, it
-    /// is a pin.
-    fn proven(
+    /// From the proof on, the new certificate is what the addresses serve, and where it is the one of the management port,
+    /// it is a pin. An address that does not serve it yet is looked at again soon.
+    pub(super) async fn proven(
         &self,
-        renewal: &Renewal,
+        lease: &mut Lease,
         context: &Context,
+        proof: &Proof,
+        started: Timestamp,
         now: Timestamp,
-    ) -> Result<Found, SealError> {
+    ) -> Result<bool, StoreError> {
+        let renewal = &lease.renewal;
         let leaf = leaf_of(&renewal.obtained);
         let interval = self.desired.daemon.probe_interval;
-        let next_probe_at = looks::next(&renewal.certificate, leaf.as_ref(), interval, now);
+        let mut next_probe_at = looks::next(&renewal.certificate, leaf.as_ref(), interval, now);
+        if !proof.late.is_empty() {
+            next_probe_at = next_probe_at.min(later(now, SOON));
+        }
+        let shown = leaf.map(|leaf| Shown::of(&leaf, now));
+        // A certificate that moved in the configuration is served elsewhere by now.
+        let is_here = context.tracked.firewall == renewal.firewall;
+        let observations = shown
+            .iter()
+            .filter(|_| is_here)
+            .flat_map(|shown| {
+                let new_at = proof.new_at.iter();
+                new_at.map(|address| Observation::verified(address.clone(), shown.clone()))
+            })
+            .map(|observation| (observation, Vec::new()))
+            .collect();
         let learns = context.wanted.services.contains(&Service::WebManagement);
         let trust = self.trust_text(&renewal.firewall).filter(|_| learns);
         let pin = match renewal.obtained.fingerprint.zip(trust) {
             Some((new, trust)) => {
-                let code = pins::authenticate(&self.sealer(), &renewal.firewall, &trust, &[new])?;
-                Some(NewPin { new, trust, code })
+                match pins::authenticate(&self.sealer(), &renewal.firewall, &trust, &[new]) {
+                    Ok(code) => Some(NewPin { new, trust, code }),
+                    Err(problem) => {
+                        let call = "authenticate the new pin";
+                        let failure = Failure::new(FailureKind::Local, call, problem);
+                        return self
+                            .failed(lease, context, &failure, Origin::Firewall, now)
+                            .await;
+                    }
+                }
             }
             None => None,
         };
-        Ok(Found {
-            shown: leaf.map(|leaf| Shown::of(&leaf, now)),
-            next_probe_at: Some(next_probe_at),
+        let found = Found {
+            observations,
+            shown,
+            next_probe_at: is_here.then_some(next_probe_at),
             pin,
+            late: (!proof.late.is_empty()).then(|| proof.late.join("; ")),
             login: None,
-        })
+        };
+        let told = Told::since(started, now, None);
+        self.store_fact(lease, Fact::Proven, None, now, told, found)
+            .await
     }
 
     pub(super) async fn advance(
@@ -201,15 +221,30 @@ impl Engine {
             detail: Some(format!("SHA-256 {}", pin.new)),
             ..Event::of_renewal(EventKind::TrustLearned, renewal)
         });
-        let events: Vec<Event> = learned.into_iter().chain([reached]).collect();
+        let late = found.late.clone().map(|words| Event {
+            detail: Some(format!(
+                "{words}; it served nothing before the bind either: is the address right, and is the service on?"
+            )),
+            ..Event::of_renewal(EventKind::EndpointNotUpdated, renewal)
+        });
+        let failure = reached.detail.clone().filter(|_| is_failure(to, fact));
+        let events: Vec<Event> = learned.into_iter().chain(late).chain([reached]).collect();
         let ending = if to.is_end() {
             let tracked = self.store.certificate(&renewal.certificate).await?;
+            let is_here = tracked
+                .as_ref()
+                .is_some_and(|tracked| tracked.firewall == renewal.firewall);
             let shown = found
                 .shown
                 .clone()
                 .or_else(|| tracked.and_then(|tracked| tracked.shown));
             let left = shown.map(|shown| now.duration_until(shown.not_after));
-            Some(ending(renewal, fact, to, left, now))
+            let ending = ending(renewal, fact, to, left, now);
+            Some(Ending {
+                alias: ending.alias.filter(|_| is_here),
+                failure: failure.as_deref(),
+                ..ending
+            })
         } else {
             None
         };
@@ -219,8 +254,9 @@ impl Engine {
             next_attempt_at: now,
             ending,
         });
+        let sighting = found.sighting();
         let record = StepRecord {
-            served: found.served(),
+            served: sighting.as_ref(),
             pins: found.pins(),
             login: found.login,
             ..StepRecord::new(next, &events)
@@ -444,14 +480,38 @@ struct Told {
     detail: Option<String>,
 }
 
+impl Told {
+    fn since(started: Timestamp, now: Timestamp, detail: Option<String>) -> Self {
+        let elapsed = u64::try_from(started.duration_until(now).as_millis()).unwrap_or(0);
+        Self {
+            elapsed_ms: Some(elapsed),
+            detail,
+        }
+    }
+}
+
+/// What a step brought about.
+#[derive(Debug)]
+pub(super) struct Brought {
+    pub(super) fact: Fact,
+    /// `None`: nothing new.
+    pub(super) obtained: Option<Box<Obtained>>,
+    /// Why, in words.
+    pub(super) words: Option<String>,
+}
+
 /// What a step found out besides the fact that it reached; stored with it.
 #[derive(Debug, Default)]
 struct Found {
-    /// What the services show, where it is known.
+    /// What each address serves, where that was verified.
+    observations: Vec<(Observation, Vec<Report>)>,
+    /// What they serve, where it is known.
     shown: Option<Shown>,
     /// When they are looked at next; `None`: nothing was seen.
     next_probe_at: Option<Timestamp>,
     pin: Option<NewPin>,
+    /// Addresses that do not serve the new certificate yet, in words.
+    late: Option<String>,
     login: Option<Login>,
 }
 
@@ -464,13 +524,11 @@ struct NewPin {
 }
 
 impl Found {
-    fn served(&self) -> Option<Observation<'_>> {
-        let next_probe_at = self.next_probe_at?;
-        Some(Observation {
-            shown: self.shown.as_ref(),
-            told: None,
-            next_probe_at,
-            look_at: None,
+    fn sighting(&self) -> Option<Sighting<'_>> {
+        Some(Sighting {
+            observations: &self.observations,
+            next_probe_at: self.next_probe_at?,
+            ..Sighting::default()
         })
     }
 
@@ -536,6 +594,16 @@ fn ending(
     Ending {
         look_at: later(now, rest),
         alias: (to == State::Completed).then_some(renewal.alias.as_str()),
+        failure: None,
+    }
+}
+
+/// Whether the end in `to` is to be shown until a renewal succeeds.
+fn is_failure(to: State, fact: Fact) -> bool {
+    match to {
+        State::RolledBack | State::NotRolledBack => true,
+        State::Abandoned => fact == Fact::GivenUp,
+        _ => false,
     }
 }
 
@@ -585,7 +653,9 @@ fn what_to_check(renewal: &Renewal) -> String {
 fn ending_event(state: State) -> EventKind {
     match state {
         State::Completed => EventKind::RenewalCompleted,
+        State::Unproven => EventKind::VerificationFailed,
         State::RolledBack => EventKind::RenewalRolledBack,
+        State::NotRolledBack => EventKind::RenewalNotRolledBack,
         State::Abandoned => EventKind::RenewalAbandoned,
         State::Superseded => EventKind::RenewalSuperseded,
         _ => EventKind::StateReached,
@@ -636,3 +706,5 @@ fn has_ended(obtained: &Obtained, now: Timestamp) -> bool {
 
 const PANICKED: &str =
     "the step panicked: a defect of renewd; the log of this moment has its place";
+/// When an address is looked at again that did not serve the new certificate with the others.
+const SOON: SignedDuration = SignedDuration::from_mins(1);

@@ -41,7 +41,11 @@ impl Step {
             State::Bound => Some(Self::Verify),
             State::Verified => Some(Self::RetireOld),
             State::Unproven => Some(Self::RollBack),
-            State::Completed | State::RolledBack | State::Abandoned | State::Superseded => None,
+            State::Completed
+            | State::RolledBack
+            | State::NotRolledBack
+            | State::Abandoned
+            | State::Superseded => None,
         }
     }
 
@@ -96,6 +100,10 @@ pub enum Fact {
     OldRetired,
     /// Every address shows the previous certificate again.
     PreviousProven,
+    /// The previous certificate is bound again, and some address does not show what it showed before.
+    PreviousNotProven,
+    /// What was bound before is not known: nothing was bound back.
+    PreviousUnknown,
     /// It cannot succeed; a person is needed.
     GivenUp,
     /// Somebody put in a certificate that is not due.
@@ -106,7 +114,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact, in the order of a renewal.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::KeyPairExists,
         Self::CsrChecked,
         Self::Ordered,
@@ -118,6 +126,8 @@ impl Fact {
         Self::NotProven,
         Self::OldRetired,
         Self::PreviousProven,
+        Self::PreviousNotProven,
+        Self::PreviousUnknown,
         Self::GivenUp,
         Self::ReplacedByHand,
         Self::LeftConfiguration,
@@ -137,6 +147,8 @@ impl Fact {
             Self::NotProven => "not proven",
             Self::OldRetired => "old retired",
             Self::PreviousProven => "previous proven",
+            Self::PreviousNotProven => "previous bound, not proven",
+            Self::PreviousUnknown => "previous unknown",
             Self::GivenUp => "given up",
             Self::ReplacedByHand => "replaced by hand",
             Self::LeftConfiguration => "left the configuration",
@@ -147,8 +159,8 @@ impl Fact {
 /// The state that `fact` leads to; `None`: `fact` is impossible in `state`, which is a defect of renewd.
 pub const fn next(state: State, fact: Fact) -> Option<State> {
     use State::{
-        Abandoned, Bound, Completed, CsrExported, CsrGenerated, Imported, Issued, Planned,
-        RolledBack, Submitted, Superseded, Unproven, Verified,
+        Abandoned, Bound, Completed, CsrExported, CsrGenerated, Imported, Issued, NotRolledBack,
+        Planned, RolledBack, Submitted, Superseded, Unproven, Verified,
     };
     match (state, fact) {
         (Planned, Fact::KeyPairExists) => Some(CsrGenerated),
@@ -162,7 +174,8 @@ pub const fn next(state: State, fact: Fact) -> Option<State> {
         (Bound | Unproven, Fact::Proven) => Some(Verified),
         (Bound, Fact::NotProven) => Some(Unproven),
         (Verified, Fact::OldRetired) => Some(Completed),
-        (Unproven, Fact::PreviousProven) => Some(RolledBack),
+        (Unproven, Fact::PreviousProven | Fact::PreviousNotProven) => Some(RolledBack),
+        (Unproven, Fact::PreviousUnknown) => Some(NotRolledBack),
         // Once the services point at it there is no giving up: forward to the proof, or back to the previous one.
         (Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported, Fact::GivenUp) => {
             Some(Abandoned)

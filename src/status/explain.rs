@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Health, Standing, meaning, standing};
+use super::{Health, Standing, meaning, problem, standing};
 use crate::config::Desired;
 use crate::failure::FailureKind;
 use crate::inventory::due::Decision;
@@ -48,7 +48,7 @@ pub async fn explain(
     let standing = standing(wanted, &row, renewal.as_ref(), refused, now);
     let mut explanation = Explanation {
         standing,
-        now: vec![shown(&row)],
+        now: std::iter::once(shown(&row)).chain(problems(&row)).collect(),
         next: Vec::new(),
         to_do: Vec::new(),
     };
@@ -56,6 +56,7 @@ pub async fn explain(
         Some(renewal) => under_way(&mut explanation, renewal, refused),
         None => at_rest(&mut explanation, wanted, &row, now),
     }
+    explanation.to_do.extend(adopt(&row));
     if let Some(window) = desired
         .firewalls
         .get(&wanted.firewall)
@@ -96,12 +97,43 @@ fn shown(row: &TrackedCertificate) -> String {
     }
 }
 
+/// What is wrong at each address.
+fn problems(row: &TrackedCertificate) -> Vec<String> {
+    let served = row.served.iter();
+    served
+        .filter_map(|served| Some(format!("{} {}", served.address, problem(served)?)))
+        .collect()
+}
+
+/// What an operator can do about certificates that renewd does not know.
+fn adopt(row: &TrackedCertificate) -> Vec<String> {
+    let name = &row.name;
+    row.unknown()
+        .map(|(address, unknown)| {
+            format!(
+                "check who put the certificate on {address} there; when it is right: renewd adopt {name} --fingerprint \
+                 {}; to replace it: renewd renew {name}",
+                unknown.fingerprint
+            )
+        })
+        .collect()
+}
+
 fn at_rest(
     explanation: &mut Explanation,
     wanted: &ManagedCertificate,
     row: &TrackedCertificate,
     now: Timestamp,
 ) {
+    if let Some(failure) = &row.last_failure {
+        explanation
+            .now
+            .push(format!("the last renewal failed: {failure}"));
+        explanation.to_do.push(format!(
+            "check the addresses that are named, then: renewd renew {}",
+            wanted.name
+        ));
+    }
     match scheduler::decide(wanted, row, now) {
         Decision::Due { reason, words } => {
             let when = row.look_at.filter(|at| *at > now);
@@ -164,6 +196,11 @@ fn under_way(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u
         };
         let kind = renewal.last_error_kind.as_deref().unwrap_or("unexpected");
         explanation.now.push(format!("{what} ({kind}): {error}"));
+    }
+    if let Some(words) = &renewal.obtained.not_proven {
+        explanation
+            .now
+            .push(format!("the new certificate was not served: {words}"));
     }
     explanation.to_do.extend(advice(renewal, refused_logins));
     let step = Step::leaving(renewal.state).map_or("nothing", Step::name);

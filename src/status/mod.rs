@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::config::Desired;
 use crate::inventory::due::Decision;
-use crate::inventory::{ManagedCertificate, Renewal, RenewalId, State, TrackedCertificate};
+use crate::inventory::{ManagedCertificate, Renewal, RenewalId, Served, State, TrackedCertificate};
 use crate::pki;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::scheduler;
@@ -46,8 +46,62 @@ pub struct Standing {
     /// When the open renewal goes on, or the next one begins; absent when it waits for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
+    /// What each address serves.
+    pub addresses: Vec<AddressStanding>,
     /// Why it stands so, in words.
     pub reason: String,
+}
+
+/// What one address serves.
+#[derive(Debug, Clone, Serialize)]
+pub struct AddressStanding {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// SHA-256 of the last certificate there that renewd knows.
+    pub sha256: Option<String>,
+    /// End of its validity.
+    pub not_after: Option<Timestamp>,
+    /// When it was seen there.
+    pub seen_at: Option<Timestamp>,
+    /// SHA-256 of the certificate that it presents instead.
+    pub unknown_sha256: Option<String>,
+    /// Since when it serves nothing.
+    pub unreachable_since: Option<Timestamp>,
+    /// What is wrong with it, in words.
+    pub problem: Option<String>,
+}
+
+impl AddressStanding {
+    fn of(served: &Served) -> Self {
+        let known = served.known.as_ref();
+        Self {
+            address: served.address.clone(),
+            sha256: known.map(|known| known.fingerprint.to_string()),
+            not_after: known.map(|known| known.not_after),
+            seen_at: known.map(|known| known.seen_at),
+            unknown_sha256: served
+                .unknown
+                .as_ref()
+                .map(|unknown| unknown.fingerprint.to_string()),
+            unreachable_since: served.unreachable.as_ref().map(|outage| outage.since),
+            problem: problem(served),
+        }
+    }
+}
+
+/// What is wrong with what an address serves, in words.
+fn problem(served: &Served) -> Option<String> {
+    match (&served.unreachable, &served.unknown) {
+        (Some(outage), _) => Some(format!(
+            "serves nothing since {:.0}: {}",
+            outage.since, outage.words
+        )),
+        (None, Some(unknown)) => Some(format!(
+            "serves since {:.0} a certificate that does not count: {}",
+            unknown.since, unknown.words
+        )),
+        (None, None) => None,
+    }
 }
 
 /// How a certificate stands, in one word.
@@ -68,6 +122,8 @@ pub enum Health {
     NotYetValid,
     /// An address showed no certificate at the last look.
     Unseen,
+    /// An address serves a certificate that renewd does not know.
+    UnknownCertificate,
 }
 
 impl Health {
@@ -81,6 +137,7 @@ impl Health {
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
             Self::Unseen => "unseen",
+            Self::UnknownCertificate => "unknown_certificate",
         }
     }
 
@@ -88,7 +145,12 @@ impl Health {
     pub const fn is_bad(self) -> bool {
         matches!(
             self,
-            Self::Failing | Self::Held | Self::Expired | Self::NotYetValid | Self::Unseen
+            Self::Failing
+                | Self::Held
+                | Self::Expired
+                | Self::NotYetValid
+                | Self::Unseen
+                | Self::UnknownCertificate
         )
     }
 }
@@ -165,8 +227,33 @@ pub fn standing(
             Some(renewal) => renewal.next_attempt_at,
             None => rest.next_at,
         },
-        reason: renewal.map_or(rest.words, |renewal| reason_of(renewal, refused_logins)),
+        addresses: row.served.iter().map(AddressStanding::of).collect(),
+        reason: reason(row, renewal, &rest, health, refused_logins),
     }
+}
+
+/// Why it stands so: what is wrong first.
+fn reason(
+    row: &TrackedCertificate,
+    renewal: Option<&Renewal>,
+    rest: &Rest,
+    health: Health,
+    refused_logins: u32,
+) -> String {
+    let known = match (renewal, &row.last_failure) {
+        (Some(renewal), _) => reason_of(renewal, refused_logins),
+        (None, Some(failure)) => format!("the last renewal failed: {failure}; {}", rest.words),
+        (None, None) => rest.words.clone(),
+    };
+    let problems: Vec<String> = row
+        .served
+        .iter()
+        .filter_map(|served| Some(format!("{} {}", served.address, problem(served)?)))
+        .collect();
+    if problems.is_empty() || !matches!(health, Health::UnknownCertificate | Health::Unseen) {
+        return known;
+    }
+    format!("{}; {known}", problems.join("; "))
 }
 
 /// How a certificate without an open renewal stands.
@@ -236,7 +323,10 @@ pub const fn meaning(state: State) -> &'static str {
             "an address did not show it; the previous certificate is being bound again"
         }
         State::Completed => "proven on every address, and the old one retired",
-        State::RolledBack => "the previous certificate is bound and proven again",
+        State::RolledBack => "the previous certificate is bound again",
+        State::NotRolledBack => {
+            "an address did not show it, and what was bound before is not known: nothing was bound back"
+        }
         State::Abandoned => "it was given up before the bind",
         State::Superseded => "somebody replaced the certificate by hand",
     }
@@ -266,9 +356,12 @@ fn health(
         {
             Health::Held
         }
-        Some(renewal) if renewal.is_failing() => Health::Failing,
+        Some(renewal) if renewal.is_failing() || renewal.state == State::Unproven => {
+            Health::Failing
+        }
+        _ if row.unknown().next().is_some() => Health::UnknownCertificate,
         Some(_) => Health::Renewing,
-        None if rest.is_put_off => Health::Failing,
+        None if rest.is_put_off || row.last_failure.is_some() => Health::Failing,
         None if row.shown.is_none() || row.is_unseen() => Health::Unseen,
         None if is_early => Health::NotYetValid,
         None => Health::Ok,

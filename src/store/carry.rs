@@ -165,9 +165,11 @@ async fn refuse_where_somebody_works(
 }
 
 /// Every table, what is referred to before what refers to it.
-pub(super) const TABLES: [&str; 8] = [
+pub(super) const TABLES: [&str; 10] = [
     "bookkeeping",
     "certificate",
+    "served",
+    "known_certificate",
     "firewall",
     "renewal",
     "intent",

@@ -13,9 +13,10 @@ use sqlx::any::AnyRow;
 
 use super::bulk::{self, is_open};
 use super::row::{Columns, exactly_one, micros, parse, words};
+use super::served::{self, served_columns};
 use super::{Store, StoreError, Writing, commit, history, missing};
 use crate::event::{Event, EventKind};
-use crate::inventory::{RenewalId, RenewalWindow, Shown, TrackedCertificate};
+use crate::inventory::{RenewalId, RenewalWindow, TrackedCertificate};
 use crate::pki::Fingerprint;
 
 /// One `[[certificate]]` as the store needs it.
@@ -72,8 +73,21 @@ impl Store {
         now: Timestamp,
     ) -> Result<Changes, StoreError> {
         let mut transaction = self.begin().await?;
-        let (changes, to_write) = compare(&mut transaction, configured).await?;
+        let (changes, to_write, moved) = compare(&mut transaction, configured).await?;
+        for name in moved {
+            // What another firewall served says nothing of this one, and nothing was installed here.
+            for statement in [FORGET_SERVED, FORGET_ALIAS] {
+                sqlx::query(statement)
+                    .bind(name)
+                    .execute(&mut transaction)
+                    .await?;
+            }
+        }
         bulk::write(&mut transaction, &to_write, now).await?;
+        sqlx::query(BACK_IN_CONFIGURATION)
+            .bind(micros(now))
+            .execute(&mut transaction)
+            .await?;
         for name in &changes.removed {
             remove(&mut transaction, name).await?;
         }
@@ -132,11 +146,9 @@ impl Store {
 
     /// One certificate, configured or not.
     pub async fn certificate(&self, name: &str) -> Result<Option<TrackedCertificate>, StoreError> {
-        let row = sqlx::query(CERTIFICATE)
-            .bind(name)
-            .fetch_optional(&mut self.read().await?)
-            .await?;
-        row.as_ref().map(tracked).transpose()
+        let mut session = self.read().await?;
+        let mut all = all(sqlx::query(CERTIFICATE).bind(name).fetch(&mut session)).await?;
+        Ok(all.pop())
     }
 
     /// Every configured certificate, by name.
@@ -154,7 +166,7 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<TrackedCertificate>, StoreError> {
-        self.due(DUE_FOR_LOOK, now, limit).await
+        self.due(DUE_FOR_LOOK, now, limit, |row| row.look_at).await
     }
 
     /// Certificates whose services must be looked at, the longest waiting first: where `is_seen`, all but those whose
@@ -170,7 +182,7 @@ impl Store {
         } else {
             DUE_FOR_PROBE_UNSEEN
         };
-        self.due(statement, now, limit).await
+        self.due(statement, now, limit, |row| row.probe_at).await
     }
 
     /// Of certificates that are due for a look, those that are ours to look at: where several daemons see the same, the
@@ -211,13 +223,17 @@ impl Store {
         statement: &'static str,
         now: Timestamp,
         limit: u32,
+        order: fn(&TrackedCertificate) -> Option<Timestamp>,
     ) -> Result<Vec<TrackedCertificate>, StoreError> {
         let mut session = self.read().await?;
         let rows = sqlx::query(statement)
             .bind(micros(now))
             .bind(i64::from(limit))
             .fetch(&mut session);
-        all(rows).await
+        let mut all = all(rows).await?;
+        // Joined with what the addresses serve, they have lost the order in which they were found.
+        all.sort_by_key(order);
+        Ok(all)
     }
 
     /// Stores what the due rules said, of each certificate once, and when they are to be asked again. Many at once,
@@ -228,49 +244,14 @@ impl Store {
         commit(transaction).await
     }
 
-    /// Stores what a probe saw: `shown` (`None`: the last one still holds), the drift that was `told` (`None`: there is
-    /// none to tell any more), the next probe, and when to ask the due rules (`None`: as before). Then an open renewal
-    /// that waits for its maintenance window looks again whether it may: what is shown may not last so long.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "all of it belongs in one transaction"
-    )]
-    pub async fn record_sight(
-        &self,
-        name: &str,
-        shown: Option<&Shown>,
-        told: Option<&str>,
-        next_probe_at: Timestamp,
-        look_at: Option<Timestamp>,
-        events: &[Event],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let sight = Observation {
-            shown,
-            told,
-            next_probe_at,
-            look_at,
-        };
-        observe(&mut transaction, name, sight).await?;
-        if let Some(look_at) = look_at {
-            sqlx::query(RECONSIDER_WINDOW)
-                .bind(name)
-                .bind(micros(look_at))
-                .execute(&mut transaction)
-                .await?;
-        }
-        history::append(&mut transaction, events, now).await?;
-        commit(transaction).await
-    }
-
     /// Certificates about whose renewal their CA is to be asked, the longest waiting first.
     pub async fn due_for_window(
         &self,
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<TrackedCertificate>, StoreError> {
-        self.due(DUE_FOR_WINDOW, now, limit).await
+        self.due(DUE_FOR_WINDOW, now, limit, |row| row.window_poll_at)
+            .await
     }
 
     /// The CA is to be asked at `now` about what is shown.
@@ -355,41 +336,6 @@ impl Store {
     }
 }
 
-/// What a look at the services of a certificate saw.
-#[derive(Debug, Clone, Copy)]
-pub struct Observation<'a> {
-    /// What they show; `None`: what was seen last still holds.
-    pub shown: Option<&'a Shown>,
-    /// The drift that was told; `None`: there is none to tell any more.
-    pub told: Option<&'a str>,
-    /// The next probe.
-    pub next_probe_at: Timestamp,
-    /// When to ask the due rules; `None`: as before.
-    pub look_at: Option<Timestamp>,
-}
-
-/// Stores what was seen, in a transaction that stores something else too.
-pub(super) async fn observe(
-    connection: &mut Writing,
-    name: &str,
-    seen: Observation<'_>,
-) -> Result<(), StoreError> {
-    let shown = seen.shown;
-    let done = sqlx::query(RECORD_SIGHT)
-        .bind(name)
-        .bind(seen.told.map(words).as_deref())
-        .bind(micros(seen.next_probe_at))
-        .bind(seen.look_at.map(micros))
-        .bind(shown.map(|shown| shown.fingerprint.to_string()))
-        .bind(shown.map(|shown| shown.pem.as_str()))
-        .bind(shown.map(|shown| micros(shown.not_before)))
-        .bind(shown.map(|shown| micros(shown.not_after)))
-        .bind(shown.map(|shown| micros(shown.seen_at)))
-        .execute(connection)
-        .await?;
-    exactly_one(done.rows_affected(), || missing("certificate", name))
-}
-
 /// How a configured certificate is stored.
 #[derive(Clone, Copy)]
 enum Stored {
@@ -400,21 +346,29 @@ enum Stored {
     Same,
 }
 
-/// What differs from what is stored, and what of it is to be written, both in the order of `configured`.
+/// What differs from what is stored, what of it is to be written, both in the order of `configured`, and which
+/// certificates moved to another firewall.
 async fn compare<'a>(
     connection: &mut Writing,
     configured: &'a [Configured],
-) -> Result<(Changes, Vec<&'a Configured>), StoreError> {
-    let mut stored: HashMap<&str, (&str, Stored)> = configured
+) -> Result<(Changes, Vec<&'a Configured>, Vec<&'a str>), StoreError> {
+    let mut stored: HashMap<&str, (&'a Configured, Stored)> = configured
         .iter()
-        .map(|certificate| (&*certificate.name, (&*certificate.hash, Stored::Nothing)))
+        .map(|certificate| (&*certificate.name, (certificate, Stored::Nothing)))
         .collect();
+    let mut moved = Vec::new();
     let mut changes = Changes::default();
     let mut rows = sqlx::query(KNOWN).fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let name = row.text("name")?;
-        match (stored.get_mut(&*name), row.maybe_text("hash")?) {
-            (Some((wanted, stored)), Some(hash)) if hash == *wanted => *stored = Stored::Same,
+        let known = stored.get_mut(&*name);
+        if let Some((wanted, _)) = &known
+            && row.text("firewall")? != *wanted.firewall
+        {
+            moved.push(&*wanted.name);
+        }
+        match (known, row.maybe_text("hash")?) {
+            (Some((wanted, stored)), Some(hash)) if hash == wanted.hash => *stored = Stored::Same,
             (Some((_, stored)), Some(_)) => *stored = Stored::Otherwise,
             (None, Some(_)) => changes.removed.push(Arc::from(name)),
             (_, None) => {}
@@ -431,7 +385,7 @@ async fn compare<'a>(
         }
         to_write.push(certificate);
     }
-    Ok((changes, to_write))
+    Ok((changes, to_write, moved))
 }
 
 /// Lets every open renewal whose configuration changed look again at `now`, whatever it waits for; not one that is held.
@@ -472,13 +426,32 @@ async fn remove(connection: &mut Writing, name: &str) -> Result<(), StoreError> 
     exactly_one(done.rows_affected(), || missing("certificate", name))
 }
 
-/// Reads row by row: a row of the driver takes several times the memory of what it says.
+/// Reads row by row: a row of the driver takes several times the memory of what it says. The certificates keep the order
+/// of their first rows.
 async fn all(
     mut rows: BoxStream<'_, sqlx::Result<AnyRow>>,
 ) -> Result<Vec<TrackedCertificate>, StoreError> {
-    let mut all = Vec::new();
+    let mut all: Vec<TrackedCertificate> = Vec::new();
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
     while let Some(row) = rows.try_next().await? {
-        all.push(tracked(&row)?);
+        let served = parse(&row, "certificate", "name", served::read)?;
+        let name = row.text("name")?;
+        let place = match places.get(&*name) {
+            Some(place) => *place,
+            None => {
+                let row = tracked(&row)?;
+                places.insert(Arc::clone(&row.name), all.len());
+                all.push(row);
+                all.len() - 1
+            }
+        };
+        if let Some(row) = all.get_mut(place) {
+            row.served.extend(served);
+        }
+    }
+    for row in &mut all {
+        row.served.sort_by(|a, b| a.address.cmp(&b.address));
+        row.shown = crate::inventory::served::deciding(&row.served).cloned();
     }
     Ok(all)
 }
@@ -492,13 +465,15 @@ fn read(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
         name: Arc::from(row.text("name")?),
         firewall: Arc::from(row.text("firewall")?),
         ca: Arc::from(row.text("ca")?),
-        shown: shown(row)?,
+        served: Vec::new(),
+        shown: None,
         look_at: row.maybe_time("look_at")?,
         decision: row.maybe_text("decision")?,
         probe_at: row.maybe_time("probe_at")?,
         requested_at: row.maybe_time("requested_at")?,
         alias: row.maybe_text("alias")?,
         told: row.maybe_text("told")?,
+        last_failure: row.maybe_text("last_failure")?,
         open_renewal: row.maybe_text("open_renewal")?.map(RenewalId),
         window: window(row)?,
         window_poll_at: row.maybe_time("window_poll_at")?,
@@ -518,53 +493,72 @@ fn window(row: &AnyRow) -> Result<Option<RenewalWindow>, StoreError> {
     }))
 }
 
-fn shown(row: &AnyRow) -> Result<Option<Shown>, StoreError> {
-    let Some(fingerprint) = row.maybe_fingerprint("shown_fingerprint")? else {
-        return Ok(None);
+macro_rules! certificate_columns {
+    () => {
+        "c.name, c.firewall, c.ca, c.look_at, c.decision, c.probe_at, c.requested_at, c.alias, c.told, c.last_failure, \
+         c.window_start, c.window_end, c.window_chosen, c.window_explanation, c.window_for, c.window_poll_at"
     };
-    Ok(Some(Shown {
-        fingerprint,
-        pem: row.text("shown_pem")?,
-        not_before: row.time("shown_not_before")?,
-        not_after: row.time("shown_not_after")?,
-        seen_at: row.time("shown_seen_at")?,
-    }))
 }
 
+/// A row for each address of each certificate.
 macro_rules! select_certificate {
     ($rest:literal) => {
         concat!(
-            "SELECT c.name, c.firewall, c.ca, c.look_at, c.decision, c.probe_at, c.requested_at, c.alias, c.told, \
-             c.shown_fingerprint, c.shown_pem, c.shown_not_before, c.shown_not_after, c.shown_seen_at, \
-             c.window_start, c.window_end, c.window_chosen, c.window_explanation, c.window_for, c.window_poll_at, \
-             r.id AS open_renewal \
-             FROM certificate c LEFT JOIN renewal r ON r.certificate = c.name AND r.ended_at IS NULL ",
+            "SELECT ",
+            certificate_columns!(),
+            ", r.id AS open_renewal, ",
+            served_columns!(),
+            " FROM certificate c LEFT JOIN renewal r ON r.certificate = c.name AND r.ended_at IS NULL \
+             LEFT JOIN served s ON s.certificate = c.name ",
             $rest
         )
     };
 }
 
+/// The same of a bounded number of certificates.
+macro_rules! select_due {
+    ($rest:literal) => {
+        concat!(
+            "SELECT due_rows.*, ",
+            served_columns!(),
+            " FROM (SELECT ",
+            certificate_columns!(),
+            ", r.id AS open_renewal FROM certificate c \
+             LEFT JOIN renewal r ON r.certificate = c.name AND r.ended_at IS NULL ",
+            $rest,
+            ") AS due_rows LEFT JOIN served s ON s.certificate = due_rows.name"
+        )
+    };
+}
+
 pub(super) const KNOWN: &str =
-    "SELECT name, CASE WHEN configured = 1 THEN hash END AS hash FROM certificate";
+    "SELECT name, firewall, CASE WHEN configured = 1 THEN hash END AS hash FROM certificate";
+
+/// What waited for its certificate to come back goes on.
+const BACK_IN_CONFIGURATION: &str = "UPDATE renewal SET next_attempt_at = $1 WHERE ended_at IS NULL \
+     AND last_error_kind = 'left_configuration' AND next_attempt_at > $1 \
+     AND certificate IN (SELECT name FROM certificate WHERE configured = 1)";
+const FORGET_SERVED: &str = "DELETE FROM served WHERE certificate = $1";
+const FORGET_ALIAS: &str = "UPDATE certificate SET alias = NULL WHERE name = $1";
 
 pub(super) const CERTIFICATE: &str = select_certificate!("WHERE c.name = $1");
 
 pub(super) const CERTIFICATES: &str = select_certificate!("WHERE c.configured = 1");
 
 pub(super) const DUE_FOR_LOOK: &str =
-    select_certificate!("WHERE c.configured = 1 AND c.look_at <= $1 ORDER BY c.look_at LIMIT $2");
+    select_due!("WHERE c.configured = 1 AND c.look_at <= $1 ORDER BY c.look_at LIMIT $2");
 
-pub(super) const DUE_FOR_PROBE: &str = select_certificate!(
+pub(super) const DUE_FOR_PROBE: &str = select_due!(
     "WHERE c.configured = 1 AND c.probe_at <= $1 AND COALESCE(c.told, '') NOT IN ('unseen_once', 'unseen') \
      ORDER BY c.probe_at LIMIT $2"
 );
 
-pub(super) const DUE_FOR_PROBE_UNSEEN: &str = select_certificate!(
+pub(super) const DUE_FOR_PROBE_UNSEEN: &str = select_due!(
     "WHERE c.configured = 1 AND c.probe_at <= $1 AND c.told IN ('unseen_once', 'unseen') \
      ORDER BY c.probe_at LIMIT $2"
 );
 
-pub(super) const DUE_FOR_WINDOW: &str = select_certificate!(
+pub(super) const DUE_FOR_WINDOW: &str = select_due!(
     "WHERE c.configured = 1 AND c.window_poll_at <= $1 ORDER BY c.window_poll_at LIMIT $2"
 );
 
@@ -579,15 +573,6 @@ pub(super) const RECORD_WINDOW: &str = concat!(
      window_explanation = $6, window_poll_at = $7, look_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE COALESCE($8, look_at) END WHERE name = $1"
-);
-
-pub(super) const RECORD_SIGHT: &str = concat!(
-    "UPDATE certificate SET told = $2, probe_at = $3, look_at = CASE WHEN ",
-    is_open!(),
-    " THEN NULL ELSE COALESCE($4, look_at) END, \
-     shown_fingerprint = COALESCE($5, shown_fingerprint), shown_pem = COALESCE($6, shown_pem), \
-     shown_not_before = COALESCE($7, shown_not_before), shown_not_after = COALESCE($8, shown_not_after), \
-     shown_seen_at = COALESCE($9, shown_seen_at) WHERE name = $1"
 );
 
 pub(super) const WAITING: &str =

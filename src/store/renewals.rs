@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::AnyExecutor;
 use sqlx::any::AnyRow;
 
-use super::row::{Columns, exactly_one, micros, parse};
+use super::row::{Columns, exactly_one, micros, parse, words};
 use super::{Lease, Store, StoreError, Writing, commit, history, missing};
 use crate::event::Event;
 use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, State};
@@ -20,6 +20,8 @@ pub struct Ending<'a> {
     pub look_at: Timestamp,
     /// The alias that is bound now; `None`: the one before is still bound.
     pub alias: Option<&'a str>,
+    /// Why the renewal failed, and what to do; `None`: it did not.
+    pub failure: Option<&'a str>,
 }
 
 impl Store {
@@ -138,6 +140,9 @@ pub(super) async fn add_obtained(
         .bind(obtained.previous_bindings.as_deref())
         .bind(obtained.previous_fingerprint.map(|print| print.to_string()))
         .bind(obtained.sealed_key.as_ref().map(SealedKey::text))
+        .bind(obtained.previous_served.as_deref())
+        .bind(obtained.not_proven.as_deref())
+        .bind(obtained.bound_back_at.map(micros))
         .execute(connection)
         .await?;
     exactly_one(done.rows_affected(), || StoreError::LeaseLost)
@@ -162,11 +167,12 @@ pub(super) async fn end(
     ending: Ending<'_>,
 ) -> Result<(), StoreError> {
     let done = sqlx::query(
-        "UPDATE certificate SET look_at = $2, alias = COALESCE($3, alias) WHERE name = $1",
+        "UPDATE certificate SET look_at = $2, alias = COALESCE($3, alias), last_failure = $4 WHERE name = $1",
     )
     .bind(certificate)
     .bind(micros(ending.look_at))
     .bind(ending.alias)
+    .bind(ending.failure.map(words).as_deref())
     .execute(connection)
     .await?;
     exactly_one(done.rows_affected(), || missing("certificate", certificate))
@@ -203,6 +209,9 @@ fn read(row: &AnyRow) -> Result<Renewal, StoreError> {
             fingerprint: row.maybe_fingerprint("fingerprint")?,
             previous_bindings: row.maybe_text("previous_bindings")?,
             previous_fingerprint: row.maybe_fingerprint("previous_fingerprint")?,
+            previous_served: row.maybe_text("previous_served")?,
+            not_proven: row.maybe_text("not_proven")?,
+            bound_back_at: row.maybe_time("bound_back_at")?,
             sealed_key: row.maybe_text("sealed_key")?.map(SealedKey::new),
         },
     })
@@ -214,7 +223,8 @@ macro_rules! select_renewal {
         concat!(
             "SELECT r.id, r.certificate, r.firewall, r.ca, r.alias, r.reason, r.state, r.planned_at, r.state_since, \
              r.attempts, r.next_attempt_at, r.last_error_kind, r.last_error, r.csr_pem, r.ca_reference, r.leaf_pem, \
-             r.chain_pem, r.fingerprint, r.previous_bindings, r.previous_fingerprint, r.sealed_key, f.refused_logins \
+             r.chain_pem, r.fingerprint, r.previous_bindings, r.previous_fingerprint, r.previous_served, r.not_proven, r.bound_back_at, \
+             r.sealed_key, f.refused_logins \
              FROM renewal r JOIN firewall f ON f.name = r.firewall ",
             $rest
         )
@@ -235,7 +245,8 @@ pub(super) const PLAN: &str = "INSERT INTO renewal \
      (id, certificate, firewall, ca, alias, reason, state, planned_at, state_since, next_attempt_at, \
      csr_pem, ca_reference, leaf_pem, chain_pem, fingerprint, deadline) \
      SELECT $1, c.name, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, \
-     CASE WHEN c.requested_at IS NULL THEN COALESCE(c.shown_not_after, $8) ELSE $8 END \
+     CASE WHEN c.requested_at IS NULL \
+     THEN COALESCE((SELECT MIN(s.not_after) FROM served s WHERE s.certificate = c.name), $8) ELSE $8 END \
      FROM certificate c WHERE c.name = $2 AND c.configured = 1 \
      ON CONFLICT (certificate) WHERE ended_at IS NULL DO NOTHING";
 
@@ -260,7 +271,9 @@ pub(super) const ADD_OBTAINED: &str = "UPDATE renewal SET csr_pem = COALESCE($3,
      ca_reference = COALESCE($4, ca_reference), leaf_pem = COALESCE($5, leaf_pem), \
      chain_pem = COALESCE($6, chain_pem), fingerprint = COALESCE($7, fingerprint), \
      previous_bindings = COALESCE($8, previous_bindings), \
-     previous_fingerprint = COALESCE($9, previous_fingerprint), sealed_key = COALESCE($10, sealed_key) \
+     previous_fingerprint = COALESCE($9, previous_fingerprint), sealed_key = COALESCE($10, sealed_key), \
+     previous_served = COALESCE($11, previous_served), not_proven = COALESCE($12, not_proven), \
+     bound_back_at = COALESCE($13, bound_back_at) \
      WHERE id = $1 AND lease_token = $2";
 
 pub(super) const DESTROY_KEY: &str = "UPDATE renewal SET sealed_key = NULL \

@@ -4,11 +4,10 @@
 
 use jiff::Timestamp;
 
-use super::inventory::Observation;
 use super::row::{exactly_one, micros, words};
 use super::{
-    Ending, Lease, Store, StoreError, Writing, commit, firewalls, history, intents, inventory,
-    limits, missing, renewals,
+    Ending, Lease, Sighting, Store, StoreError, Writing, commit, firewalls, history, intents,
+    limits, missing, renewals, served,
 };
 use crate::event::Event;
 use crate::inventory::{Obtained, Renewal, State};
@@ -20,7 +19,7 @@ pub struct StepRecord<'a> {
     /// What is true of the renewal now.
     pub next: Next<'a>,
     /// What the services of the certificate serve now, where the step found out.
-    pub served: Option<Observation<'a>>,
+    pub served: Option<&'a Sighting<'a>>,
     /// Which certificates the firewall is trusted by from now on, besides its configuration.
     pub pins: Option<Pins<'a>>,
     /// How the login of the step went, where there was one.
@@ -212,8 +211,8 @@ async fn store_findings(
     if matches!(record.next, Next::Reached(_)) {
         intents::close(connection, id, now).await?;
     }
-    if let Some(served) = record.served {
-        inventory::observe(connection, certificate, served).await?;
+    if let Some(sighting) = record.served {
+        served::write(connection, certificate, sighting, now).await?;
     }
     if let Some(pins) = record.pins {
         firewalls::learn(connection, firewall, pins).await?;

@@ -1,5 +1,6 @@
 //! Whom to believe on a TLS connection: always somebody, never nobody. There is no way to turn verification off.
 
+mod chain;
 mod handshake;
 mod refusal;
 mod verifier;
@@ -21,6 +22,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::pki::{Certificate, Fingerprint};
 use verifier::{Authorities, Verifier};
 
+pub use chain::{Roots, is_trusted};
 pub(crate) use handshake::{Handshake, Version};
 pub use refusal::{refusal, root_cause};
 

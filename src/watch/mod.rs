@@ -1,6 +1,8 @@
-//! Looks at what the services show between renewals: adopts a certificate that was replaced by hand, and tells when
-//! an address shows none any more. It changes nothing on a firewall and plans nothing; the due rules are only asked.
+//! Looks at what the services serve between renewals, address by address: reports a certificate that renewd does not
+//! know, and an address that serves none any more. It changes nothing on a firewall and plans nothing; the due rules are
+//! only asked.
 
+mod address;
 mod panicked;
 mod window;
 
@@ -9,12 +11,16 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Event, EventKind};
-use crate::inventory::{ManagedCertificate, Shown, TrackedCertificate, looks};
-use crate::pki::{self, Certificate};
+use crate::inventory::served::deciding;
+use crate::inventory::{Observation, Served, Shown, TrackedCertificate, looks};
+use crate::pki::{self, Certificate, Fingerprint};
 use crate::probe::Sight;
 use crate::renewal::Engine;
+use crate::renewal::known::Knowledge;
 use crate::renewal::step::look_at_all;
-use crate::store::StoreError;
+use crate::store::{Report, Sighting, StoreError};
+
+use address::Address;
 
 pub use crate::store::Look;
 
@@ -29,47 +35,45 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     let Some(wanted) = engine.desired.certificates.get(&row.name) else {
         return Ok(());
     };
+    let started = engine.surroundings.clock.now();
     let sights = look_at_all(engine.peers.as_ref(), wanted).await;
     let now = engine.surroundings.clock.now();
     // Read again: a renewal may have gone on while we looked.
     let Some(row) = engine.store.certificate(&row.name).await? else {
         return Ok(());
     };
-    let ours = match &row.open_renewal {
-        Some(id) => engine
-            .store
-            .renewal(id)
-            .await?
-            .and_then(|renewal| renewal.obtained.fingerprint),
-        None => None,
+    if row.firewall != wanted.firewall {
+        return Ok(());
+    }
+    let knowledge = Knowledge::of(&engine.store, &engine.desired, wanted, &row).await?;
+    let firewall = engine.desired.firewalls.get(&wanted.firewall);
+    let address = Address {
+        wanted,
+        knowledge: &knowledge,
+        management: firewall.and_then(|firewall| firewall.settings.management()),
+        started,
+        now,
     };
-    let finding = judge(wanted, &row, ours.as_ref(), &sights, now);
-    let last_shown = || row.shown.as_ref().and_then(Shown::certificate);
-    let known = finding.shown.clone().or_else(last_shown);
+    let finding = Finding::of(&row, &address, &sights);
+    let last = deciding(&finding.served);
+    let known = last.and_then(Shown::certificate);
     let interval = engine.desired.daemon.probe_interval;
     let regular = looks::next(&row.name, known.as_ref(), interval, now);
     let next_probe_at = match finding.look_again {
         Some(soon) => now.saturating_add(soon).unwrap_or(now).min(regular),
         None => regular,
     };
-    let shown = finding
-        .shown
-        .as_ref()
-        .map(|certificate| Shown::of(certificate, now));
-    let look_at = finding.is_news.then_some(now);
-    engine
-        .store
-        .record_sight(
-            &row.name,
-            shown.as_ref(),
-            finding.told,
-            next_probe_at,
-            look_at,
-            &finding.events,
-            now,
-        )
-        .await?;
-    match shown.as_ref().or(row.shown.as_ref()) {
+    let sighting = Sighting {
+        observations: &finding.observations,
+        forgotten: &finding.forgotten,
+        verified_by_chain: &finding.verified_by_chain,
+        told: finding.told,
+        next_probe_at,
+        look_at: finding.is_news.then_some(now),
+        events: &finding.events,
+    };
+    engine.store.record_sight(&row.name, &sighting, now).await?;
+    match last {
         Some(shown) if window::is_to_be_asked(engine, &row, shown) => {
             engine.store.ask_for_window(&row.name, now).await
         }
@@ -77,64 +81,104 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     }
 }
 
+/// What a look at every address of a certificate comes to.
 #[derive(Debug, Default)]
 struct Finding {
-    shown: Option<Certificate>,
-    /// The certificate is another one than at the last look: the due rules must be asked.
+    /// Every address as it is stored from now on.
+    served: Vec<Served>,
+    observations: Vec<(Observation, Vec<Report>)>,
+    forgotten: Vec<String>,
+    verified_by_chain: Vec<Fingerprint>,
+    /// What decides when a renewal is due is another one than at the last look: the due rules must be asked.
     is_news: bool,
-    /// What is wrong, remembered so that it is told once.
+    /// What is wrong with the certificate as a whole, remembered so that it is told once.
     told: Option<&'static str>,
     events: Vec<Event>,
     look_again: Option<SignedDuration>,
 }
 
-fn judge(
-    wanted: &ManagedCertificate,
-    row: &TrackedCertificate,
-    ours: Option<&pki::Fingerprint>,
-    sights: &[(String, Sight)],
-    now: Timestamp,
-) -> Finding {
-    let mut finding = unseen(row, sights);
-    let Some(worst) = worst_shown(wanted, sights) else {
-        return finding;
-    };
-    if finding.told.is_none() && pki::is_not_yet_valid(worst.not_before, now) {
-        finding.told = Some(NOT_YET_VALID);
-        if row.told.as_deref() != Some(NOT_YET_VALID) {
-            finding.events.push(not_yet_valid(row, worst, now));
+impl Finding {
+    fn of(row: &TrackedCertificate, look: &Address<'_>, sights: &[(String, Sight)]) -> Self {
+        let mut finding = Self::default();
+        for (address, sight) in sights {
+            let before = row.served.iter().find(|one| one.address == *address);
+            let seen = look.at(address, sight, before);
+            finding.verified_by_chain.extend(seen.verified_by_chain);
+            finding.unseen(before, &seen.served);
+            finding.served.push(merged(before, &seen.served));
+            let observation = Observation::probed(seen.served);
+            finding.observations.push((observation, seen.reports));
+        }
+        finding.forget(row);
+        finding.is_news = is_news(row, &finding.served);
+        finding.tell_of_dates(row, look.now);
+        finding
+    }
+
+    /// One look may fall into a restart; only the second tells a person.
+    fn unseen(&mut self, before: Option<&Served>, seen: &Served) {
+        if seen.unreachable.is_none() {
+            return;
+        }
+        if before.is_some_and(|before| before.unreachable.is_some()) {
+            self.told = Some(UNSEEN);
+        } else {
+            self.told = self.told.or(Some(UNSEEN_ONCE));
+            self.look_again = Some(SECOND_LOOK);
         }
     }
-    let mut endings = looks::endings(worst).into_iter().zip([ENDING, ENDED]);
-    let reached = endings.rfind(|(at, _)| *at <= now);
-    // Also where another address shows nothing: this is more urgent.
-    if let Some((_, ending)) = reached.filter(|_| finding.told != Some(NOT_YET_VALID)) {
-        finding.told = Some(ending);
-        finding.look_again = None;
-        if row.told.as_deref() != Some(ending) {
-            finding.events.push(comes_to_its_end(row, worst, now));
+
+    /// Addresses that are no longer configured go once another one has shown a certificate that is known: until then
+    /// theirs says when a renewal is due.
+    fn forget(&mut self, row: &TrackedCertificate) {
+        let is_gone = |one: &&Served| self.served.iter().all(|now| now.address != one.address);
+        let gone: Vec<Served> = row.served.iter().filter(is_gone).cloned().collect();
+        if deciding(&self.served).is_some() {
+            self.forgotten = gone.into_iter().map(|one| one.address).collect();
+        } else {
+            self.served.extend(gone);
         }
     }
-    let before = row.shown.as_ref().map(|shown| shown.fingerprint);
-    finding.is_news = before != Some(worst.fingerprint);
-    finding.shown = Some(worst.clone());
-    if finding.is_news && before.is_some() && ours != Some(&worst.fingerprint) {
-        finding.events.push(replaced(wanted, row, worst));
+
+    /// What the dates of the deciding certificate make necessary to say.
+    fn tell_of_dates(&mut self, row: &TrackedCertificate, now: Timestamp) {
+        let Some(worst) = deciding(&self.served).and_then(Shown::certificate) else {
+            return;
+        };
+        if self.told.is_none() && pki::is_not_yet_valid(worst.not_before, now) {
+            self.told = Some(NOT_YET_VALID);
+            if row.told.as_deref() != Some(NOT_YET_VALID) {
+                self.events.push(not_yet_valid(row, &worst, now));
+            }
+        }
+        let mut endings = looks::endings(&worst).into_iter().zip([ENDING, ENDED]);
+        let reached = endings.rfind(|(at, _)| *at <= now);
+        // Also where another address shows nothing: this is more urgent.
+        if let Some((_, ending)) = reached.filter(|_| self.told != Some(NOT_YET_VALID)) {
+            self.told = Some(ending);
+            self.look_again = None;
+            if row.told.as_deref() != Some(ending) {
+                self.events.push(comes_to_its_end(row, &worst, now));
+            }
+        }
     }
-    finding
 }
 
-/// Somebody put in `shown` by hand: it is what is watched from now on, or it is not what was asked for.
-fn replaced(wanted: &ManagedCertificate, row: &TrackedCertificate, shown: &Certificate) -> Event {
-    let differences = pki::differences_from_request(shown, &wanted.request);
-    let (kind, words) = if differences.is_empty() {
-        let (fingerprint, until) = (shown.fingerprint, shown.not_after);
-        let words = format!("SHA-256 {fingerprint}, valid until {until:.0}");
-        (EventKind::CertificateAdopted, words)
-    } else {
-        (EventKind::CertificateDrifted, differences.join("; "))
-    };
-    told(kind, &row.name, words)
+/// What is stored after an observation: without a certificate that is known, the last one still counts.
+fn merged(before: Option<&Served>, seen: &Served) -> Served {
+    let mut merged = seen.clone();
+    if let (None, Some(before)) = (&merged.known, before) {
+        merged.known.clone_from(&before.known);
+        merged.is_wanted = before.is_wanted;
+    }
+    merged
+}
+
+fn is_news(row: &TrackedCertificate, served: &[Served]) -> bool {
+    let before = row.shown.as_ref().map(|shown| shown.fingerprint);
+    let now = deciding(served).map(|shown| shown.fingerprint);
+    let is_unknown = |served: &[Served]| served.iter().any(|one| one.unknown.is_some());
+    before != now || (now.is_none() && is_unknown(served) && !is_unknown(&row.served))
 }
 
 /// Its clock or ours is wrong, and only a person knows which: a renewal under a wrong clock would be for nothing.
@@ -157,58 +201,6 @@ fn comes_to_its_end(row: &TrackedCertificate, shown: &Certificate, now: Timestam
     let words =
         format!("what is served {when} at {end:.0}, and {renewal}: `renewd explain {name}`");
     told(EventKind::CertificateEnding, name, words)
-}
-
-/// The shown certificate that needs us most: one with other names than wanted, else the one that expires first.
-fn worst_shown<'a>(
-    wanted: &ManagedCertificate,
-    sights: &'a [(String, Sight)],
-) -> Option<&'a Certificate> {
-    let shown = sights.iter().filter_map(|(_, sight)| match sight {
-        Sight::Shown(certificate) => Some(certificate.as_ref()),
-        Sight::Unreachable(_) => None,
-    });
-    shown.min_by_key(|certificate| {
-        (
-            pki::differences_from_request(certificate, &wanted.request).is_empty(),
-            certificate.not_after,
-        )
-    })
-}
-
-/// What to do about addresses that show no certificate. One look may fall into a restart; only the second tells a
-/// person.
-fn unseen(row: &TrackedCertificate, sights: &[(String, Sight)]) -> Finding {
-    let words: Vec<String> = sights
-        .iter()
-        .filter_map(|(place, sight)| match sight {
-            Sight::Unreachable(why) => Some(format!("{place}: {why}")),
-            Sight::Shown(_) => None,
-        })
-        .collect();
-    if words.is_empty() {
-        return Finding::default();
-    }
-    match row.told.as_deref() {
-        Some(UNSEEN) => Finding {
-            told: Some(UNSEEN),
-            ..Finding::default()
-        },
-        Some(UNSEEN_ONCE) => Finding {
-            told: Some(UNSEEN),
-            events: vec![told(
-                EventKind::CertificateDrifted,
-                &row.name,
-                words.join("; "),
-            )],
-            ..Finding::default()
-        },
-        _ => Finding {
-            told: Some(UNSEEN_ONCE),
-            look_again: Some(SECOND_LOOK),
-            ..Finding::default()
-        },
-    }
 }
 
 fn told(kind: EventKind, certificate: &Arc<str>, words: String) -> Event {

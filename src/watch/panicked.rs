@@ -9,7 +9,7 @@ use super::{Look, told};
 use crate::event::EventKind;
 use crate::inventory::{Shown, looks};
 use crate::renewal::Engine;
-use crate::store::StoreError;
+use crate::store::{Sighting, StoreError};
 
 /// Stores that the look at `certificate` panicked.
 ///
@@ -46,17 +46,15 @@ pub async fn after_panic(
         let interval = engine.desired.daemon.probe_interval;
         let shown = row.shown.as_ref().and_then(Shown::certificate);
         let next = looks::next(certificate, shown.as_ref(), interval, now);
+        let sighting = Sighting {
+            told: row.told.as_deref(),
+            next_probe_at: next,
+            events,
+            ..Sighting::default()
+        };
         engine
             .store
-            .record_sight(
-                certificate,
-                None,
-                row.told.as_deref(),
-                next,
-                None,
-                events,
-                now,
-            )
+            .record_sight(certificate, &sighting, now)
             .await?;
     }
     Ok(())

@@ -1,9 +1,15 @@
 //! A configuration that changes while a renewal is under way.
 
-use renewd::inventory::State;
-use simulators::sonicos::Profile;
+use std::sync::Arc;
 
-use crate::lab::{CERTIFICATE, Lab};
+use async_trait::async_trait;
+use renewd::inventory::State;
+use renewd::renewal::{Checkpoint, Moment};
+use renewd::store::Witness;
+use simulators::sonicos::{Faces, Profile};
+use tokio::sync::Notify;
+
+use crate::lab::{CERTIFICATE, Lab, run_once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_names_begin_anew_instead_of_installing_what_nobody_wants() {
@@ -78,4 +84,87 @@ async fn a_ca_that_left_the_configuration_holds_up_no_renewal_that_it_has_signed
     let report = lab.run_once().await;
     let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
     assert_eq!(states, [State::Completed, State::Completed], "{report:#?}");
+}
+
+/// Says when a state is stored, and lets nothing happen afterwards.
+#[derive(Debug)]
+struct StopsAt(State, Arc<Notify>);
+
+impl Witness for StopsAt {}
+
+#[async_trait]
+impl Checkpoint for StopsAt {
+    async fn pass(&self, moment: Moment) {
+        if moment == Moment::Stored(self.0) {
+            self.1.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Lets a daemon live until `state` is stored.
+async fn live_until(lab: &Lab, state: State) {
+    let reached = Arc::new(Notify::new());
+    let stops = Arc::new(StopsAt(state, Arc::clone(&reached)));
+    let file = lab.config_file();
+    tokio::select! {
+        _ = run_once(&file, Arc::clone(&lab.clock), stops) => panic!("it never was {state}"),
+        () = reached.notified() => {}
+    }
+    assert_eq!(lab.renewals().await[0].state, state);
+}
+
+/// Takes the certificate out of the configuration, and returns what the file said.
+fn take_out(lab: &Lab) -> String {
+    let file = lab.config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.split("[[certificate]]").next().unwrap()).unwrap();
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bound_is_brought_to_its_end_when_its_certificate_leaves_the_configuration() {
+    for state in [State::Bound, State::Verified] {
+        let lab = Lab::new(Profile::V8).await;
+        live_until(&lab, state).await;
+        take_out(&lab);
+        let report = lab.run_once().await;
+        assert!(!report.has_failed(), "{report:#?}");
+        lab.assert_renewed_once().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bound_and_not_served_is_rolled_back_without_its_configuration() {
+    let lab = Lab::with(
+        Profile::V8,
+        Faces {
+            keep_serving_old_after_bind: true,
+            ..Faces::kind()
+        },
+    )
+    .await;
+    let before = lab.seen().await;
+    live_until(&lab, State::Bound).await;
+    take_out(&lab);
+    lab.run_once().await;
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(renewal.state, State::RolledBack, "{:?}", renewal.last_error);
+    assert_eq!(lab.seen().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_issued_is_kept_until_its_certificate_is_back_in_the_configuration() {
+    for state in [State::Submitted, State::Issued, State::Imported] {
+        let lab = Lab::new(Profile::V8).await;
+        live_until(&lab, state).await;
+        let text = take_out(&lab);
+        lab.clock.advance(jiff::SignedDuration::from_hours(1));
+        lab.run_once().await;
+        assert_eq!(lab.renewals().await[0].state, state, "it is kept");
+        std::fs::write(lab.config_file(), text).unwrap();
+        lab.clock.advance(jiff::SignedDuration::from_hours(1));
+        lab.run_once().await;
+        lab.assert_renewed_once().await;
+    }
 }

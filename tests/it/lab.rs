@@ -235,7 +235,7 @@ verify = ["{management}", "{ssl_vpn}"]
         for address in [self.simulator.management(), self.simulator.ssl_vpn()] {
             let endpoint = address.to_string().parse().unwrap();
             let sight = probe::look(&endpoint, None, Duration::from_secs(5)).await;
-            let probe::Sight::Shown(certificate) = sight else {
+            let probe::Sight::Shown(certificate, _) = sight else {
                 panic!("{address} shows nothing: {sight:?}")
             };
             seen.push(*certificate);

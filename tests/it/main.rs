@@ -28,6 +28,7 @@ mod pam360_driver;
 mod peers;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod probes_beside;
 mod reloads;
 mod renewal_windows;
 mod renews_in_time;

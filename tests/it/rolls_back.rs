@@ -1,9 +1,18 @@
 //! What happens when the proof fails.
 
-use renewd::inventory::State;
-use simulators::sonicos::{Faces, On, Profile};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 
-use crate::lab::Lab;
+use async_trait::async_trait;
+use renewd::clock::Clock;
+use renewd::event::Level;
+use renewd::inventory::State;
+use renewd::renewal::{Checkpoint, Moment};
+use renewd::store::{PastEvent, Witness};
+use simulators::sonicos::{Faces, On, Profile, Replacement, ReplacementKey, Simulator};
+use sqlx::Connection;
+
+use crate::lab::{CERTIFICATE, Lab, run_once};
 
 async fn rolls_back(faces: Faces) -> Lab {
     let lab = Lab::with(Profile::V8, faces).await;
@@ -147,4 +156,194 @@ async fn what_was_rolled_back_is_installed_again_later_without_another_order() {
     assert_eq!(renewals[0].alias, renewals[1].alias);
     assert_eq!(lab.signatures(), 1, "the CA signed once");
     assert_eq!(lab.simulator.counters().key_pairs_generated, 1);
+}
+
+/// The configuration verifies at this address too.
+fn also_verify(lab: &Lab, address: &str) {
+    let file = lab.config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let changed = text.replace("verify = [", &format!("verify = [\"{address}\", "));
+    assert_ne!(text, changed);
+    std::fs::write(file, changed).unwrap();
+}
+
+/// A port where nobody listens.
+fn dead_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+async fn event(lab: &Lab, name: &str) -> PastEvent {
+    let mut history = lab.history().await.into_iter();
+    history
+        .find(|event| event.name == name)
+        .unwrap_or_else(|| panic!("no {name}"))
+}
+
+fn words(event: &PastEvent) -> &str {
+    event.fields["detail"].as_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_served_nothing_before_is_reported_and_rolls_nothing_back() {
+    let lab = Lab::new(Profile::V8).await;
+    let dead = dead_address();
+    also_verify(&lab, &dead);
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    lab.assert_renewed_once().await;
+    let history = lab.history().await;
+    let place = |name: &str| history.iter().position(|event| event.name == name);
+    // Newest first: it was said before the first state was left.
+    assert!(place("endpoint_not_ready") > place("state_reached"));
+    for name in ["endpoint_not_ready", "endpoint_not_updated"] {
+        let event = event(&lab, name).await;
+        assert!(words(&event).contains(&dead), "{event:?}");
+    }
+    let store = lab.store().await;
+    let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
+    for served in &row.served {
+        let is_dead = served.address == dead;
+        assert_eq!(served.known.is_none(), is_dead, "{served:?}");
+        assert_eq!(served.unreachable.is_some(), is_dead, "{served:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_address_ends_in_a_roll_back_that_names_it() {
+    let lab = Lab::new(Profile::V8).await;
+    let foreign = Lab::new(Profile::V8).await;
+    let address = foreign.simulator.management().to_string();
+    also_verify(&lab, &address);
+    let before = lab.seen().await;
+    let report = lab.run_once().await;
+    assert!(report.has_failed());
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(renewal.state, State::RolledBack, "{:?}", renewal.last_error);
+    assert_eq!(lab.seen().await, before);
+    assert!(words(&event(&lab, "endpoint_not_ready").await).contains(&address));
+    for name in ["verification_failed", "renewal_rolled_back"] {
+        let event = event(&lab, name).await;
+        assert_eq!(event.level, Level::Alert);
+        assert!(words(&event).contains(&address), "{event:?}");
+    }
+    let store = lab.store().await;
+    let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
+    assert!(row.last_failure.unwrap().contains(&address));
+    lab.assert_left_in_order();
+}
+
+/// Switches a machine off once the verification has failed.
+#[derive(Debug)]
+struct SwitchOff(Mutex<Option<Simulator>>);
+
+impl Witness for SwitchOff {}
+
+#[async_trait]
+impl Checkpoint for SwitchOff {
+    async fn pass(&self, moment: Moment) {
+        if moment == Moment::Stored(State::Unproven) {
+            let simulator = self.0.lock().unwrap().take();
+            if let Some(simulator) = simulator {
+                simulator.stop().await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_address_never_serves_again_ends_the_roll_back_without_further_logins() {
+    let lab = Lab::new(Profile::V8).await;
+    let foreign = Lab::new(Profile::V8).await;
+    let address = foreign.simulator.management().to_string();
+    also_verify(&lab, &address);
+    let switch_off = Arc::new(SwitchOff(Mutex::new(Some(foreign.simulator))));
+    let began = lab.clock.now();
+    let report = run_once(&lab.config_file(), Arc::clone(&lab.clock), switch_off).await;
+    assert!(report.has_failed());
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(renewal.state, State::RolledBack, "{:?}", renewal.last_error);
+    let alert = event(&lab, "renewal_rolled_back").await;
+    let nothing = format!("{address} serves nothing");
+    assert!(words(&alert).contains(&nothing), "{alert:?}");
+    assert!(words(&alert).contains("renewd renew"), "it says what to do");
+    let logins = lab.simulator.counters().logins;
+    assert!(logins <= 9, "seven to bind, and one to bind back: {logins}");
+    let took = began.duration_until(lab.clock.now());
+    assert!(took < jiff::SignedDuration::from_mins(5), "{took}");
+    lab.assert_left_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_previous_binding_is_not_known_nothing_is_said_to_be_rolled_back() {
+    let lab = Lab::new(Profile::V8).await;
+    let foreign = Lab::new(Profile::V8).await;
+    also_verify(&lab, &foreign.simulator.management().to_string());
+    let forgets = Arc::new(Forgets(lab.desired().daemon.database));
+    run_once(&lab.config_file(), Arc::clone(&lab.clock), forgets).await;
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(
+        renewal.state,
+        State::NotRolledBack,
+        "{:?}",
+        renewal.last_error
+    );
+    let alert = event(&lab, "renewal_not_rolled_back").await;
+    assert_eq!(alert.level, Level::Alert);
+    assert!(
+        words(&alert).contains("nothing was bound back"),
+        "{alert:?}"
+    );
+    assert!(words(&alert).contains(&renewal.alias), "{alert:?}");
+    let fingerprint = renewal.obtained.fingerprint.unwrap();
+    for seen in lab.seen().await {
+        assert_eq!(seen.fingerprint, fingerprint, "the new one is still bound");
+    }
+}
+
+/// Takes away what was bound before, as where an administrator bound the new certificate by hand.
+#[derive(Debug)]
+struct Forgets(String);
+
+impl Witness for Forgets {}
+
+#[async_trait]
+impl Checkpoint for Forgets {
+    async fn pass(&self, moment: Moment) {
+        if moment == Moment::Stored(State::Bound) {
+            sqlx::any::install_default_drivers();
+            let mut database = sqlx::AnyConnection::connect(&self.0).await.unwrap();
+            let forget = "UPDATE renewal SET previous_bindings = NULL";
+            sqlx::query(forget).execute(&mut database).await.unwrap();
+            database.close().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_with_different_certificates_are_each_set_back_to_their_own() {
+    let lab = Lab::with(
+        Profile::V8,
+        Faces {
+            serve_wrong_certificate_after_bind: On::SslVpn,
+            ..Faces::kind()
+        },
+    )
+    .await;
+    let now = lab.device_time();
+    let own = Replacement {
+        name: "by-hand".to_owned(),
+        common_name: "vpn.example.com".to_owned(),
+        not_before: now - time::Duration::days(300),
+        not_after: now + time::Duration::days(60),
+        key: ReplacementKey::EcdsaP256,
+    };
+    let other = lab.simulator.other_administrator();
+    other.gives_ssl_vpn_its_own(&own).unwrap();
+    let before = lab.seen().await;
+    assert_ne!(before[0], before[1]);
+    lab.run_once().await;
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(renewal.state, State::RolledBack, "{:?}", renewal.last_error);
+    assert_eq!(lab.seen().await, before, "each has its own again");
 }

@@ -35,7 +35,18 @@ async fn after(lab: &Lab, time: SignedDuration) {
 /// A person pins what the management port shows now; the open renewal tries again.
 async fn trust_what_is_shown(lab: &Lab) {
     lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
-    after(lab, SignedDuration::from_mins(10)).await;
+    after(lab, SignedDuration::from_mins(61)).await;
+}
+
+/// What `renewd adopt` does.
+async fn adopt_what_is_shown(lab: &Lab) {
+    let [seen, _] = lab.seen().await;
+    let store = lab.store().await;
+    let now = lab.clock.now();
+    let adopted = store.adopt(CERTIFICATE, seen.fingerprint, &[], now).await;
+    adopted.unwrap();
+    store.close().await;
+    lab.run_once().await;
 }
 
 async fn row(lab: &Lab) -> TrackedCertificate {
@@ -68,20 +79,28 @@ async fn renewed() -> Lab {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_was_replaced_by_hand_is_adopted_with_its_new_expiry() {
+async fn a_certificate_that_was_replaced_by_hand_counts_once_an_operator_has_accepted_it() {
     let lab = renewed().await;
     after(&lab, SignedDuration::from_hours(24 * 30)).await;
+    let ours = row(&lab).await.shown.unwrap();
     replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
     after(&lab, SignedDuration::from_hours(1)).await;
-    assert_eq!(count(&lab, "certificate_adopted").await, 1);
+    assert_eq!(count(&lab, "certificate_unknown").await, 1);
+    assert_eq!(row(&lab).await.shown.unwrap().fingerprint, ours.fingerprint);
+    after(&lab, SignedDuration::from_hours(1)).await;
+    assert_eq!(count(&lab, "certificate_unknown").await, 1, "told once");
+    adopt_what_is_shown(&lab).await;
     let [seen, _] = lab.seen().await;
     let shown = row(&lab).await.shown.unwrap();
     assert_eq!(
         (shown.fingerprint, shown.not_after),
         (seen.fingerprint, seen.not_after)
     );
-    after(&lab, SignedDuration::from_hours(1)).await;
-    assert_eq!(count(&lab, "certificate_adopted").await, 1, "told once");
+    assert_eq!(
+        count(&lab, "management_certificate_untrusted").await,
+        1,
+        "an accepted certificate is no pin"
+    );
     // Ours would be due after 60 days; the adopted one, which began on the 30th, is not.
     after(&lab, SignedDuration::from_hours(24 * 31)).await;
     assert_eq!(lab.renewals().await.len(), 1);
@@ -103,6 +122,12 @@ async fn a_renewal_that_waits_stands_down_when_somebody_replaces_the_certificate
     assert_eq!(newest(&lab).await.state, State::Planned);
     replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
     after(&lab, SignedDuration::from_hours(1)).await;
+    assert_eq!(
+        newest(&lab).await.state,
+        State::Planned,
+        "an unknown certificate supersedes nothing"
+    );
+    adopt_what_is_shown(&lab).await;
     other.leaves();
     after(&lab, SignedDuration::from_hours(1)).await;
     let renewal = newest(&lab).await;
@@ -114,11 +139,13 @@ async fn a_renewal_that_waits_stands_down_when_somebody_replaces_the_certificate
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_with_other_names_is_told_and_replaced() {
+async fn an_accepted_certificate_with_other_names_is_replaced() {
     let lab = renewed().await;
     replace(&lab, "wrong.example.com", ReplacementKey::EcdsaP256);
     after(&lab, SignedDuration::from_hours(1)).await;
-    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    assert_eq!(count(&lab, "certificate_unknown").await, 1);
+    assert_eq!(lab.renewals().await.len(), 1, "it triggers nothing");
+    adopt_what_is_shown(&lab).await;
     assert_eq!(newest(&lab).await.reason, "names_or_key_changed");
     trust_what_is_shown(&lab).await;
     let renewal = newest(&lab).await;
@@ -128,11 +155,12 @@ async fn a_certificate_with_other_names_is_told_and_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_with_another_key_is_told_and_replaced() {
+async fn an_accepted_certificate_with_another_key_is_replaced() {
     let lab = renewed().await;
     replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP384);
     after(&lab, SignedDuration::from_hours(1)).await;
-    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    assert_eq!(count(&lab, "certificate_unknown").await, 1);
+    adopt_what_is_shown(&lab).await;
     assert_eq!(newest(&lab).await.reason, "names_or_key_changed");
 }
 
@@ -261,4 +289,41 @@ async fn one_address_of_two_that_is_gone_is_told_by_name() {
         !words.contains(&lab.simulator.management().to_string()),
         "{words}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_on_the_path_neither_stops_nor_postpones_nor_triggers_a_renewal() {
+    let lab = renewed().await;
+    let ours = row(&lab).await;
+    // Self-signed, with our names, valid until 2099.
+    let mut stranger = replacement(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
+    stranger.not_after = lab.device_time() + time::Duration::days(365 * 73);
+    let other = lab.simulator.other_administrator();
+    other.replaces_certificate(&stranger).unwrap();
+    after(&lab, SignedDuration::from_hours(1)).await;
+    let seen = row(&lab).await;
+    assert_eq!(count(&lab, "certificate_unknown").await, 1);
+    assert_eq!(seen.unknown().count(), 2, "both addresses");
+    let fingerprint = |row: &TrackedCertificate| row.shown.as_ref().unwrap().fingerprint;
+    assert_eq!(fingerprint(&seen), fingerprint(&ours));
+    assert_eq!(lab.renewals().await.len(), 1);
+    // Ours is due after two thirds of its lifetime, whatever is presented.
+    after(&lab, SignedDuration::from_hours(24 * 61)).await;
+    assert_eq!(lab.renewals().await.len(), 2);
+    let renewal = newest(&lab).await;
+    assert!(!renewal.state.is_end(), "{}", renewal.state);
+    assert!(lab.has_event("endpoint_not_ready").await);
+
+    // An expired one with other names triggers nothing.
+    let lab = renewed().await;
+    let mut expired = replacement(&lab, "other.example.com", ReplacementKey::EcdsaP384);
+    expired.not_before = lab.device_time() - time::Duration::days(9);
+    expired.not_after = lab.device_time() - time::Duration::days(1);
+    let other = lab.simulator.other_administrator();
+    other.replaces_certificate(&expired).unwrap();
+    for _ in 0..3 {
+        after(&lab, SignedDuration::from_hours(1)).await;
+    }
+    assert_eq!(lab.renewals().await.len(), 1);
+    assert_eq!(lab.signatures(), 1);
 }

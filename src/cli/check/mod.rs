@@ -128,11 +128,11 @@ async fn online(
     for wanted in desired.certificates.values() {
         for (place, sight) in look_at_all(&peers, wanted).await {
             match sight {
-                Sight::Shown(shown) => findings.good(
+                Sight::Shown(shown, _) => findings.good(
                     &format!("certificate {} at {place}", wanted.name),
                     &format!("{} until {:.0}", shown.subject, shown.not_after),
                 ),
-                Sight::Unreachable(why) => {
+                Sight::Unreadable(_, why) | Sight::Unreachable(why) => {
                     findings.wrong(&format!("certificate {} at {place}", wanted.name), &why);
                 }
             }

@@ -249,11 +249,11 @@ fn print_changes(before: &[(String, Endpoint, Sight)], after: &[(String, Endpoin
 
 fn fingerprint(sight: &Sight) -> (String, String) {
     match sight {
-        Sight::Shown(shown) => (
+        Sight::Shown(shown, _) => (
             shown.fingerprint.short(),
             shown.not_after.strftime("%Y-%m-%d").to_string(),
         ),
-        Sight::Unreachable(why) => ("none".to_owned(), why.clone()),
+        Sight::Unreadable(_, why) | Sight::Unreachable(why) => ("none".to_owned(), why.clone()),
     }
 }
 

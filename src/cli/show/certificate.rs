@@ -142,6 +142,15 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
         ("seen", time(standing.seen_at)),
         ("why", standing.reason.clone()),
     ]);
+    for address in &standing.addresses {
+        if let Some(problem) = &address.problem {
+            print::paragraph(
+                "  ",
+                HISTORY_DEPTH,
+                &format!("{} {problem}", address.address),
+            );
+        }
+    }
     if !known.renewals.is_empty() {
         say!();
         say!("Renewals, newest first");

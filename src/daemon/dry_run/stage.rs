@@ -112,6 +112,6 @@ impl Peers for Stage {
         let _ = self
             .told
             .try_send(format!("look whether {endpoint} shows it"));
-        Sight::Shown(Box::new(certificate))
+        Sight::Shown(Box::new(certificate), Vec::new())
     }
 }

@@ -64,6 +64,7 @@ fn facts<'a>(wanted: &'a ManagedCertificate, shown: &'a Certificate) -> Facts<'a
     Facts {
         wanted,
         shown: Some(shown),
+        unknown: None,
         renewed_before: true,
         requested_at: None,
         window: None,
@@ -166,6 +167,7 @@ fn what_was_never_seen_is_not_renewed_blindly() {
     let facts = Facts {
         wanted: &wanted,
         shown: None,
+        unknown: None,
         renewed_before: false,
         requested_at: None,
         window: None,
@@ -276,4 +278,29 @@ fn a_ca_that_wants_what_it_has_just_issued_renewed_is_not_followed_round_and_rou
         let due = decide(&facts, start() + settled);
         assert!(matches!(due, Decision::Due { .. }), "{due:?}");
     }
+}
+
+#[test]
+fn an_unknown_certificate_makes_due_only_what_was_never_renewed() {
+    let (wanted, shown) = (wanted(None), shown(days(90)));
+    let unknown = Facts {
+        shown: None,
+        unknown: Some("a:443 serves SHA-256 00"),
+        renewed_before: false,
+        ..facts(&wanted, &shown)
+    };
+    let decision = decide(&unknown, start());
+    assert!(
+        matches!(&decision, Decision::Due { reason: Reason::NotYetIssued, words } if words.contains("a:443")),
+        "{decision:?}"
+    );
+    let managed = Facts {
+        renewed_before: true,
+        ..unknown
+    };
+    let rest = decide(&managed, start());
+    assert!(
+        matches!(rest, Decision::Rest { until: None, .. }),
+        "{rest:?}"
+    );
 }

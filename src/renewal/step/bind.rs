@@ -12,11 +12,12 @@ use crate::firewall::{Binding, Firewall, ObjectKind};
 use crate::inventory::{Intent, Obtained, Service, Shown, due};
 use crate::pki::Certificate;
 use crate::probe::Sight;
+use crate::renewal::known::{Familiarity, Knowledge, PreviousServed};
 use crate::renewal::state::{Fact, Step};
 use crate::schedule::MaintenanceWindow;
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let opening = match opening(work).await {
+    let opening = match opening(work).await? {
         Opening::Shut(waiting) if begun(work).await?.is_none() => {
             return Ok(Outcome::Wait(waiting));
         }
@@ -107,18 +108,36 @@ async fn remember_previous(work: &Work<'_>, present: &[Binding]) -> Result<Obtai
     let json = serde_json::to_string(&concerned).map_err(|error| {
         StepError::Hopeless(format!("the bindings cannot be written down: {error}"))
     })?;
-    let shown = work
-        .sights()
-        .await
-        .into_iter()
-        .find_map(|(_, sight)| match sight {
-            Sight::Shown(certificate) => Some(certificate.fingerprint),
-            Sight::Unreachable(_) => None,
-        });
+    let sights = work.sights().await;
+    let served: Vec<PreviousServed> = sights
+        .iter()
+        .map(|(address, sight)| previous_served(work, address, sight))
+        .collect();
+    let json_of_served = serde_json::to_string(&served).map_err(|error| {
+        StepError::Hopeless(format!("what is served cannot be written down: {error}"))
+    })?;
     obtained.previous_bindings = Some(json);
-    obtained.previous_fingerprint = shown;
+    obtained.previous_served = Some(json_of_served);
+    obtained.previous_fingerprint = served.iter().find_map(PreviousServed::fingerprint);
     work.store.keep(work.lease, &obtained).await?;
     Ok(obtained)
+}
+
+/// What `address` serves before the bind. One that the last probe reached and that does not answer at this moment counts by
+/// what it served then: it may only be restarting, and has to be verified like the others.
+fn previous_served(work: &Work<'_>, address: &str, sight: &Sight) -> PreviousServed {
+    let row = work
+        .tracked
+        .served
+        .iter()
+        .find(|one| one.address == address);
+    let last = row.filter(|row| row.unreachable.is_none());
+    match (sight, last.and_then(|row| row.known.as_ref())) {
+        (Sight::Unreachable(_), Some(known)) => {
+            PreviousServed::known(address.to_owned(), known.fingerprint)
+        }
+        _ => PreviousServed::of(address.to_owned(), sight),
+    }
 }
 
 enum Opening {
@@ -129,29 +148,38 @@ enum Opening {
 
 /// Whether a bind is allowed now. Where the last look says that the window cannot be waited for, the services are looked at
 /// again: that look may be days old, and somebody may have put in by hand what can wait.
-async fn opening(work: &Work<'_>) -> Opening {
+async fn opening(work: &Work<'_>) -> Result<Opening, StepError> {
     let Some(window) = work.window else {
-        return Opening::Open;
+        return Ok(Opening::Open);
     };
     let shown = work.tracked.shown.as_ref().and_then(Shown::certificate);
     let opening = opening_before_the_end_of(shown.as_ref(), window, work.now);
     if !matches!(opening, Opening::Forced(_)) {
-        return opening;
+        return Ok(opening);
     }
-    match first_to_end(work.sights().await) {
-        Some(shown) => opening_before_the_end_of(Some(&shown), window, work.now),
+    let knowledge = Knowledge::of(work.store, work.desired, work.wanted, work.tracked).await?;
+    let sights = work.sights().await;
+    Ok(match first_to_end(&knowledge, &sights, work.now) {
+        Some(shown) => opening_before_the_end_of(Some(shown), window, work.now),
         None => opening,
-    }
+    })
 }
 
-/// Of what the addresses show; `None` where one of them shows nothing.
-fn first_to_end(sights: Vec<(String, Sight)>) -> Option<Certificate> {
-    let shown = sights.into_iter().map(|(_, sight)| match sight {
-        Sight::Shown(certificate) => Some(*certificate),
-        Sight::Unreachable(_) => None,
-    });
-    let shown: Vec<Certificate> = shown.collect::<Option<_>>()?;
-    shown
+/// Of what the addresses serve; `None` where one of them serves nothing, or nothing that is known: a stranger's
+/// certificate is no reason to wait.
+fn first_to_end<'a>(
+    knowledge: &Knowledge<'_>,
+    sights: &'a [(String, Sight)],
+    now: Timestamp,
+) -> Option<&'a Certificate> {
+    let known = sights
+        .iter()
+        .map(|(_, sight)| match knowledge.judge(sight, now)? {
+            (_, Familiarity::Unknown(_)) => None,
+            (certificate, _) => Some(certificate),
+        });
+    let known: Vec<&Certificate> = known.collect::<Option<_>>()?;
+    known
         .into_iter()
         .min_by_key(|certificate| certificate.not_after)
 }

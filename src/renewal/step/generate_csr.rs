@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Outcome, StepError, Work, refused, sealing};
+use super::{Outcome, StepError, Work, endpoints, refused, sealing};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::Firewall;
 use crate::inventory::{Intent, KeyOrigin};
@@ -13,6 +13,7 @@ use crate::pki::{Csr, PkiError, PrivateKey};
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
+    endpoints::report_unready(work).await?;
     match work.wanted.key_origin {
         KeyOrigin::Firewall => on_the_firewall(work).await,
         KeyOrigin::Renewd => here(work).await,

@@ -4,6 +4,7 @@
 //! [`Outcome`], and the engine stores it.
 
 mod bind;
+mod endpoints;
 mod export_csr;
 mod generate_csr;
 mod import;
@@ -15,6 +16,7 @@ mod verify;
 
 use std::sync::Arc;
 
+pub use endpoints::Proof;
 use jiff::{SignedDuration, Timestamp};
 
 use super::checkpoint::{Checkpoint, Moment};
@@ -23,12 +25,13 @@ use super::pins;
 use super::session::{OpenSession, SessionSlot};
 use super::state::{Fact, Step};
 use crate::ca::{Issuer, Previous, Reference, SigningRequest, Window};
+use crate::config::Desired;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall, InstalledObject, Known};
 use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
 use crate::pki::{Certificate, Csr, Fingerprint, PrivateKey};
-use crate::probe::{self, Sight, Verdict};
+use crate::probe::Sight;
 use crate::schedule::MaintenanceWindow;
 use crate::seal::{SealError, Sealer};
 use crate::store::{Lease, Store, StoreError};
@@ -44,6 +47,8 @@ pub struct Work<'a> {
     pub tracked: &'a TrackedCertificate,
     /// The firewall's trust in the configuration, as text.
     pub trust: &'a str,
+    /// The whole configuration.
+    pub desired: &'a Desired,
     /// The firewall's maintenance window.
     pub window: Option<&'a MaintenanceWindow>,
     /// What is known of the firewall from before.
@@ -67,6 +72,10 @@ pub struct Work<'a> {
 pub enum Outcome {
     /// Something is true now.
     Reached(Fact, Box<Obtained>),
+    /// The same, with the reason in words.
+    Explained(Fact, Box<Obtained>, String),
+    /// The new certificate is served wherever it has to be.
+    Proven(Proof),
     /// Nothing failed, but it cannot go on yet.
     Wait(Waiting),
     /// The CA ended the order without a certificate and without a charge.
@@ -79,6 +88,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// A fact that was reached, with its reason.
+    fn because(self, words: String) -> Self {
+        match self {
+            Self::Reached(fact, obtained) => Self::Explained(fact, obtained, words),
+            other => other,
+        }
+    }
+
     fn wait(how_long: SignedDuration, kind: &'static str, words: impl Into<String>) -> Self {
         Self::Wait(Waiting {
             until: Until::After(how_long),
@@ -152,6 +169,13 @@ pub async fn take(step: Step, work: &Work<'_>) -> Result<Outcome, StepError> {
 }
 
 impl Work<'_> {
+    /// Whether the firewall of the renewal can be logged in to at all.
+    fn is_firewall_configured(&self) -> bool {
+        self.desired
+            .firewalls
+            .contains_key(&self.renewal().firewall)
+    }
+
     /// The renewal.
     pub fn renewal(&self) -> &Renewal {
         &self.lease.renewal
@@ -380,16 +404,6 @@ impl Work<'_> {
     /// Looks at every address of the certificate, all at once.
     async fn sights(&self) -> Vec<(String, Sight)> {
         look_at_all(self.peers, self.wanted).await
-    }
-
-    /// Judges every address: `new` is to be there, `old` was there before.
-    async fn verdicts(
-        &self,
-        new: &Fingerprint,
-        old: Option<&Fingerprint>,
-    ) -> Vec<(String, Verdict)> {
-        let judge = |(place, sight): (String, Sight)| (place, probe::judge(&sight, new, old));
-        self.sights().await.into_iter().map(judge).collect()
     }
 }
 

@@ -11,6 +11,13 @@ use crate::inventory::Renewal;
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
+    if !work.is_firewall_configured() {
+        let words = format!(
+            "{} is not configured any more: what was bound before stays on it",
+            work.renewal().firewall
+        );
+        return Ok(work.reached(Fact::OldRetired).because(words));
+    }
     let mut session = work.firewall().await?;
     let outcome = remove_leftovers(work, &mut *session).await?;
     drop(session);

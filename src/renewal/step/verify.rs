@@ -2,26 +2,29 @@
 
 use jiff::SignedDuration;
 
+use super::endpoints::Previous;
 use super::{Outcome, StepError, Work, obtained};
 use crate::pki::Fingerprint;
-use crate::probe::Verdict;
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let new = new_fingerprint(work)?;
-    let verdicts = work
-        .verdicts(&new, work.renewal().obtained.previous_fingerprint.as_ref())
-        .await;
+    let previous = Previous::of(work)?;
+    let proof = previous.proof(&work.sights().await, &new);
     work.acted(Step::Verify).await;
-    let doubts = doubts(&verdicts);
-    if doubts.is_empty() {
-        return Ok(work.reached(Fact::Proven));
+    if proof.against.is_empty() {
+        return Ok(Outcome::Proven(proof));
     }
+    let words = proof.against.join("; ");
     let bound_for = work.renewal().state_since.duration_until(work.now);
     if bound_for < work.wanted.policy.proof_grace || work.renewal().attempts < FEWEST_LOOKS {
-        return Ok(Outcome::wait(LOOK_INTERVAL, "proof", doubts.join("; ")));
+        return Ok(Outcome::wait(LOOK_INTERVAL, "proof", words));
     }
-    Ok(work.reached(Fact::NotProven))
+    let obtained = |obtained: &mut crate::inventory::Obtained| {
+        obtained.not_proven = Some(words.clone());
+    };
+    let not_proven = work.reached_with(Fact::NotProven, obtained);
+    Ok(not_proven.because(format!("{words}; the previous certificate is bound again")))
 }
 
 /// The fingerprint that has to be shown.
@@ -36,22 +39,6 @@ pub(super) fn new_fingerprint(work: &Work<'_>) -> Result<Fingerprint, StepError>
         .map_err(|error| StepError::Hopeless(format!("the stored fingerprint: {error}")))
 }
 
-/// What speaks against the proof, an address at a time; empty: proven.
-pub(super) fn doubts(verdicts: &[(String, Verdict)]) -> Vec<String> {
-    verdicts
-        .iter()
-        .filter_map(|(place, verdict)| match verdict {
-            Verdict::New => None,
-            Verdict::OldStillServed => Some(format!("{place} still shows the old certificate")),
-            Verdict::Other(other) => Some(format!(
-                "{place} shows another certificate ({})",
-                other.short()
-            )),
-            Verdict::Unreachable(why) => Some(format!("{place} shows none: {why}")),
-        })
-        .collect()
-}
-
 const LOOK_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 /// After a long pause of the daemon the grace period is over before the first look; one look is not enough then.
-const FEWEST_LOOKS: u32 = 3;
+pub(super) const FEWEST_LOOKS: u32 = 3;

@@ -53,8 +53,7 @@ async fn a_new_configuration_changes_only_what_differs() {
 async fn what_left_the_configuration_is_never_due_and_comes_back_with_its_past() {
     let (store, _folder) = store_with_portal().await;
     let seen = shown("pem", 30);
-    store
-        .record_sight("portal", Some(&seen), None, at(5), None, &[], at(1))
+    record_sight(&store, "portal", Some(&seen), None, at(5), None, &[], at(1))
         .await
         .unwrap();
     let changes = store.sync_inventory(&[], at(2)).await.unwrap();
@@ -162,8 +161,7 @@ async fn the_longest_waiting_is_due_first_and_only_when_its_time_has_come() {
     store.sync_inventory(&all, at(0)).await.unwrap();
     for (name, look, probe) in [("a", 30, 10), ("b", 10, 30), ("c", 20, 20)] {
         decide(&store, name, at(look), "not_due").await.unwrap();
-        store
-            .record_sight(name, None, None, at(probe), None, &[], at(0))
+        record_sight(&store, name, None, None, at(probe), None, &[], at(0))
             .await
             .unwrap();
     }
@@ -190,22 +188,30 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
         certificate: Some(Arc::from("portal")),
         ..Event::new(EventKind::CertificateDrifted)
     }];
-    store
-        .record_sight("portal", Some(&seen), None, at(60), Some(at(7)), &[], at(1))
-        .await
-        .unwrap();
-    store
-        .record_sight(
-            "portal",
-            None,
-            Some("unreachable"),
-            at(120),
-            None,
-            &drift,
-            at(60),
-        )
-        .await
-        .unwrap();
+    record_sight(
+        &store,
+        "portal",
+        Some(&seen),
+        None,
+        at(60),
+        Some(at(7)),
+        &[],
+        at(1),
+    )
+    .await
+    .unwrap();
+    record_sight(
+        &store,
+        "portal",
+        None,
+        Some("unreachable"),
+        at(120),
+        None,
+        &drift,
+        at(60),
+    )
+    .await
+    .unwrap();
     let certificate = store.certificate("portal").await.unwrap().unwrap();
     assert_eq!(certificate.shown, Some(seen));
     assert_eq!(certificate.told.as_deref(), Some("unreachable"));
@@ -213,8 +219,7 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
     assert_eq!(certificate.look_at, Some(at(7)));
     assert_eq!(store.history("portal", 9).await.unwrap()[0].at, at(60));
 
-    store
-        .record_sight("portal", None, None, at(180), None, &[], at(120))
+    record_sight(&store, "portal", None, None, at(180), None, &[], at(120))
         .await
         .unwrap();
     assert_eq!(
@@ -227,10 +232,18 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
 async fn nothing_gives_a_certificate_a_look_time_beside_an_open_renewal() {
     let (store, _lease, _folder) = store_with_lease().await;
     decide(&store, "portal", at(3), "not_due").await.unwrap();
-    store
-        .record_sight("portal", None, None, at(900), Some(at(3)), &[], at(1))
-        .await
-        .unwrap();
+    record_sight(
+        &store,
+        "portal",
+        None,
+        None,
+        at(900),
+        Some(at(3)),
+        &[],
+        at(1),
+    )
+    .await
+    .unwrap();
     store.request_renewal("portal", at(3), &[]).await.unwrap();
     let moved = [configured("portal", "branch", "2")];
     store.sync_inventory(&moved, at(3)).await.unwrap();
@@ -271,9 +284,7 @@ async fn what_is_not_in_the_inventory_cannot_be_written() {
         matches!(decided, Err(StoreError::Broken { .. })),
         "{decided:?}"
     );
-    let seen = store
-        .record_sight("x", None, None, at(0), None, &[], at(0))
-        .await;
+    let seen = record_sight(&store, "x", None, None, at(0), None, &[], at(0)).await;
     assert!(matches!(seen, Err(StoreError::Broken { .. })), "{seen:?}");
 }
 
@@ -281,11 +292,10 @@ async fn what_is_not_in_the_inventory_cannot_be_written() {
 async fn half_a_sight_in_the_database_is_told() {
     let (store, _folder) = store_with_portal().await;
     let seen = shown("pem", 30);
-    store
-        .record_sight("portal", Some(&seen), None, at(5), None, &[], at(1))
+    record_sight(&store, "portal", Some(&seen), None, at(5), None, &[], at(1))
         .await
         .unwrap();
-    meddle(&store, "UPDATE certificate SET shown_not_after = NULL").await;
+    meddle(&store, "UPDATE served SET not_after = NULL").await;
     let read = store.certificate("portal").await;
     assert!(matches!(read, Err(StoreError::Broken { .. })), "{read:?}");
 }
@@ -351,10 +361,18 @@ async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
         chosen: at(150),
         explanation: Some("https://ca.example/why".to_owned()),
     };
-    store
-        .record_sight("portal", Some(&shown), None, at(1000), None, &[], at(1))
-        .await
-        .unwrap();
+    record_sight(
+        &store,
+        "portal",
+        Some(&shown),
+        None,
+        at(1000),
+        None,
+        &[],
+        at(1),
+    )
+    .await
+    .unwrap();
     store.ask_for_window("portal", at(1)).await.unwrap();
     assert_eq!(store.due_for_window(at(1), 9).await.unwrap().len(), 1);
     assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(1)));
@@ -381,10 +399,18 @@ async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
         fingerprint: Fingerprint::of(b"other"),
         ..shown
     };
-    store
-        .record_sight("portal", Some(&other), None, at(1000), None, &[], at(3))
-        .await
-        .unwrap();
+    record_sight(
+        &store,
+        "portal",
+        Some(&other),
+        None,
+        at(1000),
+        None,
+        &[],
+        at(3),
+    )
+    .await
+    .unwrap();
     let row = store.certificate("portal").await.unwrap().unwrap();
     assert_eq!(
         row.window_of_shown(),
@@ -406,8 +432,7 @@ async fn where_nothing_was_seen_is_looked_at_apart_from_the_others() {
         ("seen", None),
         ("told", Some(TrackedCertificate::UNSEEN)),
     ] {
-        store
-            .record_sight(name, None, told, at(1), None, &[], at(0))
+        record_sight(&store, name, None, told, at(1), None, &[], at(0))
             .await
             .unwrap();
     }
@@ -466,8 +491,7 @@ async fn a_shorter_interval_brings_probes_forward_and_keeps_them_spread() {
     let certificates = ["a", "b", "c"].map(|name| configured(name, "hq", "1"));
     store.sync_inventory(&certificates, at(0)).await.unwrap();
     for (name, probe_at) in [("a", 50), ("b", 7 * 3600 + 60), ("c", 9 * 3600 + 1800)] {
-        store
-            .record_sight(name, None, None, at(probe_at), None, &[], at(0))
+        record_sight(&store, name, None, None, at(probe_at), None, &[], at(0))
             .await
             .unwrap();
     }

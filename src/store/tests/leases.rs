@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::event::{Event, EventKind};
 use crate::inventory::RateLimit;
-use crate::store::{Ending, Login, Next, Observation, Pins, Postponed, Reached, StepRecord};
+use crate::store::{Ending, Login, Next, Pins, Postponed, Reached, StepRecord};
 
 #[tokio::test]
 async fn a_firewall_is_worked_on_by_one_at_a_time() {
@@ -37,18 +37,18 @@ async fn what_expires_first_is_claimed_first_and_a_request_goes_before_it() {
     let all: Vec<_> = names.map(|name| configured(name, name, "1")).into();
     store.sync_inventory(&all, at(0)).await.unwrap();
     for (name, days) in [("later", 30), ("sooner", 2), ("asked", 300)] {
-        store
-            .record_sight(
-                name,
-                Some(&shown(name, days)),
-                None,
-                at(9),
-                None,
-                &[],
-                at(0),
-            )
-            .await
-            .unwrap();
+        record_sight(
+            &store,
+            name,
+            Some(&shown(name, days)),
+            None,
+            at(9),
+            None,
+            &[],
+            at(0),
+        )
+        .await
+        .unwrap();
     }
     store.request_renewal("asked", at(0), &[]).await.unwrap();
     for (name, planned) in [("later", 0), ("sooner", 0), ("new", 1), ("asked", 2)] {
@@ -250,6 +250,7 @@ async fn race(
                 Some(Ending {
                     look_at: at(99),
                     alias: None,
+                    failure: None,
                 }),
             ),
         };
@@ -310,7 +311,15 @@ async fn everything_of_a_step_is_lost(store: &Store, lost: &Lease) {
         )
     };
     let before = everything().await;
-    let (shown, nothing) = (shown("forged", 9), Obtained::default());
+    let nothing = Obtained::default();
+    let forged = Observation::verified("vpn.example.com:443".to_owned(), shown("forged", 9));
+    let observations = [(forged, Vec::new())];
+    let sighting = Sighting {
+        observations: &observations,
+        told: Some("unseen"),
+        next_probe_at: at(71),
+        ..Sighting::default()
+    };
     let event = Event::of_renewal(EventKind::StateReached, &lost.renewal);
     for login in [Login::Accepted, Login::Refused] {
         for next in [
@@ -328,12 +337,7 @@ async fn everything_of_a_step_is_lost(store: &Store, lost: &Lease) {
             }),
         ] {
             let record = StepRecord {
-                served: Some(Observation {
-                    shown: Some(&shown),
-                    told: Some("unseen"),
-                    next_probe_at: at(71),
-                    look_at: None,
-                }),
+                served: Some(&sighting),
                 pins: Some(Pins {
                     fingerprints: &[Fingerprint::of(b"forged")],
                     trust: "pin",

@@ -13,8 +13,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
-use super::{Configured, Decision, Lease, Store, StoreError};
-use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, Shown, State};
+use super::{Configured, Decision, Lease, Sighting, Store, StoreError};
+use crate::inventory::{
+    Observation, Obtained, Renewal, RenewalId, SealedKey, Served, Shown, State,
+};
 use crate::pki::Fingerprint;
 
 mod on_postgres;
@@ -118,6 +120,42 @@ async fn decide(
         decision,
     };
     store.record_decisions(&[decision]).await
+}
+
+/// Stores that a probe found `shown` at the one address of a certificate, or nothing new.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a test says all of it in one line"
+)]
+async fn record_sight(
+    store: &Store,
+    name: &str,
+    shown: Option<&Shown>,
+    told: Option<&str>,
+    next_probe_at: Timestamp,
+    look_at: Option<Timestamp>,
+    events: &[crate::event::Event],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let observations: Vec<_> = shown
+        .map(|shown| {
+            let served = Served {
+                probed_at: now,
+                ..Served::known("vpn.example.com:443".to_owned(), shown.clone())
+            };
+            (Observation::probed(served), Vec::new())
+        })
+        .into_iter()
+        .collect();
+    let sighting = Sighting {
+        observations: &observations,
+        told,
+        next_probe_at,
+        look_at,
+        events,
+        ..Sighting::default()
+    };
+    store.record_sight(name, &sighting, now).await.map(drop)
 }
 
 /// Runs a statement that the store itself would never run.

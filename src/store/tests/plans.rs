@@ -5,7 +5,8 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::*;
 use crate::store::{
-    bulk, firewalls, history, intents, inventory as certificates, leases, limits, renewals, waking,
+    bulk, firewalls, history, intents, inventory as certificates, leases, limits, renewals, served,
+    waking,
 };
 
 #[tokio::test]
@@ -35,7 +36,14 @@ async fn assert_no_scan(store: &Store) {
         certificates::DUE_FOR_PROBE_UNSEEN,
         certificates::DUE_FOR_WINDOW,
         certificates::RECORD_WINDOW,
-        certificates::RECORD_SIGHT,
+        served::OBSERVE,
+        served::FORGET,
+        served::KNOW,
+        served::KNOWN_CERTIFICATES,
+        served::BOUND_BEFORE,
+        served::ADOPTED_IS_PROBED,
+        served::SEEN,
+        served::OVERTAKEN,
         certificates::RECONSIDER_WINDOW,
         certificates::REQUEST,
         certificates::FORGET_REFUSED_LOGINS,
@@ -112,6 +120,8 @@ fn is_bounded(step: &str) -> bool {
         // Looks for rows that wait for a new parent; jumped over, since no foreign key here is deferred.
         || step == "SCAN intent"
         || step == "SCAN CONSTANT ROW"
+        // The certificates that are due: as many as the limit lets through.
+        || step == "SCAN due_rows"
         // The rows that the statement itself brings along.
         || step == "SCAN 2-ROW VALUES CLAUSE"
 }

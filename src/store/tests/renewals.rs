@@ -124,6 +124,7 @@ async fn an_end_gives_the_certificate_its_alias_and_its_next_look() {
     let ending = Ending {
         look_at: at(900),
         alias: Some("portal-r1"),
+        failure: None,
     };
     store
         .advance(
@@ -162,6 +163,7 @@ async fn an_end_without_an_alias_keeps_the_one_before() {
     let ending = Ending {
         look_at: at(900),
         alias: None,
+        failure: None,
     };
     store
         .advance(
@@ -185,6 +187,7 @@ async fn an_end_without_an_ending_is_refused_and_so_is_the_reverse() {
     let ending = Ending {
         look_at: at(9),
         alias: None,
+        failure: None,
     };
     for (to, ended) in [
         (State::Completed, None),
@@ -308,7 +311,7 @@ async fn whatever_a_peer_says_can_be_stored() {
     assert_eq!(renewal.last_error.unwrap(), said.replace('\0', "\u{fffd}"));
     let past = store.history("portal", 1).await.unwrap();
     assert_eq!(past[0].fields["detail"], said);
-    let sight = store.record_sight("portal", None, Some(said), at(9), None, &[], at(1));
+    let sight = record_sight(&store, "portal", None, Some(said), at(9), None, &[], at(1));
     sight.await.unwrap();
 }
 
@@ -358,6 +361,9 @@ fn everything() -> Obtained {
         fingerprint: Some(Fingerprint::of(b"new")),
         previous_bindings: Some("{\"ssl-vpn\":null}".to_owned()),
         previous_fingerprint: Some(Fingerprint::of(b"old")),
+        previous_served: Some("[]".to_owned()),
+        not_proven: Some("vpn.example.com:443 shows none".to_owned()),
+        bound_back_at: Some(at(7)),
         sealed_key: Some(SealedKey::new(SEALED.to_owned())),
     }
 }
@@ -397,6 +403,7 @@ async fn a_key_is_destroyed_with_the_proof_and_with_every_end_and_lies_on_nowher
             let ending = Ending {
                 look_at: at(9),
                 alias: None,
+                failure: None,
             };
             let ended = to.is_end().then_some(ending);
             let obtained = everything();

@@ -9,8 +9,7 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 async fn what_was_put_off_under_a_clock_ahead_is_due_when_it_is_set_back() {
     let (store, lease, _folder) = store_with_lease().await;
     let ahead = at(YEAR + 60);
-    store
-        .record_sight("portal", None, None, ahead, None, &[], at(YEAR))
+    record_sight(&store, "portal", None, None, ahead, None, &[], at(YEAR))
         .await
         .unwrap();
     store
@@ -39,8 +38,7 @@ async fn what_was_put_off_under_a_clock_ahead_is_due_when_it_is_set_back() {
 async fn what_is_put_off_as_usual_stays_put_off() {
     let (store, lease, _folder) = store_with_lease().await;
     let soon = at(900);
-    store
-        .record_sight("portal", None, None, soon, None, &[], at(0))
+    record_sight(&store, "portal", None, None, soon, None, &[], at(0))
         .await
         .unwrap();
     store

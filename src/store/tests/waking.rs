@@ -13,10 +13,18 @@ async fn an_empty_store_has_nothing_to_wake_for() {
 #[tokio::test]
 async fn the_nearest_look_or_probe_wakes() {
     let (store, _folder) = store_with_portal().await;
-    store
-        .record_sight("portal", None, None, at(300), Some(at(200)), &[], at(0))
-        .await
-        .unwrap();
+    record_sight(
+        &store,
+        "portal",
+        None,
+        None,
+        at(300),
+        Some(at(200)),
+        &[],
+        at(0),
+    )
+    .await
+    .unwrap();
     assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(200)));
     decide(&store, "portal", at(400), "not_due").await.unwrap();
     assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(300)));
@@ -63,8 +71,7 @@ async fn a_renewal_behind_another_of_its_firewall_waits_for_that_lease() {
     ];
     store.sync_inventory(&also, at(0)).await.unwrap();
     assert!(store.plan(&renewal("r2", "vpn", "hq"), &[]).await.unwrap());
-    store
-        .record_sight("vpn", None, None, at(900), None, &[], at(0))
+    record_sight(&store, "vpn", None, None, at(900), None, &[], at(0))
         .await
         .unwrap();
     assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(60)));
@@ -107,6 +114,7 @@ async fn counts_tell_open_and_held_by_state() {
     let ending = Ending {
         look_at: at(9),
         alias: None,
+        failure: None,
     };
     store
         .advance(
@@ -139,8 +147,7 @@ async fn counts_tell_open_and_held_by_state() {
 /// A store in which nothing but the leased renewal "r1" happens before second 900.
 async fn store_with_only_a_lease() -> (Store, Lease, Home) {
     let (store, lease, folder) = store_with_lease().await;
-    store
-        .record_sight("portal", None, None, at(900), None, &[], at(0))
+    record_sight(&store, "portal", None, None, at(900), None, &[], at(0))
         .await
         .unwrap();
     (store, lease, folder)

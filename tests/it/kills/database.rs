@@ -208,8 +208,9 @@ const AGE_INTENTS: &str =
 
 const AGE_SLOT: &str = "UPDATE order_slot SET at = at - $2 WHERE renewal = $1";
 
-const AGE_SIGHT: &str = "UPDATE certificate SET shown_seen_at = shown_seen_at - $2 \
-     WHERE name = (SELECT r.certificate FROM renewal r WHERE r.id = $1)";
+const AGE_SIGHT: &str = "UPDATE served SET seen_at = seen_at - $2, probed_at = probed_at - $2, \
+     verified_at = verified_at - $2 \
+     WHERE certificate = (SELECT r.certificate FROM renewal r WHERE r.id = $1)";
 
 const END_OF_FIREWALLS: &str =
     "UPDATE firewall SET lease_until = $2 WHERE lease_owner LIKE $1 AND lease_until > $2";

@@ -332,7 +332,7 @@ verify = ["{management}", "{ssl_vpn}"]
         for address in [self.simulator.management(), self.simulator.ssl_vpn()] {
             let endpoint = address.to_string().parse().unwrap();
             let sight = probe::look(&endpoint, None, Duration::from_secs(10)).await;
-            let probe::Sight::Shown(shown) = sight else {
+            let probe::Sight::Shown(shown, _) = sight else {
                 panic!("{address} shows nothing: {sight:?}")
             };
             assert_eq!(Some(shown.fingerprint), newest, "{}", told());

@@ -298,6 +298,8 @@ fn failures_are_told(facts: &Facts) -> Result<(), String> {
         let wanted: &[EventKind] = match renewal.state {
             State::Abandoned => &[EventKind::RenewalAbandoned],
             State::RolledBack => &[EventKind::RenewalRolledBack],
+            State::NotRolledBack => &[EventKind::RenewalNotRolledBack],
+            State::Unproven => &[EventKind::VerificationFailed],
             state if !state.is_end() && renewal.is_failing() => &[
                 EventKind::StepFailed,
                 EventKind::PersonNeeded,

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use renewd::clock::{Clock, SystemClock};
 use renewd::daemon::Daemon;
-use renewd::inventory::{Obtained, Renewal, RenewalId, Shown, State};
-use renewd::store::{Next, Postponed, StepRecord, Store};
+use renewd::inventory::{
+    Observation, Obtained, Renewal, RenewalId, Served, Shown, State, Unreachable,
+};
+use renewd::store::{Next, Postponed, Sighting, StepRecord, Store};
 
 use super::fleet::{Fleet, expiring, surroundings};
 use super::{Counting, Running, pause, wait_until};
@@ -37,11 +39,23 @@ async fn let_them_be_known(fleet: &Fleet) {
     let store = fleet.store().await;
     let now = SystemClock.now();
     let shown = Shown::of(&expiring(), now);
+    let unreachable = Unreachable {
+        since: now,
+        words: "no answer".to_owned(),
+    };
+    let served = Served {
+        unreachable: Some(unreachable),
+        ..Served::known("192.0.2.1:443".to_owned(), shown)
+    };
+    let observations = [(Observation::probed(served), Vec::new())];
+    let sighting = Sighting {
+        observations: &observations,
+        told: Some("unseen"),
+        next_probe_at: now,
+        ..Sighting::default()
+    };
     for name in &fleet.lost {
-        store
-            .record_sight(name, Some(&shown), Some("unseen"), now, None, &[], now)
-            .await
-            .unwrap();
+        store.record_sight(name, &sighting, now).await.unwrap();
         assert!(store.plan(&renewal(name), &[]).await.unwrap());
         fail_once(&store).await;
     }

@@ -40,6 +40,9 @@ pub struct Device {
     pub refused_in_a_row: u32,
     /// Whether a small box takes its time for a key pair.
     pub is_slow: bool,
+    /// Whether every fourth look at its SSL VPN is not answered.
+    pub flaps: bool,
+    pub looks: u32,
     /// Services of which the certificate that is bound now was seen.
     pub proven: BTreeSet<Service>,
     /// Everything that was ever bound here: binding it again is a way back.
@@ -80,6 +83,8 @@ impl Device {
             session_open: false,
             refused_in_a_row: 0,
             is_slow,
+            flaps: first_key % 3 == 0,
+            looks: 0,
             proven: BTreeSet::new(),
             was_bound: BTreeSet::new(),
             bound_at: BTreeMap::new(),

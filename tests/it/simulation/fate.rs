@@ -220,7 +220,7 @@ impl Conductor {
         self.world
             .with(|state| fleet::put_in_by_hand(state, &put_in, ca, SignedDuration::ZERO));
         if !wanted.services.contains(&Service::WebManagement) {
-            return;
+            return self.write_pin(firewall).await;
         }
         if !self.chance.one_in(3) {
             return self.write_pin(firewall).await;
@@ -241,8 +241,10 @@ impl Conductor {
         let pins = self.world.with(|state| {
             let now = state.now;
             let device = state.device(firewall);
-            let shown = device.served(Service::WebManagement, now).fingerprint;
-            device.pins.insert(shown);
+            for service in Service::ALL {
+                let shown = device.served(service, now).fingerprint;
+                device.pins.insert(shown);
+            }
             device.pins.iter().copied().collect()
         });
         let desired = Arc::make_mut(&mut self.desired);

@@ -252,9 +252,7 @@ pub fn put_in_by_hand(
         .iter()
         .map(|service| (*service, Some(alias.clone())));
     state.rebind(&wanted.firewall, bindings, SignedDuration::ZERO);
-    if wanted.services.contains(&Service::WebManagement) {
-        state.device(&wanted.firewall).pins.insert(fingerprint);
-    }
+    state.device(&wanted.firewall).pins.insert(fingerprint);
     touched(state, wanted, now);
 }
 

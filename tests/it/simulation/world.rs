@@ -430,13 +430,19 @@ impl State {
             return Sight::Unreachable("nobody answers".to_owned());
         }
         let device = self.device(&endpoint.host);
+        if device.flaps && service == Service::SslVpn {
+            device.looks += 1;
+            if device.looks % 4 == 0 {
+                return Sight::Unreachable("the address comes and goes".to_owned());
+            }
+        }
         let shown = device.served(service, now).clone();
         let bound = device.bindings.get(&service).cloned().flatten();
         let bound = bound.and_then(|alias| device.objects.get(&alias)?.leaf.as_ref());
         if bound.is_some_and(|bound| bound.fingerprint == shown.fingerprint) {
             device.proven.insert(service);
         }
-        Sight::Shown(Box::new(shown))
+        Sight::Shown(Box::new(shown), Vec::new())
     }
 }
 

@@ -50,6 +50,14 @@ async fn filled(home: &Home) -> Store {
         .map(|n| configured(&format!("c{n}"), &format!("f{n}"), "1"))
         .collect();
     store.sync_inventory(&fleet, at(0)).await.unwrap();
+    let seen = shown("pem", 9);
+    store
+        .adopt("c1", seen.fingerprint, &[], at(0))
+        .await
+        .unwrap();
+    record_sight(&store, "c1", Some(&seen), None, at(5), None, &[], at(1))
+        .await
+        .unwrap();
     store
 }
 

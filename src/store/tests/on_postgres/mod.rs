@@ -21,6 +21,8 @@ mod limits;
 mod renewals;
 #[path = "../restarting.rs"]
 mod restarting;
+#[path = "../served.rs"]
+mod served;
 mod server;
 #[path = "../set_back.rs"]
 mod set_back;

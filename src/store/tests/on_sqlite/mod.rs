@@ -25,6 +25,8 @@ mod plans;
 mod renewals;
 #[path = "../restarting.rs"]
 mod restarting;
+#[path = "../served.rs"]
+mod served;
 #[path = "../set_back.rs"]
 mod set_back;
 #[path = "../upgrades.rs"]

@@ -67,6 +67,25 @@ impl OtherAdministrator {
         Ok(())
     }
 
+    /// Imports a certificate with its key and binds the SSL VPN alone to it: the services of a firewall often have
+    /// different ones.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made.
+    pub fn gives_ssl_vpn_its_own(&self, replacement: &Replacement) -> std::io::Result<()> {
+        let mut device = self.0.device();
+        let row = Row::imported(replacement, device.now()).map_err(std::io::Error::other)?;
+        device.certificates.rows.push(row);
+        device.journal.push(format!(
+            "- another administrator binds {} to the SSL VPN",
+            replacement.name
+        ));
+        let before = device.bindings.clone();
+        device.bindings.ssl_vpn = Binding::Name(replacement.name.clone());
+        device.serve_bindings(&before);
+        Ok(())
+    }
+
     /// Binds both services to a certificate that is on the device.
     pub fn binds(&self, name: &str) {
         let mut device = self.0.device();

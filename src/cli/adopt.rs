@@ -1,0 +1,83 @@
+//! `renewd adopt`: an operator has checked a certificate that renewd does not know, and accepts it.
+
+use clap::Args;
+
+use super::CliError;
+use super::open::{self, Globals};
+use super::print::say;
+use crate::clock::{Clock, SystemClock};
+use crate::event::{Event, EventKind};
+use crate::inventory::TrackedCertificate;
+use crate::pki::Fingerprint;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The certificate's name in the configuration.
+    certificate: String,
+    /// SHA-256 of the certificate that is accepted, as `renewd probe` shows it. Without it, what the addresses serve is
+    /// shown and nothing is accepted.
+    #[arg(long)]
+    fingerprint: Option<Fingerprint>,
+}
+
+pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
+    let desired = globals.desired()?;
+    let wanted = open::certificate(&desired, &arguments.certificate)?;
+    let store = open::store(&desired).await?;
+    let Some(row) = store.certificate(&wanted.name).await? else {
+        return Err(open::unmet(wanted));
+    };
+    let Some(fingerprint) = arguments.fingerprint else {
+        store.close().await;
+        return show(&row);
+    };
+    let Some((address, unknown)) = row
+        .unknown()
+        .find(|(_, unknown)| unknown.fingerprint == fingerprint)
+    else {
+        store.close().await;
+        return Err(CliError::Usage(format!(
+            "no address of {} serves SHA-256 {fingerprint} as a certificate that renewd does not know; what they serve: \
+             renewd adopt {}",
+            wanted.name, wanted.name
+        )));
+    };
+    let event = Event {
+        detail: Some(format!("{address} serves {}", unknown.words)),
+        ..Event::of_certificate(EventKind::CertificateAccepted, &wanted.name)
+    };
+    let now = SystemClock.now();
+    store
+        .adopt(&wanted.name, fingerprint, &[event], now)
+        .await?;
+    store.close().await;
+    say!(
+        "{}: SHA-256 {fingerprint} is accepted; it decides when a renewal is due from the daemon's next probe on, within a \
+         minute",
+        wanted.name
+    );
+    Ok(())
+}
+
+/// What could be accepted, for a person to check.
+fn show(row: &TrackedCertificate) -> Result<(), CliError> {
+    let name = &row.name;
+    let mut is_any = false;
+    for (address, unknown) in row.unknown() {
+        is_any = true;
+        say!(
+            "{address} serves since {:.0}: {}",
+            unknown.since,
+            unknown.words
+        );
+        say!(
+            "  check who put it there; to accept it: renewd adopt {name} --fingerprint {}",
+            unknown.fingerprint
+        );
+    }
+    if is_any {
+        return Err(CliError::Told);
+    }
+    say!("{name}: every certificate that its addresses serve is known");
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! Is the certificate that an address presents one that renewd knows? Only a known one decides when a renewal is due;
+//! any other is reported, since it may be an attacker's ([ADR 23](../../docs/adr/0023-what-is-presented-is-judged.md)).
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use crate::ca;
+use crate::config::Desired;
+use crate::inventory::{ManagedCertificate, RenewalId, State, TrackedCertificate};
+use crate::pki::{Certificate, Fingerprint};
+use crate::probe::Sight;
+use crate::store::{BoundBefore, KnownCertificate, Store, StoreError};
+use crate::tls::{Anchor, Roots, is_trusted};
+
+/// What is known of the certificates of one `[[certificate]]`.
+#[derive(Debug)]
+pub struct Knowledge<'a> {
+    desired: &'a Desired,
+    wanted: &'a ManagedCertificate,
+    open_renewal: Option<RenewalId>,
+    bound: Vec<BoundBefore>,
+    known: Vec<KnownCertificate>,
+}
+
+/// What a certificate is to renewd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Familiarity {
+    /// renewd bound it, it is pinned, or an operator accepted it.
+    Known,
+    /// Its chain leads to a trusted CA; from now on it is known.
+    KnownByChain,
+    /// It is known, but renewd has replaced it by one that is still to be served: an older binding was put back.
+    PutBack(String),
+    /// None of these; what it is, in words.
+    Unknown(String),
+}
+
+impl<'a> Knowledge<'a> {
+    /// What is known of the certificates of `wanted`, whose row is `row`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of(
+        store: &Store,
+        desired: &'a Desired,
+        wanted: &'a ManagedCertificate,
+        row: &TrackedCertificate,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            desired,
+            wanted,
+            open_renewal: row.open_renewal.clone(),
+            bound: store.bound_before(&wanted.name, &wanted.firewall).await?,
+            known: store.known_certificates(&wanted.name).await?,
+        })
+    }
+
+    /// The certificate of a sight with what it is to renewd; `None` where nothing was presented that can be read.
+    pub fn judge<'s>(
+        &self,
+        sight: &'s Sight,
+        now: Timestamp,
+    ) -> Option<(&'s Certificate, Familiarity)> {
+        let Sight::Shown(certificate, chain) = sight else {
+            return None;
+        };
+        Some((certificate, self.familiarity(certificate, chain, now)))
+    }
+
+    /// Whether renewd itself bound this certificate, as the last one or in the renewal that is open.
+    pub fn is_own(&self, fingerprint: &Fingerprint) -> bool {
+        let installed = |bound: &&BoundBefore| was_installed(bound.state);
+        self.is_open(fingerprint)
+            || self
+                .bound
+                .iter()
+                .find(installed)
+                .is_some_and(|last| last.fingerprint == *fingerprint)
+    }
+
+    /// Whether the configured trust of the firewall, or what renewd bound there, accepts it by its fingerprint. `None`:
+    /// the firewall is verified by a CA.
+    pub fn is_pinned(&self, fingerprint: &Fingerprint) -> Option<bool> {
+        let firewall = self.desired.firewalls.get(&self.wanted.firewall)?;
+        match &firewall.settings.trust().anchor {
+            Anchor::Pins(pins) => Some(
+                pins.contains(fingerprint)
+                    || self.bound.iter().any(|bound| {
+                        was_installed(bound.state) && bound.fingerprint == *fingerprint
+                    }),
+            ),
+            Anchor::System | Anchor::Ca(_) => None,
+        }
+    }
+
+    fn familiarity(
+        &self,
+        certificate: &Certificate,
+        chain: &[Vec<u8>],
+        now: Timestamp,
+    ) -> Familiarity {
+        let fingerprint = &certificate.fingerprint;
+        let current = self
+            .bound
+            .iter()
+            .find(|bound| matches!(bound.state, State::Verified | State::Completed));
+        let known = self
+            .known
+            .iter()
+            .find(|one| one.fingerprint == *fingerprint);
+        if self.is_open(fingerprint) {
+            return Familiarity::Known;
+        }
+        if let Some(current) = current {
+            let is_adopted_since =
+                known.is_some_and(|one| one.is_adopted && one.known_at > current.state_since);
+            if current.fingerprint == *fingerprint || is_adopted_since {
+                return Familiarity::Known;
+            }
+            if self.was_replaced_by(current, fingerprint) {
+                let words = format!(
+                    "SHA-256 {fingerprint}, which renewal {} has replaced",
+                    current.id
+                );
+                return Familiarity::PutBack(words);
+            }
+        }
+        let was_bound =
+            |bound: &BoundBefore| bound.fingerprint == *fingerprint && was_installed(bound.state);
+        if known.is_some()
+            || self.bound.iter().any(was_bound)
+            || self.is_pinned(fingerprint) == Some(true)
+        {
+            return Familiarity::Known;
+        }
+        if let Some(obtained) = self
+            .bound
+            .iter()
+            .find(|bound| bound.fingerprint == *fingerprint)
+        {
+            // Whoever serves it has a key for which our CA signed, and the firewall has not taken it.
+            return Familiarity::Unknown(format!(
+                "SHA-256 {fingerprint}, which renewal {} obtained and has not installed",
+                obtained.id
+            ));
+        }
+        if self.is_vouched_for(certificate, chain, now) {
+            return Familiarity::KnownByChain;
+        }
+        Familiarity::Unknown(format!(
+            "SHA-256 {fingerprint}, {}, issued by {}, valid until {:.0}",
+            certificate.subject, certificate.issuer, certificate.not_after
+        ))
+    }
+
+    /// The renewal under way has put it on the firewall.
+    fn is_open(&self, fingerprint: &Fingerprint) -> bool {
+        self.bound.iter().any(|bound| {
+            Some(&bound.id) == self.open_renewal.as_ref()
+                && bound.state != State::Issued
+                && bound.fingerprint == *fingerprint
+        })
+    }
+
+    /// It was served or bound before `current` was.
+    fn was_replaced_by(&self, current: &BoundBefore, fingerprint: &Fingerprint) -> bool {
+        let is_older = |bound: &&BoundBefore| bound.state_since < current.state_since;
+        let before = current.previous_served.as_deref().map_or_else(
+            || current.previous_fingerprint.into_iter().collect(),
+            previous_fingerprints,
+        );
+        before.contains(fingerprint)
+            || self
+                .bound
+                .iter()
+                .filter(is_older)
+                .any(|bound| bound.fingerprint == *fingerprint)
+    }
+
+    /// The CA of this certificate, the trust of its firewall, or the system's roots.
+    fn is_vouched_for(&self, leaf: &Certificate, chain: &[Vec<u8>], now: Timestamp) -> bool {
+        let request = &self.wanted.request;
+        let issuers = self.issuers();
+        let anchor = self
+            .desired
+            .firewalls
+            .get(&self.wanted.firewall)
+            .map(|firewall| &firewall.settings.trust().anchor);
+        is_trusted(leaf, chain, request, Roots::Certificates(&issuers), now)
+            || matches!(anchor, Some(Anchor::Ca(file))
+                if is_trusted(leaf, chain, request, Roots::File(file), now))
+            || is_trusted(leaf, chain, request, Roots::System, now)
+    }
+
+    /// The CA certificates of what was issued before, and of a CA whose key is here.
+    fn issuers(&self) -> Vec<Certificate> {
+        let stored = self
+            .bound
+            .iter()
+            .filter_map(|bound| bound.chain_pem.as_deref().map(Cow::Borrowed));
+        let local = match self
+            .desired
+            .cas
+            .get(&self.wanted.ca)
+            .map(ca::Settings::real)
+        {
+            Some(ca::Settings::Local(settings)) => {
+                std::fs::read_to_string(&settings.certificate).ok()
+            }
+            _ => None,
+        };
+        let mut issuers: Vec<Certificate> = stored
+            .chain(local.map(Cow::Owned))
+            .filter_map(|pem| Certificate::all_from_pem(&pem).ok())
+            .flatten()
+            .filter(|certificate| certificate.is_ca)
+            .collect();
+        issuers.sort_by(|a, b| a.fingerprint.cmp(&b.fingerprint));
+        issuers.dedup_by(|a, b| a.fingerprint == b.fingerprint);
+        issuers
+    }
+}
+
+/// Whether the services were pointed at what a renewal in this state obtained.
+const fn was_installed(state: State) -> bool {
+    !matches!(state, State::Issued | State::Imported)
+}
+
+/// What the addresses served before a bind, as it was stored with it.
+pub fn previous_fingerprints(previous_served: &str) -> Vec<Fingerprint> {
+    PreviousServed::parse_all(previous_served)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|one| one.fingerprint())
+        .collect()
+}
+
+/// What one address served just before a bind.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PreviousServed {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// SHA-256 of what it served; `None`: it served nothing.
+    sha256: Option<String>,
+}
+
+impl PreviousServed {
+    /// What `sight` says of `address`.
+    pub fn of(address: String, sight: &Sight) -> Self {
+        let fingerprint = match sight {
+            Sight::Shown(certificate, _) => Some(certificate.fingerprint),
+            Sight::Unreadable(fingerprint, _) => Some(*fingerprint),
+            Sight::Unreachable(_) => None,
+        };
+        Self {
+            address,
+            sha256: fingerprint.map(|fingerprint| fingerprint.to_string()),
+        }
+    }
+
+    /// `address` served the certificate with this fingerprint.
+    pub fn known(address: String, fingerprint: Fingerprint) -> Self {
+        Self {
+            address,
+            sha256: Some(fingerprint.to_string()),
+        }
+    }
+
+    /// Reads what a row holds.
+    ///
+    /// # Errors
+    /// Of serde: the row is not what renewd wrote.
+    pub fn parse_all(json: &str) -> Result<Vec<Self>, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    /// SHA-256 of what it served; `None`: it served nothing.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.sha256.as_deref()?.parse().ok()
+    }
+}

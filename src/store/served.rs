@@ -1,0 +1,391 @@
+//! What each address of a certificate serves, and which certificates are known. An older probe never replaces a newer
+//! one, nor what a verification stored after it began: the statement itself refuses it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+
+use super::bulk::is_open;
+use super::row::{Columns, exactly_one, micros, words};
+use super::{Store, StoreError, Writing, commit, history, missing};
+use crate::event::{Event, EventKind};
+use crate::inventory::{
+    Condition, Observation, RenewalId, Served, Shown, State, Unknown, Unreachable,
+};
+use crate::pki::Fingerprint;
+
+/// What a probe of every address of a certificate, or a verification, found.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sighting<'a> {
+    /// What is true of each address, with the events that this makes.
+    pub observations: &'a [(Observation, Vec<Report>)],
+    /// Addresses that are no longer looked at.
+    pub forgotten: &'a [String],
+    /// Certificates that a chain has shown to be ours.
+    pub verified_by_chain: &'a [Fingerprint],
+    /// What is wrong with the certificate as a whole, so that it is reported once; `None`: nothing.
+    pub told: Option<&'a str>,
+    /// When the addresses are looked at next.
+    pub next_probe_at: Timestamp,
+    /// When the due rules are to be asked; `None`: as before.
+    pub look_at: Option<Timestamp>,
+    /// What is to be reported of the certificate as a whole.
+    pub events: &'a [Event],
+}
+
+/// What is to be reported of one address. Those of one kind become one event of the certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What happened.
+    pub kind: EventKind,
+    /// In words, with the address.
+    pub words: String,
+}
+
+/// A renewal that bound its certificate, as far as it tells which certificates are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundBefore {
+    /// The renewal.
+    pub id: RenewalId,
+    /// Its state.
+    pub state: State,
+    /// What it bound.
+    pub fingerprint: Fingerprint,
+    /// When its state became true.
+    pub state_since: Timestamp,
+    /// What each address served before, as JSON.
+    pub previous_served: Option<String>,
+    /// What the first address served before, in rows of an earlier renewd.
+    pub previous_fingerprint: Option<Fingerprint>,
+    /// The CA certificates above it.
+    pub chain_pem: Option<String>,
+}
+
+/// A certificate that is known although renewd did not bind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownCertificate {
+    /// SHA-256 of its DER.
+    pub fingerprint: Fingerprint,
+    /// An operator accepted it; else a chain verified.
+    pub is_adopted: bool,
+    /// Since when.
+    pub known_at: Timestamp,
+}
+
+impl Store {
+    /// Stores what was found at the addresses of `name`. What was overtaken by something newer is left out, and with it
+    /// what is said of the certificate as a whole. The events that were stored are returned.
+    pub async fn record_sight(
+        &self,
+        name: &str,
+        sighting: &Sighting<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let events = write(&mut transaction, name, sighting, now).await?;
+        commit(transaction).await?;
+        Ok(events)
+    }
+
+    /// An operator accepts `fingerprint` as the certificate of `name`; it is probed at once.
+    pub async fn adopt(
+        &self,
+        name: &str,
+        fingerprint: Fingerprint,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(ADOPTED_IS_PROBED)
+            .bind(name)
+            .bind(micros(now))
+            .execute(&mut transaction)
+            .await?;
+        exactly_one(done.rows_affected(), || missing("certificate", name))?;
+        know(&mut transaction, name, fingerprint, "operator", now).await?;
+        history::append(&mut transaction, events, now).await?;
+        self.dialect.notify(&mut transaction, "").await?;
+        commit(transaction).await
+    }
+
+    /// The renewals of `certificate` on `firewall` that bound what they obtained, newest first.
+    pub async fn bound_before(
+        &self,
+        certificate: &str,
+        firewall: &str,
+    ) -> Result<Vec<BoundBefore>, StoreError> {
+        let rows = sqlx::query(BOUND_BEFORE)
+            .bind(certificate)
+            .bind(firewall)
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        rows.iter().map(bound_before).collect()
+    }
+
+    /// The certificates of `name` that are known although renewd did not bind them.
+    pub async fn known_certificates(
+        &self,
+        name: &str,
+    ) -> Result<Vec<KnownCertificate>, StoreError> {
+        let rows = sqlx::query(KNOWN_CERTIFICATES)
+            .bind(name)
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(KnownCertificate {
+                    fingerprint: row
+                        .maybe_fingerprint("fingerprint")?
+                        .ok_or_else(|| StoreError::broken("fingerprint is missing".to_owned()))?,
+                    is_adopted: row.text("basis")? == "operator",
+                    known_at: row.time("known_at")?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// [`Store::record_sight`] in a transaction that stores more.
+pub(super) async fn write(
+    connection: &mut Writing,
+    name: &str,
+    sighting: &Sighting<'_>,
+    now: Timestamp,
+) -> Result<Vec<Event>, StoreError> {
+    let mut reports: Vec<Report> = Vec::new();
+    let mut is_newest = true;
+    for (observation, theirs) in sighting.observations {
+        if observe(connection, name, observation).await? {
+            reports.extend(theirs.iter().cloned());
+        } else {
+            is_newest = false;
+        }
+    }
+    for address in sighting.forgotten {
+        sqlx::query(FORGET)
+            .bind(name)
+            .bind(&**address)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for fingerprint in sighting.verified_by_chain {
+        know(connection, name, *fingerprint, "chain", now).await?;
+    }
+    let look_at = sighting.look_at.filter(|_| is_newest);
+    let seen = if is_newest {
+        sqlx::query(SEEN)
+            .bind(name)
+            .bind(micros(sighting.next_probe_at))
+            .bind(look_at.map(micros))
+            .bind(sighting.told.map(words).as_deref())
+    } else {
+        sqlx::query(OVERTAKEN)
+            .bind(name)
+            .bind(micros(sighting.next_probe_at))
+    };
+    let done = seen.execute(&mut *connection).await?;
+    exactly_one(done.rows_affected(), || missing("certificate", name))?;
+    if let Some(look_at) = look_at {
+        sqlx::query(super::inventory::RECONSIDER_WINDOW)
+            .bind(name)
+            .bind(micros(look_at))
+            .execute(&mut *connection)
+            .await?;
+    }
+    let mut events = as_events(name, &reports);
+    if is_newest {
+        events.extend(sighting.events.iter().cloned());
+    }
+    history::append(connection, &events, now).await?;
+    Ok(events)
+}
+
+fn as_events(name: &str, reports: &[Report]) -> Vec<Event> {
+    let certificate: Arc<str> = Arc::from(name);
+    let mut events: Vec<Event> = Vec::new();
+    for report in reports {
+        let known = events.iter_mut().find(|event| event.kind == report.kind);
+        match known.and_then(|event| event.detail.as_mut()) {
+            Some(words) => words.push_str(&["; ", report.words.as_str()].concat()),
+            None => events.push(Event {
+                detail: Some(report.words.clone()),
+                ..Event::of_certificate(report.kind, &certificate)
+            }),
+        }
+    }
+    events
+}
+
+/// Whether it was stored: nothing newer is there.
+async fn observe(
+    connection: &mut Writing,
+    name: &str,
+    observation: &Observation,
+) -> Result<bool, StoreError> {
+    let served = &observation.served;
+    let known = served.known.as_ref();
+    let unknown = served.unknown.as_ref();
+    let unreachable = served.unreachable.as_ref();
+    let done = sqlx::query(OBSERVE)
+        .bind(name)
+        .bind(&*served.address)
+        .bind(known.map(|known| known.fingerprint.to_string()))
+        .bind(known.map(|known| known.pem.as_str()))
+        .bind(known.map(|known| micros(known.not_before)))
+        .bind(known.map(|known| micros(known.not_after)))
+        .bind(known.map(|known| micros(known.seen_at)))
+        .bind(i64::from(served.is_wanted))
+        .bind(unknown.map(|unknown| unknown.fingerprint.to_string()))
+        .bind(unknown.map(|unknown| micros(unknown.since)))
+        .bind(unknown.map(|unknown| words(&unknown.words)).as_deref())
+        .bind(unreachable.map(|unreachable| micros(unreachable.since)))
+        .bind(
+            unreachable
+                .map(|unreachable| words(&unreachable.words))
+                .as_deref(),
+        )
+        .bind(served.unreachable_reported_at.map(micros))
+        .bind(served.reported.map(|(condition, _)| condition.text()))
+        .bind(served.reported.map(|(_, at)| micros(at)))
+        .bind(micros(served.probed_at))
+        .bind(observation.is_verified.then(|| micros(served.probed_at)))
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn know(
+    connection: &mut Writing,
+    name: &str,
+    fingerprint: Fingerprint,
+    basis: &'static str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(KNOW)
+        .bind(name)
+        .bind(fingerprint.to_string())
+        .bind(basis)
+        .bind(micros(now))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What a row of a certificate says of one address; `None` where it says nothing of any.
+pub(super) fn read(row: &AnyRow) -> Result<Option<Served>, StoreError> {
+    let Some(address) = row.maybe_text("address")? else {
+        return Ok(None);
+    };
+    Ok(Some(Served {
+        address,
+        known: known(row)?,
+        is_wanted: row.number("is_wanted")? == 1,
+        unknown: match row.maybe_fingerprint("unknown_fingerprint")? {
+            Some(fingerprint) => Some(Unknown {
+                fingerprint,
+                since: row.time("unknown_since")?,
+                words: row.text("unknown_words")?,
+            }),
+            None => None,
+        },
+        unreachable: match row.maybe_time("unreachable_since")? {
+            Some(since) => Some(Unreachable {
+                since,
+                words: row.maybe_text("unreachable_words")?.unwrap_or_default(),
+            }),
+            None => None,
+        },
+        unreachable_reported_at: row.maybe_time("unreachable_reported_at")?,
+        reported: match row.maybe_text("reported")? {
+            Some(text) => Condition::from_text(&text).zip(row.maybe_time("reported_at")?),
+            None => None,
+        },
+        probed_at: row.time("probed_at")?,
+    }))
+}
+
+fn known(row: &AnyRow) -> Result<Option<Shown>, StoreError> {
+    let Some(fingerprint) = row.maybe_fingerprint("served_fingerprint")? else {
+        return Ok(None);
+    };
+    Ok(Some(Shown {
+        fingerprint,
+        pem: row.text("pem")?,
+        not_before: row.time("not_before")?,
+        not_after: row.time("not_after")?,
+        seen_at: row.time("seen_at")?,
+    }))
+}
+
+fn bound_before(row: &AnyRow) -> Result<BoundBefore, StoreError> {
+    let state = row.text("state")?;
+    Ok(BoundBefore {
+        id: RenewalId(row.text("id")?),
+        state: State::from_name(&state)
+            .ok_or_else(|| StoreError::broken(format!("no state {state:?}")))?,
+        fingerprint: row
+            .maybe_fingerprint("fingerprint")?
+            .ok_or_else(|| StoreError::broken("fingerprint is missing".to_owned()))?,
+        state_since: row.time("state_since")?,
+        previous_served: row.maybe_text("previous_served")?,
+        previous_fingerprint: row.maybe_fingerprint("previous_fingerprint")?,
+        chain_pem: row.maybe_text("chain_pem")?,
+    })
+}
+
+/// Of each row of a certificate, what it says of one address.
+macro_rules! served_columns {
+    () => {
+        "s.address, s.fingerprint AS served_fingerprint, s.pem, s.not_before, s.not_after, s.seen_at, s.is_wanted, \
+         s.unknown_fingerprint, s.unknown_since, s.unknown_words, s.unreachable_since, s.unreachable_words, \
+         s.unreachable_reported_at, s.reported, s.reported_at, s.probed_at"
+    };
+}
+pub(super) use served_columns;
+
+/// Only what is not older than what is there. A verification counts from the moment at which it is stored: what a probe
+/// saw that had begun by then may be what was served before.
+pub(super) const OBSERVE: &str = "INSERT INTO served (certificate, address, fingerprint, pem, not_before, not_after, \
+     seen_at, is_wanted, unknown_fingerprint, unknown_since, unknown_words, unreachable_since, unreachable_words, \
+     unreachable_reported_at, reported, reported_at, probed_at, verified_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+     ON CONFLICT (certificate, address) DO UPDATE SET \
+     fingerprint = COALESCE(excluded.fingerprint, served.fingerprint), pem = COALESCE(excluded.pem, served.pem), \
+     not_before = COALESCE(excluded.not_before, served.not_before), \
+     not_after = COALESCE(excluded.not_after, served.not_after), \
+     seen_at = COALESCE(excluded.seen_at, served.seen_at), \
+     is_wanted = CASE WHEN excluded.fingerprint IS NULL THEN served.is_wanted ELSE excluded.is_wanted END, \
+     unknown_fingerprint = excluded.unknown_fingerprint, unknown_since = excluded.unknown_since, \
+     unknown_words = excluded.unknown_words, unreachable_since = excluded.unreachable_since, \
+     unreachable_words = excluded.unreachable_words, unreachable_reported_at = excluded.unreachable_reported_at, \
+     reported = excluded.reported, reported_at = excluded.reported_at, probed_at = excluded.probed_at, \
+     verified_at = COALESCE(excluded.verified_at, served.verified_at) \
+     WHERE excluded.verified_at IS NOT NULL OR (served.probed_at <= excluded.probed_at \
+     AND (served.verified_at IS NULL OR served.verified_at < excluded.probed_at))";
+
+pub(super) const FORGET: &str = "DELETE FROM served WHERE certificate = $1 AND address = $2";
+
+pub(super) const KNOW: &str = "INSERT INTO known_certificate (certificate, fingerprint, basis, known_at) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT (certificate, fingerprint) DO UPDATE SET \
+     basis = excluded.basis, known_at = excluded.known_at WHERE excluded.basis = 'operator'";
+
+pub(super) const KNOWN_CERTIFICATES: &str =
+    "SELECT fingerprint, basis, known_at FROM known_certificate WHERE certificate = $1";
+
+pub(super) const BOUND_BEFORE: &str = "SELECT id, state, fingerprint, state_since, previous_served, previous_fingerprint, \
+     chain_pem FROM renewal WHERE certificate = $1 AND firewall = $2 AND fingerprint IS NOT NULL \
+     AND state IN ('issued', 'imported', 'bound', 'verified', 'unproven', 'completed', 'rolled_back', 'not_rolled_back') \
+     ORDER BY planned_at DESC";
+
+pub(super) const ADOPTED_IS_PROBED: &str =
+    "UPDATE certificate SET probe_at = $2 WHERE name = $1 AND configured = 1";
+
+pub(super) const SEEN: &str = concat!(
+    "UPDATE certificate SET told = $4, probe_at = $2, look_at = CASE WHEN ",
+    is_open!(),
+    " THEN NULL ELSE COALESCE($3, look_at) END WHERE name = $1"
+);
+
+/// Something newer is stored already: all that is left is when to look again.
+pub(super) const OVERTAKEN: &str = "UPDATE certificate SET probe_at = $2 WHERE name = $1";

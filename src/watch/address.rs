@@ -1,0 +1,234 @@
+//! What one address serves, compared with what renewd knows: which of it counts from now on, and what is reported.
+//!
+//! A condition is reported once, and again only when it has been over for a while: an address that comes and goes fills
+//! nobody's mailbox.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::event::EventKind;
+use crate::inventory::{
+    Condition, Endpoint, ManagedCertificate, Served, Shown, Unknown, Unreachable,
+};
+use crate::pki::{self, Certificate, Fingerprint};
+use crate::probe::Sight;
+use crate::renewal::known::{Familiarity, Knowledge};
+use crate::store::Report;
+
+/// One look at the addresses of a certificate.
+#[derive(Debug)]
+pub(super) struct Address<'a> {
+    /// What is wanted.
+    pub wanted: &'a ManagedCertificate,
+    /// Which certificates are known.
+    pub knowledge: &'a Knowledge<'a>,
+    /// Where the firewall serves its management page.
+    pub management: Option<Endpoint>,
+    /// When the look began: what was stored since then counts more.
+    pub started: Timestamp,
+    /// When it had ended.
+    pub now: Timestamp,
+}
+
+/// What was seen at an address.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub served: Served,
+    pub reports: Vec<Report>,
+    pub verified_by_chain: Option<Fingerprint>,
+}
+
+impl Address<'_> {
+    /// What `sight` means for `address`, of which `before` is known.
+    pub(super) fn at(&self, address: &str, sight: &Sight, before: Option<&Served>) -> Seen {
+        let mut seen = Seen {
+            served: Served {
+                address: address.to_owned(),
+                known: None,
+                is_wanted: true,
+                unknown: None,
+                unreachable: None,
+                unreachable_reported_at: before.and_then(|before| before.unreachable_reported_at),
+                reported: before.and_then(|before| before.reported),
+                probed_at: self.started,
+            },
+            reports: Vec::new(),
+            verified_by_chain: None,
+        };
+        match sight {
+            Sight::Unreachable(why) => {
+                // What it presented last is still what is wrong with it.
+                seen.served.unknown = before.and_then(|before| before.unknown.clone());
+                self.unreachable(&mut seen, before, why);
+            }
+            Sight::Unreadable(fingerprint, why) => {
+                let words = format!("SHA-256 {fingerprint}, which cannot be read: {why}");
+                let condition = Condition::Unreadable(*fingerprint);
+                let kind = EventKind::CertificateUnreadable;
+                self.unknown(&mut seen, before, *fingerprint, &words);
+                let words = format!("{address} serves {words}; {}", self.advice(*fingerprint));
+                self.report(&mut seen, Some((condition, kind, words)));
+            }
+            Sight::Shown(certificate, _) => self.shown(&mut seen, before, certificate, sight),
+        }
+        seen
+    }
+
+    fn shown(
+        &self,
+        seen: &mut Seen,
+        before: Option<&Served>,
+        certificate: &Certificate,
+        sight: &Sight,
+    ) {
+        let fingerprint = certificate.fingerprint;
+        let familiarity = self.knowledge.judge(sight, self.now);
+        let address = seen.served.address.clone();
+        let problem = match familiarity.map(|(_, familiarity)| familiarity) {
+            None => None,
+            Some(Familiarity::PutBack(words)) => {
+                self.known(seen, certificate);
+                let words = format!(
+                    "{address} serves {words}: an administrator or a management system put an older binding back; to \
+                     install anew: renewd renew {}",
+                    self.wanted.name
+                );
+                let condition = Condition::PutBack(fingerprint);
+                Some((condition, EventKind::CertificateDrifted, words))
+            }
+            Some(Familiarity::Unknown(words)) => {
+                self.unknown(seen, before, fingerprint, &words);
+                let words = format!(
+                    "{address} serves a certificate that renewd does not know: {words}; it changes nothing before it is \
+                     checked; {}",
+                    self.advice(fingerprint)
+                );
+                let condition = Condition::Unknown(fingerprint);
+                Some((condition, EventKind::CertificateUnknown, words))
+            }
+            Some(known @ (Familiarity::Known | Familiarity::KnownByChain)) => {
+                let differences = self.known(seen, certificate);
+                let is_new = known == Familiarity::KnownByChain;
+                seen.verified_by_chain = is_new.then_some(fingerprint);
+                self.untrusted(&address, &fingerprint).or_else(|| {
+                    let other = before.and_then(|before| before.known.as_ref());
+                    let is_other = other.is_some_and(|other| other.fingerprint != fingerprint);
+                    (is_new && is_other).then(|| replaced(&address, certificate, &differences))
+                })
+            }
+        };
+        self.report(seen, problem);
+    }
+
+    /// It is what counts from now on; how it differs from what is wanted.
+    fn known(&self, seen: &mut Seen, certificate: &Certificate) -> Vec<String> {
+        let differences = pki::differences_from_request(certificate, &self.wanted.request);
+        seen.served.known = Some(Shown::of(certificate, self.started));
+        seen.served.is_wanted = differences.is_empty();
+        differences
+    }
+
+    /// The management page serves a certificate that is known, but by which a login is refused: that is said now and not
+    /// when a renewal needs the login.
+    fn untrusted(
+        &self,
+        address: &str,
+        fingerprint: &Fingerprint,
+    ) -> Option<(Condition, EventKind, String)> {
+        let is_management = self
+            .management
+            .as_ref()
+            .is_some_and(|management| management.to_string() == address);
+        (is_management && self.knowledge.is_pinned(fingerprint) == Some(false)).then(|| {
+            let words = format!(
+                "{address} serves SHA-256 {fingerprint}, which no pin of {} names: renewd will not log in there; when it \
+                 is the right device, add that fingerprint to its trust",
+                self.wanted.firewall
+            );
+            let condition = Condition::Untrusted(*fingerprint);
+            (condition, EventKind::ManagementCertificateUntrusted, words)
+        })
+    }
+
+    fn unknown(
+        &self,
+        seen: &mut Seen,
+        before: Option<&Served>,
+        fingerprint: Fingerprint,
+        words: &str,
+    ) {
+        let since = before
+            .and_then(|before| before.unknown.as_ref())
+            .filter(|unknown| unknown.fingerprint == fingerprint)
+            .map_or(self.started, |unknown| unknown.since);
+        seen.served.unknown = Some(Unknown {
+            fingerprint,
+            since,
+            words: words.to_owned(),
+        });
+    }
+
+    fn advice(&self, fingerprint: Fingerprint) -> String {
+        let name = &self.wanted.name;
+        format!(
+            "when it is right: renewd adopt {name} --fingerprint {fingerprint}; to replace it: renewd renew {name}"
+        )
+    }
+
+    /// The second look in a row tells a person, once for an outage.
+    fn unreachable(&self, seen: &mut Seen, before: Option<&Served>, why: &str) {
+        let outage = before.and_then(|before| before.unreachable.as_ref());
+        let since = outage.map_or(self.started, |outage| outage.since);
+        seen.served.unreachable = Some(Unreachable {
+            since,
+            words: why.to_owned(),
+        });
+        let last = seen.served.unreachable_reported_at;
+        let is_reported = last.is_some_and(|at| at >= since);
+        if outage.is_some() && !is_reported && last.is_none_or(|at| self.is_long_ago(at)) {
+            seen.served.unreachable_reported_at = Some(self.now);
+            seen.reports.push(Report {
+                kind: EventKind::CertificateDrifted,
+                words: format!("{}: {why}", seen.served.address),
+            });
+        }
+    }
+
+    /// Reports `problem` unless it was reported already.
+    fn report(&self, seen: &mut Seen, problem: Option<(Condition, EventKind, String)>) {
+        let Some((condition, kind, words)) = problem else {
+            seen.served.reported = seen
+                .served
+                .reported
+                .filter(|(_, at)| !self.is_long_ago(*at));
+            return;
+        };
+        if seen.served.reported.map(|(reported, _)| reported) == Some(condition) {
+            return;
+        }
+        seen.served.reported = Some((condition, self.now));
+        seen.reports.push(Report { kind, words });
+    }
+
+    fn is_long_ago(&self, at: Timestamp) -> bool {
+        at.duration_until(self.now) >= QUIET
+    }
+}
+
+/// Another certificate of a trusted CA: it is what counts from now on, or it is not what was asked for.
+fn replaced(
+    address: &str,
+    certificate: &Certificate,
+    differences: &[String],
+) -> (Condition, EventKind, String) {
+    let (fingerprint, until) = (certificate.fingerprint, certificate.not_after);
+    let condition = Condition::Replaced(fingerprint);
+    if differences.is_empty() {
+        let words = format!("{address} serves SHA-256 {fingerprint}, valid until {until:.0}");
+        return (condition, EventKind::CertificateAdopted, words);
+    }
+    let words = format!("{address}: {}", differences.join("; "));
+    (condition, EventKind::CertificateDrifted, words)
+}
+
+/// A condition that comes back sooner than this after it was reported is not reported again.
+const QUIET: SignedDuration = SignedDuration::from_hours(6);
