@@ -37,15 +37,29 @@ pub(super) fn server(text: &str) -> Result<Url, Wrong> {
         let hint = format!("it takes {}", OPTIONS.join(", "));
         return Err(Wrong::new("the address has an unknown option", hint));
     }
+    // The driver takes the last of several, so what is checked here would not be what is used.
+    let mut keys: Vec<_> = address.query_pairs().map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    if !keys.is_sorted_by(|one, next| one < next) {
+        let hint = "give each option once";
+        return Err(Wrong::new("the address has an option twice", hint));
+    }
     let option = |wanted| {
         let mut options = address.query_pairs();
         options.find_map(|(key, value)| (key == wanted).then(|| value.into_owned()))
     };
-    let host = option("host").or_else(|| address.host_str().map(str::to_owned));
-    let Some(host) = host.filter(|host| !host.is_empty()) else {
-        return Err(Wrong::new("the host is missing", SERVER));
+    let named = address.host_str().filter(|host| !host.is_empty());
+    let is_here = match (named, option("host")) {
+        (Some(_), Some(_)) => {
+            let hint =
+                "give the host once: before the name of the database, or as the option `host`";
+            return Err(Wrong::new("the address has two hosts", hint));
+        }
+        (Some(host), None) => is_encoded_socket(host) || is_loopback(host),
+        (None, Some(host)) if !host.is_empty() => host.starts_with('/') || is_loopback(&host),
+        (None, _) => return Err(Wrong::new("the host is missing", SERVER)),
     };
-    match (option("sslmode").as_deref(), is_here(&host)) {
+    match (option("sslmode").as_deref(), is_here) {
         (Some("verify-full"), _) | (Some("disable" | "prefer" | "require" | "verify-ca"), true) => {
         }
         (Some(_), true) => return Err(Wrong::new("this is not an sslmode", SERVER)),
@@ -63,14 +77,17 @@ pub(super) fn server(text: &str) -> Result<Url, Wrong> {
     Ok(address)
 }
 
-/// Whether nobody can stand between us and this host: a Unix socket, or the loopback interface.
-fn is_here(host: &str) -> bool {
+/// Whether the host before the path of an address is a Unix socket: a folder, percent-encoded.
+fn is_encoded_socket(host: &str) -> bool {
+    host.get(..3)
+        .is_some_and(|start| start.eq_ignore_ascii_case("%2f"))
+}
+
+/// Whether the connection stays on this machine.
+fn is_loopback(host: &str) -> bool {
     let plain = host.trim_matches(['[', ']']);
     let address = plain.parse::<std::net::IpAddr>();
-    host.starts_with('/')
-        || host.to_ascii_lowercase().starts_with("%2f")
-        || plain == "localhost"
-        || address.is_ok_and(|address| address.is_loopback())
+    plain == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 const FILE: &str = "write sqlite:// and an absolute path: \"sqlite:///var/lib/renewd/renewd.db\"; \
@@ -112,6 +129,62 @@ mod tests {
             "postgres:///renewd?host=/run/postgresql",
         ] {
             assert_eq!(mode(here).as_deref(), Some("prefer"), "{here}");
+        }
+    }
+
+    #[test]
+    fn an_option_or_a_host_that_stands_twice_is_refused() {
+        for (text, wanted) in [
+            (
+                "postgres:///renewd?host=127.0.0.1&host=db.example.com",
+                "twice",
+            ),
+            (
+                "postgres:///renewd?host=localhost&h%6Fst=db.example.com",
+                "twice",
+            ),
+            (
+                "postgres://db/renewd?sslmode=verify-full&sslmode=disable",
+                "twice",
+            ),
+            (
+                "postgres://db/renewd?sslmode=verify-full&ssl%6dode=disable",
+                "twice",
+            ),
+            (
+                "postgres://db/renewd?sslrootcert=/a.pem&sslkey=/k&sslrootcert=/b.pem",
+                "twice",
+            ),
+            (
+                "postgres://localhost/renewd?host=db.example.com",
+                "two hosts",
+            ),
+            (
+                "postgres://%2Frun%2Fpostgresql/renewd?host=db.example.com",
+                "two hosts",
+            ),
+        ] {
+            let wrong = database(text).unwrap_err();
+            assert!(wrong.message.contains(wanted), "{text}: {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_a_host_or_an_option_never_weakens_the_verification() {
+        for text in [
+            "postgres:///renewd?hostaddr=192.0.2.7&host=localhost",
+            "postgres://localhost/renewd?HOST=db.example.com",
+            "postgres://db/renewd?SSLMODE=disable",
+            "postgres://db/renewd?ssl-mode=disable",
+            "postgres://db/renewd?ssl-root-cert=/tmp/other.pem",
+            "postgres://localhost/renewd?port=5433",
+            "postgres:///renewd?host=",
+            "postgres:///renewd?host=db.example.com&sslmode=prefer",
+            // What is decoded once more would look like a socket.
+            "postgres:///renewd?host=%252Frun.example.com&sslmode=prefer",
+            "postgres://LOCALHOST.example.com/renewd?sslmode=prefer",
+        ] {
+            assert!(database(text).is_err(), "{text}");
         }
     }
 
