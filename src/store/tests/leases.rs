@@ -281,6 +281,11 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     assert!(is_lost(&store.record_identity(lost, "{}", at(70)).await));
     let told = [Event::new(EventKind::WindowOverridden)];
     assert!(is_lost(&store.record_under(lost, &told, at(70)).await));
+    let distrust = store.record_distrust(lost, "rows", &told, at(70));
+    assert!(is_lost(&distrust.await));
+    let pinned = store.intend_pinned(lost, "bind", "ref", ("trust", "code"), at(70));
+    assert!(is_lost(&pinned.await));
+    assert!(store.pending_pins("hq").await.unwrap().is_empty());
     assert!(is_lost(&store.keep(lost, &nothing).await));
     assert!(is_lost(&store.intend(lost, "submit", "ref", at(70)).await));
     assert!(is_lost(&store.extend(lost, at(500)).await));
