@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DnType, Issuer as Signer, KeyPair,
 };
-use renewd::ca::{Issuance, Issuer, Reference, SigningRequest};
+use renewd::ca::{Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
 use renewd::config::Desired;
 use renewd::failure::{Failure, FailureKind};
 use renewd::firewall::{
@@ -233,17 +233,22 @@ impl Authority {
 
 #[async_trait]
 impl Issuer for Authority {
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
-        let mut asked =
-            CertificateSigningRequestParams::from_der(&request.csr.der.as_slice().into()).unwrap();
-        asked.params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-        let signed = asked.signed_by(&self.signer).unwrap();
-        let leaf = Certificate::from_der(signed.der()).unwrap();
-        self.issued
-            .lock()
-            .unwrap()
-            .insert(request.client_reference.clone(), leaf);
-        Ok(Reference(request.client_reference.clone()))
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
+        Ok(PreparedOrder::new(async {
+            let der = request.csr.der.as_slice().into();
+            let mut asked = CertificateSigningRequestParams::from_der(&der).unwrap();
+            asked.params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+            let signed = asked.signed_by(&self.signer).unwrap();
+            let leaf = Certificate::from_der(signed.der()).unwrap();
+            self.issued
+                .lock()
+                .unwrap()
+                .insert(request.client_reference.clone(), leaf);
+            Ok(Reference(request.client_reference.clone()))
+        }))
     }
 
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {

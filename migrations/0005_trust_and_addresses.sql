@@ -67,3 +67,21 @@ ALTER TABLE renewal ADD COLUMN previous_served TEXT;
 ALTER TABLE renewal ADD COLUMN not_proven TEXT;
 ALTER TABLE renewal ADD COLUMN bound_back_at BIGINT;
 ALTER TABLE certificate ADD COLUMN last_failure TEXT;
+
+-- The rest that a certificate takes after its own renewal, whatever its dates and its CA say: when it began and ends, how
+-- many renewals in a row followed such a rest at once, and the certificate that was installed.
+ALTER TABLE certificate ADD COLUMN renewed_at BIGINT;
+ALTER TABLE certificate ADD COLUMN rest_until BIGINT;
+ALTER TABLE certificate ADD COLUMN early_renewals BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE certificate ADD COLUMN renewed_fingerprint TEXT;
+
+-- Waits in a row are counted apart from failures (attempts), and failures also by what they said.
+ALTER TABLE renewal ADD COLUMN polls BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE renewal ADD COLUMN cause TEXT;
+ALTER TABLE renewal ADD COLUMN same_cause BIGINT NOT NULL DEFAULT 0;
+-- The kind of hold from which an operator released the renewal; NULL after each step.
+ALTER TABLE renewal ADD COLUMN decided TEXT;
+
+-- 1 when an operator asked to bind outside the maintenance window: for the next renewal, and for the one that is open.
+ALTER TABLE certificate ADD COLUMN bind_now BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE renewal ADD COLUMN bind_now BIGINT NOT NULL DEFAULT 0;

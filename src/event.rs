@@ -182,7 +182,8 @@ events! {
     /// The firewall refused the issued certificate, because it belongs to another key: the request may have been replaced on
     /// its way. The renewal is held, and nothing more is tried.
     KeyMismatch => "key_mismatch", Alert;
-    /// The certificate is bound outside its maintenance window, because none fits before it expires.
+    /// The certificate is bound outside its maintenance window: none fits before it expires, an operator asked for it, or the
+    /// CA wants it to be replaced at once and the configuration allows that.
     WindowOverridden => "window_overridden", Warning;
     /// An address serves nothing, or a certificate that renewd does not know, before anything is ordered.
     EndpointNotReady => "endpoint_not_ready", Warning;
@@ -226,6 +227,9 @@ events! {
     CertificateEnding => "certificate_ending", Alert;
     /// The CA told when it wants the certificate to be renewed, or changed its mind (RFC 9773).
     WindowTold => "window_told", Info;
+    /// The CA wants the certificate to be replaced at once, as before a revocation, and its firewall's maintenance window is
+    /// closed: an operator decides whether it is bound outside the window.
+    RenewalUrgent => "renewal_urgent", Alert;
     /// A person asked for a renewal.
     RenewalRequested => "renewal_requested", Info;
     /// A certificate that the database names as trusted for a firewall was not stored there by renewd, or under another

@@ -21,6 +21,9 @@ pub struct Failure {
     pub retry_after: Option<SignedDuration>,
     /// Who or what has to act first, such as another administrator's name.
     pub waiting_for: Option<String>,
+    /// The request that was to be made was certainly not carried out, whatever `kind` says: the call that failed came
+    /// before it.
+    pub before_request: bool,
 }
 
 /// The kinds of failure, each with another next move.
@@ -114,7 +117,32 @@ impl Failure {
             detail: readable(&detail.to_string()),
             retry_after: None,
             waiting_for: None,
+            before_request: false,
         }
+    }
+
+    /// Marks a failure of a call that came before the request itself: nothing was requested yet.
+    #[must_use]
+    pub fn before_request(mut self) -> Self {
+        self.before_request = true;
+        self
+    }
+
+    /// Whether the request was certainly not carried out: it was never sent, or it was understood and refused.
+    pub const fn is_surely_not_done(&self) -> bool {
+        self.before_request
+            || match self.kind {
+                FailureKind::Unreachable
+                | FailureKind::Busy
+                | FailureKind::Unauthorized
+                | FailureKind::Untrusted
+                | FailureKind::LoginDowngrade
+                | FailureKind::Refused
+                | FailureKind::Local => true,
+                FailureKind::OutcomeUnknown
+                | FailureKind::Unexpected
+                | FailureKind::KeyMismatch => false,
+            }
     }
 
     /// Adds how long the peer asked us to wait.
@@ -168,6 +196,19 @@ mod tests {
         let long = readable(&"ü".repeat(1 << 20));
         assert_eq!(long.chars().count(), LONGEST_WORDS + 1);
         assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn only_a_lost_or_unreadable_answer_to_the_request_itself_leaves_a_doubt() {
+        for kind in FailureKind::ALL {
+            let failure = Failure::new(kind, "POST /order", "as told");
+            let is_doubtful = matches!(
+                kind,
+                FailureKind::OutcomeUnknown | FailureKind::Unexpected | FailureKind::KeyMismatch
+            );
+            assert_eq!(failure.is_surely_not_done(), !is_doubtful, "{kind}");
+            assert!(failure.before_request().is_surely_not_done(), "{kind}");
+        }
     }
 
     #[test]

@@ -290,6 +290,7 @@ async fn installable(
             renewed_before: true,
             requested_at: None,
             window: None,
+            rest: None,
         };
         is_worth_installing(past)
             && past.firewall == wanted.firewall
@@ -333,6 +334,7 @@ pub fn decide(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timest
         renewed_before: row.alias.is_some(),
         requested_at: row.requested_at,
         window: row.window_of_shown(),
+        rest: row.rest.as_ref(),
     };
     due::decide(&facts, now)
 }
@@ -355,6 +357,11 @@ fn new_renewal(
         planned_at: now,
         state_since: now,
         attempts: 0,
+        polls: 0,
+        cause: None,
+        same_cause: 0,
+        decided: None,
+        bind_now: false,
         refused_logins: 0,
         next_attempt_at: Some(now),
         last_error_kind: None,

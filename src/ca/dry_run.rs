@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::Sender;
 
-use super::{Advice, Issuance, Issuer, Previous, Reference, SigningRequest, local};
+use super::{Advice, Issuance, Issuer, PreparedOrder, Previous, Reference, SigningRequest, local};
 use crate::failure::Failure;
 use crate::inventory::{Budget, RateLimit};
 use crate::pki::{Certificate, KeyRequest};
@@ -53,13 +53,24 @@ impl Issuer for DryRun {
         self.real.objections(wanted).await
     }
 
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
-        self.tell(format!("order the certificate at {}", self.settings.name));
-        Ok(Reference(request.client_reference.clone()))
+    /// What the CA would refuse is refused here too; nothing is placed.
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
+        drop(self.real.prepare(request).await?);
+        Ok(PreparedOrder::new(async {
+            self.tell(format!("order the certificate at {}", self.settings.name));
+            Ok(Reference(request.client_reference.clone()))
+        }))
     }
 
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
         self.real.find(request).await
+    }
+
+    fn shows_every_order(&self, request: &SigningRequest) -> bool {
+        self.real.shows_every_order(request)
     }
 
     fn settling_time(&self, request: &SigningRequest) -> SignedDuration {

@@ -1,7 +1,7 @@
 //! What every certificate authority can do for us, and the drivers behind it.
 //!
-//! A driver does not retry and does not wait. `submit` may cost money: the engine stores an intent before it
-//! and asks `find` before it submits again.
+//! A driver does not retry and does not wait. Placing an order may cost money: the engine stores an intent between
+//! `prepare` and `place`, and asks `find` before it places again.
 
 pub mod acme;
 pub mod dry_run;
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::failure::{Failure, FailureKind};
@@ -36,14 +37,29 @@ pub trait Issuer: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Asks for a certificate; the reference is enough to find the order again.
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure>;
+    /// Finds out everything that is needed for an order, and everything that would be refused, without side effects:
+    /// no limit, no budget and no intent is touched before it succeeds.
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure>;
+
+    /// Prepares and places in one go, for callers that keep no intents.
+    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+        self.prepare(request).await?.place().await
+    }
 
     /// Whether the CA already has an order under our reference or a certificate with our public key.
     /// `None` is a positive "no"; a doubt is a `Failure`.
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure>;
 
-    /// How long after `submit` has ended the order for `request` may still be invisible to `find`. The engine also lets
+    /// Whether the "no" of `find` is certain for such an order, once it has settled. Where it is not, an operator decides
+    /// before a lost order is placed again.
+    fn shows_every_order(&self, _request: &SigningRequest) -> bool {
+        true
+    }
+
+    /// How long after `place` has ended the order for `request` may still be invisible to `find`. The engine also lets
     /// no order be under way for longer than this, so it is never shorter than what one exchange may take.
     fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
         SignedDuration::ZERO
@@ -73,7 +89,7 @@ pub trait Issuer: Send + Sync {
         Vec::new()
     }
 
-    /// How many orders may be placed here; `None`: as many as are needed.
+    /// How many orders may be placed where each of them costs money; `None`: they cost nothing.
     fn budget(&self) -> Option<Budget> {
         None
     }
@@ -105,6 +121,30 @@ pub trait Issuer: Send + Sync {
     /// secrets.
     async fn probe(&self) -> Result<Vec<Exchange>, Failure> {
         Err(unsupported("probe"))
+    }
+}
+
+/// An order that was prepared. Nothing was sent for it yet, and nothing is when it is dropped.
+pub struct PreparedOrder<'a>(BoxFuture<'a, Result<Reference, Failure>>);
+
+impl<'a> PreparedOrder<'a> {
+    /// An order that `call` places. A future does nothing before it is polled.
+    pub fn new(call: impl Future<Output = Result<Reference, Failure>> + Send + 'a) -> Self {
+        Self(Box::pin(call))
+    }
+
+    /// Places it: the one call that can cost. The reference is enough to find the order again.
+    ///
+    /// # Errors
+    /// [`Failure::is_surely_not_done`] says whether the order may have been placed all the same.
+    pub async fn place(self) -> Result<Reference, Failure> {
+        self.0.await
+    }
+}
+
+impl std::fmt::Debug for PreparedOrder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PreparedOrder")
     }
 }
 

@@ -12,6 +12,9 @@ use crate::event::{Event, EventKind};
 pub struct Arguments {
     /// The certificate's name in the configuration.
     certificate: String,
+    /// Bind the new certificate as soon as it is there, also outside the maintenance window of its firewall.
+    #[arg(long)]
+    now: bool,
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
@@ -23,7 +26,13 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         return Err(open::unmet(wanted));
     };
     let event = Event::of_certificate(EventKind::RenewalRequested, &wanted.name);
-    store.request_renewal(&wanted.name, now, &[event]).await?;
+    if arguments.now {
+        store
+            .request_renewal_now(&wanted.name, now, &[event])
+            .await?;
+    } else {
+        store.request_renewal(&wanted.name, now, &[event]).await?;
+    }
     store.close().await;
     match row.open_renewal {
         Some(renewal) => say!(

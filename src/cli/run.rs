@@ -205,6 +205,7 @@ async fn line(store: &Store, renewal: &Renewal, now: Timestamp) -> Result<String
         Some(at) if refused < REFUSED_LOGIN_LIMIT => {
             format!("{state}, goes on {}: {why}", distance(now, at))
         }
+        None if renewal.awaits_decision() => format!("{state}, HELD for a person: {why}"),
         _ => format!("{state}, HELD for a person: {why} (when it is mended: renewd renew {name})"),
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use crate::inventory::ManagedCertificate;
+use crate::inventory::{Budget, ManagedCertificate};
 use crate::schedule::MaintenanceWindow;
 use crate::secret::SecretSource;
 use crate::{ca, firewall};
@@ -18,6 +18,8 @@ pub struct Desired {
     pub daemon: Daemon,
     /// CAs by name.
     pub cas: BTreeMap<Arc<str>, ca::Settings>,
+    /// How many orders may be placed at each CA whose driver has no budget of its own.
+    pub order_budgets: BTreeMap<Arc<str>, Budget>,
     /// Firewalls by name. Not in the tree itself, which would hold all of them twice while it is built.
     pub firewalls: BTreeMap<Arc<str>, Arc<ManagedFirewall>>,
     /// Certificates by name.

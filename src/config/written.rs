@@ -162,6 +162,22 @@ pub(super) struct Renewal {
     /// from "5s" to "1h".
     #[schemars(extend("default" = default::PROOF_GRACE))]
     pub proof_grace: Key<String>,
+    /// What is done when the CA announces that a certificate has to be replaced at once, as before a revocation, and no
+    /// maintenance window is open.
+    #[schemars(extend("default" = "ask"))]
+    pub urgent: Key<Urgent>,
+}
+
+/// What is done with an urgent renewal outside of the maintenance window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Urgent {
+    /// An alert at once; `renewd renew CERT --now` binds outside the window.
+    Ask,
+    /// The new certificate is bound outside the window, with a warning.
+    Bind,
+    /// It waits for the window.
+    Wait,
 }
 
 /// A firewall.

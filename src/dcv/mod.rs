@@ -91,6 +91,14 @@ impl Validator {
         }
     }
 
+    /// Whether it can put up a CNAME record at all.
+    pub fn gives_cnames(&self) -> bool {
+        match &self.settings {
+            Settings::Http(_) => false,
+            Settings::Dns(settings) => !matches!(settings.provider, dns::Provider::Exec(_)),
+        }
+    }
+
     /// Puts `proof` up; one that is there already is fine.
     ///
     /// # Errors

@@ -139,4 +139,19 @@ pub struct RenewalPolicy {
     pub share_of_lifetime: Option<u16>,
     /// How long after the bind the services may still show something else.
     pub proof_grace: SignedDuration,
+    /// What is done outside the maintenance window when the CA wants the certificate to be replaced urgently.
+    pub urgent: Urgent,
+}
+
+/// What is done when a CA announces that a certificate has to be replaced at once (RFC 9773), such as before it revokes it,
+/// and no maintenance window is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Urgent {
+    /// An alert at once; `renewd renew CERT --now` binds outside the window.
+    #[default]
+    Ask,
+    /// The new certificate is bound outside the window.
+    Bind,
+    /// It waits for the window.
+    Wait,
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ManagedCertificate, RenewalWindow};
+use super::{ManagedCertificate, RenewalWindow, Rest};
 use crate::pki::{self, Certificate};
 
 /// What the rules are asked about.
@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub requested_at: Option<Timestamp>,
     /// When the CA wants the shown certificate to be renewed.
     pub window: Option<&'a RenewalWindow>,
+    /// The rest that our last renewal began.
+    pub rest: Option<&'a Rest>,
 }
 
 /// Why a certificate is due. The same word is event field, log field and column.
@@ -65,6 +67,19 @@ impl Reason {
             Self::RenewalWindow => "renewal_window",
             Self::ShareOfLifetimeSpent => "share_of_lifetime_spent",
         }
+    }
+
+    /// The rule of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    /// Whether time alone makes it apply: a renewal by it has to bring a certificate that is not due.
+    pub const fn goes_by_time(self) -> bool {
+        matches!(
+            self,
+            Self::Emergency | Self::RenewalWindow | Self::ShareOfLifetimeSpent
+        )
     }
 
     /// Asks this rule alone; the answer is its words.
@@ -129,7 +144,10 @@ impl Decision {
 pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
     for reason in Reason::ALL {
         if let Some(words) = reason.applies(facts, now) {
-            return Decision::Due { reason, words };
+            return match held_back(reason, facts, now) {
+                Some(rest) => resting(rest, reason, &words),
+                None => Decision::Due { reason, words },
+            };
         }
     }
     let Some(shown) = facts.shown else {
@@ -141,12 +159,36 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
         };
     };
     let (until, rule, why) = next(facts, shown);
+    let rest = facts.rest.filter(|rest| rest.holds(shown, now));
+    let until = rest.map_or(until, |rest| until.max(rest.until));
     Decision::Rest {
         until: Some(until),
         rule: Some(rule),
         words: format!(
             "valid until {:.0}; due at {until:.0}, {why}",
             shown.not_after
+        ),
+    }
+}
+
+/// The rest that holds this rule back.
+fn held_back<'a>(reason: Reason, facts: &Facts<'a>, now: Timestamp) -> Option<&'a Rest> {
+    let served = facts.shown?;
+    facts
+        .rest
+        .filter(|rest| reason.goes_by_time() && rest.holds(served, now))
+}
+
+fn resting(rest: &Rest, rule: Reason, words: &str) -> Decision {
+    let Rest {
+        began_at, until, ..
+    } = rest;
+    Decision::Rest {
+        until: Some(*until),
+        rule: Some(rule),
+        words: format!(
+            "it was renewed at {began_at:.0} and is due again already ({rule}: {words}): is the clock right, and what \
+             does its CA issue? It is not renewed again before {until:.0}, except on request"
         ),
     }
 }

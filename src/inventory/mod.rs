@@ -5,11 +5,13 @@ pub mod due;
 pub mod limit;
 pub mod looks;
 pub mod renewal;
+pub mod rest;
 pub mod served;
 pub mod tracked;
 
-pub use certificate::{Endpoint, KeyOrigin, ManagedCertificate, RenewalPolicy, Service};
+pub use certificate::{Endpoint, KeyOrigin, ManagedCertificate, RenewalPolicy, Service, Urgent};
 pub use limit::{Budget, RateLimit};
-pub use renewal::{Intent, Obtained, Renewal, RenewalId, SealedKey, State};
+pub use renewal::{Intent, Obtained, Renewal, RenewalId, SealedKey, State, cause};
+pub use rest::Rest;
 pub use served::{Condition, Observation, Served, Unknown, Unreachable};
 pub use tracked::{RenewalWindow, Shown, TrackedCertificate, TrackedFirewall};

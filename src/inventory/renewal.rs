@@ -30,6 +30,16 @@ pub struct Renewal {
     pub state_since: Timestamp,
     /// Failures in a row in this state.
     pub attempts: u32,
+    /// Waits in a row in this state.
+    pub polls: u32,
+    /// What the last failure in this state said, as [`cause`] compares it; a wait does not change it.
+    pub cause: Option<String>,
+    /// How often that was said in this state, whatever was waited for in between.
+    pub same_cause: u32,
+    /// The kind of hold from which an operator released it in this state.
+    pub decided: Option<String>,
+    /// Whether an operator asked to bind it outside the maintenance window.
+    pub bind_now: bool,
     /// Refused logins in a row; survives a change of state.
     pub refused_logins: u32,
     /// When the next step may be taken; `None`: held until a person asks (`renewd renew`).
@@ -48,6 +58,11 @@ impl Renewal {
         self.last_error_kind
             .as_deref()
             .is_some_and(|kind| FailureKind::from_name(kind).is_some())
+    }
+
+    /// Whether it is held for a decision that only an operator can make; what there is to decide stands in `last_error`.
+    pub fn awaits_decision(&self) -> bool {
+        self.next_attempt_at.is_none() && self.last_error_kind.is_some() && !self.is_failing()
     }
 
     /// Whether the last step was understood and refused.
@@ -69,6 +84,16 @@ impl Renewal {
         )
     }
 }
+
+/// What a failure said, without the numbers that differ from one answer to the next: to see that it was said before.
+pub fn cause(kind: FailureKind, words: &str) -> String {
+    let words = words.chars().filter(|c| !c.is_ascii_digit());
+    let words: String = words.take(LONGEST_CAUSE).collect();
+    format!("{kind}: {words}")
+}
+
+/// Characters: enough to tell two sentences from each other.
+const LONGEST_CAUSE: usize = 300;
 
 /// What a renewal has gathered; each field but the key stays once it is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

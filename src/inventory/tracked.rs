@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{RenewalId, Served};
+use super::{RenewalId, Rest, Served};
 use crate::pki::{Certificate, Fingerprint};
 
 /// A certificate of the configuration with what was seen of it.
@@ -42,6 +42,8 @@ pub struct TrackedCertificate {
     pub window_poll_at: Option<Timestamp>,
     /// The certificate for which the CA was asked last.
     pub window_for: Option<Fingerprint>,
+    /// The rest that our last renewal began.
+    pub rest: Option<Rest>,
 }
 
 impl TrackedCertificate {
@@ -94,6 +96,14 @@ pub struct RenewalWindow {
     pub chosen: Timestamp,
     /// Where the CA explains it: a URL.
     pub explanation: Option<String>,
+}
+
+impl RenewalWindow {
+    /// Whether the CA wants the certificate to be replaced at once: the window had ended already when it was announced, or
+    /// a page explains it, as before a revocation.
+    pub fn is_urgent(&self) -> bool {
+        self.explanation.is_some() || self.chosen >= self.end
+    }
 }
 
 /// A certificate that a handshake showed.

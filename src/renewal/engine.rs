@@ -292,6 +292,19 @@ impl Engine {
                 self.failed(lease, context, &failure, Origin::Ca, finished)
                     .await
             }
+            Err(StepError::Order(failure, tries)) => {
+                let origin = Origin::Order { tries };
+                self.failed(lease, &context, &failure, origin, finished)
+                    .await
+            }
+            Err(StepError::Decision {
+                kind,
+                words,
+                remedy,
+            }) => {
+                let words = format!("{words}; {remedy}");
+                self.hold_for_decision(lease, kind, &words, finished).await
+            }
             Err(StepError::Hopeless(words)) => self.hopeless(lease, &words, finished).await,
             Err(StepError::Store(error)) => Err(error),
         };
@@ -329,6 +342,7 @@ impl Engine {
             trust: &trust,
             desired: &self.desired,
             window: firewall.and_then(|firewall| firewall.window.as_ref()),
+            order_budget: self.desired.order_budgets.get(&lease.renewal.ca).copied(),
             known: Known {
                 also_trusted: &context.also_trusted,
                 refused: &context.refused,
@@ -564,6 +578,7 @@ fn replaced_by_hand(lease: &Lease, context: &Context, now: Timestamp) -> Option<
         renewed_before: true,
         requested_at: None,
         window: context.tracked.window_of_shown(),
+        rest: None,
     };
     matches!(due::decide(&facts, now), Decision::Rest { .. }).then(|| {
         format!(

@@ -9,6 +9,7 @@ use super::known::PreviousServed;
 use crate::firewall::Binding;
 use crate::inventory::{
     Endpoint, KeyOrigin, ManagedCertificate, Renewal, RenewalPolicy, State, TrackedCertificate,
+    Urgent,
 };
 use crate::pki::{Certificate, Digest, KeyRequest, Subject};
 
@@ -54,6 +55,7 @@ pub(super) fn as_bound(
         policy: RenewalPolicy {
             share_of_lifetime: None,
             proof_grace: PROOF_GRACE,
+            urgent: Urgent::default(),
         },
     })
 }

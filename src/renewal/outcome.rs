@@ -12,7 +12,8 @@ use super::step::{Proof, Waiting};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{
-    Observation, Obtained, Renewal, RenewalId, Service, Shown, State, due, looks,
+    Observation, Obtained, Renewal, RenewalId, Rest, Service, Shown, State, TrackedCertificate,
+    cause, due, looks,
 };
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::store::{
@@ -234,6 +235,7 @@ impl Engine {
             let is_here = tracked
                 .as_ref()
                 .is_some_and(|tracked| tracked.firewall == renewal.firewall);
+            let rest = rest(renewal, to, tracked.as_ref(), now);
             let shown = found
                 .shown
                 .clone()
@@ -243,6 +245,7 @@ impl Engine {
             Some(Ending {
                 alias: ending.alias.filter(|_| is_here),
                 failure: failure.as_deref(),
+                rest,
                 ..ending
             })
         } else {
@@ -291,13 +294,9 @@ impl Engine {
         } else {
             &[]
         };
-        let attempts = if renewal.is_failing() {
-            1
-        } else {
-            renewal.attempts.saturating_add(1)
-        };
         let next = Next::Postponed(Postponed {
-            attempts,
+            // A wait is no failure: the count of failures in a row begins anew after it.
+            attempts: 0,
             next_attempt_at: Some(until),
             error_kind: waiting.kind,
             error: &words,
@@ -361,7 +360,14 @@ impl Engine {
             Some(_) => self.refused_logins(&lease.renewal).await?,
             None => 0,
         };
-        let situation = situation(&lease.renewal, context, refused_logins, now);
+        let mut situation = situation(&lease.renewal, context, refused_logins, now);
+        let said = cause(failure.kind, &readable(&words_of(failure)));
+        if lease.renewal.cause.as_ref() == Some(&said) {
+            situation.same_cause = lease.renewal.same_cause.saturating_add(1);
+        }
+        if let Origin::Order { tries } = origin {
+            situation.attempt = situation.attempt.max(tries);
+        }
         let attempt = situation.attempt;
         match retry::after(failure, &situation) {
             Retry::GiveUp => self.hopeless(lease, &failure.to_string(), now).await,
@@ -457,12 +463,41 @@ impl Engine {
             )),
             ..Event::of_renewal(held_event(kind), renewal)
         };
+        self.store_hold(lease, event, &words, login, now).await
+    }
+
+    /// Only an operator may decide whether it goes on; `words` say what there is to decide and how.
+    pub(super) async fn hold_for_decision(
+        &self,
+        lease: &Lease,
+        kind: &str,
+        words: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let words = readable(words);
+        let event = Event {
+            error_kind: Some(kind.to_owned()),
+            detail: Some(words.clone()),
+            ..Event::of_renewal(EventKind::RenewalHeld, &lease.renewal)
+        };
+        self.store_hold(lease, event, &words, None, now).await
+    }
+
+    async fn store_hold(
+        &self,
+        lease: &Lease,
+        event: Event,
+        words: &str,
+        login: Option<Login>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let renewal = &lease.renewal;
         let attempts = renewal.attempts.saturating_add(1);
         let next = Next::Postponed(Postponed {
             attempts,
             next_attempt_at: None,
-            error_kind: kind,
-            error: &words,
+            error_kind: event.error_kind.as_deref().unwrap_or_default(),
+            error: words,
         });
         let record = StepRecord {
             login,
@@ -568,6 +603,10 @@ fn lease(renewal: Renewal, owner: &str, token: i64, until: Timestamp) -> Lease {
 pub(super) enum Origin {
     Firewall,
     Ca,
+    /// The CA, at an order that was tried so many times.
+    Order {
+        tries: u32,
+    },
 }
 
 /// What the certificate's row learns when its renewal ends in `to`.
@@ -578,7 +617,7 @@ fn ending(
     left: Option<SignedDuration>,
     now: Timestamp,
 ) -> Ending<'_> {
-    let rest = match to {
+    let pause = match to {
         State::Completed | State::Superseded => SignedDuration::ZERO,
         // What the configuration asks for now was not tried yet.
         _ if fact == Fact::LeftConfiguration => SignedDuration::ZERO,
@@ -592,9 +631,10 @@ fn ending(
         ),
     };
     Ending {
-        look_at: later(now, rest),
+        look_at: later(now, pause),
         alias: (to == State::Completed).then_some(renewal.alias.as_str()),
         failure: None,
+        rest: None,
     }
 }
 
@@ -605,6 +645,20 @@ fn is_failure(to: State, fact: Fact) -> bool {
         State::Abandoned => fact == Fact::GivenUp,
         _ => false,
     }
+}
+
+/// How long the certificate rests after its own renewal.
+fn rest(
+    renewal: &Renewal,
+    to: State,
+    tracked: Option<&TrackedCertificate>,
+    now: Timestamp,
+) -> Option<Rest> {
+    let leaf = leaf_of(&renewal.obtained).filter(|_| to == State::Completed)?;
+    let previous = tracked.and_then(|tracked| tracked.rest.as_ref());
+    let reason = due::Reason::from_name(&renewal.reason);
+    let planned_at = renewal.planned_at;
+    Some(Rest::after(previous, planned_at, reason, &leaf, now))
 }
 
 /// For an approval or more money it is a person that a renewal waits for, and one should see why nothing comes.
@@ -672,12 +726,8 @@ fn situation<'a>(
     Situation {
         renewal: &renewal.id,
         state: renewal.state,
-        // A wait is no failure: the count of failures in a row begins anew after it.
-        attempt: if renewal.is_failing() {
-            renewal.attempts.saturating_add(1)
-        } else {
-            1
-        },
+        attempt: renewal.attempts.saturating_add(1),
+        same_cause: 1,
         was_refused: renewal.was_refused(),
         refused_logins,
         lifetime: shown.map(|shown| shown.not_before.duration_until(shown.not_after)),

@@ -30,6 +30,8 @@ pub struct Situation<'a> {
     pub state: State,
     /// Failures in a row in this state, this one included.
     pub attempt: u32,
+    /// How often the same was said in this state, this time included, whatever was waited for in between.
+    pub same_cause: u32,
     /// Whether the failure before this one, in a row, was a refusal.
     pub was_refused: bool,
     /// Logins in a row that this firewall refused, this one included.
@@ -145,9 +147,11 @@ const fn asks_the_ca_only(state: State) -> bool {
     matches!(state, State::CsrExported | State::Submitted)
 }
 
-/// Whether a refusal is the last word: one that ends an outage may be a passing mood of what has just come back.
+/// Whether a refusal is the last word: one that ends an outage may be a passing mood of what has just come back. The same
+/// words are the last word also where something was waited for in between.
 const fn is_final(situation: &Situation<'_>) -> bool {
-    situation.attempt >= REFUSALS && situation.was_refused && may_give_up(situation.state)
+    let in_a_row = situation.attempt >= REFUSALS && situation.was_refused;
+    (in_a_row || situation.same_cause >= REFUSALS) && may_give_up(situation.state)
 }
 
 /// Once a certificate was issued it is not thrown away: a failed installation never leads to another order.
@@ -181,6 +185,7 @@ mod tests {
             renewal: id,
             state: State::CsrGenerated,
             attempt,
+            same_cause: 1,
             was_refused: false,
             refused_logins: 0,
             lifetime: None,
@@ -336,6 +341,23 @@ mod tests {
             ..again
         };
         assert!(matches!(after(&refused, &bound), Retry::AfterAndTell(_)));
+    }
+
+    #[test]
+    fn a_refusal_in_the_same_words_ends_it_whatever_was_waited_for_in_between() {
+        let id = RenewalId("r".to_owned());
+        let refused = failure(FailureKind::Refused);
+        let said = |same_cause| Situation {
+            same_cause,
+            ..situation(&id, 1)
+        };
+        assert!(matches!(after(&refused, &said(2)), Retry::AfterAndTell(_)));
+        assert_eq!(after(&refused, &said(3)), Retry::GiveUp);
+        let issued = Situation {
+            state: State::Issued,
+            ..said(30)
+        };
+        assert!(matches!(after(&refused, &issued), Retry::AfterAndTell(_)));
     }
 
     #[test]

@@ -268,8 +268,9 @@ fn hold(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u32) {
     explanation
         .next
         .push("nothing, until a person asks".to_owned());
-    explanation.to_do.push(format!(
-        "when it is mended: renewd renew {}",
-        renewal.certificate
-    ));
+    let remedy = match &renewal.last_error {
+        Some(words) if renewal.awaits_decision() => words.clone(),
+        _ => format!("when it is mended: renewd renew {}", renewal.certificate),
+    };
+    explanation.to_do.push(remedy);
 }

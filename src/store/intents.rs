@@ -49,6 +49,25 @@ impl Store {
         Ok(intent)
     }
 
+    /// The last try of `step` was certainly not carried out: it counts no more. The intent is closed when no other try is
+    /// left, of which it is not known what came.
+    pub async fn withdraw(
+        &self,
+        lease: &Lease,
+        step: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
+        sqlx::query(WITHDRAW_TRY)
+            .bind(&*lease.renewal.id.0)
+            .bind(step)
+            .bind(micros(now))
+            .execute(&mut transaction)
+            .await?;
+        commit(transaction).await
+    }
+
     /// How often `step` was tried since the renewal began, whatever came of it.
     pub async fn tries(&self, renewal: &RenewalId, step: &str) -> Result<u32, StoreError> {
         sqlx::query(TRIES)
@@ -126,6 +145,11 @@ pub(super) const PIN: &str =
     "UPDATE renewal SET pin_for = $3, pin_code = $4 WHERE id = $1 AND lease_token = $2";
 
 pub(super) const OPEN_INTENT: &str = "SELECT step, reference, opened_at, tried_at, tries FROM intent \
+     WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";
+
+/// When the tries before were made is not kept: they are as old as the first.
+pub(super) const WITHDRAW_TRY: &str = "UPDATE intent SET tries = tries - 1, \
+     tried_at = CASE WHEN tries > 1 THEN opened_at END, closed_at = CASE WHEN tries > 1 THEN NULL ELSE $3 END \
      WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";
 
 pub(super) const TRIES: &str = "SELECT CAST(COALESCE(SUM(tries), 0) AS BIGINT) AS tries FROM intent WHERE renewal = $1 AND step = $2";

@@ -16,7 +16,7 @@ use super::row::{Columns, exactly_one, micros, parse, words};
 use super::served::{self, served_columns};
 use super::{Store, StoreError, Writing, commit, history, missing};
 use crate::event::{Event, EventKind};
-use crate::inventory::{RenewalId, RenewalWindow, TrackedCertificate};
+use crate::inventory::{RenewalId, RenewalWindow, Rest, TrackedCertificate};
 use crate::pki::Fingerprint;
 
 /// One `[[certificate]]` as the store needs it.
@@ -296,6 +296,14 @@ impl Store {
             .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("certificate", name))?;
+        // What waits for a maintenance window may have become urgent.
+        if window.is_some_and(RenewalWindow::is_urgent) {
+            sqlx::query(RECONSIDER_WINDOW)
+                .bind(name)
+                .bind(micros(now))
+                .execute(&mut transaction)
+                .await?;
+        }
         history::append(&mut transaction, events, now).await?;
         commit(transaction).await
     }
@@ -308,10 +316,31 @@ impl Store {
         now: Timestamp,
         events: &[Event],
     ) -> Result<(), StoreError> {
+        self.request(name, false, now, events).await
+    }
+
+    /// The same, and the certificate is bound without waiting for the maintenance window.
+    pub async fn request_renewal_now(
+        &self,
+        name: &str,
+        now: Timestamp,
+        events: &[Event],
+    ) -> Result<(), StoreError> {
+        self.request(name, true, now, events).await
+    }
+
+    async fn request(
+        &self,
+        name: &str,
+        bind_now: bool,
+        now: Timestamp,
+        events: &[Event],
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         let done = sqlx::query(REQUEST)
             .bind(name)
             .bind(micros(now))
+            .bind(i64::from(bind_now))
             .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || {
@@ -327,6 +356,7 @@ impl Store {
         sqlx::query(RELEASE_HELD)
             .bind(name)
             .bind(micros(now))
+            .bind(i64::from(bind_now))
             .execute(&mut transaction)
             .await?;
         history::append(&mut transaction, events, now).await?;
@@ -478,7 +508,20 @@ fn read(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
         window: window(row)?,
         window_poll_at: row.maybe_time("window_poll_at")?,
         window_for: row.maybe_fingerprint("window_for")?,
+        rest: rest(row)?,
     })
+}
+
+fn rest(row: &AnyRow) -> Result<Option<Rest>, StoreError> {
+    let Some(of) = row.maybe_fingerprint("renewed_fingerprint")? else {
+        return Ok(None);
+    };
+    Ok(Some(Rest {
+        began_at: row.time("renewed_at")?,
+        until: row.time("rest_until")?,
+        early: row.count("early_renewals")?,
+        of,
+    }))
 }
 
 fn window(row: &AnyRow) -> Result<Option<RenewalWindow>, StoreError> {
@@ -496,7 +539,8 @@ fn window(row: &AnyRow) -> Result<Option<RenewalWindow>, StoreError> {
 macro_rules! certificate_columns {
     () => {
         "c.name, c.firewall, c.ca, c.look_at, c.decision, c.probe_at, c.requested_at, c.alias, c.told, c.last_failure, \
-         c.window_start, c.window_end, c.window_chosen, c.window_explanation, c.window_for, c.window_poll_at"
+         c.window_start, c.window_end, c.window_chosen, c.window_explanation, c.window_for, c.window_poll_at, \
+         c.renewed_at, c.rest_until, c.early_renewals, c.renewed_fingerprint"
     };
 }
 
@@ -598,7 +642,9 @@ pub(super) const REQUEST: &str = concat!(
     is_open!(),
     " THEN NULL ELSE $2 END, requested_at = CASE WHEN ",
     is_open!(),
-    " THEN NULL ELSE $2 END WHERE name = $1 AND configured = 1"
+    " THEN NULL ELSE $2 END, bind_now = CASE WHEN ",
+    is_open!(),
+    " THEN 0 ELSE $3 END WHERE name = $1 AND configured = 1"
 );
 
 /// Both firewalls, should the certificate have moved to another one since its renewal was planned.
@@ -606,4 +652,8 @@ pub(super) const FORGET_REFUSED_LOGINS: &str = "UPDATE firewall SET refused_logi
      (SELECT c.firewall FROM certificate c WHERE c.name = $1 \
       UNION SELECT r.firewall FROM renewal r WHERE r.certificate = $1 AND r.ended_at IS NULL)";
 
-pub(super) const RELEASE_HELD: &str = "UPDATE renewal SET next_attempt_at = $2, attempts = 0 WHERE certificate = $1 AND ended_at IS NULL";
+/// A decision is remembered by what was to be decided.
+pub(super) const RELEASE_HELD: &str = "UPDATE renewal SET next_attempt_at = $2, attempts = 0, polls = 0, cause = NULL, same_cause = 0, \
+     decided = CASE WHEN next_attempt_at IS NULL THEN last_error_kind ELSE decided END, \
+     bind_now = CASE WHEN $3 = 1 THEN 1 ELSE bind_now END \
+     WHERE certificate = $1 AND ended_at IS NULL";

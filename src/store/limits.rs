@@ -68,10 +68,12 @@ impl Store {
             return Ok(Permission::Exhausted { until, budget });
         }
         let intent = intents::open(&mut transaction, lease, step, reference, now).await?;
-        sqlx::query(USE_SLOT)
-            .bind(&*lease.renewal.id.0)
-            .execute(&mut transaction)
-            .await?;
+        for statement in [USE_SLOT, USE_DECISION] {
+            sqlx::query(statement)
+                .bind(&*lease.renewal.id.0)
+                .execute(&mut transaction)
+                .await?;
+        }
         commit(transaction).await?;
         Ok(Permission::Granted(intent))
     }
@@ -87,6 +89,19 @@ impl Store {
         let mut transaction = self.begin().await?;
         leases::still_ours(&mut transaction, lease).await?;
         withdraw(&mut transaction, &lease.renewal.id, step, now).await?;
+        commit(transaction).await
+    }
+
+    /// The order for which a moment was used up was not placed, says the CA: the moment is the renewal's again. Its try
+    /// still counts.
+    pub async fn return_turn(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
+        sqlx::query(RETURN_USED_SLOT)
+            .bind(&*lease.renewal.id.0)
+            .bind(micros(now))
+            .execute(&mut transaction)
+            .await?;
         commit(transaction).await
     }
 
@@ -190,7 +205,13 @@ pub(super) const KEEP_SLOT: &str = "INSERT INTO order_slot (renewal, at) VALUES 
 
 pub(super) const USE_SLOT: &str = "UPDATE order_slot SET at = NULL WHERE renewal = $1";
 
+/// A decision is good for one order.
+pub(super) const USE_DECISION: &str = "UPDATE renewal SET decided = NULL WHERE id = $1";
+
 pub(super) const RETURN_SLOT: &str = "UPDATE order_slot SET at = $2 WHERE renewal = $1";
+
+pub(super) const RETURN_USED_SLOT: &str =
+    "UPDATE order_slot SET at = $2 WHERE renewal = $1 AND at IS NULL";
 
 pub(super) const ALLOWANCE: &str = "SELECT full_at FROM allowance WHERE ca = $1 AND bucket = $2";
 

@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use super::row::{Columns, exactly_one, micros, parse, words};
 use super::{Lease, Store, StoreError, Writing, commit, history, missing};
 use crate::event::Event;
-use crate::inventory::{Obtained, Renewal, RenewalId, SealedKey, State};
+use crate::inventory::{Obtained, Renewal, RenewalId, Rest, SealedKey, State};
 use crate::pki::Fingerprint;
 
 /// What the end of a renewal means for its certificate.
@@ -22,6 +22,8 @@ pub struct Ending<'a> {
     pub alias: Option<&'a str>,
     /// Why the renewal failed, and what to do; `None`: it did not.
     pub failure: Option<&'a str>,
+    /// The rest that follows; `None`: none was earned.
+    pub rest: Option<Rest>,
 }
 
 impl Store {
@@ -166,15 +168,23 @@ pub(super) async fn end(
     certificate: &str,
     ending: Ending<'_>,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query(
-        "UPDATE certificate SET look_at = $2, alias = COALESCE($3, alias), last_failure = $4 WHERE name = $1",
-    )
-    .bind(certificate)
-    .bind(micros(ending.look_at))
-    .bind(ending.alias)
-    .bind(ending.failure.map(words).as_deref())
-    .execute(connection)
-    .await?;
+    let done = sqlx::query(END)
+        .bind(certificate)
+        .bind(micros(ending.look_at))
+        .bind(ending.alias)
+        .bind(ending.failure.map(words).as_deref())
+        .execute(&mut *connection)
+        .await?;
+    if let Some(rest) = ending.rest {
+        sqlx::query(REST)
+            .bind(certificate)
+            .bind(micros(rest.began_at))
+            .bind(micros(rest.until))
+            .bind(i64::from(rest.early))
+            .bind(rest.of.to_string())
+            .execute(connection)
+            .await?;
+    }
     exactly_one(done.rows_affected(), || missing("certificate", certificate))
 }
 
@@ -197,6 +207,11 @@ fn read(row: &AnyRow) -> Result<Renewal, StoreError> {
         planned_at: row.time("planned_at")?,
         state_since: row.time("state_since")?,
         attempts: row.count("attempts")?,
+        polls: row.count("polls")?,
+        cause: row.maybe_text("cause")?,
+        same_cause: row.count("same_cause")?,
+        decided: row.maybe_text("decided")?,
+        bind_now: row.count("bind_now")? != 0,
         refused_logins: row.count("refused_logins")?,
         next_attempt_at: row.maybe_time("next_attempt_at")?,
         last_error_kind: row.maybe_text("last_error_kind")?,
@@ -222,7 +237,7 @@ macro_rules! select_renewal {
     ($rest:literal) => {
         concat!(
             "SELECT r.id, r.certificate, r.firewall, r.ca, r.alias, r.reason, r.state, r.planned_at, r.state_since, \
-             r.attempts, r.next_attempt_at, r.last_error_kind, r.last_error, r.csr_pem, r.ca_reference, r.leaf_pem, \
+             r.attempts, r.polls, r.cause, r.same_cause, r.decided, r.bind_now, r.next_attempt_at, r.last_error_kind, r.last_error, r.csr_pem, r.ca_reference, r.leaf_pem, \
              r.chain_pem, r.fingerprint, r.previous_bindings, r.previous_fingerprint, r.previous_served, r.not_proven, r.bound_back_at, \
              r.sealed_key, f.refused_logins \
              FROM renewal r JOIN firewall f ON f.name = r.firewall ",
@@ -243,15 +258,19 @@ pub(super) const RENEWALS_OF: &str =
 /// before everything that is still valid.
 pub(super) const PLAN: &str = "INSERT INTO renewal \
      (id, certificate, firewall, ca, alias, reason, state, planned_at, state_since, next_attempt_at, \
-     csr_pem, ca_reference, leaf_pem, chain_pem, fingerprint, deadline) \
-     SELECT $1, c.name, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, \
+     csr_pem, ca_reference, leaf_pem, chain_pem, fingerprint, bind_now, deadline) \
+     SELECT $1, c.name, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13, $14, c.bind_now, \
      CASE WHEN c.requested_at IS NULL \
      THEN COALESCE((SELECT MIN(s.not_after) FROM served s WHERE s.certificate = c.name), $8) ELSE $8 END \
      FROM certificate c WHERE c.name = $2 AND c.configured = 1 \
      ON CONFLICT (certificate) WHERE ended_at IS NULL DO NOTHING";
 
-pub(super) const ANSWER_REQUEST: &str =
-    "UPDATE certificate SET look_at = NULL, requested_at = NULL WHERE name = $1 AND configured = 1";
+pub(super) const ANSWER_REQUEST: &str = "UPDATE certificate SET look_at = NULL, requested_at = NULL, bind_now = 0 WHERE name = $1 AND configured = 1";
+
+pub(super) const END: &str = "UPDATE certificate SET look_at = $2, alias = COALESCE($3, alias), last_failure = $4 WHERE name = $1";
+
+pub(super) const REST: &str = "UPDATE certificate SET renewed_at = $2, rest_until = $3, early_renewals = $4, \
+     renewed_fingerprint = $5 WHERE name = $1";
 
 pub(super) const UNCONFIRMED: &str = "SELECT DISTINCT r.fingerprint FROM renewal r \
      WHERE r.firewall = $1 AND r.confirmed_at IS NULL AND r.fingerprint IS NOT NULL \
@@ -260,10 +279,13 @@ pub(super) const UNCONFIRMED: &str = "SELECT DISTINCT r.fingerprint FROM renewal
 
 pub(super) const ADVANCE: &str = "UPDATE renewal SET state = $4, state_since = $5, ended_at = $6, next_attempt_at = $7, \
      confirmed_at = CASE WHEN $4 = 'imported' THEN $5 ELSE confirmed_at END, \
-     attempts = 0, last_error_kind = NULL, last_error = NULL \
+     attempts = 0, polls = 0, cause = NULL, same_cause = 0, decided = NULL, last_error_kind = NULL, last_error = NULL \
      WHERE id = $1 AND state = $2 AND lease_token = $3 AND ended_at IS NULL";
 
-pub(super) const POSTPONE: &str = "UPDATE renewal SET attempts = $4, next_attempt_at = $5, last_error_kind = $6, last_error = $7 \
+pub(super) const POSTPONE: &str = "UPDATE renewal SET attempts = $4, next_attempt_at = $5, last_error_kind = $6, last_error = $7, \
+     polls = CASE WHEN CAST($8 AS TEXT) IS NULL THEN polls + 1 ELSE 0 END, \
+     same_cause = CASE WHEN CAST($8 AS TEXT) IS NULL THEN same_cause WHEN cause = $8 THEN same_cause + 1 ELSE 1 END, \
+     cause = COALESCE($8, cause) \
      WHERE id = $1 AND state = $2 AND lease_token = $3 AND ended_at IS NULL";
 
 /// What is known stays known.

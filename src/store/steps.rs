@@ -10,7 +10,8 @@ use super::{
     limits, missing, renewals, served,
 };
 use crate::event::Event;
-use crate::inventory::{Obtained, Renewal, State};
+use crate::failure::FailureKind;
+use crate::inventory::{Obtained, Renewal, State, cause};
 use crate::pki::Fingerprint;
 
 /// Everything that one step brought about.
@@ -179,6 +180,10 @@ async fn postpone(
     lease: &Lease,
     postponed: &Postponed<'_>,
 ) -> Result<(), StoreError> {
+    let error = words(postponed.error);
+    // A failure is counted also by what it said, which no wait in between changes.
+    let kind = FailureKind::from_name(postponed.error_kind);
+    let cause = kind.map(|kind| cause(kind, &error));
     let done = sqlx::query(renewals::POSTPONE)
         .bind(&*lease.renewal.id.0)
         .bind(lease.renewal.state.name())
@@ -186,7 +191,8 @@ async fn postpone(
         .bind(i64::from(postponed.attempts))
         .bind(postponed.next_attempt_at.map(micros))
         .bind(postponed.error_kind)
-        .bind(&*words(postponed.error))
+        .bind(&*error)
+        .bind(cause)
         .execute(connection)
         .await?;
     exactly_one(done.rows_affected(), || StoreError::LeaseLost)

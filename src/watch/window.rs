@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ca::{Advice, Window};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
-use crate::inventory::{RenewalWindow, Shown, TrackedCertificate};
+use crate::inventory::{ManagedCertificate, RenewalWindow, Shown, TrackedCertificate, Urgent};
 use crate::pki::Certificate;
 use crate::random::Random;
 use crate::renewal::Engine;
@@ -36,11 +36,10 @@ pub async fn ask(engine: &Engine, row: &TrackedCertificate) -> Result<(), StoreE
         .map(|wait| now.saturating_add(wait).unwrap_or(now))
         .filter(|at| *at < shown.not_after);
     let is_news = heard.window.as_ref() != row.window_of_shown();
-    let event = heard
-        .window
-        .as_ref()
-        .filter(|_| is_news)
-        .map(|window| told(row, window));
+    let news = heard.window.as_ref().filter(|_| is_news);
+    let mut events: Vec<Event> = news.map(|window| told(row, window)).into_iter().collect();
+    let asked = news.and_then(|window| urgent(engine, wanted, window, now));
+    events.extend(asked);
     engine
         .store
         .record_window(
@@ -49,7 +48,7 @@ pub async fn ask(engine: &Engine, row: &TrackedCertificate) -> Result<(), StoreE
             heard.window.as_ref(),
             ask_again_at,
             is_news.then_some(now),
-            event.as_slice(),
+            &events,
             now,
         )
         .await?;
@@ -162,6 +161,37 @@ fn told(row: &TrackedCertificate, window: &RenewalWindow) -> Event {
         detail: Some(words),
         ..Event::of_certificate(EventKind::WindowTold, &row.name)
     }
+}
+
+/// Asks an operator whether an urgent renewal may be bound outside the maintenance window, while it is closed.
+fn urgent(
+    engine: &Engine,
+    wanted: &ManagedCertificate,
+    window: &RenewalWindow,
+    now: Timestamp,
+) -> Option<Event> {
+    let firewall = engine.desired.firewalls.get(&wanted.firewall)?;
+    let maintenance = firewall.window.as_ref()?;
+    let is_asked = wanted.policy.urgent == Urgent::Ask && window.is_urgent();
+    if !is_asked || maintenance.current(now).is_some() {
+        return None;
+    }
+    let opens = maintenance.next(now).map_or_else(
+        || "never opens".to_owned(),
+        |span| format!("opens at {:.0}", span.start),
+    );
+    let explanation = window.explanation.as_deref();
+    let why = explanation.map_or_else(String::new, |url| format!(", explained at {url}"));
+    let (name, ca, end) = (&wanted.name, &wanted.ca, window.end);
+    let words = format!(
+        "{ca} wants it to be replaced by {end:.0}{why}, and may revoke it; a new one is ordered now, and the maintenance \
+         window of {} {opens}: to bind it before, renewd renew {name} --now",
+        wanted.firewall
+    );
+    Some(Event {
+        detail: Some(words),
+        ..Event::of_certificate(EventKind::RenewalUrgent, name)
+    })
 }
 
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);

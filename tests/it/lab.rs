@@ -113,6 +113,13 @@ impl Lab {
         self.write_configuration(&self.simulator.fingerprint(), POLICY, &firewall);
     }
 
+    /// Writes the configuration with these further lines of renewal policy and this maintenance window.
+    pub fn configure_urgent(&self, policy: &str, window: &str) {
+        let firewall = format!("maintenance_window = {{ {window} }}");
+        let policy = format!("{POLICY}\n{policy}");
+        self.write_configuration(&self.simulator.fingerprint(), &policy, &firewall);
+    }
+
     /// Writes the configuration with this pin and these lines of renewal policy.
     pub fn configure(&self, pin: &str, policy: &str) {
         self.write_configuration(pin, policy, "");
@@ -184,6 +191,13 @@ verify = ["{management}", "{ssl_vpn}"]
             Arc::new(NoCheckpoint),
         )
         .await
+    }
+
+    /// An operator asks for a renewal, or decides that the one that is held goes on.
+    pub async fn decide(&self) {
+        let now = self.clock.now();
+        let store = self.store().await;
+        store.request_renewal(CERTIFICATE, now, &[]).await.unwrap();
     }
 
     pub async fn store(&self) -> Store {

@@ -107,6 +107,27 @@ async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() 
     assert!(explained, "{told:#?}");
 }
 
+/// Each certificate is to be replaced at once, says the CA: it rests longer and longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_wants_everything_to_be_renewed_now_is_followed_ever_more_seldom() {
+    let (acme, lab) = renewed("").await;
+    let past = days_from_today(0) - 48 * HOUR;
+    acme.simulator
+        .renewal_window(Some(window(past, past + HOUR / 2)));
+    live(&lab, days_from_today(20), 6 * HOUR).await;
+    let mut planned: Vec<i64> = Vec::new();
+    for renewal in lab.renewals().await.iter().rev() {
+        planned.push(
+            days_from_today(0)
+                .duration_until(renewal.planned_at)
+                .as_hours()
+                / 24,
+        );
+    }
+    assert_eq!(planned, [0, 1, 3, 7, 15], "days");
+    assert_eq!(acme.simulator.orders().len(), 5);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_after_the_end_is_overridden_by_the_last_twentieth() {
     let (acme, lab) = renewed("").await;

@@ -249,7 +249,12 @@ async fn what_ended_before_its_window_opened_is_followed_by_another_at_once() {
     let text = text.replace("driver.local = { ", "driver.local = { lifetime_days = 1, ");
     std::fs::write(lab.config_file(), text).unwrap();
     lab.run_once().await;
+    // It ends before what is served does: an operator decides.
+    lab.decide().await;
+    lab.run_once().await;
     assert_eq!(lab.renewals().await[0].state, State::Imported);
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    std::fs::write(lab.config_file(), text.replace("lifetime_days = 1, ", "")).unwrap();
     lab.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
     lab.run_once().await;
     let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();

@@ -207,6 +207,9 @@ async fn however_seldom_the_looks_what_was_just_renewed_is_looked_at_when_it_end
     let text = text.replace("driver.local = { ", short);
     std::fs::write(lab.config_file(), text).unwrap();
     lab.run_once().await;
+    // It ends before what is served does: an operator decides.
+    lab.decide().await;
+    lab.run_once().await;
     lab.assert_renewed_once().await;
     let [seen, _] = lab.seen().await;
     let next_look = row(&lab).await.probe_at.unwrap();

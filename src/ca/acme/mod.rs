@@ -39,7 +39,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::http::{Answer, Http};
-use super::{Advice, Exchange, Issuance, Issuer, Reference, SigningRequest};
+use super::{Advice, Exchange, Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
 use crate::dcv::Validator;
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::RateLimit;
@@ -94,6 +94,10 @@ impl Acme {
     async fn session(&self) -> Result<Session, Failure> {
         let http = self.http()?;
         let directory = self.directory(&http).await?;
+        self.session_at(http, directory).await
+    }
+
+    async fn session_at(&self, http: Http, directory: Arc<Directory>) -> Result<Session, Failure> {
         let account = self.with_file(Account::read_or_make).await?;
         let url = account.url(&self.settings.directory).map(str::to_owned);
         let has_told = account.has_told(&self.settings);
@@ -162,29 +166,17 @@ impl Acme {
         }
         Ok(payload)
     }
-}
-
-#[async_trait]
-impl Issuer for Acme {
-    /// What the directory and the request tell; and where that is nothing, whether proofs could be put up: a login at the
-    /// DNS that is refused is told before there is a key, and not after an order.
-    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
-        let directory = self.directory(&self.http()?).await?;
-        let method = self.validator.method();
-        let objections = names::objections(wanted, &self.settings, method, &directory);
-        if objections.is_empty() {
-            for identifier in names::sorted(wanted.host_names().into_iter()) {
-                challenge::rehearse(&self.validator, &identifier).await?;
-            }
-        }
-        Ok(objections)
-    }
 
     /// Places an order, which is a URL and nothing more until it is driven on.
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
-        let mut session = self.session().await?;
+    async fn place(
+        &self,
+        http: Http,
+        directory: Arc<Directory>,
+        mut payload: Value,
+    ) -> Result<Reference, Failure> {
+        let session = self.session_at(http, directory).await;
+        let mut session = session.map_err(Failure::before_request)?;
         let url = session.directory.new_order.clone();
-        let mut payload = self.payload(request, &session.directory)?;
         let answer = match session.post(&url, &payload).await {
             Err(refusal) if payload.get(REPLACES).is_some() && may_be_for_replacing(&refusal) => {
                 tracing::info!(reason = %refusal.failure, "the CA takes no order that replaces this certificate; ordered without saying so");
@@ -197,6 +189,40 @@ impl Issuer for Acme {
         session.directory.hosts.check("the order", &order)?;
         let directory = self.settings.directory.clone();
         Ok(Record::new(order, directory).to_reference())
+    }
+}
+
+#[async_trait]
+impl Issuer for Acme {
+    /// What the directory and the request tell; and where that is nothing, whether proofs could be put up: a login at the
+    /// DNS that is refused is told before there is a key, and not after an order.
+    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        let directory = self.directory(&self.http()?).await?;
+        let method = self.validator.method();
+        let mut objections = names::objections(wanted, &self.settings, method, &directory);
+        // Needed only when the certificate is there, which is too late to find out.
+        if let Some(path) = self.settings.roots.clone()
+            && let Err(failure) = self.with_file(move |_, _| roots(&path)).await
+        {
+            objections.push(failure.to_string());
+        }
+        if objections.is_empty() {
+            for identifier in names::sorted(wanted.host_names().into_iter()) {
+                challenge::rehearse(&self.validator, &identifier).await?;
+            }
+        }
+        Ok(objections)
+    }
+
+    /// The order as it will be placed. An account is made only when one is placed.
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
+        let http = self.http()?;
+        let directory = self.directory(&http).await?;
+        let payload = self.payload(request, &directory)?;
+        Ok(PreparedOrder::new(self.place(http, directory, payload)))
     }
 
     /// Always a no: ACME has no way to look for an order. One whose URL was lost is never finalized, costs nothing, and

@@ -55,7 +55,7 @@ impl Session {
         self.directory.hosts.check("a further call", url)?;
         let mut refused_nonces = 0;
         loop {
-            let nonce = self.nonce().await?;
+            let nonce = self.nonce().await.map_err(Failure::before_request)?;
             let answer = self.send(url, payload, &nonce).await?;
             self.nonce = nonce_of(&answer.headers);
             let Some(refusal) = Refusal::of(&answer, payload.is_some(), self.now) else {

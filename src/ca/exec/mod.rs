@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Issuance, Issuer, Reference, SigningRequest};
+use super::{Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{Certificate, ends_in_root, path};
 use crate::surroundings::Surroundings;
@@ -67,6 +67,18 @@ impl ExecCa {
         run::run(program, arguments, &variables, *timeout)
             .await
             .map_err(|stopped| operation.stopped(program, &stopped))
+    }
+
+    async fn place(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+        let finished = self.run(Operation::Submit, Some(request)).await?;
+        let standing = match Operation::Submit.answer(&finished)? {
+            Answer::Issued(certificates) => Standing::issued(&certificates),
+            Answer::Wait { cookie, delay } => self.waits(cookie, delay),
+            Answer::Rejected(words) => return Err(refused(format!("rejected: {words}"))),
+            Answer::AnotherKey(words) => return Err(refused(another_key(&words))),
+        };
+        let standing = self.keep(request, standing).await;
+        Ok(Reference(standing.to_string()))
     }
 
     /// The CA's own certificates, of a program that hands out the leaf alone. That it has none to tell is an answer; that
@@ -124,16 +136,15 @@ impl ExecCa {
 
 #[async_trait]
 impl Issuer for ExecCa {
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
-        let finished = self.run(Operation::Submit, Some(request)).await?;
-        let standing = match Operation::Submit.answer(&finished)? {
-            Answer::Issued(certificates) => Standing::issued(&certificates),
-            Answer::Wait { cookie, delay } => self.waits(cookie, delay),
-            Answer::Rejected(words) => return Err(refused(format!("rejected: {words}"))),
-            Answer::AnotherKey(words) => return Err(refused(another_key(&words))),
-        };
-        let standing = self.keep(request, standing).await;
-        Ok(Reference(standing.to_string()))
+    /// The contract has no question that only asks: whether the program can be run is all that can be known.
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
+        run::look(&self.settings.program)
+            .await
+            .map_err(|words| Failure::new(FailureKind::Local, Operation::Submit.name(), words))?;
+        Ok(PreparedOrder::new(self.place(request)))
     }
 
     /// Only what the program has answered can be known.

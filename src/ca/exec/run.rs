@@ -1,5 +1,6 @@
 //! Runs a program once: no shell, no inherited environment, limits on time and output. Knows nothing of what it is for.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -28,6 +29,19 @@ pub(super) enum Stopped {
     TooMuch,
     #[error("lost touch with it: {0}")]
     Broken(#[from] std::io::Error),
+}
+
+/// Whether `program` is there and may be run; in words, why not.
+pub(super) async fn look(program: &Path) -> Result<(), String> {
+    let place = program.display();
+    match tokio::fs::metadata(program).await {
+        Err(error) => Err(format!("{place}: {error}")),
+        Ok(file) if !file.is_file() => Err(format!("{place} is not a file")),
+        Ok(file) if file.permissions().mode() & 0o111 == 0 => {
+            Err(format!("{place} is not executable: chmod +x"))
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Runs `program` to its end. When it is given up, everything in its process group is killed.

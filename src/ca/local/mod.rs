@@ -19,7 +19,7 @@ pub use settings::{Purpose, Settings};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Issuance, Issuer, Reference, SigningRequest};
+use super::{Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};
 use crate::surroundings::Surroundings;
@@ -61,11 +61,24 @@ impl Issuer for LocalCa {
         Ok(policy::objections(wanted, &self.settings))
     }
 
-    /// Signs, unless it is in the folder of issued certificates already.
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+    /// Whether the request would be signed. Placed, it is signed unless it is in the folder of issued certificates.
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
+        let wanted = request.clone();
+        self.blocking(move |settings, surroundings| {
+            policy::names(&wanted.csr, settings)?;
+            policy::check_key(wanted.csr.key)?;
+            let authority = Authority::load(settings)?;
+            let now = surroundings.clock.now();
+            authority.signing_ends(now, SignedDuration::ZERO).map(drop)
+        })
+        .await?;
         let request = request.clone();
-        self.blocking(move |settings, surroundings| submit(settings, surroundings, &request))
-            .await
+        Ok(PreparedOrder::new(self.blocking(
+            move |settings, surroundings| place(settings, surroundings, &request),
+        )))
     }
 
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
@@ -120,7 +133,7 @@ pub(super) fn sign_for_nobody(
     Ok((leaf, authority.certificate().clone()))
 }
 
-fn submit(
+fn place(
     settings: &Settings,
     surroundings: &Surroundings,
     request: &SigningRequest,

@@ -22,7 +22,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 
-use super::{Exchange, Issuance, Issuer, Reference, SigningRequest, beyond};
+use super::{Exchange, Issuance, Issuer, PreparedOrder, Reference, SigningRequest, beyond};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{self, Certificate, KeyRequest};
 use crate::surroundings::Surroundings;
@@ -73,22 +73,40 @@ impl Pam360 {
 #[async_trait]
 impl Issuer for Pam360 {
     async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
-        let has_common_name = wanted.subject.common_name.is_some();
-        Ok(if has_common_name {
-            Vec::new()
-        } else {
-            vec![format!(
+        let mut objections = Vec::new();
+        if wanted.subject.common_name.is_none() {
+            objections.push(format!(
                 "{} finds a certificate by its common name: give the subject a `common_name`",
                 self.settings.product.name()
-            )]
-        })
+            ));
+        }
+        // Needed only when the certificate is there, which is too late to find out.
+        if let Some(path) = &self.settings.chain
+            && let Err(failure) = chain(path).await
+        {
+            objections.push(failure.to_string());
+        }
+        Ok(objections)
     }
 
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+    /// Looks whether the CSR is stored already. To store it costs nothing, but changes the server: that is left to the
+    /// placing.
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
         let session = self.session()?;
-        let csr_id = stored_csr::stored(&session, request).await?;
-        let (answer, envelope) = session.sign_csr(&csr_id).await?;
-        Ok(order::signed(&csr_id, &request.csr, &answer, &envelope)?.to_reference())
+        let stored = stored_csr::listed(&session, &request.csr).await?;
+        Ok(PreparedOrder::new(async move {
+            let csr_id = match stored {
+                Some(id) => id,
+                None => stored_csr::store(&session, request)
+                    .await
+                    .map_err(Failure::before_request)?,
+            };
+            let (answer, envelope) = session.sign_csr(&csr_id).await?;
+            Ok(order::signed(&csr_id, &request.csr, &answer, &envelope)?.to_reference())
+        }))
     }
 
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {

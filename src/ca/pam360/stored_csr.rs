@@ -12,15 +12,12 @@ use crate::ca::http::Answer;
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Csr;
 
-/// The id of the stored CSR of `request`, which is put there unless it is.
-pub(super) async fn stored(
+/// Puts the CSR of `request` there; its id.
+pub(super) async fn store(
     session: &Session<'_>,
     request: &SigningRequest,
 ) -> Result<String, Failure> {
     let csr = &request.csr;
-    if let Some(id) = listed(session, csr).await? {
-        return Ok(id);
-    }
     let (answer, envelope) = session.import_csr(csr, &request.client_reference).await?;
     let mut shown = None;
     if let Some(id) = id_anywhere(&envelope.whole) {
@@ -65,7 +62,7 @@ fn unknown(session: &Session<'_>, answer: &Answer, shown: Option<String>) -> Fai
 }
 
 /// Our CSR in the server's list, if the site knows how to ask for it. There may be two of it: either serves.
-async fn listed(session: &Session<'_>, csr: &Csr) -> Result<Option<String>, Failure> {
+pub(super) async fn listed(session: &Session<'_>, csr: &Csr) -> Result<Option<String>, Failure> {
     let Some(operation) = &session.settings.csr_list_operation else {
         return Ok(None);
     };

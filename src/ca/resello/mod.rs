@@ -18,12 +18,13 @@ mod prove;
 mod rules;
 mod settings;
 
+pub(crate) use rules::MAILBOXES;
 pub use settings::{Applicant, Control, Download, Level, PlanChoice, Renewals, Settings};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
 
-use super::{Exchange, Issuance, Issuer, Reference, SigningRequest};
+use super::{Exchange, Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::Budget;
 use crate::pki::{AlternateName, KeyRequest};
@@ -120,20 +121,39 @@ impl Resello {
 impl Issuer for Resello {
     async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
         let mut objections = rules::objections(wanted, &self.settings, self.prover.dcv_type());
+        objections.extend(self.prover.objection().map(str::to_owned));
         match self.api()?.plan().await {
             Ok(_) => {}
             Err(failure) if failure.kind == FailureKind::Refused => objections.push(failure.detail),
             Err(failure) => return Err(failure),
         }
+        if objections.is_empty() {
+            let names = wanted.host_names();
+            let domains = names.iter().filter_map(|name| match name {
+                AlternateName::Domain(domain) => Some(domain.as_str()),
+                _ => None,
+            });
+            self.prover.rehearse(domains).await?;
+        }
         Ok(objections)
     }
 
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
         let api = self.api()?;
         let plan = api.plan().await?;
         let way = self.way(&api, &plan, request).await?;
+        // Paid for is paid for: a proof that cannot be given is found out now.
+        let domains = proof::domains(&request.csr);
+        self.prover
+            .rehearse(domains.iter().map(String::as_str))
+            .await?;
         let body = way.body(&self.settings, self.prover.dcv_type(), &plan.id, request);
-        api.place(&way, &body).await.map(Reference)
+        Ok(PreparedOrder::new(async move {
+            api.place(&way, &body).await.map(Reference)
+        }))
     }
 
     fn tolerated_names(&self, wanted: &KeyRequest) -> Vec<AlternateName> {
@@ -142,6 +162,14 @@ impl Issuer for Resello {
 
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
         self.search(request).await.map_err(in_doubt)
+    }
+
+    /// A renewal may keep the order's reference and request, and its status may lag behind for as long as it likes: then
+    /// nothing shows that it was paid (purchase API reference 4.2, 6).
+    fn shows_every_order(&self, request: &SigningRequest) -> bool {
+        let previous = request.previous.as_ref();
+        previous.is_none_or(|previous| previous.order.is_none())
+            || self.settings.renewals == Renewals::Buy
     }
 
     /// Orders are made asynchronously: how long that takes is in no document, and asking too late is cheaper than

@@ -43,6 +43,22 @@ pub(super) fn computed(csr: &Csr, domain: &str, method: Method, host: &str) -> P
     }
 }
 
+/// A proof for `domain` as it would be, to find out whether it could be put up.
+pub(super) fn rehearsal(domain: &str, method: Method, host: &str) -> Proof {
+    let domain = bare(domain);
+    match method {
+        Method::Http => Proof::File {
+            domain,
+            path: format!("{FOLDER}rehearsal.txt"),
+            content: "rehearsal".to_owned(),
+        },
+        Method::Dns => Proof::Cname {
+            name: format!("_rehearsal.{domain}"),
+            target: host.to_owned(),
+        },
+    }
+}
+
 /// The record that the CA tells for `domain`; an error says why it is not written.
 pub(super) fn told_record(domain: &str, name: &str, target: &str) -> Result<Proof, String> {
     let domain = bare(domain);

@@ -64,10 +64,33 @@ impl Prover {
 
     /// Whether proofs could be published; facts worth showing.
     pub async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
-        match &self.validator {
-            Some(validator) => validator.check().await,
-            None => Ok(Vec::new()),
+        let Some(validator) = &self.validator else {
+            return Ok(Vec::new());
+        };
+        if let Some(words) = self.objection() {
+            let call = "prove control over a domain";
+            return Err(Failure::new(FailureKind::Refused, call, words));
         }
+        validator.check().await
+    }
+
+    /// Why no proof could ever be given in the configured way.
+    pub fn objection(&self) -> Option<&'static str> {
+        let validator = self.validator.as_ref()?;
+        let is_unable = validator.method() == Method::Dns && !validator.gives_cnames();
+        is_unable.then_some(NO_CNAMES)
+    }
+
+    /// Does what is in the way of a proof for each of `names`, without putting one up: before anything is paid.
+    pub async fn rehearse(&self, names: impl Iterator<Item = &str>) -> Result<(), Failure> {
+        let Some(validator) = &self.validator else {
+            return Ok(());
+        };
+        for name in names {
+            let proof = proof::rehearsal(name, validator.method(), &self.host);
+            validator.rehearse(&proof).await?;
+        }
+        Ok(())
     }
 
     /// Does what a pending order needs next.
@@ -307,6 +330,7 @@ fn waiting(retry_after: Option<SignedDuration>, waiting_for: &str) -> Issuance {
     }
 }
 
+const NO_CNAMES: &str = "the CA wants to see a CNAME record, and `validation.dns` with `provider.exec` can set TXT records only: choose another provider, or `validation.http`";
 const UNTIL_SEEN: SignedDuration = SignedDuration::from_secs(30);
 /// How often the CA may be told to look is in no document; a mistake of ours should not look like an attack.
 const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_mins(3);

@@ -9,6 +9,9 @@ pub(super) fn objections(wanted: &KeyRequest, settings: &Settings, dcv_type: &st
     let mut objections = Vec::new();
     objections.extend(key(wanted.key, settings.elliptic_keys));
     objections.extend(names(wanted, dcv_type));
+    if dcv_type == "EMAIL" {
+        objections.extend(mail(wanted, settings));
+    }
     if settings.level != Level::Domain {
         objections.extend(organization(wanted, settings));
     }
@@ -72,6 +75,31 @@ fn names(wanted: &KeyRequest, dcv_type: &str) -> Vec<String> {
     objections
 }
 
+/// The mail has to go to a mailbox of the domain that the CA writes to (purchase API reference 5).
+fn mail(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
+    let Some(address) = &settings.applicant.approver_email_address else {
+        return vec!["nobody would get the mail that proves control over the domain: set `approver.email_address`".to_owned()];
+    };
+    let (mailbox, at) = address.rsplit_once('@').unwrap_or((address, ""));
+    let mut objections = Vec::new();
+    if !MAILBOXES.contains(&mailbox.to_ascii_lowercase().as_str()) {
+        objections.push(format!(
+            "the CA sends no mail to {address}, only to {} of the domain",
+            MAILBOXES.join(", ")
+        ));
+    }
+    let at = at.to_ascii_lowercase();
+    for name in wanted.host_names() {
+        if let AlternateName::Domain(domain) = name {
+            let domain = domain.trim_start_matches("*.").to_ascii_lowercase();
+            if domain != at && !domain.ends_with(&format!(".{at}")) {
+                objections.push(format!("{address} is not a mailbox of {domain}"));
+            }
+        }
+    }
+    objections
+}
+
 /// What is looked at besides the domain.
 fn organization(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
     let mut objections = Vec::new();
@@ -109,6 +137,14 @@ pub(super) fn budget_in_words(settings: &Settings) -> String {
     format!("{} orders in {days} days", budget.orders)
 }
 
+/// Whom the CA writes to (purchase API reference 5).
+pub(crate) const MAILBOXES: [&str; 5] = [
+    "admin",
+    "administrator",
+    "hostmaster",
+    "postmaster",
+    "webmaster",
+];
 /// Bits (purchase API reference 4.1).
 const SHORTEST_KEY: u32 = 2048;
 
@@ -148,7 +184,10 @@ mod tests {
                 orders: 10,
                 within: SignedDuration::from_hours(30 * 24),
             },
-            applicant: Applicant::default(),
+            applicant: Applicant {
+                approver_email_address: Some("admin@example.com".to_owned()),
+                ..Applicant::default()
+            },
         }
     }
 
@@ -234,6 +273,32 @@ mod tests {
         nameless.alternate_names.clear();
         nameless.subject.common_name = Some("Office firewall".to_owned());
         assert!(told(&nameless, Level::Domain, "DNS")[0].contains("names no domain"));
+    }
+
+    #[test]
+    fn a_mail_that_the_ca_does_not_send_or_that_goes_elsewhere_is_objected_to() {
+        let told = |address: Option<&str>| {
+            let mut settings = settings(Level::Domain);
+            settings.applicant.approver_email_address = address.map(str::to_owned);
+            objections(&wanted(), &settings, "EMAIL")
+        };
+        for address in ["admin@example.com", "Hostmaster@vpn.example.com"] {
+            assert_eq!(told(Some(address)), [""; 0], "{address}");
+        }
+        for (address, words) in [
+            (
+                Some("it@example.com"),
+                "the CA sends no mail to it@example.com",
+            ),
+            (
+                Some("admin@ample.com"),
+                "is not a mailbox of vpn.example.com",
+            ),
+            (None, "nobody would get the mail"),
+        ] {
+            let told = told(address);
+            assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
+        }
     }
 
     #[test]

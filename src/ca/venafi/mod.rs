@@ -24,7 +24,7 @@ pub use settings::{Login, Settings, Target};
 use async_trait::async_trait;
 use jiff::SignedDuration;
 
-use super::{Issuance, Issuer, Previous, Reference, SigningRequest, beyond};
+use super::{Issuance, Issuer, PreparedOrder, Previous, Reference, SigningRequest, beyond};
 use crate::failure::Failure;
 use crate::pki::KeyRequest;
 use crate::surroundings::Surroundings;
@@ -57,8 +57,15 @@ impl Issuer for VenafiCa {
         Ok(rules.map_or_else(Vec::new, |rules| rules::objections(&rules, wanted)))
     }
 
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
-        self.session().await?.order(self, request).await
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
+        let session = self.session().await?;
+        let body = session.order(self, request).await?;
+        Ok(PreparedOrder::new(
+            async move { session.place(&body).await },
+        ))
     }
 
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {

@@ -13,20 +13,20 @@ use crate::failure::{Failure, FailureKind};
 use crate::pki::Certificate;
 
 impl Session<'_> {
-    /// Places the request. Nothing at the service recognises a repetition.
-    pub async fn order(
-        &self,
-        ca: &VenafiCa,
-        request: &SigningRequest,
-    ) -> Result<Reference, Failure> {
+    /// The request as it is placed.
+    pub async fn order(&self, ca: &VenafiCa, request: &SigningRequest) -> Result<Value, Failure> {
         let ids = self.ids(&ca.settings).await?;
         let previous = match &request.previous {
             Some(previous) => self.renewable(&previous.certificate).await?,
             None => None,
         };
-        let body = body(ca, request, &ids, previous.as_deref());
+        Ok(body(ca, request, &ids, previous.as_deref()))
+    }
+
+    /// Places the request. Nothing at the service recognises a repetition.
+    pub async fn place(&self, body: &Value) -> Result<Reference, Failure> {
         let path = path(&["certificaterequests"]);
-        let placed: CertificateRequests = self.change(&path, &body).await?;
+        let placed: CertificateRequests = self.change(&path, body).await?;
         match placed.certificate_requests.as_slice() {
             [placed] if !placed.id.is_empty() => Ok(Reference(placed.id.clone())),
             placed => Err(Failure::new(

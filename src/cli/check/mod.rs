@@ -12,6 +12,7 @@ use super::CliError;
 use super::open::{self, Globals};
 use super::print::{self, say};
 use crate::config::{self, Desired};
+use crate::inventory::{Budget, ManagedCertificate};
 use crate::probe::Sight;
 use crate::renewal::step::look_at_all;
 use crate::renewal::{ConfiguredPeers, Peers, Step};
@@ -104,6 +105,7 @@ async fn online(
         check_ca(
             &peers,
             name,
+            desired.order_budgets.get(name).copied(),
             store.as_ref(),
             surroundings.clock.now(),
             findings,
@@ -126,6 +128,7 @@ async fn online(
         check.run(findings).await;
     }
     for wanted in desired.certificates.values() {
+        check_order(&peers, wanted, findings).await;
         for (place, sight) in look_at_all(&peers, wanted).await {
             match sight {
                 Sight::Shown(shown, _) => findings.good(
@@ -141,9 +144,30 @@ async fn online(
     Ok(())
 }
 
+/// What a renewal asks the CA before it makes a key pair.
+async fn check_order(
+    peers: &ConfiguredPeers,
+    wanted: &ManagedCertificate,
+    findings: &mut Findings,
+) {
+    let what = format!("certificate {} at CA {}", wanted.name, wanted.ca);
+    // A CA that cannot be used was told of already.
+    let Ok(issuer) = peers.issuer(&wanted.ca) else {
+        return;
+    };
+    match issuer.objections(&wanted.request).await {
+        Ok(objections) if objections.is_empty() => {
+            findings.good(&what, "nothing speaks against an order");
+        }
+        Ok(objections) => findings.wrong(&what, &objections.join("; ")),
+        Err(failure) => findings.wrong(&what, &failure.to_string()),
+    }
+}
+
 async fn check_ca(
     peers: &ConfiguredPeers,
     name: &str,
+    order_budget: Option<Budget>,
     store: Option<&Store>,
     now: Timestamp,
     findings: &mut Findings,
@@ -164,7 +188,7 @@ async fn check_ca(
         }
         Err(failure) => findings.wrong(&what, &failure.to_string()),
     }
-    if let Some(budget) = issuer.budget() {
+    if let Some(budget) = issuer.budget().or(order_budget) {
         let since = now.checked_sub(budget.within).unwrap_or(Timestamp::MIN);
         let placed = match store {
             Some(store) => store.orders_since(name, Step::Submit.name(), since).await?,

@@ -6,7 +6,7 @@ use super::Resolver;
 use crate::config::desired::Daemon;
 use crate::config::written::{self, default};
 use crate::config::{database, values};
-use crate::inventory::RenewalPolicy;
+use crate::inventory::{RenewalPolicy, Urgent};
 
 impl Resolver<'_> {
     /// `[daemon]`; every key has a default.
@@ -82,6 +82,20 @@ impl Resolver<'_> {
                 Some(_) => self.duration_or(grace, default::PROOF_GRACE, bounds),
                 None => otherwise.proof_grace,
             },
+            urgent: written
+                .urgent
+                .as_ref()
+                .map_or(otherwise.urgent, |urgent| urgent.value.into()),
+        }
+    }
+}
+
+impl From<written::Urgent> for Urgent {
+    fn from(written: written::Urgent) -> Self {
+        match written {
+            written::Urgent::Ask => Self::Ask,
+            written::Urgent::Bind => Self::Bind,
+            written::Urgent::Wait => Self::Wait,
         }
     }
 }

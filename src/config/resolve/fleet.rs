@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::Name;
 use super::transfers::{FTP_HINT, FTP_WARNING};
 use crate::ca;
 use crate::config::desired::{Daemon, Desired, ManagedFirewall};
 use crate::config::findings::{Findings, Place};
 use crate::config::suggest;
-use crate::inventory::{Endpoint, ManagedCertificate, Service};
+use crate::inventory::{Budget, Endpoint, ManagedCertificate, Service};
 
 /// Everything that was written so far.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(in crate::config) struct Fleet {
     cas: Section<ca::Settings>,
     firewalls: Section<Arc<ManagedFirewall>>,
     certificates: Section<Arc<ManagedCertificate>>,
+    budgets: HashMap<Arc<str>, Budget>,
     /// As they were added: to put them into one list would hold them twice.
     drafts: Vec<Vec<DraftCertificate>>,
     /// The first firewall whose transfers are made to go by FTP, and how many there are.
@@ -27,7 +30,7 @@ pub(in crate::config) struct Fleet {
 /// about it was wrong.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Elements {
-    pub cas: Vec<(Option<Name>, Option<ca::Settings>)>,
+    pub cas: Vec<DraftCa>,
     pub firewalls: Vec<DraftFirewall>,
     pub certificates: Vec<DraftCertificate>,
 }
@@ -39,6 +42,16 @@ struct Section<T> {
     names: HashMap<Arc<str>, Place>,
     // A tree that grows in the order of its keys stays half empty; built at once from a list it is full.
     values: Vec<(Arc<str>, T)>,
+}
+
+/// A CA with the budget that was written for it.
+#[derive(Debug)]
+pub(in crate::config) struct DraftCa {
+    pub name: Option<Name>,
+    /// `None` when something about it was wrong.
+    pub value: Option<ca::Settings>,
+    /// `None`: it depends on how many certificates the CA has.
+    pub budget: Option<Budget>,
 }
 
 /// A firewall with what is told of all of them together.
@@ -64,12 +77,19 @@ pub(in crate::config) struct DraftCertificate {
     pub certificate: Option<Arc<ManagedCertificate>>,
 }
 
+/// What is ordered within a day where nobody wrote another budget: far more than any fleet needs, and far less than an
+/// endless loop would take.
+const ORDERS: u32 = 50;
+const ORDERS_PER_CERTIFICATE: u32 = 10;
+const ORDERS_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
 impl Default for Fleet {
     fn default() -> Self {
         Self {
             cas: Section::new("[[ca]]"),
             firewalls: Section::new("[[firewall]]"),
             certificates: Section::new("[[certificate]]"),
+            budgets: HashMap::new(),
             drafts: Vec::new(),
             forced_ftp: None,
         }
@@ -79,8 +99,11 @@ impl Default for Fleet {
 impl Fleet {
     /// Adds elements; what they refer to may follow later.
     pub fn add(&mut self, elements: Elements, findings: &mut Findings) {
-        for (name, value) in elements.cas {
-            self.cas.add(name.as_ref(), value, findings);
+        for draft in elements.cas {
+            if let (Some(name), Some(budget)) = (&draft.name, draft.budget) {
+                self.budgets.insert(Arc::clone(&name.text), budget);
+            }
+            self.cas.add(draft.name.as_ref(), draft.value, findings);
         }
         for draft in elements.firewalls {
             if let Some(place) = draft.forced_ftp {
@@ -109,7 +132,7 @@ impl Fleet {
             bound: HashMap::new(),
             guesses: GUESSES,
         };
-        for mut draft in self.drafts.into_iter().flatten() {
+        for mut draft in std::mem::take(&mut self.drafts).into_iter().flatten() {
             let firewall = whole.refer(draft.firewall.take(), &self.firewalls);
             let ca = whole.refer(draft.ca.take(), &self.cas);
             if let Some(firewall) = &firewall {
@@ -122,12 +145,39 @@ impl Fleet {
                 self.certificates.values.push((name, certificate));
             }
         }
+        let order_budgets = self.order_budgets();
         Some(Desired {
             daemon: daemon?,
+            order_budgets,
             cas: self.cas.values.into_iter().collect(),
             firewalls,
             certificates: self.certificates.values.into_iter().collect(),
         })
+    }
+
+    /// The budget of each CA: what is written, else enough for every certificate several times a day.
+    fn order_budgets(&self) -> BTreeMap<Arc<str>, Budget> {
+        let mut certificates: HashMap<&str, u32> = HashMap::new();
+        for (_, certificate) in &self.certificates.values {
+            *certificates.entry(&certificate.ca).or_default() += 1;
+        }
+        let by_default = |ca: &str| {
+            let certificates = certificates.get(ca).copied().unwrap_or_default();
+            Budget {
+                orders: certificates
+                    .saturating_mul(ORDERS_PER_CERTIFICATE)
+                    .saturating_add(ORDERS),
+                within: ORDERS_WITHIN,
+            }
+        };
+        let budget = |ca: &Arc<str>| {
+            self.budgets
+                .get(ca)
+                .copied()
+                .unwrap_or_else(|| by_default(ca))
+        };
+        let cas = self.cas.values.iter();
+        cas.map(|(ca, _)| (Arc::clone(ca), budget(ca))).collect()
     }
 
     /// Once for all firewalls that ask for it themselves: ten thousand warnings are read by nobody.

@@ -24,7 +24,7 @@ use jiff::SignedDuration;
 use super::findings::{Findings, Origin, Place};
 use super::values::{self, Wrong};
 use super::written::{Placed, default};
-use crate::inventory::RenewalPolicy;
+use crate::inventory::{RenewalPolicy, Urgent};
 use crate::schedule::Schedule;
 use crate::secret::SecretSource;
 use crate::transfer;
@@ -67,6 +67,7 @@ impl Default for Shared {
             policy: RenewalPolicy {
                 share_of_lifetime: None,
                 proof_grace: SignedDuration::from_mins(2),
+                urgent: Urgent::default(),
             },
             transfers: Arc::default(),
             schedules: HashMap::new(),

@@ -124,6 +124,15 @@ fn somebody_must_prove_control_over_the_domain() {
 }
 
 #[test]
+fn a_program_that_sets_txt_records_only_is_refused_before_anything_is_paid() {
+    let said = said("validation.dns = { provider.exec = { program = \"/bin/true\" } }\n");
+    assert!(
+        said.contains("`provider.exec` can set TXT records only"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_reissue_is_warned_of() {
     let told = warnings(&format!("{FILES}renewals = \"reissue\"\n"));
     assert_eq!(told.len(), 1);

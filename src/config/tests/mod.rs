@@ -106,12 +106,15 @@ fn what_is_left_out_has_its_default() {
     let Desired {
         daemon,
         cas,
+        order_budgets,
         firewalls,
         certificates,
     } = loaded.desired;
     assert_eq!(daemon.database, "sqlite:///var/lib/renewd/renewd.db");
     assert_eq!((daemon.concurrency, &*daemon.log), (8, "info"));
     assert_eq!(daemon.probe_interval, jiff::SignedDuration::from_hours(1));
+    let budget = order_budgets["office"];
+    assert_eq!((budget.orders, budget.within.as_hours()), (60, 24));
     let ca::Settings::Local(ca) = &cas["office"] else {
         panic!("office is a local CA")
     };

@@ -205,8 +205,8 @@ pub(super) async fn withdraw(settings: &Settings, record: &Record) -> Result<(),
 /// Finds the place of `record`, and tries the login there.
 pub(super) async fn rehearse(settings: &Settings, record: &Record) -> Result<(), Failure> {
     if let Provider::Exec(hook) = &settings.provider {
-        place::name(settings, record).await?;
-        return program::look(hook);
+        let record = place::name(settings, record).await?;
+        return program::rehearse(hook, &record);
     }
     let account = Account::open(settings).await?;
     let place = Place::find(settings, &account, record).await?;

@@ -48,10 +48,7 @@ pub(super) async fn clean_up(hook: &Exec, record: Record, limit: Duration) -> Re
 /// `Unreachable`: it took longer than `limit`, and was killed.
 async fn run(hook: &Exec, verb: &str, record: &Record, limit: Duration) -> Result<(), Failure> {
     let call = format!("{} {verb} {}.", hook.program.display(), record.name);
-    let Data::Txt(text) = &record.data else {
-        let words = "the calling convention of `exec` has TXT records only";
-        return Err(Failure::new(FailureKind::Refused, call, words));
-    };
+    let text = text(record, &call)?;
     let mut command = command(&hook.program);
     command
         .args(&hook.arguments)
@@ -82,6 +79,24 @@ async fn run(hook: &Exec, verb: &str, record: &Record, limit: Duration) -> Resul
             Err(Failure::new(FailureKind::Refused, call, words))
         }
         Err(error) => Err(Failure::new(FailureKind::Local, call, error)),
+    }
+}
+
+/// Whether the program could set `record`.
+pub(super) fn rehearse(hook: &Exec, record: &Record) -> Result<(), Failure> {
+    let call = format!("{} present {}.", hook.program.display(), record.name);
+    text(record, &call)?;
+    look(hook)
+}
+
+/// The text of a TXT record: the calling convention has no other kind.
+fn text<'a>(record: &'a Record, call: &str) -> Result<&'a str, Failure> {
+    match &record.data {
+        Data::Txt(text) => Ok(text),
+        Data::Cname(_) => {
+            let words = "the calling convention of `exec` has TXT records only";
+            Err(Failure::new(FailureKind::Refused, call, words))
+        }
     }
 }
 

@@ -94,7 +94,7 @@ impl Writer {
 
     /// One complete change: `ours` is what it leaves to be committed on devices where it needs a commit.
     pub(super) async fn change(&mut self, call: &Call, ours: Ours) -> Result<(), Failure> {
-        self.begin().await?;
+        self.begin().await.map_err(Failure::before_request)?;
         let reply = self.write(call).await?;
         self.settle(&[reply], ours).await.map(|_| ())
     }

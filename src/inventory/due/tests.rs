@@ -52,6 +52,7 @@ fn wanted(share_of_lifetime: Option<u16>) -> ManagedCertificate {
         policy: RenewalPolicy {
             share_of_lifetime,
             proof_grace: SignedDuration::from_mins(2),
+            urgent: crate::inventory::Urgent::Ask,
         },
     }
 }
@@ -68,6 +69,7 @@ fn facts<'a>(wanted: &'a ManagedCertificate, shown: &'a Certificate) -> Facts<'a
         renewed_before: true,
         requested_at: None,
         window: None,
+        rest: None,
     }
 }
 
@@ -171,6 +173,7 @@ fn what_was_never_seen_is_not_renewed_blindly() {
         renewed_before: false,
         requested_at: None,
         window: None,
+        rest: None,
     };
     assert!(matches!(
         decide(&facts, start()),

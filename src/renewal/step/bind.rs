@@ -9,7 +9,7 @@ use super::{Outcome, StepError, Until, Waiting, Work};
 use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
 use crate::firewall::{Binding, Firewall, ObjectKind};
-use crate::inventory::{Intent, Obtained, Service, Shown, due};
+use crate::inventory::{Intent, Obtained, Service, Shown, Urgent, due};
 use crate::pki::Certificate;
 use crate::probe::Sight;
 use crate::renewal::known::{Familiarity, Knowledge, PreviousServed};
@@ -56,7 +56,7 @@ async fn look_then_bind(
     }
     match opening {
         Opening::Open => {}
-        Opening::Forced(words) => tell_override(work, words).await?,
+        Opening::Forced(words) | Opening::Urgent(words) => tell_override(work, words).await?,
         Opening::Shut(waiting) => return Ok(Outcome::Wait(waiting)),
     }
     work.valid_leaf()?;
@@ -143,7 +143,10 @@ fn previous_served(work: &Work<'_>, address: &str, sight: &Sight) -> PreviousSer
 enum Opening {
     Open,
     Shut(Waiting),
+    /// The end of what is served comes before the next window.
     Forced(String),
+    /// Somebody who may decide that does not want to wait.
+    Urgent(String),
 }
 
 /// Whether a bind is allowed now. Where the last look says that the window cannot be waited for, the services are looked at
@@ -154,6 +157,7 @@ async fn opening(work: &Work<'_>) -> Result<Opening, StepError> {
     };
     let shown = work.tracked.shown.as_ref().and_then(Shown::certificate);
     let opening = opening_before_the_end_of(shown.as_ref(), window, work.now);
+    let opening = in_view_of_urgency(work, opening);
     if !matches!(opening, Opening::Forced(_)) {
         return Ok(opening);
     }
@@ -163,6 +167,42 @@ async fn opening(work: &Work<'_>) -> Result<Opening, StepError> {
         Some(shown) => opening_before_the_end_of(Some(shown), window, work.now),
         None => opening,
     })
+}
+
+/// An operator may bind at any time, and so may the CA that wants a certificate to be replaced at once, where that is
+/// configured.
+fn in_view_of_urgency(work: &Work<'_>, opening: Opening) -> Opening {
+    let Opening::Shut(mut waiting) = opening else {
+        return opening;
+    };
+    if work.renewal().bind_now {
+        return Opening::Urgent("an operator asked for it (renewd renew --now)".to_owned());
+    }
+    let window = work.tracked.window_of_shown();
+    let Some(window) = window.filter(|window| window.is_urgent()) else {
+        return Opening::Shut(waiting);
+    };
+    let ca = &work.renewal().ca;
+    let why = window
+        .explanation
+        .as_deref()
+        .map_or_else(String::new, |url| format!(", explained at {url}"));
+    let wants = format!(
+        "{ca} wants the certificate that is served to be replaced by {:.0}{why}",
+        window.end
+    );
+    match work.wanted.policy.urgent {
+        Urgent::Bind => return Opening::Urgent(wants),
+        Urgent::Ask => {
+            let name = &work.renewal().certificate;
+            waiting.words = format!(
+                "{}; {wants}: to bind now: renewd renew {name} --now",
+                waiting.words
+            );
+        }
+        Urgent::Wait => waiting.words = format!("{}; {wants}", waiting.words),
+    }
+    Opening::Shut(waiting)
 }
 
 /// Of what the addresses serve; `None` where one of them serves nothing, or nothing that is known: a stranger's

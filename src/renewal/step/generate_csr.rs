@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Outcome, StepError, Work, endpoints, refused, sealing};
+use super::{Outcome, StepError, Work, decision, endpoints, refused, sealing};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::Firewall;
 use crate::inventory::{Intent, KeyOrigin};
@@ -66,8 +66,9 @@ async fn make(work: &Work<'_>) -> Result<(PrivateKey, Csr), StepError> {
 
 /// What the CA would refuse is refused before a key exists for it.
 async fn ask_the_ca(work: &Work<'_>) -> Result<(), StepError> {
-    let objections = work
-        .issuer()?
+    let issuer = work.issuer()?;
+    decision::on_another_order(work, issuer.as_ref()).await?;
+    let objections = issuer
         .objections(&work.wanted.request)
         .await
         .map_err(StepError::Ca)?;
@@ -100,6 +101,11 @@ async fn look_then_generate(
         Err(failure) if failure.kind == FailureKind::Refused && may_exist(work, &intent) => {
             return Ok(not_listed_yet(SignedDuration::ZERO));
         }
+        // Nothing was asked for, so there is nothing to wait for: what failed is tried again, and counted as it is.
+        Err(failure) if failure.is_surely_not_done() => {
+            work.withdraw(Step::GenerateCsr).await?;
+            return Err(failure.into());
+        }
         outcome => outcome?,
     }
     work.acted(Step::GenerateCsr).await;
@@ -109,16 +115,11 @@ async fn look_then_generate(
     Ok(not_listed_yet(SignedDuration::ZERO))
 }
 
-/// An earlier request may have arrived. How many there were says nothing: each time that somebody else held the device
-/// counts as one. But it is not waited for for ever: a device may have another reason to say no.
+/// An earlier request may have arrived: those that certainly did not are not counted. But it is not waited for for ever:
+/// a device may have another reason to say no.
 fn may_exist(work: &Work<'_>, intent: &Intent) -> bool {
     let renewal = work.renewal();
-    let looks = if renewal.is_failing() {
-        0
-    } else {
-        renewal.attempts
-    };
-    intent.tries > 1 && !renewal.was_refused() && looks < MOST_LOOKS
+    intent.tries > 1 && !renewal.was_refused() && renewal.polls < MOST_LOOKS
 }
 
 async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {

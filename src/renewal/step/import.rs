@@ -1,6 +1,6 @@
 //! Issued: put the chain and the signed certificate on the firewall, unused; with its key, where renewd made that.
 
-use super::{Outcome, StepError, Work, refused, sealing};
+use super::{Outcome, StepError, Work, decision, refused, sealing};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Firewall, InstalledObject, ObjectKind};
 use crate::pki::{Certificate, KeyBundle};
@@ -14,6 +14,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             "the certificate's public key is not the one in the CSR".to_owned(),
         ));
     }
+    decision::on_the_dates_of(work, &leaf)?;
     let chain = work.chain()?;
     let mut session = work.firewall().await?;
     look_then_import(work, &mut *session, &leaf, &chain).await

@@ -4,6 +4,7 @@
 //! [`Outcome`], and the engine stores it.
 
 mod bind;
+mod decision;
 mod endpoints;
 mod export_csr;
 mod generate_csr;
@@ -29,7 +30,7 @@ use crate::config::Desired;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall, InstalledObject, Known};
-use crate::inventory::{Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
+use crate::inventory::{Budget, Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
 use crate::pki::{Certificate, Csr, Fingerprint, PrivateKey};
 use crate::probe::Sight;
 use crate::schedule::MaintenanceWindow;
@@ -51,6 +52,8 @@ pub struct Work<'a> {
     pub desired: &'a Desired,
     /// The firewall's maintenance window.
     pub window: Option<&'a MaintenanceWindow>,
+    /// How many orders may be placed at the CA, where its driver has no budget of its own.
+    pub order_budget: Option<Budget>,
     /// What is known of the firewall from before.
     pub known: Known<'a>,
     /// The outside world.
@@ -145,6 +148,19 @@ pub enum StepError {
     /// The CA failed; the retry table decides.
     #[error(transparent)]
     Ca(Failure),
+    /// The CA failed at an order that was tried so many times already; the retry table decides.
+    #[error("{0}")]
+    Order(Failure, u32),
+    /// Only an operator may decide whether it goes on.
+    #[error("{words}")]
+    Decision {
+        /// What is to be decided, by name.
+        kind: &'static str,
+        /// What speaks against it.
+        words: String,
+        /// What an operator can do.
+        remedy: String,
+    },
     /// It can never succeed.
     #[error("{0}")]
     Hopeless(String),
@@ -179,6 +195,11 @@ impl Work<'_> {
     /// The renewal.
     pub fn renewal(&self) -> &Renewal {
         &self.lease.renewal
+    }
+
+    /// Whether an operator decided in this state to go on in spite of `kind`.
+    fn is_decided(&self, kind: &str) -> bool {
+        self.renewal().decided.as_deref() == Some(kind)
     }
 
     fn event(&self, kind: EventKind) -> Event {
@@ -241,6 +262,14 @@ impl Work<'_> {
         session.also_accept(fingerprint);
         self.intended(step).await;
         Ok(intent)
+    }
+
+    /// What the intent of `step` was stored for was certainly not carried out this time.
+    async fn withdraw(&self, step: Step) -> Result<(), StepError> {
+        self.store
+            .withdraw(self.lease, step.name(), self.now)
+            .await?;
+        Ok(())
     }
 
     /// Tells the checkpoint that the intent of `step` is stored.

@@ -83,7 +83,7 @@ fn outcome(work: &Work<'_>, differences: &[String], waited: SignedDuration) -> O
     }
     let differences = differences.join("; ");
     let is_over = waited >= work.wanted.policy.proof_grace.max(SHORTEST_GRACE);
-    if !is_over || work.renewal().attempts < FEWEST_LOOKS {
+    if !is_over || work.renewal().polls < FEWEST_LOOKS {
         return Outcome::wait(LOOK_INTERVAL, "proof_of_previous", differences);
     }
     work.reached(Fact::PreviousNotProven).because(format!(

@@ -1,13 +1,14 @@
 //! CsrExported: order at the CA, once.
 //!
-//! The intent is stored before the order. Whatever is lost after that, the CA is asked whether it has the order
+//! The order is prepared first, which is refused where it would be refused later and touches nothing. Limits, budget and
+//! intent are taken for the one call that places it; the intent is stored before that call. Whatever is lost after that, the CA is asked whether it has the order
 //! before another one is placed: at most one chargeable order per renewal.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, StepError, Until, Waiting, Work};
+use super::{Outcome, StepError, Until, Waiting, Work, decision};
 use crate::ca::{Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::Intent;
@@ -27,48 +28,52 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         .intent(&work.renewal().id, Step::Submit.name())
         .await?;
     let settling_time = issuer.settling_time(&request);
-    if let Some(intent) = earlier
-        && let Some(settled_at) = settled_at(&intent, settling_time)
-        && settled_at > work.now
-    {
-        let words = format!(
-            "an order may have been placed whose answer was lost; {} may still come to know it, until {settled_at:.0}",
-            work.renewal().ca
-        );
-        let again = look_again(&intent, work.now).min(settled_at);
-        return Ok(wait(again, "order_settling", words));
+    if let Some(intent) = earlier {
+        let pause = pause(work).await?;
+        if let Some(settled_at) = settled_at(&intent, settling_time, pause)
+            && settled_at > work.now
+        {
+            let words = format!(
+                "an order may have been placed whose answer was lost; {} may still come to know it, until {settled_at:.0}",
+                work.renewal().ca
+            );
+            let again = look_again(&intent, work.now).min(settled_at);
+            return Ok(wait(again, "order_settling", words));
+        }
+        // The CA does not have it: its limits were not used up.
+        work.store.return_turn(work.lease, work.now).await?;
     }
+    decision::on_a_lost_order(work, issuer.as_ref(), &request).await?;
+    let order = issuer.prepare(&request).await.map_err(StepError::Ca)?;
     if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
         return Ok(waits);
     }
-    match within(longest_order(settling_time), issuer.submit(&request)).await {
+    match within(longest_order(settling_time), order.place()).await {
         Ok(reference) => {
             work.acted(Step::Submit).await;
             Ok(ordered(work, reference))
         }
         Err(failure) => {
-            if is_surely_not_placed(failure.kind) {
+            if failure.is_surely_not_done() {
                 work.store
                     .withdraw_order(work.lease, Step::Submit.name(), work.now)
                     .await?;
             }
-            Err(StepError::Ca(failure))
+            let step = Step::Submit.name();
+            let tries = work.store.tries(&work.renewal().id, step).await?;
+            Err(StepError::Order(failure, tries))
         }
     }
 }
 
-/// Whether a failed order was surely not taken, so that there is nothing to wait for and nothing to pay.
-const fn is_surely_not_placed(kind: FailureKind) -> bool {
-    match kind {
-        FailureKind::Unreachable
-        | FailureKind::Busy
-        | FailureKind::Unauthorized
-        | FailureKind::Untrusted
-        | FailureKind::LoginDowngrade
-        | FailureKind::Refused
-        | FailureKind::Local => true,
-        FailureKind::OutcomeUnknown | FailureKind::Unexpected | FailureKind::KeyMismatch => false,
-    }
+/// Between two orders of the same renewal, of which the first was lost: as after failures, and longer each time.
+async fn pause(work: &Work<'_>) -> Result<SignedDuration, StepError> {
+    let step = Step::Submit.name();
+    let tries = work.store.tries(&work.renewal().id, step).await?;
+    let served = work.tracked.shown.as_ref();
+    let lifetime = served.map(|served| served.not_before.duration_until(served.not_after));
+    let left = served.map(|served| work.now.duration_until(served.not_after));
+    Ok(retry::hastened(retry::backoff(tries, lifetime), left))
 }
 
 /// Lets an order take no longer than `longest`: what settles later than that is waited for.
@@ -94,9 +99,11 @@ fn longest_order(settling_time: SignedDuration) -> Option<Duration> {
 }
 
 /// When an order of an earlier try would have shown itself: it may have reached the CA as late as its last moment.
-fn settled_at(intent: &Intent, settling_time: SignedDuration) -> Option<Timestamp> {
-    // A driver that is quick to know is still not asked twice in the same moment.
-    let pause = retry::backoff(intent.tries, None).min(LONGEST_PAUSE);
+fn settled_at(
+    intent: &Intent,
+    settling_time: SignedDuration,
+    pause: SignedDuration,
+) -> Option<Timestamp> {
     let wait = settling_time.saturating_add(settling_time.min(LONGEST_ORDER));
     intent.tried_at.saturating_add(wait.max(pause)).ok()
 }
@@ -131,7 +138,7 @@ async fn limited(
             work.lease,
             Step::Submit.name(),
             &request.client_reference,
-            issuer.budget(),
+            issuer.budget().or(work.order_budget),
             work.now,
         )
         .await?;
@@ -171,8 +178,6 @@ fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
     })
 }
 
-/// Between two orders of the same renewal, when the first was surely not taken.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 /// Between two looks for an order that was lost.
 const SOONEST_LOOK: SignedDuration = SignedDuration::from_mins(1);
 /// For all exchanges of one order, where the CA does not show it at once.
@@ -213,7 +218,7 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(failure.kind, FailureKind::OutcomeUnknown);
-        assert!(!is_surely_not_placed(failure.kind));
+        assert!(!failure.is_surely_not_done());
     }
 
     #[tokio::test]
@@ -228,14 +233,16 @@ mod tests {
     fn what_was_lost_is_looked_for_from_its_last_moment_on() {
         let tried_at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let waits = |tries, settles| {
-            let settled_at = settled_at(&intent(tried_at, tries), minutes(settles)).unwrap();
+            let pause = retry::backoff(tries, None);
+            let settled_at = settled_at(&intent(tried_at, tries), minutes(settles), pause).unwrap();
             tried_at.duration_until(settled_at).as_mins()
         };
         // Cut off at its second minute, it settles two minutes after that.
         assert_eq!(waits(1, 2), 4);
         assert_eq!(waits(1, 600), 615);
-        // Where it is known at once, it is not repeated in the same moment all the same.
-        assert_eq!([waits(1, 0), waits(9, 0)], [1, 1]);
+        // Where it is known at once, it is repeated as seldom as any failure.
+        let tries = [1, 2, 3, 4, 9].map(|tries| waits(tries, 0));
+        assert_eq!(tries, [1, 10, 100, 24 * 60, 24 * 60]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     }
     let words = proof.against.join("; ");
     let bound_for = work.renewal().state_since.duration_until(work.now);
-    if bound_for < work.wanted.policy.proof_grace || work.renewal().attempts < FEWEST_LOOKS {
+    if bound_for < work.wanted.policy.proof_grace || work.renewal().polls < FEWEST_LOOKS {
         return Ok(Outcome::wait(LOOK_INTERVAL, "proof", words));
     }
     let obtained = |obtained: &mut crate::inventory::Obtained| {

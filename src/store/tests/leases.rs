@@ -251,6 +251,7 @@ async fn race(
                     look_at: at(99),
                     alias: None,
                     failure: None,
+                    rest: None,
                 }),
             ),
         };
@@ -299,6 +300,8 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     let order = store.intend_order(lost, "submit", "ref", None, at(70));
     assert!(is_lost(&order.await));
     assert!(is_lost(&store.withdraw_order(lost, "submit", at(70)).await));
+    assert!(is_lost(&store.withdraw(lost, "submit", at(70)).await));
+    assert!(is_lost(&store.return_turn(lost, at(70)).await));
     let after = format!("{:?}", store.renewal(&lost.renewal.id).await.unwrap());
     assert_eq!(after, before);
 }

@@ -125,6 +125,7 @@ async fn an_end_gives_the_certificate_its_alias_and_its_next_look() {
         look_at: at(900),
         alias: Some("portal-r1"),
         failure: None,
+        rest: None,
     };
     store
         .advance(
@@ -164,6 +165,7 @@ async fn an_end_without_an_alias_keeps_the_one_before() {
         look_at: at(900),
         alias: None,
         failure: None,
+        rest: None,
     };
     store
         .advance(
@@ -188,6 +190,7 @@ async fn an_end_without_an_ending_is_refused_and_so_is_the_reverse() {
         look_at: at(9),
         alias: None,
         failure: None,
+        rest: None,
     };
     for (to, ended) in [
         (State::Completed, None),
@@ -404,6 +407,7 @@ async fn a_key_is_destroyed_with_the_proof_and_with_every_end_and_lies_on_nowher
                 look_at: at(9),
                 alias: None,
                 failure: None,
+                rest: None,
             };
             let ended = to.is_end().then_some(ending);
             let obtained = everything();

@@ -115,6 +115,7 @@ async fn counts_tell_open_and_held_by_state() {
         look_at: at(9),
         alias: None,
         failure: None,
+        rest: None,
     };
     store
         .advance(

@@ -7,6 +7,7 @@ use renewd::renewal::{Moment, Step};
 use simulators::ca::{ChainMischief, Fault, Mischief, On, RetryAfter};
 
 use super::{Behaviour, Bench, Subject};
+use crate::lab::CERTIFICATE;
 use crate::survives_crash::kill_at;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -96,6 +97,51 @@ pub async fn lets_no_bad_certificate_onto_the_device<S: Subject>() {
     }
 }
 
+/// A certificate that is due when it is issued is neither installed nor ordered again: an operator decides.
+pub async fn holds_what_is_already_due_until_an_operator_decides<S: Subject>() {
+    for (mischief, says) in [
+        (Mischief::Backdated, "is already due: valid from 2026-08"),
+        (
+            Mischief::EndsSoon,
+            "ends no later than the one that is served",
+        ),
+    ] {
+        let bench = Bench::<S>::new().await;
+        let before = bench.lab.seen().await;
+        bench.ca.port().mischief(mischief);
+        let renewal = bench.run(4 * DAY).await;
+        assert_eq!(renewal.state, State::Issued, "{mischief:?}: {renewal:#?}");
+        assert_eq!(renewal.next_attempt_at, None, "{mischief:?}: held");
+        assert_eq!(renewal.last_error_kind.as_deref(), Some("already_due"));
+        let words = renewal.last_error.clone().unwrap();
+        assert!(words.contains(says), "{words}");
+        for part in ["is the clock right?", "renewd renew hq-portal"] {
+            assert!(words.contains(part), "{words}");
+        }
+        assert_eq!(bench.told("renewal_held").await, 1, "{mischief:?}");
+        assert_eq!(bench.ca.orders(), 1, "{mischief:?}");
+        assert_eq!(bench.lab.seen().await, before, "{mischief:?}");
+        assert_eq!(bench.lab.simulator.counters().imports, 0, "{mischief:?}");
+        if mischief == Mischief::EndsSoon {
+            continue;
+        }
+        // The operator decides to install it. It is due at once, and still not replaced at once.
+        let store = bench.lab.store().await;
+        bench.lab.decide().await;
+        bench.ca.port().mischief(Mischief::Nothing);
+        assert_eq!(bench.run(DAY).await.state, State::Completed, "{mischief:?}");
+        let installed = renewal.obtained.fingerprint.unwrap();
+        assert_eq!(bench.lab.seen().await[0].fingerprint, installed);
+        bench.lab.run_once().await;
+        assert_eq!(bench.ca.orders(), 1, "{mischief:?}: ordered again at once");
+        let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
+        let decision = row.decision.unwrap();
+        assert!(decision.contains("due again already"), "{decision}");
+        let until = row.look_at.unwrap();
+        assert!(bench.lab.clock.now() + HOUR <= until, "{until}");
+    }
+}
+
 pub async fn puts_any_chain_in_order<S: Subject>() {
     if !S::GIVES_CHAIN {
         return;
@@ -110,6 +156,30 @@ pub async fn puts_any_chain_in_order<S: Subject>() {
         bench.run(DAY).await;
         bench.assert_one_order(&format!("{mischief:?}")).await;
     }
+}
+
+/// Neither the budget nor a limit is used up by calls that cannot have ordered: where the CA counts no order after a
+/// failure, none is counted here.
+pub async fn counts_no_order_for_what_fails_before_it_is_placed<S: Subject>() {
+    let mut before_the_order = 0;
+    for nth in 1.. {
+        let bench = Bench::<S>::new().await;
+        bench.ca.port().fault(On::any(nth), Fault::ServerErrorAfter);
+        bench.lab.run_once().await;
+        if bench.ca.orders() > 0 {
+            break;
+        }
+        let (ca, step) = ("office", Step::Submit.name());
+        let since = bench.lab.clock.now() - DAY;
+        let store = bench.lab.store().await;
+        let counted = store.orders_since(ca, step, since).await.unwrap();
+        assert_eq!(counted, 0, "the failure of call {nth} counts as an order");
+        let renewal = bench.renewal().await;
+        let intent = store.intent(&renewal.id, step).await.unwrap();
+        assert_eq!(intent, None, "call {nth}");
+        before_the_order = nth;
+    }
+    assert!(before_the_order > 0, "no call comes before the order");
 }
 
 pub async fn orders_once_whichever_answer_is_lost<S: Subject>() {

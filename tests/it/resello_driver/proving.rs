@@ -1,6 +1,9 @@
 //! Control over the domain: by files that renewd serves itself, and by mail.
 
+use jiff::SignedDuration;
+use renewd::ca::resello::Control;
 use renewd::ca::{Issuance, Issuer, Reference, SigningRequest};
+use renewd::dcv;
 use renewd::failure::FailureKind;
 use simulators::resello::{DetailsForm, Spelling, UniqueValue};
 
@@ -60,7 +63,7 @@ async fn a_proof_that_the_shop_does_not_tell_is_computed() {
 #[tokio::test]
 async fn a_mail_waits_for_a_person_and_for_nothing_after_that() {
     let mut bench = Bench::looking(|faces| faces.reads_before_active = 1).await;
-    bench.settings.control = renewd::ca::resello::Control::Mail;
+    bench.settings.control = Control::Mail;
     let request = bench.request("first", None);
     let order = bench.order(&request).await;
     let (words, needs_person) = pending(&bench, &order, &request).await;
@@ -77,7 +80,7 @@ async fn a_mail_waits_for_a_person_and_for_nothing_after_that() {
 async fn an_order_by_mail_is_turned_over_to_the_method_that_is_configured_now() {
     let mut bench = Bench::looking(|faces| faces.looks_every = 0).await;
     let unattended = bench.settings.control.clone();
-    bench.settings.control = renewd::ca::resello::Control::Mail;
+    bench.settings.control = Control::Mail;
     let request = bench.request("first", None);
     bench.order(&request).await;
     bench.settings.control = unattended;
@@ -108,19 +111,50 @@ async fn an_organization_is_looked_at_by_persons_who_are_told_of() {
 }
 
 #[tokio::test]
-async fn a_port_that_cannot_be_opened_is_said_and_nothing_is_given_up() {
+async fn a_port_that_cannot_be_opened_is_said_before_an_order_is_paid_and_after_it_gives_up_nothing()
+ {
     let mut bench = Bench::looking(|_| {}).await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let http = renewd::dcv::http::Settings {
-        listen: vec![taken.local_addr().unwrap()],
-    };
-    bench.settings.control =
-        renewd::ca::resello::Control::Published(renewd::dcv::Settings::Http(http));
     let request = bench.request("first", None);
     let order = bench.order(&request).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = dcv::http::Settings {
+        listen: vec![taken.local_addr().unwrap()],
+    };
+    bench.settings.control = Control::Published(dcv::Settings::Http(http));
     let failure = bench.driver().poll(&order, &request).await.unwrap_err();
     assert_ne!(failure.kind, FailureKind::Refused, "{failure}");
     assert!(!failure.detail.contains(NAME), "{failure}");
     let failure = bench.driver().check().await.unwrap_err();
     assert!(failure.call.contains("127.0.0.1"), "{failure}");
+    let second = bench.request("second", None);
+    let failure = bench.driver().prepare(&second).await.unwrap_err();
+    assert!(failure.call.contains("127.0.0.1"), "{failure}");
+    bench.assert_paid(1, "only the first");
+}
+
+/// The calling convention of lego's `exec` has TXT records only, and this CA wants a CNAME record.
+#[tokio::test]
+async fn a_program_that_sets_txt_records_only_is_refused_before_anything_is_paid() {
+    let mut bench = Bench::looking(|_| {}).await;
+    let program = dcv::dns::Exec {
+        program: "/bin/true".into(),
+        arguments: Vec::new(),
+    };
+    bench.settings.control = Control::Published(dcv::Settings::Dns(Box::new(dcv::dns::Settings {
+        provider: dcv::dns::Provider::Exec(program),
+        zone: None,
+        ttl: 60,
+        follow_cname: false,
+        delegate_to: None,
+        resolvers: Vec::new(),
+        propagation: dcv::dns::Propagation::Wait(SignedDuration::ZERO),
+        timeout: std::time::Duration::from_secs(5),
+    })));
+    let driver = bench.driver();
+    let failure = driver.check().await.unwrap_err();
+    assert!(failure.detail.contains("TXT records only"), "{failure}");
+    let request = bench.request("first", None);
+    let failure = driver.prepare(&request).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
+    bench.assert_paid(0, "nothing");
 }

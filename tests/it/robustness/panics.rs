@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use renewd::ca::{Advice, Issuance, Issuer, Reference, SigningRequest};
+use renewd::ca::{Advice, Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
 use renewd::clock::{Clock, SystemClock};
 use renewd::daemon::{Crew, Daemon};
 use renewd::failure::Failure;
@@ -153,9 +153,16 @@ thread_local! {
 
 #[async_trait]
 impl Issuer for Ca {
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
-        self.trap("submit", is_trapped(request));
-        self.0.submit(request).await
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
+        self.trap("prepare", is_trapped(request));
+        let order = self.0.prepare(request).await?;
+        Ok(PreparedOrder::new(async move {
+            self.trap("place", is_trapped(request));
+            order.place().await
+        }))
     }
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
         self.trap("find", is_trapped(request));
@@ -260,7 +267,7 @@ async fn a_panic_in_any_method_of_a_firewall_driver_fails_that_renewal_alone() {
 
 #[tokio::test]
 async fn a_panic_in_any_method_of_a_ca_driver_fails_that_renewal_alone() {
-    for method in ["find", "submit", "poll"] {
+    for method in ["find", "prepare", "place", "poll"] {
         survives(method, true).await;
     }
 }

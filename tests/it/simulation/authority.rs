@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use renewd::ca::{Advice, Issuance, Issuer, Previous, Reference, SigningRequest, Window};
+use renewd::ca::{
+    Advice, Issuance, Issuer, PreparedOrder, Previous, Reference, SigningRequest, Window,
+};
 use renewd::failure::{Failure, FailureKind};
 use renewd::inventory::{Budget, RateLimit};
 use renewd::pki::Certificate;
@@ -36,10 +38,36 @@ pub enum Kind {
     Exec,
 }
 
+/// What is wrong with the dates of what a CA issues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misissue {
+    /// Nearly all of the lifetime is over already.
+    Backdated,
+    /// All but a twentieth of it is.
+    AlreadyDue,
+    /// It ends before what is served does.
+    Short,
+}
+
+impl Misissue {
+    pub const ALL: [Self; 3] = [Self::Backdated, Self::AlreadyDue, Self::Short];
+
+    /// The validity of what is issued at `now` instead of an honest `life`.
+    fn validity(self, now: Timestamp, life: SignedDuration) -> (Timestamp, SignedDuration) {
+        match self {
+            Self::Backdated => (now - life * 9 / 10, life),
+            Self::AlreadyDue => (now - life * 24 / 25, life),
+            Self::Short => (now - SignedDuration::from_hours(1), life / 12),
+        }
+    }
+}
+
 /// One CA.
 pub struct Authority {
     signer: Signer,
     pub down_until: Timestamp,
+    /// What it does wrong, and until when.
+    pub misissues: Option<(Misissue, Timestamp)>,
     orders: BTreeMap<String, Order>,
     /// Certificates that were issued, by serial number.
     issued: BTreeMap<String, Issued>,
@@ -139,6 +167,7 @@ impl Authority {
         Self {
             signer: Signer::new(kind.name(), now),
             down_until: Timestamp::UNIX_EPOCH,
+            misissues: None,
             orders: BTreeMap::new(),
             issued: BTreeMap::new(),
             charged: BTreeMap::new(),
@@ -199,11 +228,8 @@ impl Counter {
         self.world.travel().await;
         answer
     }
-}
 
-#[async_trait]
-impl Issuer for Counter {
-    async fn submit(&self, request: &SigningRequest) -> Result<Reference, Failure> {
+    async fn order(&self, request: &SigningRequest) -> Result<Reference, Failure> {
         self.call("order", |state| {
             if state.chance.one_in(400) {
                 return Err(refused("order", "not within the policy today"));
@@ -217,6 +243,16 @@ impl Issuer for Counter {
             Ok(reference)
         })
         .await
+    }
+}
+
+#[async_trait]
+impl Issuer for Counter {
+    async fn prepare<'a>(
+        &'a self,
+        request: &'a SigningRequest,
+    ) -> Result<PreparedOrder<'a>, Failure> {
+        Ok(PreparedOrder::new(self.order(request)))
     }
 
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
@@ -388,6 +424,18 @@ fn count_order(state: &mut State, kind: Kind, name: &str, is_asked_for: bool) {
         check("account".to_owned(), 2 * ORDERS_IN_3_HOURS, hours(3));
         check(format!("names {name}"), 2 * NAMES_IN_7_DAYS, hours(7 * 24));
     }
+    // Whatever a CA issues, and however often it wants what to be renewed.
+    let count = authority.count(
+        format!("endless {name}"),
+        SignedDuration::from_hours(24),
+        now,
+    );
+    if count > MOST_ORDERS_A_DAY {
+        passed.push(format!(
+            "{name} was ordered {count} times in a day at {}",
+            kind.name()
+        ));
+    }
     if kind == Kind::Resello {
         let budget = authority.budget;
         let within = BUDGET_WITHIN - SignedDuration::from_hours(50);
@@ -477,8 +525,13 @@ fn issue(state: &mut State, kind: Kind, reference: &str) -> Issuance {
         leaf.clone()
     } else {
         let (request, client_reference) = (order.request.clone(), order.client_reference.clone());
-        let from = now - SignedDuration::from_hours(1);
-        let leaf = authority.sign(&request, from, kind.lifetime(now));
+        let life = kind.lifetime(now);
+        let honest = (now - SignedDuration::from_hours(1), life);
+        let (from, life) = match authority.misissues {
+            Some((how, until)) if now < until => how.validity(now, life),
+            _ => honest,
+        };
+        let leaf = authority.sign(&request, from, life);
         authority.orders.get_mut(reference).unwrap().issued = Some(leaf.clone());
         if kind.is_acme() {
             charge(state, kind, &client_reference);
@@ -520,4 +573,6 @@ fn advice(issued: &Issued) -> Advice {
 
 const ORDERS_IN_3_HOURS: u32 = 300;
 const NAMES_IN_7_DAYS: u32 = 5;
+/// Of one certificate, what persons ask for included.
+const MOST_ORDERS_A_DAY: usize = 8;
 const BUDGET_WITHIN: SignedDuration = SignedDuration::from_hours(30 * 24);

@@ -8,7 +8,7 @@ use renewd::event::{Event, EventKind};
 use renewd::inventory::{ManagedCertificate, Renewal, Service};
 use renewd::pki::AlternateName;
 
-use super::authority::Kind;
+use super::authority::{Kind, Misissue};
 use super::conductor::{Conductor, FIREWALL_DOWN};
 use super::fleet;
 use super::world::{Obstacle, Scope};
@@ -48,13 +48,14 @@ pub enum Trouble {
     Requested,
     CaDown,
     Incident,
+    Misissue,
     ClockSet,
     Crash,
     Reconfigured,
 }
 
 /// How often each comes in a year: in a thousand firewalls, and for itself.
-const RATES: [(Trouble, u64, u64); 14] = [
+const RATES: [(Trouble, u64, u64); 15] = [
     (Trouble::FirewallDown, 5000, 0),
     (Trouble::FirewallRestarts, 5000, 0),
     (Trouble::ForeignChange, 5000, 0),
@@ -66,6 +67,7 @@ const RATES: [(Trouble, u64, u64); 14] = [
     (Trouble::Requested, 200, 0),
     (Trouble::CaDown, 0, 60),
     (Trouble::Incident, 0, 2),
+    (Trouble::Misissue, 0, 6),
     (Trouble::ClockSet, 0, 6),
     (Trouble::Crash, 200, 40),
     (Trouble::Reconfigured, 400, 4),
@@ -144,6 +146,7 @@ impl Conductor {
             }
             Trouble::CaDown => self.stop_ca(lasts),
             Trouble::Incident => self.recall(),
+            Trouble::Misissue => self.misissue(lasts),
             Trouble::ClockSet => self.set_clock_wrong(),
             Trouble::Crash => self.arm_crash(),
             Trouble::Reconfigured => self.reconfigure(&firewall).await,
@@ -304,6 +307,19 @@ impl Conductor {
             state.obstruct(Scope::Ca(kind.name()), lasts, "the CA was down");
             let authority = state.authority(kind);
             authority.down_until = until.max(authority.down_until);
+        });
+    }
+
+    /// A CA issues with dates that are of no use, until somebody sets it right.
+    fn misissue(&mut self, lasts: SignedDuration) {
+        let kind = *self.chance.pick(&Kind::ALL);
+        let how = *self.chance.pick(&Misissue::ALL);
+        self.world.with(|state| {
+            let until = state.now + lasts;
+            // What was issued last in this time waits for a person, and then for its successor.
+            let felt = lasts + SignedDuration::from_hours(75);
+            state.obstruct(Scope::Ca(kind.name()), felt, "the CA misissued");
+            state.authority(kind).misissues = Some((how, until));
         });
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use renewd::inventory::{Service, State as Stage};
 
-use super::authority::Kind;
+use super::authority::{Kind, Misissue};
 use super::chance::Chance;
 use super::conductor::{Conductor, FIREWALL_DOWN, Plan};
 use super::fleet::Member;
@@ -86,6 +86,29 @@ fn left(conductor: &Conductor) -> SignedDuration {
         let served = state.device("fw-00000").served(Service::SslVpn, now);
         now.duration_until(served.not_after)
     })
+}
+
+/// Whatever a CA does wrong with its dates, nobody asks for it again and again, and a person is asked.
+#[tokio::test]
+async fn a_ca_that_misissues_is_not_asked_again_and_again_and_what_it_issued_waits_for_a_person() {
+    for how in Misissue::ALL {
+        for ca in [Kind::Local, Kind::AcmeShort, Kind::Resello] {
+            let mut conductor = one(ca).await;
+            let end = conductor.now() + SignedDuration::from_hours(24 * 300);
+            conductor
+                .world
+                .with(|state| state.authority(ca).misissues = Some((how, end)));
+            // The first certificate of the fleet is honest; what follows it is not, and no one decides.
+            conductor.run_until(end).await;
+            let store = conductor.store().unwrap();
+            let renewals = store.renewals_of("vpn-00000", 100).await.unwrap();
+            assert_eq!(renewals.len(), 1, "{how:?} at {ca:?}: {renewals:#?}");
+            assert_eq!(renewals[0].state, Stage::Issued, "{how:?} at {ca:?}");
+            assert_eq!(renewals[0].last_error_kind.as_deref(), Some("already_due"));
+            let orders = conductor.world.with(|state| state.books.orders);
+            assert_eq!(orders, 1, "{how:?} at {ca:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -11,15 +11,22 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Name, Resolver};
+use super::Resolver;
 use crate::ca;
-use crate::config::written::{self, CaDriver, Placed, default};
+use crate::config::resolve::fleet::DraftCa;
+use crate::config::written::{self, CaDriver, OrderBudget, Placed, default};
+use crate::inventory::Budget;
 use crate::tls::{Anchor, Trust};
 
 impl Resolver<'_> {
     /// One `[[ca]]`.
-    pub fn ca(&mut self, written: written::Ca) -> (Option<Name>, Option<ca::Settings>) {
+    pub fn ca(&mut self, mut written: written::Ca) -> DraftCa {
         let name = self.name(written.name.as_ref());
+        let budget = written
+            .driver
+            .as_mut()
+            .and_then(|driver| order_budget(&mut driver.value));
+        let budget = budget.map(|budget| self.order_budget(Some(budget.value)));
         let value = written.driver.and_then(|driver| match driver.value {
             CaDriver::Local(local) => self.local(*local, name.as_ref()).map(ca::Settings::Local),
             CaDriver::Exec(exec) => self
@@ -38,7 +45,27 @@ impl Resolver<'_> {
                 .resello(*resello, &driver.range)
                 .map(|settings| ca::Settings::Resello(Box::new(settings))),
         });
-        (name, value)
+        DraftCa {
+            name,
+            value,
+            budget,
+        }
+    }
+
+    /// What is written for it, or what is left out of it.
+    fn order_budget(&mut self, written: Option<OrderBudget>) -> Budget {
+        let (orders, within) = match written {
+            Some(written) => (written.orders, written.within),
+            None => (None, None),
+        };
+        let limits = (
+            SignedDuration::from_hours(1),
+            SignedDuration::from_hours(366 * 24),
+        );
+        Budget {
+            orders: orders.map_or(default::ORDERS, |orders| orders.value),
+            within: self.duration_or(within.as_ref(), default::ORDERS_WITHIN, limits),
+        }
     }
 
     /// Whom to believe who answers for a CA; a public service shows a certificate of a public CA.
@@ -55,5 +82,17 @@ impl Resolver<'_> {
     /// The limit of one exchange with a CA.
     fn ca_timeout(&mut self, key: Option<&Placed<String>>) -> Duration {
         self.timeout(key, default::CA_TIMEOUT, SignedDuration::from_mins(10))
+    }
+}
+
+/// The budget of every kind of CA but the one that sells certificates: its driver has a default of its own.
+fn order_budget(driver: &mut CaDriver) -> Option<Placed<OrderBudget>> {
+    match driver {
+        CaDriver::Local(written) => written.order_budget.take(),
+        CaDriver::Exec(written) => written.order_budget.take(),
+        CaDriver::Venafi(written) => written.order_budget.take(),
+        CaDriver::Pam360(written) => written.order_budget.take(),
+        CaDriver::Acme(written) => written.order_budget.take(),
+        CaDriver::Resello(_) => None,
     }
 }

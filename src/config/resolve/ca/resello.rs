@@ -2,15 +2,14 @@
 
 use std::ops::Range;
 
-use jiff::SignedDuration;
-
-use crate::ca::resello::{self, Control, Level, PlanChoice, Settings};
+use crate::ca::resello::{self, Control, Level, MAILBOXES, PlanChoice, Settings};
 use crate::config::resolve::Resolver;
 use crate::config::values::{self, Wrong};
 use crate::config::written::{
-    self, Download, OrderBudget, Placed, Renewals, ReselloCa, ValidationLevel, default,
+    self, Download, Placed, Renewals, ReselloCa, ValidationLevel, default,
 };
-use crate::inventory::Budget;
+use crate::dcv;
+use crate::dcv::dns::Provider;
 
 impl Resolver<'_> {
     pub(super) fn resello(&mut self, written: ReselloCa, range: &Range<usize>) -> Option<Settings> {
@@ -26,7 +25,7 @@ impl Resolver<'_> {
         );
         let level = self.level(written.validation_level.as_ref(), &applicant);
         let control = match written.validation {
-            Some(validation) => self.validation(validation).map(Control::Published),
+            Some(validation) => self.published(validation),
             None => self.by_mail(&applicant, range),
         };
         let proof_host = self.parse_or(
@@ -123,6 +122,22 @@ impl Resolver<'_> {
         level
     }
 
+    /// The CA wants CNAME records, which not every provider can set: told here, and not after an order was paid.
+    fn published(&mut self, written: Placed<written::Validation>) -> Option<Control> {
+        let range = written.range.clone();
+        let settings = self.validation(written)?;
+        if let dcv::Settings::Dns(dns) = &settings
+            && matches!(dns.provider, Provider::Exec(_))
+        {
+            let message =
+                "this CA wants CNAME records, and `provider.exec` can set TXT records only";
+            let hint = "choose another provider, or `validation.http`: an order would be paid and never be proven";
+            self.lacking(&range, message, hint);
+            return None;
+        }
+        Some(Control::Published(settings))
+    }
+
     fn by_mail(&mut self, applicant: &resello::Applicant, range: &Range<usize>) -> Option<Control> {
         let Some(address) = &applicant.approver_email_address else {
             let message = "nothing says how control over the domain is proven";
@@ -151,21 +166,6 @@ impl Resolver<'_> {
                 self.warn(range, message, hint);
                 resello::Renewals::Reissue
             }
-        }
-    }
-
-    fn order_budget(&mut self, written: Option<OrderBudget>) -> Budget {
-        let (orders, within) = match written {
-            Some(written) => (written.orders, written.within),
-            None => (None, None),
-        };
-        let limits = (
-            SignedDuration::from_hours(1),
-            SignedDuration::from_hours(366 * 24),
-        );
-        Budget {
-            orders: orders.map_or(default::ORDERS, |orders| orders.value),
-            within: self.duration_or(within.as_ref(), default::ORDERS_WITHIN, limits),
         }
     }
 }
@@ -212,14 +212,5 @@ fn phone(text: &str) -> Result<String, Wrong> {
         "write +, the country's number, a dot and the rest: \"+31.612345678\"",
     ))
 }
-
-/// Whom a CA writes to (purchase API reference 5).
-const MAILBOXES: [&str; 5] = [
-    "admin",
-    "administrator",
-    "hostmaster",
-    "postmaster",
-    "webmaster",
-];
 
 const CONTROL_HINT: &str = "set `validation.http` or `validation.dns`, or `approver.email_address` for a person who follows a link in a mail at each renewal";

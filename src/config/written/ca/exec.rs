@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::{Key, Placed, default};
+use super::super::{Key, OrderBudget, Placed, default};
 
 /// An outside program that speaks the contract of certmonger's enrollment helpers.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,6 +21,9 @@ pub struct ExecCa {
     pub environment: Key<Vec<Placed<String>>>,
     /// Folder of what the program answered. Left out: `ca/NAME` in the state directory.
     pub records: Key<String>,
+    /// How many orders may be placed, those that cost nothing included. Then nothing more is ordered until time has
+    /// passed. Left out: 50 orders and 10 more for each certificate of this CA, in 24h.
+    pub order_budget: Key<OrderBudget>,
     /// After this time the program is killed, from "1s" to "10m".
     #[schemars(extend("default" = default::PROGRAM_TIMEOUT))]
     pub timeout: Key<String>,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::{Key, Placed, default};
+use super::super::{Key, OrderBudget, Placed, default};
 
 /// A private CA whose key is on this machine.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,6 +24,9 @@ pub struct LocalCa {
     /// Domains that may be signed, each with everything below it; empty: any.
     #[schemars(extend("default" = []))]
     pub permitted_domains: Key<Vec<Placed<String>>>,
+    /// How many orders may be placed, those that cost nothing included. Then nothing more is ordered until time has
+    /// passed. Left out: 50 orders and 10 more for each certificate of this CA, in 24h.
+    pub order_budget: Key<OrderBudget>,
     /// Folder of what was issued. Left out: `ca/NAME` in the state directory.
     pub issued: Key<String>,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::{Key, SECRET_HINT, Secret, TRUST_HINT, Trust, default};
+use super::super::{Key, OrderBudget, SECRET_HINT, Secret, TRUST_HINT, Trust, default};
 
 /// ManageEngine PAM360, or Key Manager Plus, which has the same interface.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,6 +24,9 @@ pub struct Pam360 {
     /// Whom to believe. Left out: the system's root certificates.
     #[schemars(extend("x-hint" = TRUST_HINT))]
     pub trust: Key<Trust>,
+    /// How many orders may be placed, those that cost nothing included. Then nothing more is ordered until time has
+    /// passed. Left out: 50 orders and 10 more for each certificate of this CA, in 24h.
+    pub order_budget: Key<OrderBudget>,
     /// Limit of one call, from "1s" to "10m".
     #[schemars(extend("default" = default::CA_TIMEOUT))]
     pub timeout: Key<String>,

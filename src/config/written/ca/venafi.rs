@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::{Key, Placed, SECRET_HINT, Secret, Trust, default};
+use super::super::{Key, OrderBudget, Placed, SECRET_HINT, Secret, Trust, default};
 
 /// TLS Protect Cloud, also called Venafi as a Service or CyberArk Certificate Manager, SaaS.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -37,6 +37,9 @@ pub struct VenafiCa {
     pub retire: Key<bool>,
     /// Whom to believe. Left out: the system's root certificates and the host name.
     pub trust: Key<Trust>,
+    /// How many orders may be placed, those that cost nothing included. Then nothing more is ordered until time has
+    /// passed. Left out: 50 orders and 10 more for each certificate of this CA, in 24h.
+    pub order_budget: Key<OrderBudget>,
     /// Limit of one exchange, from "1s" to "10m".
     #[schemars(extend("default" = default::CA_TIMEOUT))]
     pub timeout: Key<String>,

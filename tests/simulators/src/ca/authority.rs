@@ -153,6 +153,11 @@ impl Wish<'_> {
                 let past = life + Duration::days(1);
                 (self.not_before - past, self.not_after - past)
             }
+            Mischief::Backdated => (
+                self.not_before - Duration::days(85),
+                self.not_before + Duration::days(5),
+            ),
+            Mischief::EndsSoon => (self.not_before, self.not_before + Duration::minutes(72)),
             _ => (self.not_before, self.not_after),
         }
     }

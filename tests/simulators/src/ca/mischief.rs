@@ -18,6 +18,10 @@ choices! {
         WrongName = "wrong_name",
         /// It ended before it was signed.
         Expired = "expired",
+        /// It was valid for 85 days when it was signed, and ends in five.
+        Backdated = "backdated",
+        /// It ends 72 minutes after it was signed.
+        EndsSoon = "ends_soon",
         /// It is for TLS clients only.
         ClientAuthOnly = "client_auth_only",
     }

@@ -1,0 +1,236 @@
+//! What only an operator may decide: before money is spent once more, and when a CA is in a hurry.
+
+use jiff::SignedDuration;
+use renewd::clock::Clock;
+use renewd::inventory::{Renewal, State};
+use simulators::ca::{Fault, On};
+use simulators::sonicos::{Faces, Profile};
+
+use crate::contract::acme::Acme;
+use crate::contract::resello::Resello;
+use crate::contract::{Behaviour, Bench, Subject};
+use crate::lab::{CERTIFICATE, Lab, today};
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Runs the daemon whenever something is due, until `longest` has passed or the newest renewal is held.
+async fn live(lab: &Lab, longest: SignedDuration, pause: SignedDuration) -> Renewal {
+    let end = lab.clock.now() + longest;
+    loop {
+        lab.run_once().await;
+        let renewal = lab.renewals().await.swap_remove(0);
+        let is_held = renewal.next_attempt_at.is_none() && !renewal.state.is_end();
+        if is_held || lab.clock.now() >= end {
+            return renewal;
+        }
+        let next = renewal.next_attempt_at.filter(|_| !renewal.state.is_end());
+        let latest = lab.clock.now() + pause;
+        let soon = lab.clock.now() + SignedDuration::from_secs(1);
+        lab.clock
+            .set(next.map_or(latest, |at| at.clamp(soon, latest)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_the_shop_ends_is_bought_twice_and_then_an_operator_decides() {
+    let bench = Bench::<Resello>::new().await;
+    bench.ca.behave(Behaviour::Refuses);
+    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
+    assert_eq!(bench.ca.orders(), 2, "{renewal:#?}");
+    assert_eq!(renewal.state, State::Planned);
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
+    let words = renewal.last_error.unwrap();
+    for part in ["the last 2 orders", "renewd renew hq-portal"] {
+        assert!(words.contains(part), "{words}");
+    }
+    assert_eq!(bench.lab.simulator.counters().key_pairs_generated, 2);
+    assert_eq!(bench.told("renewal_held").await, 1);
+    // Nothing more happens by itself, and one more order after a decision.
+    live(&bench.lab, DAY, 6 * HOUR).await;
+    assert_eq!(bench.ca.orders(), 2);
+    bench.lab.decide().await;
+    let renewal = live(&bench.lab, 4 * DAY, 6 * HOUR).await;
+    assert_eq!(bench.ca.orders(), 3);
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
+    assert!(renewal.last_error.unwrap().contains("the last 3 orders"));
+    assert_eq!(
+        bench.told("renewal_held").await,
+        2,
+        "each decision is asked for"
+    );
+}
+
+/// The shop keeps the request of the order that is renewed, its reference and its status: nothing shows that the renewal
+/// was taken and paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_whose_answer_was_lost_is_not_paid_again_before_an_operator_decides() {
+    let bench = Bench::<Resello>::new().await;
+    bench.run(DAY).await;
+    bench.assert_one_order("the first").await;
+    let row = bench.lab.store().await;
+    let row = row.certificate(CERTIFICATE).await.unwrap().unwrap();
+    let end = row.shown.unwrap().not_after;
+    bench.lab.clock.set(end - 20 * DAY);
+    bench
+        .ca
+        .port()
+        .fault(On::next("POST", "/renew"), Fault::LostBefore);
+    let renewal = live(&bench.lab, 4 * DAY, 6 * HOUR).await;
+    assert_eq!(renewal.state, State::CsrExported, "{renewal:#?}");
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("order_again"));
+    let words = renewal.last_error.unwrap();
+    assert!(words.contains("it may have been paid"), "{words}");
+    assert_eq!(bench.ca.orders(), 1);
+    bench.lab.decide().await;
+    let renewal = bench.run(2 * DAY).await;
+    assert_eq!(renewal.state, State::Completed, "{renewal:#?}");
+    assert_eq!(bench.ca.orders(), 2);
+}
+
+/// A server that answers 500 to each order, and so says neither yes nor no.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_an_operator_is_alerted()
+ {
+    let limits = r#", limits = { names = { orders = 5, within = "7d" } }"#;
+    let (acme, lab) = acme_lab(limits).await;
+    for nth in 1..=6 {
+        let on = On::next("POST", "new-order").nth(nth);
+        acme.port().fault(on, Fault::ServerError);
+    }
+    let start = lab.clock.now();
+    live(&lab, 2 * DAY, 12 * HOUR).await;
+    let tries = orders_tried(&acme);
+    assert!((4..=6).contains(&tries), "{tries} orders in two days");
+    let history = lab.history().await;
+    let alerts: Vec<SignedDuration> = history
+        .iter()
+        .filter(|event| event.name == "person_needed")
+        .map(|event| start.duration_until(event.at))
+        .collect();
+    assert!(!alerts.is_empty(), "nobody was alerted");
+    assert!(alerts.iter().all(|at| *at > HOUR), "{alerts:?}");
+    // The server works again: nothing of the limits was used up.
+    let renewal = live(&lab, 6 * DAY, 12 * HOUR).await;
+    let renewal = lab
+        .store()
+        .await
+        .renewal(&renewal.id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(renewal.state, State::Completed, "{renewal:#?}");
+    let waited: Vec<_> = lab.history().await;
+    let waited = waited
+        .iter()
+        .any(|event| event.fields["reason"] == "order_limit");
+    assert!(
+        !waited,
+        "the limits were used up by orders that were not placed"
+    );
+}
+
+fn orders_tried(acme: &Acme) -> usize {
+    let requests = acme.port().requests();
+    requests
+        .iter()
+        .filter(|request| request.contains("new-order"))
+        .count()
+}
+
+async fn acme_lab(keys: &str) -> (Acme, Lab) {
+    renewd::tls::install_provider();
+    let clock = today();
+    let acme = Acme::with(clock.clone(), |faces| faces.always_valid = true).await;
+    let driver = acme.driver_with(keys);
+    let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &driver).await;
+    acme.prepare(&lab);
+    (acme, lab)
+}
+
+/// A laboratory whose certificate is recalled by its CA, five days before the next maintenance window.
+async fn recalled(policy: &str) -> (Acme, Lab) {
+    let (acme, lab) = acme_lab("").await;
+    lab.run_once().await;
+    lab.assert_installed_once().await;
+    let now = lab.clock.now();
+    let opens = (now + 6 * DAY).strftime("%M %H %d %m *").to_string();
+    lab.configure_urgent(policy, &format!("start = \"{opens}\", lasts = \"2h\""));
+    lab.clock.advance(DAY + HOUR);
+    let time = |at| time::OffsetDateTime::from_unix_timestamp(at).unwrap();
+    let past = lab.clock.now() - 2 * HOUR;
+    acme.simulator
+        .renewal_window(Some(simulators::acme::Window {
+            start: time(past.as_second()),
+            end: time((past + HOUR).as_second()),
+        }));
+    (acme, lab)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recalled_certificate_is_ordered_at_once_and_an_operator_may_bind_it_outside_the_window()
+{
+    let (_acme, lab) = recalled("").await;
+    let renewal = live(&lab, 12 * HOUR, HOUR).await;
+    assert_eq!(renewal.state, State::Imported, "{renewal:#?}");
+    assert_eq!(renewal.reason, "renewal_window");
+    let history = lab.history().await;
+    let asked: Vec<_> = history
+        .iter()
+        .filter(|event| event.name == "renewal_urgent")
+        .collect();
+    assert_eq!(asked.len(), 1, "{history:#?}");
+    let words = asked[0].fields["detail"].as_str().unwrap();
+    for part in ["may revoke it", "renewd renew hq-portal --now"] {
+        assert!(words.contains(part), "{words}");
+    }
+    let words = renewal.last_error.unwrap();
+    assert!(words.contains("renewd renew hq-portal --now"), "{words}");
+    let store = lab.store().await;
+    let now = lab.clock.now();
+    store
+        .request_renewal_now(CERTIFICATE, now, &[])
+        .await
+        .unwrap();
+    let report = lab.run_once().await;
+    assert!(!report.has_failed(), "{report:#?}");
+    let renewal = lab.renewals().await.swap_remove(0);
+    assert!(
+        renewal.state.is_end() || renewal.state >= State::Bound,
+        "{renewal:#?}"
+    );
+    assert!(lab.has_event("window_overridden").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recalled_certificate_is_bound_at_once_or_waits_where_that_is_configured() {
+    for (policy, reached) in [("bind", State::Completed), ("wait", State::Imported)] {
+        let (_acme, lab) = recalled(&format!("urgent = \"{policy}\"")).await;
+        let renewal = live(&lab, 12 * HOUR, HOUR).await;
+        assert_eq!(renewal.state, reached, "{policy}: {renewal:#?}");
+        assert!(!lab.has_event("renewal_urgent").await, "{policy}");
+        let is_told = lab.has_event("window_overridden").await;
+        assert_eq!(is_told, policy == "bind");
+    }
+}
+
+/// The order whose answer was lost still counts as the replacement: said without `replaces`, the same order comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_order_that_replaces_is_followed_by_one_that_does_not_say_so() {
+    let (acme, lab) = acme_lab("").await;
+    lab.run_once().await;
+    lab.assert_installed_once().await;
+    lab.clock.advance(61 * DAY);
+    acme.port()
+        .fault(On::next("POST", "new-order"), Fault::LostAfter);
+    let renewal = live(&lab, DAY, HOUR).await;
+    let renewal = lab
+        .store()
+        .await
+        .renewal(&renewal.id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(renewal.state, State::Completed, "{renewal:#?}");
+    assert_eq!(acme.simulator.finalizations(), 2);
+}

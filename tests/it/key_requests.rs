@@ -1,0 +1,91 @@
+//! Key pairs that a firewall refuses to make, and requests that never reached it: counted as what they are, and given up
+//! where the same answer comes again and again.
+
+use jiff::SignedDuration;
+use renewd::clock::Clock;
+use renewd::inventory::{Renewal, State};
+use renewd::renewal::Step;
+use simulators::sonicos::{Action, Faces, Profile, Rule};
+
+use crate::lab::Lab;
+
+const REQUEST: &str = "/certificates/generate-signing-request";
+
+/// Lets the daemon work until the renewal has ended or waits for longer than `longest` from now.
+async fn run(lab: &Lab, longest: SignedDuration) -> Renewal {
+    let end = lab.clock.now() + longest;
+    loop {
+        lab.run_once().await;
+        let renewal = lab.renewals().await.swap_remove(0);
+        match renewal.next_attempt_at {
+            Some(at) if at < end && !renewal.state.is_end() => lab.clock.set(at),
+            _ => return renewal,
+        }
+    }
+}
+
+async fn details(lab: &Lab, name: &str) -> Vec<String> {
+    let history = lab.history().await;
+    history
+        .iter()
+        .filter(|event| event.name == name)
+        .filter_map(|event| event.fields["detail"].as_str().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_refused_each_time_is_given_up_and_never_waited_for() {
+    let lab = Lab::with(Profile::V8, Faces::kind()).await;
+    let refusal = Action::SuccessFalseWith200("Invalid country name.".to_owned());
+    lab.simulator
+        .rule(Rule::once("POST", REQUEST, refusal).repeated(0, 1000));
+    let renewal = run(&lab, SignedDuration::from_hours(12)).await;
+    assert_eq!(renewal.state, State::Abandoned, "{renewal:#?}");
+    let told = details(&lab, "renewal_abandoned").await;
+    assert!(told[0].contains("Invalid country name."), "{told:?}");
+    let waited = details(&lab, "renewal_waits").await;
+    assert_eq!(waited, [""; 0], "nothing was asked for");
+    assert_eq!(details(&lab, "person_needed").await.len(), 2);
+    lab.assert_left_in_order();
+}
+
+/// A device that words its refusals differently each time and needs long between them is given up as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_leaves_no_intent_behind() {
+    let lab = Lab::with(Profile::V8, Faces::kind()).await;
+    for action in [
+        Action::SuccessFalseWith200("Invalid country name.".to_owned()),
+        Action::Status(503, "busy".to_owned(), Vec::new()),
+    ] {
+        lab.simulator.rule(Rule::once("POST", REQUEST, action));
+    }
+    for _ in 0..2 {
+        lab.run_once().await;
+        let renewal = lab.renewals().await.swap_remove(0);
+        let store = lab.store().await;
+        let intent = store.intent(&renewal.id, Step::GenerateCsr.name()).await;
+        assert_eq!(intent.unwrap(), None, "{renewal:#?}");
+        assert!(renewal.is_failing(), "{renewal:#?}");
+        lab.clock.set(renewal.next_attempt_at.unwrap());
+    }
+    assert!(!lab.run_once().await.has_failed());
+    lab.assert_renewed_once().await;
+}
+
+/// Somebody's changes that nobody commits: told again and again, and never hidden behind a wait for a key pair that nobody
+/// asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_another_administrator_are_reported_again_and_stay_visible() {
+    let lab = Lab::with(Profile::V8, Faces::kind()).await;
+    lab.simulator
+        .other_administrator()
+        .has_pending_change("address-object ipv4 printer");
+    let renewal = run(&lab, SignedDuration::from_hours(49)).await;
+    assert_eq!(renewal.state, State::Planned);
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
+    let words = renewal.last_error.unwrap();
+    assert!(words.contains("waiting for"), "{words}");
+    assert_eq!(details(&lab, "renewal_waits").await, [""; 0]);
+    let alerts = details(&lab, "person_needed").await.len();
+    assert!((3..=5).contains(&alerts), "{alerts} alerts in two days");
+}
