@@ -5,6 +5,7 @@ mod country;
 mod csr;
 mod der;
 mod difference;
+mod file;
 mod fingerprint;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -27,6 +28,7 @@ pub use certificate::Certificate;
 pub use country::{country_code, country_name};
 pub use csr::Csr;
 pub use difference::differences_from_request;
+pub use file::{CertificateFile, certificates_of_file, private_key_of_file};
 pub use fingerprint::Fingerprint;
 pub use issued::{Expected, Verdict, check_issued, is_not_yet_valid};
 pub use key_bundle::{Encryption, KeyBundle};

@@ -10,25 +10,70 @@ pub(super) struct Block<'a> {
     pub der: Vec<u8>,
 }
 
+/// What stands at one BEGIN.
+pub(super) struct Found<'a> {
+    /// What stands after BEGIN; empty when the line is not complete.
+    pub label: &'a str,
+    /// The line of the BEGIN, from 1.
+    pub line: usize,
+    /// Whether its headers say that it is encrypted (RFC 1421).
+    pub is_encrypted: bool,
+    /// The block, or why there is none.
+    pub block: Result<Block<'a>, PkiError>,
+}
+
 /// Every block of `text`, in its order.
 pub(super) fn blocks(text: &str) -> Result<Vec<Block<'_>>, PkiError> {
-    let mut blocks = Vec::new();
+    each(text).into_iter().map(|found| found.block).collect()
+}
+
+/// Every BEGIN of `text`, in its order, with its block or with the reason that there is none.
+pub(super) fn each(text: &str) -> Vec<Found<'_>> {
+    let mut all = Vec::new();
     let mut rest = text;
-    while let Some((_, after)) = rest.split_once(BEGIN) {
-        let (label, body) = after
-            .split_once(DASHES)
-            .filter(|(label, _)| !label.contains('\n'))
-            .ok_or_else(|| PkiError("PEM: a BEGIN line is not complete".to_owned()))?;
-        let (body, after) = body
-            .split_once(&format!("-----END {label}{DASHES}"))
-            .ok_or_else(|| PkiError(format!("PEM: BEGIN {label} has no END {label}")))?;
-        blocks.push(Block {
-            label,
-            der: decode(label, body)?,
-        });
-        rest = after;
+    let mut line = 1;
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        line += before.matches('\n').count();
+        let (found, next) = one(after, line);
+        line += after
+            .get(..after.len() - next.len())
+            .map_or(0, |passed| passed.matches('\n').count());
+        all.push(found);
+        rest = next;
     }
-    Ok(blocks)
+    all
+}
+
+/// What stands at a BEGIN, of which `after` is what follows; and the text behind it.
+fn one(after: &str, line: usize) -> (Found<'_>, &str) {
+    let failed = |label, words: String| Found {
+        label,
+        line,
+        is_encrypted: false,
+        block: Err(PkiError(words)),
+    };
+    let Some((label, body)) = after
+        .split_once(DASHES)
+        .filter(|(label, _)| !label.contains('\n'))
+    else {
+        let words = "PEM: a BEGIN line is not complete".to_owned();
+        return (failed("", words), after);
+    };
+    // Another BEGIN before the END: this one was cut off, and what follows may be whole.
+    let end = format!("-----END {label}{DASHES}");
+    let own = body.split_once(BEGIN).map_or(body, |(own, _)| own);
+    let Some((own, _)) = own.split_once(&end) else {
+        let words = format!("PEM: BEGIN {label} has no END {label}");
+        return (failed(label, words), body);
+    };
+    let next = body.get(own.len() + end.len()..).unwrap_or_default();
+    let found = Found {
+        label,
+        line,
+        is_encrypted: own.contains("Proc-Type:") && own.contains("ENCRYPTED"),
+        block: decode(label, own).map(|der| Block { label, der }),
+    };
+    (found, next)
 }
 
 /// `der` as one PEM block under `label`, lines of 64 characters, ending in a newline.

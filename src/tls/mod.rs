@@ -19,7 +19,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::failure::{Failure, FailureKind};
-use crate::pki::{Certificate, Fingerprint};
+use crate::pki::{self, Fingerprint};
 use verifier::{Authorities, Verifier};
 
 pub use chain::{Roots, is_trusted};
@@ -160,17 +160,20 @@ fn system_roots() -> Result<Arc<dyn rustls::client::danger::ServerCertVerifier>,
 
 fn ca_file(path: &Path) -> Result<Arc<WebPkiServerVerifier>, Failure> {
     let problem = |problem: String| local(format!("CA file {}: {problem}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
-    let certificates =
-        Certificate::all_from_pem(&text).map_err(|error| problem(error.to_string()))?;
+    let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
+    let file = pki::certificates_of_file(&bytes).map_err(|error| problem(error.to_string()))?;
+    let mut skipped = file.skipped;
     let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots
-            .add(CertificateDer::from(certificate.der))
-            .map_err(|error| problem(format!("{}: {error}", certificate.subject)))?;
+    for certificate in file.certificates {
+        if let Err(error) = roots.add(CertificateDer::from(certificate.der)) {
+            skipped.push(format!("{} is skipped: {error}", certificate.subject));
+        }
     }
     if roots.is_empty() {
-        return Err(problem("it holds no BEGIN CERTIFICATE".to_owned()));
+        return Err(problem(skipped.join("; ")));
+    }
+    for words in skipped {
+        tracing::warn!(file = %path.display(), "{words}");
     }
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
         .build()

@@ -58,7 +58,13 @@ pub(super) fn words(error: &rustls::Error) -> String {
 
 fn reason_words(reason: &CertificateError) -> String {
     match reason {
-        CertificateError::Other(OtherError(words)) => words.to_string(),
+        CertificateError::Other(OtherError(error)) => match error.downcast_ref() {
+            Some(webpki::Error::CaUsedAsEndEntity) => CA_AS_SERVER.to_owned(),
+            _ => error.to_string(),
+        },
         other => other.to_string(),
     }
 }
+
+/// Devices make such certificates for themselves, and no CA can vouch for them.
+const CA_AS_SERVER: &str = "it is a CA certificate (CA:TRUE), which no CA file can vouch for as a server: pin it with `trust = { sha256 = \"…\" }`";

@@ -227,6 +227,35 @@ async fn pinned_devices_with_x509_v1_or_rsa_1024_work() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_shows_a_ca_certificate_is_refused_with_the_advice_to_pin_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.subject_alt_names = vec![SanType::DnsName("fw.example.com".try_into().unwrap())];
+    let own = params.self_signed(&key).unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, own.pem()).unwrap();
+    let own = Certificate::from_der(own.der()).unwrap();
+    let server = serve("127.0.0.1", &[&own], &key).await;
+    let trust = trust(Anchor::Ca(path));
+    let refused = connect(&server.endpoint, &trust, &[], "fw.example.com").await;
+    assert!(refused.unwrap_err().contains("pin it"));
+}
+
+#[test]
+fn one_certificate_that_cannot_be_read_does_not_spoil_a_file_of_cas() {
+    let (_folder, ca, _, _) = vouched_certificate();
+    let good = std::fs::read(&ca).unwrap();
+    let broken = b"# Z\xfcrich\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    std::fs::write(&ca, [&broken[..], &good].concat()).unwrap();
+    assert!(client_config(&trust(Anchor::Ca(ca.clone())), &[]).is_ok());
+    let der = Certificate::from_pem(std::str::from_utf8(&good).unwrap()).unwrap();
+    std::fs::write(&ca, der.der).unwrap();
+    assert!(client_config(&trust(Anchor::Ca(ca)), &[]).is_ok());
+}
+
 #[test]
 fn settings_that_cannot_work_are_told_in_words() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,11 +6,11 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{Issuer, KeyPair, KeyUsagePurpose, PublicKeyData};
 use rustls::pki_types::CertificateDer;
+use zeroize::Zeroizing;
 
 use super::{Settings, init, local, refused};
 use crate::failure::Failure;
-use crate::pki::{Certificate, Fingerprint};
-use crate::secret::Secret;
+use crate::pki::{Certificate, Fingerprint, certificates_of_file, private_key_of_file};
 use crate::surroundings::Surroundings;
 
 /// A CA that can sign.
@@ -119,8 +119,13 @@ fn may_sign(issuer: &Issuer<'static, KeyPair>) -> bool {
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| problem(path, error))?;
-    Certificate::all_from_pem(&text).map_err(|error| problem(path, error))
+    let bytes = std::fs::read(path).map_err(|error| problem(path, error))?;
+    let file = certificates_of_file(&bytes).map_err(|error| problem(path, error))?;
+    // The first is the CA itself: another one in its place would sign with the wrong name.
+    match file.skipped.first() {
+        Some(words) => Err(problem(path, words)),
+        None => Ok(file.certificates),
+    }
 }
 
 fn read_key(path: &Path) -> Result<KeyPair, Failure> {
@@ -136,15 +141,11 @@ fn read_key(path: &Path) -> Result<KeyPair, Failure> {
         );
         return Err(problem(path, words));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| problem(path, error))?;
-    let text = Secret::new(text);
-    if text.expose().contains("ENCRYPTED") {
-        let words = "the key is encrypted: renewd needs it in the clear, in a file of its own";
-        return Err(problem(path, words));
-    }
+    let bytes = Zeroizing::new(std::fs::read(path).map_err(|error| problem(path, error))?);
+    let der = private_key_of_file(&bytes).map_err(|error| problem(path, error))?;
     // The error of the parser is left out: it knows nothing more, and nothing of a key may get into a log.
-    KeyPair::from_pem(text.expose())
-        .map_err(|_| problem(path, "not a private key as PKCS#8 PEM (BEGIN PRIVATE KEY)"))
+    KeyPair::try_from(der.as_slice())
+        .map_err(|_| problem(path, "not a private key that renewd can sign with"))
 }
 
 /// What systemd hands over with LoadCredential= is guarded by an access list, whose mask looks like group permission.

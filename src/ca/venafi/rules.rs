@@ -90,11 +90,15 @@ fn about_subject(template: &Template, wanted: &KeyRequest) -> Vec<String> {
     found
 }
 
-/// Countries are plain values; an empty list allows any.
+/// Countries are plain values or, as for any other part, expressions: `.*` is the service's own way to allow any. An empty
+/// list does so too.
 fn about_country(allowed: Option<&[String]>, country: &str) -> Option<String> {
     let allowed = allowed.filter(|allowed| !allowed.is_empty())?;
     let code = country_code(country)?;
-    if allowed.iter().any(|value| value.eq_ignore_ascii_case(code)) {
+    let may_allow = |value: &String| {
+        value.eq_ignore_ascii_case(code) || whole(value).is_none_or(|regex| regex.is_match(code))
+    };
+    if allowed.iter().any(may_allow) {
         return None;
     }
     Some(format!(
@@ -140,11 +144,12 @@ fn whole(text: &str) -> Option<Regex> {
         .ok()
 }
 
-fn lists(template: &Template) -> [Option<&Vec<String>>; 8] {
+fn lists(template: &Template) -> [Option<&Vec<String>>; 9] {
     [
         template.subject_cn_regexes.as_ref(),
         template.subject_o_regexes.as_ref(),
         template.subject_ou_regexes.as_ref(),
+        template.subject_c_values.as_ref(),
         template.subject_st_regexes.as_ref(),
         template.subject_l_regexes.as_ref(),
         template.san_regexes.as_ref(),

@@ -30,7 +30,7 @@ async fn files_that_do_not_fit_are_named() {
     std::fs::write(&setup.settings.key, &pem[..80]).unwrap();
     let (_, words) = setup.issue(good_csr()).await.unwrap_err();
     assert!(
-        words.ends_with("not a private key as PKCS#8 PEM (BEGIN PRIVATE KEY)"),
+        words.ends_with("the private key in line 1 cannot be read"),
         "{words}"
     );
 
@@ -40,6 +40,18 @@ async fn files_that_do_not_fit_are_named() {
         words.ends_with("ca.pem: it holds no BEGIN CERTIFICATE"),
         "{words}"
     );
+}
+
+#[test]
+fn parameters_of_the_curve_before_the_key_do_not_hide_it() {
+    let setup = Setup::without_ca();
+    let key = include_bytes!("../../../pki/tests/cases/ecparam.key");
+    let certificate = include_bytes!("../../../pki/tests/cases/ecparam.pem");
+    std::fs::write(&setup.settings.certificate, certificate).unwrap();
+    std::fs::write(&setup.settings.key, key).unwrap();
+    let closed = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&setup.settings.key, closed).unwrap();
+    super::super::authority::Authority::load(&setup.settings).unwrap();
 }
 
 #[tokio::test]

@@ -112,3 +112,23 @@ fn a_template_that_is_unavailable_or_makes_keys_itself_refuses_us() {
         ]
     );
 }
+
+#[test]
+fn a_country_may_be_allowed_by_an_expression_and_any_by_the_services_own_any() {
+    for (allowed, fits) in [
+        (r#"[".*"]"#, true),
+        (r#"["^.*$"]"#, true),
+        (r#"["[A-Z]{2}"]"#, true),
+        (r#"["DE|NL"]"#, true),
+        (r#"["US", "nl"]"#, true),
+        (r#"["(?!US).*"]"#, true),
+        ("[]", true),
+        (r#"["US"]"#, false),
+        (r#"["N"]"#, false),
+        (r#"["U."]"#, false),
+    ] {
+        let template = template(&format!(r#"{{"subjectCValues":{allowed}}}"#));
+        let found = objections(&template, &key_request());
+        assert_eq!(found.is_empty(), fits, "{allowed}: {found:?}");
+    }
+}
