@@ -7,6 +7,10 @@ use std::fmt;
 
 use jiff::SignedDuration;
 
+pub use crate::sanitize::readable;
+#[cfg(any(test, feature = "fuzzing"))]
+use crate::sanitize::{self, LONGEST_WORDS};
+
 /// A failed exchange with a firewall or a CA.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{call}: {detail}")]
@@ -95,18 +99,6 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// What a peer said, as it may be stored and logged: one line of bearable length without control characters.
-pub fn readable(words: &str) -> String {
-    let words: Vec<&str> = words.split_whitespace().collect();
-    let line = words.join(" ");
-    let mut plain = line.chars().filter(|c| !c.is_control());
-    let mut text: String = plain.by_ref().take(LONGEST_WORDS).collect();
-    if plain.next().is_some() {
-        text.push('…');
-    }
-    text
-}
-
 impl Failure {
     /// A failure of `kind` during `call`.
     pub fn new(kind: FailureKind, call: impl Into<String>, detail: impl fmt::Display) -> Self {
@@ -155,7 +147,7 @@ impl Failure {
     /// Adds who or what has to act first.
     #[must_use]
     pub fn waiting_for(mut self, whom: impl Into<String>) -> Self {
-        self.waiting_for = Some(whom.into());
+        self.waiting_for = Some(readable(&whom.into()));
         self
     }
 }
@@ -173,7 +165,7 @@ impl Failure {
             self.detail.len()
         );
         assert!(
-            !self.detail.chars().any(char::is_control),
+            !self.detail.contains(sanitize::is_unsafe),
             "{:?}",
             self.detail
         );
@@ -183,20 +175,9 @@ impl Failure {
     }
 }
 
-/// Characters: more than any sentence of ours, and less than a peer may send.
-const LONGEST_WORDS: usize = 2000;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_peer_says_becomes_one_line_of_bearable_length() {
-        assert_eq!(readable(" a\nb\t\u{1b}[31mc "), "a b [31mc");
-        let long = readable(&"ü".repeat(1 << 20));
-        assert_eq!(long.chars().count(), LONGEST_WORDS + 1);
-        assert!(long.ends_with('…'));
-    }
 
     #[test]
     fn only_a_lost_or_unreadable_answer_to_the_request_itself_leaves_a_doubt() {

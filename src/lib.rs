@@ -2,18 +2,21 @@
 //!
 //! The map, from left to right; a module may use those on the left of its bar only, so those between two bars do not
 //! know each other (`tests/it/tidy.rs` holds that line):
-//! `clock failure pki random schedule secret | inventory private_file surroundings | tls | dcv seal transfer |
+//! `body connector file_access sanitize | clock failure pki random schedule secret | inventory private_file process_group surroundings | tls | dcv seal transfer |
 //! ca firewall probe | config event | store | renewal | scheduler watch | daemon status telemetry | cli |
 //! fuzzing`.
 
+pub mod body;
 pub mod ca;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connector;
 pub mod daemon;
 pub mod dcv;
 pub mod event;
 pub mod failure;
+pub mod file_access;
 pub mod firewall;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -22,8 +25,10 @@ pub mod inventory;
 pub mod pki;
 pub mod private_file;
 pub mod probe;
+pub mod process_group;
 pub mod random;
 pub mod renewal;
+pub mod sanitize;
 pub mod schedule;
 pub mod scheduler;
 pub mod seal;
