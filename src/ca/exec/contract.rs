@@ -12,6 +12,7 @@ use super::run::{Finished, Stopped};
 use crate::ca::SigningRequest;
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{AlternateName, Certificate, KeyKind, certificates_in};
+use crate::sanitize::bounded;
 
 /// What a program is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Operation<'_> {
         let kind = match stopped {
             Stopped::NotStarted(_) => FailureKind::Local,
             _ if self == Self::Submit => FailureKind::OutcomeUnknown,
-            Stopped::TooMuch => FailureKind::Unexpected,
+            Stopped::TooMuch | Stopped::TooDense => FailureKind::Unexpected,
             Stopped::TooSlow(_) | Stopped::Broken(_) => FailureKind::Busy,
         };
         self.failure(kind, format!("{} {stopped}", program.display()))
@@ -191,8 +192,8 @@ pub(super) fn words(finished: &Finished) -> String {
         .get(lines.len().saturating_sub(LAST_LINES)..)
         .unwrap_or_default();
     let said = [
-        line(&String::from_utf8_lossy(&finished.stdout)),
-        line(&last.join(" ")),
+        bounded(&String::from_utf8_lossy(&finished.stdout), LONGEST_WORDS),
+        bounded(&last.join(" "), LONGEST_WORDS),
     ];
     let said: Vec<&str> = said
         .iter()
@@ -203,17 +204,6 @@ pub(super) fn words(finished: &Finished) -> String {
         [] => "it says nothing".to_owned(),
         said => said.join("; "),
     }
-}
-
-/// The beginning of a text in one line without control characters.
-fn line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let plain = words.join(" ");
-    plain
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_WORDS)
-        .collect()
 }
 
 fn of_request(request: &SigningRequest) -> Vec<(&'static str, String)> {

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+
+use crate::body;
+use crate::process_group::ProcessGroup;
 
 /// A program that came to its end.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) enum Stopped {
     TooSlow(Duration),
     #[error("was killed: it wrote more than {LARGEST_OUTPUT_BYTES} bytes")]
     TooMuch,
+    #[error("wrote more values than any answer holds")]
+    TooDense,
     #[error("lost touch with it: {0}")]
     Broken(#[from] std::io::Error),
 }
@@ -44,7 +48,8 @@ pub(super) async fn look(program: &Path) -> Result<(), String> {
     }
 }
 
-/// Runs `program` to its end. When it is given up, everything in its process group is killed.
+/// Runs `program` to its end. Its output ends with it: what it leaves running with its output gets a moment to finish a
+/// line. Then, and when it is given up, everything in its process group is killed.
 pub(super) async fn run(
     program: &Path,
     arguments: &[String],
@@ -63,19 +68,37 @@ pub(super) async fn run(
         .kill_on_drop(true)
         .spawn()
         .map_err(Stopped::NotStarted)?;
-    let group = Group::of(&child);
-    let finished = tokio::time::timeout(limit, finish(&mut child))
+    let _group = ProcessGroup::of(&child);
+    tokio::time::timeout(limit, finish(&mut child))
         .await
-        .unwrap_or(Err(Stopped::TooSlow(limit)))?;
-    group.let_go();
-    Ok(finished)
+        .unwrap_or(Err(Stopped::TooSlow(limit)))
 }
 
 async fn finish(child: &mut Child) -> Result<Finished, Stopped> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr, status) = tokio::try_join!(whole(stdout), tail(stderr), async {
-        Ok(child.wait().await?)
-    })?;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let pipes = (child.stdout.take(), child.stderr.take());
+    let status = {
+        let reading =
+            async { tokio::try_join!(whole(pipes.0, &mut stdout), tail(pipes.1, &mut stderr)) };
+        tokio::pin!(reading);
+        let mut is_read = false;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status?,
+                read = &mut reading, if !is_read => {
+                    read?;
+                    is_read = true;
+                }
+            }
+        };
+        if !is_read && let Ok(read) = tokio::time::timeout(GRACE, reading).await {
+            read?;
+        }
+        status
+    };
+    if body::weight(&stdout) > MOST_WEIGHT {
+        return Err(Stopped::TooDense);
+    }
     Ok(Finished {
         status,
         stdout,
@@ -83,55 +106,33 @@ async fn finish(child: &mut Child) -> Result<Finished, Stopped> {
     })
 }
 
-async fn whole(pipe: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Stopped> {
-    let mut bytes = Vec::new();
+async fn whole(pipe: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> Result<(), Stopped> {
     if let Some(pipe) = pipe {
         pipe.take(LARGEST_OUTPUT_BYTES + 1)
-            .read_to_end(&mut bytes)
+            .read_to_end(bytes)
             .await?;
     }
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= LARGEST_OUTPUT_BYTES) {
-        Ok(bytes)
+        Ok(())
     } else {
         Err(Stopped::TooMuch)
     }
 }
 
-async fn tail(pipe: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Stopped> {
-    let mut kept = Vec::new();
+async fn tail(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) -> Result<(), Stopped> {
     let Some(mut pipe) = pipe else {
-        return Ok(kept);
+        return Ok(());
     };
-    while pipe.read_buf(&mut kept).await? > 0 {
+    while pipe.read_buf(kept).await? > 0 {
         let surplus = kept.len().saturating_sub(LONGEST_COMPLAINT_BYTES);
         kept.drain(..surplus);
     }
-    Ok(kept)
+    Ok(())
 }
 
-/// The processes of one run. They are killed when this is dropped, also because nobody waits for the run any more.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
-    }
-
-    /// Nothing is left to kill; the number may soon be another's.
-    fn let_go(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // An error means that they have all gone by themselves.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
-}
-
+/// For output that is under way when the program has ended.
+const GRACE: Duration = Duration::from_secs(1);
+/// As [`body::weight`] measures it.
+const MOST_WEIGHT: usize = 4 << 20;
 const LARGEST_OUTPUT_BYTES: u64 = 1 << 20;
 const LONGEST_COMPLAINT_BYTES: usize = 4096;

@@ -14,7 +14,8 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::{Data, Exec, Record};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, readable};
+use crate::process_group::ProcessGroup;
 
 /// Has the program set `record`, unless it did so since this process began: lego calls `present` once for a record, and
 /// programs that were written for lego may add a second one or fail at it.
@@ -58,14 +59,17 @@ async fn run(hook: &Exec, verb: &str, record: &Record, limit: Duration) -> Resul
     let mut child = command
         .spawn()
         .map_err(|error| Failure::new(FailureKind::Local, &call, error))?;
+    let group = ProcessGroup::of(&child);
     let output = Output::default();
     let mut readers = output.readers(&mut child);
     let Ok(ended) = tokio::time::timeout(limit, child.wait()).await else {
-        // Dropping it would kill it as well, but not wait for its end.
-        let _ = child.kill().await;
+        // Everything that it has started, too; then its end is near.
+        drop(group);
+        let _ = child.wait().await;
         let words = format!("still running after {limit:?}, killed{}", output.shown());
         return Err(Failure::new(FailureKind::Unreachable, call, words));
     };
+    group.let_go();
     // What it left running may hold its output open for ever.
     let all_read = async { while readers.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_WORDS, all_read).await;
@@ -133,6 +137,7 @@ fn command(program: &Path) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true);
     command
 }
@@ -174,10 +179,7 @@ impl Output {
     fn shown(&self) -> String {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&said);
-        let plain = text
-            .trim()
-            .replace(|c: char| c.is_control() && c != '\n', " ");
-        match plain.as_str() {
+        match readable(&text).as_str() {
             "" => ", and said nothing".to_owned(),
             words => format!(", and said: {words}"),
         }

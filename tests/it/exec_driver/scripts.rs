@@ -173,6 +173,11 @@ async fn a_slow_program_is_killed_with_everything_that_it_has_started() {
         failure.detail.contains("took longer than 0.5 s"),
         "{failure}"
     );
+    assert_ends(&bench).await;
+}
+
+/// The process whose number the program noted as its child is killed.
+async fn assert_ends(bench: &Bench) {
     let child = bench.note("child");
     assert!(!child.is_empty(), "it never came so far");
     let state = format!("/proc/{}/stat", child.trim());
@@ -184,6 +189,23 @@ async fn a_slow_program_is_killed_with_everything_that_it_has_started() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the grandchild lives");
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_running_with_its_output_holds_up_no_answer_and_is_killed() {
+    let mut bench = Bench::new("sleep 600 & echo $! > \"$D/child\"; cat \"$D/leaf.pem\"");
+    bench.settings.timeout = Duration::from_mins(5);
+    let started = std::time::Instant::now();
+    let order = bench.driver().submit(&bench.request).await.unwrap();
+    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
+    assert_issued(&issuance, &bench);
+    assert_eq!(bench.note("calls"), "SUBMIT\n");
+    assert!(
+        started.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_ends(&bench).await;
 }
 
 #[tokio::test]
