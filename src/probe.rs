@@ -10,8 +10,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{AlertDescription, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
+use crate::connector;
 use crate::inventory::Endpoint;
 use crate::pki::{Certificate, Fingerprint};
 use crate::tls::{self, Handshake, Version};
@@ -45,13 +46,8 @@ pub enum Verdict {
 /// All of it takes `limit` at most.
 pub async fn look(endpoint: &Endpoint, server_name: Option<&str>, limit: Duration) -> Sight {
     let witness = Arc::new(Witness::new());
-    let handshake = shake_hands(endpoint, server_name, Arc::clone(&witness));
-    let trouble = match tokio::time::timeout(limit, handshake).await {
-        Ok(Ok(())) => None,
-        Ok(Err(trouble)) => Some(trouble),
-        Err(_) => Some(format!("no answer within {} s", limit.as_secs_f32())),
-    };
-    witness.testify(trouble)
+    let handshake = shake_hands(endpoint, server_name, limit, Arc::clone(&witness));
+    witness.testify(handshake.await.err())
 }
 
 /// What `sight` says, when `new` was bound in the place of `old`.
@@ -73,19 +69,27 @@ pub fn judge(sight: &Sight, new: &Fingerprint, old: Option<&Fingerprint>) -> Ver
 async fn shake_hands(
     endpoint: &Endpoint,
     server_name: Option<&str>,
+    limit: Duration,
     witness: Arc<Witness>,
 ) -> Result<(), String> {
+    let deadline = Instant::now() + limit;
     let config = tls::config(witness).map_err(|failure| failure.detail)?;
     let name = sni(server_name.unwrap_or(&endpoint.host))?;
-    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
+    let stream = connector::connect(&endpoint.host, endpoint.port, limit)
         .await
         .map_err(|error| error.to_string())?;
-    let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .map_err(|error| explain(&error))?;
+    let address = stream.peer_addr().map_err(|error| error.to_string())?;
+    let handshake = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream);
+    let mut stream = match timeout_at(deadline, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(format!("{address}: {}", explain(&error))),
+        Err(_) => {
+            let limit = limit.as_secs_f32();
+            return Err(format!("{address}: no answer within {limit} s"));
+        }
+    };
     // A device that does not answer the farewell has shown its certificate all the same.
-    let _ = stream.shutdown().await;
+    let _ = timeout_at(deadline, stream.shutdown()).await;
     Ok(())
 }
 
@@ -275,7 +279,7 @@ mod tests {
         let sight = look(&endpoint, None, Duration::from_millis(50)).await;
         assert_eq!(
             sight,
-            Sight::Unreachable("no answer within 0.05 s".to_owned())
+            Sight::Unreachable(format!("{endpoint}: no answer within 0.05 s"))
         );
         drop(silent);
         let Sight::Unreachable(why) = look(&endpoint, None, LIMIT).await else {

@@ -10,10 +10,10 @@ use russh::client::{
 };
 use russh::keys::{HashAlg, PublicKeyOrCertificate};
 use russh::{ChannelMsg, Disconnect, MethodKind, MethodSet, Preferred, cipher, kex, mac};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::terminal::Line;
+use crate::connector;
 use crate::failure::{Failure, FailureKind, readable};
 use crate::firewall::sonicos::{CommandLine, Settings};
 use crate::secret::Secret;
@@ -73,9 +73,8 @@ struct Door<'a> {
 impl Door<'_> {
     async fn knock(&self, command_line: &CommandLine) -> Result<Handle<Doorkeeper>, Failure> {
         let address = &command_line.address;
-        let connecting = TcpStream::connect((address.host.as_str(), address.port));
         let limit = (self.limit / 2).min(CONNECT_LIMIT);
-        let stream = self.within("connect", limit, connecting).await?;
+        let stream = connector::connect(&address.host, address.port, limit).await;
         let stream = stream.map_err(|error| self.failure(FailureKind::Unreachable, error))?;
         let doorkeeper = Doorkeeper {
             pin: command_line.host_key.clone(),
