@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::config::Mistakes;
 use crate::daemon::{DaemonError, InUse};
@@ -107,6 +108,9 @@ enum CliError {
     Peer(String),
     #[error(transparent)]
     Configuration(#[from] Mistakes),
+    /// Each on a line of its own.
+    #[error("{}", .0.join("\n"))]
+    UnsafeFiles(Vec<String>),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -135,7 +139,7 @@ impl CliError {
             Self::System(_) => 71,
             Self::NoDatabase(_) | Self::Store(_) => 74,
             Self::InUse(_) => 75,
-            Self::Configuration(_) => 78,
+            Self::Configuration(_) | Self::UnsafeFiles(_) => 78,
         }
     }
 }
@@ -168,6 +172,7 @@ const MOST_WORKERS: usize = 4;
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
+    keep_memory_private();
     crate::tls::install_provider();
     let cli = Cli::parse();
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
@@ -183,6 +188,12 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
+}
+
+/// No core file, and no other process of our account may read our memory: it holds passwords and opened keys. Where the
+/// system refuses it, there is nothing that could be done instead.
+fn keep_memory_private() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 async fn dispatch(cli: Cli) -> Result<(), CliError> {
@@ -218,7 +229,26 @@ fn failed(error: &CliError) -> ExitCode {
     match error {
         CliError::Told => {}
         CliError::Configuration(mistakes) => print::diagnose(&mistakes.to_string()),
+        CliError::UnsafeFiles(found) => {
+            for words in found {
+                print::complain(words);
+            }
+        }
         error => print::complain(&error.to_string()),
     }
     ExitCode::from(error.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_holds_passwords_cannot_be_dumped() {
+        keep_memory_private();
+        assert_eq!(
+            rustix::process::dumpable_behavior(),
+            Ok(DumpableBehavior::NotDumpable)
+        );
+    }
 }
