@@ -3,11 +3,12 @@
 //! An event is stored in the history in the same transaction as what it tells of, and logged by the store after the commit.
 //! `docs/events.md` is printed from this file.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::failure::readable;
 use crate::inventory::{Renewal, RenewalId, State};
 
 /// One thing that happened.
@@ -43,8 +44,11 @@ pub struct Event {
     /// `failure::FailureKind`, by name.
     #[serde(rename = "error.kind", skip_serializing_if = "Option::is_none")]
     pub error_kind: Option<String>,
-    /// In words: what happened, whom it waits for, what to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// In words: what happened, whom it waits for, what to do. Peers may have a hand in it.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_readable"
+    )]
     pub detail: Option<String>,
     /// When it goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +56,42 @@ pub struct Event {
     /// How long the step took, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<u64>,
+    /// Where it ended the history, once it was stored: `ID:HASH`.
+    #[serde(skip)]
+    pub place: Place,
 }
+
+/// Where in the history an event was stored last. Two events that tell the same are equal wherever they are.
+#[derive(Debug, Default)]
+pub struct Place(Mutex<Option<String>>);
+
+impl Place {
+    /// It was stored there, if its transaction is committed.
+    pub fn set(&self, head: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    }
+
+    fn head(&self) -> Option<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Clone for Place {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.head()))
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
 
 #[allow(
     clippy::ref_option,
@@ -61,6 +100,14 @@ pub struct Event {
 )]
 fn by_name<S: serde::Serializer>(state: &Option<State>, serializer: S) -> Result<S::Ok, S::Error> {
     state.map(State::name).serialize(serializer)
+}
+
+#[allow(clippy::ref_option, reason = "serde's signature")]
+fn as_readable<S: serde::Serializer>(
+    words: &Option<String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    words.as_deref().map(readable).serialize(serializer)
 }
 
 /// A tracing level must be known at compile time; hence a macro.
@@ -83,6 +130,7 @@ macro_rules! log_at {
             error.kind = event.error_kind.as_deref(),
             next_attempt_at = event.next_attempt_at.map(|at| format!("{at:.0}")),
             elapsed_ms = event.elapsed_ms,
+            history_head = event.head(),
             "{}",
             event.message(),
         );
@@ -258,7 +306,8 @@ Printed by `renewd events` from `src/event.rs`; a test fails when this page is s
 
 Every event is a log line with the field `event` and, where they are known, the fields `certificate`, `renewal`,
 `firewall`, `ca`, `state`, `next_state`, `attempt`, `reason`, `error.kind`, `next_attempt_at` and `elapsed_ms`; the
-message says the rest in words. Events of a certificate are also stored in its history (`renewd show CERT`). An event of
+message says the rest in words. An alert and `renewal_completed` carry `history_head`, where the history ended with them
+(`renewd history verify --head`). Events of a certificate are also stored in its history (`renewd show CERT`). An event of
 the level `alert` needs a person; it is logged as an error with the field `alert=true`.
 
 | event | level | meaning |
@@ -282,6 +331,7 @@ impl Event {
             detail: None,
             next_attempt_at: None,
             elapsed_ms: None,
+            place: Place::default(),
         }
     }
 
@@ -305,16 +355,23 @@ impl Event {
         }
     }
 
+    /// Where the history ends, with what a person is told and with what a renewal came to: whoever keeps the log can find
+    /// a history that was cut off behind it or written anew.
+    fn head(&self) -> Option<String> {
+        let is_told = self.kind.level() == Level::Alert || self.kind == EventKind::RenewalCompleted;
+        is_told.then(|| self.place.head()).flatten()
+    }
+
     /// The line that a person reads.
     fn message(&self) -> String {
         let moved = match (self.state, self.next_state) {
             (Some(from), Some(to)) => Some(format!("{from} -> {to}")),
             _ => None,
         };
-        match (moved, self.detail.as_deref()) {
+        match (moved, self.detail.as_deref().map(readable)) {
             (Some(moved), Some(detail)) => format!("{moved}: {detail}"),
             (Some(moved), None) => moved,
-            (None, Some(detail)) => detail.to_owned(),
+            (None, Some(detail)) => detail,
             (None, None) => self.kind.meaning().trim().to_owned(),
         }
     }

@@ -187,6 +187,7 @@ async fn insert(
             fields: &fields,
         };
         let head = chain.append(&link);
+        event.place.set(head.to_string());
         query = query
             .bind(head.id)
             .bind(link.name)

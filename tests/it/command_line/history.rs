@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 
-use super::office::Office;
+use super::office::{Office, PASSWORD};
 
 /// The head that the log of a run ends with.
 fn told_head(log: &str) -> String {
@@ -64,4 +64,32 @@ async fn a_head_that_is_none_and_a_database_that_is_not_there_are_told() {
     wrong.with_code(2).complains(&["history_head"]);
     let missing = office.renewd(&["history", "verify"]);
     missing.with_code(74).complains(&["there is no database"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_alert_and_each_completed_renewal_tells_in_the_log_where_the_history_ended() {
+    let office = Office::new().await;
+    office.write("hq.password", "mistyped\n");
+    let failed = office.renewd(&["run", "--once"]).with_code(1);
+    office.write("hq.password", &format!("{PASSWORD}\n"));
+    office.renewd(&["renew", "hq-portal"]).with_code(0);
+    let done = office.renewd(&["run", "--once"]).with_code(0);
+    let mut told = 0;
+    for line in failed.stderr.lines().chain(done.stderr.lines()) {
+        let Ok(line) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        if line["alert"] != true && line["event"] != "renewal_completed" {
+            assert_eq!(line["history_head"], Value::Null, "{line}");
+            continue;
+        }
+        let head = line["history_head"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no head: {line}"));
+        office
+            .renewd(&["history", "verify", "--head", head])
+            .with_code(0);
+        told += 1;
+    }
+    assert!(told >= 2, "{failed:#?} {done:#?}");
 }
