@@ -15,6 +15,7 @@ pub mod pam360;
 pub mod resello;
 pub mod venafi;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::inventory::{Budget, RateLimit};
 use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};
 use crate::secret::SecretSource;
 use crate::surroundings::Surroundings;
+use crate::tls::Trust;
 
 /// A certificate authority.
 #[async_trait]
@@ -283,6 +285,35 @@ impl Settings {
             Self::Resello(settings) => settings.secrets(),
             Self::DryRun(settings) => settings.real.secrets(),
         }
+    }
+
+    /// The other files that decide what is done, each with its key in the configuration: programs, and certificates that
+    /// peers are verified with or that go to a firewall.
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        let (trust, others): (_, Vec<(&'static str, Option<&Path>)>) = match self {
+            Self::Local(settings) => (None, vec![("certificate", Some(&settings.certificate))]),
+            Self::Exec(settings) => (None, vec![("program", Some(&settings.program))]),
+            Self::Venafi(settings) => (Some(&settings.trust), Vec::new()),
+            Self::Pam360(settings) => (
+                Some(&settings.trust),
+                vec![("chain", settings.chain.as_deref())],
+            ),
+            Self::Acme(settings) => (
+                Some(&settings.trust),
+                vec![
+                    ("roots", settings.roots.as_deref()),
+                    ("validation", settings.validation.program()),
+                ],
+            ),
+            Self::Resello(settings) => (
+                Some(&settings.trust),
+                vec![("validation", settings.program())],
+            ),
+            Self::DryRun(settings) => return settings.real.files(),
+        };
+        let trust = ("trust", trust.and_then(Trust::file));
+        let all = others.into_iter().chain([trust]);
+        all.filter_map(|(key, path)| Some((key, path?))).collect()
     }
 }
 

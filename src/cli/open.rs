@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{CliError, print};
-use crate::config::{self, Desired, ManagedFirewall};
+use crate::config::{self, Desired, Loaded, ManagedFirewall};
 use crate::firewall::{self, Identity, Known};
 use crate::inventory::{ManagedCertificate, TrackedFirewall};
 use crate::pki::Fingerprint;
@@ -24,11 +24,27 @@ pub struct Globals {
 impl Globals {
     /// Loads the configuration; warnings go to stderr.
     pub fn desired(&self) -> Result<Desired, CliError> {
+        Ok(self.loaded()?.desired)
+    }
+
+    /// The same with the files that were read.
+    pub fn loaded(&self) -> Result<Loaded, CliError> {
         let loaded = config::load(&self.config)?;
         for warning in &loaded.warnings {
             print::diagnose(&warning.to_string());
         }
-        Ok(loaded.desired)
+        Ok(loaded)
+    }
+
+    /// The same for what acts by itself: not while others could change what decides, or read a secret.
+    pub fn guarded(&self) -> Result<Desired, CliError> {
+        let loaded = self.loaded()?;
+        let found = config::unsafe_files(&loaded);
+        if found.is_empty() {
+            Ok(loaded.desired)
+        } else {
+            Err(CliError::UnsafeFiles(found))
+        }
     }
 
     /// Starts the log as the configuration and the options say. The option holds whatever is configured later: `None`.

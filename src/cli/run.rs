@@ -27,7 +27,7 @@ pub struct Arguments {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
+    let desired = globals.guarded()?;
     if arguments.dry_run {
         return dry_run(desired).await;
     }

@@ -49,7 +49,7 @@ pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
 
 /// `conf.d/*.toml` beside the main file, by name; hidden files and those of editors are left out.
 fn companions(main: &Path, findings: &mut Findings) -> Vec<Arc<Path>> {
-    let folder = main.with_file_name("conf.d");
+    let folder = main.with_file_name(COMPANIONS);
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
@@ -138,5 +138,7 @@ fn is_configuration(path: &Path) -> bool {
     is_toml && !path.file_name().is_some_and(is_hidden)
 }
 
+/// The folder beside the main file.
+pub(super) const COMPANIONS: &str = "conf.d";
 /// Places in a file are kept in 32 bits; a configuration of this size is a mistake.
 const LARGEST_FILE: u64 = 256 << 20;

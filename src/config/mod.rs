@@ -34,6 +34,8 @@ pub use load::load;
 pub use mistake::{Mistake, Mistakes, Severity};
 pub use schema::schema;
 
+use crate::file_access::{Owners, Use};
+use crate::seal;
 use crate::secret::SecretSource;
 
 /// A configuration that can be used.
@@ -50,6 +52,48 @@ pub struct Loaded {
 /// The address of a PostgreSQL server, checked, and completed by how it is verified; else what is wrong and what to do.
 pub fn database_server(address: &str) -> Result<url::Url, String> {
     database::server(address).map_err(|wrong| format!("{}; {}", wrong.message, wrong.hint))
+}
+
+/// What others could change or read although it decides what renewd does, or is secret: each with its remedy. Nothing is
+/// read.
+pub fn unsafe_files(loaded: &Loaded) -> Vec<String> {
+    let desired = &loaded.desired;
+    let state_directory = &desired.daemon.state_directory;
+    let owners = Owners::of(state_directory);
+    let mut found = Vec::new();
+    let mut check = |what: &str, path: &Path, purpose| {
+        if let Err(problem) = owners.check(path, purpose) {
+            found.push(format!("{what}: {problem}"));
+        }
+    };
+    check("daemon: state_directory", state_directory, Use::Decides);
+    check("sealing key", &seal::own_file(state_directory), Use::Secret);
+    if let Some(main) = loaded.files.first() {
+        check(
+            "configuration",
+            &main.with_file_name(load::COMPANIONS),
+            Use::Decides,
+        );
+    }
+    for path in &loaded.files {
+        check("configuration", path, Use::Decides);
+    }
+    for (what, source) in secrets(desired) {
+        if let SecretSource::File(path) = source {
+            check(&what, &path, Use::Secret);
+        }
+    }
+    for (name, settings) in &desired.cas {
+        for (key, path) in settings.files() {
+            check(&format!("ca {name}: {key}"), path, Use::Decides);
+        }
+    }
+    for (name, managed) in &desired.firewalls {
+        if let Some(path) = managed.settings.trust().file() {
+            check(&format!("firewall {name}: trust"), path, Use::Decides);
+        }
+    }
+    found
 }
 
 /// Every secret that will be needed, each with the place that names it, so that a check can try to read them.

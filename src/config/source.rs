@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::mistake::Excerpt;
+use crate::sanitize::is_unsafe;
 
 /// Every file that was read.
 #[derive(Debug, Default)]
@@ -271,7 +272,7 @@ pub(super) fn printable(text: &str) -> String {
 fn visible(character: char) -> char {
     match character {
         '\t' | '\r' => ' ',
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c if is_unsafe(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     }
 }

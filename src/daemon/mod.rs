@@ -303,7 +303,12 @@ impl Daemon {
     }
 
     async fn try_reload(&mut self) -> Result<(), DaemonError> {
-        let desired = config::load(&self.config_file)?.desired;
+        let loaded = config::load(&self.config_file)?;
+        let found = config::unsafe_files(&loaded);
+        if !found.is_empty() {
+            return Err(DaemonError::System(found.join("; ")));
+        }
+        let desired = loaded.desired;
         let former = &self.engine.desired.daemon;
         refuse_what_needs_a_restart(former, &desired.daemon)?;
         let ticks = match &self.ticks {

@@ -7,6 +7,8 @@
 pub mod dns;
 pub mod http;
 
+use std::path::Path;
+
 use crate::failure::{Failure, FailureKind};
 use crate::secret::SecretSource;
 use crate::surroundings::Surroundings;
@@ -70,6 +72,17 @@ impl Settings {
         match self {
             Self::Http(_) => Vec::new(),
             Self::Dns(settings) => settings.provider.secrets(),
+        }
+    }
+
+    /// The program that sets the records, where one does.
+    pub fn program(&self) -> Option<&Path> {
+        match self {
+            Self::Http(_) => None,
+            Self::Dns(settings) => match &settings.provider {
+                dns::Provider::Exec(hook) => Some(&hook.program),
+                _ => None,
+            },
         }
     }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::inventory::{Endpoint, Service};
 use crate::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
+use crate::sanitize;
 use crate::secret::SecretSource;
 use crate::surroundings::Surroundings;
 use crate::tls::Trust;
@@ -100,11 +101,30 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The same with texts of bounded length, as it is stored and shown.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let bounded = |text: String| sanitize::bounded(&text, LONGEST_FACT);
+        let quirks = self.quirks.into_iter().take(MOST_QUIRKS);
+        Self {
+            model: bounded(self.model),
+            firmware: bounded(self.firmware),
+            serial: bounded(self.serial),
+            system_time: self.system_time.map(bounded),
+            privilege: self.privilege.map(bounded),
+            quirks: quirks.map(bounded).collect(),
+        }
+    }
+
     /// The identity in a row of the store; what cannot be read is none.
     pub fn from_json(json: &str) -> Option<Self> {
         serde_json::from_str(json).ok()
     }
 }
+
+/// Characters of what a device says of itself: no honest one has more.
+pub const LONGEST_FACT: usize = 256;
+const MOST_QUIRKS: usize = 64;
 
 /// What is known of a firewall before a session with it begins.
 #[derive(Debug, Clone, Copy, Default)]

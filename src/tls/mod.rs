@@ -35,6 +35,16 @@ pub struct Trust {
     pub server_name: Option<String>,
 }
 
+impl Trust {
+    /// The file that decides which certificates are accepted, where one does.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.anchor {
+            Anchor::Ca(path) => Some(path),
+            Anchor::System | Anchor::Pins(_) => None,
+        }
+    }
+}
+
 /// What a certificate is checked against.
 #[derive(Debug, Clone)]
 pub enum Anchor {

@@ -234,7 +234,7 @@ async fn a_ca_that_takes_only_its_customers_gets_no_key_made_for_nothing() {
         at(&pebble, &more)
     };
     let key = lab.folder.path().join("hmac");
-    std::fs::write(&key, HMAC_KEY).unwrap();
+    lab::write_secret(&key, HMAC_KEY);
     let known = lab_at(&customer(&key.display().to_string())).await;
     assert_eq!(until_it_ends(&known).await, State::Completed);
     assert_shown(&known).await;

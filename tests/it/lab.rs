@@ -165,7 +165,7 @@ verify = ["{management}", "{ssl_vpn}"]
     }
 
     pub fn write_password(&self, password: &str) {
-        std::fs::write(self.folder.path().join("password"), password).unwrap();
+        write_secret(&self.folder.path().join("password"), password);
     }
 
     pub fn config_file(&self) -> PathBuf {
@@ -332,3 +332,10 @@ pub async fn run_once(
 
 /// Of real time: far more than anything takes.
 const LONGEST_RUN: Duration = Duration::from_mins(2);
+
+/// Writes a file that others cannot read, as a secret must be kept.
+pub fn write_secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}

@@ -23,7 +23,7 @@ pub async fn lab(faces: Faces) -> Lab {
     };
     let mut lab = Lab::with(Profile::V7_X, faces).await;
     let secret = lab.folder.path().join("totp");
-    std::fs::write(&secret, KEY).unwrap();
+    crate::lab::write_secret(&secret, KEY);
     lab.set_keys(&format!("totp = {{ file = \"{}\" }}", secret.display()));
     lab
 }

@@ -86,7 +86,7 @@ async fn an_acme_server_that_repeats_the_key_of_its_customer_gets_no_secret_told
             r#", external_account = { key_id = "kid-1", hmac_key = { file = "FOLDER/key" } }"#;
         let bench = acme(|ca| ca.driver_with(keys)).await;
         let key = BASE64URL_NOPAD.encode(b"an HMAC key that only tests know");
-        std::fs::write(bench.lab.folder.path().join("key"), key).unwrap();
+        lab::write_secret(&bench.lab.folder.path().join("key"), &key);
         bench
     })
     .await;
@@ -105,7 +105,7 @@ async fn a_dns_provider_that_repeats_its_key_gets_no_secret_told() {
                 r#"dns = {{ provider.powerdns = {{ url = "http://{provider}", key = {{ file = "FOLDER/key" }} }}, zone = "example.com", check = false }}"#
             );
             let bench = acme(|ca| ca.driver_that_proves(&dns, "")).await;
-            std::fs::write(bench.lab.folder.path().join("key"), DNS_KEY).unwrap();
+            lab::write_secret(&bench.lab.folder.path().join("key"), DNS_KEY);
             let log = Log::catch();
             two_days(&bench.lab).await;
             let told = format!("{:?}", bench.lab.history().await);

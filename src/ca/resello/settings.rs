@@ -1,5 +1,6 @@
 //! How to reach one account of the purchase API, and what is ordered there.
 
+use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
@@ -119,6 +120,14 @@ pub struct Applicant {
 }
 
 impl Settings {
+    /// The program that proves control over a domain, where one does.
+    pub fn program(&self) -> Option<&Path> {
+        match &self.control {
+            Control::Published(dcv) => dcv.program(),
+            _ => None,
+        }
+    }
+
     /// Every secret that will be needed, each with its key in the configuration.
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         let mut secrets = vec![("api_key", self.api_key.clone())];

@@ -56,12 +56,21 @@ fn warn(what: &str, words: &str) {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
+    let loaded = globals.loaded()?;
     let mut findings = Findings::default();
-    findings.good("configuration", &counts(&desired));
+    findings.good("configuration", &counts(&loaded.desired));
+    for problem in config::unsafe_files(&loaded) {
+        findings.wrong("access", &problem);
+    }
+    let desired = loaded.desired;
     for (place, secret) in config::secrets(&desired) {
-        if let Err(error) = secret.read() {
-            findings.wrong(&place, &error.to_string());
+        match secret.read() {
+            Err(error) => findings.wrong(&place, &error.to_string()),
+            Ok(secret) if secret.has_blank_at_an_end() => warn(
+                &place,
+                "it begins or ends with a blank, which is sent as a part of it: is that intended?",
+            ),
+            Ok(_) => {}
         }
     }
     if arguments.online {

@@ -129,7 +129,7 @@ async fn bench(dns: SocketAddr, more: &str) -> Option<(Pebble, Lab)> {
 }
 
 fn write_secret(lab: &Lab, secret: &str) {
-    std::fs::write(lab.folder.path().join("tsig"), secret).unwrap();
+    lab::write_secret(&lab.folder.path().join("tsig"), secret);
 }
 
 async fn assert_no_record_is_left(lab: &Lab) {

@@ -160,6 +160,69 @@ async fn a_secret_that_cannot_be_read_is_found_offline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_others_can_change_or_a_secret_that_they_can_read_is_found_and_stops_a_start() {
+    let office = Office::new().await;
+    let (hook, key) = (office.path("hook"), office.path("seal.key"));
+    office.write("hook", "#!/bin/sh\nexit 6\n");
+    office.write("seal.key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
+    std::fs::create_dir(office.path("conf.d")).unwrap();
+    let helper = format!(
+        "[[ca]]\nname = \"helper\"\ndriver.exec = {{ program = \"{}\" }}\n",
+        hook.display()
+    );
+    office.write("conf.d/helper.toml", &helper);
+    let with_key = format!("[daemon]\nsealing_key = {{ file = \"{}\" }}", key.display());
+    office.configure(&office.configuration().replace("[daemon]", &with_key));
+    for (name, safe) in [
+        ("hook", 0o755),
+        ("conf.d", 0o755),
+        ("renewd.toml", 0o644),
+        ("hq.password", 0o640),
+    ] {
+        office.set_mode(name, safe);
+    }
+    office.renewd(&["check"]).with_code(0);
+    for (name, mode, safe) in [
+        ("hq.password", 0o644, 0o640),
+        ("hq.password", 0o620, 0o600),
+        ("seal.key", 0o644, 0o600),
+        ("hook", 0o777, 0o755),
+        ("hook", 0o775, 0o755),
+        ("renewd.toml", 0o666, 0o600),
+        ("conf.d", 0o777, 0o755),
+        ("conf.d/helper.toml", 0o666, 0o644),
+        ("ca.pem", 0o666, 0o644),
+        (".", 0o777, 0o700),
+    ] {
+        office.set_mode(name, mode);
+        let told = office.renewd(&["check"]).with_code(1);
+        told.prints(&["WRONG", "chmod", name.trim_start_matches('.')]);
+        let told = office.renewd(&["run", "--once"]).with_code(78);
+        told.complains(&["chmod", name.trim_start_matches('.')]);
+        office.set_mode(name, safe);
+    }
+    assert_eq!(office.simulator.counters().requests, 0);
+    office.renewd(&["check"]).with_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blank_at_the_end_of_a_password_is_sent_and_mentioned_and_a_byte_order_mark_is_not() {
+    let mut settings = simulators::sonicos::Settings::new(Profile::V8);
+    settings.password = format!("{PASSWORD} ");
+    let simulator = simulators::sonicos::Simulator::start(settings)
+        .await
+        .unwrap();
+    let mut office = Office::new().await;
+    office.simulator = simulator;
+    office.configure(&office.configuration());
+    office.write("hq.password", &format!("\u{feff}{PASSWORD} \r\n"));
+    let told = office.renewd(&["check", "--online"]);
+    let told = told.prints(&["warning firewall hq: password: it begins or ends with a blank"]);
+    assert!(told.stdout.contains("rights of the login"), "{told:#?}");
+    assert_eq!(office.simulator.counters().failed_logins, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_configuration_is_refused_with_its_line_and_column_by_every_command() {
     let office = Office::new().await;
     office.configure(

@@ -168,7 +168,7 @@ impl Peer {
             Self::Files(_) => return None,
         };
         let secret = secrets.into_iter().next().unwrap();
-        std::fs::write(own.join(file), &secret).unwrap();
+        crate::lab::write_secret(&own.join(file), &secret);
         Some(secret)
     }
 }

@@ -99,7 +99,7 @@ impl Fleet {
             cas,
             clock,
         };
-        std::fs::write(fleet.path().join("password"), PASSWORD).unwrap();
+        crate::lab::write_secret(&fleet.path().join("password"), PASSWORD);
         let url = fleet.database.url(fleet.path());
         for home in &fleet.homes {
             std::fs::create_dir(home).unwrap();

@@ -24,7 +24,7 @@ async fn laboratory(faces: Faces) -> (Lab, Simulator) {
     });
     let token = settings.token.clone();
     let server = Simulator::start(settings).await.unwrap();
-    std::fs::write(lab.folder.path().join("token"), token).unwrap();
+    crate::lab::write_secret(&lab.folder.path().join("token"), &token);
     std::fs::write(lab.folder.path().join("tls.pem"), server.ca_pem()).unwrap();
     let text = std::fs::read_to_string(lab.config_file()).unwrap();
     let signer = server.intermediate();

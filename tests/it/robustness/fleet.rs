@@ -108,7 +108,7 @@ driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.
             let verify = format!("\"{address}\"");
             text += &member(name, &format!("https://{address}"), &pin, &verify);
         }
-        std::fs::write(self.folder.path().join("password"), PASSWORD).unwrap();
+        crate::lab::write_secret(&self.folder.path().join("password"), PASSWORD);
         std::fs::write(
             self.config_file(),
             text.replace("FOLDER", &folder.to_string()),

@@ -84,7 +84,7 @@ async fn lab(mut told: Settings) -> (Lab, Simulator) {
         let now = renewd::clock::Clock::now(clock.as_ref());
         time::OffsetDateTime::from_unix_timestamp(now.as_second()).unwrap()
     });
-    std::fs::write(lab.folder.path().join("api-key"), &told.api_key).unwrap();
+    crate::lab::write_secret(&lab.folder.path().join("api-key"), &told.api_key);
     let cloud = Simulator::start(told).await.unwrap();
     let driver = format!(
         "driver.venafi = {{ url = \"{}\", api_key = {{ file = \"api-key\" }}, application = \"Firewalls\", \
