@@ -8,6 +8,8 @@
 )]
 
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod mutation;
 
 use jiff::tz::TimeZone;

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::sanitize;
+
 /// A secret's text. `Debug` prints a placeholder; there is no `Display`.
 #[derive(Clone)]
 pub struct Secret(SecretString);
@@ -18,6 +20,12 @@ impl Secret {
     /// Wraps `text`.
     pub fn new(text: String) -> Self {
         Self(SecretString::from(text))
+    }
+
+    /// Whether it begins or ends with a blank: most likely a mistake of an editor, but it may be meant.
+    pub fn has_blank_at_an_end(&self) -> bool {
+        let text = self.expose();
+        text.trim() != text
     }
 
     /// The text itself: for the wire only, never for a log, an error or an URL.
@@ -73,10 +81,11 @@ impl SecretSource {
                 self.read_file(&PathBuf::from(folder).join(name))?
             }
         };
-        match text.lines().next().map(str::trim_end) {
-            Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),
-            _ => Err(self.problem("empty: its first line must hold the secret")),
+        let line = first_line(&text);
+        if line.trim().is_empty() {
+            return Err(self.problem("empty: its first line must hold the secret"));
         }
+        Ok(Secret::new(line.to_owned()))
     }
 
     fn read_file(&self, path: &std::path::Path) -> Result<String, SecretError> {
@@ -89,6 +98,13 @@ impl SecretSource {
             problem: problem.to_owned(),
         }
     }
+}
+
+/// The first line without the mark that some editors put before it, and without its end; blanks are a part of it.
+fn first_line(text: &str) -> &str {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let line = text.split('\n').next().unwrap_or_default();
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 impl fmt::Display for SecretSource {
@@ -104,6 +120,9 @@ impl fmt::Display for SecretSource {
 
 /// `text`, which a peer may have had a hand in, without `secrets`: neither as they are, nor in an encoding in which a peer
 /// could give them back, nor begun and then cut off by `…`.
+///
+/// The work grows with the text times the secrets. A long text is shortened first ([`crate::sanitize::bounded`]): what
+/// the end of it leaves of a secret is a beginning before `…`.
 pub fn cut_out<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret>) -> String {
     cut_out_with(text, secrets, Vec::new())
 }
@@ -117,6 +136,8 @@ pub fn cut_out_with<'a>(
     let secrets = secrets.into_iter().map(Secret::expose);
     let forms: Vec<String> = secrets
         .filter(|secret| secret.len() >= SHORTEST)
+        // Of one that is longer than the text only the beginning can be in it: a peer chooses how long its token is.
+        .filter_map(|secret| secret.get(..secret.floor_char_boundary(text.len())))
         .flat_map(forms)
         .collect();
     let mut places = known;
@@ -160,7 +181,7 @@ fn forms(secret: &str) -> Vec<String> {
     let mut forms = vec![
         secret.to_owned(),
         // As it looks in one line.
-        secret.split_whitespace().collect::<Vec<_>>().join(" "),
+        sanitize::bounded(secret, usize::MAX),
         json.replace('/', "\\/"),
         json,
         html(secret),
@@ -221,7 +242,11 @@ fn without_beginnings(text: &str, forms: &[String]) -> String {
     let last = parts.pop().unwrap_or_default();
     let mut whole = String::with_capacity(text.len());
     for part in parts {
-        let begun = forms.iter().filter_map(|form| begun(part, form)).max();
+        // Most parts of a hostile text are shorter than any beginning.
+        let begun = match part.len() {
+            ..SHORTEST_BEGINNING => None,
+            _ => forms.iter().filter_map(|form| begun(part, form)).max(),
+        };
         match begun.and_then(|length| part.len().checked_sub(length)) {
             Some(end) => {
                 whole.push_str(part.get(..end).unwrap_or_default());
@@ -237,12 +262,14 @@ fn without_beginnings(text: &str, forms: &[String]) -> String {
 
 /// How many bytes at the end of `text` are the beginning of `form`.
 fn begun(text: &str, form: &str) -> Option<usize> {
-    (SHORTEST_BEGINNING..form.len()).rev().find(|length| {
+    let longest = form.len().min(text.len() + 1);
+    (SHORTEST_BEGINNING..longest).rev().find(|length| {
         form.get(..*length)
             .is_some_and(|begin| text.ends_with(begin))
     })
 }
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// What stands in the place of a secret.
 const CUT: &str = "[secret]";
 /// Where something long was cut off.
@@ -254,12 +281,41 @@ const SHORTEST_BEGINNING: usize = 3;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
     use super::*;
 
     const NASTY: &str = "p\"ä/ s&w<r+d=\\1";
 
     fn told(text: &str, secret: &str) -> String {
         cut_out(text, [&Secret::new(secret.to_owned())])
+    }
+
+    #[test]
+    fn a_file_gives_its_first_line_without_a_byte_order_mark_and_with_its_blanks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        for (content, wanted, has_blank) in [
+            ("hunter2", "hunter2", false),
+            ("hunter2\n", "hunter2", false),
+            ("hunter2\r\n", "hunter2", false),
+            ("\u{feff}hunter2\r\n", "hunter2", false),
+            ("hunter2 \n", "hunter2 ", true),
+            ("hunter2\t", "hunter2\t", true),
+            (" hunter2\nnot this", " hunter2", true),
+            ("hunter2\r\r\n", "hunter2\r", true),
+            ("hunter\u{85}2\u{2028}\n", "hunter\u{85}2\u{2028}", true),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let secret = SecretSource::File(path.clone()).read().unwrap();
+            assert_eq!(secret.expose(), wanted, "{content:?}");
+            assert_eq!(secret.has_blank_at_an_end(), has_blank, "{content:?}");
+        }
+        for content in ["", "\n", "\u{feff}\n", " \r\nsecond"] {
+            std::fs::write(&path, content).unwrap();
+            let error = SecretSource::File(path.clone()).read().unwrap_err();
+            assert!(error.problem.starts_with("empty"), "{error}");
+        }
     }
 
     #[test]
@@ -297,6 +353,18 @@ mod tests {
         assert_eq!(told("a corral… of horses…", secret), "a corral… of horses…");
         let encoded = &HEXLOWER.encode(secret.as_bytes())[..19];
         assert_eq!(told(&format!("{encoded}…"), secret), "[secret]…");
+    }
+
+    #[test]
+    fn a_text_full_of_ellipses_costs_no_more_than_its_length() {
+        let secrets: Vec<Secret> = (0..4)
+            .map(|seed| Secret::new(format!("{seed}{}", "k7Qm2xWz".repeat(256))))
+            .collect();
+        for part in ["…", "k7Q…", "k7Qm2xWz…"] {
+            let text = part.repeat((1 << 20) / part.len());
+            let told = cut_out(&text, &secrets);
+            assert!(told.ends_with('…'));
+        }
     }
 
     #[test]

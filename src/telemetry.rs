@@ -1,11 +1,13 @@
 //! Where the log goes: the journal's own fields under systemd, readable text on a terminal, JSON lines elsewhere.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+use crate::sanitize::{escaped_json, is_unsafe};
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -78,7 +80,7 @@ fn json() -> Box<dyn Layer<Registry> + Send + Sync> {
         fmt::layer()
             .json()
             .flatten_event(true)
-            .with_writer(io::stderr),
+            .with_writer(|| Cleaned(json_line)),
     )
 }
 
@@ -88,8 +90,54 @@ fn text() -> Box<dyn Layer<Registry> + Send + Sync> {
         fmt::layer()
             .with_target(false)
             .with_ansi(is_colourful)
-            .with_writer(io::stderr),
+            .with_writer(move || {
+                Cleaned(if is_colourful {
+                    coloured_line
+                } else {
+                    plain_line
+                })
+            }),
     )
+}
+
+/// Writes lines of the log to stderr, without characters that deceive whoever reads them. The formatter hands over a
+/// whole line at a time.
+struct Cleaned(fn(&str) -> String);
+
+impl Write for Cleaned {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        io::stderr().lock().write_all((self.0)(&line).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+fn json_line(line: &str) -> String {
+    escaped_json(line).into_owned()
+}
+
+fn plain_line(line: &str) -> String {
+    visible(line, |_| false)
+}
+
+/// The formatter colours with escape sequences of its own, and shows those in messages as text.
+fn coloured_line(line: &str) -> String {
+    visible(line, |character| character == '\u{1b}')
+}
+
+fn visible(line: &str, is_ours: fn(char) -> bool) -> String {
+    let content = line.strip_suffix('\n').unwrap_or(line);
+    let shown = content.chars().map(|character| match character {
+        '\n' | '\r' | '\t' => ' ',
+        character if is_unsafe(character) && !is_ours(character) => char::REPLACEMENT_CHARACTER,
+        character => character,
+    });
+    let end = line.get(content.len()..).unwrap_or_default();
+    shown.chain(end.chars()).collect()
 }
 
 /// Whether stderr is the journal: systemd names its device and inode in `JOURNAL_STREAM` (systemd.exec(5)).
@@ -101,4 +149,20 @@ fn is_journal() -> bool {
         return false;
     };
     stream == format!("{}:{}", stderr.dev(), stderr.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_stays_one_line_and_shows_what_would_deceive() {
+        let line = "said a\nb\u{202e}c\u{1b}[2J\u{9b}d\n";
+        assert_eq!(plain_line(line), "said a b\u{fffd}c\u{fffd}[2J\u{fffd}d\n");
+        assert_eq!(
+            coloured_line("\u{1b}[32mINFO\u{1b}[0m \u{2028}\n"),
+            "\u{1b}[32mINFO\u{1b}[0m \u{fffd}\n"
+        );
+        assert_eq!(json_line("{\"a\":\"\u{202e}\"}\n"), "{\"a\":\"\\u202e\"}\n");
+    }
 }

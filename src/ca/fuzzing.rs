@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
 use super::http::Answer;
+use crate::sanitize::is_unsafe;
 use crate::secret::Secret;
 
 pub use super::acme::fuzzing::acme;
@@ -67,7 +68,7 @@ impl Answer {
         // A fuzzer sees what its input is compared with, and writes it, with signs in between that are never shown.
         let text: String = String::from_utf8_lossy(rest)
             .chars()
-            .filter(|c| !c.is_control())
+            .filter(|c| !is_unsafe(*c))
             .collect();
         let is_own = SECRET
             .as_bytes()

@@ -10,7 +10,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use url::Url;
 
+use crate::body::{Excess, Intake, Limits, Share};
 use crate::failure::{Failure, FailureKind, readable};
+use crate::sanitize::bounded;
 use crate::secret::{self, Secret};
 use crate::tls::{self, Trust};
 
@@ -41,6 +43,8 @@ pub(super) struct Answer {
     /// As it came; for a person's eyes there is `evidence`.
     pub body: Vec<u8>,
     secrets: Vec<Secret>,
+    /// Of the memory for all bodies.
+    share: Share,
 }
 
 impl Http {
@@ -50,6 +54,11 @@ impl Http {
             .tls_backend_preconfigured(tls::client_config(trust, &[])?)
             .https_only(true)
             .http1_only()
+            // Whatever other crates switch on: a small body must not become a large one.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout((timeout / 2).min(CONNECT_LIMIT))
@@ -145,6 +154,7 @@ impl Answer {
             headers: HeaderMap::new(),
             body: body.to_vec(),
             secrets: Vec::new(),
+            share: Share::default(),
         }
     }
 
@@ -161,9 +171,9 @@ impl Answer {
     }
 
     /// `words` for a person: as every failure has them, and without the secrets that were sent, also where a sign that
-    /// is not shown stood in one.
+    /// is not shown stood in one. Shortened before it is searched: a CA decides how long it is.
     pub fn told(&self, words: &str) -> String {
-        self.scrub(&readable(&self.scrub(words)))
+        self.scrub(&readable(words))
     }
 
     /// The body as JSON; a page of HTML or anything else is a failure with its evidence.
@@ -213,31 +223,30 @@ impl Answer {
         self.excerpt(EVIDENCE)
     }
 
-    /// The same with so many characters.
+    /// The same with about so many characters.
     pub fn excerpt(&self, longest: usize) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        let text = if self.is_html() {
-            title(&text)
+        let text = self.beginning();
+        let text = if self.is_html() { title(&text) } else { text };
+        let line = bounded(&text, longest);
+        if line.is_empty() {
+            "an empty body".to_owned()
         } else {
-            text.into_owned()
-        };
-        let text = self.scrub(&text);
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let line: String = words
-            .join(" ")
-            .chars()
-            .filter(|c| !c.is_control())
-            .collect();
-        let line = self.scrub(&line);
-        match line.char_indices().nth(longest) {
-            _ if line.is_empty() => "an empty body".to_owned(),
-            None => line,
-            Some((end, _)) => format!("{}…", &line[..end]),
+            bounded(&self.scrub(&line), longest)
         }
     }
 
-    /// `text` without any of the secrets that were sent.
-    pub fn scrub(&self, text: &str) -> String {
+    /// So much of the body as a person may be shown of it.
+    fn beginning(&self) -> String {
+        let Some(beginning) = self.body.get(..LONGEST_LOOK_BYTES) else {
+            return String::from_utf8_lossy(&self.body).into_owned();
+        };
+        let text = String::from_utf8_lossy(beginning);
+        // A letter may have been cut in two. The ellipsis says where a secret may have been.
+        format!("{}…", text.trim_end_matches(char::REPLACEMENT_CHARACTER))
+    }
+
+    /// `text`, which is short, without any of the secrets that were sent.
+    fn scrub(&self, text: &str) -> String {
         secret::cut_out(text, &self.secrets)
     }
 
@@ -261,7 +270,7 @@ pub(super) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Takes the answer in, up to a size that no honest answer has.
+/// Takes the answer in, within the limits of an honest one.
 async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer, Failure> {
     let mut answer = Answer {
         call: call.name.clone(),
@@ -269,14 +278,20 @@ async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer,
         headers: response.headers().clone(),
         body: Vec::new(),
         secrets: call.secrets.clone(),
+        share: Share::default(),
     };
+    let mut intake = Intake::new(Limits::USUAL);
     while let Some(chunk) = response.chunk().await.map_err(|error| call.lost(error))? {
-        if answer.body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
-            let detail = format!("the answer is longer than {LARGEST_ANSWER_BYTES} bytes");
-            return Err(answer.failure(FailureKind::Unexpected, detail));
-        }
-        answer.body.extend_from_slice(&chunk);
+        intake.take(&chunk).map_err(|excess| {
+            let kind = match excess {
+                Excess::Memory if call.lasting => FailureKind::OutcomeUnknown,
+                Excess::Memory => FailureKind::Busy,
+                Excess::Long(_) | Excess::Dense => FailureKind::Unexpected,
+            };
+            answer.failure(kind, excess)
+        })?;
     }
+    (answer.body, answer.share) = intake.finish();
     Ok(answer)
 }
 
@@ -291,9 +306,10 @@ fn title(page: &str) -> String {
 }
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-const LARGEST_ANSWER_BYTES: usize = 8 << 20;
 /// Characters.
 const EVIDENCE: usize = 300;
+/// The part of a body that is looked at for evidence.
+const LONGEST_LOOK_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -310,6 +326,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: body.as_bytes().to_vec(),
             secrets: vec![Secret::new("s3cr3t-key".to_owned())],
+            share: Share::default(),
         }
     }
 
@@ -375,6 +392,33 @@ mod tests {
         let evidence = answer.evidence();
         assert!(evidence.starts_with("line one[31m x"), "{evidence}");
         assert!(evidence.chars().count() <= EVIDENCE + 1);
+    }
+
+    #[test]
+    fn a_body_of_megabytes_of_ellipses_is_told_at_once_and_without_secrets() {
+        let secret = "k7Qm2xWz".repeat(250);
+        for part in ["…", "k7Qm2xWz…", "\u{202e}…"] {
+            let mut answer = answer(500, &part.repeat((8 << 20) / part.len()));
+            answer.secrets = vec![Secret::new(secret.clone()); 4];
+            let text = String::from_utf8(answer.body.clone()).unwrap();
+            let evidence = answer.evidence();
+            assert!(evidence.chars().count() <= EVIDENCE + 1, "{evidence}");
+            assert!(!evidence.contains("k7Q"), "{evidence}");
+            let failure = answer.failure(FailureKind::Refused, text);
+            assert!(!failure.detail.contains("k7Q"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_secret_at_the_end_of_what_is_looked_at_is_cut_out() {
+        for length in LONGEST_LOOK_BYTES - 12..LONGEST_LOOK_BYTES {
+            let answer = answer(
+                400,
+                &format!("{}s3cr3t-key{}", " ".repeat(length), "ü".repeat(99)),
+            );
+            let evidence = answer.evidence();
+            assert!(!evidence.contains("s3c"), "{evidence}");
+        }
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! What a command prints for people: lines, paragraphs, tables and times. Everything on stdout passes through here.
+//! What a command prints for people: lines, paragraphs, tables and times. Everything on stdout passes through here, and
+//! nothing that a peer said reaches a terminal with characters that it obeys, or makes a line of its own.
 //!
 //! A reader that goes away early (`renewd status | head -1`) is no failure; `println!` would panic.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 
-use comfy_table::{Table, presets};
+use comfy_table::presets;
 use jiff::{SignedDuration, Timestamp};
+
+use crate::sanitize::{escaped_json, is_unsafe, printable};
 
 /// Prints a line to stdout, as `println!` does.
 macro_rules! say {
@@ -17,10 +20,11 @@ pub(super) use say;
 
 /// Prints one line to stdout.
 pub fn line(words: Arguments<'_>) {
-    report(writeln!(io::stdout().lock(), "{words}"));
+    let words = words.to_string();
+    report(writeln!(io::stdout().lock(), "{}", printable(&words)));
 }
 
-/// Prints `text` to stdout as it is.
+/// Prints `text` of our own to stdout as it is.
 pub fn text(text: &str) {
     let mut stdout = io::stdout().lock();
     report(
@@ -30,13 +34,19 @@ pub fn text(text: &str) {
     );
 }
 
-/// Tells a person on stderr what went wrong.
+/// Tells a person on stderr what went wrong, in one line.
 pub fn complain(words: &str) {
-    diagnose(&format!("renewd: {words}"));
+    diagnose(&format!("renewd: {}", printable(words)));
 }
 
-/// Writes `words` to stderr as they are, such as `FILE:LINE:COLUMN: …`, which editors can follow.
+/// Writes lines to stderr, such as `FILE:LINE:COLUMN: …`, which editors can follow.
 pub fn diagnose(words: &str) {
+    let visible = |character| match character {
+        '\n' => '\n',
+        character if is_unsafe(character) => char::REPLACEMENT_CHARACTER,
+        character => character,
+    };
+    let words: String = words.chars().map(visible).collect();
     // Whoever closed stderr does not want to know.
     let _ = writeln!(io::stderr().lock(), "{words}");
 }
@@ -78,15 +88,27 @@ fn wrapped(label: &str, depth: usize, words: &str) -> Vec<String> {
     rows
 }
 
+/// A table whose rows are one line each.
+pub struct Table(comfy_table::Table);
+
+impl Table {
+    /// Adds a row.
+    pub fn add_row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter();
+        self.0
+            .add_row(cells.map(|cell| printable(&cell).into_owned()));
+    }
+}
+
 /// A table without borders, so that its columns can be cut by scripts.
 pub fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
+    let mut table = comfy_table::Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(header.to_vec());
     for column in table.column_iter_mut() {
         column.set_padding((0, GAP));
     }
-    table
+    Table(table)
 }
 
 /// Prints a table.
@@ -98,7 +120,7 @@ pub fn print(table: &Table) {
 
 /// The lines of a table, without spaces at their ends.
 pub fn lines(table: &Table) -> Vec<String> {
-    let text = table.to_string();
+    let text = table.0.to_string();
     text.lines().map(|row| row.trim_end().to_owned()).collect()
 }
 
@@ -121,7 +143,7 @@ pub fn shortened(name: &str, width: usize) -> String {
 /// Prints `value` as indented JSON.
 pub fn json(value: &impl serde::Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => line(format_args!("{text}")),
+        Ok(json) => text(&format!("{}\n", escaped_json(&json))),
         Err(error) => complain(&format!("this cannot be written as JSON: {error}")),
     }
 }

@@ -4,6 +4,7 @@ mod checks;
 pub mod daemon;
 mod generated;
 mod history;
+mod hostile;
 mod json;
 mod looks;
 pub mod office;

@@ -113,7 +113,7 @@ fn every_lookup_and_connection_has_a_deadline() {
         }
         let code = code_without_tests(&source.code);
         let waits = code.contains("lookup_host(") || code.contains("TcpStream::connect(");
-        let is_bounded = ["timeout(", "within("]
+        let is_bounded = ["timeout(", "timeout_at(", "within("]
             .iter()
             .any(|limit| code.contains(limit));
         assert!(

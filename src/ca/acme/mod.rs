@@ -395,11 +395,7 @@ fn may_be_for_replacing(refusal: &Refusal) -> bool {
 fn exchange(answer: &Answer) -> Exchange {
     Exchange {
         call: answer.call.clone(),
-        answer: format!(
-            "HTTP {}: {}",
-            answer.status,
-            answer.scrub(&String::from_utf8_lossy(&answer.body))
-        ),
+        answer: format!("HTTP {}: {}", answer.status, answer.excerpt(LONGEST_SHOWN)),
     }
 }
 
@@ -411,6 +407,8 @@ fn refused(call: &str, detail: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Refused, call, detail)
 }
 
+/// Characters of an answer that is printed as it is.
+const LONGEST_SHOWN: usize = 4000;
 /// The certificate whose place the ordered one takes (RFC 9773, 5).
 const REPLACES: &str = "replaces";
 /// A CA that names no windows today may do so some day.

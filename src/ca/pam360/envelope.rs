@@ -163,7 +163,7 @@ impl Envelope {
         if self.message.is_empty() {
             answer.evidence()
         } else {
-            answer.scrub(&self.message)
+            answer.told(&self.message)
         }
     }
 }

@@ -97,6 +97,10 @@ impl VenafiCa {
             let words = "what came is not the JSON of an access token; does `url` lead to the API?";
             answer.failure(FailureKind::Unexpected, words)
         })?;
+        if wire.access_token.len() > LONGEST_TOKEN_BYTES {
+            let words = format!("an access token of more than {LONGEST_TOKEN_BYTES} bytes");
+            return Err(answer.failure(FailureKind::Unexpected, words));
+        }
         let lifetime = SignedDuration::from_secs(wire.expires_in.unwrap_or(0).into());
         Ok(Token {
             secret: Secret::new(wire.access_token),
@@ -291,3 +295,5 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 const BAD_HEADER: i64 = 1004;
 /// "Unable to find api key for key".
 const UNKNOWN_KEY: i64 = 10501;
+/// No server takes headers that are longer.
+const LONGEST_TOKEN_BYTES: usize = 16 << 10;

@@ -45,8 +45,9 @@ pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
     let folder = tempfile::Builder::new().prefix("renewd-demo-").tempdir()?;
     let office = Office::start(arguments.ca).await?;
     say!(
-        "Two simulated SonicWalls and {office} on loopback; the real daemon renews their certificates.\n"
+        "Two simulated SonicWalls and {office} on loopback; the real daemon renews their certificates."
     );
+    say!();
     let firewalls = start_firewalls().await?;
     let result = tokio::select! {
         result = show(&firewalls, &office, folder.path()) => result,
@@ -65,10 +66,12 @@ async fn show(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result
     let before = handshakes(&desired).await;
     say!("Before: certificates near their expiry");
     print_handshakes(&before);
-    say!("\nThe renewals, step by step; each key pair is born on its firewall and never leaves it");
+    say!();
+    say!("The renewals, step by step; each key pair is born on its firewall and never leaves it");
     let has_failed = renew(&desired, folder).await?;
     let after = handshakes(&desired).await;
-    say!("\nAfter: the handshakes of an outsider");
+    say!();
+    say!("After: the handshakes of an outsider");
     print_changes(&before, &after);
     if has_failed {
         return Err(CliError::Told);

@@ -331,7 +331,7 @@ impl Opening {
 }
 
 fn scrubbed(secrets: &[Secret], words: &str) -> String {
-    secret::cut_out(words, secrets)
+    secret::cut_out(&crate::sanitize::readable(words), secrets)
 }
 
 /// dns-update takes addresses only.

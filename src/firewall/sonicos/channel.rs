@@ -1,6 +1,7 @@
 //! Authorised exchanges: puts the right `Authorization` on each request and answers digest challenges
 //! (SonicOS reference 1.3). It may never offer a password again that the device refused.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::digest::{self, Digester};
 use super::envelope::{self, Reply};
 use super::login_level::{Floor, LoginLevel};
 use super::transport::{Answer, Call, Transport};
+use crate::body::Limits;
 use crate::failure::Failure;
 use crate::pki::Fingerprint;
 use crate::random::Random;
@@ -94,7 +96,10 @@ impl Channel {
     /// Sends with what identifies us now, and answers no challenge.
     pub(super) async fn send(&mut self, call: &Call) -> Result<Answer, Failure> {
         let authorization = self.authorization(call);
-        let sent = self.transport.send(call, authorization).await;
+        let sent = self
+            .transport
+            .send(&self.bounded(call), authorization)
+            .await;
         let answer = sent.map_err(|failure| self.without_secrets(failure))?;
         self.peer = answer.peer.or(self.peer);
         self.note_information(&answer);
@@ -107,10 +112,19 @@ impl Channel {
         call: &Call,
         proof: HeaderValue,
     ) -> Result<Answer, Failure> {
-        let sent = self.transport.send(call, Some(proof)).await;
+        let sent = self.transport.send(&self.bounded(call), Some(proof)).await;
         let answer = sent.map_err(|failure| self.without_secrets(failure))?;
         self.note_information(&answer);
         Ok(answer)
+    }
+
+    /// Before the login anybody may have answered, and nothing long is asked.
+    fn bounded<'a>(&self, call: &'a Call) -> Cow<'a, Call> {
+        if self.proven {
+            Cow::Borrowed(call)
+        } else {
+            Cow::Owned(call.clone().within(Limits::STRANGER))
+        }
     }
 
     /// Sends, and answers the challenges to which an answer is no second login. After a good login a device may know the

@@ -9,6 +9,7 @@ use super::lenient::json_in;
 use super::transport::{Answer, Call};
 use super::wording;
 use crate::failure::{Failure, FailureKind};
+use crate::sanitize::bounded;
 
 /// An answer that is not a refusal.
 #[derive(Debug, Clone, Default)]
@@ -253,23 +254,7 @@ pub(super) fn evidence(meaning: &str, status: u16, said: &str) -> String {
 
 /// One line of at most a few hundred characters, for a failure's detail.
 pub(super) fn shortened(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line: String = words
-        .join(" ")
-        .chars()
-        .map(|character| {
-            if character.is_control() {
-                '?'
-            } else {
-                character
-            }
-        })
-        .collect();
-    if line.chars().count() <= LONGEST_EVIDENCE {
-        return line;
-    }
-    let beginning: String = line.chars().take(LONGEST_EVIDENCE).collect();
-    format!("{beginning}…")
+    bounded(text, LONGEST_EVIDENCE)
 }
 
 fn message(entry: &Value) -> Option<String> {
@@ -480,7 +465,7 @@ mod tests {
         let long = format!("a\nb\t\u{7}{}", "x".repeat(1000));
         let short = shortened(&long);
         assert!(
-            short.starts_with("a b ?x") && short.ends_with('…'),
+            short.starts_with("a b x") && short.ends_with('…'),
             "{short}"
         );
         assert_eq!(short.chars().count(), LONGEST_EVIDENCE + 1);

@@ -16,7 +16,8 @@ use super::transport::{Answer, Call};
 use super::{Login, Settings, totp, wording};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::{Known, NEXT_CODE, OneTimeCodes};
+use crate::firewall::{Known, LONGEST_FACT, NEXT_CODE, OneTimeCodes};
+use crate::sanitize::bounded;
 use crate::secret::{Secret, SecretSource};
 
 /// What the device says at the door.
@@ -337,7 +338,9 @@ fn welcome(channel: &mut Channel, call: &Call, answer: &Answer) -> Result<Welcom
                 configuration_mode: envelope
                     .field("config_mode")
                     .map(|word| word.eq_ignore_ascii_case("yes")),
-                privilege: envelope.field("privilege").map(str::to_owned),
+                privilege: envelope
+                    .field("privilege")
+                    .map(|text| bounded(text, LONGEST_FACT)),
             });
         }
     };

@@ -49,6 +49,7 @@ use jiff::SignedDuration;
 use reqwest::Method;
 
 use super::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known};
+use crate::body::Limits;
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::Service;
 use crate::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
@@ -166,10 +167,16 @@ impl Session {
     async fn binding(&mut self, service: Service) -> Result<Binding, Failure> {
         let call = Call::get(binding::path(service, self.generation));
         let json = self.writer.channel.ask_json(&call).await?;
-        binding::read(service, &json).ok_or_else(|| {
+        let binding = binding::read(service, &json).ok_or_else(|| {
             let detail = "the settings name no certificate where the reference says they do";
             call.failure(FailureKind::Unexpected, detail)
-        })
+        })?;
+        let length = binding.alias.as_ref().map_or(0, String::len);
+        if length > LONGEST_ALIAS_BYTES {
+            let detail = format!("a certificate's name has {length} bytes");
+            return Err(call.failure(FailureKind::Unexpected, detail));
+        }
+        Ok(binding)
     }
 
     /// Everything about this certificate is ours to commit.
@@ -192,7 +199,8 @@ impl Firewall for Session {
             privilege: self.writer.privilege.clone(),
             quirks: self.writer.quirks.told(),
             ..self.version.identity.clone()
-        })
+        }
+        .bounded())
     }
 
     async fn installed(&mut self) -> Result<Vec<InstalledObject>, Failure> {
@@ -358,13 +366,14 @@ impl Firewall for Session {
     async fn specification(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let call = Call::get("/openapi")
             .accept_anything()
-            .with_largest_answer(LARGEST_SPECIFICATION_BYTES)
+            .within(SPECIFICATION)
             .slow();
         let answer = self.writer.channel.exchange(&call).await?;
         if answer.status == 404 {
             return Ok(None);
         }
-        match envelope::judge(&call, &answer) {
+        // It is kept as it is: no tree is made of megabytes.
+        match envelope::judge(&call, &answer.beginning(LONGEST_REFUSAL_BYTES)) {
             Ok(Reply { envelope: None, .. }) if !answer.body.is_empty() => Ok(Some(answer.body)),
             Ok(_) => Ok(None),
             Err(failure) if is_refusal(&failure, wording::is_unknown_call) => Ok(None),
@@ -415,6 +424,13 @@ async fn leave(channel: &mut Channel) {
 /// In the quirks: that a central management has the device, such as NSM (SonicOS reference 6.13).
 const MANAGEMENT: &str = "management";
 const CENTRAL: &str = "central";
+/// A device takes names of 31 characters (SonicOS reference 3.2); this leaves room.
+const LONGEST_ALIAS_BYTES: usize = 512;
 const KEY_GENERATION_WAIT: SignedDuration = SignedDuration::from_secs(3);
 /// That of 7.0.1 has some megabytes.
-const LARGEST_SPECIFICATION_BYTES: usize = 32 << 20;
+const SPECIFICATION: Limits = Limits {
+    bytes: 16 << 20,
+    weight: None,
+};
+/// The part of it that could be a refusal instead.
+const LONGEST_REFUSAL_BYTES: usize = 16 << 10;

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::challenge::{Challenge, challenges};
 use super::{Settings, headers};
+use crate::body::{Excess, Intake, Limits, Share};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::Known;
 use crate::pki::Fingerprint;
@@ -35,8 +36,8 @@ pub(super) struct Call {
     lasting: bool,
     /// Whether it may take as long as a transfer.
     slow: bool,
-    /// Bytes that an honest answer may have.
-    largest_answer: usize,
+    /// What an honest answer may have.
+    limits: Limits,
 }
 
 impl Call {
@@ -51,7 +52,7 @@ impl Call {
             accept: JSON,
             lasting: false,
             slow: false,
-            largest_answer: LARGEST_ANSWER_BYTES,
+            limits: Limits::USUAL,
         }
     }
 
@@ -96,9 +97,9 @@ impl Call {
         self
     }
 
-    /// May have an answer of so many bytes.
-    pub(super) fn with_largest_answer(mut self, bytes: usize) -> Self {
-        self.largest_answer = bytes;
+    /// Takes an answer within other limits.
+    pub(super) fn within(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -138,6 +139,8 @@ pub(super) struct Answer {
     pub(super) peer: Option<SocketAddr>,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// Of the memory for all bodies.
+    pub(super) share: Share,
 }
 
 impl Answer {
@@ -147,6 +150,16 @@ impl Answer {
         Self {
             status,
             body: body.as_bytes().to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// The same with so many bytes of its body.
+    pub(super) fn beginning(&self, bytes: usize) -> Self {
+        Self {
+            status: self.status,
+            headers: self.headers.clone(),
+            body: self.body.get(..bytes).unwrap_or(&self.body).to_vec(),
             ..Self::default()
         }
     }
@@ -200,6 +213,11 @@ impl Transport {
             .tls_backend_preconfigured(tls)
             .https_only(true)
             .http1_only()
+            // Whatever other crates switch on: a small body must not become a large one.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .no_proxy()
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -279,27 +297,37 @@ impl Transport {
     }
 }
 
-/// Takes the answer in, up to a size that no honest answer has.
+/// Takes the answer in, within the limits of an honest one.
 async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer, Failure> {
     let mut answer = Answer {
         status: response.status().as_u16(),
         peer: response.remote_addr(),
         headers: response.headers().clone(),
-        body: Vec::new(),
+        ..Answer::default()
     };
+    let mut intake = Intake::new(call.limits);
     loop {
-        let chunk = match response.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => return Ok(answer),
-            Err(error) if answer.ends_with_connection() && is_closed(&error) => return Ok(answer),
+        match response.chunk().await {
+            Ok(Some(chunk)) => intake
+                .take(&chunk)
+                .map_err(|excess| refused(call, excess))?,
+            Ok(None) => break,
+            Err(error) if answer.ends_with_connection() && is_closed(&error) => break,
             Err(error) => return Err(lost(call, error)),
-        };
-        if answer.body.len() + chunk.len() > call.largest_answer {
-            let detail = format!("the answer is longer than {} bytes", call.largest_answer);
-            return Err(call.failure(FailureKind::Unexpected, detail));
         }
-        answer.body.extend_from_slice(&chunk);
     }
+    (answer.body, answer.share) = intake.finish();
+    Ok(answer)
+}
+
+/// An answer that is not taken in.
+fn refused(call: &Call, excess: Excess) -> Failure {
+    let kind = match excess {
+        Excess::Memory if call.lasting => FailureKind::OutcomeUnknown,
+        Excess::Memory => FailureKind::Busy,
+        Excess::Long(_) | Excess::Dense => FailureKind::Unexpected,
+    };
+    call.failure(kind, excess)
 }
 
 /// Whether the device has closed the connection, if without the ceremony that TLS asks for (RFC 8446, 6.1).
@@ -349,7 +377,6 @@ pub(super) fn segment(name: &str) -> Option<String> {
 const ROOT: &str = "/api/sonicos";
 const JSON: &str = "application/json";
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-const LARGEST_ANSWER_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {

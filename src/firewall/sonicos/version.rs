@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::firewall::Identity;
+use crate::firewall::{Identity, LONGEST_FACT};
+use crate::sanitize::bounded;
 
 /// What the device says of itself.
 #[derive(Debug, Clone, Default)]
@@ -47,8 +48,8 @@ impl Version {
     /// Reads the flat object; what is missing stays empty.
     pub(super) fn of(json: &Value) -> Self {
         let text = |name| {
-            let text = json.get(name).and_then(Value::as_str).map(str::trim);
-            text.filter(|text| !text.is_empty()).map(str::to_owned)
+            let text = json.get(name).and_then(Value::as_str)?;
+            Some(bounded(text, LONGEST_FACT)).filter(|text| !text.is_empty())
         };
         Self {
             identity: Identity {

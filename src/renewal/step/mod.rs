@@ -284,7 +284,7 @@ impl Work<'_> {
 
     /// Stores what the firewall says of itself, for `renewd show`.
     async fn record_identity(&self, session: &mut dyn Firewall) -> Result<(), StepError> {
-        let identity = session.identify().await?;
+        let identity = session.identify().await?.bounded();
         let json = serde_json::to_string(&identity).map_err(|error| {
             StepError::Hopeless(format!("the identity cannot be written down: {error}"))
         })?;

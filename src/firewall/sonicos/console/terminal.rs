@@ -153,4 +153,5 @@ fn without_prompt(text: &str, prompt: &Prompt) -> String {
 const CHUNK_BYTES: usize = 8 << 10;
 /// Longer than any prompt with its question, so that a long answer is not read anew with each piece of it.
 const LOOKED_AT_BYTES: usize = 4 << 10;
-const LARGEST_ANSWER_BYTES: usize = 1 << 20;
+/// Some thousands of lines.
+const LARGEST_ANSWER_BYTES: usize = 512 << 10;

@@ -86,8 +86,10 @@ impl Store {
         let (former_der, former_params, former_key) = self_signed("Former Office CA", now, true)?;
         let issuer = Issuer::from_params(&former_params, &former_key);
         let key = KeyPair::generate()?;
-        let mut params =
-            CertificateParams::new(vec![initial.common_name.clone(), "127.0.0.1".to_owned()])?;
+        // A name beyond ASCII is no domain (RFC 5280, 4.2.1.6).
+        let names = Some(initial.common_name.clone()).filter(|name| name.is_ascii());
+        let names = names.into_iter().chain(["127.0.0.1".to_owned()]);
+        let mut params = CertificateParams::new(names.collect::<Vec<_>>())?;
         params
             .distinguished_name
             .push(DnType::CommonName, initial.common_name.as_str());

@@ -1,0 +1,128 @@
+//! The memory that the parsers take for the worst bodies that the limits let through, each parser in a process of its own.
+
+use std::process::Command;
+
+use super::TARGETS;
+use crate::body::{Intake, Limits};
+
+/// Every parser that reads what came over HTTP, from a program or over SSH. Those of single lines, names and packets have
+/// limits of some kilobytes.
+const READERS: [&str; 14] = [
+    "acme",
+    "answer",
+    "archive",
+    "certificates",
+    "exec",
+    "http",
+    "json",
+    "listing",
+    "pam360",
+    "pending",
+    "resello",
+    "screen",
+    "success",
+    "venafi",
+];
+
+/// What stands before, again and again, and behind: the shapes of JSON that take the most memory for each byte, and
+/// texts that are long for what looks at them.
+const SHAPES: [(&str, &str, &str); 22] = [
+    ("[", "{\"\":0},", "0]"),
+    ("[", "{},", "0]"),
+    ("[", "[],", "0]"),
+    ("[", "0,", "0]"),
+    ("[", "\"\",", "0]"),
+    ("[", "[[[[[[[[]]]]]]]],", "0]"),
+    ("{\"a\":[", "{\"certificate\":\"a\"},", "0]}"),
+    (
+        "{\"status\":{\"success\":false,\"info\":[",
+        "{\"level\":\"error\",\"message\":\"\"},",
+        "{}]}}",
+    ),
+    ("{\"status\":{\"info\":[", "{\"a\":a},", "{}]}}"),
+    ("{\"certificates\":[", "{},", "{}]}"),
+    (
+        "{\"certificate\":\"\",\"chain\":[",
+        "{\"certificate\":\"\"},",
+        "\"\"]}",
+    ),
+    ("{\"result\":{\"details\":[", "{},", "{}]}}"),
+    ("[", "{\"a\":{\"b\":{\"c\":{}}}},", "0]"),
+    ("\"\n[", "{\"\":0},", "0]"),
+    ("", "[", ""),
+    ("", "{\"a\":", ""),
+    ("\"", "…", "\""),
+    ("", "a: b, ", "\n"),
+    ("", "\n{", ""),
+    ("", "\n", ""),
+    ("", "a\n", ""),
+    ("", "\u{fffd}", ""),
+];
+
+const TARGET: &str = "RENEWD_MEMORY_OF";
+const MOST_KIB: u64 = 128 << 10;
+/// Enough to see what grows with the length; a text of eight times as much takes eight times as long.
+const LONGEST: usize = 1 << 20;
+
+#[test]
+fn whatever_a_peer_sends_within_the_limits_a_process_stays_below_128_mib() {
+    if let Ok(target) = std::env::var(TARGET) {
+        let body = TARGETS.iter().find(|(name, _)| *name == target).unwrap().1;
+        read_all(body);
+        println!("\npeak {} KiB", peak_kib());
+        return;
+    }
+    for target in READERS {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", "--test-threads=1", NAME])
+            .env(TARGET, target)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&child.stdout);
+        let peak = told
+            .lines()
+            .find_map(|line| line.strip_prefix("peak ")?.strip_suffix(" KiB"));
+        let Some(peak) = peak.and_then(|peak| peak.parse::<u64>().ok()) else {
+            panic!("{target}: {told}{}", String::from_utf8_lossy(&child.stderr));
+        };
+        println!("{target}: {peak} KiB");
+        assert!(peak < MOST_KIB, "{target} takes {peak} KiB");
+    }
+}
+
+const NAME: &str = concat!(
+    "fuzzing::memory::",
+    "whatever_a_peer_sends_within_the_limits_a_process_stays_below_128_mib"
+);
+
+fn read_all(read: super::Body) {
+    for (before, unit, behind) in SHAPES {
+        let body = largest(before, unit, behind);
+        read(&body);
+        // For those that take a status before the body: 200.
+        read(&[&[0, 100], body.as_slice()].concat());
+    }
+}
+
+/// As many of `unit` as an answer may have.
+fn largest(before: &str, unit: &str, behind: &str) -> Vec<u8> {
+    let mut intake = Intake::new(Limits::USUAL);
+    intake.take(before.as_bytes()).unwrap();
+    let chunk = unit.repeat(64);
+    let mut length = 0;
+    while length < LONGEST && intake.take(chunk.as_bytes()).is_ok() {
+        length += chunk.len();
+    }
+    let (mut body, _) = intake.finish();
+    body.extend_from_slice(behind.as_bytes());
+    body
+}
+
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
