@@ -201,16 +201,16 @@ mod tests {
             weight: None,
         };
         let mut first = intake(limits, &memory);
-        first.take(&[b'x'; FREE + (6 << 10)]).unwrap();
+        first.take(&vec![b'x'; FREE + (6 << 10)]).unwrap();
         let (_, share) = first.finish();
         let copy = share.clone();
         let mut second = intake(limits, &memory);
-        second.take(&[b'x'; FREE + (4 << 10)]).unwrap();
+        second.take(&vec![b'x'; FREE + (4 << 10)]).unwrap();
         assert_eq!(second.take(b"x"), Err(Excess::Memory));
         drop(share);
         assert_eq!(second.take(b"x"), Err(Excess::Memory));
         let mut small = intake(limits, &memory);
-        small.take(&[b'x'; FREE]).unwrap();
+        small.take(&vec![b'x'; FREE]).unwrap();
         drop(copy);
         second.take(b"x").unwrap();
     }

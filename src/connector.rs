@@ -96,9 +96,8 @@ async fn race<T, F: Future<Output = io::Result<T>>>(
                     entry.1 = Some(error);
                 }
             }
-            Ok(None) => {}
             Err(_) if pause == deadline => return Err((tried, None)),
-            Err(_) => {}
+            Ok(None) | Err(_) => {}
         }
     }
 }

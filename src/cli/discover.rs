@@ -338,9 +338,10 @@ mod tests {
                 .iter()
                 .map(|(alias, shown)| expected(*alias, &found, shown.as_ref()))
                 .collect();
-            let wanted = match wanted.is_empty() {
-                true => Table::new(),
-                false => table([("certificate", wanted.into())]),
+            let wanted = if wanted.is_empty() {
+                Table::new()
+            } else {
+                table([("certificate", wanted.into())])
             };
             prop_assert_eq!(read, wanted);
         }

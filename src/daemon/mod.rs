@@ -136,6 +136,11 @@ impl Daemon {
             store.take_over().await?
         };
         synchronise(&store, &desired, now).await?;
+        // Where the clock was set back, the first turn moves what was put off under the former one.
+        if last_write.is_none_or(|last| last <= now) {
+            let interval = desired.daemon.probe_interval;
+            store.shorten_probes(interval, now).await?;
+        }
         let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
         let runtime = Runtime::after_crash(left_sessions);
         let engine = engine(
@@ -326,7 +331,10 @@ impl Daemon {
             log.change(&desired.daemon.log)?;
         }
         let store = self.engine.store.clone();
-        synchronise(&store, &desired, self.surroundings.clock.now()).await?;
+        let now = self.surroundings.clock.now();
+        synchronise(&store, &desired, now).await?;
+        let interval = desired.daemon.probe_interval;
+        store.shorten_probes(interval, now).await?;
         if ticks.is_some() {
             self.ticks = ticks;
         }

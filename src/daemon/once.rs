@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::work::Crew;
 use crate::inventory::{Renewal, RenewalId, State};
 use crate::renewal::Engine;
+use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::store::{Store, StoreError};
 
 /// What a single run came to.
@@ -51,7 +52,11 @@ pub fn has_failed(renewal: &Renewal) -> bool {
     match renewal.state {
         State::RolledBack | State::NotRolledBack | State::Abandoned => true,
         state if state.is_end() => false,
-        _ => renewal.next_attempt_at.is_none() || renewal.is_failing(),
+        _ => {
+            renewal.next_attempt_at.is_none()
+                || renewal.is_failing()
+                || renewal.refused_logins >= REFUSED_LOGIN_LIMIT
+        }
     }
 }
 
@@ -85,6 +90,10 @@ async fn soon(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>, Stor
     let moment = now.saturating_add(MOMENT).unwrap_or(now);
     let open = engine.store.open_renewals().await?;
     let worth = open.iter().filter(|renewal| {
+        // Nothing is tried at a firewall that has refused too many logins.
+        if renewal.refused_logins >= REFUSED_LOGIN_LIMIT {
+            return false;
+        }
         is_midway(renewal.state) || !renewal.is_failing() || renewal.next_attempt_at <= Some(moment)
     });
     Ok(worth

@@ -160,11 +160,9 @@ impl Requested {
         }
         match extension.parsed_extension() {
             ParsedExtension::BasicConstraints(limits) => self.asks_for_ca |= limits.ca,
-            ParsedExtension::KeyUsage(usage) => {
-                if usage.key_cert_sign() || usage.crl_sign() {
-                    let extra = "it asks for the right to sign certificates or their revocation";
-                    self.extras.push(extra.to_owned());
-                }
+            ParsedExtension::KeyUsage(usage) if usage.key_cert_sign() || usage.crl_sign() => {
+                let extra = "it asks for the right to sign certificates or their revocation";
+                self.extras.push(extra.to_owned());
             }
             ParsedExtension::ExtendedKeyUsage(_) => {
                 let others = purposes(extension.parsed_extension());

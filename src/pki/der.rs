@@ -11,7 +11,7 @@ pub(super) struct Element<'a> {
     pub whole: &'a [u8],
 }
 
-impl<'a> Element<'a> {
+impl Element<'_> {
     /// Whether it holds other elements.
     pub fn is_constructed(&self) -> bool {
         self.tag & CONSTRUCTED != 0
@@ -47,9 +47,8 @@ impl<'a> Element<'a> {
         }
         match (self.tag, self.content) {
             // The universal forms of SEQUENCE and SET are always constructed.
-            (PRIMITIVE_SEQUENCE | PRIMITIVE_SET, _) => false,
+            (PRIMITIVE_SEQUENCE | PRIMITIVE_SET, _) | (INTEGER, []) => false,
             (BOOLEAN, content) => matches!(content, [0 | 0xff]),
-            (INTEGER, []) => false,
             (INTEGER, [0, second, ..]) => second & 0x80 != 0,
             (INTEGER, [0xff, second, ..]) => second & 0x80 == 0,
             _ => true,

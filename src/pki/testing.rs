@@ -89,20 +89,6 @@ impl Authority {
         self.certificate = Certificate::from_der(signed.der()).unwrap();
     }
 
-    /// The same CA under `params`: how it calls itself, and what it says of its key, in what it signs.
-    pub(crate) fn calling_itself(&self, name: &[(DnType, &str)]) -> Self {
-        let mut params = self.params.clone();
-        params.distinguished_name = DistinguishedName::new();
-        for (attribute, value) in name {
-            params.distinguished_name.push(attribute.clone(), *value);
-        }
-        Self {
-            certificate: self.certificate.clone(),
-            issuer: Issuer::new(params.clone(), copy(self.issuer.key())),
-            params,
-        }
-    }
-
     /// Signs `key` with `params`.
     pub(crate) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Certificate {
         let certificate = params.signed_by(key, &self.issuer).unwrap();

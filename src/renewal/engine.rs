@@ -294,7 +294,7 @@ impl Engine {
             }
             Err(StepError::Order(failure, tries)) => {
                 let origin = Origin::Order { tries };
-                self.failed(lease, &context, &failure, origin, finished)
+                self.failed(lease, context, &failure, origin, finished)
                     .await
             }
             Err(StepError::Decision {

@@ -216,7 +216,7 @@ impl<'a> Knowledge<'a> {
             .flatten()
             .filter(|certificate| certificate.is_ca)
             .collect();
-        issuers.sort_by(|a, b| a.fingerprint.cmp(&b.fingerprint));
+        issuers.sort_by_key(|issuer| issuer.fingerprint);
         issuers.dedup_by(|a, b| a.fingerprint == b.fingerprint);
         issuers
     }

@@ -19,6 +19,12 @@ pub struct Verified {
     pub forged: String,
 }
 
+impl Verified {
+    fn add_forged(&mut self, fingerprints: &str, code: &str) {
+        self.forged.extend([fingerprints, " ", code, "\n"]);
+    }
+}
+
 /// Sorts what is stored of the firewall `known` under the configured `trust`. What belongs to another trust is neither.
 ///
 /// # Errors
@@ -36,7 +42,7 @@ pub fn verify(
         if sealer.is_authentic(LEARNED, &borrowed(&parts), code)? {
             verified.trusted.clone_from(&known.learned);
         } else {
-            verified.forged += &format!("{} {code}\n", parts[2..].join(" "));
+            verified.add_forged(&parts[2..].join(" "), code);
         }
     }
     for pin in pending.iter().filter(|pin| pin.trust == trust) {
@@ -44,7 +50,7 @@ pub fn verify(
         if sealer.is_authentic(PENDING, &borrowed(&parts), &pin.code)? {
             verified.trusted.push(pin.fingerprint);
         } else {
-            verified.forged += &format!("{} {}\n", pin.fingerprint, pin.code);
+            verified.add_forged(&pin.fingerprint.to_string(), &pin.code);
         }
     }
     Ok(verified)

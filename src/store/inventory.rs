@@ -466,14 +466,13 @@ async fn all(
     while let Some(row) = rows.try_next().await? {
         let served = parse(&row, "certificate", "name", served::read)?;
         let name = row.text("name")?;
-        let place = match places.get(&*name) {
-            Some(place) => *place,
-            None => {
-                let row = tracked(&row)?;
-                places.insert(Arc::clone(&row.name), all.len());
-                all.push(row);
-                all.len() - 1
-            }
+        let place = if let Some(place) = places.get(&*name) {
+            *place
+        } else {
+            let row = tracked(&row)?;
+            places.insert(Arc::clone(&row.name), all.len());
+            all.push(row);
+            all.len() - 1
         };
         if let Some(row) = all.get_mut(place) {
             row.served.extend(served);

@@ -79,9 +79,9 @@ const OPENED: &str = "UPDATE intent SET opened_at = $1 WHERE closed_at IS NULL A
 const TRIED: &str = "UPDATE intent SET tried_at = $1 WHERE tried_at > $2";
 /// A code of a time that has not come yet was none that the device took. The step of `$1` itself counts as used.
 const CODE: &str = "UPDATE firewall SET code_step = $1 WHERE code_step > $1";
-/// Else no probe would count before the clock is there again.
-const PROBED: &str = "UPDATE served SET probed_at = $1 WHERE probed_at > $2";
-const VERIFIED: &str = "UPDATE served SET verified_at = $1 WHERE verified_at > $2";
+/// Else no probe would count before the clock is there again. One that begins at this very moment counts already.
+const PROBED: &str = "UPDATE served SET probed_at = $1 - 1 WHERE probed_at > $2";
+const VERIFIED: &str = "UPDATE served SET verified_at = $1 - 1 WHERE verified_at > $2";
 const LEASED_FIREWALL: &str = "UPDATE firewall SET lease_until = $1 WHERE lease_until > $1";
 const LEASED_RENEWAL: &str =
     "UPDATE renewal SET lease_until = $1 WHERE ended_at IS NULL AND lease_until > $1";

@@ -142,7 +142,7 @@ mod tests {
         };
         let roots = [root.certificate.clone()];
         assert!(trusted(&chain, &roots, now()));
-        assert!(trusted(&[], &[sub.certificate.clone()], now()));
+        assert!(trusted(&[], std::slice::from_ref(&sub.certificate), now()));
         assert!(!trusted(&[], &roots, now()), "the issuer is missing");
         assert!(!trusted(&chain, &[], now()));
         let other = Authority::root("Office CA");

@@ -39,7 +39,7 @@ async fn rolls_back(faces: Faces) -> Lab {
         .into_iter()
         .find(|event| event.name == "renewal_rolled_back")
         .unwrap();
-    assert_eq!(alert.level, renewd::event::Level::Alert);
+    assert_eq!(alert.level, Level::Alert);
     lab.assert_left_in_order();
     lab
 }
@@ -130,7 +130,7 @@ async fn a_stranger_on_the_management_port_gets_no_credentials_until_a_person_tr
     lab.configure(&format!("{pin}\", \"{stranger}"), "proof_grace = \"5s\"");
     let store = lab.store().await;
     store
-        .request_renewal(crate::lab::CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[])
+        .request_renewal(CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[])
         .await
         .unwrap();
     lab.run_once().await;

@@ -206,7 +206,7 @@ impl Proofs<'_> {
 
     /// The proof that the CA asks for by a challenge of our kind.
     fn proof(
-        &self,
+        self,
         key: &AccountKey,
         identifier: &Identifier,
         challenge: &Challenge,
@@ -216,14 +216,14 @@ impl Proofs<'_> {
         Ok(proof(self.validator.method(), identifier, token, content))
     }
 
-    fn kind(&self) -> &'static str {
+    fn kind(self) -> &'static str {
         match self.validator.method() {
             Method::Http => "http-01",
             Method::Dns => "dns-01",
         }
     }
 
-    fn not_offered(&self, authorization: &Authorization) -> Failure {
+    fn not_offered(self, authorization: &Authorization) -> Failure {
         super::refused(
             "prove control",
             format!(

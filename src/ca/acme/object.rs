@@ -22,18 +22,16 @@ pub(super) struct Object<'a> {
 impl<'a> Object<'a> {
     /// The body of `answer`, which came from `called`, as `what`.
     pub fn of(answer: &'a Answer, called: &'a Url, what: &'static str) -> Result<Self, Failure> {
-        match answer.json()? {
-            Value::Object(members) => Ok(Self {
-                members,
-                answer,
-                called,
-                what,
-            }),
-            _ => {
-                let detail = format!("this is no {what}: {}", answer.evidence());
-                Err(answer.failure(FailureKind::Unexpected, detail))
-            }
-        }
+        let Value::Object(members) = answer.json()? else {
+            let detail = format!("this is no {what}: {}", answer.evidence());
+            return Err(answer.failure(FailureKind::Unexpected, detail));
+        };
+        Ok(Self {
+            members,
+            answer,
+            called,
+            what,
+        })
     }
 
     /// A text that decides something.

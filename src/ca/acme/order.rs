@@ -44,6 +44,7 @@ pub(super) struct Look<'a> {
 }
 
 /// What a denial means once it is believed.
+#[derive(Clone, Copy)]
 enum Loss {
     /// The order can be placed again.
     Order(Option<SignedDuration>),

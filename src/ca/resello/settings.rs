@@ -124,7 +124,7 @@ impl Settings {
     pub fn program(&self) -> Option<&Path> {
         match &self.control {
             Control::Published(dcv) => dcv.program(),
-            _ => None,
+            Control::Mail => None,
         }
     }
 

@@ -22,6 +22,10 @@ use crate::random::Random;
 use crate::secret::{self, Secret};
 
 /// The way to a device, with what identifies us on it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about one session"
+)]
 #[derive(Debug)]
 pub(super) struct Channel {
     transport: Transport,

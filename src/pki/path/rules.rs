@@ -188,7 +188,7 @@ pub(in super::super) fn leaf_faults(leaf: &Certificate, now: Timestamp) -> Vec<S
     if !leaf.allows_server_auth {
         faults.push("its extended key usage does not allow TLS servers".to_owned());
     }
-    if node.key_usage().is_some_and(|usage| !is_for_tls(usage)) {
+    if node.key_usage().is_some_and(|usage| !is_for_tls(*usage)) {
         let words = "its key usage allows neither signatures nor the exchange of keys";
         faults.push(words.to_owned());
     }
@@ -211,7 +211,7 @@ pub(in super::super) fn leaf_faults(leaf: &Certificate, now: Timestamp) -> Vec<S
     faults
 }
 
-fn is_for_tls(usage: &KeyUsage) -> bool {
+fn is_for_tls(usage: KeyUsage) -> bool {
     usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()
 }
 

@@ -177,109 +177,79 @@ fn extension(oid: &[u8], value: &[u8]) -> Vec<u8> {
 
 const EXTENSIONS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
 
+const PASSWORD: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 7];
+const MICROSOFT_EXTENSIONS: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 1, 14];
+const MICROSOFT_NAME_AND_VALUE: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 13, 2, 1];
+const MICROSOFT_TEMPLATE: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2];
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+const CODE_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 3];
+
+fn names(name: &str) -> Vec<u8> {
+    let names = sequence(&[&element(0x82, name.as_bytes())]);
+    extension(&[0x55, 0x1d, 17], &names)
+}
+
+fn purposes(purpose: &[u8]) -> Vec<u8> {
+    extension(&[0x55, 0x1d, 37], &sequence(&[&element(6, purpose)]))
+}
+
+/// What cannot be read at all is refused as well.
+fn assert_not_as_requested(attributes: &[Vec<u8>], what: &str) {
+    let differences = with_attributes(attributes).map(|csr| csr.differences(&key_request()));
+    assert_ne!(differences, Ok(Vec::new()), "{what}");
+}
+
 #[test]
-fn what_a_ca_may_read_and_renewd_does_not_compare_is_a_difference() {
-    let names = |names: &[&str]| {
-        let names: Vec<Vec<u8>> = names.iter().map(|n| element(0x82, n.as_bytes())).collect();
-        extension(&[0x55, 0x1d, 17], &sequence(&[&names.concat()]))
-    };
-    let good = sequence(&[&names(&["vpn.example.com"])]);
-    let evil = sequence(&[&names(&["evil.example.com"])]);
-    let purposes =
-        |purpose: &[u8]| extension(&[0x55, 0x1d, 37], &sequence(&[&element(6, purpose)]));
-    let server = [0x2b, 6, 1, 5, 5, 7, 3, 1];
-    let request = |attributes: &[Vec<u8>]| {
-        with_attributes(attributes)
-            .unwrap()
-            .differences(&key_request())
-    };
-    let password = attribute(
-        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 7],
-        &[&element(12, b"secret")],
-    );
-    let allowed = sequence(&[&names(&["vpn.example.com"]), &purposes(&server)]);
-    assert_eq!(request(&[attribute(EXTENSIONS, &[&good])]), [""; 0]);
-    assert_eq!(
-        request(&[attribute(EXTENSIONS, &[&allowed]), password]),
-        [""; 0]
-    );
-    let microsoft = [0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 1, 14];
-    let template = extension(
-        &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2],
-        &element(30, &[0, 65]),
-    );
-    let signing = extension(&[0x55, 0x1d, 15], &[3, 2, 2, 4]);
-    let doubled = sequence(&[&names(&["vpn.example.com"]), &names(&["vpn.example.com"])]);
-    for (attributes, what) in [
+fn the_attributes_and_extensions_that_devices_use_are_no_difference() {
+    let good = sequence(&[&names("vpn.example.com")]);
+    let allowed = sequence(&[&names("vpn.example.com"), &purposes(SERVER_AUTH)]);
+    let password = attribute(PASSWORD, &[&element(12, b"secret")]);
+    for attributes in [
+        vec![attribute(EXTENSIONS, &[&good])],
+        vec![attribute(EXTENSIONS, &[&allowed]), password],
+    ] {
+        let csr = with_attributes(&attributes).unwrap();
+        assert_eq!(csr.differences(&key_request()), [""; 0]);
+    }
+}
+
+#[test]
+fn attributes_that_a_ca_may_read_and_renewd_does_not_compare_are_a_difference() {
+    let good = sequence(&[&names("vpn.example.com")]);
+    let evil = sequence(&[&names("evil.example.com")]);
+    let request = attribute(EXTENSIONS, &[&good]);
+    for (second, what) in [
+        (attribute(EXTENSIONS, &[&evil]), "a second attribute"),
+        (attribute(MICROSOFT_EXTENSIONS, &[&evil]), "Microsoft's"),
         (
-            vec![
-                attribute(EXTENSIONS, &[&good]),
-                attribute(EXTENSIONS, &[&evil]),
-            ],
-            "a second attribute",
-        ),
-        (
-            vec![attribute(EXTENSIONS, &[&good, &evil])],
-            "a second value",
-        ),
-        (
-            vec![
-                attribute(EXTENSIONS, &[&good]),
-                attribute(&microsoft, &[&evil]),
-            ],
-            "Microsoft's",
-        ),
-        (
-            vec![
-                attribute(EXTENSIONS, &[&good]),
-                attribute(&[0x2b, 6, 1, 4, 1, 0x82, 0x37, 13, 2, 1], &[&evil]),
-            ],
+            attribute(MICROSOFT_NAME_AND_VALUE, &[&evil]),
             "Microsoft's name and value",
         ),
-        (
-            vec![
-                attribute(EXTENSIONS, &[&good]),
-                attribute(&[0x2a, 3, 4], &[&[5, 0]]),
-            ],
-            "an unknown one",
-        ),
-        (
-            vec![attribute(
-                EXTENSIONS,
-                &[&sequence(&[
-                    &names(&["vpn.example.com"]),
-                    &purposes(&[0x2b, 6, 1, 5, 5, 7, 3, 3]),
-                ])],
-            )],
-            "code signing",
-        ),
-        (
-            vec![attribute(
-                EXTENSIONS,
-                &[&sequence(&[&names(&["vpn.example.com"]), &template])],
-            )],
-            "a template",
-        ),
-        (
-            vec![attribute(
-                EXTENSIONS,
-                &[&sequence(&[&names(&["vpn.example.com"]), &signing])],
-            )],
-            "signing",
-        ),
-        (
-            vec![attribute(EXTENSIONS, &[&doubled])],
-            "an extension twice",
-        ),
-        (
-            vec![attribute(EXTENSIONS, &[&good, &good])],
-            "the same value twice",
-        ),
-        (vec![attribute(EXTENSIONS, &[])], "no value"),
+        (attribute(&[0x2a, 3, 4], &[&[5, 0]]), "an unknown one"),
     ] {
-        // What cannot be read at all is refused at the door.
-        let differences = with_attributes(&attributes).map(|csr| csr.differences(&key_request()));
-        assert_ne!(differences, Ok(Vec::new()), "{what}");
+        assert_not_as_requested(&[request.clone(), second], what);
+    }
+    for (values, what) in [
+        (vec![&*good, &*evil], "a second value"),
+        (vec![&*good, &*good], "the same value twice"),
+        (vec![], "no value"),
+    ] {
+        assert_not_as_requested(&[attribute(EXTENSIONS, &values)], what);
+    }
+}
+
+#[test]
+fn extensions_that_were_not_asked_for_are_a_difference() {
+    let signing = extension(&[0x55, 0x1d, 15], &[3, 2, 2, 4]);
+    let template = extension(MICROSOFT_TEMPLATE, &element(30, &[0, 65]));
+    for (second, what) in [
+        (purposes(CODE_SIGNING), "code signing"),
+        (template, "a template"),
+        (signing, "signing"),
+        (names("vpn.example.com"), "an extension twice"),
+    ] {
+        let extensions = sequence(&[&names("vpn.example.com"), &second]);
+        assert_not_as_requested(&[attribute(EXTENSIONS, &[&extensions])], what);
     }
 }
 

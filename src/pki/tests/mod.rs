@@ -1,5 +1,6 @@
 //! The checks on certificates, requests and chains, against material of rcgen and openssl.
 
+mod agreement;
 mod certificate;
 mod csr;
 mod difference;

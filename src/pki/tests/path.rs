@@ -324,7 +324,7 @@ fn a_ca_that_may_not_is_refused_and_named() {
         let leaf = near.sign(&leaf_params(), &KeyPair::generate().unwrap());
         let bag = [near.certificate.clone(), root.certificate.clone()];
         let expected = format!("in the chain, CN=near {words}");
-        assert_eq!(built(&leaf, &bag).problems, [expected.clone()]);
+        assert_eq!(built(&leaf, &bag).problems, [&*expected]);
         let refused = verify(&leaf, &bag, &bag[1..], None, now()).unwrap_err();
         assert_eq!(refused.0, expected);
     }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, StepError, Until, Waiting, Work};
 use crate::event::{Event, EventKind};
-use crate::failure::FailureKind;
+use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall, ObjectKind};
 use crate::inventory::{Intent, Obtained, Service, Shown, Urgent, due};
 use crate::pki::Certificate;
@@ -23,7 +23,21 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         }
         opening => opening,
     };
-    let mut session = work.firewall().await?;
+    let mut session = match work.firewall().await {
+        Err(StepError::Firewall(failure))
+            if may_be_bound_already(work, &opening, &failure).await? =>
+        {
+            work.intend_new_management(work.leaf()?.fingerprint).await?;
+            return Ok(Outcome::wait(
+                FIRST_LOOK,
+                LOST_ANSWER,
+                format!(
+                    "looking whether the management page serves the new certificate already: {failure}"
+                ),
+            ));
+        }
+        session => session?,
+    };
     let result = look_then_bind(work, &mut *session, opening).await;
     drop(session);
     if let Ok(Outcome::Wait(waiting)) = &result
@@ -33,6 +47,23 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         work.session.close().await;
     }
     result
+}
+
+fn binds_management(work: &Work<'_>) -> bool {
+    work.wanted.services.contains(&Service::WebManagement)
+}
+
+/// Whether an administrator may have bound the new certificate before renewd stored its own intent, so that the management
+/// page serves what is not trusted yet. The firewall has confirmed the import: from the intent to bind on, it is trusted.
+async fn may_be_bound_already(
+    work: &Work<'_>,
+    opening: &Opening,
+    failure: &Failure,
+) -> Result<bool, StepError> {
+    Ok(failure.kind == FailureKind::Untrusted
+        && binds_management(work)
+        && !matches!(opening, Opening::Shut(_))
+        && begun(work).await?.is_none())
 }
 
 async fn look_then_bind(
@@ -70,9 +101,11 @@ async fn look_then_bind(
         return Err(work.gone_from_device(session, call).await);
     }
     let obtained = remember_previous(work, &present).await?;
-    let intent = if work.wanted.services.contains(&Service::WebManagement) {
+    let intent = if binds_management(work) {
         let fingerprint = work.leaf()?.fingerprint;
-        work.intend_new_management(session, fingerprint).await?
+        let intent = work.intend_new_management(fingerprint).await?;
+        session.also_accept(fingerprint);
+        intent
     } else {
         work.intend(Step::Bind, &work.renewal().alias).await?
     };

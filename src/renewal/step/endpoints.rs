@@ -42,21 +42,21 @@ impl Previous {
         })
     }
 
-    /// What `address` served: `None` where that is not known, `Some(None)` where it served nothing.
-    fn at(&self, address: &str) -> Option<Option<Fingerprint>> {
+    /// What `address` served; `None` where it served nothing, or where that is not known.
+    fn at(&self, address: &str) -> Option<Fingerprint> {
         match &self.addresses {
             Some(addresses) => addresses
                 .iter()
                 .find(|one| one.address == address)
-                .map(PreviousServed::fingerprint),
-            None => self.first.map(Some),
+                .and_then(PreviousServed::fingerprint),
+            None => self.first,
         }
     }
 
     /// Judges whether `new` is served: by every address that served something before the bind. Where none did, as at a
     /// first installation, or where that is not known, by every address.
     pub(super) fn proof(&self, sights: &[(String, Sight)], new: &Fingerprint) -> Proof {
-        let answered = |address: &str| self.at(address).flatten().is_some();
+        let answered = |address: &str| self.at(address).is_some();
         let is_partial = sights.iter().any(|(address, _)| answered(address));
         let mut proof = Proof {
             new_at: Vec::new(),
@@ -64,7 +64,7 @@ impl Previous {
             late: Vec::new(),
         };
         for (address, sight) in sights {
-            let old = self.at(address).flatten();
+            let old = self.at(address);
             match doubt(address, &probe::judge(sight, new, old.as_ref())) {
                 None => proof.new_at.push(address.clone()),
                 Some(doubt) if is_partial && !answered(address) => proof.late.push(doubt),
@@ -78,7 +78,7 @@ impl Previous {
     pub(super) fn differences(&self, sights: &[(String, Sight)], new: &Fingerprint) -> Vec<String> {
         let difference = |(address, sight): &(String, Sight)| {
             let now = probe::judge(sight, new, None);
-            match (self.at(address).flatten(), now) {
+            match (self.at(address), now) {
                 (_, Verdict::New) => Some(format!("{address} still serves the new certificate")),
                 (Some(before), Verdict::Other(other)) if before != other => Some(format!(
                     "{address} serves SHA-256 {other} and served {before} before"

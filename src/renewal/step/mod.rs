@@ -240,12 +240,8 @@ impl Work<'_> {
         Ok(intent)
     }
 
-    /// The same for a bind that changes the management certificate, which `session` may see from then on.
-    async fn intend_new_management(
-        &self,
-        session: &mut dyn Firewall,
-        fingerprint: Fingerprint,
-    ) -> Result<Intent, StepError> {
+    /// The same for a bind that changes the management certificate, which is trusted from then on.
+    async fn intend_new_management(&self, fingerprint: Fingerprint) -> Result<Intent, StepError> {
         let Renewal {
             id,
             firewall,
@@ -259,7 +255,6 @@ impl Work<'_> {
             .store
             .intend_pinned(self.lease, step.name(), alias, pin, self.now)
             .await?;
-        session.also_accept(fingerprint);
         self.intended(step).await;
         Ok(intent)
     }

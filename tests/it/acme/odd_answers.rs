@@ -108,8 +108,9 @@ async fn an_order_for_other_names_is_not_driven_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_url_of_an_answer_leads_to_another_server() {
+    type Spoil = fn(&mut Value, &str);
     let elsewhere = "https://evil.example:8443/x";
-    let spoiled: [(&str, fn(&mut Value, &str)); 3] = [
+    let spoiled: [(&str, Spoil); 3] = [
         ("/directory", |body, url| body["newOrder"] = json!(url)),
         ("/order/", |body, url| body["authorizations"] = json!([url])),
         ("/authorization/", |body, url| {

@@ -14,7 +14,7 @@ async fn office() -> Office {
     let mut settings = Settings::new(Profile::V8);
     settings.faces = Faces::kind();
     PASSWORD.clone_into(&mut settings.password);
-    settings.initial.common_name = "vpn.example.com\u{202e}\u{200b}moc".to_owned();
+    "vpn.example.com\u{202e}\u{200b}moc".clone_into(&mut settings.initial.common_name);
     office.simulator = Simulator::start(settings).await.unwrap();
     office.configure(&office.configuration());
     office
@@ -146,7 +146,7 @@ fn peak_kib(process: u32) -> u64 {
         let Some(line) = line else { break };
         let number = line.split_whitespace().nth(1).unwrap();
         peak = peak.max(number.parse().unwrap());
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::yield_now();
     }
     peak
 }

@@ -80,6 +80,10 @@ impl Subject for Acme {
         u64::try_from(self.simulator.finalizations()).unwrap()
     }
 
+    fn is_placing(&self, line: &str) -> bool {
+        line.contains("new-order")
+    }
+
     fn behave(&self, behaviour: Behaviour) {
         if let Behaviour::SignsAfter(looks) = behaviour {
             self.simulator.set(|faces| faces.processing_polls = looks);

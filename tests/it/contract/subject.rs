@@ -52,6 +52,10 @@ pub trait Subject: Sized + Send + Sync {
     fn orders(&self) -> u64 {
         self.port().counters().orders
     }
+    /// Whether the request `line` places an order that costs something only later.
+    fn is_placing(&self, _line: &str) -> bool {
+        false
+    }
     /// That no more money was spent than one order costs.
     fn assert_paid_once(&self, _case: &str) {}
     /// What one order costs, in cents.

@@ -201,7 +201,7 @@ async fn what_a_program_leaves_running_with_its_output_holds_up_no_answer_and_is
     assert_issued(&issuance, &bench);
     assert_eq!(bench.note("calls"), "SUBMIT\n");
     assert!(
-        started.elapsed() < Duration::from_secs(60),
+        started.elapsed() < Duration::from_mins(1),
         "{:?}",
         started.elapsed()
     );

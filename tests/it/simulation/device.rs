@@ -15,6 +15,10 @@ use super::paper;
 use super::world::{State, World};
 
 /// One firewall.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a trait of its own that a device may have"
+)]
 pub struct Device {
     pub objects: BTreeMap<String, Object>,
     /// What each service uses; `None`: the device's own certificate.
@@ -83,7 +87,7 @@ impl Device {
             session_open: false,
             refused_in_a_row: 0,
             is_slow,
-            flaps: first_key % 3 == 0,
+            flaps: first_key.is_multiple_of(3),
             looks: 0,
             proven: BTreeSet::new(),
             was_bound: BTreeSet::new(),

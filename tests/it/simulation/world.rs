@@ -432,7 +432,7 @@ impl State {
         let device = self.device(&endpoint.host);
         if device.flaps && service == Service::SslVpn {
             device.looks += 1;
-            if device.looks % 4 == 0 {
+            if device.looks.is_multiple_of(4) {
                 return Sight::Unreachable("the address comes and goes".to_owned());
             }
         }

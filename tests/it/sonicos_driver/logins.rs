@@ -126,6 +126,10 @@ fn assert_nothing_was_shown(bench: &Bench, failure: &Failure) {
 }
 
 /// A device that offers these logins and no other.
+#[allow(
+    clippy::fn_params_excessive_bools,
+    reason = "the rows of a table, one column for each login"
+)]
 async fn offering(sha256: bool, md5: bool, chap: bool, basic: bool, integrity: Offer) -> Bench {
     Bench::start(Profile::V7_0, |faces| {
         (faces.digest_sha256, faces.digest_md5) = (sha256, Some(md5));

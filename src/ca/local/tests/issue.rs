@@ -128,15 +128,17 @@ async fn the_cn_becomes_an_alternate_name_when_it_is_a_host_name_or_address() {
 #[tokio::test]
 async fn a_sub_ca_hands_out_its_own_issuer_too_and_rsa_keys_may_encipher() {
     let setup = Setup::new();
-    let root = std::fs::read_to_string(&setup.settings.certificate).unwrap();
-    let root_key =
-        KeyPair::from_pem(&std::fs::read_to_string(&setup.settings.key).unwrap()).unwrap();
-    let root_issuer = rcgen::Issuer::from_ca_cert_pem(&root, root_key).unwrap();
+    // The CA that `ca init` makes allows no CA below it.
+    let mut root: CertificateParams = params(&[(DnType::CommonName, "Office CA")]);
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root_key = KeyPair::generate().unwrap();
+    let root_pem = root.self_signed(&root_key).unwrap().pem();
+    let root_issuer = rcgen::Issuer::new(root, root_key);
     let mut sub: CertificateParams = params(&[(DnType::CommonName, "Sub CA")]);
     sub.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     let sub_key = KeyPair::generate().unwrap();
     let sub = sub.signed_by(&sub_key, &root_issuer).unwrap().pem();
-    std::fs::write(&setup.settings.certificate, format!("{sub}{root}")).unwrap();
+    std::fs::write(&setup.settings.certificate, format!("{sub}{root_pem}")).unwrap();
     std::fs::write(&setup.settings.key, sub_key.serialize_pem()).unwrap();
     let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
     let csr = csr(&csr_params(), &key);

@@ -29,7 +29,7 @@ async fn what_the_policy_forbids_is_refused_in_words() {
         setup
             .refusal(csr(&uri, &key))
             .await
-            .contains("URI(https://example.com)")
+            .contains("https://example.com")
     );
 }
 
