@@ -92,7 +92,9 @@ pub fn on_the_dates_of(work: &Work<'_>, leaf: &Certificate) -> Result<(), StepEr
     let renewal = work.renewal();
     // Judged as of its issue: one that waited here until it is due is still better than what is served.
     let issued_at = renewal.state_since;
+    // One that is not valid yet is of no use, whenever it ends.
     let served = work.tracked.shown.as_ref();
+    let served = served.filter(|served| !pki::is_not_yet_valid(served.not_before, work.now));
     let reason = Reason::from_name(&renewal.reason);
     let words = already_due(work.wanted, leaf, issued_at)
         .or_else(|| ends_too_early(work.wanted, leaf, served, reason));
