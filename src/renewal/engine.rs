@@ -255,19 +255,11 @@ impl Engine {
         let finished = self.now();
         let goes_on = match taken {
             Ok(Outcome::Reached(fact, obtained)) => {
-                let brought = Brought {
-                    fact,
-                    obtained: Some(obtained),
-                    words: None,
-                };
+                let brought = Brought::by_a_step(fact, obtained, None);
                 self.reached(lease, brought, now, finished).await
             }
             Ok(Outcome::Explained(fact, obtained, words)) => {
-                let brought = Brought {
-                    fact,
-                    obtained: Some(obtained),
-                    words: Some(words),
-                };
+                let brought = Brought::by_a_step(fact, obtained, Some(words));
                 self.reached(lease, brought, now, finished).await
             }
             Ok(Outcome::Proven(proof)) => self.proven(lease, context, &proof, now, finished).await,

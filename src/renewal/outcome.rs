@@ -212,40 +212,12 @@ impl Engine {
                 .hold(lease, FailureKind::Unexpected.name(), &words, None, now)
                 .await;
         };
-        let reached = Event {
-            next_state: Some(to),
-            elapsed_ms: told.elapsed_ms,
-            detail: told.detail,
-            ..Event::of_renewal(ending_event(to), renewal)
-        };
-        let learned = found.pin.as_ref().map(|pin| Event {
-            detail: Some(format!("SHA-256 {}", pin.new)),
-            ..Event::of_renewal(EventKind::TrustLearned, renewal)
-        });
-        let late = found.late.clone().map(|words| Event {
-            detail: Some(format!(
-                "{words}; it served nothing before the bind either: is the address right, and is the service on?"
-            )),
-            ..Event::of_renewal(EventKind::EndpointNotUpdated, renewal)
-        });
-        let failure = reached.detail.clone().filter(|_| is_failure(to, fact));
-        let events: Vec<Event> = learned.into_iter().chain(late).chain([reached]).collect();
+        let failure = told.detail.clone().filter(|_| is_failure(to, fact));
+        let events = events_of(renewal, to, told, &found);
         let ending = if to.is_end() {
-            let tracked = self.store.certificate(&renewal.certificate).await?;
-            let is_here = tracked
-                .as_ref()
-                .is_some_and(|tracked| tracked.firewall == renewal.firewall);
-            let rest = rest(renewal, to, tracked.as_ref(), now);
-            let shown = found
-                .shown
-                .clone()
-                .or_else(|| tracked.and_then(|tracked| tracked.shown));
-            let left = shown.map(|shown| now.duration_until(shown.not_after));
-            let ending = ending(renewal, fact, to, left, now);
+            let ending = self.ending_of(renewal, fact, to, &found, now).await?;
             Some(Ending {
-                alias: ending.alias.filter(|_| is_here),
                 failure: failure.as_deref(),
-                rest,
                 ..ending
             })
         } else {
@@ -269,6 +241,33 @@ impl Engine {
         lease.renewal = renewal;
         self.checkpoint.pass(Moment::Stored(to)).await;
         Ok(!to.is_end())
+    }
+
+    /// What the end in `to` means for the certificate, but for why it failed.
+    async fn ending_of<'a>(
+        &self,
+        renewal: &'a Renewal,
+        fact: Fact,
+        to: State,
+        found: &Found,
+        now: Timestamp,
+    ) -> Result<Ending<'a>, StoreError> {
+        let tracked = self.store.certificate(&renewal.certificate).await?;
+        let is_here = tracked
+            .as_ref()
+            .is_some_and(|tracked| tracked.firewall == renewal.firewall);
+        let rest = rest(renewal, to, tracked.as_ref(), now);
+        let shown = found
+            .shown
+            .clone()
+            .or_else(|| tracked.and_then(|tracked| tracked.shown));
+        let left = shown.map(|shown| now.duration_until(shown.not_after));
+        let ending = ending(renewal, fact, to, left, now);
+        Ok(Ending {
+            alias: ending.alias.filter(|_| is_here),
+            rest,
+            ..ending
+        })
     }
 
     pub(super) async fn wait(
@@ -508,6 +507,27 @@ impl Engine {
     }
 }
 
+/// What is reported of the step that reached `to`.
+fn events_of(renewal: &Renewal, to: State, told: Told, found: &Found) -> Vec<Event> {
+    let reached = Event {
+        next_state: Some(to),
+        elapsed_ms: told.elapsed_ms,
+        detail: told.detail,
+        ..Event::of_renewal(ending_event(to), renewal)
+    };
+    let learned = found.pin.as_ref().map(|pin| Event {
+        detail: Some(format!("SHA-256 {}", pin.new)),
+        ..Event::of_renewal(EventKind::TrustLearned, renewal)
+    });
+    let late = found.late.as_ref().map(|words| Event {
+        detail: Some(format!(
+            "{words}; it served nothing before the bind either: is the address right, and is the service on?"
+        )),
+        ..Event::of_renewal(EventKind::EndpointNotUpdated, renewal)
+    });
+    learned.into_iter().chain(late).chain([reached]).collect()
+}
+
 /// What a step says of itself, in its event.
 #[derive(Debug)]
 struct Told {
@@ -533,6 +553,21 @@ pub(super) struct Brought {
     pub(super) obtained: Option<Box<Obtained>>,
     /// Why, in words.
     pub(super) words: Option<String>,
+}
+
+impl Brought {
+    /// `fact`, with everything that was obtained by now.
+    pub(super) const fn by_a_step(
+        fact: Fact,
+        obtained: Box<Obtained>,
+        words: Option<String>,
+    ) -> Self {
+        Self {
+            fact,
+            obtained: Some(obtained),
+            words,
+        }
+    }
 }
 
 /// What a step found out besides the fact that it reached; stored with it.

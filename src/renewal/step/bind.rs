@@ -49,6 +49,14 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     result
 }
 
+fn bindings_of_new(work: &Work<'_>) -> Vec<Binding> {
+    let binding = |service: &Service| Binding {
+        service: *service,
+        alias: Some(work.renewal().alias.clone()),
+    };
+    work.wanted.services.iter().map(binding).collect()
+}
+
 fn binds_management(work: &Work<'_>) -> bool {
     work.wanted.services.contains(&Service::WebManagement)
 }
@@ -71,15 +79,7 @@ async fn look_then_bind(
     session: &mut dyn Firewall,
     opening: Opening,
 ) -> Result<Outcome, StepError> {
-    let wanted: Vec<Binding> = work
-        .wanted
-        .services
-        .iter()
-        .map(|service| Binding {
-            service: *service,
-            alias: Some(work.renewal().alias.clone()),
-        })
-        .collect();
+    let wanted = bindings_of_new(work);
     let present = session.bindings().await?;
     let is_ours = wanted.iter().all(|binding| present.contains(binding));
     if is_ours && session.foreign_changes().await?.is_none() {
