@@ -355,24 +355,26 @@ fn told(added: &[&str], changed: &[&str], removed: &[&str]) -> Changes {
 async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
     let (store, _folder) = store_with_portal().await;
     let shown = shown("pem", 90);
+    let see = async |shown: &Shown, now| {
+        let seen = record_sight(
+            &store,
+            "portal",
+            Some(shown),
+            None,
+            at(1000),
+            None,
+            &[],
+            now,
+        );
+        seen.await.unwrap();
+    };
     let window = RenewalWindow {
         start: at(100),
         end: at(200),
         chosen: at(150),
         explanation: Some("https://ca.example/why".to_owned()),
     };
-    record_sight(
-        &store,
-        "portal",
-        Some(&shown),
-        None,
-        at(1000),
-        None,
-        &[],
-        at(1),
-    )
-    .await
-    .unwrap();
+    see(&shown, at(1)).await;
     store.ask_for_window("portal", at(1)).await.unwrap();
     assert_eq!(store.due_for_window(at(1), 9).await.unwrap().len(), 1);
     assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(1)));
@@ -399,18 +401,7 @@ async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
         fingerprint: Fingerprint::of(b"other"),
         ..shown
     };
-    record_sight(
-        &store,
-        "portal",
-        Some(&other),
-        None,
-        at(1000),
-        None,
-        &[],
-        at(3),
-    )
-    .await
-    .unwrap();
+    see(&other, at(3)).await;
     let row = store.certificate("portal").await.unwrap().unwrap();
     assert_eq!(
         row.window_of_shown(),
