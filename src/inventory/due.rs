@@ -187,8 +187,8 @@ fn resting(rest: &Rest, rule: Reason, words: &str) -> Decision {
         until: Some(*until),
         rule: Some(rule),
         words: format!(
-            "it was renewed at {began_at:.0} and is due again already ({rule}: {words}): is the clock right, and what \
-             does its CA issue? It is not renewed again before {until:.0}, except on request"
+            "its last renewal ended at {began_at:.0}, and it is due already ({rule}: {words}): if that renewal succeeded, \
+             is the clock right, and what does its CA issue? It is not renewed again before {until:.0}, except on request"
         ),
     }
 }

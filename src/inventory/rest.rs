@@ -1,7 +1,8 @@
 //! How long a certificate rests after its renewal, whatever its dates and its CA say. Pure.
 //!
 //! A CA that backdates, a CA that wants everything to be renewed at once, or a wrong clock would otherwise be followed
-//! round and round: each round costs an order, a key pair and a commit.
+//! round and round: each round costs an order, a key pair and a commit. After a failed renewal the same holds for its
+//! pause: what is seen or heard meanwhile does not end it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,13 +12,13 @@ use crate::pki::{Certificate, Fingerprint};
 /// The rest that the last renewal of a certificate began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rest {
-    /// When the renewal was completed, by our own clock.
+    /// When the renewal ended, by our own clock.
     pub began_at: Timestamp,
     /// No rule that goes by time plans another renewal before this moment.
     pub until: Timestamp,
     /// How many renewals in a row were planned as soon as such a rest was over, or soon after it.
     pub early: u32,
-    /// The certificate that was installed. Where another one is served, there is no rest.
+    /// The certificate that was served when it ended. Where another one is served, there is no rest.
     pub of: Fingerprint,
 }
 
@@ -43,6 +44,21 @@ impl Rest {
             until: now.saturating_add(length).unwrap_or(Timestamp::MAX),
             early,
             of: leaf.fingerprint,
+        }
+    }
+
+    /// The rest until `until` after a renewal that failed at `now`, while `served` is served.
+    pub fn after_failure(
+        previous: Option<&Self>,
+        served: Fingerprint,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Self {
+        Self {
+            began_at: now,
+            until,
+            early: previous.map_or(0, |rest| rest.early),
+            of: served,
         }
     }
 
@@ -113,6 +129,19 @@ mod tests {
         let later = rest.until + (rest.began_at.duration_until(rest.until));
         let rest = Rest::after(Some(&rest), later, Some(Reason::Emergency), &leaf, later);
         assert_eq!(rest.early, 0);
+    }
+
+    #[test]
+    fn a_failure_is_no_round_and_ends_none() {
+        let leaf = Authority::root("served").certificate;
+        let now = leaf.not_before;
+        let first = Rest::after(None, now, None, &leaf, now);
+        let until = now + hours(25);
+        let failed = Rest::after_failure(Some(&first), leaf.fingerprint, now, until);
+        assert!(failed.holds(&leaf, now) && !failed.holds(&leaf, until));
+        // The renewal that follows a failure is given no reason.
+        let again = Rest::after(Some(&failed), until, None, &leaf, until);
+        assert_eq!((failed.early, again.early), (0, 0));
     }
 
     #[test]

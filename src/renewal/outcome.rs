@@ -256,13 +256,15 @@ impl Engine {
         let is_here = tracked
             .as_ref()
             .is_some_and(|tracked| tracked.firewall == renewal.firewall);
-        let rest = rest(renewal, to, tracked.as_ref(), now);
-        let shown = found
-            .shown
-            .clone()
-            .or_else(|| tracked.and_then(|tracked| tracked.shown));
+        let shown = found.shown.as_ref();
+        let shown = shown.or_else(|| tracked.as_ref().and_then(|tracked| tracked.shown.as_ref()));
         let left = shown.map(|shown| now.duration_until(shown.not_after));
         let ending = ending(renewal, fact, to, left, now);
+        let rest = rest(renewal, to, tracked.as_ref(), now).or_else(|| {
+            let previous = tracked.as_ref().and_then(|tracked| tracked.rest.as_ref());
+            let served = shown.filter(|_| ending.look_at > now)?.fingerprint;
+            Some(Rest::after_failure(previous, served, now, ending.look_at))
+        });
         Ok(Ending {
             alias: ending.alias.filter(|_| is_here),
             rest,
@@ -691,7 +693,9 @@ fn rest(
 ) -> Option<Rest> {
     let leaf = leaf_of(&renewal.obtained).filter(|_| to == State::Completed)?;
     let previous = tracked.and_then(|tracked| tracked.rest.as_ref());
-    let reason = due::Reason::from_name(&renewal.reason);
+    // What follows a failure is no round.
+    let follows_failure = tracked.is_some_and(|tracked| tracked.last_failure.is_some());
+    let reason = due::Reason::from_name(&renewal.reason).filter(|_| !follows_failure);
     let planned_at = renewal.planned_at;
     Some(Rest::after(previous, planned_at, reason, &leaf, now))
 }

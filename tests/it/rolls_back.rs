@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use renewd::clock::Clock;
 use renewd::event::Level;
-use renewd::inventory::State;
+use renewd::inventory::{RenewalWindow, State};
 use renewd::renewal::{Checkpoint, Moment};
 use renewd::store::{PastEvent, Witness};
 use simulators::sonicos::{Faces, On, Profile, Replacement, ReplacementKey, Simulator};
@@ -156,6 +156,45 @@ async fn what_was_rolled_back_is_installed_again_later_without_another_order() {
     assert_eq!(renewals[0].alias, renewals[1].alias);
     assert_eq!(lab.signatures(), 1, "the CA signed once");
     assert_eq!(lab.simulator.counters().key_pairs_generated, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_heard_after_a_roll_back_does_not_end_its_pause() {
+    let lab = rolls_back(Faces {
+        keep_serving_old_after_bind: true,
+        ..Faces::kind()
+    })
+    .await;
+    let now = lab.clock.now();
+    let store = lab.store().await;
+    let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
+    let window = RenewalWindow {
+        start: now - jiff::SignedDuration::from_hours(48),
+        end: now - jiff::SignedDuration::from_hours(24),
+        chosen: now,
+        explanation: None,
+    };
+    // As the CA announces it when it is asked about what is served again.
+    let served = row.shown.unwrap().fingerprint;
+    store
+        .record_window(
+            CERTIFICATE,
+            served,
+            Some(&window),
+            None,
+            Some(now),
+            &[],
+            now,
+        )
+        .await
+        .unwrap();
+    store.close().await;
+    lab.run_once().await;
+    assert_eq!(lab.renewals().await.len(), 1, "it is not bound again yet");
+    lab.clock.advance(jiff::SignedDuration::from_hours(25));
+    lab.run_once().await;
+    assert_eq!(lab.renewals().await.len(), 2);
+    assert_eq!(lab.signatures(), 1);
 }
 
 /// The configuration verifies at this address too.
