@@ -22,19 +22,26 @@ use super::authorities::{self, Authority};
 use super::invariants::{CaFacts, DeviceFacts, Facts, When};
 use super::pair::{Face, Pair};
 use super::referee::{Referee, Stop};
+use super::right_end;
+use super::site::{Before, Neighbours, Site};
 use crate::lab::{CERTIFICATE, Lab, PASSWORD, today};
 
 /// One firewall, one CA, one certificate that is due, and a referee.
 pub struct Bench {
     pub pair: Pair,
+    pub site: Site,
     pub lab: Lab,
     pub ca: Box<dyn Authority>,
     pub referee: Arc<Referee>,
     pub log: Log,
-    /// SHA-256 of what both ports showed before.
-    first: String,
+    pub(super) neighbours: Neighbours,
+    /// SHA-256 of what both ports showed before renewd came, and of what they showed before the renewal.
+    pub(super) first: Vec<String>,
+    /// Of those, what each port showed before the renewal.
+    pub(super) before: [String; 2],
     /// How many renewals were completed before.
     former: usize,
+    former_logins: u64,
 }
 
 /// What became of a daemon.
@@ -49,12 +56,14 @@ enum Life {
 }
 
 impl Bench {
-    pub async fn new(pair: Pair) -> Self {
-        Self::with(pair, |_| {}).await
+    pub async fn new(site: impl Into<Site>) -> Self {
+        Self::with(site, |_| {}).await
     }
 
     /// The same with more to the device than its face.
-    pub async fn with(pair: Pair, change: impl FnOnce(&mut Faces)) -> Self {
+    pub async fn with(site: impl Into<Site>, change: impl FnOnce(&mut Faces)) -> Self {
+        let site = site.into();
+        let pair = site.pair;
         renewd::tls::install_provider();
         let clock = today();
         let mut ca = authorities::start(pair.kind, &clock).await;
@@ -72,20 +81,32 @@ impl Bench {
         let referee = Referee::new();
         lab.simulator.witnessed_by(referee.of_peers("device"));
         ca.witnessed_by(referee.of_peers("CA"));
+        let first = lab.simulator.fingerprint();
         let mut bench = Self {
             pair,
-            first: lab.simulator.fingerprint(),
+            site: pair.into(),
+            neighbours: Before::Same.arrange(&lab).await,
+            before: [first.clone(), first.clone()],
+            first: vec![first],
             lab,
             ca,
             referee,
             log: Log::default(),
             former: 0,
+            former_logins: 0,
         };
         if pair.face.has_former() {
             bench.completed().await.unwrap();
             bench.former = 1;
             bench.lab.clock.advance(NEXT_IS_DUE);
         }
+        bench.former_logins = bench.lab.simulator.counters().logins;
+        bench.site = site;
+        bench.neighbours = site.before.arrange(&bench.lab).await;
+        bench.before = DeviceFacts::of("hq", &bench.lab.simulator, "")
+            .served
+            .map(|served| served.fingerprint);
+        bench.first.extend(bench.before.clone());
         bench
     }
 
@@ -159,11 +180,11 @@ impl Bench {
         facts.hold().map_err(|broken| broken.to_string())?;
         let (orders, renewals) = (self.ca.orders(), facts.renewals.len());
         let wanted = self.former + 1;
-        if renewal.state == self.pair.face.end()
+        if renewal.state == self.site.end()
             && renewals == wanted
             && orders == u64::try_from(wanted).unwrap()
         {
-            return Ok(());
+            return right_end::check(self, &renewal, &facts);
         }
         Err(format!(
             "it ended as {}, with {renewals} renewals and {orders} orders: {:?}\n{}",
@@ -173,12 +194,19 @@ impl Bench {
         ))
     }
 
+    /// Logins since the renewal of which this is about was planned.
+    pub fn logins(&self) -> u64 {
+        self.lab.simulator.counters().logins - self.former_logins
+    }
+
     /// Everything that the invariants are about.
     pub async fn facts(&self, when: When) -> Facts {
         let store = self.lab.store().await;
         let mut facts = Facts::of_store(when, self.lab.clock.now(), &store, &[CERTIFICATE]).await;
         store.close().await;
-        facts.devices = vec![DeviceFacts::of("hq", &self.lab.simulator, &self.first)];
+        let device = DeviceFacts::of("hq", &self.lab.simulator, "");
+        let first = self.first.clone();
+        facts.devices = vec![DeviceFacts { first, ..device }];
         let office = ca::issuer(&self.lab.desired().cas["office"], &self.lab.surroundings());
         let budget = office.budget().map(|budget| u64::from(budget.orders));
         facts.cas = vec![CaFacts {

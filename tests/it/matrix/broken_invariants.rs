@@ -32,12 +32,12 @@ fn healthy() -> Facts {
         history: vec![told(&renewal, EventKind::RenewalCompleted)],
         devices: vec![DeviceFacts {
             name: "hq".to_owned(),
-            first: FIRST.to_owned(),
+            first: vec![FIRST.to_owned()],
             names: vec![
                 ("fw-initial".to_owned(), Some(FIRST_KEY.to_owned())),
                 (renewal.alias.clone(), Some(key)),
             ],
-            served: vec![served.clone(), served],
+            served: [served.clone(), served],
             pending: Vec::new(),
             sessions_open: 0,
             holds_configuration_mode: false,

@@ -12,13 +12,15 @@ use super::bench::Bench;
 use super::invariants::When;
 use super::pair::Pair;
 use super::referee::Stop;
+use super::right_end;
 use super::sample::Sample;
+use super::site::Site;
 use super::{is_long, of_each, report, seed};
 
-/// A pair, and the points at which one daemon after the other is stopped; counted from 1, from each start.
+/// A site, and the points at which one daemon after the other is stopped; counted from 1, from each start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Case {
-    pair: Pair,
+    site: Site,
     stops: Vec<usize>,
 }
 
@@ -28,6 +30,8 @@ struct Crashes {
     /// How many daemons were stopped; fewer than were asked for where a renewal was done before.
     reached: usize,
     asked: usize,
+    /// Logins of all daemons together.
+    logins: u64,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,28 +40,22 @@ async fn stopped_at_any_point_a_renewal_ends_the_same() {
     if let Some(case) = asked.as_deref().and_then(|text| text.parse::<Case>().ok()) {
         return replay(&case).await;
     }
-    // A pair alone: each of its points.
-    let alone = asked.as_deref().and_then(|text| text.parse::<Pair>().ok());
+    // A site alone: each of its points.
+    let alone = asked.as_deref().and_then(|text| text.parse::<Site>().ok());
     let asked = asked.filter(|_| alone.is_none());
     let seed = seed(asked.as_deref(), "RENEWD_CRASH");
-    let pairs = alone.map_or_else(
-        || [Pair::all(), Pair::notable()].concat(),
-        |pair| vec![pair],
-    );
     let all = alone.is_some() || is_long();
-    let counted = of_each(pairs.clone(), |pair| async move { points_of(pair).await }).await;
+    let sites = alone.map_or_else(
+        || Site::of_each(&[Pair::all(), Pair::notable()].concat(), seed, all),
+        |site| vec![vec![site]],
+    );
+    let counted = count_points(&sites).await;
+    let counted = counted.unwrap_or_else(|words| panic!("without a crash: {words}"));
     let mut sample = Sample::new(seed);
-    let cases: Vec<Case> = pairs
+    let cases: Vec<Case> = counted
         .iter()
-        .zip(&counted)
-        .flat_map(|(pair, points)| {
-            cases(
-                *pair,
-                points.as_deref().unwrap_or_default().len(),
-                all,
-                &mut sample,
-            )
-        })
+        .zip(seed..)
+        .flat_map(|(sites, turn)| cases(sites, turn, all, &mut sample))
         .collect();
     let outcomes = of_each(cases.clone(), |case| async move {
         run(&case).await.map(|(crashes, _)| crashes)
@@ -72,13 +70,19 @@ async fn stopped_at_any_point_a_renewal_ends_the_same() {
         .sum::<usize>();
     let broken = report("RENEWD_CRASH", "crash", &cases, &outcomes);
     println!(
-        "crash matrix: seed {seed}: {} driver pairs, {} crash points ({single} single, {in_pairs} in pairs), {not_reached} \
-         not reached, {} violations",
-        pairs.len(),
+        "crash matrix: seed {seed}: {} driver pairs, {} sites, {} crash points ({single} single, {in_pairs} in pairs), \
+         {not_reached} not reached, at most {} logins, {} violations",
+        sites.len(),
+        sites.concat().len(),
         single + in_pairs,
+        outcomes
+            .iter()
+            .flatten()
+            .map(|crashes| crashes.logins)
+            .max()
+            .unwrap_or_default(),
         broken.len()
     );
-    assert!(counted.iter().all(Result::is_ok), "{counted:#?}");
     assert!(broken.is_empty(), "{}", broken.join("\n\n"));
     // A case that is not reached proves little; a few are, because not every run makes the same calls.
     assert!(
@@ -99,42 +103,62 @@ fn count(
         .sum()
 }
 
-/// Every point that a renewal of this pair passes that is not stopped.
-async fn points_of(pair: Pair) -> Result<Vec<String>, String> {
-    let bench = Bench::new(pair).await;
+/// A site, and how many points a renewal there passes that is not stopped.
+type Counted = (Site, usize);
+
+/// The points of every site, in their order.
+async fn count_points(sites: &[Vec<Site>]) -> Result<Vec<Vec<Counted>>, String> {
+    let counted = of_each(sites.concat(), |site| async move { points_of(site).await }).await;
+    let mut counted = counted.into_iter();
+    sites
+        .iter()
+        .map(|sites| counted.by_ref().take(sites.len()).collect())
+        .collect()
+}
+
+async fn points_of(site: Site) -> Result<Counted, String> {
+    let bench = Bench::new(site).await;
     bench
         .completed()
         .await
-        .map_err(|words| format!("{pair}: {words}"))?;
-    Ok(bench.referee.points())
+        .map_err(|words| format!("{site}: {words}"))?;
+    Ok((site, bench.referee.points().len()))
 }
 
-/// The cases of a pair that passes so many points.
-fn cases(pair: Pair, points: usize, all: bool, sample: &mut Sample) -> Vec<Case> {
-    let case = |stops: Vec<usize>| Case { pair, stops };
-    let single: Vec<usize> = if all {
-        (1..=points).collect()
-    } else {
-        sample.some(SINGLE, points)
+/// The cases of the sites of a pair. They take turns: each point is one of a site that passes so many.
+fn cases(sites: &[Counted], turn: u64, all: bool, sample: &mut Sample) -> Vec<Case> {
+    let turn = usize::try_from(turn).unwrap();
+    let most = sites.iter().map(|(_, points)| *points).max();
+    let most = most.unwrap_or_default();
+    let site_of = |point: usize| {
+        let mut passing = sites.to_vec();
+        passing.retain(|(_, points)| *points >= point);
+        passing[(turn + point) % passing.len()]
     };
+    let single: Vec<usize> = if all {
+        (1..=most).collect()
+    } else {
+        sample.some(SINGLE, most)
+    };
+    let single = single.into_iter().map(|stop| Case {
+        site: site_of(stop).0,
+        stops: vec![stop],
+    });
+    let mut cases: Vec<Case> = single.collect();
     let doubles = if all { DOUBLES_LONG } else { DOUBLES };
-    let in_pairs = sample.some(doubles, points).into_iter().map(|first| {
+    for first in sample.some(doubles, most) {
+        let (site, points) = site_of(first);
         // What the second daemon has left to do, and what it must look at again.
         let left = points.saturating_sub(first) + LOOKED_AT_AGAIN;
-        vec![first, 1 + sample.below(left)]
-    });
-    let in_pairs: Vec<Vec<usize>> = in_pairs.collect();
-    single
-        .into_iter()
-        .map(|stop| vec![stop])
-        .chain(in_pairs)
-        .map(case)
-        .collect()
+        let stops = vec![first, 1 + sample.below(left)];
+        cases.push(Case { site, stops });
+    }
+    cases
 }
 
 /// Runs a case; what was stopped, and the points of each daemon.
 async fn run(case: &Case) -> Result<(Crashes, Vec<Vec<String>>), String> {
-    let bench = Bench::new(case.pair).await;
+    let bench = Bench::new(case.site).await;
     let mut points = Vec::new();
     for stop in &case.stops {
         let ended = bench.drive(Stop::At(*stop)).await?;
@@ -154,7 +178,14 @@ async fn run(case: &Case) -> Result<(Crashes, Vec<Vec<String>>), String> {
         // As long as a service manager takes to start it again.
         bench.lab.clock.advance(SignedDuration::from_secs(2));
     }
+    let told = |words: String| {
+        let places: Vec<&String> = points.iter().filter_map(|points| points.last()).collect();
+        format!("after crashes at {places:?}: {words}")
+    };
+    bench.completed().await.map_err(told)?;
+    bounded(&bench, case).await.map_err(told)?;
     let crashes = Crashes {
+        logins: bench.logins(),
         reached: points
             .iter()
             .zip(&case.stops)
@@ -162,12 +193,22 @@ async fn run(case: &Case) -> Result<(Crashes, Vec<Vec<String>>), String> {
             .count(),
         asked: case.stops.len(),
     };
-    let told = |words: String| {
-        let places: Vec<&String> = points.iter().filter_map(|points| points.last()).collect();
-        format!("after crashes at {places:?}: {words}")
-    };
-    bench.completed().await.map_err(told)?;
     Ok((crashes, points))
+}
+
+/// Neither a renewal nor its roll-back logs in without end or takes its time.
+async fn bounded(bench: &Bench, case: &Case) -> Result<(), String> {
+    let lives = 1 + u64::try_from(case.stops.len()).unwrap();
+    let logins = bench.logins();
+    if logins > lives * LOGINS {
+        return Err(format!("{logins} logins of {lives} daemons"));
+    }
+    let facts = bench.facts(When::AtEnd).await;
+    let took = right_end::time_of_roll_back(&facts.renewals[0], &facts);
+    match took.filter(|took| *took > LONGEST_ROLL_BACK) {
+        Some(took) => Err(format!("the roll-back took {took:#}")),
+        None => Ok(()),
+    }
 }
 
 /// Runs one case alone, and tells what it went through.
@@ -184,23 +225,23 @@ async fn replay(case: &Case) {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stops: Vec<String> = self.stops.iter().map(usize::to_string).collect();
-        write!(f, "{}:{}", self.pair, stops.join(","))
+        write!(f, "{}:{}", self.site, stops.join(","))
     }
 }
 
 impl FromStr for Case {
     type Err = String;
 
-    /// `6.5-scp/resello:17,4`
+    /// `6.5-scp/resello:17,4`, or `6.5-scp/resello@dead:17,4`
     fn from_str(text: &str) -> Result<Self, String> {
-        let (pair, stops) = text
+        let (site, stops) = text
             .split_once(':')
-            .ok_or("PAIR:POINT or PAIR:POINT,POINT")?;
+            .ok_or("SITE:POINT or SITE:POINT,POINT")?;
         let stops = stops
             .split(',')
             .map(|stop| stop.parse().map_err(|_| format!("no number: {stop}")));
         Ok(Self {
-            pair: pair.parse()?,
+            site: site.parse()?,
             stops: stops.collect::<Result<_, _>>()?,
         })
     }
@@ -208,8 +249,9 @@ impl FromStr for Case {
 
 #[test]
 fn a_case_is_read_as_it_is_written() {
-    let text = "6.5-scp/resello:17,4";
-    assert_eq!(text.parse::<Case>().unwrap().to_string(), text);
+    for text in ["6.5-scp/resello:17,4", "6.5-scp/resello@dead:17,4"] {
+        assert_eq!(text.parse::<Case>().unwrap().to_string(), text);
+    }
     assert!("6.5-scp/resello".parse::<Case>().is_err());
 }
 
@@ -220,3 +262,6 @@ const DOUBLES: usize = 1;
 const DOUBLES_LONG: usize = 80;
 /// Points of a start and of looking what was done.
 const LOOKED_AT_AGAIN: usize = 12;
+/// Of each daemon.
+const LOGINS: u64 = 6;
+const LONGEST_ROLL_BACK: SignedDuration = SignedDuration::from_mins(10);

@@ -44,11 +44,11 @@ pub struct Facts {
 pub struct DeviceFacts {
     /// Its name in the configuration.
     pub name: String,
-    /// SHA-256 of what it served before renewd came.
-    pub first: String,
+    /// SHA-256 of each certificate that it served before renewd came.
+    pub first: Vec<String>,
     /// The names of its certificates and requests, each with the SHA-256 of its public key.
     pub names: Vec<(String, Option<String>)>,
-    pub served: Vec<Served>,
+    pub served: [Served; 2],
     pub pending: Vec<String>,
     pub sessions_open: u64,
     pub holds_configuration_mode: bool,
@@ -166,11 +166,11 @@ impl DeviceFacts {
         let names = simulator.certificates().into_iter();
         Self {
             name: name.to_owned(),
-            first: first.to_owned(),
+            first: vec![first.to_owned()],
             names: names
                 .map(|name| (name.clone(), simulator.spki_sha256(&name)))
                 .collect(),
-            served: served.to_vec(),
+            served,
             pending: simulator.pending(),
             sessions_open: counters.sessions_open,
             holds_configuration_mode: simulator.holds_configuration_mode(),

@@ -16,6 +16,7 @@ use self::case::{Came, Case, Exchanges};
 use super::is_long;
 use super::pair::Pair;
 use super::sample::Sample;
+use super::site::Site;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_exchange_fails_once_in_every_way() {
@@ -55,16 +56,18 @@ async fn every_exchange_fails_once_in_every_way() {
 }
 
 fn tell(asked: &Asked, cases: &[Case], came: &[Result<Came, String>], began: Instant) {
-    let pairs: HashSet<Pair> = cases.iter().map(|case| case.pair).collect();
+    let pairs: HashSet<Pair> = cases.iter().map(|case| case.site.pair).collect();
+    let sites: HashSet<Site> = cases.iter().map(|case| case.site).collect();
     let number = |wanted: fn(&Came) -> bool| {
         let fits = came.iter().flatten().filter(|came| wanted(came));
         fits.count()
     };
     let longest = came.iter().flatten().map(|came| came.took).max();
     println!(
-        "fault matrix: {asked}: {} cases over {} driver pairs ({} never came to pass, {} waited for a person, the longest took {:#}), {} violations, {} s",
+        "fault matrix: {asked}: {} cases over {} driver pairs at {} sites ({} never came to pass, {} waited for a person, the longest took {:#}), {} violations, {} s",
         cases.len(),
         pairs.len(),
+        sites.len(),
         number(|came| !came.struck),
         number(|came| came.held),
         longest.unwrap_or_default(),
@@ -94,7 +97,7 @@ impl Asked {
             None => (text.as_str(), Some(count)),
         };
         let (Ok(seed), Some(count)) = (seed.parse(), asked) else {
-            panic!("RENEWD_FAULT is SEED, SEED:CASES or PAIR:EXCHANGE:WAY, not {text:?}");
+            panic!("RENEWD_FAULT is SEED, SEED:CASES or SITE:EXCHANGE:WAY, not {text:?}");
         };
         Self::Sample { seed, count }
     }
@@ -109,29 +112,30 @@ impl std::fmt::Display for Asked {
     }
 }
 
-/// So many of all cases: first each way at each kind of peer and each driver pair, then whatever the seed says.
+/// So many of all cases: first each way at each kind of peer and each site, then whatever the seed says.
 async fn sample(seed: u64, count: usize) -> Vec<Case> {
     let mut pairs = Pair::all();
     pairs.extend(Pair::notable());
-    let counted: Vec<(Pair, Exchanges)> = futures_util::stream::iter(pairs)
-        .map(|pair| async move { (pair, case::count(pair).await.unwrap()) })
+    let sites = Site::of_each(&pairs, seed, is_long()).concat();
+    let counted: Vec<(Site, Exchanges)> = futures_util::stream::iter(sites)
+        .map(|site| async move { (site, case::count(site).await.unwrap()) })
         .buffered(AT_ONCE)
         .collect()
         .await;
     let every = counted
         .iter()
-        .flat_map(|(pair, counted)| case::every(*pair, counted));
+        .flat_map(|(site, counted)| case::every(*site, counted));
     let mut every: Vec<Case> = every.collect();
     let mut chance = Sample::new(seed);
     for place in (1..every.len()).rev() {
         every.swap(place, chance.below(place + 1));
     }
-    let (mut ways, mut pairs) = (HashSet::new(), HashSet::new());
+    let (mut ways, mut sites) = (HashSet::new(), HashSet::new());
     // What is seen for the first time goes first; the order is else kept.
     every.sort_by_cached_key(|case| {
         let is_new_way = ways.insert((case.peer, case.way));
-        let is_new_pair = pairs.insert(case.pair);
-        !(is_new_way || is_new_pair)
+        let is_new_site = sites.insert(case.site);
+        !(is_new_way || is_new_site)
     });
     println!(
         "fault matrix: {} of {} cases",

@@ -13,9 +13,12 @@ pub mod invariants;
 mod late;
 mod outside_program;
 pub mod pair;
+mod path_attacker;
 pub mod referee;
 mod repeat;
+mod right_end;
 pub mod sample;
+pub mod site;
 
 use std::fmt::Display;
 

@@ -2,6 +2,7 @@
 //! daemon dies before it stores what came of the step, and twice because the step's state is set back after it was stored,
 //! as if a database had been restored from the moment before.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,12 +16,13 @@ use super::invariants::When;
 use super::pair::Pair;
 use super::referee::Stop;
 use super::sample::Sample;
+use super::site::Site;
 use super::{is_long, of_each, report, seed};
 
-/// A pair, the state that the repeated step leads to, and how it is repeated.
+/// A site, the state that the repeated step leads to, and how it is repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Case {
-    pair: Pair,
+    site: Site,
     to: State,
     how: How,
 }
@@ -33,8 +35,8 @@ enum How {
     SetBack,
 }
 
-/// The states of a renewal that succeeds, in their order.
-const FORWARD: [State; 9] = [
+/// The states of a renewal, in their order, up to the one from which it may fail.
+const TO_THE_BIND: [State; 7] = [
     State::Planned,
     State::CsrGenerated,
     State::CsrExported,
@@ -42,8 +44,6 @@ const FORWARD: [State; 9] = [
     State::Issued,
     State::Imported,
     State::Bound,
-    State::Verified,
-    State::Completed,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,27 +57,30 @@ async fn every_step_can_be_taken_twice() {
     }
     let seed = seed(asked.as_deref(), "RENEWD_REPEAT");
     let mut sample = Sample::new(seed);
-    let mut pairs = [Pair::all(), Pair::notable()].concat();
-    pairs.retain(|pair| pair.face.end() == State::Completed);
+    let pairs = [Pair::all(), Pair::notable()].concat();
     let cases: Vec<Case> = pairs
         .iter()
-        .flat_map(|pair| cases(*pair, &mut sample))
+        .zip(seed..)
+        .flat_map(|(pair, turn)| cases(*pair, turn, &mut sample))
         .collect();
+    let sites: HashSet<Site> = cases.iter().map(|case| case.site).collect();
     let outcomes = of_each(cases.clone(), |case| async move { run(&case).await }).await;
     let broken = report("RENEWD_REPEAT", "repeat", &cases, &outcomes);
     println!(
-        "repeat matrix: seed {seed}: {} driver pairs, {} steps taken twice, {} violations",
+        "repeat matrix: seed {seed}: {} driver pairs, {} sites, {} steps taken twice, {} violations",
         pairs.len(),
+        sites.len(),
         cases.len(),
         broken.len()
     );
     assert!(broken.is_empty(), "{}", broken.join("\n\n"));
 }
 
-/// Every step in both ways in the long run; in the short one some of them.
-fn cases(pair: Pair, sample: &mut Sample) -> Vec<Case> {
-    let both = |to: &State| [How::Unstored, How::SetBack].map(|how| Case { pair, to: *to, how });
-    let all: Vec<Case> = FORWARD[1..].iter().flat_map(both).collect();
+/// Every step in both ways in the long run; in the short one some of them. The sites of the pair take turns.
+fn cases(pair: Pair, turn: u64, sample: &mut Sample) -> Vec<Case> {
+    let turn = usize::try_from(turn).unwrap();
+    let all = [State::Completed, State::RolledBack].into_iter();
+    let all: Vec<Case> = all.flat_map(|end| cases_to(pair, end, turn)).collect();
     if is_long() {
         return all;
     }
@@ -87,8 +90,39 @@ fn cases(pair: Pair, sample: &mut Sample) -> Vec<Case> {
         .collect()
 }
 
+/// Every step of the sites of a pair that have this end.
+fn cases_to(pair: Pair, end: State, turn: usize) -> Vec<Case> {
+    let mut sites = Site::of(pair);
+    sites.retain(|site| site.end() == end);
+    let mut steps = path(end)[1..].to_vec();
+    if end != pair.face.end() {
+        // The others are those of the sites that have the other end.
+        steps.drain(..TO_THE_BIND.len() - 1);
+    }
+    let both = |to: State| [How::Unstored, How::SetBack].map(|how| (to, how));
+    let steps = steps.into_iter().flat_map(both);
+    let sites = sites.iter().cycle().skip(turn);
+    steps
+        .zip(sites)
+        .map(|((to, how), site)| Case {
+            site: *site,
+            to,
+            how,
+        })
+        .collect()
+}
+
+/// The states of a renewal that comes to this end, in their order.
+fn path(end: State) -> Vec<State> {
+    let last = match end {
+        State::RolledBack => [State::Unproven, State::RolledBack],
+        _ => [State::Verified, State::Completed],
+    };
+    [&TO_THE_BIND[..], &last].concat()
+}
+
 async fn run(case: &Case) -> Result<(), String> {
-    let bench = Bench::new(case.pair).await;
+    let bench = Bench::new(case.site).await;
     let stop = match case.how {
         How::Unstored => Stop::Moment(Moment::Storing(case.to)),
         How::SetBack => Stop::Moment(Moment::Stored(case.to)),
@@ -98,22 +132,24 @@ async fn run(case: &Case) -> Result<(), String> {
     }
     bench.hold(When::AfterCrash).await?;
     if case.how == How::SetBack {
-        set_back(&bench, case.to).await;
+        set_back(&bench, case).await;
     }
     bench.lab.clock.advance(SignedDuration::from_secs(2));
     bench.completed().await
 }
 
 /// The one place where a test writes what the store would not: the renewal is in the state before `to` again.
-async fn set_back(bench: &Bench, to: State) {
-    let place = FORWARD.iter().position(|state| *state == to).unwrap();
-    let before = FORWARD[place - 1].name();
+async fn set_back(bench: &Bench, case: &Case) {
+    let to = case.to;
+    let path = path(case.site.end());
+    let place = path.iter().position(|state| *state == to).unwrap();
+    let before = path[place - 1];
     let url = bench.lab.desired().daemon.database;
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let renewal = bench.lab.renewals().await.swap_remove(0);
     let statement = "UPDATE renewal SET state = $1, ended_at = NULL WHERE state = $2 AND id = $3";
     let done = sqlx::query(statement)
-        .bind(before)
+        .bind(before.name())
         .bind(to.name())
         .bind(&renewal.id.0)
         .execute(&mut connection)
@@ -121,7 +157,7 @@ async fn set_back(bench: &Bench, to: State) {
         .unwrap();
     assert_eq!(done.rows_affected(), 1, "{to}");
     // The state and the end of its intent are stored in one transaction: neither has happened.
-    let step = Step::leaving(FORWARD[place - 1]).unwrap().name();
+    let step = Step::leaving(before).unwrap().name();
     sqlx::query("UPDATE intent SET closed_at = NULL WHERE renewal = $1 AND step = $2")
         .bind(renewal.id.0)
         .bind(step)
@@ -137,27 +173,28 @@ impl fmt::Display for Case {
             How::Unstored => "unstored",
             How::SetBack => "set-back",
         };
-        write!(f, "{}:{}:{how}", self.pair, self.to)
+        write!(f, "{}:{}:{how}", self.site, self.to)
     }
 }
 
 impl FromStr for Case {
     type Err = String;
 
-    /// `8/venafi:submitted:set-back`
+    /// `8/venafi:submitted:set-back`, or `8/venafi@foreign:rolled_back:set-back`
     fn from_str(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split(':').collect();
-        let [pair, to, how] = parts[..] else {
-            return Err("PAIR:STATE:HOW".to_owned());
+        let [site, to, how] = parts[..] else {
+            return Err("SITE:STATE:HOW".to_owned());
         };
         let how = match how {
             "unstored" => How::Unstored,
             "set-back" => How::SetBack,
             other => return Err(format!("unstored or set-back, not {other}")),
         };
-        let to = State::from_name(to).filter(|to| FORWARD[1..].contains(to));
+        let site: Site = site.parse()?;
+        let to = State::from_name(to).filter(|to| path(site.end())[1..].contains(to));
         Ok(Self {
-            pair: pair.parse()?,
+            site,
             to: to.ok_or("no such state")?,
             how,
         })
@@ -166,8 +203,12 @@ impl FromStr for Case {
 
 #[test]
 fn a_case_is_read_as_it_is_written() {
-    let text = "8/venafi:submitted:set-back";
-    assert_eq!(text.parse::<Case>().unwrap().to_string(), text);
+    for text in [
+        "8/venafi:submitted:set-back",
+        "8/venafi@foreign:rolled_back:set-back",
+    ] {
+        assert_eq!(text.parse::<Case>().unwrap().to_string(), text);
+    }
     assert!("8/venafi:planned:set-back".parse::<Case>().is_err());
 }
 

@@ -16,12 +16,13 @@ use crate::contract::Port;
 use crate::lab::CERTIFICATE;
 use crate::matrix::bench::Bench;
 use crate::matrix::invariants::When;
-use crate::matrix::pair::{Kind, Pair};
+use crate::matrix::pair::Kind;
+use crate::matrix::site::Site;
 
 /// Which exchange fails, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    pub pair: Pair,
+    pub site: Site,
     pub peer: Peer,
     /// Counted from 1: connections for what happens to a connection, else requests, runs or files.
     nth: u32,
@@ -67,27 +68,27 @@ pub struct Came {
     pub took: SignedDuration,
 }
 
-/// Counts the exchanges of one pair.
-pub async fn count(pair: Pair) -> Result<Exchanges, String> {
-    let bench = Bench::new(pair).await;
+/// Counts the exchanges of one site.
+pub async fn count(site: Site) -> Result<Exchanges, String> {
+    let bench = Bench::new(site).await;
     bench.lab.simulator.one_request_each(true);
     if let Some(port) = bench.ca.port() {
         port.one_request_each(true);
     }
     let before = Exchanges::until_now(&bench);
     let completed = bench.completed().await;
-    completed.map_err(|words| format!("{pair} without a fault: {words}"))?;
+    completed.map_err(|words| format!("{site} without a fault: {words}"))?;
     Ok(Exchanges::until_now(&bench).since(&before))
 }
 
-/// Every case of a pair.
-pub fn every(pair: Pair, exchanges: &Exchanges) -> Vec<Case> {
+/// Every case of a site.
+pub fn every(site: Site, exchanges: &Exchanges) -> Vec<Case> {
     let mut cases = Vec::new();
     for peer in Peer::ALL {
         for way in Way::ALL {
             let numbers = 1..=exchanges.with(peer, way);
             cases.extend(numbers.map(|nth| Case {
-                pair,
+                site,
                 peer,
                 nth,
                 way,
@@ -99,7 +100,7 @@ pub fn every(pair: Pair, exchanges: &Exchanges) -> Vec<Case> {
 
 /// Runs one case; an error says what did not hold.
 pub async fn run(case: Case) -> Result<Came, String> {
-    let bench = Bench::with(case.pair, |faces| {
+    let bench = Bench::with(case.site, |faces| {
         if case.peer == Peer::File {
             faces.transfer_timeout_ms = Duration::from_secs(2);
         }
@@ -131,7 +132,7 @@ pub async fn run(case: Case) -> Result<Came, String> {
 /// What is wrong with an end at which every invariant holds.
 async fn objection(bench: &Bench, renewal: &Renewal, took: SignedDuration) -> Option<String> {
     let pair = bench.pair;
-    if renewal.state != pair.face.end() {
+    if renewal.state != bench.site.end() {
         let error = &renewal.last_error;
         return Some(format!("it ended as {}: {error:?}", renewal.state));
     }
@@ -318,8 +319,8 @@ impl Peer {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (pair, peer, way) = (self.pair, self.peer.name(), self.way.name());
-        write!(f, "{pair}:{peer}-{}:{way}", self.nth)
+        let (site, peer, way) = (self.site, self.peer.name(), self.way.name());
+        write!(f, "{site}:{peer}-{}:{way}", self.nth)
     }
 }
 
@@ -328,15 +329,15 @@ impl FromStr for Case {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong =
-            || format!("{text:?} is no PAIR:EXCHANGE:WAY, such as 8/venafi:ca-3:reset-after");
-        let [pair, exchange, way] = text.split(':').collect::<Vec<_>>()[..] else {
+            || format!("{text:?} is no SITE:EXCHANGE:WAY, such as 8/venafi:ca-3:reset-after");
+        let [site, exchange, way] = text.split(':').collect::<Vec<_>>()[..] else {
             return Err(wrong());
         };
         let (peer, nth) = exchange.split_once('-').ok_or_else(wrong)?;
         let peer = Peer::ALL.into_iter().find(|one| one.name() == peer);
         let way = Way::ALL.into_iter().find(|one| one.name() == way);
         Ok(Self {
-            pair: pair.parse()?,
+            site: site.parse()?,
             peer: peer.ok_or_else(wrong)?,
             nth: nth.parse().map_err(|_| wrong())?,
             way: way.ok_or_else(wrong)?,
@@ -346,7 +347,7 @@ impl FromStr for Case {
 
 #[test]
 fn a_case_is_found_by_its_name() {
-    let pair: Pair = "8/venafi".parse().unwrap();
+    let site: Site = "8/venafi@dead".parse().unwrap();
     let counted = Counted {
         connections: 2,
         requests: 3,
@@ -357,7 +358,7 @@ fn a_case_is_found_by_its_name() {
         runs: 1,
         files: 1,
     };
-    let cases = every(pair, &exchanges);
+    let cases = every(site, &exchanges);
     assert_eq!(cases.len(), 2 * (3 * 2 + 19 * 3) + 11 + 5);
     for case in cases {
         assert_eq!(case.to_string().parse(), Ok(case));

@@ -192,14 +192,22 @@ impl Simulator {
 
     /// The name that a service is committed to use; `None` is the built-in self-signed certificate.
     pub fn bound(&self, port: Port) -> Option<String> {
-        let device = self.shared.device();
-        let binding = match port {
-            Port::Management => &device.bindings.management,
-            Port::SslVpn => &device.bindings.ssl_vpn,
-        };
-        match binding {
-            Binding::Name(name) => Some(name.clone()),
-            Binding::SelfSigned => None,
+        self.binding_of(port)()
+    }
+
+    /// The same for a machine beside the device, whenever it asks.
+    pub fn binding_of(&self, port: Port) -> impl Fn() -> Option<String> + Send + 'static {
+        let shared = self.shared.clone();
+        move || {
+            let device = shared.device();
+            let binding = match port {
+                Port::Management => &device.bindings.management,
+                Port::SslVpn => &device.bindings.ssl_vpn,
+            };
+            match binding {
+                Binding::Name(name) => Some(name.clone()),
+                Binding::SelfSigned => None,
+            }
         }
     }
 
