@@ -6,6 +6,7 @@ mod clock;
 mod damage;
 mod disk;
 mod fleet;
+mod memory;
 mod panics;
 mod stalls;
 mod starts;

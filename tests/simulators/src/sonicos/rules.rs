@@ -142,6 +142,7 @@ impl Rules {
             }
         }
         self.used += u64::from(taken.is_some());
+        self.rules.retain(|rule| rule.times > 0);
         taken
     }
 }
