@@ -199,6 +199,11 @@ events! {
     /// Where the history ends: id and hash of its last event, for `renewd history verify --head`. Logged once a day and
     /// at the end of a run, and not stored.
     HistoryHead => "history_head", Info;
+    /// Events and ended renewals older than `keep_history` were removed.
+    HistoryRemoved => "history_removed", Info;
+    /// The history is not what renewd stored, or the sealing key cannot be used: of what is older than `keep_history` no
+    /// event is removed. Told once a day.
+    HistoryNotRemoved => "history_not_removed", Alert;
     /// The database failed: nothing is begun until it works again.
     DatabaseFailed => "database_failed", Alert;
     /// The database works again; what was due is done now.

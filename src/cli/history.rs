@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::open::{self, Globals};
 use super::{CliError, print, print::say};
-use crate::store::{Head, Verdict};
+use crate::store::{self, Head, Verdict};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -39,7 +39,18 @@ struct Told {
     head: Option<String>,
     chained_late: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<Checkpoint>,
+    head_removed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     misfit: Option<Misfit>,
+}
+
+#[derive(Debug, Serialize)]
+struct Checkpoint {
+    event: i64,
+    hash: String,
+    removed_at: Timestamp,
+    verified: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,17 +63,42 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     let Command::Verify { head, json } = &arguments.command;
     let desired = globals.desired()?;
     let store = open::store_to_read(&desired).await?;
-    let verdict = store.verify_history(head.as_ref()).await?;
+    let verdict = store
+        .verify_history(head.as_ref(), &open::sealer(&desired))
+        .await?;
     store.close().await;
     if *json {
         print::json(&told(&verdict));
     } else {
         tell(&verdict);
     }
-    match verdict.misfit {
-        Some(_) => Err(CliError::Told),
-        None => Ok(()),
+    if verdict.misfit.is_some() {
+        return Err(CliError::Told);
     }
+    match (unproven(&verdict, head.as_ref()), json) {
+        (None, _) => Ok(()),
+        (Some(_), true) => Err(CliError::Told),
+        (Some(words), false) => {
+            print::paragraph("NOT PROVEN: ", 2, &words);
+            Err(CliError::Told)
+        }
+    }
+}
+
+/// What was to be verified and could not be.
+fn unproven(verdict: &Verdict, told: Option<&Head>) -> Option<String> {
+    let checkpoint = verdict.checkpoint.as_ref()?;
+    if let Some(problem) = &verdict.unverifiable {
+        return Some(format!(
+            "that renewd itself removed the events up to {} cannot be verified: {problem}",
+            checkpoint.head.id
+        ));
+    }
+    let told = told.filter(|_| verdict.is_told_removed)?;
+    Some(format!(
+        "event {} of the head that was told was removed at {:.0} with all events up to {} (keep_history): tell a newer head",
+        told.id, checkpoint.removed_at, checkpoint.head.id
+    ))
 }
 
 fn told(verdict: &Verdict) -> Told {
@@ -72,11 +108,22 @@ fn told(verdict: &Verdict) -> Told {
         since: verdict.since,
         head: verdict.head.as_ref().map(ToString::to_string),
         chained_late: verdict.chained_late,
+        checkpoint: verdict.checkpoint.as_ref().map(|checkpoint| Checkpoint {
+            event: checkpoint.head.id,
+            hash: checkpoint.head.hash.clone(),
+            removed_at: checkpoint.removed_at,
+            verified: is_verified(verdict),
+        }),
+        head_removed: verdict.is_told_removed,
         misfit: verdict.misfit.as_ref().map(|misfit| Misfit {
             event: misfit.event(),
             meaning: misfit.to_string(),
         }),
     }
+}
+
+fn is_verified(verdict: &Verdict) -> bool {
+    verdict.unverifiable.is_none() && !matches!(verdict.misfit, Some(store::Misfit::Checkpoint(_)))
 }
 
 fn tell(verdict: &Verdict) {
@@ -89,13 +136,22 @@ fn tell(verdict: &Verdict) {
     };
     match (&verdict.head, verdict.since) {
         (Some(head), Some(since)) => {
-            let events = print::count(usize::try_from(head.id).unwrap_or_default(), "event");
-            say!("{events}, 1..{}, since {since:.0}, {state}", head.id);
+            let events = print::count(usize::try_from(verdict.events).unwrap_or_default(), "event");
+            let first = head.id - verdict.events + 1;
+            say!("{events}, {first}..{}, since {since:.0}, {state}", head.id);
             say!("head {head}");
         }
         _ => say!("no event"),
     }
-    if verdict.chained_late > 0 {
+    let removed = verdict.checkpoint.as_ref();
+    if let Some(checkpoint) = removed.filter(|_| is_verified(verdict)) {
+        let words = format!(
+            "renewd removed the events up to {} at {:.0} (keep_history); the checkpoint that it stored is authentic.",
+            checkpoint.head.id, checkpoint.removed_at
+        );
+        print::paragraph("", 0, &words);
+    }
+    if verdict.chained_late > removed.map_or(0, |checkpoint| checkpoint.head.id) {
         let words = format!(
             "Events up to {} are older than the chain: for them it holds since the upgrade that chained them.",
             verdict.chained_late

@@ -129,6 +129,13 @@ pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquainta
     })
 }
 
+/// What authenticates rows of the database.
+pub fn sealer(desired: &Desired) -> Sealer {
+    let daemon = &desired.daemon;
+    let random = Arc::new(SystemRandom);
+    Sealer::new(daemon.sealing_key.clone(), &daemon.state_directory, random)
+}
+
 /// What renewd bound and verified itself. Where the sealing key cannot be read nothing is: then only the configuration counts.
 fn trusted(
     desired: &Desired,
@@ -136,11 +143,8 @@ fn trusted(
     known: &TrackedFirewall,
     pending: &[PendingPin],
 ) -> Vec<Fingerprint> {
-    let daemon = &desired.daemon;
-    let random = Arc::new(SystemRandom);
-    let sealer = Sealer::new(daemon.sealing_key.clone(), &daemon.state_directory, random);
     let trust = firewall::trust_text(&managed.settings);
-    match pins::verify(&sealer, known, pending, &trust) {
+    match pins::verify(&sealer(desired), known, pending, &trust) {
         Ok(verified) => verified.trusted,
         Err(problem) => {
             tracing::warn!(%problem, "what renewd bound itself is not trusted here");

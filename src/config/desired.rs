@@ -54,6 +54,8 @@ pub struct Daemon {
     pub scan: String,
     /// How often each served certificate is looked at between renewals.
     pub probe_interval: SignedDuration,
+    /// How long the history and ended renewals are kept; `None`: for ever.
+    pub keep_history: Option<SignedDuration>,
     /// Filters of the log, as `tracing_subscriber::EnvFilter` reads them (`info`).
     pub log: String,
 }

@@ -42,6 +42,15 @@ pub(super) fn duration(
     let duration = span
         .to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(|_| not_a_duration())?;
+    within(text, duration, shortest, longest)
+}
+
+fn within(
+    text: &str,
+    duration: SignedDuration,
+    shortest: SignedDuration,
+    longest: SignedDuration,
+) -> Result<SignedDuration, Wrong> {
     if duration < shortest || duration > longest {
         return Err(Wrong::new(
             format!(
@@ -52,6 +61,33 @@ pub(super) fn duration(
         ));
     }
     Ok(duration)
+}
+
+/// How long what happened is kept; `None`: for ever. The least is as long as an order can count in a budget.
+pub(super) fn keep_history(text: &str) -> Result<Option<SignedDuration>, Wrong> {
+    if text == "forever" {
+        return Ok(None);
+    }
+    let parsed: Option<Span> = text.parse().ok();
+    if parsed.is_some_and(Span::is_zero) || text.trim() == "0" {
+        return Err(Wrong::new(
+            format!("`{text}` does not say whether nothing is kept or nothing is removed"),
+            "write \"forever\" to remove nothing, else a time from \"1y\" to \"100y\"",
+        ));
+    }
+    // A year is as long as the longest one, so that no budget reaches further back.
+    let years = parsed.map_or(0, |span| i64::from(span.get_years()));
+    let rest = parsed.and_then(|span| span.try_years(0).ok());
+    match rest.filter(|rest| years > 0 && rest.is_zero()) {
+        Some(_) => within(
+            text,
+            YEAR * i32::try_from(years).unwrap_or(i32::MAX),
+            YEAR,
+            YEAR * 100,
+        ),
+        None => duration(text, YEAR, YEAR * 100),
+    }
+    .map(Some)
 }
 
 /// A name of the configuration: it appears in logs, commands and file names.
@@ -205,6 +241,9 @@ fn in_words(duration: SignedDuration) -> String {
     }
 }
 
+/// The longest one.
+const YEAR: SignedDuration = SignedDuration::from_hours(366 * 24);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +264,32 @@ mod tests {
         }
         assert_eq!(read("8d").unwrap_err().hint, "between 0s and 7d");
         assert!(read("-5m").unwrap_err().message.contains("too short"));
+    }
+
+    #[test]
+    fn a_history_is_kept_for_a_year_at_least_or_for_ever() {
+        let days = |text| keep_history(text).map(|kept| kept.map(|kept| kept.as_hours() / 24));
+        assert_eq!(days("5y"), Ok(Some(5 * 366)));
+        assert_eq!(days("1y"), Ok(Some(366)));
+        assert_eq!(days("366d"), Ok(Some(366)));
+        assert_eq!(days("1000d"), Ok(Some(1000)));
+        assert_eq!(days("forever"), Ok(None));
+        for text in ["0", "0d", "0y", "0s"] {
+            let refused = days(text).unwrap_err();
+            assert!(refused.hint.contains("forever"), "{text}");
+        }
+        for text in ["365d", "1h", "101y", "999y", "1000000d"] {
+            let refused = days(text).unwrap_err();
+            assert!(
+                refused.message.contains(" is too "),
+                "{text}: {}",
+                refused.message
+            );
+            assert!(refused.hint.contains("366d"), "{text}: {}", refused.hint);
+        }
+        for text in ["", "never", "5", "5 parsecs", "1y 2mo", "-5y", "99999y"] {
+            assert!(days(text).is_err(), "{text}");
+        }
     }
 
     #[test]

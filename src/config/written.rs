@@ -34,6 +34,7 @@ pub(super) mod default {
     pub const SCAN: &str = "0 * * * * *";
     pub const PROBE_INTERVAL: &str = "1h";
     pub const LOG: &str = "info";
+    pub const KEEP_HISTORY: &str = "5y";
     pub const PROOF_GRACE: &str = "2m";
     pub const LIFETIME_DAYS: u16 = 90;
     pub const CALL_TIMEOUT: &str = "20s";
@@ -145,6 +146,10 @@ pub(super) struct Daemon {
     /// How often each served certificate is looked at between renewals, from "1m" to "7d".
     #[schemars(extend("default" = default::PROBE_INTERVAL))]
     pub probe_interval: Key<String>,
+    /// How long the history and ended renewals are kept, from "1y" to "100y", a year being 366 days; "forever": nothing is
+    /// removed.
+    #[schemars(extend("default" = default::KEEP_HISTORY))]
+    pub keep_history: Key<String>,
     /// What is logged: a level (error, warn, info, debug, trace) or filters such as "info,renewd::firewall=debug".
     #[schemars(extend("default" = default::LOG))]
     pub log: Key<String>,

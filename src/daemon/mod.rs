@@ -10,6 +10,7 @@ mod pokes;
 mod reload;
 mod rhythm;
 mod trouble;
+mod upkeep;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -38,13 +39,14 @@ use crate::transfer::Transfers;
 use pokes::Ticks;
 use reload::{refuse_what_needs_a_restart, synchronise};
 use rhythm::Rhythm;
+use upkeep::log_history_head;
 
 /// What wakes the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poke {
     /// A tick, or a piece of work that ended: look what is due.
     Look,
-    /// At the start and once a day: keep the database quick, and look for damage.
+    /// At the start and once a day: keep the database quick and small, and look for damage.
     Upkeep,
     /// SIGHUP: read the configuration again.
     Reload,
@@ -280,13 +282,10 @@ impl Daemon {
 
     /// Looks after the database beside the loop: on a large one it takes a while.
     fn start_upkeep(&mut self) {
-        let store = self.engine.store.clone();
+        let engine = Arc::clone(&self.engine);
         if self.upkeep.is_empty() {
-            self.upkeep.spawn(async move {
-                store.upkeep().await?;
-                log_history_head(&store).await;
-                Ok(())
-            });
+            self.upkeep
+                .spawn(async move { upkeep::maintain(&engine).await });
         }
     }
 
@@ -429,21 +428,6 @@ fn engine(
         surroundings,
         checkpoint,
     })
-}
-
-/// Tells the log where the history ends: who changes the database cannot change what left it.
-async fn log_history_head(store: &Store) {
-    match store.history_head().await {
-        Ok(Some(head)) => {
-            let event = Event {
-                detail: Some(head.to_string()),
-                ..Event::new(EventKind::HistoryHead)
-            };
-            event.log();
-        }
-        Ok(None) => {}
-        Err(error) => tracing::error!(%error, "the end of the history could not be read"),
-    }
 }
 
 /// Tells the service manager; without one it is nobody's loss.

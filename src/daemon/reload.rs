@@ -127,8 +127,9 @@ mod tests {
 
     /// They count at once: each is read from the configuration in force where it is used, or put in force by
     /// `Daemon::reload`.
-    const AT_ONCE: [&str; 5] = [
+    const AT_ONCE: [&str; 6] = [
         "concurrency",
+        "keep_history",
         "log",
         "probe_interval",
         "scan",
@@ -218,7 +219,7 @@ subject = { common_name = "vpn.example.com" }
             both.starts_with("`database`, `state_directory` take effect"),
             "{both}"
         );
-        let others = "[daemon]\nconcurrency = 2\nlog = \"debug\"\nprobe_interval = \"2h\"\nscan = \"*/5 * * * *\"\n\
+        let others = "[daemon]\nconcurrency = 2\nlog = \"debug\"\nprobe_interval = \"2h\"\nkeep_history = \"2y\"\nscan = \"*/5 * * * *\"\n\
                       sealing_key = { env = \"S\" }";
         assert_eq!(refusal("[daemon]", others), "");
     }

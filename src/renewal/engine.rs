@@ -495,7 +495,8 @@ impl Engine {
         Ok(pins.map(|pins| pins.trusted).unwrap_or_default())
     }
 
-    pub(super) fn sealer(&self) -> Sealer {
+    /// What authenticates rows of the database, and seals keys.
+    pub fn sealer(&self) -> Sealer {
         let daemon = &self.desired.daemon;
         Sealer::new(
             daemon.sealing_key.clone(),

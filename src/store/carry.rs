@@ -165,7 +165,7 @@ async fn refuse_where_somebody_works(
 }
 
 /// Every table, what is referred to before what refers to it.
-pub(super) const TABLES: [&str; 10] = [
+pub(super) const TABLES: [&str; 11] = [
     "bookkeeping",
     "certificate",
     "served",
@@ -175,5 +175,6 @@ pub(super) const TABLES: [&str; 10] = [
     "intent",
     "allowance",
     "order_slot",
+    "history_checkpoint",
     "history",
 ];

@@ -1,17 +1,21 @@
-//! What happened, append-only: this file inserts and selects, and no other file writes here. `history/chain.rs` links the
-//! events, `history/verify.rs` looks whether they are linked still.
+//! What happened, append-only: this file inserts and selects, and no other file writes here but `retention.rs`, which
+//! removes the oldest. `history/chain.rs` links the events, `history/verify.rs` looks whether they are linked still, and
+//! `history/checkpoint.rs` says from where on.
 
 mod chain;
+mod checkpoint;
 mod verify;
 
 pub use chain::{Head, NoHead};
+pub use checkpoint::Checkpoint;
 pub use verify::{Misfit, Verdict};
 
 #[cfg(test)]
 pub(super) use chain::HASH;
 pub(super) use chain::chain_former;
-#[cfg(test)]
+pub(super) use checkpoint::newest as newest_checkpoint;
 pub(super) use verify::SOME;
+pub(super) use verify::Walk;
 
 use std::sync::Arc;
 

@@ -107,4 +107,9 @@ pub(super) const EMBEDDED: &[(i64, &str, &str)] = &[
         "trust_and_addresses",
         include_str!("../../migrations/0005_trust_and_addresses.sql"),
     ),
+    (
+        6,
+        "retention_and_codes",
+        include_str!("../../migrations/0006_retention_and_codes.sql"),
+    ),
 ];

@@ -51,6 +51,13 @@ impl Resolver<'_> {
                     SignedDuration::from_hours(7 * 24),
                 ),
             ),
+            keep_history: self
+                .parse_or(
+                    written.keep_history.as_ref(),
+                    default::KEEP_HISTORY,
+                    values::keep_history,
+                )
+                .unwrap_or_default(),
             log: self
                 .parse_or(written.log.as_ref(), default::LOG, values::log_filter)
                 .unwrap_or_default(),

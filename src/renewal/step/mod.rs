@@ -35,7 +35,7 @@ use crate::pki::{Certificate, Csr, Fingerprint, PrivateKey};
 use crate::probe::Sight;
 use crate::schedule::MaintenanceWindow;
 use crate::seal::{SealError, Sealer};
-use crate::store::{Lease, Store, StoreError};
+use crate::store::{Lease, REMEMBERED, Store, StoreError};
 
 /// Everything that a step may use.
 #[derive(Debug)]
@@ -465,9 +465,6 @@ fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError
 const LISTINGS: u32 = 2;
 /// The same where the listings may have been cut off: a person is told each time, and has some days.
 const DOUBTFUL_LISTINGS: u32 = 6;
-
-/// How many past renewals of a certificate are looked at.
-const REMEMBERED: u32 = 50;
 
 /// A "no" of our own, with its reasons.
 fn refused(call: &str, reasons: &[String]) -> StepError {

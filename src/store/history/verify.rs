@@ -7,14 +7,22 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use super::chain::{Chain, Head, Stored};
+use super::checkpoint::Checkpoint;
+use crate::seal::{SealError, Sealer};
 use crate::store::row::Columns;
 use crate::store::{Store, StoreError, missing};
 
 /// What a walk over the whole history came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// How many events fit, from the first on.
+    /// How many events fit, from the first one that is kept on.
     pub events: i64,
+    /// Where the history begins, because what is older was removed; `None`: with its first event.
+    pub checkpoint: Option<Checkpoint>,
+    /// Why it cannot be told whether the checkpoint is authentic.
+    pub unverifiable: Option<SealError>,
+    /// The event of the head that was told was removed: the head proves nothing any more.
+    pub is_told_removed: bool,
     /// When the first of them happened; `None` where there is none.
     pub since: Option<Timestamp>,
     /// The last of them.
@@ -45,6 +53,8 @@ pub enum Misfit {
     PutIn(i64),
     /// The event of a head that was told carries another hash now.
     Rewritten(i64),
+    /// The checkpoint says that the events up to this one were removed, and renewd did not store it.
+    Checkpoint(i64),
     /// The history ends before the head that was told.
     CutOff {
         /// The id of the head.
@@ -70,15 +80,46 @@ impl Store {
     }
 
     /// Whether every event is there as it was stored, and whether `told`, a head from outside of the database, is among
-    /// them. It reads in pieces: what is appended meanwhile is not looked at.
-    pub async fn verify_history(&self, told: Option<&Head>) -> Result<Verdict, StoreError> {
+    /// them. Where the oldest were removed it begins at their checkpoint, if that is authentic. It reads in pieces: what is
+    /// appended meanwhile is not looked at.
+    pub async fn verify_history(
+        &self,
+        told: Option<&Head>,
+        sealer: &Sealer,
+    ) -> Result<Verdict, StoreError> {
+        loop {
+            let checkpoint = self.history_checkpoint().await?;
+            let verdict = self.verify_from(checkpoint, told, sealer).await?;
+            // Some of what was to be read may have been removed meanwhile.
+            if verdict.misfit.is_none() || verdict.checkpoint == self.history_checkpoint().await? {
+                return Ok(verdict);
+            }
+        }
+    }
+
+    async fn verify_from(
+        &self,
+        checkpoint: Option<Checkpoint>,
+        told: Option<&Head>,
+        sealer: &Sealer,
+    ) -> Result<Verdict, StoreError> {
         let last = self.bookkept("last_event").await?;
-        let mut walk = Walk {
-            chain: Chain::empty(),
-            since: None,
-            told,
-        };
-        let mut misfit = self.walk(&mut walk, last).await?;
+        let former = checkpoint.as_ref().map(|checkpoint| &checkpoint.head);
+        let first = former.map_or(0, |former| former.id);
+        let is_authentic = checkpoint.as_ref().map(|one| one.is_authentic(sealer));
+        let is_forged = matches!(is_authentic, Some(Ok(false)))
+            || checkpoint.as_ref().is_some_and(|one| one.removed != first);
+        let mut walk = Walk::from(former.cloned(), told);
+        let mut misfit = is_forged.then_some(Misfit::Checkpoint(first));
+        if misfit.is_none() {
+            misfit = rewritten(former, told);
+        }
+        if misfit.is_none() {
+            // The newest event is never removed.
+            misfit = self
+                .walk(&mut walk, last.max(first + i64::from(first > 0)))
+                .await?;
+        }
         if misfit.is_none() {
             misfit = self.behind_the_end().await?;
         }
@@ -92,19 +133,23 @@ impl Store {
         }
         let head = walk.chain.head();
         Ok(Verdict {
-            events: head.id,
+            events: head.id - first,
             since: walk.since,
-            head: (head.id > 0).then(|| head.clone()),
+            head: (head.id > first).then(|| head.clone()),
             chained_late: self.bookkept("chained_late").await?,
+            is_told_removed: told.is_some_and(|told| told.id < first),
+            unverifiable: is_authentic.and_then(Result::err),
+            checkpoint,
             misfit,
         })
     }
 
     async fn walk(&self, walk: &mut Walk<'_>, last: i64) -> Result<Option<Misfit>, StoreError> {
+        let begin = walk.chain.head().id;
         loop {
             let done = walk.chain.head().id;
             // The first look also finds what was put in before the beginning.
-            let from = if done == 0 { i64::MIN } else { done };
+            let from = if done == begin { i64::MIN } else { done };
             let rows = sqlx::query(SOME)
                 .bind(from)
                 .bind(last)
@@ -147,16 +192,36 @@ impl Store {
     }
 }
 
+/// A head that was told of the very event after which the history begins.
+fn rewritten(former: Option<&Head>, told: Option<&Head>) -> Option<Misfit> {
+    let (former, told) = former.zip(told)?;
+    (former.id == told.id && former.hash != told.hash).then_some(Misfit::Rewritten(told.id))
+}
+
 /// A walk that has come as far as the head of its chain.
-struct Walk<'a> {
+pub(in crate::store) struct Walk<'a> {
     chain: Chain,
     since: Option<Timestamp>,
     told: Option<&'a Head>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// A walk that begins after `former`, or with the first event.
+    pub(in crate::store) fn from(former: Option<Head>, told: Option<&'a Head>) -> Self {
+        Self {
+            chain: former.map_or_else(Chain::empty, Chain::after),
+            since: None,
+            told,
+        }
+    }
+
+    /// As far as it has come.
+    pub(in crate::store) fn head(&self) -> &Head {
+        self.chain.head()
+    }
+
     /// Goes on by one event, or says why it does not fit.
-    fn step(&mut self, row: &AnyRow) -> Result<Option<Misfit>, StoreError> {
+    pub(in crate::store) fn step(&mut self, row: &AnyRow) -> Result<Option<Misfit>, StoreError> {
         let (id, expected) = (row.number("id")?, self.chain.head().id + 1);
         if id < expected {
             return Ok(Some(Misfit::PutIn(id)));
@@ -199,7 +264,8 @@ impl Misfit {
             | Self::Unhashed(id)
             | Self::Unreadable(id)
             | Self::PutIn(id)
-            | Self::Rewritten(id) => id,
+            | Self::Rewritten(id)
+            | Self::Checkpoint(id) => id,
         }
     }
 }
@@ -231,6 +297,11 @@ impl fmt::Display for Misfit {
             Self::Rewritten(id) => write!(
                 f,
                 "event {id} is not the one of the head that was told: the history was written anew, up to there at least"
+            ),
+            Self::Checkpoint(id) => write!(
+                f,
+                "the checkpoint that says that the events up to {id} were removed was not stored by this renewd under this \
+                 sealing key: somebody else removed events, or the sealing key is another one; put the former one back"
             ),
             Self::CutOff { told, last } => write!(
                 f,

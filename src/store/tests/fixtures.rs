@@ -1,6 +1,13 @@
 //! Stores to begin a test with, on the engine of the folder that takes this in.
 
 use super::*;
+use crate::random::SeededRandom;
+use crate::seal::Sealer;
+
+/// A sealing key of its own in `folder`.
+pub(super) fn sealer(folder: &Path) -> Sealer {
+    Sealer::new(None, folder, Arc::new(SeededRandom::new(7)))
+}
 
 /// A store in a home of its own, and the home.
 pub(super) async fn store() -> (Store, Home) {

@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::*;
 use crate::store::{
-    bulk, firewalls, history, intents, inventory as certificates, leases, limits, renewals, served,
-    waking,
+    bulk, firewalls, history, intents, inventory as certificates, leases, limits, renewals,
+    retention, served, waking,
 };
 
 #[tokio::test]
@@ -59,6 +59,12 @@ const SEARCHES: &[&str] = &[
     history::SOME,
     renewals::UNCONFIRMED,
     firewalls::PENDING_PINS,
+    retention::OPEN_RENEWAL,
+    retention::REMOVE_EVENTS,
+    retention::REMOVABLE_RENEWALS,
+    retention::REMOVE_SLOT,
+    retention::REMOVE_INTENTS,
+    retention::REMOVE_RENEWAL,
     intents::PIN,
     intents::OPEN_INTENT,
     intents::TRIES,

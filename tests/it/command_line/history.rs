@@ -1,7 +1,12 @@
 //! `renewd history verify`: what it prints, and how it ends.
 
+use std::sync::Arc;
+
+use renewd::random::SystemRandom;
+use renewd::seal::Sealer;
+use renewd::store::{EventBatch, Store};
 use serde_json::Value;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, Row, SqliteConnection};
 
 use super::office::{Office, PASSWORD};
 
@@ -55,6 +60,77 @@ async fn a_history_is_unbroken_until_somebody_meddles_and_its_head_is_in_the_log
         (&Value::from(false), &Value::from(4))
     );
     assert_eq!(told["misfit"]["event"], 5);
+}
+
+/// Removes the oldest `events`, as `keep_history` does.
+pub async fn remove_oldest(office: &Office, events: usize) {
+    let url = format!("sqlite://{}", office.path("renewd.db").display());
+    let store = Store::open(&url).await.unwrap();
+    let sealer = Sealer::new(None, &office.path(""), Arc::new(SystemRandom));
+    let mut past = store.history("hq-portal", 1000).await.unwrap();
+    past.reverse();
+    let (before, now) = (past[events].at, past.last().unwrap().at);
+    let removed = store.remove_events(before, &sealer, now).await.unwrap();
+    assert!(matches!(removed, EventBatch::Removed { .. }), "{removed:?}");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_whose_oldest_events_were_removed_is_verified_from_the_checkpoint_on() {
+    let office = Office::new().await;
+    let run = office.renewd(&["run", "--once"]).with_code(0);
+    let newest = told_head(&run.stderr);
+    let whole = office
+        .renewd(&["history", "verify", "--json"])
+        .with_code(0)
+        .json();
+    assert_eq!(whole["checkpoint"], Value::Null);
+    let oldest = first_head(&office).await;
+    remove_oldest(&office, 3).await;
+
+    let found = office.renewd(&["history", "verify", "--head", &newest, "--json"]);
+    let found = found.with_code(0).json();
+    let last = found["checkpoint"]["event"].as_i64().unwrap();
+    assert!(
+        last >= 1 && found["checkpoint"]["verified"] == true,
+        "{found}"
+    );
+    let kept = whole["events"].as_i64().unwrap() - last;
+    assert_eq!(found["events"], Value::from(kept));
+    let told = office.renewd(&["history", "verify"]).with_code(0);
+    told.prints(&["unbroken", &format!("{}..", last + 1), "keep_history"]);
+
+    let too_old = office.renewd(&["history", "verify", "--head", &oldest]);
+    too_old.with_code(1).prints(&[
+        "NOT PROVEN: event 1 of the head",
+        "tell a newer head",
+        "unbroken",
+    ]);
+    let too_old = office.renewd(&["history", "verify", "--head", &oldest, "--json"]);
+    let told = too_old.with_code(1).json();
+    assert_eq!(
+        (&told["unbroken"], &told["head_removed"]),
+        (&Value::from(true), &Value::from(true))
+    );
+
+    meddle(
+        &office,
+        "UPDATE history_checkpoint SET removed_at = removed_at + 1",
+    )
+    .await;
+    let forged = office.renewd(&["history", "verify"]).with_code(1);
+    forged.prints(&["BROKEN: the checkpoint"]);
+}
+
+/// The head as it was when the history had one event.
+async fn first_head(office: &Office) -> String {
+    let url = format!("sqlite://{}", office.path("renewd.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let row = sqlx::query("SELECT '1:' || hash FROM history WHERE id = 1")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    row.get(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,6 +58,11 @@ async fn filled(home: &Home) -> Store {
     record_sight(&store, "c1", Some(&seen), None, at(5), None, &[], at(1))
         .await
         .unwrap();
+    meddle(
+        &store,
+        "INSERT INTO history_checkpoint (event, hash, removed, removed_at, code) VALUES (0, 'ab', 0, 1, 'mac-1:')",
+    )
+    .await;
     store
 }
 

@@ -21,6 +21,8 @@ mod limits;
 mod renewals;
 #[path = "../restarting.rs"]
 mod restarting;
+#[path = "../retention.rs"]
+mod retention;
 #[path = "../served.rs"]
 mod served;
 mod server;

@@ -25,6 +25,8 @@ mod plans;
 mod renewals;
 #[path = "../restarting.rs"]
 mod restarting;
+#[path = "../retention.rs"]
+mod retention;
 #[path = "../served.rs"]
 mod served;
 #[path = "../set_back.rs"]
