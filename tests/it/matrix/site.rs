@@ -193,8 +193,16 @@ fn give_ssl_vpn_its_own(lab: &Lab) {
         not_after: now + time::Duration::days(60),
         key: ReplacementKey::EcdsaP256,
     };
+    // It is served before the device becomes as its face says: one that goes on serving the old one would not.
+    let faces = lab.simulator.faces();
+    lab.simulator
+        .set(|faces| faces.keep_serving_old_after_bind = false);
     let other = lab.simulator.other_administrator();
     other.gives_ssl_vpn_its_own(&own).unwrap();
+    lab.simulator.set(|now| *now = faces);
+    let [management, ssl_vpn] =
+        [Port::Management, Port::SslVpn].map(|port| lab.simulator.served_der(port));
+    assert_ne!(management, ssl_vpn, "both services serve the same");
 }
 
 /// Serves a certificate for the same name, of a key of its own.
