@@ -417,6 +417,9 @@ const OTHER_IDS: u32 = 8;
 const LONGEST_REST: SignedDuration = SignedDuration::from_hours(24);
 
 #[cfg(test)]
+mod planning;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::random::SeededRandom;

@@ -1,0 +1,216 @@
+//! Planning of a great many certificates at once, of ids that are taken, and what follows a panic.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::SignedDuration;
+use tempfile::TempDir;
+
+use super::*;
+use crate::config;
+use crate::random::SeededRandom;
+use crate::renewal::{ConfiguredPeers, NoCheckpoint, retry};
+use crate::store::{Configured, Next, Postponed, StepRecord, Store};
+use crate::surroundings::Surroundings;
+use crate::transfer::Transfers;
+
+/// Gives the same bytes so often, and then others.
+#[derive(Debug)]
+struct Stuck {
+    times: AtomicUsize,
+    then: SeededRandom,
+}
+
+impl Stuck {
+    fn for_times(times: usize) -> Arc<Self> {
+        Arc::new(Self {
+            times: AtomicUsize::new(times),
+            then: SeededRandom::new(7),
+        })
+    }
+}
+
+impl Random for Stuck {
+    fn fill(&self, bytes: &mut [u8]) {
+        let left = self.times.load(Ordering::SeqCst);
+        if left > 0 {
+            self.times.store(left - 1, Ordering::SeqCst);
+            bytes.fill(0);
+        } else {
+            self.then.fill(bytes);
+        }
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_800_000_000 + seconds)
+}
+
+/// An engine with `count` certificates, each on a firewall of its own, of which an operator wants the last one first.
+async fn engine(count: i64, random: Arc<dyn Random>) -> (Engine, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().display();
+    let mut text = format!(
+        "[daemon]\ndatabase = \"sqlite://{place}/renewd.db\"\nstate_directory = \"{place}\"\n\
+         [[ca]]\nname = \"office\"\ndriver.exec = {{ program = \"/bin/true\" }}\n"
+    );
+    let pin = "00".repeat(32);
+    for n in 0..count {
+        let (high, low) = (n / 250, n % 250);
+        let pair = format!(
+            "[[firewall]]\nname = \"f{n}\"\ndriver.sonicos = {{ url = \"https://10.0.{high}.{low}\", user = \"renewd\", \
+             password = {{ file = \"/hq\" }}, trust = {{ sha256 = \"{pin}\" }} }}\n\
+             [[certificate]]\nname = \"c{n}\"\nfirewall = \"f{n}\"\nca = \"office\"\n\
+             subject = {{ common_name = \"vpn.example.com\" }}\n"
+        );
+        text.push_str(&pair);
+    }
+    let file = folder.path().join("renewd.toml");
+    std::fs::write(&file, text).unwrap();
+    let desired = Arc::new(config::load(&file).unwrap().desired);
+    let store = Store::open(&desired.daemon.database).await.unwrap();
+    let inventory: Vec<Configured> = desired
+        .certificates
+        .values()
+        .map(|wanted| Configured {
+            name: Arc::clone(&wanted.name),
+            firewall: Arc::clone(&wanted.firewall),
+            ca: Arc::clone(&wanted.ca),
+            hash: "1".to_owned(),
+        })
+        .collect();
+    store.sync_inventory(&inventory, at(0)).await.unwrap();
+    for n in 0..count {
+        let name = format!("c{n}");
+        let requested = store.request_renewal(&name, at(count - n), &[]);
+        requested.await.unwrap();
+    }
+    let surroundings = Surroundings {
+        clock: Arc::new(crate::clock::ManualClock::new(at(count))),
+        random,
+    };
+    let transfers = Transfers::new(folder.path(), &surroundings);
+    let peers = ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone(), transfers);
+    let engine = Engine {
+        desired,
+        store,
+        peers: Arc::new(peers),
+        surroundings,
+        checkpoint: Arc::new(NoCheckpoint),
+    };
+    (engine, folder)
+}
+
+/// One turn that hands out at most so many renewals, and nothing else.
+async fn turn(engine: &Engine, renewals: usize) -> Result<Tick, StoreError> {
+    let nothing = HashSet::new();
+    let room = Room {
+        renewals,
+        doubtful_renewals: 0,
+        probes: 0,
+        doubtful_probes: 0,
+        questions: 0,
+        probing: &nothing,
+        asking: &nothing,
+    };
+    tick(engine, "us", room, engine.surroundings.clock.now()).await
+}
+
+async fn planned(engine: &Engine) -> HashSet<Arc<str>> {
+    let open = engine.store.open_renewals().await.unwrap();
+    let names: HashSet<Arc<str>> = open
+        .iter()
+        .map(|open| Arc::clone(&open.certificate))
+        .collect();
+    let ids: HashSet<_> = open.iter().map(|open| open.id.clone()).collect();
+    assert_eq!(
+        (names.len(), ids.len()),
+        (open.len(), open.len()),
+        "doubled"
+    );
+    names
+}
+
+/// More than fit into one look at the database (500), and not a multiple of what one turn plans.
+#[tokio::test]
+async fn a_turn_plans_so_many_and_the_others_follow_those_that_waited_longest_first() {
+    let most = i64::try_from(PLANNED_AT_ONCE).unwrap();
+    let count = i64::from(BATCH) + most + most / 2;
+    let (engine, _folder) = engine(count, Arc::new(SeededRandom::new(1))).await;
+    let mut left = count;
+    while left > 0 {
+        let tick = turn(&engine, 0).await.unwrap();
+        let now = left.min(most);
+        assert_eq!(i64::try_from(tick.planned), Ok(now));
+        left -= now;
+        let expected: HashSet<Arc<str>> = (left..count)
+            .map(|n| Arc::from(format!("c{n}").as_str()))
+            .collect();
+        assert_eq!(planned(&engine).await, expected);
+        assert!(tick.wake.unwrap() <= at(count), "it goes on at once");
+    }
+    assert_eq!(turn(&engine, 0).await.unwrap().planned, 0);
+    assert_eq!(
+        planned(&engine).await.len(),
+        usize::try_from(count).unwrap()
+    );
+}
+
+#[tokio::test]
+async fn an_id_that_is_taken_is_drawn_again() {
+    // The first of three takes it, and the others draw it some times too.
+    let random = Stuck::for_times(1 + usize::try_from(OTHER_IDS).unwrap());
+    let (engine, _folder) = engine(3, random).await;
+    assert_eq!(turn(&engine, 0).await.unwrap().planned, 3);
+    assert_eq!(planned(&engine).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_generator_that_gives_one_id_only_is_an_error_that_loses_nothing() {
+    let random = Stuck::for_times(1000);
+    let (engine, _folder) = engine(3, Arc::clone(&random) as _).await;
+    for _ in 0..2 {
+        let refused = turn(&engine, 0).await.unwrap_err().to_string();
+        assert!(refused.contains("renewal"), "{refused}");
+        assert_eq!(planned(&engine).await, HashSet::from([Arc::from("c2")]));
+    }
+    random.times.store(0, Ordering::SeqCst);
+    assert_eq!(turn(&engine, 0).await.unwrap().planned, 2);
+    assert_eq!(planned(&engine).await.len(), 3);
+}
+
+#[tokio::test]
+async fn after_a_panic_the_waits_before_it_do_not_make_the_pause_longer() {
+    let (engine, _folder) = engine(1, Arc::new(SeededRandom::new(1))).await;
+    let mut lease = turn(&engine, 1).await.unwrap().claimed.remove(0);
+    let now = engine.surroundings.clock.now();
+    let waited = Postponed {
+        attempts: 50,
+        next_attempt_at: Some(now),
+        error_kind: "order_lookup",
+        error: "nothing yet",
+    };
+    for _ in 0..50 {
+        let record = StepRecord::new(Next::Postponed(waited), &[]);
+        engine
+            .store
+            .record_step(&lease, &record, now)
+            .await
+            .unwrap();
+    }
+    for attempt in 1..=2 {
+        let id = &lease.renewal.id;
+        engine.after_panic(id, "us", lease.token).await.unwrap();
+        let renewal = engine.store.renewal(id).await.unwrap().unwrap();
+        let until = now + retry::backoff(attempt, None);
+        assert_eq!(
+            (renewal.attempts, renewal.next_attempt_at),
+            (attempt, Some(until))
+        );
+        let again = engine
+            .store
+            .claim("us", until, until + SignedDuration::from_mins(1), 9);
+        lease = again.await.unwrap().unwrap();
+    }
+}
