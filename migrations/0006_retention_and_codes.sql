@@ -11,3 +11,15 @@ CREATE TABLE history_checkpoint (
     code TEXT NOT NULL
 );
 CREATE INDEX renewal_ended ON renewal (ended_at, id) WHERE ended_at IS NOT NULL;
+
+-- Certificates that are known carry a code under the sealing key, as pins do. NULL: stored by nobody who has that key;
+-- 'former': stored by a renewd before this schema.
+ALTER TABLE known_certificate ADD COLUMN code TEXT;
+UPDATE known_certificate SET code = 'former';
+-- When it was reported that the code does not verify.
+ALTER TABLE known_certificate ADD COLUMN reported_at BIGINT;
+-- A renewal that an older renewd left between the bind and the proof has no code for the pin that it needs.
+UPDATE renewal SET pin_code = 'former'
+    WHERE ended_at IS NULL AND pin_code IS NULL AND fingerprint IS NOT NULL
+    AND (state IN ('bound', 'unproven', 'verified') OR (state = 'imported'
+        AND EXISTS (SELECT 1 FROM intent i WHERE i.renewal = renewal.id AND i.step = 'bind' AND i.closed_at IS NULL)));

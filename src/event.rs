@@ -288,6 +288,9 @@ events! {
     /// A certificate that the database names as trusted for a firewall was not stored there by renewd, or under another
     /// sealing key. It is not trusted; told once.
     PinNotAuthentic => "pin_not_authentic", Alert;
+    /// A certificate that the database names as known, as if a chain or an operator vouched for it, was not stored there by
+    /// renewd, or under another sealing key. It is not known; told once.
+    KnownCertificateNotAuthentic => "known_certificate_not_authentic", Alert;
     /// A certificate that an older renewd had learned to trust was taken over at the upgrade, and is authenticated from now
     /// on. Compare it with the device if somebody else could write the database.
     PinAuthenticated => "pin_authenticated", Warning;

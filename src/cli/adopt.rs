@@ -9,6 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::event::{Event, EventKind};
 use crate::inventory::TrackedCertificate;
 use crate::pki::Fingerprint;
+use crate::renewal::known_rows;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -47,9 +48,15 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         ..Event::of_certificate(EventKind::CertificateAccepted, &wanted.name)
     };
     let now = SystemClock.now();
-    store
-        .adopt(&wanted.name, fingerprint, &[event], now)
-        .await?;
+    let known = known_rows::authenticate(
+        &open::sealer(&desired),
+        &wanted.name,
+        fingerprint,
+        true,
+        now,
+    )
+    .map_err(|problem| CliError::System(problem.to_string()))?;
+    store.adopt(&wanted.name, &known, &[event], now).await?;
     store.close().await;
     say!(
         "{}: SHA-256 {fingerprint} is accepted; it decides when a renewal is due from the daemon's next probe on, within a \

@@ -261,10 +261,10 @@ impl Settings {
     }
 }
 
-/// A text that changes when the configured trust of a firewall changes.
+/// A text that changes when the configured trust of a firewall changes, and never else: pins in the database belong to it.
 pub fn trust_text(settings: &Settings) -> String {
     match settings {
-        Settings::Sonicos(settings) => format!("{} {:?}", settings.url, settings.trust),
+        Settings::Sonicos(settings) => format!("{} {}", settings.url, settings.trust.text()),
         Settings::DryRun(settings) => trust_text(&settings.real),
     }
 }

@@ -29,7 +29,6 @@ use crate::inventory::{
     KeyOrigin, ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall,
 };
 use crate::pki::{Certificate, Csr, Fingerprint};
-use crate::private_file;
 use crate::seal::{SealError, Sealer};
 use crate::store::{Lease, Store, StoreError};
 use crate::surroundings::Surroundings;
@@ -63,9 +62,6 @@ pub(super) struct Context {
 /// The pins of a firewall, or why they cannot be verified.
 type PinsOf = Result<Verified, SealError>;
 
-/// In the state directory, from the first start on.
-const AUTHENTICATED: &str = "pins.authenticated";
-const NOTE: &str = "Pins in the database count only with a code under the sealing key.\n";
 /// What follows a step.
 enum Next {
     /// The next step, at once.
@@ -431,45 +427,6 @@ impl Engine {
         };
         let events = std::slice::from_ref(&event);
         self.store.record_distrust(lease, &mark, events, now).await
-    }
-
-    /// Authenticates what a renewd before schema 5 had stored: once in the life of a state directory, and only beside a
-    /// database that is a file. Who can write that file can read the sealing key as well (ADR 22).
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn authenticate_former(&self) -> Result<(), StoreError> {
-        let marker = self.desired.daemon.state_directory.join(AUTHENTICATED);
-        if self.store.is_shared() || marker.exists() {
-            return Ok(());
-        }
-        for known in self.store.former_pins().await? {
-            let trust = known.learned_for.as_deref().unwrap_or_default();
-            let code = pins::authenticate(&self.sealer(), &known.name, trust, &known.learned);
-            let code = match code {
-                Ok(code) => code,
-                Err(problem) => {
-                    tracing::warn!(firewall = known.name, %problem, "what was learned before the upgrade is not trusted");
-                    return Ok(());
-                }
-            };
-            let learned: Vec<String> = known.learned.iter().map(ToString::to_string).collect();
-            let event = Event {
-                firewall: Some(Arc::from(known.name.as_str())),
-                detail: Some(format!("{}: SHA-256 {}", known.name, learned.join(" "))),
-                ..Event::new(EventKind::PinAuthenticated)
-            };
-            let events = std::slice::from_ref(&event);
-            let now = self.now();
-            self.store
-                .authenticate_former(&known.name, &code, events, now)
-                .await?;
-        }
-        let random = self.surroundings.random.as_ref();
-        if let Err(error) = private_file::replace(&marker, NOTE.as_bytes(), random) {
-            tracing::warn!(%error, file = %marker.display(), "cannot be written");
-        }
-        Ok(())
     }
 
     /// Whether a renewal whose certificate left the configuration is kept, in case it comes back: something was ordered for

@@ -5,11 +5,13 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use super::known_rows;
 use crate::ca;
 use crate::config::Desired;
 use crate::inventory::{ManagedCertificate, RenewalId, State, TrackedCertificate};
 use crate::pki::{Certificate, Fingerprint};
 use crate::probe::Sight;
+use crate::seal::{SealError, Sealer};
 use crate::store::{BoundBefore, KnownCertificate, Store, StoreError};
 use crate::tls::{Anchor, Roots, is_trusted};
 
@@ -21,6 +23,9 @@ pub struct Knowledge<'a> {
     open_renewal: Option<RenewalId>,
     bound: Vec<BoundBefore>,
     known: Vec<KnownCertificate>,
+    forged: Vec<KnownCertificate>,
+    /// What may be known, and why that cannot be told now.
+    unverifiable: Option<(Vec<Fingerprint>, SealError)>,
 }
 
 /// What a certificate is to renewd.
@@ -46,14 +51,28 @@ impl<'a> Knowledge<'a> {
         desired: &'a Desired,
         wanted: &'a ManagedCertificate,
         row: &TrackedCertificate,
+        sealer: &Sealer,
     ) -> Result<Self, StoreError> {
+        let rows = store.known_certificates(&wanted.name).await?;
+        let fingerprints = rows.iter().map(|row| row.fingerprint).collect();
+        let (known, forged, unverifiable) = match known_rows::verify(sealer, &wanted.name, rows) {
+            Ok((known, forged)) => (known, forged, None),
+            Err(problem) => (Vec::new(), Vec::new(), Some((fingerprints, problem))),
+        };
         Ok(Self {
             desired,
             wanted,
             open_renewal: row.open_renewal.clone(),
             bound: store.bound_before(&wanted.name, &wanted.firewall).await?,
-            known: store.known_certificates(&wanted.name).await?,
+            known,
+            forged,
+            unverifiable,
         })
+    }
+
+    /// Certificates that the database names as known, and renewd did not store there.
+    pub fn forged(&self) -> &[KnownCertificate] {
+        &self.forged
     }
 
     /// The certificate of a sight with what it is to renewd; `None` where nothing was presented that can be read.
@@ -148,10 +167,21 @@ impl<'a> Knowledge<'a> {
         if self.is_vouched_for(certificate, chain, now) {
             return Familiarity::KnownByChain;
         }
-        Familiarity::Unknown(format!(
-            "SHA-256 {fingerprint}, {}, issued by {}, valid until {:.0}",
+        Familiarity::Unknown(self.words_of_stranger(certificate))
+    }
+
+    fn words_of_stranger(&self, certificate: &Certificate) -> String {
+        let fingerprint = &certificate.fingerprint;
+        let problem = self.unverifiable.as_ref();
+        let problem = problem
+            .filter(|(stored, _)| stored.contains(fingerprint))
+            .map_or_else(String::new, |(_, problem)| {
+                format!("; whether renewd knows it cannot be told: {problem}")
+            });
+        format!(
+            "SHA-256 {fingerprint}, {}, issued by {}, valid until {:.0}{problem}",
             certificate.subject, certificate.issuer, certificate.not_after
-        ))
+        )
     }
 
     /// The renewal under way has put it on the firewall.

@@ -2,8 +2,10 @@
 
 pub mod checkpoint;
 pub mod engine;
+mod former;
 mod heartbeat;
 pub mod known;
+pub mod known_rows;
 mod left;
 mod outcome;
 pub mod peers;

@@ -10,6 +10,27 @@ use crate::pki::Fingerprint;
 use crate::seal::{SealError, Sealer};
 use crate::store::PendingPin;
 
+/// A pin as it is stored, and whether it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// SHA-256 of the certificate.
+    pub fingerprint: Fingerprint,
+    /// Whether it counts.
+    pub standing: Standing,
+    code: String,
+}
+
+/// Whether a pin counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// renewd stored it itself, for the configured trust.
+    Verified,
+    /// Its code does not verify: it is not trusted.
+    Forged,
+    /// It belongs to another configured trust: it is neither trusted nor reported.
+    OfAnotherTrust,
+}
+
 /// The pins of a firewall.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verified {
@@ -17,12 +38,6 @@ pub struct Verified {
     pub trusted: Vec<Fingerprint>,
     /// The rows that renewd did not store, as one text; empty: there are none.
     pub forged: String,
-}
-
-impl Verified {
-    fn add_forged(&mut self, fingerprints: &str, code: &str) {
-        self.forged.extend([fingerprints, " ", code, "\n"]);
-    }
 }
 
 /// Sorts what is stored of the firewall `known` under the configured `trust`. What belongs to another trust is neither.
@@ -36,24 +51,68 @@ pub fn verify(
     trust: &str,
 ) -> Result<Verified, SealError> {
     let mut verified = Verified::default();
-    if !known.learned.is_empty() && known.learned_for.as_deref() == Some(trust) {
-        let code = known.learned_code.as_deref().unwrap_or_default();
-        let parts = learned_parts(&known.name, trust, &known.learned);
-        if sealer.is_authentic(LEARNED, &borrowed(&parts), code)? {
-            verified.trusted.clone_from(&known.learned);
-        } else {
-            verified.add_forged(&parts[2..].join(" "), code);
-        }
-    }
-    for pin in pending.iter().filter(|pin| pin.trust == trust) {
-        let parts = pending_parts(&known.name, trust, &pin.renewal, pin.fingerprint);
-        if sealer.is_authentic(PENDING, &borrowed(&parts), &pin.code)? {
-            verified.trusted.push(pin.fingerprint);
-        } else {
-            verified.add_forged(&pin.fingerprint.to_string(), &pin.code);
+    for pin in judge(sealer, known, pending, trust)? {
+        match pin.standing {
+            Standing::Verified => verified.trusted.push(pin.fingerprint),
+            Standing::Forged => {
+                let fingerprint = pin.fingerprint.to_string();
+                verified
+                    .forged
+                    .extend([&*fingerprint, " ", &*pin.code, "\n"]);
+            }
+            Standing::OfAnotherTrust => {}
         }
     }
     Ok(verified)
+}
+
+/// Every stored pin of the firewall `known` under the configured `trust`.
+///
+/// # Errors
+/// As `verify`.
+pub fn judge(
+    sealer: &Sealer,
+    known: &TrackedFirewall,
+    pending: &[PendingPin],
+    trust: &str,
+) -> Result<Vec<Pin>, SealError> {
+    let is_authentic = |label, parts: &[String], code: &str| {
+        let is_authentic = sealer.is_authentic(label, &borrowed(parts), code)?;
+        Ok(if is_authentic {
+            Standing::Verified
+        } else {
+            Standing::Forged
+        })
+    };
+    let mut pins = Vec::new();
+    if !known.learned.is_empty() {
+        let code = known.learned_code.clone().unwrap_or_default();
+        let parts = learned_parts(&known.name, trust, &known.learned);
+        let standing = if known.learned_for.as_deref() == Some(trust) {
+            is_authentic(LEARNED, &parts, &code)?
+        } else {
+            Standing::OfAnotherTrust
+        };
+        pins.extend(known.learned.iter().map(|fingerprint| Pin {
+            fingerprint: *fingerprint,
+            standing,
+            code: code.clone(),
+        }));
+    }
+    for pin in pending {
+        let parts = pending_parts(&known.name, trust, &pin.renewal, pin.fingerprint);
+        let standing = if pin.trust == trust || pin.code == FORMER {
+            is_authentic(PENDING, &parts, &pin.code)?
+        } else {
+            Standing::OfAnotherTrust
+        };
+        pins.push(Pin {
+            fingerprint: pin.fingerprint,
+            standing,
+            code: pin.code.clone(),
+        });
+    }
+    Ok(pins)
 }
 
 /// The code of certificates that renewd bound to `firewall` and verified.
@@ -122,5 +181,7 @@ fn borrowed(parts: &[String]) -> Vec<&str> {
     parts.iter().map(String::as_str).collect()
 }
 
+/// In the place of the code of a row that an older renewd stored.
+const FORMER: &str = "former";
 const LEARNED: &str = "learned pins";
 const PENDING: &str = "pending pin";

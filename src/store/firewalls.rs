@@ -15,6 +15,8 @@ use crate::pki::Fingerprint;
 pub struct PendingPin {
     /// The renewal.
     pub renewal: RenewalId,
+    /// Its firewall.
+    pub firewall: String,
     /// SHA-256 of its certificate.
     pub fingerprint: Fingerprint,
     /// The configured trust that it belongs to.
@@ -78,6 +80,36 @@ impl Store {
             .fetch_all(&mut self.read().await?)
             .await?;
         rows.iter().map(tracked).collect()
+    }
+
+    /// Certificates of renewals that a renewd before schema 5 had bound and not proven, or was about to bind: they have no
+    /// code. To which service is not stored with them.
+    pub async fn former_pending(&self) -> Result<Vec<PendingPin>, StoreError> {
+        let rows = sqlx::query(FORMER_PENDING)
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        rows.iter()
+            .map(|row| parse(row, "renewal", "id", pending_pin))
+            .collect()
+    }
+
+    /// Authenticates one of them for the configured trust `pin.0` with the code `pin.1`; `None`: it is no pin.
+    pub async fn settle_former_pending(
+        &self,
+        renewal: &RenewalId,
+        pin: Option<(&str, &str)>,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(SETTLE_FORMER_PENDING)
+            .bind(&*renewal.0)
+            .bind(pin.map(|(trust, _)| trust))
+            .bind(pin.map(|(_, code)| code))
+            .execute(&mut transaction)
+            .await?;
+        history::append(&mut transaction, events, now).await?;
+        commit(transaction).await
     }
 
     /// Authenticates these of one firewall with `code`.
@@ -181,6 +213,7 @@ fn pending_pin(row: &AnyRow) -> Result<PendingPin, StoreError> {
     let text = row.text("fingerprint")?;
     Ok(PendingPin {
         renewal: RenewalId(row.text("id")?),
+        firewall: row.text("firewall")?,
         fingerprint: text
             .parse()
             .map_err(|error| StoreError::broken(format!("fingerprint: {error}")))?,
@@ -238,7 +271,13 @@ const LEARN_TRUST: &str = "INSERT INTO firewall (name, learned, learned_for, lea
      ON CONFLICT (name) DO UPDATE SET learned = excluded.learned, learned_for = excluded.learned_for, \
      learned_code = excluded.learned_code";
 
-pub(super) const PENDING_PINS: &str = "SELECT id, fingerprint, pin_for, pin_code FROM renewal \
+const FORMER_PENDING: &str = "SELECT id, firewall, fingerprint, pin_for, pin_code FROM renewal \
+     WHERE ended_at IS NULL AND pin_code = 'former'";
+
+const SETTLE_FORMER_PENDING: &str =
+    "UPDATE renewal SET pin_for = $2, pin_code = $3 WHERE id = $1 AND pin_code = 'former'";
+
+pub(super) const PENDING_PINS: &str = "SELECT id, firewall, fingerprint, pin_for, pin_code FROM renewal \
      WHERE firewall = $1 AND ended_at IS NULL AND pin_code IS NOT NULL AND fingerprint IS NOT NULL \
      AND state IN ('imported', 'bound', 'unproven', 'verified')";
 

@@ -23,7 +23,7 @@ pub struct Sighting<'a> {
     /// Addresses that are no longer looked at.
     pub forgotten: &'a [String],
     /// Certificates that a chain has shown to be ours.
-    pub verified_by_chain: &'a [Fingerprint],
+    pub verified_by_chain: &'a [KnownCertificate],
     /// What is wrong with the certificate as a whole, so that it is reported once; `None`: nothing.
     pub told: Option<&'a str>,
     /// When the addresses are looked at next.
@@ -63,7 +63,7 @@ pub struct BoundBefore {
 }
 
 /// A certificate that is known although renewd did not bind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownCertificate {
     /// SHA-256 of its DER.
     pub fingerprint: Fingerprint,
@@ -71,6 +71,10 @@ pub struct KnownCertificate {
     pub is_adopted: bool,
     /// Since when.
     pub known_at: Timestamp,
+    /// The code that authenticates all of it (`renewal::known_rows`).
+    pub code: String,
+    /// It was reported that the code does not verify.
+    pub is_reported: bool,
 }
 
 impl Store {
@@ -88,11 +92,11 @@ impl Store {
         Ok(events)
     }
 
-    /// An operator accepts `fingerprint` as the certificate of `name`; it is probed at once.
+    /// An operator accepts `known` as a certificate of `name`; it is probed at once.
     pub async fn adopt(
         &self,
         name: &str,
-        fingerprint: Fingerprint,
+        known: &KnownCertificate,
         events: &[Event],
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -103,7 +107,7 @@ impl Store {
             .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("certificate", name))?;
-        know(&mut transaction, name, fingerprint, "operator", now).await?;
+        know(&mut transaction, name, known).await?;
         history::append(&mut transaction, events, now).await?;
         self.dialect.notify(&mut transaction, "").await?;
         commit(transaction).await
@@ -132,17 +136,54 @@ impl Store {
             .bind(name)
             .fetch_all(&mut self.read().await?)
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(KnownCertificate {
-                    fingerprint: row
-                        .maybe_fingerprint("fingerprint")?
-                        .ok_or_else(|| StoreError::broken("fingerprint is missing".to_owned()))?,
-                    is_adopted: row.text("basis")? == "operator",
-                    known_at: row.time("known_at")?,
-                })
-            })
-            .collect()
+        rows.iter().map(known_certificate).collect()
+    }
+
+    /// Stores that the codes of these certificates of `name` do not verify, and that this is reported by `events`.
+    pub async fn record_forged_known(
+        &self,
+        name: &str,
+        forged: &[Fingerprint],
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for fingerprint in forged {
+            sqlx::query(REPORT_FORGED)
+                .bind(name)
+                .bind(fingerprint.to_string())
+                .bind(micros(now))
+                .execute(&mut transaction)
+                .await?;
+        }
+        history::append(&mut transaction, events, now).await?;
+        commit(transaction).await
+    }
+
+    /// Certificates, with the name of the `[[certificate]]`, that a renewd before schema 6 had stored as known.
+    pub async fn former_known(&self) -> Result<Vec<(String, KnownCertificate)>, StoreError> {
+        let rows = sqlx::query(FORMER_KNOWN)
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        let read = |row| Ok((row_name(row)?, known_certificate(row)?));
+        rows.iter().map(read).collect()
+    }
+
+    /// Authenticates one of these.
+    pub async fn authenticate_former_known(
+        &self,
+        name: &str,
+        fingerprint: Fingerprint,
+        code: &str,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(AUTHENTICATE_FORMER_KNOWN)
+            .bind(name)
+            .bind(fingerprint.to_string())
+            .bind(code)
+            .execute(&mut transaction)
+            .await?;
+        commit(transaction).await
     }
 }
 
@@ -169,8 +210,8 @@ pub(super) async fn write(
             .execute(&mut *connection)
             .await?;
     }
-    for fingerprint in sighting.verified_by_chain {
-        know(connection, name, *fingerprint, "chain", now).await?;
+    for known in sighting.verified_by_chain {
+        know(connection, name, known).await?;
     }
     let look_at = sighting.look_at.filter(|_| is_newest);
     let seen = if is_newest {
@@ -258,18 +299,40 @@ async fn observe(
 async fn know(
     connection: &mut Writing,
     name: &str,
-    fingerprint: Fingerprint,
-    basis: &'static str,
-    now: Timestamp,
+    known: &KnownCertificate,
 ) -> Result<(), StoreError> {
     sqlx::query(KNOW)
         .bind(name)
-        .bind(fingerprint.to_string())
-        .bind(basis)
-        .bind(micros(now))
+        .bind(known.fingerprint.to_string())
+        .bind(known.basis())
+        .bind(micros(known.known_at))
+        .bind(&*known.code)
         .execute(connection)
         .await?;
     Ok(())
+}
+
+impl KnownCertificate {
+    /// Why it is known, as it is stored.
+    pub const fn basis(&self) -> &'static str {
+        if self.is_adopted { OPERATOR } else { "chain" }
+    }
+}
+
+fn row_name(row: &AnyRow) -> Result<String, StoreError> {
+    row.text("certificate")
+}
+
+fn known_certificate(row: &AnyRow) -> Result<KnownCertificate, StoreError> {
+    Ok(KnownCertificate {
+        fingerprint: row
+            .maybe_fingerprint("fingerprint")?
+            .ok_or_else(|| StoreError::broken("fingerprint is missing".to_owned()))?,
+        is_adopted: row.text("basis")? == OPERATOR,
+        known_at: row.time("known_at")?,
+        code: row.maybe_text("code")?.unwrap_or_default(),
+        is_reported: row.maybe_number("reported_at")?.is_some(),
+    })
 }
 
 /// What a row of a certificate says of one address; `None` where it says nothing of any.
@@ -366,12 +429,24 @@ pub(super) const OBSERVE: &str = "INSERT INTO served (certificate, address, fing
 
 pub(super) const FORGET: &str = "DELETE FROM served WHERE certificate = $1 AND address = $2";
 
-pub(super) const KNOW: &str = "INSERT INTO known_certificate (certificate, fingerprint, basis, known_at) \
-     VALUES ($1, $2, $3, $4) ON CONFLICT (certificate, fingerprint) DO UPDATE SET \
-     basis = excluded.basis, known_at = excluded.known_at WHERE excluded.basis = 'operator'";
+/// What an operator accepted is not known by a chain; what was not authentic is replaced.
+pub(super) const KNOW: &str = "INSERT INTO known_certificate (certificate, fingerprint, basis, known_at, code) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (certificate, fingerprint) DO UPDATE SET basis = excluded.basis, \
+     known_at = excluded.known_at, code = excluded.code, reported_at = NULL \
+     WHERE excluded.basis = 'operator' OR known_certificate.reported_at IS NOT NULL";
 
-pub(super) const KNOWN_CERTIFICATES: &str =
-    "SELECT fingerprint, basis, known_at FROM known_certificate WHERE certificate = $1";
+pub(super) const KNOWN_CERTIFICATES: &str = "SELECT fingerprint, basis, known_at, code, reported_at FROM known_certificate WHERE certificate = $1";
+
+pub(super) const REPORT_FORGED: &str =
+    "UPDATE known_certificate SET reported_at = $3 WHERE certificate = $1 AND fingerprint = $2";
+
+const FORMER_KNOWN: &str = "SELECT certificate, fingerprint, basis, known_at, code, reported_at FROM known_certificate WHERE code = 'former'";
+
+const AUTHENTICATE_FORMER_KNOWN: &str = "UPDATE known_certificate SET code = $3 WHERE certificate = $1 AND fingerprint = $2 \
+     AND code = 'former'";
+
+/// The basis of what an operator accepted.
+const OPERATOR: &str = "operator";
 
 pub(super) const BOUND_BEFORE: &str = "SELECT id, state, fingerprint, state_since, previous_served, previous_fingerprint, \
      chain_pem FROM renewal WHERE certificate = $1 AND firewall = $2 AND fingerprint IS NOT NULL \

@@ -43,6 +43,29 @@ impl Trust {
             Anchor::System | Anchor::Pins(_) => None,
         }
     }
+
+    /// A text that is another one for each other trust. It is stored, and codes are made over it: no byte of it may ever
+    /// change, or every pin that renewd stored is lost.
+    pub fn text(&self) -> String {
+        let anchor = match &self.anchor {
+            Anchor::System => "System".to_owned(),
+            Anchor::Ca(path) => format!("Ca({})", quoted(&path.to_string_lossy())),
+            Anchor::Pins(pins) => {
+                let pins: Vec<String> = pins.iter().map(ToString::to_string).collect();
+                format!("Pins([{}])", pins.join(", "))
+            }
+        };
+        let name = self.server_name.as_deref();
+        let name = name.map_or_else(
+            || "None".to_owned(),
+            |name| format!("Some({})", quoted(name)),
+        );
+        format!("Trust {{ anchor: {anchor}, server_name: {name} }}")
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// What a certificate is checked against.

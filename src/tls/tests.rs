@@ -282,3 +282,45 @@ fn settings_that_cannot_work_are_told_in_words() {
         assert!(failure.detail.contains(words), "{failure}");
     }
 }
+
+/// What stands in databases, as every renewd so far wrote it.
+#[test]
+fn the_text_of_a_trust_is_the_same_for_ever() {
+    let text = |anchor, name: Option<&str>| {
+        let server_name = name.map(str::to_owned);
+        Trust {
+            anchor,
+            server_name,
+        }
+        .text()
+    };
+    let [one, two] = [b"1", b"2"].map(|bytes| Fingerprint::of(bytes));
+    for (trust, stored) in [
+        (
+            text(Anchor::System, None),
+            "Trust { anchor: System, server_name: None }",
+        ),
+        (
+            text(
+                Anchor::Ca("/etc/renewd/ca.pem".into()),
+                Some("fw.example.com"),
+            ),
+            r#"Trust { anchor: Ca("/etc/renewd/ca.pem"), server_name: Some("fw.example.com") }"#,
+        ),
+        (
+            text(Anchor::Ca("/büro \"1\"\\x'".into()), None),
+            r#"Trust { anchor: Ca("/büro \"1\"\\x'"), server_name: None }"#,
+        ),
+        (
+            text(Anchor::Pins(vec![one]), None),
+            "Trust { anchor: Pins([6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b]), server_name: None }",
+        ),
+        (
+            text(Anchor::Pins(vec![one, two]), None),
+            "Trust { anchor: Pins([6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b, \
+             d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35]), server_name: None }",
+        ),
+    ] {
+        assert_eq!(trust, stored);
+    }
+}

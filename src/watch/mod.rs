@@ -17,8 +17,10 @@ use crate::pki::{self, Certificate, Fingerprint};
 use crate::probe::Sight;
 use crate::renewal::Engine;
 use crate::renewal::known::Knowledge;
+use crate::renewal::known_rows;
 use crate::renewal::step::look_at_all;
-use crate::store::{Report, Sighting, StoreError};
+use crate::seal::Sealer;
+use crate::store::{KnownCertificate, Report, Sighting, StoreError};
 
 use address::Address;
 
@@ -45,7 +47,9 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     if row.firewall != wanted.firewall {
         return Ok(());
     }
-    let knowledge = Knowledge::of(&engine.store, &engine.desired, wanted, &row).await?;
+    let sealer = engine.sealer();
+    let knowledge = Knowledge::of(&engine.store, &engine.desired, wanted, &row, &sealer).await?;
+    report_forged(engine, &row, knowledge.forged(), now).await?;
     let firewall = engine.desired.firewalls.get(&wanted.firewall);
     let address = Address {
         wanted,
@@ -66,7 +70,7 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     let sighting = Sighting {
         observations: &finding.observations,
         forgotten: &finding.forgotten,
-        verified_by_chain: &finding.verified_by_chain,
+        verified_by_chain: &by_chain(&sealer, &row, &finding.verified_by_chain, now),
         told: finding.told,
         next_probe_at,
         look_at: finding.is_news.then_some(now),
@@ -79,6 +83,43 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         }
         _ => Ok(()),
     }
+}
+
+/// Reports rows that renewd did not store, each once.
+async fn report_forged(
+    engine: &Engine,
+    row: &TrackedCertificate,
+    forged: &[KnownCertificate],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let news = forged.iter().filter(|one| !one.is_reported);
+    let news: Vec<KnownCertificate> = news.cloned().collect();
+    if news.is_empty() {
+        return Ok(());
+    }
+    let words = known_rows::advice(&row.name, &news);
+    let event = told(EventKind::KnownCertificateNotAuthentic, &row.name, words);
+    let fingerprints: Vec<Fingerprint> = news.iter().map(|one| one.fingerprint).collect();
+    engine
+        .store
+        .record_forged_known(&row.name, &fingerprints, &[event], now)
+        .await
+}
+
+/// What is known from now on. Without the sealing key nothing is: the next look finds the same.
+fn by_chain(
+    sealer: &Sealer,
+    row: &TrackedCertificate,
+    fingerprints: &[Fingerprint],
+    now: Timestamp,
+) -> Vec<KnownCertificate> {
+    let known = fingerprints
+        .iter()
+        .map(|fingerprint| known_rows::authenticate(sealer, &row.name, *fingerprint, false, now));
+    known.collect::<Result<_, _>>().unwrap_or_else(|problem| {
+        tracing::warn!(certificate = &*row.name, %problem, "that a chain has verified what is served is not stored");
+        Vec::new()
+    })
 }
 
 /// What a look at every address of a certificate comes to.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use renewd::clock::Clock;
 use renewd::event::Level;
 use renewd::inventory::{RenewalWindow, State};
-use renewd::renewal::{Checkpoint, Moment};
+use renewd::renewal::{Checkpoint, Moment, Step};
 use renewd::store::{PastEvent, Witness};
 use simulators::sonicos::{Faces, On, Profile, Replacement, ReplacementKey, Simulator};
 use sqlx::Connection;
@@ -384,4 +384,84 @@ async fn services_with_different_certificates_are_each_set_back_to_their_own() {
     let alert = event(&lab, "renewal_rolled_back").await;
     let is_known = words(&alert).contains("every address serves again what it served before");
     assert!(is_known, "{alert:?}");
+}
+
+/// Leaves the renewal of `lab` as a renewd before schema 5 left it at `moment`: its pin has no code. Beside a file that is
+/// authenticated at the first start; `is_server`: not.
+async fn upgraded_at(lab: &Lab, moment: Moment, is_server: bool) {
+    crate::survives_crash::kill_at(&lab.config_file(), moment);
+    let url = lab.desired().daemon.database.clone();
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let done = sqlx::query("UPDATE renewal SET pin_for = NULL, pin_code = 'former'")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    connection.close().await.unwrap();
+    if !is_server {
+        std::fs::remove_file(lab.folder.path().join("pins.authenticated")).unwrap();
+    }
+}
+
+fn fails_to_verify() -> Faces {
+    Faces {
+        serve_wrong_certificate_after_bind: On::SslVpn,
+        ..Faces::kind()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_an_older_renewd_bound_comes_to_its_end_after_the_upgrade() {
+    for (faces, moment, end) in [
+        (Faces::kind(), Moment::Acted(Step::Bind), State::Completed),
+        (
+            Faces::kind(),
+            Moment::Stored(State::Bound),
+            State::Completed,
+        ),
+        (
+            fails_to_verify(),
+            Moment::Stored(State::Bound),
+            State::RolledBack,
+        ),
+        (
+            fails_to_verify(),
+            Moment::Stored(State::Unproven),
+            State::RolledBack,
+        ),
+    ] {
+        let lab = Lab::with(Profile::V8, faces).await;
+        upgraded_at(&lab, moment, false).await;
+        lab.run_once().await;
+        let renewal = lab.renewals().await.remove(0);
+        assert_eq!(renewal.state, end, "{moment:?}: {:?}", renewal.last_error);
+        assert!(!lab.has_event("pin_not_authentic").await);
+        lab.assert_left_in_order();
+    }
+}
+
+/// Where others can write the database, such a pin does not count: a person is told, and what to do is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_server_such_a_renewal_says_what_to_do_and_goes_on_when_that_is_done() {
+    let lab = Lab::with(Profile::V8, fails_to_verify()).await;
+    upgraded_at(&lab, Moment::Stored(State::Unproven), true).await;
+    for _ in 0..3 {
+        lab.run_once().await;
+        lab.clock.advance(jiff::SignedDuration::from_hours(2));
+    }
+    let renewal = lab.renewals().await.remove(0);
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
+    let told: Vec<_> = lab.history().await;
+    let mut told = told
+        .iter()
+        .filter(|event| event.name == "pin_not_authentic");
+    let detail = told.next().unwrap().fields["detail"].as_str().unwrap();
+    assert!(detail.contains("put it into `trust`"), "{detail}");
+    assert!(told.next().is_none(), "told once");
+
+    lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
+    lab.clock.advance(jiff::SignedDuration::from_hours(2));
+    lab.run_once().await;
+    let renewal = lab.renewals().await.remove(0);
+    assert_eq!(renewal.state, State::RolledBack, "{:?}", renewal.last_error);
 }

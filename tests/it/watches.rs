@@ -3,8 +3,11 @@
 use jiff::SignedDuration;
 use renewd::clock::Clock;
 use renewd::inventory::{Renewal, State, TrackedCertificate, due};
-use renewd::pki::Certificate;
+use renewd::pki::{Certificate, Fingerprint};
+use renewd::renewal::known_rows;
+use renewd::seal::Sealer;
 use simulators::sonicos::{Profile, Replacement, ReplacementKey};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use crate::lab::{CERTIFICATE, Lab};
 
@@ -43,7 +46,9 @@ async fn adopt_what_is_shown(lab: &Lab) {
     let [seen, _] = lab.seen().await;
     let store = lab.store().await;
     let now = lab.clock.now();
-    let adopted = store.adopt(CERTIFICATE, seen.fingerprint, &[], now).await;
+    let sealer = Sealer::new(None, lab.folder.path(), lab.surroundings().random);
+    let known = known_rows::authenticate(&sealer, CERTIFICATE, seen.fingerprint, true, now);
+    let adopted = store.adopt(CERTIFICATE, &known.unwrap(), &[], now).await;
     adopted.unwrap();
     store.close().await;
     lab.run_once().await;
@@ -329,4 +334,84 @@ async fn a_stranger_on_the_path_neither_stops_nor_postpones_nor_triggers_a_renew
     }
     assert_eq!(lab.renewals().await.len(), 1);
     assert_eq!(lab.signatures(), 1);
+}
+
+/// Runs a statement as somebody who can write the database.
+async fn meddle(lab: &Lab, statement: String) {
+    let url = lab.desired().daemon.database.clone();
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let done = sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(done.rows_affected(), 1);
+    connection.close().await.unwrap();
+}
+
+async fn shown(lab: &Lab) -> Fingerprint {
+    row(lab).await.shown.unwrap().fingerprint
+}
+
+/// A renewed firewall, and then somebody's certificate on it.
+async fn lab_with_a_stranger() -> (Lab, Fingerprint, Fingerprint) {
+    let lab = Lab::new(Profile::V8).await;
+    lab.run_once().await;
+    lab.assert_renewed_once().await;
+    let ours = shown(&lab).await;
+    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
+    let [stranger, _] = lab.seen().await;
+    assert_ne!(stranger.fingerprint, ours);
+    (lab, ours, stranger.fingerprint)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_somebody_wrote_makes_no_certificate_known_and_is_reported_once() {
+    for (basis, code) in [
+        ("operator", "NULL"),
+        ("chain", "'former'"),
+        ("operator", "'mac-1:AAAA'"),
+    ] {
+        let (lab, ours, stranger) = lab_with_a_stranger().await;
+        let at = lab.clock.now().as_microsecond();
+        meddle(
+            &lab,
+            format!(
+                "INSERT INTO known_certificate (certificate, fingerprint, basis, known_at, code) \
+                 VALUES ('{CERTIFICATE}', '{stranger}', '{basis}', {at}, {code})"
+            ),
+        )
+        .await;
+        for _ in 0..3 {
+            after(&lab, SignedDuration::from_hours(2)).await;
+        }
+        assert_eq!(shown(&lab).await, ours, "{basis} {code}");
+        assert_eq!(count(&lab, "known_certificate_not_authentic").await, 1);
+        assert_eq!(count(&lab, "certificate_unknown").await, 1);
+
+        // An operator who has checked it still can.
+        adopt_what_is_shown(&lab).await;
+        assert_eq!(shown(&lab).await, stranger);
+        assert_eq!(count(&lab, "known_certificate_not_authentic").await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_known_before_an_upgrade_stays_known_once_beside_a_file() {
+    let (lab, _, stranger) = lab_with_a_stranger().await;
+    adopt_what_is_shown(&lab).await;
+    let upgraded = || {
+        meddle(
+            &lab,
+            "UPDATE known_certificate SET code = 'former'".to_owned(),
+        )
+    };
+    upgraded().await;
+    std::fs::remove_file(lab.folder.path().join("known.authenticated")).unwrap();
+    after(&lab, SignedDuration::from_hours(2)).await;
+    assert_eq!(shown(&lab).await, stranger);
+    assert_eq!(count(&lab, "known_certificate_not_authentic").await, 0);
+    // A dump that was edited and put back later is none.
+    upgraded().await;
+    after(&lab, SignedDuration::from_hours(2)).await;
+    assert_eq!(count(&lab, "known_certificate_not_authentic").await, 1);
 }

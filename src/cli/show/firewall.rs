@@ -10,9 +10,12 @@ use crate::cli::open;
 use crate::cli::print::{self, say};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Desired;
+use crate::firewall;
 use crate::inventory::TrackedFirewall;
+use crate::renewal::pins;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::status::{self, Standing};
+use crate::store::PendingPin;
 
 #[derive(Debug, Serialize)]
 struct Known {
@@ -24,17 +27,26 @@ struct Known {
     seen_at: Option<Timestamp>,
     refused_logins: u32,
     trusted_besides: Vec<String>,
+    not_trusted: Vec<NotTrusted>,
     certificates: Vec<Standing>,
+}
+
+/// A stored pin that does not count.
+#[derive(Debug, Serialize)]
+struct NotTrusted {
+    sha256: String,
+    why: String,
 }
 
 pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(), CliError> {
     let store = open::store_to_read(desired).await?;
     let tracked = store.firewall(&arguments.name).await;
+    let pending = store.pending_pins(&arguments.name).await;
     let standings = status::overview(&store, desired, SystemClock.now()).await;
     store.close().await;
     let mut certificates = standings?;
     certificates.retain(|standing| standing.firewall == arguments.name);
-    let known = known(desired, tracked?, certificates);
+    let known = known(desired, tracked?, &pending?, certificates);
     if arguments.json {
         print::json(&known);
     } else {
@@ -43,7 +55,13 @@ pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(),
     Ok(())
 }
 
-fn known(desired: &Desired, tracked: TrackedFirewall, certificates: Vec<Standing>) -> Known {
+fn known(
+    desired: &Desired,
+    tracked: TrackedFirewall,
+    pending: &[PendingPin],
+    certificates: Vec<Standing>,
+) -> Known {
+    let (trusted_besides, not_trusted) = sorted(desired, &tracked, pending);
     let managed = desired.firewalls.get(tracked.name.as_str());
     let address = managed.and_then(|managed| managed.settings.management());
     let identity = tracked.identity.as_deref();
@@ -52,10 +70,68 @@ fn known(desired: &Desired, tracked: TrackedFirewall, certificates: Vec<Standing
         identity: identity.and_then(|json| serde_json::from_str(json).ok()),
         seen_at: tracked.identified_at,
         refused_logins: tracked.refused_logins,
-        trusted_besides: tracked.learned.iter().map(ToString::to_string).collect(),
+        trusted_besides,
+        not_trusted,
         firewall: tracked.name,
         certificates,
     }
+}
+
+/// The stored pins that count, and those that do not.
+fn sorted(
+    desired: &Desired,
+    tracked: &TrackedFirewall,
+    pending: &[PendingPin],
+) -> (Vec<String>, Vec<NotTrusted>) {
+    let managed = desired.firewalls.get(tracked.name.as_str());
+    let judged = managed.map(|managed| {
+        let trust = firewall::trust_text(&managed.settings);
+        pins::judge(&open::sealer(desired), tracked, pending, &trust)
+    });
+    let pins = match judged {
+        Some(Ok(pins)) => pins,
+        None => {
+            return (
+                Vec::new(),
+                all_not_trusted(tracked, pending, NOT_CONFIGURED),
+            );
+        }
+        Some(Err(problem)) => {
+            let why = format!("it cannot be verified: {problem}");
+            return (Vec::new(), all_not_trusted(tracked, pending, &why));
+        }
+    };
+    let (mut trusted, mut not_trusted) = (Vec::new(), Vec::new());
+    for pin in pins {
+        let sha256 = pin.fingerprint.to_string();
+        let why = match pin.standing {
+            pins::Standing::Verified => {
+                trusted.push(sha256);
+                continue;
+            }
+            pins::Standing::Forged => NOT_AUTHENTIC,
+            pins::Standing::OfAnotherTrust => OF_ANOTHER_TRUST,
+        };
+        not_trusted.push(NotTrusted {
+            sha256,
+            why: why.to_owned(),
+        });
+    }
+    (trusted, not_trusted)
+}
+
+fn all_not_trusted(
+    tracked: &TrackedFirewall,
+    pending: &[PendingPin],
+    why: &str,
+) -> Vec<NotTrusted> {
+    let pending = pending.iter().map(|pin| &pin.fingerprint);
+    let all = tracked.learned.iter().chain(pending);
+    all.map(|fingerprint| NotTrusted {
+        sha256: fingerprint.to_string(),
+        why: why.to_owned(),
+    })
+    .collect()
 }
 
 fn print_known(known: &Known) {
@@ -75,6 +151,10 @@ fn print_known(known: &Known) {
             },
         ),
     ]);
+    for pin in &known.not_trusted {
+        let label = format!("not trusted: SHA-256 {}  ", pin.sha256);
+        print::paragraph(&label, DEPTH, &pin.why);
+    }
     let quirks = quirks(known.identity.as_ref());
     if !quirks.is_empty() {
         say!();
@@ -112,6 +192,11 @@ fn explained(quirk: &str) -> String {
         |(_, meaning)| format!("{quirk} ({meaning})"),
     )
 }
+
+const NOT_CONFIGURED: &str = "the firewall is not in the configuration";
+const NOT_AUTHENTIC: &str = "this renewd did not store it under this sealing key: it is from an older version, or somebody else wrote it";
+const OF_ANOTHER_TRUST: &str =
+    "it was stored for another url or trust than the one that is configured";
 
 /// The names that drivers give to what they found out.
 const MEANINGS: [(&str, &str); 12] = [

@@ -112,7 +112,14 @@ pub(super) async fn report_unready(work: &Work<'_>) -> Result<(), StepError> {
     if renewal.attempts > 0 || renewal.last_error_kind.is_some() {
         return Ok(());
     }
-    let knowledge = Knowledge::of(work.store, work.desired, work.wanted, work.tracked).await?;
+    let knowledge = Knowledge::of(
+        work.store,
+        work.desired,
+        work.wanted,
+        work.tracked,
+        work.sealer,
+    )
+    .await?;
     let unready = |(address, sight): &(String, Sight)| match sight {
         Sight::Unreachable(why) => Some(format!("{address} serves nothing: {why}")),
         Sight::Unreadable(fingerprint, why) => Some(format!(

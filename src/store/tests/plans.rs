@@ -45,6 +45,7 @@ const SEARCHES: &[&str] = &[
     served::FORGET,
     served::KNOW,
     served::KNOWN_CERTIFICATES,
+    served::REPORT_FORGED,
     served::BOUND_BEFORE,
     served::ADOPTED_IS_PROBED,
     served::SEEN,

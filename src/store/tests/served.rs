@@ -3,7 +3,7 @@
 use super::*;
 use crate::event::EventKind;
 use crate::inventory::{Condition, TrackedCertificate, Unknown, Unreachable};
-use crate::store::Report;
+use crate::store::{KnownCertificate, Report};
 
 const ONE: &str = "vpn.example.com:443";
 const OTHER: &str = "vpn.example.com:4433";
@@ -150,8 +150,17 @@ async fn an_unknown_certificate_is_stored_beside_the_one_that_counts() {
 async fn what_an_operator_accepted_is_known_and_probed_at_once() {
     let (store, _folder) = store_with_portal().await;
     let print = Fingerprint::of(b"by hand");
+    let known = |is_adopted, second| KnownCertificate {
+        fingerprint: print,
+        is_adopted,
+        known_at: at(second),
+        code: format!("code {second}"),
+        is_reported: false,
+    };
+    let by_chain = [known(false, 1)];
+    let adopted = known(true, 2);
     let sighting = Sighting {
-        verified_by_chain: &[print],
+        verified_by_chain: &by_chain,
         next_probe_at: at(900),
         ..Sighting::default()
     };
@@ -160,18 +169,29 @@ async fn what_an_operator_accepted_is_known_and_probed_at_once() {
         .await
         .unwrap();
     let known = store.known_certificates("portal").await.unwrap();
-    assert!(known.len() == 1 && !known[0].is_adopted);
-    store.adopt("portal", print, &[], at(2)).await.unwrap();
+    assert_eq!(known, by_chain);
+    store.adopt("portal", &adopted, &[], at(2)).await.unwrap();
     store
         .record_sight("portal", &sighting, at(3))
         .await
         .unwrap();
     let known = store.known_certificates("portal").await.unwrap();
-    assert!(known.len() == 1 && known[0].is_adopted);
-    assert_eq!(known[0].known_at, at(2));
-    store.adopt("portal", print, &[], at(4)).await.unwrap();
+    assert_eq!(known, std::slice::from_ref(&adopted));
+    store.adopt("portal", &adopted, &[], at(4)).await.unwrap();
     assert_eq!(portal(&store).await.probe_at, Some(at(4)));
-    let gone = store.adopt("none", print, &[], at(4)).await;
+
+    // What was reported as not authentic is replaced by what a chain verifies.
+    let reported = store
+        .record_forged_known("portal", &[print], &[], at(5))
+        .await;
+    reported.unwrap();
+    assert!(store.known_certificates("portal").await.unwrap()[0].is_reported);
+    store
+        .record_sight("portal", &sighting, at(6))
+        .await
+        .unwrap();
+    assert_eq!(store.known_certificates("portal").await.unwrap(), by_chain);
+    let gone = store.adopt("none", &adopted, &[], at(4)).await;
     assert!(matches!(gone, Err(StoreError::Broken { .. })), "{gone:?}");
 }
 

@@ -46,6 +46,44 @@ async fn a_database_of_every_released_renewd_is_brought_up_to_date() {
     }
 }
 
+/// A renewal between the bind and the proof has no code for its pin, and one that has bound nothing needs none.
+#[tokio::test]
+async fn a_renewal_that_was_bound_before_the_upgrade_is_marked_for_its_pin() {
+    for (state, intent, is_marked) in [
+        ("issued", "bind", false),
+        ("imported", "import", false),
+        ("imported", "bind", true),
+        ("bound", "import", true),
+        ("unproven", "import", true),
+        ("verified", "import", true),
+        ("completed", "import", false),
+    ] {
+        let home = home();
+        write_old(&home, RELEASED).await;
+        let mut connection = connect(&home).await;
+        let print = "ab".repeat(32);
+        let ended = if state == "completed" { "1" } else { "NULL" };
+        let rows = format!(
+            "UPDATE renewal SET state = '{state}', fingerprint = '{print}', ended_at = {ended}; \
+             UPDATE intent SET step = '{intent}' WHERE closed_at IS NULL"
+        );
+        connection.execute(AssertSqlSafe(rows)).await.unwrap();
+        connection.close().await.unwrap();
+        let store = Store::open(&url(&home)).await.unwrap();
+        let pending = store.former_pending().await.unwrap();
+        assert_eq!(pending.len(), usize::from(is_marked), "{state} {intent}");
+        if let Some(pin) = pending.first() {
+            let pin_is = Some(("trust", "code"));
+            let settled = store.settle_former_pending(&pin.renewal, pin_is, &[], at(1));
+            settled.await.unwrap();
+            assert!(store.former_pending().await.unwrap().is_empty());
+            let pins = store.pending_pins("hq").await.unwrap();
+            assert_eq!((&*pins[0].trust, &*pins[0].code), ("trust", "code"));
+        }
+        store.close().await;
+    }
+}
+
 #[tokio::test]
 async fn who_only_reads_leaves_an_older_database_as_it_is_and_cannot_write_in_a_present_one() {
     let home = home();
@@ -84,13 +122,17 @@ fn a_released_migration_is_never_changed() {
     }
 }
 
-/// Makes a database as a renewd left it that knew the first `schema` migrations.
-async fn write_old(home: &Home, schema: i64) {
+async fn connect(home: &Home) -> AnyConnection {
     sqlx::any::install_default_drivers();
     let place = Place::of(&url(home), None).unwrap();
     place.prepare().unwrap();
     let options = AnyConnectOptions::from_url(place.url()).unwrap();
-    let mut connection = AnyConnection::connect_with(&options).await.unwrap();
+    AnyConnection::connect_with(&options).await.unwrap()
+}
+
+/// Makes a database as a renewd left it that knew the first `schema` migrations.
+async fn write_old(home: &Home, schema: i64) {
+    let mut connection = connect(home).await;
     let migrator = migrations::migrator();
     let done = migrator.run_direct(Some(schema), &mut connection, false);
     done.await.unwrap();

@@ -20,7 +20,7 @@ fn told_head(log: &str) -> String {
     head["message"].as_str().unwrap().to_owned()
 }
 
-async fn meddle(office: &Office, statement: &'static str) {
+pub async fn meddle(office: &Office, statement: &'static str) {
     let url = format!("sqlite://{}", office.path("renewd.db").display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     sqlx::query(statement)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::history::remove_oldest;
+use super::history::{meddle, remove_oldest};
 use super::office::Office;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,6 +19,7 @@ async fn the_documented_fields_are_the_real_ones() {
     waiting.renewd(&["run", "--once"]).with_code(1);
     // What is listed only where there is something to list.
     remove_oldest(&done, 3).await;
+    meddle(&done, "UPDATE firewall SET learned_code = 'mac-1:AAAA'").await;
     let address = done.simulator.management().to_string();
     for (heading, arguments) in [
         ("renewd status --json", &["status", "--json"][..]),
@@ -51,6 +52,53 @@ async fn the_documented_fields_are_the_real_ones() {
         );
         assert!(!shown.is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_pin_is_shown_as_trusted_only_where_it_is() {
+    let office = Office::new().await;
+    office.renewd(&["run", "--once"]).with_code(0);
+    let pin = office.simulator.fingerprint();
+    let show = || office.renewd(&["show", "hq", "--json"]).with_code(0).json();
+    let shown = show();
+    assert_eq!(shown["trusted_besides"], Value::from(vec![pin.as_str()]));
+    assert_eq!(shown["not_trusted"], Value::Array(Vec::new()));
+
+    for (statement, why) in [
+        (
+            "UPDATE firewall SET learned_for = 'another'",
+            "another url or trust",
+        ),
+        (
+            "UPDATE firewall SET learned_code = 'mac-1:AAAA'",
+            "did not store it",
+        ),
+    ] {
+        let former = "UPDATE firewall SET learned_for = (SELECT former FROM kept)";
+        if why.contains("another") {
+            meddle(
+                &office,
+                "CREATE TABLE kept AS SELECT learned_for AS former FROM firewall",
+            )
+            .await;
+        } else {
+            meddle(&office, former).await;
+        }
+        meddle(&office, statement).await;
+        let shown = show();
+        assert_eq!(shown["trusted_besides"], Value::Array(Vec::new()));
+        assert_eq!(shown["not_trusted"][0]["sha256"], Value::from(pin.as_str()));
+        let told = shown["not_trusted"][0]["why"].as_str().unwrap();
+        assert!(told.contains(why), "{told}");
+        office
+            .renewd(&["show", "hq"])
+            .with_code(0)
+            .prints(&["not trusted"]);
+    }
+    // Without the sealing key nothing can be told.
+    office.write("seal.key", "none\n");
+    let told = show()["not_trusted"][0]["why"].as_str().unwrap().to_owned();
+    assert!(told.contains("cannot be verified"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

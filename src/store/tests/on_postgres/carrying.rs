@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::*;
 use crate::store::carry::{TABLES, columns};
 use crate::store::row::Columns;
-use crate::store::{carry, commit};
+use crate::store::{KnownCertificate, carry, commit};
 
 /// Every row of every table, as text.
 async fn everything(store: &Store) -> Vec<String> {
@@ -51,10 +51,14 @@ async fn filled(home: &Home) -> Store {
         .collect();
     store.sync_inventory(&fleet, at(0)).await.unwrap();
     let seen = shown("pem", 9);
-    store
-        .adopt("c1", seen.fingerprint, &[], at(0))
-        .await
-        .unwrap();
+    let known = KnownCertificate {
+        fingerprint: seen.fingerprint,
+        is_adopted: true,
+        known_at: at(0),
+        code: "code".to_owned(),
+        is_reported: false,
+    };
+    store.adopt("c1", &known, &[], at(0)).await.unwrap();
     record_sight(&store, "c1", Some(&seen), None, at(5), None, &[], at(1))
         .await
         .unwrap();
