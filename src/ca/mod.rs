@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{Budget, RateLimit};
 use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};
 use crate::secret::SecretSource;
@@ -177,6 +177,23 @@ pub struct Previous {
 /// The CA's own reference of an order. It is stored, so it holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference(pub String);
+
+impl Reference {
+    /// The order as the CA itself names it, for people: a URL, a number, a serial number. A reference is shown also when
+    /// its CA is no longer configured, so each driver that stores more than a name says how its own are read.
+    pub fn shown(&self) -> String {
+        let shown = acme::shown(self)
+            .or_else(|| pam360::shown(self))
+            .or_else(|| exec::shown(self));
+        let first = || self.0.lines().next().unwrap_or_default().to_owned();
+        readable(&shown.unwrap_or_else(first))
+    }
+
+    /// Whether both are one order at the CA, which it gave to two requests.
+    pub fn is_same_order(&self, other: &Self) -> bool {
+        acme::is_same_order(self, other)
+    }
+}
 
 /// How an order stands.
 #[derive(Debug, Clone)]

@@ -29,6 +29,7 @@ mod settings;
 mod tests;
 
 pub use hosts::AllowedHost;
+pub(super) use record::{is_same_order, shown};
 pub use settings::{ExternalAccount, Limit, Limits, Settings};
 
 use std::path::Path;

@@ -96,6 +96,22 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+/// The URL of the order, for people; `None`: it is no reference of this kind of CA.
+pub fn shown(reference: &Reference) -> Option<String> {
+    Some(order_of(reference)?.to_string())
+}
+
+/// Whether both are the same order: a CA may give one that is open to a second request for the same names.
+pub fn is_same_order(one: &Reference, other: &Reference) -> bool {
+    let order = order_of(one);
+    order.is_some() && order == order_of(other)
+}
+
+fn order_of(reference: &Reference) -> Option<Url> {
+    let record = Record::read(reference).ok()?;
+    record.order.has_host().then_some(record.order)
+}
+
 /// How long a CA has to deny what it made before it is believed.
 const UNTIL_BELIEVED: SignedDuration = SignedDuration::from_mins(10);
 /// Between two looks in that time.
@@ -143,6 +159,26 @@ mod tests {
         assert!(record.is_of(&url("https://acme.example.com/directory")));
         assert!(!record.is_of(&url("https://other.example.com/directory")));
         assert!(Record::read(&Reference("7".to_owned())).is_err());
+    }
+
+    #[test]
+    fn an_order_is_shown_by_its_url_and_compared_by_it() {
+        let mut first = record();
+        let second = record().to_reference();
+        first.finalized = true;
+        let first = first.to_reference();
+        assert_eq!(
+            shown(&first).as_deref(),
+            Some("https://files.example.com/order/1")
+        );
+        assert!(is_same_order(&first, &second));
+        let stored = Reference("https://files.example.com/order/2".to_owned());
+        assert!(!is_same_order(&first, &stored));
+        for other in ["7", "{\"common_name\":\"x\"}", "issued\n", "urn:order:1"] {
+            let other = Reference(other.to_owned());
+            assert_eq!(shown(&other), None);
+            assert!(!is_same_order(&other, &other));
+        }
     }
 
     #[test]

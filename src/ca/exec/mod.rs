@@ -14,6 +14,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub(super) use record::shown;
 pub use settings::Settings;
 
 use async_trait::async_trait;

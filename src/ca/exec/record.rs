@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::ca::file;
+use crate::ca::{Reference, file};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Certificate;
 use crate::private_file;
@@ -71,6 +71,18 @@ impl FromStr for Standing {
             )),
         }
     }
+}
+
+/// How the order stood after the last answer, for people, without the cookie of the program; `None`: it is no reference of
+/// this kind of CA.
+pub fn shown(reference: &Reference) -> Option<String> {
+    Some(match reference.0.parse().ok()? {
+        Standing::Issued(_) => "answered by the program with a certificate".to_owned(),
+        Standing::Waits { until: None, .. } => "not answered finally by the program".to_owned(),
+        Standing::Waits {
+            until: Some(until), ..
+        } => format!("not answered finally by the program, which is asked again at {until:.0}"),
+    })
 }
 
 /// The folder of what was answered; one file per client reference.

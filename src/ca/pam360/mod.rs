@@ -15,6 +15,7 @@ mod settings;
 mod stored;
 mod stored_csr;
 
+pub(super) use order::shown;
 pub use settings::{Dialect, Encoding, InputData, MicrosoftCa, Product, Settings, Signer};
 
 use std::path::Path;

@@ -114,6 +114,17 @@ impl Order {
     }
 }
 
+/// Where its certificate is, for people; `None`: it is no reference of this kind of CA.
+pub fn shown(reference: &Reference) -> Option<String> {
+    let order = Order::parse(reference).ok()?;
+    let name = &order.common_name;
+    Some(match (&order.serial_number, &order.csr_id) {
+        (Some(serial), _) => format!("{name}, serial number {serial}"),
+        (None, Some(csr)) => format!("{name}, CSR {csr}"),
+        (None, None) => name.clone(),
+    })
+}
+
 /// Templates of a Microsoft CA can ask for a manager's approval, and a CSR may be signed once only; how the product tells
 /// so is not documented (PAM360 reference 4).
 fn is_order_all_the_same(words: &str) -> bool {

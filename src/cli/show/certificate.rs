@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Arguments, device, quirks};
+use crate::ca::Reference;
 use crate::cli::CliError;
 use crate::cli::open;
 use crate::cli::print::{self, say};
@@ -176,12 +177,11 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
     }
 }
 
-/// What the CA calls the order: of a reference with several lines the first, which tells enough for a person.
+/// What the CA calls the order.
 fn order(renewal: &PastRenewal<'_>) -> String {
-    let line = renewal
-        .ca_reference
-        .and_then(|reference| reference.lines().next());
-    line.map_or_else(String::new, |line| format!("; ordered as {line}"))
+    renewal.ca_reference.map_or_else(String::new, |reference| {
+        format!("; order {}", Reference(reference.to_owned()).shown())
+    })
 }
 
 /// `bound -> verified` for a move, then what happened in words.
