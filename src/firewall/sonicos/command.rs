@@ -135,8 +135,20 @@ impl Session {
         let preempt = self.writer.hand_over().await?;
         let mut console = self.console().await?;
         console.preempt(preempt);
-        let said = Box::pin(console.run(lines)).await;
+        let said = Box::pin(self.run_alone(&mut console, lines)).await;
         self.put_down(console, said).await
+    }
+
+    /// Configuration mode first, then a look, then the lines: nobody else can change anything from the look on, and what
+    /// they changed before it is seen. A commit has no owner, on the command line either (SonicOS reference 2).
+    async fn run_alone(
+        &mut self,
+        console: &mut Console,
+        lines: &[String],
+    ) -> Result<String, Failure> {
+        console.run(&[]).await?;
+        self.writer.only_ours().await?;
+        console.run(lines).await
     }
 
     /// Has one line that only looks typed over SSH; in configuration mode only on a device that shows nothing without.

@@ -254,7 +254,7 @@ impl Writer {
     }
 
     /// What waits for a commit, or the failure that somebody else's changes are.
-    async fn only_ours(&mut self) -> Result<Pending, Failure> {
+    pub(super) async fn only_ours(&mut self) -> Result<Pending, Failure> {
         let pending = self.pending().await?;
         let foreign = pending.foreign(&self.written);
         let is_doubtful = match &pending {

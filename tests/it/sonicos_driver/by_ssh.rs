@@ -12,7 +12,7 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{HashAlg, PrivateKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, run_stream};
 use russh::{Channel, ChannelId};
-use simulators::sonicos::{Profile, TransferSpelling};
+use simulators::sonicos::{Action, Gate, Profile, Rule, TransferSpelling};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -66,6 +66,46 @@ async fn another_host_key_ends_it_before_any_credential_is_sent() {
     session.generate_csr("fw-1", &request()).await.unwrap();
     let failure = session.export_csr("fw-1").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Untrusted, "{failure}");
+    bench.close(session).await;
+}
+
+/// Between the look through the API and configuration mode on the command line.
+#[tokio::test]
+async fn a_change_that_comes_after_the_look_is_neither_committed_nor_discarded_over_ssh() {
+    let bench = stage(|_| {}).await;
+    let mut session = bench.session().await;
+    install(session.as_mut(), "fw-1").await;
+    session.generate_csr("fw-2", &request()).await.unwrap();
+    let gate = Gate::new();
+    let hold = Action::HoldAfter(gate.clone());
+    bench
+        .device
+        .rule(Rule::once("GET", "/config/pending", hold));
+    let other = bench.device.other_administrator();
+    let meddle = async {
+        gate.wait_reached().await;
+        other.has_pending_change("address-object ipv4 printer");
+        gate.release();
+    };
+    let (exported, ()) = tokio::join!(session.export_csr("fw-2"), meddle);
+    let failure = exported.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
+    assert!(failure.waiting_for.is_some(), "{failure}");
+    let typed = bench.device.journal();
+    let before = typed.iter().rposition(|line| line.contains("configure"));
+    let exports = typed.iter().skip(before.unwrap());
+    assert!(
+        !exports.clone().any(|line| line.contains("export")),
+        "{typed:#?}"
+    );
+    let counters = bench.device.counters();
+    assert_eq!(counters.commits_of_foreign_changes, 0);
+    assert_eq!(counters.discards_of_foreign_changes, 0);
+    assert_eq!(bench.device.pending().len(), 1, "theirs is still there");
+    // They commit, and it goes on.
+    other.commits();
+    other.leaves();
+    session.export_csr("fw-2").await.unwrap();
     bench.close(session).await;
 }
 
