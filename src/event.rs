@@ -260,6 +260,9 @@ events! {
     IssuerUnverified => "issuer_unverified", Warning;
     /// The issued certificate carries a name that was not requested and that this CA is known to add.
     NameTolerated => "name_tolerated", Warning;
+    /// A CA certificate was installed on a firewall that renewd had not installed there before: the firewall may trust it.
+    /// Reported once for each firewall and CA certificate.
+    CaCertificateInstalled => "ca_certificate_installed", Warning;
     /// Somebody replaced the certificate by hand; the renewal stood down.
     RenewalSuperseded => "renewal_superseded", Info;
     /// A service shows another certificate of a trusted CA than at the last look; it is the one that is watched from now

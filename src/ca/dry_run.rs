@@ -69,6 +69,10 @@ impl Issuer for DryRun {
         self.real.find(request).await
     }
 
+    fn reference_objection(&self, reference: &Reference) -> Option<String> {
+        self.real.reference_objection(reference)
+    }
+
     fn shows_every_order(&self, request: &SigningRequest) -> bool {
         self.real.shows_every_order(request)
     }

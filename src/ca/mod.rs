@@ -67,6 +67,11 @@ pub trait Issuer: Send + Sync {
         SignedDuration::ZERO
     }
 
+    /// Why `reference`, which the CA gave, cannot be stored; `None`: it can. What does not end is a defect or an attack.
+    fn reference_objection(&self, reference: &Reference) -> Option<String> {
+        reference.objection()
+    }
+
     /// How the order stands. Also does what the order needs next, such as proving control of a domain: in small
     /// pieces, each of which is harmless when it is repeated.
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure>;
@@ -192,6 +197,22 @@ impl Reference {
     /// Whether both are one order at the CA, which it gave to two requests.
     pub fn is_same_order(&self, other: &Self) -> bool {
         acme::is_same_order(self, other)
+    }
+
+    /// Why it cannot be the reference of an order, in words that follow it; `None`: it can.
+    pub fn objection(&self) -> Option<String> {
+        let length = self.0.len();
+        if length > LONGEST_REFERENCE_BYTES {
+            return Some(format!(
+                "has {length} bytes, and no more than {LONGEST_REFERENCE_BYTES} are stored"
+            ));
+        }
+        if self.0.trim().is_empty() {
+            return Some("is empty".to_owned());
+        }
+        self.0
+            .contains(char::is_control)
+            .then(|| "holds control characters".to_owned())
     }
 }
 
@@ -374,10 +395,36 @@ fn beyond(longest_exchange: Duration, more: SignedDuration) -> SignedDuration {
         .map_or(SignedDuration::MAX, |longest| longest.saturating_add(more))
 }
 
+/// Generous: two URLs and some words.
+const LONGEST_REFERENCE_BYTES: usize = 4 << 10;
+
 fn unsupported(call: &str) -> Failure {
     Failure::new(
         FailureKind::Refused,
         call,
         "this kind of CA has no such thing",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_bounded_and_holds_no_control_characters() {
+        let objection = |text: &str| Reference(text.to_owned()).objection();
+        let long = "x".repeat(LONGEST_REFERENCE_BYTES);
+        for good in [
+            "7",
+            "https://acme.example/order/1",
+            "{\"csr_id\":\"303\"}",
+            &long,
+        ] {
+            assert_eq!(objection(good), None, "{good}");
+        }
+        let longer = format!("{long}x");
+        for bad in ["", " ", "a\nb", "a\u{1b}[2J", "\0", &longer] {
+            assert!(objection(bad).is_some(), "{bad:?}");
+        }
+    }
 }

@@ -141,6 +141,7 @@ fn init(
         ("certificate", settings.certificate.display().to_string()),
         ("key", settings.key.display().to_string()),
         ("subject", certificate.subject.clone()),
+        ("permitted domains", permitted(settings)),
         ("valid until", format!("{:.0}", certificate.not_after)),
         ("SHA-256", certificate.fingerprint.to_string()),
     ]);
@@ -152,6 +153,13 @@ fn init(
         print::paragraph("", 0, advice);
     }
     Ok(())
+}
+
+fn permitted(settings: &local::Settings) -> String {
+    match settings.permitted_domains.as_slice() {
+        [] => "any".to_owned(),
+        domains => domains.join(", "),
+    }
 }
 
 fn issuer(desired: &Desired, name: &str) -> Result<Arc<dyn Issuer>, CliError> {

@@ -88,6 +88,11 @@ pub fn unsafe_files(loaded: &Loaded) -> Vec<String> {
             check(&format!("ca {name}: {key}"), path, Use::Decides);
         }
     }
+    for (name, files) in &desired.chain_roots {
+        for path in files {
+            check(&format!("ca {name}: chain_roots"), path, Use::Decides);
+        }
+    }
     for (name, managed) in &desired.firewalls {
         if let Some(path) = managed.settings.trust().file() {
             check(&format!("firewall {name}: trust"), path, Use::Decides);

@@ -112,6 +112,12 @@ impl Certificate {
         pem::encode("CERTIFICATE", &self.der)
     }
 
+    /// Its subject key identifier (RFC 5280, 4.2.1.2), as it stands in it; `None`: it has none.
+    pub fn subject_key_identifier(&self) -> Option<Vec<u8>> {
+        let node = Node::new(self).ok()?;
+        node.subject_key_identifier().map(<[u8]>::to_vec)
+    }
+
     /// Verifies that `issuer`'s key signed this certificate and that its name is the one given as issuer (RFC 5280, 7.1).
     /// Says nothing about whether `issuer` may.
     pub fn verify_signed_by(&self, issuer: &Self) -> Result<(), PkiError> {

@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::der::is_sequence;
-use super::{Certificate, PkiError, certificate, pem, pkcs7};
+use super::{Certificate, PkiError, pem, pkcs7};
 
 /// The certificates of a file.
 #[derive(Debug, Default)]
@@ -15,7 +15,21 @@ pub struct CertificateFile {
     pub skipped: Vec<String>,
 }
 
-/// Reads the certificates of a file, PEM or DER. One that cannot be read is skipped and named.
+impl CertificateFile {
+    /// All of them.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn whole(self) -> Result<Vec<Certificate>, PkiError> {
+        if self.skipped.is_empty() {
+            Ok(self.certificates)
+        } else {
+            Err(PkiError(self.skipped.join("; ")))
+        }
+    }
+}
+
+/// Reads the certificates of a file, PEM or DER, alone or in a PKCS#7. One that cannot be read is skipped and named.
 ///
 /// # Errors
 /// When it holds none that can be read.
@@ -31,13 +45,10 @@ pub fn certificates_of_file(bytes: &[u8]) -> Result<CertificateFile, PkiError> {
     let mut file = CertificateFile::default();
     let found = pem::each(&text)
         .into_iter()
-        .filter(|found| certificate::LABELS.contains(&found.label));
+        .filter(|found| pkcs7::holds_certificates(found.label));
     for (position, found) in found.enumerate() {
-        match found
-            .block
-            .and_then(|block| Certificate::from_der(&block.der))
-        {
-            Ok(certificate) => file.certificates.push(certificate),
+        match found.block.and_then(|block| pkcs7::all_in_der(&block.der)) {
+            Ok(certificates) => file.certificates.extend(certificates),
             Err(error) => file.skipped.push(format!(
                 "certificate {} (line {}) is skipped: {error}",
                 position + 1,

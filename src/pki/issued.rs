@@ -15,8 +15,8 @@ pub struct Expected<'a> {
     pub request: &'a KeyRequest,
     /// Names that this CA is known to add of its own accord.
     pub tolerated: &'a [AlternateName],
-    /// One of these CA certificates must be above it; empty: any.
-    pub chain_roots: &'a [Fingerprint],
+    /// Its chain must lead to one of these CA certificates; empty: to any.
+    pub chain_roots: &'a [Certificate],
     /// Now: the certificate must be valid, give or take a small clock skew.
     pub now: Timestamp,
 }

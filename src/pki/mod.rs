@@ -19,6 +19,7 @@ mod pkcs7;
 mod private_key;
 mod request;
 mod signature;
+mod signing;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use pkcs7::certificates_in;
 pub use private_key::PrivateKey;
 pub use request::{AlternateName, Digest, KeyKind, KeyRequest, Subject};
 pub(crate) use signature::{Scheme, verify_by_certificate};
+pub use signing::sign_for_issuer;
 
 /// Something that is not the certificate, request or fingerprint that it should be; says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -84,16 +84,21 @@ fn all_in(bytes: &[u8]) -> Result<Vec<Certificate>, NotRead> {
     }
     let mut found = Vec::new();
     for block in blocks {
-        // Some programs put a PKCS#7 under the label of a certificate.
-        if BAGS.contains(&block.label) || certificate::LABELS.contains(&block.label) {
+        if holds_certificates(block.label) {
             found.extend(all_in_der(&block.der).map_err(NotRead::Broken)?);
         }
     }
     Ok(found)
 }
 
+/// Whether a PEM block of this label holds a certificate or a PKCS#7; some programs put the one under the label of the
+/// other.
+pub(super) fn holds_certificates(label: &str) -> bool {
+    BAGS.contains(&label) || certificate::LABELS.contains(&label)
+}
+
 /// A certificate begins with its content, a PKCS#7 with the name of its kind.
-fn all_in_der(der: &[u8]) -> Result<Vec<Certificate>, PkiError> {
+pub(super) fn all_in_der(der: &[u8]) -> Result<Vec<Certificate>, PkiError> {
     let is_bag = Any::from_ber(der)
         .and_then(|(_, outer)| Any::from_ber(outer.data))
         .is_ok_and(|(_, first)| first.tag() == Tag::Oid);

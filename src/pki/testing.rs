@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, SigningKey as _,
 };
 
-use super::{AlternateName, Certificate, Csr, Digest, KeyKind, KeyRequest, Subject};
+use super::{AlternateName, Certificate, Csr, Digest, KeyKind, KeyRequest, Subject, der};
 
 /// The present moment of all tests.
 pub(crate) fn now() -> Timestamp {
@@ -168,6 +168,24 @@ pub(crate) fn openssl(folder: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "openssl {arguments:?}: {errors}");
     Some(output.stdout)
+}
+
+/// The certificate `draft` with other names, each a Name in DER, signed anew by `key`.
+pub(crate) fn renamed(
+    draft: &[u8],
+    issuer: Option<&[u8]>,
+    subject: Option<&[u8]>,
+    key: &KeyPair,
+) -> Certificate {
+    let parts = der::only(draft).unwrap().children().unwrap();
+    let fields = parts[0].children().unwrap();
+    let mut fields: Vec<&[u8]> = fields.iter().map(|field| field.whole).collect();
+    fields[3] = issuer.unwrap_or(fields[3]);
+    fields[5] = subject.unwrap_or(fields[5]);
+    let signed = der::sequence(&fields);
+    let signature = der::bit_string(&key.sign(&signed).unwrap());
+    let der = der::sequence(&[&signed, parts[1].whole, &signature]);
+    Certificate::from_der(&der).unwrap()
 }
 
 fn copy(key: &KeyPair) -> KeyPair {

@@ -1,15 +1,13 @@
 //! Is the certificate that an address presents one that renewd knows? Only a known one decides when a renewal is due;
 //! any other is reported, since it may be an attacker's ([ADR 23](../../docs/adr/0023-what-is-presented-is-judged.md)).
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 
 use super::known_rows;
 use crate::ca;
 use crate::config::Desired;
 use crate::inventory::{ManagedCertificate, RenewalId, State, TrackedCertificate};
-use crate::pki::{Certificate, Fingerprint};
+use crate::pki::{Certificate, Fingerprint, certificates_of_file};
 use crate::probe::Sight;
 use crate::seal::{SealError, Sealer};
 use crate::store::{BoundBefore, KnownCertificate, Store, StoreError};
@@ -228,7 +226,8 @@ impl<'a> Knowledge<'a> {
         let stored = self
             .bound
             .iter()
-            .filter_map(|bound| bound.chain_pem.as_deref().map(Cow::Borrowed));
+            .filter_map(|bound| bound.chain_pem.as_deref())
+            .filter_map(|pem| Certificate::all_from_pem(pem).ok());
         let local = match self
             .desired
             .cas
@@ -236,13 +235,13 @@ impl<'a> Knowledge<'a> {
             .map(ca::Settings::real)
         {
             Some(ca::Settings::Local(settings)) => {
-                std::fs::read_to_string(&settings.certificate).ok()
+                let bytes = std::fs::read(&settings.certificate).ok();
+                bytes.and_then(|bytes| certificates_of_file(&bytes).ok())
             }
             _ => None,
         };
         let mut issuers: Vec<Certificate> = stored
-            .chain(local.map(Cow::Owned))
-            .filter_map(|pem| Certificate::all_from_pem(&pem).ok())
+            .chain(local.map(|file| file.certificates))
             .flatten()
             .filter(|certificate| certificate.is_ca)
             .collect();

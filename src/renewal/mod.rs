@@ -1,5 +1,6 @@
 //! Renewals: the transition table, the retry table, the engine, and one file for each step.
 
+pub mod chain_roots;
 pub mod checkpoint;
 pub mod engine;
 mod former;

@@ -165,12 +165,13 @@ async fn refuse_where_somebody_works(
 }
 
 /// Every table, what is referred to before what refers to it.
-pub(super) const TABLES: [&str; 11] = [
+pub(super) const TABLES: [&str; 12] = [
     "bookkeeping",
     "certificate",
     "served",
     "known_certificate",
     "firewall",
+    "installed_ca_certificate",
     "renewal",
     "intent",
     "allowance",

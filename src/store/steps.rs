@@ -144,6 +144,34 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Stores which CA certificates were installed on the firewall of the renewal. Each comes with the event that reports
+    /// it, which is stored when the firewall got that certificate for the first time.
+    pub async fn record_installed(
+        &self,
+        lease: &Lease,
+        installed: &[(Fingerprint, Event)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        super::leases::still_ours(&mut transaction, lease).await?;
+        let mut events = Vec::new();
+        for (fingerprint, event) in installed {
+            let done = sqlx::query(INSTALLED)
+                .bind(&*lease.renewal.firewall)
+                .bind(fingerprint.to_string())
+                .bind(micros(now))
+                .execute(&mut transaction)
+                .await?;
+            if done.rows_affected() > 0 {
+                events.push(event.clone());
+            }
+        }
+        history::append(&mut transaction, &events, now).await?;
+        commit(transaction).await
+    }
+}
+
 /// Whether a private key was destroyed.
 async fn reach(
     connection: &mut Writing,
@@ -229,3 +257,6 @@ async fn store_findings(
         None => Ok(()),
     }
 }
+
+const INSTALLED: &str = "INSERT INTO installed_ca_certificate (firewall, fingerprint, installed_at) VALUES ($1, $2, $3) \
+     ON CONFLICT (firewall, fingerprint) DO NOTHING";

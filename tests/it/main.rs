@@ -23,6 +23,7 @@ mod key_pairs;
 mod key_requests;
 mod kills;
 mod lab;
+mod local_ca;
 mod locks_nobody_out;
 mod matrix;
 mod one_time_codes;

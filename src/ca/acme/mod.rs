@@ -44,7 +44,7 @@ use super::{Advice, Exchange, Issuance, Issuer, PreparedOrder, Reference, Signin
 use crate::dcv::Validator;
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::RateLimit;
-use crate::pki::{Certificate, KeyRequest};
+use crate::pki::{Certificate, CertificateFile, KeyRequest, certificates_of_file};
 use crate::surroundings::Surroundings;
 use account::Account;
 use challenge::Proofs;
@@ -377,12 +377,10 @@ impl Acme {
 /// The certificates of a file.
 fn roots(path: &Path) -> Result<Vec<Certificate>, Failure> {
     let problem = |problem: String| local("roots", format!("{}: {problem}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
-    let roots = Certificate::all_from_pem(&text).map_err(|error| problem(error.to_string()))?;
-    if roots.is_empty() {
-        return Err(problem("it holds no BEGIN CERTIFICATE".to_owned()));
-    }
-    Ok(roots)
+    let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
+    certificates_of_file(&bytes)
+        .and_then(CertificateFile::whole)
+        .map_err(|error| problem(error.to_string()))
 }
 
 /// A CA that does not like what `replaces` says refuses the whole order (CA rules reference 5).

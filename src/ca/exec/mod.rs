@@ -149,6 +149,11 @@ impl Issuer for ExecCa {
     }
 
     /// Only what the program has answered can be known.
+    /// It is written here, in several lines; what the program puts into it was bounded when it was read.
+    fn reference_objection(&self, _reference: &Reference) -> Option<String> {
+        None
+    }
+
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
         let standing = self.records.read(&request.client_reference).await?;
         Ok(standing.map(|standing| Reference(standing.to_string())))

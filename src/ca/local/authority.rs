@@ -1,22 +1,27 @@
 //! The CA's own certificate and key, read from their files and checked against each other.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use rcgen::{Issuer, KeyPair, KeyUsagePurpose, PublicKeyData};
-use rustls::pki_types::CertificateDer;
+use rcgen::{
+    CertificateParams, KeyIdMethod, KeyPair, PublicKeyData, SignatureAlgorithm, SigningKey,
+    SubjectPublicKeyInfo,
+};
 use zeroize::Zeroizing;
 
-use super::{Settings, init, local, refused};
+use super::{Settings, init, local, sign};
 use crate::failure::Failure;
-use crate::pki::{Certificate, Fingerprint, certificates_of_file, private_key_of_file};
+use crate::pki::{
+    Certificate, CertificateFile, PkiError, certificates_of_file, private_key_of_file,
+    sign_for_issuer,
+};
 use crate::surroundings::Surroundings;
 
 /// A CA that can sign.
 pub(super) struct Authority {
-    /// What signs.
-    pub issuer: Issuer<'static, KeyPair>,
+    key: KeyPair,
     /// The CA certificate.
     certificate: Certificate,
     /// The CA certificate and its own issuers, nearest first.
@@ -24,49 +29,28 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Reads both files.
-    pub fn load(settings: &Settings) -> Result<Self, Failure> {
+    /// Reads both files, and makes sure that what is signed with them now can be valid.
+    pub fn load(settings: &Settings, surroundings: &Surroundings) -> Result<Self, Failure> {
         let chain = read_certificates(&settings.certificate)?;
         let certificate = chain
             .first()
             .cloned()
             .ok_or_else(|| problem(&settings.certificate, "it holds no BEGIN CERTIFICATE"))?;
-        if !certificate.is_ca {
-            let words = "its first certificate is not a CA's (basic constraints CA:TRUE)";
-            return Err(problem(&settings.certificate, words));
-        }
-        let key = read_key(&settings.key)?;
-        if Fingerprint::of(&key.subject_public_key_info()) != certificate.public_key {
-            return Err(local(
-                CALL,
-                format!(
-                    "the key in {} does not belong to the first certificate in {}",
-                    settings.key.display(),
-                    settings.certificate.display()
-                ),
-            ));
-        }
-        let issuer =
-            Issuer::from_ca_cert_der(&CertificateDer::from(certificate.der.as_slice()), key)
-                .map_err(|error| problem(&settings.certificate, error))?;
-        if !may_sign(&issuer) {
-            let words = "its key usage does not allow to sign certificates";
-            return Err(problem(&settings.certificate, words));
-        }
-        Ok(Self {
-            issuer,
+        let authority = Self {
+            key: read_key(&settings.key)?,
             certificate,
             chain,
-        })
+        };
+        authority.signing_ends(surroundings.clock.now(), SignedDuration::ZERO)?;
+        authority.try_out(settings, surroundings)?;
+        Ok(authority)
     }
 
     /// A new CA whose key is nowhere but in memory.
     pub fn for_nobody(surroundings: &Surroundings) -> Result<Self, Failure> {
         let (certificate, key) = init::unwritten("renewd dry run", surroundings)?;
-        let der = CertificateDer::from(certificate.der.as_slice());
-        let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|error| local(CALL, error))?;
         Ok(Self {
-            issuer,
+            key,
             chain: vec![certificate.clone()],
             certificate,
         })
@@ -77,6 +61,28 @@ impl Authority {
         &self.certificate
     }
 
+    /// Signs `key` with what `params` say of it.
+    pub fn sign(
+        &self,
+        mut params: CertificateParams,
+        key: &SubjectPublicKeyInfo,
+    ) -> Result<Certificate, Failure> {
+        params.use_authority_key_identifier_extension = true;
+        let mut issuer = CertificateParams::default();
+        if let Some(identifier) = self.certificate.subject_key_identifier() {
+            issuer.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
+        }
+        let issuer = rcgen::Issuer::new(issuer, Unsigned(&self.key));
+        let draft = params
+            .signed_by(key, &issuer)
+            .map_err(|error| local(CALL, error))?;
+        sign_for_issuer(draft.der(), &self.certificate, |message| {
+            let signed = self.key.sign(message);
+            signed.map_err(|error| PkiError(format!("the CA's key does not sign: {error}")))
+        })
+        .map_err(|error| local(CALL, error))
+    }
+
     /// The end of what is signed at `now` for `lifetime`: never past the CA's own end.
     pub fn signing_ends(
         &self,
@@ -85,7 +91,10 @@ impl Authority {
     ) -> Result<Timestamp, Failure> {
         let ends = self.certificate.not_after;
         if now < self.certificate.not_before {
-            let words = format!("not valid before {}", self.certificate.not_before);
+            let words = format!(
+                "not valid before {}, and it is {now:.0} here: is the clock right?",
+                self.certificate.not_before
+            );
             return Err(self.cannot_sign(&words));
         }
         if now.duration_until(ends) < LEAST_LEFT {
@@ -94,7 +103,9 @@ impl Authority {
             } else {
                 "about to expire on"
             };
-            return Err(self.cannot_sign(&format!("{words} {ends}")));
+            return Err(
+                self.cannot_sign(&format!("{words} {ends}: a new CA certificate is needed"))
+            );
         }
         Ok(now
             .saturating_add(lifetime)
@@ -102,35 +113,65 @@ impl Authority {
     }
 
     fn cannot_sign(&self, why: &str) -> Failure {
-        refused(
-            CALL,
-            format!(
-                "the CA certificate {} is {why}: a new CA certificate is needed",
-                self.certificate.subject
-            ),
-        )
+        let subject = &self.certificate.subject;
+        local(CALL, format!("the CA certificate {subject} is {why}"))
+    }
+
+    /// Signs a certificate without names that nobody gets: what is wrong with it would be wrong with every other one.
+    fn try_out(&self, settings: &Settings, surroundings: &Surroundings) -> Result<(), Failure> {
+        let key = init::throwaway_key()?;
+        let content = sign::Content::of_key(&key);
+        let leaf = sign::sign_unchecked(self, &content, settings, surroundings)?;
+        if let Err(error) = leaf.verify_signed_by(&self.certificate) {
+            let words = format!(
+                "the key in {} does not belong to the first certificate in {}: {error}",
+                settings.key.display(),
+                settings.certificate.display()
+            );
+            return Err(local(CALL, words));
+        }
+        let faults = sign::faults(self, &leaf, &content, surroundings.clock.now());
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let words = format!(
+            "nothing that this CA signs can be installed: {}: put another CA certificate there with its key, or make a new CA with `renewd ca init`",
+            faults.join("; ")
+        );
+        Err(problem(&settings.certificate, words))
     }
 }
 
-/// An absent key usage restricts nothing (RFC 5280, 4.2.1.3).
-fn may_sign(issuer: &Issuer<'static, KeyPair>) -> bool {
-    let usages = issuer.key_usages();
-    usages.is_empty() || usages.contains(&KeyUsagePurpose::KeyCertSign)
+/// Lets rcgen write a certificate that is signed later.
+struct Unsigned<'a>(&'a KeyPair);
+
+impl PublicKeyData for Unsigned<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        PublicKeyData::algorithm(self.0)
+    }
+}
+
+impl SigningKey for Unsigned<'_> {
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(Vec::new())
+    }
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| problem(path, error))?;
-    let file = certificates_of_file(&bytes).map_err(|error| problem(path, error))?;
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     // The first is the CA itself: another one in its place would sign with the wrong name.
-    match file.skipped.first() {
-        Some(words) => Err(problem(path, words)),
-        None => Ok(file.certificates),
-    }
+    certificates_of_file(&bytes)
+        .and_then(CertificateFile::whole)
+        .map_err(|error| problem(path, error))
 }
 
 fn read_key(path: &Path) -> Result<KeyPair, Failure> {
     let mode = std::fs::metadata(path)
-        .map_err(|error| problem(path, error))?
+        .map_err(|error| unreadable(path, &error))?
         .permissions()
         .mode();
     if mode & OTHERS != 0 && !is_credential(path) {
@@ -141,16 +182,26 @@ fn read_key(path: &Path) -> Result<KeyPair, Failure> {
         );
         return Err(problem(path, words));
     }
-    let bytes = Zeroizing::new(std::fs::read(path).map_err(|error| problem(path, error))?);
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error));
+    let bytes = Zeroizing::new(bytes?);
     let der = private_key_of_file(&bytes).map_err(|error| problem(path, error))?;
     // The error of the parser is left out: it knows nothing more, and nothing of a key may get into a log.
-    KeyPair::try_from(der.as_slice())
-        .map_err(|_| problem(path, "not a private key that renewd can sign with"))
+    KeyPair::try_from(der.as_slice()).map_err(|_| {
+        let words = "not a private key that renewd can sign with: RSA, ECDSA P-256, P-384 or P-521, or Ed25519";
+        problem(path, words)
+    })
 }
 
 /// What systemd hands over with LoadCredential= is guarded by an access list, whose mask looks like group permission.
 fn is_credential(path: &Path) -> bool {
     std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| path.starts_with(folder))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound => problem(path, "it is missing: `renewd ca init` makes a new CA"),
+        _ => problem(path, error),
+    }
 }
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Failure {

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, GeneralSubtree,
+    IsCa, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256,
+    PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
 };
 
 use super::sign::{serial, set_validity};
@@ -34,7 +35,8 @@ pub fn init(
         }
     }
     let key = generate(key)?;
-    let certificate = self_sign(&key, common_name, years, surroundings)?;
+    let permitted = &settings.permitted_domains;
+    let certificate = self_sign(&key, common_name, years, permitted, surroundings)?;
     write_new(
         &settings.key,
         KEY_MODE,
@@ -57,11 +59,16 @@ pub(super) fn unwritten(
     common_name: &str,
     surroundings: &Surroundings,
 ) -> Result<(Certificate, KeyPair), Failure> {
-    let key = generate(KeyKind::Ecdsa(256))?;
+    let key = throwaway_key()?;
     Ok((
-        self_sign(&key, common_name, *YEARS.start(), surroundings)?,
+        self_sign(&key, common_name, *YEARS.start(), &[], surroundings)?,
         key,
     ))
+}
+
+/// A P-256 key for what is signed to see how it would come out.
+pub(super) fn throwaway_key() -> Result<KeyPair, Failure> {
+    generate(KeyKind::Ecdsa(256))
 }
 
 fn generate(kind: KeyKind) -> Result<KeyPair, Failure> {
@@ -83,6 +90,7 @@ fn self_sign(
     key: &KeyPair,
     common_name: &str,
     years: u16,
+    permitted_domains: &[String],
     surroundings: &Surroundings,
 ) -> Result<Certificate, Failure> {
     if common_name.trim().is_empty() {
@@ -107,10 +115,31 @@ fn self_sign(
     params.serial_number = Some(serial(surroundings.random.as_ref()));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.name_constraints = name_constraints(permitted_domains);
     let signed = params
         .self_signed(key)
         .map_err(|error| local(CALL, error))?;
     Certificate::from_der(signed.der()).map_err(|error| local(CALL, error))
+}
+
+/// What `permitted_domains` means to everybody who trusts the CA, whoever has its key: these domains with everything below
+/// them, and no address. rcgen makes the extension critical, as RFC 5280, 4.2.1.10, demands.
+fn name_constraints(permitted_domains: &[String]) -> Option<NameConstraints> {
+    if permitted_domains.is_empty() {
+        return None;
+    }
+    let domains = permitted_domains.iter();
+    let every_address = [
+        CidrSubnet::from_v4_prefix([0; 4], 0),
+        CidrSubnet::from_v6_prefix([0; 16], 0),
+    ];
+    Some(NameConstraints {
+        permitted_subtrees: domains.cloned().map(GeneralSubtree::DnsName).collect(),
+        excluded_subtrees: every_address
+            .into_iter()
+            .map(GeneralSubtree::IpAddress)
+            .collect(),
+    })
 }
 
 fn write_new(path: &Path, mode: u32, content: &str) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{Settings, local, refused};
 use crate::ca::{Reference, SigningRequest, file};
 use crate::failure::Failure;
-use crate::pki::Certificate;
+use crate::pki::{Certificate, CertificateFile, certificates_of_file};
 use crate::private_file;
 use crate::random::Random;
 
@@ -64,15 +64,14 @@ impl<'a> Ledger<'a> {
         reference: &str,
     ) -> Result<Option<(Certificate, Vec<Certificate>)>, Failure> {
         let path = self.path(reference)?;
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(problem(&path, error)),
         };
-        let mut chain = Certificate::all_from_pem(&text).map_err(|error| problem(&path, error))?;
-        if chain.is_empty() {
-            return Err(problem(&path, "it holds no certificate"));
-        }
+        let mut chain = certificates_of_file(&bytes)
+            .and_then(CertificateFile::whole)
+            .map_err(|error| problem(&path, error))?;
         Ok(Some((chain.remove(0), chain)))
     }
 

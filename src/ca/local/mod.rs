@@ -17,7 +17,6 @@ pub use init::init;
 pub use settings::{Purpose, Settings};
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
 
 use super::{Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
@@ -25,6 +24,7 @@ use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};
 use crate::surroundings::Surroundings;
 use authority::Authority;
 use ledger::Ledger;
+use sign::Content;
 
 /// A CA whose key is on this machine.
 #[derive(Debug)]
@@ -58,7 +58,9 @@ impl LocalCa {
 #[async_trait]
 impl Issuer for LocalCa {
     async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
-        Ok(policy::objections(wanted, &self.settings))
+        let wanted = wanted.clone();
+        self.blocking(move |settings, surroundings| objections(&wanted, settings, surroundings))
+            .await
     }
 
     /// Whether the request would be signed. Placed, it is signed unless it is in the folder of issued certificates.
@@ -68,11 +70,7 @@ impl Issuer for LocalCa {
     ) -> Result<PreparedOrder<'a>, Failure> {
         let wanted = request.clone();
         self.blocking(move |settings, surroundings| {
-            policy::names(&wanted.csr, settings)?;
-            policy::check_key(wanted.csr.key)?;
-            let authority = Authority::load(settings)?;
-            let now = surroundings.clock.now();
-            authority.signing_ends(now, SignedDuration::ZERO).map(drop)
+            signed(settings, surroundings, &wanted.csr).map(drop)
         })
         .await?;
         let request = request.clone();
@@ -113,7 +111,7 @@ impl Issuer for LocalCa {
     }
 
     async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
-        self.blocking(|settings, surroundings| check(settings, surroundings.clock.now()))
+        self.blocking(|settings, surroundings| check(settings, surroundings))
             .await
     }
 }
@@ -129,7 +127,8 @@ pub(super) fn sign_for_nobody(
     let mut names = csr.alternate_names.clone();
     let common_name = csr.common_name().and_then(AlternateName::from_common_name);
     names.extend(common_name.filter(|name| !names.iter().any(|known| known.is_same(name))));
-    let leaf = sign::sign(&authority, csr, names, &settings, surroundings)?;
+    let content = Content::of_request(csr, names);
+    let leaf = sign::sign(&authority, &content, &settings, surroundings)?;
     Ok((leaf, authority.certificate().clone()))
 }
 
@@ -143,18 +142,50 @@ fn place(
     if let Some(reference) = ledger.find(request)? {
         return Ok(reference);
     }
-    let names = policy::names(&request.csr, settings)?;
-    policy::check_key(request.csr.key)?;
-    let authority = Authority::load(settings)?;
-    let leaf = sign::sign(&authority, &request.csr, names, settings, surroundings)?;
+    let (leaf, authority) = signed(settings, surroundings, &request.csr)?;
     let random = surroundings.random.as_ref();
     ledger.write(&request.client_reference, &leaf, &authority.chain, random)?;
     Ok(Reference(request.client_reference.clone()))
 }
 
-fn check(settings: &Settings, now: Timestamp) -> Result<Vec<(String, String)>, Failure> {
-    let authority = Authority::load(settings)?;
-    authority.signing_ends(now, SignedDuration::from_hours(24))?;
+/// The certificate for `csr`, which is recorded nowhere yet, and the CA that signed it.
+fn signed(
+    settings: &Settings,
+    surroundings: &Surroundings,
+    csr: &Csr,
+) -> Result<(Certificate, Authority), Failure> {
+    let names = policy::names(csr, settings)?;
+    policy::check_key(csr.key)?;
+    let authority = Authority::load(settings, surroundings)?;
+    let content = Content::of_request(csr, names);
+    let leaf = sign::sign(&authority, &content, settings, surroundings)?;
+    Ok((leaf, authority))
+}
+
+/// What forbids the names of `wanted`: the configuration, or the certificates of the CA and of those above it.
+fn objections(
+    wanted: &KeyRequest,
+    settings: &Settings,
+    surroundings: &Surroundings,
+) -> Result<Vec<String>, Failure> {
+    let authority = Authority::load(settings, surroundings)?;
+    let objections = policy::objections(wanted, settings);
+    if !objections.is_empty() {
+        return Ok(objections);
+    }
+    let key = init::throwaway_key()?;
+    let content = Content::of_key(&key).named(wanted);
+    let leaf = sign::sign_unchecked(&authority, &content, settings, surroundings)?;
+    let now = surroundings.clock.now();
+    Ok(sign::faults(&authority, &leaf, &content, now))
+}
+
+fn check(
+    settings: &Settings,
+    surroundings: &Surroundings,
+) -> Result<Vec<(String, String)>, Failure> {
+    let authority = Authority::load(settings, surroundings)?;
+    let now = surroundings.clock.now();
     let certificate = authority.certificate();
     let left = now.duration_until(certificate.not_after).as_hours() / 24;
     let issued = Ledger::new(settings).count()?;

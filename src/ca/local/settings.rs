@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub struct Settings {
     /// The CA certificate, PEM; further certificates in the file are its own issuers, nearest first.
     pub certificate: PathBuf,
-    /// The CA's private key, PKCS#8 PEM, readable by renewd alone.
+    /// The CA's private key, readable by renewd alone.
     pub key: PathBuf,
     /// Folder of what was issued, one file per client reference: the record that makes a repeated submit harmless.
     pub issued: PathBuf,

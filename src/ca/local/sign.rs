@@ -4,49 +4,125 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
-    SanType, SerialNumber, SubjectPublicKeyInfo,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use x509_parser::time::ASN1Time;
 
 use super::authority::Authority;
 use super::{Purpose, Settings, local, refused};
 use crate::failure::Failure;
-use crate::pki::{AlternateName, Certificate, Csr, KeyKind};
+use crate::pki::{
+    AlternateName, Certificate, Csr, Digest, Expected, Fingerprint, KeyKind, KeyRequest, Subject,
+    check_issued,
+};
 use crate::random::Random;
 use crate::surroundings::Surroundings;
 
-/// Signs the key of `csr` for `names`, and checks what came out.
+/// What is signed.
+pub(super) struct Content {
+    /// The SubjectPublicKeyInfo, DER.
+    public_key_der: Vec<u8>,
+    key: KeyKind,
+    common_name: Option<String>,
+    names: Vec<AlternateName>,
+}
+
+impl Content {
+    /// The key and the CN of a request with checked names.
+    pub fn of_request(csr: &Csr, names: Vec<AlternateName>) -> Self {
+        Self {
+            public_key_der: csr.public_key_der.clone(),
+            key: csr.key,
+            common_name: csr.common_name().map(str::to_owned),
+            names,
+        }
+    }
+
+    /// A P-256 key that nothing is known of.
+    pub fn of_key(key: &KeyPair) -> Self {
+        Self {
+            public_key_der: key.subject_public_key_info(),
+            key: KeyKind::Ecdsa(256),
+            common_name: None,
+            names: Vec::new(),
+        }
+    }
+
+    /// The same key with the names of `wanted`.
+    pub fn named(self, wanted: &KeyRequest) -> Self {
+        Self {
+            common_name: wanted.subject.common_name.clone(),
+            names: wanted.host_names(),
+            ..self
+        }
+    }
+}
+
+/// Signs `content`, and makes sure that what came out can be installed.
 pub(super) fn sign(
     authority: &Authority,
-    csr: &Csr,
-    names: Vec<AlternateName>,
+    content: &Content,
+    settings: &Settings,
+    surroundings: &Surroundings,
+) -> Result<Certificate, Failure> {
+    let leaf = sign_unchecked(authority, content, settings, surroundings)?;
+    match faults(authority, &leaf, content, surroundings.clock.now()) {
+        faults if faults.is_empty() => Ok(leaf),
+        faults => Err(refused(CALL, faults.join("; "))),
+    }
+}
+
+/// Signs `content`.
+pub(super) fn sign_unchecked(
+    authority: &Authority,
+    content: &Content,
     settings: &Settings,
     surroundings: &Surroundings,
 ) -> Result<Certificate, Failure> {
     let now = surroundings.clock.now();
     let lifetime = SignedDuration::from_hours(24 * i64::from(settings.lifetime_days));
     let mut params = CertificateParams::default();
-    params.distinguished_name = subject(csr);
-    params.subject_alt_names = names
-        .into_iter()
+    params.distinguished_name = subject(content);
+    params.subject_alt_names = content
+        .names
+        .iter()
         .map(alternate_name)
         .collect::<Result<_, _>>()?;
     params.serial_number = Some(serial(surroundings.random.as_ref()));
     set_validity(&mut params, now, authority.signing_ends(now, lifetime)?)?;
     params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = key_usages(csr.key);
+    params.key_usages = key_usages(content.key);
     params.extended_key_usages = settings.purposes.iter().copied().map(purpose).collect();
-    params.use_authority_key_identifier_extension = true;
-
-    let key = SubjectPublicKeyInfo::from_der(&csr.public_key_der)
+    let key = SubjectPublicKeyInfo::from_der(&content.public_key_der)
         .map_err(|error| refused(CALL, format!("the key of the request: {error}")))?;
-    let signed = params
-        .signed_by(&key, &authority.issuer)
-        .map_err(|error| local(CALL, error))?;
-    let leaf = Certificate::from_der(signed.der()).map_err(|error| local(CALL, error))?;
-    check(&leaf, csr, authority)?;
-    Ok(leaf)
+    authority.sign(params, &key)
+}
+
+/// Why `leaf`, signed for `content`, would be refused before it is installed: the check is the one of every other CA.
+pub(super) fn faults(
+    authority: &Authority,
+    leaf: &Certificate,
+    content: &Content,
+    now: Timestamp,
+) -> Vec<String> {
+    let request = KeyRequest {
+        subject: Subject {
+            common_name: content.common_name.clone(),
+            ..Subject::default()
+        },
+        alternate_names: content.names.clone(),
+        key: content.key,
+        digest: Digest::default(),
+    };
+    let public_key = Fingerprint::of(&content.public_key_der);
+    let expected = Expected::new(public_key, &request, now);
+    let verdict = check_issued(leaf, &authority.chain, &expected);
+    verdict
+        .problems
+        .into_iter()
+        .chain(verdict.unverified)
+        .collect()
 }
 
 /// Sets the validity: from a little before `now`, for devices whose clock is behind, to `end`.
@@ -75,23 +151,23 @@ pub(super) fn serial(random: &dyn Random) -> SerialNumber {
 }
 
 /// Only the CN: what else a request claims (O, OU) was not checked by anybody.
-fn subject(csr: &Csr) -> DistinguishedName {
+fn subject(content: &Content) -> DistinguishedName {
     let mut subject = DistinguishedName::new();
-    if let Some(common_name) = csr.common_name() {
-        subject.push(DnType::CommonName, common_name);
+    if let Some(common_name) = &content.common_name {
+        subject.push(DnType::CommonName, common_name.as_str());
     }
     subject
 }
 
-fn alternate_name(name: AlternateName) -> Result<SanType, Failure> {
-    let text = |text: String| {
+fn alternate_name(name: &AlternateName) -> Result<SanType, Failure> {
+    let text = |text: &str| {
         let words = format!("{text:?} cannot be written in a certificate");
-        text.try_into().map_err(|_| refused(CALL, words))
+        text.to_owned().try_into().map_err(|_| refused(CALL, words))
     };
     Ok(match name {
         AlternateName::Domain(domain) => SanType::DnsName(text(domain)?),
         AlternateName::Email(email) => SanType::Rfc822Name(text(email)?),
-        AlternateName::Ip(address) => SanType::IpAddress(address),
+        AlternateName::Ip(address) => SanType::IpAddress(*address),
     })
 }
 
@@ -112,24 +188,6 @@ fn purpose(purpose: Purpose) -> ExtendedKeyUsagePurpose {
         Purpose::ClientAuth => ExtendedKeyUsagePurpose::ClientAuth,
         Purpose::IpsecIke => ExtendedKeyUsagePurpose::Other(IPSEC_IKE.to_vec()),
     }
-}
-
-/// rcgen keeps one attribute of a kind in a subject, so a CA with two OUs or DCs is named wrongly as the issuer: such a
-/// certificate must not leave this function.
-fn check(leaf: &Certificate, csr: &Csr, authority: &Authority) -> Result<(), Failure> {
-    if leaf.public_key != csr.public_key {
-        let words = "the signed certificate does not carry the public key of the request";
-        return Err(local(CALL, words));
-    }
-    if leaf.issuer != authority.certificate().subject {
-        let words = format!(
-            "the CA's subject ({}) repeats an attribute, which renewd cannot write as an issuer: a CA with another subject is needed",
-            authority.certificate().subject
-        );
-        return Err(local(CALL, words));
-    }
-    leaf.verify_signed_by(authority.certificate())
-        .map_err(|error| local(CALL, error))
 }
 
 const CALL: &str = "local CA: sign";

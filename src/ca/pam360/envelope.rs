@@ -124,8 +124,8 @@ impl Envelope {
         Err(answer.failure(FailureKind::Unauthorized, words))
     }
 
-    /// The rows of a call that must have succeeded; `what` was asked for.
-    pub fn rows(self, answer: &Answer, what: &str) -> Result<Vec<Value>, Failure> {
+    /// The rows of a call that must have succeeded; `what` was asked for. `remedy`: what helps where not all of them come.
+    pub fn rows(self, answer: &Answer, what: &str, remedy: &str) -> Result<Vec<Value>, Failure> {
         self.done(answer, what)?;
         let rows = match (self.details, self.total_rows) {
             (Some(rows), _) => rows,
@@ -137,7 +137,7 @@ impl Envelope {
         };
         let told = self.total_rows.unwrap_or_default();
         if told > rows.len() as u64 {
-            let words = format!("{} of {told} rows came; all are needed", rows.len());
+            let words = format!("{} of {told} rows came: {remedy}", rows.len());
             return Err(answer.failure(FailureKind::Unexpected, words));
         }
         Ok(rows)
@@ -311,7 +311,7 @@ mod tests {
         let rows = |whole: Value| {
             let answer = Answer::example("GET /x", 200, b"{}");
             Envelope::read(whole)
-                .rows(&answer, "list")
+                .rows(&answer, "list", "all are needed")
                 .map(|rows| rows.len())
         };
         assert_eq!(

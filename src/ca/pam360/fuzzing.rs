@@ -45,7 +45,7 @@ fn opened(answer: &Answer, envelope: Envelope) {
         assert!(!is_done);
     }
     let total = envelope.total_rows.unwrap_or_default();
-    match envelope.rows(answer, "list") {
+    match envelope.rows(answer, "list", "all are needed") {
         Ok(rows) => {
             assert!(is_done && rows.len() as u64 >= total);
             let most = stored_csr::candidates(&rows, csr).len();

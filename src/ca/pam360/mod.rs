@@ -25,7 +25,7 @@ use jiff::SignedDuration;
 
 use super::{Exchange, Issuance, Issuer, PreparedOrder, Reference, SigningRequest, beyond};
 use crate::failure::{Failure, FailureKind};
-use crate::pki::{self, Certificate, KeyRequest};
+use crate::pki::{Certificate, CertificateFile, KeyRequest, certificates_of_file};
 use crate::surroundings::Surroundings;
 use order::Order;
 use session::Session;
@@ -167,5 +167,7 @@ async fn chain(path: &Path) -> Result<Vec<Certificate>, Failure> {
     let bytes = tokio::fs::read(path)
         .await
         .map_err(|error| problem(error.to_string()))?;
-    pki::certificates_in(&bytes).map_err(|error| problem(error.to_string()))
+    certificates_of_file(&bytes)
+        .and_then(CertificateFile::whole)
+        .map_err(|error| problem(error.to_string()))
 }

@@ -6,8 +6,9 @@ use super::envelope::{Envelope, Verdict, field, text};
 use super::stored::Address;
 use crate::ca::http::Answer;
 use crate::ca::{Issuance, Reference};
-use crate::failure::{Failure, FailureKind, readable};
+use crate::failure::{Failure, FailureKind};
 use crate::pki::{Certificate, Csr};
+use crate::sanitize::bounded;
 
 /// The way back to a certificate. Written as JSON, so that a person can read it too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +41,9 @@ pub(super) fn signed(
     let common_name = value("commonName").or_else(|| csr.common_name().map(str::to_owned));
     Ok(Order {
         common_name: common_name.unwrap_or_default(),
-        said: serial_number.is_none().then(|| readable(&words)),
+        said: serial_number
+            .is_none()
+            .then(|| bounded(&words, LONGEST_WORDS)),
         serial_number,
         csr_id: Some(csr_id.to_owned()),
     })
@@ -133,6 +136,9 @@ fn is_order_all_the_same(words: &str) -> bool {
         .iter()
         .any(|word| words.contains(word))
 }
+
+/// Characters of what is remembered of an answer.
+const LONGEST_WORDS: usize = 300;
 
 #[cfg(test)]
 mod tests {

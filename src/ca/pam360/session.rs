@@ -75,8 +75,24 @@ impl<'a> Session<'a> {
 
     /// Asks `operation` for all of its rows.
     pub async fn list(&self, operation: &str, what: &str) -> Result<Vec<Value>, Failure> {
-        let answer = self.read(operation, &json!({})).await?;
-        self.open(&answer, false)?.rows(&answer, what)
+        // Nothing but the size of an answer that comes is unexpected before it is read.
+        let answer = self.read(operation, &json!({})).await.map_err(|failure| {
+            if failure.kind != FailureKind::Unexpected {
+                return failure;
+            }
+            let words = format!("{}: {}", failure.detail, self.remedy_for_length());
+            Failure::new(FailureKind::Unexpected, failure.call, words)
+        })?;
+        let envelope = self.open(&answer, false)?;
+        envelope.rows(&answer, what, &self.remedy_for_length())
+    }
+
+    /// What helps against a list that is too long. No parameter for a part of it is documented (PAM360 reference 3 and 9).
+    fn remedy_for_length(&self) -> String {
+        format!(
+            "no part of this list can be asked for, and nothing is ordered without all of it: delete expired certificates and old CSRs in {}, or give renewd an API user that sees fewer of them",
+            self.settings.product.name()
+        )
     }
 
     /// Asks for a stored CSR.

@@ -85,7 +85,16 @@ pub(super) async fn find(
 ) -> Result<Search, Failure> {
     let rows = session.list_certificates().await?;
     let mut doubt = None;
-    for address in candidates(&rows, csr, planned_at)? {
+    let candidates = candidates(&rows, csr, planned_at)?;
+    if candidates.len() > MOST_FETCHES {
+        let words = format!(
+            "{} certificates of our names are stored that may be ours, and no more than {MOST_FETCHES} are fetched: delete expired and replaced ones of {} there",
+            candidates.len(),
+            csr.common_name().unwrap_or("our names")
+        );
+        return Err(Failure::new(FailureKind::Unexpected, CALL, words));
+    }
+    for address in candidates {
         let words = match fetch(session, &address).await? {
             Fetched::Here(found) => {
                 if found.iter().any(|one| one.public_key == csr.public_key) {
@@ -179,6 +188,8 @@ fn end_of(text: &str) -> Option<Timestamp> {
 
 /// The keys of a row for its common name and its other names (PAM360 reference 5).
 const NAMES: [&str; 2] = ["Common Name", "DNS Name/FQDN"];
+/// Each costs a call. Where dates can be read there are two or three.
+const MOST_FETCHES: usize = 100;
 /// The name of the look in failures.
 pub(super) const CALL: &str = "look for our key among the stored certificates";
 

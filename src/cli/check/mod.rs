@@ -1,4 +1,5 @@
-//! `renewd check`: is the configuration good? With `--online`: is everything in it there and usable? Nothing is changed.
+//! `renewd check`: is the configuration good, and can the CAs of this machine sign? With `--online`: is everything in it there
+//! and usable? Nothing is changed.
 
 mod firewall;
 
@@ -11,9 +12,11 @@ use jiff::Timestamp;
 use super::CliError;
 use super::open::{self, Globals};
 use super::print::{self, say};
+use crate::ca;
 use crate::config::{self, Desired};
 use crate::inventory::{Budget, ManagedCertificate};
 use crate::probe::Sight;
+use crate::renewal::chain_roots;
 use crate::renewal::step::look_at_all;
 use crate::renewal::{ConfiguredPeers, Peers, Step};
 use crate::store::Store;
@@ -73,8 +76,31 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
             Ok(_) => {}
         }
     }
+    let surroundings = Surroundings::system();
+    let desired = Arc::new(desired);
+    let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
+    let peers = ConfiguredPeers::new(
+        Arc::clone(&desired),
+        surroundings.clone(),
+        transfers.clone(),
+    );
+    for name in desired.chain_roots.keys() {
+        let what = format!("ca {name}: chain_roots");
+        match chain_roots::of_ca(&desired, name).await {
+            Ok(roots) => findings.good(&what, &print::count(roots.len(), "certificate")),
+            Err(failure) => findings.wrong(&what, &failure.to_string()),
+        }
+    }
+    check_cas(&desired, &peers, arguments.online, &mut findings).await?;
     if arguments.online {
-        online(desired, arguments.save_openapi.as_deref(), &mut findings).await?;
+        let specification = arguments.save_openapi.as_deref();
+        let online = Online {
+            desired: &desired,
+            peers: &peers,
+            surroundings: &surroundings,
+            transfers: &transfers,
+        };
+        online.check(specification, &mut findings).await?;
     }
     if findings.wrong == 0 {
         return Ok(());
@@ -96,61 +122,83 @@ fn counts(desired: &Desired) -> String {
     .join(", ")
 }
 
-async fn online(
-    desired: Desired,
-    specification: Option<&Path>,
+/// Every CA, and what it would sign. Those of this machine are looked at offline, too.
+async fn check_cas(
+    desired: &Desired,
+    peers: &ConfiguredPeers,
+    online: bool,
     findings: &mut Findings,
 ) -> Result<(), CliError> {
-    let surroundings = Surroundings::system();
-    let desired = Arc::new(desired);
-    let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
-    let peers = ConfiguredPeers::new(
-        Arc::clone(&desired),
-        surroundings.clone(),
-        transfers.clone(),
-    );
-    let store = open::store(&desired).await.ok();
-    for name in desired.cas.keys() {
-        check_ca(
-            &peers,
-            name,
-            desired.order_budgets.get(name).copied(),
-            store.as_ref(),
-            surroundings.clock.now(),
-            findings,
-        )
-        .await?;
-    }
-    for (name, managed) in &desired.firewalls {
-        let acquaintance = open::acquaintance(&desired, name).await?;
-        let check = firewall::Check {
-            name,
-            managed,
-            known: acquaintance.known(),
-            surroundings: &surroundings,
-            transfers: &transfers,
-            specification: specification.map(|file| match desired.firewalls.len() {
-                1 => file.to_owned(),
-                _ => firewall::file_of(file, name),
-            }),
-        };
-        check.run(findings).await;
+    let store = if online {
+        open::store(desired).await.ok()
+    } else {
+        None
+    };
+    let mut usable = Vec::new();
+    for (name, settings) in &desired.cas {
+        if !online && !matches!(settings, ca::Settings::Local(_)) {
+            continue;
+        }
+        if check_ca(peers, name, findings).await {
+            usable.push(name);
+        }
+        if online {
+            let default = desired.order_budgets.get(name).copied();
+            check_budget(peers, name, default, store.as_ref(), findings).await?;
+        }
     }
     for wanted in desired.certificates.values() {
-        check_order(&peers, wanted, findings).await;
-        for (place, sight) in look_at_all(&peers, wanted).await {
-            match sight {
-                Sight::Shown(shown, _) => findings.good(
-                    &format!("certificate {} at {place}", wanted.name),
-                    &format!("{} until {:.0}", shown.subject, shown.not_after),
-                ),
-                Sight::Unreadable(_, why) | Sight::Unreachable(why) => {
-                    findings.wrong(&format!("certificate {} at {place}", wanted.name), &why);
-                }
-            }
+        if usable.contains(&&wanted.ca) {
+            check_order(peers, wanted, findings).await;
         }
     }
     Ok(())
+}
+
+/// What the firewalls and their addresses are looked at with.
+struct Online<'a> {
+    desired: &'a Desired,
+    peers: &'a ConfiguredPeers,
+    surroundings: &'a Surroundings,
+    transfers: &'a Transfers,
+}
+
+impl Online<'_> {
+    async fn check(
+        &self,
+        specification: Option<&Path>,
+        findings: &mut Findings,
+    ) -> Result<(), CliError> {
+        for (name, managed) in &self.desired.firewalls {
+            let acquaintance = open::acquaintance(self.desired, name).await?;
+            let check = firewall::Check {
+                name,
+                managed,
+                known: acquaintance.known(),
+                surroundings: self.surroundings,
+                transfers: self.transfers,
+                specification: specification.map(|file| match self.desired.firewalls.len() {
+                    1 => file.to_owned(),
+                    _ => firewall::file_of(file, name),
+                }),
+            };
+            check.run(findings).await;
+        }
+        for wanted in self.desired.certificates.values() {
+            for (place, sight) in look_at_all(self.peers, wanted).await {
+                match sight {
+                    Sight::Shown(shown, _) => findings.good(
+                        &format!("certificate {} at {place}", wanted.name),
+                        &format!("{} until {:.0}", shown.subject, shown.not_after),
+                    ),
+                    Sight::Unreadable(_, why) | Sight::Unreachable(why) => {
+                        findings.wrong(&format!("certificate {} at {place}", wanted.name), &why);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a renewal asks the CA before it makes a key pair.
@@ -160,7 +208,6 @@ async fn check_order(
     findings: &mut Findings,
 ) {
     let what = format!("certificate {} at CA {}", wanted.name, wanted.ca);
-    // A CA that cannot be used was told of already.
     let Ok(issuer) = peers.issuer(&wanted.ca) else {
         return;
     };
@@ -173,31 +220,39 @@ async fn check_order(
     }
 }
 
-async fn check_ca(
-    peers: &ConfiguredPeers,
-    name: &str,
-    order_budget: Option<Budget>,
-    store: Option<&Store>,
-    now: Timestamp,
-    findings: &mut Findings,
-) -> Result<(), CliError> {
+/// Whether the CA can be used.
+async fn check_ca(peers: &ConfiguredPeers, name: &str, findings: &mut Findings) -> bool {
     let what = format!("CA {name}");
-    let issuer = match peers.issuer(name) {
-        Ok(issuer) => issuer,
-        Err(failure) => {
-            findings.wrong(&what, &failure.to_string());
-            return Ok(());
-        }
+    let facts = match peers.issuer(name) {
+        Ok(issuer) => issuer.check().await,
+        Err(failure) => Err(failure),
     };
-    match issuer.check().await {
+    match facts {
         Ok(facts) => {
             for (name, value) in facts {
                 findings.good(&what, &format!("{name}: {value}"));
             }
+            true
         }
-        Err(failure) => findings.wrong(&what, &failure.to_string()),
+        Err(failure) => {
+            findings.wrong(&what, &failure.to_string());
+            false
+        }
     }
-    if let Some(budget) = issuer.budget().or(order_budget) {
+}
+
+async fn check_budget(
+    peers: &ConfiguredPeers,
+    name: &str,
+    default: Option<Budget>,
+    store: Option<&Store>,
+    findings: &mut Findings,
+) -> Result<(), CliError> {
+    let Ok(issuer) = peers.issuer(name) else {
+        return Ok(());
+    };
+    if let Some(budget) = issuer.budget().or(default) {
+        let now = Surroundings::system().clock.now();
         let since = now.checked_sub(budget.within).unwrap_or(Timestamp::MIN);
         let placed = match store {
             Some(store) => store.orders_since(name, Step::Submit.name(), since).await?,
@@ -208,7 +263,7 @@ async fn check_ca(
             "order budget: {left} of {} orders in {:#} are left",
             budget.orders, budget.within
         );
-        findings.good(&what, &words);
+        findings.good(&format!("CA {name}"), &words);
     }
     Ok(())
 }

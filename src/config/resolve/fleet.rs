@@ -1,6 +1,7 @@
 //! All elements of all files: double names, references between them, services that two certificates want.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -20,6 +21,7 @@ pub(in crate::config) struct Fleet {
     firewalls: Section<Arc<ManagedFirewall>>,
     certificates: Section<Arc<ManagedCertificate>>,
     budgets: HashMap<Arc<str>, Budget>,
+    chain_roots: BTreeMap<Arc<str>, Vec<PathBuf>>,
     /// As they were added: to put them into one list would hold them twice.
     drafts: Vec<Vec<DraftCertificate>>,
     /// The first firewall whose transfers are made to go by FTP, and how many there are.
@@ -52,6 +54,8 @@ pub(in crate::config) struct DraftCa {
     pub value: Option<ca::Settings>,
     /// `None`: it depends on how many certificates the CA has.
     pub budget: Option<Budget>,
+    /// Files of certificates.
+    pub chain_roots: Vec<PathBuf>,
 }
 
 /// A firewall with what is told of all of them together.
@@ -90,6 +94,7 @@ impl Default for Fleet {
             firewalls: Section::new("[[firewall]]"),
             certificates: Section::new("[[certificate]]"),
             budgets: HashMap::new(),
+            chain_roots: BTreeMap::new(),
             drafts: Vec::new(),
             forced_ftp: None,
         }
@@ -102,6 +107,12 @@ impl Fleet {
         for draft in elements.cas {
             if let (Some(name), Some(budget)) = (&draft.name, draft.budget) {
                 self.budgets.insert(Arc::clone(&name.text), budget);
+            }
+            if let Some(name) = &draft.name
+                && !draft.chain_roots.is_empty()
+            {
+                let name = Arc::clone(&name.text);
+                self.chain_roots.insert(name, draft.chain_roots);
             }
             self.cas.add(draft.name.as_ref(), draft.value, findings);
         }
@@ -149,6 +160,7 @@ impl Fleet {
         Some(Desired {
             daemon: daemon?,
             order_budgets,
+            chain_roots: self.chain_roots,
             cas: self.cas.values.into_iter().collect(),
             firewalls,
             certificates: self.certificates.values.into_iter().collect(),

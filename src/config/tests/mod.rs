@@ -100,6 +100,26 @@ fn load_text(text: &str) -> Result<Loaded, Mistakes> {
 }
 
 #[test]
+fn roots_of_chains_are_one_file_or_several() {
+    let with = |value: &str| {
+        let named = format!("name = \"office\"\nchain_roots = {value}");
+        let text = sound("{ credential = \"hq\" }", "");
+        load_text(&text.replace("name = \"office\"", &named))
+    };
+    for (value, files) in [
+        ("\"/etc/root.pem\"", vec!["/etc/root.pem"]),
+        ("[\"/a.pem\", \"/b.pem\"]", vec!["/a.pem", "/b.pem"]),
+    ] {
+        let roots = &with(value).unwrap().desired.chain_roots["office"];
+        assert_eq!(*roots, files.iter().map(PathBuf::from).collect::<Vec<_>>());
+    }
+    for nothing in ["[]", "\"\"", "[\"\"]"] {
+        let told = with(nothing).unwrap_err().to_string();
+        assert!(told.contains("a path is missing"), "{told}");
+    }
+}
+
+#[test]
 fn what_is_left_out_has_its_default() {
     let loaded = load_text(&sound("{ credential = \"hq\" }", "")).unwrap();
     assert_eq!(loaded.warnings, []);
@@ -107,12 +127,14 @@ fn what_is_left_out_has_its_default() {
         daemon,
         cas,
         order_budgets,
+        chain_roots,
         firewalls,
         certificates,
     } = loaded.desired;
     assert_eq!(daemon.database, "sqlite:///var/lib/renewd/renewd.db");
     assert_eq!((daemon.concurrency, &*daemon.log), (8, "info"));
     assert_eq!(daemon.probe_interval, jiff::SignedDuration::from_hours(1));
+    assert!(chain_roots.is_empty());
     let budget = order_budgets["office"];
     assert_eq!((budget.orders, budget.within.as_hours()), (60, 24));
     let ca::Settings::Local(ca) = &cas["office"] else {

@@ -21,7 +21,7 @@ pub use venafi::{Identifier, Named, ServiceAccount, VenafiCa};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Key;
+use super::{Key, OneOrMany};
 
 /// A certificate authority.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -33,6 +33,10 @@ pub struct Ca {
     /// Which kind of CA it is, and its settings.
     #[schemars(required, extend("x-hint" = "for example: driver.local = { certificate = \"ca.pem\", key = { file = \"ca.key\" } }"))]
     pub driver: Key<CaDriver>,
+    /// A file of CA certificates, or several. The chain of a certificate that this CA issues must lead to one of them; one
+    /// that leads elsewhere is refused before it is installed. Left out: any chain that is valid is installed.
+    #[schemars(extend("x-hint" = "for example: chain_roots = \"/etc/renewd/root.pem\""))]
+    pub chain_roots: Key<OneOrMany>,
 }
 
 /// The kinds of CA.

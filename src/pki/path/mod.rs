@@ -63,13 +63,13 @@ pub fn verify(
 
 /// Verifies `leaf` against what its CA sent with it, in any order, and gives the best path. Public roots need not be in the
 /// bag: the path ends in a root, in the last issuer that was sent, or below issuers that are all expired. With `chain_roots`
-/// it must lead to a certificate with one of these fingerprints.
+/// it must lead over or to one of these certificates, which need not be in the bag; only what was in the bag is in the chain.
 ///
 /// Says nothing of the leaf's own dates, names and purposes.
 pub fn build(
     leaf: &Certificate,
     bag: &[Certificate],
-    chain_roots: &[Fingerprint],
+    chain_roots: &[Certificate],
     now: Timestamp,
 ) -> Chain {
     let bag: Vec<&Certificate> = bag.iter().collect();
@@ -122,39 +122,52 @@ fn is_for(leaf: &Certificate, name: &AlternateName) -> bool {
 fn pinned(
     leaf: &Certificate,
     bag: &[&Certificate],
-    chain_roots: &[Fingerprint],
+    chain_roots: &[Certificate],
     now: Timestamp,
     unpinned: Option<search::Path>,
 ) -> Chain {
-    let goal = Goal::Anchors(chain_roots.to_vec());
-    let searched = Search::new(leaf, bag, goal, now).map(Search::run);
+    let of = |certificates: Vec<Certificate>| Chain {
+        certificates,
+        ..Chain::default()
+    };
+    let pins: Vec<Fingerprint> = chain_roots.iter().map(|root| root.fingerprint).collect();
+    if let Some(path) = &unpinned
+        && path
+            .certificates
+            .iter()
+            .any(|one| pins.contains(&one.fingerprint))
+    {
+        return of(path.certificates.clone());
+    }
+    let all: Vec<&Certificate> = bag.iter().copied().chain(chain_roots).collect();
+    let searched = Search::new(leaf, &all, Goal::Anchors(pins), now).map(Search::run);
     if let Ok(search::Searched {
         best: Some(path), ..
-    }) = &searched
+    }) = searched
     {
-        return Chain {
-            certificates: path.certificates.clone(),
-            ..Chain::default()
-        };
+        let was_sent = |one: &Certificate| bag.iter().any(|sent| sent.der == one.der);
+        return of(path.certificates.into_iter().filter(was_sent).collect());
     }
-    let problem = match unpinned {
-        Some(path) => {
-            let sent: Vec<String> = path
-                .certificates
-                .iter()
-                .map(|one| format!("{} (SHA-256 {})", one.subject, one.fingerprint))
-                .collect();
-            vec![format!(
-                "none of the CA certificates above it is in chain_roots: {}",
-                sent.join(", ")
-            )]
-        }
-        None => searched.map_or_else(|error| vec![error.0], |searched| searched.problems),
+    let problem = match (unpinned, searched) {
+        (Some(path), _) => leads_elsewhere(&path.certificates),
+        (None, Ok(searched)) => searched.problems.join("; "),
+        (None, Err(PkiError(words))) => words,
     };
     Chain {
-        problems: problem,
+        problems: vec![problem],
         ..Chain::default()
     }
+}
+
+fn leads_elsewhere(path: &[Certificate]) -> String {
+    let sent: Vec<String> = path
+        .iter()
+        .map(|one| format!("{} (SHA-256 {})", one.subject, one.fingerprint))
+        .collect();
+    format!(
+        "none of the CA certificates above it is in chain_roots: {}",
+        sent.join(", ")
+    )
 }
 
 /// The issuer was not sent: its signature cannot be verified, but how it was made can be judged.

@@ -107,7 +107,8 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn subject_key_identifier(&self) -> Option<&[u8]> {
+    /// Its subject key identifier.
+    pub fn subject_key_identifier(&self) -> Option<&[u8]> {
         self.extensions().find_map(|extension| match extension {
             ParsedExtension::SubjectKeyIdentifier(own) => Some(own.0),
             _ => None,

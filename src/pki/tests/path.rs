@@ -347,12 +347,20 @@ fn a_root_signed_with_anything_is_a_root_and_a_pin_may_name_any_ca_of_the_path()
     let bag = [near.certificate.clone(), root.certificate.clone()];
     let stranger = Authority::root("stranger").certificate;
     for pinned in &bag {
-        let pins = [stranger.fingerprint, pinned.fingerprint];
+        let pins = [stranger.clone(), pinned.clone()];
         let chain = build(&leaf, &bag, &pins, now());
         assert_eq!(chain.problems, [""; 0]);
-        assert_eq!(chain.certificates.last(), Some(pinned));
+        assert_eq!(chain.certificates, bag);
     }
-    let chain = build(&leaf, &bag, &[stranger.fingerprint], now());
+    // Most CAs do not send the root.
+    let sent = [near.certificate.clone()];
+    let chain = build(&leaf, &sent, std::slice::from_ref(&root.certificate), now());
+    assert_eq!(
+        (chain.problems, &chain.certificates[..]),
+        (vec![], &sent[..])
+    );
+    let stranger = [stranger];
+    let chain = build(&leaf, &bag, &stranger, now());
     let [near, root] = bag.each_ref().map(|one| one.fingerprint);
     assert_eq!(
         chain.problems,
@@ -360,7 +368,7 @@ fn a_root_signed_with_anything_is_a_root_and_a_pin_may_name_any_ca_of_the_path()
             "none of the CA certificates above it is in chain_roots: CN=near (SHA-256 {near}), CN=root (SHA-256 {root})"
         )]
     );
-    let alone = build(&leaf, &[], &[stranger.fingerprint], now());
+    let alone = build(&leaf, &[], &stranger, now());
     assert_eq!(
         alone.problems,
         ["CN=near, which issued CN=vpn.example.com, is neither trusted nor was it sent"]

@@ -10,6 +10,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::firewall::Firewall;
 use crate::inventory::{Intent, KeyOrigin};
 use crate::pki::{Csr, PkiError, PrivateKey};
+use crate::renewal::chain_roots;
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
@@ -68,6 +69,9 @@ async fn make(work: &Work<'_>) -> Result<(PrivateKey, Csr), StepError> {
 async fn ask_the_ca(work: &Work<'_>) -> Result<(), StepError> {
     let issuer = work.issuer()?;
     decision::on_another_order(work, issuer.as_ref()).await?;
+    // Needed only when the certificate is there, which is too late to find out.
+    let chain_roots = chain_roots::of_ca(work.desired, &work.renewal().ca).await;
+    chain_roots.map_err(StepError::Ca)?;
     let objections = issuer
         .objections(&work.wanted.request)
         .await

@@ -1,9 +1,10 @@
 //! Issued: put the chain and the signed certificate on the firewall, unused; with its key, where renewd made that.
 
 use super::{Outcome, StepError, Work, decision, refused, sealing};
+use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Firewall, InstalledObject, ObjectKind};
-use crate::pki::{Certificate, KeyBundle};
+use crate::pki::{Certificate, Fingerprint, KeyBundle};
 use crate::renewal::state::{Fact, Step};
 use crate::seal::SealError;
 
@@ -37,7 +38,7 @@ async fn look_then_import(
         Some(ObjectKind::Certificate) => {}
         Some(ObjectKind::PendingRequest) => {
             work.intend(Step::Import, &work.renewal().alias).await?;
-            session.import_chain(&root_first(chain)).await?;
+            import_chain(work, session, chain).await?;
             session.import_signed(&work.renewal().alias, leaf).await?;
             work.acted(Step::Import).await;
         }
@@ -70,11 +71,39 @@ async fn import_key_pair(
     };
     work.intend(Step::Import, &work.renewal().alias).await?;
     // Whether a device takes the CAs out of the file is not known.
-    session.import_chain(&root_first(chain)).await?;
+    import_chain(work, session, chain).await?;
     session
         .import_key_pair(&work.renewal().alias, &bundle)
         .await?;
     work.acted(Step::Import).await;
+    Ok(())
+}
+
+/// An operator should know which CAs a firewall trusts because of renewd.
+async fn import_chain(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+    chain: &[Certificate],
+) -> Result<(), StepError> {
+    if chain.is_empty() {
+        return Ok(());
+    }
+    session.import_chain(&root_first(chain)).await?;
+    let firewall = &work.renewal().firewall;
+    let report = |one: &Certificate| Event {
+        detail: Some(format!(
+            "{} (SHA-256 {}, valid until {:.0}) was installed on {firewall} as a CA certificate",
+            one.subject, one.fingerprint, one.not_after
+        )),
+        ..work.event(EventKind::CaCertificateInstalled)
+    };
+    let installed: Vec<(Fingerprint, Event)> = chain
+        .iter()
+        .map(|one| (one.fingerprint, report(one)))
+        .collect();
+    work.store
+        .record_installed(work.lease, &installed, work.now)
+        .await?;
     Ok(())
 }
 

@@ -2,11 +2,13 @@
 
 use jiff::SignedDuration;
 
+use super::submit::unusable;
 use super::{Outcome, StepError, Work, obtained, refused};
 use crate::ca::{Issuance, Reference};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{self, AlternateName, Certificate, Expected, Verdict};
+use crate::renewal::chain_roots;
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
@@ -20,6 +22,11 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         .await
         .map_err(StepError::Ca)?;
     if let Some(reference) = remembered {
+        if let Some(words) = unusable(issuer.as_ref(), &reference) {
+            let call = "ask how the order stands";
+            let failure = Failure::new(FailureKind::Unexpected, call, words);
+            return Err(StepError::Ca(failure));
+        }
         let mut obtained = work.renewal().obtained.clone();
         obtained.ca_reference = Some(reference.0);
         work.store.keep(work.lease, &obtained).await?;
@@ -76,8 +83,11 @@ async fn checked(
     bag: &[Certificate],
     tolerated: &[AlternateName],
 ) -> Result<Outcome, StepError> {
+    let ca = &work.renewal().ca;
+    let chain_roots = chain_roots::to_compare(work.desired, ca).await;
     let expected = Expected {
         tolerated,
+        chain_roots: &chain_roots.map_err(StepError::Ca)?,
         ..Expected::new(work.csr()?.public_key, &work.wanted.request, work.now)
     };
     let verdict = pki::check_issued(leaf, bag, &expected);

@@ -14,6 +14,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::inventory::Intent;
 use crate::renewal::retry;
 use crate::renewal::state::{Fact, Step};
+use crate::sanitize::bounded;
 use crate::store::Permission;
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
@@ -21,7 +22,14 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let request = work.signing_request().await?;
     // Only a positive "no" of the CA lets us order.
     if let Some(reference) = issuer.find(&request).await.map_err(StepError::Ca)? {
-        return Ok(ordered(work, reference));
+        return match unusable(issuer.as_ref(), &reference) {
+            Some(words) => Err(StepError::Ca(Failure::new(
+                FailureKind::Unexpected,
+                "look for the order",
+                words,
+            ))),
+            None => Ok(ordered(work, reference)),
+        };
     }
     let earlier = work
         .store
@@ -48,7 +56,8 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
         return Ok(waits);
     }
-    match within(longest_order(settling_time), order.place()).await {
+    let placed = within(longest_order(settling_time), order.place()).await;
+    match placed.and_then(|reference| usable(issuer.as_ref(), reference)) {
         Ok(reference) => {
             work.acted(Step::Submit).await;
             Ok(ordered(work, reference))
@@ -90,6 +99,22 @@ async fn within(
             let words = format!("no answer within {} s", longest.as_secs());
             Err(Failure::new(FailureKind::OutcomeUnknown, "order", words))
         })
+}
+
+/// What was placed under a reference that cannot be stored is placed all the same: it is looked for.
+fn usable(issuer: &dyn Issuer, reference: Reference) -> Result<Reference, Failure> {
+    match unusable(issuer, &reference) {
+        Some(words) => Err(Failure::new(FailureKind::OutcomeUnknown, "order", words)),
+        None => Ok(reference),
+    }
+}
+
+pub(super) fn unusable(issuer: &dyn Issuer, reference: &Reference) -> Option<String> {
+    let problem = issuer.reference_objection(reference)?;
+    let beginning = bounded(&reference.0, SHOWN);
+    Some(format!(
+        "the reference that the CA gave for the order {problem}, so it cannot be used: it begins with {beginning:?}"
+    ))
 }
 
 /// How long an order may be under way where it settles only some time after that; `None`: it is known at once.
@@ -178,6 +203,8 @@ fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
     })
 }
 
+/// Characters of a reference that cannot be used.
+const SHOWN: usize = 60;
 /// Between two looks for an order that was lost.
 const SOONEST_LOOK: SignedDuration = SignedDuration::from_mins(1);
 /// For all exchanges of one order, where the CA does not show it at once.

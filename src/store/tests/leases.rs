@@ -282,6 +282,9 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     assert!(is_lost(&store.record_identity(lost, "{}", at(70)).await));
     let told = [Event::new(EventKind::WindowOverridden)];
     assert!(is_lost(&store.record_under(lost, &told, at(70)).await));
+    let installed = [(Fingerprint::of(b"ca"), told[0].clone())];
+    let installed = store.record_installed(lost, &installed, at(70));
+    assert!(is_lost(&installed.await));
     let distrust = store.record_distrust(lost, "rows", &told, at(70));
     assert!(is_lost(&distrust.await));
     let pinned = store.intend_pinned(lost, "bind", "ref", ("trust", "code"), at(70));

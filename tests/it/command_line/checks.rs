@@ -1,5 +1,9 @@
 //! `renewd check`: what it finds, and that it changes nothing. And the exit codes of what is wrong at the start.
 
+use rcgen::{
+    BasicConstraints, CertificateParams, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose,
+    NameConstraints,
+};
 use simulators::sonicos::{Faces, Profile, Specification};
 
 use super::office::{Office, PASSWORD};
@@ -157,6 +161,124 @@ async fn a_secret_that_cannot_be_read_is_found_offline() {
     std::fs::remove_file(office.path("hq.password")).unwrap();
     let told = office.renewd(&["check"]).with_code(1);
     told.prints(&["WRONG", "hq.password"]);
+}
+
+/// A CA that is changed: its certificate and its key.
+fn changed_ca(change: impl FnOnce(&mut CertificateParams)) -> [Option<String>; 2] {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    [Some(certificate.pem()), Some(key.serialize_pem())]
+}
+
+/// Puts these in the place of `ca.pem` and `ca.key`; `None`: nothing.
+fn put_ca(office: &Office, files: [Option<String>; 2]) {
+    for (name, text) in ["ca.pem", "ca.key"].into_iter().zip(files) {
+        match text {
+            Some(text) => office.write(name, &text),
+            None => std::fs::remove_file(office.path(name)).unwrap(),
+        }
+    }
+}
+
+/// Each fault with the words that name it; put right, everything is good again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_ca_that_cannot_sign_what_is_wanted_is_found_offline() {
+    let office = Office::new().await;
+    let good = ["ca.pem", "ca.key"].map(|name| std::fs::read_to_string(office.path(name)).ok());
+    let [certificate, key] = good.clone();
+    let garbage = || Some("garbage\n".to_owned());
+    let other = Some(KeyPair::generate().unwrap().serialize_pem());
+    let year = |year| rcgen::date_time_ymd(year, 1, 1);
+    let org = NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName("example.org".to_owned())],
+        excluded_subtrees: vec![],
+    };
+    for (files, words) in [
+        (
+            [None, key.clone()],
+            "ca.pem: it is missing: `renewd ca init`",
+        ),
+        ([garbage(), key], "ca.pem: it holds no BEGIN CERTIFICATE"),
+        (
+            [certificate.clone(), garbage()],
+            "ca.key: it holds no private key",
+        ),
+        (
+            [certificate, other],
+            "does not belong to the first certificate",
+        ),
+        (
+            changed_ca(|ca| (ca.not_before, ca.not_after) = (year(2001), year(2002))),
+            "is expired on 2002",
+        ),
+        (
+            changed_ca(|ca| ca.not_before = year(3000)),
+            "is the clock right?",
+        ),
+        (
+            changed_ca(|ca| ca.is_ca = IsCa::ExplicitNoCa),
+            "is not a CA",
+        ),
+        (
+            changed_ca(|ca| ca.key_usages = vec![KeyUsagePurpose::CrlSign]),
+            "may not sign certificates (key usage)",
+        ),
+        (
+            changed_ca(|ca| ca.name_constraints = Some(org.clone())),
+            "does not permit vpn.example.com",
+        ),
+    ] {
+        put_ca(&office, files);
+        let told = office.renewd(&["check"]).with_code(1);
+        let told = told.prints(&["WRONG   ", words]);
+        let lines = told.stdout.lines().filter(|line| line.contains(words));
+        assert_eq!(lines.count(), 1, "said once: {told:#?}");
+        office
+            .renewd(&["run", "--once"])
+            .with_code(1)
+            .prints(&[words]);
+        assert_eq!(
+            office.simulator.counters().key_pairs_generated,
+            0,
+            "{words}"
+        );
+        assert!(!office.path("ca/office").exists(), "nothing was issued");
+        // The next run begins anew, without the pause after a failure.
+        for file in ["renewd.db", "renewd.db-wal", "renewd.db-shm"] {
+            let _ = std::fs::remove_file(office.path(file));
+        }
+    }
+    put_ca(&office, good);
+    office.renewd(&["check"]).with_code(0);
+    office.renewd(&["run", "--once"]).with_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_pinned_roots_are_checked_as_other_files_are() {
+    let office = Office::new().await;
+    let pinned = "name = \"office\"\nchain_roots = [\"root.pem\", \"ca.pem\"]";
+    let text = office.configuration();
+    office.configure(&text.replace("name = \"office\"", pinned));
+    let told = office.renewd(&["check"]).with_code(1);
+    told.prints(&["WRONG   ca office: chain_roots: ", "root.pem: No such file"]);
+    office.write(
+        "root.pem",
+        "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+    );
+    let told = office.renewd(&["check"]).with_code(1);
+    told.prints(&["WRONG   ca office: chain_roots: ", "certificate 1 (line 1)"]);
+    std::fs::copy(office.path("ca.pem"), office.path("root.pem")).unwrap();
+    let told = office.renewd(&["check"]).with_code(0);
+    told.prints(&["ok      ca office: chain_roots: 2 certificates"]);
+    office.set_mode("root.pem", 0o666);
+    let told = office.renewd(&["check"]).with_code(1);
+    told.prints(&["WRONG   access: ca office: chain_roots: ", "chmod"]);
+    let told = office.renewd(&["run", "--once"]).with_code(78);
+    told.complains(&["chmod"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

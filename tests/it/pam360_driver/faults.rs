@@ -27,6 +27,34 @@ fn faults() -> Vec<(Fault, FailureKind, FailureKind)> {
     ]
 }
 
+/// Nothing is signed on the strength of a part of the list: ours may be in the other.
+#[tokio::test]
+async fn a_list_that_does_not_come_whole_is_an_error_with_a_remedy_and_never_a_no() {
+    let whole = Bench::start(Faces {
+        foreign_rows: 2000,
+        ..Faces::kind()
+    })
+    .await;
+    assert_eq!(whole.ca().find(&whole.request).await.unwrap(), None);
+    let too_long = Faces {
+        foreign_rows: 40_000,
+        ..Faces::kind()
+    };
+    let in_pages = Faces {
+        foreign_rows: 200,
+        rows_per_list: Some(100),
+        ..Faces::kind()
+    };
+    for faces in [too_long, in_pages] {
+        let bench = Bench::start(faces).await;
+        let failure = bench.ca().find(&bench.request).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Unexpected, "{failure}");
+        let remedy = "delete expired certificates and old CSRs in PAM360";
+        assert!(failure.detail.contains(remedy), "{failure}");
+        assert_eq!(bench.server.counters().signed, 0);
+    }
+}
+
 #[tokio::test]
 async fn every_exchange_may_fail_in_every_way_and_costs_no_second_order() {
     let good = Bench::start(Faces::default()).await;

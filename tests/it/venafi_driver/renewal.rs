@@ -48,6 +48,36 @@ async fn what_the_template_refuses_costs_neither_a_key_nor_an_order() {
     assert_eq!(cloud.counters().orders, 0);
 }
 
+/// It was placed, so it is looked for, and never placed again.
+#[tokio::test]
+async fn an_order_whose_reference_cannot_be_stored_is_reported_and_not_placed_again() {
+    let (lab, cloud) = lab(Settings {
+        faces: Faces {
+            longer_ids: 5000,
+            ..Faces::kind()
+        },
+        ..Settings::default()
+    })
+    .await;
+    for _ in 0..6 {
+        lab.run_once().await;
+        let renewal = lab.renewals().await.swap_remove(0);
+        assert_eq!(renewal.state, State::CsrExported);
+        let words = renewal.last_error.unwrap_or_default();
+        assert!(
+            words.contains("has 5036 bytes, and no more than 4096"),
+            "{words}"
+        );
+        assert!(words.len() < 1000, "{words}");
+        assert_eq!(cloud.counters().orders, 1);
+        let submit = renewd::renewal::Step::Submit.name();
+        let intent = lab.store().await.intent(&renewal.id, submit).await.unwrap();
+        assert!(intent.is_some(), "the intent is kept");
+        lab.clock.set(renewal.next_attempt_at.unwrap());
+    }
+    assert!(lab.has_event("person_needed").await);
+}
+
 #[tokio::test]
 async fn an_approval_is_waited_for_and_told() {
     let (lab, cloud) = lab(Settings {

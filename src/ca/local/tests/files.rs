@@ -42,52 +42,14 @@ async fn files_that_do_not_fit_are_named() {
     );
 }
 
-#[test]
-fn parameters_of_the_curve_before_the_key_do_not_hide_it() {
-    let setup = Setup::without_ca();
-    let key = include_bytes!("../../../pki/tests/cases/ecparam.key");
-    let certificate = include_bytes!("../../../pki/tests/cases/ecparam.pem");
-    std::fs::write(&setup.settings.certificate, certificate).unwrap();
-    std::fs::write(&setup.settings.key, key).unwrap();
-    let closed = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(&setup.settings.key, closed).unwrap();
-    super::super::authority::Authority::load(&setup.settings).unwrap();
-}
-
 #[tokio::test]
-async fn a_ca_whose_name_rcgen_cannot_repeat_is_refused_instead_of_signing_a_wrong_issuer() {
+async fn parameters_of_the_curve_before_the_key_do_not_hide_it() {
     let setup = Setup::without_ca();
-    let made = openssl(
-        setup.folder.path(),
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-keyout",
-            "ca.key",
-            "-out",
-            "ca.pem",
-            "-subj",
-            "/DC=com/DC=example/CN=AD CA",
-            "-days",
-            "9000",
-        ],
-    );
-    if made.is_none() {
-        return;
-    }
-    let pem = std::fs::read_to_string(&setup.settings.certificate).unwrap();
-    setup
-        .clock
-        .set(Certificate::from_pem(&pem).unwrap().not_before);
-    let (kind, words) = setup.issue(good_csr()).await.unwrap_err();
-    assert_eq!(kind, FailureKind::Local);
-    assert!(
-        words.contains("(CN=AD CA,DC=example,DC=com) repeats an attribute"),
-        "{words}"
-    );
+    let key = include_str!("../../../pki/tests/cases/ecparam.key");
+    let certificate = include_str!("../../../pki/tests/cases/ecparam.pem");
+    setup.put(certificate, key);
+    setup.move_to(certificate);
+    setup.ca().check().await.unwrap();
 }
 
 #[tokio::test]
@@ -132,6 +94,68 @@ fn a_new_ca_has_closed_files_and_is_never_overwritten() {
     std::fs::remove_file(&setup.settings.certificate).unwrap();
     assert!(create(KeyKind::Ecdsa(384)).is_err());
     assert_eq!(std::fs::read(&setup.settings.key).unwrap(), before);
+}
+
+/// Whoever has the key of the CA can then sign for nobody else.
+#[tokio::test]
+async fn permitted_domains_become_critical_name_constraints_of_a_new_ca() {
+    let mut setup = Setup::without_ca();
+    setup.settings.permitted_domains = vec!["example.com".to_owned(), "example.net".to_owned()];
+    let key = KeyKind::Ecdsa(256);
+    let ca = init(&setup.settings, "Office CA", key, 10, &setup.surroundings()).unwrap();
+    setup.issue(good_csr()).await.unwrap();
+    let line = ["x509", "-in", "ca.pem", "-noout", "-ext", "nameConstraints"];
+    let Some(text) = openssl(setup.folder.path(), &line) else {
+        return;
+    };
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("Name Constraints: critical"), "{text}");
+    assert!(is_accepted(&setup, "state/issued/r1.pem"));
+
+    // What the key signs without regard to the setting.
+    setup.settings.permitted_domains.clear();
+    let domain = |name: &str| SanType::DnsName(name.try_into().unwrap());
+    let address = |name: &str| SanType::IpAddress(name.parse().unwrap());
+    for (name, is_permitted) in [
+        (domain("example.net"), true),
+        (domain("a.b.example.com"), true),
+        (domain("*.example.com"), true),
+        (domain("badexample.com"), false),
+        (domain("example.org"), false),
+        (address("192.0.2.1"), false),
+        (address("2001:db8::1"), false),
+    ] {
+        let mut leaf = params(&[]);
+        leaf.subject_alt_names = vec![name.clone()];
+        sign_with_the_key_alone(&setup, &ca, &leaf);
+        assert_eq!(is_accepted(&setup, "leaf.pem"), is_permitted, "{name:?}");
+        let request = request("r2", csr(&leaf, &KeyPair::generate().unwrap()));
+        let issued = setup.ca().submit(&request).await;
+        assert_eq!(issued.is_ok(), is_permitted, "{name:?}: {issued:?}");
+        let _ = std::fs::remove_file(setup.settings.issued.join("r2.pem"));
+    }
+}
+
+/// Writes `leaf.pem`, as somebody who stole the key would.
+fn sign_with_the_key_alone(setup: &Setup, ca: &Certificate, leaf: &CertificateParams) {
+    let pem = std::fs::read_to_string(&setup.settings.key).unwrap();
+    let key = KeyPair::from_pem(&pem).unwrap();
+    let ca = rcgen::Issuer::from_ca_cert_der(&ca.der.as_slice().into(), key).unwrap();
+    let mut leaf = leaf.clone();
+    leaf.use_authority_key_identifier_extension = true;
+    let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &ca).unwrap();
+    std::fs::write(setup.folder.path().join("leaf.pem"), leaf.pem()).unwrap();
+}
+
+/// Whether openssl accepts the certificate in this file.
+fn is_accepted(setup: &Setup, file: &str) -> bool {
+    let at = now().as_second();
+    let line = format!("verify -x509_strict -purpose sslserver -attime {at} -CAfile ca.pem {file}");
+    let run = std::process::Command::new("openssl")
+        .args(line.split(' '))
+        .current_dir(setup.folder.path())
+        .output();
+    run.unwrap().status.success()
 }
 
 #[test]

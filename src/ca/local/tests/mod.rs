@@ -5,6 +5,8 @@
 mod files;
 mod issue;
 mod refuse;
+mod subjects;
+mod unusable;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -59,6 +61,21 @@ impl Setup {
             clock: Arc::new(ManualClock::new(now())),
             settings,
         }
+    }
+
+    /// Puts a CA there.
+    fn put(&self, certificates: &str, key: &str) {
+        std::fs::write(&self.settings.certificate, certificates).unwrap();
+        std::fs::write(&self.settings.key, key).unwrap();
+        let closed = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&self.settings.key, closed).unwrap();
+    }
+
+    /// Moves the clock to the hour after the first certificate of this file became valid.
+    fn move_to(&self, certificates: &str) {
+        let first = &Certificate::all_from_pem(certificates).unwrap()[0];
+        self.clock
+            .set(first.not_before + SignedDuration::from_hours(1));
     }
 
     fn surroundings(&self) -> Surroundings {

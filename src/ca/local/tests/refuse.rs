@@ -98,7 +98,7 @@ async fn nothing_outlives_the_ca_and_an_ending_ca_signs_no_more() {
             ca.submit(&request("r2", good_csr())).await.unwrap_err(),
             ca.check().await.unwrap_err(),
         ] {
-            assert_eq!(failure.kind, FailureKind::Refused);
+            assert_eq!(failure.kind, FailureKind::Local);
             assert!(failure.detail.contains(words), "{failure}");
         }
     }

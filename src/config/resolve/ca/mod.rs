@@ -7,6 +7,7 @@ mod pam360;
 mod resello;
 mod venafi;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -14,7 +15,7 @@ use jiff::SignedDuration;
 use super::Resolver;
 use crate::ca;
 use crate::config::resolve::fleet::DraftCa;
-use crate::config::written::{self, CaDriver, OrderBudget, Placed, default};
+use crate::config::written::{self, CaDriver, OneOrMany, OrderBudget, Placed, default};
 use crate::inventory::Budget;
 use crate::tls::{Anchor, Trust};
 
@@ -45,11 +46,38 @@ impl Resolver<'_> {
                 .resello(*resello, &driver.range)
                 .map(|settings| ca::Settings::Resello(Box::new(settings))),
         });
+        let chain_roots = match written.chain_roots {
+            Some(files) => self.files(files),
+            None => Vec::new(),
+        };
         DraftCa {
             name,
             value,
             budget,
+            chain_roots,
         }
+    }
+
+    /// One file or several; each must be named.
+    fn files(&mut self, written: Placed<OneOrMany>) -> Vec<PathBuf> {
+        let texts = match written.value {
+            OneOrMany::One(text) => vec![text],
+            OneOrMany::Many(texts) => texts,
+        };
+        let place = |value| Placed {
+            value,
+            range: written.range.clone(),
+        };
+        // No file would mean no check, which is not what somebody meant who wrote the key.
+        let texts = if texts.is_empty() {
+            vec![String::new()]
+        } else {
+            texts
+        };
+        texts
+            .into_iter()
+            .filter_map(|text| self.path(Some(&place(text))))
+            .collect()
     }
 
     /// What is written for it, or what is left out of it.

@@ -12,7 +12,8 @@ pub struct LocalCa {
     /// The CA's certificate, PEM; further certificates in the file are its own issuers, nearest first.
     #[schemars(required, extend("x-hint" = "for example: certificate = \"/etc/renewd/ca.pem\""))]
     pub certificate: Key<String>,
-    /// The CA's private key, PKCS#8 PEM, readable by renewd alone.
+    /// The CA's private key, PEM without a password (PKCS#8, PKCS#1 or SEC 1), readable by renewd alone: RSA, ECDSA or
+    /// Ed25519.
     #[schemars(required, extend("x-hint" = "the CA's key is read from a file: key = { file = \"/etc/renewd/ca.key\" }", "writeOnly" = true))]
     pub key: Key<KeyFile>,
     /// Lifetime of what is signed, in days; it never reaches past the CA certificate's own end.
@@ -21,7 +22,8 @@ pub struct LocalCa {
     /// What the certificates may be used for.
     #[schemars(extend("default" = ["server-auth"]))]
     pub purposes: Key<Vec<Placed<Purpose>>>,
-    /// Domains that may be signed, each with everything below it; empty: any.
+    /// Domains that may be signed, each with everything below it, and no address; empty: any. `renewd ca init` writes them
+    /// into the CA's certificate as name constraints.
     #[schemars(extend("default" = []))]
     pub permitted_domains: Key<Vec<Placed<String>>>,
     /// How many orders may be placed, those that cost nothing included. Then nothing more is ordered until time has

@@ -67,6 +67,9 @@ async fn filled(home: &Home) -> Store {
         "INSERT INTO history_checkpoint (event, hash, removed, removed_at, code) VALUES (0, 'ab', 0, 1, 'mac-1:')",
     )
     .await;
+    let installed = "INSERT INTO installed_ca_certificate (firewall, fingerprint, installed_at) \
+         SELECT MIN(name), 'ab', 7 FROM firewall";
+    sqlx::query(installed).execute(&store.writer).await.unwrap();
     store
 }
 

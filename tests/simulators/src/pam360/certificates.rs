@@ -110,6 +110,11 @@ impl Pam {
         };
         let wanted = self.certificates.iter().filter(is_wanted);
         let mut rows: Vec<Value> = wanted.map(|stored| self.row(stored)).collect();
+        rows.extend((0..self.faces.foreign_rows).map(|number| {
+            let name = format!("host-{number}.example.net");
+            json!({"Common Name": name, "serialNumber": format!("{number:08x}"), "ExpiryDate": "Jan 2, 2030",
+                "Issuer": "Example Issuing CA", "DNS Name/FQDN": name, "Description": ""})
+        }));
         shuffle(office, &mut rows);
         for stored in &mut self.certificates {
             stored.hidden_lists = stored.hidden_lists.saturating_sub(1);

@@ -182,6 +182,10 @@ faces! {
     certificate_late_calls: u32 = 1,
     /// Lists of certificates that do not show a new one.
     list_late_calls: u32 = 0,
+    /// Certificates of others in the list.
+    foreign_rows: u32 = 0,
+    /// Rows of a list that come at most, of more that are told; unset: all come. No way to ask for others is known (9).
+    rows_per_list: Option<u32> = None,
     /// Language of month names (5): english, german.
     months: Months = Months::English,
 }

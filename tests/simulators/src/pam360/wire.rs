@@ -156,6 +156,9 @@ fn with_details(
     };
     if is_list {
         envelope.insert("totalRows".to_owned(), json!(details.len()));
+        if let Some(rows) = faces.rows_per_list {
+            details.truncate(rows.try_into().unwrap_or(usize::MAX));
+        }
         envelope.insert(key.to_owned(), Value::Array(details));
     } else if !details.is_empty() {
         let value = match faces.details_form {

@@ -72,6 +72,8 @@ faces! {
     date_form: DateForm = DateForm::Mixed,
     /// Objects have members that no reference knows.
     unknown_members: bool = true,
+    /// Characters more than a UUID has in the id of a request: a defect, or an attack.
+    longer_ids: u32 = 0,
 
     // Sections 4.5 and 7: what is late.
     /// Calls for the contents after ISSUED that fail (4.5).

@@ -48,7 +48,7 @@ impl Cloud {
         office.take_order(&csr);
         let now = office.now();
         let order = Order {
-            id: office.uuid(),
+            id: office.uuid() + &"0".repeat(self.faces.longer_ids.try_into().unwrap_or(0)),
             application_id,
             template_id,
             csr,

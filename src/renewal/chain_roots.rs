@@ -1,0 +1,45 @@
+//! The certificates to which the chains of a CA must lead, as the configuration names them. Read at each use, so that a
+//! replaced file takes effect at once.
+
+use std::path::Path;
+
+use crate::ca;
+use crate::config::Desired;
+use crate::failure::{Failure, FailureKind};
+use crate::pki::{Certificate, CertificateFile, certificates_of_file};
+
+/// Reads those of `ca`; none: its chains may lead anywhere.
+///
+/// # Errors
+/// When a file cannot be read, or one of its certificates.
+pub async fn of_ca(desired: &Desired, ca: &str) -> Result<Vec<Certificate>, Failure> {
+    let mut roots = Vec::new();
+    for path in desired.chain_roots.get(ca).into_iter().flatten() {
+        roots.extend(read(path).await?);
+    }
+    Ok(roots)
+}
+
+/// Those that a chain issued by `ca` is compared with: none in a dry run, where another CA signs in its place.
+///
+/// # Errors
+/// As [`of_ca`].
+pub async fn to_compare(desired: &Desired, ca: &str) -> Result<Vec<Certificate>, Failure> {
+    match desired.cas.get(ca) {
+        Some(ca::Settings::DryRun(_)) => Ok(Vec::new()),
+        _ => of_ca(desired, ca).await,
+    }
+}
+
+async fn read(path: &Path) -> Result<Vec<Certificate>, Failure> {
+    let problem = |words: String| {
+        let words = format!("{}: {words}", path.display());
+        Failure::new(FailureKind::Local, "read chain_roots", words)
+    };
+    let bytes = tokio::fs::read(path)
+        .await
+        .map_err(|error| problem(error.to_string()))?;
+    certificates_of_file(&bytes)
+        .and_then(CertificateFile::whole)
+        .map_err(|error| problem(error.to_string()))
+}
