@@ -270,6 +270,9 @@ events! {
     CertificateAdopted => "certificate_adopted", Warning;
     /// A service no longer shows the certificate, shows one that renewd has replaced, or shows none.
     CertificateDrifted => "certificate_drifted", Alert;
+    /// The services use a certificate again that renewd has replaced: an administrator or a central management put an older
+    /// binding back. Nothing is ordered for it; the renewed certificate is bound again, at most once a day.
+    BindingPutBack => "binding_put_back", Alert;
     /// An address serves a certificate that renewd does not know: it changes nothing before an operator has checked it.
     CertificateUnknown => "certificate_unknown", Alert;
     /// An address serves a certificate that cannot be read.

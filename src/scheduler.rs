@@ -11,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Event, EventKind};
 use crate::inventory::due::{self, Decision, Facts, Reason};
 use crate::inventory::{
-    ManagedCertificate, Obtained, Renewal, RenewalId, Shown, State, TrackedCertificate,
+    AddressProblem, ManagedCertificate, Obtained, Renewal, RenewalId, Served, Shown, State,
+    TrackedCertificate,
 };
 use crate::pki::Certificate;
 use crate::random::Random;
@@ -194,7 +195,13 @@ async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
             match (decision, wanted) {
                 (Decision::Due { .. }, Some(_)) if planned >= PLANNED_AT_ONCE => {}
                 (Decision::Due { reason, words }, Some(wanted)) => {
-                    planned += usize::from(plan(engine, wanted, reason, words, now).await?);
+                    match put_back_again(engine, row, reason, now).await? {
+                        Some(rest) => rests.push((&*row.name, rest)),
+                        None => {
+                            planned +=
+                                usize::from(plan(engine, wanted, row, reason, words, now).await?);
+                        }
+                    }
                 }
                 (decision, _) => rests.push((&*row.name, decision)),
             }
@@ -219,6 +226,7 @@ fn not_configured() -> Decision {
 async fn plan(
     engine: &Engine,
     wanted: &Arc<ManagedCertificate>,
+    row: &TrackedCertificate,
     reason: Reason,
     words: String,
     now: Timestamp,
@@ -231,8 +239,9 @@ async fn plan(
         }
         renewal = new_renewal(wanted, reason, random, now);
     }
-    if reason != Reason::Requested
-        && let Some(past) = installable(engine, wanted, now).await?
+    let is_put_back = is_put_back(row);
+    if (reason != Reason::Requested || is_put_back)
+        && let Some(past) = installable(engine, wanted, is_put_back, now).await?
     {
         install_again(&mut renewal, past);
     }
@@ -272,11 +281,49 @@ async fn record_rests(
     engine.store.record_decisions(&decisions).await
 }
 
-/// The last renewal, if it was rolled back although its certificate is as good as a new one: a failed installation
-/// never leads to another order by itself.
+/// Whether an address serves a certificate again that renewd has replaced.
+fn is_put_back(row: &TrackedCertificate) -> bool {
+    let is_it = |served: &Served| matches!(served.problem(), Some(AddressProblem::PutBack(_)));
+    row.served.iter().any(is_it)
+}
+
+/// The rest of a certificate whose older binding was put back although renewd has bound the new one again already: who
+/// puts it back does so time and again, and each bind is a commit. A request of an operator is not held back.
+async fn put_back_again(
+    engine: &Engine,
+    row: &TrackedCertificate,
+    reason: Reason,
+    now: Timestamp,
+) -> Result<Option<Decision>, StoreError> {
+    if !is_put_back(row) || reason == Reason::Requested {
+        return Ok(None);
+    }
+    let past = engine.store.renewals_of(&row.name, 2).await?;
+    let [last, before] = past.as_slice() else {
+        return Ok(None);
+    };
+    let is_bound_again = last.state == State::Completed
+        && last.obtained.fingerprint.is_some()
+        && last.obtained.fingerprint == before.obtained.fingerprint;
+    let until = last.state_since.saturating_add(BETWEEN_BINDS);
+    let until = until.unwrap_or(now);
+    Ok((is_bound_again && now < until).then(|| Decision::Rest {
+        until: Some(until),
+        rule: Some(reason),
+        words: format!(
+            "an older binding was put back although the renewed certificate was bound again at {:.0}: find out what puts it \
+             back; it is bound again at {until:.0}, or on request",
+            last.state_since
+        ),
+    }))
+}
+
+/// The last renewal, if it was rolled back, or completed and its binding taken back by somebody else, although its
+/// certificate is as good as a new one: a failed installation never leads to another order by itself.
 async fn installable(
     engine: &Engine,
     wanted: &ManagedCertificate,
+    is_put_back: bool,
     now: Timestamp,
 ) -> Result<Option<Renewal>, StoreError> {
     let past = engine.store.renewals_of(&wanted.name, 1).await?.pop();
@@ -292,7 +339,7 @@ async fn installable(
             window: None,
             rest: None,
         };
-        is_worth_installing(past)
+        is_worth_installing(past, is_put_back)
             && past.firewall == wanted.firewall
             && past.ca == wanted.ca
             && matches!(
@@ -302,9 +349,13 @@ async fn installable(
     }))
 }
 
-/// A failed installation, or one that its configuration broke off, left a good certificate behind.
-fn is_worth_installing(past: &Renewal) -> bool {
-    matches!(past.state, State::RolledBack | State::NotRolledBack)
+/// A failed installation, or a binding that somebody else has taken back, left a good certificate behind.
+const fn is_worth_installing(past: &Renewal, is_put_back: bool) -> bool {
+    match past.state {
+        State::RolledBack | State::NotRolledBack => true,
+        State::Completed => is_put_back,
+        _ => false,
+    }
 }
 
 /// Lets `renewal` begin with what `past` obtained; the import step looks whether it is still on the device.
@@ -411,6 +462,8 @@ const LONGEST_ALIAS: usize = 31;
 const BATCH: u32 = 500;
 /// Some seconds on a slow disk, far less than a watchdog waits.
 const PLANNED_AT_ONCE: usize = 200;
+/// An older binding that is put back again and again is replaced no more often than this.
+const BETWEEN_BINDS: SignedDuration = SignedDuration::from_hours(24);
 /// An id that is taken already is drawn again so often.
 const OTHER_IDS: u32 = 8;
 /// However far away the next due time is, the rules are asked once a day: a clock that was wrong is found out.

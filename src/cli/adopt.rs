@@ -1,5 +1,7 @@
 //! `renewd adopt`: an operator has checked a certificate that renewd does not know, and accepts it.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::CliError;
@@ -7,9 +9,11 @@ use super::open::{self, Globals};
 use super::print::say;
 use crate::clock::{Clock, SystemClock};
 use crate::event::{Event, EventKind};
-use crate::inventory::TrackedCertificate;
+use crate::inventory::{Endpoint, ManagedCertificate, TrackedCertificate};
 use crate::pki::Fingerprint;
+use crate::probe::{self, Sight};
 use crate::renewal::known_rows;
+use crate::renewal::step::server_name;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -43,6 +47,10 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
             wanted.name, wanted.name
         )));
     };
+    if let Err(error) = still_served(wanted, &row, fingerprint).await {
+        store.close().await;
+        return Err(error);
+    }
     let event = Event {
         detail: Some(format!("{address} serves {}", unknown.words)),
         ..Event::of_certificate(EventKind::CertificateAccepted, &wanted.name)
@@ -63,6 +71,40 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
          minute",
         wanted.name
     );
+    Ok(())
+}
+
+/// What was checked is what is accepted: each address that presented it has to present it still.
+async fn still_served(
+    wanted: &ManagedCertificate,
+    row: &TrackedCertificate,
+    fingerprint: Fingerprint,
+) -> Result<(), CliError> {
+    let name = server_name(wanted);
+    let presented = row
+        .unknown()
+        .filter(|(_, unknown)| unknown.fingerprint == fingerprint);
+    for (address, _) in presented {
+        let endpoint: Endpoint = address
+            .parse()
+            .map_err(|error| CliError::System(format!("{address}: {error}")))?;
+        let now = match probe::look(&endpoint, name.as_deref(), TIMEOUT).await {
+            Sight::Shown(certificate, _) => certificate.fingerprint,
+            Sight::Unreadable(fingerprint, _) => fingerprint,
+            Sight::Unreachable(why) => {
+                return Err(CliError::Peer(format!(
+                    "{address} serves nothing at the moment ({why}), so nothing is accepted; try again when it does"
+                )));
+            }
+        };
+        if now != fingerprint {
+            return Err(CliError::Peer(format!(
+                "{address} serves SHA-256 {now} by now and not {fingerprint}, so nothing is accepted; check that one after \
+                 the daemon's next probe: renewd adopt {}",
+                wanted.name
+            )));
+        }
+    }
     Ok(())
 }
 
@@ -88,3 +130,6 @@ fn show(row: &TrackedCertificate) -> Result<(), CliError> {
     say!("{name}: every certificate that its addresses serve is known");
     Ok(())
 }
+
+/// For a handshake with an address.
+const TIMEOUT: Duration = Duration::from_secs(10);

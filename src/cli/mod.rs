@@ -26,6 +26,8 @@ use std::thread;
 use clap::{Parser, Subcommand};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
+pub use run::Summary;
+
 use crate::config::Mistakes;
 use crate::daemon::{DaemonError, InUse};
 use crate::failure::Failure;

@@ -10,9 +10,12 @@ use super::open::{self, Globals};
 use super::print::{self, distance, say};
 use crate::config::Desired;
 use crate::daemon::{Daemon, DryRun, LogFilter, Report, has_failed};
-use crate::inventory::{Renewal, State, TrackedCertificate};
+use crate::inventory::{
+    Renewal, RenewalWindow, Standstill, State, TrackedCertificate, Urgent, WaitReason,
+};
+use crate::renewal::remedy;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
-use crate::status::{self, Rest};
+use crate::status::{self, Finding, Rest};
 use crate::store::{Store, StoreError};
 use crate::surroundings::Surroundings;
 
@@ -43,18 +46,32 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     };
     let report = daemon.run_once().await?;
     let store = open::store(&desired).await?;
-    let told = tell(&store, &desired, &report, surroundings.clock.now()).await;
+    let summary = Summary::of(&store, &desired, &report, surroundings.clock.now()).await;
     store.close().await;
-    let problems = told?;
-    let Some(first) = problems.first() else {
-        return Ok(());
-    };
-    say!();
-    match problems.len() {
-        1 => say!("needs attention: {first}"),
-        count => say!("{count} certificates need attention; the first: {first}"),
+    let summary = summary?;
+    for line in &summary.lines {
+        say!("{line}");
     }
-    Err(CliError::Told)
+    if let Some(last) = summary.last_line() {
+        say!();
+        say!("{last}");
+    }
+    if summary.problems.is_empty() {
+        Ok(())
+    } else {
+        Err(CliError::Told)
+    }
+}
+
+/// What a single run came to, in words.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// A line for each certificate: first those with a renewal, then those that rest.
+    pub lines: Vec<String>,
+    /// What a person has to look at, each with what to do. The run fails unless this is empty.
+    pub problems: Vec<String>,
+    /// Renewals that go on by themselves, each with what could be done.
+    pub waits: Vec<String>,
 }
 
 /// Without a log: what it would tell did not happen.
@@ -103,30 +120,135 @@ async fn tell_plan(
         };
         say!("{}: {line}", renewal.certificate);
     }
-    tell_rests(store, desired, &told, now).await
+    let rests = rests(store, desired, &told, now).await?;
+    for line in &rests.lines {
+        say!("{line}");
+    }
+    Ok(rests.problems)
 }
 
-/// A line for each certificate: first those with a renewal, then those that rest. What a person has to look at is
-/// returned, with what to do.
-async fn tell(
+impl Summary {
+    /// How the renewals of `report` and the certificates that rest stand.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of(
+        store: &Store,
+        desired: &Desired,
+        report: &Report,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let mut summary = Self::default();
+        for renewal in report.worked_on.iter().chain(&report.waiting) {
+            summary.add(store, desired, renewal, now).await?;
+        }
+        let mut named = names(&report.worked_on);
+        named.extend(names(&report.waiting));
+        let rests = rests(store, desired, &named, now).await?;
+        summary.lines.extend(rests.lines);
+        summary.problems.extend(rests.problems);
+        Ok(summary)
+    }
+
+    /// The last line: the first problem, else the first renewal that waits, with what to do; `None`: there is neither.
+    pub fn last_line(&self) -> Option<String> {
+        let (few, many, first, count) = match (self.problems.first(), self.waits.first()) {
+            (Some(first), _) => {
+                let count = self.problems.len();
+                (
+                    "needs attention",
+                    "certificates need attention",
+                    first,
+                    count,
+                )
+            }
+            (None, Some(first)) => ("waits", "renewals wait", first, self.waits.len()),
+            (None, None) => return None,
+        };
+        Some(match count {
+            1 => format!("{few}: {first}"),
+            _ => format!("{count} {many}; the first: {first}"),
+        })
+    }
+
+    async fn add(
+        &mut self,
+        store: &Store,
+        desired: &Desired,
+        renewal: &Renewal,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let name = &renewal.certificate;
+        let words = line(store, renewal, now).await?;
+        self.lines.push(format!("{name}: {words}"));
+        let row = store.certificate(name).await?;
+        let found = row.as_ref().map_or_else(Vec::new, status::findings);
+        if has_failed(renewal) || is_urgent(desired, renewal, row.as_ref()) {
+            let line = outcome_line(store, desired, renewal, &words).await?;
+            self.problems.push(line);
+        } else if let [first, ..] = &found[..] {
+            let (firewall, ca) = (&renewal.firewall, &renewal.ca);
+            let (words, remedy) = (listed(&found), &first.remedy);
+            self.problems
+                .push(problem_line(name, firewall, ca, &words, remedy));
+        } else if !renewal.state.is_end() {
+            let line = outcome_line(store, desired, renewal, &words).await?;
+            self.waits.push(line);
+        }
+        Ok(())
+    }
+}
+
+/// The certificate, its peers, how its renewal stands, and what to do.
+async fn outcome_line(
     store: &Store,
     desired: &Desired,
-    report: &Report,
-    now: Timestamp,
-) -> Result<Vec<String>, StoreError> {
-    let mut problems = Vec::new();
-    for renewal in report.worked_on.iter().chain(&report.waiting) {
-        let name = &renewal.certificate;
-        let line = format!("{name}: {}", line(store, renewal, now).await?);
-        say!("{line}");
-        if has_failed(renewal) {
-            problems.push(format!("{line}; what to do: renewd explain {name}"));
-        }
+    renewal: &Renewal,
+    words: &str,
+) -> Result<String, StoreError> {
+    let name = &renewal.certificate;
+    let remedy = if !desired.certificates.contains_key(name) {
+        format!("nothing, if {name} left the configuration on purpose; else put it back")
+    } else if renewal.state.is_end() {
+        remedy::of_end(renewal.state, name).unwrap_or_else(|| format!("renewd explain {name}"))
+    } else {
+        let refused = store.firewall(&renewal.firewall).await?.refused_logins;
+        remedy::of_open(renewal, refused)
+    };
+    let words = remedy::apart(words, &remedy);
+    let (firewall, ca) = (&renewal.firewall, &renewal.ca);
+    Ok(problem_line(name, firewall, ca, words, &remedy))
+}
+
+fn problem_line(name: &str, firewall: &str, ca: &str, words: &str, remedy: &str) -> String {
+    format!("{name} (firewall {firewall}, CA {ca}): {words}; what to do: {remedy}")
+}
+
+/// What is wrong at the addresses of a certificate.
+fn listed(found: &[Finding]) -> String {
+    let mut words: Vec<String> = found
+        .iter()
+        .take(LISTED_ADDRESSES)
+        .map(|one| one.words.clone())
+        .collect();
+    if found.len() > LISTED_ADDRESSES {
+        words.push(format!(
+            "and {} more addresses",
+            found.len() - LISTED_ADDRESSES
+        ));
     }
-    let mut told = names(&report.worked_on);
-    told.extend(names(&report.waiting));
-    problems.extend(tell_rests(store, desired, &told, now).await?);
-    Ok(problems)
+    words.join("; ")
+}
+
+/// Whether it waits for a window although its CA wants the certificate to be replaced at once, and an operator is to decide.
+fn is_urgent(desired: &Desired, renewal: &Renewal, row: Option<&TrackedCertificate>) -> bool {
+    let waits = Standstill::Waits(WaitReason::MaintenanceWindow);
+    let wanted = desired.certificates.get(&renewal.certificate);
+    renewal.standstill() == Some(waits)
+        && wanted.is_some_and(|wanted| wanted.policy.urgent == Urgent::Ask)
+        && row
+            .and_then(TrackedCertificate::window_of_shown)
+            .is_some_and(RenewalWindow::is_urgent)
 }
 
 /// The names of the certificates of `renewals`.
@@ -135,14 +257,13 @@ fn names(renewals: &[Renewal]) -> HashSet<&str> {
     names.collect()
 }
 
-/// A line for each certificate that was not `told` of. Of those that are due and put off, or serve what is not known, what
-/// to do is returned.
-async fn tell_rests(
+/// A line for each certificate that was not `told` of, and those among them that a person has to look at.
+async fn rests(
     store: &Store,
     desired: &Desired,
     told: &HashSet<&str>,
     now: Timestamp,
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Summary, StoreError> {
     let rows = store.certificates().await?;
     let rests: Vec<(&TrackedCertificate, Rest)> = rows
         .iter()
@@ -152,49 +273,57 @@ async fn tell_rests(
             Some((row, status::rest(wanted, row, now)))
         })
         .collect();
-    let problems = rests
-        .iter()
-        .filter_map(|(row, rest)| problem(row, rest))
-        .collect();
-    if rests.len() > LISTED {
-        say!(
-            "{} certificates rest; `renewd status` lists them",
-            rests.len()
-        );
-        return Ok(problems);
-    }
-    for (row, rest) in &rests {
-        say!("{}: {}", row.name, rest.words);
-    }
-    Ok(problems)
+    let problems = rests.iter().filter_map(|(row, rest)| problem(row, rest));
+    let lines = if rests.len() > LISTED {
+        let count = rests.len();
+        vec![format!(
+            "{count} certificates rest; `renewd status` lists them"
+        )]
+    } else {
+        let line =
+            |(row, rest): &(&TrackedCertificate, Rest)| format!("{}: {}", row.name, rest.words);
+        rests.iter().map(line).collect()
+    };
+    Ok(Summary {
+        problems: problems.collect(),
+        lines,
+        waits: Vec::new(),
+    })
 }
 
 /// What a person has to look at, of a certificate without an open renewal.
 fn problem(row: &TrackedCertificate, rest: &Rest) -> Option<String> {
     let name = &row.name;
-    if let Some((address, unknown)) = row.unknown().next() {
-        return Some(format!(
-            "{name}: {address} serves a certificate that renewd does not know: {}; what to do: renewd explain {name}",
-            unknown.words
-        ));
-    }
-    if !rest.is_put_off {
+    let found = status::findings(row);
+    let failure = row.last_failure.as_ref();
+    // The words of a failure end with what to do.
+    let failed = failure.map(|failure| format!("the last renewal failed: {failure}"));
+    let served = (!found.is_empty()).then(|| listed(&found));
+    let put_off = (rest.is_put_off && served.is_none()).then(|| rest.words.clone());
+    let words: Vec<String> = failed.into_iter().chain(served).chain(put_off).collect();
+    if words.is_empty() {
         return None;
     }
-    let failure = row.last_failure.as_deref().unwrap_or(&rest.words);
-    Some(format!(
-        "{name}: {failure}; what to do: renewd explain {name}"
+    let remedy = match &found[..] {
+        [first, ..] => first.remedy.clone(),
+        [] => format!("renewd explain {name}; to renew sooner: renewd renew {name}"),
+    };
+    Some(problem_line(
+        name,
+        &row.firewall,
+        &row.ca,
+        &words.join("; "),
+        &remedy,
     ))
 }
 
 /// What came of a renewal, and what a person can do about it.
 async fn line(store: &Store, renewal: &Renewal, now: Timestamp) -> Result<String, StoreError> {
     let state = renewal.state;
-    let name = &renewal.certificate;
     if state.is_end() {
         return Ok(if has_failed(renewal) {
             let why = last_words(store, renewal).await?;
-            format!("{state}, FAILED: {why} (its history: renewd show {name})")
+            format!("{state}, FAILED: {why}")
         } else {
             format!("{state}: {}", status::meaning(state))
         });
@@ -205,8 +334,7 @@ async fn line(store: &Store, renewal: &Renewal, now: Timestamp) -> Result<String
         Some(at) if refused < REFUSED_LOGIN_LIMIT => {
             format!("{state}, goes on {}: {why}", distance(now, at))
         }
-        None if renewal.awaits_decision() => format!("{state}, HELD for a person: {why}"),
-        _ => format!("{state}, HELD for a person: {why} (when it is mended: renewd renew {name})"),
+        _ => format!("{state}, HELD for a person: {why}"),
     })
 }
 
@@ -224,6 +352,8 @@ async fn last_words(store: &Store, renewal: &Renewal) -> Result<String, StoreErr
 
 /// Where the words of a numbered line go on.
 const DEPTH: usize = 6;
+/// More than this many addresses with a problem are counted in the last line, not listed.
+const LISTED_ADDRESSES: usize = 4;
 /// More than this many resting certificates are counted, not listed.
 const LISTED: usize = 50;
 /// The reason of a failure is among the last events of a renewal.

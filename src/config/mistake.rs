@@ -96,9 +96,13 @@ impl fmt::Display for Mistakes {
         let errors = self.errors();
         write!(f, "{}", counted(errors, "error"))?;
         match self.0.len() - errors {
-            0 => Ok(()),
-            warnings => write!(f, ", {}", counted(warnings, "warning")),
+            0 => {}
+            warnings => write!(f, ", {}", counted(warnings, "warning"))?,
         }
+        if errors > 0 {
+            write!(f, ": correct what is named above, then: renewd check")?;
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::work::Crew;
-use crate::inventory::{Renewal, RenewalId, State};
+use crate::inventory::{Renewal, RenewalId, Standstill, State};
 use crate::renewal::Engine;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::store::{Store, StoreError};
@@ -53,7 +53,12 @@ pub fn has_failed(renewal: &Renewal) -> bool {
         State::RolledBack | State::NotRolledBack | State::Abandoned => true,
         state if state.is_end() => false,
         _ => {
+            let needs_operator = matches!(
+                renewal.standstill(),
+                Some(Standstill::Waits(reason)) if reason.needs_operator()
+            );
             renewal.next_attempt_at.is_none()
+                || needs_operator
                 || renewal.is_failing()
                 || renewal.refused_logins >= REFUSED_LOGIN_LIMIT
         }

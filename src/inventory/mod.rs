@@ -7,11 +7,13 @@ pub mod looks;
 pub mod renewal;
 pub mod rest;
 pub mod served;
+pub mod standstill;
 pub mod tracked;
 
 pub use certificate::{Endpoint, KeyOrigin, ManagedCertificate, RenewalPolicy, Service, Urgent};
 pub use limit::{Budget, RateLimit};
 pub use renewal::{Intent, Obtained, Renewal, RenewalId, SealedKey, State, cause};
 pub use rest::Rest;
-pub use served::{Condition, Observation, Served, Unknown, Unreachable};
+pub use served::{AddressProblem, Condition, Observation, Served, Unknown, Unreachable};
+pub use standstill::{DecisionKind, Standstill, WaitReason};
 pub use tracked::{RenewalWindow, Shown, TrackedCertificate, TrackedFirewall};

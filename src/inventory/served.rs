@@ -62,6 +62,17 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// The certificate that it is about.
+    pub const fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Unknown(print)
+            | Self::Unreadable(print)
+            | Self::PutBack(print)
+            | Self::Replaced(print)
+            | Self::Untrusted(print) => *print,
+        }
+    }
+
     /// The text in a row.
     pub fn text(&self) -> String {
         let (name, fingerprint) = match self {
@@ -87,6 +98,19 @@ impl Condition {
             _ => return None,
         })
     }
+}
+
+/// What is wrong with what an address serves now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressProblem<'a> {
+    /// It serves nothing.
+    Unreachable(&'a Unreachable),
+    /// It presents a certificate that renewd does not know.
+    Unknown(&'a Unknown),
+    /// It serves a certificate that renewd has replaced.
+    PutBack(&'a Shown),
+    /// It is the management page, and no pin accepts what it serves.
+    Untrusted(&'a Shown),
 }
 
 /// The known certificate that decides when a renewal is due: one with other names than wanted, else the one that expires
@@ -142,6 +166,26 @@ impl Served {
             unreachable: None,
             unreachable_reported_at: None,
             reported: None,
+        }
+    }
+
+    /// What is wrong with what it serves now.
+    pub fn problem(&self) -> Option<AddressProblem<'_>> {
+        if let Some(outage) = &self.unreachable {
+            return Some(AddressProblem::Unreachable(outage));
+        }
+        if let Some(unknown) = &self.unknown {
+            return Some(AddressProblem::Unknown(unknown));
+        }
+        let known = self.known.as_ref()?;
+        let (condition, _) = self.reported.as_ref()?;
+        if condition.fingerprint() != known.fingerprint {
+            return None;
+        }
+        match condition {
+            Condition::PutBack(_) => Some(AddressProblem::PutBack(known)),
+            Condition::Untrusted(_) => Some(AddressProblem::Untrusted(known)),
+            Condition::Unknown(_) | Condition::Unreadable(_) | Condition::Replaced(_) => None,
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::firewall::{self, Identity, Known};
 use crate::inventory::due::{self, Decision, Facts};
 use crate::inventory::{
-    KeyOrigin, ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall,
+    KeyOrigin, ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall, WaitReason,
 };
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::seal::{SealError, Sealer};
@@ -56,6 +56,8 @@ pub(super) struct Context {
     /// Why it cannot be told by what the firewall is trusted besides its configuration.
     unverifiable: Option<SealError>,
     refused: Vec<Fingerprint>,
+    /// Whether the database names a certificate as trusted there that this renewd did not store.
+    has_forged_pins: bool,
     quirks: Vec<String>,
 }
 
@@ -85,6 +87,9 @@ const STEP_LIMIT: Duration = Duration::from_mins(25);
 /// what any lease is longer than the step, or the beat, that it must outlast.
 const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
+/// Why what renewd has bound itself may not be trusted.
+const NOT_AUTHENTIC: &str = "; what renewd itself has bound there is not trusted, because its row in the database is not \
+                             authentic: is it another sealing key, or was the row written by somebody else?";
 /// Why a renewal ends whose certificate belongs to another key, once a person asks for another.
 const ANOTHER_KEY_PAIR: &str = "its certificate belongs to another key than that of the firewall; the next renewal makes a new key pair";
 /// An order that has not been issued by then is not waited for when its certificate left the configuration.
@@ -285,11 +290,8 @@ impl Engine {
                 self.failed(lease, context, &failure, origin, finished)
                     .await
             }
-            Err(StepError::Decision {
-                kind,
-                words,
-                remedy,
-            }) => {
+            Err(StepError::Decision { kind, words }) => {
+                let remedy = kind.remedy(&lease.renewal.certificate);
                 let words = format!("{words}; {remedy}");
                 self.hold_for_decision(lease, kind, &words, finished).await
             }
@@ -346,10 +348,19 @@ impl Engine {
             now,
         };
         let limited = tokio::time::timeout(STEP_LIMIT, step::take(step, &work)).await;
-        limited.unwrap_or_else(|_| {
+        let taken = limited.unwrap_or_else(|_| {
             let words = format!("not done within {} s", STEP_LIMIT.as_secs());
             Err(Failure::new(FailureKind::OutcomeUnknown, step.name(), words).into())
-        })
+        });
+        match taken {
+            Err(StepError::Firewall(mut failure))
+                if failure.kind == FailureKind::Untrusted && context.has_forged_pins =>
+            {
+                failure.detail.push_str(NOT_AUTHENTIC);
+                Err(failure.into())
+            }
+            taken => taken,
+        }
     }
 
     /// What is needed to go on, or why the configuration no longer asks for this renewal.
@@ -392,6 +403,7 @@ impl Engine {
             tracked,
             also_trusted: verified.trusted,
             unverifiable,
+            has_forged_pins: !verified.forged.is_empty(),
             refused: self.store.unconfirmed(&renewal.firewall).await?,
             quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
         }))
@@ -477,7 +489,7 @@ impl Engine {
 fn until_it_is_back(words: &str) -> Waiting {
     Waiting {
         until: Until::After(A_DAY),
-        kind: "left_configuration",
+        kind: WaitReason::LeftConfiguration,
         words: format!(
             "{words}; what was ordered is kept and installed when it comes back to the configuration"
         ),

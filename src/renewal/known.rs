@@ -6,12 +6,33 @@ use jiff::Timestamp;
 use super::known_rows;
 use crate::ca;
 use crate::config::Desired;
-use crate::inventory::{ManagedCertificate, RenewalId, State, TrackedCertificate};
+use crate::firewall::Identity;
+use crate::firewall::sonicos::is_managed_centrally;
+use crate::inventory::{ManagedCertificate, RenewalId, State, TrackedCertificate, TrackedFirewall};
 use crate::pki::{Certificate, Fingerprint, certificates_of_file};
 use crate::probe::Sight;
 use crate::seal::{SealError, Sealer};
 use crate::store::{BoundBefore, KnownCertificate, Store, StoreError};
 use crate::tls::{Anchor, Roots, is_trusted};
+
+/// Who may have put an older binding back, and what to do, by what `firewall` said of itself last (SonicOS reference 6.13).
+pub fn cause_of_put_back(firewall: &TrackedFirewall) -> String {
+    let identity = firewall.identity.as_deref().and_then(Identity::from_json);
+    let quirks = identity.map(|identity| identity.quirks).unwrap_or_default();
+    let name = &firewall.name;
+    if is_managed_centrally(&quirks) {
+        format!(
+            "most likely by its central management (NSM or GMS), which has {name} and keeps a copy of its configuration that \
+             does not know the new binding: let it acquire (synchronize) the configuration of {name} after each renewal, or \
+             exclude the certificates of {name} from what it pushes"
+        )
+    } else {
+        format!(
+            "by an administrator of {name}, a restored backup, or a central management (NSM or GMS) with an older copy of its \
+             configuration: find out which"
+        )
+    }
+}
 
 /// What is known of the certificates of one `[[certificate]]`.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ mod outcome;
 pub mod peers;
 pub mod pins;
 pub mod pulse;
+pub mod remedy;
 pub mod retry;
 pub mod runtime;
 pub mod session;

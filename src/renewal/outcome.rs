@@ -6,14 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::checkpoint::Moment;
 use super::engine::{Context, Engine, later};
 use super::pins;
+use super::remedy;
 use super::retry::{self, Retry, Situation};
 use super::state::{self, Fact, Step};
 use super::step::{Proof, Waiting};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{
-    Observation, Obtained, Renewal, RenewalId, Rest, Service, Shown, State, TrackedCertificate,
-    cause, due, looks,
+    DecisionKind, Observation, Obtained, Renewal, RenewalId, Rest, Service, Shown, State,
+    TrackedCertificate, WaitReason, cause, due, looks,
 };
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::store::{
@@ -281,11 +282,14 @@ impl Engine {
         let renewal = &lease.renewal;
         let until = waiting.until.moment(now);
         // Each reason once in a state: two that take turns are no news.
-        let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind)
-            && !self.store.was_told_to_wait(renewal, waiting.kind).await?;
+        let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind.name())
+            && !self
+                .store
+                .was_told_to_wait(renewal, waiting.kind.name())
+                .await?;
         let words = readable(&waiting.words);
         let event = Event {
-            reason: Some(waiting.kind.to_owned()),
+            reason: Some(waiting.kind.name().to_owned()),
             detail: Some(words.clone()),
             next_attempt_at: Some(until),
             ..Event::of_renewal(waiting_event(waiting.kind), renewal)
@@ -299,7 +303,7 @@ impl Engine {
             // A wait is no failure: the count of failures in a row begins anew after it.
             attempts: 0,
             next_attempt_at: Some(until),
-            error_kind: waiting.kind,
+            error_kind: waiting.kind.name(),
             error: &words,
         });
         let record = StepRecord::new(next, events);
@@ -440,6 +444,8 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let words = readable(words);
         if state::next(lease.renewal.state, Fact::GivenUp).is_some() {
+            let remedy = remedy::of_end(State::Abandoned, &lease.renewal.certificate);
+            let words = remedy.map_or(words.clone(), |remedy| format!("{words}; {remedy}"));
             return self.advance(lease, Fact::GivenUp, None, now, &words).await;
         }
         self.hold(lease, FailureKind::Unexpected.name(), &words, None, now)
@@ -471,13 +477,13 @@ impl Engine {
     pub(super) async fn hold_for_decision(
         &self,
         lease: &Lease,
-        kind: &str,
+        kind: DecisionKind,
         words: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let words = readable(words);
         let event = Event {
-            error_kind: Some(kind.to_owned()),
+            error_kind: Some(kind.name().to_owned()),
             detail: Some(words.clone()),
             ..Event::of_renewal(EventKind::RenewalHeld, &lease.renewal)
         };
@@ -701,12 +707,21 @@ fn rest(
 }
 
 /// For an approval or more money it is a person that a renewal waits for, and one should see why nothing comes.
-fn waiting_event(kind: &str) -> EventKind {
-    match kind {
-        "approval" => EventKind::ApprovalNeeded,
-        "order_budget" => EventKind::BudgetSpent,
-        "overdue_issuance" => EventKind::PersonNeeded,
-        _ => EventKind::RenewalWaits,
+fn waiting_event(reason: WaitReason) -> EventKind {
+    match reason {
+        WaitReason::Approval => EventKind::ApprovalNeeded,
+        WaitReason::OrderBudget => EventKind::BudgetSpent,
+        WaitReason::OverdueIssuance => EventKind::PersonNeeded,
+        WaitReason::KeyGeneration
+        | WaitReason::OrderSettling
+        | WaitReason::OrderLimit
+        | WaitReason::OrderShared
+        | WaitReason::Issuance
+        | WaitReason::MaintenanceWindow
+        | WaitReason::LostAnswer
+        | WaitReason::Proof
+        | WaitReason::ProofOfPrevious
+        | WaitReason::LeftConfiguration => EventKind::RenewalWaits,
     }
 }
 

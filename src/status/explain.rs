@@ -3,13 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Health, Standing, meaning, problem, standing};
+use super::{Health, Standing, findings, meaning, standing};
 use crate::config::Desired;
-use crate::failure::FailureKind;
 use crate::inventory::due::Decision;
-use crate::inventory::{ManagedCertificate, Renewal, TrackedCertificate};
-use crate::renewal::Step;
+use crate::inventory::{ManagedCertificate, Renewal, State, TrackedCertificate};
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
+use crate::renewal::{Step, remedy};
 use crate::schedule::MaintenanceWindow;
 use crate::scheduler;
 use crate::store::{Store, StoreError};
@@ -48,15 +47,24 @@ pub async fn explain(
     let standing = standing(wanted, &row, renewal.as_ref(), refused, now);
     let mut explanation = Explanation {
         standing,
-        now: std::iter::once(shown(&row)).chain(problems(&row)).collect(),
+        now: std::iter::once(shown(&row))
+            .chain(findings(&row).into_iter().map(|one| one.words))
+            .collect(),
         next: Vec::new(),
         to_do: Vec::new(),
     };
-    match &renewal {
-        Some(renewal) => under_way(&mut explanation, renewal, refused),
-        None => at_rest(&mut explanation, wanted, &row, now),
+    if let Some(renewal) = &renewal {
+        under_way(&mut explanation, renewal, refused);
+    } else {
+        let last = store.renewals_of(&wanted.name, 1).await?.pop();
+        let last = last.map(|renewal| renewal.state);
+        at_rest(&mut explanation, wanted, &row, last, now);
     }
-    explanation.to_do.extend(adopt(&row));
+    for found in findings(&row) {
+        if !explanation.to_do.contains(&found.remedy) {
+            explanation.to_do.push(found.remedy);
+        }
+    }
     if let Some(window) = desired
         .firewalls
         .get(&wanted.firewall)
@@ -97,42 +105,20 @@ fn shown(row: &TrackedCertificate) -> String {
     }
 }
 
-/// What is wrong at each address.
-fn problems(row: &TrackedCertificate) -> Vec<String> {
-    let served = row.served.iter();
-    served
-        .filter_map(|served| Some(format!("{} {}", served.address, problem(served)?)))
-        .collect()
-}
-
-/// What an operator can do about certificates that renewd does not know.
-fn adopt(row: &TrackedCertificate) -> Vec<String> {
-    let name = &row.name;
-    row.unknown()
-        .map(|(address, unknown)| {
-            format!(
-                "check who put the certificate on {address} there; when it is right: renewd adopt {name} --fingerprint \
-                 {}; to replace it: renewd renew {name}",
-                unknown.fingerprint
-            )
-        })
-        .collect()
-}
-
 fn at_rest(
     explanation: &mut Explanation,
     wanted: &ManagedCertificate,
     row: &TrackedCertificate,
+    last: Option<State>,
     now: Timestamp,
 ) {
     if let Some(failure) = &row.last_failure {
+        let remedy = last.and_then(|state| remedy::of_end(state, &wanted.name));
+        let why = remedy::apart(failure, remedy.as_deref().unwrap_or_default());
         explanation
             .now
-            .push(format!("the last renewal failed: {failure}"));
-        explanation.to_do.push(format!(
-            "check the addresses that are named, then: renewd renew {}",
-            wanted.name
-        ));
+            .push(format!("the last renewal failed: {why}"));
+        explanation.to_do.extend(remedy);
     }
     match scheduler::decide(wanted, row, now) {
         Decision::Due { reason, words } => {
@@ -195,6 +181,7 @@ fn under_way(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u
             "it waits"
         };
         let kind = renewal.last_error_kind.as_deref().unwrap_or("unexpected");
+        let error = remedy::apart(error, &remedy::of_open(renewal, refused_logins));
         explanation.now.push(format!("{what} ({kind}): {error}"));
     }
     if let Some(words) = &renewal.obtained.not_proven {
@@ -202,7 +189,10 @@ fn under_way(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u
             .now
             .push(format!("the new certificate was not served: {words}"));
     }
-    explanation.to_do.extend(advice(renewal, refused_logins));
+    let remedy = remedy::of_open(renewal, refused_logins);
+    if !remedy.starts_with(NOTHING) || remedy.contains("renewd renew") {
+        explanation.to_do.push(remedy);
+    }
     let step = Step::leaving(renewal.state).map_or("nothing", Step::name);
     match renewal.next_attempt_at {
         _ if explanation.standing.health == Health::Held => {
@@ -222,41 +212,6 @@ fn under_way(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u
     }
 }
 
-/// What a person can do about the last failure, where only a person can.
-fn advice(renewal: &Renewal, refused_logins: u32) -> Option<String> {
-    let credentials =
-        "check user and password; renewd check --online tells whether they are accepted";
-    if refused_logins >= REFUSED_LOGIN_LIMIT {
-        return Some(credentials.to_owned());
-    }
-    match FailureKind::from_name(renewal.last_error_kind.as_deref()?)? {
-        FailureKind::Unauthorized => Some(credentials.to_owned()),
-        FailureKind::Untrusted => Some(format!(
-            "compare what {} shows (renewd probe) with its console or web page; when it is the right device, pin \
-             that fingerprint in its trust",
-            renewal.firewall
-        )),
-        FailureKind::LoginDowngrade => Some(format!(
-            "look at the API settings of {} on its console or web page; when the weaker login is wanted, name it in \
-             `minimum_login`, then renewd renew {}",
-            renewal.firewall, renewal.certificate
-        )),
-        FailureKind::Refused | FailureKind::Unexpected => Some(format!(
-            "read what led to it: renewd show {}",
-            renewal.certificate
-        )),
-        FailureKind::KeyMismatch => Some(
-            "find out whether the request was replaced on its way, as the failure says; revoke the certificate at the \
-             CA; the next renewal begins with a new key pair"
-                .to_owned(),
-        ),
-        FailureKind::Unreachable
-        | FailureKind::Busy
-        | FailureKind::OutcomeUnknown
-        | FailureKind::Local => None,
-    }
-}
-
 fn hold(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u32) {
     if refused_logins >= REFUSED_LOGIN_LIMIT {
         explanation.now.push(format!(
@@ -268,9 +223,7 @@ fn hold(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u32) {
     explanation
         .next
         .push("nothing, until a person asks".to_owned());
-    let remedy = match &renewal.last_error {
-        Some(words) if renewal.awaits_decision() => words.clone(),
-        _ => format!("when it is mended: renewd renew {}", renewal.certificate),
-    };
-    explanation.to_do.push(remedy);
 }
+
+/// So begins a remedy where there is nothing to do.
+const NOTHING: &str = "nothing";

@@ -1,5 +1,6 @@
 //! How things stand, read from the store alone: for `renewd status`, `show` and `explain`.
 
+mod address;
 mod explain;
 
 pub use explain::{Explanation, explain};
@@ -11,7 +12,9 @@ use serde::Serialize;
 
 use crate::config::Desired;
 use crate::inventory::due::Decision;
-use crate::inventory::{ManagedCertificate, Renewal, RenewalId, Served, State, TrackedCertificate};
+use crate::inventory::{
+    AddressProblem, ManagedCertificate, Renewal, RenewalId, Served, State, TrackedCertificate,
+};
 use crate::pki;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::scheduler;
@@ -84,24 +87,32 @@ impl AddressStanding {
                 .as_ref()
                 .map(|unknown| unknown.fingerprint.to_string()),
             unreachable_since: served.unreachable.as_ref().map(|outage| outage.since),
-            problem: problem(served),
+            problem: served.problem().map(address::words),
         }
     }
 }
 
-/// What is wrong with what an address serves, in words.
-fn problem(served: &Served) -> Option<String> {
-    match (&served.unreachable, &served.unknown) {
-        (Some(outage), _) => Some(format!(
-            "serves nothing since {:.0}: {}",
-            outage.since, outage.words
-        )),
-        (None, Some(unknown)) => Some(format!(
-            "serves since {:.0} a certificate that does not count: {}",
-            unknown.since, unknown.words
-        )),
-        (None, None) => None,
-    }
+/// What is wrong at an address of a certificate, and what an operator does about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The address, and what is wrong there.
+    pub words: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// What is wrong at each address of a certificate.
+pub fn findings(row: &TrackedCertificate) -> Vec<Finding> {
+    let served = row.served.iter();
+    served
+        .filter_map(|served| {
+            let problem = served.problem()?;
+            Some(Finding {
+                words: format!("{} {}", served.address, address::words(problem)),
+                remedy: address::remedy(problem, row),
+            })
+        })
+        .collect()
 }
 
 /// How a certificate stands, in one word.
@@ -124,6 +135,10 @@ pub enum Health {
     Unseen,
     /// An address serves a certificate that renewd does not know.
     UnknownCertificate,
+    /// An address serves a certificate that renewd has replaced: an older binding was put back.
+    PutBack,
+    /// The management page serves a certificate that no pin accepts: no login is possible there.
+    Untrusted,
 }
 
 impl Health {
@@ -138,6 +153,8 @@ impl Health {
             Self::NotYetValid => "not_yet_valid",
             Self::Unseen => "unseen",
             Self::UnknownCertificate => "unknown_certificate",
+            Self::PutBack => "put_back",
+            Self::Untrusted => "untrusted",
         }
     }
 
@@ -151,6 +168,8 @@ impl Health {
                 | Self::NotYetValid
                 | Self::Unseen
                 | Self::UnknownCertificate
+                | Self::PutBack
+                | Self::Untrusted
         )
     }
 }
@@ -245,12 +264,12 @@ fn reason(
         (None, Some(failure)) => format!("the last renewal failed: {failure}; {}", rest.words),
         (None, None) => rest.words.clone(),
     };
-    let problems: Vec<String> = row
-        .served
-        .iter()
-        .filter_map(|served| Some(format!("{} {}", served.address, problem(served)?)))
-        .collect();
-    if problems.is_empty() || !matches!(health, Health::UnknownCertificate | Health::Unseen) {
+    let problems: Vec<String> = findings(row).into_iter().map(|one| one.words).collect();
+    let is_of_addresses = matches!(
+        health,
+        Health::UnknownCertificate | Health::Unseen | Health::PutBack | Health::Untrusted
+    );
+    if problems.is_empty() || !is_of_addresses {
         return known;
     }
     format!("{}; {known}", problems.join("; "))
@@ -332,6 +351,12 @@ pub const fn meaning(state: State) -> &'static str {
     }
 }
 
+/// Whether something of this kind is wrong at an address.
+fn has(row: &TrackedCertificate, is_it: impl Fn(AddressProblem<'_>) -> bool) -> bool {
+    let mut problems = row.served.iter().filter_map(Served::problem);
+    problems.any(is_it)
+}
+
 fn health(
     row: &TrackedCertificate,
     renewal: Option<&Renewal>,
@@ -360,9 +385,23 @@ fn health(
             Health::Failing
         }
         _ if row.unknown().next().is_some() => Health::UnknownCertificate,
+        _ if has(row, |problem| {
+            matches!(problem, AddressProblem::Untrusted(_))
+        }) =>
+        {
+            Health::Untrusted
+        }
+        _ if has(row, |problem| matches!(problem, AddressProblem::PutBack(_))) => Health::PutBack,
         Some(_) => Health::Renewing,
         None if rest.is_put_off || row.last_failure.is_some() => Health::Failing,
-        None if row.shown.is_none() || row.is_unseen() => Health::Unseen,
+        None if row.shown.is_none()
+            || row.is_unseen()
+            || has(row, |problem| {
+                matches!(problem, AddressProblem::Unreachable(_))
+            }) =>
+        {
+            Health::Unseen
+        }
         None if is_early => Health::NotYetValid,
         None => Health::Ok,
     }

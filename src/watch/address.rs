@@ -21,6 +21,8 @@ pub(super) struct Address<'a> {
     pub wanted: &'a ManagedCertificate,
     /// Which certificates are known.
     pub knowledge: &'a Knowledge<'a>,
+    /// Who may have put an older binding back, in words.
+    pub cause_of_put_back: &'a str,
     /// Where the firewall serves its management page.
     pub management: Option<Endpoint>,
     /// When the look began: what was stored since then counts more.
@@ -83,17 +85,18 @@ impl Address<'_> {
         let fingerprint = certificate.fingerprint;
         let familiarity = self.knowledge.judge(sight, self.now);
         let address = seen.served.address.clone();
+        let untrusted = self.untrusted(&address, &fingerprint);
         let problem = match familiarity.map(|(_, familiarity)| familiarity) {
             None => None,
             Some(Familiarity::PutBack(words)) => {
                 self.known(seen, certificate);
                 let words = format!(
-                    "{address} serves {words}: an administrator or a management system put an older binding back; to \
-                     install anew: renewd renew {}",
-                    self.wanted.name
+                    "{address} serves {words}: an older binding was put back, {}; to bind the renewed certificate again \
+                     at once: renewd renew {}",
+                    self.cause_of_put_back, self.wanted.name
                 );
                 let condition = Condition::PutBack(fingerprint);
-                Some((condition, EventKind::CertificateDrifted, words))
+                Some((condition, EventKind::BindingPutBack, words))
             }
             Some(Familiarity::Unknown(words)) => {
                 self.unknown(seen, before, fingerprint, &words);
@@ -102,14 +105,25 @@ impl Address<'_> {
                      checked; {}",
                     self.advice(fingerprint)
                 );
-                let condition = Condition::Unknown(fingerprint);
-                Some((condition, EventKind::CertificateUnknown, words))
+                let condition = match &untrusted {
+                    Some((untrusted, ..)) => *untrusted,
+                    None => Condition::Unknown(fingerprint),
+                };
+                let is_news = self.report(
+                    seen,
+                    Some((condition, EventKind::CertificateUnknown, words)),
+                );
+                // Not only when a renewal needs the login.
+                if let Some((_, kind, words)) = untrusted.filter(|_| is_news) {
+                    seen.reports.push(Report { kind, words });
+                }
+                return;
             }
             Some(known @ (Familiarity::Known | Familiarity::KnownByChain)) => {
                 let differences = self.known(seen, certificate);
                 let is_new = known == Familiarity::KnownByChain;
                 seen.verified_by_chain = is_new.then_some(fingerprint);
-                self.untrusted(&address, &fingerprint).or_else(|| {
+                untrusted.or_else(|| {
                     let other = before.and_then(|before| before.known.as_ref());
                     let is_other = other.is_some_and(|other| other.fingerprint != fingerprint);
                     (is_new && is_other).then(|| replaced(&address, certificate, &differences))
@@ -194,19 +208,22 @@ impl Address<'_> {
     }
 
     /// Reports `problem` unless it was reported already.
-    fn report(&self, seen: &mut Seen, problem: Option<(Condition, EventKind, String)>) {
+    /// `true`: it was not.
+    fn report(&self, seen: &mut Seen, problem: Option<(Condition, EventKind, String)>) -> bool {
         let Some((condition, kind, words)) = problem else {
-            seen.served.reported = seen
-                .served
-                .reported
-                .filter(|(_, at)| !self.is_long_ago(*at));
-            return;
+            let served = seen.served.known.as_ref().map(|known| known.fingerprint);
+            seen.served.reported = seen.served.reported.filter(|(condition, at)| {
+                // The same certificate is right by now: an operator has changed the trust, or accepted it.
+                Some(condition.fingerprint()) != served && !self.is_long_ago(*at)
+            });
+            return false;
         };
         if seen.served.reported.map(|(reported, _)| reported) == Some(condition) {
-            return;
+            return false;
         }
         seen.served.reported = Some((condition, self.now));
         seen.reports.push(Report { kind, words });
+        true
     }
 
     fn is_long_ago(&self, at: Timestamp) -> bool {

@@ -16,7 +16,7 @@ use crate::inventory::{Observation, Served, Shown, TrackedCertificate, looks};
 use crate::pki::{self, Certificate, Fingerprint};
 use crate::probe::Sight;
 use crate::renewal::Engine;
-use crate::renewal::known::Knowledge;
+use crate::renewal::known::{Knowledge, cause_of_put_back};
 use crate::renewal::known_rows;
 use crate::renewal::step::look_at_all;
 use crate::seal::Sealer;
@@ -51,9 +51,11 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     let knowledge = Knowledge::of(&engine.store, &engine.desired, wanted, &row, &sealer).await?;
     report_forged(engine, &row, knowledge.forged(), now).await?;
     let firewall = engine.desired.firewalls.get(&wanted.firewall);
+    let cause = cause_of_put_back(&engine.store.firewall(&wanted.firewall).await?);
     let address = Address {
         wanted,
         knowledge: &knowledge,
+        cause_of_put_back: &cause,
         management: firewall.and_then(|firewall| firewall.settings.management()),
         started,
         now,

@@ -1,7 +1,9 @@
 //! The real binary, as an administrator uses it: a configuration written by hand, commands, exit codes, signals.
 
+mod adopt;
 mod checks;
 pub mod daemon;
+mod ends;
 mod generated;
 mod history;
 mod hostile;
@@ -9,4 +11,5 @@ mod json;
 mod looks;
 pub mod office;
 mod once;
+mod references;
 mod secrets;

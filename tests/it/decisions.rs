@@ -138,7 +138,7 @@ fn orders_tried(acme: &Acme) -> usize {
         .count()
 }
 
-async fn acme_lab(keys: &str) -> (Acme, Lab) {
+pub async fn acme_lab(keys: &str) -> (Acme, Lab) {
     renewd::tls::install_provider();
     let clock = today();
     let acme = Acme::with(clock.clone(), |faces| faces.always_valid = true).await;
@@ -149,7 +149,7 @@ async fn acme_lab(keys: &str) -> (Acme, Lab) {
 }
 
 /// A laboratory whose certificate is recalled by its CA, five days before the next maintenance window.
-async fn recalled(policy: &str) -> (Acme, Lab) {
+pub async fn recalled(policy: &str) -> (Acme, Lab) {
     let (acme, lab) = acme_lab("").await;
     lab.run_once().await;
     lab.assert_installed_once().await;

@@ -23,6 +23,7 @@ mod key_pairs;
 mod key_requests;
 mod kills;
 mod lab;
+mod last_lines;
 mod local_ca;
 mod locks_nobody_out;
 mod matrix;

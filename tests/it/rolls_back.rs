@@ -198,7 +198,7 @@ async fn what_is_heard_after_a_roll_back_does_not_end_its_pause() {
 }
 
 /// The configuration verifies at this address too.
-fn also_verify(lab: &Lab, address: &str) {
+pub fn also_verify(lab: &Lab, address: &str) {
     let file = lab.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     let changed = text.replace("verify = [", &format!("verify = [\"{address}\", "));
@@ -206,8 +206,22 @@ fn also_verify(lab: &Lab, address: &str) {
     std::fs::write(file, changed).unwrap();
 }
 
+/// The SSL VPN has another certificate than the management page, as on many firewalls that are adopted.
+pub fn give_ssl_vpn_its_own(lab: &Lab) {
+    let now = lab.device_time();
+    let own = Replacement {
+        name: "by-hand".to_owned(),
+        common_name: "vpn.example.com".to_owned(),
+        not_before: now - time::Duration::days(300),
+        not_after: now + time::Duration::days(60),
+        key: ReplacementKey::EcdsaP256,
+    };
+    let other = lab.simulator.other_administrator();
+    other.gives_ssl_vpn_its_own(&own).unwrap();
+}
+
 /// A port where nobody listens.
-fn dead_address() -> String {
+pub fn dead_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
@@ -342,7 +356,7 @@ async fn where_the_previous_binding_is_not_known_nothing_is_said_to_be_rolled_ba
 
 /// Takes away what was bound before, as where an administrator bound the new certificate by hand.
 #[derive(Debug)]
-struct Forgets(String);
+pub struct Forgets(pub String);
 
 impl Witness for Forgets {}
 
@@ -362,16 +376,7 @@ impl Checkpoint for Forgets {
 #[tokio::test(flavor = "multi_thread")]
 async fn services_with_different_certificates_are_each_set_back_to_their_own() {
     let lab = Lab::new(Profile::V8).await;
-    let now = lab.device_time();
-    let own = Replacement {
-        name: "by-hand".to_owned(),
-        common_name: "vpn.example.com".to_owned(),
-        not_before: now - time::Duration::days(300),
-        not_after: now + time::Duration::days(60),
-        key: ReplacementKey::EcdsaP256,
-    };
-    let other = lab.simulator.other_administrator();
-    other.gives_ssl_vpn_its_own(&own).unwrap();
+    give_ssl_vpn_its_own(&lab);
     // From now on: what is given to a faulty device would not be served either.
     lab.simulator
         .set(|faces| faces.serve_wrong_certificate_after_bind = On::SslVpn);

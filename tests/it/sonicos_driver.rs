@@ -3,7 +3,7 @@
 
 mod bench;
 mod by_ssh;
-mod changes;
+pub mod changes;
 mod logins;
 mod public_key;
 mod six_five;

@@ -118,6 +118,41 @@ async fn a_certificate_that_was_replaced_by_hand_counts_once_an_operator_has_acc
     assert_eq!(newest(&lab).await.state, State::Completed);
 }
 
+/// At the next probe, and not when a renewal needs the login.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_management_certificate_that_no_pin_names_is_reported_at_once_and_until_it_is_pinned() {
+    let lab = renewed().await;
+    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
+    after(&lab, SignedDuration::from_hours(25)).await;
+    let told = lab.history().await;
+    let alert = told
+        .iter()
+        .find(|event| event.name == "management_certificate_untrusted")
+        .expect("it is reported at the first probe");
+    assert_eq!(alert.level, renewd::event::Level::Alert);
+    let words = alert.fields["detail"].as_str().unwrap();
+    let fingerprint = lab.simulator.fingerprint();
+    let address = lab.simulator.management().to_string();
+    for part in [
+        &*address,
+        &*fingerprint,
+        "add that fingerprint to its trust",
+    ] {
+        assert!(words.contains(part), "{words}");
+    }
+    assert_eq!(lab.renewals().await.len(), 1, "no renewal needed the login");
+    after(&lab, SignedDuration::from_hours(25)).await;
+    assert_eq!(count(&lab, "management_certificate_untrusted").await, 1);
+    assert_eq!(count(&lab, "certificate_unknown").await, 1);
+    lab.configure(&fingerprint, "proof_grace = \"5s\"");
+    after(&lab, SignedDuration::from_hours(2)).await;
+    let row = row(&lab).await;
+    assert!(
+        row.served.iter().all(|served| served.problem().is_none()),
+        "{row:#?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_waits_stands_down_when_somebody_replaces_the_certificate() {
     let lab = Lab::new(Profile::V8).await;

@@ -9,7 +9,7 @@ use super::{Outcome, StepError, Until, Waiting, Work};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall, ObjectKind};
-use crate::inventory::{Intent, Obtained, Service, Shown, Urgent, due};
+use crate::inventory::{Intent, Obtained, Service, Shown, Urgent, WaitReason, due};
 use crate::pki::Certificate;
 use crate::probe::Sight;
 use crate::renewal::known::{Familiarity, Knowledge, PreviousServed};
@@ -30,7 +30,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             work.intend_new_management(work.leaf()?.fingerprint).await?;
             return Ok(Outcome::wait(
                 FIRST_LOOK,
-                LOST_ANSWER,
+                WaitReason::LostAnswer,
                 format!(
                     "looking whether the management page serves the new certificate already: {failure}"
                 ),
@@ -41,7 +41,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let result = look_then_bind(work, &mut *session, opening).await;
     drop(session);
     if let Ok(Outcome::Wait(waiting)) = &result
-        && waiting.kind == LOST_ANSWER
+        && waiting.kind == WaitReason::LostAnswer
     {
         // Whether this session still exists is as open as whether the commit was done: a new one shows both.
         work.session.close().await;
@@ -116,7 +116,7 @@ async fn look_then_bind(
             work.acted(Step::Bind).await;
             return Ok(Outcome::wait(
                 FIRST_LOOK,
-                LOST_ANSWER,
+                WaitReason::LostAnswer,
                 format!("looking whether it was done: {failure}"),
             ));
         }
@@ -282,7 +282,7 @@ fn opening_before_the_end_of(
     match window.next(now) {
         Some(span) if span.start < last_moment && now < last_moment => Opening::Shut(Waiting {
             until: Until::Moment(span.start),
-            kind: "maintenance_window",
+            kind: WaitReason::MaintenanceWindow,
             words: format!(
                 "the window \"{}\" opens at {:.0}",
                 window.expression(),
@@ -321,6 +321,5 @@ async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> 
     Ok(())
 }
 
-const LOST_ANSWER: &str = "lost_answer";
 /// The device needs a moment to take its new certificate.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(1);

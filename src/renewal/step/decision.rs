@@ -7,22 +7,16 @@ use jiff::Timestamp;
 use super::{REMEMBERED, StepError, Work};
 use crate::ca::{Issuer, SigningRequest};
 use crate::inventory::due::{self, Decision, Facts, Reason};
-use crate::inventory::{ManagedCertificate, Shown, State};
+use crate::inventory::{DecisionKind, ManagedCertificate, Shown, State};
 use crate::pki::{self, Certificate};
 use crate::renewal::state::Step;
-
-/// The kinds of decisions, by the names under which they are stored and shown.
-pub const ALREADY_DUE: &str = "already_due";
-/// Orders of this certificate ended without one, time and again.
-const ORDERS_ENDED: &str = "orders_ended";
-/// An order may have been paid, and the CA cannot be asked for sure.
-const ORDER_AGAIN: &str = "order_again";
 
 /// Holds another order where each costs money and the last ones ended without a certificate.
 pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<(), StepError> {
     let renewal = work.renewal();
     let is_free = issuer.budget().is_none();
-    let is_wanted = renewal.reason == Reason::Requested.name() || work.is_decided(ORDERS_ENDED);
+    let is_wanted =
+        renewal.reason == Reason::Requested.name() || work.is_decided(DecisionKind::OrdersEnded);
     if is_free || is_wanted {
         return Ok(());
     }
@@ -43,7 +37,7 @@ pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<()
         return Ok(());
     }
     Err(StepError::Decision {
-        kind: ORDERS_ENDED,
+        kind: DecisionKind::OrdersEnded,
         words: format!(
             "the last {} orders of this certificate at {} ended without a certificate ({}), and each may cost money: \
              look into the account there",
@@ -51,7 +45,6 @@ pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<()
             renewal.ca,
             ended.join(", ")
         ),
-        remedy: format!("to order another one: renewd renew {}", renewal.certificate),
     })
 }
 
@@ -64,29 +57,25 @@ pub async fn on_a_lost_order(
     let renewal = work.renewal();
     let step = Step::Submit.name();
     if issuer.shows_every_order(request)
-        || work.is_decided(ORDER_AGAIN)
+        || work.is_decided(DecisionKind::OrderAgain)
         || work.store.tries(&renewal.id, step).await? == 0
     {
         return Ok(());
     }
     Err(StepError::Decision {
-        kind: ORDER_AGAIN,
+        kind: DecisionKind::OrderAgain,
         words: format!(
             "the answer to an order at {ca} was lost, and {ca} does not show whether it was taken: it may have been paid. \
              Look there for a charge since {:.0}; a certificate of it is found by itself",
             renewal.state_since,
             ca = renewal.ca,
         ),
-        remedy: format!(
-            "if there was none, to order once more: renewd renew {}",
-            renewal.certificate
-        ),
     })
 }
 
 /// Holds a certificate that is due again as soon as it is there: it would be followed by the next one at once, and so on.
 pub fn on_the_dates_of(work: &Work<'_>, leaf: &Certificate) -> Result<(), StepError> {
-    if work.is_decided(ALREADY_DUE) {
+    if work.is_decided(DecisionKind::AlreadyDue) {
         return Ok(());
     }
     let renewal = work.renewal();
@@ -101,12 +90,8 @@ pub fn on_the_dates_of(work: &Work<'_>, leaf: &Certificate) -> Result<(), StepEr
     match words {
         None => Ok(()),
         Some(words) => Err(StepError::Decision {
-            kind: ALREADY_DUE,
+            kind: DecisionKind::AlreadyDue,
             words,
-            remedy: format!(
-                "to install it all the same: renewd renew {}",
-                renewal.certificate
-            ),
         }),
     }
 }

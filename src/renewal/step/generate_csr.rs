@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::{Outcome, StepError, Work, decision, endpoints, refused, sealing};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::Firewall;
-use crate::inventory::{Intent, KeyOrigin};
+use crate::inventory::{Intent, KeyOrigin, WaitReason};
 use crate::pki::{Csr, PkiError, PrivateKey};
 use crate::renewal::chain_roots;
 use crate::renewal::state::{Fact, Step};
@@ -137,7 +137,7 @@ async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, 
 fn not_listed_yet(since: SignedDuration) -> Outcome {
     Outcome::wait(
         LISTING_INTERVAL.max(since / 2),
-        "key_generation",
+        WaitReason::KeyGeneration,
         "the firewall does not list the key pair yet",
     )
 }

@@ -30,7 +30,10 @@ use crate::config::Desired;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall, InstalledObject, Known};
-use crate::inventory::{Budget, Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate};
+use crate::inventory::{
+    Budget, DecisionKind, Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate,
+    WaitReason,
+};
 use crate::pki::{Certificate, Csr, Fingerprint, PrivateKey};
 use crate::probe::Sight;
 use crate::schedule::MaintenanceWindow;
@@ -99,7 +102,7 @@ impl Outcome {
         }
     }
 
-    fn wait(how_long: SignedDuration, kind: &'static str, words: impl Into<String>) -> Self {
+    fn wait(how_long: SignedDuration, kind: WaitReason, words: impl Into<String>) -> Self {
         Self::Wait(Waiting {
             until: Until::After(how_long),
             kind,
@@ -113,9 +116,8 @@ impl Outcome {
 pub struct Waiting {
     /// When to look again.
     pub until: Until,
-    /// For what, by name: `key_generation`, `order_settling`, `order_limit`, `order_budget`, `issuance`,
-    /// `overdue_issuance`, `approval`, `maintenance_window`, `proof`.
-    pub kind: &'static str,
+    /// For what.
+    pub kind: WaitReason,
     /// For what, in words.
     pub words: String,
 }
@@ -154,12 +156,10 @@ pub enum StepError {
     /// Only an operator may decide whether it goes on.
     #[error("{words}")]
     Decision {
-        /// What is to be decided, by name.
-        kind: &'static str,
+        /// What is to be decided.
+        kind: DecisionKind,
         /// What speaks against it.
         words: String,
-        /// What an operator can do.
-        remedy: String,
     },
     /// It can never succeed.
     #[error("{0}")]
@@ -198,8 +198,8 @@ impl Work<'_> {
     }
 
     /// Whether an operator decided in this state to go on in spite of `kind`.
-    fn is_decided(&self, kind: &str) -> bool {
-        self.renewal().decided.as_deref() == Some(kind)
+    fn is_decided(&self, kind: DecisionKind) -> bool {
+        self.renewal().decided.as_deref() == Some(kind.name())
     }
 
     fn event(&self, kind: EventKind) -> Event {
@@ -442,7 +442,7 @@ pub async fn look_at_all(peers: &dyn Peers, wanted: &ManagedCertificate) -> Vec<
 }
 
 /// The host name for SNI: the alternative name, else a CN that can be one.
-fn server_name(wanted: &ManagedCertificate) -> Option<Arc<str>> {
+pub fn server_name(wanted: &ManagedCertificate) -> Option<Arc<str>> {
     use crate::pki::AlternateName;
     match wanted.request.alternate_names.first() {
         Some(AlternateName::Domain(name)) => Some(Arc::from(name.as_str())),

@@ -7,6 +7,7 @@ use super::{Outcome, StepError, Work, obtained, refused};
 use crate::ca::{Issuance, Reference};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
+use crate::inventory::WaitReason;
 use crate::pki::{self, AlternateName, Certificate, Expected, Verdict};
 use crate::renewal::chain_roots;
 use crate::renewal::state::{Fact, Step};
@@ -131,12 +132,12 @@ fn remarks(work: &Work<'_>, verdict: &Verdict) -> Vec<Event> {
     events
 }
 
-/// For what is waited, by name: each is told once.
-fn kind_of_wait(needs_person: bool, waited: SignedDuration) -> &'static str {
+/// For what is waited: each is told once.
+fn kind_of_wait(needs_person: bool, waited: SignedDuration) -> WaitReason {
     match needs_person {
-        true => "approval",
-        false if waited >= OVERDUE => "overdue_issuance",
-        false => "issuance",
+        true => WaitReason::Approval,
+        false if waited >= OVERDUE => WaitReason::OverdueIssuance,
+        false => WaitReason::Issuance,
     }
 }
 
@@ -177,8 +178,8 @@ mod tests {
     #[test]
     fn what_waits_for_nobody_in_particular_is_told_after_a_day() {
         let almost = OVERDUE - SignedDuration::from_secs(1);
-        assert_eq!(kind_of_wait(false, almost), "issuance");
-        assert_eq!(kind_of_wait(false, OVERDUE), "overdue_issuance");
-        assert_eq!(kind_of_wait(true, OVERDUE), "approval");
+        assert_eq!(kind_of_wait(false, almost), WaitReason::Issuance);
+        assert_eq!(kind_of_wait(false, OVERDUE), WaitReason::OverdueIssuance);
+        assert_eq!(kind_of_wait(true, OVERDUE), WaitReason::Approval);
     }
 }

@@ -8,7 +8,11 @@ use jiff::SignedDuration;
 use super::endpoints::Previous;
 use super::verify::{FEWEST_LOOKS, new_fingerprint};
 use super::{Outcome, StepError, Work};
+use crate::event::{Event, EventKind};
 use crate::firewall::{Binding, Firewall};
+use crate::inventory::{State, WaitReason};
+use crate::renewal::known::cause_of_put_back;
+use crate::renewal::remedy;
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
@@ -62,6 +66,9 @@ async fn look_then_bind_previous(
 ) -> Result<(), StepError> {
     let present = session.bindings().await?;
     let is_back = previous.iter().all(|binding| present.contains(binding));
+    if is_back && !is_begun(work).await? {
+        report_put_back(work).await?;
+    }
     if is_back && session.foreign_changes().await?.is_none() {
         return Ok(());
     }
@@ -70,31 +77,48 @@ async fn look_then_bind_previous(
     Ok(())
 }
 
+/// renewd has bound the new certificate and has not bound the previous one yet: somebody else has.
+async fn report_put_back(work: &Work<'_>) -> Result<(), StepError> {
+    let firewall = work.store.firewall(&work.renewal().firewall).await?;
+    let event = Event {
+        detail: Some(format!(
+            "the services use the previous certificate again before renewd has bound it back: an older binding was put \
+             back, {}",
+            cause_of_put_back(&firewall)
+        )),
+        ..work.event(EventKind::BindingPutBack)
+    };
+    work.store
+        .record_under(work.lease, std::slice::from_ref(&event), work.now)
+        .await?;
+    Ok(())
+}
+
 /// What the looks so long after the previous certificate was bound again come to.
 fn outcome(work: &Work<'_>, differences: &[String], waited: SignedDuration) -> Outcome {
     let failed = reason(work);
-    let name = &work.wanted.name;
+    let remedy = remedy_after(work, State::RolledBack);
     if differences.is_empty() {
         let words = format!(
-            "the new certificate was not served: {failed}; every address serves again what it served before; check the \
-             addresses and the service, then: renewd renew {name}"
+            "the new certificate was not served: {failed}; every address serves again what it served before{remedy}"
         );
         return work.reached(Fact::PreviousProven).because(words);
     }
     let differences = differences.join("; ");
     let is_over = waited >= work.wanted.policy.proof_grace.max(SHORTEST_GRACE);
     if !is_over || work.renewal().polls < FEWEST_LOOKS {
-        return Outcome::wait(LOOK_INTERVAL, "proof_of_previous", differences);
+        return Outcome::wait(LOOK_INTERVAL, WaitReason::ProofOfPrevious, differences);
     }
     work.reached(Fact::PreviousNotProven).because(format!(
         "the new certificate was not served: {failed}; the previous one is bound again, but not everything is as \
-         before: {differences}; check these addresses, then: renewd renew {name}"
+         before: {differences}{remedy}"
     ))
 }
 
 /// There is nothing that could be bound again: the new certificate stays, and a person is told.
 fn not_rolled_back(work: &Work<'_>, bindings: &[Binding]) -> Outcome {
-    let (failed, alias, name) = (reason(work), &work.renewal().alias, &work.wanted.name);
+    let (failed, alias) = (reason(work), &work.renewal().alias);
+    let remedy = remedy_after(work, State::NotRolledBack);
     let why = if bindings.is_empty() {
         "what was bound before is not known".to_owned()
     } else {
@@ -102,8 +126,14 @@ fn not_rolled_back(work: &Work<'_>, bindings: &[Binding]) -> Outcome {
     };
     work.reached(Fact::PreviousUnknown).because(format!(
         "the new certificate is not served everywhere: {failed}; {why}, so nothing was bound back and the services still \
-         use {alias}; check the addresses and what the services use, then: renewd renew {name}"
+         use {alias}{remedy}"
     ))
+}
+
+/// What an operator does after an end in `state`, to be put behind the words.
+fn remedy_after(work: &Work<'_>, state: State) -> String {
+    let remedy = remedy::of_end(state, &work.wanted.name);
+    remedy.map_or_else(String::new, |remedy| format!("; {remedy}"))
 }
 
 /// Why the verification failed.

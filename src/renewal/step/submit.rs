@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Outcome, StepError, Until, Waiting, Work, decision};
 use crate::ca::{Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
-use crate::inventory::Intent;
+use crate::inventory::{Intent, Renewal, State, WaitReason};
 use crate::renewal::retry;
 use crate::renewal::state::{Fact, Step};
 use crate::sanitize::bounded;
@@ -46,7 +46,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
                 work.renewal().ca
             );
             let again = look_again(&intent, work.now).min(settled_at);
-            return Ok(wait(again, "order_settling", words));
+            return Ok(wait(again, WaitReason::OrderSettling, words));
         }
         // The CA does not have it: its limits were not used up.
         work.store.return_turn(work.lease, work.now).await?;
@@ -60,6 +60,9 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     match placed.and_then(|reference| usable(issuer.as_ref(), reference)) {
         Ok(reference) => {
             work.acted(Step::Submit).await;
+            if let Some(waits) = shared(work, &reference).await? {
+                return Ok(waits);
+            }
             Ok(ordered(work, reference))
         }
         Err(failure) => {
@@ -73,6 +76,41 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             Err(StepError::Order(failure, tries))
         }
     }
+}
+
+/// Waits where the CA gave an order that another renewal drives on: whichever of the two finalized it would take it from
+/// the other, since an order has one certificate (CA rules reference 5). No order was placed then. It is not waited for
+/// without end: the other may be held.
+async fn shared(work: &Work<'_>, reference: &Reference) -> Result<Option<Outcome>, StepError> {
+    let renewal = work.renewal();
+    if renewal.state_since.duration_until(work.now) >= LONGEST_SHARED {
+        return Ok(None);
+    }
+    let open = work.store.open_renewals().await?;
+    let is_theirs = |other: &&Renewal| {
+        let theirs = other.obtained.ca_reference.clone().map(Reference);
+        other.id != renewal.id
+            && other.ca == renewal.ca
+            && other.state == State::Submitted
+            && theirs.is_some_and(|theirs| theirs.is_same_order(reference))
+    };
+    let Some(other) = open.iter().find(is_theirs) else {
+        return Ok(None);
+    };
+    work.store
+        .withdraw_order(work.lease, Step::Submit.name(), work.now)
+        .await?;
+    let words = format!(
+        "{} gave the order that renewal {} of {} drives on ({}): both are for the same names, and an order has one \
+         certificate",
+        renewal.ca,
+        other.id,
+        other.certificate,
+        reference.shown()
+    );
+    let again = work.now.saturating_add(SHARED_LOOK);
+    let again = again.unwrap_or(Timestamp::MAX);
+    Ok(Some(wait(again, WaitReason::OrderShared, words)))
 }
 
 /// Between two orders of the same renewal, of which the first was lost: as after failures, and longer each time.
@@ -155,7 +193,7 @@ async fn limited(
             work.renewal().ca,
             listed(&limits)
         );
-        return Ok(Some(wait(slot, "order_limit", words)));
+        return Ok(Some(wait(slot, WaitReason::OrderLimit, words)));
     }
     let permission = work
         .store
@@ -179,12 +217,12 @@ async fn limited(
                 budget.orders,
                 budget.within
             );
-            Ok(Some(wait(until, "order_budget", words)))
+            Ok(Some(wait(until, WaitReason::OrderBudget, words)))
         }
     }
 }
 
-fn wait(until: Timestamp, kind: &'static str, words: String) -> Outcome {
+fn wait(until: Timestamp, kind: WaitReason, words: String) -> Outcome {
     Outcome::Wait(Waiting {
         until: Until::Moment(until),
         kind,
@@ -205,6 +243,10 @@ fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
 
 /// Characters of a reference that cannot be used.
 const SHOWN: usize = 60;
+/// Between two tries to get an order of our own.
+const SHARED_LOOK: SignedDuration = SignedDuration::from_secs(30);
+/// As long as this another renewal may need for an order that we were given too.
+const LONGEST_SHARED: SignedDuration = SignedDuration::from_hours(1);
 /// Between two looks for an order that was lost.
 const SOONEST_LOOK: SignedDuration = SignedDuration::from_mins(1);
 /// For all exchanges of one order, where the CA does not show it at once.

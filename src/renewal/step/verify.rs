@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 
 use super::endpoints::Previous;
 use super::{Outcome, StepError, Work, obtained};
+use crate::inventory::WaitReason;
 use crate::pki::Fingerprint;
 use crate::renewal::state::{Fact, Step};
 
@@ -18,7 +19,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let words = proof.against.join("; ");
     let bound_for = work.renewal().state_since.duration_until(work.now);
     if bound_for < work.wanted.policy.proof_grace || work.renewal().polls < FEWEST_LOOKS {
-        return Ok(Outcome::wait(LOOK_INTERVAL, "proof", words));
+        return Ok(Outcome::wait(LOOK_INTERVAL, WaitReason::Proof, words));
     }
     let obtained = |obtained: &mut crate::inventory::Obtained| {
         obtained.not_proven = Some(words.clone());

@@ -5,14 +5,17 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use renewd::ca::{Issuance, Issuer, Reference, SigningRequest};
 use renewd::clock::Clock;
 use renewd::failure::Failure;
+use renewd::inventory::Renewal;
 use renewd::pki::{Certificate, Csr};
+use renewd::renewal::Step;
 
 use simulators::sonicos;
 
 use super::*;
 use crate::contract::Subject;
 use crate::contract::acme::Acme;
-use crate::lab::today;
+use crate::lab::{CERTIFICATE, today};
+use crate::survives_crash::kill_at;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_another_request_finalized_is_not_ours_and_another_one_is_placed() {
@@ -128,3 +131,128 @@ async fn issued(
     }
     panic!("the order comes to no end")
 }
+
+/// Two certificates for the same names, on the services of one firewall.
+async fn two_certificates() -> (Acme, Lab) {
+    let (acme, lab) = bench().await;
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let (before, certificate) = text.split_once("[[certificate]]").unwrap();
+    let services = "services = [\"web-management\", \"ssl-vpn\"]";
+    let verify = certificate
+        .lines()
+        .find(|line| line.starts_with("verify"))
+        .unwrap();
+    let of = |name: &str, service: &str, address: &str| {
+        certificate
+            .replace("\"hq-portal\"", &format!("\"{name}\""))
+            .replace(services, &format!("services = [\"{service}\"]"))
+            .replace(verify, &format!("verify = [\"{address}\"]"))
+    };
+    let management = lab.simulator.management().to_string();
+    let ssl_vpn = lab.simulator.ssl_vpn().to_string();
+    let first = of(CERTIFICATE, "web-management", &management);
+    let second = of(SECOND, "ssl-vpn", &ssl_vpn);
+    let text = format!("{before}[[certificate]]{first}\n[[certificate]]{second}");
+    std::fs::write(lab.config_file(), text).unwrap();
+    (acme, lab)
+}
+
+/// Runs until both renewals have ended, and that each has a certificate for its own key.
+async fn both_complete(acme: &Acme, lab: &Lab, case: &str) {
+    let mut both = Vec::new();
+    for _ in 0..100 {
+        lab.run_once().await;
+        both = newest_of_both(lab).await;
+        if both.iter().all(|renewal| renewal.state.is_end()) {
+            break;
+        }
+        let next = both.iter().filter_map(|one| one.next_attempt_at).min();
+        let soonest = lab.clock.now() + jiff::SignedDuration::from_secs(1);
+        lab.clock.set(next.unwrap().max(soonest));
+    }
+    let mut keys = Vec::new();
+    for renewal in &both {
+        assert_eq!(renewal.state, State::Completed, "{case}: {renewal:#?}");
+        let leaf = Certificate::from_pem(renewal.obtained.leaf_pem.as_deref().unwrap()).unwrap();
+        let born = lab.simulator.spki_sha256(&renewal.alias).unwrap();
+        assert_eq!(leaf.public_key.to_string(), born, "{case}");
+        keys.push(born);
+    }
+    assert_ne!(keys[0], keys[1], "{case}");
+    let seen = lab.seen().await;
+    assert_ne!(seen[0].fingerprint, seen[1].fingerprint, "{case}");
+    assert_eq!(acme.orders(), 2, "{case}: certificates issued");
+    let abandoned = lab.has_event("renewal_abandoned").await;
+    assert!(!abandoned, "{case}");
+    lab.assert_left_in_order();
+}
+
+async fn newest_of_both(lab: &Lab) -> Vec<Renewal> {
+    let store = lab.store().await;
+    let mut both = Vec::new();
+    for name in [CERTIFICATE, SECOND] {
+        both.extend(store.renewals_of(name, 1).await.unwrap());
+    }
+    store.close().await;
+    both
+}
+
+/// How often a renewal reported that it waits for the order of the other one, with whose words.
+async fn waits_for_the_other(lab: &Lab) -> Vec<String> {
+    let store = lab.store().await;
+    let mut waits = Vec::new();
+    for name in [CERTIFICATE, SECOND] {
+        for event in store.history(name, 1000).await.unwrap() {
+            if event.fields["reason"] == "order_shared" {
+                waits.push(event.fields["detail"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    store.close().await;
+    waits
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_renewals_for_the_same_names_complete_one_after_the_other() {
+    let (acme, lab) = two_certificates().await;
+    acme.simulator.set(|faces| faces.processing_polls = 0);
+    both_complete(&acme, &lab, "one after the other").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_waits_while_another_one_drives_the_same_order_and_says_so() {
+    let (acme, lab) = two_certificates().await;
+    acme.simulator.set(|faces| {
+        faces.ready_polls = 3;
+        faces.processing_polls = 3;
+        faces.poll_retry_after = Some(40);
+    });
+    both_complete(&acme, &lab, "in turns").await;
+    let waits = waits_for_the_other(&lab).await;
+    assert_eq!(waits.len(), 1, "reported once: {waits:?}");
+    let order = acme.simulator.orders().len();
+    assert_eq!(order, 2, "one order for each, and none for the wait");
+    for part in ["office gave the order", "https://", "one certificate"] {
+        assert!(waits[0].contains(part), "{waits:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_renewals_for_the_same_names_complete_after_a_crash_between_them() {
+    for moment in [
+        Moment::Intended(Step::Submit),
+        Moment::Acted(Step::Submit),
+        Moment::Stored(State::Submitted),
+        Moment::Acted(Step::PollIssuance),
+    ] {
+        let (acme, lab) = two_certificates().await;
+        acme.simulator.set(|faces| {
+            faces.ready_polls = 1;
+            faces.poll_retry_after = Some(40);
+        });
+        kill_at(&lab.config_file(), moment);
+        both_complete(&acme, &lab, &format!("{moment:?}")).await;
+    }
+}
+
+const SECOND: &str = "hq-second";

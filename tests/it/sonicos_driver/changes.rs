@@ -8,7 +8,7 @@ use simulators::sonicos::{Action, Gate, NonConfigMode, PendingForm, Port, Profil
 use super::bench::{Bench, Office, both, request};
 
 /// Every form in which a device may answer that something waits for a commit, or that nothing does.
-const FORMS: [PendingForm; 11] = [
+pub const FORMS: [PendingForm; 11] = [
     PendingForm::Paths,
     PendingForm::Status,
     PendingForm::Text,

@@ -1,0 +1,187 @@
+//! Why an open renewal does not go on: the words in its row, read. Each has its remedy in `status/remedy.rs`.
+
+use std::fmt;
+
+use super::Renewal;
+use crate::failure::FailureKind;
+
+/// Why a renewal does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standstill {
+    /// The last step failed.
+    Failed(FailureKind),
+    /// Nothing failed; it waits.
+    Waits(WaitReason),
+    /// Only an operator may decide whether it goes on.
+    Decision(DecisionKind),
+}
+
+impl Standstill {
+    /// The one of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let failed = FailureKind::from_name(name).map(Self::Failed);
+        failed
+            .or_else(|| WaitReason::from_name(name).map(Self::Waits))
+            .or_else(|| DecisionKind::from_name(name).map(Self::Decision))
+    }
+}
+
+/// For what a renewal waits although nothing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WaitReason {
+    /// The firewall has not listed the key pair yet.
+    KeyGeneration,
+    /// An order whose answer was lost may still become visible at the CA.
+    OrderSettling,
+    /// Its turn within the limits of the CA.
+    OrderLimit,
+    /// The order budget of the CA.
+    OrderBudget,
+    /// The CA gave an order that another renewal drives on.
+    OrderShared,
+    /// The CA has not issued the certificate yet.
+    Issuance,
+    /// The same, for longer than a day.
+    OverdueIssuance,
+    /// An approval at the CA.
+    Approval,
+    /// The maintenance window of the firewall.
+    MaintenanceWindow,
+    /// Whether the commit of the bind was carried out.
+    LostAnswer,
+    /// The addresses do not serve the new certificate yet.
+    Proof,
+    /// The addresses do not serve the previous certificate again yet.
+    ProofOfPrevious,
+    /// The certificate left the configuration; what was ordered is kept.
+    LeftConfiguration,
+}
+
+impl WaitReason {
+    /// Every reason.
+    pub const ALL: [Self; 13] = [
+        Self::KeyGeneration,
+        Self::OrderSettling,
+        Self::OrderLimit,
+        Self::OrderBudget,
+        Self::OrderShared,
+        Self::Issuance,
+        Self::OverdueIssuance,
+        Self::Approval,
+        Self::MaintenanceWindow,
+        Self::LostAnswer,
+        Self::Proof,
+        Self::ProofOfPrevious,
+        Self::LeftConfiguration,
+    ];
+
+    /// The word in logs and rows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeyGeneration => "key_generation",
+            Self::OrderSettling => "order_settling",
+            Self::OrderLimit => "order_limit",
+            Self::OrderBudget => "order_budget",
+            Self::OrderShared => "order_shared",
+            Self::Issuance => "issuance",
+            Self::OverdueIssuance => "overdue_issuance",
+            Self::Approval => "approval",
+            Self::MaintenanceWindow => "maintenance_window",
+            Self::LostAnswer => "lost_answer",
+            Self::Proof => "proof",
+            Self::ProofOfPrevious => "proof_of_previous",
+            Self::LeftConfiguration => "left_configuration",
+        }
+    }
+
+    /// The reason of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    /// Whether it does not end before an operator does something; an alert reports it.
+    pub const fn needs_operator(self) -> bool {
+        match self {
+            Self::OrderBudget | Self::OverdueIssuance | Self::Approval => true,
+            Self::KeyGeneration
+            | Self::OrderSettling
+            | Self::OrderLimit
+            | Self::OrderShared
+            | Self::Issuance
+            | Self::MaintenanceWindow
+            | Self::LostAnswer
+            | Self::Proof
+            | Self::ProofOfPrevious
+            | Self::LeftConfiguration => false,
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What an operator has to decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DecisionKind {
+    /// The issued certificate is due again as soon as it is there.
+    AlreadyDue,
+    /// The last orders of this certificate ended without one.
+    OrdersEnded,
+    /// An order may have been paid, and the CA cannot be asked for sure.
+    OrderAgain,
+}
+
+impl DecisionKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::AlreadyDue, Self::OrdersEnded, Self::OrderAgain];
+
+    /// The word in rows and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AlreadyDue => "already_due",
+            Self::OrdersEnded => "orders_ended",
+            Self::OrderAgain => "order_again",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// How an operator lets it go on.
+    pub fn remedy(self, certificate: &str) -> String {
+        let what = match self {
+            Self::AlreadyDue => "to install it all the same",
+            Self::OrdersEnded => "to order another one",
+            Self::OrderAgain => "if there was none, to order once more",
+        };
+        format!("{what}: renewd renew {certificate}")
+    }
+}
+
+impl Renewal {
+    /// Why it does not go on; `None`: nothing keeps it, or an older renewd stored a reason that is not known any more.
+    pub fn standstill(&self) -> Option<Standstill> {
+        Standstill::from_name(self.last_error_kind.as_deref()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_reasons_share_a_name() {
+        let failures = FailureKind::ALL.map(|kind| (kind.name(), Standstill::Failed(kind)));
+        let waits = WaitReason::ALL.map(|reason| (reason.name(), Standstill::Waits(reason)));
+        let decisions = DecisionKind::ALL.map(|kind| (kind.name(), Standstill::Decision(kind)));
+        for (name, standstill) in failures.into_iter().chain(waits).chain(decisions) {
+            assert_eq!(Standstill::from_name(name), Some(standstill), "{name}");
+        }
+        assert_eq!(Standstill::from_name("none of these"), None);
+    }
+}
