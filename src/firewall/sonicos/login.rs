@@ -453,7 +453,8 @@ fn offered(answer: &Answer) -> String {
 
 fn no_common_scheme(call: &Call, answer: &Answer, wanted: &str) -> Failure {
     let detail = format!(
-        "the device offers {}, not {wanted}: choose another `login` or enable it in its API settings",
+        "the device offers {}, not {wanted}: choose another `login`, enable it in its API settings, or configure `totp` where \
+         this account needs one-time codes",
         offered(answer)
     );
     call.failure(FailureKind::Refused, detail)
