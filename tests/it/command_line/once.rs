@@ -80,8 +80,9 @@ async fn a_renewal_that_was_rolled_back_fails_and_says_what_was_shown_instead() 
         .fits_80_columns();
     let told = office.renewd(&["run", "--once"]);
     told.prints(&[
-        "hq-portal: due (share_of_lifetime_spent",
-        "the next renewal begins at",
+        "share_of_lifetime_spent",
+        "its last renewal ended at",
+        "the last renewal failed",
     ]);
     assert_eq!(office.simulator.counters().key_pairs_generated, 1);
 }
