@@ -111,7 +111,7 @@ impl Issuer for LocalCa {
     }
 
     async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
-        self.blocking(|settings, surroundings| check(settings, surroundings))
+        self.blocking(check)
             .await
     }
 }
