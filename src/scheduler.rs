@@ -203,7 +203,7 @@ async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
                         }
                     }
                 }
-                (decision, _) => rests.push((&*row.name, decision)),
+                (decision, _) => rests.push((row, decision)),
             }
         }
         record_rests(engine, &rests, now).await?;
@@ -258,7 +258,7 @@ async fn plan(
 /// rests ten thousand times.
 async fn record_rests(
     engine: &Engine,
-    rests: &[(&str, Decision)],
+    rests: &[(&TrackedCertificate, Decision)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if rests.is_empty() {
@@ -267,8 +267,8 @@ async fn record_rests(
     let latest = now.saturating_add(LONGEST_REST).unwrap_or(now);
     let lines: Vec<String> = rests.iter().map(|(_, decision)| decision.line()).collect();
     let decisions: Vec<store::Decision<'_>> = std::iter::zip(rests, &lines)
-        .map(|((name, decision), line)| store::Decision {
-            name,
+        .map(|((row, decision), line)| store::Decision {
+            name: &row.name,
             look_at: match decision {
                 Decision::Rest {
                     until: Some(until), ..
@@ -276,6 +276,7 @@ async fn record_rests(
                 _ => latest,
             },
             decision: line,
+            was_due_at: row.look_at,
         })
         .collect();
     engine.store.record_decisions(&decisions).await

@@ -45,12 +45,12 @@ async fn write_some(
     all_written(&query.execute(connection).await?, certificates.len())
 }
 
-/// Stores `decisions`; fails unless each is about another certificate that is known.
+/// Stores `decisions`, each only where its certificate is to be decided about as it was when the decision was made.
 pub(super) async fn decide(
     connection: &mut Writing,
     decisions: &[Decision<'_>],
 ) -> Result<(), StoreError> {
-    for some in decisions.chunks(rows_per_statement(3)) {
+    for some in decisions.chunks(rows_per_statement(4)) {
         decide_some(&mut *connection, some).await?;
     }
     Ok(())
@@ -61,19 +61,24 @@ async fn decide_some(
     decisions: &[Decision<'_>],
 ) -> Result<(), StoreError> {
     let statement = AssertSqlSafe(record_decisions_statement(decisions.len()));
-    let mut query = sqlx::query(statement).persistent(decisions.len() == rows_per_statement(3));
+    let mut query = sqlx::query(statement).persistent(decisions.len() == rows_per_statement(4));
     for decision in decisions {
         query = query
             .bind(decision.name)
             .bind(micros(decision.look_at))
-            .bind(decision.decision);
+            .bind(decision.decision)
+            .bind(decision.was_due_at.map_or(0, micros));
     }
-    all_written(&query.execute(connection).await?, decisions.len())
+    query.execute(connection).await?;
+    Ok(())
 }
 
 pub(super) fn record_decisions_statement(decisions: usize) -> String {
-    let row = |first| format!("(${first}, ${}, ${})", first + 1, first + 2);
-    let rows = rows(decisions, 1, 3, row);
+    let row = |first| {
+        let (second, third, fourth) = (first + 1, first + 2, first + 3);
+        format!("(${first}, ${second}, ${third}, ${fourth})")
+    };
+    let rows = rows(decisions, 1, 4, row);
     format!("{DECIDE_HEAD} {rows} {DECIDE_TAIL}")
 }
 
@@ -114,6 +119,23 @@ macro_rules! is_open {
 }
 pub(super) use is_open;
 
+/// The due rules are to be asked at that time: of something new, so that what was decided before is not stored any more.
+/// It never is the time that was stored before, by which a decision is known; one microsecond earlier is due as well.
+macro_rules! look_again {
+    ($at:literal) => {
+        concat!(
+            "CASE WHEN certificate.look_at = ",
+            $at,
+            " THEN ",
+            $at,
+            " - 1 ELSE ",
+            $at,
+            " END"
+        )
+    };
+}
+pub(super) use look_again;
+
 const UPSERT_HEAD: &str =
     "INSERT INTO certificate (name, firewall, ca, hash, configured, probe_at) VALUES";
 
@@ -121,7 +143,9 @@ const UPSERT_TAIL: &str = concat!(
     "ON CONFLICT (name) DO UPDATE SET firewall = excluded.firewall, ca = excluded.ca, hash = excluded.hash, \
      configured = 1, probe_at = excluded.probe_at, look_at = CASE WHEN ",
     is_open!(),
-    " THEN NULL ELSE $1 END"
+    " THEN NULL ELSE ",
+    look_again!("$1"),
+    " END"
 );
 
 const DECIDE_HEAD: &str = concat!(
@@ -131,4 +155,5 @@ const DECIDE_HEAD: &str = concat!(
 );
 
 /// Both databases give the columns of VALUES these names.
-const DECIDE_TAIL: &str = ") AS d WHERE certificate.name = d.column1";
+const DECIDE_TAIL: &str = ") AS d WHERE certificate.name = d.column1 \
+     AND COALESCE(certificate.look_at, 0) = d.column4";

@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, is_open};
+use super::bulk::{self, is_open, look_again};
 use super::row::{Columns, exactly_one, micros, parse, words};
 use super::served::{self, served_columns};
 use super::{Store, StoreError, Writing, commit, history, missing};
@@ -52,6 +52,9 @@ pub struct Decision<'a> {
     pub look_at: Timestamp,
     /// A rule's name and its words.
     pub decision: &'a str,
+    /// When they were to be asked, as it was read with what was decided. Where it is another time by now, something new is
+    /// to be decided about, and the decision is out of date.
+    pub was_due_at: Option<Timestamp>,
 }
 
 /// At what is looked between renewals.
@@ -237,7 +240,8 @@ impl Store {
     }
 
     /// Stores what the due rules said, of each certificate once, and when they are to be asked again. Many at once,
-    /// because a fleet is looked at in one commit instead of thousands.
+    /// because a fleet is looked at in one commit instead of thousands. A decision that is out of date is left out: a probe,
+    /// a CA or a person has brought something new while it was made, and the rules are asked again.
     pub async fn record_decisions(&self, decisions: &[Decision<'_>]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         bulk::decide(&mut transaction, decisions).await?;
@@ -615,7 +619,9 @@ pub(super) const RECORD_WINDOW: &str = concat!(
     "UPDATE certificate SET window_for = $2, window_start = $3, window_end = $4, window_chosen = $5, \
      window_explanation = $6, window_poll_at = $7, look_at = CASE WHEN ",
     is_open!(),
-    " THEN NULL ELSE COALESCE($8, look_at) END WHERE name = $1"
+    " THEN NULL ELSE COALESCE(",
+    look_again!("$8"),
+    ", look_at) END WHERE name = $1"
 );
 
 pub(super) const WAITING: &str =
@@ -639,7 +645,9 @@ pub(super) const RECONSIDER_WINDOW: &str = "UPDATE renewal SET next_attempt_at =
 pub(super) const REQUEST: &str = concat!(
     "UPDATE certificate SET look_at = CASE WHEN ",
     is_open!(),
-    " THEN NULL ELSE $2 END, requested_at = CASE WHEN ",
+    " THEN NULL ELSE ",
+    look_again!("$2"),
+    " END, requested_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE $2 END, bind_now = CASE WHEN ",
     is_open!(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::bulk::is_open;
+use super::bulk::{is_open, look_again};
 use super::row::{Columns, exactly_one, micros, words};
 use super::{Store, StoreError, Writing, commit, history, missing};
 use crate::event::{Event, EventKind};
@@ -459,7 +459,9 @@ pub(super) const ADOPTED_IS_PROBED: &str =
 pub(super) const SEEN: &str = concat!(
     "UPDATE certificate SET told = $4, probe_at = $2, look_at = CASE WHEN ",
     is_open!(),
-    " THEN NULL ELSE COALESCE($3, look_at) END WHERE name = $1"
+    " THEN NULL ELSE COALESCE(",
+    look_again!("$3"),
+    ", look_at) END WHERE name = $1"
 );
 
 /// Something newer is stored already: all that is left is when to look again.

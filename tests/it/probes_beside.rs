@@ -21,9 +21,34 @@ use crate::lab::{CERTIFICATE, Lab, run_once};
 
 /// Addresses that are looked at at once, and whose answers take until the end.
 #[derive(Debug)]
-struct Slow {
+pub struct Slow {
     looked: AtomicUsize,
     is_over: signal::Receiver<bool>,
+}
+
+impl Slow {
+    /// Answers that take until the sender says that it is over.
+    pub fn new() -> (signal::Sender<bool>, Arc<Self>) {
+        let (over, is_over) = signal::channel(false);
+        let looked = AtomicUsize::new(0);
+        (over, Arc::new(Self { looked, is_over }))
+    }
+
+    /// How many addresses were looked at.
+    pub fn looked(&self) -> usize {
+        self.looked.load(Ordering::SeqCst)
+    }
+
+    /// What looks through it at the certificate of `lab`, without a daemon.
+    pub async fn engine(self: &Arc<Self>, lab: &Lab) -> Engine {
+        Engine {
+            desired: Arc::new(lab.desired()),
+            store: lab.store().await,
+            peers: Arc::clone(self) as _,
+            surroundings: lab.surroundings(),
+            checkpoint: Arc::new(NoCheckpoint),
+        }
+    }
 }
 
 #[async_trait]
@@ -66,10 +91,10 @@ impl Checkpoint for Beside {
         };
         let (engine, slow) = self.engine.get().unwrap();
         let row = engine.store.certificate(CERTIFICATE).await.unwrap();
-        let (engine, looked) = (Arc::clone(engine), slow.looked.load(Ordering::SeqCst));
+        let (engine, looked) = (Arc::clone(engine), slow.looked());
         let probe = async move { watch::observe(&engine, &row.unwrap()).await };
         self.probes.lock().unwrap().spawn(probe);
-        while slow.looked.load(Ordering::SeqCst) < looked + 2 {
+        while slow.looked() < looked + 2 {
             tokio::task::yield_now().await;
         }
     }
@@ -78,18 +103,8 @@ impl Checkpoint for Beside {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_probe_saw_that_began_before_the_verification_never_replaces_it() {
     let lab = Lab::new(Profile::V8).await;
-    let (over, is_over) = signal::channel(false);
-    let slow = Arc::new(Slow {
-        looked: AtomicUsize::new(0),
-        is_over,
-    });
-    let engine = Engine {
-        desired: Arc::new(lab.desired()),
-        store: lab.store().await,
-        peers: Arc::clone(&slow) as _,
-        surroundings: lab.surroundings(),
-        checkpoint: Arc::new(NoCheckpoint),
-    };
+    let (over, slow) = Slow::new();
+    let engine = slow.engine(&lab).await;
     let beside = Arc::new(Beside::default());
     beside.engine.set((Arc::new(engine), slow)).unwrap();
     let clock = Arc::clone(&lab.clock);

@@ -119,10 +119,12 @@ async fn decide(
     look_at: Timestamp,
     decision: &str,
 ) -> Result<(), StoreError> {
+    let row = store.certificate(name).await?;
     let decision = Decision {
         name,
         look_at,
         decision,
+        was_due_at: row.and_then(|row| row.look_at),
     };
     store.record_decisions(&[decision]).await
 }

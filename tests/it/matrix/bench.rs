@@ -13,10 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 use renewd::ca;
 use renewd::clock::{Clock, ManualClock};
 use renewd::config;
-use renewd::daemon::Daemon;
+use renewd::daemon::{Daemon, Poke};
 use renewd::inventory::Renewal;
 use renewd::surroundings::Surroundings;
 use simulators::sonicos::Faces;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::authorities::{self, Authority};
 use super::invariants::{CaFacts, DeviceFacts, Facts, When};
@@ -40,7 +42,7 @@ pub struct Bench {
     /// Of those, what each port showed before the renewal.
     pub(super) before: [String; 2],
     /// How many renewals were completed before.
-    former: usize,
+    pub former: usize,
     former_logins: u64,
 }
 
@@ -112,7 +114,22 @@ impl Bench {
 
     /// Lets a daemon live until nothing can move, or until the referee stops it.
     async fn live(&self) -> Life {
-        let daemon = Living {
+        let daemon = self.living();
+        let lived = tokio::task::spawn_blocking(|| daemon.live(None)).await;
+        lived.unwrap_or_else(|panic| Life::Failed(panic.to_string()))
+    }
+
+    /// Starts a daemon that runs until it is told to stop, as under a service manager. Nothing moves its clock.
+    pub fn run(&self) -> Running {
+        // With room for one: the third is taken in only when the first was dealt with.
+        let (poke, pokes) = mpsc::channel(1);
+        let daemon = self.living();
+        let life = tokio::task::spawn_blocking(|| daemon.live(Some(pokes)));
+        Running { poke, life }
+    }
+
+    fn living(&self) -> Living {
+        Living {
             config_file: self.lab.config_file(),
             surroundings: Surroundings {
                 clock: Arc::new(Watched {
@@ -123,9 +140,7 @@ impl Bench {
             },
             referee: Arc::clone(&self.referee),
             log: self.log.clone(),
-        };
-        let lived = tokio::task::spawn_blocking(|| daemon.live()).await;
-        lived.unwrap_or_else(|panic| Life::Failed(panic.to_string()))
+        }
     }
 
     /// Lets daemons live, one after the other, until the renewal has ended, waits for a person, or `PATIENCE` is over.
@@ -256,7 +271,8 @@ struct Living {
 }
 
 impl Living {
-    fn live(self) -> Life {
+    /// With `pokes`, until they tell it to stop; else until nothing can move.
+    fn live(self, pokes: Option<mpsc::Receiver<Poke>>) -> Life {
         let log = self.log.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::DEBUG)
@@ -272,7 +288,7 @@ impl Living {
             tokio::select! {
                 biased;
                 () = self.referee.stopped() => Life::Crashed,
-                life = self.run() => life,
+                life = self.run(pokes) => life,
                 () = tokio::time::sleep(LONGEST_LIFE) => Life::Failed("it hangs".to_owned()),
             }
         });
@@ -281,17 +297,50 @@ impl Living {
         life
     }
 
-    async fn run(&self) -> Life {
+    async fn run(&self, pokes: Option<mpsc::Receiver<Poke>>) -> Life {
+        self.referee.daemon_is_here();
         let desired = config::load(&self.config_file).unwrap().desired;
         let checkpoint = Arc::clone(&self.referee) as _;
         let surroundings = self.surroundings.clone();
         let started = Daemon::start_with(&self.config_file, desired, surroundings, checkpoint);
-        match started.await {
-            Ok(daemon) => match daemon.run_once().await {
-                Ok(_) => Life::Idle,
-                Err(error) => Life::Failed(error.to_string()),
-            },
-            Err(error) => Life::Failed(error.to_string()),
+        let lived = match (started.await, pokes) {
+            (Ok(daemon), Some(pokes)) => daemon.run_with(pokes).await,
+            (Ok(daemon), None) => daemon.run_once().await.map(drop),
+            (Err(error), _) => Err(error),
+        };
+        lived.map_or_else(|error| Life::Failed(error.to_string()), |()| Life::Idle)
+    }
+}
+
+/// A daemon at work.
+pub struct Running {
+    poke: mpsc::Sender<Poke>,
+    life: JoinHandle<Life>,
+}
+
+impl Running {
+    /// Wakes it, and returns when it has dealt with that; at once where it has ended.
+    pub fn poke(&self, meaning: Poke) -> impl Future<Output = ()> + Send + use<> {
+        let poke = self.poke.clone();
+        async move {
+            for meaning in [meaning, Poke::Look, Poke::Look] {
+                let _ = poke.send(meaning).await;
+            }
+        }
+    }
+
+    /// Whether it has ended, as it should not.
+    pub fn has_ended(&self) -> bool {
+        self.life.is_finished()
+    }
+
+    /// Has it stop, and says how it ended.
+    pub async fn stop(self) -> Result<(), String> {
+        let _ = self.poke.send(Poke::Stop).await;
+        match self.life.await {
+            Ok(Life::Idle) => Ok(()),
+            Ok(life) => Err(format!("the daemon ended: {life:?}")),
+            Err(panic) => Err(panic.to_string()),
         }
     }
 }

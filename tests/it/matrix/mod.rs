@@ -5,6 +5,7 @@
 
 pub mod authorities;
 pub mod bench;
+mod beside;
 mod broken_invariants;
 mod crash;
 mod facts;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use renewd::renewal::{Checkpoint, Moment};
 use renewd::store::Witness;
+use simulators::Gate;
 use tokio::sync::watch;
 
 /// Told of every point of one daemon after the other.
@@ -33,6 +34,12 @@ struct Life {
     points: Vec<String>,
     stop: Stop,
     stopped_at: Option<usize>,
+    /// Where the daemon waits once, and for what.
+    held: Option<(usize, Arc<Gate>)>,
+    /// What runs the daemon's loop.
+    daemon: Option<tokio::task::Id>,
+    /// Whether it was the daemon's own loop that came there, and not a task of it.
+    is_loop_held: bool,
 }
 
 impl Referee {
@@ -50,6 +57,21 @@ impl Referee {
             ..Life::default()
         };
         self.is_stopped.send_replace(false);
+    }
+
+    /// Keeps the daemon at this point, counted from 1 since the count began, until `gate` opens.
+    pub fn hold_at(&self, number: usize, gate: &Arc<Gate>) {
+        self.life().held = Some((number, Arc::clone(gate)));
+    }
+
+    /// Is told by a daemon where its loop is about to run.
+    pub fn daemon_is_here(&self) {
+        self.life().daemon = tokio::task::try_id();
+    }
+
+    /// Whether the loop of the daemon stands at the gate, and hears of nothing before it opens.
+    pub fn is_loop_held(&self) -> bool {
+        self.life().is_loop_held
     }
 
     /// The points since the count began, up to the one at which a daemon was stopped.
@@ -98,9 +120,16 @@ impl Referee {
 
     /// Does not return at the point where the daemon is to be stopped, nor after it.
     async fn reach(&self, point: String) {
-        {
+        let gate = {
             let mut life = self.life();
             life.points.push(point);
+            life.gate_here()
+        };
+        if let Some(gate) = gate {
+            gate.hold().await;
+        }
+        {
+            let mut life = self.life();
             if !life.is_over() {
                 return;
             }
@@ -117,6 +146,13 @@ impl Referee {
 }
 
 impl Life {
+    fn gate_here(&mut self) -> Option<Arc<Gate>> {
+        let reached = self.points.len();
+        let (_, gate) = self.held.take_if(|(number, _)| *number == reached)?;
+        self.is_loop_held = tokio::task::try_id() == self.daemon;
+        Some(gate)
+    }
+
     /// Whether the daemon has come to its point, or was there before.
     fn is_over(&self) -> bool {
         let last = self.points.last().map(String::as_str);

@@ -31,7 +31,8 @@ impl Gate {
         self.released.send_replace(true);
     }
 
-    pub(crate) async fn hold(&self) {
+    /// Stands at the gate until it opens.
+    pub async fn hold(&self) {
         self.reached.send_replace(true);
         let _ = self
             .released

@@ -9,6 +9,8 @@ pub struct Counters {
     pub credentials: u64,
     /// Successful logins by any scheme.
     pub logins: u64,
+    /// Of those, logins that ended a session that was open.
+    pub sessions_replaced: u64,
     /// Logins and digests with a wrong user, password or code.
     pub failed_logins: u64,
     /// Sessions ended by `DELETE /auth`.

@@ -241,7 +241,7 @@ faces! {
     /// Reads of the settings show what is pending too.
     reads_show_pending: bool = false,
     /// What GET /config/pending shows (2): paths, status, text, sentence, message, `message_or_success`,
-    /// `sentence_or_empty`, flag, count, list, `paths_in_envelope`, silent.
+    /// `sentence_or_empty`, flag, count, list, `paths_in_envelope`, silent, garbage.
     pending_form: PendingForm = PendingForm::Paths,
     /// Every write is committed at once (1.1).
     auto_commit: bool = false,

@@ -62,6 +62,10 @@ impl Device {
             PendingForm::MessageOrSuccess => envelope("Success."),
             PendingForm::SentenceOrEmpty if is_pending => text(sentence),
             PendingForm::SentenceOrEmpty | PendingForm::Silent => text(""),
+            PendingForm::Garbage => Reply::file(
+                "application/octet-stream",
+                vec![0xff, 0x00, 0xfe, 0x80, 0x1b],
+            ),
             PendingForm::Flag => Reply::json(json!({"pending_config": is_pending})),
             PendingForm::Count => text(&format!("{} uncommitted changes.", self.pending.len())),
             PendingForm::List => Reply::json(lines().collect()),

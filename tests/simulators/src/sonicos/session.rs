@@ -39,6 +39,7 @@ impl Device {
                 "auth_code": "API_AUTH_PASSWORD_UPDATE", "config_mode": "No"});
             return Ok(Reply::succeeded(result).noted("the password must be changed first"));
         }
+        self.counters.sessions_replaced += u64::from(self.session.is_some());
         self.close_session();
         let session = Session {
             source: request.peer,

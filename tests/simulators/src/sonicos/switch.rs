@@ -190,6 +190,8 @@ choices! {
         PathsInEnvelope = "paths_in_envelope",
         /// Nothing at all, whether there are changes or not.
         Silent = "silent",
+        /// Bytes that are no text, whether there are changes or not.
+        Garbage = "garbage",
     }
 }
 
