@@ -61,13 +61,6 @@ CREATE TABLE known_certificate (
     known_at BIGINT NOT NULL,
     PRIMARY KEY (certificate, fingerprint)
 );
--- The CA certificates that renewd installed on a firewall: each is reported once.
-CREATE TABLE installed_ca_certificate (
-    firewall TEXT NOT NULL REFERENCES firewall (name),
-    fingerprint TEXT NOT NULL,
-    installed_at BIGINT NOT NULL,
-    PRIMARY KEY (firewall, fingerprint)
-);
 -- What each address served just before the bind, as JSON; why its verification failed; when the previous certificate was
 -- bound again. And why the last renewal of a certificate failed, until one succeeds.
 ALTER TABLE renewal ADD COLUMN previous_served TEXT;

@@ -23,3 +23,14 @@ UPDATE renewal SET pin_code = 'former'
     WHERE ended_at IS NULL AND pin_code IS NULL AND fingerprint IS NOT NULL
     AND (state IN ('bound', 'unproven', 'verified') OR (state = 'imported'
         AND EXISTS (SELECT 1 FROM intent i WHERE i.renewal = renewal.id AND i.step = 'bind' AND i.closed_at IS NULL)));
+
+-- The CA certificates that renewd installed on a firewall: each is reported once.
+CREATE TABLE installed_ca_certificate (
+    firewall TEXT NOT NULL REFERENCES firewall (name),
+    fingerprint TEXT NOT NULL,
+    installed_at BIGINT NOT NULL,
+    PRIMARY KEY (firewall, fingerprint)
+);
+-- How often an order whose answer was lost was looked for since the last try, and not found. A clock can jump over a wait,
+-- but not over a look.
+ALTER TABLE intent ADD COLUMN misses BIGINT NOT NULL DEFAULT 0;

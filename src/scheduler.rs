@@ -196,7 +196,7 @@ async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
                 (Decision::Due { .. }, Some(_)) if planned >= PLANNED_AT_ONCE => {}
                 (Decision::Due { reason, words }, Some(wanted)) => {
                     match put_back_again(engine, row, reason, now).await? {
-                        Some(rest) => rests.push((&*row.name, rest)),
+                        Some(rest) => rests.push((row, rest)),
                         None => {
                             planned +=
                                 usize::from(plan(engine, wanted, row, reason, words, now).await?);

@@ -269,4 +269,6 @@ pub struct Intent {
     pub tried_at: Timestamp,
     /// How often it was tried since.
     pub tries: u32,
+    /// How often its effect was looked for since the last try, and not found.
+    pub misses: u32,
 }

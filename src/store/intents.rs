@@ -68,6 +68,20 @@ impl Store {
         commit(transaction).await
     }
 
+    /// What the last try of `step` may have brought about was looked for, and not found.
+    pub async fn missed(&self, lease: &Lease, step: &str) -> Result<Intent, StoreError> {
+        let mut transaction = self.begin().await?;
+        leases::still_ours(&mut transaction, lease).await?;
+        let row = sqlx::query(MISS)
+            .bind(&*lease.renewal.id.0)
+            .bind(step)
+            .fetch_optional(&mut transaction)
+            .await?;
+        let row = row.ok_or_else(|| missing("intent", step))?;
+        commit(transaction).await?;
+        intent(&row)
+    }
+
     /// How often `step` was tried since the renewal began, whatever came of it.
     pub async fn tries(&self, renewal: &RenewalId, step: &str) -> Result<u32, StoreError> {
         sqlx::query(TRIES)
@@ -133,24 +147,29 @@ fn intent(row: &AnyRow) -> Result<Intent, StoreError> {
         opened_at: row.time("opened_at")?,
         tried_at: row.time("tried_at")?,
         tries: row.count("tries")?,
+        misses: row.count("misses")?,
     })
 }
 
 pub(super) const INTEND: &str = "INSERT INTO intent (renewal, step, reference, opened_at, tried_at, tries) VALUES ($1, $2, $3, $4, $4, 1) \
      ON CONFLICT (renewal, step) WHERE closed_at IS NULL \
-     DO UPDATE SET tries = intent.tries + 1, tried_at = excluded.tried_at \
-     RETURNING step, reference, opened_at, tried_at, tries";
+     DO UPDATE SET tries = intent.tries + 1, tried_at = excluded.tried_at, misses = 0 \
+     RETURNING step, reference, opened_at, tried_at, tries, misses";
 
 pub(super) const PIN: &str =
     "UPDATE renewal SET pin_for = $3, pin_code = $4 WHERE id = $1 AND lease_token = $2";
 
-pub(super) const OPEN_INTENT: &str = "SELECT step, reference, opened_at, tried_at, tries FROM intent \
+pub(super) const OPEN_INTENT: &str = "SELECT step, reference, opened_at, tried_at, tries, misses FROM intent \
      WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";
 
 /// When the tries before were made is not kept: they are as old as the first.
 pub(super) const WITHDRAW_TRY: &str = "UPDATE intent SET tries = tries - 1, \
      tried_at = CASE WHEN tries > 1 THEN opened_at END, closed_at = CASE WHEN tries > 1 THEN NULL ELSE $3 END \
      WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";
+
+pub(super) const MISS: &str = "UPDATE intent SET misses = misses + 1 \
+     WHERE renewal = $1 AND step = $2 AND closed_at IS NULL \
+     RETURNING step, reference, opened_at, tried_at, tries, misses";
 
 pub(super) const TRIES: &str = "SELECT CAST(COALESCE(SUM(tries), 0) AS BIGINT) AS tries FROM intent WHERE renewal = $1 AND step = $2";
 

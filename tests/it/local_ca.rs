@@ -93,10 +93,10 @@ async fn a_local_ca_that_cannot_sign_stops_a_renewal_before_anything_is_made() {
         }),
         ("is expired on", &|| stage(&|ca| ca.not_after = past)),
         ("is the clock right?", &|| {
-            stage(&|ca| ca.not_before = future)
+            stage(&|ca| ca.not_before = future);
         }),
         ("is not a CA", &|| {
-            stage(&|ca| ca.is_ca = IsCa::ExplicitNoCa)
+            stage(&|ca| ca.is_ca = IsCa::ExplicitNoCa);
         }),
         ("may not sign certificates (key usage)", &|| {
             stage(&|ca| ca.key_usages = vec![KeyUsagePurpose::DigitalSignature]);
@@ -134,11 +134,15 @@ async fn a_ca_certificate_that_is_new_on_a_firewall_is_reported_once() {
     };
     let first = report(&ca(&lab));
     let told = details(&lab, "ca_certificate_installed").await;
-    assert_eq!(told, [first.clone()]);
+    assert_eq!(told, std::slice::from_ref(&first));
 
     renew_again(&lab).await;
     let told = details(&lab, "ca_certificate_installed").await;
-    assert_eq!(told, [first.clone()], "the same chain is no news");
+    assert_eq!(
+        told,
+        std::slice::from_ref(&first),
+        "the same chain is no news"
+    );
 
     put(&lab, &params(&lab, "New CA"));
     let second = report(&ca(&lab));

@@ -111,8 +111,7 @@ impl Issuer for LocalCa {
     }
 
     async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
-        self.blocking(check)
-            .await
+        self.blocking(check).await
     }
 }
 

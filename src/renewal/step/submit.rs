@@ -1,8 +1,8 @@
 //! CsrExported: order at the CA, once.
 //!
 //! The order is prepared first, which is refused where it would be refused later and touches nothing. Limits, budget and
-//! intent are taken for the one call that places it; the intent is stored before that call. Whatever is lost after that, the CA is asked whether it has the order
-//! before another one is placed: at most one chargeable order per renewal.
+//! intent are taken for the one call that places it; the intent is stored before that call. Whatever is lost after that,
+//! the CA is asked whether it has the order before another one is placed: at most one chargeable order per renewal.
 
 use std::time::Duration;
 
@@ -37,15 +37,19 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         .await?;
     let settling_time = issuer.settling_time(&request);
     if let Some(intent) = earlier {
+        let intent = if settling_time.is_zero() {
+            intent
+        } else {
+            work.store.missed(work.lease, &intent.step).await?
+        };
         let pause = pause(work).await?;
-        if let Some(settled_at) = settled_at(&intent, settling_time, pause)
-            && settled_at > work.now
-        {
+        let again = look_again(&intent, settling_time, pause, work.now);
+        if again > work.now {
             let words = format!(
-                "an order may have been placed whose answer was lost; {} may still come to know it, until {settled_at:.0}",
+                "an order may have been placed whose answer was lost; {} may still come to know it, and is asked again at \
+                 {again:.0}",
                 work.renewal().ca
             );
-            let again = look_again(&intent, work.now).min(settled_at);
             return Ok(wait(again, WaitReason::OrderSettling, words));
         }
         // The CA does not have it: its limits were not used up.
@@ -108,8 +112,7 @@ async fn shared(work: &Work<'_>, reference: &Reference) -> Result<Option<Outcome
         other.certificate,
         reference.shown()
     );
-    let again = work.now.saturating_add(SHARED_LOOK);
-    let again = again.unwrap_or(Timestamp::MAX);
+    let again = later(work.now, SHARED_LOOK);
     Ok(Some(wait(again, WaitReason::OrderShared, words)))
 }
 
@@ -161,22 +164,30 @@ fn longest_order(settling_time: SignedDuration) -> Option<Duration> {
     (!longest.is_zero()).then_some(longest)
 }
 
-/// When an order of an earlier try would have shown itself: it may have reached the CA as late as its last moment.
-fn settled_at(
+/// When to look next for an order of an earlier try; `now`: it would have shown itself, and another one may be placed.
+///
+/// It may have reached the CA as late as its last moment, and shows itself `settling_time` after that. No single look
+/// decides: the waits between the looks, which double, must come to that time too. A clock that jumps ahead ends one of
+/// them, which is about half of the time at most.
+fn look_again(
     intent: &Intent,
     settling_time: SignedDuration,
     pause: SignedDuration,
-) -> Option<Timestamp> {
+    now: Timestamp,
+) -> Timestamp {
     let wait = settling_time.saturating_add(settling_time.min(LONGEST_ORDER));
-    intent.tried_at.saturating_add(wait.max(pause)).ok()
-}
-
-/// When to look for a lost order next: after as long as it is lost already. So it is found soon where it was placed, and no
-/// single look that missed it decides that it is placed again.
-fn look_again(intent: &Intent, now: Timestamp) -> Timestamp {
-    let lost_for = intent.tried_at.duration_until(now).abs();
-    now.saturating_add(lost_for.max(SOONEST_LOOK))
-        .unwrap_or(Timestamp::MAX)
+    let by_the_clock = later(intent.tried_at, wait.max(pause));
+    if settling_time.is_zero() {
+        return by_the_clock;
+    }
+    let doubled = 2_i32.saturating_pow(intent.misses.saturating_sub(1));
+    let next = SOONEST_LOOK.saturating_mul(doubled);
+    let left = wait.saturating_sub(next.saturating_sub(SOONEST_LOOK));
+    if left.is_positive() {
+        later(now, next.min(left))
+    } else {
+        by_the_clock.min(later(now, next))
+    }
 }
 
 /// Waits for the CA's limits and for the budget; else the intent to order is stored, and counted.
@@ -220,6 +231,10 @@ async fn limited(
             Ok(Some(wait(until, WaitReason::OrderBudget, words)))
         }
     }
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 fn wait(until: Timestamp, kind: WaitReason, words: String) -> Outcome {
@@ -277,6 +292,7 @@ mod tests {
             opened_at: tried_at,
             tried_at,
             tries,
+            misses: 0,
         }
     }
 
@@ -298,33 +314,60 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_was_lost_is_looked_for_from_its_last_moment_on() {
+    /// The minutes after a try at which it is looked for; the last one is when another order is placed. `jump`: the clock
+    /// jumps ahead by a day in the wait after that look.
+    fn looks(settles: i64, jump: Option<u32>) -> Vec<i64> {
         let tried_at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        let waits = |tries, settles| {
-            let pause = retry::backoff(tries, None);
-            let settled_at = settled_at(&intent(tried_at, tries), minutes(settles), pause).unwrap();
-            tried_at.duration_until(settled_at).as_mins()
-        };
-        // Cut off at its second minute, it settles two minutes after that.
-        assert_eq!(waits(1, 2), 4);
-        assert_eq!(waits(1, 600), 615);
-        // Where it is known at once, it is repeated as seldom as any failure.
-        let tries = [1, 2, 3, 4, 9].map(|tries| waits(tries, 0));
-        assert_eq!(tries, [1, 10, 100, 24 * 60, 24 * 60]);
+        let mut intent = intent(tried_at, 1);
+        let (mut now, mut jumped) = (tried_at, SignedDuration::ZERO);
+        let mut looks = Vec::new();
+        loop {
+            intent.misses += 1;
+            looks.push((tried_at.duration_until(now) - jumped).as_mins());
+            let again = look_again(&intent, minutes(settles), retry::backoff(1, None), now);
+            if again <= now {
+                return looks;
+            }
+            now = again;
+            if jump == Some(intent.misses) {
+                // The wait was over at once.
+                now += minutes(24 * 60);
+                jumped = tried_at.duration_until(now) - minutes(*looks.last().unwrap());
+            }
+        }
     }
 
     #[test]
     fn what_was_lost_is_looked_for_soon_and_then_ever_more_seldom() {
+        // Cut off at its second minute, it settles two minutes after that.
+        assert_eq!(looks(2, None), [0, 1, 3, 4]);
+        assert_eq!(
+            looks(600, None),
+            [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 615]
+        );
+    }
+
+    #[test]
+    fn a_clock_that_jumps_does_not_place_another_order_before_the_first_shows_itself() {
+        for settles in [1, 2, 10, 60, 600] {
+            let undisturbed = looks(settles, None);
+            for jump in 1..undisturbed.len() {
+                let looks = looks(settles, Some(u32::try_from(jump).unwrap()));
+                assert!(looks.len() >= undisturbed.len(), "{settles}: {looks:?}");
+                let last = *looks.last().unwrap();
+                assert!(2 * last >= settles, "{settles}, jump {jump}: {looks:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_known_at_once_is_repeated_as_seldom_as_any_failure() {
         let tried_at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        let mut now = tried_at;
-        let looks = std::iter::from_fn(|| {
-            now = look_again(&intent(tried_at, 1), now);
-            Some(tried_at.duration_until(now).as_mins())
-        });
-        assert_eq!(looks.take(6).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32]);
-        // A clock that was set back is no reason to look without a pause.
-        let before = tried_at - minutes(600);
-        assert_eq!(look_again(&intent(tried_at, 1), before), tried_at);
+        let waits = |tries| {
+            let pause = retry::backoff(tries, None);
+            let again = look_again(&intent(tried_at, tries), minutes(0), pause, tried_at);
+            tried_at.duration_until(again).as_mins()
+        };
+        assert_eq!([1, 2, 3, 4, 9].map(waits), [1, 10, 100, 24 * 60, 24 * 60]);
     }
 }

@@ -6,6 +6,8 @@ use simulators::sonicos::{Faces, Profile, Replacement, ReplacementKey};
 use super::{DAY, HOUR, live, once};
 use crate::lab::{CERTIFICATE, Lab};
 use renewd::clock::Clock;
+use renewd::renewal::known_rows;
+use renewd::seal::Sealer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_was_replaced_on_its_way_is_held_with_what_to_check() {
@@ -57,7 +59,9 @@ async fn a_certificate_that_is_not_known_is_named_with_its_address_and_how_to_ad
     let store = lab.store().await;
     let now = lab.clock.now();
     let seen = lab.seen().await[0].fingerprint;
-    store.adopt(CERTIFICATE, seen, &[], now).await.unwrap();
+    let sealer = Sealer::new(None, lab.folder.path(), lab.surroundings().random);
+    let known = known_rows::authenticate(&sealer, CERTIFICATE, seen, true, now).unwrap();
+    store.adopt(CERTIFICATE, &known, &[], now).await.unwrap();
     store.close().await;
     let told = live(&lab, HOUR).await;
     told.is(
