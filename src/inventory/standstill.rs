@@ -1,4 +1,4 @@
-//! Why an open renewal does not go on: the words in its row, read. Each has its remedy in `status/remedy.rs`.
+//! Why an open renewal does not go on: the words in its row, read. Each has its remedy in `renewal/remedy.rs`.
 
 use std::fmt;
 
