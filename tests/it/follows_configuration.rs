@@ -14,17 +14,15 @@ use crate::lab::{CERTIFICATE, Lab, run_once};
 #[tokio::test(flavor = "multi_thread")]
 async fn other_names_begin_anew_instead_of_installing_what_nobody_wants() {
     let lab = Lab::new(Profile::V8).await;
-    // The CA is away, so the renewal stops with its CSR exported.
-    let key = lab.folder.path().join("ca.key");
-    let away = lab.folder.path().join("ca.key.away");
-    std::fs::rename(&key, &away).unwrap();
+    // The renewal stops with its CSR exported.
+    lab.let_ca_fail();
     lab.run_once().await;
     assert_eq!(lab.renewals().await[0].state, State::CsrExported);
 
     let file = lab.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("vpn.example.com", "portal.example.com")).unwrap();
-    std::fs::rename(&away, &key).unwrap();
+    lab.let_ca_work();
     lab.clock.advance(jiff::SignedDuration::from_hours(1));
     let report = lab.run_once().await;
 
@@ -45,9 +43,9 @@ async fn other_names_begin_anew_instead_of_installing_what_nobody_wants() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_left_the_configuration_is_left_alone() {
     let lab = Lab::new(Profile::V8).await;
-    let key = lab.folder.path().join("ca.key");
-    std::fs::rename(&key, lab.folder.path().join("ca.key.away")).unwrap();
+    lab.let_ca_fail();
     lab.run_once().await;
+    assert_eq!(lab.renewals().await[0].state, State::CsrExported);
     let file = lab.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.split("[[certificate]]").next().unwrap()).unwrap();

@@ -222,6 +222,18 @@ verify = ["{management}", "{ssl_vpn}"]
         self.history().await.iter().any(|event| event.name == name)
     }
 
+    /// From now on the CA fails when it is asked for an order. What it can be asked before a key pair exists is good.
+    pub fn let_ca_fail(&self) {
+        let issued = self.folder.path().join("ca/office");
+        std::fs::create_dir_all(issued.parent().unwrap()).unwrap();
+        std::fs::write(issued, "no folder").unwrap();
+    }
+
+    /// The CA works again.
+    pub fn let_ca_work(&self) {
+        std::fs::remove_file(self.folder.path().join("ca/office")).unwrap();
+    }
+
     /// How many certificates the CA has signed.
     pub fn signatures(&self) -> usize {
         let issued = self.folder.path().join("ca/office");

@@ -40,13 +40,11 @@ async fn a_renewal_with_one_time_codes_never_uses_one_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_was_used_before_a_restart_is_not_used_after_it() {
     let lab = lab(Faces::kind()).await;
-    // The CA is away, so that the first run ends right after a login.
-    let key = lab.folder.path().join("ca.key");
-    let away = lab.folder.path().join("ca.key.away");
-    std::fs::rename(&key, &away).unwrap();
+    // The first run ends right after a login.
+    lab.let_ca_fail();
     lab.run_once().await;
     assert_eq!(lab.renewals().await[0].state, State::CsrExported);
-    std::fs::rename(&away, &key).unwrap();
+    lab.let_ca_work();
     let store = lab.store().await;
     let now = renewd::clock::Clock::now(lab.clock.as_ref());
     store.request_renewal(CERTIFICATE, now, &[]).await.unwrap();

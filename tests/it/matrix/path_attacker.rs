@@ -167,10 +167,10 @@ async fn run(case: &Case) -> Result<Attack, String> {
     nothing_was_believed(&bench, &attacker, &renewal)?;
     let turned_away = attacker.state().turned_away;
     attacker.end();
-    let renewal = match renewal.next_attempt_at {
-        // The firewall had refused it before.
-        None => renewal,
-        Some(_) => bench.finish().await?,
+    let (renewal, when) = match renewal.next_attempt_at {
+        // The firewall had refused it before, and he was on the path when the session was to be given back.
+        None => (renewal, When::AfterCrash),
+        Some(_) => (bench.finish().await?, case.daemon.when()),
     };
     is_held(&bench, &renewal).await?;
     let logins = bench.lab.simulator.counters().logins;
@@ -180,7 +180,7 @@ async fn run(case: &Case) -> Result<Attack, String> {
     if bench.lab.simulator.counters().logins > logins {
         return Err("a login after it was held".to_owned());
     }
-    bench.hold(case.daemon.when()).await?;
+    bench.hold(when).await?;
     Ok(Attack { turned_away })
 }
 
