@@ -31,29 +31,9 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             None => Ok(ordered(work, reference)),
         };
     }
-    let earlier = work
-        .store
-        .intent(&work.renewal().id, Step::Submit.name())
-        .await?;
     let settling_time = issuer.settling_time(&request);
-    if let Some(intent) = earlier {
-        let intent = if settling_time.is_zero() {
-            intent
-        } else {
-            work.store.missed(work.lease, &intent.step).await?
-        };
-        let pause = pause(work).await?;
-        let again = look_again(&intent, settling_time, pause, work.now);
-        if again > work.now {
-            let words = format!(
-                "an order may have been placed whose answer was lost; {} may still come to know it, and is asked again at \
-                 {again:.0}",
-                work.renewal().ca
-            );
-            return Ok(wait(again, WaitReason::OrderSettling, words));
-        }
-        // The CA does not have it: its limits were not used up.
-        work.store.return_turn(work.lease, work.now).await?;
+    if let Some(waits) = lost(work, settling_time).await? {
+        return Ok(waits);
     }
     decision::on_a_lost_order(work, issuer.as_ref(), &request).await?;
     let order = issuer.prepare(&request).await.map_err(StepError::Ca)?;
@@ -80,6 +60,33 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             Err(StepError::Order(failure, tries))
         }
     }
+}
+
+/// Waits where an order may have been placed whose answer was lost, and which the CA may still come to know.
+async fn lost(
+    work: &Work<'_>,
+    settling_time: SignedDuration,
+) -> Result<Option<Outcome>, StepError> {
+    let renewal = work.renewal();
+    let step = Step::Submit.name();
+    let Some(mut intent) = work.store.intent(&renewal.id, step).await? else {
+        return Ok(None);
+    };
+    if !settling_time.is_zero() {
+        intent = work.store.missed(work.lease, step).await?;
+    }
+    let again = look_again(&intent, settling_time, pause(work).await?, work.now);
+    if again > work.now {
+        let words = format!(
+            "an order may have been placed whose answer was lost; {} may still come to know it, and is asked again at \
+             {again:.0}",
+            renewal.ca
+        );
+        return Ok(Some(wait(again, WaitReason::OrderSettling, words)));
+    }
+    // The CA does not have it: its limits were not used up.
+    work.store.return_turn(work.lease, work.now).await?;
+    Ok(None)
 }
 
 /// Waits where the CA gave an order that another renewal drives on: whichever of the two finalized it would take it from
