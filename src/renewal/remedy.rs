@@ -73,6 +73,10 @@ fn of_failure(kind: FailureKind, renewal: &Renewal) -> String {
             "check the user, the password or key and, where one is asked for, `totp` of {peer}: renewd check --online \
              tells whether they are accepted"
         ),
+        FailureKind::Untrusted if peer != **firewall => format!(
+            "compare what {peer} shows (renewd probe) with its console or web page; when it is the right one, put that \
+             fingerprint into its `trust`; a further server of the CA that the failure names goes into `allow_hosts`"
+        ),
         FailureKind::Untrusted => format!(
             "compare what {peer} shows (renewd probe) with its console or web page; when it is the right one, put that \
              fingerprint into its `trust`"

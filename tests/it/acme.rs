@@ -1,6 +1,6 @@
 //! Renewals at real ACME servers: Pebble, which is unkind on purpose, and Caddy with a CA of its own.
 
-mod odd_answers;
+pub mod odd_answers;
 mod records;
 mod shared_orders;
 mod windows;

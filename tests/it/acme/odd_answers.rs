@@ -184,7 +184,7 @@ async fn bench(change: impl FnOnce(&mut Faces)) -> (Acme, Lab) {
 }
 
 /// The next answer from a path that contains this is changed.
-fn answer_instead(acme: &Acme, path: &str, change: impl FnOnce(&mut Value)) {
+pub fn answer_instead(acme: &Acme, path: &str, change: impl FnOnce(&mut Value)) {
     let base = acme.simulator.url();
     let mut body = match path {
         "/directory" => json!({

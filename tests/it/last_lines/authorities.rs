@@ -7,6 +7,7 @@ use simulators::ca::{Fault, Mischief, On, RetryAfter};
 use simulators::sonicos::{Faces, Profile};
 
 use super::{DAY, HOUR, Told, live, once};
+use crate::acme::odd_answers::answer_instead;
 use crate::contract::acme::Acme;
 use crate::contract::pam360::Pam360;
 use crate::contract::resello::Resello;
@@ -175,6 +176,23 @@ async fn an_acme_server_that_asks_for_more_than_was_ordered_is_refused() {
         &["victim.example.org"],
         &["office", "renewd renew hq-portal"],
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acme_server_that_leads_elsewhere_is_not_followed_and_the_other_server_is_named() {
+    let (acme, lab) = acme_lab("").await;
+    for _ in 0..200 {
+        answer_instead(&acme, "/directory", |body| {
+            body["newOrder"] = "https://evil.example:8443/x".into();
+        });
+    }
+    let told = live(&lab, 3 * HOUR).await;
+    told.is(
+        1,
+        &["\"evil.example:8443\""],
+        &["`allow_hosts`", "office", "renewd renew hq-portal"],
+    );
+    assert_eq!(acme.orders(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
