@@ -386,7 +386,7 @@ pub fn decide(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timest
         renewed_before: row.alias.is_some(),
         requested_at: row.requested_at,
         window: row.window_of_shown(),
-        rest: row.rest.as_ref(),
+        rest: row.rest.as_ref().filter(|rest| rest.is_of(&row.served)),
     };
     due::decide(&facts, now)
 }

@@ -24,7 +24,7 @@ pub struct Facts<'a> {
     pub requested_at: Option<Timestamp>,
     /// When the CA wants the shown certificate to be renewed.
     pub window: Option<&'a RenewalWindow>,
-    /// The rest that our last renewal began.
+    /// The rest that our last renewal began, while its certificate is served.
     pub rest: Option<&'a Rest>,
 }
 
@@ -159,7 +159,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
         };
     };
     let (until, rule, why) = next(facts, shown);
-    let rest = facts.rest.filter(|rest| rest.holds(shown, now));
+    let rest = facts.rest.filter(|rest| rest.holds(now));
     let until = rest.map_or(until, |rest| until.max(rest.until));
     Decision::Rest {
         until: Some(until),
@@ -173,10 +173,9 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
 
 /// The rest that holds this rule back.
 fn held_back<'a>(reason: Reason, facts: &Facts<'a>, now: Timestamp) -> Option<&'a Rest> {
-    let served = facts.shown?;
     facts
         .rest
-        .filter(|rest| reason.goes_by_time() && rest.holds(served, now))
+        .filter(|rest| reason.goes_by_time() && rest.holds(now))
 }
 
 fn resting(rest: &Rest, rule: Reason, words: &str) -> Decision {

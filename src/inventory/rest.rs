@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::due::Reason;
+use super::served::Served;
 use crate::pki::{Certificate, Fingerprint};
 
 /// The rest that the last renewal of a certificate began.
@@ -18,7 +19,7 @@ pub struct Rest {
     pub until: Timestamp,
     /// How many renewals in a row were planned as soon as such a rest was over, or soon after it.
     pub early: u32,
-    /// The certificate that was served when it ended. Where another one is served, there is no rest.
+    /// The certificate that was served when it ended. Where no address serves it any more, there is no rest.
     pub of: Fingerprint,
 }
 
@@ -62,9 +63,16 @@ impl Rest {
         }
     }
 
-    /// Whether it holds back a renewal of `served` at `now`. One that begins in the future was made under a wrong clock.
-    pub fn holds(&self, served: &Certificate, now: Timestamp) -> bool {
-        self.of == served.fingerprint && self.began_at <= now && now < self.until
+    /// Whether it holds back a renewal at `now`. One that begins in the future was made under a wrong clock.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.began_at <= now && now < self.until
+    }
+
+    /// Whether one of these addresses serves the certificate still. What another address serves beside it, or served before
+    /// it left the configuration, does not end the rest: each renewal would be followed by the next one.
+    pub fn is_of(&self, served: &[Served]) -> bool {
+        let known = served.iter().filter_map(|one| one.known.as_ref());
+        known.into_iter().any(|known| known.fingerprint == self.of)
     }
 
     /// Whether a renewal that was planned at `planned_at` came within twice this rest.
@@ -95,6 +103,7 @@ const MOST_DOUBLINGS: u32 = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::Shown;
     use crate::pki::testing::Authority;
 
     fn hours(count: i64) -> SignedDuration {
@@ -119,7 +128,7 @@ mod tests {
         assert_eq!(rest.early, 0);
         for early in 1..4 {
             now = rest.until;
-            assert!(rest.holds(&leaf, rest.began_at) && !rest.holds(&leaf, now));
+            assert!(rest.holds(rest.began_at) && !rest.holds(now));
             rest = Rest::after(Some(&rest), now, Some(Reason::RenewalWindow), &leaf, now);
             assert_eq!(rest.early, early);
         }
@@ -138,7 +147,7 @@ mod tests {
         let first = Rest::after(None, now, None, &leaf, now);
         let until = now + hours(25);
         let failed = Rest::after_failure(Some(&first), leaf.fingerprint, now, until);
-        assert!(failed.holds(&leaf, now) && !failed.holds(&leaf, until));
+        assert!(failed.holds(now) && !failed.holds(until));
         // The renewal that follows a failure is given no reason.
         let again = Rest::after(Some(&failed), until, None, &leaf, until);
         assert_eq!((failed.early, again.early), (0, 0));
@@ -150,7 +159,11 @@ mod tests {
         let now = leaf.not_before;
         let rest = Rest::after(None, now, None, &leaf, now);
         let other = Authority::root("other").certificate;
-        assert!(rest.holds(&leaf, now) && !rest.holds(&other, now));
-        assert!(!rest.holds(&leaf, now - hours(1)));
+        let served =
+            |leaf: &Certificate| Served::known("192.0.2.1:443".to_owned(), Shown::of(leaf, now));
+        assert!(rest.is_of(&[served(&leaf)]) && !rest.is_of(&[served(&other)]));
+        // Also where another address serves another one, or what was lost is not served there yet.
+        assert!(rest.is_of(&[served(&other), served(&leaf)]));
+        assert!(rest.holds(now) && !rest.holds(now - hours(1)));
     }
 }

@@ -17,6 +17,7 @@ use crate::inventory::{
     TrackedCertificate, WaitReason, cause, due, looks,
 };
 use crate::pki::{Certificate, Csr, Fingerprint};
+use crate::seal::SealError;
 use crate::store::{
     Ending, Lease, Login, Next, Pins, Postponed, Reached, Report, Sighting, StepRecord, StoreError,
 };
@@ -147,25 +148,23 @@ impl Engine {
             })
             .map(|observation| (observation, Vec::new()))
             .collect();
-        let learns = context.wanted.services.contains(&Service::WebManagement);
-        let trust = self.trust_text(&renewal.firewall).filter(|_| learns);
-        let pin = match renewal.obtained.fingerprint.zip(trust) {
-            Some((new, trust)) => {
-                match pins::authenticate(&self.sealer(), &renewal.firewall, &trust, &[new]) {
-                    Ok(code) => Some(NewPin { new, trust, code }),
-                    Err(problem) => {
-                        let call = "authenticate the new pin";
-                        let failure = Failure::new(FailureKind::Local, call, problem);
-                        return self
-                            .failed(lease, context, &failure, Origin::Firewall, now)
-                            .await;
-                    }
-                }
+        let forgotten = if is_here {
+            no_longer_verified(context)
+        } else {
+            Vec::new()
+        };
+        let pin = match self.new_pin(renewal, context) {
+            Ok(pin) => pin,
+            Err(problem) => {
+                let call = "authenticate the new pin";
+                let failure = Failure::new(FailureKind::Local, call, problem);
+                let origin = Origin::Firewall;
+                return self.failed(lease, context, &failure, origin, now).await;
             }
-            None => None,
         };
         let found = Found {
             observations,
+            forgotten,
             shown,
             next_probe_at: is_here.then_some(next_probe_at),
             pin,
@@ -175,6 +174,17 @@ impl Engine {
         let told = Told::since(started, now, None);
         self.store_fact(lease, Fact::Proven, None, now, told, found)
             .await
+    }
+
+    /// The new certificate as a pin, where it is the one of the management port.
+    fn new_pin(&self, renewal: &Renewal, context: &Context) -> Result<Option<NewPin>, SealError> {
+        let learns = context.wanted.services.contains(&Service::WebManagement);
+        let trust = self.trust_text(&renewal.firewall).filter(|_| learns);
+        let Some((new, trust)) = renewal.obtained.fingerprint.zip(trust) else {
+            return Ok(None);
+        };
+        let code = pins::authenticate(&self.sealer(), &renewal.firewall, &trust, &[new])?;
+        Ok(Some(NewPin { new, trust, code }))
     }
 
     pub(super) async fn advance(
@@ -515,6 +525,22 @@ impl Engine {
     }
 }
 
+/// Addresses that left the configuration while the renewal was open. What they served is served there no more as far as this
+/// certificate is concerned: it would be due again at once.
+fn no_longer_verified(context: &Context) -> Vec<String> {
+    let verified: Vec<String> = context
+        .wanted
+        .verify
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let known = context.tracked.served.iter();
+    known
+        .map(|served| served.address.clone())
+        .filter(|address| !verified.contains(address))
+        .collect()
+}
+
 /// What is reported of the step that reached `to`.
 fn events_of(renewal: &Renewal, to: State, told: Told, found: &Found) -> Vec<Event> {
     let reached = Event {
@@ -583,6 +609,8 @@ impl Brought {
 struct Found {
     /// What each address serves, where that was verified.
     observations: Vec<(Observation, Vec<Report>)>,
+    /// Addresses that are known of the certificate and are not verified any more.
+    forgotten: Vec<String>,
     /// What they serve, where it is known.
     shown: Option<Shown>,
     /// When they are looked at next; `None`: nothing was seen.
@@ -605,6 +633,7 @@ impl Found {
     fn sighting(&self) -> Option<Sighting<'_>> {
         Some(Sighting {
             observations: &self.observations,
+            forgotten: &self.forgotten,
             next_probe_at: self.next_probe_at?,
             ..Sighting::default()
         })

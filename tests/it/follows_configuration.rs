@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use renewd::inventory::State;
+use renewd::clock::Clock as _;
+use renewd::inventory::{Observation, Served, Shown, State};
 use renewd::renewal::{Checkpoint, Moment};
-use renewd::store::Witness;
+use renewd::store::{Sighting, Witness};
 use simulators::sonicos::{Faces, Profile};
 use tokio::sync::Notify;
 
@@ -82,6 +83,44 @@ async fn a_ca_that_left_the_configuration_holds_up_no_renewal_that_it_has_signed
     let report = lab.run_once().await;
     let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
     assert_eq!(states, [State::Completed, State::Completed], "{report:#?}");
+}
+
+/// A probe that began before the reload ends after it: what it saw at an address that is verified no more is stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_address_served_that_left_the_configuration_causes_no_further_order() {
+    let lab = Lab::new(Profile::V8).await;
+    lab.configure_window(r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "UTC""#);
+    let [management, _] = lab.seen().await;
+    lab.run_once().await;
+    assert_eq!(lab.renewals().await[0].state, State::Imported);
+    let file = lab.config_file();
+    let address = lab.simulator.management().to_string();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("\"web-management\", ", "");
+    std::fs::write(&file, text.replace(&format!("\"{address}\", "), "")).unwrap();
+    lab.run_once().await;
+    let now = lab.clock.now();
+    let served = Served::known(address, Shown::of(&management, now));
+    let sighting = Sighting {
+        observations: &[(Observation::probed(served), Vec::new())],
+        next_probe_at: now + jiff::SignedDuration::from_hours(24 * 30),
+        ..Sighting::default()
+    };
+    let store = lab.store().await;
+    store
+        .record_sight(CERTIFICATE, &sighting, now)
+        .await
+        .unwrap();
+    store.close().await;
+
+    lab.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
+    for _ in 0..3 {
+        lab.run_once().await;
+        lab.clock.advance(jiff::SignedDuration::from_mins(10));
+    }
+    let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
+    assert_eq!(states, [State::Completed]);
+    assert_eq!(lab.signatures(), 1);
 }
 
 /// Says when a state is stored, and lets nothing happen afterwards.

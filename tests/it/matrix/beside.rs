@@ -118,7 +118,8 @@ fn pairs(some: usize, sample: &mut Sample) -> Vec<Pair> {
 
 /// Each disturbance at some points in the long run; in the short one, one of each sort at one.
 fn cases(pair: Pair, points: usize, is_long: bool, sample: &mut Sample) -> Vec<Case> {
-    let all = Disturbance::everywhere();
+    let mut all = Disturbance::everywhere();
+    all.retain(|it| it.can_happen(pair.face));
     let chosen: Vec<Disturbance> = if is_long {
         all.repeat(LONG)
     } else {

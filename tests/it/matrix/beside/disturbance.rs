@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use super::scene::Scene;
 use crate::lab::CERTIFICATE;
 use crate::matrix::bench::Bench;
-use crate::matrix::pair::Pair;
+use crate::matrix::pair::{Face, Pair};
 use crate::postgres::Cluster;
 use crate::probes_beside::Slow;
 
@@ -128,6 +128,12 @@ impl Disturbance {
         all.filter(|it| *it != Self::SharedJump).collect()
     }
 
+    /// Whether it can happen to this device. One that lists no change at all does not list ours either: what waits there
+    /// for a commit is never committed, whoever else is at work.
+    pub fn can_happen(self, face: Face) -> bool {
+        self != Self::Pending(SILENT) || face != Face::V7xPending
+    }
+
     /// Which of `SORTS` it is.
     pub const fn sort(self) -> usize {
         match self {
@@ -196,7 +202,12 @@ impl Disturbance {
                 act.reloads.push(wake(scene, Poke::Reload).await);
             }
             Self::Probe { at_once } => act.late = probe(scene, at_once).await?,
-            Self::Pending(form) => act.change = meddle(scene, form, number).await,
+            Self::Pending(form) => {
+                // Between our look and our commit only whoever takes configuration mode from us can change anything
+                // (SonicOS reference 1.4).
+                let takes_mode = act.point.ends_with("/config/pending") || number.is_multiple_of(2);
+                act.change = meddle(scene, form, takes_mode, number).await;
+            }
             Self::Request { now } => act.more_renewals = request(scene, now).await?,
         }
         Ok(act)
@@ -411,7 +422,7 @@ async fn is_what_is_served(scene: &Scene) -> Result<(), String> {
 }
 
 /// Another administrator changes something; the line that stands for it.
-async fn meddle(scene: &Scene, form: &'static str, number: usize) -> String {
+async fn meddle(scene: &Scene, form: &'static str, takes_mode: bool, number: usize) -> String {
     let simulator = &scene.bench.lab.simulator;
     let other = simulator.other_administrator();
     if [SILENT, GARBAGE].contains(&form) {
@@ -428,7 +439,7 @@ async fn meddle(scene: &Scene, form: &'static str, number: usize) -> String {
         _ => "address-object ipv4 office".to_owned(),
     };
     // Where the device lists no changes, whoever holds configuration mode has made them (SonicOS reference 1.4).
-    if number.is_multiple_of(2) || !LISTING.contains(&form) {
+    if takes_mode || !LISTING.contains(&form) {
         other.takes_configuration_mode();
     }
     other.has_pending_change(&line);
