@@ -99,11 +99,12 @@ async fn what_an_address_served_that_left_the_configuration_causes_no_further_or
     let text = text.replace("\"web-management\", ", "");
     std::fs::write(&file, text.replace(&format!("\"{address}\", "), "")).unwrap();
     lab.run_once().await;
+    lab.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
     let now = lab.clock.now();
     let served = Served::known(address, Shown::of(&management, now));
     let sighting = Sighting {
         observations: &[(Observation::probed(served), Vec::new())],
-        next_probe_at: now + jiff::SignedDuration::from_hours(24 * 30),
+        next_probe_at: now + jiff::SignedDuration::from_mins(5),
         ..Sighting::default()
     };
     let store = lab.store().await;
@@ -113,7 +114,6 @@ async fn what_an_address_served_that_left_the_configuration_causes_no_further_or
         .unwrap();
     store.close().await;
 
-    lab.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
     for _ in 0..3 {
         lab.run_once().await;
         lab.clock.advance(jiff::SignedDuration::from_mins(10));
