@@ -23,6 +23,8 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
+pub use file::read_certificates;
+
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{Budget, RateLimit};
 use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};

@@ -71,8 +71,8 @@ impl Rest {
     /// Whether one of these addresses serves the certificate still. What another address serves beside it, or served before
     /// it left the configuration, does not end the rest: each renewal would be followed by the next one.
     pub fn is_of(&self, served: &[Served]) -> bool {
-        let known = served.iter().filter_map(|one| one.known.as_ref());
-        known.into_iter().any(|known| known.fingerprint == self.of)
+        let mut known = served.iter().filter_map(|one| one.known.as_ref());
+        known.any(|known| known.fingerprint == self.of)
     }
 
     /// Whether a renewal that was planned at `planned_at` came within twice this rest.

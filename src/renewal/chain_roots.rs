@@ -1,12 +1,10 @@
 //! The certificates to which the chains of a CA must lead, as the configuration names them. Read at each use, so that a
 //! replaced file takes effect at once.
 
-use std::path::Path;
-
 use crate::ca;
 use crate::config::Desired;
-use crate::failure::{Failure, FailureKind};
-use crate::pki::{Certificate, CertificateFile, certificates_of_file};
+use crate::failure::Failure;
+use crate::pki::Certificate;
 
 /// Reads those of `ca`; none: its chains may lead anywhere.
 ///
@@ -15,7 +13,7 @@ use crate::pki::{Certificate, CertificateFile, certificates_of_file};
 pub async fn of_ca(desired: &Desired, ca: &str) -> Result<Vec<Certificate>, Failure> {
     let mut roots = Vec::new();
     for path in desired.chain_roots.get(ca).into_iter().flatten() {
-        roots.extend(read(path).await?);
+        roots.extend(ca::read_certificates(path, "read chain_roots").await?);
     }
     Ok(roots)
 }
@@ -29,17 +27,4 @@ pub async fn to_compare(desired: &Desired, ca: &str) -> Result<Vec<Certificate>,
         Some(ca::Settings::DryRun(_)) => Ok(Vec::new()),
         _ => of_ca(desired, ca).await,
     }
-}
-
-async fn read(path: &Path) -> Result<Vec<Certificate>, Failure> {
-    let problem = |words: String| {
-        let words = format!("{}: {words}", path.display());
-        Failure::new(FailureKind::Local, "read chain_roots", words)
-    };
-    let bytes = tokio::fs::read(path)
-        .await
-        .map_err(|error| problem(error.to_string()))?;
-    certificates_of_file(&bytes)
-        .and_then(CertificateFile::whole)
-        .map_err(|error| problem(error.to_string()))
 }

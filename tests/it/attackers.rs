@@ -20,13 +20,13 @@ use renewd::transfer::Transfers;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use simulators::sonicos::{Faces, Profile};
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::lab::{CERTIFICATE, Lab};
+use crate::watches::meddle;
 
 /// On the path to a firewall: passes connections through, or ends them with a certificate of its own.
 #[derive(Debug)]
@@ -290,18 +290,6 @@ async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_is
     assert_eq!(failure.kind, FailureKind::Untrusted);
     assert!(failure.detail.contains("has not confirmed"), "{failure}");
     assert_eq!(attacker.loot(), "");
-}
-
-/// Runs a statement as somebody who can write the database.
-async fn meddle(lab: &Lab, statement: String) {
-    let url = lab.desired().daemon.database.clone();
-    let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    let done = sqlx::query(AssertSqlSafe(statement))
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(done.rows_affected(), 1);
-    connection.close().await.unwrap();
 }
 
 /// A renewed firewall whose first pin stands in the configuration still, behind an attacker with a certificate of his own.

@@ -372,7 +372,7 @@ async fn a_stranger_on_the_path_neither_stops_nor_postpones_nor_triggers_a_renew
 }
 
 /// Runs a statement as somebody who can write the database.
-async fn meddle(lab: &Lab, statement: String) {
+pub async fn meddle(lab: &Lab, statement: String) {
     let url = lab.desired().daemon.database.clone();
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let done = sqlx::query(AssertSqlSafe(statement))

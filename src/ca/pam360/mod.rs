@@ -23,9 +23,10 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 
+use super::file::read_certificates;
 use super::{Exchange, Issuance, Issuer, PreparedOrder, Reference, SigningRequest, beyond};
 use crate::failure::{Failure, FailureKind};
-use crate::pki::{Certificate, CertificateFile, KeyRequest, certificates_of_file};
+use crate::pki::{Certificate, KeyRequest};
 use crate::surroundings::Surroundings;
 use order::Order;
 use session::Session;
@@ -160,14 +161,5 @@ impl Issuer for Pam360 {
 
 /// The configured CA certificates.
 async fn chain(path: &Path) -> Result<Vec<Certificate>, Failure> {
-    let problem = |words: String| {
-        let words = format!("{}: {words}", path.display());
-        Failure::new(FailureKind::Local, "read the configured chain", words)
-    };
-    let bytes = tokio::fs::read(path)
-        .await
-        .map_err(|error| problem(error.to_string()))?;
-    certificates_of_file(&bytes)
-        .and_then(CertificateFile::whole)
-        .map_err(|error| problem(error.to_string()))
+    read_certificates(path, "read the configured chain").await
 }

@@ -194,14 +194,7 @@ async fn opening(work: &Work<'_>) -> Result<Opening, StepError> {
     if !matches!(opening, Opening::Forced(_)) {
         return Ok(opening);
     }
-    let knowledge = Knowledge::of(
-        work.store,
-        work.desired,
-        work.wanted,
-        work.tracked,
-        work.sealer,
-    )
-    .await?;
+    let knowledge = work.knowledge().await?;
     let sights = work.sights().await;
     Ok(match first_to_end(&knowledge, &sights, work.now) {
         Some(shown) => opening_before_the_end_of(Some(shown), window, work.now),

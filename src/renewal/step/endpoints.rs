@@ -4,7 +4,7 @@ use super::{StepError, Work};
 use crate::event::{Event, EventKind};
 use crate::pki::Fingerprint;
 use crate::probe::{self, Sight, Verdict};
-use crate::renewal::known::{Familiarity, Knowledge, PreviousServed};
+use crate::renewal::known::{Familiarity, PreviousServed};
 
 /// What each address served just before the bind.
 #[derive(Debug)]
@@ -112,14 +112,7 @@ pub(super) async fn report_unready(work: &Work<'_>) -> Result<(), StepError> {
     if renewal.attempts > 0 || renewal.last_error_kind.is_some() {
         return Ok(());
     }
-    let knowledge = Knowledge::of(
-        work.store,
-        work.desired,
-        work.wanted,
-        work.tracked,
-        work.sealer,
-    )
-    .await?;
+    let knowledge = work.knowledge().await?;
     let unready = |(address, sight): &(String, Sight)| match sight {
         Sight::Unreachable(why) => Some(format!("{address} serves nothing: {why}")),
         Sight::Unreadable(fingerprint, why) => Some(format!(

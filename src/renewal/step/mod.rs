@@ -21,6 +21,7 @@ pub use endpoints::Proof;
 use jiff::{SignedDuration, Timestamp};
 
 use super::checkpoint::{Checkpoint, Moment};
+use super::known::Knowledge;
 use super::peers::Peers;
 use super::pins;
 use super::session::{OpenSession, SessionSlot};
@@ -423,6 +424,18 @@ impl Work<'_> {
         };
         serde_json::from_str(json)
             .map_err(|error| StepError::Hopeless(format!("the stored previous bindings: {error}")))
+    }
+
+    /// Which certificates are known at these addresses.
+    async fn knowledge(&self) -> Result<Knowledge<'_>, StoreError> {
+        Knowledge::of(
+            self.store,
+            self.desired,
+            self.wanted,
+            self.tracked,
+            self.sealer,
+        )
+        .await
     }
 
     /// Looks at every address of the certificate, all at once.
