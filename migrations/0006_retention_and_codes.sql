@@ -34,3 +34,5 @@ CREATE TABLE installed_ca_certificate (
 -- How often an order whose answer was lost was looked for since the last try, and not found. A clock can jump over a wait,
 -- but not over a look.
 ALTER TABLE intent ADD COLUMN misses BIGINT NOT NULL DEFAULT 0;
+-- SHA-256 of what the management page serves and no pin accepts, where no certificate has that address in `verify`.
+ALTER TABLE firewall ADD COLUMN management_untrusted TEXT;

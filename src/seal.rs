@@ -274,7 +274,8 @@ impl Sealer {
         )))
     }
 
-    fn place(&self) -> String {
+    /// Where the sealing key is, in words; whether or not one is there.
+    pub fn location(&self) -> String {
         match &self.place.source {
             Some(source) => source.to_string(),
             None => format!("file {}", self.place.file.display()),
@@ -283,14 +284,14 @@ impl Sealer {
 
     fn no_key(&self, problem: &str) -> SealError {
         SealError::NoKey {
-            place: self.place(),
+            place: self.location(),
             problem: problem.to_owned(),
         }
     }
 
     fn closed(&self) -> SealError {
         SealError::Closed {
-            place: self.place(),
+            place: self.location(),
         }
     }
 }

@@ -204,19 +204,32 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         log: cli.log,
         log_format: cli.log_format,
     };
-    match cli.command {
-        Command::Run(arguments) => run::run(&globals, &arguments).await,
-        Command::Check(arguments) => check::run(&globals, &arguments).await,
-        Command::Status(arguments) => status::run(&globals, &arguments).await,
-        Command::Show(arguments) => show::run(&globals, &arguments).await,
-        Command::Explain(arguments) => explain::run(&globals, &arguments).await,
-        Command::History(arguments) => history::run(&globals, &arguments).await,
-        Command::Renew(arguments) => renew::run(&globals, &arguments).await,
-        Command::Adopt(arguments) => adopt::run(&globals, &arguments).await,
-        Command::Discover(arguments) => discover::run(&globals, &arguments).await,
+    match carry_out(cli.command, &globals).await {
+        Err(CliError::Store(error @ StoreError::Corrupt { .. })) => {
+            let database = globals.desired().map(|desired| desired.daemon.database);
+            Err(CliError::Store(match database {
+                Ok(url) => error.in_database(&url),
+                Err(_) => error,
+            }))
+        }
+        done => done,
+    }
+}
+
+async fn carry_out(command: Command, globals: &open::Globals) -> Result<(), CliError> {
+    match command {
+        Command::Run(arguments) => run::run(globals, &arguments).await,
+        Command::Check(arguments) => check::run(globals, &arguments).await,
+        Command::Status(arguments) => status::run(globals, &arguments).await,
+        Command::Show(arguments) => show::run(globals, &arguments).await,
+        Command::Explain(arguments) => explain::run(globals, &arguments).await,
+        Command::History(arguments) => history::run(globals, &arguments).await,
+        Command::Renew(arguments) => renew::run(globals, &arguments).await,
+        Command::Adopt(arguments) => adopt::run(globals, &arguments).await,
+        Command::Discover(arguments) => discover::run(globals, &arguments).await,
         Command::Probe(arguments) => probe::run(&arguments).await,
-        Command::Ca(arguments) => ca::run(&globals, &arguments).await,
-        Command::Db(arguments) => db::run(&globals, &arguments).await,
+        Command::Ca(arguments) => ca::run(globals, &arguments).await,
+        Command::Db(arguments) => db::run(globals, &arguments).await,
         Command::Man(arguments) => generate::man(&arguments),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments).await,

@@ -44,6 +44,9 @@ pub struct TrackedCertificate {
     pub window_for: Option<Fingerprint>,
     /// The rest that our last renewal began.
     pub rest: Option<Rest>,
+    /// What the management page of its firewall serves and no pin accepts, where no certificate has that address in
+    /// `verify`; `None`: nothing that was seen.
+    pub management_untrusted: Option<Fingerprint>,
 }
 
 impl TrackedCertificate {

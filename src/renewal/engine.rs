@@ -62,7 +62,7 @@ pub(super) struct Context {
 }
 
 /// The pins of a firewall, or why they cannot be verified.
-type PinsOf = Result<Verified, SealError>;
+pub type PinsOf = Result<Verified, SealError>;
 
 /// What follows a step.
 enum Next {
@@ -87,9 +87,6 @@ const STEP_LIMIT: Duration = Duration::from_mins(25);
 /// what any lease is longer than the step, or the beat, that it must outlast.
 const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
-/// Why what renewd has bound itself may not be trusted.
-const NOT_AUTHENTIC: &str = "; what renewd itself has bound there is not trusted, because its row in the database is not \
-                             authentic: is it another sealing key, or was the row written by somebody else?";
 /// Why a renewal ends whose certificate belongs to another key, once a person asks for another.
 const ANOTHER_KEY_PAIR: &str = "its certificate belongs to another key than that of the firewall; the next renewal makes a new key pair";
 /// An order that has not been issued by then is not waited for when its certificate left the configuration.
@@ -356,7 +353,7 @@ impl Engine {
             Err(StepError::Firewall(mut failure))
                 if failure.kind == FailureKind::Untrusted && context.has_forged_pins =>
             {
-                failure.detail.push_str(NOT_AUTHENTIC);
+                failure.detail.push_str(&not_authentic(&sealer));
                 Err(failure.into())
             }
             taken => taken,
@@ -413,7 +410,10 @@ impl Engine {
     /// and those that open renewals may have bound. That a certificate was issued does not make it one: its request may
     /// have been replaced on its way, and then somebody else has the key. The firewall itself has confirmed the import,
     /// over a connection that the old trust verified, and the intent to bind it is stored.
-    async fn pins(&self, firewall: &TrackedFirewall) -> Result<PinsOf, StoreError> {
+    ///
+    /// # Errors
+    /// The store's. Inside: the sealing key cannot be read, so that no stored pin can be verified.
+    pub async fn pins(&self, firewall: &TrackedFirewall) -> Result<PinsOf, StoreError> {
         let Some(trust) = self.trust_text(&firewall.name) else {
             return Ok(Ok(Verified::default()));
         };
@@ -484,6 +484,15 @@ impl Engine {
     pub(super) fn now(&self) -> Timestamp {
         self.surroundings.clock.now()
     }
+}
+
+/// Why what renewd has bound itself is not trusted.
+fn not_authentic(sealer: &Sealer) -> String {
+    format!(
+        "; what renewd itself has bound there is not trusted, because its row in the database is not authentic: is the \
+         sealing key, {}, another one by now (put the former one back), or was the row written by another program?",
+        sealer.location()
+    )
 }
 
 fn until_it_is_back(words: &str) -> Waiting {

@@ -1,6 +1,7 @@
 //! What is wrong with what an address serves, in words, and what an operator does about it.
 
 use crate::inventory::{AddressProblem, TrackedCertificate};
+use crate::pki::Fingerprint;
 
 /// What is wrong, to be put behind the address.
 pub(super) fn words(problem: AddressProblem<'_>) -> String {
@@ -49,9 +50,20 @@ pub(super) fn remedy(problem: AddressProblem<'_>, row: &TrackedCertificate) -> S
             "find out who put it back: an administrator of {firewall}, or a central management (NSM or GMS) whose stored \
              copy has to be brought up to date; to bind the renewed certificate again: renewd renew {name}"
         ),
-        AddressProblem::Untrusted(known) => format!(
-            "compare it with the console of {firewall}; when it is the right device, add sha256 \"{}\" to its `trust`",
-            known.fingerprint
-        ),
+        AddressProblem::Untrusted(known) => trust_remedy(firewall, &known.fingerprint),
     }
+}
+
+/// The management page of `firewall`, which no certificate has in `verify`, serves a certificate that no pin accepts.
+pub(super) fn untrusted_page(firewall: &str, fingerprint: &Fingerprint) -> String {
+    format!(
+        "the management page of {firewall} serves SHA-256 {fingerprint}, which no pin accepts: renewd does not log in there"
+    )
+}
+
+/// What an operator does about a management page that no pin accepts.
+pub(super) fn trust_remedy(firewall: &str, fingerprint: &Fingerprint) -> String {
+    format!(
+        "compare it with the console of {firewall}; when it is the right device, add sha256 \"{fingerprint}\" to its `trust`"
+    )
 }

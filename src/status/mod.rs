@@ -103,6 +103,10 @@ pub struct Finding {
 
 /// What is wrong at each address of a certificate.
 pub fn findings(row: &TrackedCertificate) -> Vec<Finding> {
+    let page = row.management_untrusted.map(|fingerprint| Finding {
+        words: address::untrusted_page(&row.firewall, &fingerprint),
+        remedy: address::trust_remedy(&row.firewall, &fingerprint),
+    });
     let served = row.served.iter();
     served
         .filter_map(|served| {
@@ -112,6 +116,7 @@ pub fn findings(row: &TrackedCertificate) -> Vec<Finding> {
                 remedy: address::remedy(problem, row),
             })
         })
+        .chain(page)
         .collect()
 }
 
@@ -385,9 +390,10 @@ fn health(
             Health::Failing
         }
         _ if row.unknown().next().is_some() => Health::UnknownCertificate,
-        _ if has(row, |problem| {
-            matches!(problem, AddressProblem::Untrusted(_))
-        }) =>
+        _ if row.management_untrusted.is_some()
+            || has(row, |problem| {
+                matches!(problem, AddressProblem::Untrusted(_))
+            }) =>
         {
             Health::Untrusted
         }

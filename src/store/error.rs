@@ -6,6 +6,8 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
+use super::place::Place;
+
 /// A failed call to the store. Nothing of it was stored, save perhaps where the database is unreachable.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -69,10 +71,30 @@ impl StoreError {
         }
     }
 
+    /// Names the database that the configuration has at `url`, where the error does not name it: damage is mostly found by a
+    /// statement, which does not know in which file it runs.
+    #[must_use]
+    pub fn in_database(self, url: &str) -> Self {
+        match Place::of(url, None) {
+            Ok(place) => self.at(place),
+            Err(_) => self,
+        }
+    }
+
     /// Names the place, which the database's own error does not.
     pub(super) fn at(self, known: impl Display) -> Self {
         match self {
             Self::Unusable { place, advice } if place == SOMEWHERE => Self::unusable(known, advice),
+            Self::Corrupt { evidence, advice } => {
+                let known = known.to_string();
+                let is_named = evidence.starts_with(&known);
+                let evidence = if is_named {
+                    evidence
+                } else {
+                    format!("{known}: {evidence}")
+                };
+                Self::Corrupt { evidence, advice }
+            }
             other => other,
         }
     }

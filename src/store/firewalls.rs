@@ -151,6 +151,27 @@ impl Store {
         commit(transaction).await
     }
 
+    /// Stores what the management page of `name` serves and no pin accepts, with the events that report it unless that is
+    /// stored already; `None`: what it serves is accepted.
+    pub async fn record_management(
+        &self,
+        name: &str,
+        untrusted: Option<&Fingerprint>,
+        events: &[Event],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(RECORD_MANAGEMENT)
+            .bind(name)
+            .bind(untrusted.map(ToString::to_string))
+            .execute(&mut transaction)
+            .await?;
+        if done.rows_affected() == 1 {
+            history::append(&mut transaction, events, now).await?;
+        }
+        commit(transaction).await
+    }
+
     /// Takes the time step of a one-time code, by its beginning, for a login; `false`: that step or a later one was taken
     /// before. It is on the disk when this returns.
     pub async fn take_code_step(&self, name: &str, step: Timestamp) -> Result<bool, StoreError> {
@@ -280,6 +301,10 @@ const SETTLE_FORMER_PENDING: &str =
 pub(super) const PENDING_PINS: &str = "SELECT id, firewall, fingerprint, pin_for, pin_code FROM renewal \
      WHERE firewall = $1 AND ended_at IS NULL AND pin_code IS NOT NULL AND fingerprint IS NOT NULL \
      AND state IN ('imported', 'bound', 'unproven', 'verified')";
+
+const RECORD_MANAGEMENT: &str = "INSERT INTO firewall (name, management_untrusted) VALUES ($1, $2) \
+     ON CONFLICT (name) DO UPDATE SET management_untrusted = excluded.management_untrusted \
+     WHERE COALESCE(firewall.management_untrusted, '') <> COALESCE(excluded.management_untrusted, '')";
 
 const TAKE_CODE_STEP: &str = "INSERT INTO firewall (name, code_step) VALUES ($1, $2) \
      ON CONFLICT (name) DO UPDATE SET code_step = excluded.code_step \

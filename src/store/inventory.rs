@@ -512,6 +512,7 @@ fn read(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
         window_poll_at: row.maybe_time("window_poll_at")?,
         window_for: row.maybe_fingerprint("window_for")?,
         rest: rest(row)?,
+        management_untrusted: row.maybe_fingerprint("management_untrusted")?,
     })
 }
 
@@ -543,7 +544,8 @@ macro_rules! certificate_columns {
     () => {
         "c.name, c.firewall, c.ca, c.look_at, c.decision, c.probe_at, c.requested_at, c.alias, c.told, c.last_failure, \
          c.window_start, c.window_end, c.window_chosen, c.window_explanation, c.window_for, c.window_poll_at, \
-         c.renewed_at, c.rest_until, c.early_renewals, c.renewed_fingerprint"
+         c.renewed_at, c.rest_until, c.early_renewals, c.renewed_fingerprint, \
+         (SELECT f.management_untrusted FROM firewall f WHERE f.name = c.firewall) AS management_untrusted"
     };
 }
 

@@ -153,11 +153,7 @@ impl Address<'_> {
             .as_ref()
             .is_some_and(|management| management.to_string() == address);
         (is_management && self.knowledge.is_pinned(fingerprint) == Some(false)).then(|| {
-            let words = format!(
-                "{address} serves SHA-256 {fingerprint}, which no pin of {} names: renewd will not log in there; when it \
-                 is the right device, add that fingerprint to its trust",
-                self.wanted.firewall
-            );
+            let words = no_pin(address, fingerprint, &self.wanted.firewall);
             let condition = Condition::Untrusted(*fingerprint);
             (condition, EventKind::ManagementCertificateUntrusted, words)
         })
@@ -229,6 +225,14 @@ impl Address<'_> {
     fn is_long_ago(&self, at: Timestamp) -> bool {
         at.duration_until(self.now) >= QUIET
     }
+}
+
+/// The management page of `firewall` serves a certificate that no pin accepts.
+pub(super) fn no_pin(address: &str, fingerprint: &Fingerprint, firewall: &str) -> String {
+    format!(
+        "{address} serves SHA-256 {fingerprint}, which no pin of {firewall} names: renewd will not log in there; when it is \
+         the right device, add that fingerprint to its trust"
+    )
 }
 
 /// Another certificate of a trusted CA: it is what counts from now on, or it is not what was asked for.

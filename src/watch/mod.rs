@@ -3,6 +3,7 @@
 //! only asked.
 
 mod address;
+mod management;
 mod panicked;
 mod window;
 
@@ -38,7 +39,9 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         return Ok(());
     };
     let started = engine.surroundings.clock.now();
-    let sights = look_at_all(engine.peers.as_ref(), wanted).await;
+    let services = look_at_all(engine.peers.as_ref(), wanted);
+    let (sights, management) = tokio::join!(services, management::observe(engine, wanted, row));
+    management?;
     let now = engine.surroundings.clock.now();
     // Read again: a renewal may have gone on while we looked.
     let Some(row) = engine.store.certificate(&row.name).await? else {

@@ -118,6 +118,66 @@ async fn a_certificate_that_was_replaced_by_hand_counts_once_an_operator_has_acc
     assert_eq!(newest(&lab).await.state, State::Completed);
 }
 
+/// The certificate is bound to SSL VPN alone and no `verify` names the management page: only a login goes there.
+fn leave_the_management_page_out(lab: &Lab) {
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let both = format!(
+        "verify = [\"{}\", \"{}\"]",
+        lab.simulator.management(),
+        lab.simulator.ssl_vpn()
+    );
+    let one = format!("verify = [\"{}\"]", lab.simulator.ssl_vpn());
+    assert!(text.contains(&both), "{text}");
+    let services = "services = [\"web-management\", \"ssl-vpn\"]";
+    assert!(text.contains(services), "{text}");
+    let text = text.replace(&both, &one);
+    let text = text.replace(services, "services = [\"ssl-vpn\"]");
+    std::fs::write(lab.config_file(), text).unwrap();
+}
+
+/// Nothing else looks at that page before a renewal has to log in there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_management_page_in_no_verify_list_is_reported_when_no_pin_accepts_what_it_serves() {
+    let lab = Lab::new(Profile::V8).await;
+    leave_the_management_page_out(&lab);
+    lab.run_once().await;
+    assert_eq!(newest(&lab).await.state, State::Completed);
+    after(&lab, SignedDuration::from_hours(25)).await;
+    assert_eq!(count(&lab, "management_certificate_untrusted").await, 0);
+    assert_eq!(row(&lab).await.management_untrusted, None);
+    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
+    after(&lab, SignedDuration::from_hours(25)).await;
+    let told = lab.history().await;
+    let alert = told
+        .iter()
+        .find(|event| event.name == "management_certificate_untrusted")
+        .expect("it is reported at the first probe");
+    let words = alert.fields["detail"].as_str().unwrap();
+    let fingerprint = lab.simulator.fingerprint();
+    for part in [&*lab.simulator.management().to_string(), &*fingerprint] {
+        assert!(words.contains(part), "{words}");
+    }
+    let reported = row(&lab).await;
+    let stored = reported.management_untrusted.map(|one| one.to_string());
+    assert_eq!(stored.as_deref(), Some(&*fingerprint));
+    let found = renewd::status::findings(&reported);
+    let on_page = found
+        .iter()
+        .find(|one| one.words.contains("the management page of hq"));
+    assert!(
+        on_page
+            .is_some_and(|one| one.words.contains(&fingerprint) && one.remedy.contains("`trust`")),
+        "{found:?}"
+    );
+    assert_eq!(lab.renewals().await.len(), 1, "no renewal needed the login");
+    after(&lab, SignedDuration::from_hours(25)).await;
+    assert_eq!(count(&lab, "management_certificate_untrusted").await, 1);
+    lab.configure(&fingerprint, "proof_grace = \"5s\"");
+    leave_the_management_page_out(&lab);
+    after(&lab, SignedDuration::from_hours(25)).await;
+    assert_eq!(row(&lab).await.management_untrusted, None);
+}
+
 /// At the next probe, and not when a renewal needs the login.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_management_certificate_that_no_pin_names_is_reported_at_once_and_until_it_is_pinned() {

@@ -171,7 +171,7 @@ async fn a_sealing_key_that_is_another_one_by_now_is_named() {
     let told = live(&lab, HOUR).await;
     told.is(
         1,
-        &["is it another sealing key", "the firewall showed SHA-256"],
+        &["put the former one back", "the firewall showed SHA-256"],
         &["renewd renew hq-portal"],
     );
     // What cannot be read at all stops every login.
@@ -183,6 +183,16 @@ async fn a_sealing_key_that_is_another_one_by_now_is_named() {
         &["seal.key"],
         &["on this machine", "renewd renew hq-portal"],
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealing_key_that_is_gone_is_named() {
+    let lab = Lab::new(Profile::V8).await;
+    once(&lab).await;
+    std::fs::remove_file(lab.folder.path().join("seal.key")).unwrap();
+    lab.clock.advance(61 * DAY);
+    let told = live(&lab, HOUR).await;
+    told.is(1, &["seal.key"], &["renewd renew hq-portal"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

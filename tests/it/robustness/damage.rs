@@ -73,7 +73,12 @@ async fn a_damaged_database_is_refused_with_advice_and_never_overwritten() {
         ] {
             let told = office.renewd(command);
             assert_eq!(told.code, Some(74), "{name}: {command:?}: {told:#?}");
-            for part in [words, "restore a backup", "finish or cancel by hand"] {
+            for part in [
+                words,
+                &*file.display().to_string(),
+                "restore a backup",
+                "finish or cancel by hand",
+            ] {
                 assert!(
                     told.stderr.contains(part),
                     "{name}: no {part:?} in {told:#?}"

@@ -1,0 +1,105 @@
+//! Probes the management page of a firewall whose pins decide about a login, where no certificate has its address in
+//! `verify`: without this a certificate that no pin accepts would only be seen when a renewal has to log in.
+
+use crate::event::{Event, EventKind};
+use crate::inventory::{Endpoint, ManagedCertificate, TrackedCertificate};
+use crate::pki::Fingerprint;
+use crate::probe::Sight;
+use crate::renewal::Engine;
+use crate::store::StoreError;
+use crate::tls::Anchor;
+
+/// Probes the management page of the firewall of `wanted` and reports once a certificate that no pin accepts.
+///
+/// A page that does not answer is not reported: it may be closed for this network, and a login would say so.
+pub(super) async fn observe(
+    engine: &Engine,
+    wanted: &ManagedCertificate,
+    row: &TrackedCertificate,
+) -> Result<(), StoreError> {
+    let Some(page) = page_without_certificate(engine, wanted) else {
+        return match row.management_untrusted {
+            Some(_) => record(engine, wanted, None).await,
+            None => Ok(()),
+        };
+    };
+    // Before and after: a bind may come between, and both certificates are right then.
+    let before = accepted(engine, wanted).await?;
+    let served = match engine.peers.look(&page, None).await {
+        Sight::Shown(certificate, _) => certificate.fingerprint,
+        Sight::Unreadable(fingerprint, _) => fingerprint,
+        Sight::Unreachable(_) => return Ok(()),
+    };
+    let after = accepted(engine, wanted).await?;
+    let (Some(before), Some(after)) = (before, after) else {
+        return Ok(());
+    };
+    if before.contains(&served) || after.contains(&served) {
+        return match row.management_untrusted {
+            Some(_) => record(engine, wanted, None).await,
+            None => Ok(()),
+        };
+    }
+    if row.management_untrusted == Some(served) {
+        return Ok(());
+    }
+    record(engine, wanted, Some((&page, served))).await
+}
+
+/// The management page, where the trust is pins and no certificate of the firewall has its address in `verify`.
+fn page_without_certificate(engine: &Engine, wanted: &ManagedCertificate) -> Option<Endpoint> {
+    let firewall = engine.desired.firewalls.get(&wanted.firewall)?;
+    let page = firewall.settings.management()?;
+    let has_pins = matches!(firewall.settings.trust().anchor, Anchor::Pins(_));
+    let is_probed = |one: &ManagedCertificate| {
+        one.firewall == wanted.firewall && one.verify.iter().any(|address| *address == page)
+    };
+    let mut certificates = engine.desired.certificates.values();
+    (has_pins && !certificates.any(|one| is_probed(one))).then_some(page)
+}
+
+/// The pins of the firewall; `None`: those that the database holds cannot be verified.
+async fn accepted(
+    engine: &Engine,
+    wanted: &ManagedCertificate,
+) -> Result<Option<Vec<Fingerprint>>, StoreError> {
+    let firewall = engine.store.firewall(&wanted.firewall).await?;
+    let Ok(stored) = engine.pins(&firewall).await? else {
+        return Ok(None);
+    };
+    let configured = engine.desired.firewalls.get(&wanted.firewall);
+    let mut pins = stored.trusted;
+    if let Some(Anchor::Pins(configured)) =
+        configured.map(|firewall| &firewall.settings.trust().anchor)
+    {
+        pins.extend(configured);
+    }
+    Ok(Some(pins))
+}
+
+/// Stores what the page serves that no pin accepts and reports it; `None`: what it serves is accepted.
+async fn record(
+    engine: &Engine,
+    wanted: &ManagedCertificate,
+    untrusted: Option<(&Endpoint, Fingerprint)>,
+) -> Result<(), StoreError> {
+    let events: Vec<Event> = untrusted
+        .map(|(page, fingerprint)| {
+            let words = super::address::no_pin(&page.to_string(), &fingerprint, &wanted.firewall);
+            let mut event = super::told(
+                EventKind::ManagementCertificateUntrusted,
+                &wanted.name,
+                words,
+            );
+            event.firewall = Some(std::sync::Arc::clone(&wanted.firewall));
+            event
+        })
+        .into_iter()
+        .collect();
+    let fingerprint = untrusted.as_ref().map(|(_, fingerprint)| fingerprint);
+    let now = engine.surroundings.clock.now();
+    engine
+        .store
+        .record_management(&wanted.firewall, fingerprint, &events, now)
+        .await
+}
