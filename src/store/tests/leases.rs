@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
 use crate::event::{Event, EventKind};
 use crate::inventory::RateLimit;
-use crate::store::{Ending, Login, Next, Pins, Postponed, Reached, StepRecord};
+use crate::store::{Access, Ending, Login, Next, Pins, Postponed, Reached, StepRecord};
 
 #[tokio::test]
 async fn a_firewall_is_worked_on_by_one_at_a_time() {
@@ -192,8 +193,8 @@ async fn a_lease_that_expired_but_was_not_taken_still_writes() {
 /// Two daemons with their own connections race for four firewalls with three certificates each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_two_workers_ever_hold_the_same_firewall() {
-    let (first, folder) = store().await;
-    let second = Store::open(&url(&folder)).await.unwrap();
+    let folder = home();
+    let (first, second) = (patient(&folder).await, patient(&folder).await);
     let all: Vec<_> = (0..12)
         .map(|n| configured(&format!("c{n}"), &format!("f{}", n % 4), "1"))
         .collect();
@@ -220,6 +221,15 @@ async fn no_two_workers_ever_hold_the_same_firewall() {
     // Three steps and an end for each of the twelve.
     assert_eq!(claims, 12 * 4);
     assert!(first.open_renewals().await.unwrap().is_empty());
+}
+
+/// A store that waits for the other one as long as a busy machine needs: this is about exclusion, not about the limit.
+async fn patient(folder: &Home) -> Store {
+    let limit = Duration::from_mins(5);
+    let url = url(folder);
+    Store::open_waiting(&url, None, limit, Access::Write)
+        .await
+        .unwrap()
 }
 
 /// Takes one step of whatever can be had, until every renewal has ended.
