@@ -36,3 +36,6 @@ CREATE TABLE installed_ca_certificate (
 ALTER TABLE intent ADD COLUMN misses BIGINT NOT NULL DEFAULT 0;
 -- SHA-256 of what the management page serves and no pin accepts, where no certificate has that address in `verify`.
 ALTER TABLE firewall ADD COLUMN management_untrusted TEXT;
+-- What was requested counts until the firewall confirms it, also where nothing was fetched from the CA yet.
+DROP INDEX renewal_unconfirmed;
+CREATE INDEX renewal_unconfirmed ON renewal (firewall) WHERE confirmed_at IS NULL AND csr_pem IS NOT NULL;

@@ -11,7 +11,7 @@ use crate::pki::Fingerprint;
 use crate::random::SystemRandom;
 use crate::renewal::{StoredCodes, pins};
 use crate::seal::Sealer;
-use crate::store::{PendingPin, Store};
+use crate::store::{self, PendingPin, Store};
 use crate::telemetry::{self, LogFormat};
 
 /// The options that every command has.
@@ -71,12 +71,13 @@ pub async fn store(desired: &Desired) -> Result<Store, CliError> {
 
 fn refuse_missing(desired: &Desired) -> Result<(), CliError> {
     let daemon = &desired.daemon;
-    if let Some(path) = daemon.database.strip_prefix("sqlite://")
-        && !std::path::Path::new(path).exists()
+    if let Some(path) = store::file(&daemon.database)
+        && !path.exists()
     {
         return Err(CliError::NoDatabase(format!(
-            "there is no database at {path} yet: start the daemon first (renewd run), or name the \
-             configuration that it uses (--config)"
+            "there is no database at {} yet: start the daemon first (renewd run), or name the \
+             configuration that it uses (--config)",
+            path.display()
         )));
     }
     Ok(())
@@ -86,7 +87,7 @@ fn refuse_missing(desired: &Desired) -> Result<(), CliError> {
 #[derive(Debug, Default)]
 pub struct Acquaintance {
     learned: Vec<Fingerprint>,
-    refused: Vec<Fingerprint>,
+    refused_keys: Vec<Fingerprint>,
     quirks: Vec<String>,
     /// Where a login of ours needs a code that the daemon must not use again.
     codes: Option<StoredCodes>,
@@ -96,7 +97,7 @@ impl Acquaintance {
     pub fn known(&self) -> Known<'_> {
         Known {
             also_trusted: &self.learned,
-            refused: &self.refused,
+            refused_keys: &self.refused_keys,
             quirks: &self.quirks,
             codes: self.codes.as_ref().map(|codes| codes as _),
             left_session_blocks: false,
@@ -107,8 +108,14 @@ impl Acquaintance {
 /// What the daemon found out about this firewall. What it bound and proved there is left out when the configured trust
 /// was changed since.
 pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquaintance, CliError> {
-    let (Ok(store), Some(managed)) = (store(desired).await, desired.firewalls.get(firewall)) else {
+    let Some(managed) = desired.firewalls.get(firewall) else {
         return Ok(Acquaintance::default());
+    };
+    // A database that cannot be read is an error: without it a weaker login than before would be accepted.
+    let store = match store(desired).await {
+        Ok(store) => store,
+        Err(CliError::NoDatabase(_)) => return Ok(Acquaintance::default()),
+        Err(error) => return Err(error),
     };
     let known = store.firewall(firewall).await;
     let refused = store.unconfirmed(firewall).await;
@@ -119,11 +126,12 @@ pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquainta
         store.close().await;
     }
     let (known, refused, pending) = (known?, refused?, pending?);
+    let refused_keys = refused.into_iter().map(|one| one.public_key).collect();
     let learned = trusted(desired, managed, &known, &pending);
     let identity = known.identity.as_deref().and_then(Identity::from_json);
     Ok(Acquaintance {
         learned,
-        refused,
+        refused_keys,
         quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
         codes,
     })

@@ -1,12 +1,18 @@
 //! The address of the database: `sqlite://` and a file, or a PostgreSQL server that is verified before it is told
 //! anything. Pure; no message repeats an address, which might carry a password.
 
+use std::path::PathBuf;
+
 use url::Url;
 
 use super::values::Wrong;
 
 /// What may stand behind the `?` of a server's address, in libpq's words.
 const OPTIONS: [&str; 5] = ["host", "sslmode", "sslrootcert", "sslcert", "sslkey"];
+/// Those of them that name a file.
+const FILES: [&str; 3] = ["sslrootcert", "sslcert", KEY];
+/// The private key with which renewd proves itself to the server.
+pub(super) const KEY: &str = "sslkey";
 
 /// Checks the address of a database of either kind.
 pub(super) fn database(text: &str) -> Result<String, Wrong> {
@@ -77,6 +83,19 @@ pub(super) fn server(text: &str) -> Result<Url, Wrong> {
     Ok(address)
 }
 
+/// The files that the address of a server names, each with its option: `sslrootcert`, `sslcert`, `sslkey`.
+pub(super) fn files(text: &str) -> Vec<(String, PathBuf)> {
+    let Ok(address) = server(text) else {
+        return Vec::new();
+    };
+    let named = address
+        .query_pairs()
+        .filter(|(key, _)| FILES.contains(&&**key));
+    named
+        .map(|(key, path)| (key.into_owned(), PathBuf::from(&*path)))
+        .collect()
+}
+
 /// Whether the host before the path of an address is a Unix socket: a folder, percent-encoded.
 fn is_encoded_socket(host: &str) -> bool {
     host.get(..3)
@@ -105,6 +124,24 @@ mod tests {
         for text in ["sqlite://x.db", "sqlite:///", "x.db", "", "mysql://h/d"] {
             assert!(database(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_files_that_an_address_names_are_found() {
+        let address =
+            "postgres://db/renewd?sslrootcert=/etc/a.pem&sslcert=/etc/b%20c.pem&sslkey=/etc/d.key";
+        let found = files(address);
+        let named = |(option, path): &(String, PathBuf)| format!("{option} {}", path.display());
+        let found: Vec<String> = found.iter().map(named).collect();
+        assert_eq!(
+            found,
+            [
+                "sslrootcert /etc/a.pem",
+                "sslcert /etc/b c.pem",
+                "sslkey /etc/d.key"
+            ]
+        );
+        assert!(files("sqlite:///var/lib/renewd/renewd.db").is_empty());
     }
 
     #[test]

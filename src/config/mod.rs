@@ -78,6 +78,13 @@ pub fn unsafe_files(loaded: &Loaded) -> Vec<String> {
     for path in &loaded.files {
         check("configuration", path, Use::Decides);
     }
+    for (option, path) in database::files(&desired.daemon.database) {
+        let purpose = match &*option {
+            database::KEY => Use::Secret,
+            _ => Use::Decides,
+        };
+        check(&format!("daemon: database: {option}"), &path, purpose);
+    }
     for (what, source) in secrets(desired) {
         if let SecretSource::File(path) = source {
             check(&what, &path, Use::Secret);

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::DaemonError;
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 
 /// Held as long as the daemon lives; the operating system frees it when the process dies, however it dies.
 #[derive(Debug)]
@@ -29,13 +29,12 @@ impl Lock {
     /// # Errors
     /// When another renewd has it, or the file cannot be made: then the database could not be written either.
     pub fn take(database: &str) -> Result<Self, DaemonError> {
-        let Some(path) = database
-            .strip_prefix("sqlite://")
-            .filter(|path| path.starts_with('/'))
-        else {
+        let Some(path) = store::file(database) else {
             return Ok(Self { file: None });
         };
-        let path = Path::new(path).with_extension("lock");
+        // One database has one lock, whatever leads to it. What is not there yet has no other name.
+        let path = path.canonicalize().unwrap_or(path);
+        let path = path.with_extension("lock");
         let unusable = |error: io::Error| StoreError::Unusable {
             place: path.display().to_string(),
             advice: format!(
@@ -83,4 +82,26 @@ fn open_private(path: &Path) -> io::Result<File> {
         .write(true)
         .mode(0o600)
         .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use super::*;
+
+    #[test]
+    fn one_database_has_one_lock_whatever_leads_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("renewd.db");
+        std::fs::write(&path, "").unwrap();
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let folder = folder.path().display();
+        let _held = Lock::take(&format!("sqlite://{folder}/renewd.db")).unwrap();
+        for other in ["renewd.db", "%72enewd.db", "link.db"] {
+            let taken = Lock::take(&format!("sqlite://{folder}/{other}"));
+            assert!(matches!(taken, Err(DaemonError::InUse(_))), "{other}");
+        }
+    }
 }

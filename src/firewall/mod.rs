@@ -131,9 +131,9 @@ const MOST_QUIRKS: usize = 64;
 pub struct Known<'a> {
     /// Certificates that renewd itself bound, accepted besides the configured trust.
     pub also_trusted: &'a [Fingerprint],
-    /// Certificates that were issued for this firewall and that it has not confirmed: somebody else may have their key, so
-    /// that no CA vouches for them. A pin in the configuration does.
-    pub refused: &'a [Fingerprint],
+    /// Keys (SHA-256 of their SubjectPublicKeyInfo) that certificates were requested for and that this firewall has not
+    /// confirmed: an attacker may have them, so that no CA vouches for them. A pin in the configuration does.
+    pub refused_keys: &'a [Fingerprint],
     /// What the device turned out to need in earlier sessions ([`Identity::quirks`]): tried first, never relied on.
     pub quirks: &'a [String],
     /// Which one-time codes were used already; `None`: nobody keeps a record, and none was used.

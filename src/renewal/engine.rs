@@ -55,7 +55,7 @@ pub(super) struct Context {
     also_trusted: Vec<Fingerprint>,
     /// Why it cannot be told by what the firewall is trusted besides its configuration.
     unverifiable: Option<SealError>,
-    refused: Vec<Fingerprint>,
+    refused_keys: Vec<Fingerprint>,
     /// Whether the database names a certificate as trusted there that this renewd did not store.
     has_forged_pins: bool,
     quirks: Vec<String>,
@@ -332,7 +332,7 @@ impl Engine {
             order_budget: self.desired.order_budgets.get(&lease.renewal.ca).copied(),
             known: Known {
                 also_trusted: &context.also_trusted,
-                refused: &context.refused,
+                refused_keys: &context.refused_keys,
                 quirks: &context.quirks,
                 codes: Some(&codes),
                 left_session_blocks: false,
@@ -395,13 +395,14 @@ impl Engine {
         };
         self.tell_forged(lease, &firewall, &verified.forged, now)
             .await?;
+        let unconfirmed = self.store.unconfirmed(&renewal.firewall).await?;
         Ok(Ok(Context {
             wanted,
             tracked,
             also_trusted: verified.trusted,
             unverifiable,
             has_forged_pins: !verified.forged.is_empty(),
-            refused: self.store.unconfirmed(&renewal.firewall).await?,
+            refused_keys: unconfirmed.into_iter().map(|one| one.public_key).collect(),
             quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
         }))
     }

@@ -12,7 +12,7 @@ use crate::inventory::{ManagedCertificate, RenewalId, State, TrackedCertificate,
 use crate::pki::{Certificate, Fingerprint, certificates_of_file};
 use crate::probe::Sight;
 use crate::seal::{SealError, Sealer};
-use crate::store::{BoundBefore, KnownCertificate, Store, StoreError};
+use crate::store::{BoundBefore, KnownCertificate, Store, StoreError, UnconfirmedKey};
 use crate::tls::{Anchor, Roots, is_trusted};
 
 /// Who may have put an older binding back, and what to do, by what `firewall` said of itself last (SonicOS reference 6.13).
@@ -43,6 +43,8 @@ pub struct Knowledge<'a> {
     bound: Vec<BoundBefore>,
     known: Vec<KnownCertificate>,
     forged: Vec<KnownCertificate>,
+    /// Keys that were requested at its firewall and that it has not confirmed.
+    unconfirmed: Vec<UnconfirmedKey>,
     /// What may be known, and why that cannot be told now.
     unverifiable: Option<(Vec<Fingerprint>, SealError)>,
 }
@@ -85,6 +87,7 @@ impl<'a> Knowledge<'a> {
             bound: store.bound_before(&wanted.name, &wanted.firewall).await?,
             known,
             forged,
+            unconfirmed: store.unconfirmed(&wanted.firewall).await?,
             unverifiable,
         })
     }
@@ -172,21 +175,31 @@ impl<'a> Knowledge<'a> {
         {
             return Familiarity::Known;
         }
-        if let Some(obtained) = self
-            .bound
-            .iter()
-            .find(|bound| bound.fingerprint == *fingerprint)
-        {
+        if let Some(renewal) = self.not_installed(certificate) {
             // Whoever serves it has a key for which our CA signed, and the firewall has not taken it.
             return Familiarity::Unknown(format!(
-                "SHA-256 {fingerprint}, which renewal {} obtained and has not installed",
-                obtained.id
+                "SHA-256 {fingerprint}, which renewal {renewal} obtained and has not installed"
             ));
         }
         if self.is_vouched_for(certificate, chain, now) {
             return Familiarity::KnownByChain;
         }
         Familiarity::Unknown(self.words_of_stranger(certificate))
+    }
+
+    /// The renewal that requested its key or obtained it, and that has not installed it.
+    fn not_installed(&self, certificate: &Certificate) -> Option<&RenewalId> {
+        let requested = self
+            .unconfirmed
+            .iter()
+            .find(|one| one.public_key == certificate.public_key);
+        let obtained = self
+            .bound
+            .iter()
+            .find(|bound| bound.fingerprint == certificate.fingerprint);
+        requested
+            .map(|one| &one.renewal)
+            .or_else(|| obtained.map(|bound| &bound.id))
     }
 
     fn words_of_stranger(&self, certificate: &Certificate) -> String {

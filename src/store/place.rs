@@ -71,6 +71,11 @@ impl fmt::Display for Place {
     }
 }
 
+/// The file of the database that the configuration has at `url`; `None`: it is no file.
+pub fn file(url: &str) -> Option<PathBuf> {
+    path_of(url).ok().map(|(_, file)| file)
+}
+
 /// The path in `sqlite:///path`. Special characters are percent-encoded, as in every URL.
 pub(super) fn path_of(url: &str) -> Result<(Url, PathBuf), StoreError> {
     let refuse = |advice: &str| StoreError::Unusable {

@@ -11,7 +11,7 @@ use super::row::{Columns, exactly_one, micros, parse, words};
 use super::{Lease, Store, StoreError, Writing, commit, history, missing};
 use crate::event::Event;
 use crate::inventory::{Obtained, Renewal, RenewalId, Rest, SealedKey, State};
-use crate::pki::Fingerprint;
+use crate::pki::{Csr, Fingerprint};
 
 /// What the end of a renewal means for its certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub struct Ending<'a> {
     pub failure: Option<&'a str>,
     /// The rest that follows; `None`: none was earned.
     pub rest: Option<Rest>,
+}
+
+/// A key that a certificate was requested for, and that its firewall has not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnconfirmedKey {
+    /// The renewal that requested it.
+    pub renewal: RenewalId,
+    /// SHA-256 of the SubjectPublicKeyInfo.
+    pub public_key: Fingerprint,
 }
 
 impl Store {
@@ -53,14 +62,25 @@ impl Store {
         find(&mut self.read().await?, id).await
     }
 
-    /// Certificates that were issued for `firewall` and that it has not confirmed in any renewal.
-    pub async fn unconfirmed(&self, firewall: &str) -> Result<Vec<Fingerprint>, StoreError> {
+    /// The keys that certificates were requested for at `firewall` and that it has not confirmed in any renewal. By the key,
+    /// not by the certificate: a CA may have issued what renewd has not fetched yet or has refused, and the signature of a
+    /// certificate can be changed without the key of its CA into another valid one.
+    pub async fn unconfirmed(&self, firewall: &str) -> Result<Vec<UnconfirmedKey>, StoreError> {
         let rows = sqlx::query(UNCONFIRMED)
             .bind(firewall)
             .fetch_all(&mut self.read().await?)
             .await?;
-        let fingerprints = rows.iter().map(|row| row.maybe_fingerprint("fingerprint"));
-        fingerprints.filter_map(Result::transpose).collect()
+        let mut keys = Vec::new();
+        for row in &rows {
+            // What cannot be read any more was checked when it was exported.
+            if let Ok(request) = Csr::parse(row.text("csr_pem")?.as_bytes()) {
+                keys.push(UnconfirmedKey {
+                    renewal: RenewalId(row.text("id")?),
+                    public_key: request.public_key,
+                });
+            }
+        }
+        Ok(keys)
     }
 
     /// Every renewal that has not ended, the most urgent first.
@@ -272,10 +292,10 @@ pub(super) const END: &str = "UPDATE certificate SET look_at = $2, alias = COALE
 pub(super) const REST: &str = "UPDATE certificate SET renewed_at = $2, rest_until = $3, early_renewals = $4, \
      renewed_fingerprint = $5 WHERE name = $1";
 
-pub(super) const UNCONFIRMED: &str = "SELECT DISTINCT r.fingerprint FROM renewal r \
-     WHERE r.firewall = $1 AND r.confirmed_at IS NULL AND r.fingerprint IS NOT NULL \
+pub(super) const UNCONFIRMED: &str = "SELECT r.id, r.csr_pem FROM renewal r \
+     WHERE r.firewall = $1 AND r.confirmed_at IS NULL AND r.csr_pem IS NOT NULL \
      AND NOT EXISTS (SELECT 1 FROM renewal s WHERE s.fingerprint = r.fingerprint \
-         AND s.firewall = r.firewall AND s.confirmed_at IS NOT NULL)";
+         AND s.firewall = r.firewall AND s.confirmed_at IS NOT NULL) ORDER BY r.id";
 
 pub(super) const ADVANCE: &str = "UPDATE renewal SET state = $4, state_since = $5, ended_at = $6, next_attempt_at = $7, \
      confirmed_at = CASE WHEN $4 = 'imported' THEN $5 ELSE confirmed_at END, \

@@ -113,12 +113,12 @@ pub fn client_config(trust: &Trust, also: &[Fingerprint]) -> Result<ClientConfig
     client_config_with(trust, &Accepted::of(also), &[])
 }
 
-/// The same with `accepted` certificates that may become more, and with those that are `refused` whichever CA vouches for
-/// them. A pin in `trust` is stronger than `refused`.
+/// The same with `accepted` certificates that may become more, and with keys (SHA-256 of their SubjectPublicKeyInfo) that are
+/// refused whichever CA vouches for them. A pin in `trust` is stronger than `refused_keys`.
 pub fn client_config_with(
     trust: &Trust,
     accepted: &Accepted,
-    refused: &[Fingerprint],
+    refused_keys: &[Fingerprint],
 ) -> Result<ClientConfig, Failure> {
     let mut pins: &[Fingerprint] = &[];
     let authorities = match &trust.anchor {
@@ -145,7 +145,7 @@ pub fn client_config_with(
     config(Arc::new(Verifier {
         pins: pins.to_vec(),
         accepted: accepted.clone(),
-        refused: refused.to_vec(),
+        refused_keys: refused_keys.to_vec(),
         authorities,
         handshake: Handshake::new(&provider()),
     }))

@@ -9,7 +9,7 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use super::Accepted;
 use super::handshake::{Handshake, Version};
 use super::refusal::{refuse, words};
-use crate::pki::Fingerprint;
+use crate::pki::{Certificate, Fingerprint};
 
 /// The rule of one connection.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(super) struct Verifier {
     pub pins: Vec<Fingerprint>,
     /// The same, besides the configured trust.
     pub accepted: Accepted,
-    /// Certificates for which no CA vouches.
-    pub refused: Vec<Fingerprint>,
+    /// Keys for which no CA vouches, by the SHA-256 of their SubjectPublicKeyInfo.
+    pub refused_keys: Vec<Fingerprint>,
     /// Who may vouch for any other.
     pub authorities: Option<Authorities>,
     /// Verifies the proof of the key.
@@ -41,6 +41,17 @@ impl Verifier {
     fn knows(&self, certificate: &CertificateDer<'_>) -> bool {
         let fingerprint = Fingerprint::of(certificate);
         self.pins.contains(&fingerprint) || self.accepted.all().contains(&fingerprint)
+    }
+
+    /// Whether its key is one of those that the firewall has not confirmed. A certificate that cannot be read is taken for
+    /// one where there are any.
+    fn is_unconfirmed(&self, leaf: &CertificateDer<'_>) -> bool {
+        if self.refused_keys.is_empty() {
+            return false;
+        }
+        Certificate::from_der(leaf).map_or(true, |certificate| {
+            self.refused_keys.contains(&certificate.public_key)
+        })
     }
 
     fn verify_signature(
@@ -84,7 +95,7 @@ impl ServerCertVerifier for Verifier {
         }
         let shown = Fingerprint::of(leaf);
         let showed = format!("the firewall showed SHA-256 {shown}");
-        if self.refused.contains(&shown) {
+        if self.is_unconfirmed(leaf) {
             return Err(refuse(format!("{showed}, {UNCONFIRMED}")));
         }
         let Some(authorities) = &self.authorities else {
@@ -131,5 +142,5 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-const UNCONFIRMED: &str = "which was issued for it, but the firewall has not confirmed that it has the key: somebody else may \
-                           be answering. When you know that it is the firewall, pin this fingerprint in `trust`";
+const UNCONFIRMED: &str = "whose key a certificate was requested for, but the firewall has not confirmed that it has this key: \
+                           an attacker may be answering. When you know that it is the firewall, pin this fingerprint in `trust`";

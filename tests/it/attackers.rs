@@ -12,7 +12,7 @@ use renewd::clock::Clock;
 use renewd::failure::FailureKind;
 use renewd::firewall::{self, Known};
 use renewd::inventory::{Renewal, State};
-use renewd::pki::{Certificate, Csr};
+use renewd::pki::{Certificate, Csr, Fingerprint};
 use renewd::renewal::{Checkpoint, Moment};
 use renewd::store::{Store, Witness};
 use renewd::tls::{Anchor, Trust};
@@ -264,8 +264,8 @@ async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_is
     let store = lab.store().await;
     let leaf = issued(&store).await;
     let refused = store.unconfirmed("hq").await.unwrap();
-    assert_eq!(refused, [leaf.fingerprint]);
-    attacker.attack_with(&leaf);
+    let refused: Vec<Fingerprint> = refused.iter().map(|one| one.public_key).collect();
+    assert_eq!(refused, [leaf.public_key]);
     let desired = lab.desired();
     let firewall::Settings::Sonicos(settings) = &desired.firewalls["hq"].settings else {
         panic!("a SonicWall is configured");
@@ -279,18 +279,101 @@ async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_is
     let surroundings = lab.surroundings();
     let transfers = Transfers::new(lab.folder.path(), &surroundings);
     let known = Known {
-        refused: &refused,
+        refused_keys: &refused,
         ..Known::default()
     };
     let settings = firewall::Settings::Sonicos(Box::new(settings));
-    let failure = firewall::connect(&settings, &known, &surroundings, &transfers)
-        .await
-        .err()
-        .unwrap();
-    assert_eq!(failure.kind, FailureKind::Untrusted);
-    assert!(failure.detail.contains("has not confirmed"), "{failure}");
+    // A signature has a twin that is valid as well, which anybody can compute: another certificate by its fingerprint.
+    let twin = twin(&leaf);
+    assert_ne!(twin.fingerprint, leaf.fingerprint);
+    for shown in [&leaf, &twin] {
+        attacker.attack_with(shown);
+        let connected = firewall::connect(&settings, &known, &surroundings, &transfers).await;
+        let failure = connected.err().unwrap();
+        assert_eq!(failure.kind, FailureKind::Untrusted);
+        assert!(failure.detail.contains("has not confirmed"), "{failure}");
+    }
     assert_eq!(attacker.loot(), "");
 }
+
+/// The certificate with the other valid ECDSA signature of the same contents, (r, n - s) in place of (r, s).
+fn twin(certificate: &Certificate) -> Certificate {
+    let order = data_encoding::HEXUPPER.decode(ORDER_OF_P256).unwrap();
+    let der = &certificate.der;
+    let (content, parts) = element(der);
+    let (tbs, rest) = parts_of(content);
+    let (algorithm, rest) = parts_of(rest);
+    let (signature, _) = element(rest);
+    let (numbers, _) = element(&signature[1..]);
+    let (r, s) = parts_of(numbers);
+    let (s, _) = element(s);
+    assert!(parts.is_empty(), "one certificate");
+    let other = encoded(0x02, &difference(&order, s));
+    let numbers = encoded(0x30, &[r, &other].concat());
+    let signature = encoded(0x03, &[&[0], &*numbers].concat());
+    let der = encoded(0x30, &[tbs, algorithm, &signature].concat());
+    Certificate::from_der(&der).unwrap()
+}
+
+/// The content of the first element, and what follows it (DER, X.690 8.1).
+fn element(der: &[u8]) -> (&[u8], &[u8]) {
+    let (length, head) = match der[1] {
+        short @ ..0x80 => (usize::from(short), 2),
+        long => {
+            let bytes = usize::from(long & 0x7f);
+            let digits = &der[2..2 + bytes];
+            let length = digits
+                .iter()
+                .fold(0, |sum, digit| sum << 8 | usize::from(*digit));
+            (length, 2 + bytes)
+        }
+    };
+    (&der[head..head + length], &der[head + length..])
+}
+
+/// The first element as it is, and what follows it.
+fn parts_of(der: &[u8]) -> (&[u8], &[u8]) {
+    let (_, rest) = element(der);
+    der.split_at(der.len() - rest.len())
+}
+
+fn encoded(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len();
+    let head = match length {
+        ..0x80 => vec![tag, u8::try_from(length).unwrap()],
+        ..0x100 => vec![tag, 0x81, u8::try_from(length).unwrap()],
+        _ => {
+            let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
+            vec![tag, 0x82, high, low]
+        }
+    };
+    [&*head, content].concat()
+}
+
+/// `a - b` of two positive numbers as the content of a DER INTEGER.
+fn difference(a: &[u8], b: &[u8]) -> Vec<u8> {
+    let b = b.strip_prefix(&[0]).unwrap_or(b);
+    let mut result = a.to_vec();
+    let mut borrow = 0;
+    for (nth, digit) in result.iter_mut().rev().enumerate() {
+        let subtrahend = b
+            .len()
+            .checked_sub(nth + 1)
+            .map_or(0, |at| i16::from(b[at]));
+        let rest = i16::from(*digit) - subtrahend - borrow;
+        borrow = i16::from(rest < 0);
+        *digit = u8::try_from(rest.rem_euclid(256)).unwrap();
+    }
+    let first = result.iter().position(|digit| *digit != 0).unwrap();
+    let mut digits = result.split_off(first);
+    if digits[0] >= 0x80 {
+        digits.insert(0, 0);
+    }
+    digits
+}
+
+/// SEC 2, 2.4.2.
+const ORDER_OF_P256: &[u8] = b"FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551";
 
 /// A renewed firewall whose first pin stands in the configuration still, behind an attacker with a certificate of his own.
 async fn lab_with_learned_pin() -> (Lab, Arc<Attacker>, Certificate) {

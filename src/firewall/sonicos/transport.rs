@@ -208,7 +208,7 @@ impl Transport {
             return Err(local(format!("{} must begin with https://", settings.url)));
         }
         let accepted = Accepted::of(known.also_trusted);
-        let tls = tls::client_config_with(&settings.trust, &accepted, known.refused)?;
+        let tls = tls::client_config_with(&settings.trust, &accepted, known.refused_keys)?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .https_only(true)

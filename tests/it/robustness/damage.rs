@@ -70,6 +70,9 @@ async fn a_damaged_database_is_refused_with_advice_and_never_overwritten() {
             &["run", "--once"],
             &["status"],
             &["renew", "hq-portal"],
+            // What it knows of earlier logins decides how a login may be made.
+            &["check", "--online"],
+            &["discover", "hq"],
         ] {
             let told = office.renewd(command);
             assert_eq!(told.code, Some(74), "{name}: {command:?}: {told:#?}");
