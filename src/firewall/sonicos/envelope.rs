@@ -59,8 +59,10 @@ impl Envelope {
         let restart = cli("restart_required").and_then(Value::as_str);
         Some(Self {
             success: status.get("success").map(is_yes),
-            pending_config: cli("pending_config").and_then(Value::as_bool),
-            configuring: cli("configuring").and_then(Value::as_bool),
+            pending_config: cli("pending_config").and_then(is_pending),
+            configuring: cli("configuring")
+                .filter(|said| !said.is_null())
+                .map(is_yes),
             restart_required: restart
                 .filter(|what| !what.is_empty() && !what.eq_ignore_ascii_case("none"))
                 .map(str::to_owned),
@@ -113,6 +115,21 @@ fn is_yes(success: &Value) -> bool {
         Value::String(word) => word.eq_ignore_ascii_case("true"),
         _ => false,
     }
+}
+
+/// Whether a flag says that changes wait. What it says in any other way than a plain no is a yes: changes of others must
+/// never pass for none.
+fn is_pending(flag: &Value) -> Option<bool> {
+    Some(match flag {
+        Value::Null => return None,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_u64() != Some(0),
+        Value::String(word) => !matches!(
+            word.trim().to_ascii_lowercase().as_str(),
+            "false" | "no" | "0"
+        ),
+        _ => true,
+    })
 }
 
 /// Judges an answer: a reply, or the failure that it is.

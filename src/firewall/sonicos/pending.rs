@@ -237,7 +237,13 @@ fn without_envelope(mut json: Value, envelope: &Envelope) -> Value {
     let Some(members) = json.as_object_mut() else {
         return json;
     };
-    if let Some(Value::Object(status)) = members.remove("status") {
+    if let Some(Value::Object(mut status)) = members.remove("status") {
+        if let Some(Value::Object(cli)) = status.remove("cli") {
+            let said = cli
+                .into_iter()
+                .filter(|(name, _)| is_holder(name) && name != "pending_config");
+            members.extend(said);
+        }
         let unknown = status
             .into_iter()
             .filter(|(name, _)| !ENVELOPE_KEYS.contains(&name.as_str()));
@@ -301,6 +307,8 @@ mod tests {
             "none",
             "\"No uncommitted changes.\"",
             r#"{"status":{"success":true,"cli":{"pending_config":false},"info":[]}}"#,
+            r#"{"status":{"success":true,"cli":{"pending_config":"false"},"info":[]}}"#,
+            r#"{"status":{"success":true,"cli":{"pending_config":0},"info":[]}}"#,
             r#"{"status":{"success":true,"info":[{"level":"info","code":"E_OK","message":"No changes made."}]}}"#,
             r#"{"status":{"success":true,"info":[]},"changes":[]}"#,
             r#"{"status":{"success":true,"pending_changes":[],"info":[{"message":"Success."}]}}"#,
@@ -344,6 +352,12 @@ mod tests {
             r#"{"status":{"success":true,"cli":{"pending_config":true}},"config":{}}"#,
             r#"{"status":{"success":true,"info":[{"pending_config":"Yes"}]}}"#,
             r#"{"pending_config":true}"#,
+            r#"{"status":{"success":true,"cli":{"pending_config":"true"},"info":[]}}"#,
+            r#"{"status":{"success":true,"cli":{"pending_config":"Yes"},"info":[]}}"#,
+            r#"{"status":{"success":true,"cli":{"pending_config":1},"info":[]}}"#,
+            r#"{"status":{"success":true,"cli":{"pending_config":"unknown"},"info":[]}}"#,
+            r#"{"status":{"success":true,"cli":{"pending_changes":2},"info":[]}}"#,
+            r#"{"status":{"success":true,"cli":{"uncommitted":["address-object ipv4 x"]},"info":[]}}"#,
             r#"{"changes":2}"#,
             r#"{"has_changes":"yes"}"#,
             "7",

@@ -82,12 +82,12 @@ impl Writer {
 
     /// Before a write: nothing of anybody else waits for a commit, and configuration mode is ours.
     pub(super) async fn begin(&mut self) -> Result<(), Failure> {
-        self.only_ours().await?;
+        let pending = self.only_ours().await?;
         if matches!(
             self.mode,
             ConfigurationMode::Others | ConfigurationMode::Free
         ) {
-            self.take_configuration_mode().await?;
+            self.take_configuration_mode(&pending).await?;
         }
         Ok(())
     }
@@ -166,8 +166,8 @@ impl Writer {
             self.mode = ConfigurationMode::Others;
         }
         self.was_quiet = false;
-        self.only_ours().await?;
-        self.take_configuration_mode().await?;
+        let pending = self.only_ours().await?;
+        self.take_configuration_mode(&pending).await?;
         self.channel.exchange(call).await
     }
 
@@ -258,10 +258,12 @@ impl Writer {
         let pending = self.pending().await?;
         let foreign = pending.foreign(&self.written);
         let is_doubtful = match &pending {
-            Pending::Nothing | Pending::Unsaid => {
+            Pending::Nothing => {
                 self.was_quiet |= self.is_ours_alone();
                 false
             }
+            // It is no change that could be named, and no word that there is none.
+            Pending::Unsaid => false,
             Pending::Something(announcement) => !self.made(announcement),
             Pending::Settings(_) | Pending::Lines(_) => false,
         };
@@ -302,7 +304,7 @@ impl Writer {
 
     /// Enters configuration mode, taking it from another administrator only where that is allowed. The caller
     /// has seen that nobody else has an uncommitted change.
-    async fn take_configuration_mode(&mut self) -> Result<(), Failure> {
+    async fn take_configuration_mode(&mut self, pending: &Pending) -> Result<(), Failure> {
         let call = Call::session(Method::POST, "/config-mode").json(&json!({}));
         if let Some(rights) = self
             .privilege
@@ -316,6 +318,12 @@ impl Writer {
         }
         if self.mode == ConfigurationMode::Others && !self.preempt_idle_administrator {
             let detail = "another administrator is in configuration mode, and `preempt_idle_administrator` is off";
+            let busy = call.failure(FailureKind::Busy, detail);
+            return Err(busy.waiting_for("another administrator (in configuration mode)"));
+        }
+        if self.mode == ConfigurationMode::Others && *pending == Pending::Unsaid {
+            let detail = "another administrator is in configuration mode, and the device does not say whether changes of \
+                          that administrator wait for a commit";
             let busy = call.failure(FailureKind::Busy, detail);
             return Err(busy.waiting_for("another administrator (in configuration mode)"));
         }
