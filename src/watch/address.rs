@@ -3,6 +3,8 @@
 //! A condition is reported once, and again only when it has been over for a while: an address that comes and goes fills
 //! nobody's mailbox.
 
+use std::mem::discriminant;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::EventKind;
@@ -37,6 +39,8 @@ pub(super) struct Seen {
     pub served: Served,
     pub reports: Vec<Report>,
     pub verified_by_chain: Option<Fingerprint>,
+    /// Whether the probe before saw a certificate there that renewd does not know.
+    was_unknown: bool,
 }
 
 impl Address<'_> {
@@ -55,6 +59,7 @@ impl Address<'_> {
             },
             reports: Vec::new(),
             verified_by_chain: None,
+            was_unknown: before.is_some_and(|before| before.unknown.is_some()),
         };
         match sight {
             Sight::Unreachable(why) => {
@@ -214,8 +219,12 @@ impl Address<'_> {
             });
             return false;
         };
-        if seen.served.reported.map(|(reported, _)| reported) == Some(condition) {
-            return false;
+        if let Some((reported, at)) = seen.served.reported {
+            // An address that presents another unknown one each time is one condition: `status` shows the last.
+            let goes_on = seen.was_unknown && discriminant(&reported) == discriminant(&condition);
+            if reported == condition || (goes_on && !self.is_long_ago(at)) {
+                return false;
+            }
         }
         seen.served.reported = Some((condition, self.now));
         seen.reports.push(Report { kind, words });

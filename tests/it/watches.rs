@@ -431,6 +431,23 @@ async fn a_stranger_on_the_path_neither_stops_nor_postpones_nor_triggers_a_renew
     assert_eq!(lab.signatures(), 1);
 }
 
+/// As behind a load balancer, or with an attacker who makes a certificate for each probe.
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_certificates_in_turns_are_one_condition_that_is_reported_every_six_hours() {
+    let lab = renewed().await;
+    let mut reported = Vec::new();
+    for hour in 0..8 {
+        let mut unknown = replacement(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
+        unknown.name = format!("by-hand-{hour}");
+        let other = lab.simulator.other_administrator();
+        other.replaces_certificate(&unknown).unwrap();
+        after(&lab, SignedDuration::from_mins(61)).await;
+        reported.push(count(&lab, "certificate_unknown").await);
+    }
+    assert_eq!(reported, [1, 1, 1, 1, 1, 1, 2, 2]);
+    assert_eq!(row(&lab).await.unknown().count(), 2, "both addresses");
+}
+
 /// Runs a statement as somebody who can write the database.
 pub async fn meddle(lab: &Lab, statement: String) {
     let url = lab.desired().daemon.database.clone();
