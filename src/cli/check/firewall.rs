@@ -21,6 +21,8 @@ pub(super) struct Check<'a> {
     pub known: Known<'a>,
     pub surroundings: &'a Surroundings,
     pub transfers: &'a Transfers,
+    /// Certificates for its web management whose key pair is made on it.
+    pub management_certificates: Vec<&'a str>,
     /// Where to keep the device's own specification.
     pub specification: Option<PathBuf>,
 }
@@ -110,6 +112,12 @@ impl Check<'_> {
             Ok(words) => findings.good(&what, &words),
             Err(words) => findings.wrong(&what, &words),
         }
+        for certificate in &self.management_certificates {
+            super::warn(
+                &what,
+                &format!("certificate {certificate}: {NOT_AUTHENTICATED}"),
+            );
+        }
         if settings.protocol == Choice::Only(Protocol::Ftp) {
             return;
         }
@@ -183,6 +191,10 @@ async fn resolved(endpoint: &Endpoint) -> io::Result<SocketAddr> {
     addresses.next().ok_or_else(nothing)
 }
 
+/// See the threat model, "Somebody on the path of a transfer".
+const NOT_AUTHENTICATED: &str = "its request and its certificate go over a transfer that the firewall does not authenticate. An attacker who \
+                                 controls both this path and the path of the login can pass for the management page. Keep both in a \
+                                 network that you trust, or set `key = { origin = \"renewd\" }`";
 const MANAGED_CENTRALLY: &str = "a central management (GMS, NSM) has this firewall and keeps a copy of its configuration: after each \
                                  renewal let it acquire the device again, or it may push the previous certificate back";
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);

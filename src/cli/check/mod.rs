@@ -14,7 +14,7 @@ use super::open::{self, Globals};
 use super::print::{self, say};
 use crate::ca;
 use crate::config::{self, Desired};
-use crate::inventory::{Budget, ManagedCertificate};
+use crate::inventory::{Budget, KeyOrigin, ManagedCertificate, Service};
 use crate::probe::Sight;
 use crate::renewal::chain_roots;
 use crate::renewal::step::look_at_all;
@@ -164,6 +164,19 @@ struct Online<'a> {
 }
 
 impl Online<'_> {
+    /// Certificates for web management of this firewall whose key pair is made on it.
+    fn management_certificates(&self, firewall: &str) -> Vec<&str> {
+        let certificates = self.desired.certificates.values();
+        certificates
+            .filter(|one| {
+                *one.firewall == *firewall
+                    && one.key_origin == KeyOrigin::Firewall
+                    && one.services.contains(&Service::WebManagement)
+            })
+            .map(|one| &*one.name)
+            .collect()
+    }
+
     async fn check(
         &self,
         specification: Option<&Path>,
@@ -177,6 +190,7 @@ impl Online<'_> {
                 known: acquaintance.known(),
                 surroundings: self.surroundings,
                 transfers: self.transfers,
+                management_certificates: self.management_certificates(name),
                 specification: specification.map(|file| match self.desired.firewalls.len() {
                     1 => file.to_owned(),
                     _ => firewall::file_of(file, name),
