@@ -49,6 +49,10 @@ pub struct Device {
     pub looks: u32,
     /// Services of which the certificate that is bound now was seen.
     pub proven: BTreeSet<Service>,
+    /// Services that did not answer the last look at them.
+    pub silent: BTreeSet<Service>,
+    /// Those that had not answered the last look before they were bound.
+    pub silent_at_bind: BTreeSet<Service>,
     /// Everything that was ever bound here: binding it again is a way back.
     pub was_bound: BTreeSet<String>,
     pub bound_at: BTreeMap<Service, Timestamp>,
@@ -90,6 +94,8 @@ impl Device {
             flaps: first_key.is_multiple_of(3),
             looks: 0,
             proven: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            silent_at_bind: BTreeSet::new(),
             was_bound: BTreeSet::new(),
             bound_at: BTreeMap::new(),
             next_key: first_key,

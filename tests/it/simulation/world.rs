@@ -287,6 +287,11 @@ impl State {
             device.was_bound.extend(alias.clone());
             device.bindings.insert(service, alias);
             device.proven.remove(&service);
+            if device.silent.contains(&service) {
+                device.silent_at_bind.insert(service);
+            } else {
+                device.silent_at_bind.remove(&service);
+            }
             device.bound_at.insert(service, now);
         }
     }
@@ -379,7 +384,9 @@ impl State {
                     .as_ref()
                     .and_then(|bound| device.objects.get(bound))
                     .is_some_and(|object| object.is_ours);
-                is_ours && !device.proven.contains(service)
+                // An address that served nothing just before the bind needs no proof: it is reported until it serves it.
+                let needs_proof = !device.silent_at_bind.contains(service);
+                is_ours && needs_proof && !device.proven.contains(service)
             })
             .map(|(service, _)| *service)
             .collect();
@@ -433,9 +440,11 @@ impl State {
         if device.flaps && service == Service::SslVpn {
             device.looks += 1;
             if device.looks.is_multiple_of(4) {
+                device.silent.insert(service);
                 return Sight::Unreachable("the address comes and goes".to_owned());
             }
         }
+        device.silent.remove(&service);
         let shown = device.served(service, now).clone();
         let bound = device.bindings.get(&service).cloned().flatten();
         let bound = bound.and_then(|alias| device.objects.get(&alias)?.leaf.as_ref());
