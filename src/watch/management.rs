@@ -51,9 +51,8 @@ fn page_without_certificate(engine: &Engine, wanted: &ManagedCertificate) -> Opt
     let firewall = engine.desired.firewalls.get(&wanted.firewall)?;
     let page = firewall.settings.management()?;
     let has_pins = matches!(firewall.settings.trust().anchor, Anchor::Pins(_));
-    let is_probed = |one: &ManagedCertificate| {
-        one.firewall == wanted.firewall && one.verify.iter().any(|address| *address == page)
-    };
+    let is_probed =
+        |one: &ManagedCertificate| one.firewall == wanted.firewall && one.verify.contains(&page);
     let mut certificates = engine.desired.certificates.values();
     (has_pins && !certificates.any(|one| is_probed(one))).then_some(page)
 }

@@ -340,8 +340,8 @@ fn parts_of(der: &[u8]) -> (&[u8], &[u8]) {
 fn encoded(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len();
     let head = match length {
-        ..0x80 => vec![tag, u8::try_from(length).unwrap()],
-        ..0x100 => vec![tag, 0x81, u8::try_from(length).unwrap()],
+        0..=0x7f => vec![tag, u8::try_from(length).unwrap()],
+        0x80..=0xff => vec![tag, 0x81, u8::try_from(length).unwrap()],
         _ => {
             let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
             vec![tag, 0x82, high, low]

@@ -262,10 +262,9 @@ impl Writer {
                 self.was_quiet |= self.is_ours_alone();
                 false
             }
-            // It is no change that could be named, and no word that there is none.
-            Pending::Unsaid => false,
             Pending::Something(announcement) => !self.made(announcement),
-            Pending::Settings(_) | Pending::Lines(_) => false,
+            // An answer that says nothing names no change, and is no word that there is none.
+            Pending::Unsaid | Pending::Settings(_) | Pending::Lines(_) => false,
         };
         if foreign.is_empty() && !is_doubtful {
             return Ok(pending);
