@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::proof;
+use super::proof::{self, Proven};
 use crate::dcv::{Method, Proof};
 
 /// How far the validation is.
@@ -77,19 +77,22 @@ impl Domain {
 
     /// Whether it tells nothing that could be published.
     pub fn lacks(&self, method: Method) -> bool {
-        self.proof(method).is_none()
+        match method {
+            Method::Dns => self.record.is_none(),
+            Method::Http => self.file.is_none(),
+        }
     }
 
     /// What is to be published; `None`: it is not told (yet). An error says why it is not published.
-    pub fn proof(&self, method: Method) -> Option<Result<Proof, String>> {
+    pub fn proof(&self, proven: Proven<'_>, method: Method) -> Option<Result<Proof, String>> {
         Some(match method {
             Method::Dns => {
                 let (name, target) = self.record.as_ref()?;
-                proof::told_record(&self.name, name, target)
+                proof::told_record(proven, &self.name, name, target)
             }
             Method::Http => {
                 let (location, content) = self.file.as_ref()?;
-                proof::told_file(&self.name, location, content)
+                proof::told_file(proven, &self.name, location, content)
             }
         })
     }
@@ -155,6 +158,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::pki::testing;
 
     fn known(value: &Value) -> (Vec<Domain>, Vec<String>) {
         match Details::read(value) {
@@ -165,22 +169,32 @@ mod tests {
 
     #[test]
     fn both_spellings_say_the_same() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let csr = testing::csr(&testing::csr_params(), &key);
+        let proven = Proven {
+            csr: &csr,
+            host: "sectigo.com",
+        };
+        let expected = proof::computed(proven, "fw.example.com", Method::Dns);
+        let Proof::Cname {
+            name: record,
+            target,
+        } = &expected
+        else {
+            panic!("{expected:?}");
+        };
         let camel = json!({"organization": {"status": false, "statusDetail": 9, "statusMessage": "papers"}, "docs": {},
             "dcv": {"status": false, "domains": [{"domain": "fw.example.com", "status": false, "dcvType": "DNS",
-                "dnsRecord": "_ab.fw.example.com", "dnsCnameValue": "a.b.u.sectigo.com"}]}});
+                "dnsRecord": record, "dnsCnameValue": target}]}});
         let snake = json!({"organization": {"status": "false", "status_message": "papers"},
             "dcv": {"domains": [{"domain": "fw.example.com", "status": "false", "dcv_type": "DNS",
-                "dns_record": "_ab.fw.example.com", "dns_cname_value": "a.b.u.sectigo.com"}]}});
+                "dns_record": record, "dns_cname_value": target}]}});
         assert_eq!(known(&camel), known(&snake));
         let (domains, open) = known(&camel);
         assert_eq!(open, ["organization (papers)"]);
-        let proof = domains[0].proof(Method::Dns).unwrap().unwrap();
-        let expected = Proof::Cname {
-            name: "_ab.fw.example.com".to_owned(),
-            target: "a.b.u.sectigo.com".to_owned(),
-        };
+        let proof = domains[0].proof(proven, Method::Dns).unwrap().unwrap();
         assert_eq!(proof, expected);
-        assert_eq!(domains[0].proof(Method::Http), None);
+        assert!(domains[0].lacks(Method::Http));
     }
 
     #[test]
@@ -188,7 +202,7 @@ mod tests {
         let (domains, _) = known(&json!({"dcv": {"status": false, "domains": []}}));
         assert!(domains.is_empty());
         let (domains, _) = known(&json!([{"domain": "fw.example.com", "dnsRecord": ""}]));
-        assert_eq!(domains[0].proof(Method::Dns), None);
+        assert!(domains[0].lacks(Method::Dns));
     }
 
     #[test]

@@ -11,11 +11,13 @@ use super::details::{Details, Domain};
 use super::envelope::{self, Reply};
 use super::order::Order;
 use super::plan::{Plan, in_words};
+use super::proof::{self, Proven};
 use super::settings::Download;
 use crate::ca::fuzzing::{SECRETS, now};
 use crate::ca::http::Answer;
 use crate::dcv::{Method, Proof};
 use crate::failure::FailureKind;
+use crate::pki::fuzzing::request;
 use crate::pki::is_dns_name;
 
 /// An answer to each question that there is: nothing is a success that does not say so, a doubt about an order stays one,
@@ -65,10 +67,15 @@ fn details(body: &Value) {
     };
     let told: usize = open.iter().map(String::len).sum();
     assert!(told <= 4 * body.to_string().len() + 64);
+    let proven = Proven {
+        csr: request(),
+        host: "sectigo.com",
+    };
     for domain in &domains {
         for method in [Method::Dns, Method::Http] {
-            if let Some(Ok(proof)) = domain.proof(method) {
+            if let Some(Ok(proof)) = domain.proof(proven, method) {
                 assert_in_its_place(domain, &proof);
+                assert_is_of_our_request(&proof, &proof::computed(proven, "", method));
             }
         }
     }
@@ -104,6 +111,38 @@ fn assert_in_its_place(domain: &Domain, proof: &Proof) {
             );
         }
         Proof::Txt { .. } => assert!(of.is_empty(), "the API knows no TXT records"),
+    }
+}
+
+/// What is published tells the digests of our request, in the place for them.
+fn assert_is_of_our_request(proof: &Proof, computed: &Proof) {
+    let begin = |own: &str, with: &str| {
+        let with = with.strip_suffix("sectigo.com").unwrap_or(with).trim_end();
+        assert!(own.to_ascii_lowercase().starts_with(with), "{own}: {with}");
+    };
+    match (proof, computed) {
+        (
+            Proof::Cname { name, target },
+            Proof::Cname {
+                name: own,
+                target: digest,
+            },
+        ) => {
+            begin(name, own);
+            begin(target, digest);
+        }
+        (
+            Proof::File { path, content, .. },
+            Proof::File {
+                path: own,
+                content: digest,
+                ..
+            },
+        ) => {
+            assert!(path.eq_ignore_ascii_case(own), "{path}");
+            begin(content, digest);
+        }
+        _ => panic!("{proof:?} is of another kind than {computed:?}"),
     }
 }
 

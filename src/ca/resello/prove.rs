@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::Issuance;
 use super::api::Api;
 use super::details::{Details, Domain};
-use super::proof;
+use super::proof::{self, Proven};
 use super::settings::{Control, Settings};
 use crate::dcv::{Method, Proof, Validator};
 use crate::failure::{Failure, FailureKind};
@@ -113,9 +113,11 @@ impl Prover {
         let (proven, unproven): (Vec<_>, Vec<_>) =
             domains.into_iter().partition(|domain| domain.is_valid);
         if unproven.is_empty() {
+            let (ours, request) = (proof::domains(csr), self.proven(csr));
             let told = proven
                 .iter()
-                .filter_map(|domain| domain.proof(validator.method()));
+                .filter(|domain| proof::is_among(&domain.name, &ours))
+                .filter_map(|domain| domain.proof(request, validator.method()));
             self.withdraw(id, csr, told.filter_map(Result::ok).collect())
                 .await;
             return Ok(proven_waits_for(&open));
@@ -126,7 +128,7 @@ impl Prover {
         {
             return self.switch_method(api, id, domain).await;
         }
-        let tasks = told(unproven, csr, validator.method())?;
+        let tasks = told(unproven, self.proven(csr), validator.method())?;
         self.publish(validator, api, id, tasks).await
     }
 
@@ -232,11 +234,18 @@ impl Prover {
         proof::domains(csr)
             .into_iter()
             .map(|domain| Task {
-                proof: proof::computed(csr, &domain, method, &self.host),
+                proof: proof::computed(self.proven(csr), &domain, method),
                 domain,
                 message: None,
             })
             .collect()
+    }
+
+    fn proven<'a>(&'a self, csr: &'a Csr) -> Proven<'a> {
+        Proven {
+            csr,
+            host: &self.host,
+        }
     }
 
     fn remember(&self, id: &str, proof: &Proof) {
@@ -255,8 +264,8 @@ impl Prover {
 }
 
 /// What the CA told, where it may be published.
-fn told(domains: Vec<Domain>, csr: &Csr, method: Method) -> Result<Vec<Task>, Failure> {
-    let ours = proof::domains(csr);
+fn told(domains: Vec<Domain>, proven: Proven<'_>, method: Method) -> Result<Vec<Task>, Failure> {
+    let ours = proof::domains(proven.csr);
     let strange = |words: String| {
         Failure::new(
             FailureKind::Unexpected,
@@ -273,7 +282,7 @@ fn told(domains: Vec<Domain>, csr: &Csr, method: Method) -> Result<Vec<Task>, Fa
             );
             return Err(strange(words));
         }
-        if let Some(proof) = domain.proof(method) {
+        if let Some(proof) = domain.proof(proven, method) {
             tasks.push(Task {
                 proof: proof.map_err(strange)?,
                 domain: domain.name,
