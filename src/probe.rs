@@ -42,7 +42,8 @@ pub enum Verdict {
     Unreachable(String),
 }
 
-/// Looks at `endpoint`, naming `server_name` in the handshake (SNI) where it is a host name, else the endpoint's own.
+/// Looks at `endpoint`, naming `server_name` in the handshake (SNI) where it can be named there, else the endpoint's own
+/// name: an address that cannot be asked for a name is there all the same.
 /// All of it takes `limit` at most.
 pub async fn look(endpoint: &Endpoint, server_name: Option<&str>, limit: Duration) -> Sight {
     let witness = Arc::new(Witness::new());
@@ -74,7 +75,11 @@ async fn shake_hands(
 ) -> Result<(), String> {
     let deadline = Instant::now() + limit;
     let config = tls::config(witness).map_err(|failure| failure.detail)?;
-    let name = sni(server_name.unwrap_or(&endpoint.host))?;
+    let name = server_name.and_then(|name| sni(name).ok());
+    let name = match name {
+        Some(name) => name,
+        None => sni(&endpoint.host)?,
+    };
     let stream = connector::connect(&endpoint.host, endpoint.port, limit)
         .await
         .map_err(|error| error.to_string())?;
@@ -91,6 +96,11 @@ async fn shake_hands(
     // A device that does not answer the farewell has shown its certificate all the same.
     let _ = timeout_at(deadline, stream.shutdown()).await;
     Ok(())
+}
+
+/// Whether `name` can be named in a handshake.
+pub fn is_server_name(name: &str) -> bool {
+    sni(name).is_ok()
 }
 
 /// The name for the handshake; an IPv6 address without its zone, which means nothing to the peer.
@@ -289,11 +299,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_cannot_be_asked_for_is_told() {
+    async fn an_address_is_seen_although_a_name_cannot_be_asked_for() {
         let (key, certificate) = certificate();
         let server = serve("127.0.0.1", &[&certificate], &key).await;
+        for name in ["*.example.com", "a b", "Ver. 2"] {
+            assert!(!is_server_name(name));
+            assert_eq!(
+                look(&server.endpoint, Some(name), LIMIT).await,
+                Sight::Shown(Box::new(certificate.clone()), Vec::new()),
+                "{name}"
+            );
+        }
+        let nowhere = Endpoint {
+            host: "a b".to_owned(),
+            port: 443,
+        };
         assert_eq!(
-            look(&server.endpoint, Some("a b"), LIMIT).await,
+            look(&nowhere, None, LIMIT).await,
             Sight::Unreachable("\"a b\" is no host name or address".to_owned())
         );
     }

@@ -17,7 +17,7 @@ pub struct Arguments {
     /// The address, `HOST:PORT` or `[IPv6]:PORT`; without a port, 443.
     address: Endpoint,
     /// The name to ask for in the handshake (SNI), when it is not HOST.
-    #[arg(long)]
+    #[arg(long, value_parser = server_name)]
     server_name: Option<String>,
     /// Print JSON.
     #[arg(long)]
@@ -25,6 +25,14 @@ pub struct Arguments {
     /// Print the certificate, PEM.
     #[arg(long, conflicts_with = "json")]
     pem: bool,
+}
+
+/// A person who asks for a name wants to know what is shown for it, not what is shown for another.
+fn server_name(text: &str) -> Result<String, String> {
+    if probe::is_server_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err("it is no host name or address".to_owned())
 }
 
 #[derive(Debug, Serialize)]

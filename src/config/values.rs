@@ -124,6 +124,19 @@ pub(super) fn domain(text: &str) -> Result<String, Wrong> {
     Err(Wrong::new(format!("`{text}` is not a domain name"), hint))
 }
 
+/// The name of one host, in lower case.
+pub(super) fn host_name(text: &str) -> Result<String, Wrong> {
+    let name = domain(text)?;
+    if !name.starts_with("*.") {
+        return Ok(name);
+    }
+    let hint = "write one name that the certificate is valid for, such as \"vpn.example.com\"";
+    Err(Wrong::new(
+        format!("`{text}` is a wildcard, not the name of a host"),
+        hint,
+    ))
+}
+
 /// A mail address, looked at as far as a certificate's name needs it.
 pub(super) fn email(text: &str) -> Result<String, Wrong> {
     let is_plain = |local: &str| {
@@ -335,6 +348,14 @@ mod tests {
                 .hint
                 .contains("ipv4_address")
         );
+    }
+
+    #[test]
+    fn a_wildcard_is_the_name_of_no_host() {
+        assert_eq!(host_name("FW.example.com").unwrap(), "fw.example.com");
+        let wrong = host_name("*.example.com").unwrap_err();
+        assert!(wrong.message.contains("`*.example.com` is a wildcard"));
+        assert!(host_name("192.0.2.1").is_err());
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl Resolver<'_> {
                     hint,
                 );
             }
-            self.parse(name, values::domain)
+            self.parse(name, values::host_name)
         });
         Some(Trust {
             anchor: anchor?,

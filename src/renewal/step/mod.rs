@@ -35,7 +35,7 @@ use crate::inventory::{
     Budget, DecisionKind, Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate,
     WaitReason,
 };
-use crate::pki::{Certificate, Csr, Fingerprint, PrivateKey};
+use crate::pki::{AlternateName, Certificate, Csr, Fingerprint, PrivateKey, is_dns_name};
 use crate::probe::Sight;
 use crate::schedule::MaintenanceWindow;
 use crate::seal::{SealError, Sealer};
@@ -454,19 +454,23 @@ pub async fn look_at_all(peers: &dyn Peers, wanted: &ManagedCertificate) -> Vec<
     futures_util::future::join_all(looks).await
 }
 
-/// The host name for SNI: the alternative name, else a CN that can be one.
+/// The host name for SNI: the first alternative name that is one, else a CN that is one. A wildcard is the name of no host:
+/// where there is nothing else, the address is asked for its own name.
 pub fn server_name(wanted: &ManagedCertificate) -> Option<Arc<str>> {
-    use crate::pki::AlternateName;
-    match wanted.request.alternate_names.first() {
-        Some(AlternateName::Domain(name)) => Some(Arc::from(name.as_str())),
-        _ => wanted
-            .request
-            .subject
-            .common_name
-            .as_deref()
-            .filter(|name| name.contains('.'))
-            .map(Arc::from),
-    }
+    let is_host = |name: &str| !name.starts_with("*.") && is_dns_name(name);
+    let domains = wanted
+        .request
+        .alternate_names
+        .iter()
+        .filter_map(|name| match name {
+            AlternateName::Domain(name) => Some(name.as_str()),
+            _ => None,
+        });
+    let common_name = wanted.request.subject.common_name.as_deref();
+    domains
+        .chain(common_name.filter(|name| name.contains('.')))
+        .find(|name| is_host(name))
+        .map(Arc::from)
 }
 
 fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError> {
@@ -487,4 +491,67 @@ fn refused(call: &str, reasons: &[String]) -> StepError {
 /// A step that cannot go on without the sealing key; a person can mend that.
 fn sealing(call: &str, error: &SealError) -> StepError {
     StepError::Firewall(Failure::new(FailureKind::Local, call, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{KeyOrigin, RenewalPolicy, Service, Urgent};
+    use crate::pki::{Digest, KeyKind, KeyRequest, Subject};
+
+    fn asked_for(common_name: Option<&str>, domains: &[&str]) -> Option<String> {
+        let domains = domains.iter().map(|name| (*name).to_owned());
+        let wanted = ManagedCertificate {
+            key_origin: KeyOrigin::Firewall,
+            name: "hq".into(),
+            firewall: "hq".into(),
+            ca: "office".into(),
+            request: KeyRequest {
+                subject: Subject {
+                    common_name: common_name.map(str::to_owned),
+                    ..Subject::default()
+                },
+                alternate_names: domains.map(AlternateName::Domain).collect(),
+                key: KeyKind::Rsa(2048),
+                digest: Digest::Sha256,
+            },
+            services: vec![Service::WebManagement],
+            verify: Vec::new(),
+            policy: RenewalPolicy {
+                share_of_lifetime: None,
+                proof_grace: SignedDuration::from_mins(2),
+                urgent: Urgent::Ask,
+            },
+        };
+        server_name(&wanted).map(|name| name.to_string())
+    }
+
+    #[test]
+    fn a_service_is_asked_for_a_name_that_a_host_can_have() {
+        let vpn = Some("vpn.example.com".to_owned());
+        for (common_name, domains) in [
+            (None, &["vpn.example.com"][..]),
+            (None, &["*.example.com", "vpn.example.com"]),
+            (Some("Ver. 2"), &["vpn.example.com", "www.example.com"]),
+            (Some("vpn.example.com"), &["*.example.com"]),
+        ] {
+            assert_eq!(
+                asked_for(common_name, domains),
+                vpn,
+                "{common_name:?} {domains:?}"
+            );
+        }
+        for (common_name, domains) in [
+            (Some("*.example.com"), &["*.example.com"][..]),
+            (Some("Ver. 2"), &[]),
+            (Some("firewall"), &[]),
+            (None, &[]),
+        ] {
+            assert_eq!(
+                asked_for(common_name, domains),
+                None,
+                "{common_name:?} {domains:?}"
+            );
+        }
+    }
 }
