@@ -103,7 +103,17 @@ impl Certificate {
         pem::blocks(pem)?
             .iter()
             .filter(|block| LABELS.contains(&block.label))
-            .map(|block| Self::from_der(&block.der))
+            .map(|block| allowance.read(&block.der))
+            .collect()
+    }
+
+    /// Every CN of its subject, in their order: whoever trusts one CN may take any of them.
+    pub fn common_names(&self) -> Vec<String> {
+        let attributes = parse(&self.der).map(|parsed| name::attributes(parsed.subject()));
+        let attributes = attributes.unwrap_or_default().into_iter();
+        attributes
+            .filter(|(attribute, _)| attribute == "CN")
+            .map(|(_, value)| value)
             .collect()
     }
 

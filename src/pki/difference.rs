@@ -36,7 +36,7 @@ pub fn differences_from_request(certificate: &Certificate, request: &KeyRequest)
         .filter(|name| common_name.as_ref().is_none_or(|cn| !cn.is_same(name)))
         .map(|name| format!("the name {name} is missing"))
         .collect();
-    differences.extend(foreign_common_name(certificate, request));
+    differences.extend(foreign_common_names(certificate, request));
     if certificate.key != request.key {
         differences.push(format!(
             "the key is {}, not {}",
@@ -55,16 +55,20 @@ pub(super) fn missing_names(certificate: &Certificate, request: &KeyRequest) -> 
         .collect()
 }
 
-/// A CN that is neither the one asked for nor one of its host names. CAs leave the CN out, or put a host name there.
-pub(super) fn foreign_common_name(
-    certificate: &Certificate,
-    request: &KeyRequest,
-) -> Option<String> {
-    let wanted = request.subject.common_name.as_deref()?;
-    let found = certificate.common_name.as_deref()?;
-    let is_host_name = || request.host_names().iter().any(|n| is_text_of(n, found));
-    (!wanted.eq_ignore_ascii_case(found) && !is_host_name())
-        .then(|| format!("the CN is {found}, not {wanted}"))
+/// Every CN that is neither the one asked for nor one of its host names. CAs leave the CN out, or put a host name there.
+pub(super) fn foreign_common_names(certificate: &Certificate, request: &KeyRequest) -> Vec<String> {
+    let Some(wanted) = request.subject.common_name.as_deref() else {
+        return Vec::new();
+    };
+    let names = request.host_names();
+    let is_ours = |found: &str| {
+        wanted.eq_ignore_ascii_case(found) || names.iter().any(|name| is_text_of(name, found))
+    };
+    let found = certificate.common_names().into_iter();
+    found
+        .filter(|found| !is_ours(found))
+        .map(|found| format!("the CN is {found}, not {wanted}"))
+        .collect()
 }
 
 fn is_text_of(name: &AlternateName, text: &str) -> bool {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::certificate::{CLIENT_AUTH, SERVER_AUTH, parse};
-use super::difference::{foreign_common_name, missing_names};
+use super::difference::{foreign_common_names, missing_names};
 use super::{AlternateName, Certificate, Fingerprint, KeyRequest, name, path};
 
 /// What was asked for, to compare with what came.
@@ -60,7 +60,7 @@ pub fn check_issued(leaf: &Certificate, bag: &[Certificate], expected: &Expected
     for name in missing_names(leaf, request) {
         problems.push(format!("{name} is not among its alternate names"));
     }
-    problems.extend(foreign_common_name(leaf, request));
+    problems.extend(foreign_common_names(leaf, request));
     let (tolerated, foreign) = foreign_names(leaf, expected);
     problems.extend(
         foreign
@@ -103,10 +103,10 @@ fn foreign_subject(leaf: &Certificate, request: &KeyRequest) -> Vec<String> {
             .any(|name| name.to_string().eq_ignore_ascii_case(text))
     };
     let mut foreign = Vec::new();
-    if request.subject.common_name.is_none()
-        && let Some(found) = leaf.common_name.as_deref().filter(|cn| !is_host_name(cn))
-    {
-        foreign.push(format!("the CN {found}"));
+    if request.subject.common_name.is_none() {
+        let found = leaf.common_names().into_iter();
+        let found = found.filter(|name| !is_host_name(name));
+        foreign.extend(found.map(|name| format!("the CN {name}")));
     }
     let is_wanted_mail = |address: &str| {
         request.subject.email.as_deref() == Some(address)

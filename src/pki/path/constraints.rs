@@ -99,7 +99,7 @@ enum Name<'a> {
     /// A mail address of the subject.
     Mail(String),
     /// A CN that is a host name, of a certificate without others.
-    Host(&'a str),
+    Host(String),
 }
 
 impl Name<'_> {
@@ -108,7 +108,7 @@ impl Name<'_> {
             Self::General(name) => name::in_words(name),
             Self::Subject(_, text) => format!("the subject {text}"),
             Self::Mail(address) => address.clone(),
-            Self::Host(name) => (*name).to_owned(),
+            Self::Host(name) => name.clone(),
         }
     }
 
@@ -123,10 +123,10 @@ impl Name<'_> {
 
     fn is_within(&self, base: &GeneralName<'_>) -> bool {
         match (self, base) {
-            (
-                Self::General(GeneralName::DNSName(name)) | Self::Host(name),
-                GeneralName::DNSName(base),
-            ) => is_domain_within(name, base),
+            (Self::General(GeneralName::DNSName(name)), GeneralName::DNSName(base)) => {
+                is_domain_within(name, base)
+            }
+            (Self::Host(name), GeneralName::DNSName(base)) => is_domain_within(name, base),
             (Self::General(GeneralName::RFC822Name(name)), GeneralName::RFC822Name(base)) => {
                 is_mail_within(name, base)
             }
@@ -204,12 +204,9 @@ fn names<'a>(node: &'a Node<'_>, is_leaf: bool) -> Option<Vec<Name<'a>>> {
         .into_iter()
         .filter(|(attribute, _)| attribute == "emailAddress");
     names.extend(mails.map(|(_, address)| Name::Mail(address)));
-    if let Some(host) = &node.certificate.common_name
-        && is_leaf
-        && hosts == 0
-        && is_dns_name(host)
-    {
-        names.push(Name::Host(host));
+    if is_leaf && hosts == 0 {
+        let hosts = node.certificate.common_names().into_iter();
+        names.extend(hosts.filter(|name| is_dns_name(name)).map(Name::Host));
     }
     Some(names)
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use jiff::SignedDuration;
-use rcgen::{BasicConstraints, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+};
 
 use super::super::testing::{Authority, key_request, leaf_params, now, set_validity};
 use super::super::{
@@ -228,4 +230,33 @@ fn purposes_that_no_firewall_has_are_refused() {
         assert_eq!(found.len(), 1, "{number}: {found:?}");
         assert!(found[0].contains(number), "{found:?}");
     }
+}
+
+/// Who trusts a CN may take any of them.
+#[test]
+fn every_cn_must_be_one_that_was_asked_for_wherever_it_stands() {
+    let root = Authority::root("root");
+    let leaf = |names: [&str; 2]| {
+        let mut params = leaf_params();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, names[0]);
+        let again = DnType::CustomDnType(vec![2, 5, 4, 3]);
+        params.distinguished_name.push(again, names[1]);
+        root.sign(&params, &KeyPair::generate().unwrap())
+    };
+    let ours = "vpn.example.com";
+    let without_cn = || {
+        let mut request = key_request();
+        request.subject.common_name = None;
+        request
+    };
+    for names in [["evil.example.org", ours], [ours, "evil.example.org"]] {
+        let leaf = leaf(names);
+        let words = "the CN is evil.example.org, not vpn.example.com";
+        assert_eq!(check(&leaf, &[], &key_request()), [words]);
+        assert_eq!(differences_from_request(&leaf, &key_request()), [words]);
+        let words = "it is also for the CN evil.example.org, which was not asked for";
+        assert_eq!(check(&leaf, &[], &without_cn()), [words]);
+    }
+    assert_eq!(check(&leaf([ours, ours]), &[], &key_request()), [""; 0]);
 }
