@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::TARGETS;
 use crate::body::{Intake, Limits};
+use crate::pki::testing::leaf_of_many_names;
 
 /// Every parser that reads what came over HTTP, from a program or over SSH. Those of single lines, names and packets have
 /// limits of some kilobytes.
@@ -102,6 +103,24 @@ fn read_all(read: super::Body) {
         // For those that take a status before the body: 200.
         read(&[&[0, 100], body.as_slice()].concat());
     }
+    for body in certificates() {
+        read(&body);
+        read(&[&[0, 100], body.as_slice()].concat());
+    }
+}
+
+/// Certificates that can be read and are full of names: one as long as an answer may be, and as many as are read of one.
+fn certificates() -> Vec<Vec<u8>> {
+    let pem = |names| data_encoding::BASE64.encode(&leaf_of_many_names(names));
+    let block =
+        |text: &str| format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+    let long = pem(LONGEST / 3);
+    let several: Vec<String> = (0..8).map(|_| block(&pem(30_000))).collect();
+    let text = several.concat().replace('\n', "\\n");
+    let json = format!("{{\"certificate\":\"{text}\",\"chain\":[\"{text}\"]}}");
+    [block(&long), several.concat(), json]
+        .map(String::into_bytes)
+        .to_vec()
 }
 
 /// As many of `unit` as an answer may have.

@@ -9,6 +9,7 @@ use x509_parser::oid_registry::OID_X509_EXT_EXTENDED_KEY_USAGE;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
+use super::allowance::{Allowance, check_size};
 use super::der::is_sequence;
 use super::path::Node;
 use super::request::{AlternateName, KeyKind};
@@ -52,6 +53,7 @@ pub struct Certificate {
 impl Certificate {
     /// Parses one certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, PkiError> {
+        check_size(der, "the certificate")?;
         let parsed = parse(der)?;
         let subject = parsed.subject();
         let (alternate_names, other_names) = name::alternate_names(parsed.iter_extensions());
@@ -98,8 +100,10 @@ impl Certificate {
         }
     }
 
-    /// Parses every certificate of a PEM text, in its order; other blocks and text are skipped. None is no error.
+    /// Parses every certificate of a PEM text, in its order; other blocks and text are skipped. None is no error, more than
+    /// one answer may hold is.
     pub fn all_from_pem(pem: &str) -> Result<Vec<Self>, PkiError> {
+        let mut allowance = Allowance::of_an_answer();
         pem::blocks(pem)?
             .iter()
             .filter(|block| LABELS.contains(&block.label))

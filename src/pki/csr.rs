@@ -10,6 +10,7 @@ use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
+use super::allowance::check_size;
 use super::certificate::{SERVER_AUTH, purposes};
 use super::der::{self, Element, is_sequence};
 use super::request::{AlternateName, KeyKind};
@@ -43,6 +44,7 @@ impl Csr {
     /// Parses DER or PEM (either header) and verifies the self-signature.
     pub fn parse(bytes: &[u8]) -> Result<Self, PkiError> {
         let der = der(bytes)?;
+        check_size(&der, "the certificate signing request")?;
         if !is_sequence(&der) {
             let words = "not a certificate signing request: its outermost element is no SEQUENCE";
             return Err(PkiError(words.to_owned()));

@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::der::is_sequence;
-use super::{Certificate, PkiError, pem, pkcs7};
+use super::{Allowance, Certificate, PkiError, pem, pkcs7};
 
 /// The certificates of a file.
 #[derive(Debug, Default)]
@@ -35,9 +35,10 @@ impl CertificateFile {
 /// When it holds none that can be read.
 pub fn certificates_of_file(bytes: &[u8]) -> Result<CertificateFile, PkiError> {
     let bytes = without_mark(bytes)?;
+    let mut allowance = Allowance::of_a_file();
     if is_sequence(bytes) {
         return Ok(CertificateFile {
-            certificates: pkcs7::certificates_in(bytes)?,
+            certificates: pkcs7::certificates_within(bytes, &mut allowance)?,
             skipped: Vec::new(),
         });
     }
@@ -47,7 +48,8 @@ pub fn certificates_of_file(bytes: &[u8]) -> Result<CertificateFile, PkiError> {
         .into_iter()
         .filter(|found| pkcs7::holds_certificates(found.label));
     for (position, found) in found.enumerate() {
-        match found.block.and_then(|block| pkcs7::all_in_der(&block.der)) {
+        let read = |block: pem::Block<'_>| pkcs7::all_in_der(&block.der, &mut allowance);
+        match found.block.and_then(read) {
             Ok(certificates) => file.certificates.extend(certificates),
             Err(error) => file.skipped.push(format!(
                 "certificate {} (line {}) is skipped: {error}",

@@ -1,5 +1,6 @@
 //! Certificates, certificate signing requests and the checks on them (RFC 5280, RFC 2986). No I/O, no clock.
 
+mod allowance;
 mod certificate;
 mod country;
 mod csr;
@@ -25,6 +26,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use allowance::Allowance;
 pub use certificate::Certificate;
 pub use country::{country_code, country_name};
 pub use csr::Csr;
@@ -35,7 +37,7 @@ pub use issued::{Expected, Verdict, check_issued, is_not_yet_valid};
 pub use key_bundle::{Encryption, KeyBundle};
 pub(crate) use name::is_dns_name;
 pub use path::ends_in_root;
-pub use pkcs7::certificates_in;
+pub use pkcs7::{certificates_in, certificates_within};
 pub use private_key::PrivateKey;
 pub use request::{AlternateName, Digest, KeyKind, KeyRequest, Subject};
 pub(crate) use signature::{Scheme, verify_by_certificate};

@@ -4,15 +4,16 @@
 use x509_parser::asn1_rs::{Any, Class, FromBer, Oid, Tag};
 
 use super::der::is_sequence;
-use super::{Certificate, PkiError, certificate, pem};
+use super::{Allowance, Certificate, PkiError, certificate, pem};
 
 impl Certificate {
     /// Parses every certificate of a PKCS#7, DER or PEM, in its order, which means nothing. None is no error.
     ///
     /// BER of indefinite length is read too: common Java libraries write it.
     pub fn all_from_pkcs7(bytes: &[u8]) -> Result<Vec<Self>, PkiError> {
+        let mut allowance = Allowance::of_an_answer();
         if is_sequence(bytes) {
-            return all_from_signed_data(bytes);
+            return all_from_signed_data(bytes, &mut allowance);
         }
         let text = String::from_utf8_lossy(bytes);
         let blocks = pem::blocks(&text)?;
@@ -25,7 +26,7 @@ impl Certificate {
         }
         let all: Result<Vec<Vec<Self>>, PkiError> = bags
             .iter()
-            .map(|bag| all_from_signed_data(&bag.der))
+            .map(|bag| all_from_signed_data(&bag.der, &mut allowance))
             .collect();
         Ok(all?.concat())
     }
@@ -33,8 +34,22 @@ impl Certificate {
 
 /// Every certificate of what a CA sent as "the certificate", in its order: PEM of certificates or of a PKCS#7, DER of
 /// either, or base64 of any of these. At least one; none is an error.
+///
+/// # Errors
+/// Also when it holds more than one answer may.
 pub fn certificates_in(bytes: &[u8]) -> Result<Vec<Certificate>, PkiError> {
-    let found = match all_in(bytes) {
+    certificates_within(bytes, &mut Allowance::of_an_answer())
+}
+
+/// As [`certificates_in`], of one text of several that came together.
+///
+/// # Errors
+/// As there.
+pub fn certificates_within(
+    bytes: &[u8],
+    allowance: &mut Allowance,
+) -> Result<Vec<Certificate>, PkiError> {
+    let found = match all_in(bytes, allowance) {
         Err(NotRead::Unknown) => {
             let text: Vec<u8> = bytes
                 .iter()
@@ -44,7 +59,7 @@ pub fn certificates_in(bytes: &[u8]) -> Result<Vec<Certificate>, PkiError> {
             let decoded = data_encoding::BASE64
                 .decode(&text)
                 .map_err(|_| NotRead::Unknown);
-            decoded.and_then(|bytes| all_in(&bytes))
+            decoded.and_then(|bytes| all_in(&bytes, allowance))
         }
         read => read,
     };
@@ -72,9 +87,9 @@ enum NotRead {
     Broken(PkiError),
 }
 
-fn all_in(bytes: &[u8]) -> Result<Vec<Certificate>, NotRead> {
+fn all_in(bytes: &[u8], allowance: &mut Allowance) -> Result<Vec<Certificate>, NotRead> {
     if is_sequence(bytes) {
-        return all_in_der(bytes).map_err(NotRead::Broken);
+        return all_in_der(bytes, allowance).map_err(NotRead::Broken);
     }
     let bytes = bytes.trim_ascii();
     let text = String::from_utf8_lossy(bytes);
@@ -85,7 +100,7 @@ fn all_in(bytes: &[u8]) -> Result<Vec<Certificate>, NotRead> {
     let mut found = Vec::new();
     for block in blocks {
         if holds_certificates(block.label) {
-            found.extend(all_in_der(&block.der).map_err(NotRead::Broken)?);
+            found.extend(all_in_der(&block.der, allowance).map_err(NotRead::Broken)?);
         }
     }
     Ok(found)
@@ -98,19 +113,25 @@ pub(super) fn holds_certificates(label: &str) -> bool {
 }
 
 /// A certificate begins with its content, a PKCS#7 with the name of its kind.
-pub(super) fn all_in_der(der: &[u8]) -> Result<Vec<Certificate>, PkiError> {
+pub(super) fn all_in_der(
+    der: &[u8],
+    allowance: &mut Allowance,
+) -> Result<Vec<Certificate>, PkiError> {
     let is_bag = Any::from_ber(der)
         .and_then(|(_, outer)| Any::from_ber(outer.data))
         .is_ok_and(|(_, first)| first.tag() == Tag::Oid);
     if is_bag {
-        all_from_signed_data(der)
+        all_from_signed_data(der, allowance)
     } else {
-        Ok(vec![Certificate::from_der(der)?])
+        Ok(vec![allowance.read(der)?])
     }
 }
 
 /// The field `certificates` of SignedData (RFC 5652, 5.1); kinds of certificate other than X.509 are skipped (10.2.2).
-fn all_from_signed_data(bytes: &[u8]) -> Result<Vec<Certificate>, PkiError> {
+fn all_from_signed_data(
+    bytes: &[u8],
+    allowance: &mut Allowance,
+) -> Result<Vec<Certificate>, PkiError> {
     let (kind, content) = content_info(bytes)?;
     if kind != SIGNED_DATA {
         return Err(PkiError(format!(
@@ -122,7 +143,7 @@ fn all_from_signed_data(bytes: &[u8]) -> Result<Vec<Certificate>, PkiError> {
     while !rest.is_empty() {
         let (after, field) = element(rest)?;
         if field.class() == Class::ContextSpecific && field.tag() == CERTIFICATES {
-            return each_certificate(field.data);
+            return each_certificate(field.data, allowance);
         }
         rest = after;
     }
@@ -143,13 +164,16 @@ fn content_info(bytes: &[u8]) -> Result<(String, &[u8]), PkiError> {
     Ok((kind.to_id_string(), content.data))
 }
 
-fn each_certificate(mut rest: &[u8]) -> Result<Vec<Certificate>, PkiError> {
+fn each_certificate(
+    mut rest: &[u8],
+    allowance: &mut Allowance,
+) -> Result<Vec<Certificate>, PkiError> {
     let mut certificates = Vec::new();
     while !rest.is_empty() {
         let (after, one) = element(rest)?;
         let (whole, _) = rest.split_at(rest.len() - after.len());
         if one.class() == Class::Universal && one.tag() == Tag::Sequence {
-            certificates.push(Certificate::from_der(whole)?);
+            certificates.push(allowance.read(whole)?);
         }
         rest = after;
     }

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType, SigningKey as _,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SigningKey as _,
 };
 
 use super::{AlternateName, Certificate, Csr, Digest, KeyKind, KeyRequest, Subject, der};
@@ -110,6 +110,17 @@ pub(crate) fn leaf_params() -> CertificateParams {
     params.subject_alt_names = vec![SanType::DnsName("vpn.example.com".try_into().unwrap())];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params
+}
+
+/// A leaf, DER, with so many alternate names, all of them empty: as many as fit into their bytes.
+pub(crate) fn leaf_of_many_names(count: usize) -> Vec<u8> {
+    let names = der::element(der::SEQUENCE, &[0x82, 0].repeat(count));
+    let mut params = leaf_params();
+    params.subject_alt_names.clear();
+    let names = CustomExtension::from_oid_content(&[2, 5, 29, 17], names);
+    params.custom_extensions.push(names);
+    let signed = params.self_signed(&KeyPair::generate().unwrap());
+    signed.unwrap().der().to_vec()
 }
 
 /// Parameters with this subject; valid for ninety days.

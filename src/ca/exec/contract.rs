@@ -11,7 +11,9 @@ use serde::Deserialize;
 use super::run::{Finished, Stopped};
 use crate::ca::SigningRequest;
 use crate::failure::{Failure, FailureKind};
-use crate::pki::{AlternateName, Certificate, KeyKind, certificates_in};
+use crate::pki::{
+    Allowance, AlternateName, Certificate, KeyKind, certificates_in, certificates_within,
+};
 use crate::sanitize::bounded;
 
 /// What a program is asked to do.
@@ -288,8 +290,10 @@ fn from_json(output: &[u8]) -> Result<Vec<Certificate>, String> {
         Link::Text(text) | Link::Object { certificate: text } => text,
     });
     let mut all = Vec::new();
+    let mut allowance = Allowance::of_an_answer();
     for text in std::iter::once(bundle.certificate).chain(chain) {
-        all.extend(certificates_in(text.as_bytes()).map_err(|error| error.to_string())?);
+        let read = certificates_within(text.as_bytes(), &mut allowance);
+        all.extend(read.map_err(|error| error.to_string())?);
     }
     Ok(all)
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::pki::{self, Certificate, Csr};
+use crate::pki::{self, Allowance, Certificate, Csr};
 
 /// The certificates in `body`; `Ok(empty)`: none is there, `Err`: it is something else.
 pub(super) fn certificates(body: &[u8]) -> Result<Vec<Certificate>, pki::PkiError> {
@@ -14,10 +14,13 @@ pub(super) fn certificates(body: &[u8]) -> Result<Vec<Certificate>, pki::PkiErro
         return pki::certificates_in(body);
     };
     let mut found = Vec::new();
+    let mut allowance = Allowance::of_an_answer();
     for text in texts(&json) {
         // Most texts are names and dates, and no certificate is as short as these.
-        found.extend(pki::certificates_in(text.as_bytes()).unwrap_or_default());
+        let read = pki::certificates_within(text.as_bytes(), &mut allowance);
+        found.extend(read.unwrap_or_default());
     }
+    allowance.check()?;
     Ok(found)
 }
 

@@ -1,5 +1,7 @@
 //! The calls of the purchase API (purchase API reference 4), one function each. Decides nothing.
 
+use std::collections::BTreeSet;
+
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -198,7 +200,7 @@ impl<'a> Api<'a> {
         filter: &[(&str, &str)],
         read: impl Fn(&Value) -> Option<(String, T)> + Send + Sync,
     ) -> Result<Vec<T>, Failure> {
-        let mut found: Vec<(String, T)> = Vec::new();
+        let (mut found, mut ids) = (Vec::new(), BTreeSet::new());
         for _ in 0..MOST_PAGES {
             let offset = found.len().to_string();
             let mut query = filter.to_vec();
@@ -207,16 +209,19 @@ impl<'a> Api<'a> {
             let body = envelope::read(&answer, false, self.now)?.done()?;
             let before = found.len();
             for item in page(&answer, &body)? {
-                let item = read(item).ok_or_else(|| no_order(&answer))?;
-                if found.iter().all(|(id, _)| *id != item.0) {
+                let (id, item) = read(item).ok_or_else(|| no_order(&answer))?;
+                if ids.insert(id) {
                     found.push(item);
                 }
+            }
+            if found.len() > MOST_SEEN {
+                break;
             }
             let total = body.get("total").and_then(Value::as_u64);
             let whole = total.map(|total| u64::try_from(found.len()).is_ok_and(|n| n >= total));
             match (whole, found.len() > before) {
                 (Some(true), _) | (None, false) => {
-                    return Ok(found.into_iter().map(|(_, item)| item).collect());
+                    return Ok(found);
                 }
                 (Some(false) | None, true) => {}
                 (Some(false), false) => return Err(incomplete(&answer, found.len(), total)),
@@ -226,7 +231,7 @@ impl<'a> Api<'a> {
         Err(Failure::new(
             FailureKind::Unexpected,
             call,
-            "the list has no end",
+            format!("the list has no end, or more than {MOST_SEEN} entries"),
         ))
     }
 
@@ -317,3 +322,4 @@ const PLAN: &str = "ssl-certificate-plan";
 /// Entries on a page, as in the one sample (purchase API reference 3).
 const PAGE: &str = "100";
 const MOST_PAGES: usize = 1000;
+const MOST_SEEN: usize = 10_000;

@@ -6,7 +6,7 @@ use std::io::{Cursor, Read};
 use super::api::{Api, File};
 use super::settings::Download;
 use crate::failure::{Failure, FailureKind};
-use crate::pki::{self, Certificate, Fingerprint, PkiError};
+use crate::pki::{self, Allowance, Certificate, Fingerprint, PkiError};
 
 /// What an order delivers now.
 #[derive(Debug)]
@@ -83,25 +83,24 @@ fn unpacked(bytes: &[u8]) -> Result<Vec<Certificate>, PkiError> {
     let problem = |error: &dyn std::fmt::Display| PkiError(format!("the archive: {error}"));
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| problem(&error))?;
     let mut certificates: Vec<Certificate> = Vec::new();
+    let mut allowance = Allowance::of_an_answer();
     for at in 0..archive.len().min(MOST_FILES) {
         let file = archive.by_index(at).map_err(|error| problem(&error))?;
         let mut text = Vec::new();
         file.take(LARGEST_FILE)
             .read_to_end(&mut text)
             .map_err(|error| problem(&error))?;
-        for certificate in pki::certificates_in(&text).unwrap_or_default() {
+        let read = pki::certificates_within(&text, &mut allowance);
+        for certificate in read.unwrap_or_default() {
             if !certificates.contains(&certificate) {
                 certificates.push(certificate);
             }
         }
-        if certificates.len() > MOST_CERTIFICATES {
-            return Err(problem(&"it holds more certificates than any chain has"));
-        }
+        allowance.check().map_err(|error| problem(&error))?;
     }
     Ok(certificates)
 }
 
 const MOST_FILES: usize = 50;
-const MOST_CERTIFICATES: usize = 200;
 /// Bytes; a certificate has two thousand.
 const LARGEST_FILE: u64 = 1 << 20;

@@ -40,16 +40,17 @@ pub(super) enum Way {
 }
 
 impl Order {
-    /// Reads one object; `None` when it has no id.
+    /// Reads one object; `None` when it has no id, or none that an order could have.
     pub fn read(object: &Value) -> Option<Self> {
         let text = |key: &str| match object.get(key)? {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::String(text) if !text.is_empty() => Some(text.chars().take(LONGEST).collect()),
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         };
+        let status: Option<String> = text("status");
         Some(Self {
-            id: text("id")?,
-            status: Status::read(text("status").as_deref().unwrap_or("(none)")),
+            id: text("id").filter(|id| id.chars().count() < LONGEST)?,
+            status: Status::read(status.as_deref().unwrap_or("(none)")),
             client_reference: text("client_reference"),
         })
     }
@@ -117,6 +118,9 @@ pub(super) fn succession(
     }
 }
 
+/// Characters of a text: references of ours are much shorter, and a list of orders may be long.
+const LONGEST: usize = 256;
+
 /// None of them is documented; nothing else can be meant by them.
 const ENDED: [&str; 9] = [
     "failed",
@@ -146,6 +150,14 @@ mod tests {
         assert_eq!((&*order.id, order.client_reference), ("7", None));
         assert_eq!(order.status, Status::Unknown("(none)".to_owned()));
         assert_eq!(Order::read(&json!({"status": "active"})), None);
+    }
+
+    #[test]
+    fn no_text_of_an_order_is_kept_without_end() {
+        let long = "x".repeat(1000);
+        let order = Order::read(&json!({"id": 7, "client_reference": long})).unwrap();
+        assert!(order.client_reference.unwrap().len() <= LONGEST);
+        assert_eq!(Order::read(&json!({"id": long})), None);
     }
 
     #[test]

@@ -20,9 +20,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Reads one object; `None` when it has no id.
+    /// Reads one object; `None` when it has no id, or none that a plan could have.
     pub fn read(object: &Value) -> Option<Self> {
-        let text = |key: &str| Some(object.get(key)?.as_str()?.to_owned());
+        let text = |key: &str| {
+            let text = object.get(key)?.as_str()?.chars();
+            Some(text.take(LONGEST).collect::<String>())
+        };
         // A number may be a text, as `success` may.
         let number = |key: &str| match object.get(key)? {
             Value::Number(number) => number.as_u64(),
@@ -30,7 +33,7 @@ impl Plan {
             _ => None,
         };
         Some(Self {
-            id: text("id")?,
+            id: text("id").filter(|id| id.chars().count() < LONGEST)?,
             name: text("name").unwrap_or_default(),
             brand: text("brand"),
             months: number("interval"),
@@ -107,6 +110,9 @@ pub(super) fn in_words(plans: &[Plan]) -> String {
 }
 
 const MOST_SHOWN: usize = 20;
+
+/// Characters of a text.
+const LONGEST: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,38 @@
 //! Name constraints (RFC 5280, 4.2.1.10 and 6.1.4 (g)): which names a CA may certify.
 
-use x509_parser::extensions::GeneralName;
+use std::cell::Cell;
+
+use x509_parser::extensions::{GeneralName, X509Extension};
 use x509_parser::oid_registry::{OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME};
 
 use super::super::der;
 use super::super::name::{self, Comparable, comparable, general_name, general_names, is_dns_name};
 use super::rules::Node;
 
+/// What may still be compared in one search, each name with each constraint, in bytes: otherwise a certificate full of names
+/// under a CA full of constraints would be compared for minutes.
+pub(super) struct Effort(Cell<usize>);
+
+impl Effort {
+    /// A certificate with two hundred names under a CA with a hundred constraints takes about a twentieth of it.
+    pub fn of_one_search() -> Self {
+        Self(Cell::new(MOST_COMPARED_BYTES))
+    }
+
+    /// Whether `bytes` more may be compared.
+    fn allows(&self, bytes: usize) -> bool {
+        let left = self.0.get().checked_sub(bytes);
+        self.0.set(left.unwrap_or(0));
+        left.is_some()
+    }
+}
+
 /// How a certificate of `below`, which begins with the leaf, breaks the constraints of `issuer`; `None`: none does.
-pub(super) fn violation(below: &[&Node<'_>], issuer: &Node<'_>) -> Option<String> {
+pub(super) fn violation(below: &[&Node<'_>], issuer: &Node<'_>, effort: &Effort) -> Option<String> {
+    let size = extension_of(issuer)?.value.len();
+    if !effort.allows(size) {
+        return Some(TOO_MUCH.to_owned());
+    }
     let constraints = match of(issuer) {
         Ok(None) => return None,
         Ok(Some(constraints)) => constraints,
@@ -19,12 +43,23 @@ pub(super) fn violation(below: &[&Node<'_>], issuer: &Node<'_>) -> Option<String
         if place > 0 && node.is_self_issued() {
             continue;
         }
+        let der = node.certificate.der.len();
+        if !effort.allows(der) {
+            return Some(TOO_MUCH.to_owned());
+        }
         let Some(names) = names(node, place == 0) else {
             let subject = &node.certificate.subject;
             return Some(format!(
                 "has name constraints, and the names of {subject} cannot be read"
             ));
         };
+        let comparisons = names
+            .len()
+            .saturating_mul(size)
+            .saturating_add(constraints.count().saturating_mul(der));
+        if !effort.allows(comparisons) {
+            return Some(TOO_MUCH.to_owned());
+        }
         for name in names {
             if let Some(words) = constraints.refusal(&name) {
                 let subject = &node.certificate.subject;
@@ -54,6 +89,10 @@ struct Constraints<'a> {
 }
 
 impl Constraints<'_> {
+    fn count(&self) -> usize {
+        self.permitted.len() + self.excluded.len()
+    }
+
     /// Why `name` must not be certified.
     fn refusal(&self, name: &Name<'_>) -> Option<String> {
         let of_kind = |base: &&GeneralName<'_>| name.is_of_kind(base);
@@ -148,13 +187,14 @@ impl Name<'_> {
     }
 }
 
+fn extension_of<'a>(node: &'a Node<'_>) -> Option<&'a X509Extension<'a>> {
+    let mut extensions = node.parsed.iter_extensions();
+    extensions.find(|extension| extension.oid == OID_X509_EXT_NAME_CONSTRAINTS)
+}
+
 fn of<'a>(node: &'a Node<'_>) -> Result<Option<Constraints<'a>>, &'static str> {
     let unreadable = "has name constraints that cannot be read";
-    let Some(extension) = node
-        .parsed
-        .iter_extensions()
-        .find(|extension| extension.oid == OID_X509_EXT_NAME_CONSTRAINTS)
-    else {
+    let Some(extension) = extension_of(node) else {
         return Ok(None);
     };
     let fields = der::only(extension.value)
@@ -264,6 +304,9 @@ fn is_address_within(name: &[u8], base: &[u8]) -> bool {
             .all(|((own, address), mask)| own & mask == address & mask)
 }
 
+const TOO_MUCH: &str =
+    "has more name constraints than renewd compares with the names that are below it";
+const MOST_COMPARED_BYTES: usize = 32 << 20;
 const PERMITTED: u8 = 0xa0;
 const EXCLUDED: u8 = 0xa1;
 

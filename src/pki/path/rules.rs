@@ -11,7 +11,7 @@ use super::super::name::{Comparable, comparable};
 use super::super::request::KeyKind;
 use super::super::signature::{self, Scheme};
 use super::super::{Certificate, PkiError};
-use super::constraints;
+use super::constraints::{self, Effort};
 
 /// A certificate with what decides on its place.
 pub(in super::super) struct Node<'a> {
@@ -152,6 +152,7 @@ pub(super) fn faults(
     below: &[&Node<'_>],
     issuer: &Node<'_>,
     signed: Result<(), PkiError>,
+    effort: &Effort,
     now: Timestamp,
 ) -> Faults {
     let subject = &issuer.certificate.subject;
@@ -165,7 +166,7 @@ pub(super) fn faults(
     let mut own: Vec<String> = extension_faults(issuer);
     own.extend(authority_faults(issuer));
     own.extend(length_fault(below, issuer));
-    own.extend(constraints::violation(below, issuer));
+    own.extend(constraints::violation(below, issuer, effort));
     others.extend(
         own.into_iter()
             .map(|words| format!("in the chain, {subject} {words}")),

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::super::{Certificate, Fingerprint, PkiError};
+use super::constraints::Effort;
 use super::library;
 use super::rules::{Faults, Node, faults};
 
@@ -51,6 +52,7 @@ pub(super) struct Search<'a> {
     /// Which certificate was signed by which, as far as it was verified.
     signatures: HashMap<(usize, usize), Result<(), PkiError>>,
     steps_left: usize,
+    effort: Effort,
     found: Vec<(Vec<usize>, End)>,
     /// The length of the path that led furthest, and why it is none.
     failure: Option<(usize, Vec<String>)>,
@@ -80,6 +82,7 @@ impl<'a> Search<'a> {
             now,
             signatures: HashMap::new(),
             steps_left: MOST_STEPS,
+            effort: Effort::of_one_search(),
             found: Vec::new(),
             failure: None,
         })
@@ -188,7 +191,7 @@ impl<'a> Search<'a> {
             .map_or(Ok(()), |head| self.signature(*head, issuer));
         let below: Vec<&Node<'_>> = path.iter().filter_map(|at| self.nodes.get(*at)).collect();
         match self.nodes.get(issuer) {
-            Some(node) => faults(&below, node, signed, self.now),
+            Some(node) => faults(&below, node, signed, &self.effort, self.now),
             None => Faults::default(),
         }
     }
@@ -284,23 +287,21 @@ impl<'a> Search<'a> {
 
 /// Which of `nodes` a path above the first could go through, by their names.
 fn related(nodes: &[Node<'_>]) -> Vec<bool> {
-    let mut related = vec![false; nodes.len()];
+    let mut queued: Vec<bool> = (0..nodes.len()).map(|at| at == LEAF).collect();
     let mut next = vec![LEAF];
-    while let Some(at) = next.pop() {
-        let (Some(flag), Some(node)) = (related.get_mut(at), nodes.get(at)) else {
-            continue;
-        };
-        if std::mem::replace(flag, true) {
-            continue;
+    while let Some(node) = next.pop().and_then(|at| nodes.get(at)) {
+        // What is known or waits already is not queued again: many of one name would wait for each other.
+        for (at, other) in nodes.iter().enumerate().skip(1) {
+            if let Some(is_queued) = queued.get_mut(at)
+                && !*is_queued
+                && other.subject == node.issuer
+            {
+                *is_queued = true;
+                next.push(at);
+            }
         }
-        let issuers = nodes.iter().enumerate().skip(1);
-        next.extend(
-            issuers
-                .filter(|(_, other)| other.subject == node.issuer)
-                .map(|(at, _)| at),
-        );
     }
-    related
+    queued
 }
 
 const LEAF: usize = 0;

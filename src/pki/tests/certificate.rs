@@ -5,8 +5,11 @@
 use jiff::SignedDuration;
 use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyPair, SanType, SerialNumber};
 
-use super::super::testing::{Authority, leaf_params, now, openssl, params};
-use super::super::{AlternateName, Certificate, KeyKind};
+use super::super::testing::{Authority, leaf_of_many_names, leaf_params, now, openssl, params};
+use super::super::{
+    Allowance, AlternateName, Certificate, Csr, KeyKind, certificates_in, certificates_of_file,
+    certificates_within,
+};
 
 #[test]
 fn an_outermost_sequence_that_does_not_say_that_it_holds_others_is_refused() {
@@ -131,4 +134,45 @@ fn a_certificate_that_never_expires_is_read() {
     assert_eq!(read.subject, "CN=192.168.168.168");
     assert_eq!(read.not_after, jiff::Timestamp::MAX);
     assert!(read.is_self_signed());
+}
+
+#[test]
+fn what_is_too_large_for_a_certificate_is_refused_before_it_is_parsed() {
+    let many = Certificate::from_der(&leaf_of_many_names(30_000)).unwrap();
+    assert_eq!(many.alternate_names.len(), 30_000);
+    let der = leaf_of_many_names(40_000);
+    let error = Certificate::from_der(&der).unwrap_err();
+    let words = format!("the certificate has {} bytes", der.len());
+    assert!(error.0.contains(&words), "{error}");
+    let error = Csr::parse(&der).unwrap_err();
+    assert!(
+        error.0.contains("certificate signing request has"),
+        "{error}"
+    );
+}
+
+#[test]
+fn of_an_answer_no_more_certificates_are_read_than_a_chain_has_but_of_a_file_all() {
+    let one = Authority::root("root").certificate.to_pem();
+    assert_eq!(
+        Certificate::all_from_pem(&one.repeat(200)).unwrap().len(),
+        200
+    );
+    let large = Certificate::from_der(&leaf_of_many_names(30_000)).unwrap();
+    for too_much in [one.repeat(201), large.to_pem().repeat(5)] {
+        let words = "no chain does";
+        let error = Certificate::all_from_pem(&too_much).unwrap_err();
+        assert!(error.0.contains(words), "{error}");
+        let error = certificates_in(too_much.as_bytes()).unwrap_err();
+        assert!(error.0.contains(words), "{error}");
+        let file = certificates_of_file(too_much.as_bytes()).unwrap();
+        assert_eq!(file.skipped, [""; 0]);
+        assert_eq!(file.certificates.len(), too_much.matches("BEGIN").count());
+    }
+    // Several texts of one answer share what may be read.
+    let mut allowance = Allowance::of_an_answer();
+    let text = one.repeat(150);
+    assert!(certificates_within(text.as_bytes(), &mut allowance).is_ok());
+    assert!(certificates_within(text.as_bytes(), &mut allowance).is_err());
+    assert!(allowance.check().is_err());
 }

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use jiff::{SignedDuration, Timestamp};
-use rcgen::{BasicConstraints, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, DistinguishedName, DnType, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose,
+    NameConstraints, SanType,
+};
 
 use super::super::path::{Chain, build, ends_in_root, verify};
 use super::super::testing::{Authority, leaf_params, now, set_validity};
@@ -381,8 +384,8 @@ fn what_is_served_is_verified_for_its_name_its_roots_and_its_time() {
     let near = root.sub("near");
     let mut params = leaf_params();
     params.subject_alt_names.extend([
-        rcgen::SanType::DnsName("*.wild.example.com".try_into().unwrap()),
-        rcgen::SanType::IpAddress("192.0.2.1".parse().unwrap()),
+        SanType::DnsName("*.wild.example.com".try_into().unwrap()),
+        SanType::IpAddress("192.0.2.1".parse().unwrap()),
     ]);
     let leaf = near.sign(&params, &KeyPair::generate().unwrap());
     let between = [near.certificate.clone()];
@@ -417,4 +420,59 @@ fn what_is_served_is_verified_for_its_name_its_roots_and_its_time() {
     let by_cn = near.sign(&params, &KeyPair::generate().unwrap());
     let other = host("other.example.com");
     assert!(verify(&by_cn, &between, &roots, Some(&other), now()).is_err());
+}
+
+fn permitted(names: impl IntoIterator<Item = String>) -> NameConstraints {
+    NameConstraints {
+        permitted_subtrees: names.into_iter().map(GeneralSubtree::DnsName).collect(),
+        excluded_subtrees: Vec::new(),
+    }
+}
+
+/// OpenSSL takes each CN that is a host name for one where there are no alternate names.
+#[test]
+fn each_cn_of_a_leaf_without_alternate_names_is_constrained() {
+    let mut root = Authority::root("root");
+    root.reissue_self(|params| {
+        params.name_constraints = Some(permitted(["example.com".to_owned()]));
+    });
+    let leaf = |first: &str| {
+        let mut params = leaf_params();
+        params.subject_alt_names.clear();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, first);
+        let again = DnType::CustomDnType(vec![2, 5, 4, 3]);
+        params.distinguished_name.push(again, "vpn.example.com");
+        root.sign(&params, &KeyPair::generate().unwrap())
+    };
+    let bag = [root.certificate.clone()];
+    assert_eq!(built(&leaf("www.example.com"), &bag).problems, [""; 0]);
+    let problems = built(&leaf("evil.example.org"), &bag).problems;
+    assert!(
+        problems[0].contains("does not permit evil.example.org"),
+        "{problems:?}"
+    );
+}
+
+/// Otherwise every name would be compared with every constraint, for each path, for minutes.
+#[test]
+fn a_chain_with_more_constraints_and_names_than_can_be_compared_is_refused() {
+    let mut root = Authority::root("root");
+    let subtrees = || (0..2000).map(|at| format!("n{at}.example.com"));
+    root.reissue_self(|params| params.name_constraints = Some(permitted(subtrees())));
+    let leaf = |names: usize| {
+        let mut params = leaf_params();
+        params.subject_alt_names = subtrees()
+            .take(names)
+            .map(|name| SanType::DnsName(name.try_into().unwrap()))
+            .collect();
+        root.sign(&params, &KeyPair::generate().unwrap())
+    };
+    let bag = [root.certificate.clone()];
+    assert_eq!(built(&leaf(100), &bag).problems, [""; 0]);
+    let problems = built(&leaf(2000), &bag).problems;
+    assert!(
+        problems[0].contains("more name constraints than renewd compares"),
+        "{problems:?}"
+    );
 }
