@@ -18,7 +18,7 @@ use crate::pki::Certificate;
 use crate::random::Random;
 use crate::renewal::Engine;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
-use crate::store::{self, Lease, Look, NextDue, StoreError};
+use crate::store::{self, Lease, Look, NextDue, REMEMBERED, StoreError};
 
 /// What a tick found to do.
 #[derive(Debug, Default)]
@@ -195,11 +195,17 @@ async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> 
             match (decision, wanted) {
                 (Decision::Due { .. }, Some(_)) if planned >= PLANNED_AT_ONCE => {}
                 (Decision::Due { reason, words }, Some(wanted)) => {
-                    match put_back_again(engine, row, reason, now).await? {
-                        Some(rest) => rests.push((row, rest)),
-                        None => {
-                            planned +=
-                                usize::from(plan(engine, wanted, row, reason, words, now).await?);
+                    match beginning(engine, wanted, row, reason, now).await? {
+                        Beginning::Rest(rest) => rests.push((row, rest)),
+                        Beginning::Order => {
+                            let renewal = new_renewal(engine, wanted, reason, now).await?;
+                            planned += usize::from(plan(engine, &renewal, words, None).await?);
+                        }
+                        Beginning::InstallAgain(good) => {
+                            let again = installed_otherwise(row, &good);
+                            let mut renewal = new_renewal(engine, wanted, reason, now).await?;
+                            install_again(&mut renewal, *good);
+                            planned += usize::from(plan(engine, &renewal, words, again).await?);
                         }
                     }
                 }
@@ -222,36 +228,24 @@ fn not_configured() -> Decision {
     }
 }
 
-/// Plans a renewal; `false` when there is one already.
+/// Plans a renewal; `false` when there is one already. `alert`: why it orders nothing, where an operator is to know.
 async fn plan(
     engine: &Engine,
-    wanted: &Arc<ManagedCertificate>,
-    row: &TrackedCertificate,
-    reason: Reason,
+    renewal: &Renewal,
     words: String,
-    now: Timestamp,
+    alert: Option<String>,
 ) -> Result<bool, StoreError> {
-    let random = engine.surroundings.random.as_ref();
-    let mut renewal = new_renewal(wanted, reason, random, now);
-    for _ in 0..OTHER_IDS {
-        if engine.store.renewal(&renewal.id).await?.is_none() {
-            break;
-        }
-        renewal = new_renewal(wanted, reason, random, now);
-    }
-    let is_put_back = is_put_back(row);
-    if (reason != Reason::Requested || is_put_back)
-        && let Some(past) = installable(engine, wanted, is_put_back, now).await?
-    {
-        install_again(&mut renewal, past);
-    }
-    let event = Event {
-        reason: Some(reason.name().to_owned()),
+    let planned = Event {
+        reason: Some(renewal.reason.clone()),
         detail: Some(words),
-        ..Event::of_renewal(EventKind::RenewalPlanned, &renewal)
+        ..Event::of_renewal(EventKind::RenewalPlanned, renewal)
     };
-    let events = std::slice::from_ref(&event);
-    engine.store.plan(&renewal, events).await
+    let alert = alert.map(|words| Event {
+        detail: Some(words),
+        ..Event::of_renewal(EventKind::CertificateDrifted, renewal)
+    });
+    let events: Vec<Event> = alert.into_iter().chain([planned]).collect();
+    engine.store.plan(renewal, &events).await
 }
 
 /// Stores what the rules said of certificates that rest, in one commit: a commit waits for the disk, and a new fleet
@@ -288,75 +282,127 @@ fn is_put_back(row: &TrackedCertificate) -> bool {
     row.served.iter().any(is_it)
 }
 
-/// The rest of a certificate whose older binding was put back although renewd has bound the new one again already: who
-/// puts it back does so time and again, and each bind is a commit. A request of an operator is not held back.
-async fn put_back_again(
+/// What a renewal that is due begins with.
+enum Beginning {
+    /// A new key pair and an order.
+    Order,
+    /// What this one obtained, which is as good as a new one.
+    InstallAgain(Box<Renewal>),
+    /// Nothing yet.
+    Rest(Decision),
+}
+
+/// Nothing is ordered while the last certificate that was obtained is as good as a new one, whatever an address serves
+/// instead: an older binding that was put back, or another machine behind the same name, would be followed by order after
+/// order. It is installed again, and no more often than once a day: who puts something else there does so time and again,
+/// and each bind is a commit. A request of an operator is not held back.
+async fn beginning(
     engine: &Engine,
+    wanted: &ManagedCertificate,
     row: &TrackedCertificate,
     reason: Reason,
     now: Timestamp,
-) -> Result<Option<Decision>, StoreError> {
-    if !is_put_back(row) || reason == Reason::Requested {
-        return Ok(None);
+) -> Result<Beginning, StoreError> {
+    let is_requested = reason == Reason::Requested;
+    if is_requested && !is_put_back(row) {
+        return Ok(Beginning::Order);
     }
-    let past = engine.store.renewals_of(&row.name, 2).await?;
-    let [last, before] = past.as_slice() else {
-        return Ok(None);
+    let past = engine.store.renewals_of(&row.name, REMEMBERED).await?;
+    let Some(good) = installable(wanted, row, &past, now) else {
+        return Ok(Beginning::Order);
     };
-    let is_bound_again = last.state == State::Completed
+    let until = bound_again(&past).and_then(|last| last.checked_add(BETWEEN_BINDS).ok());
+    match until.filter(|until| now < *until && !is_requested) {
+        Some(until) => Ok(Beginning::Rest(resting(row, good, reason, until))),
+        None => Ok(Beginning::InstallAgain(Box::new(good.clone()))),
+    }
+}
+
+/// When the last renewal ended, if it installed again what the one before it had obtained.
+fn bound_again(past: &[Renewal]) -> Option<Timestamp> {
+    let [last, before, ..] = past else {
+        return None;
+    };
+    let is_again = last.state == State::Completed
         && last.obtained.fingerprint.is_some()
         && last.obtained.fingerprint == before.obtained.fingerprint;
-    let until = last.state_since.saturating_add(BETWEEN_BINDS);
-    let until = until.unwrap_or(now);
-    Ok((is_bound_again && now < until).then(|| Decision::Rest {
+    is_again.then_some(last.state_since)
+}
+
+fn resting(row: &TrackedCertificate, good: &Renewal, rule: Reason, until: Timestamp) -> Decision {
+    let instead = match installed_otherwise(row, good) {
+        Some(words) => format!("{words}; it was installed again already, and is"),
+        None => "an older binding was put back although the renewed certificate was bound again: find out what puts it \
+                 back; it is"
+            .to_owned(),
+    };
+    Decision::Rest {
         until: Some(until),
-        rule: Some(reason),
-        words: format!(
-            "an older binding was put back although the renewed certificate was bound again at {:.0}: find out what puts it \
-             back; it is bound again at {until:.0}, or on request",
-            last.state_since
-        ),
-    }))
-}
-
-/// The last renewal, if it was rolled back, or completed and its binding taken back by somebody else, although its
-/// certificate is as good as a new one: a failed installation never leads to another order by itself.
-async fn installable(
-    engine: &Engine,
-    wanted: &ManagedCertificate,
-    is_put_back: bool,
-    now: Timestamp,
-) -> Result<Option<Renewal>, StoreError> {
-    let past = engine.store.renewals_of(&wanted.name, 1).await?.pop();
-    Ok(past.filter(|past| {
-        let leaf = past.obtained.leaf_pem.as_deref();
-        let leaf = leaf.and_then(|pem| Certificate::from_pem(pem).ok());
-        let facts = Facts {
-            wanted,
-            shown: leaf.as_ref(),
-            unknown: None,
-            renewed_before: true,
-            requested_at: None,
-            window: None,
-            rest: None,
-        };
-        is_worth_installing(past, is_put_back)
-            && past.firewall == wanted.firewall
-            && past.ca == wanted.ca
-            && matches!(
-                due::decide(&facts, now),
-                Decision::Rest { until: Some(_), .. }
-            )
-    }))
-}
-
-/// A failed installation, or a binding that somebody else has taken back, left a good certificate behind.
-const fn is_worth_installing(past: &Renewal, is_put_back: bool) -> bool {
-    match past.state {
-        State::RolledBack | State::NotRolledBack => true,
-        State::Completed => is_put_back,
-        _ => false,
+        rule: Some(rule),
+        words: format!("{instead} bound again at {until:.0}, or on request"),
     }
+}
+
+/// The addresses that serve something else than what `good` obtained and completed, in words; `None`: it was never
+/// completed, or it is an older binding that was put back, which is reported as such.
+fn installed_otherwise(row: &TrackedCertificate, good: &Renewal) -> Option<String> {
+    if good.state != State::Completed || is_put_back(row) {
+        return None;
+    }
+    let other = |served: &Served| {
+        let known = served.known.as_ref();
+        let known = known.filter(|known| Some(known.fingerprint) != good.obtained.fingerprint)?;
+        Some(format!(
+            "{} serves SHA-256 {}, valid until {:.0}",
+            served.address, known.fingerprint, known.not_after
+        ))
+    };
+    let others: Vec<String> = row.served.iter().filter_map(other).collect();
+    Some(format!(
+        "{}, and not what renewal {} installed, which is as good as a new one: nothing is ordered, and it is installed \
+         again. Does that address lead to another machine, such as a second record in the DNS or a failover site? Then \
+         name the address of the firewall in `verify`",
+        others.join("; "),
+        good.id
+    ))
+}
+
+/// The last renewal that installed something, if its certificate is as good as a new one: a failed installation, or
+/// something else at an address, never leads to another order by itself.
+fn installable<'a>(
+    wanted: &ManagedCertificate,
+    row: &TrackedCertificate,
+    past: &'a [Renewal],
+    now: Timestamp,
+) -> Option<&'a Renewal> {
+    let was_installed = |past: &Renewal| {
+        matches!(
+            past.state,
+            State::Completed | State::RolledBack | State::NotRolledBack
+        )
+    };
+    let (later, rest) = past.split_at(past.iter().position(was_installed)?);
+    let good = rest.first()?;
+    let is_again = |later: &Renewal| later.obtained.fingerprint == good.obtained.fingerprint;
+    // One that could not be installed again, such as one whose key is gone, is not tried once more.
+    if later.iter().any(is_again) || good.firewall != wanted.firewall || good.ca != wanted.ca {
+        return None;
+    }
+    let leaf = Certificate::from_pem(good.obtained.leaf_pem.as_deref()?).ok()?;
+    let is_shown = |shown: &Shown| shown.fingerprint == leaf.fingerprint;
+    let facts = Facts {
+        wanted,
+        shown: Some(&leaf),
+        unknown: None,
+        renewed_before: true,
+        requested_at: None,
+        window: row
+            .window_of_shown()
+            .filter(|_| row.shown.as_ref().is_some_and(is_shown)),
+        rest: None,
+    };
+    let decision = due::decide(&facts, now);
+    matches!(decision, Decision::Rest { until: Some(_), .. }).then_some(good)
 }
 
 /// Lets `renewal` begin with what `past` obtained; the import step looks whether it is still on the device.
@@ -391,7 +437,24 @@ pub fn decide(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timest
     due::decide(&facts, now)
 }
 
-fn new_renewal(
+async fn new_renewal(
+    engine: &Engine,
+    wanted: &Arc<ManagedCertificate>,
+    reason: Reason,
+    now: Timestamp,
+) -> Result<Renewal, StoreError> {
+    let random = engine.surroundings.random.as_ref();
+    let mut renewal = fresh_renewal(wanted, reason, random, now);
+    for _ in 0..OTHER_IDS {
+        if engine.store.renewal(&renewal.id).await?.is_none() {
+            break;
+        }
+        renewal = fresh_renewal(wanted, reason, random, now);
+    }
+    Ok(renewal)
+}
+
+fn fresh_renewal(
     wanted: &Arc<ManagedCertificate>,
     reason: Reason,
     random: &dyn Random,
@@ -463,7 +526,7 @@ const LONGEST_ALIAS: usize = 31;
 const BATCH: u32 = 500;
 /// Some seconds on a slow disk, far less than a watchdog waits.
 const PLANNED_AT_ONCE: usize = 200;
-/// An older binding that is put back again and again is replaced no more often than this.
+/// What is replaced by something else again and again is bound again no more often than this.
 const BETWEEN_BINDS: SignedDuration = SignedDuration::from_hours(24);
 /// An id that is taken already is drawn again so often.
 const OTHER_IDS: u32 = 8;

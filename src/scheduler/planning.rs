@@ -8,10 +8,15 @@ use jiff::SignedDuration;
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::{Clock, ManualClock};
 use crate::config;
+use crate::inventory::Observation;
+use crate::pki::testing::{Authority, leaf_params, set_validity};
 use crate::random::SeededRandom;
 use crate::renewal::{ConfiguredPeers, NoCheckpoint, retry};
-use crate::store::{Configured, Next, Postponed, StepRecord, Store};
+use crate::store::{
+    Configured, Ending, Next, Postponed, Reached, Report, Sighting, StepRecord, Store,
+};
 use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
@@ -62,7 +67,7 @@ async fn engine(count: i64, random: Arc<dyn Random>) -> (Engine, TempDir) {
             "[[firewall]]\nname = \"f{n}\"\ndriver.sonicos = {{ url = \"https://10.0.{high}.{low}\", user = \"renewd\", \
              password = {{ file = \"/hq\" }}, trust = {{ sha256 = \"{pin}\" }} }}\n\
              [[certificate]]\nname = \"c{n}\"\nfirewall = \"f{n}\"\nca = \"office\"\n\
-             subject = {{ common_name = \"vpn.example.com\" }}\n"
+             subject = {{ common_name = \"vpn.example.com\" }}\nkey = {{ type = \"ecdsa\", size = 256 }}\n"
         );
         text.push_str(&pair);
     }
@@ -87,7 +92,7 @@ async fn engine(count: i64, random: Arc<dyn Random>) -> (Engine, TempDir) {
         requested.await.unwrap();
     }
     let surroundings = Surroundings {
-        clock: Arc::new(crate::clock::ManualClock::new(at(count))),
+        clock: Arc::new(ManualClock::new(at(count))),
         random,
     };
     let transfers = Transfers::new(folder.path(), &surroundings);
@@ -212,5 +217,142 @@ async fn after_a_panic_the_waits_before_it_do_not_make_the_pause_longer() {
             .store
             .claim("us", until, until + SignedDuration::from_mins(1), 9);
         lease = again.await.unwrap().unwrap();
+    }
+}
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// A certificate for `name`, valid from so many days before the beginning to so many after it.
+fn leaf(name: &str, before: i32, after: i32) -> Certificate {
+    let mut params = leaf_params();
+    params.subject_alt_names = vec![rcgen::SanType::DnsName(name.try_into().unwrap())];
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    set_validity(&mut params, at(0) - DAY * before, at(0) + DAY * after);
+    let key = rcgen::KeyPair::generate().unwrap();
+    Authority::root("office").sign(&params, &key)
+}
+
+/// The renewal that is open.
+async fn open(engine: &Engine) -> Renewal {
+    engine.store.open_renewals().await.unwrap().remove(0)
+}
+
+/// The open renewal ends in `state` with this certificate.
+async fn end(engine: &Engine, state: State, leaf: &Certificate) {
+    let now = engine.surroundings.clock.now();
+    let lease = engine.store.claim("us", now, now + DAY, 9).await;
+    let lease = lease.unwrap().unwrap();
+    let obtained = Obtained {
+        leaf_pem: Some(leaf.to_pem()),
+        fingerprint: Some(leaf.fingerprint),
+        ..Obtained::default()
+    };
+    let next = Next::Reached(Reached {
+        state,
+        obtained: &obtained,
+        next_attempt_at: now,
+        ending: Some(Ending {
+            look_at: now,
+            alias: Some("c0"),
+            failure: None,
+            rest: None,
+        }),
+    });
+    let record = StepRecord::new(next, &[]);
+    let stored = engine.store.record_step(&lease, &record, now).await;
+    stored.unwrap();
+    engine.store.release(lease).await.unwrap();
+}
+
+/// A probe finds `ours` at the firewall, and `other` at another machine.
+async fn see(engine: &Engine, clock: &ManualClock, ours: &Certificate, other: &Certificate) {
+    clock.advance(SignedDuration::from_secs(1));
+    let now = clock.now();
+    let at = |address: &str, leaf: &Certificate| {
+        let served = Served {
+            is_wanted: !leaf.alternate_names[0].to_string().starts_with('*'),
+            ..Served::known(address.to_owned(), Shown::of(leaf, now))
+        };
+        (Observation::probed(served), Vec::<Report>::new())
+    };
+    let sighting = Sighting {
+        observations: &[at("10.0.0.0:443", ours), at("10.0.0.1:443", other)],
+        next_probe_at: now + DAY,
+        look_at: Some(now),
+        ..Sighting::default()
+    };
+    let seen = engine.store.record_sight("c0", &sighting, now).await;
+    seen.unwrap();
+    clock.advance(SignedDuration::from_secs(1));
+}
+
+/// A name with two records in the DNS, or a failover site: the certificate there is known by its chain, and has other names
+/// than wanted, or an earlier end.
+#[tokio::test]
+async fn another_machine_behind_an_address_is_installed_for_once_a_day_and_never_ordered_for() {
+    let (mut engine, _folder) = engine(1, Arc::new(SeededRandom::new(1))).await;
+    let clock = Arc::new(ManualClock::new(at(1)));
+    engine.surroundings.clock = Arc::clone(&clock) as _;
+    assert_eq!(turn(&engine, 0).await.unwrap().planned, 1);
+    let ours = leaf("vpn.example.com", 0, 90);
+    assert_eq!(open(&engine).await.state, State::Planned);
+    end(&engine, State::Completed, &ours).await;
+    for other in [
+        leaf("*.example.com", 1, 200),
+        leaf("vpn.example.com", 20, 4),
+    ] {
+        clock.advance(DAY);
+        for day in 0..2 {
+            see(&engine, &clock, &ours, &other).await;
+            assert_eq!(turn(&engine, 0).await.unwrap().planned, 1, "{day}");
+            let again = open(&engine).await;
+            assert_eq!(again.state, State::Issued, "{again:#?}");
+            assert_eq!(again.obtained.fingerprint, Some(ours.fingerprint));
+            end(&engine, State::Completed, &ours).await;
+            see(&engine, &clock, &ours, &other).await;
+            assert_eq!(turn(&engine, 0).await.unwrap().planned, 0, "{day}");
+            let row = engine.store.certificate("c0").await.unwrap().unwrap();
+            let decision = row.decision.unwrap();
+            assert!(decision.contains("10.0.0.1:443 serves"), "{decision}");
+            assert!(decision.contains("bound again at"), "{decision}");
+            clock.advance(DAY);
+        }
+    }
+    let told = engine.store.history("c0", 100).await.unwrap();
+    let alerts = told.iter().filter(|event| {
+        let words = event.fields["detail"].as_str().unwrap_or_default();
+        event.name == "certificate_drifted" && words.starts_with("10.0.0.1:443 serves")
+    });
+    assert_eq!(alerts.count(), 4);
+    // An operator may order, and what is due itself is ordered.
+    let requested = engine.store.request_renewal("c0", clock.now(), &[]);
+    requested.await.unwrap();
+    assert_eq!(turn(&engine, 0).await.unwrap().planned, 1);
+    assert_eq!(open(&engine).await.state, State::Planned);
+    end(&engine, State::Completed, &ours).await;
+    clock.set(at(0) + DAY * 61);
+    see(&engine, &clock, &ours, &ours).await;
+    assert_eq!(turn(&engine, 0).await.unwrap().planned, 1);
+    assert_eq!(open(&engine).await.state, State::Planned);
+}
+
+#[tokio::test]
+async fn what_could_not_be_installed_again_is_ordered() {
+    let (mut engine, _folder) = engine(1, Arc::new(SeededRandom::new(1))).await;
+    let clock = Arc::new(ManualClock::new(at(1)));
+    engine.surroundings.clock = Arc::clone(&clock) as _;
+    let (ours, other) = (
+        leaf("vpn.example.com", 0, 90),
+        leaf("*.example.com", 1, 200),
+    );
+    for (state, next) in [
+        (State::Completed, State::Issued),
+        (State::Abandoned, State::Planned),
+    ] {
+        turn(&engine, 0).await.unwrap();
+        end(&engine, state, &ours).await;
+        see(&engine, &clock, &other, &other).await;
+        assert_eq!(turn(&engine, 0).await.unwrap().planned, 1);
+        assert_eq!(open(&engine).await.state, next);
     }
 }
