@@ -20,6 +20,8 @@ pub struct Desired {
     pub cas: BTreeMap<Arc<str>, ca::Settings>,
     /// How many orders may be placed at each CA whose driver has no budget of its own.
     pub order_budgets: BTreeMap<Arc<str>, Budget>,
+    /// Those of them that are written: the others follow from the number of certificates.
+    pub written_budgets: BTreeMap<Arc<str>, Budget>,
     /// The files of certificates to which the chains of a CA must lead, for each CA that has any.
     pub chain_roots: BTreeMap<Arc<str>, Vec<PathBuf>>,
     /// Firewalls by name. Not in the tree itself, which would hold all of them twice while it is built.

@@ -113,6 +113,11 @@ fn hash(desired: &Desired, wanted: &ManagedCertificate) -> String {
     format!("{firewall:?}").hash(&mut hasher);
     let ca = desired.cas.get(&wanted.ca);
     format!("{ca:?}").hash(&mut hasher);
+    // What stands beside the settings of its driver. A budget that is left out follows from the number of certificates: it is
+    // no change of each when one is added.
+    let budget = desired.written_budgets.get(&wanted.ca);
+    format!("{budget:?}").hash(&mut hasher);
+    desired.chain_roots.get(&wanted.ca).hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
@@ -243,6 +248,11 @@ subject = { common_name = "vpn.example.com" }
             ("vpn.example.com", "portal.example.com"),
             ("[[ca]]", "[renewal]\nproof_grace = \"7s\"\n[[ca]]"),
             ("[[ca]]", "[renewal]\nshare_of_lifetime = 0.5\n[[ca]]"),
+            ("[[ca]]", "[[ca]]\nchain_roots = \"/etc/root.pem\""),
+            (
+                "\"/bin/true\"",
+                "\"/bin/true\", order_budget = { orders = 9, within = \"2d\" }",
+            ),
             ("[[ca]]", "[transfers]\nscp_port = 2222\n[[ca]]"),
         ] {
             let text = FILE.replace(from, to);

@@ -20,7 +20,7 @@ pub(in crate::config) struct Fleet {
     cas: Section<ca::Settings>,
     firewalls: Section<Arc<ManagedFirewall>>,
     certificates: Section<Arc<ManagedCertificate>>,
-    budgets: HashMap<Arc<str>, Budget>,
+    budgets: BTreeMap<Arc<str>, Budget>,
     chain_roots: BTreeMap<Arc<str>, Vec<PathBuf>>,
     /// As they were added: to put them into one list would hold them twice.
     drafts: Vec<Vec<DraftCertificate>>,
@@ -93,7 +93,7 @@ impl Default for Fleet {
             cas: Section::new("[[ca]]"),
             firewalls: Section::new("[[firewall]]"),
             certificates: Section::new("[[certificate]]"),
-            budgets: HashMap::new(),
+            budgets: BTreeMap::new(),
             chain_roots: BTreeMap::new(),
             drafts: Vec::new(),
             forced_ftp: None,
@@ -156,10 +156,12 @@ impl Fleet {
                 self.certificates.values.push((name, certificate));
             }
         }
+        self.check_addresses(&firewalls, whole.findings);
         let order_budgets = self.order_budgets();
         Some(Desired {
             daemon: daemon?,
             order_budgets,
+            written_budgets: self.budgets,
             chain_roots: self.chain_roots,
             cas: self.cas.values.into_iter().collect(),
             firewalls,
@@ -190,6 +192,44 @@ impl Fleet {
         };
         let cas = self.cas.values.iter();
         cas.map(|(ca, _)| (Arc::clone(ca), budget(ca))).collect()
+    }
+
+    /// An address of a service serves the certificate of that service: another one that is to be proven there is bound and
+    /// rolled back again and again.
+    fn check_addresses(
+        &self,
+        firewalls: &BTreeMap<Arc<str>, Arc<ManagedFirewall>>,
+        findings: &mut Findings,
+    ) {
+        let certificates = || self.certificates.values.iter().map(|(_, one)| one);
+        let mut holders: HashMap<(&str, Endpoint), &Arc<str>> = HashMap::new();
+        for certificate in certificates() {
+            let own = firewalls.get(&certificate.firewall);
+            let addresses = own.map(|firewall| firewall.addresses(&certificate.services));
+            for address in addresses.unwrap_or_default() {
+                holders
+                    .entry((&certificate.firewall, address))
+                    .or_insert(&certificate.name);
+            }
+        }
+        for certificate in certificates() {
+            let own = firewalls.get(&certificate.firewall);
+            let own = own.map(|firewall| firewall.addresses(&certificate.services));
+            let own = own.unwrap_or_default();
+            for address in certificate.verify.iter().filter(|one| !own.contains(one)) {
+                let (firewall, name) = (&certificate.firewall, &certificate.name);
+                let holder = holders.get(&(&**firewall, address.clone()));
+                let place = self.certificates.names.get(name);
+                if let (Some(holder), Some(place)) = (holder, place) {
+                    let message = format!(
+                        "`{name}` is to be proven at {address}, where a service of firewall `{firewall}` serves `{holder}`"
+                    );
+                    let hint =
+                        "name in `verify` only addresses of services that this certificate has";
+                    findings.error(*place, message, Some(hint.to_owned()));
+                }
+            }
+        }
     }
 
     /// Once for all firewalls that ask for it themselves: ten thousand warnings are read by nobody.

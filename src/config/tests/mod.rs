@@ -127,6 +127,7 @@ fn what_is_left_out_has_its_default() {
         daemon,
         cas,
         order_budgets,
+        written_budgets,
         chain_roots,
         firewalls,
         certificates,
@@ -134,7 +135,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(daemon.database, "sqlite:///var/lib/renewd/renewd.db");
     assert_eq!((daemon.concurrency, &*daemon.log), (8, "info"));
     assert_eq!(daemon.probe_interval, jiff::SignedDuration::from_hours(1));
-    assert!(chain_roots.is_empty());
+    assert!(chain_roots.is_empty() && written_budgets.is_empty());
     let budget = order_budgets["office"];
     assert_eq!((budget.orders, budget.within.as_hours()), (60, 24));
     let ca::Settings::Local(ca) = &cas["office"] else {
@@ -427,4 +428,24 @@ fn several_names_and_a_wildcard_are_for_a_key_that_renewd_makes() {
             .any(|(place, source)| place == "daemon: sealing_key"
                 && source.to_string() == "credential renewd-seal")
     );
+}
+
+#[test]
+fn an_address_of_a_service_that_another_certificate_has_is_refused() {
+    let other = CERTIFICATE
+        .replace("\"portal\"", "\"vpn\"")
+        .replace("vpn.example.com", "users.example.com");
+    let load = |verify: &str| {
+        let verify = format!("verify = [{verify}]\n");
+        let more =
+            format!("services = [\"web-management\"]\n{verify}{other}services = [\"ssl-vpn\"]\n");
+        load_text(&sound("{ env = \"HQ\" }", &more))
+    };
+    let good = "\"[2001:db8::1]:8443\", \"192.0.2.7:443\"";
+    assert_eq!(load(good).unwrap().desired.certificates.len(), 2);
+    let told = load("\"[2001:db8::1]:8443\", \"[2001:db8::1]:4433\"").unwrap_err();
+    let told = told.to_string();
+    for part in ["`portal` is to be proven at", ":4433", "serves `vpn`"] {
+        assert!(told.contains(part), "{told}");
+    }
 }
