@@ -196,6 +196,9 @@ events! {
     ConfigurationReloaded => "configuration_reloaded", Info;
     /// A changed configuration is broken; the old one stays in force.
     ConfigurationRefused => "configuration_refused", Alert;
+    /// Another daemon on the database has stored another configuration of a certificate, so that this one leaves it alone, and
+    /// what is due is not done. Told once.
+    ConfigurationDiffers => "configuration_differs", Alert;
     /// Where the history ends: id and hash of its last event, for `renewd history verify --head`. Logged once a day and
     /// at the end of a run, and not stored.
     HistoryHead => "history_head", Info;

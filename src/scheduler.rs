@@ -111,6 +111,11 @@ async fn fill(
         tick.to_ask = store.first_come(Look::Window, due, now, until).await?;
     }
     tick.wake = store.next_due(REFUSED_LOGIN_LIMIT).await?.first();
+    if store.tell_left(now).await? {
+        // It is due until the other daemon has done it.
+        let soonest = now.saturating_add(LEFT).unwrap_or(now);
+        tick.wake = tick.wake.map(|wake| wake.max(soonest));
+    }
     Ok(())
 }
 
@@ -522,6 +527,8 @@ fn alias(name: &str, id: &RenewalId) -> String {
 
 /// A look that was begun by another daemon has ended by then; if not, it is done again.
 const LOOK: SignedDuration = SignedDuration::from_mins(5);
+/// Where something is left to another daemon, what is due is looked at no more often than this.
+const LEFT: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_ALIAS: usize = 31;
 const BATCH: u32 = 500;
 /// Some seconds on a slow disk, far less than a watchdog waits.

@@ -95,8 +95,10 @@ async fn soon(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>, Stor
     let moment = now.saturating_add(MOMENT).unwrap_or(now);
     let open = engine.store.open_renewals().await?;
     let worth = open.iter().filter(|renewal| {
-        // Nothing is tried at a firewall that has refused too many logins.
-        if renewal.refused_logins >= REFUSED_LOGIN_LIMIT {
+        // Nothing is tried at a firewall that has refused too many logins, and what another daemon is to do is not waited for.
+        if renewal.refused_logins >= REFUSED_LOGIN_LIMIT
+            || engine.store.leaves(&renewal.certificate)
+        {
             return false;
         }
         is_midway(renewal.state) || !renewal.is_failing() || renewal.next_attempt_at <= Some(moment)

@@ -16,6 +16,8 @@ pub struct TrackedCertificate {
     pub firewall: Arc<str>,
     /// Its CA.
     pub ca: Arc<str>,
+    /// Whether its stored configuration is the one of this process. Else another daemon works on it.
+    pub is_configured_here: bool,
     /// What each of its addresses serves.
     pub served: Vec<Served>,
     /// The known one of these that decides when it is due ([`super::served::deciding`]).

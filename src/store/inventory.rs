@@ -14,6 +14,7 @@ use sqlx::any::AnyRow;
 use super::bulk::{self, is_open, look_again};
 use super::row::{Columns, exactly_one, micros, parse, words};
 use super::served::{self, served_columns};
+use super::synchronised::Synchronised;
 use super::{Store, StoreError, Writing, commit, history, missing};
 use crate::event::{Event, EventKind};
 use crate::inventory::{RenewalId, RenewalWindow, Rest, TrackedCertificate};
@@ -102,6 +103,7 @@ impl Store {
             history::append_for_each(&mut transaction, kind, names, now).await?;
         }
         commit(transaction).await?;
+        self.synchronised.with(configured);
         Ok(changes)
     }
 
@@ -150,14 +152,15 @@ impl Store {
     /// One certificate, configured or not.
     pub async fn certificate(&self, name: &str) -> Result<Option<TrackedCertificate>, StoreError> {
         let mut session = self.read().await?;
-        let mut all = all(sqlx::query(CERTIFICATE).bind(name).fetch(&mut session)).await?;
-        Ok(all.pop())
+        let rows = sqlx::query(CERTIFICATE).bind(name).fetch(&mut session);
+        Ok(all(rows, &self.synchronised).await?.pop())
     }
 
     /// Every configured certificate, by name.
     pub async fn certificates(&self) -> Result<Vec<TrackedCertificate>, StoreError> {
         let mut session = self.read().await?;
-        let mut all = all(sqlx::query(CERTIFICATES).fetch(&mut session)).await?;
+        let rows = sqlx::query(CERTIFICATES).fetch(&mut session);
+        let mut all = all(rows, &self.synchronised).await?;
         // Each database sorts texts in its own way.
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
@@ -229,14 +232,30 @@ impl Store {
         order: fn(&TrackedCertificate) -> Option<Timestamp>,
     ) -> Result<Vec<TrackedCertificate>, StoreError> {
         let mut session = self.read().await?;
-        let rows = sqlx::query(statement)
-            .bind(micros(now))
-            .bind(i64::from(limit))
-            .fetch(&mut session);
-        let mut all = all(rows).await?;
-        // Joined with what the addresses serve, they have lost the order in which they were found.
-        all.sort_by_key(order);
-        Ok(all)
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        // What is left to a daemon with another configuration takes nobody's place.
+        let mut others = 0;
+        loop {
+            let most = limit.saturating_add(others);
+            let rows = sqlx::query(statement)
+                .bind(micros(now))
+                .bind(i64::try_from(most).unwrap_or(i64::MAX))
+                .fetch(&mut session);
+            let all = all(rows, &self.synchronised).await?;
+            let is_whole = all.len() < most;
+            let (mut ours, left): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|row| row.is_configured_here);
+            for row in &left {
+                self.synchronised.leave(&row.name, now);
+            }
+            if is_whole || left.len() <= others {
+                // Joined with what the addresses serve, they have lost the order in which they were found.
+                ours.sort_by_key(order);
+                ours.truncate(limit);
+                return Ok(ours);
+            }
+            others = left.len();
+        }
     }
 
     /// Stores what the due rules said, of each certificate once, and when they are to be asked again. Many at once,
@@ -464,6 +483,7 @@ async fn remove(connection: &mut Writing, name: &str) -> Result<(), StoreError> 
 /// of their first rows.
 async fn all(
     mut rows: BoxStream<'_, sqlx::Result<AnyRow>>,
+    synchronised: &Synchronised,
 ) -> Result<Vec<TrackedCertificate>, StoreError> {
     let mut all: Vec<TrackedCertificate> = Vec::new();
     let mut places: HashMap<Arc<str>, usize> = HashMap::new();
@@ -473,7 +493,9 @@ async fn all(
         let place = if let Some(place) = places.get(&*name) {
             *place
         } else {
-            let row = tracked(&row)?;
+            let hash = row.maybe_text("hash")?;
+            let mut row = tracked(&row)?;
+            row.is_configured_here = synchronised.is_ours(&row.name, hash.as_deref());
             places.insert(Arc::clone(&row.name), all.len());
             all.push(row);
             all.len() - 1
@@ -498,6 +520,7 @@ fn read(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
         name: Arc::from(row.text("name")?),
         firewall: Arc::from(row.text("firewall")?),
         ca: Arc::from(row.text("ca")?),
+        is_configured_here: true,
         served: Vec::new(),
         shown: None,
         look_at: row.maybe_time("look_at")?,
@@ -545,6 +568,7 @@ macro_rules! certificate_columns {
         "c.name, c.firewall, c.ca, c.look_at, c.decision, c.probe_at, c.requested_at, c.alias, c.told, c.last_failure, \
          c.window_start, c.window_end, c.window_chosen, c.window_explanation, c.window_for, c.window_poll_at, \
          c.renewed_at, c.rest_until, c.early_renewals, c.renewed_fingerprint, \
+         CASE WHEN c.configured = 1 THEN c.hash END AS hash, \
          (SELECT f.management_untrusted FROM firewall f WHERE f.name = c.firewall) AS management_untrusted"
     };
 }
@@ -661,8 +685,10 @@ pub(super) const FORGET_REFUSED_LOGINS: &str = "UPDATE firewall SET refused_logi
      (SELECT c.firewall FROM certificate c WHERE c.name = $1 \
       UNION SELECT r.firewall FROM renewal r WHERE r.certificate = $1 AND r.ended_at IS NULL)";
 
-/// A decision is remembered by what was to be decided.
+/// A decision is remembered by what was to be decided. Where an order was placed, or may have been, it is remembered also
+/// of one that was not held that somebody asked for it.
 pub(super) const RELEASE_HELD: &str = "UPDATE renewal SET next_attempt_at = $2, attempts = 0, polls = 0, cause = NULL, same_cause = 0, \
-     decided = CASE WHEN next_attempt_at IS NULL THEN last_error_kind ELSE decided END, \
+     decided = CASE WHEN next_attempt_at IS NULL THEN last_error_kind \
+     WHEN state IN ('csr_exported', 'submitted') THEN COALESCE(decided, last_error_kind) ELSE decided END, \
      bind_now = CASE WHEN $3 = 1 THEN 1 ELSE bind_now END \
      WHERE certificate = $1 AND ended_at IS NULL";

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use sqlx::any::AnyRow;
 
 use super::row::{Columns, exactly_one, micros};
 use super::{Store, StoreError, Writing, commit, missing, renewals};
@@ -118,20 +119,30 @@ impl Store {
         lease_until: Timestamp,
         refused_login_limit: u32,
     ) -> Result<Option<Lease>, StoreError> {
-        let look = || {
+        let look = |left: i64| {
             sqlx::query(most_urgent)
                 .bind(micros(now))
                 .bind(i64::from(refused_login_limit))
+                .bind(left)
         };
         // Every tick ends with the answer "nothing more", which is to take no lock.
-        let ready = look().fetch_optional(&mut self.read().await?).await?;
-        if ready.is_none() {
-            return Ok(None);
+        let mut left = 0;
+        loop {
+            let ready = look(left).fetch_optional(&mut self.read().await?).await?;
+            match ready {
+                None => return Ok(None),
+                Some(ready) if self.is_ours_to_claim(&ready, now)? => break,
+                Some(_) => left += 1,
+            }
         }
         let mut transaction = self.begin().await?;
-        let Some(candidate) = look().fetch_optional(&mut transaction).await? else {
+        let Some(candidate) = look(left).fetch_optional(&mut transaction).await? else {
             return Ok(None);
         };
+        if !self.is_ours_to_claim(&candidate, now)? {
+            // The order changed between the two statements: the next turn looks again.
+            return Ok(None);
+        }
         let id = RenewalId(candidate.text("id")?);
         let firewall = candidate.text("firewall")?;
         let follows_lost = candidate.maybe_number("lost_at")?.is_some();
@@ -153,6 +164,17 @@ impl Store {
             until: lease_until,
             follows_lost,
         }))
+    }
+
+    /// One whose certificate is configured otherwise here is left to the daemon that stored its configuration.
+    fn is_ours_to_claim(&self, ready: &AnyRow, now: Timestamp) -> Result<bool, StoreError> {
+        let certificate = ready.text("certificate")?;
+        let hash = ready.maybe_text("hash")?;
+        let is_ours = self.synchronised.is_ours(&certificate, hash.as_deref());
+        if !is_ours {
+            self.synchronised.leave(&certificate, now);
+        }
+        Ok(is_ours)
     }
 
     /// Keeps the lease until `until`.
@@ -269,13 +291,14 @@ async fn take_over(
 macro_rules! most_urgent {
     ($and:literal) => {
         concat!(
-            "SELECT r.id, r.firewall, \
+            "SELECT r.id, r.firewall, r.certificate, \
+             (SELECT CASE WHEN c.configured = 1 THEN c.hash END FROM certificate c WHERE c.name = r.certificate) AS hash, \
              (SELECT f.lease_until FROM firewall f WHERE f.name = r.firewall) AS lost_at FROM renewal r \
              WHERE r.ended_at IS NULL AND +r.next_attempt_at <= $1 ",
             $and,
             "AND EXISTS (SELECT 1 FROM firewall f WHERE f.name = r.firewall \
                  AND (f.lease_until IS NULL OR f.lease_until <= $1) AND f.refused_logins < $2) \
-             ORDER BY r.deadline, r.next_attempt_at LIMIT 1"
+             ORDER BY r.deadline, r.next_attempt_at LIMIT 1 OFFSET $3"
         )
     };
 }

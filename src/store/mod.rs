@@ -37,6 +37,7 @@ mod server;
 mod set_back;
 mod sqlite;
 mod steps;
+mod synchronised;
 #[cfg(test)]
 mod tests;
 mod waking;
@@ -46,6 +47,7 @@ pub use carry::{Carried, carry};
 pub use error::StoreError;
 pub use firewalls::PendingPin;
 pub use history::{Checkpoint, Head, Misfit, NoHead, PastEvent, Verdict};
+pub use intents::ForgottenOrder;
 pub use inventory::{Changes, Configured, Decision, Look};
 pub use leases::{Lease, Tenure, Ticket};
 pub use limits::Permission;
@@ -63,6 +65,7 @@ use connections::{Reading, Session, Writing, within};
 use dialect::Dialect;
 use place::Place;
 use row::{exactly_one, micros};
+use synchronised::Synchronised;
 
 /// The open database. Cheap to clone; all clones share the same connections.
 #[derive(Debug, Clone)]
@@ -77,6 +80,7 @@ pub struct Store {
     /// Where other daemons may write too.
     notices: Option<notices::Line>,
     witness: Option<Arc<dyn Witness>>,
+    synchronised: Arc<Synchronised>,
 }
 
 impl Store {
@@ -131,6 +135,7 @@ impl Store {
             reader: pool(dialect, READERS, options, busy_timeout, access).await?,
             notices: notices::Line::to(&place)?,
             witness: None,
+            synchronised: Arc::default(),
         })
     }
 

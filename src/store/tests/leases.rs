@@ -404,3 +404,54 @@ async fn what_was_not_reached_the_last_time_waits_for_those_that_may_be() {
     let rest = claim(&store, "us", 1).await.unwrap();
     assert!(rest.renewal.is_unreached());
 }
+
+/// One daemon was reloaded, another was not.
+#[tokio::test]
+async fn what_another_daemon_has_configured_otherwise_is_left_to_it() {
+    let (ours, home) = store_with_portal().await;
+    let theirs = Store::open(&url(&home)).await.unwrap();
+    let also = |hash| {
+        [
+            configured("portal", "hq", hash),
+            configured("vpn", "branch", "1"),
+        ]
+    };
+    ours.sync_inventory(&also("1"), at(0)).await.unwrap();
+    theirs.sync_inventory(&also("2"), at(1)).await.unwrap();
+    for (id, name, firewall) in [("r1", "portal", "hq"), ("r2", "vpn", "branch")] {
+        let planned = theirs.plan(&renewal(id, name, firewall), &[]).await;
+        assert!(planned.unwrap());
+    }
+    // What was changed is not ours, and takes no place from what is.
+    let row = ours.certificate("portal").await.unwrap().unwrap();
+    assert!(!row.is_configured_here);
+    let probed = ours.due_for_probe(at(2), true, 1).await.unwrap();
+    assert_eq!(&*probed[0].name, "vpn");
+    let lease = claim(&ours, "us", 2).await.unwrap();
+    assert_eq!(lease.renewal.id.0, "r2");
+    // It is held, and not due again.
+    ours.postpone(&lease, 1, None, "local", "", &[], at(2))
+        .await
+        .unwrap();
+    ours.release(lease).await.unwrap();
+    assert!(claim(&ours, "us", 2).await.is_none());
+    assert!(ours.leaves("portal") && !ours.leaves("vpn"));
+    let lease = claim(&theirs, "them", 2).await.unwrap();
+    assert_eq!(lease.renewal.id.0, "r1");
+    theirs.release(lease).await.unwrap();
+    // It lasts.
+    for minute in 1..40 {
+        assert!(claim(&ours, "us", minute * 60).await.is_none());
+        assert!(ours.tell_left(at(minute * 60)).await.unwrap());
+    }
+    let told = ours.history("portal", 100).await.unwrap();
+    let told = told
+        .iter()
+        .filter(|event| event.name == "configuration_differs");
+    assert_eq!(told.count(), 1);
+    // The reload has come here too; what only they have is theirs.
+    ours.sync_inventory(&also("2"), at(3000)).await.unwrap();
+    assert_eq!(claim(&ours, "us", 3000).await.unwrap().renewal.id.0, "r1");
+    theirs.sync_inventory(&[], at(3100)).await.unwrap();
+    assert!(claim(&ours, "us", 3100).await.is_none());
+}
