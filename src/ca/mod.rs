@@ -237,6 +237,11 @@ pub enum Issuance {
         /// CA certificates above it as far as the CA gave them, nearest first.
         chain: Vec<Certificate>,
     },
+    /// The CA does not show the order. It may come back: orders are made asynchronously.
+    Gone {
+        /// The CA's own words.
+        reason: String,
+    },
     /// Finally no.
     Refused {
         /// The CA's own words.

@@ -132,11 +132,21 @@ pub enum DecisionKind {
     OrdersEnded,
     /// An order may have been paid, and the CA cannot be asked for sure.
     OrderAgain,
+    /// The CA does not show an order any more, or does not issue it.
+    OrderGone,
+    /// The installation of this certificate was rolled back each time.
+    BindAgain,
 }
 
 impl DecisionKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::AlreadyDue, Self::OrdersEnded, Self::OrderAgain];
+    pub const ALL: [Self; 5] = [
+        Self::AlreadyDue,
+        Self::OrdersEnded,
+        Self::OrderAgain,
+        Self::OrderGone,
+        Self::BindAgain,
+    ];
 
     /// The word in rows and logs.
     pub const fn name(self) -> &'static str {
@@ -144,6 +154,8 @@ impl DecisionKind {
             Self::AlreadyDue => "already_due",
             Self::OrdersEnded => "orders_ended",
             Self::OrderAgain => "order_again",
+            Self::OrderGone => "order_gone",
+            Self::BindAgain => "bind_again",
         }
     }
 
@@ -158,6 +170,10 @@ impl DecisionKind {
             Self::AlreadyDue => "to install it all the same",
             Self::OrdersEnded => "to order another one",
             Self::OrderAgain => "if there was none, to order once more",
+            Self::OrderGone => {
+                "to look for it once more, and to give it up where it is not issued by then"
+            }
+            Self::BindAgain => "when it is mended, to bind it once more",
         };
         format!("{what}: renewd renew {certificate}")
     }

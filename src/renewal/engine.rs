@@ -202,9 +202,15 @@ impl Engine {
         session: &SessionSlot<'_>,
         now: Timestamp,
     ) -> Result<Next, StoreError> {
-        let context = match self.context(lease, now).await? {
+        let tracked = self.store.certificate(&lease.renewal.certificate).await?;
+        if tracked.as_ref().is_some_and(|row| !row.is_configured_here) {
+            // Another daemon has stored another configuration of it, and goes on by that one.
+            return Ok(Next::Nothing);
+        }
+        let is_ordered = self.is_ordered(&lease.renewal).await?;
+        let context = match self.context(lease, tracked, is_ordered, now).await? {
             Ok(context) => context,
-            Err(words) if self.is_kept(&lease.renewal, now) => {
+            Err(words) if is_ordered && self.is_kept(&lease.renewal, now) => {
                 return self
                     .wait(lease, &until_it_is_back(words), now)
                     .await
@@ -217,7 +223,7 @@ impl Engine {
                     .map(Next::after);
             }
         };
-        if let Some(words) = replaced_by_hand(lease, &context, now) {
+        if !is_ordered && let Some(words) = replaced_by_hand(lease, &context, now) {
             return self
                 .advance(lease, Fact::ReplacedByHand, None, now, &words)
                 .await
@@ -364,16 +370,17 @@ impl Engine {
     async fn context(
         &self,
         lease: &Lease,
+        tracked: Option<TrackedCertificate>,
+        is_ordered: bool,
         now: Timestamp,
     ) -> Result<Result<Context, &'static str>, StoreError> {
         let renewal = &lease.renewal;
         let wanted = self.desired.certificates.get(&renewal.certificate);
-        let tracked = self.store.certificate(&renewal.certificate).await?;
         let Some(tracked) = tracked else {
             return Ok(Err("the certificate left the configuration"));
         };
         let left = match wanted {
-            Some(wanted) => asks_for_another(wanted, renewal),
+            Some(wanted) => asks_for_another(wanted, renewal, is_ordered),
             None => Some("the certificate left the configuration"),
         };
         let wanted = match (left, wanted) {
@@ -442,12 +449,22 @@ impl Engine {
         self.store.record_distrust(lease, &mark, events, now).await
     }
 
-    /// Whether a renewal whose certificate left the configuration is kept, in case it comes back: something was ordered for
-    /// it that would have to be ordered again.
+    /// Whether it was ordered, or may have been: an order whose answer was lost is looked for by the renewal that placed it,
+    /// and no other would find it.
+    async fn is_ordered(&self, renewal: &Renewal) -> Result<bool, StoreError> {
+        if renewal.state != State::CsrExported {
+            return Ok(renewal.state >= State::Submitted);
+        }
+        let intent = self.store.intent(&renewal.id, Step::Submit.name()).await?;
+        Ok(intent.is_some())
+    }
+
+    /// Whether a renewal that was ordered and whose certificate left the configuration is kept, in case it comes back: it
+    /// would have to be ordered again.
     fn is_kept(&self, renewal: &Renewal, now: Timestamp) -> bool {
-        let is_ordered = matches!(
+        let may_be_kept = matches!(
             renewal.state,
-            State::Submitted | State::Issued | State::Imported
+            State::CsrExported | State::Submitted | State::Issued | State::Imported
         );
         let leaf = renewal.obtained.leaf_pem.as_deref();
         let leaf = leaf.and_then(|pem| Certificate::from_pem(pem).ok());
@@ -455,7 +472,7 @@ impl Engine {
             || later(renewal.planned_at, LONGEST_ORDER),
             |leaf| leaf.not_after,
         );
-        is_ordered && now < end && !self.desired.certificates.contains_key(&renewal.certificate)
+        may_be_kept && now < end && !self.desired.certificates.contains_key(&renewal.certificate)
     }
 
     /// Certificates that renewd bound to this firewall and proved, as long as the configured trust is the same.
@@ -508,15 +525,19 @@ fn until_it_is_back(words: &str) -> Waiting {
 
 /// Why a renewal that began under another configuration does not fit this one any more. What is bound is brought to
 /// its end all the same.
-fn asks_for_another(wanted: &ManagedCertificate, renewal: &Renewal) -> Option<&'static str> {
+fn asks_for_another(
+    wanted: &ManagedCertificate,
+    renewal: &Renewal,
+    is_ordered: bool,
+) -> Option<&'static str> {
     if wanted.firewall != renewal.firewall {
         return Some("the certificate moved to another firewall in the configuration");
     }
-    if wanted.ca != renewal.ca && renewal.state < State::Submitted {
+    if wanted.ca != renewal.ca && !is_ordered {
         return Some("the certificate moved to another CA in the configuration");
     }
     // From the order on the key that it was placed for is brought to its end.
-    let has_key = (State::CsrGenerated..State::Submitted).contains(&renewal.state);
+    let has_key = renewal.state >= State::CsrGenerated && !is_ordered;
     let origin = match renewal.obtained.sealed_key {
         Some(_) => KeyOrigin::Renewd,
         None => KeyOrigin::Firewall,

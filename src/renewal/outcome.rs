@@ -695,6 +695,11 @@ fn ending(
         _ if fact == Fact::LeftConfiguration => SignedDuration::ZERO,
         // A person has asked for another one.
         _ if fact == Fact::GivenUp && renewal.has_key_mismatch() => SignedDuration::ZERO,
+        _ if fact == Fact::GivenUp
+            && renewal.decided.as_deref() == Some(DecisionKind::OrderGone.name()) =>
+        {
+            SignedDuration::ZERO
+        }
         // It was good, and waited for its firewall until its end: nothing speaks against the next one.
         _ if fact == Fact::GivenUp && has_ended(&renewal.obtained, now) => SignedDuration::ZERO,
         _ => retry::hastened(

@@ -65,6 +65,9 @@ fn of_failure(kind: FailureKind, renewal: &Renewal) -> String {
         FailureKind::Unreachable => format!(
             "check that {peer} is switched on and can be reached from here (renewd check --online)"
         ),
+        FailureKind::Busy if is_at_the_ca(renewal) => format!(
+            "look into the account at {peer} how the order stands; a limit of {peer} ends by itself"
+        ),
         FailureKind::Busy => format!(
             "let whoever works on {peer} finish, and commit or discard there what is not committed; a limit of {peer} ends \
              by itself"
@@ -155,6 +158,10 @@ fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
 
 fn of_decision(kind: DecisionKind, renewal: &Renewal) -> String {
     kind.remedy(&renewal.certificate)
+}
+
+fn is_at_the_ca(renewal: &Renewal) -> bool {
+    Step::leaving(renewal.state).is_some_and(Step::is_at_the_ca)
 }
 
 /// With whom the step is done that could not be done.

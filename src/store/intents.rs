@@ -107,6 +107,44 @@ impl Store {
     }
 }
 
+/// An order of a renewal that ended before it was known whether it was placed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgottenOrder {
+    /// The renewal.
+    pub renewal: RenewalId,
+    /// The CA's name.
+    pub ca: String,
+    /// Our reference of it.
+    pub reference: String,
+    /// When it was tried last.
+    pub tried_at: Timestamp,
+}
+
+impl Store {
+    /// The newest order of a renewal of `certificate` that ended in the middle of it: whether it was placed was never known.
+    /// Nothing from before the last completed renewal.
+    pub async fn forgotten_order(
+        &self,
+        certificate: &str,
+        step: &str,
+    ) -> Result<Option<ForgottenOrder>, StoreError> {
+        let row = sqlx::query(FORGOTTEN_ORDER)
+            .bind(certificate)
+            .bind(step)
+            .fetch_optional(&mut self.read().await?)
+            .await?;
+        let read = |row: &AnyRow| {
+            Ok(ForgottenOrder {
+                renewal: RenewalId(row.text("renewal")?),
+                ca: row.text("ca")?,
+                reference: row.text("reference")?,
+                tried_at: row.time("tried_at")?,
+            })
+        };
+        row.as_ref().map(read).transpose()
+    }
+}
+
 /// Writes the intent of `step`, or counts one more try of it.
 pub(super) async fn open(
     connection: &mut Writing,
@@ -172,6 +210,14 @@ pub(super) const MISS: &str = "UPDATE intent SET misses = misses + 1 \
      RETURNING step, reference, opened_at, tried_at, tries, misses";
 
 pub(super) const TRIES: &str = "SELECT CAST(COALESCE(SUM(tries), 0) AS BIGINT) AS tries FROM intent WHERE renewal = $1 AND step = $2";
+
+/// What was known of its outcome has closed an intent before its renewal ended.
+pub(super) const FORGOTTEN_ORDER: &str = "SELECT i.renewal, r.ca, i.reference, i.tried_at FROM renewal r \
+     JOIN intent i ON i.renewal = r.id \
+     WHERE r.certificate = $1 AND r.ended_at IS NOT NULL AND i.step = $2 AND i.tries > 0 AND i.tried_at IS NOT NULL \
+     AND i.closed_at = r.ended_at AND r.planned_at > COALESCE((SELECT MAX(c.planned_at) FROM renewal c \
+         WHERE c.certificate = $1 AND c.state = 'completed'), -9223372036854775807) \
+     ORDER BY i.tried_at DESC LIMIT 1";
 
 pub(super) const CLOSE: &str =
     "UPDATE intent SET closed_at = $2 WHERE renewal = $1 AND closed_at IS NULL";

@@ -88,6 +88,101 @@ async fn a_renewal_whose_answer_was_lost_is_not_paid_again_before_an_operator_de
     assert_eq!(bench.ca.orders(), 2);
 }
 
+/// The first certificate is there and near its end, and the answer to the order for the next one is lost.
+async fn lost_renewal() -> (Bench<Resello>, Renewal) {
+    let bench = Bench::<Resello>::new().await;
+    bench.run(DAY).await;
+    let row = bench.lab.store().await;
+    let row = row.certificate(CERTIFICATE).await.unwrap().unwrap();
+    let end = row.shown.unwrap().not_after;
+    bench.lab.clock.set(end - 20 * DAY);
+    bench
+        .ca
+        .port()
+        .fault(On::next("POST", "/renew"), Fault::LostBefore);
+    let renewal = live(&bench.lab, HOUR, HOUR).await;
+    assert_eq!(renewal.state, State::CsrExported, "{renewal:#?}");
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("order_settling"));
+    (bench, renewal)
+}
+
+fn edit(lab: &Lab, from: &str, to: &str) {
+    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(lab.config_file(), text.replace(from, to)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_whose_order_may_have_been_paid_survives_what_is_changed_in_the_configuration() {
+    let (bench, renewal) = lost_renewal().await;
+    let file = bench.lab.config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (without, _) = text.split_once("[[certificate]]").unwrap();
+    let renamed = text.replace("\"office\"", "\"shop\"");
+    for (changed, kind) in [(without, "left_configuration"), (&*renamed, "local")] {
+        std::fs::write(&file, changed).unwrap();
+        bench.lab.run_once().await;
+        let open = bench.lab.store().await.renewal(&renewal.id).await;
+        let open = open.unwrap().unwrap();
+        assert_eq!(open.state, State::CsrExported, "{open:#?}");
+        assert_eq!(open.last_error_kind.as_deref(), Some(kind));
+    }
+    std::fs::write(&file, &text).unwrap();
+    let held = live(&bench.lab, 4 * DAY, 6 * HOUR).await;
+    assert_eq!(held.id, renewal.id);
+    assert_eq!(held.last_error_kind.as_deref(), Some("order_again"));
+    assert_eq!(bench.ca.orders(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_renewal_after_one_whose_order_may_have_been_paid_asks_an_operator() {
+    let (bench, renewal) = lost_renewal().await;
+    edit(&bench.lab, "size = 256", "size = 384");
+    let held = live(&bench.lab, 2 * DAY, 6 * HOUR).await;
+    assert_ne!(held.id, renewal.id);
+    assert_eq!(held.state, State::CsrExported, "{held:#?}");
+    assert_eq!(held.last_error_kind.as_deref(), Some("order_again"));
+    assert!(held.last_error.unwrap().contains(&renewal.id.0));
+    assert_eq!(bench.ca.orders(), 1);
+    bench.lab.decide().await;
+    let renewal = live(&bench.lab, 2 * DAY, 6 * HOUR).await;
+    assert_eq!(renewal.state, State::Completed, "{renewal:#?}");
+    assert_eq!(bench.ca.orders(), 2);
+}
+
+/// An operator has it cancelled, and the shop shows it no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_the_shop_does_not_show_any_more_is_given_up_by_an_operator() {
+    for is_asked in [false, true] {
+        let bench = Bench::<Resello>::new().await;
+        bench.ca.behave(Behaviour::SignsAfter(1000));
+        let renewal = live(&bench.lab, HOUR, HOUR).await;
+        assert_eq!(renewal.state, State::Submitted, "{renewal:#?}");
+        let reference = renewal.obtained.ca_reference.clone().unwrap();
+        let surroundings = bench.lab.surroundings();
+        let shop = renewd::ca::issuer(&bench.lab.desired().cas["office"], &surroundings);
+        shop.cancel(&renewd::ca::Reference(reference))
+            .await
+            .unwrap();
+        if is_asked {
+            bench.lab.decide().await;
+        }
+        let held = live(&bench.lab, 3 * DAY, 6 * HOUR).await;
+        assert_eq!(held.id, renewal.id);
+        assert_eq!(held.last_error_kind.as_deref(), Some("order_gone"));
+        let waited = renewal.state_since.duration_until(bench.lab.clock.now());
+        assert_eq!(waited > DAY, !is_asked, "{waited}");
+        assert_eq!(bench.told("renewal_held").await, 1);
+        bench.ca.behave(Behaviour::SignsAfter(1));
+        bench.lab.decide().await;
+        let next = live(&bench.lab, DAY, 6 * HOUR).await;
+        assert_eq!(next.state, State::Completed, "{next:#?}");
+        assert_ne!(next.id, renewal.id);
+        let ended = bench.lab.renewals().await.swap_remove(1);
+        assert_eq!((ended.id, ended.state), (renewal.id, State::Abandoned));
+    }
+}
+
 /// A server that answers 500 to each order, and so says neither yes nor no.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_an_operator_is_alerted()

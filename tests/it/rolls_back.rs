@@ -286,6 +286,43 @@ async fn a_foreign_address_ends_in_a_roll_back_that_names_it() {
     lab.assert_left_in_order();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rolled_back_twice_is_bound_again_only_by_an_operators_decision() {
+    let lab = Lab::new(Profile::V8).await;
+    let foreign = Lab::new(Profile::V8).await;
+    also_verify(&lab, &foreign.simulator.management().to_string());
+    for times in 1..=2 {
+        lab.run_once().await;
+        let renewals = lab.renewals().await;
+        assert_eq!(
+            (renewals.len(), renewals[0].state),
+            (times, State::RolledBack)
+        );
+        lab.clock.advance(jiff::SignedDuration::from_hours(25));
+    }
+    for times in 3..=4 {
+        lab.run_once().await;
+        let held = lab.renewals().await.swap_remove(0);
+        assert_eq!(held.state, State::Imported, "{held:#?}");
+        assert_eq!(held.last_error_kind.as_deref(), Some("bind_again"));
+        let words = held.last_error.unwrap();
+        assert!(
+            words.contains(&format!("bound {} times", times - 1)),
+            "{words}"
+        );
+        assert!(words.contains("renewd renew hq-portal"), "{words}");
+        lab.clock.advance(jiff::SignedDuration::from_hours(25));
+        lab.run_once().await;
+        assert_eq!(lab.renewals().await.len(), times);
+        lab.decide().await;
+        lab.run_once().await;
+        assert_eq!(lab.renewals().await[0].state, State::RolledBack);
+        lab.clock.advance(jiff::SignedDuration::from_hours(25));
+    }
+    assert_eq!(lab.signatures(), 1);
+    lab.assert_left_in_order();
+}
+
 /// Switches a machine off once the verification has failed.
 #[derive(Debug)]
 struct SwitchOff(Mutex<Option<Simulator>>);

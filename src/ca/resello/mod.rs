@@ -63,7 +63,11 @@ impl Resello {
         id: &str,
         request: &SigningRequest,
     ) -> Result<Issuance, Failure> {
-        let order = api.order(id).await?.ok_or_else(|| vanished(id))?;
+        let Some(order) = api.order(id).await? else {
+            return Ok(Issuance::Gone {
+                reason: format!("the CA shows no order {id}"),
+            });
+        };
         match order.status {
             Status::Active => self.collect(api, &order, request).await,
             Status::Pending => self.prover.advance(api, id, &request.csr).await,
@@ -249,15 +253,6 @@ fn needs_person(word: &str) -> Issuance {
         ),
         needs_person: true,
     }
-}
-
-/// It was there, or will be: orders are made asynchronously.
-fn vanished(id: &str) -> Failure {
-    Failure::new(
-        FailureKind::Busy,
-        "look for the order",
-        format!("the CA shows no order {id}"),
-    )
 }
 
 /// Where money was spent, or may have been, a no about a look is no reason to give up and order again.

@@ -122,7 +122,7 @@ pub(super) fn succession(
 const LONGEST: usize = 256;
 
 /// None of them is documented; nothing else can be meant by them.
-const ENDED: [&str; 9] = [
+const ENDED: [&str; 10] = [
     "failed",
     "cancelled",
     "canceled",
@@ -130,6 +130,7 @@ const ENDED: [&str; 9] = [
     "deleted",
     "rejected",
     "refused",
+    "refunded",
     "revoked",
     "disabled",
 ];

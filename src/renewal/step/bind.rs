@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, StepError, Until, Waiting, Work};
+use super::{Outcome, StepError, Until, Waiting, Work, decision};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall, ObjectKind};
@@ -17,6 +17,9 @@ use crate::renewal::state::{Fact, Step};
 use crate::schedule::MaintenanceWindow;
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
+    if begun(work).await?.is_none() {
+        decision::on_another_bind(work).await?;
+    }
     let opening = match opening(work).await? {
         Opening::Shut(waiting) if begun(work).await?.is_none() => {
             return Ok(Outcome::Wait(waiting));

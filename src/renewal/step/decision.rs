@@ -2,12 +2,15 @@
 //!
 //! A decision holds for its kind and for the state in which it was made.
 
-use jiff::Timestamp;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{REMEMBERED, StepError, Work};
 use crate::ca::{Issuer, SigningRequest};
+use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::due::{self, Decision, Facts, Reason};
-use crate::inventory::{DecisionKind, ManagedCertificate, Shown, State};
+use crate::inventory::{DecisionKind, ManagedCertificate, Shown, State, cause};
 use crate::pki::{self, Certificate};
 use crate::renewal::state::Step;
 
@@ -56,10 +59,11 @@ pub async fn on_a_lost_order(
 ) -> Result<(), StepError> {
     let renewal = work.renewal();
     let step = Step::Submit.name();
-    if issuer.shows_every_order(request)
-        || work.is_decided(DecisionKind::OrderAgain)
-        || work.store.tries(&renewal.id, step).await? == 0
-    {
+    if work.is_decided(DecisionKind::OrderAgain) {
+        return Ok(());
+    }
+    on_a_forgotten_order(work, issuer).await?;
+    if issuer.shows_every_order(request) || work.store.tries(&renewal.id, step).await? == 0 {
         return Ok(());
     }
     Err(StepError::Decision {
@@ -69,6 +73,115 @@ pub async fn on_a_lost_order(
              Look there for a charge since {:.0}; a certificate of it is found by itself",
             renewal.state_since,
             ca = renewal.ca,
+        ),
+    })
+}
+
+/// The same for an order of an earlier renewal that ended before it was known what became of its order. The CA knows that
+/// order by another reference and another key: nothing that this renewal can ask for shows it.
+async fn on_a_forgotten_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<(), StepError> {
+    if issuer.budget().is_none() {
+        return Ok(());
+    }
+    let certificate = &work.renewal().certificate;
+    let step = Step::Submit.name();
+    match work.store.forgotten_order(certificate, step).await? {
+        None => Ok(()),
+        Some(order) => Err(StepError::Decision {
+            kind: DecisionKind::OrderAgain,
+            words: format!(
+                "renewal {id} may have placed an order at {ca} at {at:.0}, and ended before it was known what became of \
+                 it: it may have been paid. Look at {ca} for an order with the reference {reference}",
+                id = order.renewal,
+                ca = order.ca,
+                at = order.tried_at,
+                reference = order.reference,
+            ),
+        }),
+    }
+}
+
+/// The driver of the CA at which an order was placed, or may have been. One that left the configuration is waited for, until
+/// an operator gives the order up.
+pub fn issuer_of_an_order(work: &Work<'_>) -> Result<Arc<dyn Issuer>, StepError> {
+    match work.issuer() {
+        Err(StepError::Ca(failure)) => {
+            let words = failure.to_string();
+            if let Some(decision) = order_is_gone(work, &words, is_asked(work)) {
+                return Err(decision);
+            }
+            Err(StepError::Ca(failure))
+        }
+        issuer => issuer,
+    }
+}
+
+/// Holds an order that the CA does not show for a day, or that it does not show when an operator asks how it stands.
+pub fn on_an_order_that_is_gone(work: &Work<'_>, reason: &str) -> StepError {
+    let failure = Failure::new(FailureKind::Busy, "look for the order", reason);
+    let renewal = work.renewal();
+    let said = cause(failure.kind, &readable(&failure.to_string()));
+    let is_said_again = renewal.cause.as_ref() == Some(&said) && renewal.same_cause >= MOST_LOOKS;
+    let waited = renewal.state_since.duration_until(work.now);
+    let is_for_long = is_said_again && waited >= A_DAY;
+    order_is_gone(work, reason, is_for_long || is_asked(work)).unwrap_or(StepError::Ca(failure))
+}
+
+/// Holds an order that the CA has not issued for a week, once an operator asks how it stands; and gives it up where the
+/// operator has decided so.
+pub fn on_an_order_that_waits(work: &Work<'_>, words: &str) -> Result<(), StepError> {
+    let waited = work.renewal().state_since.duration_until(work.now);
+    order_is_gone(work, words, is_asked(work) && waited >= A_WEEK).map_or(Ok(()), Err)
+}
+
+/// The order is given up where an operator has decided so, and held where one `is_to_decide`.
+fn order_is_gone(work: &Work<'_>, words: &str, is_to_decide: bool) -> Option<StepError> {
+    if work.is_decided(DecisionKind::OrderGone) {
+        let words = format!("the order was given up on request: {words}");
+        return Some(StepError::Hopeless(words));
+    }
+    is_to_decide.then(|| StepError::Decision {
+        kind: DecisionKind::OrderGone,
+        words: format!(
+            "{words}; it is not asked for again by itself: look into the account at {}",
+            work.renewal().ca
+        ),
+    })
+}
+
+/// Whether this is the first look after an operator asked for the renewal in this state.
+fn is_asked(work: &Work<'_>) -> bool {
+    let renewal = work.renewal();
+    renewal.decided.is_some() && renewal.attempts == 0 && renewal.polls == 0
+}
+
+/// Holds the next installation of a certificate that was rolled back twice: the same would happen each day.
+pub async fn on_another_bind(work: &Work<'_>) -> Result<(), StepError> {
+    let renewal = work.renewal();
+    let is_wanted =
+        renewal.reason == Reason::Requested.name() || work.is_decided(DecisionKind::BindAgain);
+    if is_wanted {
+        return Ok(());
+    }
+    let past = work
+        .store
+        .renewals_of(&renewal.certificate, REMEMBERED)
+        .await?;
+    let rolled_back = past
+        .iter()
+        .filter(|past| past.id != renewal.id)
+        .take_while(|past| past.state != State::Completed)
+        .filter(|past| matches!(past.state, State::RolledBack | State::NotRolledBack))
+        .filter(|past| past.obtained.fingerprint == renewal.obtained.fingerprint)
+        .count();
+    if rolled_back < MOST_ROLLED_BACK {
+        return Ok(());
+    }
+    Err(StepError::Decision {
+        kind: DecisionKind::BindAgain,
+        words: format!(
+            "this certificate was bound {rolled_back} times, and each time an address did not serve it and the previous one \
+             was bound again: does each address in `verify` belong to a service of this certificate?"
         ),
     })
 }
@@ -147,3 +260,10 @@ fn ends_too_early(
 
 /// Orders that ended without a certificate, before an operator has to decide.
 const MOST_ENDED: usize = 2;
+/// Installations of one certificate that were rolled back, before an operator has to decide.
+const MOST_ROLLED_BACK: usize = 2;
+/// Looks for an order that the CA does not show, before an operator has to decide: by then the retry table waits for a day.
+const MOST_LOOKS: u32 = 4;
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
+/// An approval may take days, and whoever has just given it asks whether it is there.
+const A_WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::submit::unusable;
-use super::{Outcome, StepError, Work, obtained, refused};
+use super::{Outcome, StepError, Work, decision, obtained, refused};
 use crate::ca::{Issuance, Reference};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
@@ -13,7 +13,7 @@ use crate::renewal::chain_roots;
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let issuer = work.issuer()?;
+    let issuer = decision::issuer_of_an_order(work)?;
     let request = work.signing_request().await?;
     let reference = Reference(
         obtained(work.renewal().obtained.ca_reference.as_deref(), "reference")?.to_owned(),
@@ -41,6 +41,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             let waited = work.renewal().state_since.duration_until(work.now);
             let words = format!("{} waits for {waiting_for}", work.renewal().ca);
             let kind = kind_of_wait(needs_person, waited);
+            decision::on_an_order_that_waits(work, &words)?;
             Ok(Outcome::wait(pause(retry_after, waited), kind, words))
         }
         Issuance::Issued { leaf, chain } => {
@@ -51,6 +52,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
                 .await
                 .map_err(|error| in_view_of_money(error, is_paid))
         }
+        Issuance::Gone { reason } => Err(decision::on_an_order_that_is_gone(work, &reason)),
         Issuance::Refused { reason } => Err(StepError::Hopeless(format!(
             "{} refused: {reason}",
             work.renewal().ca

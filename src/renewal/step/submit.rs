@@ -18,7 +18,7 @@ use crate::sanitize::bounded;
 use crate::store::Permission;
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let issuer = work.issuer()?;
+    let issuer = decision::issuer_of_an_order(work)?;
     let request = work.signing_request().await?;
     // Only a positive "no" of the CA lets us order.
     if let Some(reference) = issuer.find(&request).await.map_err(StepError::Ca)? {
@@ -36,6 +36,9 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         return Ok(waits);
     }
     decision::on_a_lost_order(work, issuer.as_ref(), &request).await?;
+    if let Some(waits) = moved(work).await? {
+        return Ok(waits);
+    }
     let order = issuer.prepare(&request).await.map_err(StepError::Ca)?;
     if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
         return Ok(waits);
@@ -87,6 +90,19 @@ async fn lost(
     // The CA does not have it: its limits were not used up.
     work.store.return_turn(work.lease, work.now).await?;
     Ok(None)
+}
+
+/// The certificate moved to another CA while an order at this one was looked for. There is none: no other is placed here.
+async fn moved(work: &Work<'_>) -> Result<Option<Outcome>, StepError> {
+    let ca = &work.renewal().ca;
+    if work.wanted.ca == *ca {
+        return Ok(None);
+    }
+    work.store
+        .withdraw_order(work.lease, Step::Submit.name(), work.now)
+        .await?;
+    let words = format!("{ca} has no order, and the configuration names another CA by now");
+    Ok(Some(wait(work.now, WaitReason::OrderSettling, words)))
 }
 
 /// Waits where the CA gave an order that another renewal drives on: whichever of the two finalized it would take it from

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::{Event, EventKind};
-use crate::store::Ending;
+use crate::store::{Ending, Next, Reached, StepRecord};
 
 #[tokio::test]
 async fn a_planned_renewal_is_read_back_as_it_was_and_answers_look_and_request() {
@@ -451,4 +451,57 @@ async fn a_reason_to_wait_is_told_once_in_a_state_also_when_two_take_turns() {
     let advanced = store.advance(&lease, to, &nothing, at(9), None, &[], at(9));
     lease.renewal = advanced.await.unwrap();
     assert!(!was_told(&lease.renewal, "approval").await, "a new state");
+}
+
+#[tokio::test]
+async fn an_order_is_forgotten_only_where_its_renewal_ended_before_its_outcome_was_known() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let forgotten = || async { store.forgotten_order("portal", "submit").await.unwrap() };
+    store
+        .intend(&lease, "submit", "renewd-r1", at(1))
+        .await
+        .unwrap();
+    assert_eq!(forgotten().await, None, "it is still looked for");
+    end_in(&store, lease, State::Abandoned, 2).await;
+    let order = forgotten().await.unwrap();
+    assert_eq!((&*order.renewal.0, &*order.reference), ("r1", "renewd-r1"));
+    assert_eq!((&*order.ca, order.tried_at), ("office", at(1)));
+
+    // One that was surely not placed, and one that was.
+    for (id, is_withdrawn) in [("r2", true), ("r3", false)] {
+        let mut next = renewal(id, "portal", "hq");
+        next.planned_at = at(10);
+        assert!(store.plan(&next, &[]).await.unwrap());
+        let lease = claim(&store, "us", 10).await.unwrap();
+        store.intend(&lease, "submit", id, at(11)).await.unwrap();
+        if is_withdrawn {
+            store
+                .withdraw_order(&lease, "submit", at(12))
+                .await
+                .unwrap();
+            end_in(&store, lease, State::Abandoned, 13).await;
+            assert_eq!(forgotten().await.unwrap().renewal.0, "r1");
+        } else {
+            end_in(&store, lease, State::Completed, 13).await;
+            assert_eq!(forgotten().await, None, "an operator has decided");
+        }
+    }
+}
+
+async fn end_in(store: &Store, lease: Lease, state: State, now: i64) {
+    let ending = Ending {
+        look_at: at(now),
+        alias: None,
+        failure: None,
+        rest: None,
+    };
+    let next = Next::Reached(Reached {
+        state,
+        obtained: &lease.renewal.obtained.clone(),
+        next_attempt_at: at(now),
+        ending: Some(ending),
+    });
+    let record = StepRecord::new(next, &[]);
+    store.record_step(&lease, &record, at(now)).await.unwrap();
+    store.release(lease).await.unwrap();
 }
