@@ -33,7 +33,11 @@ async fn tell_the_ca(work: &Work<'_>) -> Result<(), StepError> {
         .store
         .renewals_of(&work.renewal().certificate, REMEMBERED)
         .await?;
-    let previous = work.renewal().obtained.previous_fingerprint;
+    let obtained = &work.renewal().obtained;
+    // An address may have served our own before the bind, where it is installed again.
+    let previous = obtained
+        .previous_fingerprint
+        .filter(|previous| Some(*previous) != obtained.fingerprint);
     let pem = past
         .iter()
         .find(|past| past.obtained.fingerprint.is_some() && past.obtained.fingerprint == previous)
@@ -88,6 +92,8 @@ async fn remove_leftovers(
         let is_leftover = past.id != work.renewal().id
             && past.firewall == work.renewal().firewall
             && past.state.is_end()
+            // What a former renewal could not install is installed again under its alias.
+            && past.alias != work.renewal().alias
             && installed.iter().any(|object| object.alias == past.alias)
             && !bound.contains(&past.alias);
         if is_leftover {
