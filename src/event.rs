@@ -245,7 +245,7 @@ events! {
     EndpointNotReady => "endpoint_not_ready", Warning;
     /// The new certificate was verified, but an address that served nothing before the bind does not serve it either.
     EndpointNotUpdated => "endpoint_not_updated", Warning;
-    /// An address does not serve the new certificate in time; the previous certificate is bound again.
+    /// An address does not serve the new certificate in time; the roll-back begins.
     VerificationFailed => "verification_failed", Alert;
     /// The previous certificate stays on the firewall, because renewd did not make it.
     PreviousKept => "previous_kept", Info;
@@ -254,8 +254,8 @@ events! {
     /// The new certificate was not served; the previous one is bound again. It says what an address serves that is not as
     /// before.
     RenewalRolledBack => "renewal_rolled_back", Alert;
-    /// The new certificate was not served everywhere, and nothing was bound back, because what was bound before is not
-    /// known.
+    /// The new certificate was not served everywhere, and nothing was bound back: what was bound before is not known or has
+    /// ended, or somebody else has bound the services meanwhile.
     RenewalNotRolledBack => "renewal_not_rolled_back", Alert;
     /// The renewal was given up before the bind.
     RenewalAbandoned => "renewal_abandoned", Alert;
@@ -303,7 +303,8 @@ events! {
     /// A certificate that an older renewd had learned to trust was taken over at the upgrade, and is authenticated from now
     /// on. Compare it with the device if somebody else could write the database.
     PinAuthenticated => "pin_authenticated", Warning;
-    /// A firewall's new management certificate was proven and is trusted from now on.
+    /// A firewall's new management certificate is trusted from now on: it was proven, or it stays bound because the previous
+    /// one has ended.
     TrustLearned => "trust_learned", Info;
 }
 

@@ -52,7 +52,7 @@ pub struct Engine {
 pub(super) struct Context {
     pub(super) wanted: Arc<ManagedCertificate>,
     pub(super) tracked: TrackedCertificate,
-    also_trusted: Vec<Fingerprint>,
+    pub(super) also_trusted: Vec<Fingerprint>,
     /// Why it cannot be told by what the firewall is trusted besides its configuration.
     unverifiable: Option<SealError>,
     refused_keys: Vec<Fingerprint>,
@@ -260,11 +260,11 @@ impl Engine {
         let goes_on = match taken {
             Ok(Outcome::Reached(fact, obtained)) => {
                 let brought = Brought::by_a_step(fact, obtained, None);
-                self.reached(lease, brought, now, finished).await
+                self.reached(lease, context, brought, now, finished).await
             }
             Ok(Outcome::Explained(fact, obtained, words)) => {
                 let brought = Brought::by_a_step(fact, obtained, Some(words));
-                self.reached(lease, brought, now, finished).await
+                self.reached(lease, context, brought, now, finished).await
             }
             Ok(Outcome::Proven(proof)) => self.proven(lease, context, &proof, now, finished).await,
             Ok(Outcome::Wait(waiting)) => {

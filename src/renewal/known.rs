@@ -8,7 +8,9 @@ use crate::ca;
 use crate::config::Desired;
 use crate::firewall::Identity;
 use crate::firewall::sonicos::is_managed_centrally;
-use crate::inventory::{ManagedCertificate, RenewalId, State, TrackedCertificate, TrackedFirewall};
+use crate::inventory::{
+    ManagedCertificate, RenewalId, Shown, State, TrackedCertificate, TrackedFirewall,
+};
 use crate::pki::{Certificate, Fingerprint, certificates_of_file};
 use crate::probe::Sight;
 use crate::seal::{SealError, Sealer};
@@ -306,27 +308,34 @@ pub struct PreviousServed {
     pub address: String,
     /// SHA-256 of what it served; `None`: it served nothing.
     sha256: Option<String>,
+    /// When that certificate ends; `None`: it could not be read, or an earlier renewd stored it.
+    #[serde(default)]
+    pub not_after: Option<Timestamp>,
 }
 
 impl PreviousServed {
     /// What `sight` says of `address`.
     pub fn of(address: String, sight: &Sight) -> Self {
-        let fingerprint = match sight {
-            Sight::Shown(certificate, _) => Some(certificate.fingerprint),
-            Sight::Unreadable(fingerprint, _) => Some(*fingerprint),
-            Sight::Unreachable(_) => None,
+        let (fingerprint, not_after) = match sight {
+            Sight::Shown(certificate, _) => {
+                (Some(certificate.fingerprint), Some(certificate.not_after))
+            }
+            Sight::Unreadable(fingerprint, _) => (Some(*fingerprint), None),
+            Sight::Unreachable(_) => (None, None),
         };
         Self {
             address,
             sha256: fingerprint.map(|fingerprint| fingerprint.to_string()),
+            not_after,
         }
     }
 
-    /// `address` served the certificate with this fingerprint.
-    pub fn known(address: String, fingerprint: Fingerprint) -> Self {
+    /// `address` served `known`.
+    pub fn known(address: String, known: &Shown) -> Self {
         Self {
             address,
-            sha256: Some(fingerprint.to_string()),
+            sha256: Some(known.fingerprint.to_string()),
+            not_after: Some(known.not_after),
         }
     }
 

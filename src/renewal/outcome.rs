@@ -91,6 +91,7 @@ impl Engine {
     pub(super) async fn reached(
         &self,
         lease: &mut Lease,
+        context: &Context,
         brought: Brought,
         started: Timestamp,
         now: Timestamp,
@@ -98,12 +99,26 @@ impl Engine {
         let renewal = &lease.renewal;
         let next_probe_at = match brought.fact {
             // What the services serve has changed twice; the next probe looks afresh.
-            Fact::PreviousProven | Fact::PreviousNotProven | Fact::PreviousUnknown => Some(now),
+            Fact::PreviousProven
+            | Fact::PreviousNotProven
+            | Fact::PreviousUnknown
+            | Fact::PreviousEnded
+            | Fact::BoundByOthers => Some(now),
             _ => None,
+        };
+        let pin = match brought.fact {
+            // Else its management page would be nobody's that is known, from the end of this renewal on.
+            Fact::PreviousEnded => self.new_pin(renewal, context, &context.also_trusted),
+            _ => Ok(None),
+        };
+        let pin = match pin {
+            Ok(pin) => pin,
+            Err(problem) => return self.no_pin(lease, context, problem, now).await,
         };
         let logs_in = Step::leaving(renewal.state).is_some_and(Step::logs_in);
         let found = Found {
             next_probe_at,
+            pin,
             login: (logs_in && brought.fact != Fact::PreviousUnknown).then_some(Login::Accepted),
             ..Found::default()
         };
@@ -153,14 +168,9 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let pin = match self.new_pin(renewal, context) {
+        let pin = match self.new_pin(renewal, context, &[]) {
             Ok(pin) => pin,
-            Err(problem) => {
-                let call = "authenticate the new pin";
-                let failure = Failure::new(FailureKind::Local, call, problem);
-                let origin = Origin::Firewall;
-                return self.failed(lease, context, &failure, origin, now).await;
-            }
+            Err(problem) => return self.no_pin(lease, context, problem, now).await,
         };
         let found = Found {
             observations,
@@ -176,15 +186,40 @@ impl Engine {
             .await
     }
 
-    /// The new certificate as a pin, where it is the one of the management port.
-    fn new_pin(&self, renewal: &Renewal, context: &Context) -> Result<Option<NewPin>, SealError> {
+    /// The new certificate as a pin beside those of `kept`, where it is the one of the management port.
+    fn new_pin(
+        &self,
+        renewal: &Renewal,
+        context: &Context,
+        kept: &[Fingerprint],
+    ) -> Result<Option<NewPin>, SealError> {
         let learns = context.wanted.services.contains(&Service::WebManagement);
         let trust = self.trust_text(&renewal.firewall).filter(|_| learns);
         let Some((new, trust)) = renewal.obtained.fingerprint.zip(trust) else {
             return Ok(None);
         };
-        let code = pins::authenticate(&self.sealer(), &renewal.firewall, &trust, &[new])?;
-        Ok(Some(NewPin { new, trust, code }))
+        let kept = kept.iter().copied().filter(|pin| *pin != new);
+        let all: Vec<Fingerprint> = std::iter::once(new).chain(kept).collect();
+        let code = pins::authenticate(&self.sealer(), &renewal.firewall, &trust, &all)?;
+        Ok(Some(NewPin {
+            new,
+            all,
+            trust,
+            code,
+        }))
+    }
+
+    async fn no_pin(
+        &self,
+        lease: &mut Lease,
+        context: &Context,
+        problem: SealError,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let call = "authenticate the new pin";
+        let failure = Failure::new(FailureKind::Local, call, problem);
+        self.failed(lease, context, &failure, Origin::Firewall, now)
+            .await
     }
 
     pub(super) async fn advance(
@@ -625,6 +660,8 @@ struct Found {
 #[derive(Debug)]
 struct NewPin {
     new: Fingerprint,
+    /// With those that count beside it.
+    all: Vec<Fingerprint>,
     trust: String,
     code: String,
 }
@@ -642,7 +679,7 @@ impl Found {
     fn pins(&self) -> Option<Pins<'_>> {
         let pin = self.pin.as_ref()?;
         Some(Pins {
-            fingerprints: std::slice::from_ref(&pin.new),
+            fingerprints: &pin.all,
             trust: &pin.trust,
             code: &pin.code,
         })

@@ -104,6 +104,10 @@ pub enum Fact {
     PreviousNotProven,
     /// What was bound before is not known: nothing was bound back.
     PreviousUnknown,
+    /// What was bound before has ended: the new certificate stays bound.
+    PreviousEnded,
+    /// Somebody else has bound the services meanwhile: nothing was bound back.
+    BoundByOthers,
     /// It cannot succeed; a person is needed.
     GivenUp,
     /// Somebody put in a certificate that is not due.
@@ -114,7 +118,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact, in the order of a renewal.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::KeyPairExists,
         Self::CsrChecked,
         Self::Ordered,
@@ -128,6 +132,8 @@ impl Fact {
         Self::PreviousProven,
         Self::PreviousNotProven,
         Self::PreviousUnknown,
+        Self::PreviousEnded,
+        Self::BoundByOthers,
         Self::GivenUp,
         Self::ReplacedByHand,
         Self::LeftConfiguration,
@@ -149,6 +155,8 @@ impl Fact {
             Self::PreviousProven => "previous proven",
             Self::PreviousNotProven => "previous bound, not proven",
             Self::PreviousUnknown => "previous unknown",
+            Self::PreviousEnded => "previous ended",
+            Self::BoundByOthers => "bound by others",
             Self::GivenUp => "given up",
             Self::ReplacedByHand => "replaced by hand",
             Self::LeftConfiguration => "left the configuration",
@@ -175,7 +183,9 @@ pub const fn next(state: State, fact: Fact) -> Option<State> {
         (Bound, Fact::NotProven) => Some(Unproven),
         (Verified, Fact::OldRetired) => Some(Completed),
         (Unproven, Fact::PreviousProven | Fact::PreviousNotProven) => Some(RolledBack),
-        (Unproven, Fact::PreviousUnknown) => Some(NotRolledBack),
+        (Unproven, Fact::PreviousUnknown | Fact::PreviousEnded | Fact::BoundByOthers) => {
+            Some(NotRolledBack)
+        }
         // Once the services point at it there is no giving up: forward to the proof, or back to the previous one.
         (Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported, Fact::GivenUp) => {
             Some(Abandoned)

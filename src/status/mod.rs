@@ -348,9 +348,7 @@ pub const fn meaning(state: State) -> &'static str {
         }
         State::Completed => "proven on every address, and the old one retired",
         State::RolledBack => "the previous certificate is bound again",
-        State::NotRolledBack => {
-            "an address did not show it, and what was bound before is not known: nothing was bound back"
-        }
+        State::NotRolledBack => "an address did not show it, and nothing was bound back",
         State::Abandoned => "it was given up before the bind",
         State::Superseded => "somebody replaced the certificate by hand",
     }

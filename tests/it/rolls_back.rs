@@ -7,9 +7,11 @@ use async_trait::async_trait;
 use renewd::clock::Clock;
 use renewd::event::Level;
 use renewd::inventory::{RenewalWindow, State};
-use renewd::renewal::{Checkpoint, Moment, Step};
+use renewd::renewal::{Checkpoint, Moment, NoCheckpoint, Step};
 use renewd::store::{PastEvent, Witness};
-use simulators::sonicos::{Faces, On, Profile, Replacement, ReplacementKey, Simulator};
+use simulators::sonicos::{
+    Faces, On, OtherAdministrator, Port, Profile, Replacement, ReplacementKey, Simulator,
+};
 use sqlx::Connection;
 
 use crate::lab::{CERTIFICATE, Lab, run_once};
@@ -506,4 +508,138 @@ async fn on_a_server_such_a_renewal_says_what_to_do_and_goes_on_when_that_is_don
     lab.run_once().await;
     let renewal = lab.renewals().await.remove(0);
     assert_eq!(renewal.state, State::RolledBack, "{:?}", renewal.last_error);
+}
+
+/// Lets somebody else bind something as soon as a state is stored.
+struct Binds<F: Fn(&OtherAdministrator) + Send + Sync> {
+    at: State,
+    other: OtherAdministrator,
+    what: F,
+}
+
+impl<F: Fn(&OtherAdministrator) + Send + Sync> std::fmt::Debug for Binds<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Binds")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F: Fn(&OtherAdministrator) + Send + Sync> Witness for Binds<F> {}
+
+#[async_trait]
+impl<F: Fn(&OtherAdministrator) + Send + Sync> Checkpoint for Binds<F> {
+    async fn pass(&self, moment: Moment) {
+        if moment == Moment::Stored(self.at) {
+            (self.what)(&self.other);
+        }
+    }
+}
+
+/// Runs once; when `at` is stored somebody else binds.
+async fn run_while_bound(
+    lab: &Lab,
+    at: State,
+    what: impl Fn(&OtherAdministrator) + Send + Sync + 'static,
+) {
+    let other = lab.simulator.other_administrator();
+    let binds = Arc::new(Binds { at, other, what });
+    run_once(&lab.config_file(), Arc::clone(&lab.clock), binds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_binds_before_the_roll_back_stays() {
+    for management_too in [false, true] {
+        let lab = Lab::new(Profile::V8).await;
+        let now = lab.device_time();
+        run_while_bound(&lab, State::Bound, move |other| {
+            if management_too {
+                other.binds("fw-initial");
+            }
+            let own = Replacement {
+                name: "by-hand".to_owned(),
+                common_name: "vpn.example.com".to_owned(),
+                not_before: now - time::Duration::days(1),
+                not_after: now + time::Duration::days(89),
+                key: ReplacementKey::EcdsaP256,
+            };
+            other.gives_ssl_vpn_its_own(&own).unwrap();
+        })
+        .await;
+        let renewal = &lab.renewals().await[0];
+        let error = &renewal.last_error;
+        assert_eq!(
+            lab.simulator.bound(Port::SslVpn).as_deref(),
+            Some("by-hand")
+        );
+        assert_eq!(
+            lab.simulator.bound(Port::Management).as_deref(),
+            Some("fw-initial"),
+            "what still used ours is bound back"
+        );
+        let (end, told, says) = if management_too {
+            (State::NotRolledBack, "renewal_not_rolled_back", "by-hand")
+        } else {
+            let address = "not everything is as before";
+            (State::RolledBack, "renewal_rolled_back", address)
+        };
+        assert_eq!(renewal.state, end, "{error:?}");
+        let alert = event(&lab, told).await;
+        assert_eq!(alert.level, Level::Alert);
+        assert!(words(&alert).contains(says), "{alert:?}");
+        lab.assert_left_in_order();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_is_not_bound_in_the_place_of_what_is_valid() {
+    let lab = Lab::new(Profile::V8).await;
+    let foreign = Lab::new(Profile::V8).await;
+    let pin = lab.simulator.fingerprint();
+    also_verify(&lab, &foreign.simulator.management().to_string());
+    // Both had been valid for ten days more.
+    lab.clock.advance(jiff::SignedDuration::from_hours(11 * 24));
+    run_once(
+        &lab.config_file(),
+        Arc::clone(&lab.clock),
+        Arc::new(NoCheckpoint),
+    )
+    .await;
+    let renewal = &lab.renewals().await[0];
+    let error = &renewal.last_error;
+    assert_eq!(renewal.state, State::NotRolledBack, "{error:?}");
+    for seen in lab.seen().await {
+        assert_eq!(Some(seen.fingerprint), renewal.obtained.fingerprint);
+    }
+    let alert = event(&lab, "renewal_not_rolled_back").await;
+    for part in ["what was bound before ended at 2026-12-02", &renewal.alias] {
+        assert!(words(&alert).contains(part), "{alert:?}");
+    }
+    // Its management page is known by that certificate from now on. What is served is good, so that nothing is due.
+    lab.configure(&pin, "proof_grace = \"5s\"");
+    lab.clock.advance(jiff::SignedDuration::from_hours(25));
+    lab.run_once().await;
+    assert_eq!(lab.renewals().await.len(), 1);
+    lab.decide().await;
+    lab.run_once().await;
+    let renewal = &lab.renewals().await[0];
+    let error = &renewal.last_error;
+    assert_eq!(renewal.state, State::Completed, "{error:?}");
+    lab.assert_left_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_just_proven_is_not_removed_where_a_former_renewal_had_its_alias() {
+    let lab = rolls_back(Faces {
+        serve_wrong_certificate_after_bind: On::SslVpn,
+        ..Faces::kind()
+    })
+    .await;
+    lab.simulator.set(|faces| *faces = Faces::kind());
+    lab.clock.advance(jiff::SignedDuration::from_hours(25));
+    run_while_bound(&lab, State::Verified, |other| other.binds("fw-initial")).await;
+    let renewal = &lab.renewals().await[0];
+    assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
+    assert!(lab.simulator.certificates().contains(&renewal.alias));
+    assert_eq!(lab.simulator.counters().deletes, 0);
 }

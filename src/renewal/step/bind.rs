@@ -169,9 +169,7 @@ fn previous_served(work: &Work<'_>, address: &str, sight: &Sight) -> PreviousSer
         .find(|one| one.address == address);
     let last = row.filter(|row| row.unreachable.is_none());
     match (sight, last.and_then(|row| row.known.as_ref())) {
-        (Sight::Unreachable(_), Some(known)) => {
-            PreviousServed::known(address.to_owned(), known.fingerprint)
-        }
+        (Sight::Unreachable(_), Some(known)) => PreviousServed::known(address.to_owned(), known),
         _ => PreviousServed::of(address.to_owned(), sight),
     }
 }

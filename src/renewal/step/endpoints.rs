@@ -1,7 +1,10 @@
 //! What the addresses of a certificate serve, before the bind, after it, and after a roll-back.
 
+use jiff::Timestamp;
+
 use super::{StepError, Work};
 use crate::event::{Event, EventKind};
+use crate::inventory::Service;
 use crate::pki::Fingerprint;
 use crate::probe::{self, Sight, Verdict};
 use crate::renewal::known::{Familiarity, PreviousServed};
@@ -51,6 +54,30 @@ impl Previous {
                 .and_then(PreviousServed::fingerprint),
             None => self.first,
         }
+    }
+
+    /// When everything that served `service` before the bind has ended by `now`: the last of these ends. `None`: something
+    /// has not, or that is not known. `management` is where the management page is; where it is not among the addresses,
+    /// or is the only one, all of them speak for either service.
+    pub(super) fn ended(
+        &self,
+        service: Service,
+        management: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let addresses = self.addresses.as_ref()?;
+        let served = |wanted: bool| -> Vec<&PreviousServed> {
+            let is_management = |one: &&PreviousServed| Some(one.address.as_str()) == management;
+            let is_theirs = |one: &&PreviousServed| is_management(one) == wanted;
+            let answered = addresses.iter().filter(|one| one.fingerprint().is_some());
+            answered.filter(is_theirs).collect()
+        };
+        let mut theirs = served(service == Service::WebManagement);
+        if theirs.is_empty() {
+            theirs = served(service != Service::WebManagement);
+        }
+        let ends: Option<Vec<Timestamp>> = theirs.iter().map(|one| one.not_after).collect();
+        ends?.into_iter().max().filter(|end| *end <= now)
     }
 
     /// Judges whether `new` is served: by every address that served something before the bind. Where none did, as at a
@@ -207,6 +234,32 @@ mod tests {
         let previous = before(&[shows(ONE, &old), shows(OTHER, &foreign)]);
         let bound = [shows(ONE, &new), shows(OTHER, &foreign)];
         assert_eq!(previous.proof(&bound, &new.fingerprint).against.len(), 1);
+    }
+
+    #[test]
+    fn what_was_served_before_has_ended_for_a_service_when_all_of_it_has() {
+        let certificate = certificate("old");
+        let end = certificate.not_after;
+        let moment = jiff::SignedDuration::from_secs(1);
+        let (sooner, later) = (end - moment, end + moment);
+        let previous = |one: Timestamp, other: Option<Timestamp>| {
+            let mut previous = before(&[shows(ONE, &certificate), shows(OTHER, &certificate)]);
+            let addresses = previous.addresses.as_mut().unwrap();
+            addresses[0].not_after = Some(one);
+            addresses[1].not_after = other;
+            previous
+        };
+        let (management, vpn) = (Service::WebManagement, Service::SslVpn);
+        let both = previous(sooner, Some(end));
+        assert_eq!(both.ended(management, Some(ONE), end), Some(sooner));
+        assert_eq!(both.ended(vpn, Some(ONE), end), Some(end));
+        // Where it is not known which address is whose, all of them count.
+        assert_eq!(both.ended(management, None, end), Some(end));
+        let one = previous(sooner, Some(later));
+        assert_eq!(one.ended(management, Some(ONE), end), Some(sooner));
+        assert_eq!(one.ended(vpn, Some(ONE), end), None);
+        assert_eq!(one.ended(management, None, end), None);
+        assert_eq!(previous(sooner, None).ended(vpn, Some(ONE), end), None);
     }
 
     #[test]

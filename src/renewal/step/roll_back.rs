@@ -1,16 +1,18 @@
-//! Unproven: bind the previous certificate again, commit, and prove that.
+//! Unproven: bind the previous certificate again, commit, and prove that. Only where the services still use ours: what
+//! somebody else has bound meanwhile stays, and what has ended is not bound again.
 //!
 //! A session is opened to bind, and no more: whether it is served again is seen without one. The proof is bounded in time,
 //! because an address may never serve again what it served before; then a person is told what differs.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::endpoints::Previous;
 use super::verify::{FEWEST_LOOKS, new_fingerprint};
 use super::{Outcome, StepError, Work};
 use crate::event::{Event, EventKind};
-use crate::firewall::{Binding, Firewall};
-use crate::inventory::{State, WaitReason};
+use crate::failure::{Failure, FailureKind};
+use crate::firewall::{Binding, Firewall, ForeignChanges};
+use crate::inventory::{Service, State, WaitReason};
 use crate::renewal::known::cause_of_put_back;
 use crate::renewal::remedy;
 use crate::renewal::state::{Fact, Step};
@@ -35,8 +37,11 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         return Ok(not_rolled_back(work, &bindings));
     }
     let mut session = work.firewall().await?;
-    look_then_bind_previous(work, &mut *session, &bindings).await?;
+    let not_bound = look_then_bind_previous(work, &mut *session, &bindings, &previous).await?;
     drop(session);
+    if let Some(end) = not_bound {
+        return Ok(end);
+    }
     // The proof may take long, and it ends the renewal.
     work.session.close().await;
     let mut obtained = work.renewal().obtained.clone();
@@ -59,22 +64,94 @@ async fn is_begun(work: &Work<'_>) -> Result<bool, StepError> {
         .is_some())
 }
 
+/// Binds again what was bound before, for each service that uses ours. Where there is none of which that may be done: how
+/// the renewal ends.
 async fn look_then_bind_previous(
     work: &Work<'_>,
     session: &mut dyn Firewall,
     previous: &[Binding],
-) -> Result<(), StepError> {
+    served: &Previous,
+) -> Result<Option<Outcome>, StepError> {
     let present = session.bindings().await?;
     let is_back = previous.iter().all(|binding| present.contains(binding));
     if is_back && !is_begun(work).await? {
         report_put_back(work).await?;
     }
-    if is_back && session.foreign_changes().await?.is_none() {
-        return Ok(());
+    let alias = Some(&work.renewal().alias);
+    let uses_ours = |service: Service| {
+        let mut bindings = present.iter();
+        bindings.any(|one| one.service == service && one.alias.as_ref() == alias)
+    };
+    let ours = previous
+        .iter()
+        .filter(|before| before.alias.as_ref() != alias && uses_ours(before.service));
+    let ours: Vec<(&Binding, Option<Timestamp>)> = ours
+        .map(|before| (before, end_of(work, served, before.service)))
+        .collect();
+    let good = ours.iter().filter(|(_, ended)| ended.is_none());
+    let good: Vec<Binding> = good.map(|(before, _)| (*before).clone()).collect();
+    if good.is_empty() {
+        // What was read may be what somebody has not committed yet.
+        if let Some(foreign) = session.foreign_changes().await? {
+            return Err(not_committed(&foreign));
+        }
+        let ended = ours.iter().filter_map(|(_, ended)| *ended).max();
+        return Ok(match ended {
+            Some(ended) => Some(stays_bound(work, ended)),
+            None => (!is_back).then(|| bound_by_others(work, &present)),
+        });
     }
     work.intend(Step::RollBack, &work.renewal().alias).await?;
-    session.bind(previous).await?;
-    Ok(())
+    session.bind(&good).await?;
+    Ok(None)
+}
+
+/// When that ended which `service` served before the bind; `None`: it has not, or that is not known.
+fn end_of(work: &Work<'_>, served: &Previous, service: Service) -> Option<Timestamp> {
+    let firewall = work.desired.firewalls.get(&work.renewal().firewall);
+    let management = firewall.and_then(|firewall| firewall.settings.management());
+    let management = management.map(|endpoint| endpoint.to_string());
+    served.ended(service, management.as_deref(), work.now)
+}
+
+/// Nothing is concluded from bindings that may not be those in force.
+fn not_committed(foreign: &ForeignChanges) -> StepError {
+    let words = format!(
+        "changes of another administrator are pending: {}",
+        foreign.summary
+    );
+    let failure = Failure::new(FailureKind::Busy, "look at what is bound", words);
+    failure.waiting_for(&foreign.by).into()
+}
+
+/// Somebody else has bound the services since: that is theirs.
+fn bound_by_others(work: &Work<'_>, present: &[Binding]) -> Outcome {
+    let (failed, alias) = (reason(work), &work.renewal().alias);
+    let remedy = remedy_after(work, State::NotRolledBack);
+    let bindings: Vec<String> = present
+        .iter()
+        .filter(|binding| work.wanted.services.contains(&binding.service))
+        .map(|binding| {
+            let alias = binding.alias.as_deref();
+            let alias = alias.unwrap_or("the device's own certificate");
+            format!("{}: {alias}", binding.service.name())
+        })
+        .collect();
+    work.reached(Fact::BoundByOthers).because(format!(
+        "the new certificate is not served everywhere: {failed}; somebody else has bound other certificates than {alias} \
+         meanwhile ({}), so nothing was bound back{remedy}",
+        bindings.join(", ")
+    ))
+}
+
+/// A valid certificate is not replaced by one that has ended.
+fn stays_bound(work: &Work<'_>, ended: Timestamp) -> Outcome {
+    let (failed, alias) = (reason(work), &work.renewal().alias);
+    let remedy = remedy_after(work, State::NotRolledBack);
+    work.reached(Fact::PreviousEnded).because(format!(
+        "the new certificate is not served everywhere: {failed}; what was bound before ended at {ended:.0}, so nothing was \
+         bound back and the services still use {alias}{remedy}"
+    ))
 }
 
 /// renewd has bound the new certificate and has not bound the previous one yet: somebody else has.

@@ -25,7 +25,9 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         obtained.not_proven = Some(words.clone());
     };
     let not_proven = work.reached_with(Fact::NotProven, obtained);
-    Ok(not_proven.because(format!("{words}; the previous certificate is bound again")))
+    Ok(not_proven.because(format!(
+        "{words}; renewd goes back to what was bound before"
+    )))
 }
 
 /// The fingerprint that has to be shown.
