@@ -9,7 +9,9 @@ use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment, Step};
 use renewd::status;
 use renewd::store::{PastEvent, Witness};
-use simulators::sonicos::{Action, Port, Profile, Replacement, ReplacementKey, Rule};
+use simulators::sonicos::{
+    Action, OtherAdministrator, Port, Profile, Replacement, ReplacementKey, Rule,
+};
 
 use crate::lab::{self, CERTIFICATE, Lab};
 
@@ -266,4 +268,56 @@ async fn a_window_that_was_missed_is_not_made_up_for_outside_of_it() {
     lab.clock.set("2026-11-26T02:30:00Z".parse().unwrap());
     lab.run_once().await;
     lab.assert_renewed_once().await;
+}
+
+/// Somebody works on the firewall just before the bind.
+#[derive(Debug)]
+struct Works(OtherAdministrator);
+
+impl Witness for Works {}
+
+#[async_trait]
+impl Checkpoint for Works {
+    async fn pass(&self, moment: Moment) {
+        if moment == Moment::Stored(State::Imported) {
+            self.0.has_pending_change("address-object ipv4 printer");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_bound_before_is_what_was_bound_before_the_attempt_that_bound() {
+    let window = r#"start = "0 9 * * *", lasts = "2h", time_zone = "UTC""#;
+    let lab = lab(window).await;
+    let second = Lab::new(Profile::V8).await;
+    crate::rolls_back::also_verify(&lab, &second.simulator.ssl_vpn().to_string());
+    let other = lab.simulator.other_administrator();
+    let clock = Arc::clone(&lab.clock);
+    lab::run_once(&lab.config_file(), clock, Arc::new(Works(other))).await;
+    let renewal = lab.renewals().await.swap_remove(0);
+    assert_eq!(renewal.state, State::Imported);
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
+
+    // A day later there is another certificate, and the second address is switched off.
+    let now = lab.device_time();
+    let other = lab.simulator.other_administrator();
+    other.leaves();
+    let fresh = Replacement {
+        name: "by-hand".to_owned(),
+        common_name: "vpn.example.com".to_owned(),
+        not_before: now - time::Duration::days(80),
+        not_after: now + time::Duration::days(9),
+        key: ReplacementKey::EcdsaP256,
+    };
+    other.replaces_certificate(&fresh).unwrap();
+    lab.configure_window(window);
+    crate::rolls_back::also_verify(&lab, &second.simulator.ssl_vpn().to_string());
+    second.simulator.stop().await;
+    lab.clock.advance(SignedDuration::from_hours(24));
+    lab.run_once().await;
+    let renewal = lab.renewals().await.swap_remove(0);
+    let error = &renewal.last_error;
+    assert_eq!(renewal.state, State::Completed, "{error:?}");
+    let before = renewal.obtained.previous_bindings.unwrap();
+    assert!(before.contains("by-hand"), "{before}");
 }

@@ -131,16 +131,21 @@ async fn look_then_bind(
     Ok(Outcome::Reached(Fact::Committed, Box::new(obtained)))
 }
 
-/// Stores what the services use and show now. Once: a repeated step would otherwise remember itself.
+/// Stores what the services use and show now: anew in each attempt, since weeks may lie between two of them. Not once an
+/// attempt has bound one of them: it would otherwise remember itself.
 async fn remember_previous(work: &Work<'_>, present: &[Binding]) -> Result<Obtained, StepError> {
     let mut obtained = work.renewal().obtained.clone();
-    if obtained.previous_bindings.is_some() {
-        return Ok(obtained);
-    }
     let concerned: Vec<&Binding> = present
         .iter()
         .filter(|binding| work.wanted.services.contains(&binding.service))
         .collect();
+    let stored = work.previous_bindings()?;
+    let is_bound_since = |binding: &&Binding| {
+        binding.alias.as_ref() == Some(&work.renewal().alias) && !stored.contains(binding)
+    };
+    if obtained.previous_bindings.is_some() && concerned.iter().any(is_bound_since) {
+        return Ok(obtained);
+    }
     let json = serde_json::to_string(&concerned).map_err(|error| {
         StepError::Hopeless(format!("the bindings cannot be written down: {error}"))
     })?;
