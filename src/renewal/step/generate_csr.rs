@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::{Outcome, StepError, Work, decision, endpoints, refused, sealing};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::Firewall;
-use crate::inventory::{Intent, KeyOrigin, WaitReason};
+use crate::inventory::{Intent, KeyOrigin, Renewal, WaitReason};
 use crate::pki::{Csr, PkiError, PrivateKey};
 use crate::renewal::chain_roots;
 use crate::renewal::state::{Fact, Step};
@@ -93,9 +93,14 @@ async fn look_then_generate(
         return Ok(work.reached(Fact::KeyPairExists));
     }
     // From the last try on: an earlier one may have been lost, and this box may be slow.
-    let since = earlier.map(|intent| intent.tried_at.duration_until(work.now));
-    if let Some(since) = since.filter(|since| *since < SLOWEST_GENERATION) {
-        return Ok(not_listed_yet(since));
+    if let Some(earlier) = earlier {
+        let since = earlier.tried_at.duration_until(work.now);
+        if since < SLOWEST_GENERATION {
+            return Ok(not_listed_yet(since));
+        }
+        if earlier.tries >= MOST_REQUESTS {
+            return Err(never_listed(work, &earlier));
+        }
     }
     let alias = &work.renewal().alias;
     let intent = work.intend(Step::GenerateCsr, alias).await?;
@@ -133,6 +138,19 @@ async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, 
         .any(|object| object.alias == work.renewal().alias))
 }
 
+/// A device that takes each request and lists nothing: another request is of no use, and a person has to know.
+fn never_listed(work: &Work<'_>, intent: &Intent) -> StepError {
+    let Renewal {
+        alias, firewall, ..
+    } = work.renewal();
+    let words = format!(
+        "{firewall} was asked {} times for the key pair {alias}, and does not list it {} minutes after the last time",
+        intent.tries,
+        SLOWEST_GENERATION.as_mins()
+    );
+    refused("look for the key pair", &[words])
+}
+
 /// The longer it takes, the more seldom is looked: after some seconds each look is a login.
 fn not_listed_yet(since: SignedDuration) -> Outcome {
     Outcome::wait(
@@ -146,5 +164,7 @@ const LISTING_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 /// Small boxes need up to a minute (SonicOS reference 3.1); after three times that and nothing listed, the request
 /// did not arrive, and asking again cannot make a second key pair: the alias is refused while one exists.
 const SLOWEST_GENERATION: SignedDuration = SignedDuration::from_mins(3);
+/// Each of which was taken, or may have been: the answer to one of them may have been lost.
+const MOST_REQUESTS: u32 = 3;
 /// In a row. A dozen fit between two requests: some minutes, several times what a small box needs.
 const MOST_LOOKS: u32 = 30;

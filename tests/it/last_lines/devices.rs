@@ -57,6 +57,34 @@ async fn a_refused_key_pair_is_given_up_with_the_words_of_the_device() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_pair_that_is_never_listed_is_given_up_and_says_so() {
+    // Each request is taken; or the first one, and its name is refused from then on.
+    let taken = Faces {
+        generation_comes_to_nothing: true,
+        ..Faces::kind()
+    };
+    let hidden = Faces {
+        key_ready_after_listings: u32::MAX,
+        ..Faces::kind()
+    };
+    for faces in [taken, hidden] {
+        let lab = Lab::with(Profile::V8, faces).await;
+        let told = live(&lab, HOUR).await;
+        told.is(
+            1,
+            &["does not list it", "FAILED"],
+            &["renewd renew hq-portal"],
+        );
+        assert!(lab.has_event("person_needed").await);
+        let journal = lab.simulator.journal();
+        let asked = journal
+            .iter()
+            .filter(|line| line.starts_with("POST /certificates/generate-signing-request"));
+        assert!(asked.count() <= 3, "{journal:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_is_refused_in_every_form_keeps_what_was_ordered() {
     let lab = Lab::new(Profile::V8).await;
     let refusal = Action::Status(

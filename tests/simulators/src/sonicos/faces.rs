@@ -115,6 +115,8 @@ faces! {
     refuse_wildcards: bool = false,
     /// Listings after which a new request appears (3.1: key generation takes time).
     key_ready_after_listings: u32 = 1,
+    /// A new request is answered as done, and nothing comes of it (3.1 leaves it open).
+    generation_comes_to_nothing: bool = false,
     /// Milliseconds of the device clock after which a new request appears (3.1).
     key_delay_ms: Duration = Duration::ZERO,
     /// A new request waits for a commit (2).
