@@ -65,12 +65,19 @@ fn names(wanted: &KeyRequest, dcv_type: &str) -> Vec<String> {
             )),
         }
     }
-    match names.as_slice() {
-        [] => objections.push("it names no domain over which control could be proven".to_owned()),
-        [AlternateName::Domain(one), AlternateName::Domain(two)] => objections.push(format!(
-            "it names both {one} and {two}, and an order has room for one name: use one certificate for each"
-        )),
-        _ => {}
+    if names.is_empty() {
+        objections.push("it names no domain over which control could be proven".to_owned());
+    }
+    let domains = names.iter().filter_map(|name| match name {
+        AlternateName::Domain(domain) => Some(domain.as_str()),
+        _ => None,
+    });
+    let domains: Vec<&str> = domains.collect();
+    if domains.len() > 1 {
+        objections.push(format!(
+            "it names {}, and an order has room for one name: use one certificate for each",
+            domains.join(" and ")
+        ));
     }
     objections
 }
@@ -256,8 +263,13 @@ mod tests {
                 "DNS",
                 "an order has room for one name",
             ),
-            (address, "DNS", "192.0.2.1 is no domain"),
+            (
+                [domain("a.example.com"), domain("b.example.com")].concat(),
+                "DNS",
+                "a.example.com and b.example.com, and an order has room for one name",
+            ),
             (domain("*.example.com"), "FILE", "`validation.dns`"),
+            (address, "DNS", "192.0.2.1 is no domain"),
         ] {
             let mut wanted = KeyRequest {
                 alternate_names,

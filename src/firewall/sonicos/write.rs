@@ -82,12 +82,12 @@ impl Writer {
 
     /// Before a write: nothing of anybody else waits for a commit, and configuration mode is ours.
     pub(super) async fn begin(&mut self) -> Result<(), Failure> {
-        let pending = self.only_ours().await?;
+        self.only_ours().await?;
         if matches!(
             self.mode,
             ConfigurationMode::Others | ConfigurationMode::Free
         ) {
-            self.take_configuration_mode(&pending).await?;
+            self.take_configuration_mode().await?;
         }
         Ok(())
     }
@@ -166,8 +166,8 @@ impl Writer {
             self.mode = ConfigurationMode::Others;
         }
         self.was_quiet = false;
-        let pending = self.only_ours().await?;
-        self.take_configuration_mode(&pending).await?;
+        self.only_ours().await?;
+        self.take_configuration_mode().await?;
         self.channel.exchange(call).await
     }
 
@@ -258,13 +258,14 @@ impl Writer {
         let pending = self.pending().await?;
         let foreign = pending.foreign(&self.written);
         let is_doubtful = match &pending {
-            Pending::Nothing => {
+            // A device that announces changes after our write would have announced those of others before it, so an answer
+            // that says nothing counts as quiet. Nothing is committed on a device that never announces any (`commit`).
+            Pending::Nothing | Pending::Unsaid => {
                 self.was_quiet |= self.is_ours_alone();
                 false
             }
             Pending::Something(announcement) => !self.made(announcement),
-            // An answer that says nothing names no change, and is no word that there is none.
-            Pending::Unsaid | Pending::Settings(_) | Pending::Lines(_) => false,
+            Pending::Settings(_) | Pending::Lines(_) => false,
         };
         if foreign.is_empty() && !is_doubtful {
             return Ok(pending);
@@ -303,7 +304,7 @@ impl Writer {
 
     /// Enters configuration mode, taking it from another administrator only where that is allowed. The caller
     /// has seen that nobody else has an uncommitted change.
-    async fn take_configuration_mode(&mut self, pending: &Pending) -> Result<(), Failure> {
+    async fn take_configuration_mode(&mut self) -> Result<(), Failure> {
         let call = Call::session(Method::POST, "/config-mode").json(&json!({}));
         if let Some(rights) = self
             .privilege
@@ -317,12 +318,6 @@ impl Writer {
         }
         if self.mode == ConfigurationMode::Others && !self.preempt_idle_administrator {
             let detail = "another administrator is in configuration mode, and `preempt_idle_administrator` is off";
-            let busy = call.failure(FailureKind::Busy, detail);
-            return Err(busy.waiting_for("another administrator (in configuration mode)"));
-        }
-        if self.mode == ConfigurationMode::Others && *pending == Pending::Unsaid {
-            let detail = "another administrator is in configuration mode, and the device does not say whether changes of \
-                          that administrator wait for a commit";
             let busy = call.failure(FailureKind::Busy, detail);
             return Err(busy.waiting_for("another administrator (in configuration mode)"));
         }
