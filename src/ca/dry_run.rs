@@ -105,6 +105,10 @@ impl Issuer for DryRun {
         self.real.budget()
     }
 
+    fn may_have_cost(&self, order: &Reference) -> bool {
+        self.real.may_have_cost(order)
+    }
+
     fn offers_windows(&self) -> bool {
         self.real.offers_windows()
     }

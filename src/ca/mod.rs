@@ -103,6 +103,12 @@ pub trait Issuer: Send + Sync {
         None
     }
 
+    /// Whether an order that ended without a certificate that could be used may have cost money all the same. A CA that is
+    /// reached over somebody else's account does not say what it charges, so this is a no only where it is sure.
+    fn may_have_cost(&self, _order: &Reference) -> bool {
+        true
+    }
+
     /// Whether `renewal_window` has anything to tell.
     fn offers_windows(&self) -> bool {
         false

@@ -3,11 +3,13 @@
 use jiff::SignedDuration;
 use renewd::clock::Clock;
 use renewd::inventory::{Renewal, State};
-use simulators::ca::{Fault, On};
+use simulators::acme::ProblemType;
+use simulators::ca::{Fault, Mischief, On};
 use simulators::sonicos::{Faces, Profile};
 
 use crate::contract::acme::Acme;
 use crate::contract::resello::Resello;
+use crate::contract::venafi::Venafi;
 use crate::contract::{Behaviour, Bench, Subject};
 use crate::lab::{CERTIFICATE, Lab, today};
 
@@ -59,6 +61,59 @@ async fn an_order_that_the_shop_ends_is_bought_twice_and_then_an_operator_decide
         2,
         "each decision is asked for"
     );
+}
+
+/// Behind the platform a CA may charge each order, whatever becomes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_an_approver_refuses_is_placed_twice_and_then_an_operator_decides() {
+    let bench = Bench::<Venafi>::new().await;
+    bench.ca.behave(Behaviour::Refuses);
+    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
+    assert_eq!(bench.ca.orders(), 2, "{renewal:#?}");
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
+    assert!(renewal.last_error.unwrap().contains("the last 2 orders"));
+    bench.lab.decide().await;
+    live(&bench.lab, 4 * DAY, 6 * HOUR).await;
+    assert_eq!(bench.ca.orders(), 3);
+}
+
+/// A template that leaves out a name does so each time, and each certificate may be charged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_refused_each_time_is_ordered_twice_and_then_an_operator_decides() {
+    let venafi = Bench::<Venafi>::new().await;
+    refused_each_time(&venafi).await;
+    let acme = Bench::<Acme>::new().await;
+    refused_each_time(&acme).await;
+}
+
+async fn refused_each_time<S: Subject>(bench: &Bench<S>) {
+    bench.ca.port().mischief(Mischief::DropNames);
+    let renewal = live(&bench.lab, 12 * DAY, 6 * HOUR).await;
+    assert_eq!(bench.ca.orders(), 2, "{renewal:#?}");
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
+    let words = renewal.last_error.unwrap();
+    assert!(words.contains("that could be used"), "{words}");
+    assert!(!words.contains('{'), "an order as people know it: {words}");
+}
+
+/// Nothing was issued, so nothing was charged: it goes on until the proof is seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acme_order_whose_proof_is_not_seen_is_placed_again_without_an_operator() {
+    let bench = Bench::<Acme>::new().await;
+    bench.ca.simulator.set(|faces| {
+        faces.always_valid = false;
+        faces.validation_fails = Some(ProblemType::Unauthorized);
+    });
+    let renewal = live(&bench.lab, 6 * DAY, 6 * HOUR).await;
+    assert_ne!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
+    assert!(orders_tried(&bench.ca) > 3, "{renewal:#?}");
+    bench.ca.simulator.set(|faces| {
+        faces.always_valid = true;
+        faces.validation_fails = None;
+    });
+    let renewal = live(&bench.lab, 3 * DAY, 6 * HOUR).await;
+    let renewal = bench.lab.store().await.renewal(&renewal.id).await;
+    assert_eq!(renewal.unwrap().unwrap().state, State::Completed);
 }
 
 /// The shop keeps the request of the order that is renewed, its reference and its status: nothing shows that the renewal

@@ -232,6 +232,13 @@ impl Issuer for Acme {
         Ok(None)
     }
 
+    /// An order that fails before it is finalized, as those do whose proof is not seen, had no certificate and costs nothing
+    /// anywhere: it is common, and the limits of the CA bound it. One that is finalized has a certificate, which a commercial
+    /// server may charge.
+    fn may_have_cost(&self, order: &Reference) -> bool {
+        Record::read(order).is_ok_and(|record| record.finalized)
+    }
+
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
         self.follow(order, request)
             .await

@@ -63,6 +63,11 @@ impl Issuer for LocalCa {
             .await
     }
 
+    /// It is our own.
+    fn may_have_cost(&self, _order: &Reference) -> bool {
+        false
+    }
+
     /// Whether the request would be signed. Placed, it is signed unless it is in the folder of issued certificates.
     async fn prepare<'a>(
         &'a self,

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{REMEMBERED, StepError, Work};
-use crate::ca::{Issuer, SigningRequest};
+use crate::ca::{Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::due::{self, Decision, Facts, Reason};
 use crate::inventory::{DecisionKind, ManagedCertificate, Shown, State, cause};
 use crate::pki::{self, Certificate};
 use crate::renewal::state::Step;
 
-/// Holds another order where each costs money and the last ones ended without a certificate.
+/// Holds another order where the last ones may have cost money and ended without a certificate that could be used. What was
+/// refused twice in a row is refused again: something has to be changed before the next one is worth its price.
 pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<(), StepError> {
     let renewal = work.renewal();
-    let is_free = issuer.budget().is_none();
     let is_wanted =
         renewal.reason == Reason::Requested.name() || work.is_decided(DecisionKind::OrdersEnded);
-    if is_free || is_wanted {
+    if is_wanted {
         return Ok(());
     }
     let past = work
@@ -31,10 +31,12 @@ pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<()
         .iter()
         .filter(|past| past.id != renewal.id)
         .take_while(|past| past.state != State::Completed);
-    let ended: Vec<&str> = since_success
+    let ended: Vec<String> = since_success
         .filter(|past| past.state == State::Abandoned && past.ca == renewal.ca)
         .filter(|past| past.obtained.leaf_pem.is_none())
-        .filter_map(|past| past.obtained.ca_reference.as_deref())
+        .filter_map(|past| past.obtained.ca_reference.clone().map(Reference))
+        .filter(|order| issuer.may_have_cost(order))
+        .map(|order| order.shown())
         .collect();
     if ended.len() < MOST_ENDED {
         return Ok(());
@@ -42,11 +44,12 @@ pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<()
     Err(StepError::Decision {
         kind: DecisionKind::OrdersEnded,
         words: format!(
-            "the last {} orders of this certificate at {} ended without a certificate ({}), and each may cost money: \
-             look into the account there",
+            "the last {} orders of this certificate at {} ended without a certificate that could be used ({}), and each may \
+             cost money: look into the account there, and why they ended (renewd show {})",
             ended.len(),
             renewal.ca,
-            ended.join(", ")
+            ended.join(", "),
+            renewal.certificate
         ),
     })
 }
@@ -258,7 +261,7 @@ fn ends_too_early(
     })
 }
 
-/// Orders that ended without a certificate, before an operator has to decide.
+/// Orders that ended so, before an operator has to decide.
 const MOST_ENDED: usize = 2;
 /// Installations of one certificate that were rolled back, before an operator has to decide.
 const MOST_ROLLED_BACK: usize = 2;

@@ -311,6 +311,14 @@ impl Issuer for Counter {
         })
     }
 
+    fn may_have_cost(&self, order: &Reference) -> bool {
+        let is_issued = |state: &mut State| {
+            let order = state.authority(self.kind).orders.get(&order.0);
+            order.is_some_and(|order| order.issued.is_some())
+        };
+        self.kind != Kind::Local && (!self.kind.is_acme() || self.world.with(is_issued))
+    }
+
     fn offers_windows(&self) -> bool {
         matches!(self.kind, Kind::AcmeWithWindows | Kind::AcmeShort)
     }
