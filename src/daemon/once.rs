@@ -53,20 +53,25 @@ pub fn has_failed(renewal: &Renewal) -> bool {
         State::RolledBack | State::NotRolledBack | State::Abandoned => true,
         state if state.is_end() => false,
         _ => {
-            let needs_operator = matches!(
-                renewal.standstill(),
-                Some(Standstill::Waits(reason)) if reason.needs_operator()
-            );
             renewal.next_attempt_at.is_none()
-                || needs_operator
+                || needs_operator(renewal)
                 || renewal.is_failing()
                 || renewal.refused_logins >= REFUSED_LOGIN_LIMIT
         }
     }
 }
 
+fn needs_operator(renewal: &Renewal) -> bool {
+    matches!(
+        renewal.standstill(),
+        Some(Standstill::Waits(reason)) if reason.needs_operator()
+    )
+}
+
 pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report, StoreError> {
     let clock = &engine.surroundings.clock;
+    // For everything but a proof, which must not be left half way.
+    let mut patience = PATIENCE;
     loop {
         let now = clock.now();
         let soonest = now.saturating_add(SHORTEST_SLEEP).unwrap_or(now);
@@ -79,34 +84,62 @@ pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report,
             }
             continue;
         }
-        match soon(engine, now).await? {
-            Some(at) => clock.sleep_until(at.max(soonest)).await,
-            None if wake.is_some_and(|wake| wake <= now) => clock.sleep_until(soonest).await,
+        let soon = match soon(engine, now, patience).await? {
+            None if patience.is_positive() && wake.is_some_and(|wake| wake <= now) => Soon {
+                at: soonest,
+                is_proof: false,
+            },
             None => break,
+            Some(soon) => soon,
+        };
+        let at = soon.at.max(soonest);
+        if !soon.is_proof {
+            patience -= now.duration_until(at);
         }
+        clock.sleep_until(at).await;
     }
     Report::of(&engine.store, crew.worked_on()).await
 }
 
-/// When an open renewal goes on that is worth waiting for: one that waits for something short, or one that is half
-/// way between bind and proof and must not be left there.
-async fn soon(engine: &Engine, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let latest = now.saturating_add(PATIENCE).unwrap_or(now);
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Soon {
+    at: Timestamp,
+    /// Whether it is a look for a proof.
+    is_proof: bool,
+}
+
+/// When an open renewal goes on that is worth waiting for: one that waits for something short, within the `patience` that is
+/// left, or one that is half way between bind and proof and must not be left there. Not one that waits for an operator, or
+/// that somebody else works on.
+async fn soon(
+    engine: &Engine,
+    now: Timestamp,
+    patience: SignedDuration,
+) -> Result<Option<Soon>, StoreError> {
     let moment = now.saturating_add(MOMENT).unwrap_or(now);
     let open = engine.store.open_renewals().await?;
-    let worth = open.iter().filter(|renewal| {
-        // Nothing is tried at a firewall that has refused too many logins, and what another daemon is to do is not waited for.
-        if renewal.refused_logins >= REFUSED_LOGIN_LIMIT
-            || engine.store.leaves(&renewal.certificate)
-        {
-            return false;
+    let leased = if engine.store.is_shared() && !open.is_empty() {
+        engine.store.leased(now).await?
+    } else {
+        HashSet::new()
+    };
+    let soon = |renewal: &Renewal| {
+        let at = renewal.next_attempt_at?;
+        let is_theirs =
+            leased.contains(&*renewal.firewall) || engine.store.leaves(&renewal.certificate);
+        // Nothing is tried at a firewall that has refused too many logins.
+        let is_locked = renewal.refused_logins >= REFUSED_LOGIN_LIMIT;
+        if is_theirs || is_locked || needs_operator(renewal) {
+            return None;
         }
-        is_midway(renewal.state) || !renewal.is_failing() || renewal.next_attempt_at <= Some(moment)
-    });
-    Ok(worth
-        .filter_map(|renewal| renewal.next_attempt_at)
-        .filter(|at| *at <= latest)
-        .min())
+        let is_worth = is_midway(renewal.state) || !renewal.is_failing() || at <= moment;
+        let is_proof = matches!(renewal.state, State::Bound | State::Unproven);
+        let longest = if is_proof { PATIENCE } else { patience };
+        let is_soon = longest.is_positive() && now.duration_until(at) <= longest;
+        (is_worth && is_soon).then_some(Soon { at, is_proof })
+    };
+    Ok(open.iter().filter_map(soon).min())
 }
 
 /// Half way between bind and proof.
@@ -114,7 +147,7 @@ const fn is_midway(state: State) -> bool {
     matches!(state, State::Bound | State::Verified | State::Unproven)
 }
 
-/// Longer than the default grace period of a proof.
+/// Longer than the default grace period of a proof. A run waits no longer than this in all for anything else.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
 /// While something is under way.
 const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! Who works on which renewal. A lease covers the renewal and its firewall, because two workers on one firewall would
 //! throw each other out of its configuration mode. It expires, so that a dead worker blocks nothing for long.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -216,6 +217,15 @@ impl Store {
         commit(transaction).await
     }
 
+    /// The firewalls on which somebody may work at `now`.
+    pub async fn leased(&self, now: Timestamp) -> Result<HashSet<String>, StoreError> {
+        let rows = sqlx::query(LEASED)
+            .bind(micros(now))
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        rows.iter().map(|row| row.text("name")).collect()
+    }
+
     /// Frees every lease, whoever holds it. Only for a caller that knows that nobody else works on this database, such
     /// as one that holds the lock file of an SQLite database: the holders are dead, and need not be waited for.
     ///
@@ -328,6 +338,8 @@ pub(super) const RELEASE_FIREWALL: &str = "UPDATE firewall SET lease_owner = NUL
 
 pub(super) const RELEASE_RENEWAL: &str = "UPDATE renewal SET lease_owner = NULL, lease_until = NULL, lease_token = NULL \
      WHERE id = $1 AND lease_token = $2";
+
+pub(super) const LEASED: &str = "SELECT name FROM firewall WHERE lease_until > $1";
 
 /// Where work goes on, the claim is not forgotten but long over: the next one says that a session may have been left,
 /// also when there are several deaths in between.

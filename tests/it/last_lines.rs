@@ -124,6 +124,6 @@ impl Told {
 }
 
 /// Of one scenario.
-const MOST_RUNS: usize = 60;
+const MOST_RUNS: usize = 100;
 /// As many as a whole renewal that is rolled back needs.
 const MOST_LOGINS: u64 = 9;

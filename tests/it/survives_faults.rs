@@ -1,13 +1,14 @@
 //! Every exchange of a renewal fails once, in several ways; the renewal ends the same.
 
 use jiff::SignedDuration;
+use renewd::clock::Clock;
 use renewd::inventory::State;
 use simulators::ca::Mischief;
 use simulators::sonicos::{Action, Faces, Profile, Rule};
 
 use crate::contract::resello::Resello;
 use crate::contract::{Bench, Subject as _};
-use crate::lab::Lab;
+use crate::lab::{Lab, today};
 
 /// The changing calls of a renewal without faults, in order, by method.
 async fn calls_of_a_renewal(profile: Profile) -> Vec<(&'static str, u32)> {
@@ -259,4 +260,22 @@ async fn what_ended_before_its_window_opened_is_followed_by_another_at_once() {
     lab.run_once().await;
     let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
     assert_eq!(states, [State::Completed, State::Abandoned]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_run_ends_though_the_ca_wants_to_be_asked_again_each_time() {
+    let driver = r#"driver.exec = { program = "/bin/sh", arguments = ["FOLDER/helper"] }"#;
+    let lab = Lab::with_ca(Profile::V8, Faces::kind(), today(), driver).await;
+    let script =
+        "[ $CERTMONGER_OPERATION = FETCH-ROOTS ] && exit 6\nprintf '100\\ncookie\\n'\nexit 5\n";
+    std::fs::write(lab.folder.path().join("helper"), script).unwrap();
+    for _ in 0..2 {
+        let began = lab.clock.now();
+        let report = lab.run_once().await;
+        assert!(!report.has_failed(), "{report:#?}");
+        let waited = began.duration_until(lab.clock.now());
+        assert!(waited <= SignedDuration::from_mins(4), "{waited:#}");
+        assert_eq!(lab.renewals().await[0].state, State::Submitted);
+        lab.clock.advance(SignedDuration::from_mins(2));
+    }
 }

@@ -90,6 +90,7 @@ const SEARCHES: &[&str] = &[
     leases::EXTEND_FIREWALL,
     leases::RELEASE_FIREWALL,
     leases::RELEASE_RENEWAL,
+    leases::LEASED,
     leases::STILL_OURS,
     renewals::RENEWAL,
     renewals::RENEWALS_OF,

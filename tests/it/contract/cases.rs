@@ -37,6 +37,13 @@ pub async fn tells_a_person_once_and_waits_for_days<S: Subject>() {
     let bench = Bench::<S>::new().await;
     bench.ca.behave(Behaviour::WaitsForPerson);
     let before = bench.ca.port().requests().len();
+    let began = bench.lab.clock.now();
+    bench.lab.run_once().await;
+    let waited = began.duration_until(bench.lab.clock.now());
+    assert!(
+        waited < SignedDuration::from_mins(4),
+        "one run waits {waited:#}"
+    );
     let renewal = bench.run(3 * DAY).await;
     assert_eq!(renewal.state, State::Submitted, "{:?}", renewal.last_error);
     assert_eq!(bench.told("approval_needed").await, 1);
