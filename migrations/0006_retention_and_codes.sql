@@ -39,3 +39,5 @@ ALTER TABLE firewall ADD COLUMN management_untrusted TEXT;
 -- What was requested counts until the firewall confirms it, also where nothing was fetched from the CA yet.
 DROP INDEX renewal_unconfirmed;
 CREATE INDEX renewal_unconfirmed ON renewal (firewall) WHERE confirmed_at IS NULL AND csr_pem IS NOT NULL;
+-- 1 when it was planned under a clock that was ahead, as turned out since: its order may be older than planned_at says.
+ALTER TABLE renewal ADD COLUMN planned_ahead BIGINT NOT NULL DEFAULT 0;

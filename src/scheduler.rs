@@ -481,6 +481,7 @@ fn fresh_renewal(
         cause: None,
         same_cause: 0,
         decided: None,
+        planned_ahead: false,
         bind_now: false,
         refused_logins: 0,
         next_attempt_at: Some(now),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, redirect};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -216,6 +216,12 @@ impl Answer {
         }
         let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
         Some(now.duration_until(date).max(SignedDuration::ZERO))
+    }
+
+    /// When it was sent by the CA's clock (RFC 9110, 6.6.1), where it says so.
+    pub fn date(&self) -> Option<Timestamp> {
+        let text = self.headers.get(DATE)?.to_str().ok()?.trim();
+        Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
     }
 
     /// The beginning of the body for a person's eyes: in one short line, without secrets and control characters.

@@ -170,7 +170,7 @@ pub struct SigningRequest {
     pub client_reference: String,
     /// The checked CSR.
     pub csr: Csr,
-    /// When the renewal was planned: no order of it is older.
+    /// When the renewal was planned: no order of it is older. 1970 where it was planned under a wrong clock.
     pub planned_at: Timestamp,
     /// The certificate whose place the new one takes, if one was seen.
     pub previous: Option<Previous>,

@@ -26,6 +26,8 @@ pub struct Renewal {
     pub state: State,
     /// When it was planned.
     pub planned_at: Timestamp,
+    /// It was planned under a clock that was ahead: `planned_at` is when that turned out.
+    pub planned_ahead: bool,
     /// Since when `state` is true.
     pub state_since: Timestamp,
     /// Failures in a row in this state.

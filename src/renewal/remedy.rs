@@ -205,6 +205,7 @@ mod tests {
             cause: None,
             same_cause: 0,
             decided: None,
+            planned_ahead: false,
             bind_now: false,
             refused_logins: 0,
             next_attempt_at: None,

@@ -225,6 +225,7 @@ fn read(row: &AnyRow) -> Result<Renewal, StoreError> {
         reason: row.text("reason")?,
         state,
         planned_at: row.time("planned_at")?,
+        planned_ahead: row.count("planned_ahead")? != 0,
         state_since: row.time("state_since")?,
         attempts: row.count("attempts")?,
         polls: row.count("polls")?,
@@ -256,7 +257,7 @@ fn read(row: &AnyRow) -> Result<Renewal, StoreError> {
 macro_rules! select_renewal {
     ($rest:literal) => {
         concat!(
-            "SELECT r.id, r.certificate, r.firewall, r.ca, r.alias, r.reason, r.state, r.planned_at, r.state_since, \
+            "SELECT r.id, r.certificate, r.firewall, r.ca, r.alias, r.reason, r.state, r.planned_at, r.planned_ahead, r.state_since, \
              r.attempts, r.polls, r.cause, r.same_cause, r.decided, r.bind_now, r.next_attempt_at, r.last_error_kind, r.last_error, r.csr_pem, r.ca_reference, r.leaf_pem, \
              r.chain_pem, r.fingerprint, r.previous_bindings, r.previous_fingerprint, r.previous_served, r.not_proven, r.bound_back_at, \
              r.sealed_key, f.refused_logins \

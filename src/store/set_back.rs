@@ -33,6 +33,8 @@ impl Store {
             (TRIED, now),
             (PROBED, now),
             (VERIFIED, now),
+            (BOUND_BACK, now),
+            (SEEN, now),
             (TURN, micros(before)),
             (ALLOWANCE, micros(before)),
         ] {
@@ -72,8 +74,19 @@ pub(super) const ATTEMPT: &str =
 /// The grace period of a proof counts from here.
 const SINCE: &str =
     "UPDATE renewal SET state_since = $1 WHERE ended_at IS NULL AND state_since > $2";
-const PLANNED: &str =
-    "UPDATE renewal SET planned_at = $1 WHERE ended_at IS NULL AND planned_at > $2";
+const PLANNED: &str = "UPDATE renewal SET planned_at = $1, planned_ahead = 1 WHERE ended_at IS NULL AND planned_at > $2";
+/// The proof of the previous certificate counts from here.
+const BOUND_BACK: &str =
+    "UPDATE renewal SET bound_back_at = $1 WHERE ended_at IS NULL AND bound_back_at > $2";
+/// Else what was reported in the future would count as reported until then, whatever comes in between.
+const SEEN: &str = "UPDATE served SET \
+     seen_at = CASE WHEN seen_at > $2 THEN $1 ELSE seen_at END, \
+     unknown_since = CASE WHEN unknown_since > $2 THEN $1 ELSE unknown_since END, \
+     unreachable_since = CASE WHEN unreachable_since > $2 THEN $1 ELSE unreachable_since END, \
+     unreachable_reported_at = CASE WHEN unreachable_reported_at > $2 THEN $1 ELSE unreachable_reported_at END, \
+     reported_at = CASE WHEN reported_at > $2 THEN $1 ELSE reported_at END \
+     WHERE seen_at > $2 OR unknown_since > $2 OR unreachable_since > $2 OR unreachable_reported_at > $2 \
+     OR reported_at > $2";
 const OPENED: &str = "UPDATE intent SET opened_at = $1 WHERE closed_at IS NULL AND opened_at > $2";
 /// An order counts in a budget from the moment at which it was placed.
 const TRIED: &str = "UPDATE intent SET tried_at = $1 WHERE tried_at > $2";

@@ -130,16 +130,16 @@ impl Session<'_> {
         self.send(call, |request| request).await
     }
 
-    /// Searches: a POST that changes nothing.
+    /// Searches: a POST that changes nothing. With what was found comes the time of the service, where it says so.
     pub async fn search<T: DeserializeOwned>(
         &self,
         path: &[&str],
         body: &Value,
-    ) -> Result<T, Failure> {
+    ) -> Result<(T, Option<Timestamp>), Failure> {
         let call = Call::reading(Method::POST, self.address(path)?);
         let answer = self.send(call, |request| request.json(body)).await?;
         self.accepted(&answer, false)?;
-        read(&answer)
+        Ok((read(&answer)?, answer.date()))
     }
 
     /// Changes something. What is accepted and cannot be read has happened all the same.

@@ -38,7 +38,7 @@ impl Session<'_> {
     ) -> Result<Option<Reference>, Failure> {
         let ids = self.ids(&ca.settings).await?;
         let mut ours = Vec::new();
-        for hit in self.hits(&ids, request.planned_at).await? {
+        for hit in self.hits_since(ca, &ids, request.planned_at).await? {
             if self
                 .content(&ca.seen, &hit)
                 .await?
@@ -51,13 +51,35 @@ impl Session<'_> {
         Ok(ours.into_iter().next().map(|hit| Reference(hit.id)))
     }
 
-    /// Every request to this application and template since shortly before `since`.
-    async fn hits(&self, ids: &Ids, since: Timestamp) -> Result<Vec<CertificateRequest>, Failure> {
+    /// Every request to this application and template since shortly before `since` by our clock. The service goes by its
+    /// own: where ours is ahead, or was when `since` was noted, every request there is.
+    async fn hits_since(
+        &self,
+        ca: &VenafiCa,
+        ids: &Ids,
+        since: Timestamp,
+    ) -> Result<Vec<CertificateRequest>, Failure> {
+        let latest = |theirs: Timestamp| theirs.saturating_add(SLACK).unwrap_or(theirs);
+        if since <= latest(ca.now()) {
+            let (hits, theirs) = self.hits(ids, since).await?;
+            if theirs.is_none_or(|theirs| ca.now() <= latest(theirs)) {
+                return Ok(hits);
+            }
+        }
+        Ok(self.hits(ids, Timestamp::UNIX_EPOCH).await?.0)
+    }
+
+    /// Every request since shortly before `since`, and the time of the service.
+    async fn hits(
+        &self,
+        ids: &Ids,
+        since: Timestamp,
+    ) -> Result<(Vec<CertificateRequest>, Option<Timestamp>), Failure> {
         let mut known = HashSet::new();
         let mut hits: Vec<CertificateRequest> = Vec::new();
         for page in 0..MOST_PAGES {
             let body = search(ids, since, page);
-            let found: CertificateRequests = self
+            let (found, theirs): (CertificateRequests, _) = self
                 .search(&path(&["certificaterequestssearch"]), &body)
                 .await?;
             let came = found.certificate_requests.len();
@@ -68,7 +90,7 @@ impl Session<'_> {
                 None => came < PAGE_SIZE,
             };
             if is_whole {
-                return Ok(hits);
+                return Ok((hits, theirs));
             }
             if came == 0 {
                 break;

@@ -160,7 +160,8 @@ impl Session<'_> {
             "ordering": { "orders": [{ "direction": "DESC", "field": "validityEnd" }] },
             "paging": { "pageNumber": 0, "pageSize": 50 },
         });
-        let found: Certificates = self.search(&path(&["certificatesearch"]), &body).await?;
+        let (found, _): (Certificates, _) =
+            self.search(&path(&["certificatesearch"]), &body).await?;
         let mut records = found.certificates;
         records.retain(|record| record.fingerprint.eq_ignore_ascii_case(&fingerprint));
         Ok(records)

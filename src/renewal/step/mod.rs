@@ -379,7 +379,11 @@ impl Work<'_> {
         Ok(SigningRequest {
             client_reference: self.renewal().id.to_string(),
             csr: self.csr()?,
-            planned_at: self.renewal().planned_at,
+            planned_at: if self.renewal().planned_ahead {
+                Timestamp::UNIX_EPOCH
+            } else {
+                self.renewal().planned_at
+            },
             previous: match shown {
                 Some(shown) => self.previous(shown.fingerprint, &shown.pem).await?,
                 None => None,

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::{Configured, Decision, Lease, Sighting, Store, StoreError};
 use crate::inventory::{
-    Observation, Obtained, Renewal, RenewalId, SealedKey, Served, Shown, State,
+    Observation, Obtained, Renewal, RenewalId, SealedKey, Served, Shown, State, Unreachable,
 };
 use crate::pki::Fingerprint;
 
@@ -92,6 +92,7 @@ fn renewal(id: &str, certificate: &str, firewall: &str) -> Renewal {
         cause: None,
         same_cause: 0,
         decided: None,
+        planned_ahead: false,
         bind_now: false,
         refused_logins: 0,
         next_attempt_at: Some(at(0)),

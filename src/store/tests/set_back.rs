@@ -103,3 +103,67 @@ async fn a_beat_is_kept_until_the_daemon_rests() {
     assert_eq!(store.last_beat().await.unwrap(), None);
     assert_eq!(store.last_write().await.unwrap(), Some(at(7)));
 }
+
+#[tokio::test]
+async fn what_happened_under_a_clock_ahead_happened_by_now() {
+    let (store, lease, _folder) = store_with_lease().await;
+    let obtained = Obtained {
+        bound_back_at: Some(at(YEAR)),
+        ..Obtained::default()
+    };
+    store.keep(&lease, &obtained).await.unwrap();
+    let served = Served {
+        address: "vpn.example.com:443".to_owned(),
+        known: None,
+        is_wanted: true,
+        unknown: None,
+        unreachable: Some(Unreachable {
+            since: at(YEAR - 60),
+            words: "refused".to_owned(),
+        }),
+        unreachable_reported_at: Some(at(YEAR)),
+        reported: None,
+        probed_at: at(YEAR),
+    };
+    let observation = Observation {
+        served,
+        is_verified: false,
+    };
+    let observations = [(observation, Vec::new())];
+    let sighting = Sighting {
+        observations: &observations,
+        next_probe_at: at(YEAR + 60),
+        ..Sighting::default()
+    };
+    store
+        .record_sight("portal", &sighting, at(YEAR))
+        .await
+        .unwrap();
+    store
+        .clock_set_back(at(YEAR), at(100), HOUR, HOUR)
+        .await
+        .unwrap();
+    let renewal = store.renewal(&lease.renewal.id).await.unwrap().unwrap();
+    assert_eq!(renewal.obtained.bound_back_at, Some(at(100)));
+    let row = store.certificate("portal").await.unwrap().unwrap();
+    let served = &row.served[0];
+    assert_eq!(served.unreachable.as_ref().unwrap().since, at(100));
+    assert_eq!(served.unreachable_reported_at, Some(at(100)));
+}
+
+#[tokio::test]
+async fn what_was_planned_under_a_clock_ahead_is_known_to_be() {
+    let (store, _folder) = store_with_portal().await;
+    let planned = Renewal {
+        planned_at: at(YEAR),
+        ..renewal("r1", "portal", "hq")
+    };
+    assert!(store.plan(&planned, &[]).await.unwrap());
+    store
+        .clock_set_back(at(YEAR), at(100), HOUR, HOUR)
+        .await
+        .unwrap();
+    let renewal = store.renewal(&planned.id).await.unwrap().unwrap();
+    assert!(renewal.planned_ahead);
+    assert_eq!(renewal.planned_at, at(100));
+}

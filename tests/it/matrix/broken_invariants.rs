@@ -83,6 +83,7 @@ fn completed() -> (Renewal, Certificate) {
         cause: None,
         same_cause: 0,
         decided: None,
+        planned_ahead: false,
         bind_now: false,
         refused_logins: 0,
         next_attempt_at: None,

@@ -74,6 +74,12 @@ impl Bench {
         self.driver = driver(&self.settings, &self.clock);
     }
 
+    /// A driver whose clock is ahead of that of the service.
+    pub fn driver_ahead_by(&self, by: SignedDuration) -> VenafiCa {
+        let clock = Arc::new(ManualClock::new(self.clock.now() + by));
+        driver(&self.settings, &clock)
+    }
+
     /// As the engine: looks, and orders only after a positive no.
     pub async fn order(&self, request: &SigningRequest) -> Result<Reference, Failure> {
         match self.driver.find(request).await? {

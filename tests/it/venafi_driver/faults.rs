@@ -1,7 +1,8 @@
 //! Every exchange of a good run fails once in every way: never is anything ordered twice.
 
 use jiff::SignedDuration;
-use renewd::ca::{Issuer, Previous};
+use renewd::ca::{Issuer, Previous, SigningRequest};
+use renewd::clock::Clock;
 use renewd::failure::FailureKind;
 use simulators::ca::{Fault, On, RetryAfter};
 use simulators::venafi::Faces;
@@ -138,4 +139,20 @@ async fn a_login_page_in_front_of_the_service_is_told_as_such() {
     let failure = bench.driver.find(&request("r1")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unexpected);
     assert!(failure.detail.contains("Sign in"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_request_is_found_however_far_our_clock_is_ahead_of_that_of_the_service() {
+    let bench = Bench::new(Faces::kind()).await;
+    let planned_ahead = SigningRequest {
+        planned_at: bench.clock.now() + SignedDuration::from_hours(365 * 24),
+        ..request("r1")
+    };
+    let order = bench.driver.submit(&planned_ahead).await.unwrap();
+    // Our clock was set right since.
+    let found = bench.driver.find(&planned_ahead).await.unwrap();
+    assert_eq!(found, Some(order.clone()));
+    // It is still ahead.
+    let ahead = bench.driver_ahead_by(SignedDuration::from_hours(365 * 24));
+    assert_eq!(ahead.find(&planned_ahead).await.unwrap(), Some(order));
 }

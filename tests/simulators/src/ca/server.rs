@@ -8,6 +8,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use time::format_description::well_known::Rfc2822;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -197,7 +198,9 @@ async fn act<M: Model>(request: Request, shared: &Arc<Shared<M>>) -> Result<Repl
     let shared = shared.clone();
     let acting = tokio::task::spawn_blocking(move || {
         let state = &mut *shared.state();
-        state.model.answer(&mut state.office, &request)
+        let reply = state.model.answer(&mut state.office, &request);
+        let date = state.office.now().format(&Rfc2822).unwrap_or_default();
+        reply.header("Date", &date.replace("+0000", "GMT"))
     });
     let reply = acting.await.map_err(|_| Cut::Closed)?;
     if let Some(witness) = witness {
