@@ -209,10 +209,13 @@ events! {
     HistoryNotRemoved => "history_not_removed", Alert;
     /// The database failed: nothing is begun until it works again.
     DatabaseFailed => "database_failed", Alert;
-    /// The database works again; what was due is done now.
+    /// The database works again, or the clock agrees with it; what was due is done now.
     DatabaseWorks => "database_works", Info;
     /// The clock of this machine was set back: everything is looked at again.
     ClockSetBack => "clock_set_back", Alert;
+    /// The clock of this machine differs from that of the database, which other daemons share: nothing is begun until it is
+    /// set right.
+    ClockDiffers => "clock_differs", Alert;
     /// A certificate came into the configuration.
     CertificateAdded => "certificate_added", Info;
     /// A certificate left the configuration; nothing is done on its firewall.

@@ -127,7 +127,11 @@ impl Daemon {
         let store = store.witnessed_by(Arc::clone(&checkpoint) as _);
         let now = surroundings.clock.now();
         let last_write = store.last_write().await?;
-        store.write_probe(now).await?;
+        // On a server the time of the others stays, so that one that is wrong here is noticed at each start.
+        let others = last_write.filter(|_| store.is_shared());
+        store
+            .write_probe(others.map_or(now, |last| last.max(now)))
+            .await?;
         tell_clock_difference(&store, now).await?;
         let owner = owner(surroundings.random.as_ref());
         // The lock says that nobody else works on this database: claims that are left are those of a dead daemon. On a
@@ -262,10 +266,12 @@ impl Daemon {
     /// Stores now and then that the loop is alive, which also tells whether anything can be stored; then does one turn.
     async fn turn(&mut self, rhythm: &mut Rhythm) -> Result<(), StoreError> {
         let now = self.surroundings.clock.now();
-        let beat = if rhythm.is_beat_due() {
-            self.engine.store.beat(now).await.map(|()| rhythm.beaten())
-        } else {
-            Ok(())
+        // A time that is wrong is not stored as the last one: the next start compares with it.
+        let beat = match self.crew.verify_clock(now).await {
+            Ok(()) if rhythm.is_beat_due() => {
+                self.engine.store.beat(now).await.map(|()| rhythm.beaten())
+            }
+            verified => verified,
         };
         let turned = match beat {
             Ok(()) => self.crew.turn(now).await,

@@ -1,4 +1,4 @@
-//! A database that fails: told once, and once more when it works again.
+//! A database that fails, or whose clock ours is not: told once, and once more when that is over.
 
 use std::mem::{Discriminant, discriminant};
 
@@ -16,9 +16,13 @@ impl Trouble {
     pub fn met(&mut self, error: &StoreError) {
         let kind = discriminant(error);
         if self.told != Some(kind) {
+            let kind = match error {
+                StoreError::ClockDiffers { .. } => EventKind::ClockDiffers,
+                _ => EventKind::DatabaseFailed,
+            };
             let event = Event {
                 detail: Some(error.to_string()),
-                ..Event::new(EventKind::DatabaseFailed)
+                ..Event::new(kind)
             };
             event.log();
         }

@@ -133,6 +133,7 @@ impl Crew {
         &mut self,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
+        self.verify_clock(now).await?;
         if self.is_unsure {
             self.engine.store.write_probe(now).await?;
             self.give_back_kept().await?;
@@ -159,10 +160,31 @@ impl Crew {
         Ok(())
     }
 
+    /// When the clock stood later than at `now`, by more than a correction of no consequence.
+    fn set_back_from(&self, now: Timestamp) -> Option<Timestamp> {
+        let earliest = now.saturating_add(CLOCK_SLACK).unwrap_or(now);
+        self.last_turn.filter(|before| *before > earliest)
+    }
+
+    /// Fails where the clock was set back, and is wrong since: other daemons share the rows that would be changed for it.
+    ///
+    /// # Errors
+    /// [`StoreError::ClockDiffers`], and those of the store.
+    pub async fn verify_clock(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.set_back_from(now).is_none() {
+            return Ok(());
+        }
+        match self.engine.store.clock_difference(now).await? {
+            Some(by) if by.abs() > CLOCK_SLACK => Err(StoreError::ClockDiffers {
+                seconds: by.as_secs(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// What was put off under a clock that was ahead does not wait until it is there again.
     async fn look_at_the_clock(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let earliest = now.saturating_add(CLOCK_SLACK).unwrap_or(now);
-        if let Some(before) = self.last_turn.filter(|before| *before > earliest) {
+        if let Some(before) = self.set_back_from(now) {
             let interval = self.engine.desired.daemon.probe_interval;
             let store = &self.engine.store;
             let lease = store.tenure().lease;

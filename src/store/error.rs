@@ -24,6 +24,16 @@ pub enum StoreError {
         /// What was met.
         evidence: String,
     },
+    /// This machine's clock is not that of the server, and was right before: leases and times of other daemons would suffer.
+    /// Nothing was stored.
+    #[error(
+        "the clock of this machine is {seconds} s from that of the database, which other daemons share: nothing is begun \
+         until it is set right (NTP)"
+    )]
+    ClockDiffers {
+        /// By how much ours is ahead; negative: behind.
+        seconds: i64,
+    },
     /// No room. Nothing is lost; it goes on when there is room again.
     #[error("the disk or the database is full; make room, it goes on by itself")]
     Full,

@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use renewd::ca::Issuer;
+use renewd::clock::Clock;
 use renewd::config;
-use renewd::daemon::{Daemon, DaemonError};
+use renewd::daemon::{Crew, Daemon, DaemonError};
 use renewd::failure::Failure;
 use renewd::firewall::{Firewall, Known};
 use renewd::inventory::Endpoint;
@@ -227,4 +228,70 @@ impl Peers for Silent {
     async fn look(&self, _endpoint: &Endpoint, _server_name: Option<&str>) -> Sight {
         std::future::pending().await
     }
+}
+
+/// A laboratory on a server, with a renewal that cannot get far.
+async fn planned_on(cluster: &postgres::Cluster) -> (Lab, Store) {
+    let lab = Lab::new(Profile::V8).await;
+    let url = cluster.database();
+    move_to(&lab, &url);
+    lab.write_password("wrong");
+    lab.run_once().await;
+    lab.write_password(crate::lab::PASSWORD);
+    cluster.psql(
+        &url,
+        "UPDATE renewal SET next_attempt_at = 0; UPDATE firewall SET refused_logins = 0",
+    );
+    (lab, Store::open(&url).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_run_does_not_wait_for_what_another_daemon_works_on() {
+    let Some(cluster) = postgres::cluster() else {
+        return;
+    };
+    let (lab, store) = planned_on(cluster).await;
+    let now = lab.clock.now();
+    let until = now + SignedDuration::from_secs(100);
+    let theirs = store.claim("them", now, until, 9).await.unwrap();
+    let theirs = theirs.expect("it is due");
+    lab.run_once().await;
+    assert_eq!(lab.clock.now(), now, "nothing is waited for");
+    store.prolong(&theirs.ticket(), until).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_clock_is_behind_that_of_the_server_begins_nothing_and_changes_nothing() {
+    let Some(cluster) = postgres::cluster() else {
+        return;
+    };
+    let (lab, store) = planned_on(cluster).await;
+    let epoch = jiff::Timestamp::UNIX_EPOCH;
+    let behind = store.clock_difference(epoch).await.unwrap().unwrap();
+    let right = epoch - behind;
+    let until = right + SignedDuration::from_mins(2);
+    let theirs = store.claim("them", right, until, 9).await.unwrap();
+    assert!(theirs.is_some());
+    let engine = Arc::new(Engine {
+        desired: Arc::new(lab.desired()),
+        store: store.clone(),
+        peers: Arc::new(Silent),
+        surroundings: lab.surroundings(),
+        checkpoint: Arc::new(NoCheckpoint),
+    });
+    let wrong = right - SignedDuration::from_mins(15);
+    let mut crew = Crew::new("us".to_owned(), Arc::clone(&engine)).after(Some(right));
+    for _ in 0..2 {
+        let turned = crew.turn(wrong).await;
+        let is_told = matches!(turned, Err(StoreError::ClockDiffers { seconds }) if seconds < -600);
+        assert!(is_told, "{turned:?}");
+    }
+    let soon = right + SignedDuration::from_mins(1);
+    let claimed = store.claim("others", soon, until, 9).await.unwrap();
+    assert!(claimed.is_none(), "their claim holds as long as before");
+
+    // One that is right by now corrects what was stored under a clock that was ahead.
+    let ahead = right + SignedDuration::from_hours(9);
+    let mut crew = Crew::new("us".to_owned(), engine).after(Some(ahead));
+    crew.turn(right).await.unwrap();
 }
