@@ -121,7 +121,13 @@ async fn a_daemon_that_is_to_be_killed() {
         return;
     };
     let clock = Arc::new(ManualClock::new(lab::TODAY.parse().unwrap()));
-    lab::run_once(Path::new(&config), clock, Arc::new(Deadly { moment })).await;
+    let deadly = Arc::new(Deadly { moment });
+    // A single run does not wait for an operator, nor for long.
+    for _ in 0..MOST_RUNS {
+        let deadly = Arc::clone(&deadly) as Arc<dyn Checkpoint>;
+        lab::run_once(Path::new(&config), Arc::clone(&clock), deadly).await;
+        clock.advance(jiff::SignedDuration::from_mins(1));
+    }
 }
 
 #[derive(Debug)]
@@ -145,5 +151,7 @@ impl Checkpoint for Deadly {
     }
 }
 
+/// Until the moment is reached.
+const MOST_RUNS: usize = 10;
 const CONFIG: &str = "RENEWD_TEST_CONFIG";
 const MOMENT: &str = "RENEWD_TEST_KILL_AT";
