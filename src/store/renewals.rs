@@ -80,6 +80,7 @@ impl Store {
                 });
             }
         }
+        keys.sort_by(|a, b| a.renewal.0.cmp(&b.renewal.0));
         Ok(keys)
     }
 
@@ -296,7 +297,7 @@ pub(super) const REST: &str = "UPDATE certificate SET renewed_at = $2, rest_unti
 pub(super) const UNCONFIRMED: &str = "SELECT r.id, r.csr_pem FROM renewal r \
      WHERE r.firewall = $1 AND r.confirmed_at IS NULL AND r.csr_pem IS NOT NULL \
      AND NOT EXISTS (SELECT 1 FROM renewal s WHERE s.fingerprint = r.fingerprint \
-         AND s.firewall = r.firewall AND s.confirmed_at IS NOT NULL) ORDER BY r.id";
+         AND s.firewall = r.firewall AND s.confirmed_at IS NOT NULL)";
 
 pub(super) const ADVANCE: &str = "UPDATE renewal SET state = $4, state_since = $5, ended_at = $6, next_attempt_at = $7, \
      confirmed_at = CASE WHEN $4 = 'imported' THEN $5 ELSE confirmed_at END, \

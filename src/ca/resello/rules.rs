@@ -266,7 +266,7 @@ mod tests {
             (
                 [domain("a.example.com"), domain("b.example.com")].concat(),
                 "DNS",
-                "a.example.com and b.example.com, and an order has room for one name",
+                "b.example.com and vpn.example.com, and an order has room",
             ),
             (domain("*.example.com"), "FILE", "`validation.dns`"),
             (address, "DNS", "192.0.2.1 is no domain"),
