@@ -118,6 +118,10 @@ async fn a_wrong_password_fails_is_held_and_is_explained() {
 /// A second certificate on the same firewall tries its own login at once.
 fn hold(office: &Office) {
     let text = office.configuration();
+    let (management, ssl_vpn) = (office.simulator.management(), office.simulator.ssl_vpn());
+    let both = format!("verify = [\"{management}\", \"{ssl_vpn}\"]");
+    assert!(text.contains(&both), "{text}");
+    let text = text.replace(&both, "VERIFY");
     let (_, certificate) = text.split_once("[[certificate]]").unwrap();
     let second = certificate
         .replace("\"hq-portal\"", "\"hq-second\"")
@@ -125,11 +129,14 @@ fn hold(office: &Office) {
         .replace(
             "services = [\"web-management\", \"ssl-vpn\"]",
             "services = [\"ssl-vpn\"]",
-        );
-    let first = text.replace(
-        "services = [\"web-management\", \"ssl-vpn\"]",
-        "services = [\"web-management\"]",
-    );
+        )
+        .replace("VERIFY", &format!("verify = [\"{ssl_vpn}\"]"));
+    let first = text
+        .replace(
+            "services = [\"web-management\", \"ssl-vpn\"]",
+            "services = [\"web-management\"]",
+        )
+        .replace("VERIFY", &format!("verify = [\"{management}\"]"));
     office.configure(&format!("{first}\n[[certificate]]{second}"));
     let told = office.renewd(&["run", "--once"]);
     assert_eq!(told.code, Some(1), "{told:#?}");
