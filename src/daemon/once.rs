@@ -71,7 +71,7 @@ fn needs_operator(renewal: &Renewal) -> bool {
 pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report, StoreError> {
     let clock = &engine.surroundings.clock;
     // For everything but a proof, which must not be left half way.
-    let mut patience = PATIENCE;
+    let mut patience = LONGEST_PATIENCE;
     loop {
         let now = clock.now();
         let soonest = now.saturating_add(SHORTEST_SLEEP).unwrap_or(now);
@@ -135,7 +135,11 @@ async fn soon(
         }
         let is_worth = is_midway(renewal.state) || !renewal.is_failing() || at <= moment;
         let is_proof = matches!(renewal.state, State::Bound | State::Unproven);
-        let longest = if is_proof { PATIENCE } else { patience };
+        let longest = if is_proof {
+            PATIENCE
+        } else {
+            patience.min(PATIENCE)
+        };
         let is_soon = longest.is_positive() && now.duration_until(at) <= longest;
         (is_worth && is_soon).then_some(Soon { at, is_proof })
     };
@@ -147,8 +151,10 @@ const fn is_midway(state: State) -> bool {
     matches!(state, State::Bound | State::Verified | State::Unproven)
 }
 
-/// Longer than the default grace period of a proof. A run waits no longer than this in all for anything else.
+/// Longer than the default grace period of a proof, and as long as a slow firewall needs for a key pair.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
+/// A run waits no longer than this in all for anything but a proof. Several waits, as after a crash, fit into it.
+const LONGEST_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 /// While something is under way.
 const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 const SHORTEST_SLEEP: SignedDuration = SignedDuration::from_millis(20);

@@ -29,6 +29,14 @@ pub struct Lab {
     keys: String,
 }
 
+/// Puts `text` in the place of a file at once: who reads it meanwhile has all of one or of the other. A configuration that
+/// was read half written would be another one, with the database of this machine.
+pub fn replace_file(file: &Path, text: &str) {
+    let new = file.with_extension("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, file).unwrap();
+}
+
 /// The password that the simulator expects.
 pub const PASSWORD: &str = "correct horse";
 /// The day on which every test begins.
@@ -161,7 +169,7 @@ verify = ["{management}", "{ssl_vpn}"]
             management = self.simulator.management(),
             ssl_vpn = self.simulator.ssl_vpn(),
         );
-        std::fs::write(self.config_file(), text).unwrap();
+        replace_file(&self.config_file(), &text);
     }
 
     pub fn write_password(&self, password: &str) {

@@ -14,7 +14,7 @@ use renewd::store::Witness;
 use simulators::sonicos::{Port, Profile};
 use tokio::sync::mpsc;
 
-use crate::lab::{CERTIFICATE, Lab};
+use crate::lab::{CERTIFICATE, Lab, replace_file};
 
 /// Never opens while a test runs.
 const SHUT: &str =
@@ -110,7 +110,7 @@ impl Checkpoint for Reloads {
             moments.push(moment);
         }
         if self.at == Some(moment) && is_new {
-            std::fs::write(&self.file, &self.text).unwrap();
+            replace_file(&self.file, &self.text);
             reload(&self.poke).await;
             self.is_done.store(true, Ordering::SeqCst);
         }
@@ -202,11 +202,8 @@ async fn a_window_that_is_removed_or_moved_by_a_reload_is_no_longer_waited_for()
         let text = std::fs::read_to_string(lab.config_file()).unwrap();
         let start = text.find("maintenance_window").unwrap();
         let end = start + text[start..].find('\n').unwrap();
-        std::fs::write(
-            lab.config_file(),
-            [&text[..start], now, &text[end..]].concat(),
-        )
-        .unwrap();
+        let changed = [&text[..start], now, &text[end..]].concat();
+        replace_file(&lab.config_file(), &changed);
         reload(&poke).await;
         until("it is bound at once", async || {
             lab.renewals().await[0].state == State::Completed
@@ -248,7 +245,7 @@ async fn a_shorter_probe_interval_counts_from_the_reload_on() {
     let lab = Lab::new(Profile::V8).await;
     let text = std::fs::read_to_string(lab.config_file()).unwrap();
     let seldom = text.replace("[daemon]", "[daemon]\nprobe_interval = \"7d\"");
-    std::fs::write(lab.config_file(), seldom).unwrap();
+    replace_file(&lab.config_file(), &seldom);
     lab.run_once().await;
     assert_ne!(
         lab.simulator.bound(Port::Management).as_deref(),
@@ -256,7 +253,7 @@ async fn a_shorter_probe_interval_counts_from_the_reload_on() {
     );
     let (poke, pokes) = channel();
     let running = Running::start(&lab, Arc::new(NoCheckpoint), (poke.clone(), pokes)).await;
-    std::fs::write(lab.config_file(), text).unwrap();
+    replace_file(&lab.config_file(), &text);
     reload(&poke).await;
     let store = lab.store().await;
     let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();

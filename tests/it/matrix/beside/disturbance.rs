@@ -480,7 +480,7 @@ fn configuration(bench: &Bench) -> String {
 
 fn reconfigure(bench: &Bench, change: &dyn Fn(&str) -> String) {
     let changed = change(&configuration(bench));
-    std::fs::write(bench.lab.config_file(), changed).unwrap();
+    crate::lab::replace_file(&bench.lab.config_file(), &changed);
 }
 
 fn window() -> String {
