@@ -153,8 +153,8 @@ const fn is_midway(state: State) -> bool {
 
 /// Longer than the default grace period of a proof, and as long as a slow firewall needs for a key pair.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
-/// A run waits no longer than this in all for anything but a proof. Several waits, as after a crash, fit into it.
-const LONGEST_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+/// A run waits no longer than this in all for anything but a proof. The whole wait for a key pair after a crash fits into it.
+const LONGEST_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 /// While something is under way.
 const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 const SHORTEST_SLEEP: SignedDuration = SignedDuration::from_millis(20);

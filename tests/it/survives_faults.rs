@@ -274,7 +274,7 @@ async fn a_single_run_ends_though_the_ca_wants_to_be_asked_again_each_time() {
         let report = lab.run_once().await;
         assert!(!report.has_failed(), "{report:#?}");
         let waited = began.duration_until(lab.clock.now());
-        assert!(waited <= SignedDuration::from_mins(11), "{waited:#}");
+        assert!(waited <= SignedDuration::from_mins(6), "{waited:#}");
         assert_eq!(lab.renewals().await[0].state, State::Submitted);
         lab.clock.advance(SignedDuration::from_mins(2));
     }
