@@ -1,6 +1,10 @@
 //! Probes the management page of a firewall whose pins decide about a login, where no certificate has its address in
 //! `verify`: without this a certificate that no pin accepts would only be seen when a renewal has to log in.
 
+use std::sync::Arc;
+
+use super::address::no_pin;
+use super::told;
 use crate::event::{Event, EventKind};
 use crate::inventory::{Endpoint, ManagedCertificate, TrackedCertificate};
 use crate::pki::Fingerprint;
@@ -17,33 +21,69 @@ pub(super) async fn observe(
     wanted: &ManagedCertificate,
     row: &TrackedCertificate,
 ) -> Result<(), StoreError> {
-    let Some(page) = page_without_certificate(engine, wanted) else {
-        return match row.management_untrusted {
-            Some(_) => record(engine, wanted, None).await,
-            None => Ok(()),
-        };
+    let untrusted = match page_without_certificate(engine, wanted) {
+        None => None,
+        Some(page) => match untrusted(engine, wanted, &page).await? {
+            Found::Accepted => None,
+            Found::Untrusted(fingerprint) => Some((page, fingerprint)),
+            Found::Unknown => return Ok(()),
+        },
     };
+    let fingerprint = untrusted.as_ref().map(|(_, fingerprint)| *fingerprint);
+    if row.management_untrusted == fingerprint {
+        return Ok(());
+    }
+    let event = untrusted.map(|(page, fingerprint)| {
+        let words = no_pin(&page.to_string(), &fingerprint, &wanted.firewall);
+        Event {
+            firewall: Some(Arc::clone(&wanted.firewall)),
+            ..told(
+                EventKind::ManagementCertificateUntrusted,
+                &wanted.name,
+                words,
+            )
+        }
+    });
+    engine
+        .store
+        .record_management(
+            &wanted.firewall,
+            fingerprint.as_ref(),
+            event.as_slice(),
+            engine.surroundings.clock.now(),
+        )
+        .await
+}
+
+/// What a probe of the management page found.
+enum Found {
+    /// A pin accepts what it serves.
+    Accepted,
+    /// No pin accepts it.
+    Untrusted(Fingerprint),
+    /// It does not answer, or the stored pins cannot be verified.
+    Unknown,
+}
+
+async fn untrusted(
+    engine: &Engine,
+    wanted: &ManagedCertificate,
+    page: &Endpoint,
+) -> Result<Found, StoreError> {
     // Before and after: a bind may come between, and both certificates are right then.
     let before = accepted(engine, wanted).await?;
-    let served = match engine.peers.look(&page, None).await {
+    let served = match engine.peers.look(page, None).await {
         Sight::Shown(certificate, _) => certificate.fingerprint,
         Sight::Unreadable(fingerprint, _) => fingerprint,
-        Sight::Unreachable(_) => return Ok(()),
+        Sight::Unreachable(_) => return Ok(Found::Unknown),
     };
-    let after = accepted(engine, wanted).await?;
-    let (Some(before), Some(after)) = (before, after) else {
-        return Ok(());
-    };
-    if before.contains(&served) || after.contains(&served) {
-        return match row.management_untrusted {
-            Some(_) => record(engine, wanted, None).await,
-            None => Ok(()),
-        };
-    }
-    if row.management_untrusted == Some(served) {
-        return Ok(());
-    }
-    record(engine, wanted, Some((&page, served))).await
+    Ok(match (before, accepted(engine, wanted).await?) {
+        (Some(before), Some(after)) if before.contains(&served) || after.contains(&served) => {
+            Found::Accepted
+        }
+        (Some(_), Some(_)) => Found::Untrusted(served),
+        _ => Found::Unknown,
+    })
 }
 
 /// The management page, where the trust is pins and no certificate of the firewall has its address in `verify`.
@@ -74,31 +114,4 @@ async fn accepted(
         pins.extend(configured);
     }
     Ok(Some(pins))
-}
-
-/// Stores what the page serves that no pin accepts and reports it; `None`: what it serves is accepted.
-async fn record(
-    engine: &Engine,
-    wanted: &ManagedCertificate,
-    untrusted: Option<(&Endpoint, Fingerprint)>,
-) -> Result<(), StoreError> {
-    let events: Vec<Event> = untrusted
-        .map(|(page, fingerprint)| {
-            let words = super::address::no_pin(&page.to_string(), &fingerprint, &wanted.firewall);
-            let mut event = super::told(
-                EventKind::ManagementCertificateUntrusted,
-                &wanted.name,
-                words,
-            );
-            event.firewall = Some(std::sync::Arc::clone(&wanted.firewall));
-            event
-        })
-        .into_iter()
-        .collect();
-    let fingerprint = untrusted.as_ref().map(|(_, fingerprint)| fingerprint);
-    let now = engine.surroundings.clock.now();
-    engine
-        .store
-        .record_management(&wanted.firewall, fingerprint, &events, now)
-        .await
 }

@@ -116,13 +116,8 @@ async fn an_acme_order_whose_proof_is_not_seen_is_placed_again_without_an_operat
     assert_eq!(renewal.unwrap().unwrap().state, State::Completed);
 }
 
-/// The shop keeps the request of the order that is renewed, its reference and its status: nothing shows that the renewal
-/// was taken and paid.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_whose_answer_was_lost_is_not_paid_again_before_an_operator_decides() {
-    let bench = Bench::<Resello>::new().await;
-    bench.run(DAY).await;
-    bench.assert_one_order("the first").await;
+/// The certificate comes near its end, and the answer to the order for the next one will be lost.
+async fn lose_the_next_order(bench: &Bench<Resello>) {
     let row = bench.lab.store().await;
     let row = row.certificate(CERTIFICATE).await.unwrap().unwrap();
     let end = row.shown.unwrap().not_after;
@@ -131,6 +126,16 @@ async fn a_renewal_whose_answer_was_lost_is_not_paid_again_before_an_operator_de
         .ca
         .port()
         .fault(On::next("POST", "/renew"), Fault::LostBefore);
+}
+
+/// The shop keeps the request of the order that is renewed, its reference and its status: nothing shows that the renewal
+/// was taken and paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_whose_answer_was_lost_is_not_paid_again_before_an_operator_decides() {
+    let bench = Bench::<Resello>::new().await;
+    bench.run(DAY).await;
+    bench.assert_one_order("the first").await;
+    lose_the_next_order(&bench).await;
     let renewal = live(&bench.lab, 4 * DAY, 6 * HOUR).await;
     assert_eq!(renewal.state, State::CsrExported, "{renewal:#?}");
     assert_eq!(renewal.last_error_kind.as_deref(), Some("order_again"));
@@ -147,14 +152,7 @@ async fn a_renewal_whose_answer_was_lost_is_not_paid_again_before_an_operator_de
 async fn lost_renewal() -> (Bench<Resello>, Renewal) {
     let bench = Bench::<Resello>::new().await;
     bench.run(DAY).await;
-    let row = bench.lab.store().await;
-    let row = row.certificate(CERTIFICATE).await.unwrap().unwrap();
-    let end = row.shown.unwrap().not_after;
-    bench.lab.clock.set(end - 20 * DAY);
-    bench
-        .ca
-        .port()
-        .fault(On::next("POST", "/renew"), Fault::LostBefore);
+    lose_the_next_order(&bench).await;
     let renewal = live(&bench.lab, HOUR, HOUR).await;
     assert_eq!(renewal.state, State::CsrExported, "{renewal:#?}");
     assert_eq!(renewal.last_error_kind.as_deref(), Some("order_settling"));

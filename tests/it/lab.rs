@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use renewd::clock::{Clock, ManualClock};
 use renewd::config::{self, Desired};
 use renewd::daemon::{Daemon, Report};
 use renewd::inventory::{Renewal, State};
 use renewd::pki::{Certificate, KeyKind};
 use renewd::random::SystemRandom;
-use renewd::renewal::{Checkpoint, NoCheckpoint};
-use renewd::store::{PastEvent, Store};
+use renewd::renewal::{Checkpoint, Moment, NoCheckpoint};
+use renewd::store::{PastEvent, Store, Witness};
 use renewd::surroundings::Surroundings;
 use renewd::{ca, probe};
-use simulators::sonicos::{Faces, Profile, Settings, Simulator};
+use simulators::sonicos::{Faces, OtherAdministrator, Profile, Settings, Simulator};
 use tempfile::TempDir;
 
 /// One firewall, one CA, one certificate.
@@ -201,6 +202,17 @@ verify = ["{management}", "{ssl_vpn}"]
         .await
     }
 
+    /// The same; another administrator does something as soon as a renewal has reached this state.
+    pub async fn run_once_meeting(
+        &self,
+        at: State,
+        what: impl Fn(&OtherAdministrator) + Send + Sync + 'static,
+    ) {
+        let other = self.simulator.other_administrator();
+        let acts = Arc::new(Acts { at, other, what });
+        run_once(&self.config_file(), Arc::clone(&self.clock), acts).await;
+    }
+
     /// An operator asks for a renewal, or decides that the one that is held goes on.
     pub async fn decide(&self) {
         let now = self.clock.now();
@@ -358,4 +370,30 @@ pub fn write_secret(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Another administrator, who does something as soon as a state is stored.
+struct Acts<F: Fn(&OtherAdministrator) + Send + Sync> {
+    at: State,
+    other: OtherAdministrator,
+    what: F,
+}
+
+impl<F: Fn(&OtherAdministrator) + Send + Sync> std::fmt::Debug for Acts<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acts")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F: Fn(&OtherAdministrator) + Send + Sync> Witness for Acts<F> {}
+
+#[async_trait]
+impl<F: Fn(&OtherAdministrator) + Send + Sync> Checkpoint for Acts<F> {
+    async fn pass(&self, moment: Moment) {
+        if moment == Moment::Stored(self.at) {
+            (self.what)(&self.other);
+        }
+    }
 }

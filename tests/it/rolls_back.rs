@@ -9,9 +9,7 @@ use renewd::event::Level;
 use renewd::inventory::{RenewalWindow, State};
 use renewd::renewal::{Checkpoint, Moment, NoCheckpoint, Step};
 use renewd::store::{PastEvent, Witness};
-use simulators::sonicos::{
-    Faces, On, OtherAdministrator, Port, Profile, Replacement, ReplacementKey, Simulator,
-};
+use simulators::sonicos::{Faces, On, Port, Profile, Replacement, ReplacementKey, Simulator};
 use sqlx::Connection;
 
 use crate::lab::{CERTIFICATE, Lab, run_once};
@@ -141,8 +139,8 @@ async fn a_stranger_on_the_management_port_gets_no_credentials_until_a_person_tr
     assert_eq!(lab.seen().await, before);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_rolled_back_is_installed_again_later_without_another_order() {
+/// The next try to install may begin, and nothing is wrong with the device any more.
+async fn a_day_after_a_roll_back() -> Lab {
     let lab = rolls_back(Faces {
         serve_wrong_certificate_after_bind: On::SslVpn,
         ..Faces::kind()
@@ -150,6 +148,12 @@ async fn what_was_rolled_back_is_installed_again_later_without_another_order() {
     .await;
     lab.simulator.set(|faces| *faces = Faces::kind());
     lab.clock.advance(jiff::SignedDuration::from_hours(25));
+    lab
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rolled_back_is_installed_again_later_without_another_order() {
+    let lab = a_day_after_a_roll_back().await;
     let report = lab.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
     let renewals = lab.renewals().await;
@@ -510,49 +514,12 @@ async fn on_a_server_such_a_renewal_says_what_to_do_and_goes_on_when_that_is_don
     assert_eq!(renewal.state, State::RolledBack, "{:?}", renewal.last_error);
 }
 
-/// Lets somebody else bind something as soon as a state is stored.
-struct Binds<F: Fn(&OtherAdministrator) + Send + Sync> {
-    at: State,
-    other: OtherAdministrator,
-    what: F,
-}
-
-impl<F: Fn(&OtherAdministrator) + Send + Sync> std::fmt::Debug for Binds<F> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Binds")
-            .field("at", &self.at)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<F: Fn(&OtherAdministrator) + Send + Sync> Witness for Binds<F> {}
-
-#[async_trait]
-impl<F: Fn(&OtherAdministrator) + Send + Sync> Checkpoint for Binds<F> {
-    async fn pass(&self, moment: Moment) {
-        if moment == Moment::Stored(self.at) {
-            (self.what)(&self.other);
-        }
-    }
-}
-
-/// Runs once; when `at` is stored somebody else binds.
-async fn run_while_bound(
-    lab: &Lab,
-    at: State,
-    what: impl Fn(&OtherAdministrator) + Send + Sync + 'static,
-) {
-    let other = lab.simulator.other_administrator();
-    let binds = Arc::new(Binds { at, other, what });
-    run_once(&lab.config_file(), Arc::clone(&lab.clock), binds).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_administrator_binds_before_the_roll_back_stays() {
     for management_too in [false, true] {
         let lab = Lab::new(Profile::V8).await;
         let now = lab.device_time();
-        run_while_bound(&lab, State::Bound, move |other| {
+        lab.run_once_meeting(State::Bound, move |other| {
             if management_too {
                 other.binds("fw-initial");
             }
@@ -630,14 +597,9 @@ async fn what_has_ended_is_not_bound_in_the_place_of_what_is_valid() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_just_proven_is_not_removed_where_a_former_renewal_had_its_alias() {
-    let lab = rolls_back(Faces {
-        serve_wrong_certificate_after_bind: On::SslVpn,
-        ..Faces::kind()
-    })
-    .await;
-    lab.simulator.set(|faces| *faces = Faces::kind());
-    lab.clock.advance(jiff::SignedDuration::from_hours(25));
-    run_while_bound(&lab, State::Verified, |other| other.binds("fw-initial")).await;
+    let lab = a_day_after_a_roll_back().await;
+    lab.run_once_meeting(State::Verified, |other| other.binds("fw-initial"))
+        .await;
     let renewal = &lab.renewals().await[0];
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
     assert!(lab.simulator.certificates().contains(&renewal.alias));

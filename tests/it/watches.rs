@@ -6,6 +6,7 @@ use renewd::inventory::{Renewal, State, TrackedCertificate, due};
 use renewd::pki::{Certificate, Fingerprint};
 use renewd::renewal::known_rows;
 use renewd::seal::Sealer;
+use renewd::store::PastEvent;
 use simulators::sonicos::{Profile, Replacement, ReplacementKey};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
@@ -118,6 +119,13 @@ async fn a_certificate_that_was_replaced_by_hand_counts_once_an_operator_has_acc
     assert_eq!(newest(&lab).await.state, State::Completed);
 }
 
+/// The report of a management page that no pin accepts.
+async fn untrusted_page(lab: &Lab) -> PastEvent {
+    let mut reported = lab.history().await.into_iter();
+    let alert = reported.find(|event| event.name == "management_certificate_untrusted");
+    alert.expect("it is reported at the first probe")
+}
+
 /// The certificate is bound to SSL VPN alone and no `verify` names the management page: only a login goes there.
 fn leave_the_management_page_out(lab: &Lab) {
     let text = std::fs::read_to_string(lab.config_file()).unwrap();
@@ -147,11 +155,7 @@ async fn a_management_page_in_no_verify_list_is_reported_when_no_pin_accepts_wha
     assert_eq!(row(&lab).await.management_untrusted, None);
     replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
     after(&lab, SignedDuration::from_hours(25)).await;
-    let told = lab.history().await;
-    let alert = told
-        .iter()
-        .find(|event| event.name == "management_certificate_untrusted")
-        .expect("it is reported at the first probe");
+    let alert = untrusted_page(&lab).await;
     let words = alert.fields["detail"].as_str().unwrap();
     let fingerprint = lab.simulator.fingerprint();
     for part in [&*lab.simulator.management().to_string(), &*fingerprint] {
@@ -184,11 +188,7 @@ async fn a_management_certificate_that_no_pin_names_is_reported_at_once_and_unti
     let lab = renewed().await;
     replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
     after(&lab, SignedDuration::from_hours(25)).await;
-    let told = lab.history().await;
-    let alert = told
-        .iter()
-        .find(|event| event.name == "management_certificate_untrusted")
-        .expect("it is reported at the first probe");
+    let alert = untrusted_page(&lab).await;
     assert_eq!(alert.level, renewd::event::Level::Alert);
     let words = alert.fields["detail"].as_str().unwrap();
     let fingerprint = lab.simulator.fingerprint();

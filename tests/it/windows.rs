@@ -9,9 +9,7 @@ use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment, Step};
 use renewd::status;
 use renewd::store::{PastEvent, Witness};
-use simulators::sonicos::{
-    Action, OtherAdministrator, Port, Profile, Replacement, ReplacementKey, Rule,
-};
+use simulators::sonicos::{Action, Port, Profile, Replacement, ReplacementKey, Rule};
 
 use crate::lab::{self, CERTIFICATE, Lab};
 
@@ -270,30 +268,16 @@ async fn a_window_that_was_missed_is_not_made_up_for_outside_of_it() {
     lab.assert_renewed_once().await;
 }
 
-/// Somebody works on the firewall just before the bind.
-#[derive(Debug)]
-struct Works(OtherAdministrator);
-
-impl Witness for Works {}
-
-#[async_trait]
-impl Checkpoint for Works {
-    async fn pass(&self, moment: Moment) {
-        if moment == Moment::Stored(State::Imported) {
-            self.0.has_pending_change("address-object ipv4 printer");
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_bound_before_is_what_was_bound_before_the_attempt_that_bound() {
     let window = r#"start = "0 9 * * *", lasts = "2h", time_zone = "UTC""#;
     let lab = lab(window).await;
     let second = Lab::new(Profile::V8).await;
     crate::rolls_back::also_verify(&lab, &second.simulator.ssl_vpn().to_string());
-    let other = lab.simulator.other_administrator();
-    let clock = Arc::clone(&lab.clock);
-    lab::run_once(&lab.config_file(), clock, Arc::new(Works(other))).await;
+    lab.run_once_meeting(State::Imported, |other| {
+        other.has_pending_change("address-object ipv4 printer");
+    })
+    .await;
     let renewal = lab.renewals().await.swap_remove(0);
     assert_eq!(renewal.state, State::Imported);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));

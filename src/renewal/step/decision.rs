@@ -10,28 +10,21 @@ use super::{REMEMBERED, StepError, Work};
 use crate::ca::{Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::due::{self, Decision, Facts, Reason};
-use crate::inventory::{DecisionKind, ManagedCertificate, Shown, State, cause};
+use crate::inventory::{DecisionKind, ManagedCertificate, Renewal, Shown, State, cause};
 use crate::pki::{self, Certificate};
 use crate::renewal::state::Step;
+use crate::store::StoreError;
 
 /// Holds another order where the last ones may have cost money and ended without a certificate that could be used. What was
 /// refused twice in a row is refused again: something has to be changed before the next one is worth its price.
 pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<(), StepError> {
     let renewal = work.renewal();
-    let is_wanted =
-        renewal.reason == Reason::Requested.name() || work.is_decided(DecisionKind::OrdersEnded);
-    if is_wanted {
+    if is_wanted(work, DecisionKind::OrdersEnded) {
         return Ok(());
     }
-    let past = work
-        .store
-        .renewals_of(&renewal.certificate, REMEMBERED)
-        .await?;
-    let since_success = past
+    let ended: Vec<String> = since_success(work)
+        .await?
         .iter()
-        .filter(|past| past.id != renewal.id)
-        .take_while(|past| past.state != State::Completed);
-    let ended: Vec<String> = since_success
         .filter(|past| past.state == State::Abandoned && past.ca == renewal.ca)
         .filter(|past| past.obtained.leaf_pem.is_none())
         .filter_map(|past| past.obtained.ca_reference.clone().map(Reference))
@@ -52,6 +45,24 @@ pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<()
             renewal.certificate
         ),
     })
+}
+
+/// Whether an operator asked for this renewal, or decided this for it.
+fn is_wanted(work: &Work<'_>, kind: DecisionKind) -> bool {
+    work.renewal().reason == Reason::Requested.name() || work.is_decided(kind)
+}
+
+/// The renewals of the certificate before this one, newest first, back to the last that was completed.
+async fn since_success(work: &Work<'_>) -> Result<Vec<Renewal>, StoreError> {
+    let renewal = work.renewal();
+    let mut past = work
+        .store
+        .renewals_of(&renewal.certificate, REMEMBERED)
+        .await?;
+    past.retain(|past| past.id != renewal.id);
+    let since = past.iter().position(|past| past.state == State::Completed);
+    past.truncate(since.unwrap_or(past.len()));
+    Ok(past)
 }
 
 /// Holds the repetition of an order that may have been paid although the CA does not show it.
@@ -160,22 +171,15 @@ fn is_asked(work: &Work<'_>) -> bool {
 
 /// Holds the next installation of a certificate that was rolled back twice: the same would happen each day.
 pub async fn on_another_bind(work: &Work<'_>) -> Result<(), StepError> {
-    let renewal = work.renewal();
-    let is_wanted =
-        renewal.reason == Reason::Requested.name() || work.is_decided(DecisionKind::BindAgain);
-    if is_wanted {
+    if is_wanted(work, DecisionKind::BindAgain) {
         return Ok(());
     }
-    let past = work
-        .store
-        .renewals_of(&renewal.certificate, REMEMBERED)
-        .await?;
-    let rolled_back = past
+    let fingerprint = work.renewal().obtained.fingerprint;
+    let rolled_back = since_success(work)
+        .await?
         .iter()
-        .filter(|past| past.id != renewal.id)
-        .take_while(|past| past.state != State::Completed)
         .filter(|past| matches!(past.state, State::RolledBack | State::NotRolledBack))
-        .filter(|past| past.obtained.fingerprint == renewal.obtained.fingerprint)
+        .filter(|past| past.obtained.fingerprint == fingerprint)
         .count();
     if rolled_back < MOST_ROLLED_BACK {
         return Ok(());

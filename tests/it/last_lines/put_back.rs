@@ -1,15 +1,10 @@
 //! An older binding that is put back, by an administrator or by a central management with an older copy.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use renewd::inventory::State;
-use renewd::renewal::{Checkpoint, Moment};
-use renewd::store::Witness;
-use simulators::sonicos::{Faces, OtherAdministrator, Profile};
+use simulators::sonicos::{Faces, Profile};
 
 use super::{DAY, HOUR, live, once};
-use crate::lab::{Lab, run_once};
+use crate::lab::Lab;
 
 async fn renewed(managed: bool) -> Lab {
     let faces = Faces {
@@ -90,21 +85,6 @@ async fn what_is_put_back_again_and_again_is_bound_again_once_a_day_and_is_in_th
     assert_eq!(lab.signatures(), 1);
 }
 
-/// Binds the previous certificate again as soon as the new one is bound.
-#[derive(Debug)]
-struct PutsBack(OtherAdministrator);
-
-impl Witness for PutsBack {}
-
-#[async_trait]
-impl Checkpoint for PutsBack {
-    async fn pass(&self, moment: Moment) {
-        if moment == Moment::Stored(State::Bound) {
-            self.0.binds("fw-initial");
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_put_back_before_the_verification_is_reported_as_such_and_not_ordered_again() {
     let faces = Faces {
@@ -112,8 +92,8 @@ async fn what_is_put_back_before_the_verification_is_reported_as_such_and_not_or
         ..Faces::kind()
     };
     let lab = Lab::with(Profile::V8, faces).await;
-    let puts_back = Arc::new(PutsBack(lab.simulator.other_administrator()));
-    run_once(&lab.config_file(), Arc::clone(&lab.clock), puts_back).await;
+    lab.run_once_meeting(State::Bound, |other| other.binds("fw-initial"))
+        .await;
     assert_eq!(lab.renewals().await[0].state, State::RolledBack);
     let reported = reported(&lab).await;
     assert_eq!(reported.len(), 1, "{reported:?}");
