@@ -197,7 +197,7 @@ events! {
     /// A changed configuration is broken; the old one stays in force.
     ConfigurationRefused => "configuration_refused", Alert;
     /// Another daemon on the database has stored another configuration of a certificate, so that this one leaves it alone, and
-    /// what is due is not done. Told once.
+    /// what is due is not done. Reported once.
     ConfigurationDiffers => "configuration_differs", Alert;
     /// Where the history ends: id and hash of its last event, for `renewd history verify --head`. Logged once a day and
     /// at the end of a run, and not stored.
@@ -258,7 +258,7 @@ events! {
     /// before.
     RenewalRolledBack => "renewal_rolled_back", Alert;
     /// The new certificate was not served everywhere, and nothing was bound back: what was bound before is not known or has
-    /// ended, or somebody else has bound the services meanwhile.
+    /// ended, or another administrator has bound the services meanwhile.
     RenewalNotRolledBack => "renewal_not_rolled_back", Alert;
     /// The renewal was given up before the bind.
     RenewalAbandoned => "renewal_abandoned", Alert;

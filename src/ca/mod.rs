@@ -103,8 +103,8 @@ pub trait Issuer: Send + Sync {
         None
     }
 
-    /// Whether an order that ended without a certificate that could be used may have cost money all the same. A CA that is
-    /// reached over somebody else's account does not say what it charges, so this is a no only where it is sure.
+    /// Whether an order that ended without a certificate that could be used may have cost money anyway. A CA that is
+    /// reached over another account does not say what it charges, so this is a no only where it is sure.
     fn may_have_cost(&self, _order: &Reference) -> bool {
         true
     }

@@ -111,7 +111,7 @@ struct Soon {
 
 /// When an open renewal goes on that is worth waiting for: one that waits for something short, within the `patience` that is
 /// left, or one that is half way between bind and proof and must not be left there. Not one that waits for an operator, or
-/// that somebody else works on.
+/// that another daemon works on.
 async fn soon(
     engine: &Engine,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! A database that fails, or whose clock ours is not: told once, and once more when that is over.
+//! A database that fails, or whose clock differs from ours: reported once, and once more when that is over.
 
 use std::mem::{Discriminant, discriminant};
 

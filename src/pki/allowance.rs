@@ -20,7 +20,7 @@ impl Allowance {
         }
     }
 
-    /// For a file that the operator keeps: the roots of a whole system are in one, and nobody else wrote it.
+    /// For a file that the operator keeps: the roots of a whole system are in one, and no peer wrote it.
     pub(super) fn of_a_file() -> Self {
         Self {
             certificates: usize::MAX,

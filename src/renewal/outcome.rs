@@ -107,7 +107,7 @@ impl Engine {
             _ => None,
         };
         let pin = match brought.fact {
-            // Else its management page would be nobody's that is known, from the end of this renewal on.
+            // Otherwise no pin would accept its management page from the end of this renewal on.
             Fact::PreviousEnded => self.new_pin(renewal, context, &context.also_trusted),
             _ => Ok(None),
         };

@@ -106,7 +106,7 @@ pub enum Fact {
     PreviousUnknown,
     /// What was bound before has ended: the new certificate stays bound.
     PreviousEnded,
-    /// Somebody else has bound the services meanwhile: nothing was bound back.
+    /// Another administrator has bound the services meanwhile: nothing was bound back.
     BoundByOthers,
     /// It cannot succeed; a person is needed.
     GivenUp,

@@ -233,7 +233,7 @@ impl Store {
     ) -> Result<Vec<TrackedCertificate>, StoreError> {
         let mut session = self.read().await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        // What is left to a daemon with another configuration takes nobody's place.
+        // What is left to a daemon with another configuration takes no place.
         let mut others = 0;
         loop {
             let most = limit.saturating_add(others);

@@ -26,7 +26,7 @@ struct State {
 struct Left {
     since: Timestamp,
     last: Timestamp,
-    is_told: bool,
+    is_reported: bool,
 }
 
 impl Synchronised {
@@ -56,7 +56,7 @@ impl Synchronised {
         let new = Left {
             since: now,
             last: now,
-            is_told: false,
+            is_reported: false,
         };
         let left = state.left.entry(name.to_owned()).or_insert(new);
         if left.is_over(now) {
@@ -65,14 +65,14 @@ impl Synchronised {
         left.last = now;
     }
 
-    /// What has been left for long and was not told yet; from now on it was.
+    /// What has been left for long and is not reported yet; from now on it is.
     fn news(&self, now: Timestamp) -> Vec<String> {
         let mut state = self.state();
         state.left.retain(|_, left| !left.is_over(now));
         let mut news = Vec::new();
         for (name, left) in &mut state.left {
-            if !left.is_told && left.since.duration_until(now) >= LONG {
-                left.is_told = true;
+            if !left.is_reported && left.since.duration_until(now) >= LONG {
+                left.is_reported = true;
                 news.push(name.clone());
             }
         }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_for_long_is_told_once_and_what_was_done_meanwhile_is_not() {
+    fn what_is_left_for_long_is_reported_once_and_what_was_done_meanwhile_is_not() {
         let all = Synchronised::default();
         for minute in 0..40 {
             all.leave("long", at(minute));

@@ -88,11 +88,11 @@ impl Domain {
         Some(match method {
             Method::Dns => {
                 let (name, target) = self.record.as_ref()?;
-                proof::told_record(proven, &self.name, name, target)
+                proof::stated_record(proven, &self.name, name, target)
             }
             Method::Http => {
                 let (location, content) = self.file.as_ref()?;
-                proof::told_file(proven, &self.name, location, content)
+                proof::stated_file(proven, &self.name, location, content)
             }
         })
     }

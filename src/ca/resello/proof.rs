@@ -1,6 +1,6 @@
 //! What is published to prove control over a domain (purchase API reference 5): as the CA tells it, or computed from the
 //! request where the CA does not. What the CA tells must be the proof of our own request: any other record is power over
-//! the domain, and the proof of another request would get somebody else a certificate.
+//! the domain, and the proof of another request would get another customer a certificate.
 
 use data_encoding::{HEXLOWER, HEXUPPER};
 use md5::{Digest as _, Md5};
@@ -134,7 +134,7 @@ pub(super) fn rehearsal(domain: &str, method: Method, host: &str) -> Proof {
 }
 
 /// The record that the CA tells for `domain`; an error says why it is not written.
-pub(super) fn told_record(
+pub(super) fn stated_record(
     proven: Proven<'_>,
     domain: &str,
     name: &str,
@@ -177,7 +177,7 @@ pub(super) fn told_record(
 }
 
 /// The file that the CA tells for `domain`; an error says why it is not served.
-pub(super) fn told_file(
+pub(super) fn stated_file(
     proven: Proven<'_>,
     domain: &str,
     location: &str,
@@ -314,11 +314,11 @@ mod tests {
     }
 
     fn record(domain: &str, name: &str, target: &str) -> Result<Proof, String> {
-        told_record(proven(&csr(), "sectigo.com"), domain, name, target)
+        stated_record(proven(&csr(), "sectigo.com"), domain, name, target)
     }
 
     fn file(domain: &str, location: &str, content: &str) -> Result<Proof, String> {
-        told_file(proven(&csr(), "sectigo.com"), domain, location, content)
+        stated_file(proven(&csr(), "sectigo.com"), domain, location, content)
     }
 
     #[test]
@@ -394,7 +394,7 @@ mod tests {
         }
         // What is configured counts as well.
         let target = format!("{DIGEST}.u1.ca.example");
-        let told = told_record(proven(&csr(), "ca.example"), "a.example", LABEL, &target);
+        let told = stated_record(proven(&csr(), "ca.example"), "a.example", LABEL, &target);
         assert!(told.is_ok(), "{told:?}");
     }
 

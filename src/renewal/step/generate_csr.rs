@@ -138,7 +138,7 @@ async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, 
         .any(|object| object.alias == work.renewal().alias))
 }
 
-/// A device that takes each request and lists nothing: another request is of no use, and a person has to know.
+/// A device that takes each request and lists nothing: another request is of no use, and an operator has to know.
 fn never_listed(work: &Work<'_>, intent: &Intent) -> StepError {
     let Renewal {
         alias, firewall, ..

@@ -67,7 +67,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     }
 }
 
-/// A certificate that is given up is ordered again the next day; where that surely costs money, a person has to talk to the CA
+/// A certificate that is given up is ordered again the next day; where that surely costs money, an operator has to talk to the CA
 /// instead. Elsewhere it may cost money, and `decision::on_another_order` lets it happen once.
 fn in_view_of_money(error: StepError, is_paid: bool) -> StepError {
     match error {

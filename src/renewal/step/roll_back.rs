@@ -1,5 +1,5 @@
 //! Unproven: bind the previous certificate again, commit, and prove that. Only where the services still use ours: what
-//! somebody else has bound meanwhile stays, and what has ended is not bound again.
+//! another administrator has bound meanwhile stays, and what has ended is not bound again.
 //!
 //! A session is opened to bind, and no more: whether it is served again is seen without one. The proof is bounded in time,
 //! because an address may never serve again what it served before; then a person is told what differs.
@@ -124,7 +124,7 @@ fn not_committed(foreign: &ForeignChanges) -> StepError {
     failure.waiting_for(&foreign.by).into()
 }
 
-/// Somebody else has bound the services since: that is theirs.
+/// Another administrator has bound the services since: that is theirs.
 fn bound_by_others(work: &Work<'_>, present: &[Binding]) -> Outcome {
     let (failed, alias) = (reason(work), &work.renewal().alias);
     let remedy = remedy_after(work, State::NotRolledBack);
@@ -138,7 +138,7 @@ fn bound_by_others(work: &Work<'_>, present: &[Binding]) -> Outcome {
         })
         .collect();
     work.reached(Fact::BoundByOthers).because(format!(
-        "the new certificate is not served everywhere: {failed}; somebody else has bound other certificates than {alias} \
+        "the new certificate is not served everywhere: {failed}; another administrator has bound other certificates than {alias} \
          meanwhile ({}), so nothing was bound back{remedy}",
         bindings.join(", ")
     ))
