@@ -76,7 +76,7 @@ async fn show(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result
     if has_failed {
         return Err(CliError::Told);
     }
-    say!("{NEXT}");
+    print::text(NEXT);
     Ok(())
 }
 
@@ -283,4 +283,5 @@ What next
   A configuration to begin with:                    config/minimal.toml
   A simulated SonicWall that stays, to play with:   cargo run -p simulators -- sonicos --help
 
-Nothing of this demonstration is left on this machine.";
+Nothing of this demonstration is left on this machine.
+";

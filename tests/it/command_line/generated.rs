@@ -80,6 +80,11 @@ fn demonstrate(arguments: &[&str]) {
         0,
         "a folder is left"
     );
+    let next = demo.stdout.split_once("\nWhat next\n").unwrap().1;
+    assert!(
+        next.lines().count() > 5,
+        "each on a line of its own: {next}"
+    );
     let (_, after) = demo.stdout.split_once("After:").unwrap();
     let rows: Vec<Vec<&str>> = after
         .lines()
