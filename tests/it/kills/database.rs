@@ -128,6 +128,12 @@ impl Database {
                 .await
                 .unwrap();
         }
+        // A look that it had begun is anybody's again only when nobody can be at it any more, minutes later.
+        sqlx::query(END_OF_LOOKS)
+            .bind(now)
+            .execute(&mut connection)
+            .await
+            .unwrap();
         connection.close().await.unwrap();
     }
 
@@ -217,6 +223,8 @@ const END_OF_FIREWALLS: &str =
 
 const END_OF_RENEWALS: &str =
     "UPDATE renewal SET lease_until = $2 WHERE lease_owner LIKE $1 AND lease_until > $2";
+
+const END_OF_LOOKS: &str = "UPDATE certificate SET probe_at = $1 WHERE probe_at > $1";
 
 const WRITERS_LOCK: &str = "SELECT 1 FROM pg_advisory_xact_lock(125779969406820)";
 
