@@ -70,7 +70,8 @@ fn needs_operator(renewal: &Renewal) -> bool {
 
 pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report, StoreError> {
     let clock = &engine.surroundings.clock;
-    // For everything but a proof, which must not be left half way.
+    // For everything but a proof, which is bounded itself and must not be left half way. A failure on the way to it is
+    // bounded by nothing but this.
     let mut patience = LONGEST_PATIENCE;
     loop {
         let now = clock.now();
@@ -105,7 +106,7 @@ pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report,
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Soon {
     at: Timestamp,
-    /// Whether it is a look for a proof.
+    /// Whether it is a look for a proof, after which nothing failed.
     is_proof: bool,
 }
 
@@ -134,7 +135,8 @@ async fn soon(
             return None;
         }
         let is_worth = is_midway(renewal.state) || !renewal.is_failing() || at <= moment;
-        let is_proof = matches!(renewal.state, State::Bound | State::Unproven);
+        let is_proof =
+            matches!(renewal.state, State::Bound | State::Unproven) && !renewal.is_failing();
         let longest = if is_proof {
             PATIENCE
         } else {
@@ -153,7 +155,7 @@ const fn is_midway(state: State) -> bool {
 
 /// Longer than the default grace period of a proof, and as long as a slow firewall needs for a key pair.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
-/// A run waits no longer than this in all for anything but a proof. The whole wait for a key pair after a crash fits into it.
+/// A run waits no longer than this in all for anything but a proof. A failing roll-back is no proof. The whole wait for a key pair after a crash fits into it.
 const LONGEST_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 /// While something is under way.
 const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);

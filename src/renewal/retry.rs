@@ -82,18 +82,25 @@ pub fn hastened(wait: SignedDuration, left: Option<SignedDuration>) -> SignedDur
     left.map_or(wait, |left| wait.min((left.abs() / 4).max(SHORTEST_HASTE)))
 }
 
+/// What the peer asks for where it asks for a time. A time shorter than the table's counts for a few attempts only: a peer
+/// that asks for a second each time would be called every second without end. The table begins after those.
 fn wait(failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
-    if let Some(asked) = failure.retry_after {
-        return asked.clamp(SignedDuration::from_secs(1), DAY);
+    let Some(asked) = failure.retry_after else {
+        return by_the_table(situation.attempt, failure, situation);
+    };
+    let asked = asked.clamp(SignedDuration::from_secs(1), DAY);
+    match situation.attempt.checked_sub(SHORT_RETRIES) {
+        None | Some(0) => asked,
+        Some(attempt) => asked.max(by_the_table(attempt, failure, situation)),
     }
+}
+
+fn by_the_table(attempt: u32, failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
     if failure.kind == FailureKind::OutcomeUnknown && situation.attempt == 1 {
         // Nothing is repeated, only looked at.
         return FIRST_LOOK;
     }
-    let wait = hastened(
-        backoff(situation.attempt, situation.lifetime),
-        situation.left,
-    );
+    let wait = hastened(backoff(attempt, situation.lifetime), situation.left);
     let wait = if is_busy_firewall(failure.kind, situation.state) {
         wait.min(longest_busy(situation.attempt))
     } else if failure.kind == FailureKind::Refused && !situation.was_refused {
@@ -168,13 +175,15 @@ const STEPS: [SignedDuration; 3] = [
     SignedDuration::from_mins(100),
 ];
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// So many attempts in a row may follow each other as soon as the peer asks.
+const SHORT_RETRIES: u32 = 3;
 /// So many attempts at a firewall that somebody works on, some two hours, come minutes apart; those after them an hour.
 const BUSY_ATTEMPTS: u32 = 13;
 const BUSY_ATTEMPTS_PER_DAY: u32 = 24;
 const SHORTEST_HASTE: SignedDuration = SignedDuration::from_hours(1);
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(5);
 /// A "no" as the last of so many failures, which was said before, minutes apart, was no passing mood of the device.
-const REFUSALS: u32 = 3;
+pub const REFUSALS: u32 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -256,6 +265,67 @@ mod tests {
             after(&failure, &situation(&id, 3)),
             Retry::After(SignedDuration::from_secs(77))
         );
+    }
+
+    /// The waits after `attempts` failures in a row of `kind` in `state`, each with a wish for `asked` seconds, and how many
+    /// of them are told.
+    fn waits_asked(state: State, asked: i64, attempts: u32) -> (Vec<SignedDuration>, usize) {
+        let id = RenewalId("r".to_owned());
+        let failure = failure(FailureKind::Busy).retry_after(SignedDuration::from_secs(asked));
+        let after = |attempt| {
+            let situation = Situation {
+                state,
+                ..situation(&id, attempt)
+            };
+            after(&failure, &situation)
+        };
+        let all: Vec<Retry> = (1..=attempts).map(after).collect();
+        let told = all
+            .iter()
+            .filter(|one| matches!(one, Retry::AfterAndTell(_)));
+        let told = told.count();
+        let waits = all.into_iter().map(|retry| match retry {
+            Retry::After(wait) | Retry::AfterAndTell(wait) => wait,
+            other => panic!("{other:?}"),
+        });
+        (waits.collect(), told)
+    }
+
+    #[test]
+    fn a_short_wait_that_is_asked_for_each_time_counts_three_times_and_then_the_table_begins() {
+        for state in [State::CsrExported, State::Submitted] {
+            let (waits, told) = waits_asked(state, 1, 8);
+            assert!(
+                waits[..3].iter().all(|wait| wait.as_secs() == 1),
+                "{waits:?}"
+            );
+            let table = [1, 10, 100, 1440, 1440].map(SignedDuration::from_mins);
+            for (wait, table) in waits[3..].iter().zip(table) {
+                assert!((*wait - table).abs() <= table / 10, "{state}: {waits:?}");
+            }
+            assert_eq!(told, 5);
+        }
+    }
+
+    #[test]
+    fn a_firewall_that_asks_for_seconds_each_time_is_called_some_dozens_of_times_a_day_and_told_of_twice()
+     {
+        let (waits, _) = waits_asked(State::Unproven, 5, 100);
+        let mut passed = SignedDuration::ZERO;
+        let a_day = waits.iter().take_while(|wait| {
+            passed += **wait;
+            passed <= DAY
+        });
+        let a_day = u32::try_from(a_day.count()).unwrap_or(u32::MAX);
+        assert!((30..45).contains(&a_day), "{a_day} attempts in a day");
+        let (_, told) = waits_asked(State::Unproven, 5, a_day);
+        assert_eq!(told, 2, "told in a day");
+    }
+
+    #[test]
+    fn a_wait_that_is_longer_than_the_table_has_is_granted_at_each_attempt() {
+        let (waits, _) = waits_asked(State::Unproven, 2 * 60 * 60, 40);
+        assert!(waits.iter().all(|wait| wait.as_hours() == 2), "{waits:?}");
     }
 
     #[test]

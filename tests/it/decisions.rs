@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use renewd::clock::Clock;
 use renewd::inventory::{Renewal, State};
 use simulators::acme::ProblemType;
-use simulators::ca::{Fault, Mischief, On};
+use simulators::ca::{Fault, Mischief, On, RetryAfter};
 use simulators::sonicos::{Faces, Profile};
 
 use crate::contract::acme::Acme;
@@ -276,6 +276,26 @@ async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_a
         !waited,
         "the limits were used up by orders that were not placed"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_asks_for_a_second_each_time_gets_few_orders_and_an_operator_few_alerts() {
+    let (acme, lab) = acme_lab("").await;
+    for nth in 1..=40 {
+        let on = On::next("POST", "new-order").nth(nth);
+        let busy = Fault::Unavailable(RetryAfter::Seconds(1));
+        acme.port().fault(on, busy);
+    }
+    live(&lab, DAY, 12 * HOUR).await;
+    let tries = orders_tried(&acme);
+    assert!((5..=9).contains(&tries), "{tries} orders in a day");
+    let alerts = count(&lab, "person_needed").await;
+    assert!((1..=6).contains(&alerts), "{alerts} alerts in a day");
+}
+
+async fn count(lab: &Lab, name: &str) -> usize {
+    let history = lab.history().await;
+    history.iter().filter(|event| event.name == name).count()
 }
 
 fn orders_tried(acme: &Acme) -> usize {

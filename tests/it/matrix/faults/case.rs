@@ -359,7 +359,7 @@ fn a_case_is_found_by_its_name() {
         files: 1,
     };
     let cases = every(site, &exchanges);
-    assert_eq!(cases.len(), 2 * (3 * 2 + 19 * 3) + 11 + 5);
+    assert_eq!(cases.len(), 2 * (3 * 2 + 21 * 3) + 11 + 5);
     for case in cases {
         assert_eq!(case.to_string().parse(), Ok(case));
     }

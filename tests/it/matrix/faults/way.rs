@@ -30,11 +30,15 @@ pub enum Way {
     TooMany,
     /// The same, with the time after which to come again.
     TooManyUntil,
+    /// The same, with a time of seconds.
+    TooManySoon,
     ErrorBefore,
     ErrorAfter,
     Unavailable,
     /// The same, with the time after which to come again.
     UnavailableUntil,
+    /// The same, with a time of seconds.
+    UnavailableSoon,
     /// Half of an answer, or of a file, that looks like the whole.
     Halved,
     /// Half of an answer that says how long it is.
@@ -44,7 +48,7 @@ pub enum Way {
 }
 
 impl Way {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Refused,
         Self::BlackHole,
         Self::WrongCertificate,
@@ -59,10 +63,12 @@ impl Way {
         Self::Forbidden,
         Self::TooMany,
         Self::TooManyUntil,
+        Self::TooManySoon,
         Self::ErrorBefore,
         Self::ErrorAfter,
         Self::Unavailable,
         Self::UnavailableUntil,
+        Self::UnavailableSoon,
         Self::Halved,
         Self::CutShort,
         Self::Garbage,
@@ -86,10 +92,12 @@ impl Way {
             Self::Forbidden => "403",
             Self::TooMany => "429",
             Self::TooManyUntil => "429-until",
+            Self::TooManySoon => "429-soon",
             Self::ErrorBefore => "500-before",
             Self::ErrorAfter => "500-after",
             Self::Unavailable => "503",
             Self::UnavailableUntil => "503-until",
+            Self::UnavailableSoon => "503-soon",
             Self::Halved => "halved",
             Self::CutShort => "cut-short",
             Self::Garbage => "garbage",
@@ -130,10 +138,12 @@ impl Way {
             Self::Forbidden => Fault::Forbidden,
             Self::TooMany => Fault::TooManyRequests(RetryAfter::Silent),
             Self::TooManyUntil => Fault::TooManyRequests(RetryAfter::Seconds(ASKED_SECONDS)),
+            Self::TooManySoon => Fault::TooManyRequests(RetryAfter::Seconds(SOON_SECONDS)),
             Self::ErrorBefore => Fault::ServerError,
             Self::ErrorAfter => Fault::ServerErrorAfter,
             Self::Unavailable => Fault::Unavailable(RetryAfter::Silent),
             Self::UnavailableUntil => Fault::Unavailable(RetryAfter::Seconds(ASKED_SECONDS)),
+            Self::UnavailableSoon => Fault::Unavailable(RetryAfter::Seconds(SOON_SECONDS)),
             Self::Halved => Fault::Truncated,
             Self::CutShort => Fault::CutShort,
             Self::Garbage => Fault::Garbage,
@@ -147,8 +157,8 @@ impl Way {
             let kind = ("Content-Type".to_owned(), "text/plain".to_owned());
             Action::Status(status, words.to_owned(), vec![kind])
         };
-        let until = |status: u16, words: &str| {
-            let wait = ("Retry-After".to_owned(), ASKED_SECONDS.to_string());
+        let until = |status: u16, words: &str, seconds: u32| {
+            let wait = ("Retry-After".to_owned(), seconds.to_string());
             Action::Status(status, words.to_owned(), vec![wait])
         };
         Some(match self {
@@ -163,11 +173,13 @@ impl Way {
             Self::Unauthorized => status(401, "Unauthorized"),
             Self::Forbidden => status(403, "Forbidden"),
             Self::TooMany => status(429, "Too many requests"),
-            Self::TooManyUntil => until(429, "Too many requests"),
+            Self::TooManyUntil => until(429, "Too many requests", ASKED_SECONDS),
+            Self::TooManySoon => until(429, "Too many requests", SOON_SECONDS),
             Self::ErrorBefore => status(500, "Internal server error"),
             Self::ErrorAfter => Action::ServerErrorAfter,
             Self::Unavailable => status(503, "Service unavailable"),
-            Self::UnavailableUntil => until(503, "Service unavailable"),
+            Self::UnavailableUntil => until(503, "Service unavailable", ASKED_SECONDS),
+            Self::UnavailableSoon => until(503, "Service unavailable", SOON_SECONDS),
             Self::Halved => Action::Truncated,
             Self::CutShort => Action::CutShort,
             Self::Garbage => Action::Garbage,
@@ -209,5 +221,7 @@ impl Way {
 }
 
 /// What a peer that is busy asks for.
-pub const ASKED_SECONDS: u32 = 1234;
+const ASKED_SECONDS: u32 = 1234;
+/// The same, where it is shorter than any wait of the retry table.
+const SOON_SECONDS: u32 = 5;
 const BETWEEN_DROPS: Duration = Duration::from_millis(300);
