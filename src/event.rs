@@ -257,8 +257,8 @@ events! {
     /// The new certificate was not served; the previous one is bound again. It says what an address serves that is not as
     /// before.
     RenewalRolledBack => "renewal_rolled_back", Alert;
-    /// The new certificate was not served everywhere, and nothing was bound back: what was bound before is not known or has
-    /// ended, or another administrator has bound the services meanwhile.
+    /// The new certificate was not served everywhere, and nothing was bound back: what was bound before is not known, has
+    /// ended or is not bound by the firewall any more, or another administrator has bound the services meanwhile.
     RenewalNotRolledBack => "renewal_not_rolled_back", Alert;
     /// The renewal was given up before the bind.
     RenewalAbandoned => "renewal_abandoned", Alert;

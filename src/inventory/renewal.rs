@@ -181,8 +181,8 @@ pub enum State {
     Completed,
     /// The end: the previous certificate is bound again.
     RolledBack,
-    /// The end: not proven, and nothing was bound back: what was bound before is not known or has ended, or another
-    /// administrator has bound the services; an operator is needed.
+    /// The end: not proven, and nothing was bound back: what was bound before is not known, has ended or cannot be bound any
+    /// more, or another administrator has bound the services; an operator is needed.
     NotRolledBack,
     /// The end: given up before the bind; a person is needed.
     Abandoned,

@@ -103,12 +103,15 @@ impl Engine {
             | Fact::PreviousNotProven
             | Fact::PreviousUnknown
             | Fact::PreviousEnded
+            | Fact::PreviousNotBindable
             | Fact::BoundByOthers => Some(now),
             _ => None,
         };
         let pin = match brought.fact {
             // Otherwise no pin would accept its management page from the end of this renewal on.
-            Fact::PreviousEnded => self.new_pin(renewal, context, &context.also_trusted),
+            Fact::PreviousUnknown | Fact::PreviousEnded | Fact::PreviousNotBindable => {
+                self.new_pin(renewal, context, &context.also_trusted)
+            }
             _ => Ok(None),
         };
         let pin = match pin {

@@ -106,6 +106,8 @@ pub enum Fact {
     PreviousUnknown,
     /// What was bound before has ended: the new certificate stays bound.
     PreviousEnded,
+    /// The firewall no longer has what was bound before, or refuses each time to bind it: the new certificate stays bound.
+    PreviousNotBindable,
     /// Another administrator has bound the services meanwhile: nothing was bound back.
     BoundByOthers,
     /// It cannot succeed; a person is needed.
@@ -118,7 +120,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact, in the order of a renewal.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::KeyPairExists,
         Self::CsrChecked,
         Self::Ordered,
@@ -133,6 +135,7 @@ impl Fact {
         Self::PreviousNotProven,
         Self::PreviousUnknown,
         Self::PreviousEnded,
+        Self::PreviousNotBindable,
         Self::BoundByOthers,
         Self::GivenUp,
         Self::ReplacedByHand,
@@ -156,6 +159,7 @@ impl Fact {
             Self::PreviousNotProven => "previous bound, not proven",
             Self::PreviousUnknown => "previous unknown",
             Self::PreviousEnded => "previous ended",
+            Self::PreviousNotBindable => "previous not bindable",
             Self::BoundByOthers => "bound by others",
             Self::GivenUp => "given up",
             Self::ReplacedByHand => "replaced by hand",
@@ -183,9 +187,13 @@ pub const fn next(state: State, fact: Fact) -> Option<State> {
         (Bound, Fact::NotProven) => Some(Unproven),
         (Verified, Fact::OldRetired) => Some(Completed),
         (Unproven, Fact::PreviousProven | Fact::PreviousNotProven) => Some(RolledBack),
-        (Unproven, Fact::PreviousUnknown | Fact::PreviousEnded | Fact::BoundByOthers) => {
-            Some(NotRolledBack)
-        }
+        (
+            Unproven,
+            Fact::PreviousUnknown
+            | Fact::PreviousEnded
+            | Fact::PreviousNotBindable
+            | Fact::BoundByOthers,
+        ) => Some(NotRolledBack),
         // Once the services point at it there is no giving up: forward to the proof, or back to the previous one.
         (Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported, Fact::GivenUp) => {
             Some(Abandoned)

@@ -374,6 +374,7 @@ async fn what_an_address_never_serves_again_ends_the_roll_back_without_further_l
 async fn where_the_previous_binding_is_not_known_nothing_is_said_to_be_rolled_back() {
     let lab = Lab::new(Profile::V8).await;
     let foreign = Lab::new(Profile::V8).await;
+    let pin = lab.simulator.fingerprint();
     also_verify(&lab, &foreign.simulator.management().to_string());
     let forgets = Arc::new(Forgets(lab.desired().daemon.database));
     run_once(&lab.config_file(), Arc::clone(&lab.clock), forgets).await;
@@ -395,6 +396,13 @@ async fn where_the_previous_binding_is_not_known_nothing_is_said_to_be_rolled_ba
     for seen in lab.seen().await {
         assert_eq!(seen.fingerprint, fingerprint, "the new one is still bound");
     }
+    // Its management page is known by that certificate from now on.
+    lab.configure(&pin, "proof_grace = \"5s\"");
+    lab.decide().await;
+    lab.run_once().await;
+    let renewal = &lab.renewals().await[0];
+    let error = &renewal.last_error;
+    assert_eq!(renewal.state, State::Completed, "{error:?}");
 }
 
 /// Takes away what was bound before, as where an administrator bound the new certificate by hand.

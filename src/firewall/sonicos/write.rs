@@ -105,7 +105,7 @@ impl Writer {
         wanted: &[Binding],
         before: &[Binding],
     ) -> Result<(), Failure> {
-        self.begin().await?;
+        self.begin().await.map_err(Failure::before_request)?;
         let ours = Ours {
             leaves: wanted.iter().map(binding::leaf).collect(),
             ..self.nothing()

@@ -10,11 +10,12 @@ use super::endpoints::Previous;
 use super::verify::{FEWEST_LOOKS, new_fingerprint};
 use super::{Outcome, StepError, Work};
 use crate::event::{Event, EventKind};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, readable};
 use crate::firewall::{Binding, Firewall, ForeignChanges};
-use crate::inventory::{Service, State, WaitReason};
+use crate::inventory::{Service, State, WaitReason, cause};
 use crate::renewal::known::cause_of_put_back;
 use crate::renewal::remedy;
+use crate::renewal::retry::REFUSALS;
 use crate::renewal::state::{Fact, Step};
 
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
@@ -101,9 +102,96 @@ async fn look_then_bind_previous(
             None => (!is_back).then(|| bound_by_others(work, &present)),
         });
     }
-    work.intend(Step::RollBack, &work.renewal().alias).await?;
-    session.bind(&good).await?;
-    Ok(None)
+    bind_back(work, session, good).await
+}
+
+/// Points the services back at `good`. Where the firewall has none of them any more, or refuses it each time: how the
+/// renewal ends.
+async fn bind_back(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+    mut good: Vec<Binding>,
+) -> Result<Option<Outcome>, StepError> {
+    loop {
+        work.intend(Step::RollBack, &work.renewal().alias).await?;
+        let failure = match session.bind(&good).await {
+            Ok(()) => return Ok(None),
+            Err(failure) => failure,
+        };
+        if !failure.is_surely_not_done() || !is_untouched(work, session, &good, &failure).await {
+            return Err(failure.into());
+        }
+        // The services still use the new certificate: until they do not, a late sight of it counts.
+        work.withdraw(Step::RollBack).await?;
+        if failure.kind != FailureKind::Refused {
+            return Err(failure.into());
+        }
+        let gone = missing(session, &good).await?;
+        if gone.is_empty() && is_said_again(work, &failure) {
+            return Ok(Some(not_bindable(work, &words_of_refusal(&failure))));
+        }
+        if gone.is_empty() {
+            return Err(failure.into());
+        }
+        // What the firewall has is bound back without the others, which are not there to go back to.
+        good.retain(|one| one.alias.as_ref().is_none_or(|alias| !gone.contains(alias)));
+        if good.is_empty() {
+            let why = format!("the firewall no longer has {}", gone.join(", "));
+            return Ok(Some(not_bindable(work, &why)));
+        }
+    }
+}
+
+/// Whether every one of these services still uses ours after a bind that failed. A device that commits each change by itself
+/// may have bound the first of two.
+async fn is_untouched(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+    bindings: &[Binding],
+    failure: &Failure,
+) -> bool {
+    if failure.before_request || bindings.len() == 1 {
+        return true;
+    }
+    let alias = Some(&work.renewal().alias);
+    session.bindings().await.is_ok_and(|present| {
+        let still_ours = |service: Service| {
+            let mut present = present.iter();
+            present.any(|now| now.service == service && now.alias.as_ref() == alias)
+        };
+        bindings.iter().all(|before| still_ours(before.service))
+    })
+}
+
+/// Which of these certificates the firewall itself says that it does not have.
+async fn missing(
+    session: &mut dyn Firewall,
+    bindings: &[Binding],
+) -> Result<Vec<String>, StepError> {
+    let mut aliases: Vec<&String> = bindings
+        .iter()
+        .filter_map(|one| one.alias.as_ref())
+        .collect();
+    aliases.sort();
+    aliases.dedup();
+    let mut missing = Vec::new();
+    for alias in aliases {
+        if session.lacks(alias).await? {
+            missing.push(alias.clone());
+        }
+    }
+    Ok(missing)
+}
+
+/// Whether the firewall has refused so often in the same words that it would do so for ever.
+fn is_said_again(work: &Work<'_>, refusal: &Failure) -> bool {
+    let renewal = work.renewal();
+    let said = cause(refusal.kind, &readable(&refusal.to_string()));
+    renewal.cause.as_ref() == Some(&said) && renewal.same_cause.saturating_add(1) >= REFUSALS
+}
+
+fn words_of_refusal(refusal: &Failure) -> String {
+    format!("the firewall refuses to bind what was bound before ({refusal})")
 }
 
 /// When that ended which `service` served before the bind; `None`: it has not, or that is not known.
@@ -146,11 +234,22 @@ fn bound_by_others(work: &Work<'_>, present: &[Binding]) -> Outcome {
 
 /// A valid certificate is not replaced by one that has ended.
 fn stays_bound(work: &Work<'_>, ended: Timestamp) -> Outcome {
+    let why = format!("what was bound before ended at {ended:.0}");
+    nothing_bound_back(work, Fact::PreviousEnded, &why)
+}
+
+/// The roll-back would be refused as long as the renewal is open, and no other could begin.
+fn not_bindable(work: &Work<'_>, why: &str) -> Outcome {
+    nothing_bound_back(work, Fact::PreviousNotBindable, why)
+}
+
+/// The new certificate stays bound; why.
+fn nothing_bound_back(work: &Work<'_>, fact: Fact, why: &str) -> Outcome {
     let (failed, alias) = (reason(work), &work.renewal().alias);
     let remedy = remedy_after(work, State::NotRolledBack);
-    work.reached(Fact::PreviousEnded).because(format!(
-        "the new certificate is not served everywhere: {failed}; what was bound before ended at {ended:.0}, so nothing was \
-         bound back and the services still use {alias}{remedy}"
+    work.reached(fact).because(format!(
+        "the new certificate is not served everywhere: {failed}; {why}, so nothing was bound back and the services still \
+         use {alias}{remedy}"
     ))
 }
 
@@ -194,17 +293,12 @@ fn outcome(work: &Work<'_>, differences: &[String], waited: SignedDuration) -> O
 
 /// There is nothing that could be bound again: the new certificate stays, and a person is told.
 fn not_rolled_back(work: &Work<'_>, bindings: &[Binding]) -> Outcome {
-    let (failed, alias) = (reason(work), &work.renewal().alias);
-    let remedy = remedy_after(work, State::NotRolledBack);
     let why = if bindings.is_empty() {
         "what was bound before is not known".to_owned()
     } else {
         format!("{} is not configured any more", work.renewal().firewall)
     };
-    work.reached(Fact::PreviousUnknown).because(format!(
-        "the new certificate is not served everywhere: {failed}; {why}, so nothing was bound back and the services still \
-         use {alias}{remedy}"
-    ))
+    nothing_bound_back(work, Fact::PreviousUnknown, &why)
 }
 
 /// What an operator does after an end in `state`, to be put behind the words.

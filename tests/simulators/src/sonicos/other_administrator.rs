@@ -99,6 +99,15 @@ impl OtherAdministrator {
         device.serve_bindings(&before);
     }
 
+    /// Deletes a certificate that no service uses.
+    pub fn deletes(&self, name: &str) {
+        let mut device = self.0.device();
+        device
+            .journal
+            .push(format!("- another administrator deletes {name}"));
+        device.certificates.rows.retain(|row| row.name != name);
+    }
+
     /// Logs out: the mode is free, the uncommitted changes are lost (1.4).
     pub fn leaves(&self) {
         let mut device = self.0.device();
