@@ -70,6 +70,20 @@ impl Store {
 }
 
 impl Store {
+    /// The last event of `kind` about `certificate`.
+    pub async fn last_event(
+        &self,
+        certificate: &str,
+        kind: EventKind,
+    ) -> Result<Option<PastEvent>, StoreError> {
+        let row = sqlx::query(LAST_EVENT)
+            .bind(certificate)
+            .bind(kind.name())
+            .fetch_optional(&mut self.read().await?)
+            .await?;
+        row.as_ref().map(past_event).transpose()
+    }
+
     /// Whether the history tells already that `renewal` waits for `reason` in its present state.
     pub async fn was_told_to_wait(
         &self,
@@ -244,3 +258,6 @@ const INSERT_HEAD: &str =
 
 pub(super) const HISTORY: &str = "SELECT id, at, name, level, renewal, fields FROM history \
      WHERE certificate = $1 ORDER BY id DESC LIMIT $2";
+
+pub(super) const LAST_EVENT: &str = "SELECT id, at, name, level, renewal, fields FROM history \
+     WHERE certificate = $1 AND name = $2 ORDER BY id DESC LIMIT 1";

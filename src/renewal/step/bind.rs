@@ -5,11 +5,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, StepError, Until, Waiting, Work, decision};
+use super::{Outcome, REMEMBERED, StepError, Until, Waiting, Work, decision};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall, ObjectKind};
-use crate::inventory::{Intent, Obtained, Service, Shown, Urgent, WaitReason, due};
+use crate::inventory::{
+    Intent, Obtained, Renewal, RenewalWindow, Served, Service, Shown, Urgent, WaitReason, due,
+};
 use crate::pki::Certificate;
 use crate::probe::Sight;
 use crate::renewal::known::{Familiarity, Knowledge, PreviousServed};
@@ -135,6 +137,11 @@ async fn look_then_bind(
 /// attempt has bound one of them: it would otherwise remember itself.
 async fn remember_previous(work: &Work<'_>, present: &[Binding]) -> Result<Obtained, StepError> {
     let mut obtained = work.renewal().obtained.clone();
+        // Nothing was bound: the first answer that is lost later is still the first.
+        Err(failure) if failure.is_surely_not_done() => {
+            work.withdraw(Step::Bind).await?;
+            return Err(failure.into());
+        }
     let concerned: Vec<&Binding> = present
         .iter()
         .filter(|binding| work.wanted.services.contains(&binding.service))
@@ -303,16 +310,22 @@ async fn begun(work: &Work<'_>) -> Result<Option<Intent>, StepError> {
 
 /// Once for each override: further tries belong to it until a window opens again.
 async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> {
-    let was_outside = |intent: &Intent| {
-        let window = work.window;
-        window.is_some_and(|window| window.current(intent.tried_at).is_none())
+    let Renewal {
+        id, certificate, ..
+    } = work.renewal();
+    let kind = EventKind::WindowOverridden;
+    let told = work.store.last_event(certificate, kind).await?;
+    let told = told.filter(|told| told.renewal.as_ref() == Some(id));
+    let has_opened_since = |told: Timestamp| {
+        let next = work.window.and_then(|window| window.next(told));
+        next.is_some_and(|span| span.start <= work.now)
     };
-    if begun(work).await?.as_ref().is_some_and(was_outside) {
+    if told.is_some_and(|told| !has_opened_since(told.at)) {
         return Ok(());
     }
     let event = Event {
         detail: Some(words),
-        ..work.event(EventKind::WindowOverridden)
+        ..work.event(kind)
     };
     work.store
         .record_under(work.lease, std::slice::from_ref(&event), work.now)

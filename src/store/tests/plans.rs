@@ -56,6 +56,7 @@ const SEARCHES: &[&str] = &[
     certificates::RELEASE_HELD,
     firewalls::FIREWALL,
     history::HISTORY,
+    history::LAST_EVENT,
     history::HASH,
     history::SOME,
     renewals::UNCONFIRMED,
