@@ -47,6 +47,8 @@ pub enum WaitReason {
     Approval,
     /// The maintenance window of the firewall.
     MaintenanceWindow,
+    /// An address that served a certificate at the last probe does not answer just before the bind: it is probed again.
+    EndpointCheck,
     /// Whether the commit of the bind was carried out.
     LostAnswer,
     /// The addresses do not serve the new certificate yet.
@@ -59,7 +61,7 @@ pub enum WaitReason {
 
 impl WaitReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::KeyGeneration,
         Self::OrderSettling,
         Self::OrderLimit,
@@ -69,6 +71,7 @@ impl WaitReason {
         Self::OverdueIssuance,
         Self::Approval,
         Self::MaintenanceWindow,
+        Self::EndpointCheck,
         Self::LostAnswer,
         Self::Proof,
         Self::ProofOfPrevious,
@@ -87,6 +90,7 @@ impl WaitReason {
             Self::OverdueIssuance => "overdue_issuance",
             Self::Approval => "approval",
             Self::MaintenanceWindow => "maintenance_window",
+            Self::EndpointCheck => "endpoint_check",
             Self::LostAnswer => "lost_answer",
             Self::Proof => "proof",
             Self::ProofOfPrevious => "proof_of_previous",
@@ -109,6 +113,7 @@ impl WaitReason {
             | Self::OrderShared
             | Self::Issuance
             | Self::MaintenanceWindow
+            | Self::EndpointCheck
             | Self::LostAnswer
             | Self::Proof
             | Self::ProofOfPrevious

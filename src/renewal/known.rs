@@ -8,9 +8,7 @@ use crate::ca;
 use crate::config::Desired;
 use crate::firewall::Identity;
 use crate::firewall::sonicos::is_managed_centrally;
-use crate::inventory::{
-    ManagedCertificate, RenewalId, Shown, State, TrackedCertificate, TrackedFirewall,
-};
+use crate::inventory::{ManagedCertificate, RenewalId, State, TrackedCertificate, TrackedFirewall};
 use crate::pki::{Certificate, Fingerprint, certificates_of_file};
 use crate::probe::Sight;
 use crate::seal::{SealError, Sealer};
@@ -311,6 +309,9 @@ pub struct PreviousServed {
     /// When that certificate ends; `None`: it could not be read, or an earlier renewd stored it.
     #[serde(default)]
     pub not_after: Option<Timestamp>,
+    /// Since when it does not answer, where the last probe before the bind reached it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Timestamp>,
 }
 
 impl PreviousServed {
@@ -327,16 +328,15 @@ impl PreviousServed {
             address,
             sha256: fingerprint.map(|fingerprint| fingerprint.to_string()),
             not_after,
+            silent_since: None,
         }
     }
 
-    /// `address` served `known`.
-    pub fn known(address: String, known: &Shown) -> Self {
-        Self {
-            address,
-            sha256: Some(known.fingerprint.to_string()),
-            not_after: Some(known.not_after),
-        }
+    /// The same, with since when it does not answer.
+    #[must_use]
+    pub fn silent_since(mut self, since: Option<Timestamp>) -> Self {
+        self.silent_since = since;
+        self
     }
 
     /// Reads what a row holds.

@@ -792,6 +792,7 @@ fn waiting_event(reason: WaitReason) -> EventKind {
         | WaitReason::OrderShared
         | WaitReason::Issuance
         | WaitReason::MaintenanceWindow
+        | WaitReason::EndpointCheck
         | WaitReason::LostAnswer
         | WaitReason::Proof
         | WaitReason::ProofOfPrevious

@@ -145,7 +145,7 @@ fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
             "nothing: it is bound when the window of {firewall} opens; to bind now: renewd renew {name} --now"
         ),
         WaitReason::LostAnswer => format!("nothing: {firewall} is asked whether it was done"),
-        WaitReason::Proof | WaitReason::ProofOfPrevious => {
+        WaitReason::EndpointCheck | WaitReason::Proof | WaitReason::ProofOfPrevious => {
             "nothing: the addresses are looked at again in a moment".to_owned()
         }
         WaitReason::LeftConfiguration => {

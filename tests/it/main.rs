@@ -19,6 +19,7 @@ mod faces;
 mod fleet;
 mod fleet_kills;
 mod follows_configuration;
+mod held_up;
 mod key_pairs;
 mod key_requests;
 mod kills;

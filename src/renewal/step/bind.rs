@@ -105,7 +105,19 @@ async fn look_then_bind(
         let call = "look for the certificate to bind";
         return Err(work.gone_from_device(session, call).await);
     }
-    let obtained = remember_previous(work, &present).await?;
+    let (obtained, silent) = remember_previous(work, &present).await?;
+    match silent {
+        Some(waiting) => Ok(Outcome::Wait(waiting)),
+        None => bind(work, session, &wanted, obtained).await,
+    }
+}
+
+async fn bind(
+    work: &Work<'_>,
+    session: &mut dyn Firewall,
+    wanted: &[Binding],
+    obtained: Obtained,
+) -> Result<Outcome, StepError> {
     let intent = if binds_management(work) {
         let fingerprint = work.leaf()?.fingerprint;
         let intent = work.intend_new_management(fingerprint).await?;
@@ -114,7 +126,7 @@ async fn look_then_bind(
     } else {
         work.intend(Step::Bind, &work.renewal().alias).await?
     };
-    match session.bind(&wanted).await {
+    match session.bind(wanted).await {
         // A device may cut the connection when its management certificate changes (SonicOS reference 2): that is no
         // failure yet, but a reason to look.
         Err(failure) if failure.kind == FailureKind::OutcomeUnknown && intent.tries == 1 => {
@@ -125,6 +137,11 @@ async fn look_then_bind(
                 format!("looking whether it was done: {failure}"),
             ));
         }
+        // Nothing was bound: the first answer that is lost later is still the first.
+        Err(failure) if failure.is_surely_not_done() => {
+            work.withdraw(Step::Bind).await?;
+            return Err(failure.into());
+        }
         outcome => outcome?,
     }
     work.acted(Step::Bind).await;
@@ -134,14 +151,12 @@ async fn look_then_bind(
 }
 
 /// Stores what the services use and show now: anew in each attempt, since weeks may lie between two of them. Not once an
-/// attempt has bound one of them: it would otherwise remember itself.
-async fn remember_previous(work: &Work<'_>, present: &[Binding]) -> Result<Obtained, StepError> {
+/// attempt has bound one of them: it would otherwise remember itself. With the wait for addresses that do not answer.
+async fn remember_previous(
+    work: &Work<'_>,
+    present: &[Binding],
+) -> Result<(Obtained, Option<Waiting>), StepError> {
     let mut obtained = work.renewal().obtained.clone();
-        // Nothing was bound: the first answer that is lost later is still the first.
-        Err(failure) if failure.is_surely_not_done() => {
-            work.withdraw(Step::Bind).await?;
-            return Err(failure.into());
-        }
     let concerned: Vec<&Binding> = present
         .iter()
         .filter(|binding| work.wanted.services.contains(&binding.service))
@@ -151,15 +166,23 @@ async fn remember_previous(work: &Work<'_>, present: &[Binding]) -> Result<Obtai
         binding.alias.as_ref() == Some(&work.renewal().alias) && !stored.contains(binding)
     };
     if obtained.previous_bindings.is_some() && concerned.iter().any(is_bound_since) {
-        return Ok(obtained);
+        return Ok((obtained, None));
     }
     let json = serde_json::to_string(&concerned).map_err(|error| {
         StepError::Hopeless(format!("the bindings cannot be written down: {error}"))
     })?;
     let sights = work.sights().await;
+    let before = obtained.previous_served.as_deref();
+    let before = before.and_then(|json| PreviousServed::parse_all(json).ok());
+    let before = before.unwrap_or_default();
     let served: Vec<PreviousServed> = sights
         .iter()
-        .map(|(address, sight)| previous_served(work, address, sight))
+        .map(|(address, sight)| {
+            let mut rows = work.tracked.served.iter();
+            let row = rows.find(|row| row.address == *address);
+            let before = before.iter().find(|before| before.address == *address);
+            previous_served(address, sight, row, before, work.now)
+        })
         .collect();
     let json_of_served = serde_json::to_string(&served).map_err(|error| {
         StepError::Hopeless(format!("what is served cannot be written down: {error}"))
@@ -168,22 +191,48 @@ async fn remember_previous(work: &Work<'_>, present: &[Binding]) -> Result<Obtai
     obtained.previous_served = Some(json_of_served);
     obtained.previous_fingerprint = served.iter().find_map(PreviousServed::fingerprint);
     work.store.keep(work.lease, &obtained).await?;
-    Ok(obtained)
+    Ok((obtained, silent(&served, work.now)))
 }
 
-/// What `address` serves before the bind. One that the last probe reached and that does not answer at this moment counts by
-/// what it served then: it may only be restarting, and has to be verified like the others.
-fn previous_served(work: &Work<'_>, address: &str, sight: &Sight) -> PreviousServed {
-    let row = work
-        .tracked
-        .served
-        .iter()
-        .find(|one| one.address == address);
-    let last = row.filter(|row| row.unreachable.is_none());
-    match (sight, last.and_then(|row| row.known.as_ref())) {
-        (Sight::Unreachable(_), Some(known)) => PreviousServed::known(address.to_owned(), known),
-        _ => PreviousServed::of(address.to_owned(), sight),
-    }
+/// What `address` serves before the bind, of which `row` is stored, and `before` of an earlier look of this renewal. One that
+/// the last probe reached and that does not answer now may only be restarting: since when it does not is remembered.
+fn previous_served(
+    address: &str,
+    sight: &Sight,
+    row: Option<&Served>,
+    before: Option<&PreviousServed>,
+    now: Timestamp,
+) -> PreviousServed {
+    let reached = row.filter(|row| row.unreachable.is_none() && row.known.is_some());
+    let silent_since = match (sight, reached) {
+        (Sight::Unreachable(_), Some(row)) => {
+            let since = before.and_then(|before| before.silent_since);
+            // A probe has reached it since, or the clock was set back.
+            let since = since.filter(|since| (row.probed_at..=now).contains(since));
+            Some(since.unwrap_or(now))
+        }
+        _ => None,
+    };
+    PreviousServed::of(address.to_owned(), sight).silent_since(silent_since)
+}
+
+/// Waits for addresses that do not answer only since a moment ago: one that serves again is verified like the others. One
+/// that does not counts as serving nothing: what is not served before the bind rolls nothing back after it.
+fn silent(served: &[PreviousServed], now: Timestamp) -> Option<Waiting> {
+    let until = |one: &PreviousServed| {
+        let until = one.silent_since?.saturating_add(SECOND_LOOK).ok()?;
+        (until > now).then_some(until)
+    };
+    let silent = served.iter().filter(|one| until(one).is_some());
+    let addresses: Vec<&str> = silent.map(|one| one.address.as_str()).collect();
+    Some(Waiting {
+        until: Until::Moment(served.iter().filter_map(until).max()?),
+        kind: WaitReason::EndpointCheck,
+        words: format!(
+            "{} does not answer, and did at the last probe: it is probed once more before the bind",
+            addresses.join(", ")
+        ),
+    })
 }
 
 enum Opening {
@@ -335,3 +384,68 @@ async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> 
 
 /// The device needs a moment to take its new certificate.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(1);
+/// A service that restarts answers again by then.
+const SECOND_LOOK: SignedDuration = SignedDuration::from_mins(1);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+    use super::*;
+    use crate::inventory::Unreachable;
+    use crate::pki::testing::Authority;
+
+    const ADDRESS: &str = "vpn.example.com:443";
+
+    fn at(minute: i64) -> Timestamp {
+        let noon: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        noon + SignedDuration::from_mins(minute)
+    }
+
+    fn look(
+        sight: &Sight,
+        row: &Served,
+        before: Option<&PreviousServed>,
+        minute: i64,
+    ) -> PreviousServed {
+        previous_served(ADDRESS, sight, Some(row), before, at(minute))
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_is_probed_once_more_and_then_counts_as_serving_nothing() {
+        let old = Authority::root("old").certificate;
+        let nothing = Sight::Unreachable("refused".to_owned());
+        let mut row = Served::known(ADDRESS.to_owned(), Shown::of(&old, at(0)));
+        let first = look(&nothing, &row, None, 10);
+        let waiting = silent(std::slice::from_ref(&first), at(10)).unwrap();
+        assert_eq!(waiting.until, Until::Moment(at(11)));
+        assert!(waiting.words.contains(ADDRESS), "{}", waiting.words);
+        // It has restarted: it has to serve the new certificate as well.
+        let shown = Sight::Shown(Box::new(old.clone()), Vec::new());
+        let again = look(&shown, &row, Some(&first), 11);
+        assert_eq!(again.fingerprint(), Some(old.fingerprint));
+        assert!(silent(&[again], at(11)).is_none());
+        // It has not; a further attempt waits no more.
+        for minute in [11, 500] {
+            let again = look(&nothing, &row, Some(&first), minute);
+            assert_eq!(again.fingerprint(), None);
+            assert!(silent(&[again], at(minute)).is_none());
+        }
+        // A probe has reached it since.
+        row.probed_at = at(20);
+        let later = look(&nothing, &row, Some(&first), 30);
+        assert!(silent(&[later], at(30)).is_some());
+        // The clock was set back.
+        row.probed_at = at(-50);
+        let earlier = look(&nothing, &row, Some(&first), -40);
+        let waiting = silent(&[earlier], at(-40)).unwrap();
+        assert_eq!(waiting.until, Until::Moment(at(-39)));
+        // The last probe did not reach it either.
+        row.unreachable = Some(Unreachable {
+            since: at(0),
+            words: "refused".to_owned(),
+        });
+        let known = look(&nothing, &row, None, 10);
+        assert!(silent(&[known], at(10)).is_none());
+    }
+}
