@@ -382,6 +382,54 @@ async fn a_recalled_certificate_is_bound_at_once_or_waits_where_that_is_configur
     }
 }
 
+/// The maintenance window is open when the CA announces its own, and closed when the certificate is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_is_asked_once_where_the_maintenance_window_closes_before_the_issuance() {
+    let (acme, lab) = acme_lab("").await;
+    lab.run_once().await;
+    lab.assert_installed_once().await;
+    lab.clock.advance(DAY + HOUR);
+    let now = lab.clock.now();
+    let opens = now - SignedDuration::from_mins(3);
+    let opens = opens.strftime("%M %H * * *").to_string();
+    lab.configure_urgent("", &format!("start = \"{opens}\", lasts = \"5m\""));
+    acme.simulator.set(|faces| {
+        faces.processing_polls = 6;
+        faces.poll_retry_after = Some(60);
+    });
+    let time = |at: jiff::Timestamp| time::OffsetDateTime::from_unix_timestamp(at.as_second());
+    acme.simulator
+        .renewal_window(Some(simulators::acme::Window {
+            start: time(now - 2 * HOUR).unwrap(),
+            end: time(now - HOUR).unwrap(),
+        }));
+    for _ in 0..3 {
+        let renewal = live(&lab, HOUR, HOUR).await;
+        assert_eq!(renewal.state, State::Imported, "{renewal:#?}");
+        let history = lab.history().await;
+        let asked: Vec<_> = history
+            .iter()
+            .filter(|event| event.name == "renewal_urgent")
+            .collect();
+        assert_eq!(asked.len(), 1, "{history:#?}");
+        let words = asked[0].fields["detail"].as_str().unwrap();
+        assert!(words.contains("renewd renew hq-portal --now"), "{words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_is_asked_once_where_the_configuration_begins_to_want_that() {
+    let (_acme, lab) = recalled("urgent = \"wait\"").await;
+    live(&lab, 12 * HOUR, HOUR).await;
+    assert_eq!(count(&lab, "renewal_urgent").await, 0);
+    edit(&lab, "urgent = \"wait\"", "urgent = \"ask\"");
+    for _ in 0..3 {
+        let renewal = live(&lab, HOUR, HOUR).await;
+        assert_eq!(renewal.state, State::Imported, "{renewal:#?}");
+        assert_eq!(count(&lab, "renewal_urgent").await, 1);
+    }
+}
+
 /// The order whose answer was lost still counts as the replacement: said without `replaces`, the same order comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_order_that_replaces_is_followed_by_one_that_does_not_say_so() {

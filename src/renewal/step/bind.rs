@@ -24,7 +24,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     }
     let opening = match opening(work).await? {
         Opening::Shut(waiting) if begun(work).await?.is_none() => {
-            return Ok(Outcome::Wait(waiting));
+            return wait_for_window(work, waiting).await;
         }
         opening => opening,
     };
@@ -93,7 +93,7 @@ async fn look_then_bind(
     match opening {
         Opening::Open => {}
         Opening::Forced(words) | Opening::Urgent(words) => tell_override(work, words).await?,
-        Opening::Shut(waiting) => return Ok(Outcome::Wait(waiting)),
+        Opening::Shut(waiting) => return wait_for_window(work, waiting).await,
     }
     work.valid_leaf()?;
     let installed = work.listed(session).await?;
@@ -273,8 +273,7 @@ fn in_view_of_urgency(work: &Work<'_>, opening: Opening) -> Opening {
     if work.renewal().bind_now {
         return Opening::Urgent("an operator asked for it (renewd renew --now)".to_owned());
     }
-    let window = work.tracked.window_of_shown();
-    let Some(window) = window.filter(|window| window.is_urgent()) else {
+    let Some(window) = urgent_window(work) else {
         return Opening::Shut(waiting);
     };
     let ca = &work.renewal().ca;
@@ -298,6 +297,43 @@ fn in_view_of_urgency(work: &Work<'_>, opening: Opening) -> Opening {
         Urgent::Wait => waiting.words = format!("{}; {wants}", waiting.words),
     }
     Opening::Shut(waiting)
+}
+
+/// The window of a CA that wants what is served to be replaced at once.
+fn urgent_window<'a>(work: &Work<'a>) -> Option<&'a RenewalWindow> {
+    let window = work.tracked.window_of_shown();
+    window.filter(|window| window.is_urgent())
+}
+
+/// Waits for the maintenance window. Where an operator may bind before it opens, one is asked: the window may have been open
+/// when the CA announced its own, or the configuration was another one.
+async fn wait_for_window(work: &Work<'_>, waiting: Waiting) -> Result<Outcome, StepError> {
+    let asks = work.wanted.policy.urgent == Urgent::Ask && urgent_window(work).is_some();
+    if asks && !was_asked(work).await? {
+        let event = Event {
+            detail: Some(waiting.words.clone()),
+            ..work.event(EventKind::RenewalUrgent)
+        };
+        work.store
+            .record_under(work.lease, std::slice::from_ref(&event), work.now)
+            .await?;
+    }
+    Ok(Outcome::Wait(waiting))
+}
+
+/// Whether an operator was asked since the renewal before this one ended: also when the CA announced its window.
+async fn was_asked(work: &Work<'_>) -> Result<bool, StepError> {
+    let Renewal {
+        id, certificate, ..
+    } = work.renewal();
+    let kind = EventKind::RenewalUrgent;
+    let Some(asked) = work.store.last_event(certificate, kind).await? else {
+        return Ok(false);
+    };
+    let past = work.store.renewals_of(certificate, REMEMBERED).await?;
+    let past = past.iter().filter(|past| past.id != *id);
+    let ended = past.map(|past| past.state_since).max();
+    Ok(ended.is_none_or(|ended| ended <= asked.at))
 }
 
 /// Of what the addresses serve; `None` where one of them serves nothing, or nothing that is known: a stranger's
