@@ -142,7 +142,7 @@ impl Certificate {
                 self.issuer, issuer.subject
             )));
         }
-        own.verify_signed_by(&by)
+        own.verify_signed_by(&by).map_err(PkiError::from)
     }
 
     /// Whether it is signed by its own key: a root, or a device's own certificate.

@@ -6,7 +6,6 @@
 use x509_parser::asn1_rs::Oid;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::{ParsedExtension, X509Extension};
-use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
@@ -255,12 +254,6 @@ fn der(bytes: &[u8]) -> Result<Vec<u8>, PkiError> {
 
 fn verify(request: &X509CertificationRequest<'_>) -> Result<(), PkiError> {
     let said = |error: PkiError| PkiError(format!("the certificate signing request: {error}"));
-    if request.signature_algorithm.algorithm == OID_PKCS1_RSASSAPSS {
-        // Usual tools take the longest salt, which aws-lc-rs does not verify.
-        return Err(said(PkiError(
-            "signed with RSA-PSS, which renewd cannot verify: have it signed with sha256WithRSAEncryption".to_owned(),
-        )));
-    }
     let info = &request.certification_request_info;
     let scheme = Scheme::of(&request.signature_algorithm).map_err(said)?;
     signature::verify(
@@ -269,7 +262,7 @@ fn verify(request: &X509CertificationRequest<'_>) -> Result<(), PkiError> {
         info.raw,
         request.signature_value.data.as_ref(),
     )
-    .map_err(said)
+    .map_err(|fault| said(fault.into()))
 }
 
 /// RFC 7468, 7, and the label of older programs.

@@ -131,7 +131,7 @@ fn algorithm(scheme: Scheme) -> Result<Vec<u8>, PkiError> {
             ];
             Ok(identifier(&oid.concat(), &[]))
         }
-        Scheme::RsaPss(_) | Scheme::Ed25519 => Err(PkiError(format!(
+        Scheme::RsaPss(_) | Scheme::RsaPssWithSalt(..) | Scheme::Ed25519 => Err(PkiError(format!(
             "renewd signs no requests with {scheme:?}"
         ))),
     }

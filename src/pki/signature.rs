@@ -3,9 +3,13 @@
 //! x509-parser itself verifies neither P-521 nor RSA below 2048 bits, and webpki reads no X.509 v1; all three are
 //! met on firewalls. Signatures over SHA-1 or MD5 are never accepted.
 
-use aws_lc_rs::signature::{self as aws, UnparsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::signature::{
+    self as aws, RsaParameters, RsaPssSaltLength, UnparsedPublicKey, VerificationAlgorithm,
+};
+use x509_parser::asn1_rs::Any;
 use x509_parser::oid_registry as oids;
 use x509_parser::public_key::PublicKey;
+use x509_parser::signature_algorithm::RsaSsaPssParams;
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::PkiError;
@@ -18,6 +22,8 @@ pub(crate) enum Scheme {
     RsaPkcs1(Digest),
     /// RSASSA-PSS with a salt as long as the digest.
     RsaPss(Digest),
+    /// RSASSA-PSS with a salt of so many bytes.
+    RsaPssWithSalt(Digest, u16),
     /// ECDSA; the curve is the key's.
     Ecdsa(Digest),
     /// Ed25519.
@@ -46,6 +52,24 @@ impl Scheme {
     }
 }
 
+/// Why a signature does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SignatureFault {
+    /// Another key made it, or it was made over something else.
+    Mismatch,
+    /// It proves nothing, whichever key made it: it cannot be verified, or it could be forged.
+    Unreliable(PkiError),
+}
+
+impl From<SignatureFault> for PkiError {
+    fn from(fault: SignatureFault) -> Self {
+        match fault {
+            SignatureFault::Mismatch => Self("the signature does not belong to the key".to_owned()),
+            SignatureFault::Unreliable(why) => why,
+        }
+    }
+}
+
 /// The kind of a public key.
 pub(super) fn key_kind(key: &SubjectPublicKeyInfo<'_>) -> KeyKind {
     if key.algorithm.algorithm == oids::OID_KEY_TYPE_EC_PUBLIC_KEY {
@@ -63,16 +87,24 @@ pub(super) fn verify(
     scheme: Scheme,
     message: &[u8],
     signature: &[u8],
-) -> Result<(), PkiError> {
+) -> Result<(), SignatureFault> {
     let kind = key_kind(key);
-    let algorithm = algorithm(kind, scheme).ok_or_else(|| {
-        PkiError(format!(
-            "the signature ({scheme:?}) cannot be verified with its key ({kind})"
-        ))
-    })?;
-    UnparsedPublicKey::new(algorithm, key.subject_public_key.data.as_ref())
-        .verify(message, signature)
-        .map_err(|_| PkiError("the signature does not belong to the key".to_owned()))
+    let bytes = key.subject_public_key.data.as_ref();
+    let verified = if let (KeyKind::Rsa(2048..=LONGEST_RSA), Scheme::RsaPssWithSalt(digest, salt)) =
+        (kind, scheme)
+    {
+        rsa_pss(digest)
+            .with_pss_salt_length(RsaPssSaltLength::Custom(salt))
+            .verify_sig(bytes, message, signature)
+    } else {
+        let algorithm = algorithm(kind, scheme).ok_or_else(|| {
+            SignatureFault::Unreliable(PkiError(format!(
+                "the signature ({scheme:?}) cannot be verified with its key ({kind})"
+            )))
+        })?;
+        UnparsedPublicKey::new(algorithm, bytes).verify(message, signature)
+    };
+    verified.map_err(|_| SignatureFault::Mismatch)
 }
 
 /// Verifies `signature` over `message` by the key of the certificate `der`, of whatever X.509 version.
@@ -89,14 +121,17 @@ pub(crate) fn verify_by_certificate(
         message,
         signature,
     )
+    .map_err(PkiError::from)
 }
 
 fn algorithm(kind: KeyKind, scheme: Scheme) -> Option<&'static dyn VerificationAlgorithm> {
     match (kind, scheme) {
         (KeyKind::Rsa(bits), Scheme::RsaPkcs1(digest)) => rsa_pkcs1(bits, digest),
-        (KeyKind::Rsa(_), Scheme::RsaPss(Digest::Sha256)) => Some(&aws::RSA_PSS_2048_8192_SHA256),
-        (KeyKind::Rsa(_), Scheme::RsaPss(Digest::Sha384)) => Some(&aws::RSA_PSS_2048_8192_SHA384),
-        (KeyKind::Rsa(_), Scheme::RsaPss(Digest::Sha512)) => Some(&aws::RSA_PSS_2048_8192_SHA512),
+        (KeyKind::Rsa(2048..=LONGEST_RSA), Scheme::RsaPss(digest)) => Some(match digest {
+            Digest::Sha256 => &aws::RSA_PSS_2048_8192_SHA256,
+            Digest::Sha384 => &aws::RSA_PSS_2048_8192_SHA384,
+            Digest::Sha512 => &aws::RSA_PSS_2048_8192_SHA512,
+        }),
         (KeyKind::Ecdsa(bits), Scheme::Ecdsa(digest)) => ecdsa(bits, digest),
         // The key's own algorithm is Ed25519 too, or aws-lc-rs does not take the key.
         (KeyKind::Other, Scheme::Ed25519) => Some(&aws::ED25519),
@@ -106,12 +141,20 @@ fn algorithm(kind: KeyKind, scheme: Scheme) -> Option<&'static dyn VerificationA
 
 fn rsa_pkcs1(bits: u32, digest: Digest) -> Option<&'static dyn VerificationAlgorithm> {
     match (digest, bits) {
-        (Digest::Sha256, 2048..) => Some(&aws::RSA_PKCS1_2048_8192_SHA256),
-        (Digest::Sha384, 2048..) => Some(&aws::RSA_PKCS1_2048_8192_SHA384),
-        (Digest::Sha512, 2048..) => Some(&aws::RSA_PKCS1_2048_8192_SHA512),
-        (Digest::Sha256, 1024..) => Some(&aws::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
-        (Digest::Sha512, 1024..) => Some(&aws::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY),
+        (Digest::Sha256, 2048..=LONGEST_RSA) => Some(&aws::RSA_PKCS1_2048_8192_SHA256),
+        (Digest::Sha384, 2048..=LONGEST_RSA) => Some(&aws::RSA_PKCS1_2048_8192_SHA384),
+        (Digest::Sha512, 2048..=LONGEST_RSA) => Some(&aws::RSA_PKCS1_2048_8192_SHA512),
+        (Digest::Sha256, 1024..2048) => Some(&aws::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
+        (Digest::Sha512, 1024..2048) => Some(&aws::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY),
         _ => None,
+    }
+}
+
+fn rsa_pss(digest: Digest) -> RsaParameters {
+    match digest {
+        Digest::Sha256 => aws::RSA_PSS_2048_8192_SHA256,
+        Digest::Sha384 => aws::RSA_PSS_2048_8192_SHA384,
+        Digest::Sha512 => aws::RSA_PSS_2048_8192_SHA512,
     }
 }
 
@@ -131,19 +174,31 @@ fn ecdsa(bits: u32, digest: Digest) -> Option<&'static dyn VerificationAlgorithm
 }
 
 fn pss(algorithm: &AlgorithmIdentifier<'_>) -> Result<Scheme, PkiError> {
-    use x509_parser::signature_algorithm::RsaSsaPssParams;
-    let digest = algorithm
-        .parameters
-        .as_ref()
-        .and_then(|parameters| RsaSsaPssParams::try_from(parameters).ok())
-        .map(|parameters| parameters.hash_algorithm_oid().to_id_string());
-    PSS_DIGESTS
-        .iter()
-        .find(|(oid, _)| Some(*oid) == digest.as_deref())
-        .map(|(_, digest)| Scheme::RsaPss(*digest))
-        .ok_or_else(|| {
-            PkiError("signed with RSA-PSS over a digest that renewd cannot verify".to_owned())
-        })
+    let scheme = algorithm.parameters.as_ref().and_then(pss_scheme);
+    scheme.ok_or_else(|| {
+        PkiError("signed with RSA-PSS with parameters that renewd cannot verify".to_owned())
+    })
+}
+
+/// aws-lc-rs takes the digest of the message for the mask as well, which is what RFC 4055, 3.1 recommends.
+fn pss_scheme(parameters: &Any<'_>) -> Option<Scheme> {
+    let parameters = RsaSsaPssParams::try_from(parameters).ok()?;
+    let digest_oid = parameters.hash_algorithm_oid();
+    let dotted = digest_oid.to_id_string();
+    let (_, digest, length) = PSS_DIGESTS.iter().find(|(oid, ..)| *oid == dotted)?;
+    let mask = parameters.mask_gen_algorithm().ok()?;
+    if mask.mgf.to_id_string() != MGF1
+        || mask.hash != *digest_oid
+        || parameters.trailer_field() != 1
+    {
+        return None;
+    }
+    let salt = u16::try_from(parameters.salt_length()).ok()?;
+    Some(if salt == *length {
+        Scheme::RsaPss(*digest)
+    } else {
+        Scheme::RsaPssWithSalt(*digest, salt)
+    })
 }
 
 fn curve_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<u32> {
@@ -194,12 +249,18 @@ const SCHEMES: [(oids::Oid<'static>, Scheme); 7] = [
     (oids::OID_SIG_ED25519, Scheme::Ed25519),
 ];
 
-/// Digests of RSASSA-PSS (RFC 4055, 2.1).
-const PSS_DIGESTS: [(&str, Digest); 3] = [
-    ("2.16.840.1.101.3.4.2.1", Digest::Sha256),
-    ("2.16.840.1.101.3.4.2.2", Digest::Sha384),
-    ("2.16.840.1.101.3.4.2.3", Digest::Sha512),
+/// Digests of RSASSA-PSS (RFC 4055, 2.1), and their lengths in bytes.
+const PSS_DIGESTS: [(&str, Digest, u16); 3] = [
+    ("2.16.840.1.101.3.4.2.1", Digest::Sha256, 32),
+    ("2.16.840.1.101.3.4.2.2", Digest::Sha384, 48),
+    ("2.16.840.1.101.3.4.2.3", Digest::Sha512, 64),
 ];
+
+/// The mask generation function of RSASSA-PSS (RFC 4055, 2.2).
+const MGF1: &str = "1.2.840.113549.1.1.8";
+
+/// What aws-lc-rs takes, in bits.
+const LONGEST_RSA: u32 = 8192;
 
 const WEAK: [(&str, &str); 4] = [
     ("1.2.840.113549.1.1.4", "MD5"),

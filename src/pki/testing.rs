@@ -199,6 +199,24 @@ pub(crate) fn renamed(
     Certificate::from_der(&der).unwrap()
 }
 
+/// The certificate `draft` with the key `key`, DER, if one is given, and with this algorithm, DER, signed anew by `sign`.
+pub(crate) fn signed_anew(
+    draft: &[u8],
+    key: Option<&[u8]>,
+    algorithm: &[u8],
+    sign: impl FnOnce(&[u8]) -> Vec<u8>,
+) -> Certificate {
+    let parts = der::only(draft).unwrap().children().unwrap();
+    let fields = parts[0].children().unwrap();
+    let mut fields: Vec<&[u8]> = fields.iter().map(|field| field.whole).collect();
+    fields[2] = algorithm;
+    fields[6] = key.unwrap_or(fields[6]);
+    let signed = der::sequence(&fields);
+    let signature = der::bit_string(&sign(&signed));
+    let der = der::sequence(&[&signed, algorithm, &signature]);
+    Certificate::from_der(&der).unwrap()
+}
+
 fn copy(key: &KeyPair) -> KeyPair {
     KeyPair::try_from(key.serialized_der()).unwrap()
 }

@@ -9,7 +9,7 @@ use super::super::certificate::parse;
 use super::super::issued::{is_not_yet_valid, validity_problem};
 use super::super::name::{Comparable, comparable};
 use super::super::request::KeyKind;
-use super::super::signature::{self, Scheme};
+use super::super::signature::{self, Scheme, SignatureFault};
 use super::super::{Certificate, PkiError};
 use super::constraints::{self, Effort};
 
@@ -48,15 +48,16 @@ impl<'a> Node<'a> {
     }
 
     /// Verifies that the key of `issuer` signed it.
-    pub fn verify_signed_by(&self, issuer: &Node<'_>) -> Result<(), PkiError> {
+    pub fn verify_signed_by(&self, issuer: &Node<'_>) -> Result<(), SignatureFault> {
         let tbs = &self.parsed.tbs_certificate;
         if tbs.signature != self.parsed.signature_algorithm {
             let words = "it names two different signature algorithms";
-            return Err(PkiError(words.to_owned()));
+            return Err(SignatureFault::Unreliable(PkiError(words.to_owned())));
         }
+        let scheme = Scheme::of(&self.parsed.signature_algorithm);
         signature::verify(
             issuer.parsed.public_key(),
-            Scheme::of(&self.parsed.signature_algorithm)?,
+            scheme.map_err(SignatureFault::Unreliable)?,
             tbs.as_ref(),
             self.parsed.signature_value.data.as_ref(),
         )
@@ -151,17 +152,14 @@ impl Faults {
 pub(super) fn faults(
     below: &[&Node<'_>],
     issuer: &Node<'_>,
-    signed: Result<(), PkiError>,
+    signed: Result<(), SignatureFault>,
     effort: &Effort,
     now: Timestamp,
 ) -> Faults {
     let subject = &issuer.certificate.subject;
     let mut others = Vec::new();
-    if let (Err(error), Some(last)) = (signed, below.last()) {
-        others.push(format!(
-            "{} is followed by {subject} in the chain, which did not issue it: {error}",
-            last.certificate.subject
-        ));
+    if let (Err(fault), Some(last)) = (signed, below.last()) {
+        others.push(signature_fault(last, issuer, fault));
     }
     let mut own: Vec<String> = extension_faults(issuer);
     own.extend(authority_faults(issuer));
@@ -174,6 +172,19 @@ pub(super) fn faults(
     Faults {
         dates: date_fault(issuer.certificate, now).into_iter().collect(),
         others,
+    }
+}
+
+fn signature_fault(last: &Node<'_>, issuer: &Node<'_>, fault: SignatureFault) -> String {
+    let (last, issuer) = (&last.certificate.subject, &issuer.certificate.subject);
+    match fault {
+        SignatureFault::Mismatch => format!(
+            "{last} is followed by {issuer} in the chain, which did not issue it: {}",
+            PkiError::from(fault)
+        ),
+        SignatureFault::Unreliable(why) => {
+            format!("whether {issuer} issued {last} cannot be verified: {why}")
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::super::signature::SignatureFault;
 use super::super::{Certificate, Fingerprint, PkiError};
 use super::constraints::Effort;
 use super::library;
@@ -50,7 +51,7 @@ pub(super) struct Search<'a> {
     goal: Goal,
     now: Timestamp,
     /// Which certificate was signed by which, as far as it was verified.
-    signatures: HashMap<(usize, usize), Result<(), PkiError>>,
+    signatures: HashMap<(usize, usize), Result<(), SignatureFault>>,
     steps_left: usize,
     effort: Effort,
     found: Vec<(Vec<usize>, End)>,
@@ -196,12 +197,13 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn signature(&mut self, child: usize, issuer: usize) -> Result<(), PkiError> {
+    fn signature(&mut self, child: usize, issuer: usize) -> Result<(), SignatureFault> {
         if let Some(known) = self.signatures.get(&(child, issuer)) {
             return known.clone();
         }
         let (Some(signed), Some(by)) = (self.nodes.get(child), self.nodes.get(issuer)) else {
-            return Err(PkiError("there is no such certificate".to_owned()));
+            let words = "there is no such certificate".to_owned();
+            return Err(SignatureFault::Unreliable(PkiError(words)));
         };
         let verified = signed.verify_signed_by(by);
         self.signatures.insert((child, issuer), verified.clone());

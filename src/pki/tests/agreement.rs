@@ -28,10 +28,19 @@ enum Place {
     Leaf,
 }
 
-struct Chain {
-    leaf: Certificate,
-    between: Vec<Certificate>,
-    root: Certificate,
+pub(super) struct Chain {
+    pub(super) leaf: Certificate,
+    pub(super) between: Vec<Certificate>,
+    pub(super) root: Certificate,
+    /// Which name it is verified for.
+    pub(super) host: AlternateName,
+}
+
+pub(super) fn host(name: &str) -> AlternateName {
+    match name.parse() {
+        Ok(address) => AlternateName::Ip(address),
+        Err(_) => AlternateName::Domain(name.to_owned()),
+    }
 }
 
 fn chain(changes: &[(Place, Change)]) -> Chain {
@@ -56,6 +65,7 @@ fn chain(changes: &[(Place, Change)]) -> Chain {
         leaf,
         between: vec![middle.certificate, near.certificate],
         root: root.certificate,
+        host: host("vpn.example.com"),
     }
 }
 

@@ -6,5 +6,6 @@ mod csr;
 mod difference;
 mod issued;
 mod making;
+mod odd_signatures;
 mod path;
 mod pkcs7;
