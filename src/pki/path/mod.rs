@@ -4,6 +4,7 @@
 //! compares names byte by byte, ignores key usage, and has no constraints on directory names. What is found is then verified
 //! by webpki, the verifier under rustls, wherever it implements what the path uses (`library.rs`). No I/O, no clock.
 
+mod authority_key;
 mod constraints;
 mod library;
 mod rules;

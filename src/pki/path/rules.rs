@@ -11,6 +11,7 @@ use super::super::name::{Comparable, comparable};
 use super::super::request::KeyKind;
 use super::super::signature::{self, Scheme, SignatureFault};
 use super::super::{Certificate, PkiError};
+use super::authority_key::AuthorityKey;
 use super::constraints::{self, Effort};
 
 /// A certificate with what decides on its place.
@@ -19,6 +20,8 @@ pub(in super::super) struct Node<'a> {
     pub parsed: X509Certificate<'a>,
     pub subject: Comparable,
     pub issuer: Comparable,
+    /// Which issuer its authority key identifier names; `None`: it cannot be read.
+    authority_key: Option<AuthorityKey<'a>>,
 }
 
 impl<'a> Node<'a> {
@@ -28,6 +31,7 @@ impl<'a> Node<'a> {
             certificate,
             subject: comparable(parsed.subject()),
             issuer: comparable(parsed.issuer()),
+            authority_key: AuthorityKey::of(&parsed),
             parsed,
         })
     }
@@ -65,17 +69,25 @@ impl<'a> Node<'a> {
 
     /// Whether its authority key identifier is the subject key identifier of `issuer`.
     pub fn names_key_of(&self, issuer: &Node<'_>) -> bool {
-        let named = self.authority_key_identifier();
+        let named = self.named_key();
         named.is_some() && named == issuer.subject_key_identifier()
     }
 
     /// Whether both have a key identifier, and they differ.
     pub fn names_another_key_than(&self, issuer: &Node<'_>) -> bool {
-        let both = (
-            self.authority_key_identifier(),
-            issuer.subject_key_identifier(),
-        );
+        let both = (self.named_key(), issuer.subject_key_identifier());
         matches!(both, (Some(named), Some(own)) if named != own)
+    }
+
+    /// Whether it names another certificate than `issuer`, by the issuer and the serial number of that.
+    fn names_another_certificate_than(&self, issuer: &Node<'_>) -> bool {
+        self.authority_key.as_ref().is_some_and(|named| {
+            let serial = named
+                .serial
+                .is_none_or(|it| it == issuer.parsed.raw_serial());
+            let name = named.issuer.as_ref().is_none_or(|it| *it == issuer.issuer);
+            !(serial && name)
+        })
     }
 
     /// Its extensions, parsed.
@@ -99,13 +111,8 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn authority_key_identifier(&self) -> Option<&[u8]> {
-        self.extensions().find_map(|extension| match extension {
-            ParsedExtension::AuthorityKeyIdentifier(named) => {
-                named.key_identifier.as_ref().map(|key| key.0)
-            }
-            _ => None,
-        })
+    fn named_key(&self) -> Option<&[u8]> {
+        self.authority_key.as_ref().and_then(|named| named.key)
     }
 
     /// Its subject key identifier.
@@ -128,21 +135,26 @@ impl<'a> Node<'a> {
 pub(super) struct Faults {
     /// That it is expired or not valid yet.
     pub dates: Vec<String>,
+    /// That what it signed names another issuer.
+    pub identifiers: Vec<String>,
     /// Anything else.
     pub others: Vec<String>,
 }
 
 impl Faults {
     pub fn is_none(&self) -> bool {
-        self.dates.is_empty() && self.others.is_empty()
+        self.dates.is_empty() && self.identifiers.is_empty() && self.others.is_empty()
     }
 
+    /// Whether nothing else is wrong than that it is outdated. Which of the certificates of that CA was named does not
+    /// matter then.
     pub fn is_outdated_only(&self) -> bool {
-        self.others.is_empty()
+        !self.dates.is_empty() && self.others.is_empty()
     }
 
     pub fn words(self) -> Vec<String> {
         let mut words = self.others;
+        words.extend(self.identifiers);
         words.extend(self.dates);
         words
     }
@@ -158,8 +170,12 @@ pub(super) fn faults(
 ) -> Faults {
     let subject = &issuer.certificate.subject;
     let mut others = Vec::new();
-    if let (Err(fault), Some(last)) = (signed, below.last()) {
-        others.push(signature_fault(last, issuer, fault));
+    let mut identifiers = Vec::new();
+    if let Some(last) = below.last() {
+        match signed {
+            Ok(()) => identifiers.extend(identifier_fault(last, issuer)),
+            Err(fault) => others.push(signature_fault(last, issuer, fault)),
+        }
     }
     let mut own: Vec<String> = extension_faults(issuer);
     own.extend(authority_faults(issuer));
@@ -171,6 +187,7 @@ pub(super) fn faults(
     );
     Faults {
         dates: date_fault(issuer.certificate, now).into_iter().collect(),
+        identifiers,
         others,
     }
 }
@@ -186,6 +203,21 @@ fn signature_fault(last: &Node<'_>, issuer: &Node<'_>, fault: SignatureFault) ->
             format!("whether {issuer} issued {last} cannot be verified: {why}")
         }
     }
+}
+
+/// As openssl compares them: an identifier that names another issuer is no mere hint.
+fn identifier_fault(last: &Node<'_>, issuer: &Node<'_>) -> Option<String> {
+    let (child, subject) = (&last.certificate.subject, &issuer.certificate.subject);
+    if last.names_another_key_than(issuer) {
+        return Some(format!(
+            "{child} names another key than that of {subject} as its issuer's (authority key identifier)"
+        ));
+    }
+    last.names_another_certificate_than(issuer).then(|| {
+        format!(
+            "{child} names another certificate of its issuer than the one of {subject} in the chain, by issuer and serial number (authority key identifier)"
+        )
+    })
 }
 
 /// What is wrong with `leaf` itself as the certificate of a TLS server, in words that follow its name.
@@ -294,12 +326,20 @@ fn extension_faults(node: &Node<'_>) -> Vec<String> {
             ));
         }
         let parsed = extension.parsed_extension();
-        if is_known && matches!(parsed, ParsedExtension::ParseError { .. }) {
+        let is_readable = match parsed {
+            ParsedExtension::ParseError { .. } => false,
+            ParsedExtension::AuthorityKeyIdentifier(_) => node.authority_key.is_some(),
+            _ => true,
+        };
+        if !is_readable && (is_known || KEY_IDENTIFIERS.contains(&oid.as_str())) {
             faults.push(format!("has an extension that cannot be read ({oid})"));
         }
     }
     faults
 }
+
+/// Those of the key itself and of the issuer's; by them an issuer is told from another.
+const KEY_IDENTIFIERS: [&str; 2] = ["2.5.29.14", "2.5.29.35"];
 
 /// The extensions that may be critical, as openssl has them. Policies limit nothing for a TLS server.
 const KNOWN: [&str; 10] = [

@@ -4,6 +4,7 @@ mod agreement;
 mod certificate;
 mod csr;
 mod difference;
+mod identifiers;
 mod issued;
 mod making;
 mod odd_signatures;
