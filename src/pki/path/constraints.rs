@@ -6,7 +6,7 @@ use x509_parser::extensions::{GeneralName, X509Extension};
 use x509_parser::oid_registry::{OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME};
 
 use super::super::der;
-use super::super::name::{self, Comparable, comparable, general_name, general_names, is_dns_name};
+use super::super::name::{self, Comparable, comparable, general_name, general_names};
 use super::rules::Node;
 
 /// What may still be compared in one search, each name with each constraint, in bytes: otherwise a certificate full of names
@@ -137,7 +137,7 @@ enum Name<'a> {
     Subject(&'a Comparable, &'a str),
     /// A mail address of the subject.
     Mail(String),
-    /// A CN that is a host name, of a certificate without others.
+    /// A CN that looks like a host name, of a certificate without others.
     Host(String),
 }
 
@@ -246,9 +246,23 @@ fn names<'a>(node: &'a Node<'_>, is_leaf: bool) -> Option<Vec<Name<'a>>> {
     names.extend(mails.map(|(_, address)| Name::Mail(address)));
     if is_leaf && hosts == 0 {
         let hosts = node.certificate.common_names().into_iter();
-        names.extend(hosts.filter(|name| is_dns_name(name)).map(Name::Host));
+        names.extend(hosts.filter(|name| looks_like_host(name)).map(Name::Host));
     }
     Some(names)
+}
+
+/// Whether a CN is compared with constraints on domains, as openssl decides it: at least two labels, which may be numbers.
+/// The name of a device, such as "fw01", is none, though it could stand in a dNSName; an address is one.
+fn looks_like_host(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    name.contains('.') && name.split('.').all(is_label)
 }
 
 /// The domain itself or a name below it; one that begins with a dot has only names below. An empty one has all.
@@ -326,6 +340,30 @@ mod tests {
             ("vpn.example.org", "", true),
         ] {
             assert_eq!(is_domain_within(name, base), within, "{name} in {base}");
+        }
+    }
+
+    #[test]
+    fn a_cn_looks_like_a_host_with_two_labels_or_more() {
+        for name in [
+            "fw01.example.com",
+            "192.0.2.1",
+            "FW_01.example.com",
+            "a-b.c",
+        ] {
+            assert!(looks_like_host(name), "{name}");
+        }
+        for name in [
+            "fw01",
+            "Office firewall",
+            "*.example.com",
+            "-fw01.example.com",
+            "fw01-.example.com",
+            "fw01..example.com",
+            "fw01.example.com.",
+            ".example.com",
+        ] {
+            assert!(!looks_like_host(name), "{name}");
         }
     }
 
