@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use super::{AlternateName, Certificate, Fingerprint, PkiError};
 use search::{End, Goal, Search};
 
+use rules::self_issued_fault;
 pub(super) use rules::{Node, leaf_faults};
 
 /// The certificates above a leaf, as far as they could be verified.
@@ -33,7 +34,8 @@ pub struct Chain {
 ///
 /// Gives the certificates above the leaf, nearest first; the last is the one of `roots`. A root need not be self-signed, but
 /// it must be valid as well. Accepts what `openssl verify -partial_chain -purpose sslserver -verify_hostname` accepts, except
-/// signatures over SHA-1, CA keys below 2048 bits, CA certificates as the leaf, and host names that are nowhere but in the CN.
+/// signatures over SHA-1, CA keys below 2048 bits, CA certificates as the leaf, a leaf that is itself one of `roots`, and host
+/// names that are nowhere but in the CN. What else aws-lc-rs does not verify is in the tests' list of exceptions.
 ///
 /// # Errors
 /// Which certificate is not valid, and why, in words.
@@ -45,6 +47,7 @@ pub fn verify(
     now: Timestamp,
 ) -> Result<Vec<Certificate>, PkiError> {
     let mut faults = leaf_faults(leaf, now);
+    faults.extend(self_issued_fault(leaf));
     if let Some(name) = name
         && !is_for(leaf, name)
     {
@@ -73,6 +76,12 @@ pub fn build(
     chain_roots: &[Certificate],
     now: Timestamp,
 ) -> Chain {
+    if let Some(problem) = self_issued_fault(leaf) {
+        return Chain {
+            problems: vec![problem],
+            ..Chain::default()
+        };
+    }
     let bag: Vec<&Certificate> = bag.iter().collect();
     let searched = match Search::new(leaf, &bag, Goal::Top, now) {
         Ok(search) => search.run(),

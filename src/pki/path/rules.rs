@@ -256,6 +256,18 @@ pub(in super::super) fn leaf_faults(leaf: &Certificate, now: Timestamp) -> Vec<S
     faults
 }
 
+/// That `leaf` is its own issuer by all that it says. No CA signs with the key of a request; and openssl takes it for
+/// self-signed without a look at the signature, even when its CA has the same name.
+pub(super) fn self_issued_fault(leaf: &Certificate) -> Option<String> {
+    let node = Node::new(leaf).ok()?;
+    let names_another =
+        node.names_another_key_than(&node) || node.names_another_certificate_than(&node);
+    (node.is_self_issued() && !names_another).then(|| {
+        let subject = &leaf.subject;
+        format!("it names itself ({subject}) as its issuer, as a self-signed certificate does")
+    })
+}
+
 fn is_for_tls(usage: KeyUsage) -> bool {
     usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()
 }

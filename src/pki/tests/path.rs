@@ -9,7 +9,7 @@ use rcgen::{
 };
 
 use super::super::path::{Chain, build, ends_in_root, verify};
-use super::super::testing::{Authority, leaf_params, now, set_validity};
+use super::super::testing::{Authority, leaf_params, now, renamed, set_validity};
 use super::super::{AlternateName, Certificate};
 
 /// The files of a case: the leaf, and what came with it.
@@ -207,6 +207,48 @@ fn a_leaf_whose_issuer_was_not_sent_is_reported_as_unverified_and_not_refused() 
             )
         );
     }
+}
+
+#[test]
+fn a_leaf_that_names_itself_as_its_issuer_is_refused() {
+    let own = KeyPair::generate().unwrap();
+    let stranger = KeyPair::generate().unwrap();
+    let draft = leaf_params().self_signed(&own).unwrap();
+    let forged = renamed(draft.der(), None, None, &stranger);
+    let genuine = Certificate::from_der(draft.der()).unwrap();
+    let other = Authority::root("stranger").certificate;
+    for leaf in [genuine, forged] {
+        for bag in [
+            &[][..],
+            std::slice::from_ref(&leaf),
+            std::slice::from_ref(&other),
+        ] {
+            let chain = built(&leaf, bag);
+            assert_eq!(
+                chain.problems,
+                [
+                    "it names itself (CN=vpn.example.com) as its issuer, as a self-signed certificate does"
+                ]
+            );
+            assert_eq!(chain.unverified, None);
+        }
+    }
+}
+
+/// By the key that it names, its CA is told from itself.
+#[test]
+fn a_leaf_may_have_the_name_of_its_ca_where_it_names_the_key_of_the_ca() {
+    let namesake = Authority::root("vpn.example.com");
+    let own = KeyPair::generate().unwrap();
+    let mut params = leaf_params();
+    params.is_ca = IsCa::ExplicitNoCa;
+    let leaf = namesake.sign(&params, &own);
+    let bag = [namesake.certificate.clone()];
+    assert_eq!(built(&leaf, &bag).problems.len(), 1);
+    params.use_authority_key_identifier_extension = true;
+    let leaf = namesake.sign(&params, &own);
+    assert_eq!(built(&leaf, &bag).certificates, bag);
+    assert!(built(&leaf, &[]).unverified.is_some());
 }
 
 #[test]
