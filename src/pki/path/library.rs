@@ -55,7 +55,8 @@ pub(super) fn confirm(path: &[&Node<'_>], now: Timestamp) -> Result<(), PkiError
 }
 
 /// What webpki refuses because it does not implement it: names that differ in case or spaces, CAs that renew themselves,
-/// constraints on other names than domains and addresses, critical policies, certificates of version 1, long paths.
+/// constraints on other names than domains and addresses, critical policies and Netscape's certificate type, certificates of
+/// version 1, dates before 1970, path lengths of more than an octet, long paths.
 fn uses_more(path: &[&Node<'_>]) -> bool {
     let is_linked = path.windows(2).all(|pair| match pair {
         [child, issuer] => child.parsed.issuer().as_raw() == issuer.parsed.subject().as_raw(),
@@ -70,7 +71,12 @@ fn uses_more(path: &[&Node<'_>]) -> bool {
             || node
                 .parsed
                 .iter_extensions()
-                .any(|one| one.critical && POLICIES.contains(&one.oid.to_id_string().as_str()))
+                .any(|one| one.critical && UNKNOWN.contains(&one.oid.to_id_string().as_str()))
+            || node.certificate.not_before < Timestamp::UNIX_EPOCH
+            || node
+                .basic_constraints()
+                .and_then(|limits| limits.path_len_constraint)
+                .is_some_and(|most| most > u32::from(u8::MAX))
     };
     !is_linked
         || path.len() > LONGEST
@@ -87,6 +93,13 @@ fn moment(path: &[&Node<'_>], now: Timestamp) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
-const POLICIES: [&str; 4] = ["2.5.29.32", "2.5.29.33", "2.5.29.36", "2.5.29.54"];
+/// Extensions that may be critical for us.
+const UNKNOWN: [&str; 5] = [
+    "2.5.29.32",
+    "2.5.29.33",
+    "2.5.29.36",
+    "2.5.29.54",
+    "2.16.840.1.113730.1.1",
+];
 /// The leaf, six CAs and the anchor.
 const LONGEST: usize = 8;

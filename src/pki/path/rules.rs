@@ -5,7 +5,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{BasicConstraints, KeyUsage, ParsedExtension, X509Extension};
 use x509_parser::x509::X509Version;
 
-use super::super::certificate::parse;
+use super::super::certificate::{SERVER_AUTH, parse};
 use super::super::issued::{is_not_yet_valid, validity_problem};
 use super::super::name::{Comparable, comparable};
 use super::super::request::KeyKind;
@@ -284,8 +284,10 @@ fn authority_faults(issuer: &Node<'_>) -> Vec<String> {
     {
         faults.push("may not sign certificates (key usage)".to_owned());
     }
-    // As a limit for what is below it, which is how every TLS client reads it.
-    if !issuer.certificate.allows_server_auth {
+    // As a limit for what is below it, which is how every TLS client reads it. "Any purpose" is not enough for openssl.
+    let purposes = &issuer.certificate.purposes;
+    let is_limited = !purposes.is_empty() && !purposes.iter().any(|one| one == SERVER_AUTH);
+    if is_limited || !issuer.certificate.allows_server_auth {
         faults.push("may not issue for TLS servers (extended key usage)".to_owned());
     }
     if let KeyKind::Rsa(bits @ ..=2047) = issuer.certificate.key {
@@ -322,8 +324,8 @@ fn date_fault(issuer: &Certificate, now: Timestamp) -> Option<String> {
     })
 }
 
-/// RFC 5280, 4.2: an extension that is critical must be understood, one that is known must be readable, and none may be
-/// there twice.
+/// RFC 5280, 4.2: an extension that is critical must be understood and readable, one that decides must be readable, and none
+/// may be there twice.
 fn extension_faults(node: &Node<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     if node.parsed.extensions_map().is_err() {
@@ -343,26 +345,36 @@ fn extension_faults(node: &Node<'_>) -> Vec<String> {
             ParsedExtension::AuthorityKeyIdentifier(_) => node.authority_key.is_some(),
             _ => true,
         };
-        if !is_readable && (is_known || KEY_IDENTIFIERS.contains(&oid.as_str())) {
+        if !is_readable && (extension.critical && is_known || DECISIVE.contains(&oid.as_str())) {
             faults.push(format!("has an extension that cannot be read ({oid})"));
         }
     }
     faults
 }
 
-/// Those of the key itself and of the issuer's; by them an issuer is told from another.
-const KEY_IDENTIFIERS: [&str; 2] = ["2.5.29.14", "2.5.29.35"];
-
 /// The extensions that may be critical, as openssl has them. Policies limit nothing for a TLS server.
-const KNOWN: [&str; 10] = [
-    "2.5.29.15", // key usage
-    "2.5.29.17", // subject alternative name
-    "2.5.29.19", // basic constraints
-    "2.5.29.30", // name constraints
-    "2.5.29.31", // CRL distribution points
-    "2.5.29.32", // certificate policies
-    "2.5.29.33", // policy mappings
-    "2.5.29.36", // policy constraints
-    "2.5.29.37", // extended key usage
-    "2.5.29.54", // inhibit anyPolicy
+const KNOWN: [&str; 11] = [
+    "2.5.29.15",             // key usage
+    "2.5.29.17",             // subject alternative name
+    "2.5.29.19",             // basic constraints
+    "2.5.29.30",             // name constraints
+    "2.5.29.31",             // CRL distribution points
+    "2.5.29.32",             // certificate policies
+    "2.5.29.33",             // policy mappings
+    "2.5.29.36",             // policy constraints
+    "2.5.29.37",             // extended key usage
+    "2.5.29.54",             // inhibit anyPolicy
+    "2.16.840.1.113730.1.1", // Netscape certificate type
+];
+
+/// Those that must be readable even where they are not critical.
+const DECISIVE: [&str; 8] = [
+    "2.5.29.14", // subject key identifier
+    "2.5.29.15",
+    "2.5.29.17",
+    "2.5.29.19",
+    "2.5.29.30",
+    "2.5.29.31",
+    "2.5.29.35", // authority key identifier
+    "2.5.29.37",
 ];
