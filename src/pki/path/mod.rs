@@ -113,19 +113,48 @@ pub fn ends_in_root(chain: &[Certificate]) -> bool {
     chain.last().is_some_and(Certificate::is_self_signed)
 }
 
-/// Whether `name` is among the alternate names of `leaf`, itself or by a wildcard for its first label (RFC 9525, 6.3).
+/// Whether `name` is among the alternate names of `leaf`, itself or by a wildcard.
 fn is_for(leaf: &Certificate, name: &AlternateName) -> bool {
     leaf.alternate_names.iter().any(|own| {
         own.is_same(name)
             || match (own, name) {
                 (AlternateName::Domain(own), AlternateName::Domain(name)) => {
-                    let own = own.strip_prefix("*.");
-                    let parent = name.split_once('.').filter(|(first, _)| *first != "*");
-                    own.zip(parent)
-                        .is_some_and(|(own, (_, parent))| own.eq_ignore_ascii_case(parent))
+                    is_wildcard_for(own, name)
                 }
                 _ => false,
             }
+    })
+}
+
+/// Whether `pattern` has a wildcard, and `name` is one of those that it stands for. As openssl has it: RFC 9525, 6.3, wants
+/// the first label to be the wildcard alone.
+fn is_wildcard_for(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.to_ascii_lowercase(), name.to_ascii_lowercase());
+    let Some((before, after)) = pattern.split_once('*') else {
+        return false;
+    };
+    let Some((rest, parents)) = after.split_once('.') else {
+        return false;
+    };
+    let is_part = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_label = |label: &str| {
+        !label.is_empty() && is_part(label) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let is_first_label = (before.is_empty() || is_label(before) && !before.starts_with("xn--"))
+        && (rest.is_empty() || is_part(rest) && !rest.ends_with('-'))
+        && (before.is_empty() || rest.is_empty());
+    if !is_first_label || !parents.contains('.') || !parents.split('.').all(is_label) {
+        return false;
+    }
+    let is_whole = before.is_empty() && rest.is_empty();
+    if !is_whole && name.starts_with("xn--") {
+        return false;
+    }
+    let covered = name
+        .strip_prefix(before)
+        .and_then(|name| name.strip_suffix(after));
+    covered.is_some_and(|covered| {
+        !(is_whole && covered.is_empty()) && (covered == "*" || is_part(covered))
     })
 }
 
