@@ -41,3 +41,5 @@ DROP INDEX renewal_unconfirmed;
 CREATE INDEX renewal_unconfirmed ON renewal (firewall) WHERE confirmed_at IS NULL AND csr_pem IS NOT NULL;
 -- 1 when it was planned under a clock that was ahead, as turned out since: its order may be older than planned_at says.
 ALTER TABLE renewal ADD COLUMN planned_ahead BIGINT NOT NULL DEFAULT 0;
+-- On what an order was placed, as JSON: whether it was taken is judged by this, and not by what is served or configured since.
+ALTER TABLE intent ADD COLUMN basis TEXT;

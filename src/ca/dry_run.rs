@@ -81,6 +81,10 @@ impl Issuer for DryRun {
         self.real.settling_time(request)
     }
 
+    fn account(&self) -> String {
+        self.real.account()
+    }
+
     async fn poll(
         &self,
         _order: &Reference,

@@ -69,6 +69,11 @@ pub trait Issuer: Send + Sync {
         SignedDuration::ZERO
     }
 
+    /// Where orders are placed and looked for: another text where `find` cannot see what was placed before. Holds no secret.
+    fn account(&self) -> String {
+        String::new()
+    }
+
     /// Why `reference`, which the CA gave, cannot be stored; `None`: it can. What does not end is a defect or an attack.
     fn reference_objection(&self, reference: &Reference) -> Option<String> {
         reference.objection()

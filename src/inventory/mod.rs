@@ -12,7 +12,7 @@ pub mod tracked;
 
 pub use certificate::{Endpoint, KeyOrigin, ManagedCertificate, RenewalPolicy, Service, Urgent};
 pub use limit::{Budget, RateLimit};
-pub use renewal::{Intent, Obtained, Renewal, RenewalId, SealedKey, State, cause};
+pub use renewal::{Intent, Obtained, OrderBasis, Renewal, RenewalId, SealedKey, State, cause};
 pub use rest::Rest;
 pub use served::{AddressProblem, Condition, Observation, Served, Unknown, Unreachable};
 pub use standstill::{DecisionKind, Standstill, WaitReason};

@@ -1,8 +1,9 @@
 //! One renewal: what was obtained so far, and when it goes on.
 
-use jiff::Timestamp;
-
 use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::failure::FailureKind;
 use crate::pki::Fingerprint;
@@ -274,4 +275,74 @@ pub struct Intent {
     pub tries: u32,
     /// How often its effect was looked for since the last try, and not found.
     pub misses: u32,
+    /// Of an order: on what it was placed. `None` also where an older renewd placed it.
+    pub basis: Option<OrderBasis>,
+}
+
+/// On what an order was placed. What is served, and what is configured, may change before it is known whether it was taken:
+/// that is judged by this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderBasis {
+    /// The certificate whose place the new one takes, PEM; `None`: none was seen.
+    pub previous_pem: Option<String>,
+    /// The CA's reference of the order that it came from.
+    pub previous_order: Option<String>,
+    /// Where the order was placed, as the driver of its CA names it.
+    pub account: String,
+    /// For how long after it the CA may not show it, in seconds.
+    pub settling_seconds: i64,
+    /// Whether the CA shows it for sure once that time is over.
+    pub is_shown: bool,
+}
+
+impl OrderBasis {
+    /// For how long after it the CA may not show it.
+    pub const fn settling_time(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.settling_seconds)
+    }
+
+    /// That of one more try, after one on `earlier` whose outcome is not known: what held for that one holds for both.
+    #[must_use]
+    pub fn after(self, earlier: Option<&Self>) -> Self {
+        let Some(earlier) = earlier else {
+            return self;
+        };
+        Self {
+            settling_seconds: self.settling_seconds.max(earlier.settling_seconds),
+            // At another account nothing of it can be seen.
+            is_shown: self.is_shown && earlier.is_shown && self.account == earlier.account,
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn basis(account: &str, settling_seconds: i64, is_shown: bool) -> OrderBasis {
+        OrderBasis {
+            previous_pem: None,
+            previous_order: None,
+            account: account.to_owned(),
+            settling_seconds,
+            is_shown,
+        }
+    }
+
+    #[test]
+    fn what_held_for_an_order_that_was_lost_holds_for_the_next_try() {
+        let lost = basis("a", 600, false);
+        for (now, both) in [
+            (basis("a", 60, true), basis("a", 600, false)),
+            (basis("a", 900, true), basis("a", 900, false)),
+            (basis("b", 60, true), basis("b", 600, false)),
+        ] {
+            assert_eq!(now.after(Some(&lost)), both);
+        }
+        let shown = basis("a", 60, true);
+        assert_eq!(shown.clone().after(Some(&shown)), shown);
+        assert!(!basis("b", 60, true).after(Some(&shown)).is_shown);
+        assert_eq!(shown.clone().after(None), shown);
+    }
 }

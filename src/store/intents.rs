@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::row::{Columns, exactly_one, micros};
 use super::{Lease, Store, StoreError, Writing, commit, leases, missing};
-use crate::inventory::{Intent, RenewalId};
+use crate::inventory::{Intent, OrderBasis, RenewalId};
 
 impl Store {
     /// Opens the intent of `step`, or counts one more try of the open one, which keeps its first `reference`.
@@ -19,7 +19,7 @@ impl Store {
     ) -> Result<Intent, StoreError> {
         let mut transaction = self.begin().await?;
         leases::still_ours(&mut transaction, lease).await?;
-        let intent = open(&mut transaction, lease, step, reference, now).await?;
+        let intent = open(&mut transaction, lease, step, reference, None, now).await?;
         commit(transaction).await?;
         Ok(intent)
     }
@@ -36,7 +36,7 @@ impl Store {
     ) -> Result<Intent, StoreError> {
         let mut transaction = self.begin().await?;
         leases::still_ours(&mut transaction, lease).await?;
-        let intent = open(&mut transaction, lease, step, reference, now).await?;
+        let intent = open(&mut transaction, lease, step, reference, None, now).await?;
         let done = sqlx::query(PIN)
             .bind(&*lease.renewal.id.0)
             .bind(lease.token)
@@ -105,6 +105,20 @@ impl Store {
             .await?;
         row.as_ref().map(intent).transpose()
     }
+
+    /// The newest intent of `step` of which not every try was withdrawn, whether its outcome is known or not.
+    pub async fn last_intent(
+        &self,
+        renewal: &RenewalId,
+        step: &str,
+    ) -> Result<Option<Intent>, StoreError> {
+        let row = sqlx::query(LAST_INTENT)
+            .bind(&*renewal.0)
+            .bind(step)
+            .fetch_optional(&mut self.read().await?)
+            .await?;
+        row.as_ref().map(intent).transpose()
+    }
 }
 
 /// An order of a renewal that ended before it was known whether it was placed.
@@ -151,13 +165,17 @@ pub(super) async fn open(
     lease: &Lease,
     step: &str,
     reference: &str,
+    basis: Option<&OrderBasis>,
     now: Timestamp,
 ) -> Result<Intent, StoreError> {
+    let basis = basis.map(serde_json::to_string).transpose();
+    let basis = basis.map_err(|error| StoreError::broken(format!("intent: {error}")))?;
     let row = sqlx::query(INTEND)
         .bind(&*lease.renewal.id.0)
         .bind(step)
         .bind(reference)
         .bind(micros(now))
+        .bind(basis)
         .fetch_optional(connection)
         .await?
         .ok_or_else(|| missing("intent", step))?;
@@ -179,6 +197,8 @@ pub(super) async fn close(
 }
 
 fn intent(row: &AnyRow) -> Result<Intent, StoreError> {
+    let basis = row.maybe_text("basis")?;
+    let basis = basis.map(|json| serde_json::from_str(&json)).transpose();
     Ok(Intent {
         step: row.text("step")?,
         reference: row.text("reference")?,
@@ -186,19 +206,24 @@ fn intent(row: &AnyRow) -> Result<Intent, StoreError> {
         tried_at: row.time("tried_at")?,
         tries: row.count("tries")?,
         misses: row.count("misses")?,
+        basis: basis.map_err(|error| StoreError::broken(format!("intent: basis: {error}")))?,
     })
 }
 
-pub(super) const INTEND: &str = "INSERT INTO intent (renewal, step, reference, opened_at, tried_at, tries) VALUES ($1, $2, $3, $4, $4, 1) \
+pub(super) const INTEND: &str = "INSERT INTO intent (renewal, step, reference, opened_at, tried_at, tries, basis) VALUES ($1, $2, $3, $4, $4, 1, $5) \
      ON CONFLICT (renewal, step) WHERE closed_at IS NULL \
-     DO UPDATE SET tries = intent.tries + 1, tried_at = excluded.tried_at, misses = 0 \
-     RETURNING step, reference, opened_at, tried_at, tries, misses";
+     DO UPDATE SET tries = intent.tries + 1, tried_at = excluded.tried_at, misses = 0, basis = excluded.basis \
+     RETURNING step, reference, opened_at, tried_at, tries, misses, basis";
 
 pub(super) const PIN: &str =
     "UPDATE renewal SET pin_for = $3, pin_code = $4 WHERE id = $1 AND lease_token = $2";
 
-pub(super) const OPEN_INTENT: &str = "SELECT step, reference, opened_at, tried_at, tries, misses FROM intent \
+pub(super) const OPEN_INTENT: &str = "SELECT step, reference, opened_at, tried_at, tries, misses, basis FROM intent \
      WHERE renewal = $1 AND step = $2 AND closed_at IS NULL";
+
+pub(super) const LAST_INTENT: &str = "SELECT step, reference, opened_at, tried_at, tries, misses, basis FROM intent \
+     WHERE renewal = $1 AND step = $2 AND tries > 0 AND opened_at = (SELECT MAX(l.opened_at) FROM intent l \
+         WHERE l.renewal = $1 AND l.step = $2 AND l.tries > 0)";
 
 /// When the tries before were made is not kept: they are as old as the first.
 pub(super) const WITHDRAW_TRY: &str = "UPDATE intent SET tries = tries - 1, \
@@ -207,7 +232,7 @@ pub(super) const WITHDRAW_TRY: &str = "UPDATE intent SET tries = tries - 1, \
 
 pub(super) const MISS: &str = "UPDATE intent SET misses = misses + 1 \
      WHERE renewal = $1 AND step = $2 AND closed_at IS NULL \
-     RETURNING step, reference, opened_at, tried_at, tries, misses";
+     RETURNING step, reference, opened_at, tried_at, tries, misses, basis";
 
 pub(super) const TRIES: &str = "SELECT CAST(COALESCE(SUM(tries), 0) AS BIGINT) AS tries FROM intent WHERE renewal = $1 AND step = $2";
 

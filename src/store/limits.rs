@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::row::{Columns, micros};
 use super::{Lease, Store, StoreError, Writing, commit, intents, leases};
-use crate::inventory::{Budget, Intent, RateLimit, RenewalId};
+use crate::inventory::{Budget, Intent, OrderBasis, RateLimit, RenewalId};
 
 /// Whether an order may be placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +51,14 @@ impl Store {
         Ok(at)
     }
 
-    /// Opens the intent of an order, if `budget` has room for it. The moment that was reserved for it is used up.
+    /// Opens the intent of an order that is placed on `basis`, if `budget` has room for it. The moment that was reserved for
+    /// it is used up.
     pub async fn intend_order(
         &self,
         lease: &Lease,
         step: &str,
         reference: &str,
+        basis: Option<&OrderBasis>,
         budget: Option<Budget>,
         now: Timestamp,
     ) -> Result<Permission, StoreError> {
@@ -67,7 +69,7 @@ impl Store {
         {
             return Ok(Permission::Exhausted { until, budget });
         }
-        let intent = intents::open(&mut transaction, lease, step, reference, now).await?;
+        let intent = intents::open(&mut transaction, lease, step, reference, basis, now).await?;
         for statement in [USE_SLOT, USE_DECISION] {
             sqlx::query(statement)
                 .bind(&*lease.renewal.id.0)

@@ -5,13 +5,14 @@ use renewd::clock::Clock;
 use renewd::inventory::{Renewal, State};
 use simulators::acme::ProblemType;
 use simulators::ca::{Fault, Mischief, On, RetryAfter};
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Faces, Profile, ReplacementKey};
 
 use crate::contract::acme::Acme;
 use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
 use crate::contract::{Behaviour, Bench, Subject};
 use crate::lab::{CERTIFICATE, Lab, today};
+use crate::watches::{adopt_what_is_shown, replace};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -159,7 +160,67 @@ async fn lost_renewal() -> (Bench<Resello>, Renewal) {
     (bench, renewal)
 }
 
-fn edit(lab: &Lab, from: &str, to: &str) {
+/// Another administrator has put in another certificate, and an operator has accepted it.
+async fn serve_another(lab: &Lab) {
+    let before = lab.store().await.certificate(CERTIFICATE).await;
+    replace(lab, "vpn.example.com", ReplacementKey::EcdsaP256);
+    lab.clock.advance(HOUR);
+    lab.run_once().await;
+    adopt_what_is_shown(lab).await;
+    let after = lab.store().await.certificate(CERTIFICATE).await;
+    let [before, after] = [before, after].map(|row| row.unwrap().unwrap().shown.unwrap());
+    assert_ne!(before.fingerprint, after.fingerprint);
+}
+
+async fn is_held_and_paid_once(bench: &Bench<Resello>, renewal: &Renewal) {
+    let held = live(&bench.lab, 4 * DAY, 6 * HOUR).await;
+    assert_eq!(held.id, renewal.id);
+    let kind = held.last_error_kind.as_deref();
+    assert_eq!(kind, Some("order_again"), "{held:#?}");
+    assert_eq!(bench.ca.orders(), 1);
+    bench.ca.assert_paid_once("held");
+}
+
+/// It was not placed for what is served by now: that says nothing of whether it was taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_whose_answer_was_lost_is_not_bought_when_another_certificate_is_served_meanwhile()
+ {
+    let (bench, renewal) = lost_renewal().await;
+    serve_another(&bench.lab).await;
+    is_held_and_paid_once(&bench, &renewal).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_whose_answer_was_lost_is_not_bought_when_the_next_ones_are_to_be_bought() {
+    let (bench, renewal) = lost_renewal().await;
+    let ecdsa = "elliptic_keys = true";
+    edit(&bench.lab, ecdsa, &format!("{ecdsa}, renewals = \"buy\""));
+    is_held_and_paid_once(&bench, &renewal).await;
+}
+
+/// The shop says it of the certificate before, whose order the renewal keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_the_shop_works_on_is_followed_when_another_certificate_is_served_meanwhile()
+{
+    let bench = Bench::<Resello>::new().await;
+    bench.run(DAY).await;
+    let row = bench.lab.store().await.certificate(CERTIFICATE).await;
+    let end = row.unwrap().unwrap().shown.unwrap().not_after;
+    bench.lab.clock.set(end - 20 * DAY);
+    bench.ca.behave(Behaviour::SignsAfter(1000));
+    let renewal = live(&bench.lab, HOUR, HOUR).await;
+    assert_eq!(renewal.state, State::Submitted, "{renewal:#?}");
+    serve_another(&bench.lab).await;
+    let order = renewal.obtained.ca_reference.unwrap();
+    assert!(bench.ca.simulator.end(&order, "expired"));
+    let followed = live(&bench.lab, DAY, 6 * HOUR).await;
+    assert_eq!(followed.id, renewal.id);
+    assert_eq!(followed.state, State::Submitted, "{followed:#?}");
+    assert_eq!(followed.last_error_kind.as_deref(), Some("approval"));
+    assert_eq!(bench.ca.orders(), 2);
+}
+
+pub fn edit(lab: &Lab, from: &str, to: &str) {
     let text = std::fs::read_to_string(lab.config_file()).unwrap();
     assert!(text.contains(from), "{text}");
     std::fs::write(lab.config_file(), text.replace(from, to)).unwrap();

@@ -24,7 +24,7 @@ fn replacement(lab: &Lab, common_name: &str, key: ReplacementKey) -> Replacement
     }
 }
 
-fn replace(lab: &Lab, common_name: &str, key: ReplacementKey) {
+pub fn replace(lab: &Lab, common_name: &str, key: ReplacementKey) {
     let replacement = replacement(lab, common_name, key);
     let other = lab.simulator.other_administrator();
     other.replaces_certificate(&replacement).unwrap();
@@ -43,7 +43,7 @@ async fn trust_what_is_shown(lab: &Lab) {
 }
 
 /// What `renewd adopt` does.
-async fn adopt_what_is_shown(lab: &Lab) {
+pub async fn adopt_what_is_shown(lab: &Lab) {
     let [seen, _] = lab.seen().await;
     let store = lab.store().await;
     let now = lab.clock.now();

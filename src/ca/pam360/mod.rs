@@ -127,6 +127,15 @@ impl Issuer for Pam360 {
         beyond(longest_call, SignedDuration::from_mins(2))
     }
 
+    fn account(&self) -> String {
+        let organization = self.settings.organization.as_deref();
+        format!(
+            "{} at {}",
+            organization.unwrap_or_default(),
+            self.settings.url
+        )
+    }
+
     async fn poll(
         &self,
         reference: &Reference,

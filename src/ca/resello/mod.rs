@@ -187,6 +187,10 @@ impl Issuer for Resello {
         }
     }
 
+    fn account(&self) -> String {
+        format!("{} at {}", self.settings.user, self.settings.url)
+    }
+
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
         let api = self.api()?;
         self.look(&api, &order.0, request).await.map_err(in_doubt)

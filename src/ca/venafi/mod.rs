@@ -77,6 +77,17 @@ impl Issuer for VenafiCa {
         beyond(self.settings.timeout, SignedDuration::from_mins(2))
     }
 
+    /// A search sees the requests to one application and template. Whether a name and an id mean the same is not known here.
+    fn account(&self) -> String {
+        let Settings {
+            url,
+            application,
+            template,
+            ..
+        } = &self.settings;
+        format!("{application:?}, {template:?} at {url}")
+    }
+
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
         self.session().await?.standing(self, order, request).await
     }

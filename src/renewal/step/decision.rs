@@ -7,10 +7,12 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{REMEMBERED, StepError, Work};
-use crate::ca::{Issuer, Reference, SigningRequest};
+use crate::ca::{Issuer, Reference};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::due::{self, Decision, Facts, Reason};
-use crate::inventory::{DecisionKind, ManagedCertificate, Renewal, Shown, State, cause};
+use crate::inventory::{
+    DecisionKind, ManagedCertificate, OrderBasis, Renewal, Shown, State, cause,
+};
 use crate::pki::{self, Certificate};
 use crate::renewal::state::Step;
 use crate::store::StoreError;
@@ -69,7 +71,7 @@ async fn since_success(work: &Work<'_>) -> Result<Vec<Renewal>, StoreError> {
 pub async fn on_a_lost_order(
     work: &Work<'_>,
     issuer: &dyn Issuer,
-    request: &SigningRequest,
+    basis: &OrderBasis,
 ) -> Result<(), StepError> {
     let renewal = work.renewal();
     let step = Step::Submit.name();
@@ -77,7 +79,7 @@ pub async fn on_a_lost_order(
         return Ok(());
     }
     on_a_forgotten_order(work, issuer).await?;
-    if issuer.shows_every_order(request) || work.store.tries(&renewal.id, step).await? == 0 {
+    if basis.is_shown || work.store.tries(&renewal.id, step).await? == 0 {
         return Ok(());
     }
     Err(StepError::Decision {

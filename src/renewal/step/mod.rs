@@ -32,8 +32,8 @@ use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Binding, Firewall, InstalledObject, Known};
 use crate::inventory::{
-    Budget, DecisionKind, Intent, ManagedCertificate, Obtained, Renewal, TrackedCertificate,
-    WaitReason,
+    Budget, DecisionKind, Intent, ManagedCertificate, Obtained, OrderBasis, Renewal, State,
+    TrackedCertificate, WaitReason,
 };
 use crate::pki::{AlternateName, Certificate, Csr, Fingerprint, PrivateKey, is_dns_name};
 use crate::probe::Sight;
@@ -373,9 +373,30 @@ impl Work<'_> {
         self.peers.issuer(&self.renewal().ca).map_err(StepError::Ca)
     }
 
+    /// On what the order was placed that is looked for or followed; `None`: none is. Once a CA has ended it, another one may
+    /// be placed on something else.
+    async fn order_basis(&self) -> Result<Option<OrderBasis>, StoreError> {
+        let (id, step) = (&self.renewal().id, Step::Submit.name());
+        let intent = if self.renewal().state == State::CsrExported {
+            self.store.intent(id, step).await?
+        } else {
+            self.store.last_intent(id, step).await?
+        };
+        Ok(intent.and_then(|intent| intent.basis))
+    }
+
     async fn signing_request(&self) -> Result<SigningRequest, StepError> {
         let shown = self.tracked.shown.as_ref();
-        let window = self.tracked.window_of_shown();
+        let previous = match (self.order_basis().await?, shown) {
+            (Some(basis), _) => previous_of(&basis),
+            (None, Some(shown)) => self.previous(shown.fingerprint, &shown.pem).await?,
+            (None, None) => None,
+        };
+        // What the CA says of another certificate than the one that is replaced is no word on this order.
+        let is_of_shown = previous.as_ref().is_none_or(|previous| {
+            shown.is_some_and(|shown| shown.fingerprint == previous.certificate.fingerprint)
+        });
+        let window = self.tracked.window_of_shown().filter(|_| is_of_shown);
         Ok(SigningRequest {
             client_reference: self.renewal().id.to_string(),
             csr: self.csr()?,
@@ -384,10 +405,7 @@ impl Work<'_> {
             } else {
                 self.renewal().planned_at
             },
-            previous: match shown {
-                Some(shown) => self.previous(shown.fingerprint, &shown.pem).await?,
-                None => None,
-            },
+            previous,
             window: window.map(|window| Window {
                 start: window.start,
                 end: window.end,
@@ -475,6 +493,15 @@ pub fn server_name(wanted: &ManagedCertificate) -> Option<Arc<str>> {
         .chain(common_name.filter(|name| name.contains('.')))
         .find(|name| is_host(name))
         .map(Arc::from)
+}
+
+/// The certificate that an order was to follow.
+fn previous_of(basis: &OrderBasis) -> Option<Previous> {
+    let certificate = Certificate::from_pem(basis.previous_pem.as_deref()?).ok()?;
+    Some(Previous {
+        certificate,
+        order: basis.previous_order.clone().map(Reference),
+    })
 }
 
 fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError> {

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Outcome, StepError, Until, Waiting, Work, decision};
 use crate::ca::{Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
-use crate::inventory::{Intent, Renewal, State, WaitReason};
+use crate::inventory::{Intent, OrderBasis, Renewal, State, WaitReason};
 use crate::renewal::retry;
 use crate::renewal::state::{Fact, Step};
 use crate::sanitize::bounded;
@@ -31,16 +31,17 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             None => Ok(ordered(work, reference)),
         };
     }
-    let settling_time = issuer.settling_time(&request);
+    let basis = basis(issuer.as_ref(), &request).after(work.order_basis().await?.as_ref());
+    let settling_time = basis.settling_time();
     if let Some(waits) = lost(work, settling_time).await? {
         return Ok(waits);
     }
-    decision::on_a_lost_order(work, issuer.as_ref(), &request).await?;
+    decision::on_a_lost_order(work, issuer.as_ref(), &basis).await?;
     if let Some(waits) = moved(work).await? {
         return Ok(waits);
     }
     let order = issuer.prepare(&request).await.map_err(StepError::Ca)?;
-    if let Some(waits) = limited(work, issuer.as_ref(), &request).await? {
+    if let Some(waits) = limited(work, issuer.as_ref(), &request, &basis).await? {
         return Ok(waits);
     }
     let placed = within(longest_order(settling_time), order.place()).await;
@@ -62,6 +63,18 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             let tries = work.store.tries(&work.renewal().id, step).await?;
             Err(StepError::Order(failure, tries))
         }
+    }
+}
+
+/// On what an order for `request` is placed now.
+fn basis(issuer: &dyn Issuer, request: &SigningRequest) -> OrderBasis {
+    let previous = request.previous.as_ref();
+    OrderBasis {
+        previous_pem: previous.map(|previous| previous.certificate.to_pem()),
+        previous_order: previous.and_then(|previous| previous.order.clone().map(|order| order.0)),
+        account: issuer.account(),
+        settling_seconds: issuer.settling_time(request).as_secs(),
+        is_shown: issuer.shows_every_order(request),
     }
 }
 
@@ -218,6 +231,7 @@ async fn limited(
     work: &Work<'_>,
     issuer: &dyn Issuer,
     request: &SigningRequest,
+    basis: &OrderBasis,
 ) -> Result<Option<Outcome>, StepError> {
     let limits = issuer.rate_limits(request, work.now);
     let slot = work.store.reserve(work.lease, &limits, work.now).await?;
@@ -235,6 +249,7 @@ async fn limited(
             work.lease,
             Step::Submit.name(),
             &request.client_reference,
+            Some(basis),
             issuer.budget().or(work.order_budget),
             work.now,
         )
@@ -316,6 +331,7 @@ mod tests {
             tried_at,
             tries,
             misses: 0,
+            basis: None,
         }
     }
 

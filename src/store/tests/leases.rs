@@ -311,7 +311,7 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
         within: SignedDuration::from_hours(1),
     }];
     assert!(is_lost(&store.reserve(lost, &limits, at(70)).await));
-    let order = store.intend_order(lost, "submit", "ref", None, at(70));
+    let order = store.intend_order(lost, "submit", "ref", None, None, at(70));
     assert!(is_lost(&order.await));
     assert!(is_lost(&store.withdraw_order(lost, "submit", at(70)).await));
     assert!(is_lost(&store.withdraw(lost, "submit", at(70)).await));

@@ -59,7 +59,7 @@ async fn the_tightest_of_several_limits_decides_and_an_order_uses_the_moment_up(
         at(0)
     );
     let granted = store
-        .intend_order(&leases[0], SUBMIT, "r0", None, at(0))
+        .intend_order(&leases[0], SUBMIT, "r0", None, None, at(0))
         .await;
     assert!(matches!(granted.unwrap(), Permission::Granted(intent) if intent.tries == 1));
     assert_eq!(
@@ -82,7 +82,7 @@ async fn a_turn_with_which_nothing_was_ordered_is_good_for_the_next_try() {
         at(0)
     );
     let granted = store
-        .intend_order(&leases[0], SUBMIT, "r0", None, at(0))
+        .intend_order(&leases[0], SUBMIT, "r0", None, None, at(0))
         .await;
     assert!(matches!(granted.unwrap(), Permission::Granted(_)));
     store
@@ -112,12 +112,12 @@ async fn without_limits_nothing_waits_and_nothing_is_stored() {
 async fn a_budget_refuses_until_its_oldest_order_is_old_enough() {
     let (store, leases, folder) = store_with_leases(3).await;
     for (lease, seconds) in leases[..2].iter().zip([0, 600]) {
-        let permission = store.intend_order(lease, SUBMIT, "r", Some(budget(2)), at(seconds));
+        let permission = store.intend_order(lease, SUBMIT, "r", None, Some(budget(2)), at(seconds));
         assert!(matches!(permission.await.unwrap(), Permission::Granted(_)));
     }
     store.close().await;
     let store = Store::open(&url(&folder)).await.unwrap();
-    let refused = store.intend_order(&leases[2], SUBMIT, "r2", Some(budget(2)), at(700));
+    let refused = store.intend_order(&leases[2], SUBMIT, "r2", None, Some(budget(2)), at(700));
     let expected = Permission::Exhausted {
         until: at(3600),
         budget: budget(2),
@@ -131,7 +131,7 @@ async fn a_budget_refuses_until_its_oldest_order_is_old_enough() {
         store.orders_since("office", SUBMIT, at(-1)).await.unwrap(),
         2
     );
-    let later = store.intend_order(&leases[2], SUBMIT, "r2", Some(budget(2)), at(3601));
+    let later = store.intend_order(&leases[2], SUBMIT, "r2", None, Some(budget(2)), at(3601));
     assert!(matches!(later.await.unwrap(), Permission::Granted(_)));
     assert_eq!(
         store.orders_since("office", SUBMIT, at(100)).await.unwrap(),
@@ -143,7 +143,8 @@ async fn a_budget_refuses_until_its_oldest_order_is_old_enough() {
 async fn every_try_that_may_have_been_taken_counts_also_those_of_the_same_renewal() {
     let (store, leases, _folder) = store_with_leases(2).await;
     for tries in 1..=2 {
-        let permission = store.intend_order(&leases[0], SUBMIT, "r0", Some(budget(2)), at(tries));
+        let permission =
+            store.intend_order(&leases[0], SUBMIT, "r0", None, Some(budget(2)), at(tries));
         let Permission::Granted(intent) = permission.await.unwrap() else {
             panic!("try {tries} was refused");
         };
@@ -153,7 +154,7 @@ async fn every_try_that_may_have_been_taken_counts_also_those_of_the_same_renewa
     }
     assert_eq!(store.tries(&leases[0].renewal.id, SUBMIT).await.unwrap(), 2);
     for lease in &leases {
-        let refused = store.intend_order(lease, SUBMIT, "r", Some(budget(2)), at(3));
+        let refused = store.intend_order(lease, SUBMIT, "r", None, Some(budget(2)), at(3));
         assert!(matches!(
             refused.await.unwrap(),
             Permission::Exhausted { .. }
@@ -173,7 +174,7 @@ async fn every_try_that_may_have_been_taken_counts_also_those_of_the_same_renewa
 #[tokio::test]
 async fn an_order_that_was_surely_not_placed_uses_up_nothing_of_the_budget() {
     let (store, leases, _folder) = store_with_leases(2).await;
-    let first = store.intend_order(&leases[0], SUBMIT, "r0", Some(budget(1)), at(0));
+    let first = store.intend_order(&leases[0], SUBMIT, "r0", None, Some(budget(1)), at(0));
     assert!(matches!(first.await.unwrap(), Permission::Granted(_)));
     store
         .withdraw_order(&leases[0], SUBMIT, at(1))
@@ -187,7 +188,7 @@ async fn an_order_that_was_surely_not_placed_uses_up_nothing_of_the_budget() {
         store.orders_since("office", SUBMIT, at(-1)).await.unwrap(),
         0
     );
-    let second = store.intend_order(&leases[1], SUBMIT, "r1", Some(budget(1)), at(2));
+    let second = store.intend_order(&leases[1], SUBMIT, "r1", None, Some(budget(1)), at(2));
     assert!(matches!(second.await.unwrap(), Permission::Granted(_)));
 }
 

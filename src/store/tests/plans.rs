@@ -69,6 +69,7 @@ const SEARCHES: &[&str] = &[
     retention::REMOVE_RENEWAL,
     intents::PIN,
     intents::OPEN_INTENT,
+    intents::LAST_INTENT,
     intents::TRIES,
     intents::CLOSE,
     limits::SLOT,

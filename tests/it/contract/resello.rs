@@ -11,7 +11,7 @@ use super::{Behaviour, Port, Subject};
 use crate::lab::Lab;
 
 pub struct Resello {
-    simulator: Simulator,
+    pub simulator: Simulator,
     key: String,
 }
 
