@@ -43,3 +43,5 @@ CREATE INDEX renewal_unconfirmed ON renewal (firewall) WHERE confirmed_at IS NUL
 ALTER TABLE renewal ADD COLUMN planned_ahead BIGINT NOT NULL DEFAULT 0;
 -- On what an order was placed, as JSON: whether it was taken is judged by this, and not by what is served or configured since.
 ALTER TABLE intent ADD COLUMN basis TEXT;
+-- The CA's reference of the order that came of it, where the CA ended that order and it may have cost money.
+ALTER TABLE intent ADD COLUMN ended_order TEXT;

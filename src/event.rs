@@ -230,7 +230,7 @@ events! {
     ApprovalNeeded => "approval_needed", Alert;
     /// The order budget of a CA is spent; nothing is ordered there before the time that is told.
     BudgetSpent => "budget_spent", Alert;
-    /// The CA ended an order without a certificate and without a charge; another one is placed at the time that is told.
+    /// The CA ended an order without a certificate; another one is placed at the time that is told.
     OrderVoid => "order_void", Alert;
     /// A step failed and will be tried again.
     StepFailed => "step_failed", Warning;

@@ -258,7 +258,7 @@ pub enum Issuance {
         /// The CA's own words.
         reason: String,
     },
-    /// The order ended without a certificate and without a charge: it may be placed again.
+    /// The order ended without a certificate: it may be placed again. `may_have_cost` says whether it may be charged.
     Void {
         /// The CA's own words.
         reason: String,

@@ -275,8 +275,13 @@ impl Engine {
                 }
                 return Ok(Next::Wait(waiting.until.moment(finished)));
             }
-            Ok(Outcome::OrderVoid { words, retry_after }) => {
-                self.order_void(lease, context, &words, retry_after, finished)
+            Ok(Outcome::OrderVoid {
+                words,
+                may_have_cost,
+                retry_after,
+            }) => {
+                let ended = may_have_cost.as_ref();
+                self.order_void(lease, context, &words, ended, retry_after, finished)
                     .await
             }
             Err(StepError::Firewall(failure)) => {

@@ -10,6 +10,7 @@ use super::remedy;
 use super::retry::{self, Retry, Situation};
 use super::state::{self, Fact, Step};
 use super::step::{Proof, Waiting};
+use crate::ca::Reference;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{
@@ -272,9 +273,11 @@ impl Engine {
         } else {
             None
         };
+        // Not what the lease knows: the step may have stored more in its middle.
+        let nothing_new = Obtained::default();
         let next = Next::Reached(Reached {
             state: to,
-            obtained: obtained.unwrap_or(&renewal.obtained),
+            obtained: obtained.unwrap_or(&nothing_new),
             next_attempt_at: now,
             ending,
         });
@@ -359,12 +362,14 @@ impl Engine {
         Ok(false)
     }
 
-    /// The CA ended the order and took nothing for it: another one is placed, with the same CSR, after a while.
+    /// The CA ended the order: another one is placed, with the same CSR, after a while. One that may have cost money, which
+    /// is `ended`, is remembered: an operator decides after the second.
     pub(super) async fn order_void(
         &self,
         lease: &mut Lease,
         context: &Context,
         words: &str,
+        ended: Option<&Reference>,
         retry_after: Option<SignedDuration>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -388,11 +393,14 @@ impl Engine {
         };
         let next = Next::Reached(Reached {
             state: to,
-            obtained: &lease.renewal.obtained,
+            obtained: &Obtained::default(),
             next_attempt_at: until,
             ending: None,
         });
-        let record = StepRecord::new(next, std::slice::from_ref(&event));
+        let record = StepRecord {
+            ended_order: ended.map(|order| (Step::Submit.name(), order.0.as_str())),
+            ..StepRecord::new(next, std::slice::from_ref(&event))
+        };
         let renewal = self.store.record_step(lease, &record, now).await?;
         lease.renewal = renewal;
         self.checkpoint.pass(Moment::Stored(to)).await;

@@ -84,7 +84,7 @@ pub enum Fact {
     CsrChecked,
     /// The CA has the order.
     Ordered,
-    /// The CA ended the order without a certificate and without a charge.
+    /// The CA ended the order without a certificate.
     OrderVoid,
     /// The certificate is here, and it is what was asked for.
     CertificateChecked,

@@ -159,6 +159,56 @@ impl Store {
     }
 }
 
+/// An order that its CA ended without a certificate, and that may have cost money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedOrder {
+    /// The renewal that placed it.
+    pub renewal: RenewalId,
+    /// The CA's name.
+    pub ca: String,
+    /// The CA's reference of it.
+    pub order: String,
+}
+
+impl Store {
+    /// The orders of `certificate` that ended so since its last completed renewal, the newest first.
+    pub async fn ended_orders(
+        &self,
+        certificate: &str,
+        step: &str,
+    ) -> Result<Vec<EndedOrder>, StoreError> {
+        let rows = sqlx::query(ENDED_ORDERS)
+            .bind(certificate)
+            .bind(step)
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        let read = |row: &AnyRow| {
+            Ok(EndedOrder {
+                renewal: RenewalId(row.text("renewal")?),
+                ca: row.text("ca")?,
+                order: row.text("ended_order")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+/// The CA ended `order`, which came of the newest intent of `step`.
+pub(super) async fn note_ended(
+    connection: &mut Writing,
+    renewal: &RenewalId,
+    step: &str,
+    order: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(NOTE_ENDED)
+        .bind(&*renewal.0)
+        .bind(step)
+        .bind(order)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Writes the intent of `step`, or counts one more try of it.
 pub(super) async fn open(
     connection: &mut Writing,
@@ -243,6 +293,16 @@ pub(super) const FORGOTTEN_ORDER: &str = "SELECT i.renewal, r.ca, i.reference, i
      AND i.closed_at = r.ended_at AND r.planned_at > COALESCE((SELECT MAX(c.planned_at) FROM renewal c \
          WHERE c.certificate = $1 AND c.state = 'completed'), -9223372036854775807) \
      ORDER BY i.tried_at DESC LIMIT 1";
+
+/// Nothing from before the last completed renewal.
+pub(super) const ENDED_ORDERS: &str = "SELECT i.renewal, r.ca, i.ended_order FROM renewal r JOIN intent i ON i.renewal = r.id \
+     WHERE r.certificate = $1 AND i.step = $2 AND i.ended_order IS NOT NULL \
+     AND r.planned_at > COALESCE((SELECT MAX(c.planned_at) FROM renewal c \
+         WHERE c.certificate = $1 AND c.state = 'completed'), -9223372036854775807) \
+     ORDER BY i.tried_at DESC";
+
+pub(super) const NOTE_ENDED: &str = "UPDATE intent SET ended_order = $3 WHERE renewal = $1 AND step = $2 AND tries > 0 \
+     AND opened_at = (SELECT MAX(l.opened_at) FROM intent l WHERE l.renewal = $1 AND l.step = $2 AND l.tries > 0)";
 
 pub(super) const CLOSE: &str =
     "UPDATE intent SET closed_at = $2 WHERE renewal = $1 AND closed_at IS NULL";

@@ -47,7 +47,7 @@ pub use carry::{Carried, carry};
 pub use error::StoreError;
 pub use firewalls::PendingPin;
 pub use history::{Checkpoint, Head, Misfit, NoHead, PastEvent, Verdict};
-pub use intents::ForgottenOrder;
+pub use intents::{EndedOrder, ForgottenOrder};
 pub use inventory::{Changes, Configured, Decision, Look};
 pub use leases::{Lease, Tenure, Ticket};
 pub use limits::Permission;

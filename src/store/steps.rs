@@ -27,6 +27,8 @@ pub struct StepRecord<'a> {
     pub login: Option<Login>,
     /// The step of an open intent whose call was certainly not carried out: it is closed and does not count as a try.
     pub withdrawn: Option<&'a str>,
+    /// The step that placed an order, and the order, where the CA ended it and it may have cost money.
+    pub ended_order: Option<(&'a str, &'a str)>,
     /// Stored with it, and logged after the commit.
     pub events: &'a [Event],
 }
@@ -46,7 +48,7 @@ pub enum Next<'a> {
 pub struct Reached<'a> {
     /// The new state.
     pub state: State,
-    /// What was obtained so far.
+    /// What was obtained so far; what is not in it stays as it is stored.
     pub obtained: &'a Obtained,
     /// When the next step may be taken.
     pub next_attempt_at: Timestamp,
@@ -96,6 +98,7 @@ impl<'a> StepRecord<'a> {
             pins: None,
             login: None,
             withdrawn: None,
+            ended_order: None,
             events,
         }
     }
@@ -241,6 +244,9 @@ async fn store_findings(
     } = &lease.renewal;
     if let Some(step) = record.withdrawn {
         limits::withdraw(connection, id, step, now).await?;
+    }
+    if let Some((step, order)) = record.ended_order {
+        intents::note_ended(connection, id, step, order).await?;
     }
     if matches!(record.next, Next::Reached(_)) {
         intents::close(connection, id, now).await?;

@@ -117,6 +117,62 @@ async fn an_acme_order_whose_proof_is_not_seen_is_placed_again_without_an_operat
     assert_eq!(renewal.unwrap().unwrap().state, State::Completed);
 }
 
+/// What is finalized may be charged, whatever becomes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acme_order_that_ends_after_it_was_finalized_is_placed_twice_and_then_an_operator_decides()
+ {
+    let bench = Bench::<Acme>::new().await;
+    let fails = |problem| bench.ca.simulator.set(|faces| faces.order_fails = problem);
+    fails(Some(ProblemType::ServerInternal));
+    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
+    assert_eq!(orders_tried(&bench.ca), 2, "{renewal:#?}");
+    assert_eq!(renewal.state, State::CsrExported);
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
+    let words = renewal.last_error.unwrap();
+    for part in ["the last 2 orders", "renewd renew hq-portal"] {
+        assert!(words.contains(part), "{words}");
+    }
+    assert_eq!(bench.told("renewal_held").await, 1);
+    // Each decision is good for one order.
+    bench.lab.decide().await;
+    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
+    assert_eq!(orders_tried(&bench.ca), 3, "{renewal:#?}");
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
+    fails(None);
+    bench.lab.decide().await;
+    assert_eq!(bench.run(2 * DAY).await.state, State::Completed);
+    assert_eq!(orders_tried(&bench.ca), 4);
+}
+
+/// An operator who asks for a renewal allows its first order, and no second and third one.
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_of_a_requested_renewal_that_end_after_they_were_finalized_are_counted_too() {
+    let bench = Bench::<Acme>::new().await;
+    bench.run(DAY).await;
+    let before = orders_tried(&bench.ca);
+    bench
+        .ca
+        .simulator
+        .set(|faces| faces.order_fails = Some(ProblemType::ServerInternal));
+    bench.lab.clock.advance(10 * DAY);
+    bench.lab.decide().await;
+    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
+    assert_eq!(renewal.reason, "requested");
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
+    assert_eq!(orders_tried(&bench.ca) - before, 2, "{renewal:#?}");
+}
+
+/// That the request was taken is seen by the key of the certificate.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_certificate_counts_also_where_the_answer_to_its_finalization_was_lost() {
+    let bench = Bench::<Acme>::new().await;
+    for nth in 1..=3 {
+        let on = On::next("POST", "finalize").nth(nth);
+        bench.ca.port().fault(on, Fault::LostAfter);
+    }
+    refused_each_time(&bench).await;
+}
+
 /// The certificate comes near its end, and the answer to the order for the next one will be lost.
 async fn lose_the_next_order(bench: &Bench<Resello>) {
     let row = bench.lab.store().await;

@@ -224,12 +224,14 @@ impl Look<'_> {
             Err(refusal) => return Err(refusal.into()),
         };
         let issuance = issued(&answer, &self.request.csr)?;
-        if let Issuance::Issued { leaf, .. } = &issuance
-            && leaf.public_key != self.request.csr.public_key
-            && !self.record.finalized
-        {
-            let reason = "the CA gave the same order to another request for these names, which was finalized first";
-            return Ok(void(reason.to_owned(), None));
+        if let Issuance::Issued { leaf, .. } = &issuance {
+            if leaf.public_key == self.request.csr.public_key {
+                // Also where the answer to the finalization was lost.
+                self.record.finalized = true;
+            } else if !self.record.finalized {
+                let reason = "the CA gave the same order to another request for these names, which was finalized first";
+                return Ok(void(reason.to_owned(), None));
+            }
         }
         Ok(issuance)
     }

@@ -2,6 +2,7 @@
 //!
 //! A decision holds for its kind and for the state in which it was made.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,23 +16,66 @@ use crate::inventory::{
 };
 use crate::pki::{self, Certificate};
 use crate::renewal::state::Step;
-use crate::store::StoreError;
+use crate::store::{EndedOrder, StoreError};
 
 /// Holds another order where the last ones may have cost money and ended without a certificate that could be used. What was
 /// refused twice in a row is refused again: something has to be changed before the next one is worth its price.
 pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<(), StepError> {
-    let renewal = work.renewal();
     if is_wanted(work, DecisionKind::OrdersEnded) {
         return Ok(());
     }
-    let ended: Vec<String> = since_success(work)
-        .await?
+    on_ended_orders(work, issuer, ended_by_the_ca(work).await?).await
+}
+
+/// The same within a renewal, whose first order was allowed already: the CA has ended it, and it may have cost money.
+pub async fn on_an_order_after_one_that_ended(
+    work: &Work<'_>,
+    issuer: &dyn Issuer,
+) -> Result<(), StepError> {
+    // Whoever has just let it order once more need not be asked twice.
+    if [DecisionKind::OrdersEnded, DecisionKind::OrderAgain]
+        .iter()
+        .any(|kind| work.is_decided(*kind))
+    {
+        return Ok(());
+    }
+    let ended = ended_by_the_ca(work).await?;
+    if ended.iter().all(|one| one.renewal != work.renewal().id) {
+        return Ok(());
+    }
+    on_ended_orders(work, issuer, ended).await
+}
+
+/// The orders at the CA of the renewal that it has ended since the last success, and that may have cost money.
+async fn ended_by_the_ca(work: &Work<'_>) -> Result<Vec<EndedOrder>, StoreError> {
+    let renewal = work.renewal();
+    let step = Step::Submit.name();
+    let mut ended = work.store.ended_orders(&renewal.certificate, step).await?;
+    ended.retain(|one| *one.ca == *renewal.ca);
+    Ok(ended)
+}
+
+/// Holds where too many came to nothing: those that the CA `ended`, and those of renewals that were given up.
+async fn on_ended_orders(
+    work: &Work<'_>,
+    issuer: &dyn Issuer,
+    ended: Vec<EndedOrder>,
+) -> Result<(), StepError> {
+    let renewal = work.renewal();
+    let ended = ended.into_iter().map(|one| Reference(one.order));
+    let past = since_success(work).await?;
+    let given_up = past
         .iter()
         .filter(|past| past.state == State::Abandoned && past.ca == renewal.ca)
         .filter(|past| past.obtained.leaf_pem.is_none())
         .filter_map(|past| past.obtained.ca_reference.clone().map(Reference))
-        .filter(|order| issuer.may_have_cost(order))
+        .filter(|order| issuer.may_have_cost(order));
+    // A renewal may have been given up after the CA had ended its order.
+    let mut seen = HashSet::new();
+    let ended: Vec<String> = ended
+        .chain(given_up)
         .map(|order| order.shown())
+        .filter(|order| seen.insert(order.clone()))
         .collect();
     if ended.len() < MOST_ENDED {
         return Ok(());

@@ -85,10 +85,12 @@ pub enum Outcome {
     Proven(Proof),
     /// Nothing failed, but it cannot go on yet.
     Wait(Waiting),
-    /// The CA ended the order without a certificate and without a charge.
+    /// The CA ended the order without a certificate.
     OrderVoid {
         /// The CA's words.
         words: String,
+        /// Its reference, where it may have cost money.
+        may_have_cost: Option<Reference>,
         /// When another one may be placed; `None`: as after a failure.
         retry_after: Option<SignedDuration>,
     },

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::submit::unusable;
 use super::{Outcome, StepError, Work, decision, obtained, refused};
-use crate::ca::{Issuance, Reference};
+use crate::ca::{Issuance, Issuer, Reference};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::WaitReason;
@@ -22,16 +22,10 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
         .follow(&reference, &request)
         .await
         .map_err(StepError::Ca)?;
-    if let Some(reference) = remembered {
-        if let Some(words) = unusable(issuer.as_ref(), &reference) {
-            let call = "ask how the order stands";
-            let failure = Failure::new(FailureKind::Unexpected, call, words);
-            return Err(StepError::Ca(failure));
-        }
-        let mut obtained = work.renewal().obtained.clone();
-        obtained.ca_reference = Some(reference.0);
-        work.store.keep(work.lease, &obtained).await?;
-    }
+    let reference = match remembered {
+        Some(remembered) => keep(work, issuer.as_ref(), remembered).await?,
+        None => reference,
+    };
     match issuance {
         Issuance::Pending {
             retry_after,
@@ -48,7 +42,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             work.acted(Step::PollIssuance).await;
             let is_paid = issuer.budget().is_some();
             let tolerated = issuer.tolerated_names(&work.wanted.request);
-            checked(work, &leaf, &chain, &tolerated)
+            checked(work, reference, &leaf, &chain, &tolerated)
                 .await
                 .map_err(|error| in_view_of_money(error, is_paid))
         }
@@ -62,9 +56,27 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             retry_after,
         } => Ok(Outcome::OrderVoid {
             words: format!("{}: {reason}", work.renewal().ca),
+            may_have_cost: issuer.may_have_cost(&reference).then_some(reference),
             retry_after,
         }),
     }
+}
+
+/// Stores what the driver remembers of the order from now on.
+async fn keep(
+    work: &Work<'_>,
+    issuer: &dyn Issuer,
+    remembered: Reference,
+) -> Result<Reference, StepError> {
+    if let Some(words) = unusable(issuer, &remembered) {
+        let call = "ask how the order stands";
+        let failure = Failure::new(FailureKind::Unexpected, call, words);
+        return Err(StepError::Ca(failure));
+    }
+    let mut obtained = work.renewal().obtained.clone();
+    obtained.ca_reference = Some(remembered.0.clone());
+    work.store.keep(work.lease, &obtained).await?;
+    Ok(remembered)
 }
 
 /// A certificate that is given up is ordered again the next day; where that surely costs money, an operator has to talk to the CA
@@ -82,6 +94,7 @@ fn in_view_of_money(error: StepError, is_paid: bool) -> StepError {
 /// Judges what came, by its names, its purposes and the path above it, before anything is done with it.
 async fn checked(
     work: &Work<'_>,
+    reference: Reference,
     leaf: &Certificate,
     bag: &[Certificate],
     tolerated: &[AlternateName],
@@ -105,6 +118,7 @@ async fn checked(
     }
     let chain = verdict.chain.iter().map(Certificate::to_pem).collect();
     Ok(work.reached_with(Fact::CertificateChecked, |obtained| {
+        obtained.ca_reference = Some(reference.0);
         obtained.leaf_pem = Some(leaf.to_pem());
         obtained.chain_pem = Some(chain);
         obtained.fingerprint = Some(leaf.fingerprint);

@@ -40,6 +40,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     if let Some(waits) = moved(work).await? {
         return Ok(waits);
     }
+    decision::on_an_order_after_one_that_ended(work, issuer.as_ref()).await?;
     let order = issuer.prepare(&request).await.map_err(StepError::Ca)?;
     if let Some(waits) = limited(work, issuer.as_ref(), &request, &basis).await? {
         return Ok(waits);

@@ -70,6 +70,7 @@ const SEARCHES: &[&str] = &[
     intents::PIN,
     intents::OPEN_INTENT,
     intents::LAST_INTENT,
+    intents::NOTE_ENDED,
     intents::TRIES,
     intents::CLOSE,
     limits::SLOT,
