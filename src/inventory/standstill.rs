@@ -57,11 +57,13 @@ pub enum WaitReason {
     ProofOfPrevious,
     /// The certificate left the configuration; what was ordered is kept.
     LeftConfiguration,
+    /// The configuration asks for something else; what was ordered is kept.
+    ChangedConfiguration,
 }
 
 impl WaitReason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::KeyGeneration,
         Self::OrderSettling,
         Self::OrderLimit,
@@ -76,6 +78,7 @@ impl WaitReason {
         Self::Proof,
         Self::ProofOfPrevious,
         Self::LeftConfiguration,
+        Self::ChangedConfiguration,
     ];
 
     /// The word in logs and rows.
@@ -95,6 +98,7 @@ impl WaitReason {
             Self::Proof => "proof",
             Self::ProofOfPrevious => "proof_of_previous",
             Self::LeftConfiguration => "left_configuration",
+            Self::ChangedConfiguration => "changed_configuration",
         }
     }
 
@@ -106,7 +110,10 @@ impl WaitReason {
     /// Whether it does not end before an operator does something; an alert reports it.
     pub const fn needs_operator(self) -> bool {
         match self {
-            Self::OrderBudget | Self::OverdueIssuance | Self::Approval => true,
+            Self::OrderBudget
+            | Self::OverdueIssuance
+            | Self::Approval
+            | Self::ChangedConfiguration => true,
             Self::KeyGeneration
             | Self::OrderSettling
             | Self::OrderLimit

@@ -16,10 +16,12 @@ use super::outcome::{Brought, Origin};
 use super::peers::Peers;
 use super::pins::{self, Verified};
 use super::pulse::Pulse;
+use super::remedy;
 use super::runtime::StoredCodes;
 use super::session::SessionSlot;
 use super::state::{self, Fact, Step};
 use super::step::{self, Outcome, StepError, Until, Waiting, Work};
+use crate::ca::Reference;
 use crate::config::Desired;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
@@ -211,10 +213,16 @@ impl Engine {
         let context = match self.context(lease, tracked, is_ordered, now).await? {
             Ok(context) => context,
             Err(words) if is_ordered && self.is_kept(&lease.renewal, now) => {
-                return self
-                    .wait(lease, &until_it_is_back(words), now)
-                    .await
-                    .map(Next::after);
+                let is_gone = !self
+                    .desired
+                    .certificates
+                    .contains_key(&lease.renewal.certificate);
+                let waiting = if is_gone {
+                    until_it_is_back(words)
+                } else {
+                    until_it_is_put_back(words, &lease.renewal)
+                };
+                return self.wait(lease, &waiting, now).await.map(Next::after);
             }
             Err(words) => {
                 return self
@@ -464,8 +472,9 @@ impl Engine {
         Ok(intent.is_some())
     }
 
-    /// Whether a renewal that was ordered and whose certificate left the configuration is kept, in case it comes back: it
-    /// would have to be ordered again.
+    /// Whether a renewal that was ordered and that the configuration no longer asks for is kept, in case that is taken back:
+    /// it would have to be ordered again. What cost nothing, and what was given up on request, makes way at once where the
+    /// configuration asks for something else instead.
     fn is_kept(&self, renewal: &Renewal, now: Timestamp) -> bool {
         let may_be_kept = matches!(
             renewal.state,
@@ -477,7 +486,25 @@ impl Engine {
             || later(renewal.planned_at, LONGEST_ORDER),
             |leaf| leaf.not_after,
         );
-        may_be_kept && now < end && !self.desired.certificates.contains_key(&renewal.certificate)
+        let is_gone = !self.desired.certificates.contains_key(&renewal.certificate);
+        may_be_kept && now < end && (is_gone || self.is_worth_its_order(renewal))
+    }
+
+    /// Whether the order of a renewal may have cost money, and nobody has given it up.
+    fn is_worth_its_order(&self, renewal: &Renewal) -> bool {
+        if renewal.decided.as_deref() == Some(WaitReason::ChangedConfiguration.name()) {
+            return false;
+        }
+        let Ok(issuer) = self.peers.issuer(&renewal.ca) else {
+            return true;
+        };
+        match renewal.obtained.ca_reference.clone() {
+            Some(order) if renewal.state != State::CsrExported => {
+                issuer.may_have_cost(&Reference(order))
+            }
+            // Its answer was lost. Where each order surely costs money, the next renewal asks an operator first.
+            _ => issuer.budget().is_none() && issuer.may_have_cost(&Reference(String::new())),
+        }
     }
 
     /// Certificates that renewd bound to this firewall and proved, as long as the configured trust is the same.
@@ -524,6 +551,18 @@ fn until_it_is_back(words: &str) -> Waiting {
         kind: WaitReason::LeftConfiguration,
         words: format!(
             "{words}; what was ordered is kept and installed when it comes back to the configuration"
+        ),
+    }
+}
+
+fn until_it_is_put_back(words: &str, renewal: &Renewal) -> Waiting {
+    Waiting {
+        until: Until::After(A_DAY),
+        kind: WaitReason::ChangedConfiguration,
+        words: format!(
+            "{words}; what was ordered for {} may have cost money and is kept; {}",
+            renewal.firewall,
+            remedy::of_wait(WaitReason::ChangedConfiguration, renewal)
         ),
     }
 }

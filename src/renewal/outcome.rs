@@ -793,7 +793,7 @@ fn waiting_event(reason: WaitReason) -> EventKind {
     match reason {
         WaitReason::Approval => EventKind::ApprovalNeeded,
         WaitReason::OrderBudget => EventKind::BudgetSpent,
-        WaitReason::OverdueIssuance => EventKind::PersonNeeded,
+        WaitReason::OverdueIssuance | WaitReason::ChangedConfiguration => EventKind::PersonNeeded,
         WaitReason::KeyGeneration
         | WaitReason::OrderSettling
         | WaitReason::OrderLimit

@@ -109,7 +109,8 @@ fn of_failure(kind: FailureKind, renewal: &Renewal) -> String {
     format!("{what}; then, or to try at once: renewd renew {name}")
 }
 
-fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
+/// What to do about a renewal that waits for `reason`.
+pub(super) fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
     let Renewal {
         certificate: name,
         firewall,
@@ -153,6 +154,10 @@ fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
                 "put {name} back into the configuration to have it installed, or leave it: it ends by itself"
             )
         }
+        WaitReason::ChangedConfiguration => format!(
+            "put back what the configuration said of {name} to have it installed; to give it up and begin anew: renewd renew \
+             {name}"
+        ),
     }
 }
 

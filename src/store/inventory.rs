@@ -686,9 +686,10 @@ pub(super) const FORGET_REFUSED_LOGINS: &str = "UPDATE firewall SET refused_logi
       UNION SELECT r.firewall FROM renewal r WHERE r.certificate = $1 AND r.ended_at IS NULL)";
 
 /// A decision is remembered by what was to be decided. Where an order was placed, or may have been, it is remembered also
-/// of one that was not held that somebody asked for it.
+/// of one that was not held that somebody asked for it. So is that an order is given up of which the configuration asks for
+/// something else.
 pub(super) const RELEASE_HELD: &str = "UPDATE renewal SET next_attempt_at = $2, attempts = 0, polls = 0, cause = NULL, same_cause = 0, \
-     decided = CASE WHEN next_attempt_at IS NULL THEN last_error_kind \
+     decided = CASE WHEN next_attempt_at IS NULL OR last_error_kind = 'changed_configuration' THEN last_error_kind \
      WHEN state IN ('csr_exported', 'submitted') THEN COALESCE(decided, last_error_kind) ELSE decided END, \
      bind_now = CASE WHEN $3 = 1 THEN 1 ELSE bind_now END \
      WHERE certificate = $1 AND ended_at IS NULL";

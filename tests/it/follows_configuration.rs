@@ -10,6 +10,8 @@ use renewd::store::{Sighting, Witness};
 use simulators::sonicos::{Faces, Profile};
 use tokio::sync::Notify;
 
+use crate::contract::venafi::Venafi;
+use crate::contract::{Bench, Subject};
 use crate::lab::{CERTIFICATE, Lab, run_once};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,4 +206,90 @@ async fn what_was_issued_is_kept_until_its_certificate_is_back_in_the_configurat
         lab.run_once().await;
         lab.assert_renewed_once().await;
     }
+}
+
+/// Writes the configuration with the certificate on another firewall, of which there is one more.
+fn move_away(text: &str) -> String {
+    let (before, rest) = text.split_once("[[firewall]]").unwrap();
+    let (firewall, certificate) = rest.split_once("[[certificate]]").unwrap();
+    let branch = firewall.replace("\"hq\"", "\"branch\"");
+    let moved = certificate.replace("firewall = \"hq\"", "firewall = \"branch\"");
+    format!("{before}[[firewall]]{firewall}[[firewall]]{branch}[[certificate]]{moved}")
+}
+
+fn rename(text: &str) -> String {
+    text.replace("vpn.example.com", "portal.example.com")
+}
+
+const CHANGES: [fn(&str) -> String; 2] = [move_away, rename];
+
+/// An order that may have cost money, and a configuration that asks for something else by now.
+async fn changed_at(state: State, change: fn(&str) -> String) -> (Bench<Venafi>, String) {
+    let bench = Bench::<Venafi>::new().await;
+    live_until(&bench.lab, state).await;
+    let file = bench.lab.config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, change(&text)).unwrap();
+    for _ in 0..3 {
+        bench.lab.run_once().await;
+        bench
+            .lab
+            .clock
+            .advance(jiff::SignedDuration::from_hours(25));
+    }
+    let renewal = bench.renewal().await;
+    assert_eq!(renewal.state, state, "it is kept");
+    let kind = renewal.last_error_kind.as_deref();
+    assert_eq!(kind, Some("changed_configuration"), "{renewal:#?}");
+    let words = renewal.last_error.unwrap();
+    assert!(words.contains("renewd renew hq-portal"), "{words}");
+    assert_eq!(bench.told("person_needed").await, 1);
+    assert_eq!(bench.ca.orders(), 1);
+    (bench, text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_cost_money_is_kept_until_the_configuration_asks_for_it_again() {
+    for state in [State::Submitted, State::Issued, State::Imported] {
+        for change in CHANGES {
+            let (bench, text) = changed_at(state, change).await;
+            std::fs::write(bench.lab.config_file(), text).unwrap();
+            bench.run(jiff::SignedDuration::from_hours(24)).await;
+            bench.assert_one_order(&format!("{state}")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_cost_money_is_given_up_for_what_the_configuration_asks_for_on_request() {
+    for change in CHANGES {
+        let (bench, _) = changed_at(State::Issued, change).await;
+        bench.lab.decide().await;
+        bench.lab.run_once().await;
+        let renewal = bench.run(jiff::SignedDuration::from_hours(24)).await;
+        let states: Vec<State> = bench
+            .lab
+            .renewals()
+            .await
+            .iter()
+            .map(|one| one.state)
+            .collect();
+        assert_eq!(states, [State::Completed, State::Abandoned], "{renewal:#?}");
+        assert_eq!(bench.ca.orders(), 2);
+    }
+}
+
+/// A certificate of the local CA costs nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cost_nothing_makes_way_at_once_for_what_the_configuration_asks_for() {
+    let lab = Lab::new(Profile::V8).await;
+    live_until(&lab, State::Issued).await;
+    let file = lab.config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, rename(&text)).unwrap();
+    lab.clock.advance(jiff::SignedDuration::from_hours(1));
+    lab.run_once().await;
+    let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
+    assert_eq!(states, [State::Completed, State::Abandoned]);
+    assert_eq!(lab.signatures(), 2);
 }
