@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use renewd::clock::Clock;
 use renewd::inventory::{Renewal, State};
+use renewd::pki::Certificate;
 use simulators::acme::ProblemType;
 use simulators::ca::{Fault, Mischief, On, RetryAfter};
 use simulators::sonicos::{Faces, Profile, ReplacementKey};
@@ -274,6 +275,30 @@ async fn a_renewal_that_the_shop_works_on_is_followed_when_another_certificate_i
     assert_eq!(followed.state, State::Submitted, "{followed:#?}");
     assert_eq!(followed.last_error_kind.as_deref(), Some("approval"));
     assert_eq!(bench.ca.orders(), 2);
+}
+
+/// A reissue ends with the term that was paid, and has made the certificate before it invalid.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_requested_reissue_that_ends_with_the_certificate_before_it_is_installed() {
+    let bench = Bench::<Resello>::new().await;
+    let ecdsa = "elliptic_keys = true";
+    edit(
+        &bench.lab,
+        ecdsa,
+        &format!("{ecdsa}, renewals = \"reissue\""),
+    );
+    let first = bench.run(DAY).await;
+    bench.lab.clock.advance(10 * DAY);
+    bench.lab.decide().await;
+    let second = bench.run(DAY).await;
+    assert_ne!(second.id, first.id);
+    assert_eq!(second.state, State::Completed, "{second:#?}");
+    let end = |renewal: &Renewal| {
+        let pem = renewal.obtained.leaf_pem.as_deref().unwrap();
+        Certificate::from_pem(pem).unwrap().not_after
+    };
+    assert_eq!(end(&first), end(&second));
+    bench.ca.assert_paid_once("reissued");
 }
 
 pub fn edit(lab: &Lab, from: &str, to: &str) {

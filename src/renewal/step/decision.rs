@@ -286,7 +286,7 @@ fn already_due(
     }
 }
 
-/// A renewal that goes by time has to bring a later end.
+/// A renewal that goes by time has to bring a later end, and one on request no earlier one.
 fn ends_too_early(
     wanted: &ManagedCertificate,
     leaf: &Certificate,
@@ -298,6 +298,8 @@ fn ends_too_early(
     // What is to be replaced because it is another one may be valid for as long as it wants.
     let is_wanted = pki::differences_from_request(&certificate, &wanted.request).is_empty();
     let ends_too_early = match reason {
+        // A reissue ends with the term that was paid, and has made what is served invalid: held, it would be of no use to
+        // whoever asked. It causes no further order, because nobody asks for the next one.
         Some(Reason::Requested) => leaf.not_after < served.not_after,
         Some(reason) if reason.goes_by_time() => leaf.not_after <= served.not_after,
         _ => false,

@@ -148,6 +148,11 @@ impl Office {
         }
     }
 
+    /// When a certificate begins that is signed now.
+    pub fn begin(&self) -> OffsetDateTime {
+        self.now() - Duration::minutes(5)
+    }
+
     /// Signs for `lifetime` from a little before now, with whatever mischief is set.
     /// The error is a certificate that the library cannot write.
     pub fn sign(
@@ -157,7 +162,7 @@ impl Office {
         lifetime: Duration,
         is_ca: bool,
     ) -> Result<Issued, String> {
-        let not_before = self.now() - Duration::minutes(5);
+        let not_before = self.begin();
         // Serial numbers that begin with a zero digit are where text comparisons fail.
         let serial = u32::try_from(self.chance.next() >> 33).unwrap_or(1) | 1;
         let wish = Wish {

@@ -208,7 +208,7 @@ impl Job {
 
     fn sign(&self, office: &mut Office) -> Result<Issued, String> {
         let lifetime = match self.ends {
-            Some(ends) => ends - office.now(),
+            Some(ends) => ends - office.begin(),
             None => office.lifetime(),
         };
         office.sign(&self.csr, Tier::Intermediate, lifetime, false)
