@@ -151,7 +151,7 @@ impl Ours {
             .collect();
         let keywords: Vec<String> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
         let keywords: Vec<&str> = keywords.iter().map(String::as_str).collect();
-        keywords.iter().all(|word| FRAME_WORDS.contains(word))
+        is_frame(&line)
             || self.owns_binding(&keywords, &words)
             || self.owns_certificate_line(&keywords, &words)
     }
@@ -216,6 +216,14 @@ impl Ours {
         let name = name.and_then(<[&str]>::first);
         name.is_some_and(|name| self.aliases.iter().any(|alias| alias == name))
     }
+}
+
+/// Whether a line only opens or closes the place where a setting stands.
+pub(super) fn is_frame(line: &str) -> bool {
+    line.split_whitespace().all(|word| {
+        let word = word.trim_matches(['"', '\'', '\\']);
+        word.is_empty() || FRAME_WORDS.contains(&word.to_ascii_lowercase().as_str())
+    })
 }
 
 fn plain(leaf: &Value) -> String {

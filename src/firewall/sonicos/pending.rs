@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::envelope::{Envelope, shortened};
 use super::lenient::json_and_words;
-use super::ownership::Ours;
+use super::ownership::{Ours, is_frame};
 use super::sentence::{Sentence, author_in};
 
 /// What `GET /config/pending` shows.
@@ -31,8 +31,26 @@ pub(super) struct Announcement {
     pub(super) words: String,
     /// How many changes, where it says so.
     pub(super) count: Option<u64>,
+    /// The administrator that it names. Several sessions may have that name.
+    pub(super) author: Option<String>,
     /// Whether our session is in configuration mode, where it says so.
     pub(super) configuring: Option<bool>,
+}
+
+impl Announcement {
+    /// What two parts of one answer say together: the larger number, and every author.
+    fn and(self, other: Self) -> Self {
+        Self {
+            words: if other.words.is_empty() {
+                self.words
+            } else {
+                other.words
+            },
+            count: self.count.max(other.count),
+            author: both(self.author, other.author),
+            configuring: self.configuring.or(other.configuring),
+        }
+    }
 }
 
 impl Pending {
@@ -43,6 +61,7 @@ impl Pending {
         };
         match (Self::of_text(words), Self::of_json(json)) {
             (Self::Nothing, Self::Unsaid) => Self::Nothing,
+            (Self::Something(one), Self::Something(other)) => Self::Something(one.and(other)),
             // The words before the JSON say more than it does.
             (
                 said @ (Self::Settings(_) | Self::Lines(_) | Self::Something(_)),
@@ -83,7 +102,8 @@ impl Pending {
     /// Who made the changes, where the device says so.
     pub(super) fn author(&self) -> Option<String> {
         match self {
-            Self::Nothing | Self::Unsaid | Self::Something(_) => None,
+            Self::Nothing | Self::Unsaid => None,
+            Self::Something(announcement) => announcement.author.clone(),
             Self::Settings(settings) => {
                 let named = AUTHOR_KEYS.iter().find_map(|key| settings.get(key));
                 named.and_then(Value::as_str).map(shortened)
@@ -101,6 +121,7 @@ impl Pending {
         let configuring = envelope.configuring;
         let words = envelope.messages();
         let pending = match (beside, envelope.pending_config, said) {
+            (Self::Something(one), _, Self::Something(other)) => Self::Something(one.and(other)),
             (listed @ (Self::Settings(_) | Self::Lines(_) | Self::Something(_)), _, _)
             | (_, _, listed @ (Self::Lines(_) | Self::Something(_))) => listed,
             (_, Some(true), _) => Self::Something(Announcement {
@@ -130,7 +151,7 @@ impl Pending {
                 count => Self::Something(Announcement {
                     words: number.to_string(),
                     count: Some(count.unwrap_or(u64::MAX)),
-                    configuring: None,
+                    ..Announcement::default()
                 }),
             },
             Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
@@ -141,7 +162,7 @@ impl Pending {
             Value::Array(members) if members.is_empty() => Self::Nothing,
             Value::Array(members) => match lines_in(&members) {
                 Some(lines) => Self::of_text(&lines),
-                None => Self::Settings(Value::Array(members)),
+                None => Self::of_settings(Value::Array(members)),
             },
             Value::Object(members) if members.is_empty() => Self::Nothing,
             members @ Value::Object(_) => Self::of_members(members),
@@ -158,7 +179,7 @@ impl Pending {
                 // Names of settings without one of them.
                 Self::Unsaid
             } else {
-                Self::Settings(object)
+                Self::of_settings(object)
             };
         }
         let held = members.values().cloned().map(Self::of_value);
@@ -171,45 +192,103 @@ impl Pending {
             // A flag or a count beside a list.
             _ => {
                 let is_listed = |one: &Self| matches!(one, Self::Settings(_) | Self::Lines(_));
+                let names_author = |one: &Self| matches!(one, Self::Something(announcement) if announcement.author.is_some());
+                let is_by_somebody = waiting.iter().any(names_author);
                 let mut listed = waiting.iter().filter(|one| is_listed(one));
                 match (listed.next(), listed.next()) {
-                    (Some(only), None) => only.clone(),
-                    (None, _) => waiting.remove(0),
+                    (Some(only), None) if !is_by_somebody => only.clone(),
+                    (None, _) => Self::Something(together(waiting)),
+                    // Whose they are is judged with them.
                     _ => Self::Settings(object),
                 }
             }
         }
     }
 
+    /// Settings; where only their author is named, they are not listed.
+    fn of_settings(value: Value) -> Self {
+        let mut author = None;
+        if names_only_authors(&value, &mut author) {
+            return Self::Something(Announcement {
+                author,
+                ..Announcement::default()
+            });
+        }
+        Self::Settings(value)
+    }
+
     fn of_text(text: &str) -> Self {
         let mut lines = Vec::new();
         let mut announced: Option<Announcement> = None;
-        let mut is_denied = false;
+        let (mut is_denied, mut is_listed) = (false, false);
         for line in text.lines() {
             let line = line.trim_matches(['%', ' ', '\t', '\r']);
             match Sentence::of(line) {
                 Sentence::Silent => {}
                 Sentence::Nothing => is_denied = true,
-                Sentence::Announcement {
-                    count,
-                    author: None,
-                } => {
-                    announced = Some(Announcement {
+                Sentence::Announcement { count, author } => {
+                    if author.is_some() {
+                        // Whose a list is, is judged with it.
+                        lines.push(line.to_owned());
+                    }
+                    let one = Announcement {
                         words: shortened(line),
                         count,
+                        author,
                         configuring: None,
-                    });
+                    };
+                    announced = Some(announced.unwrap_or_default().and(one));
                 }
-                // Whose they are is judged with the lines.
-                Sentence::Announcement { .. } | Sentence::Other => lines.push(line.to_owned()),
+                Sentence::Other => {
+                    is_listed |= !is_frame(line);
+                    lines.push(line.to_owned());
+                }
             }
         }
         match announced {
-            _ if !lines.is_empty() => Self::Lines(lines),
+            _ if is_listed => Self::Lines(lines),
             Some(announcement) => Self::Something(announcement),
             None if is_denied => Self::Nothing,
             None => Self::Unsaid,
         }
+    }
+}
+
+/// What announcements say together.
+fn together(announcements: Vec<Pending>) -> Announcement {
+    let all = Announcement::default();
+    announcements.into_iter().fold(all, |all, one| match one {
+        Pending::Something(announcement) => all.and(announcement),
+        _ => all,
+    })
+}
+
+/// One author; of two different ones both, which are the name of nobody.
+fn both(one: Option<String>, other: Option<String>) -> Option<String> {
+    match (one, other) {
+        (Some(one), Some(other)) if !one.eq_ignore_ascii_case(&other) => {
+            Some(shortened(&format!("{one}, {other}")))
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+/// Whether a value holds nothing but the names of authors, which are added to `author`.
+fn names_only_authors(value: &Value, author: &mut Option<String>) -> bool {
+    match value {
+        Value::Array(members) if !members.is_empty() => members
+            .iter()
+            .all(|member| names_only_authors(member, author)),
+        Value::Object(members) if !members.is_empty() => {
+            members.iter().all(|(name, member)| match member.as_str() {
+                Some(who) if AUTHOR_KEYS.contains(&name.as_str()) => {
+                    *author = both(author.take(), Some(shortened(who)));
+                    true
+                }
+                _ => false,
+            })
+        }
+        _ => false,
     }
 }
 
@@ -361,6 +440,14 @@ mod tests {
             r#"{"changes":2}"#,
             r#"{"has_changes":"yes"}"#,
             "7",
+            "Uncommitted changes by renewd",
+            "3 pending changes by \"renewd\"",
+            "% Uncommitted changes by renewd:\nadministration\n exit",
+            "% Uncommitted changes by renewd\n{}",
+            r#"{"status":{"success":true,"info":[{"message":"Uncommitted changes by renewd."}]}}"#,
+            r#"{"administrator":"renewd"}"#,
+            r#"[{"administrator":"renewd","modified_by":"renewd"}]"#,
+            r#"{"pending":{"administrator":"renewd"},"count":1}"#,
         ] {
             let pending = Pending::of(text);
             let is_quiet = matches!(pending, Pending::Nothing | Pending::Unsaid);
@@ -368,6 +455,67 @@ mod tests {
                 && pending.foreign(&Ours::by("renewd")).is_empty();
             assert!(!is_quiet && !is_ours, "{text}: {pending:?}");
         }
+    }
+
+    #[test]
+    fn whoever_is_named_and_how_many_changes_there_are_is_kept_from_every_part_of_an_answer() {
+        for (text, author, count) in [
+            ("Uncommitted changes by jane", Some("jane"), None),
+            (
+                "3 pending changes\nUncommitted changes by jane",
+                Some("jane"),
+                Some(3),
+            ),
+            (
+                "2 changes by jane\n1 change by joe",
+                Some("jane, joe"),
+                Some(2),
+            ),
+            (
+                "% Uncommitted changes by jane\n{\"count\":2}",
+                Some("jane"),
+                Some(2),
+            ),
+            (
+                r#"{"count":3,"pending":{"owner":"jane"}}"#,
+                Some("jane"),
+                Some(3),
+            ),
+            (r#"{"admin":"jane","owner":"joe"}"#, Some("jane, joe"), None),
+            (
+                r#"{"status":{"info":[{"message":"Uncommitted changes by jane"}]},"count":4}"#,
+                Some("jane"),
+                Some(4),
+            ),
+            (
+                "4 pending changes\nUncommitted changes found.",
+                None,
+                Some(4),
+            ),
+        ] {
+            let Pending::Something(said) = Pending::of(text) else {
+                panic!("{text}");
+            };
+            assert_eq!(
+                (said.author.as_deref(), said.count),
+                (author, count),
+                "{text}"
+            );
+        }
+        // Beside a list, it is judged with the list.
+        let text = r#"{"config":{"ssl_vpn":{"server":{}},"x":1},"pending":{"owner":"jane"}}"#;
+        let foreign = Pending::of(text).foreign(&Ours::by("jane"));
+        assert!(
+            foreign.iter().any(|line| line.contains("jane")),
+            "{foreign:?}"
+        );
+    }
+
+    #[test]
+    fn words_that_only_frame_a_list_are_no_change_and_no_denial() {
+        assert_eq!(Pending::of("administration\n exit\n"), Pending::Unsaid);
+        let denied = "config\nNo pending changes.\nend";
+        assert_eq!(Pending::of(denied), Pending::Nothing);
     }
 
     #[test]

@@ -206,7 +206,11 @@ impl Writer {
     /// Who made changes that are not ours, as far as the device tells.
     pub(super) async fn author(&mut self, pending: &Pending) -> String {
         if let Some(author) = pending.author() {
-            return author;
+            return if author.eq_ignore_ascii_case(&self.channel.user) {
+                format!("another administrator under our own user name ({author})")
+            } else {
+                author
+            };
         }
         let version = self.channel.ask_json(&Call::get("/version")).await;
         let version = version.map(|json| Version::of(&json)).unwrap_or_default();
@@ -284,10 +288,13 @@ impl Writer {
     }
 
     /// Whether changes that the device does not list are ours: none were there before we wrote, and nobody else can have
-    /// made any since, because only one administrator is in configuration mode (SonicOS reference 1.4).
+    /// made any since, because only one administrator is in configuration mode (SonicOS reference 1.4). That the device names
+    /// our user as their author is not enough: another session may have the same user.
     fn made(&self, announcement: &Announcement) -> bool {
         let most = self.written.count();
+        let author = announcement.author.as_ref();
         most > 0
+            && author.is_none_or(|author| author.eq_ignore_ascii_case(&self.written.user))
             && self.was_quiet
             && self.is_ours_alone()
             && announcement.configuring != Some(false)

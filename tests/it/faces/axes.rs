@@ -141,6 +141,7 @@ const PENDING_FORMS: &[&str] = &[
     "text",
     "message",
     "sentence_or_empty",
+    "author",
     "list",
 ];
 

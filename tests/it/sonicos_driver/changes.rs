@@ -8,7 +8,7 @@ use simulators::sonicos::{Action, Gate, NonConfigMode, PendingForm, Port, Profil
 use super::bench::{Bench, Office, both, request};
 
 /// Every form in which a device may answer that something waits for a commit, or that nothing does.
-pub const FORMS: [PendingForm; 11] = [
+pub const FORMS: [PendingForm; 12] = [
     PendingForm::Paths,
     PendingForm::Status,
     PendingForm::Text,
@@ -18,6 +18,7 @@ pub const FORMS: [PendingForm; 11] = [
     PendingForm::SentenceOrEmpty,
     PendingForm::Flag,
     PendingForm::Count,
+    PendingForm::Author,
     PendingForm::List,
     PendingForm::PathsInEnvelope,
 ];

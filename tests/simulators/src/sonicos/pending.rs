@@ -56,7 +56,6 @@ impl Device {
                 "info": [{"level": "info", "code": "E_OK", "message": "Success."}],
             }})),
             PendingForm::Text => text(&lines().map(|line| line + "\n").collect::<String>()),
-            PendingForm::Sentence => text(sentence),
             PendingForm::Message => envelope(sentence),
             PendingForm::MessageOrSuccess if is_pending => envelope(sentence),
             PendingForm::MessageOrSuccess => envelope("Success."),
@@ -68,6 +67,11 @@ impl Device {
             ),
             PendingForm::Flag => Reply::json(json!({"pending_config": is_pending})),
             PendingForm::Count => text(&format!("{} uncommitted changes.", self.pending.len())),
+            PendingForm::Author if is_pending => {
+                let (count, user) = (self.pending.len(), &self.settings.user);
+                text(&format!("{count} uncommitted changes by {user}."))
+            }
+            PendingForm::Sentence | PendingForm::Author => text(sentence),
             PendingForm::List => Reply::json(lines().collect()),
             PendingForm::PathsInEnvelope => {
                 let mut paths = self.pending_paths();

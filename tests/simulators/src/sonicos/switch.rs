@@ -184,6 +184,8 @@ choices! {
         Flag = "flag",
         /// How many changes there are, in words.
         Count = "count",
+        /// The same with the name of who made them; everybody is logged in as the one user of the API.
+        Author = "author",
         /// A list of CLI lines.
         List = "list",
         /// The changed paths beside an envelope.
