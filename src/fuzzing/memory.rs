@@ -27,7 +27,7 @@ const READERS: [&str; 14] = [
 
 /// What stands before, again and again, and behind: the shapes of JSON that take the most memory for each byte, and
 /// texts that are long for what looks at them.
-const SHAPES: [(&str, &str, &str); 22] = [
+const SHAPES: [(&str, &str, &str); 25] = [
     ("[", "{\"\":0},", "0]"),
     ("[", "{},", "0]"),
     ("[", "[],", "0]"),
@@ -58,7 +58,13 @@ const SHAPES: [(&str, &str, &str); 22] = [
     ("", "\n", ""),
     ("", "a\n", ""),
     ("", "\u{fffd}", ""),
+    ("", WORDS[0], ""),
+    ("", WORDS[1], ""),
+    ("", WORDS[2], ""),
 ];
+
+/// One line, of as many words or cells as an answer can have: each of them may become a value of its own.
+const WORDS: [&str; 3] = ["a ", "a|", "a  "];
 
 const TARGET: &str = "RENEWD_MEMORY_OF";
 const MOST_KIB: u64 = 128 << 10;
@@ -123,13 +129,18 @@ fn certificates() -> Vec<Vec<u8>> {
         .to_vec()
 }
 
-/// As many of `unit` as an answer may have.
+/// As many of `unit` as an answer may have; of most only so many that the work is over soon.
 fn largest(before: &str, unit: &str, behind: &str) -> Vec<u8> {
     let mut intake = Intake::new(Limits::USUAL);
     intake.take(before.as_bytes()).unwrap();
     let chunk = unit.repeat(64);
     let mut length = 0;
-    while length < LONGEST && intake.take(chunk.as_bytes()).is_ok() {
+    let longest = if WORDS.contains(&unit) {
+        usize::MAX
+    } else {
+        LONGEST
+    };
+    while length < longest && intake.take(chunk.as_bytes()).is_ok() {
         length += chunk.len();
     }
     let (mut body, _) = intake.finish();

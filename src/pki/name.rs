@@ -39,8 +39,14 @@ pub(super) type Comparable = Vec<Vec<(String, String)>>;
 pub(super) fn comparable(name: &X509Name<'_>) -> Comparable {
     let value = |attribute: &AttributeTypeAndValue<'_>| match text(attribute.attr_value()) {
         Some(text) => {
-            let words: Vec<&str> = text.split_whitespace().collect();
-            words.join(" ").to_lowercase()
+            let mut line = String::with_capacity(text.len());
+            for word in text.split_whitespace() {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+            line.to_lowercase()
         }
         None => hexadecimal(attribute),
     };

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::envelope::shortened;
 use super::pending::{AUTHOR_KEYS, is_hollow};
-use super::sentence::Sentence;
+use super::sentence::{LONGEST_LINE, Sentence};
 
 /// What we have written ourselves, and so may commit.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -136,6 +136,9 @@ impl Ours {
     /// Whether a line of the command line is ours, wherever it would be typed. Only lines about the certificates that
     /// we wrote and about the bindings that we wrote are: the same name in any other line is somebody else's.
     pub(super) fn owns_line(&self, line: &str) -> bool {
+        if line.len() > LONGEST_LINE {
+            return false;
+        }
         if let Sentence::Announcement {
             author: Some(author),
             ..
@@ -220,10 +223,11 @@ impl Ours {
 
 /// Whether a line only opens or closes the place where a setting stands.
 pub(super) fn is_frame(line: &str) -> bool {
-    line.split_whitespace().all(|word| {
-        let word = word.trim_matches(['"', '\'', '\\']);
-        word.is_empty() || FRAME_WORDS.contains(&word.to_ascii_lowercase().as_str())
-    })
+    line.len() <= LONGEST_LINE
+        && line.split_whitespace().all(|word| {
+            let word = word.trim_matches(['"', '\'', '\\']);
+            word.is_empty() || FRAME_WORDS.contains(&word.to_ascii_lowercase().as_str())
+        })
 }
 
 fn plain(leaf: &Value) -> String {

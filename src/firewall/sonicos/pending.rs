@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::envelope::{Envelope, shortened};
 use super::lenient::json_and_words;
 use super::ownership::{Ours, is_frame};
-use super::sentence::{Sentence, author_in};
+use super::sentence::{LONGEST_LINE, Sentence, author_in};
 
 /// What `GET /config/pending` shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -241,7 +241,7 @@ impl Pending {
                 }
                 Sentence::Other => {
                     is_listed |= !is_frame(line);
-                    lines.push(line.to_owned());
+                    lines.push(beginning(line).to_owned());
                 }
             }
         }
@@ -252,6 +252,12 @@ impl Pending {
             None => Self::Unsaid,
         }
     }
+}
+
+/// So much of a line that a longer one is still known to be too long for one of ours.
+fn beginning(line: &str) -> &str {
+    let end = line.floor_char_boundary(LONGEST_LINE + char::MAX_LEN_UTF8);
+    line.get(..end).unwrap_or(line)
 }
 
 /// What announcements say together.
@@ -516,6 +522,25 @@ mod tests {
         assert_eq!(Pending::of("administration\n exit\n"), Pending::Unsaid);
         let denied = "config\nNo pending changes.\nend";
         assert_eq!(Pending::of(denied), Pending::Nothing);
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_any_command_is_not_ours_and_fills_no_memory() {
+        let ours = Ours {
+            aliases: vec!["fw-1".to_owned()],
+            ..Ours::by("renewd")
+        };
+        for words in ["exit ", "Uncommitted changes ", "no pending changes ", "ü "] {
+            let line = format!("import signed-cert fw-1 {}", words.repeat(10_000));
+            for text in [line.as_str(), words.repeat(10_000).as_str()] {
+                let pending = Pending::of(text);
+                let Pending::Lines(lines) = &pending else {
+                    panic!("{words}: {pending:?}");
+                };
+                assert!(lines.iter().all(|line| line.len() < 5_000), "{words}");
+                assert_eq!(pending.foreign(&ours).len(), 1, "{words}");
+            }
+        }
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub(super) enum Sentence {
 impl Sentence {
     /// Reads one line.
     pub(super) fn of(line: &str) -> Self {
+        if line.len() > LONGEST_LINE {
+            return Self::Other;
+        }
         let (line, author) = without_author(line);
         let lower = line.to_ascii_lowercase();
         let words: Vec<&str> = lower
@@ -105,6 +108,9 @@ pub(super) fn author_in(line: &str) -> Option<String> {
 fn is_number(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+/// Bytes: more than any sentence or command has. A line of a peer may be as long as its answer, and is not cut into words.
+pub(super) const LONGEST_LINE: usize = 4 << 10;
 
 const PUNCTUATION: &str = "%.,:;!?\"'()[]*";
 

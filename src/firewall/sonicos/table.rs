@@ -45,18 +45,18 @@ impl Header {
     /// A line that names at least a column for names and one for types.
     fn of(line: &str) -> Option<Self> {
         let mut cells = cells(line);
-        if let [(start, only)] = cells.as_slice()
-            && only.split_whitespace().count() <= MOST_COLUMNS
-        {
-            let words = only.split_whitespace();
+        if let [(start, only)] = cells.as_slice() {
+            let words = only.split_whitespace().take(MOST_COLUMNS + 1);
             cells = words
                 .map(|word| (start + only.find(word).unwrap_or(0), word))
                 .collect();
         }
+        let is_short = |(_, text): &(usize, &str)| text.len() <= LONGEST_LABEL;
+        if cells.len() > MOST_COLUMNS || !cells.iter().all(is_short) {
+            return None;
+        }
         let names: Vec<String> = cells.iter().map(|(_, text)| normal(text)).collect();
-        let is_header = names.len() <= MOST_COLUMNS
-            && names.iter().all(|name| name.len() <= LONGEST_LABEL)
-            && names.first().is_some_and(|name| is_name(name))
+        let is_header = names.first().is_some_and(|name| is_name(name))
             && names.iter().any(|name| name == "type");
         let starts = cells.iter().map(|(start, _)| *start).collect();
         is_header.then_some(Self { names, starts })
@@ -89,7 +89,8 @@ impl Header {
     }
 }
 
-/// The texts of a line that stand apart from each other, with where they begin. Only rules keep an empty one.
+/// The texts of a line that stand apart from each other, with where they begin; of too many only one more than a header has.
+/// Only rules keep an empty one.
 fn cells(line: &str) -> Vec<(usize, &str)> {
     let (separator, is_ruled) = match line {
         line if line.contains('|') => ("|", true),
@@ -108,6 +109,9 @@ fn cells(line: &str) -> Vec<(usize, &str)> {
         if is_ruled || !text.is_empty() {
             let blank = part.chars().take_while(|c| c.is_whitespace()).count();
             cells.push((place + blank, text));
+        }
+        if cells.len() > MOST_COLUMNS {
+            break;
         }
         place += part.chars().count() + separator.len();
     }
@@ -140,7 +144,8 @@ fn blocks(lines: &[&str]) -> Option<Vec<Row>> {
 fn pair(line: &str) -> Option<(String, String)> {
     let line = line.trim();
     let is_label = |text: &str| {
-        !text.trim().is_empty()
+        text.len() <= LONGEST_LABEL
+            && !text.trim().is_empty()
             && text
                 .chars()
                 .all(|c| c.is_ascii_alphabetic() || " -_".contains(c))
@@ -149,7 +154,7 @@ fn pair(line: &str) -> Option<(String, String)> {
         return Some((normal(name), plain(value).to_owned()));
     }
     let (name, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let name = normal(name);
+    let name = (name.len() <= LONGEST_LABEL).then(|| normal(name))?;
     LABELS
         .contains(&name.as_str())
         .then(|| (name, plain(value).to_owned()))
@@ -303,6 +308,15 @@ mod tests {
         assert_eq!(rows(&format!("{header}\nfw-1 Local")), None);
         let header = format!("Name|Type|{}", "x|".repeat(100));
         assert_eq!(rows(&format!("{header}\nfw-1|Local")), None);
+        for unit in ["x ", "x|", "x  ", "x\t"] {
+            let line = unit.repeat(100_000);
+            assert!(cells(&line).len() <= MOST_COLUMNS + 1, "{unit:?}");
+            assert_eq!(rows(&line), None, "{unit:?}");
+            assert_eq!(
+                rows(&format!("Name  Type\n{line}")).map(|rows| rows.len()),
+                Some(1)
+            );
+        }
         let header = format!("Name|Type|{}", "x".repeat(100));
         assert_eq!(rows(&format!("{header}\nfw-1|Local|y")), None);
     }

@@ -43,7 +43,7 @@ const PAIRS: [&str; 7] = [
 
 /// What stands before, again and again, and behind. They are those of the parsers (`fuzzing::memory`) that take most, and
 /// texts.
-const SHAPES: [(&str, &str, &str); 12] = [
+const SHAPES: [(&str, &str, &str); 15] = [
     ("[", "{\"\":0},", "0]"),
     ("", "[", ""),
     ("", "{\"a\":", ""),
@@ -64,6 +64,9 @@ const SHAPES: [(&str, &str, &str); 12] = [
     ),
     ("", "a\n", ""),
     ("{\"a\":[", "{\"certificate\":\"a\"},", "0]}"),
+    ("", "a ", ""),
+    ("", "a|", ""),
+    ("", "a  ", ""),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
