@@ -3,6 +3,7 @@
 //! A [`SecretSource`] is what the configuration holds; it is read at each use, so that a changed
 //! password file takes effect at the next login and ten thousand passwords do not lie in memory.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -122,7 +123,8 @@ impl fmt::Display for SecretSource {
 /// could give them back, nor begun and then cut off by `…`.
 ///
 /// The work grows with the text times the secrets. A long text is shortened first ([`crate::sanitize::bounded`]): what
-/// the end of it leaves of a secret is a beginning before `…`.
+/// the end of it leaves of a secret is a beginning before `…`. Of one that was not, what is longer than [`LONGEST_TEXT`]
+/// is left out here.
 pub fn cut_out<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret>) -> String {
     cut_out_with(text, secrets, Vec::new())
 }
@@ -133,26 +135,49 @@ pub fn cut_out_with<'a>(
     secrets: impl IntoIterator<Item = &'a Secret>,
     known: Vec<Range<usize>>,
 ) -> String {
+    let text = &beginning(text);
     let secrets = secrets.into_iter().map(Secret::expose);
-    let forms: Vec<String> = secrets
+    let mut forms: Vec<String> = secrets
         .filter(|secret| secret.len() >= SHORTEST)
         // Of one that is longer than the text only the beginning can be in it: a peer chooses how long its token is.
         .filter_map(|secret| secret.get(..secret.floor_char_boundary(text.len())))
         .flat_map(forms)
         .collect();
+    // Most secrets look the same in most encodings.
+    forms.sort_unstable();
+    forms.dedup();
     let mut places = known;
+    places.retain(|place| place.start < text.len());
     places.extend(forms.iter().flat_map(|form| places_of(form, text)));
     without_beginnings(&marked(text, places), &forms)
 }
 
-/// Wherever `form`, which is not empty, stands in `text`, also where one overlaps the next.
+/// So much of a text as secrets are looked for in; the ellipsis says where a secret may have been.
+fn beginning(text: &str) -> Cow<'_, str> {
+    match text.get(..text.floor_char_boundary(LONGEST_TEXT)) {
+        Some(begin) if begin.len() < text.len() => Cow::Owned(format!("{begin}{ELLIPSIS}")),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// Wherever `form`, which is not empty, stands in `text`. Where one overlaps the next, they are one place.
 fn places_of<'a>(form: &'a str, text: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
     let step = form.chars().next().map_or(1, char::len_utf8);
     let mut from = 0;
-    std::iter::from_fn(move || {
+    let mut next = move || {
         let start = from + text.get(from..)?.find(form)?;
         from = start + step;
         Some(start..start + form.len())
+    };
+    let mut waiting = next();
+    std::iter::from_fn(move || {
+        let mut place = waiting.take()?;
+        waiting = next();
+        while let Some(overlapping) = waiting.take_if(|next| next.start < place.end) {
+            place.end = overlapping.end;
+            waiting = next();
+        }
+        Some(place)
     })
 }
 
@@ -274,6 +299,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 const CUT: &str = "[secret]";
 /// Where something long was cut off.
 const ELLIPSIS: char = '…';
+/// Bytes: more than a device says on its command line before its session is ended.
+const LONGEST_TEXT: usize = 1 << 20;
 /// What is shorter than this occurs in every text.
 const SHORTEST: usize = 4;
 /// So little of a secret tells nothing.
@@ -365,6 +392,25 @@ mod tests {
             let told = cut_out(&text, &secrets);
             assert!(told.ends_with('…'));
         }
+    }
+
+    #[test]
+    fn a_long_text_of_one_letter_is_one_place_and_what_is_too_long_is_cut_off() {
+        let text = "a".repeat(LONGEST_TEXT);
+        assert_eq!(places_of("aaaa", &text).count(), 1);
+        let between = "aaaab".repeat(1000);
+        assert_eq!(places_of("aaaa", &between).count(), 1000);
+        let secret = Secret::new("aaaa".to_owned());
+        assert_eq!(cut_out(&text, [&secret]), CUT);
+        let text = format!("{}{text}", "b".repeat(LONGEST_TEXT - 2));
+        let beyond = text.len() - 4..text.len();
+        let told = cut_out_with(&text, [&secret], vec![beyond.clone(), beyond]);
+        assert_eq!(told.len(), LONGEST_TEXT + ELLIPSIS.len_utf8());
+        assert!(
+            told.ends_with("baa…") && !told.contains(CUT),
+            "{}",
+            told.len()
+        );
     }
 
     #[test]

@@ -56,16 +56,13 @@ impl Envelope {
             Some(entry @ Value::Object(_)) => vec![entry.clone()],
             _ => Vec::new(),
         };
-        let restart = cli("restart_required").and_then(Value::as_str);
         Some(Self {
             success: status.get("success").map(is_yes),
             pending_config: cli("pending_config").and_then(is_pending),
             configuring: cli("configuring")
                 .filter(|said| !said.is_null())
                 .map(is_yes),
-            restart_required: restart
-                .filter(|what| !what.is_empty() && !what.eq_ignore_ascii_case("none"))
-                .map(str::to_owned),
+            restart_required: cli("restart_required").and_then(restart_wanted),
             entries,
         })
     }
@@ -130,6 +127,17 @@ fn is_pending(flag: &Value) -> Option<bool> {
         ),
         _ => true,
     })
+}
+
+/// What the device wants restarted, shortened; `None`: nothing.
+fn restart_wanted(said: &Value) -> Option<String> {
+    let what = match said {
+        Value::String(what) => shortened(what),
+        Value::Bool(true) => "true".to_owned(),
+        _ => return None,
+    };
+    let is_nothing = ["", "none", "false", "no"].contains(&what.to_ascii_lowercase().as_str());
+    (!is_nothing).then_some(what)
 }
 
 /// Judges an answer: a reply, or the failure that it is.
@@ -432,6 +440,33 @@ mod tests {
         let envelope = change(200, body).unwrap().envelope.unwrap();
         assert_eq!(envelope.pending_config, Some(true));
         assert_eq!(envelope.restart_required.as_deref(), Some("APPLIANCE"));
+    }
+
+    #[test]
+    fn a_wish_for_a_restart_is_told_in_short_and_only_where_it_is_one() {
+        let long = format!("\"{}\"", "a".repeat(1 << 20));
+        for (said, wanted) in [
+            (r#""APPLIANCE""#, Some("APPLIANCE")),
+            ("true", Some("true")),
+            (r#""NONE""#, None),
+            (r#""none""#, None),
+            ("\"\"", None),
+            (r#""false""#, None),
+            (r#""No""#, None),
+            ("false", None),
+            ("null", None),
+        ] {
+            let body = format!(
+                r#"{{"status":{{"success":true,"cli":{{"restart_required":{said}}},"info":[]}}}}"#
+            );
+            let envelope = change(200, &body).unwrap().envelope.unwrap();
+            assert_eq!(envelope.restart_required.as_deref(), wanted, "{said}");
+        }
+        let body =
+            format!(r#"{{"status":{{"success":true,"cli":{{"restart_required":{long}}}}}}}"#);
+        let envelope = change(200, &body).unwrap().envelope.unwrap();
+        let told = envelope.restart_required.unwrap();
+        assert_eq!(told.chars().count(), LONGEST_EVIDENCE + 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::challenge::{challenges, information};
 use super::digest::{Digester, Subject};
-use super::envelope::{judge, judge_change, judge_json};
+use super::envelope::{Envelope, judge, judge_change, judge_json};
 use super::lenient::json_in;
 use super::login_level::Floor;
 use super::ownership::Ours;
@@ -48,6 +48,9 @@ pub fn answer(data: &[u8]) {
         judge_change(&change, &answer).map(drop),
         judge_json(&read, &answer).map(drop),
     ];
+    if let Some(what) = reply_to(&change, &answer).and_then(|reply| reply.restart_required) {
+        assert!(what.chars().count() <= LONGEST_WISH, "{what}");
+    }
     for outcome in &outcomes {
         match outcome {
             Ok(()) => assert!(is_good && !says_no, "{status} {text}"),
@@ -59,6 +62,10 @@ pub fn answer(data: &[u8]) {
     }
     let version = Version::of(&strict.unwrap_or_default());
     assert!(!version.identity.serial.contains('-'));
+}
+
+fn reply_to(call: &Call, answer: &Answer) -> Option<Envelope> {
+    judge(call, answer).ok()?.envelope
 }
 
 /// Where a change was accepted, no beginning of the answer is.
@@ -304,6 +311,7 @@ fn said(status: u16, body: &[u8]) -> Answer {
     }
 }
 
+const LONGEST_WISH: usize = 301;
 const PASSWORD: &str = "correct horse battery";
 /// What is told may repeat the names of columns and settings, but not without limit.
 const WORDS_PER_BYTE: usize = 200;

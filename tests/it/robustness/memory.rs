@@ -43,7 +43,7 @@ const PAIRS: [&str; 7] = [
 
 /// What stands before, again and again, and behind. They are those of the parsers (`fuzzing::memory`) that take most, and
 /// texts.
-const SHAPES: [(&str, &str, &str); 15] = [
+const SHAPES: [(&str, &str, &str); 16] = [
     ("[", "{\"\":0},", "0]"),
     ("", "[", ""),
     ("", "{\"a\":", ""),
@@ -67,6 +67,11 @@ const SHAPES: [(&str, &str, &str); 15] = [
     ("", "a ", ""),
     ("", "a|", ""),
     ("", "a  ", ""),
+    (
+        "{\"status\":{\"success\":true,\"cli\":{\"restart_required\":\"",
+        "a",
+        "\"},\"info\":[]}}",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
