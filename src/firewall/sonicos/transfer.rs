@@ -77,7 +77,8 @@ pub(super) fn is_about_form(status: u16, said: &str) -> bool {
     if wording::is_unreadable(said) || wording::is_unknown_call(said) {
         return true;
     }
-    matches!(status, 400 | 406 | 415) && wording::import_advice(said).is_none()
+    let is_about_file = wording::import_advice(said).is_some() && !wording::is_about_schema(said);
+    matches!(status, 400 | 406 | 415) && !is_about_file
 }
 
 /// The request in an answer, as DER: bare PEM, PEM in a JSON string at any depth, or DER.
@@ -220,6 +221,14 @@ mod tests {
     #[test]
     fn only_a_refusal_of_the_form_asks_for_another_form() {
         assert!(is_about_form(400, "schema validation"));
+        assert!(is_about_form(
+            400,
+            "schema validation: body does not match, chain expected"
+        ));
+        assert!(!is_about_form(
+            400,
+            "certificate chain validation failed: untrusted CA"
+        ));
         assert!(is_about_form(415, ""));
         assert!(is_about_form(200, "Invalid certificate format"));
         assert!(!is_about_form(400, "Public/private key mismatch"));

@@ -162,9 +162,26 @@ pub(super) fn is_unreadable(text: &str) -> bool {
     has(text, &["invalid certificate format", "invalid format"])
 }
 
-/// The certificate belongs to another key than the one under its name (SonicOS reference 3.4).
+/// The certificate belongs to another key than the one under its name (SonicOS reference 3.4 knows "public/private key
+/// mismatch"). A sentence says so if it is about keys and says that they differ; each of several is read by itself.
 pub(super) fn is_other_key(text: &str) -> bool {
-    has(text, &["key mismatch", "private key", "does not match"])
+    text.split(';').any(|said| {
+        let says_so = names_a_key(said) && has(said, &DIFFERENT) && !is_about_schema(said);
+        says_so || has(said, &["private key mismatch"])
+    })
+}
+
+/// The API did not take the form of what was sent, whatever is in it.
+pub(super) fn is_about_schema(text: &str) -> bool {
+    let is_of_certificate = has(text, &["certificate", "chain"]);
+    has(text, &["schema", "pattern"]) || (has(text, &["validation"]) && !is_of_certificate)
+}
+
+/// Whether a word of a text is "key": not a part of a path such as `cert-key-pair`.
+fn names_a_key(text: &str) -> bool {
+    let is_end = |c: char| !(c.is_alphanumeric() || c == '-' || c == '_');
+    text.split(is_end)
+        .any(|word| KEYS.iter().any(|key| word.eq_ignore_ascii_case(key)))
 }
 
 /// What a refused import means and what to do, where the device names the reason (SonicOS reference 3.4).
@@ -220,6 +237,24 @@ pub(super) fn alias_advice(alias: &str, text: &str) -> Option<String> {
         )
     })
 }
+
+const KEYS: [&str; 5] = ["key", "keys", "keypair", "key-pair", "key_pair"];
+/// How two things do not belong together.
+const DIFFERENT: [&str; 13] = [
+    "mismatch",
+    "not match",
+    "n't match",
+    "n\u{2019}t match",
+    "no matching",
+    "not correspond",
+    "n't correspond",
+    "not belong",
+    "n't belong",
+    "another key",
+    "different key",
+    "different private key",
+    "wrong key",
+];
 
 /// How an unknown call is told; recognised by [`is_unknown_call`].
 pub(super) const UNKNOWN_CALL: &str = "this firmware does not know the call";
@@ -278,5 +313,33 @@ mod tests {
         assert!(chain.is_some_and(|advice| advice.contains("imported first")));
         assert!(clock.is_some_and(|advice| advice.contains("clock")));
         assert_eq!(import_advice("schema validation"), None);
+    }
+
+    #[test]
+    fn only_a_sentence_about_keys_that_differ_says_that_the_key_is_another_one() {
+        for text in [
+            "Public/private key mismatch",
+            "E_INVALID: The certificate does not match the private key. (HTTP 400)",
+            "keys don't match",
+            "Keys don\u{2019}t match.",
+            "No matching private key found",
+            "The certificate does not correspond to the key of the request",
+            "Certificate validation failed: public/private key mismatch",
+            "raw: schema validation: body does not match (HTTP 400); multipart: key mismatch",
+        ] {
+            assert!(is_other_key(text), "{text}");
+        }
+        for text in [
+            "schema validation: body does not match the expected form",
+            "schema validation: key 'certificate' does not match",
+            "'scp://u:x@192.0.2.1/fw-1.pem' does not match the expected pattern",
+            "PUT /import/certificates/cert-key-pair/name/fw-1: the path does not match",
+            "The private key cannot be read",
+            "private key: wrong password",
+            "no private key; the names do not match",
+            "Monkeys do not match",
+        ] {
+            assert!(!is_other_key(text), "{text}");
+        }
     }
 }

@@ -164,6 +164,26 @@ async fn every_form_is_tried_where_the_device_calls_the_others_unknown_or_unread
 }
 
 #[tokio::test]
+async fn a_form_that_does_not_match_what_the_device_expects_is_no_key_that_does_not_match() {
+    let bench = Bench::start(Profile::V8, |faces| faces.import_form = ImportForm::Both).await;
+    let mut session = bench.session().await;
+    let words = "schema validation: body does not match the expected content";
+    let text = format!(
+        r#"{{"status":{{"success":false,"info":[{{"level":"error","code":"E_INVALID","message":"{words}"}}]}}}}"#
+    );
+    let refusal = Action::Status(400, text, Vec::new());
+    let path = "/import/certificates/signed-cert";
+    bench.device.rule(Rule::once("PUT", path, refusal));
+    install(session.as_mut(), "fw-1").await;
+    let quirks = session.identify().await.unwrap().quirks;
+    assert!(
+        quirks.contains(&"import=multipart".to_owned()),
+        "{quirks:?}"
+    );
+    bench.close(session).await;
+}
+
+#[tokio::test]
 async fn when_no_form_is_taken_each_is_told_with_the_words_of_the_device() {
     let bench = Bench::start(Profile::V8, |_| {}).await;
     let mut session = bench.session().await;
