@@ -3,6 +3,7 @@
 
 mod firewall;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::probe::Sight;
 use crate::renewal::chain_roots;
 use crate::renewal::step::look_at_all;
 use crate::renewal::{ConfiguredPeers, Peers, Step};
+use crate::sanitize::bounded;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
@@ -44,14 +46,25 @@ struct Findings {
 impl Findings {
     fn good(&mut self, what: &str, words: &str) {
         self.good += 1;
-        say!("ok      {what}: {words}");
+        say!("ok      {what}: {}", short(words));
     }
 
     fn wrong(&mut self, what: &str, words: &str) {
         self.wrong += 1;
-        say!("WRONG   {what}: {words}");
+        say!("WRONG   {what}: {}", short(words));
     }
 }
+
+/// What was found, in a line that a person can read: a peer decides how much it lists.
+fn short(words: &str) -> Cow<'_, str> {
+    if words.len() <= LONGEST_FINDING {
+        return Cow::Borrowed(words);
+    }
+    Cow::Owned(bounded(words, LONGEST_FINDING))
+}
+
+/// Enough for the names of two hundred certificates.
+const LONGEST_FINDING: usize = 8 << 10;
 
 /// Nothing is wrong yet, and an operator should know it.
 fn warn(what: &str, words: &str) {
@@ -280,4 +293,16 @@ async fn check_budget(
         findings.good(&format!("CA {name}"), &words);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_lists_without_end_is_told_in_a_line_of_bounded_length() {
+        assert_eq!(short("a  b"), "a  b");
+        let told = short(&"fw-1, ".repeat(1 << 18)).into_owned();
+        assert!(told.len() <= LONGEST_FINDING + 3 && told.ends_with('…'));
+    }
 }

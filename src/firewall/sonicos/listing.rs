@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::LONGEST_ALIAS_BYTES;
 use crate::firewall::ObjectKind;
 use crate::pki::Certificate;
 
@@ -73,6 +74,16 @@ fn found_within(members: &serde_json::Map<String, Value>) -> Found {
 }
 
 impl Row {
+    /// A row. A name is kept no longer than a name can be: the rest of it is no name of ours, nor of anything that is asked
+    /// for.
+    pub(super) fn new(alias: &str, columns: Vec<(String, String)>) -> Self {
+        let end = alias.floor_char_boundary(LONGEST_ALIAS_BYTES);
+        Self {
+            alias: alias.get(..end).unwrap_or(alias).to_owned(),
+            columns,
+        }
+    }
+
     /// What the row says: the word "request" in its type, or the type that is documented for a certificate.
     pub(super) fn kind(&self) -> RowKind {
         let kind = self.column("type").to_ascii_lowercase();
@@ -153,10 +164,7 @@ pub(super) fn columns(json: &Value) -> Vec<(String, String)> {
 }
 
 fn row(json: &Value) -> Option<Row> {
-    Some(Row {
-        alias: json.get(NAME)?.as_str()?.to_owned(),
-        columns: columns(json),
-    })
+    Some(Row::new(json.get(NAME)?.as_str()?, columns(json)))
 }
 
 pub(super) const NAME: &str = "certificate";
@@ -226,6 +234,18 @@ mod tests {
         assert_eq!(rows(&json!({ "certificates": [] })), Some(vec![]));
         assert_eq!(rows(&json!([{ "name": "x" }])), None);
         assert_eq!(rows(&json!("text")), None);
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_kept_no_longer_than_a_name_can_be() {
+        let long = "ü".repeat(1 << 20);
+        let row = rows(&json!([{ "certificate": long }])).unwrap().remove(0);
+        assert_eq!(row.alias.len(), LONGEST_ALIAS_BYTES);
+        let text = format!("Name|Type\n{long}|Local certificate");
+        let row = crate::firewall::sonicos::table::rows(&text)
+            .unwrap()
+            .remove(0);
+        assert_eq!(row.alias.len(), LONGEST_ALIAS_BYTES);
     }
 
     #[test]

@@ -71,9 +71,9 @@ impl Header {
         };
         let mut columns = self.names.iter().cloned().zip(texts);
         let (_, alias) = columns.next()?;
-        let alias = plain(&alias).to_owned();
+        let alias = plain(&alias);
         let columns = columns.filter(|(_, text)| !text.is_empty()).collect();
-        (!alias.is_empty()).then_some(Row { alias, columns })
+        (!alias.is_empty()).then(|| Row::new(alias, columns))
     }
 
     /// The line cut where the columns begin: for one in which a column is empty.
@@ -126,10 +126,7 @@ fn blocks(lines: &[&str]) -> Option<Vec<Row>> {
         if is_name(&name) && value.is_empty() {
             return None;
         } else if is_name(&name) {
-            rows.push(Row {
-                alias: value,
-                columns: Vec::new(),
-            });
+            rows.push(Row::new(&value, Vec::new()));
         } else {
             let row = rows.last_mut()?;
             if !value.is_empty() {
