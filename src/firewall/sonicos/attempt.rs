@@ -22,10 +22,22 @@ pub(super) struct Carried {
 #[derive(Debug)]
 pub(super) enum Attempt {
     Done(Carried),
-    /// No file was carried. Whether the device does not know the way, and what was seen.
-    Missed(bool, Failure),
+    /// No file was carried: what failed, and what was seen.
+    Missed(Cause, Failure),
     /// Another way would not help, or may not be tried.
     Final(Failure),
+}
+
+/// What failed where no file was carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The way: the device does not know it.
+    Way,
+    /// The transfer: the device knows the way.
+    Transfer,
+    /// The device refused without coming to our server, in words that name neither: an unknown call, a URL that it does
+    /// not take and a protocol that it does not speak are all refused like this.
+    Unclear,
 }
 
 impl Attempt {
@@ -35,7 +47,7 @@ impl Attempt {
             // The device knows the way: it came.
             Self::Missed(_, mut failure) => {
                 failure.detail = format!("{}; our server {refused}", failure.detail);
-                Self::Missed(false, failure)
+                Self::Missed(Cause::Transfer, failure)
             }
             attempt => attempt,
         }
@@ -46,7 +58,7 @@ impl Attempt {
 #[derive(Debug)]
 pub(super) struct Miss {
     pub(super) spelling: Spelling,
-    pub(super) is_unknown: bool,
+    pub(super) cause: Cause,
     pub(super) failure: Failure,
 }
 
@@ -54,12 +66,18 @@ impl Miss {
     /// Whether `spelling` would end in the same way: the device does not know the call, or nobody can tell what it
     /// says to it, whatever the URL; or it knows it, and the protocol is what fails.
     pub(super) fn rules_out(&self, spelling: Spelling) -> bool {
+        if self.spelling == spelling {
+            return true;
+        }
         if self.spelling.protocol != spelling.protocol {
             return false;
         }
         let is_same_way = self.spelling.way == spelling.way;
-        let is_about_way = self.is_unknown || self.failure.kind == FailureKind::Unexpected;
-        self.spelling == spelling || is_same_way == is_about_way
+        match self.cause {
+            Cause::Way => is_same_way,
+            Cause::Transfer => is_same_way == (self.failure.kind == FailureKind::Unexpected),
+            Cause::Unclear => false,
+        }
     }
 }
 
@@ -84,12 +102,12 @@ pub(super) fn brought(
             } else if is_about_object(cargo, &failure.detail) {
                 Attempt::Final(failure)
             } else {
-                missed(failure, waited)
+                missed(cargo, failure, waited)
             }
         }
-        Some(Err(failure)) if is_open(&failure) => missed(failure, waited),
+        Some(Err(failure)) if is_open(&failure) => missed(cargo, failure, waited),
         Some(Err(failure)) => Attempt::Final(failure),
-        Some(Ok(_)) | None => missed(nothing_came(cargo), waited),
+        Some(Ok(_)) | None => missed(cargo, nothing_came(cargo), waited),
     }
 }
 
@@ -109,16 +127,16 @@ pub(super) fn fetched(
             file: Vec::new(),
             reply,
         }),
-        Some(Ok(_)) => missed(nothing_came(cargo), waited),
+        Some(Ok(_)) => missed(cargo, nothing_came(cargo), waited),
         Some(Err(failure)) if failure.kind == FailureKind::Refused => {
             let is_about_file = wording::import_advice(&failure.detail).is_some();
             if is_fetched || is_about_file || is_about_object(cargo, &failure.detail) {
                 Attempt::Final(import::advised(failure))
             } else {
-                missed(failure, waited)
+                missed(cargo, failure, waited)
             }
         }
-        Some(Err(failure)) if is_open(&failure) && !is_fetched => missed(failure, waited),
+        Some(Err(failure)) if is_open(&failure) && !is_fetched => missed(cargo, failure, waited),
         Some(Err(failure)) => Attempt::Final(failure),
         None => {
             let detail = "the device fetched the file, and never said what became of it";
@@ -138,22 +156,38 @@ fn is_open(failure: &Failure) -> bool {
 
 /// Whether a refusal is about what is to be carried rather than about the way.
 fn is_about_object(cargo: Cargo<'_>, said: &str) -> bool {
-    let names_it = match cargo {
-        Cargo::Request(alias) | Cargo::Signed(alias) | Cargo::KeyPair(alias, _) => said
-            .split_whitespace()
-            .any(|word| word.contains(alias) && !word.contains("://")),
-        Cargo::Authority => false,
-    };
+    let names_it = said
+        .split_whitespace()
+        .any(|word| cargo.is_named_in(word) && !word.contains("://"));
     wording::is_missing(said) && (names_it || said.to_ascii_lowercase().contains("certificate"))
 }
 
-fn missed(mut failure: Failure, waited: Option<Failure>) -> Attempt {
-    let is_unknown = failure.kind == FailureKind::Refused
-        && (wording::is_unknown(&failure.detail) || wording::is_nowhere(&failure.detail));
+fn missed(cargo: Cargo<'_>, mut failure: Failure, waited: Option<Failure>) -> Attempt {
+    let said = &failure.detail;
+    let cause = if failure.kind != FailureKind::Refused {
+        Cause::Transfer
+    } else if wording::is_unknown(said) || wording::is_nowhere(said) {
+        Cause::Way
+    } else if waited.is_some() || is_about_transfer(cargo, said) {
+        Cause::Transfer
+    } else {
+        Cause::Unclear
+    };
     if let Some(waited) = waited {
         failure.detail = format!("{}; {}", failure.detail, waited.detail);
     }
-    Attempt::Missed(is_unknown, failure)
+    Attempt::Missed(cause, failure)
+}
+
+/// Whether a refusal names what goes wrong between the device and our server. The URL and the alias that a device repeats
+/// say nothing of that.
+fn is_about_transfer(cargo: Cargo<'_>, said: &str) -> bool {
+    let words = said
+        .split_whitespace()
+        .filter(|word| !word.contains("://") && !cargo.is_named_in(word));
+    let said: Vec<String> = words.map(str::to_ascii_lowercase).collect();
+    said.iter()
+        .any(|word| TRANSFER_WORDS.iter().any(|known| word.contains(known)))
 }
 
 fn nothing_came(cargo: Cargo<'_>) -> Failure {
@@ -203,6 +237,10 @@ fn shortened_both_ends(detail: &str) -> String {
     }
 }
 
+/// In the words for a connection, a login or a copy that failed.
+const TRANSFER_WORDS: [&str; 9] = [
+    "transfer", "connect", "host", "login", "timeout", "timed", "reach", "network", "copy",
+];
 const TRANSFER_ADVICE: &str = "See whether the device can reach this machine on the address and ports of `transfers`; \
                                `transfers.protocol` chooses SCP or FTP. FTP is used only with `transfers.protocol = \
                                \"ftp\"`: whoever is on the path can read and replace what it carries";
@@ -252,10 +290,10 @@ mod tests {
         matches!(attempt, Attempt::Done(_))
     }
 
-    /// Whether no file came, and the device does not know the way.
-    fn missed_as(attempt: &Attempt) -> Option<bool> {
+    /// Why no file came.
+    fn missed_as(attempt: &Attempt) -> Option<Cause> {
         match attempt {
-            Attempt::Missed(is_unknown, _) => Some(*is_unknown),
+            Attempt::Missed(cause, _) => Some(*cause),
             _ => None,
         }
     }
@@ -276,17 +314,38 @@ mod tests {
 
     #[test]
     fn a_request_that_did_not_come_asks_for_another_way_unless_the_key_is_the_matter() {
-        assert_eq!(missed_as(&brought(REQUEST, yes(), late())), Some(false));
-        assert_eq!(missed_as(&brought(REQUEST, lost(), late())), Some(false));
+        assert_eq!(
+            missed_as(&brought(REQUEST, yes(), late())),
+            Some(Cause::Transfer)
+        );
+        assert_eq!(
+            missed_as(&brought(REQUEST, lost(), late())),
+            Some(Cause::Transfer)
+        );
         let transfer = no("% Error: transfer failed, host not found");
-        assert_eq!(missed_as(&brought(REQUEST, transfer, None)), Some(false));
+        assert_eq!(
+            missed_as(&brought(REQUEST, transfer, None)),
+            Some(Cause::Transfer)
+        );
         let unknown = no("E_INVALID_API_CALL: API endpoint is incomplete.");
-        assert_eq!(missed_as(&brought(REQUEST, unknown, None)), Some(true));
+        assert_eq!(
+            missed_as(&brought(REQUEST, unknown, None)),
+            Some(Cause::Way)
+        );
         let missing = no("no certificate found for this name");
         let missing = brought(REQUEST, missing, None);
         assert_eq!(final_kind(&missing), Some(FailureKind::Refused));
         let address = "'scp://a:[secret]@192.0.2.1/fw-1.p10' is not a reasonable value.";
-        assert_eq!(missed_as(&brought(REQUEST, no(address), None)), Some(false));
+        for unclear in [
+            address,
+            "schema validation (HTTP 400)",
+            "refused without a word, HTTP 406",
+        ] {
+            let missed = brought(REQUEST, no(unclear), None);
+            assert_eq!(missed_as(&missed), Some(Cause::Unclear), "{unclear}");
+            let missed = missed.noting("refused meanwhile: a login");
+            assert_eq!(missed_as(&missed), Some(Cause::Transfer), "it came");
+        }
         let working = brought(REQUEST, no("Key generation in progress"), None);
         assert_eq!(final_kind(&working), Some(FailureKind::Busy));
         let ended = Some(Err(failure(FailureKind::Busy, "session")));
@@ -297,7 +356,10 @@ mod tests {
     #[test]
     fn only_a_yes_together_with_the_fetch_is_an_import() {
         assert!(is_done(&fetched(SIGNED, yes(), there())));
-        assert_eq!(missed_as(&fetched(SIGNED, yes(), late())), Some(false));
+        assert_eq!(
+            missed_as(&fetched(SIGNED, yes(), late())),
+            Some(Cause::Transfer)
+        );
         let unanswered = fetched(SIGNED, None, there());
         assert_eq!(final_kind(&unanswered), Some(FailureKind::OutcomeUnknown));
     }
@@ -306,7 +368,10 @@ mod tests {
     fn a_lost_answer_leaves_a_doubt_only_when_the_file_was_fetched() {
         let doubtful = fetched(SIGNED, lost(), there());
         assert_eq!(final_kind(&doubtful), Some(FailureKind::OutcomeUnknown));
-        assert_eq!(missed_as(&fetched(SIGNED, lost(), late())), Some(false));
+        assert_eq!(
+            missed_as(&fetched(SIGNED, lost(), late())),
+            Some(Cause::Transfer)
+        );
     }
 
     #[test]
@@ -320,29 +385,31 @@ mod tests {
         assert_eq!(final_kind(&refused), Some(FailureKind::Refused));
         assert_eq!(
             missed_as(&fetched(SIGNED, no("command 'x' not found"), None)),
-            Some(true)
+            Some(Cause::Way)
         );
     }
 
     #[test]
     fn an_unknown_call_rules_out_its_other_urls_and_a_failing_protocol_its_other_calls() {
         let all = REQUEST.spellings(Choice::Automatic, false, None);
-        let left = |is_unknown, kind| -> Vec<String> {
+        let left = |cause, kind| -> Vec<String> {
             let miss = Miss {
                 spelling: *all.first().unwrap(),
-                is_unknown,
+                cause,
                 failure: failure(kind, ""),
             };
             let left = all.iter().filter(|spelling| !miss.rules_out(**spelling));
             left.map(|spelling| spelling.name()).collect()
         };
         let others = ["post-scp-folder", "post-scp"];
-        assert_eq!(left(true, FailureKind::Refused)[..2], others);
+        assert_eq!(left(Cause::Way, FailureKind::Refused)[..2], others);
         // An answer that says nothing says nothing of the protocol either.
-        assert_eq!(left(false, FailureKind::Unexpected)[..2], others);
+        assert_eq!(left(Cause::Transfer, FailureKind::Unexpected)[..2], others);
         for kind in [FailureKind::Refused, FailureKind::Unreachable] {
-            assert_eq!(left(false, kind), ["put-scp"]);
+            assert_eq!(left(Cause::Transfer, kind), ["put-scp"]);
         }
+        let unclear = left(Cause::Unclear, FailureKind::Refused);
+        assert_eq!(unclear.len(), all.len() - 1, "{unclear:?}");
     }
 
     #[test]
@@ -350,7 +417,7 @@ mod tests {
         let all = REQUEST.spellings(Choice::Automatic, false, None);
         let miss = |place: usize, kind, said| Miss {
             spelling: *all.get(place).unwrap(),
-            is_unknown: true,
+            cause: Cause::Way,
             failure: failure(kind, said),
         };
         let mut misses = vec![

@@ -1,8 +1,8 @@
 //! Files that the device brings and fetches itself: a server of ours is opened, the device is told in one way after the
 //! other, and the file is what counts, whatever becomes of the answer (SonicOS reference 3.3 to 3.6).
 //!
-//! A way that the device does not know is followed by the next one; so is a protocol in which no file came. What the
-//! device says after it has fetched a file is about the file, and is final.
+//! A way that the device does not know is followed by the next one; so is a protocol in which no file came. A refusal that
+//! names neither rules nothing out. What the device says after it has fetched a file is about the file, and is final.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -119,11 +119,11 @@ impl Session {
                     self.note(cargo.habit(), spelling.name());
                     return Ok(carried);
                 }
-                Attempt::Missed(is_unknown, failure) => {
+                Attempt::Missed(cause, failure) => {
                     tracing::debug!(way = cargo.shown(spelling), error = %failure, "the file was not carried");
                     misses.push(Miss {
                         spelling,
-                        is_unknown,
+                        cause,
                         failure,
                     });
                 }

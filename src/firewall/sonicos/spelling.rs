@@ -119,6 +119,16 @@ impl Cargo<'_> {
         }
     }
 
+    /// Whether a word of the device holds the name of what is carried.
+    pub(super) fn is_named_in(self, word: &str) -> bool {
+        match self {
+            Self::Request(alias) | Self::Signed(alias) | Self::KeyPair(alias, _) => {
+                word.contains(alias)
+            }
+            Self::Authority => false,
+        }
+    }
+
     /// The call that asks for it; `None` where the API is not the way.
     pub(super) fn call(self, spelling: Spelling, url: &Secret) -> Result<Option<Call>, Failure> {
         let method = match spelling.way {

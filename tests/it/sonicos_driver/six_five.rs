@@ -9,8 +9,8 @@ use renewd::firewall::sonicos::Login;
 use renewd::pki::{Csr, KeyBundle, PrivateKey};
 use renewd::transfer::{Choice, Protocol, Settings};
 use simulators::sonicos::{
-    FtpMode, KeyPairEncryption, P10Form, P10Name, Port, Profile, Tampering, TransferProtocols,
-    TransferSpelling, UrlForm,
+    Action, FtpMode, KeyPairEncryption, P10Form, P10Name, Port, Profile, Rule, Tampering,
+    TransferProtocols, TransferSpelling, UrlForm,
 };
 
 use super::bench::{Bench, Office, both, export, install, list_of, listed, request};
@@ -98,6 +98,43 @@ async fn a_transfer_that_is_refused_by_a_bare_404_or_405_is_tried_in_the_other_s
         }
     }
 }
+
+/// A build that knows one spelling, and refuses the others in words that say nothing of calls.
+#[tokio::test]
+async fn a_transfer_that_is_refused_in_words_that_name_no_cause_is_tried_in_the_other_spellings() {
+    let envelope = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_X","message":"schema validation"}]}}"#;
+    for (status, body) in [(400, envelope), (400, ""), (406, "")] {
+        for (spelling, way) in &SPELLINGS[1..] {
+            let bench = Bench::start(Profile::V6_5, |faces| {
+                faces.transfer_spelling = Some(*spelling);
+                faces.url_form = UrlForm::File;
+            })
+            .await;
+            for (method, path) in UNKNOWN.iter().filter(|(method, _)| way != method) {
+                let no = Action::Status(status, body.to_owned(), Vec::new());
+                let method = method.to_ascii_uppercase();
+                bench
+                    .device
+                    .rule(Rule::once(&method, path, no).repeated(0, 99));
+            }
+            let mut session = bench.session().await;
+            install(session.as_mut(), "fw-1").await;
+            let quirks = session.identify().await.unwrap().quirks;
+            for expected in [format!("export={way}-scp"), format!("import={way}-scp")] {
+                assert!(quirks.contains(&expected), "{status} {body}: {quirks:?}");
+            }
+            bench.close(session).await;
+        }
+    }
+}
+
+/// What asks for a transfer, by verb.
+const UNKNOWN: [(&str, &str); 4] = [
+    ("put", "/certificates/export/"),
+    ("put", "/certificates/import/"),
+    ("post", "/certificates/export/"),
+    ("post", "/certificates/import/"),
+];
 
 #[tokio::test]
 async fn what_worked_is_tried_first_the_next_time_and_everything_when_it_fails() {
