@@ -328,18 +328,16 @@ impl Daemon {
             }
             _ => None,
         };
-        if let Some(log) = self
-            .log
-            .as_ref()
-            .filter(|_| desired.daemon.log != former.log)
-        {
-            log.change(&desired.daemon.log)?;
-        }
         let store = self.engine.store.clone();
         let now = self.surroundings.clock.now();
         synchronise(&store, &desired, now).await?;
         let interval = desired.daemon.probe_interval;
         store.shorten_probes(interval, now).await?;
+        // Last of all that can fail: what is refused changes nothing.
+        let changed_log = desired.daemon.log != former.log;
+        if let Some(log) = self.log.as_ref().filter(|_| changed_log) {
+            log.change(&desired.daemon.log)?;
+        }
         if ticks.is_some() {
             self.ticks = ticks;
         }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use renewd::clock::Clock;
-use renewd::daemon::{Daemon, Poke};
+use renewd::daemon::{Daemon, LogFilter, Poke};
 use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment, NoCheckpoint, Step};
 use renewd::store::Witness;
 use simulators::sonicos::{Port, Profile};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tokio::sync::mpsc;
 
 use crate::lab::{CERTIFICATE, Lab, replace_file};
@@ -173,6 +174,47 @@ async fn a_reload_at_any_moment_of_any_step_changes_nothing_of_a_renewal() {
     for (number, moment) in moments.into_iter().enumerate() {
         renewed_with_a_reload(Some(moment), CHANGES[number % CHANGES.len()]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_cannot_be_stored_leaves_the_log_as_it_was() {
+    let lab = Lab::new(Profile::V8).await;
+    let filters: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&filters);
+    let filter = LogFilter::new(move |filter| {
+        noted.lock().unwrap().push(filter.to_owned());
+        Ok(())
+    });
+    let checkpoint = Arc::new(NoCheckpoint);
+    let file = lab.config_file();
+    let daemon = Daemon::start_with(&file, lab.desired(), lab.surroundings(), checkpoint);
+    let daemon = daemon.await.unwrap().with_log(filter);
+    let (poke, pokes) = channel();
+    let running = tokio::spawn(async move { daemon.run_with(pokes).await.unwrap() });
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF hash ON certificate BEGIN SELECT RAISE(ABORT, 'no'); END";
+    execute(&lab, refuse).await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    let changed = text.replacen("[daemon]", "[daemon]\nlog = \"debug\"", 1);
+    let changed = changed.replacen("proof_grace = \"5s\"", "proof_grace = \"7s\"", 1);
+    replace_file(&file, &changed);
+    reload(&poke).await;
+    assert_eq!(*filters.lock().unwrap(), [""; 0]);
+    execute(&lab, "DROP TRIGGER refuse").await;
+    reload(&poke).await;
+    assert_eq!(*filters.lock().unwrap(), ["debug"]);
+    poke.send(Poke::Stop).await.unwrap();
+    running.await.unwrap();
+}
+
+async fn execute(lab: &Lab, statement: &str) {
+    let url = lab.desired().daemon.database;
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let statement = AssertSqlSafe(statement.to_owned());
+    sqlx::query(statement)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
 }
 
 /// A laboratory in which a renewal waits for a window that is far away.
