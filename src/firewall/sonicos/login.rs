@@ -164,9 +164,11 @@ async fn basic(channel: &mut Channel) -> Outcome {
 
 /// Whether the peer gives out a challenge of CHAP; nothing is sent to ask for it.
 async fn offers_chap(channel: &mut Channel) -> Result<bool, Failure> {
-    let answer = channel.send(&Call::get("/auth")).await?;
-    let json = json_in(&answer.text());
-    Ok(json.is_some_and(|json| json.get("challenge").is_some()))
+    let question = Call::get("/auth");
+    let answer = channel.send(&question).await?;
+    let judged = ChapAnswer::of(&question, &answer);
+    let judged = judged.map_err(|failure| channel.without_secrets(failure))?;
+    Ok(matches!(judged, ChapAnswer::Challenge { .. }))
 }
 
 enum Chap {
@@ -181,35 +183,18 @@ async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
     let question = Call::get("/auth");
     allow(channel, &question, LoginLevel::Chap)?;
     let answer = channel.send(&question).await?;
-    let said = answer.text().into_owned();
-    let json = json_in(&said);
-    let text = |name| {
-        json.as_ref()
-            .and_then(|json| json.get(name))
-            .and_then(Value::as_str)
-    };
-    let (Some(id), Some(challenge)) = (text("id"), text("challenge")) else {
-        if answer.status == 200 && json.is_none() {
-            return Err(question
-                .failure(
-                    FailureKind::Busy,
-                    "no CHAP challenge now: an administrator is logged in from this address",
-                )
-                .retry_after(CHAP_WAIT)
-                .waiting_for("another administrator"));
+    let judged = ChapAnswer::of(&question, &answer);
+    let (id, challenge) = match judged.map_err(|failure| channel.without_secrets(failure))? {
+        ChapAnswer::Challenge { id, challenge } => (id, challenge),
+        ChapAnswer::NotOffered(reason) => {
+            channel.show_by_digest();
+            return Ok(Chap::NotOffered(question, reason));
         }
-        channel.show_by_digest();
-        let reason = evidence(
-            "the device gives no CHAP challenge",
-            answer.status,
-            &shortened(&said),
-        );
-        return Ok(Chap::NotOffered(question, reason));
     };
-    let Some(digest) = chap_digest(id, challenge, &channel.password) else {
+    let Some(digest) = chap_digest(&id, &challenge, &channel.password) else {
         let detail = format!(
             "a CHAP challenge that is not hexadecimal: {}",
-            shortened(&said)
+            shortened(&answer.text())
         );
         return Err(question.failure(FailureKind::Unexpected, detail));
     };
@@ -218,6 +203,74 @@ async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
     );
     let answer = channel.send(&call).await?;
     Ok(Chap::Answered(call, answer))
+}
+
+/// What a peer says to the question for a challenge of CHAP.
+enum ChapAnswer {
+    Challenge {
+        id: String,
+        challenge: String,
+    },
+    /// The device itself says that it gives none, in these words.
+    NotOffered(String),
+}
+
+impl ChapAnswer {
+    /// Reads `answer`. What comes in the place of the device's own word says nothing of what the device offers: with less
+    /// than CHAP the password itself would be sent, or an attack reported.
+    fn of(question: &Call, answer: &Answer) -> Result<Self, Failure> {
+        let said = answer.text();
+        let json = json_in(&said);
+        let text = |name| {
+            let value = json.as_ref().and_then(|json| json.get(name));
+            value.and_then(Value::as_str).map(str::to_owned)
+        };
+        if let (Some(id), Some(challenge)) = (text("id"), text("challenge")) {
+            return Ok(Self::Challenge { id, challenge });
+        }
+        if answer.status == 200 && json.is_none() {
+            let busy = question.failure(
+                FailureKind::Busy,
+                "no CHAP challenge now: an administrator is logged in from this address",
+            );
+            return Err(busy
+                .retry_after(CHAP_WAIT)
+                .waiting_for("another administrator"));
+        }
+        if let Some(failure) = not_now(question, answer) {
+            return Err(failure);
+        }
+        let said = shortened(&said);
+        let is_refused = match answer.status {
+            400 | UNAUTHORIZED | 404 | 405 => true,
+            // Its words are the device's, with a status of their own (SonicOS reference 1.5).
+            200 | 403 => json.as_ref().and_then(Envelope::of).is_some(),
+            _ => false,
+        };
+        if is_refused {
+            let reason = evidence("the device gives no CHAP challenge", answer.status, &said);
+            return Ok(Self::NotOffered(reason));
+        }
+        let unclear = "neither a CHAP challenge nor a word of the device that it gives none";
+        let detail = evidence(unclear, answer.status, &said);
+        Err(question.failure(FailureKind::Unexpected, detail))
+    }
+}
+
+/// A refusal that tells nothing of the logins that the device offers: it comes from something in front of the device, or
+/// from a device that takes no login now.
+fn not_now(call: &Call, answer: &Answer) -> Option<Failure> {
+    if let Some(failure) = intercepted(call, answer) {
+        return Some(failure);
+    }
+    let said = shortened(&answer.text());
+    if !matches!(answer.status, 429 | 500..) && !wording::is_full(&said) {
+        return None;
+    }
+    let meaning = "the device takes no login now";
+    let mut failure = call.failure(FailureKind::Busy, evidence(meaning, answer.status, &said));
+    failure.retry_after = answer.retry_after();
+    Some(failure)
 }
 
 /// MD5 over the identifier, the password and the challenge.
@@ -418,6 +471,9 @@ fn allow(channel: &mut Channel, call: &Call, level: LoginLevel) -> Result<(), Fa
 /// A peer that offers less than before: an attacker on the way does so, and so does a device whose settings were changed.
 /// Nothing that comes from the password was sent.
 fn downgraded(channel: &Channel, call: &Call, answer: &Answer) -> Failure {
+    if let Some(failure) = not_now(call, answer) {
+        return channel.without_secrets(failure);
+    }
     let floor = channel.floor;
     let wanted = floor.level.name();
     let integrity = if floor.with_integrity {
@@ -452,6 +508,9 @@ fn offered(answer: &Answer) -> String {
 }
 
 fn no_common_scheme(call: &Call, answer: &Answer, wanted: &str) -> Failure {
+    if let Some(failure) = not_now(call, answer) {
+        return failure;
+    }
     let detail = format!(
         "the device offers {}, not {wanted}: choose another `login`, enable it in its API settings, or configure `totp` where \
          this account needs one-time codes",

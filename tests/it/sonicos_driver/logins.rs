@@ -420,6 +420,84 @@ async fn a_403_of_something_in_front_of_the_device_is_no_refused_login() {
     assert!(failure.retry_after.is_some());
 }
 
+/// Answers that come in the place of the device's own word on a login: what it offers is not in them.
+fn no_answer_of_the_device() -> [Action; 5] {
+    let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let sessions = "Too many sessions".to_owned();
+    [
+        Action::Status(503, sessions.clone(), Vec::new()),
+        Action::Status(403, "Forbidden".to_owned(), header("Server", "Apache")),
+        Action::Status(429, String::new(), header("Retry-After", "120")),
+        Action::Status(502, "<html>Bad gateway</html>".to_owned(), Vec::new()),
+        Action::Status(401, sessions, Vec::new()),
+    ]
+}
+
+#[tokio::test]
+async fn no_answer_to_the_question_for_chap_is_no_word_that_the_device_has_none() {
+    for answer in no_answer_of_the_device() {
+        for (login, before) in [
+            (Login::Automatic, "login=chap"),
+            (Login::Automatic, "login=source address"),
+            (Login::Chap, "login=chap"),
+        ] {
+            let mut bench = offering(false, false, true, true, Offer::Off).await;
+            bench.settings.login = login;
+            let rule = Rule::once("GET", "/auth", answer.clone());
+            bench.device.rule(rule);
+            let failure = bench.trying_with(&[before.to_owned()]).await.err().unwrap();
+            let context = format!("{answer:?}, {login:?} after {before}: {failure}");
+            assert_eq!(failure.kind, FailureKind::Busy, "{context}");
+            assert_eq!(bench.device.counters().credentials, 0, "{context}");
+            let asked = failure.retry_after.map(|wait| wait.as_secs());
+            match &answer {
+                Action::Status(429, ..) => assert_eq!(asked, Some(120), "{context}"),
+                Action::Status(403, ..) => assert!(asked.is_some(), "{context}"),
+                _ => {}
+            }
+            let session = bench.knowing(&[before.to_owned()]).await;
+            bench.close(session).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_for_want_of_room_is_no_offer_of_a_weaker_login() {
+    for (login, before) in [
+        (Login::Automatic, "login=digest SHA-256"),
+        (Login::Digest, "login=digest SHA-256"),
+        (Login::Digest, "login=source address"),
+        (Login::PublicKey, "login=source address"),
+    ] {
+        let mut bench = offering(true, true, true, true, Offer::Off).await;
+        bench.settings.login = login;
+        let full = Action::Status(401, "Too many sessions".to_owned(), Vec::new());
+        bench
+            .device
+            .rule(Rule::once("", "/auth", full).repeated(0, 2));
+        let failure = bench.trying_with(&[before.to_owned()]).await.err().unwrap();
+        let context = format!("{login:?} after {before}: {failure}");
+        assert_eq!(failure.kind, FailureKind::Busy, "{context}");
+        assert_eq!(bench.device.counters().credentials, 0, "{context}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_neither_a_challenge_of_chap_nor_a_refusal_sends_no_password() {
+    let bench = offering(false, false, true, true, Offer::Off).await;
+    for answer in [
+        Action::Status(403, "Forbidden".to_owned(), Vec::new()),
+        Action::Status(302, String::new(), Vec::new()),
+        Action::Status(200, r#"{"id":"0b"}"#.to_owned(), Vec::new()),
+    ] {
+        let context = format!("{answer:?}");
+        bench.device.rule(Rule::once("GET", "/auth", answer));
+        let failure = bench.trying_with(&[]).await.err().unwrap();
+        assert_eq!(failure.kind, FailureKind::Unexpected, "{context}");
+    }
+    assert_eq!(bench.device.counters().credentials, 0);
+}
+
 #[tokio::test]
 async fn a_central_management_is_told_by_the_device() {
     for is_managed in [true, false] {
