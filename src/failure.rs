@@ -28,6 +28,8 @@ pub struct Failure {
     /// The request that was to be made was certainly not carried out, whatever `kind` says: the call that failed came
     /// before it.
     pub before_request: bool,
+    /// A session of ours may be open on the firewall: the answer to a login was lost, or the session could not be closed.
+    pub may_leave_session: bool,
 }
 
 /// The kinds of failure, each with another next move.
@@ -110,6 +112,7 @@ impl Failure {
             retry_after: None,
             waiting_for: None,
             before_request: false,
+            may_leave_session: false,
         }
     }
 
@@ -117,6 +120,13 @@ impl Failure {
     #[must_use]
     pub fn before_request(mut self) -> Self {
         self.before_request = true;
+        self
+    }
+
+    /// Marks a failure after which a session of ours may be open on the firewall.
+    #[must_use]
+    pub fn leaving_session(mut self) -> Self {
+        self.may_leave_session = true;
         self
     }
 

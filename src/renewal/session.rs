@@ -2,7 +2,8 @@
 //! and closed before anything is waited for that takes longer than a few seconds.
 //!
 //! Whatever becomes of the work, no session is forgotten: one that goes out of scope unclosed, or in the middle of its
-//! opening, is reported as left on the firewall, so that the next login may replace it.
+//! opening, or whose opening failed in a way that may have left it there, is reported as left on the firewall, so that the
+//! next login may replace it.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -77,6 +78,12 @@ impl<'a> SessionSlot<'a> {
             let opened = self.peers.firewall(&self.firewall, known).await;
             drop(reaching);
             slot.is_in_doubt = false;
+            if opened
+                .as_ref()
+                .is_err_and(|failure| failure.may_leave_session)
+            {
+                self.peers.session_was_left(&self.firewall);
+            }
             slot.session = Some(opened?);
             self.pulse.answered();
         }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use renewd::clock::Clock;
 use renewd::inventory::State;
-use renewd::renewal::{Checkpoint, Moment, Step};
+use renewd::renewal::{Checkpoint, Moment, NoCheckpoint, Step};
 use renewd::store::Witness;
 use simulators::sonicos::{Action, Faces, Profile, Rule};
 
@@ -113,6 +113,56 @@ async fn a_session_that_could_not_be_closed_is_replaced_at_the_next_login() {
     assert!(!report.has_failed(), "{report:#?}");
     lab.assert_renewed_once().await;
     assert_eq!(lab.simulator.counters().failed_logins, 0);
+}
+
+/// A renewal at whose first login these go wrong: it goes on at the next login, without waiting until the device has closed
+/// the session that it kept.
+async fn replaces_the_session_that_was_left(profile: Profile, rules: &[Rule]) {
+    let lab = Lab::new(profile).await;
+    for rule in rules {
+        lab.simulator.rule(rule.clone());
+    }
+    let running = Running::start(&lab, Arc::new(NoCheckpoint), channel()).await;
+    until("it goes on at the next login", async || {
+        let renewals = lab.renewals().await;
+        renewals
+            .first()
+            .is_some_and(|renewal| renewal.state == State::Completed)
+    })
+    .await;
+    let began: jiff::Timestamp = TODAY.parse().unwrap();
+    let took = began.duration_until(lab.clock.now());
+    running.stop().await;
+    let context = format!("{profile:?} {rules:?}: {}", breakdown(&lab));
+    lab.assert_renewed_once().await;
+    let idle = i64::from(lab.simulator.faces().idle_logout_minutes);
+    assert!(took < SignedDuration::from_mins(idle), "{took:#} {context}");
+    let counters = lab.simulator.counters();
+    assert_eq!(
+        (counters.sessions_replaced, counters.failed_logins),
+        (1, 0),
+        "{context}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_login_was_never_answered_is_replaced_at_the_next_login() {
+    for profile in [Profile::V6_5, Profile::V7_0, Profile::V8] {
+        // The first request asks how to log in.
+        let lost = Rule::once("POST", "/auth", Action::DropAfter).repeated(1, 1);
+        replaces_the_session_that_was_left(profile, &[lost]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_could_not_be_closed_right_after_the_login_is_replaced_at_the_next_login() {
+    for profile in [Profile::V6_5, Profile::V8] {
+        let rules = [
+            Rule::once("GET", "/version", Action::DropBefore),
+            Rule::once("DELETE", "/auth", Action::DropBefore),
+        ];
+        replaces_the_session_that_was_left(profile, &rules).await;
+    }
 }
 
 /// Panics in the middle of a session, once.

@@ -12,7 +12,7 @@ use super::envelope::{Envelope, evidence, intercepted, judge, shortened};
 use super::lenient::json_in;
 use super::login_level::LoginLevel;
 use super::public_key::{self, Padding};
-use super::transport::{Answer, Call};
+use super::transport::{Answer, Call, CredentialsIn};
 use super::{Login, Settings, totp, wording};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
@@ -75,7 +75,13 @@ async fn log_in_once(
         },
     };
     let welcome = welcome(channel, &call, &answer);
-    welcome.map_err(|failure| channel.without_secrets(failure))
+    welcome.map_err(|failure| {
+        let failure = channel.without_secrets(failure);
+        if answer.is_login && failure.kind == FailureKind::Unexpected {
+            return failure.leaving_session();
+        }
+        failure
+    })
 }
 
 /// Logs out. A session that is gone already is fine.
@@ -198,7 +204,7 @@ async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
         );
         return Err(question.failure(FailureKind::Unexpected, detail));
     };
-    let call = login_call(
+    let call = Call::login("/auth", CredentialsIn::Body).json(
         &json!({ "override": channel.overrides, "id": id, "user": channel.user, "digest": digest }),
     );
     let answer = channel.send(&call).await?;
@@ -328,7 +334,7 @@ async fn two_factor(
             format!("{key} holds no base32 TOTP key"),
         )
     })?;
-    let call = Call::session(Method::POST, "/tfa").json(&json!({
+    let call = Call::login("/tfa", CredentialsIn::Body).json(&json!({
         "user": channel.user, "password": channel.password.expose(), "tfa": code.expose(), "override": channel.overrides,
     }));
     let step = totp::step(now);
@@ -365,7 +371,7 @@ fn bearer_token(answer: &Answer) -> Option<Secret> {
 }
 
 fn login_call(body: &Value) -> Call {
-    Call::session(Method::POST, "/auth").json(body)
+    Call::login("/auth", CredentialsIn::Header).json(body)
 }
 
 /// Judges the last answer of a login.

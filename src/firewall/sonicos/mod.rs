@@ -88,7 +88,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Logs in and looks which device it is. After a failure there is no session left.
+    /// Logs in and looks which device it is. After a failure there is no session left, unless the failure says that there
+    /// may be one.
     ///
     /// # Errors
     /// `Untrusted` before anything is sent; `Unauthorized` after exactly one failed login; `Refused` for a device
@@ -112,10 +113,7 @@ impl Session {
         let clock = surroundings.clock.as_ref();
         let welcome = match login::log_in(&mut channel, settings, known, clock).await {
             Ok(welcome) => welcome,
-            Err(failure) => {
-                leave(&mut channel).await;
-                return Err(failure);
-            }
+            Err(failure) => return Err(leave(&mut channel, failure).await),
         };
         let preempt = settings.preempt_idle_administrator;
         let is_managed_centrally = welcome.is_managed_centrally;
@@ -129,8 +127,7 @@ impl Session {
             bound: None,
         };
         if let Err(failure) = session.recognise().await {
-            leave(&mut session.writer.channel).await;
-            return Err(failure);
+            return Err(leave(&mut session.writer.channel, failure).await);
         }
         if is_managed_centrally {
             session.note(MANAGEMENT, CENTRAL.to_owned());
@@ -412,12 +409,17 @@ fn advised(mut failure: Failure, alias: &str) -> Failure {
     failure
 }
 
-/// Logs out after a failure that is more interesting than that of the logout.
-async fn leave(channel: &mut Channel) {
-    if channel.is_proven()
-        && let Err(failure) = login::log_out(channel).await
-    {
-        tracing::debug!(error = %failure, "the device keeps our session until its idle timeout");
+/// Logs out after `failure`, which is more interesting than that of the logout.
+async fn leave(channel: &mut Channel, failure: Failure) -> Failure {
+    if !channel.is_proven() {
+        return failure;
+    }
+    match login::log_out(channel).await {
+        Ok(()) => failure,
+        Err(error) => {
+            tracing::debug!(%error, "the device keeps our session until its idle timeout");
+            failure.leaving_session()
+        }
     }
 }
 

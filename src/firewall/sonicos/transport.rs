@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use reqwest::header::{
-    CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+    WWW_AUTHENTICATE,
 };
 use reqwest::{Client, Method, redirect};
 use url::Url;
@@ -38,6 +39,17 @@ pub(super) struct Call {
     slow: bool,
     /// What an honest answer may have.
     limits: Limits,
+    /// Where the credentials of a login are; `None`: it is no login.
+    login: Option<CredentialsIn>,
+}
+
+/// Where a login carries its credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CredentialsIn {
+    /// In the `Authorization` header; a request without one asks for a challenge.
+    Header,
+    /// In the body.
+    Body,
 }
 
 impl Call {
@@ -53,6 +65,7 @@ impl Call {
             lasting: false,
             slow: false,
             limits: Limits::USUAL,
+            login: None,
         }
     }
 
@@ -70,6 +83,14 @@ impl Call {
         Self {
             method,
             ..Self::get(path)
+        }
+    }
+
+    /// Opens a session, where its credentials are good.
+    pub(super) fn login(path: impl Into<String>, credentials: CredentialsIn) -> Self {
+        Self {
+            login: Some(credentials),
+            ..Self::session(Method::POST, path)
         }
     }
 
@@ -141,6 +162,8 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// Of the memory for all bodies.
     pub(super) share: Share,
+    /// Whether the request was a login with credentials.
+    pub(super) is_login: bool,
 }
 
 impl Answer {
@@ -286,14 +309,36 @@ impl Transport {
         };
         let headers = headers::of(call, &url, authorization)
             .ok_or_else(|| call.failure(FailureKind::Local, "the headers cannot be written"))?;
+        let is_login = match call.login {
+            Some(CredentialsIn::Header) => headers.contains_key(AUTHORIZATION),
+            Some(CredentialsIn::Body) => true,
+            None => false,
+        };
         let request = self
             .client
             .request(call.method.clone(), url)
             .timeout(timeout)
             .headers(headers)
             .body(call.body.clone());
-        let response = request.send().await.map_err(|error| lost(call, error))?;
-        receive(call, response).await
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                let is_sent = !error.is_connect() && !error.is_builder();
+                let failure = lost(call, error);
+                let is_in_doubt = is_login && is_sent && failure.kind != FailureKind::Untrusted;
+                return Err(if is_in_doubt {
+                    failure.leaving_session()
+                } else {
+                    failure
+                });
+            }
+        };
+        let is_accepted = response.status().is_success();
+        match receive(call, response).await {
+            Ok(answer) => Ok(Answer { is_login, ..answer }),
+            Err(failure) if is_login && is_accepted => Err(failure.leaving_session()),
+            Err(failure) => Err(failure),
+        }
     }
 }
 

@@ -287,6 +287,7 @@ async fn a_wrong_password_costs_exactly_one_failed_login_with_every_scheme() {
             FailureKind::Unauthorized,
             "{login:?}: {failure}"
         );
+        assert!(!failure.may_leave_session, "{login:?}");
         assert!(!failure.to_string().contains("wrong horse"), "{failure}");
         let counters = bench.device.counters();
         assert_eq!(
@@ -331,6 +332,7 @@ async fn nobody_at_the_address_is_unreachable() {
     bench.settings.url = address.parse().unwrap();
     let failure = bench.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");
+    assert!(!failure.may_leave_session);
 }
 
 #[tokio::test]
@@ -496,6 +498,53 @@ async fn what_is_neither_a_challenge_of_chap_nor_a_refusal_sends_no_password() {
         assert_eq!(failure.kind, FailureKind::Unexpected, "{context}");
     }
     assert_eq!(bench.device.counters().credentials, 0);
+}
+
+/// Whether the failure of a login in which this goes wrong says that a session may be open.
+async fn leaves_session(login: Login, totp: bool, rule: Rule) -> bool {
+    let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    let mut bench = Bench::start(Profile::V7_0, |faces| {
+        (faces.basic, faces.chap) = (Some(true), Some(true));
+        faces.totp_secret = totp.then(|| key.to_owned());
+    })
+    .await;
+    bench.settings.login = login;
+    bench.settings.totp = totp.then(|| inline(key));
+    bench.device.rule(rule);
+    bench.open(&[]).await.err().unwrap().may_leave_session
+}
+
+#[tokio::test]
+async fn a_failed_login_says_whether_a_session_of_ours_may_be_open() {
+    let lost = |path, skip| Rule::once("POST", path, Action::DropAfter).repeated(skip, 1);
+    for (login, totp, rule) in [
+        (Login::Automatic, false, lost("/auth", 1)),
+        (Login::Basic, false, lost("/auth", 0)),
+        (
+            Login::Basic,
+            false,
+            Rule::once("POST", "/auth", Action::ServerErrorAfter),
+        ),
+        (Login::Chap, false, lost("/auth", 0)),
+        (Login::Automatic, true, lost("/tfa", 0)),
+    ] {
+        assert!(
+            leaves_session(login, totp, rule.clone()).await,
+            "{login:?} {rule:?}"
+        );
+    }
+    // What was lost is the question how to log in, or the device has refused.
+    let full = Action::Status(503, "Too many sessions".to_owned(), Vec::new());
+    for (login, rule) in [
+        (Login::Automatic, lost("/auth", 0)),
+        (Login::Basic, Rule::once("POST", "/auth", full)),
+        (Login::Chap, Rule::once("GET", "/auth", Action::DropAfter)),
+    ] {
+        assert!(
+            !leaves_session(login, false, rule.clone()).await,
+            "{login:?} {rule:?}"
+        );
+    }
 }
 
 #[tokio::test]
