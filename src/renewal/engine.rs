@@ -450,16 +450,17 @@ impl Engine {
         forged: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mark = Fingerprint::of(forged.as_bytes()).to_string();
-        if forged.is_empty() || known.distrusted.as_deref() == Some(&*mark) {
+        let Some(mark) = pins::unreported(known, forged) else {
             return Ok(());
-        }
+        };
         let event = Event {
             detail: Some(pins::advice(&known.name)),
             ..Event::of_renewal(EventKind::PinNotAuthentic, &lease.renewal)
         };
-        let events = std::slice::from_ref(&event);
-        self.store.record_distrust(lease, &mark, events, now).await
+        let (firewall, events) = (&lease.renewal.firewall, std::slice::from_ref(&event));
+        self.store
+            .record_distrust(firewall, &mark, events, Some(lease), now)
+            .await
     }
 
     /// Whether it was ordered, or may have been: an order whose answer was lost is looked for by the renewal that placed it,

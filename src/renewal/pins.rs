@@ -144,6 +144,13 @@ pub fn authenticate_pending(
     sealer.authenticate(PENDING, &borrowed(&parts))
 }
 
+/// The mark by which the report of the rows `forged` of `known` is remembered; `None`: there are none, or they are reported.
+pub fn unreported(known: &TrackedFirewall, forged: &str) -> Option<String> {
+    let mark = Fingerprint::of(forged.as_bytes()).to_string();
+    let is_reported = known.distrusted.as_deref() == Some(&*mark);
+    (!forged.is_empty() && !is_reported).then_some(mark)
+}
+
 /// What a person has to know of rows that renewd did not store.
 pub fn advice(firewall: &str) -> String {
     format!(

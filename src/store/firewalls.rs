@@ -130,24 +130,28 @@ impl Store {
         commit(transaction).await
     }
 
-    /// Stores that the rows `distrusted` of the firewall of `lease` are reported.
+    /// Stores that the rows `distrusted` of the firewall `name` are reported, with the events that report them unless that is
+    /// stored already. A step does so under its `lease`.
     pub async fn record_distrust(
         &self,
-        lease: &Lease,
+        name: &str,
         distrusted: &str,
         events: &[Event],
+        lease: Option<&Lease>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let name = &lease.renewal.firewall;
         let mut transaction = self.begin().await?;
-        leases::still_ours(&mut transaction, lease).await?;
-        let done = sqlx::query("UPDATE firewall SET distrusted = $2 WHERE name = $1")
-            .bind(&**name)
+        if let Some(lease) = lease {
+            leases::still_ours(&mut transaction, lease).await?;
+        }
+        let done = sqlx::query(RECORD_DISTRUST)
+            .bind(name)
             .bind(&*words(distrusted))
             .execute(&mut transaction)
             .await?;
-        exactly_one(done.rows_affected(), || missing("firewall", name))?;
-        history::append(&mut transaction, events, now).await?;
+        if done.rows_affected() == 1 {
+            history::append(&mut transaction, events, now).await?;
+        }
         commit(transaction).await
     }
 
@@ -301,6 +305,10 @@ const SETTLE_FORMER_PENDING: &str =
 pub(super) const PENDING_PINS: &str = "SELECT id, firewall, fingerprint, pin_for, pin_code FROM renewal \
      WHERE firewall = $1 AND ended_at IS NULL AND pin_code IS NOT NULL AND fingerprint IS NOT NULL \
      AND state IN ('imported', 'bound', 'unproven', 'verified')";
+
+const RECORD_DISTRUST: &str = "INSERT INTO firewall (name, distrusted) VALUES ($1, $2) \
+     ON CONFLICT (name) DO UPDATE SET distrusted = excluded.distrusted \
+     WHERE COALESCE(firewall.distrusted, '') <> excluded.distrusted";
 
 const RECORD_MANAGEMENT: &str = "INSERT INTO firewall (name, management_untrusted) VALUES ($1, $2) \
      ON CONFLICT (name) DO UPDATE SET management_untrusted = excluded.management_untrusted \

@@ -13,13 +13,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Event, EventKind};
 use crate::inventory::served::deciding;
-use crate::inventory::{Observation, Served, Shown, TrackedCertificate, looks};
+use crate::inventory::{
+    ManagedCertificate, Observation, Served, Shown, TrackedCertificate, TrackedFirewall, looks,
+};
 use crate::pki::{self, Certificate, Fingerprint};
 use crate::probe::Sight;
-use crate::renewal::Engine;
+use crate::renewal::engine::PinsOf;
 use crate::renewal::known::{Knowledge, cause_of_put_back};
-use crate::renewal::known_rows;
 use crate::renewal::step::look_at_all;
+use crate::renewal::{Engine, known_rows, pins};
 use crate::seal::Sealer;
 use crate::store::{KnownCertificate, Report, Sighting, StoreError};
 
@@ -54,7 +56,10 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     let knowledge = Knowledge::of(&engine.store, &engine.desired, wanted, &row, &sealer).await?;
     report_forged(engine, &row, knowledge.forged(), now).await?;
     let firewall = engine.desired.firewalls.get(&wanted.firewall);
-    let cause = cause_of_put_back(&engine.store.firewall(&wanted.firewall).await?);
+    let tracked = engine.store.firewall(&wanted.firewall).await?;
+    let stored = engine.pins(&tracked).await?;
+    report_forged_pins(engine, wanted, &tracked, &stored, now).await?;
+    let cause = cause_of_put_back(&tracked);
     let address = Address {
         wanted,
         knowledge: &knowledge,
@@ -108,6 +113,34 @@ async fn report_forged(
     engine
         .store
         .record_forged_known(&row.name, &fingerprints, &[event], now)
+        .await
+}
+
+/// Reports certificates that the database names as trusted for the firewall and that renewd did not store there, once: not
+/// only when a renewal has to log in.
+async fn report_forged_pins(
+    engine: &Engine,
+    wanted: &ManagedCertificate,
+    tracked: &TrackedFirewall,
+    stored: &PinsOf,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // Without the sealing key nothing can be told; the next login reports that.
+    let forged = stored.as_ref().map_or("", |stored| &stored.forged);
+    let Some(mark) = pins::unreported(tracked, forged) else {
+        return Ok(());
+    };
+    let event = Event {
+        firewall: Some(Arc::clone(&wanted.firewall)),
+        ..told(
+            EventKind::PinNotAuthentic,
+            &wanted.name,
+            pins::advice(&tracked.name),
+        )
+    };
+    engine
+        .store
+        .record_distrust(&wanted.firewall, &mark, &[event], None, now)
         .await
 }
 

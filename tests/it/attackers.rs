@@ -448,6 +448,23 @@ async fn a_pin_that_somebody_wrote_into_the_database_is_not_trusted_and_is_told_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_somebody_wrote_into_the_database_is_reported_by_the_next_probe_once() {
+    let (lab, _attacker, forged) = lab_with_learned_pin().await;
+    let set = format!("learned = '{}'", forged.fingerprint);
+    meddle(&lab, format!("UPDATE firewall SET {set}")).await;
+    for _ in 0..3 {
+        lab.clock.advance(SignedDuration::from_hours(25));
+        lab.run_once().await;
+        assert_eq!(lab.renewals().await.len(), 1, "no renewal is under way");
+        assert_eq!(alerts(&lab).await, 1);
+    }
+    let reported = lab.history().await.into_iter();
+    let mut reported = reported.filter(|event| event.name == "pin_not_authentic");
+    let detail = reported.next().unwrap().fields["detail"].to_string();
+    assert!(detail.contains("trusted for hq"), "{detail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_pin_of_a_renewal_under_way_cannot_be_exchanged_in_the_database() {
     let (lab, attacker, forged) = lab_with_learned_pin().await;
     let print = forged.fingerprint;

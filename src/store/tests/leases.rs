@@ -296,7 +296,7 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     let installed = store.record_installed(lost, &installed, at(70));
     assert!(is_lost(&installed.await));
     assert!(is_lost(&store.missed(lost, "submit").await));
-    let distrust = store.record_distrust(lost, "rows", &told, at(70));
+    let distrust = store.record_distrust("hq", "rows", &told, Some(lost), at(70));
     assert!(is_lost(&distrust.await));
     let pinned = store.intend_pinned(lost, "bind", "ref", ("trust", "code"), at(70));
     assert!(is_lost(&pinned.await));
