@@ -63,6 +63,14 @@ pub(super) struct Context {
     quirks: Vec<String>,
 }
 
+impl Context {
+    /// Whether a login accepts the certificate of `renewal` by its authentic pin.
+    pub(super) fn accepts_new(&self, renewal: &Renewal) -> bool {
+        let new = renewal.obtained.fingerprint;
+        new.is_some_and(|new| self.also_trusted.contains(&new))
+    }
+}
+
 /// The pins of a firewall, or why they cannot be verified.
 pub type PinsOf = Result<Verified, SealError>;
 

@@ -120,21 +120,6 @@ impl<'a> Knowledge<'a> {
                 .is_some_and(|last| last.fingerprint == *fingerprint)
     }
 
-    /// Whether the configured trust of the firewall, or what renewd bound there, accepts it by its fingerprint. `None`:
-    /// the firewall is verified by a CA.
-    pub fn is_pinned(&self, fingerprint: &Fingerprint) -> Option<bool> {
-        let firewall = self.desired.firewalls.get(&self.wanted.firewall)?;
-        match &firewall.settings.trust().anchor {
-            Anchor::Pins(pins) => Some(
-                pins.contains(fingerprint)
-                    || self.bound.iter().any(|bound| {
-                        was_installed(bound.state) && bound.fingerprint == *fingerprint
-                    }),
-            ),
-            Anchor::System | Anchor::Ca(_) => None,
-        }
-    }
-
     fn familiarity(
         &self,
         certificate: &Certificate,
@@ -171,7 +156,7 @@ impl<'a> Knowledge<'a> {
             |bound: &BoundBefore| bound.fingerprint == *fingerprint && was_installed(bound.state);
         if known.is_some()
             || self.bound.iter().any(was_bound)
-            || self.is_pinned(fingerprint) == Some(true)
+            || matches!(self.anchor(), Some(Anchor::Pins(pins)) if pins.contains(fingerprint))
         {
             return Familiarity::Known;
         }
@@ -244,15 +229,16 @@ impl<'a> Knowledge<'a> {
     fn is_vouched_for(&self, leaf: &Certificate, chain: &[Vec<u8>], now: Timestamp) -> bool {
         let request = &self.wanted.request;
         let issuers = self.issuers();
-        let anchor = self
-            .desired
-            .firewalls
-            .get(&self.wanted.firewall)
-            .map(|firewall| &firewall.settings.trust().anchor);
         is_trusted(leaf, chain, request, Roots::Certificates(&issuers), now)
-            || matches!(anchor, Some(Anchor::Ca(file))
+            || matches!(self.anchor(), Some(Anchor::Ca(file))
                 if is_trusted(leaf, chain, request, Roots::File(file), now))
             || is_trusted(leaf, chain, request, Roots::System, now)
+    }
+
+    /// By what the firewall is verified.
+    fn anchor(&self) -> Option<&Anchor> {
+        let firewall = self.desired.firewalls.get(&self.wanted.firewall)?;
+        Some(&firewall.settings.trust().anchor)
     }
 
     /// The CA certificates of what was issued before, and of a CA whose key is here.

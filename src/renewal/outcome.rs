@@ -110,7 +110,11 @@ impl Engine {
         };
         let pin = match brought.fact {
             // Otherwise no pin would accept its management page from the end of this renewal on.
-            Fact::PreviousUnknown | Fact::PreviousEnded | Fact::PreviousNotBindable => {
+            Fact::PreviousEnded | Fact::PreviousNotBindable => {
+                self.new_pin(renewal, context, &context.also_trusted)
+            }
+            // Without a login nothing but the pin of the renewal says that this is the certificate that was bound.
+            Fact::PreviousUnknown if context.accepts_new(renewal) => {
                 self.new_pin(renewal, context, &context.also_trusted)
             }
             _ => Ok(None),

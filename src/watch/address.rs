@@ -27,6 +27,8 @@ pub(super) struct Address<'a> {
     pub cause_of_put_back: &'a str,
     /// Where the firewall serves its management page.
     pub management: Option<Endpoint>,
+    /// The fingerprints that a login to the firewall accepts; `None`: it does not go by fingerprints, or that cannot be told.
+    pub pins: Option<Vec<Fingerprint>>,
     /// When the look began: what was stored since then counts more.
     pub started: Timestamp,
     /// When it had ended.
@@ -101,7 +103,10 @@ impl Address<'_> {
                     self.cause_of_put_back, self.wanted.name
                 );
                 let condition = Condition::PutBack(fingerprint);
-                Some((condition, EventKind::BindingPutBack, words))
+                let problem = Some((condition, EventKind::BindingPutBack, words));
+                let is_news = self.report(seen, problem);
+                Self::report_untrusted(seen, untrusted.filter(|_| is_news));
+                return;
             }
             Some(Familiarity::Unknown(words)) => {
                 self.unknown(seen, before, fingerprint, &words);
@@ -118,10 +123,7 @@ impl Address<'_> {
                     seen,
                     Some((condition, EventKind::CertificateUnknown, words)),
                 );
-                // Not only when a renewal needs the login.
-                if let Some((_, kind, words)) = untrusted.filter(|_| is_news) {
-                    seen.reports.push(Report { kind, words });
-                }
+                Self::report_untrusted(seen, untrusted.filter(|_| is_news));
                 return;
             }
             Some(known @ (Familiarity::Known | Familiarity::KnownByChain)) => {
@@ -146,8 +148,8 @@ impl Address<'_> {
         differences
     }
 
-    /// The management page serves a certificate that is known, but by which a login is refused: that is said now and not
-    /// when a renewal needs the login.
+    /// The management page serves a certificate by which a login is refused: that is said now and not when a renewal needs
+    /// the login.
     fn untrusted(
         &self,
         address: &str,
@@ -157,11 +159,18 @@ impl Address<'_> {
             .management
             .as_ref()
             .is_some_and(|management| management.to_string() == address);
-        (is_management && self.knowledge.is_pinned(fingerprint) == Some(false)).then(|| {
+        let pins = self.pins.as_ref().filter(|_| is_management)?;
+        (!pins.contains(fingerprint)).then(|| {
             let words = no_pin(address, fingerprint, &self.wanted.firewall);
             let condition = Condition::Untrusted(*fingerprint);
             (condition, EventKind::ManagementCertificateUntrusted, words)
         })
+    }
+
+    /// Reports now, and not only when a renewal needs the login, that no pin accepts what the management page serves.
+    fn report_untrusted(seen: &mut Seen, untrusted: Option<(Condition, EventKind, String)>) {
+        let reports = untrusted.map(|(_, kind, words)| Report { kind, words });
+        seen.reports.extend(reports);
     }
 
     fn unknown(

@@ -97,21 +97,22 @@ fn page_without_certificate(engine: &Engine, wanted: &ManagedCertificate) -> Opt
     (has_pins && !certificates.any(|one| is_probed(one))).then_some(page)
 }
 
-/// The pins of the firewall; `None`: those that the database holds cannot be verified.
-async fn accepted(
+/// The fingerprints that a login to the firewall accepts; `None`: it does not go by fingerprints, or those that the database
+/// holds cannot be verified.
+pub(super) async fn accepted(
     engine: &Engine,
     wanted: &ManagedCertificate,
 ) -> Result<Option<Vec<Fingerprint>>, StoreError> {
-    let firewall = engine.store.firewall(&wanted.firewall).await?;
-    let Ok(stored) = engine.pins(&firewall).await? else {
+    let configured = engine.desired.firewalls.get(&wanted.firewall);
+    let anchor = configured.map(|firewall| &firewall.settings.trust().anchor);
+    let Some(Anchor::Pins(configured)) = anchor else {
         return Ok(None);
     };
-    let configured = engine.desired.firewalls.get(&wanted.firewall);
-    let mut pins = stored.trusted;
-    if let Some(Anchor::Pins(configured)) =
-        configured.map(|firewall| &firewall.settings.trust().anchor)
-    {
+    let firewall = engine.store.firewall(&wanted.firewall).await?;
+    let stored = engine.pins(&firewall).await?;
+    Ok(stored.ok().map(|stored| {
+        let mut pins = stored.trusted;
         pins.extend(configured);
-    }
-    Ok(Some(pins))
+        pins
+    }))
 }

@@ -41,6 +41,7 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         return Ok(());
     };
     let started = engine.surroundings.clock.now();
+    let accepted_before = management::accepted(engine, wanted).await?;
     let services = look_at_all(engine.peers.as_ref(), wanted);
     let (sights, management) = tokio::join!(services, management::observe(engine, wanted, row));
     management?;
@@ -65,10 +66,24 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         knowledge: &knowledge,
         cause_of_put_back: &cause,
         management: firewall.and_then(|firewall| firewall.settings.management()),
+        // Before and after: a bind may come between, and both certificates are right then.
+        pins: accepted_before
+            .zip(management::accepted(engine, wanted).await?)
+            .map(|(before, after)| [before, after].concat()),
         started,
         now,
     };
     let finding = Finding::of(&row, &address, &sights);
+    store(engine, &row, &finding, now).await
+}
+
+/// Stores what a look came to, and when the next one is due.
+async fn store(
+    engine: &Engine,
+    row: &TrackedCertificate,
+    finding: &Finding,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let last = deciding(&finding.served);
     let known = last.and_then(Shown::certificate);
     let interval = engine.desired.daemon.probe_interval;
@@ -80,7 +95,7 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     let sighting = Sighting {
         observations: &finding.observations,
         forgotten: &finding.forgotten,
-        verified_by_chain: &by_chain(&sealer, &row, &finding.verified_by_chain, now),
+        verified_by_chain: &by_chain(&engine.sealer(), row, &finding.verified_by_chain, now),
         told: finding.told,
         next_probe_at,
         look_at: finding.is_news.then_some(now),
@@ -88,7 +103,7 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     };
     engine.store.record_sight(&row.name, &sighting, now).await?;
     match last {
-        Some(shown) if window::is_to_be_asked(engine, &row, shown) => {
+        Some(shown) if window::is_to_be_asked(engine, row, shown) => {
             engine.store.ask_for_window(&row.name, now).await
         }
         _ => Ok(()),

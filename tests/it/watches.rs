@@ -460,6 +460,24 @@ pub async fn meddle(lab: &Lab, statement: String) {
     connection.close().await.unwrap();
 }
 
+/// It was bound and taken back: it is known, and no login accepts it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolled_back_certificate_on_the_management_page_is_reported_as_one_that_no_pin_accepts() {
+    let lab = renewed().await;
+    let fingerprint = newest(&lab).await.obtained.fingerprint.unwrap();
+    let rolled_back = "UPDATE renewal SET state = 'rolled_back'";
+    meddle(&lab, rolled_back.to_owned()).await;
+    meddle(&lab, "UPDATE firewall SET learned = ''".to_owned()).await;
+    for _ in 0..2 {
+        after(&lab, SignedDuration::from_hours(25)).await;
+        let alert = untrusted_page(&lab).await;
+        let words = alert.fields["detail"].as_str().unwrap();
+        assert!(words.contains(&fingerprint.to_string()), "{words}");
+        assert_eq!(count(&lab, "certificate_unknown").await, 0);
+        assert_eq!(count(&lab, "management_certificate_untrusted").await, 1);
+    }
+}
+
 async fn shown(lab: &Lab) -> Fingerprint {
     row(lab).await.shown.unwrap().fingerprint
 }
