@@ -324,6 +324,19 @@ impl Settings {
         }
     }
 
+    /// The file of the CA certificates below which it issues, and below no others; `None`: they are not known.
+    pub fn own_roots(&self) -> Option<&Path> {
+        match self.real() {
+            Self::Local(settings) => Some(&settings.certificate),
+            Self::Acme(settings) => settings.roots.as_deref(),
+            Self::Venafi(_)
+            | Self::Pam360(_)
+            | Self::Resello(_)
+            | Self::Exec(_)
+            | Self::DryRun(_) => None,
+        }
+    }
+
     /// Every secret that will be needed, each with its key in the configuration.
     pub fn secrets(&self) -> Vec<(&'static str, SecretSource)> {
         match self {

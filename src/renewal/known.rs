@@ -1,6 +1,8 @@
 //! Is the certificate that an address presents one that renewd knows? Only a known one decides when a renewal is due;
 //! any other is reported, since it may be an attacker's ([ADR 23](../../docs/adr/0023-what-is-presented-is-judged.md)).
 
+use std::path::{Path, PathBuf};
+
 use jiff::Timestamp;
 
 use super::known_rows;
@@ -169,7 +171,7 @@ impl<'a> Knowledge<'a> {
         if self.is_vouched_for(certificate, chain, now) {
             return Familiarity::KnownByChain;
         }
-        Familiarity::Unknown(self.words_of_stranger(certificate))
+        Familiarity::Unknown(self.words_of_stranger(certificate, chain, now))
     }
 
     /// The renewal that requested its key or obtained it, and that has not installed it.
@@ -187,7 +189,12 @@ impl<'a> Knowledge<'a> {
             .or_else(|| obtained.map(|bound| &bound.id))
     }
 
-    fn words_of_stranger(&self, certificate: &Certificate) -> String {
+    fn words_of_stranger(
+        &self,
+        certificate: &Certificate,
+        chain: &[Vec<u8>],
+        now: Timestamp,
+    ) -> String {
         let fingerprint = &certificate.fingerprint;
         let problem = self.unverifiable.as_ref();
         let problem = problem
@@ -195,8 +202,19 @@ impl<'a> Knowledge<'a> {
             .map_or_else(String::new, |(_, problem)| {
                 format!("; whether renewd knows it cannot be told: {problem}")
             });
+        let request = &self.wanted.request;
+        let is_public = !self.system_roots_count()
+            && is_trusted(certificate, chain, request, Roots::System, now);
+        let public = if is_public {
+            format!(
+                ", by a public CA, which does not count here: the certificates of {} lead to other roots",
+                self.wanted.ca
+            )
+        } else {
+            String::new()
+        };
         format!(
-            "SHA-256 {fingerprint}, {}, issued by {}, valid until {:.0}{problem}",
+            "SHA-256 {fingerprint}, {}, issued by {}{public}, valid until {:.0}{problem}",
             certificate.subject, certificate.issuer, certificate.not_after
         )
     }
@@ -225,14 +243,14 @@ impl<'a> Knowledge<'a> {
                 .any(|bound| bound.fingerprint == *fingerprint)
     }
 
-    /// The CA of this certificate, the trust of its firewall, or the system's roots.
+    /// The CA of this certificate, the trust of its firewall, or the system's roots where they count.
     fn is_vouched_for(&self, leaf: &Certificate, chain: &[Vec<u8>], now: Timestamp) -> bool {
         let request = &self.wanted.request;
         let issuers = self.issuers();
         is_trusted(leaf, chain, request, Roots::Certificates(&issuers), now)
             || matches!(self.anchor(), Some(Anchor::Ca(file))
                 if is_trusted(leaf, chain, request, Roots::File(file), now))
-            || is_trusted(leaf, chain, request, Roots::System, now)
+            || (self.system_roots_count() && is_trusted(leaf, chain, request, Roots::System, now))
     }
 
     /// By what the firewall is verified.
@@ -241,27 +259,37 @@ impl<'a> Knowledge<'a> {
         Some(&firewall.settings.trust().anchor)
     }
 
-    /// The CA certificates of what was issued before, and of a CA whose key is here.
+    /// Whether a chain to the system's roots vouches for a certificate: the firewall is verified by them, or the CA of this
+    /// certificate may issue below them. Anybody who holds the path for a moment gets a certificate of a public CA for its
+    /// name; where the CA has roots of its own, such a one is never right.
+    fn system_roots_count(&self) -> bool {
+        matches!(self.anchor(), Some(Anchor::System)) || self.own_roots().is_empty()
+    }
+
+    /// The files of the CA certificates to which everything leads that the CA of this certificate issues.
+    fn own_roots(&self) -> Vec<&Path> {
+        let ca = &self.wanted.ca;
+        let driver = self.desired.cas.get(ca).and_then(ca::Settings::own_roots);
+        let required = self.desired.chain_roots.get(ca).into_iter().flatten();
+        driver
+            .into_iter()
+            .chain(required.map(PathBuf::as_path))
+            .collect()
+    }
+
+    /// The CA certificates of what was issued before, and those that the configuration names of the CA.
     fn issuers(&self) -> Vec<Certificate> {
         let stored = self
             .bound
             .iter()
             .filter_map(|bound| bound.chain_pem.as_deref())
             .filter_map(|pem| Certificate::all_from_pem(pem).ok());
-        let local = match self
-            .desired
-            .cas
-            .get(&self.wanted.ca)
-            .map(ca::Settings::real)
-        {
-            Some(ca::Settings::Local(settings)) => {
-                let bytes = std::fs::read(&settings.certificate).ok();
-                bytes.and_then(|bytes| certificates_of_file(&bytes).ok())
-            }
-            _ => None,
-        };
+        let configured = self.own_roots().into_iter().filter_map(|file| {
+            let bytes = std::fs::read(file).ok()?;
+            Some(certificates_of_file(&bytes).ok()?.certificates)
+        });
         let mut issuers: Vec<Certificate> = stored
-            .chain(local.map(|file| file.certificates))
+            .chain(configured)
             .flatten()
             .filter(|certificate| certificate.is_ca)
             .collect();

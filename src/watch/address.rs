@@ -29,6 +29,8 @@ pub(super) struct Address<'a> {
     pub management: Option<Endpoint>,
     /// The fingerprints that a login to the firewall accepts; `None`: it does not go by fingerprints, or that cannot be told.
     pub pins: Option<Vec<Fingerprint>>,
+    /// Whether nothing that renewd knows was ever served for the certificate: then what is unknown makes it due.
+    pub is_first: bool,
     /// When the look began: what was stored since then counts more.
     pub started: Timestamp,
     /// When it had ended.
@@ -111,9 +113,8 @@ impl Address<'_> {
             Some(Familiarity::Unknown(words)) => {
                 self.unknown(seen, before, fingerprint, &words);
                 let words = format!(
-                    "{address} serves a certificate that renewd does not know: {words}; it changes nothing before it is \
-                     checked; {}",
-                    self.advice(fingerprint)
+                    "{address} serves a certificate that renewd does not know: {words}; {}",
+                    self.consequence(fingerprint)
                 );
                 let condition = match &untrusted {
                     Some((untrusted, ..)) => *untrusted,
@@ -189,6 +190,22 @@ impl Address<'_> {
             since,
             words: words.to_owned(),
         });
+    }
+
+    /// What comes of an unknown certificate, and what an operator does about it.
+    fn consequence(&self, fingerprint: Fingerprint) -> String {
+        let name = &self.wanted.name;
+        if self.is_first {
+            return format!(
+                "nothing that renewd knows was served for {name} before, so a renewal replaces it now (not_yet_issued); to \
+                 keep it until it has to be renewed: renewd adopt {name} --fingerprint {fingerprint}, before the renewal \
+                 has placed its order"
+            );
+        }
+        format!(
+            "it changes nothing before it is checked; {}",
+            self.advice(fingerprint)
+        )
     }
 
     fn advice(&self, fingerprint: Fingerprint) -> String {

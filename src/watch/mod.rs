@@ -19,7 +19,7 @@ use crate::inventory::{
 use crate::pki::{self, Certificate, Fingerprint};
 use crate::probe::Sight;
 use crate::renewal::engine::PinsOf;
-use crate::renewal::known::{Knowledge, cause_of_put_back};
+use crate::renewal::known::{Familiarity, Knowledge, cause_of_put_back};
 use crate::renewal::step::look_at_all;
 use crate::renewal::{Engine, known_rows, pins};
 use crate::seal::Sealer;
@@ -70,6 +70,7 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
         pins: accepted_before
             .zip(management::accepted(engine, wanted).await?)
             .map(|(before, after)| [before, after].concat()),
+        is_first: is_first(&row, &knowledge, &sights, now),
         started,
         now,
     };
@@ -108,6 +109,20 @@ async fn store(
         }
         _ => Ok(()),
     }
+}
+
+/// Whether no address has ever served a certificate that renewd knows, nor serves one now, and renewd never installed one.
+fn is_first(
+    row: &TrackedCertificate,
+    knowledge: &Knowledge<'_>,
+    sights: &[(String, Sight)],
+    now: Timestamp,
+) -> bool {
+    let is_known = |sight: &Sight| {
+        let judged = knowledge.judge(sight, now);
+        judged.is_some_and(|(_, familiarity)| !matches!(familiarity, Familiarity::Unknown(_)))
+    };
+    row.alias.is_none() && row.shown.is_none() && !sights.iter().any(|(_, sight)| is_known(sight))
 }
 
 /// Reports rows that renewd did not store, each once.

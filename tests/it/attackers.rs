@@ -30,9 +30,9 @@ use crate::watches::meddle;
 
 /// On the path to a firewall: passes connections through, or ends them with a certificate of its own.
 #[derive(Debug)]
-struct Attacker {
-    address: SocketAddr,
-    key: KeyPair,
+pub struct Attacker {
+    pub address: SocketAddr,
+    pub key: KeyPair,
     acceptor: Acceptor,
     loot: Arc<Mutex<Vec<u8>>>,
     refused: Arc<AtomicUsize>,
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Acceptor {
 }
 
 impl Attacker {
-    async fn before(firewall: SocketAddr) -> Self {
+    pub async fn before(firewall: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = Acceptor::default();
@@ -88,7 +88,7 @@ impl Attacker {
     }
 
     /// Ends every connection from now on with `leaf` and the attacker's key.
-    fn attack_with(&self, leaf: &Certificate) {
+    pub fn attack_with(&self, leaf: &Certificate) {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         let config = ServerConfig::builder()
             .with_no_client_auth()
@@ -98,7 +98,7 @@ impl Attacker {
     }
 
     /// Passes connections through again.
-    fn stop(&self) {
+    pub fn stop(&self) {
         *self.acceptor.0.lock().unwrap() = None;
     }
 

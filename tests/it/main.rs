@@ -34,6 +34,7 @@ mod peers;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod probes_beside;
+mod public_roots;
 mod reloads;
 mod renewal_windows;
 mod renews_in_time;
