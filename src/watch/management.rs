@@ -13,28 +13,50 @@ use crate::renewal::Engine;
 use crate::store::StoreError;
 use crate::tls::Anchor;
 
-/// Probes the management page of the firewall of `wanted` and reports once a certificate that no pin accepts.
+/// A management page that was probed.
+pub(super) struct Page {
+    address: Endpoint,
+    /// What it serves; `None`: it does not answer.
+    served: Option<Fingerprint>,
+}
+
+/// Probes the management page of the firewall of `wanted`; `None`: it needs no probe of its own.
+pub(super) async fn look(engine: &Engine, wanted: &ManagedCertificate) -> Option<Page> {
+    let address = page_without_certificate(engine, wanted)?;
+    let served = match engine.peers.look(&address, None).await {
+        Sight::Shown(certificate, _) => Some(certificate.fingerprint),
+        Sight::Unreadable(fingerprint, _) => Some(fingerprint),
+        Sight::Unreachable(_) => None,
+    };
+    Some(Page { address, served })
+}
+
+/// Reports once that `page` serves a certificate that none of `pins` accepts; where the stored pins cannot be verified there
+/// are none, and nothing is reported.
 ///
 /// A page that does not answer is not reported: it may be closed for this network, and a login would say so.
-pub(super) async fn observe(
+pub(super) async fn record(
     engine: &Engine,
     wanted: &ManagedCertificate,
     row: &TrackedCertificate,
+    page: Option<Page>,
+    pins: Option<&[Fingerprint]>,
 ) -> Result<(), StoreError> {
-    let untrusted = match page_without_certificate(engine, wanted) {
+    let untrusted = match page {
         None => None,
-        Some(page) => match untrusted(engine, wanted, &page).await? {
-            Found::Accepted => None,
-            Found::Untrusted(fingerprint) => Some((page, fingerprint)),
-            Found::Unknown => return Ok(()),
-        },
+        Some(Page { address, served }) => {
+            let (Some(served), Some(pins)) = (served, pins) else {
+                return Ok(());
+            };
+            (!pins.contains(&served)).then_some((address, served))
+        }
     };
-    let fingerprint = untrusted.as_ref().map(|(_, fingerprint)| *fingerprint);
+    let fingerprint = untrusted.as_ref().map(|(_, served)| *served);
     if row.management_untrusted == fingerprint {
         return Ok(());
     }
-    let event = untrusted.map(|(page, fingerprint)| {
-        let words = no_pin(&page.to_string(), &fingerprint, &wanted.firewall);
+    let event = untrusted.map(|(address, served)| {
+        let words = no_pin(&address.to_string(), &served, &wanted.firewall);
         Event {
             firewall: Some(Arc::clone(&wanted.firewall)),
             ..told(
@@ -53,37 +75,6 @@ pub(super) async fn observe(
             engine.surroundings.clock.now(),
         )
         .await
-}
-
-/// What a probe of the management page found.
-enum Found {
-    /// A pin accepts what it serves.
-    Accepted,
-    /// No pin accepts it.
-    Untrusted(Fingerprint),
-    /// It does not answer, or the stored pins cannot be verified.
-    Unknown,
-}
-
-async fn untrusted(
-    engine: &Engine,
-    wanted: &ManagedCertificate,
-    page: &Endpoint,
-) -> Result<Found, StoreError> {
-    // Before and after: a bind may come between, and both certificates are right then.
-    let before = accepted(engine, wanted).await?;
-    let served = match engine.peers.look(page, None).await {
-        Sight::Shown(certificate, _) => certificate.fingerprint,
-        Sight::Unreadable(fingerprint, _) => fingerprint,
-        Sight::Unreachable(_) => return Ok(Found::Unknown),
-    };
-    Ok(match (before, accepted(engine, wanted).await?) {
-        (Some(before), Some(after)) if before.contains(&served) || after.contains(&served) => {
-            Found::Accepted
-        }
-        (Some(_), Some(_)) => Found::Untrusted(served),
-        _ => Found::Unknown,
-    })
 }
 
 /// The management page, where the trust is pins and no certificate of the firewall has its address in `verify`.

@@ -42,9 +42,9 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     };
     let started = engine.surroundings.clock.now();
     let accepted_before = management::accepted(engine, wanted).await?;
+    // Nothing but the network, so that no connection to the database is held while an address does not answer.
     let services = look_at_all(engine.peers.as_ref(), wanted);
-    let (sights, management) = tokio::join!(services, management::observe(engine, wanted, row));
-    management?;
+    let (sights, page) = tokio::join!(services, management::look(engine, wanted));
     let now = engine.surroundings.clock.now();
     // Read again: a renewal may have gone on while we looked.
     let Some(row) = engine.store.certificate(&row.name).await? else {
@@ -60,16 +60,18 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     let tracked = engine.store.firewall(&wanted.firewall).await?;
     let stored = engine.pins(&tracked).await?;
     report_forged_pins(engine, wanted, &tracked, &stored, now).await?;
+    // Before and after: a bind may come between, and both certificates are right then.
+    let pins = accepted_before
+        .zip(management::accepted(engine, wanted).await?)
+        .map(|(before, after)| [before, after].concat());
+    management::record(engine, wanted, &row, page, pins.as_deref()).await?;
     let cause = cause_of_put_back(&tracked);
     let address = Address {
         wanted,
         knowledge: &knowledge,
         cause_of_put_back: &cause,
         management: firewall.and_then(|firewall| firewall.settings.management()),
-        // Before and after: a bind may come between, and both certificates are right then.
-        pins: accepted_before
-            .zip(management::accepted(engine, wanted).await?)
-            .map(|(before, after)| [before, after].concat()),
+        pins,
         is_first: is_first(&row, &knowledge, &sights, now),
         started,
         now,
