@@ -59,7 +59,7 @@ pub async fn show(engine: &Engine, mut shown: impl FnMut(&str) -> Shown) {
     for wanted in engine.desired.certificates.values() {
         let common_name = wanted.request.subject.common_name.as_deref();
         let shown = shown(common_name.unwrap_or_default());
-        let address = wanted.verify.first().map(ToString::to_string);
+        let address = wanted.endpoints.first().map(ToString::to_string);
         let served = Served::known(address.unwrap_or_default(), shown);
         let observations = [(Observation::probed(served), Vec::new())];
         engine
@@ -69,7 +69,7 @@ pub async fn show(engine: &Engine, mut shown: impl FnMut(&str) -> Shown) {
                 &Sighting {
                     observations: &observations,
                     next_probe_at,
-                    look_at: Some(now),
+                    due_check_at: Some(now),
                     ..Sighting::default()
                 },
                 now,

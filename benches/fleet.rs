@@ -26,17 +26,17 @@ pub fn member(n: usize) -> String {
 [[firewall]]
 name = "fw-{n:06}"
 driver.sonicos = {{ url = "https://{host}:1", user = "renewd", password = {{ credential = "fw-{n:06}" }}, trust = {{ sha256 = "{n:064x}" }} }}
-maintenance_window = {{ start = "0 2 * * SAT,SUN", lasts = "3h", time_zone = "Europe/Amsterdam" }}
+maintenance_window = {{ start = "0 2 * * SAT,SUN", duration = "3h", time_zone = "Europe/Amsterdam" }}
 
 [[certificate]]
 name = "portal-{n:06}"
 firewall = "fw-{n:06}"
 ca = "office"
 subject = {{ common_name = "vpn-{n:06}.example.com", organization = "Example", country = "Netherlands" }}
-alternate_name = {{ domain_name = "vpn-{n:06}.example.com" }}
+dns_names = ["vpn-{n:06}.example.com"]
 key = {{ type = "ecdsa", size = 256 }}
 services = ["web-management", "ssl-vpn"]
-verify = ["{host}:1", "{host}:2"]
+endpoints = ["{host}:1", "{host}:2"]
 "#
     )
 }

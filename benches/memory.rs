@@ -34,7 +34,7 @@ impl Memory {
         let mut shown_by = HashMap::new();
         for wanted in desired.certificates.values() {
             let device = Arc::new(Mutex::new(Device::default()));
-            for endpoint in &wanted.verify {
+            for endpoint in &wanted.endpoints {
                 shown_by.insert(endpoint.host.clone(), Arc::clone(&device));
             }
             devices.insert(Arc::clone(&wanted.firewall), device);

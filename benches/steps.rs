@@ -60,7 +60,7 @@ async fn renew_all(folder: &Path, concurrency: usize) -> Duration {
     })
     .await;
     let desired = Arc::make_mut(&mut engine.desired);
-    desired.daemon.concurrency = concurrency;
+    desired.daemon.max_concurrent_renewals = concurrency;
     for firewall in desired.firewalls.values_mut() {
         Arc::make_mut(firewall).window = None;
     }

@@ -209,10 +209,10 @@ events! {
     HistoryNotRemoved => "history_not_removed", Alert;
     /// The database failed: nothing is begun until it works again.
     DatabaseFailed => "database_failed", Alert;
-    /// The database works again, or the clock agrees with it; what was due is done now.
-    DatabaseWorks => "database_works", Info;
-    /// The clock of this machine was set back: everything is looked at again.
-    ClockSetBack => "clock_set_back", Alert;
+    /// The database works again, or the clock agrees with it; due work is done now.
+    DatabaseRecovered => "database_recovered", Info;
+    /// The clock of this machine moved backwards: everything is checked again.
+    ClockMovedBackwards => "clock_moved_backwards", Alert;
     /// The clock of this machine differs from that of the database, which other daemons share: nothing is begun until it is
     /// set right.
     ClockDiffers => "clock_differs", Alert;
@@ -224,18 +224,18 @@ events! {
     RenewalPlanned => "renewal_planned", Info;
     /// A step was done and the next state is stored.
     StateReached => "state_reached", Info;
-    /// Nothing failed, but the renewal cannot go on yet: it says for what it waits.
-    RenewalWaits => "renewal_waits", Info;
+    /// Nothing failed, but the renewal cannot continue yet. `reason` names what it waits for.
+    RenewalWaiting => "renewal_waiting", Info;
     /// The CA waits for a person: an approval, or a mail that must be answered.
     ApprovalNeeded => "approval_needed", Alert;
-    /// The order budget of a CA is spent; nothing is ordered there before the time that is told.
-    BudgetSpent => "budget_spent", Alert;
+    /// The order budget of a CA is exhausted; nothing is ordered there before `next_attempt_at`.
+    OrderBudgetExhausted => "order_budget_exhausted", Alert;
     /// The CA ended an order without a certificate; another one is placed at the time that is told.
     OrderVoid => "order_void", Alert;
     /// A step failed and will be tried again.
     StepFailed => "step_failed", Warning;
-    /// A step failed in a way that a person should look at; it will be tried again all the same.
-    PersonNeeded => "person_needed", Alert;
+    /// A step failed in a way that an operator should check; it is retried anyway.
+    AttentionNeeded => "attention_needed", Alert;
     /// The renewal waits for a person and will not go on by itself.
     RenewalHeld => "renewal_held", Alert;
     /// The firewall refused the issued certificate, because it belongs to another key: the request may have been replaced on
@@ -243,7 +243,7 @@ events! {
     KeyMismatch => "key_mismatch", Alert;
     /// The certificate is bound outside its maintenance window: none fits before it expires, an operator asked for it, or the
     /// CA wants it to be replaced at once and the configuration allows that.
-    WindowOverridden => "window_overridden", Warning;
+    MaintenanceWindowOverridden => "maintenance_window_overridden", Warning;
     /// An address serves nothing, or a certificate that renewd does not know, before anything is ordered.
     EndpointNotReady => "endpoint_not_ready", Warning;
     /// The new certificate was verified, but an address that served nothing before the bind does not serve it either.
@@ -251,7 +251,7 @@ events! {
     /// An address does not serve the new certificate in time; the roll-back begins.
     VerificationFailed => "verification_failed", Alert;
     /// The previous certificate stays on the firewall, because renewd did not make it.
-    PreviousKept => "previous_kept", Info;
+    PreviousCertificateKept => "previous_certificate_kept", Info;
     /// Proven, and what renewd itself had put there before was removed.
     RenewalCompleted => "renewal_completed", Info;
     /// The new certificate was not served; the previous one is bound again. It says what an address serves that is not as
@@ -260,8 +260,10 @@ events! {
     /// The new certificate was not served everywhere, and nothing was bound back: what was bound before is not known, has
     /// ended or is not bound by the firewall any more, or another administrator has bound the services meanwhile.
     RenewalNotRolledBack => "renewal_not_rolled_back", Alert;
-    /// The renewal was given up before the bind.
-    RenewalAbandoned => "renewal_abandoned", Alert;
+    /// The renewal could not succeed and was given up before the bind; the served certificate was not touched.
+    RenewalFailed => "renewal_failed", Alert;
+    /// The renewal was cancelled: its certificate or firewall left the configuration, or an operator decided against it.
+    RenewalCancelled => "renewal_cancelled", Warning;
     /// The CA did not send the certificate of the issuer: the signature of the issued certificate was not verified.
     IssuerUnverified => "issuer_unverified", Warning;
     /// The issued certificate carries a name that was not requested and that this CA is known to add.
@@ -271,11 +273,15 @@ events! {
     CaCertificateInstalled => "ca_certificate_installed", Warning;
     /// Somebody replaced the certificate by hand; the renewal stood down.
     RenewalSuperseded => "renewal_superseded", Info;
-    /// A service shows another certificate of a trusted CA than at the last look; it is the one that is watched from now
-    /// on.
-    CertificateAdopted => "certificate_adopted", Warning;
-    /// A service no longer shows the certificate, shows one that renewd has replaced, or shows none.
-    CertificateDrifted => "certificate_drifted", Alert;
+    /// An address serves another certificate of a trusted CA than at the last probe; that one is monitored from now on.
+    CertificateReplacedExternally => "certificate_replaced_externally", Warning;
+    /// An address served no certificate at two probes in a row. Reported once for an outage.
+    EndpointUnreachable => "endpoint_unreachable", Alert;
+    /// An address serves another certificate of a trusted CA than before, and its names or its key are not those of the
+    /// configuration.
+    CertificateMismatch => "certificate_mismatch", Alert;
+    /// An address serves a certificate that is not valid yet: the clock of this machine or that of the CA is wrong.
+    CertificateNotYetValid => "certificate_not_yet_valid", Alert;
     /// The services use a certificate again that renewd has replaced: an administrator or a central management put an older
     /// binding back. Nothing is ordered for it; the renewed certificate is bound again, at most once a day.
     BindingPutBack => "binding_put_back", Alert;
@@ -288,10 +294,12 @@ events! {
     /// The management page of a firewall serves a certificate that the configured trust does not accept: no login is
     /// possible there.
     ManagementCertificateUntrusted => "management_certificate_untrusted", Alert;
-    /// What a service shows has come to the last twentieth of its lifetime, or to its end, and no other has taken its place.
-    CertificateEnding => "certificate_ending", Alert;
-    /// The CA told when it wants the certificate to be renewed, or changed its mind (RFC 9773).
-    WindowTold => "window_told", Info;
+    /// The last twentieth of the lifetime of the served certificate has begun, and no other certificate has replaced it.
+    CertificateExpiring => "certificate_expiring", Alert;
+    /// The served certificate has expired, and no other certificate has replaced it.
+    CertificateExpired => "certificate_expired", Alert;
+    /// The CA announced or changed the renewal window of the certificate (ARI, RFC 9773).
+    RenewalInfoUpdated => "renewal_info_updated", Info;
     /// The CA wants the certificate to be replaced at once, as before a revocation, and its firewall's maintenance window is
     /// closed: an operator decides whether it is bound outside the window.
     RenewalUrgent => "renewal_urgent", Alert;
@@ -306,9 +314,9 @@ events! {
     /// A certificate that an older renewd had learned to trust was taken over at the upgrade, and is authenticated from now
     /// on. Compare it with the device if somebody else could write the database.
     PinAuthenticated => "pin_authenticated", Warning;
-    /// A firewall's new management certificate is trusted from now on: it was proven, or it stays bound because the previous
-    /// one has ended.
-    TrustLearned => "trust_learned", Info;
+    /// The new management certificate of a firewall is a pin from now on: it was verified, or it stays bound because the
+    /// previous one has ended.
+    PinUpdated => "pin_updated", Info;
 }
 
 /// All events as Markdown, for `docs/events.md`.

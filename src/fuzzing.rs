@@ -129,15 +129,15 @@ pub fn schedule(data: &[u8]) {
             return;
         }
     };
-    let lasts = SignedDuration::from_hours(2);
-    let Ok(window) = MaintenanceWindow::from_parts(schedule.clone(), lasts, zone.clone()) else {
+    let duration = SignedDuration::from_hours(2);
+    let Ok(window) = MaintenanceWindow::from_parts(schedule.clone(), duration, zone.clone()) else {
         return;
     };
     for second in MOMENTS {
         let now = Timestamp::from_second(second).unwrap_or_default();
         // Not at the end of time, which a window cannot outlast.
         let next = schedule.next_after(now, &zone);
-        if let Some(next) = next.filter(|next| next.checked_add(lasts).is_ok()) {
+        if let Some(next) = next.filter(|next| next.checked_add(duration).is_ok()) {
             assert!(next > now, "{expression}: {next} after {now}");
             let current = window.current(next);
             assert!(

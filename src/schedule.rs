@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 #[derive(Debug, Clone)]
 pub struct MaintenanceWindow {
     start: Schedule,
-    lasts: SignedDuration,
+    duration: SignedDuration,
     time_zone: TimeZone,
 }
 
@@ -41,32 +41,36 @@ pub struct Schedule {
 }
 
 impl MaintenanceWindow {
-    /// A window that opens at `expression` on the wall clock of `time_zone` (an IANA name) and stays open for `lasts`.
+    /// A window that opens at `expression` on the wall clock of `time_zone` (an IANA name) and stays open for `duration`.
     ///
     /// # Errors
     /// Words for the operator about the part that is wrong.
-    pub fn new(expression: &str, lasts: SignedDuration, time_zone: &str) -> Result<Self, String> {
+    pub fn new(
+        expression: &str,
+        duration: SignedDuration,
+        time_zone: &str,
+    ) -> Result<Self, String> {
         let start = Schedule::new(expression)?;
-        Self::from_parts(start, lasts, find_time_zone(time_zone)?)
+        Self::from_parts(start, duration, find_time_zone(time_zone)?)
     }
 
     /// The same from parts that were read before, so that many windows can share them.
     ///
     /// # Errors
-    /// When `lasts` is shorter than [`SHORTEST`] or longer than [`LONGEST`].
+    /// When `duration` is shorter than [`SHORTEST`] or longer than [`LONGEST`].
     pub fn from_parts(
         start: Schedule,
-        lasts: SignedDuration,
+        duration: SignedDuration,
         time_zone: TimeZone,
     ) -> Result<Self, String> {
-        if lasts < SHORTEST || lasts > LONGEST {
+        if duration < SHORTEST || duration > LONGEST {
             return Err(format!(
-                "a maintenance window lasts between {SHORTEST:#} and {LONGEST:#}, not {lasts:#}"
+                "a maintenance window lasts between {SHORTEST:#} and {LONGEST:#}, not {duration:#}"
             ));
         }
         Ok(Self {
             start,
-            lasts,
+            duration,
             time_zone,
         })
     }
@@ -95,8 +99,8 @@ impl MaintenanceWindow {
     }
 
     /// How long it stays open.
-    pub fn lasts(&self) -> SignedDuration {
-        self.lasts
+    pub fn duration(&self) -> SignedDuration {
+        self.duration
     }
 
     /// On whose wall clock it starts.
@@ -105,7 +109,7 @@ impl MaintenanceWindow {
     }
 
     fn span(&self, start: Timestamp) -> Option<Span> {
-        let end = start.checked_add(self.lasts).ok()?;
+        let end = start.checked_add(self.duration).ok()?;
         Some(Span { start, end })
     }
 }
@@ -381,11 +385,11 @@ mod tests {
 
     #[test]
     fn a_length_out_of_bounds_is_refused() {
-        for lasts in [
+        for duration in [
             SignedDuration::from_mins(4),
             SignedDuration::from_hours(169),
         ] {
-            let words = MaintenanceWindow::new("0 2 * * *", lasts, "UTC").unwrap_err();
+            let words = MaintenanceWindow::new("0 2 * * *", duration, "UTC").unwrap_err();
             assert!(words.contains("between 5m and 168h"), "{words}");
         }
     }

@@ -72,7 +72,7 @@ pub async fn tick(
         });
     }
     let mut tick = Tick::default();
-    if is_due(due.look_at, now) {
+    if is_due(due.due_check_at, now) {
         tick.planned = plan_due(engine, now).await?;
     }
     match fill(&mut tick, engine, owner, room, due, now).await {
@@ -247,7 +247,7 @@ async fn plan(
     };
     let alert = alert.map(|words| Event {
         detail: Some(words),
-        ..Event::of_renewal(EventKind::CertificateDrifted, renewal)
+        ..Event::of_renewal(EventKind::CertificateMismatch, renewal)
     });
     let events: Vec<Event> = alert.into_iter().chain([planned]).collect();
     engine.store.plan(renewal, &events).await
@@ -268,14 +268,14 @@ async fn record_rests(
     let decisions: Vec<store::Decision<'_>> = std::iter::zip(rests, &lines)
         .map(|((row, decision), line)| store::Decision {
             name: &row.name,
-            look_at: match decision {
+            due_check_at: match decision {
                 Decision::Rest {
                     until: Some(until), ..
                 } => latest.min(*until),
                 _ => latest,
             },
             decision: line,
-            was_due_at: row.look_at,
+            was_due_at: row.due_check_at,
         })
         .collect();
     engine.store.record_decisions(&decisions).await
@@ -418,8 +418,8 @@ fn install_again(renewal: &mut Renewal, past: Renewal) {
         previous_bindings: None,
         previous_fingerprint: None,
         previous_served: None,
-        not_proven: None,
-        bound_back_at: None,
+        verification_failure: None,
+        previous_bound_at: None,
         // Destroyed with the end of `past`; the firewall has it.
         sealed_key: None,
         ..past.obtained

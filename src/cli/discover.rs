@@ -193,7 +193,7 @@ fn propose(
         "subject = {{ common_name = {} }}",
         quoted(common_name)
     )?;
-    writeln!(text, "alternate_name = {{ {key} = {} }}", quoted(&value))?;
+    writeln!(text, "{key} = [{}]", quoted(&value))?;
     if let Some((kind, size)) = shown.and_then(|shown| key_of(shown.key)) {
         writeln!(text, "key = {{ type = {}, size = {size} }}", quoted(kind))?;
     }
@@ -204,10 +204,10 @@ fn propose(
 fn alternate_name(common_name: &str, shown: Option<&Certificate>) -> (&'static str, String) {
     let first = shown.and_then(|shown| shown.alternate_names.first().cloned());
     match AlternateName::from_common_name(common_name).or(first) {
-        Some(AlternateName::Ip(address)) => ("ipv4_address", address.to_string()),
-        Some(AlternateName::Email(email)) => ("email_address", email),
-        Some(AlternateName::Domain(name)) => ("domain_name", name),
-        None => ("domain_name", "vpn.example.com".to_owned()),
+        Some(AlternateName::Ip(address)) => ("ip_addresses", address.to_string()),
+        Some(AlternateName::Email(email)) => ("email_addresses", email),
+        Some(AlternateName::Domain(name)) => ("dns_names", name),
+        None => ("dns_names", "vpn.example.com".to_owned()),
     }
 }
 
@@ -304,7 +304,7 @@ mod tests {
                 "subject",
                 table([("common_name", common_name.into())]).into(),
             ),
-            ("alternate_name", table([(key, value.into())]).into()),
+            (key, vec![Value::from(value)].into()),
             ("services", names.into()),
         ]);
         if let Some((kind, size)) = shown.and_then(|shown| key_of(shown.key)) {

@@ -14,9 +14,9 @@ pub struct Arguments {
     /// Print JSON (docs/json.md).
     #[arg(long)]
     json: bool,
-    /// Only what somebody should look at.
+    /// Only certificates with a problem.
     #[arg(long)]
-    bad: bool,
+    problems: bool,
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
@@ -35,7 +35,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     }
     let is_bad =
         silent_since.is_some() || standings.iter().any(|standing| standing.health.is_bad());
-    standings.retain(|standing| !arguments.bad || standing.health.is_bad());
+    standings.retain(|standing| !arguments.problems || standing.health.is_bad());
     if arguments.json {
         print::json(&standings);
     } else {

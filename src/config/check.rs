@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::findings::{Findings, Origin, Place};
+use super::renamed::{Renamed, renamed};
 use super::schema::{Node, Shape, Table};
 use super::suggest;
 
@@ -36,11 +37,12 @@ impl Check<'_> {
             }
         }
         for key in unknown {
-            if let Some(meant) = self.unknown_key(shape, table, &key)
-                && let (Some(node), Some(value)) = (shape.keys.get(&meant), table.get_mut(&*meant))
-                && !self.value(node, &meant, value)
-            {
-                broken.push(Spanned::new(key.span(), Cow::Owned(meant)));
+            for meant in self.unknown_key(shape, table, &key) {
+                if let (Some(node), Some(value)) = (shape.keys.get(&meant), table.get_mut(&*meant))
+                    && !self.value(node, &meant, value)
+                {
+                    broken.push(Spanned::new(key.span(), Cow::Owned(meant)));
+                }
             }
         }
         if !self.torn {
@@ -51,19 +53,24 @@ impl Check<'_> {
         }
     }
 
-    /// Reports an unknown key and takes it for what it was probably meant to be; returns that.
+    /// Reports an unknown key and takes it for what it is called now, or was probably meant to be; returns that.
     fn unknown_key(
         &mut self,
         shape: &Table,
         table: &mut DeTable<'_>,
         key: &Spanned<Cow<'_, str>>,
-    ) -> Option<String> {
+    ) -> Vec<String> {
         let name = key.get_ref();
-        let hint = unknown_key_hint(shape, name);
+        let Some(value) = table.remove(name.as_ref()) else {
+            return Vec::new();
+        };
         let place = self.place(&key.span());
+        if let Some(renamed) = renamed(&shape.label, name, &value) {
+            return self.renamed_key(place, table, key, renamed);
+        }
+        let hint = unknown_key_hint(shape, name);
         self.findings
             .error(place, format!("unknown key `{name}`"), Some(hint));
-        let value = table.remove(name.as_ref())?;
         let (word, node) = suggest::nearest(name, shape.words())
             .and_then(|word| shape.keys.get_key_value(word))
             .unzip();
@@ -74,11 +81,31 @@ impl Check<'_> {
         if !has_keys {
             self.hide_all(&value);
         }
-        let word = word
-            .filter(|word| !table.contains_key(word.as_str()))?
-            .clone();
+        let Some(word) = word.filter(|word| !table.contains_key(word.as_str())) else {
+            return Vec::new();
+        };
         table.insert(Spanned::new(key.span(), Cow::Owned(word.clone())), value);
-        Some(word)
+        vec![word.clone()]
+    }
+
+    /// Reports a key by its new name, and puts its value there unless something is written there already.
+    fn renamed_key<'t>(
+        &mut self,
+        place: Place,
+        table: &mut DeTable<'t>,
+        key: &Spanned<Cow<'_, str>>,
+        renamed: Renamed<'t>,
+    ) -> Vec<String> {
+        self.findings
+            .error(place, renamed.message, Some(renamed.hint));
+        let mut words = Vec::new();
+        for (word, value) in renamed.values {
+            if !table.contains_key(word) {
+                table.insert(Spanned::new(key.span(), Cow::Borrowed(word)), value);
+                words.push(word.to_owned());
+            }
+        }
+        words
     }
 
     fn missing_keys(&mut self, shape: &Table, table: &DeTable<'_>, range: &Range<usize>) {

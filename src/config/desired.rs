@@ -53,7 +53,7 @@ pub struct Daemon {
     /// Where the key is that seals private keys in the database; `None`: in a file of the state directory.
     pub sealing_key: Option<SecretSource>,
     /// How many renewals may be worked on at the same time.
-    pub concurrency: usize,
+    pub max_concurrent_renewals: usize,
     /// Cron expression (UTC, six fields with the seconds first) of the tick that looks for due work.
     pub scan: String,
     /// How often each served certificate is looked at between renewals.

@@ -16,6 +16,7 @@ mod load;
 mod mistake;
 mod piece;
 mod reading;
+mod renamed;
 mod resolve;
 mod schema;
 mod source;

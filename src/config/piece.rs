@@ -50,7 +50,7 @@ impl<'a> PieceReader<'a> {
         };
         let text = text.get(range).unwrap_or_default();
         let mut table = self.parse(origin, text);
-        for section in ["daemon", "renewal", "transfers"] {
+        for section in ["daemon", "renewal", "file_transfer"] {
             self.section(origin, &mut table, section);
         }
         for (written, _) in self.elements(origin, &mut table, "ca") {
@@ -115,7 +115,7 @@ impl<'a> PieceReader<'a> {
                 let daemon = self.resolver(origin).daemon(&written);
                 self.reading.daemon = Some(daemon);
             }
-            "transfers" => {
+            "file_transfer" => {
                 let written = self.written(origin, value).unwrap_or_default();
                 self.reading.shared.transfers = self.resolver(origin).shared_transfers(&written);
             }

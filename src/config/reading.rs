@@ -76,7 +76,7 @@ impl Reading {
     }
 
     /// Reads the sections of a file, and says where its elements are. Only the main one may hold `[daemon]`,
-    /// `[renewal]` and `[transfers]`; they hold what all elements need: the state directory, the policy, the way of
+    /// `[renewal]` and `[file_transfer]`; they hold what all elements need: the state directory, the policy, the way of
     /// transfers.
     pub fn sections(&mut self, file: &OpenFile<'_>, is_main: bool) -> Vec<Range<usize>> {
         let (elements, sections): (Vec<_>, Vec<_>) = cut::cut(&file.text)

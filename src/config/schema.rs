@@ -102,6 +102,16 @@ impl Table {
         nodes.find_map(|node| node.shape.table()?.search(key))
     }
 
+    /// The table of this name in messages: this one, or one in it.
+    #[cfg(test)]
+    pub fn labelled(&self, label: &str) -> Option<&Self> {
+        if self.label == label {
+            return Some(self);
+        }
+        let mut nodes = self.keys.values();
+        nodes.find_map(|node| node.shape.table()?.labelled(label))
+    }
+
     fn knows(&self, word: &str) -> bool {
         let mut nodes = self.keys.values();
         self.keys.contains_key(word) || nodes.any(|node| node.shape.knows(word))

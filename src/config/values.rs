@@ -107,7 +107,7 @@ pub(super) fn name(text: &str) -> Result<(), Wrong> {
 pub(super) fn domain(text: &str) -> Result<String, Wrong> {
     let lower = text.to_ascii_lowercase();
     if text.parse::<IpAddr>().is_ok() {
-        let hint = format!("an address is written as {{ ipv4_address = \"{text}\" }}");
+        let hint = format!("an address is written as ip_addresses = [\"{text}\"]");
         return Err(Wrong::new(
             format!("`{text}` is an address, not a domain name"),
             hint,
@@ -151,12 +151,11 @@ pub(super) fn email(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// An IPv4 address for a certificate.
-pub(super) fn ipv4(text: &str) -> Result<IpAddr, Wrong> {
-    let hint = "an IPv4 address has four numbers from 0 to 255, such as \"192.0.2.1\"";
-    text.parse::<Ipv4Addr>()
-        .map(IpAddr::V4)
-        .map_err(|_| Wrong::new(format!("`{text}` is not an IPv4 address"), hint))
+/// An address for a certificate.
+pub(super) fn ip_address(text: &str) -> Result<IpAddr, Wrong> {
+    let hint = "write \"192.0.2.1\" or \"2001:db8::1\"; a host name stands in `dns_names`";
+    text.parse()
+        .map_err(|_| Wrong::new(format!("`{text}` is not an IP address"), hint))
 }
 
 /// `HOST:PORT`; an IPv6 address stands in brackets.
@@ -346,7 +345,7 @@ mod tests {
             domain("192.0.2.1")
                 .unwrap_err()
                 .hint
-                .contains("ipv4_address")
+                .contains("ip_addresses")
         );
     }
 

@@ -12,7 +12,7 @@ mod validation;
 pub(super) use ca::{
     ALLOW_HINT, AcmeCa, AcmeLimit, AcmeLimits, Applicant, Approver, Ca, CaDriver, Download, ExecCa,
     ExternalAccount, Identifier, LIMIT_HINT, LocalCa, Named, OrderBudget, Pam360, Purpose,
-    Renewals, ReselloCa, ServiceAccount, TERMS_HINT, ValidationLevel, VenafiCa, pam360,
+    RenewalMode, ReselloCa, ServiceAccount, TERMS_HINT, ValidationLevel, VenafiCa, pam360,
 };
 pub(super) use transfers::{HOST_KEY_HINT, Ssh, TransferProtocol, Transfers};
 pub(super) use validation::{
@@ -30,12 +30,12 @@ use serde::Deserialize;
 pub(super) mod default {
     pub const STATE_DIRECTORY: &str = "/var/lib/renewd";
     pub const DATABASE: &str = "sqlite:///var/lib/renewd/renewd.db";
-    pub const CONCURRENCY: u16 = 8;
+    pub const MAX_CONCURRENT_RENEWALS: u16 = 8;
     pub const SCAN: &str = "0 * * * * *";
     pub const PROBE_INTERVAL: &str = "1h";
     pub const LOG: &str = "info";
     pub const KEEP_HISTORY: &str = "5y";
-    pub const PROOF_GRACE: &str = "2m";
+    pub const VERIFY_TIMEOUT: &str = "2m";
     pub const LIFETIME_DAYS: u16 = 90;
     pub const CALL_TIMEOUT: &str = "20s";
     pub const TRANSFER_TIMEOUT: &str = "60s";
@@ -101,14 +101,18 @@ pub(super) type Key<T> = Option<Placed<T>>;
     dead_code,
     reason = "filled section by section; the whole describes the file"
 )]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`file_transfer` is the key that an operator writes"
+)]
 pub(super) struct File {
     /// How the daemon itself behaves.
     daemon: Key<Daemon>,
     /// When certificates are renewed; a certificate's own `renewal` takes precedence key by key.
     renewal: Key<Renewal>,
     /// How firewalls that bring and fetch their files themselves (SonicOS 6.5) reach renewd; a firewall's own
-    /// `transfers` takes precedence key by key.
-    transfers: Key<Transfers>,
+    /// `file_transfer` takes precedence key by key.
+    file_transfer: Key<Transfers>,
     /// Certificate authorities.
     ca: Option<Vec<Ca>>,
     /// Firewalls.
@@ -138,8 +142,8 @@ pub(super) struct Daemon {
     #[schemars(extend("x-hint" = "say where it is: { credential = \"NAME\" } (systemd's LoadCredential=), { file = \"/path\" } or { env = \"NAME\" }", "writeOnly" = true))]
     pub sealing_key: Key<SecretReference>,
     /// How many renewals may be worked on at the same time; on one firewall it is always one.
-    #[schemars(range(min = 1, max = 256), extend("default" = default::CONCURRENCY))]
-    pub concurrency: Key<u16>,
+    #[schemars(range(min = 1, max = 256), extend("default" = default::MAX_CONCURRENT_RENEWALS))]
+    pub max_concurrent_renewals: Key<u16>,
     /// When to look for due work: a cron expression in UTC, optionally with seconds in front.
     #[schemars(extend("default" = default::SCAN))]
     pub scan: Key<String>,
@@ -161,12 +165,12 @@ pub(super) struct Daemon {
 pub(super) struct Renewal {
     /// The share of its real lifetime after which a certificate is renewed. Left out: two thirds, or a half of a
     /// lifetime under ten days.
-    #[schemars(range(min = 0.1, max = 0.95), extend("x-hint" = "for example: share_of_lifetime = 0.6; left out: two thirds"))]
-    pub share_of_lifetime: Key<f64>,
+    #[schemars(range(min = 0.1, max = 0.95), extend("x-hint" = "for example: renew_after = 0.6; left out: two thirds"))]
+    pub renew_after: Key<f64>,
     /// How long after the bind the services may still show another certificate before the renewal is rolled back,
     /// from "5s" to "1h".
-    #[schemars(extend("default" = default::PROOF_GRACE))]
-    pub proof_grace: Key<String>,
+    #[schemars(extend("default" = default::VERIFY_TIMEOUT))]
+    pub verify_timeout: Key<String>,
     /// What is done when the CA announces that a certificate has to be replaced at once, as before a revocation, and no
     /// maintenance window is open.
     #[schemars(extend("default" = "ask"))]
@@ -243,8 +247,8 @@ pub(super) struct Sonicos {
     #[schemars(extend("default" = true))]
     pub preempt_idle_administrator: Key<bool>,
     /// How this device reaches renewd, where it brings and fetches its files itself; what is left out here is as in
-    /// `[transfers]`.
-    pub transfers: Key<Transfers>,
+    /// `[file_transfer]`.
+    pub file_transfer: Key<Transfers>,
     /// Its command line over SSH. Left out: it is not used.
     #[schemars(extend("x-hint" = HOST_KEY_HINT))]
     pub ssh: Key<Ssh>,
@@ -348,8 +352,8 @@ pub(super) struct MaintenanceWindow {
     #[schemars(required, extend("x-hint" = "for example: start = \"0 2 * * SAT,SUN\" (minute, hour, day of month, month, day of week)"))]
     pub start: Key<String>,
     /// How long it stays open, from "5m" to "7d".
-    #[schemars(required, extend("x-hint" = "for example: lasts = \"3h\""))]
-    pub lasts: Key<String>,
+    #[schemars(required, extend("x-hint" = "for example: duration = \"3h\""))]
+    pub duration: Key<String>,
     /// An IANA time zone such as "Europe/Amsterdam".
     #[schemars(extend("default" = default::TIME_ZONE))]
     pub time_zone: Key<String>,
@@ -371,13 +375,16 @@ pub(super) struct Certificate {
     /// Whom it names.
     #[schemars(required, extend("x-hint" = "for example: subject = { common_name = \"vpn.example.com\" }"))]
     pub subject: Key<Subject>,
-    /// The one subject alternative name that a request made on the device can carry.
-    #[schemars(extend("x-hint" = "a request made on the device carries exactly one name: { domain_name = … }, { email_address = … } or { ipv4_address = … }; for several use `alternate_names`"))]
-    pub alternate_name: Key<AlternateName>,
-    /// Several subject alternative names, or a wildcard, instead of `alternate_name`; they need
-    /// `key = { origin = "renewd" }`.
-    #[schemars(extend("x-hint" = "for example: alternate_names = [ { domain_name = \"vpn.example.com\" }, { domain_name = \"*.example.net\" } ]"))]
-    pub alternate_names: Key<Vec<Placed<AlternateName>>>,
+    /// Host names among its subject alternative names. A request that is made on the device can carry one alternative
+    /// name; several, or a wildcard, need `key = { origin = "renewd" }`.
+    #[schemars(extend("x-hint" = "for example: dns_names = [\"vpn.example.com\"]"))]
+    pub dns_names: Key<Vec<Placed<String>>>,
+    /// IP addresses among its subject alternative names.
+    #[schemars(extend("x-hint" = "for example: ip_addresses = [\"192.0.2.1\"]"))]
+    pub ip_addresses: Key<Vec<Placed<String>>>,
+    /// Mail addresses among its subject alternative names.
+    #[schemars(extend("x-hint" = "for example: email_addresses = [\"admin@example.com\"]"))]
+    pub email_addresses: Key<Vec<Placed<String>>>,
     /// The key pair.
     pub key: Key<KeyPair>,
     /// The digest that signs the request.
@@ -388,8 +395,8 @@ pub(super) struct Certificate {
     pub services: Key<Vec<Placed<Service>>>,
     /// Where a TLS handshake must show it, as "HOST:PORT". Left out: the firewall's management port for
     /// "web-management", its `ssl_vpn_port` for "ssl-vpn".
-    #[schemars(extend("x-hint" = "for example: verify = [\"192.0.2.1:443\"]"))]
-    pub verify: Key<Vec<Placed<String>>>,
+    #[schemars(extend("x-hint" = "for example: endpoints = [\"192.0.2.1:443\"]"))]
+    pub endpoints: Key<Vec<Placed<String>>>,
     /// When this one is renewed, where it differs from `[renewal]`.
     pub renewal: Key<Renewal>,
 }
@@ -398,7 +405,7 @@ pub(super) struct Certificate {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Subject {
-    /// C, as the full country name that the device lists: "Netherlands", "United States".
+    /// C, as its code of ISO 3166-1, such as "NL", or as the name that the device lists, such as "Netherlands".
     pub country: Key<String>,
     /// ST.
     pub state: Key<String>,
@@ -418,18 +425,6 @@ pub(super) struct Subject {
     pub serial: Key<String>,
     /// emailAddress.
     pub email: Key<String>,
-}
-
-/// A subject alternative name (RFC 5280, 4.2.1.6).
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum AlternateName {
-    /// A host name.
-    DomainName(String),
-    /// A mail address.
-    EmailAddress(String),
-    /// An IPv4 address.
-    Ipv4Address(String),
 }
 
 /// A key pair.

@@ -50,7 +50,7 @@ impl Report {
 /// Whether a renewal failed, or cannot go on without a person.
 pub fn has_failed(renewal: &Renewal) -> bool {
     match renewal.state {
-        State::RolledBack | State::NotRolledBack | State::Abandoned => true,
+        State::RolledBack | State::NotRolledBack | State::Failed => true,
         state if state.is_end() => false,
         _ => {
             renewal.next_attempt_at.is_none()
@@ -136,7 +136,7 @@ async fn soon(
         }
         let is_worth = is_midway(renewal.state) || !renewal.is_failing() || at <= moment;
         let is_proof =
-            matches!(renewal.state, State::Bound | State::Unproven) && !renewal.is_failing();
+            matches!(renewal.state, State::Bound | State::VerificationFailed) && !renewal.is_failing();
         let longest = if is_proof {
             PATIENCE
         } else {
@@ -150,7 +150,10 @@ async fn soon(
 
 /// Half way between bind and proof.
 const fn is_midway(state: State) -> bool {
-    matches!(state, State::Bound | State::Verified | State::Unproven)
+    matches!(
+        state,
+        State::Bound | State::Verified | State::VerificationFailed
+    )
 }
 
 /// Longer than the default grace period of a proof, and as long as a slow firewall needs for a key pair.

@@ -133,7 +133,7 @@ mod tests {
     /// They count at once: each is read from the configuration in force where it is used, or put in force by
     /// `Daemon::reload`.
     const AT_ONCE: [&str; 6] = [
-        "concurrency",
+        "max_concurrent_renewals",
         "keep_history",
         "log",
         "probe_interval",
@@ -141,7 +141,8 @@ mod tests {
         "sealing_key",
     ];
     /// Their keys are parts of certificates, firewalls and CAs, which `hash` tells from one another.
-    const IN_CERTIFICATES: [&str; 5] = ["ca", "certificate", "firewall", "renewal", "transfers"];
+    const IN_CERTIFICATES: [&str; 5] =
+        ["ca", "certificate", "firewall", "renewal", "file_transfer"];
 
     fn keys(schema: &serde_json::Value) -> BTreeSet<String> {
         let properties = schema["properties"].as_object().unwrap();
@@ -176,7 +177,7 @@ driver.exec = { program = "/bin/true" }
 [[firewall]]
 name = "hq"
 driver.sonicos = { url = "https://192.0.2.1", user = "renewd", password = { file = "/hq" }, trust = { sha256 = "AA" } }
-maintenance_window = { start = "0 2 * * *", lasts = "1h" }
+maintenance_window = { start = "0 2 * * *", duration = "1h" }
 [[certificate]]
 name = "portal"
 firewall = "hq"
@@ -224,7 +225,7 @@ subject = { common_name = "vpn.example.com" }
             both.starts_with("`database`, `state_directory` take effect"),
             "{both}"
         );
-        let others = "[daemon]\nconcurrency = 2\nlog = \"debug\"\nprobe_interval = \"2h\"\nkeep_history = \"2y\"\nscan = \"*/5 * * * *\"\n\
+        let others = "[daemon]\nmax_concurrent_renewals = 2\nlog = \"debug\"\nprobe_interval = \"2h\"\nkeep_history = \"2y\"\nscan = \"*/5 * * * *\"\n\
                       sealing_key = { env = \"S\" }";
         assert_eq!(refusal("[daemon]", others), "");
     }
@@ -246,20 +247,20 @@ subject = { common_name = "vpn.example.com" }
             ("\"/hq\"", "\"/other\""),
             ("/bin/true", "/bin/false"),
             ("vpn.example.com", "portal.example.com"),
-            ("[[ca]]", "[renewal]\nproof_grace = \"7s\"\n[[ca]]"),
-            ("[[ca]]", "[renewal]\nshare_of_lifetime = 0.5\n[[ca]]"),
+            ("[[ca]]", "[renewal]\nverify_timeout = \"7s\"\n[[ca]]"),
+            ("[[ca]]", "[renewal]\nrenew_after = 0.5\n[[ca]]"),
             ("[[ca]]", "[[ca]]\nchain_roots = \"/etc/root.pem\""),
             (
                 "\"/bin/true\"",
                 "\"/bin/true\", order_budget = { orders = 9, within = \"2d\" }",
             ),
-            ("[[ca]]", "[transfers]\nscp_port = 2222\n[[ca]]"),
+            ("[[ca]]", "[file_transfer]\nscp_port = 2222\n[[ca]]"),
         ] {
             let text = FILE.replace(from, to);
             assert_ne!(text, FILE, "{from}");
             assert_ne!(hash_of(&text), former, "{to}");
         }
-        let daemon = FILE.replace("[daemon]", "[daemon]\nconcurrency = 2");
+        let daemon = FILE.replace("[daemon]", "[daemon]\nmax_concurrent_renewals = 2");
         assert_eq!(hash_of(&daemon), former, "no certificate is concerned");
     }
 }

@@ -32,7 +32,7 @@ impl Trouble {
     /// The database works.
     pub fn is_over(&mut self) {
         if self.told.take().is_some() {
-            Event::new(EventKind::DatabaseWorks).log();
+            Event::new(EventKind::DatabaseRecovered).log();
         }
     }
 

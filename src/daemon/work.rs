@@ -194,7 +194,7 @@ impl Crew {
             );
             let event = Event {
                 detail: Some(words),
-                ..Event::new(EventKind::ClockSetBack)
+                ..Event::new(EventKind::ClockMovedBackwards)
             };
             event.log();
         }
@@ -241,7 +241,7 @@ impl Crew {
                 Stage::AtWork
             }
         });
-        Free::of(self.engine.desired.daemon.concurrency, stages)
+        Free::of(self.engine.desired.daemon.max_concurrent_renewals, stages)
     }
 
     fn free_for_probes(&self) -> Free {

@@ -25,7 +25,7 @@ pub struct ManagedCertificate {
     /// The services that are to use it.
     pub services: Vec<Service>,
     /// Where a TLS handshake must show it.
-    pub verify: Vec<Endpoint>,
+    pub endpoints: Vec<Endpoint>,
     /// When it is renewed.
     pub policy: RenewalPolicy,
 }
@@ -136,9 +136,9 @@ const HTTPS_PORT: u16 = 443;
 pub struct RenewalPolicy {
     /// Thousandths of the real lifetime after which it is due; `None`: two thirds, or a half of a lifetime
     /// under ten days (CA rules reference 3 and 8).
-    pub share_of_lifetime: Option<u16>,
+    pub renew_after: Option<u16>,
     /// How long after the bind the services may still show something else.
-    pub proof_grace: SignedDuration,
+    pub verify_timeout: SignedDuration,
     /// What is done outside the maintenance window when the CA wants the certificate to be replaced urgently.
     pub urgent: Urgent,
 }

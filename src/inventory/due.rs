@@ -262,7 +262,7 @@ fn spent(facts: &Facts<'_>, now: Timestamp, permille: u16) -> Option<String> {
 
 /// The share of the lifetime that decides; `None`: the CA's window does.
 fn share_in_force(facts: &Facts<'_>) -> Option<u16> {
-    if facts.window.is_some() && facts.wanted.policy.share_of_lifetime.is_none() {
+    if facts.window.is_some() && facts.wanted.policy.renew_after.is_none() {
         return None;
     }
     let lifetime = lifetime(facts.shown?);
@@ -271,7 +271,7 @@ fn share_in_force(facts: &Facts<'_>) -> Option<u16> {
     } else {
         SHARE_PERMILLE
     };
-    Some(facts.wanted.policy.share_of_lifetime.unwrap_or(by_default))
+    Some(facts.wanted.policy.renew_after.unwrap_or(by_default))
 }
 
 fn after_share(certificate: &Certificate, permille: u16) -> Timestamp {

@@ -16,4 +16,4 @@ pub use renewal::{Intent, Obtained, OrderBasis, Renewal, RenewalId, SealedKey, S
 pub use rest::Rest;
 pub use served::{AddressProblem, Condition, Observation, Served, Unknown, Unreachable};
 pub use standstill::{DecisionKind, Standstill, WaitReason};
-pub use tracked::{RenewalWindow, Shown, TrackedCertificate, TrackedFirewall};
+pub use tracked::{RenewalWindow, ReportedCondition, Shown, TrackedCertificate, TrackedFirewall};

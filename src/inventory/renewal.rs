@@ -118,9 +118,9 @@ pub struct Obtained {
     /// What each address served before the bind, as JSON (`renewal::known::PreviousServed`).
     pub previous_served: Option<String>,
     /// Why the verification failed, an address at a time.
-    pub not_proven: Option<String>,
+    pub verification_failure: Option<String>,
     /// When the previous certificate was bound again.
-    pub bound_back_at: Option<Timestamp>,
+    pub previous_bound_at: Option<Timestamp>,
     /// The private key, where renewd made it; destroyed with the proof, or at the end.
     pub sealed_key: Option<SealedKey>,
 }
@@ -177,7 +177,7 @@ pub enum State {
     /// Handshakes showed it on every address.
     Verified,
     /// A service shows something else, or nothing, after the grace period.
-    Unproven,
+    VerificationFailed,
     /// The end: proven, and the old one retired.
     Completed,
     /// The end: the previous certificate is bound again.
@@ -185,15 +185,17 @@ pub enum State {
     /// The end: not proven, and nothing was bound back: what was bound before is not known, has ended or cannot be bound any
     /// more, or another administrator has bound the services; an operator is needed.
     NotRolledBack,
-    /// The end: given up before the bind; a person is needed.
-    Abandoned,
+    /// The end: it could not succeed and was given up before the bind; an operator is needed.
+    Failed,
+    /// The end: its certificate or firewall left the configuration, or an operator decided against it.
+    Cancelled,
     /// The end: somebody replaced the certificate by hand.
     Superseded,
 }
 
 impl State {
     /// Every state, in the order of a renewal.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Planned,
         Self::CsrGenerated,
         Self::CsrExported,
@@ -202,11 +204,12 @@ impl State {
         Self::Imported,
         Self::Bound,
         Self::Verified,
-        Self::Unproven,
+        Self::VerificationFailed,
         Self::Completed,
         Self::RolledBack,
         Self::NotRolledBack,
-        Self::Abandoned,
+        Self::Failed,
+        Self::Cancelled,
         Self::Superseded,
     ];
 
@@ -221,11 +224,12 @@ impl State {
             Self::Imported => "imported",
             Self::Bound => "bound",
             Self::Verified => "verified",
-            Self::Unproven => "unproven",
+            Self::VerificationFailed => "verification_failed",
             Self::Completed => "completed",
             Self::RolledBack => "rolled_back",
             Self::NotRolledBack => "not_rolled_back",
-            Self::Abandoned => "abandoned",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
             Self::Superseded => "superseded",
         }
     }
@@ -248,7 +252,8 @@ impl State {
             Self::Completed
                 | Self::RolledBack
                 | Self::NotRolledBack
-                | Self::Abandoned
+                | Self::Failed
+                | Self::Cancelled
                 | Self::Superseded
         )
     }

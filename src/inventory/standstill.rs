@@ -32,7 +32,7 @@ pub enum WaitReason {
     /// The firewall has not listed the key pair yet.
     KeyGeneration,
     /// An order whose answer was lost may still become visible at the CA.
-    OrderSettling,
+    OrderLookup,
     /// Its turn within the limits of the CA.
     OrderLimit,
     /// The order budget of the CA.
@@ -42,7 +42,7 @@ pub enum WaitReason {
     /// The CA has not issued the certificate yet.
     Issuance,
     /// The same, for longer than a day.
-    OverdueIssuance,
+    IssuanceOverdue,
     /// An approval at the CA.
     Approval,
     /// The maintenance window of the firewall.
@@ -50,11 +50,11 @@ pub enum WaitReason {
     /// An address that served a certificate at the last probe does not answer just before the bind: it is probed again.
     EndpointCheck,
     /// Whether the commit of the bind was carried out.
-    LostAnswer,
+    ConfirmingBind,
     /// The addresses do not serve the new certificate yet.
-    Proof,
+    Verification,
     /// The addresses do not serve the previous certificate again yet.
-    ProofOfPrevious,
+    RollbackVerification,
     /// The certificate left the configuration; what was ordered is kept.
     LeftConfiguration,
     /// The configuration asks for something else; what was ordered is kept.
@@ -65,18 +65,18 @@ impl WaitReason {
     /// Every reason.
     pub const ALL: [Self; 15] = [
         Self::KeyGeneration,
-        Self::OrderSettling,
+        Self::OrderLookup,
         Self::OrderLimit,
         Self::OrderBudget,
         Self::OrderShared,
         Self::Issuance,
-        Self::OverdueIssuance,
+        Self::IssuanceOverdue,
         Self::Approval,
         Self::MaintenanceWindow,
         Self::EndpointCheck,
-        Self::LostAnswer,
-        Self::Proof,
-        Self::ProofOfPrevious,
+        Self::ConfirmingBind,
+        Self::Verification,
+        Self::RollbackVerification,
         Self::LeftConfiguration,
         Self::ChangedConfiguration,
     ];
@@ -85,18 +85,18 @@ impl WaitReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::KeyGeneration => "key_generation",
-            Self::OrderSettling => "order_settling",
+            Self::OrderLookup => "order_lookup",
             Self::OrderLimit => "order_limit",
             Self::OrderBudget => "order_budget",
             Self::OrderShared => "order_shared",
             Self::Issuance => "issuance",
-            Self::OverdueIssuance => "overdue_issuance",
+            Self::IssuanceOverdue => "issuance_overdue",
             Self::Approval => "approval",
             Self::MaintenanceWindow => "maintenance_window",
             Self::EndpointCheck => "endpoint_check",
-            Self::LostAnswer => "lost_answer",
-            Self::Proof => "proof",
-            Self::ProofOfPrevious => "proof_of_previous",
+            Self::ConfirmingBind => "confirming_bind",
+            Self::Verification => "verification",
+            Self::RollbackVerification => "rollback_verification",
             Self::LeftConfiguration => "left_configuration",
             Self::ChangedConfiguration => "changed_configuration",
         }
@@ -111,19 +111,19 @@ impl WaitReason {
     pub const fn needs_operator(self) -> bool {
         match self {
             Self::OrderBudget
-            | Self::OverdueIssuance
+            | Self::IssuanceOverdue
             | Self::Approval
             | Self::ChangedConfiguration => true,
             Self::KeyGeneration
-            | Self::OrderSettling
+            | Self::OrderLookup
             | Self::OrderLimit
             | Self::OrderShared
             | Self::Issuance
             | Self::MaintenanceWindow
             | Self::EndpointCheck
-            | Self::LostAnswer
-            | Self::Proof
-            | Self::ProofOfPrevious
+            | Self::ConfirmingBind
+            | Self::Verification
+            | Self::RollbackVerification
             | Self::LeftConfiguration => false,
         }
     }

@@ -23,7 +23,7 @@ pub struct TrackedCertificate {
     /// The known one of these that decides when it is due ([`super::served::deciding`]).
     pub shown: Option<Shown>,
     /// When the due rules are to be asked next; `None` while a renewal is open.
-    pub look_at: Option<Timestamp>,
+    pub due_check_at: Option<Timestamp>,
     /// What the due rules said last: a rule's name and its words.
     pub decision: Option<String>,
     /// When the served certificate is to be looked at next.
@@ -32,8 +32,8 @@ pub struct TrackedCertificate {
     pub requested_at: Option<Timestamp>,
     /// The alias that our last completed renewal bound.
     pub alias: Option<String>,
-    /// The last drift that was told, so that it is told once.
-    pub told: Option<String>,
+    /// What was wrong with it as a whole at the last probe, so that it is reported once.
+    pub reported_condition: Option<ReportedCondition>,
     /// Why its last renewal failed, with what to do; `None` since one succeeded.
     pub last_failure: Option<String>,
     /// The renewal that is under way.
@@ -47,19 +47,17 @@ pub struct TrackedCertificate {
     /// The rest that our last renewal began.
     pub rest: Option<Rest>,
     /// What the management page of its firewall serves and no pin accepts, where no certificate has that address in
-    /// `verify`; `None`: nothing that was seen.
+    /// `endpoints`; `None`: nothing that was seen.
     pub management_untrusted: Option<Fingerprint>,
 }
 
 impl TrackedCertificate {
-    /// The last look saw no certificate at an address; the next one tells it, if it sees none either.
-    pub const UNSEEN_ONCE: &str = "unseen_once";
-    /// The same, and it was told.
-    pub const UNSEEN: &str = "unseen";
-
     /// Whether an address showed no certificate at the last look.
     pub fn is_unseen(&self) -> bool {
-        matches!(self.told.as_deref(), Some(Self::UNSEEN_ONCE | Self::UNSEEN))
+        matches!(
+            self.reported_condition,
+            Some(ReportedCondition::UnreachableOnce | ReportedCondition::Unreachable)
+        )
     }
 
     /// The addresses that present a certificate that renewd does not know.
@@ -87,6 +85,50 @@ impl TrackedCertificate {
         self.window
             .as_ref()
             .filter(|_| self.window_for == Some(shown.fingerprint))
+    }
+}
+
+/// What can be wrong with a certificate as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportedCondition {
+    /// The last probe found no certificate at an address. The next probe reports it, if it finds none either.
+    UnreachableOnce,
+    /// An address serves no certificate, and that was reported.
+    Unreachable,
+    /// It is not valid yet.
+    NotYetValid,
+    /// The last twentieth of its lifetime has begun.
+    Expiring,
+    /// It has expired.
+    Expired,
+}
+
+impl ReportedCondition {
+    /// Every condition.
+    pub const ALL: [Self; 5] = [
+        Self::UnreachableOnce,
+        Self::Unreachable,
+        Self::NotYetValid,
+        Self::Expiring,
+        Self::Expired,
+    ];
+
+    /// The word in rows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnreachableOnce => "unreachable_once",
+            Self::Unreachable => "unreachable",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The condition of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|condition| condition.name() == name)
     }
 }
 
@@ -154,11 +196,11 @@ pub struct TrackedFirewall {
     /// When it said so.
     pub identified_at: Option<Timestamp>,
     /// Certificates that renewd itself bound to its management port and proved: trusted besides the configuration.
-    pub learned: Vec<Fingerprint>,
+    pub pins: Vec<Fingerprint>,
     /// A text that changes when its trust in the configuration changes; what was learned belongs to it.
-    pub learned_for: Option<String>,
+    pub pins_for: Option<String>,
     /// The code that authenticates both (`renewal::pins`).
-    pub learned_code: Option<String>,
+    pub pins_code: Option<String>,
     /// The rows that did not verify and were reported, so that they are reported once.
     pub distrusted: Option<String>,
     /// Refused logins in a row; at two nothing more is tried until a person asks.

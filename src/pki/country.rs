@@ -1,13 +1,14 @@
 //! Countries: the English names that a firewall is told (SonicOS reference 3.1) and the codes that a certificate
 //! carries (ISO 3166-1 alpha-2; RFC 5280, appendix A, countryName). Case does not count.
 
-/// The two-letter code of a country's name, in any spelling of the table.
-pub fn country_code(name: &str) -> Option<&'static str> {
-    let name = name.trim();
-    COUNTRIES
-        .iter()
-        .chain(&OTHER_SPELLINGS)
-        .find(|(_, known)| known.eq_ignore_ascii_case(name))
+/// The two-letter code of a country, which is given by that code or by its name in any spelling of the table.
+pub fn country_code(country: &str) -> Option<&'static str> {
+    let country = country.trim();
+    let is_code = |(code, _): &&(&str, &str)| code.eq_ignore_ascii_case(country);
+    let is_name = |(_, name): &&(&str, &str)| name.eq_ignore_ascii_case(country);
+    let by_code = COUNTRIES.iter().find(is_code);
+    by_code
+        .or_else(|| COUNTRIES.iter().chain(&OTHER_SPELLINGS).find(is_name))
         .map(|(code, _)| *code)
 }
 
@@ -371,6 +372,7 @@ mod tests {
         }
         assert_eq!(country_code("CHINA"), Some("CN"));
         assert_eq!(country_code("Viet Nam"), Some("VN"));
+        assert_eq!(country_code("nl"), Some("NL"));
         assert_eq!(country_name("nl"), Some("Netherlands"));
         assert_eq!(country_code("Atlantis"), None);
         assert_eq!(country_name("XX"), None);

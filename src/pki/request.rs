@@ -36,7 +36,7 @@ impl KeyRequest {
 /// A distinguished name's parts; at least one is set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Subject {
-    /// C, as the full country name that the device lists ("United States").
+    /// C, as its code of ISO 3166-1 ("US") or as a name that a device lists ("United States").
     pub country: Option<String>,
     /// ST.
     pub state: Option<String>,

@@ -249,7 +249,7 @@ impl Engine {
             // It is held since; that it is here means that a person has asked for it.
             let words = ANOTHER_KEY_PAIR;
             return self
-                .advance(lease, Fact::GivenUp, None, now, words)
+                .advance(lease, Fact::CancelledByOperator, None, now, words)
                 .await
                 .map(Next::after);
         }

@@ -72,12 +72,12 @@ impl Engine {
     ) -> Result<Result<(), SealError>, StoreError> {
         let sealer = self.sealer();
         for known in self.store.former_pins().await? {
-            let trust = known.learned_for.as_deref().unwrap_or_default();
-            let code = match pins::authenticate(&sealer, &known.name, trust, &known.learned) {
+            let trust = known.pins_for.as_deref().unwrap_or_default();
+            let code = match pins::authenticate(&sealer, &known.name, trust, &known.pins) {
                 Ok(code) => code,
                 Err(problem) => return Ok(Err(problem)),
             };
-            let events = [taken_over(&known.name, &known.learned)];
+            let events = [taken_over(&known.name, &known.pins)];
             self.store
                 .authenticate_former(&known.name, &code, &events, self.now())
                 .await?;

@@ -21,14 +21,14 @@ pub(super) fn as_bound(
 ) -> Option<ManagedCertificate> {
     if !matches!(
         renewal.state,
-        State::Bound | State::Verified | State::Unproven
+        State::Bound | State::Verified | State::VerificationFailed
     ) {
         return None;
     }
     let obtained = &renewal.obtained;
     let leaf = Certificate::from_pem(obtained.leaf_pem.as_deref()?).ok()?;
-    let verify = addresses(renewal, tracked);
-    if verify.is_empty() {
+    let endpoints = addresses(renewal, tracked);
+    if endpoints.is_empty() {
         return None;
     }
     let bindings: Vec<Binding> = obtained
@@ -51,10 +51,10 @@ pub(super) fn as_bound(
         },
         key_origin: KeyOrigin::default(),
         services: bindings.iter().map(|binding| binding.service).collect(),
-        verify,
+        endpoints,
         policy: RenewalPolicy {
-            share_of_lifetime: None,
-            proof_grace: PROOF_GRACE,
+            renew_after: None,
+            verify_timeout: VERIFY_TIMEOUT,
             urgent: Urgent::default(),
         },
     })
@@ -76,4 +76,4 @@ fn addresses(renewal: &Renewal, tracked: &TrackedCertificate) -> Vec<Endpoint> {
 }
 
 /// As where none is configured.
-const PROOF_GRACE: SignedDuration = SignedDuration::from_mins(2);
+const VERIFY_TIMEOUT: SignedDuration = SignedDuration::from_mins(2);

@@ -51,7 +51,7 @@ impl Engine {
             error_kind: Some(kind.to_owned()),
             detail: Some(PANICKED.to_owned()),
             next_attempt_at: Some(until),
-            ..Event::of_renewal(EventKind::PersonNeeded, &renewal)
+            ..Event::of_renewal(EventKind::AttentionNeeded, &renewal)
         };
         let lease = lease(renewal, owner, token, now);
         let next = Next::Postponed(Postponed {
@@ -266,10 +266,10 @@ impl Engine {
                 .hold(lease, FailureKind::Unexpected.name(), &words, None, now)
                 .await;
         };
-        let failure = told.detail.clone().filter(|_| is_failure(to, fact));
+        let failure = told.detail.clone().filter(|_| is_failure(to));
         let events = events_of(renewal, to, told, &found);
         let ending = if to.is_end() {
-            let ending = self.ending_of(renewal, fact, to, &found, now).await?;
+            let ending = self.ending_of(renewal, to, &found, now).await?;
             Some(Ending {
                 failure: failure.as_deref(),
                 ..ending
@@ -303,7 +303,6 @@ impl Engine {
     async fn ending_of<'a>(
         &self,
         renewal: &'a Renewal,
-        fact: Fact,
         to: State,
         found: &Found,
         now: Timestamp,
@@ -315,11 +314,16 @@ impl Engine {
         let shown = found.shown.as_ref();
         let shown = shown.or_else(|| tracked.as_ref().and_then(|tracked| tracked.shown.as_ref()));
         let left = shown.map(|shown| now.duration_until(shown.not_after));
-        let ending = ending(renewal, fact, to, left, now);
+        let ending = ending(renewal, to, left, now);
         let rest = rest(renewal, to, tracked.as_ref(), now).or_else(|| {
             let previous = tracked.as_ref().and_then(|tracked| tracked.rest.as_ref());
-            let served = shown.filter(|_| ending.look_at > now)?.fingerprint;
-            Some(Rest::after_failure(previous, served, now, ending.look_at))
+            let served = shown.filter(|_| ending.due_check_at > now)?.fingerprint;
+            Some(Rest::after_failure(
+                previous,
+                served,
+                now,
+                ending.due_check_at,
+            ))
         });
         Ok(Ending {
             alias: ending.alias.filter(|_| is_here),
@@ -455,7 +459,7 @@ impl Engine {
                 self.try_again(lease, event, wait, login, now).await
             }
             Retry::AfterAndTell(wait) => {
-                let event = failed_event(EventKind::PersonNeeded, lease, failure, attempt);
+                let event = failed_event(EventKind::AttentionNeeded, lease, failure, attempt);
                 self.try_again(lease, event, wait, login, now).await
             }
         }
@@ -504,7 +508,7 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let words = readable(words);
         if state::next(lease.renewal.state, Fact::GivenUp).is_some() {
-            let remedy = remedy::of_end(State::Abandoned, &lease.renewal.certificate);
+            let remedy = remedy::of_end(State::Failed, &lease.renewal.certificate);
             let words = remedy.map_or(words.clone(), |remedy| format!("{words}; {remedy}"));
             return self.advance(lease, Fact::GivenUp, None, now, &words).await;
         }
@@ -580,7 +584,7 @@ impl Engine {
 fn no_longer_verified(context: &Context) -> Vec<String> {
     let verified: Vec<String> = context
         .wanted
-        .verify
+        .endpoints
         .iter()
         .map(ToString::to_string)
         .collect();
@@ -601,7 +605,7 @@ fn events_of(renewal: &Renewal, to: State, told: Told, found: &Found) -> Vec<Eve
     };
     let learned = found.pin.as_ref().map(|pin| Event {
         detail: Some(format!("SHA-256 {}", pin.new)),
-        ..Event::of_renewal(EventKind::TrustLearned, renewal)
+        ..Event::of_renewal(EventKind::PinUpdated, renewal)
     });
     let late = found.late.as_ref().map(|words| Event {
         detail: Some(format!(
@@ -736,31 +740,26 @@ pub(super) enum Origin {
 /// What the certificate's row learns when its renewal ends in `to`.
 fn ending(
     renewal: &Renewal,
-    fact: Fact,
     to: State,
     left: Option<SignedDuration>,
     now: Timestamp,
 ) -> Ending<'_> {
     let pause = match to {
-        State::Completed | State::Superseded => SignedDuration::ZERO,
-        // What the configuration asks for now was not tried yet.
-        _ if fact == Fact::LeftConfiguration => SignedDuration::ZERO,
-        // A person has asked for another one.
-        _ if fact == Fact::GivenUp && renewal.has_key_mismatch() => SignedDuration::ZERO,
-        _ if fact == Fact::GivenUp
-            && renewal.decided.as_deref() == Some(DecisionKind::OrderGone.name()) =>
-        {
+        // After a cancelled one: what the configuration or an operator asks for now was not tried yet.
+        State::Completed | State::Superseded | State::Cancelled => SignedDuration::ZERO,
+        // The operator gave the order up in any case.
+        State::Failed if renewal.decided.as_deref() == Some(DecisionKind::OrderGone.name()) => {
             SignedDuration::ZERO
         }
         // It was good, and waited for its firewall until its end: nothing speaks against the next one.
-        _ if fact == Fact::GivenUp && has_ended(&renewal.obtained, now) => SignedDuration::ZERO,
+        State::Failed if has_ended(&renewal.obtained, now) => SignedDuration::ZERO,
         _ => retry::hastened(
             retry::backoff(u32::MAX, lifetime_of(&renewal.obtained)),
             left,
         ),
     };
     Ending {
-        look_at: later(now, pause),
+        due_check_at: later(now, pause),
         alias: (to == State::Completed).then_some(renewal.alias.as_str()),
         failure: None,
         rest: None,
@@ -768,12 +767,8 @@ fn ending(
 }
 
 /// Whether the end in `to` is to be shown until a renewal succeeds.
-fn is_failure(to: State, fact: Fact) -> bool {
-    match to {
-        State::RolledBack | State::NotRolledBack => true,
-        State::Abandoned => fact == Fact::GivenUp,
-        _ => false,
-    }
+const fn is_failure(to: State) -> bool {
+    matches!(to, State::RolledBack | State::NotRolledBack | State::Failed)
 }
 
 /// How long the certificate rests after its own renewal.
@@ -796,19 +791,19 @@ fn rest(
 fn waiting_event(reason: WaitReason) -> EventKind {
     match reason {
         WaitReason::Approval => EventKind::ApprovalNeeded,
-        WaitReason::OrderBudget => EventKind::BudgetSpent,
-        WaitReason::OverdueIssuance | WaitReason::ChangedConfiguration => EventKind::PersonNeeded,
+        WaitReason::OrderBudget => EventKind::OrderBudgetExhausted,
+        WaitReason::IssuanceOverdue | WaitReason::ChangedConfiguration => EventKind::AttentionNeeded,
         WaitReason::KeyGeneration
-        | WaitReason::OrderSettling
+        | WaitReason::OrderLookup
         | WaitReason::OrderLimit
         | WaitReason::OrderShared
         | WaitReason::Issuance
         | WaitReason::MaintenanceWindow
         | WaitReason::EndpointCheck
-        | WaitReason::LostAnswer
-        | WaitReason::Proof
-        | WaitReason::ProofOfPrevious
-        | WaitReason::LeftConfiguration => EventKind::RenewalWaits,
+        | WaitReason::ConfirmingBind
+        | WaitReason::Verification
+        | WaitReason::RollbackVerification
+        | WaitReason::LeftConfiguration => EventKind::RenewalWaiting,
     }
 }
 
@@ -848,10 +843,11 @@ fn what_to_check(renewal: &Renewal) -> String {
 fn ending_event(state: State) -> EventKind {
     match state {
         State::Completed => EventKind::RenewalCompleted,
-        State::Unproven => EventKind::VerificationFailed,
+        State::VerificationFailed => EventKind::VerificationFailed,
         State::RolledBack => EventKind::RenewalRolledBack,
         State::NotRolledBack => EventKind::RenewalNotRolledBack,
-        State::Abandoned => EventKind::RenewalAbandoned,
+        State::Failed => EventKind::RenewalFailed,
+        State::Cancelled => EventKind::RenewalCancelled,
         State::Superseded => EventKind::RenewalSuperseded,
         _ => EventKind::StateReached,
     }

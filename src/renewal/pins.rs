@@ -85,15 +85,15 @@ pub fn judge(
         })
     };
     let mut pins = Vec::new();
-    if !known.learned.is_empty() {
-        let code = known.learned_code.clone().unwrap_or_default();
-        let parts = learned_parts(&known.name, trust, &known.learned);
-        let standing = if known.learned_for.as_deref() == Some(trust) {
+    if !known.pins.is_empty() {
+        let code = known.pins_code.clone().unwrap_or_default();
+        let parts = learned_parts(&known.name, trust, &known.pins);
+        let standing = if known.pins_for.as_deref() == Some(trust) {
             is_authentic(LEARNED, &parts, &code)?
         } else {
             Standing::OfAnotherTrust
         };
-        pins.extend(known.learned.iter().map(|fingerprint| Pin {
+        pins.extend(known.pins.iter().map(|fingerprint| Pin {
             fingerprint: *fingerprint,
             standing,
             code: code.clone(),

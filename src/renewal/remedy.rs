@@ -32,7 +32,7 @@ pub fn of_end(state: State, certificate: &str) -> Option<String> {
         State::NotRolledBack => Some(format!(
             "check the addresses and what the services use, then: renewd renew {certificate}"
         )),
-        State::Abandoned => Some(format!(
+        State::Failed => Some(format!(
             "mend what these words name, in the configuration, at the firewall or at the CA, then: renewd renew \
              {certificate}; what led to it: renewd show {certificate}"
         )),
@@ -44,8 +44,9 @@ pub fn of_end(state: State, certificate: &str) -> Option<String> {
         | State::Imported
         | State::Bound
         | State::Verified
-        | State::Unproven
+        | State::VerificationFailed
         | State::Completed
+        | State::Cancelled
         | State::Superseded => None,
     }
 }
@@ -121,7 +122,7 @@ pub(super) fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
         WaitReason::KeyGeneration => {
             format!("nothing: {firewall} is looked at again until it lists the key pair")
         }
-        WaitReason::OrderSettling => format!(
+        WaitReason::OrderLookup => format!(
             "nothing: {ca} is asked again by itself; whether the order was taken is also seen in the account there"
         ),
         WaitReason::OrderLimit => format!("nothing: its turn at {ca} comes by itself"),
@@ -136,7 +137,7 @@ pub(super) fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
             )
         }
         WaitReason::Issuance => format!("nothing: {ca} is asked again by itself"),
-        WaitReason::OverdueIssuance => {
+        WaitReason::IssuanceOverdue => {
             format!("look into the account at {ca} why it does not issue")
         }
         WaitReason::Approval => {
@@ -145,8 +146,8 @@ pub(super) fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
         WaitReason::MaintenanceWindow => format!(
             "nothing: it is bound when the window of {firewall} opens; to bind now: renewd renew {name} --now"
         ),
-        WaitReason::LostAnswer => format!("nothing: {firewall} is asked whether it was done"),
-        WaitReason::EndpointCheck | WaitReason::Proof | WaitReason::ProofOfPrevious => {
+        WaitReason::ConfirmingBind => format!("nothing: {firewall} is asked whether it was done"),
+        WaitReason::EndpointCheck | WaitReason::Verification | WaitReason::RollbackVerification => {
             "nothing: the addresses are looked at again in a moment".to_owned()
         }
         WaitReason::LeftConfiguration => {
@@ -246,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_failed_end_has_a_remedy_and_is_told_once() {
-        for state in [State::RolledBack, State::NotRolledBack, State::Abandoned] {
+        for state in [State::RolledBack, State::NotRolledBack, State::Failed] {
             let remedy = of_end(state, "hq-portal").unwrap();
             assert!(remedy.contains("renewd renew hq-portal"), "{remedy}");
             let words = format!("192.0.2.1:443 serves nothing; {remedy}");

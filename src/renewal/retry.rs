@@ -406,7 +406,7 @@ mod tests {
         };
         assert_eq!(after(&refused, &again), Retry::GiveUp);
         let bound = Situation {
-            state: State::Unproven,
+            state: State::VerificationFailed,
             attempt: 30,
             ..again
         };

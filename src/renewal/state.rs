@@ -40,11 +40,12 @@ impl Step {
             State::Imported => Some(Self::Bind),
             State::Bound => Some(Self::Verify),
             State::Verified => Some(Self::RetireOld),
-            State::Unproven => Some(Self::RollBack),
+            State::VerificationFailed => Some(Self::RollBack),
             State::Completed
             | State::RolledBack
             | State::NotRolledBack
-            | State::Abandoned
+            | State::Failed
+            | State::Cancelled
             | State::Superseded => None,
         }
     }
@@ -110,8 +111,10 @@ pub enum Fact {
     PreviousNotBindable,
     /// Another administrator has bound the services meanwhile: nothing was bound back.
     BoundByOthers,
-    /// It cannot succeed; a person is needed.
+    /// It cannot succeed; an operator is needed.
     GivenUp,
+    /// An operator decided against it.
+    CancelledByOperator,
     /// Somebody put in a certificate that is not due.
     ReplacedByHand,
     /// Its certificate or firewall is no longer configured.
@@ -138,6 +141,7 @@ impl Fact {
         Self::PreviousNotBindable,
         Self::BoundByOthers,
         Self::GivenUp,
+        Self::CancelledByOperator,
         Self::ReplacedByHand,
         Self::LeftConfiguration,
     ];
@@ -162,6 +166,7 @@ impl Fact {
             Self::PreviousNotBindable => "previous not bindable",
             Self::BoundByOthers => "bound by others",
             Self::GivenUp => "given up",
+            Self::CancelledByOperator => "cancelled by an operator",
             Self::ReplacedByHand => "replaced by hand",
             Self::LeftConfiguration => "left the configuration",
         }
@@ -171,8 +176,8 @@ impl Fact {
 /// The state that `fact` leads to; `None`: `fact` is impossible in `state`, which is a defect of renewd.
 pub const fn next(state: State, fact: Fact) -> Option<State> {
     use State::{
-        Abandoned, Bound, Completed, CsrExported, CsrGenerated, Imported, Issued, NotRolledBack,
-        Planned, RolledBack, Submitted, Superseded, Unproven, Verified,
+        Bound, Cancelled, Completed, CsrExported, CsrGenerated, Failed, Imported, Issued,
+        NotRolledBack, Planned, RolledBack, Submitted, Superseded, VerificationFailed, Verified,
     };
     match (state, fact) {
         (Planned, Fact::KeyPairExists) => Some(CsrGenerated),
@@ -183,12 +188,12 @@ pub const fn next(state: State, fact: Fact) -> Option<State> {
         (Issued, Fact::OnDevice) => Some(Imported),
         (Imported, Fact::Committed) => Some(Bound),
         // A service that answers late is as good as one that answers at once.
-        (Bound | Unproven, Fact::Proven) => Some(Verified),
-        (Bound, Fact::NotProven) => Some(Unproven),
+        (Bound | VerificationFailed, Fact::Proven) => Some(Verified),
+        (Bound, Fact::NotProven) => Some(VerificationFailed),
         (Verified, Fact::OldRetired) => Some(Completed),
-        (Unproven, Fact::PreviousProven | Fact::PreviousNotProven) => Some(RolledBack),
+        (VerificationFailed, Fact::PreviousProven | Fact::PreviousNotProven) => Some(RolledBack),
         (
-            Unproven,
+            VerificationFailed,
             Fact::PreviousUnknown
             | Fact::PreviousEnded
             | Fact::PreviousNotBindable
@@ -196,15 +201,15 @@ pub const fn next(state: State, fact: Fact) -> Option<State> {
         ) => Some(NotRolledBack),
         // Once the services point at it there is no giving up: forward to the proof, or back to the previous one.
         (Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported, Fact::GivenUp) => {
-            Some(Abandoned)
+            Some(Failed)
         }
         // From the order on there is something to lose; the renewal is brought to its end.
         (Planned | CsrGenerated | CsrExported, Fact::ReplacedByHand) => Some(Superseded),
         (
-            Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported | Bound | Verified
-            | Unproven,
-            Fact::LeftConfiguration,
-        ) => Some(Abandoned),
+            Planned | CsrGenerated | CsrExported | Submitted | Issued | Imported,
+            Fact::CancelledByOperator | Fact::LeftConfiguration,
+        )
+        | (Bound | Verified | VerificationFailed, Fact::LeftConfiguration) => Some(Cancelled),
         _ => None,
     }
 }
@@ -275,8 +280,9 @@ mod tests {
 
     #[test]
     fn nothing_is_given_up_or_superseded_once_the_services_point_at_it() {
-        for state in [State::Bound, State::Verified, State::Unproven] {
+        for state in [State::Bound, State::Verified, State::VerificationFailed] {
             assert_eq!(next(state, Fact::GivenUp), None);
+            assert_eq!(next(state, Fact::CancelledByOperator), None);
             assert_eq!(next(state, Fact::ReplacedByHand), None);
         }
     }

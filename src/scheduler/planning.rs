@@ -252,7 +252,7 @@ async fn end(engine: &Engine, state: State, leaf: &Certificate) {
         obtained: &obtained,
         next_attempt_at: now,
         ending: Some(Ending {
-            look_at: now,
+            due_check_at: now,
             alias: Some("c0"),
             failure: None,
             rest: None,
@@ -278,7 +278,7 @@ async fn see(engine: &Engine, clock: &ManualClock, ours: &Certificate, other: &C
     let sighting = Sighting {
         observations: &[at("10.0.0.0:443", ours), at("10.0.0.1:443", other)],
         next_probe_at: now + DAY,
-        look_at: Some(now),
+        due_check_at: Some(now),
         ..Sighting::default()
     };
     let seen = engine.store.record_sight("c0", &sighting, now).await;
@@ -321,7 +321,7 @@ async fn another_machine_behind_an_address_is_installed_for_once_a_day_and_never
     let told = engine.store.history("c0", 100).await.unwrap();
     let alerts = told.iter().filter(|event| {
         let words = event.fields["detail"].as_str().unwrap_or_default();
-        event.name == "certificate_drifted" && words.starts_with("10.0.0.1:443 serves")
+        event.name == "certificate_mismatch" && words.starts_with("10.0.0.1:443 serves")
     });
     assert_eq!(alerts.count(), 4);
     // An operator may order, and what is due itself is ordered.
@@ -347,7 +347,7 @@ async fn what_could_not_be_installed_again_is_ordered() {
     );
     for (state, next) in [
         (State::Completed, State::Issued),
-        (State::Abandoned, State::Planned),
+        (State::Failed, State::Planned),
     ] {
         turn(&engine, 0).await.unwrap();
         end(&engine, state, &ours).await;

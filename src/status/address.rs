@@ -37,7 +37,7 @@ pub(super) fn remedy(problem: AddressProblem<'_>, row: &TrackedCertificate) -> S
                 String::new()
             };
             format!(
-                "check that the address in `verify` is right and its service on {firewall} is on; it is looked at again \
+                "check that the address in `endpoints` is right and its service on {firewall} is on; it is looked at again \
                  by itself{first}"
             )
         }
@@ -54,7 +54,7 @@ pub(super) fn remedy(problem: AddressProblem<'_>, row: &TrackedCertificate) -> S
     }
 }
 
-/// The management page of `firewall`, which no certificate has in `verify`, serves a certificate that no pin accepts.
+/// The management page of `firewall`, which no certificate has in `endpoints`, serves a certificate that no pin accepts.
 pub(super) fn untrusted_page(firewall: &str, fingerprint: &Fingerprint) -> String {
     format!(
         "the management page of {firewall} serves SHA-256 {fingerprint}, which no pin accepts: renewd does not log in there"

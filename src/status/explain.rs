@@ -87,7 +87,7 @@ fn window_words(firewall: &str, window: &MaintenanceWindow, now: Timestamp) -> S
         "the maintenance window of {firewall} (\"{}\", {:#}, {}) {opens}; a bind waits for it, unless the \
          certificate would reach the last twentieth of its lifetime first",
         window.expression(),
-        window.lasts(),
+        window.duration(),
         window.time_zone().iana_name().unwrap_or("UTC"),
     )
 }
@@ -122,7 +122,7 @@ fn at_rest(
     }
     match scheduler::decide(wanted, row, now) {
         Decision::Due { reason, words } => {
-            let when = row.look_at.filter(|at| *at > now);
+            let when = row.due_check_at.filter(|at| *at > now);
             explanation
                 .now
                 .push(format!("it is due by the rule {reason}: {words}"));
@@ -184,7 +184,7 @@ fn under_way(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u
         let error = remedy::apart(error, &remedy::of_open(renewal, refused_logins));
         explanation.now.push(format!("{what} ({kind}): {error}"));
     }
-    if let Some(words) = &renewal.obtained.not_proven {
+    if let Some(words) = &renewal.obtained.verification_failure {
         explanation
             .now
             .push(format!("the new certificate was not served: {words}"));

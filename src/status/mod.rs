@@ -137,7 +137,7 @@ pub enum Health {
     /// What the services show is not valid yet.
     NotYetValid,
     /// An address showed no certificate at the last look.
-    Unseen,
+    Unreachable,
     /// An address serves a certificate that renewd does not know.
     UnknownCertificate,
     /// An address serves a certificate that renewd has replaced: an older binding was put back.
@@ -156,7 +156,7 @@ impl Health {
             Self::Held => "held",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
-            Self::Unseen => "unseen",
+            Self::Unreachable => "unreachable",
             Self::UnknownCertificate => "unknown_certificate",
             Self::PutBack => "put_back",
             Self::Untrusted => "untrusted",
@@ -171,7 +171,7 @@ impl Health {
                 | Self::Held
                 | Self::Expired
                 | Self::NotYetValid
-                | Self::Unseen
+                | Self::Unreachable
                 | Self::UnknownCertificate
                 | Self::PutBack
                 | Self::Untrusted
@@ -272,7 +272,7 @@ fn reason(
     let problems: Vec<String> = findings(row).into_iter().map(|one| one.words).collect();
     let is_of_addresses = matches!(
         health,
-        Health::UnknownCertificate | Health::Unseen | Health::PutBack | Health::Untrusted
+        Health::UnknownCertificate | Health::Unreachable | Health::PutBack | Health::Untrusted
     );
     if problems.is_empty() || !is_of_addresses {
         return known;
@@ -303,7 +303,7 @@ pub fn rest(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestam
             };
         }
     };
-    let put_off_until = row.look_at.filter(|at| *at > now);
+    let put_off_until = row.due_check_at.filter(|at| *at > now);
     let when = put_off_until.map_or_else(
         || "a renewal is planned at the daemon's next look".to_owned(),
         |at| {
@@ -315,7 +315,7 @@ pub fn rest(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestam
     );
     Rest {
         is_put_off: put_off_until.is_some(),
-        next_at: row.look_at,
+        next_at: row.due_check_at,
         words: format!("due ({reason}: {why}); {when}"),
     }
 }
@@ -343,13 +343,16 @@ pub const fn meaning(state: State) -> &'static str {
         State::Imported => "the certificate is on the firewall, unused",
         State::Bound => "the services point at it, committed; the proof is due",
         State::Verified => "handshakes proved it on every address",
-        State::Unproven => {
+        State::VerificationFailed => {
             "an address did not show it; the previous certificate is being bound again"
         }
         State::Completed => "proven on every address, and the old one retired",
         State::RolledBack => "the previous certificate is bound again",
         State::NotRolledBack => "an address did not show it, and nothing was bound back",
-        State::Abandoned => "it was given up before the bind",
+        State::Failed => "it could not succeed and was given up before the bind",
+        State::Cancelled => {
+            "it was cancelled: its certificate left the configuration, or an operator decided against it"
+        }
         State::Superseded => "somebody replaced the certificate by hand",
     }
 }
@@ -384,7 +387,7 @@ fn health(
         {
             Health::Held
         }
-        Some(renewal) if renewal.is_failing() || renewal.state == State::Unproven => {
+        Some(renewal) if renewal.is_failing() || renewal.state == State::VerificationFailed => {
             Health::Failing
         }
         _ if row.unknown().next().is_some() => Health::UnknownCertificate,
@@ -404,7 +407,7 @@ fn health(
                 matches!(problem, AddressProblem::Unreachable(_))
             }) =>
         {
-            Health::Unseen
+            Health::Unreachable
         }
         None if is_early => Health::NotYetValid,
         None => Health::Ok,

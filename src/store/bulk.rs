@@ -65,7 +65,7 @@ async fn decide_some(
     for decision in decisions {
         query = query
             .bind(decision.name)
-            .bind(micros(decision.look_at))
+            .bind(micros(decision.due_check_at))
             .bind(decision.decision)
             .bind(decision.was_due_at.map_or(0, micros));
     }
@@ -124,7 +124,7 @@ pub(super) use is_open;
 macro_rules! look_again {
     ($at:literal) => {
         concat!(
-            "CASE WHEN certificate.look_at = ",
+            "CASE WHEN certificate.due_check_at = ",
             $at,
             " THEN ",
             $at,
@@ -141,7 +141,7 @@ const UPSERT_HEAD: &str =
 
 const UPSERT_TAIL: &str = concat!(
     "ON CONFLICT (name) DO UPDATE SET firewall = excluded.firewall, ca = excluded.ca, hash = excluded.hash, \
-     configured = 1, probe_at = excluded.probe_at, look_at = CASE WHEN ",
+     configured = 1, probe_at = excluded.probe_at, due_check_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE ",
     look_again!("$1"),
@@ -149,11 +149,11 @@ const UPSERT_TAIL: &str = concat!(
 );
 
 const DECIDE_HEAD: &str = concat!(
-    "UPDATE certificate SET decision = d.column3, look_at = CASE WHEN ",
+    "UPDATE certificate SET decision = d.column3, due_check_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE d.column2 END FROM (VALUES"
 );
 
 /// Both databases give the columns of VALUES these names.
 const DECIDE_TAIL: &str = ") AS d WHERE certificate.name = d.column1 \
-     AND COALESCE(certificate.look_at, 0) = d.column4";
+     AND COALESCE(certificate.due_check_at, 0) = d.column4";

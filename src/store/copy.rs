@@ -7,12 +7,14 @@ use sqlx::{AnyConnection, ConnectOptions, Connection};
 
 use super::connections::Session;
 use super::place::Place;
-use super::{Access, BUSY_TIMEOUT, Store, StoreError, carry, commit, pool};
+use super::row::Columns;
+use super::{Access, BUSY_TIMEOUT, Store, StoreError, carry, commit, migrations, pool};
 use crate::secret::SecretSource;
 
 impl Store {
     /// Copies the database `url` as it is at this moment into `copy`, a file that does not exist yet; `false` when there
-    /// is no database. The tables of the copy are brought up to date when it is opened, those of the original are not.
+    /// is no database. The tables of the copy are brought up to date when it is opened, those of the original are not; a
+    /// server whose tables are those of another version is refused.
     pub async fn copy(
         url: &str,
         password: Option<&SecretSource>,
@@ -48,6 +50,17 @@ async fn copy_server(place: &Place, copy: &Path) -> Result<(), StoreError> {
     let options = AnyConnectOptions::from_url(place.url())?.disable_statement_logging();
     let dialect = place.dialect();
     let original = pool(dialect, 1, options, BUSY_TIMEOUT, Access::Write).await?;
+    let mut connection = original.acquire().await?;
+    // Rows of other tables would be copied in part: what was renamed meanwhile would be missing.
+    if sqlx::query(dialect.count_tables())
+        .fetch_one(&mut *connection)
+        .await?
+        .number("ours")?
+        == 1
+    {
+        migrations::refuse_other_version(&mut connection, place).await?;
+    }
+    drop(connection);
     let look = original.begin_with(dialect.begin_snapshot()).await?;
     let mut look = Session::new(look, dialect.patience());
     let copy = Store::open(&format!("sqlite://{}", copy.display())).await?;

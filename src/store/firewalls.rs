@@ -252,21 +252,21 @@ fn tracked(row: &AnyRow) -> Result<TrackedFirewall, StoreError> {
 }
 
 fn read(row: &AnyRow) -> Result<TrackedFirewall, StoreError> {
-    let learned = row
-        .text("learned")?
+    let pins = row
+        .text("pins")?
         .split_whitespace()
         .map(|text| {
             text.parse()
-                .map_err(|error| StoreError::broken(format!("learned: {error}")))
+                .map_err(|error| StoreError::broken(format!("pins: {error}")))
         })
         .collect::<Result<_, _>>()?;
     Ok(TrackedFirewall {
         name: row.text("name")?,
         identity: row.maybe_text("identity")?,
         identified_at: row.maybe_time("identified_at")?,
-        learned,
-        learned_for: row.maybe_text("learned_for")?,
-        learned_code: row.maybe_text("learned_code")?,
+        pins,
+        pins_for: row.maybe_text("pins_for")?,
+        pins_code: row.maybe_text("pins_code")?,
         distrusted: row.maybe_text("distrusted")?,
         refused_logins: row.count("refused_logins")?,
     })
@@ -275,7 +275,7 @@ fn read(row: &AnyRow) -> Result<TrackedFirewall, StoreError> {
 macro_rules! select_firewall {
     ($rest:literal) => {
         concat!(
-            "SELECT name, identity, identified_at, learned, learned_for, learned_code, distrusted, refused_logins \
+            "SELECT name, identity, identified_at, pins, pins_for, pins_code, distrusted, refused_logins \
              FROM firewall WHERE ",
             $rest
         )
@@ -284,17 +284,17 @@ macro_rules! select_firewall {
 
 pub(super) const FIREWALL: &str = select_firewall!("name = $1");
 
-const FORMER_PINS: &str = select_firewall!("learned_code = 'former'");
+const FORMER_PINS: &str = select_firewall!("pins_code = 'former'");
 
 const AUTHENTICATE_FORMER: &str =
-    "UPDATE firewall SET learned_code = $2 WHERE name = $1 AND learned_code = 'former'";
+    "UPDATE firewall SET pins_code = $2 WHERE name = $1 AND pins_code = 'former'";
 
 const RECORD_IDENTITY: &str = "INSERT INTO firewall (name, identity, identified_at) VALUES ($1, $2, $3) \
      ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, identified_at = excluded.identified_at";
 
-const LEARN_TRUST: &str = "INSERT INTO firewall (name, learned, learned_for, learned_code) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (name) DO UPDATE SET learned = excluded.learned, learned_for = excluded.learned_for, \
-     learned_code = excluded.learned_code";
+const LEARN_TRUST: &str = "INSERT INTO firewall (name, pins, pins_for, pins_code) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (name) DO UPDATE SET pins = excluded.pins, pins_for = excluded.pins_for, \
+     pins_code = excluded.pins_code";
 
 const FORMER_PENDING: &str = "SELECT id, firewall, fingerprint, pin_for, pin_code FROM renewal \
      WHERE ended_at IS NULL AND pin_code = 'former'";
@@ -304,7 +304,7 @@ const SETTLE_FORMER_PENDING: &str =
 
 pub(super) const PENDING_PINS: &str = "SELECT id, firewall, fingerprint, pin_for, pin_code FROM renewal \
      WHERE firewall = $1 AND ended_at IS NULL AND pin_code IS NOT NULL AND fingerprint IS NOT NULL \
-     AND state IN ('imported', 'bound', 'unproven', 'verified')";
+     AND state IN ('imported', 'bound', 'verification_failed', 'verified')";
 
 const RECORD_DISTRUST: &str = "INSERT INTO firewall (name, distrusted) VALUES ($1, $2) \
      ON CONFLICT (name) DO UPDATE SET distrusted = excluded.distrusted \

@@ -1,6 +1,6 @@
 //! Certificates: what the configuration names, what their services showed, and when to look again.
 //!
-//! `look_at` is NULL while a renewal is open: every statement here that sets it sees to that, so that the time to wake
+//! `due_check_at` is NULL while a renewal is open: every statement here that sets it sees to that, so that the time to wake
 //! up never lies in the past for a certificate that is not due.
 
 use std::collections::{HashMap, HashSet};
@@ -17,7 +17,7 @@ use super::served::{self, served_columns};
 use super::synchronised::Synchronised;
 use super::{Store, StoreError, Writing, commit, history, missing};
 use crate::event::{Event, EventKind};
-use crate::inventory::{RenewalId, RenewalWindow, Rest, TrackedCertificate};
+use crate::inventory::{RenewalId, RenewalWindow, ReportedCondition, Rest, TrackedCertificate};
 use crate::pki::Fingerprint;
 
 /// One `[[certificate]]` as the store needs it.
@@ -50,7 +50,7 @@ pub struct Decision<'a> {
     /// The certificate.
     pub name: &'a str,
     /// When they are to be asked again.
-    pub look_at: Timestamp,
+    pub due_check_at: Timestamp,
     /// A rule's name and its words.
     pub decision: &'a str,
     /// When they were to be asked, as it was read with what was decided. Where it is another time by now, something new is
@@ -172,7 +172,8 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<TrackedCertificate>, StoreError> {
-        self.due(DUE_FOR_LOOK, now, limit, |row| row.look_at).await
+        self.due(DUE_FOR_LOOK, now, limit, |row| row.due_check_at)
+            .await
     }
 
     /// Certificates whose services must be looked at, the longest waiting first: where `is_seen`, all but those whose
@@ -301,7 +302,7 @@ impl Store {
         shown: Fingerprint,
         window: Option<&RenewalWindow>,
         ask_again_at: Option<Timestamp>,
-        look_at: Option<Timestamp>,
+        due_check_at: Option<Timestamp>,
         events: &[Event],
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -315,7 +316,7 @@ impl Store {
             .bind(window.map(|window| micros(window.chosen)))
             .bind(explanation.map(words).as_deref())
             .bind(ask_again_at.map(micros))
-            .bind(look_at.map(micros))
+            .bind(due_check_at.map(micros))
             .execute(&mut transaction)
             .await?;
         exactly_one(done.rows_affected(), || missing("certificate", name))?;
@@ -511,6 +512,15 @@ async fn all(
     Ok(all)
 }
 
+fn reported_condition(row: &AnyRow) -> Result<Option<ReportedCondition>, StoreError> {
+    let Some(name) = row.maybe_text("reported_condition")? else {
+        return Ok(None);
+    };
+    ReportedCondition::from_name(&name)
+        .map(Some)
+        .ok_or_else(|| StoreError::broken(format!("no condition {name:?}")))
+}
+
 fn tracked(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
     parse(row, "certificate", "name", read)
 }
@@ -523,12 +533,12 @@ fn read(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
         is_configured_here: true,
         served: Vec::new(),
         shown: None,
-        look_at: row.maybe_time("look_at")?,
+        due_check_at: row.maybe_time("due_check_at")?,
         decision: row.maybe_text("decision")?,
         probe_at: row.maybe_time("probe_at")?,
         requested_at: row.maybe_time("requested_at")?,
         alias: row.maybe_text("alias")?,
-        told: row.maybe_text("told")?,
+        reported_condition: reported_condition(row)?,
         last_failure: row.maybe_text("last_failure")?,
         open_renewal: row.maybe_text("open_renewal")?.map(RenewalId),
         window: window(row)?,
@@ -565,7 +575,7 @@ fn window(row: &AnyRow) -> Result<Option<RenewalWindow>, StoreError> {
 
 macro_rules! certificate_columns {
     () => {
-        "c.name, c.firewall, c.ca, c.look_at, c.decision, c.probe_at, c.requested_at, c.alias, c.told, c.last_failure, \
+        "c.name, c.firewall, c.ca, c.due_check_at, c.decision, c.probe_at, c.requested_at, c.alias, c.reported_condition, c.last_failure, \
          c.window_start, c.window_end, c.window_chosen, c.window_explanation, c.window_for, c.window_poll_at, \
          c.renewed_at, c.rest_until, c.early_renewals, c.renewed_fingerprint, \
          CASE WHEN c.configured = 1 THEN c.hash END AS hash, \
@@ -619,15 +629,16 @@ pub(super) const CERTIFICATE: &str = select_certificate!("WHERE c.name = $1");
 pub(super) const CERTIFICATES: &str = select_certificate!("WHERE c.configured = 1");
 
 pub(super) const DUE_FOR_LOOK: &str =
-    select_due!("WHERE c.configured = 1 AND c.look_at <= $1 ORDER BY c.look_at LIMIT $2");
+    select_due!("WHERE c.configured = 1 AND c.due_check_at <= $1 ORDER BY c.due_check_at LIMIT $2");
 
 pub(super) const DUE_FOR_PROBE: &str = select_due!(
-    "WHERE c.configured = 1 AND c.probe_at <= $1 AND COALESCE(c.told, '') NOT IN ('unseen_once', 'unseen') \
+    "WHERE c.configured = 1 AND c.probe_at <= $1 AND COALESCE(c.reported_condition, '') \
+     NOT IN ('unreachable_once', 'unreachable') \
      ORDER BY c.probe_at LIMIT $2"
 );
 
 pub(super) const DUE_FOR_PROBE_UNSEEN: &str = select_due!(
-    "WHERE c.configured = 1 AND c.probe_at <= $1 AND c.told IN ('unseen_once', 'unseen') \
+    "WHERE c.configured = 1 AND c.probe_at <= $1 AND c.reported_condition IN ('unreachable_once', 'unreachable') \
      ORDER BY c.probe_at LIMIT $2"
 );
 
@@ -643,11 +654,11 @@ pub(super) const FIRST_TO_ASK: &str =
 
 pub(super) const RECORD_WINDOW: &str = concat!(
     "UPDATE certificate SET window_for = $2, window_start = $3, window_end = $4, window_chosen = $5, \
-     window_explanation = $6, window_poll_at = $7, look_at = CASE WHEN ",
+     window_explanation = $6, window_poll_at = $7, due_check_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE COALESCE(",
     look_again!("$8"),
-    ", look_at) END WHERE name = $1"
+    ", due_check_at) END WHERE name = $1"
 );
 
 pub(super) const WAITING: &str =
@@ -669,7 +680,7 @@ pub(super) const RECONSIDER_WINDOW: &str = "UPDATE renewal SET next_attempt_at =
      AND ended_at IS NULL AND last_error_kind = 'maintenance_window' AND next_attempt_at > $2";
 
 pub(super) const REQUEST: &str = concat!(
-    "UPDATE certificate SET look_at = CASE WHEN ",
+    "UPDATE certificate SET due_check_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE ",
     look_again!("$2"),

@@ -112,4 +112,5 @@ pub(super) const EMBEDDED: &[(i64, &str, &str)] = &[
         "retention_and_codes",
         include_str!("../../migrations/0006_retention_and_codes.sql"),
     ),
+    (7, "names", include_str!("../../migrations/0007_names.sql")),
 ];

@@ -17,7 +17,7 @@ use crate::pki::{Csr, Fingerprint};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending<'a> {
     /// When the due rules are asked again.
-    pub look_at: Timestamp,
+    pub due_check_at: Timestamp,
     /// The alias that is bound now; `None`: the one before is still bound.
     pub alias: Option<&'a str>,
     /// Why the renewal failed, and what to do; `None`: it did not.
@@ -37,7 +37,7 @@ pub struct UnconfirmedKey {
 
 impl Store {
     /// Stores a new renewal. `false`, and nothing is stored, when the certificate has an open one already or left the
-    /// configuration. `requested_at` and `look_at` of the certificate are answered by it.
+    /// configuration. `requested_at` and `due_check_at` of the certificate are answered by it.
     pub async fn plan(&self, renewal: &Renewal, events: &[Event]) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         sqlx::query("INSERT INTO firewall (name) VALUES ($1) ON CONFLICT (name) DO NOTHING")
@@ -164,8 +164,8 @@ pub(super) async fn add_obtained(
         .bind(obtained.previous_fingerprint.map(|print| print.to_string()))
         .bind(obtained.sealed_key.as_ref().map(SealedKey::text))
         .bind(obtained.previous_served.as_deref())
-        .bind(obtained.not_proven.as_deref())
-        .bind(obtained.bound_back_at.map(micros))
+        .bind(obtained.verification_failure.as_deref())
+        .bind(obtained.previous_bound_at.map(micros))
         .execute(connection)
         .await?;
     exactly_one(done.rows_affected(), || StoreError::LeaseLost)
@@ -191,7 +191,7 @@ pub(super) async fn end(
 ) -> Result<(), StoreError> {
     let done = sqlx::query(END)
         .bind(certificate)
-        .bind(micros(ending.look_at))
+        .bind(micros(ending.due_check_at))
         .bind(ending.alias)
         .bind(ending.failure.map(words).as_deref())
         .execute(&mut *connection)
@@ -247,8 +247,8 @@ fn read(row: &AnyRow) -> Result<Renewal, StoreError> {
             previous_bindings: row.maybe_text("previous_bindings")?,
             previous_fingerprint: row.maybe_fingerprint("previous_fingerprint")?,
             previous_served: row.maybe_text("previous_served")?,
-            not_proven: row.maybe_text("not_proven")?,
-            bound_back_at: row.maybe_time("bound_back_at")?,
+            verification_failure: row.maybe_text("verification_failure")?,
+            previous_bound_at: row.maybe_time("previous_bound_at")?,
             sealed_key: row.maybe_text("sealed_key")?.map(SealedKey::new),
         },
     })
@@ -260,7 +260,7 @@ macro_rules! select_renewal {
         concat!(
             "SELECT r.id, r.certificate, r.firewall, r.ca, r.alias, r.reason, r.state, r.planned_at, r.planned_ahead, r.state_since, \
              r.attempts, r.polls, r.cause, r.same_cause, r.decided, r.bind_now, r.next_attempt_at, r.last_error_kind, r.last_error, r.csr_pem, r.ca_reference, r.leaf_pem, \
-             r.chain_pem, r.fingerprint, r.previous_bindings, r.previous_fingerprint, r.previous_served, r.not_proven, r.bound_back_at, \
+             r.chain_pem, r.fingerprint, r.previous_bindings, r.previous_fingerprint, r.previous_served, r.verification_failure, r.previous_bound_at, \
              r.sealed_key, f.refused_logins \
              FROM renewal r JOIN firewall f ON f.name = r.firewall ",
             $rest
@@ -287,9 +287,9 @@ pub(super) const PLAN: &str = "INSERT INTO renewal \
      FROM certificate c WHERE c.name = $2 AND c.configured = 1 \
      ON CONFLICT (certificate) WHERE ended_at IS NULL DO NOTHING";
 
-pub(super) const ANSWER_REQUEST: &str = "UPDATE certificate SET look_at = NULL, requested_at = NULL, bind_now = 0 WHERE name = $1 AND configured = 1";
+pub(super) const ANSWER_REQUEST: &str = "UPDATE certificate SET due_check_at = NULL, requested_at = NULL, bind_now = 0 WHERE name = $1 AND configured = 1";
 
-pub(super) const END: &str = "UPDATE certificate SET look_at = $2, alias = COALESCE($3, alias), last_failure = $4 WHERE name = $1";
+pub(super) const END: &str = "UPDATE certificate SET due_check_at = $2, alias = COALESCE($3, alias), last_failure = $4 WHERE name = $1";
 
 pub(super) const REST: &str = "UPDATE certificate SET renewed_at = $2, rest_until = $3, early_renewals = $4, \
      renewed_fingerprint = $5 WHERE name = $1";
@@ -316,8 +316,8 @@ pub(super) const ADD_OBTAINED: &str = "UPDATE renewal SET csr_pem = COALESCE($3,
      chain_pem = COALESCE($6, chain_pem), fingerprint = COALESCE($7, fingerprint), \
      previous_bindings = COALESCE($8, previous_bindings), \
      previous_fingerprint = COALESCE($9, previous_fingerprint), sealed_key = COALESCE($10, sealed_key), \
-     previous_served = COALESCE($11, previous_served), not_proven = COALESCE($12, not_proven), \
-     bound_back_at = COALESCE($13, bound_back_at) \
+     previous_served = COALESCE($11, previous_served), verification_failure = COALESCE($12, verification_failure), \
+     previous_bound_at = COALESCE($13, previous_bound_at) \
      WHERE id = $1 AND lease_token = $2";
 
 pub(super) const DESTROY_KEY: &str = "UPDATE renewal SET sealed_key = NULL \

@@ -11,7 +11,8 @@ use super::row::{Columns, exactly_one, micros, words};
 use super::{Store, StoreError, Writing, commit, history, missing};
 use crate::event::{Event, EventKind};
 use crate::inventory::{
-    Condition, Observation, RenewalId, Served, Shown, State, Unknown, Unreachable,
+    Condition, Observation, RenewalId, ReportedCondition, Served, Shown, State, Unknown,
+    Unreachable,
 };
 use crate::pki::Fingerprint;
 
@@ -25,11 +26,11 @@ pub struct Sighting<'a> {
     /// Certificates that a chain has shown to be ours.
     pub verified_by_chain: &'a [KnownCertificate],
     /// What is wrong with the certificate as a whole, so that it is reported once; `None`: nothing.
-    pub told: Option<&'a str>,
+    pub reported_condition: Option<ReportedCondition>,
     /// When the addresses are looked at next.
     pub next_probe_at: Timestamp,
     /// When the due rules are to be asked; `None`: as before.
-    pub look_at: Option<Timestamp>,
+    pub due_check_at: Option<Timestamp>,
     /// What is to be reported of the certificate as a whole.
     pub events: &'a [Event],
 }
@@ -213,13 +214,13 @@ pub(super) async fn write(
     for known in sighting.verified_by_chain {
         know(connection, name, known).await?;
     }
-    let look_at = sighting.look_at.filter(|_| is_newest);
+    let due_check_at = sighting.due_check_at.filter(|_| is_newest);
     let seen = if is_newest {
         sqlx::query(SEEN)
             .bind(name)
             .bind(micros(sighting.next_probe_at))
-            .bind(look_at.map(micros))
-            .bind(sighting.told.map(words).as_deref())
+            .bind(due_check_at.map(micros))
+            .bind(sighting.reported_condition.map(ReportedCondition::name))
     } else {
         sqlx::query(OVERTAKEN)
             .bind(name)
@@ -227,10 +228,10 @@ pub(super) async fn write(
     };
     let done = seen.execute(&mut *connection).await?;
     exactly_one(done.rows_affected(), || missing("certificate", name))?;
-    if let Some(look_at) = look_at {
+    if let Some(due_check_at) = due_check_at {
         sqlx::query(super::inventory::RECONSIDER_WINDOW)
             .bind(name)
-            .bind(micros(look_at))
+            .bind(micros(due_check_at))
             .execute(&mut *connection)
             .await?;
     }
@@ -348,14 +349,14 @@ pub(super) fn read(row: &AnyRow) -> Result<Option<Served>, StoreError> {
             Some(fingerprint) => Some(Unknown {
                 fingerprint,
                 since: row.time("unknown_since")?,
-                words: row.text("unknown_words")?,
+                words: row.text("unknown_detail")?,
             }),
             None => None,
         },
         unreachable: match row.maybe_time("unreachable_since")? {
             Some(since) => Some(Unreachable {
                 since,
-                words: row.maybe_text("unreachable_words")?.unwrap_or_default(),
+                words: row.maybe_text("unreachable_detail")?.unwrap_or_default(),
             }),
             None => None,
         },
@@ -401,7 +402,7 @@ fn bound_before(row: &AnyRow) -> Result<BoundBefore, StoreError> {
 macro_rules! served_columns {
     () => {
         "s.address, s.fingerprint AS served_fingerprint, s.pem, s.not_before, s.not_after, s.seen_at, s.is_wanted, \
-         s.unknown_fingerprint, s.unknown_since, s.unknown_words, s.unreachable_since, s.unreachable_words, \
+         s.unknown_fingerprint, s.unknown_since, s.unknown_detail, s.unreachable_since, s.unreachable_detail, \
          s.unreachable_reported_at, s.reported, s.reported_at, s.probed_at"
     };
 }
@@ -410,7 +411,7 @@ pub(super) use served_columns;
 /// Only what is not older than what is there. A verification counts from the moment at which it is stored: what a probe
 /// saw that had begun by then may be what was served before.
 pub(super) const OBSERVE: &str = "INSERT INTO served (certificate, address, fingerprint, pem, not_before, not_after, \
-     seen_at, is_wanted, unknown_fingerprint, unknown_since, unknown_words, unreachable_since, unreachable_words, \
+     seen_at, is_wanted, unknown_fingerprint, unknown_since, unknown_detail, unreachable_since, unreachable_detail, \
      unreachable_reported_at, reported, reported_at, probed_at, verified_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
      ON CONFLICT (certificate, address) DO UPDATE SET \
@@ -420,8 +421,8 @@ pub(super) const OBSERVE: &str = "INSERT INTO served (certificate, address, fing
      seen_at = COALESCE(excluded.seen_at, served.seen_at), \
      is_wanted = CASE WHEN excluded.fingerprint IS NULL THEN served.is_wanted ELSE excluded.is_wanted END, \
      unknown_fingerprint = excluded.unknown_fingerprint, unknown_since = excluded.unknown_since, \
-     unknown_words = excluded.unknown_words, unreachable_since = excluded.unreachable_since, \
-     unreachable_words = excluded.unreachable_words, unreachable_reported_at = excluded.unreachable_reported_at, \
+     unknown_detail = excluded.unknown_detail, unreachable_since = excluded.unreachable_since, \
+     unreachable_detail = excluded.unreachable_detail, unreachable_reported_at = excluded.unreachable_reported_at, \
      reported = excluded.reported, reported_at = excluded.reported_at, probed_at = excluded.probed_at, \
      verified_at = COALESCE(excluded.verified_at, served.verified_at) \
      WHERE excluded.verified_at IS NOT NULL OR (served.probed_at <= excluded.probed_at \
@@ -450,18 +451,18 @@ const OPERATOR: &str = "operator";
 
 pub(super) const BOUND_BEFORE: &str = "SELECT id, state, fingerprint, state_since, previous_served, previous_fingerprint, \
      chain_pem FROM renewal WHERE certificate = $1 AND firewall = $2 AND fingerprint IS NOT NULL \
-     AND state IN ('issued', 'imported', 'bound', 'verified', 'unproven', 'completed', 'rolled_back', 'not_rolled_back') \
+     AND state IN ('issued', 'imported', 'bound', 'verified', 'verification_failed', 'completed', 'rolled_back', 'not_rolled_back') \
      ORDER BY planned_at DESC";
 
 pub(super) const ADOPTED_IS_PROBED: &str =
     "UPDATE certificate SET probe_at = $2 WHERE name = $1 AND configured = 1";
 
 pub(super) const SEEN: &str = concat!(
-    "UPDATE certificate SET told = $4, probe_at = $2, look_at = CASE WHEN ",
+    "UPDATE certificate SET reported_condition = $4, probe_at = $2, due_check_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE COALESCE(",
     look_again!("$3"),
-    ", look_at) END WHERE name = $1"
+    ", due_check_at) END WHERE name = $1"
 );
 
 /// Something newer is stored already: all that is left is when to look again.

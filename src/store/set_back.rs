@@ -64,7 +64,7 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 const SLACK: SignedDuration = SignedDuration::from_hours(3);
 
 pub(super) const LOOK: &str =
-    "UPDATE certificate SET look_at = $1 WHERE configured = 1 AND look_at > $2";
+    "UPDATE certificate SET due_check_at = $1 WHERE configured = 1 AND due_check_at > $2";
 pub(super) const PROBE: &str =
     "UPDATE certificate SET probe_at = $1 WHERE configured = 1 AND probe_at > $2";
 pub(super) const WINDOW: &str =
@@ -77,7 +77,7 @@ const SINCE: &str =
 const PLANNED: &str = "UPDATE renewal SET planned_at = $1, planned_ahead = 1 WHERE ended_at IS NULL AND planned_at > $2";
 /// The proof of the previous certificate counts from here.
 const BOUND_BACK: &str =
-    "UPDATE renewal SET bound_back_at = $1 WHERE ended_at IS NULL AND bound_back_at > $2";
+    "UPDATE renewal SET previous_bound_at = $1 WHERE ended_at IS NULL AND previous_bound_at > $2";
 /// Else what was reported in the future would count as reported until then, whatever comes in between.
 const SEEN: &str = "UPDATE served SET \
      seen_at = CASE WHEN seen_at > $2 THEN $1 ELSE seen_at END, \

@@ -25,7 +25,7 @@ pub struct Counts {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NextDue {
     /// The due rules are to be asked of a certificate.
-    pub look_at: Option<Timestamp>,
+    pub due_check_at: Option<Timestamp>,
     /// What is served is to be looked at.
     pub probe_at: Option<Timestamp>,
     /// A CA is to be asked for its window.
@@ -37,7 +37,12 @@ pub struct NextDue {
 impl NextDue {
     /// The earliest of all.
     pub fn first(&self) -> Option<Timestamp> {
-        let all = [self.look_at, self.probe_at, self.window_at, self.attempt_at];
+        let all = [
+            self.due_check_at,
+            self.probe_at,
+            self.window_at,
+            self.attempt_at,
+        ];
         all.into_iter().fold(None, earlier)
     }
 }
@@ -62,7 +67,7 @@ impl Store {
             .await?;
         let [free_at, leased_at] = ["free_at", "leased_at"].map(|column| row.maybe_time(column));
         Ok(NextDue {
-            look_at: row.maybe_time("look_at")?,
+            due_check_at: row.maybe_time("due_check_at")?,
             probe_at: row.maybe_time("probe_at")?,
             window_at: row.maybe_time("window_at")?,
             attempt_at: earlier(free_at?, leased_at?),
@@ -95,7 +100,7 @@ impl Store {
 /// what is worked on is bounded by the number of workers. CROSS makes SQLite begin the fifth with the few firewalls that
 /// are worked on, and not with all open renewals.
 pub(super) const NEXT_DUE: &str = "SELECT \
-     (SELECT MIN(look_at) FROM certificate WHERE configured = 1 AND look_at IS NOT NULL) AS look_at, \
+     (SELECT MIN(due_check_at) FROM certificate WHERE configured = 1 AND due_check_at IS NOT NULL) AS due_check_at, \
      (SELECT MIN(probe_at) FROM certificate WHERE configured = 1 AND probe_at IS NOT NULL) AS probe_at, \
      (SELECT MIN(window_poll_at) FROM certificate WHERE configured = 1 AND window_poll_at IS NOT NULL) AS window_at, \
      (SELECT r.next_attempt_at FROM renewal r WHERE r.ended_at IS NULL AND r.next_attempt_at IS NOT NULL \

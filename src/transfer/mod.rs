@@ -191,7 +191,7 @@ impl Shared {
     }
 
     fn offer(&self, settings: &Settings, errand: Errand) -> Arc<Offer> {
-        let peer = settings.peer.unwrap_or(errand.firewall.ip());
+        let peer = settings.source_address.unwrap_or(errand.firewall.ip());
         Arc::new(Offer {
             peer: peer.to_canonical(),
             user: format!("r{}", self.word(USER_BYTES)),

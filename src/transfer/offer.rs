@@ -66,7 +66,7 @@ pub(super) enum Refusal {
 }
 
 impl Offer {
-    /// Whether somebody at `peer` may try.
+    /// Whether somebody at `source_address` may try.
     pub fn admits(&self, peer: IpAddr) -> bool {
         self.peer == peer && self.objection().is_none()
     }

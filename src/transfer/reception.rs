@@ -146,7 +146,7 @@ impl Reception {
         lock(&self.guests).iter().filter(belongs).count()
     }
 
-    /// Notes and logs that `peer` was refused `what`: for one transfer, or for all that are open here.
+    /// Notes and logs that `source_address` was refused `what`: for one transfer, or for all that are open here.
     fn refuse(&self, offer: Option<&Offer>, peer: IpAddr, what: &str) {
         let what = self.veiled(what);
         let note = format!("{what} from {peer}");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-/// Where the servers for transfers listen, and what the firewall is told. `[transfers]`, and each firewall's own.
+/// Where the servers for transfers listen, and what the firewall is told. `[file_transfer]`, and each firewall's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Which protocol is used.
@@ -14,7 +14,7 @@ pub struct Settings {
     /// translated in between.
     pub advertise: Option<IpAddr>,
     /// From where the firewall comes; `None`: its management address.
-    pub peer: Option<IpAddr>,
+    pub source_address: Option<IpAddr>,
     /// TCP port for SCP; 0: a free one for each transfer.
     pub scp_port: u16,
     /// TCP port for FTP; 0: a free one for each transfer.
@@ -58,7 +58,7 @@ impl Default for Settings {
             protocol: Choice::Automatic,
             listen: None,
             advertise: None,
-            peer: None,
+            source_address: None,
             scp_port: 0,
             ftp_port: 0,
             passive_ports: None,

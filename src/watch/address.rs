@@ -228,7 +228,7 @@ impl Address<'_> {
         if outage.is_some() && !is_reported && last.is_none_or(|at| self.is_long_ago(at)) {
             seen.served.unreachable_reported_at = Some(self.now);
             seen.reports.push(Report {
-                kind: EventKind::CertificateDrifted,
+                kind: EventKind::EndpointUnreachable,
                 words: format!("{}: {why}", seen.served.address),
             });
         }
@@ -280,10 +280,10 @@ fn replaced(
     let condition = Condition::Replaced(fingerprint);
     if differences.is_empty() {
         let words = format!("{address} serves SHA-256 {fingerprint}, valid until {until:.0}");
-        return (condition, EventKind::CertificateAdopted, words);
+        return (condition, EventKind::CertificateReplacedExternally, words);
     }
     let words = format!("{address}: {}", differences.join("; "));
-    (condition, EventKind::CertificateDrifted, words)
+    (condition, EventKind::CertificateMismatch, words)
 }
 
 /// A condition that comes back sooner than this after it was reported is not reported again.

@@ -1,5 +1,5 @@
 //! Probes the management page of a firewall whose pins decide about a login, where no certificate has its address in
-//! `verify`: without this a certificate that no pin accepts would only be seen when a renewal has to log in.
+//! `endpoints`: without this a certificate that no pin accepts would only be seen when a renewal has to log in.
 
 use std::sync::Arc;
 
@@ -77,13 +77,13 @@ pub(super) async fn record(
         .await
 }
 
-/// The management page, where the trust is pins and no certificate of the firewall has its address in `verify`.
+/// The management page, where the trust is pins and no certificate of the firewall has its address in `endpoints`.
 fn page_without_certificate(engine: &Engine, wanted: &ManagedCertificate) -> Option<Endpoint> {
     let firewall = engine.desired.firewalls.get(&wanted.firewall)?;
     let page = firewall.settings.management()?;
     let has_pins = matches!(firewall.settings.trust().anchor, Anchor::Pins(_));
     let is_probed =
-        |one: &ManagedCertificate| one.firewall == wanted.firewall && one.verify.contains(&page);
+        |one: &ManagedCertificate| one.firewall == wanted.firewall && one.endpoints.contains(&page);
     let mut certificates = engine.desired.certificates.values();
     (has_pins && !certificates.any(|one| is_probed(one))).then_some(page)
 }

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Event, EventKind};
 use crate::inventory::served::deciding;
 use crate::inventory::{
-    ManagedCertificate, Observation, Served, Shown, TrackedCertificate, TrackedFirewall, looks,
+    ManagedCertificate, Observation, ReportedCondition, Served, Shown, TrackedCertificate, TrackedFirewall, looks,
 };
 use crate::pki::{self, Certificate, Fingerprint};
 use crate::probe::Sight;
@@ -99,9 +99,9 @@ async fn store(
         observations: &finding.observations,
         forgotten: &finding.forgotten,
         verified_by_chain: &by_chain(&engine.sealer(), row, &finding.verified_by_chain, now),
-        told: finding.told,
+        reported_condition: finding.condition,
         next_probe_at,
-        look_at: finding.is_news.then_some(now),
+        due_check_at: finding.is_news.then_some(now),
         events: &finding.events,
     };
     engine.store.record_sight(&row.name, &sighting, now).await?;
@@ -202,8 +202,8 @@ struct Finding {
     verified_by_chain: Vec<Fingerprint>,
     /// What decides when a renewal is due is another one than at the last look: the due rules must be asked.
     is_news: bool,
-    /// What is wrong with the certificate as a whole, remembered so that it is told once.
-    told: Option<&'static str>,
+    /// What is wrong with the certificate as a whole, stored so that it is reported once.
+    condition: Option<ReportedCondition>,
     events: Vec<Event>,
     look_again: Option<SignedDuration>,
 }
@@ -232,9 +232,9 @@ impl Finding {
             return;
         }
         if before.is_some_and(|before| before.unreachable.is_some()) {
-            self.told = Some(UNSEEN);
+            self.condition = Some(ReportedCondition::Unreachable);
         } else {
-            self.told = self.told.or(Some(UNSEEN_ONCE));
+            self.condition = self.condition.or(Some(ReportedCondition::UnreachableOnce));
             self.look_again = Some(SECOND_LOOK);
         }
     }
@@ -256,19 +256,22 @@ impl Finding {
         let Some(worst) = deciding(&self.served).and_then(Shown::certificate) else {
             return;
         };
-        if self.told.is_none() && pki::is_not_yet_valid(worst.not_before, now) {
-            self.told = Some(NOT_YET_VALID);
-            if row.told.as_deref() != Some(NOT_YET_VALID) {
+        if self.condition.is_none() && pki::is_not_yet_valid(worst.not_before, now) {
+            self.condition = Some(ReportedCondition::NotYetValid);
+            if row.reported_condition != self.condition {
                 self.events.push(not_yet_valid(row, &worst, now));
             }
         }
-        let mut endings = looks::endings(&worst).into_iter().zip([ENDING, ENDED]);
+        let mut endings = looks::endings(&worst)
+            .into_iter()
+            .zip([ReportedCondition::Expiring, ReportedCondition::Expired]);
         let reached = endings.rfind(|(at, _)| *at <= now);
         // Also where another address shows nothing: this is more urgent.
-        if let Some((_, ending)) = reached.filter(|_| self.told != Some(NOT_YET_VALID)) {
-            self.told = Some(ending);
+        let is_valid = self.condition != Some(ReportedCondition::NotYetValid);
+        if let Some((_, ending)) = reached.filter(|_| is_valid) {
+            self.condition = Some(ending);
             self.look_again = None;
-            if row.told.as_deref() != Some(ending) {
+            if row.reported_condition != self.condition {
                 self.events.push(comes_to_its_end(row, &worst, now));
             }
         }
@@ -298,20 +301,24 @@ fn not_yet_valid(row: &TrackedCertificate, shown: &Certificate, now: Timestamp) 
         "it is not valid before {:.0}, and it is {now:.0} here: is the clock right? If it is, `renewd renew {}`",
         shown.not_before, row.name
     );
-    told(EventKind::CertificateDrifted, &row.name, words)
+    told(EventKind::CertificateNotYetValid, &row.name, words)
 }
 
 /// Whatever holds the renewal up, and whether or not it was told already: this is the last moment to look.
 fn comes_to_its_end(row: &TrackedCertificate, shown: &Certificate, now: Timestamp) -> Event {
     let (name, end) = (&row.name, shown.not_after);
-    let when = if end <= now { "ended" } else { "ends" };
+    let (kind, when) = if end <= now {
+        (EventKind::CertificateExpired, "expired")
+    } else {
+        (EventKind::CertificateExpiring, "expires")
+    };
     let renewal = row.open_renewal.as_ref().map_or_else(
         || "no renewal is under way".to_owned(),
         |id| format!("the renewal {id} has not replaced it yet"),
     );
     let words =
         format!("what is served {when} at {end:.0}, and {renewal}: `renewd explain {name}`");
-    told(EventKind::CertificateEnding, name, words)
+    told(kind, name, words)
 }
 
 fn told(kind: EventKind, certificate: &Arc<str>, words: String) -> Event {
@@ -323,8 +330,3 @@ fn told(kind: EventKind, certificate: &Arc<str>, words: String) -> Event {
 
 /// How soon the second look follows.
 const SECOND_LOOK: SignedDuration = SignedDuration::from_mins(1);
-const UNSEEN_ONCE: &str = TrackedCertificate::UNSEEN_ONCE;
-const UNSEEN: &str = TrackedCertificate::UNSEEN;
-const NOT_YET_VALID: &str = "not_yet_valid";
-const ENDING: &str = "ending";
-const ENDED: &str = "ended";

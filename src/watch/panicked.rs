@@ -24,7 +24,7 @@ pub async fn after_panic(
         return Ok(());
     };
     let now = engine.surroundings.clock.now();
-    let event = told(EventKind::PersonNeeded, certificate, PANICKED.to_owned());
+    let event = told(EventKind::AttentionNeeded, certificate, PANICKED.to_owned());
     let events = std::slice::from_ref(&event);
     if let (Look::Window, Some(shown)) = (look, &row.shown) {
         let window = row.window_of_shown();
@@ -47,7 +47,7 @@ pub async fn after_panic(
         let shown = row.shown.as_ref().and_then(Shown::certificate);
         let next = looks::next(certificate, shown.as_ref(), interval, now);
         let sighting = Sighting {
-            told: row.told.as_deref(),
+            reported_condition: row.reported_condition,
             next_probe_at: next,
             events,
             ..Sighting::default()

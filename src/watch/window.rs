@@ -159,7 +159,7 @@ fn told(row: &TrackedCertificate, window: &RenewalWindow) -> Event {
     );
     Event {
         detail: Some(words),
-        ..Event::of_certificate(EventKind::WindowTold, &row.name)
+        ..Event::of_certificate(EventKind::RenewalInfoUpdated, &row.name)
     }
 }
 

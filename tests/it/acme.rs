@@ -61,7 +61,7 @@ fn at(pebble: &Pebble, more: &str) -> String {
 
 fn proven_by(validation: &str, pebble: &Pebble) -> String {
     format!(
-        r#"driver.acme = {{ directory = "{}", agree_to_terms = true, trust = {{ ca = "{}" }}, roots = "{}", {validation} }}"#,
+        r#"driver.acme = {{ directory = "{}", terms_of_service_agreed = true, trust = {{ ca = "{}" }}, roots = "{}", {validation} }}"#,
         pebble.directory(),
         pebble.server_ca().display(),
         pebble.root().display(),
@@ -177,7 +177,7 @@ async fn a_name_that_the_ca_rejects_is_told_at_once_and_tried_again_in_a_day() {
     let lab = lab_at(&at(&pebble, "")).await;
     let start = lab.clock.now();
     lab.run_once().await;
-    assert!(lab.has_event("person_needed").await);
+    assert!(lab.has_event("attention_needed").await);
     let renewals = lab.renewals().await;
     let words = renewals[0].last_error.clone().unwrap();
     assert!(words.contains("rejectedIdentifier"), "{words}");
@@ -268,7 +268,7 @@ async fn a_caddy_with_a_ca_of_its_own_renews_a_device_that_is_known_by_its_addre
         return;
     };
     let lab = lab_at(&format!(
-        r#"driver.acme = {{ directory = "{}", agree_to_terms = true, trust = {{ ca = "{root}" }}, roots = "{root}", validation.http = {{ listen = "127.0.0.1:80" }} }}"#,
+        r#"driver.acme = {{ directory = "{}", terms_of_service_agreed = true, trust = {{ ca = "{root}" }}, roots = "{root}", validation.http = {{ listen = "127.0.0.1:80" }} }}"#,
         caddy.directory(),
         root = caddy.root().display(),
     ))

@@ -178,8 +178,8 @@ impl Checkpoint for Ambush {
 }
 
 const DEVICES: [(Profile, &str); 4] = [
-    (Profile::V6_5, "transfers = { protocol = \"scp\" }"),
-    (Profile::V6_5, "transfers = { protocol = \"ftp\" }"),
+    (Profile::V6_5, "file_transfer = { protocol = \"scp\" }"),
+    (Profile::V6_5, "file_transfer = { protocol = \"ftp\" }"),
     (Profile::V7_X, ""),
     (Profile::V8, ""),
 ];
@@ -251,7 +251,7 @@ async fn after_a_certificate_of_another_key_a_person_gets_a_renewal_with_a_new_k
     renew_again(&lab).await;
     let renewals = lab.renewals().await;
     let states: Vec<State> = renewals.iter().map(|renewal| renewal.state).collect();
-    assert_eq!(states, [State::Completed, State::Abandoned]);
+    assert_eq!(states, [State::Completed, State::Cancelled]);
     assert_eq!(lab.signatures(), 2);
     assert_eq!(attacker.loot(), "");
 }
@@ -420,9 +420,9 @@ async fn a_pin_that_somebody_wrote_into_the_database_is_not_trusted_and_is_told_
     // One that is new, one with the code of another, and one of before the upgrade: the state directory knows better.
     let print = forged.fingerprint;
     for set in [
-        format!("learned = '{print}'"),
-        format!("learned = '{print}', learned_code = NULL"),
-        format!("learned = '{print}', learned_code = 'former'"),
+        format!("pins = '{print}'"),
+        format!("pins = '{print}', pins_code = NULL"),
+        format!("pins = '{print}', pins_code = 'former'"),
     ] {
         let told = alerts(&lab).await;
         meddle(&lab, format!("UPDATE firewall SET {set}")).await;
@@ -443,7 +443,7 @@ async fn a_pin_that_somebody_wrote_into_the_database_is_not_trusted_and_is_told_
     std::fs::write(lab.config_file(), pinned).unwrap();
     let renewal = renew_again(&lab).await;
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
-    assert!(lab.has_event("trust_learned").await);
+    assert!(lab.has_event("pin_updated").await);
     assert_eq!(alerts(&lab).await, 3);
 }
 
@@ -473,7 +473,7 @@ async fn the_pin_of_a_renewal_under_way_cannot_be_exchanged_in_the_database() {
         "ended_at = NULL, state = 'verified', next_attempt_at = 0, fingerprint = '{print}'"
     );
     meddle(&lab, format!("UPDATE renewal SET {set}")).await;
-    meddle(&lab, "UPDATE firewall SET learned = ''".to_owned()).await;
+    meddle(&lab, "UPDATE firewall SET pins = ''".to_owned()).await;
     attacker.attack_with(&forged);
     lab.run_once().await;
     a_day_passes(&lab).await;
@@ -484,7 +484,7 @@ async fn the_pin_of_a_renewal_under_way_cannot_be_exchanged_in_the_database() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_learned_before_the_upgrade_is_taken_over_once_where_the_database_is_a_file() {
     let (lab, _attacker, _) = lab_with_learned_pin().await;
-    let former = "UPDATE firewall SET learned_code = 'former'".to_owned();
+    let former = "UPDATE firewall SET pins_code = 'former'".to_owned();
     meddle(&lab, former.clone()).await;
     std::fs::remove_file(lab.folder.path().join("pins.authenticated")).unwrap();
     let renewal = renew_again(&lab).await;

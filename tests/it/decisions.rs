@@ -213,7 +213,7 @@ async fn lost_renewal() -> (Bench<Resello>, Renewal) {
     lose_the_next_order(&bench).await;
     let renewal = live(&bench.lab, HOUR, HOUR).await;
     assert_eq!(renewal.state, State::CsrExported, "{renewal:#?}");
-    assert_eq!(renewal.last_error_kind.as_deref(), Some("order_settling"));
+    assert_eq!(renewal.last_error_kind.as_deref(), Some("order_lookup"));
     (bench, renewal)
 }
 
@@ -374,7 +374,7 @@ async fn an_order_that_the_shop_does_not_show_any_more_is_given_up_by_an_operato
         assert_eq!(next.state, State::Completed, "{next:#?}");
         assert_ne!(next.id, renewal.id);
         let ended = bench.lab.renewals().await.swap_remove(1);
-        assert_eq!((ended.id, ended.state), (renewal.id, State::Abandoned));
+        assert_eq!((ended.id, ended.state), (renewal.id, State::Failed));
     }
 }
 
@@ -395,7 +395,7 @@ async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_a
     let history = lab.history().await;
     let alerts: Vec<SignedDuration> = history
         .iter()
-        .filter(|event| event.name == "person_needed")
+        .filter(|event| event.name == "attention_needed")
         .map(|event| start.duration_until(event.at))
         .collect();
     assert!(!alerts.is_empty(), "nobody was alerted");
@@ -465,7 +465,7 @@ pub async fn recalled(policy: &str) -> (Acme, Lab) {
     lab.assert_installed_once().await;
     let now = lab.clock.now();
     let opens = (now + 6 * DAY).strftime("%M %H %d %m *").to_string();
-    lab.configure_urgent(policy, &format!("start = \"{opens}\", lasts = \"2h\""));
+    lab.configure_urgent(policy, &format!("start = \"{opens}\", duration = \"2h\""));
     lab.clock.advance(DAY + HOUR);
     let time = |at| time::OffsetDateTime::from_unix_timestamp(at).unwrap();
     let past = lab.clock.now() - 2 * HOUR;
@@ -509,7 +509,7 @@ async fn a_recalled_certificate_is_ordered_at_once_and_an_operator_may_bind_it_o
         renewal.state.is_end() || renewal.state >= State::Bound,
         "{renewal:#?}"
     );
-    assert!(lab.has_event("window_overridden").await);
+    assert!(lab.has_event("maintenance_window_overridden").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -519,7 +519,7 @@ async fn a_recalled_certificate_is_bound_at_once_or_waits_where_that_is_configur
         let renewal = live(&lab, 12 * HOUR, HOUR).await;
         assert_eq!(renewal.state, reached, "{policy}: {renewal:#?}");
         assert!(!lab.has_event("renewal_urgent").await, "{policy}");
-        let is_told = lab.has_event("window_overridden").await;
+        let is_told = lab.has_event("maintenance_window_overridden").await;
         assert_eq!(is_told, policy == "bind");
     }
 }

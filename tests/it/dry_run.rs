@@ -211,7 +211,7 @@ async fn somebody_elses_uncommitted_changes_stop_it_as_they_stop_a_run() {
 async fn it_stops_at_a_shut_window_and_says_when_that_opens() {
     let lab = Lab::new(Profile::V8).await;
     // It is a Sunday.
-    lab.configure_window("start = \"0 2 * * WED\", lasts = \"3h\"");
+    lab.configure_window("start = \"0 2 * * WED\", duration = \"3h\"");
     let dry_run = DryRun::walk(lab.desired(), lab.surroundings()).await;
     let dry_run = dry_run.unwrap();
     let [renewal] = dry_run.report.worked_on.as_slice() else {
@@ -233,10 +233,10 @@ async fn it_stops_at_a_shut_window_and_says_when_that_opens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_is_half_done_is_told_from_where_it_stands() {
     let lab = Lab::new(Profile::V8).await;
-    lab.configure_window("start = \"0 2 * * WED\", lasts = \"3h\"");
+    lab.configure_window("start = \"0 2 * * WED\", duration = \"3h\"");
     lab.run_once().await;
     assert_eq!(lab.renewals().await[0].state, State::Imported);
-    lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
+    lab.configure(&lab.simulator.fingerprint(), "verify_timeout = \"5s\"");
     lab.clock.set("2026-11-25T03:00:00Z".parse().unwrap());
     let before = lab.simulator.counters();
     let dry_run = DryRun::walk(lab.desired(), lab.surroundings()).await;

@@ -31,7 +31,7 @@ async fn other_names_begin_anew_instead_of_installing_what_nobody_wants() {
 
     let renewals = lab.renewals().await;
     let states: Vec<State> = renewals.iter().map(|renewal| renewal.state).collect();
-    assert_eq!(states, [State::Completed, State::Abandoned], "{report:#?}");
+    assert_eq!(states, [State::Completed, State::Cancelled], "{report:#?}");
     for seen in lab.seen().await {
         assert_eq!(seen.common_name.as_deref(), Some("portal.example.com"));
     }
@@ -59,7 +59,7 @@ async fn a_certificate_that_left_the_configuration_is_left_alone() {
     let store = lab.store().await;
     assert_eq!(
         store.renewals_of(CERTIFICATE, 10).await.unwrap()[0].state,
-        State::Abandoned
+        State::Cancelled
     );
 }
 
@@ -67,7 +67,7 @@ async fn a_certificate_that_left_the_configuration_is_left_alone() {
 async fn a_ca_that_left_the_configuration_holds_up_no_renewal_that_it_has_signed_already() {
     let lab = Lab::new(Profile::V8).await;
     lab.run_once().await;
-    lab.configure_window(r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "UTC""#);
+    lab.configure_window(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#);
     lab.clock.advance(jiff::SignedDuration::from_hours(1));
     let store = lab.store().await;
     store
@@ -91,7 +91,7 @@ async fn a_ca_that_left_the_configuration_holds_up_no_renewal_that_it_has_signed
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_address_served_that_left_the_configuration_causes_no_further_order() {
     let lab = Lab::new(Profile::V8).await;
-    lab.configure_window(r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "UTC""#);
+    lab.configure_window(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#);
     let [management, _] = lab.seen().await;
     lab.run_once().await;
     assert_eq!(lab.renewals().await[0].state, State::Imported);

@@ -27,13 +27,10 @@ async fn lab(profile: Profile, faces: Faces) -> Lab {
 
 fn ask_for_own_key(lab: &Lab) {
     let text = std::fs::read_to_string(lab.config_file()).unwrap();
-    let several = "alternate_names = [ { domain_name = \"vpn.example.com\" }, { domain_name = \"*.example.net\" }, \
-                   { ipv4_address = \"192.0.2.1\" } ]";
+    let several =
+        "dns_names = [\"vpn.example.com\", \"*.example.net\"]\nip_addresses = [\"192.0.2.1\"]";
     let changed = text
-        .replace(
-            "alternate_name = { domain_name = \"vpn.example.com\" }",
-            several,
-        )
+        .replace("dns_names = [\"vpn.example.com\"]", several)
         .replace("size = 256 }", "size = 256, origin = \"renewd\" }");
     assert_ne!(changed, text);
     std::fs::write(lab.config_file(), changed).unwrap();
@@ -233,10 +230,10 @@ async fn a_sealing_key_that_was_lost_before_the_order_costs_no_order() {
     std::fs::write(lab.folder.path().join("seal.key"), BASE64.encode(&[9; 32])).unwrap();
     lab.run_once().await;
     let given_up = lab.renewals().await.pop().unwrap();
-    assert_eq!(given_up.state, State::Abandoned);
+    assert_eq!(given_up.state, State::Failed);
     assert_eq!(given_up.obtained.sealed_key, None);
     assert_eq!(lab.signatures(), 0);
-    assert!(lab.has_event("renewal_abandoned").await);
+    assert!(lab.has_event("renewal_failed").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,12 +40,12 @@ async fn a_request_that_is_refused_each_time_is_given_up_and_never_waited_for() 
     lab.simulator
         .rule(Rule::once("POST", REQUEST, refusal).repeated(0, 1000));
     let renewal = run(&lab, SignedDuration::from_hours(12)).await;
-    assert_eq!(renewal.state, State::Abandoned, "{renewal:#?}");
-    let told = details(&lab, "renewal_abandoned").await;
+    assert_eq!(renewal.state, State::Failed, "{renewal:#?}");
+    let told = details(&lab, "renewal_failed").await;
     assert!(told[0].contains("Invalid country name."), "{told:?}");
-    let waited = details(&lab, "renewal_waits").await;
+    let waited = details(&lab, "renewal_waiting").await;
     assert_eq!(waited, [""; 0], "nothing was asked for");
-    assert_eq!(details(&lab, "person_needed").await.len(), 2);
+    assert_eq!(details(&lab, "attention_needed").await.len(), 2);
     lab.assert_left_in_order();
 }
 
@@ -85,7 +85,7 @@ async fn changes_of_another_administrator_are_reported_again_and_stay_visible() 
     assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
     let words = renewal.last_error.unwrap();
     assert!(words.contains("waiting for"), "{words}");
-    assert_eq!(details(&lab, "renewal_waits").await, [""; 0]);
-    let alerts = details(&lab, "person_needed").await.len();
+    assert_eq!(details(&lab, "renewal_waiting").await, [""; 0]);
+    let alerts = details(&lab, "attention_needed").await.len();
     assert!((3..=5).contains(&alerts), "{alerts} alerts in two days");
 }

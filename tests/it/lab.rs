@@ -44,7 +44,7 @@ pub const PASSWORD: &str = "correct horse";
 pub const TODAY: &str = "2026-11-22T10:00:00Z";
 pub const LOCAL_CA: &str =
     r#"driver.local = { certificate = "FOLDER/ca.pem", key = { file = "FOLDER/ca.key" } }"#;
-const POLICY: &str = "proof_grace = \"5s\"";
+const POLICY: &str = "verify_timeout = \"5s\"";
 /// The certificate's name in the configuration.
 pub const CERTIFICATE: &str = "hq-portal";
 
@@ -159,10 +159,10 @@ name = "{CERTIFICATE}"
 firewall = "hq"
 ca = "office"
 subject = {{ common_name = "vpn.example.com", organization = "Example", country = "Netherlands" }}
-alternate_name = {{ domain_name = "vpn.example.com" }}
+dns_names = ["vpn.example.com"]
 key = {{ type = "ecdsa", size = 256 }}
 services = ["web-management", "ssl-vpn"]
-verify = ["{management}", "{ssl_vpn}"]
+endpoints = ["{management}", "{ssl_vpn}"]
 "#,
             ca = self.ca,
             keys = self.keys,

@@ -60,7 +60,7 @@ async fn assert_stopped(lab: &Lab, words: &str) {
     assert_eq!(renewal.state, State::Planned, "{words}");
     let intents = lab.store().await.intent(&renewal.id, "submit").await;
     assert_eq!(intents.unwrap(), None, "{words}");
-    let told = details(lab, "person_needed").await;
+    let told = details(lab, "attention_needed").await;
     assert!(told.iter().any(|one| one.contains(words)), "{told:?}");
 }
 
@@ -205,7 +205,7 @@ async fn a_chain_that_leads_elsewhere_is_refused_before_it_is_imported() {
     let words = renewal.last_error.unwrap();
     let start = "none of the CA certificates above it is in chain_roots: CN=Issuing CA (SHA-256 ";
     assert!(words.contains(start), "{words}");
-    let told = details(&lab, "person_needed").await;
+    let told = details(&lab, "attention_needed").await;
     assert!(told[0].contains(start), "{told:?}");
     assert!(!lab.has_event("ca_certificate_installed").await);
     let imports = lab.simulator.journal();
@@ -222,5 +222,5 @@ async fn a_file_of_roots_that_cannot_be_read_stops_a_renewal_before_anything_is_
     lab.clock
         .set(lab.renewals().await[0].next_attempt_at.unwrap());
     assert_stopped(&lab, "root.pem: No such file").await;
-    assert_eq!(details(&lab, "person_needed").await.len(), 2);
+    assert_eq!(details(&lab, "attention_needed").await.len(), 2);
 }

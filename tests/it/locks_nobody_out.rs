@@ -75,7 +75,7 @@ async fn a_wrong_pin_is_refused_before_any_credential_is_sent() {
     assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
     let words = renewal.last_error.as_deref().unwrap();
     assert!(words.contains(&lab.simulator.fingerprint()), "{words}");
-    assert!(lab.has_event("person_needed").await);
+    assert!(lab.has_event("attention_needed").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use crate::lab::{CERTIFICATE, Lab, replace_file};
 
 /// Never opens while a test runs.
 const SHUT: &str =
-    "maintenance_window = { start = \"0 2 * * TUE\", lasts = \"1h\", time_zone = \"UTC\" }";
+    "maintenance_window = { start = \"0 2 * * TUE\", duration = \"1h\", time_zone = \"UTC\" }";
 
 /// A daemon that runs, as under a service manager, with a clock that is moved for it.
 pub struct Running {
@@ -122,16 +122,16 @@ impl Checkpoint for Reloads {
 const CHANGES: [(&str, &str); 4] = [
     (
         "[daemon]",
-        "[daemon]\nprobe_interval = \"2h\"\nconcurrency = 3",
+        "[daemon]\nprobe_interval = \"2h\"\nmax_concurrent_renewals = 3",
     ),
-    ("proof_grace = \"5s\"", "proof_grace = \"7s\""),
+    ("verify_timeout = \"5s\"", "verify_timeout = \"7s\""),
     (
         "user = \"renewd\"",
         "user = \"renewd\", call_timeout = \"19s\"",
     ),
     (
         "\n[[certificate]]",
-        "maintenance_window = { start = \"0 0 * * *\", lasts = \"24h\", time_zone = \"UTC\" }\n[[certificate]]",
+        "maintenance_window = { start = \"0 0 * * *\", duration = \"24h\", time_zone = \"UTC\" }\n[[certificate]]",
     ),
 ];
 

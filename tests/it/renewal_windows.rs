@@ -101,9 +101,9 @@ async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() 
         renewals[0].last_error
     );
     let told = lab.history().await;
-    let explained = told
-        .iter()
-        .any(|event| event.name == "window_told" && event.fields.to_string().contains(&why));
+    let explained = told.iter().any(|event| {
+        event.name == "renewal_info_updated" && event.fields.to_string().contains(&why)
+    });
     assert!(explained, "{told:#?}");
 }
 

@@ -38,7 +38,7 @@ async fn a_fleet_at_rest_is_neither_probed_nor_asked_again_by_restarts() {
     assert_eq!(lab.simulator.counters().requests, requests);
     let after = store.certificate(CERTIFICATE).await.unwrap().unwrap();
     assert_eq!(after.probe_at, before.probe_at);
-    assert_eq!(after.look_at, before.look_at);
+    assert_eq!(after.due_check_at, before.due_check_at);
 }
 
 #[tokio::test(flavor = "multi_thread")]

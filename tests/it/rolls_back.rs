@@ -115,19 +115,19 @@ async fn a_stranger_on_the_management_port_gets_no_credentials_until_a_person_tr
     let lab = Lab::with(Profile::V8, faces).await;
     let pin = lab.simulator.fingerprint();
     // Longer than the session stays open in which it was bound.
-    lab.configure(&pin, "proof_grace = \"30s\"");
+    lab.configure(&pin, "verify_timeout = \"30s\"");
     let before = lab.seen().await;
     let report = lab.run_once().await;
     assert!(report.has_failed());
     let renewal = &lab.renewals().await[0];
-    assert_eq!(renewal.state, State::Unproven);
+    assert_eq!(renewal.state, State::VerificationFailed);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
-    assert!(lab.has_event("person_needed").await);
+    assert!(lab.has_event("attention_needed").await);
     let requests = lab.simulator.counters().requests;
 
     // A person looked at the device, and trusts what it shows now besides what it showed before.
     let stranger = lab.simulator.fingerprint();
-    lab.configure(&format!("{pin}\", \"{stranger}"), "proof_grace = \"5s\"");
+    lab.configure(&format!("{pin}\", \"{stranger}"), "verify_timeout = \"5s\"");
     let store = lab.store().await;
     store
         .request_renewal(CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[])
@@ -207,7 +207,7 @@ async fn what_is_heard_after_a_roll_back_does_not_end_its_pause() {
 pub fn also_verify(lab: &Lab, address: &str) {
     let file = lab.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
-    let changed = text.replace("verify = [", &format!("verify = [\"{address}\", "));
+    let changed = text.replace("endpoints = [", &format!("endpoints = [\"{address}\", "));
     assert_ne!(text, changed);
     std::fs::write(file, changed).unwrap();
 }
@@ -338,7 +338,7 @@ impl Witness for SwitchOff {}
 #[async_trait]
 impl Checkpoint for SwitchOff {
     async fn pass(&self, moment: Moment) {
-        if moment == Moment::Stored(State::Unproven) {
+        if moment == Moment::Stored(State::VerificationFailed) {
             let simulator = self.0.lock().unwrap().take();
             if let Some(simulator) = simulator {
                 simulator.stop().await;
@@ -482,7 +482,7 @@ async fn a_renewal_that_an_older_renewd_bound_comes_to_its_end_after_the_upgrade
         ),
         (
             fails_to_verify(),
-            Moment::Stored(State::Unproven),
+            Moment::Stored(State::VerificationFailed),
             State::RolledBack,
         ),
     ] {
@@ -500,7 +500,7 @@ async fn a_renewal_that_an_older_renewd_bound_comes_to_its_end_after_the_upgrade
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_server_such_a_renewal_says_what_to_do_and_goes_on_when_that_is_done() {
     let lab = Lab::with(Profile::V8, fails_to_verify()).await;
-    upgraded_at(&lab, Moment::Stored(State::Unproven), true).await;
+    upgraded_at(&lab, Moment::Stored(State::VerificationFailed), true).await;
     for _ in 0..3 {
         lab.run_once().await;
         lab.clock.advance(jiff::SignedDuration::from_hours(2));
@@ -515,7 +515,7 @@ async fn on_a_server_such_a_renewal_says_what_to_do_and_goes_on_when_that_is_don
     assert!(detail.contains("put it into `trust`"), "{detail}");
     assert!(told.next().is_none(), "told once");
 
-    lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
+    lab.configure(&lab.simulator.fingerprint(), "verify_timeout = \"5s\"");
     lab.clock.advance(jiff::SignedDuration::from_hours(2));
     lab.run_once().await;
     let renewal = lab.renewals().await.remove(0);
@@ -591,7 +591,7 @@ async fn what_has_ended_is_not_bound_in_the_place_of_what_is_valid() {
         assert!(words(&alert).contains(part), "{alert:?}");
     }
     // Its management page is known by that certificate from now on. What is served is good, so that nothing is due.
-    lab.configure(&pin, "proof_grace = \"5s\"");
+    lab.configure(&pin, "verify_timeout = \"5s\"");
     lab.clock.advance(jiff::SignedDuration::from_hours(25));
     lab.run_once().await;
     assert_eq!(lab.renewals().await.len(), 1);

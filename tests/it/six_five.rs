@@ -44,14 +44,14 @@ fn use_readme(lab: &Lab, protocol: &str) {
     let pin = lab.simulator.fingerprint();
     put(&mut text, "the fingerprint that probe printed", &pin);
     let trust = "trust = { sha256";
-    let line = format!("transfers = {{ protocol = \"{protocol}\" }}\n{trust}");
+    let line = format!("file_transfer = {{ protocol = \"{protocol}\" }}\n{trust}");
     put(&mut text, trust, &line);
     let (management, ssl_vpn) = (lab.simulator.management(), lab.simulator.ssl_vpn());
     let ca = lab.ca();
     let more = format!(
-        "verify = [\"{management}\", \"{ssl_vpn}\"]\n\n[[ca]]\nname = \"office\"\n{ca}\n\n\
+        "endpoints = [\"{management}\", \"{ssl_vpn}\"]\n\n[[ca]]\nname = \"office\"\n{ca}\n\n\
          [daemon]\ndatabase = \"sqlite://{folder}/renewd.db\"\nstate_directory = \"{folder}\"\n\n\
-         [renewal]\nproof_grace = \"5s\"\n"
+         [renewal]\nverify_timeout = \"5s\"\n"
     );
     std::fs::write(lab.config_file(), text + &more).unwrap();
 }

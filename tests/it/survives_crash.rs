@@ -68,7 +68,7 @@ async fn killed_at_any_moment_a_renewal_goes_on_without_a_second_key_pair_or_sig
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_rolling_back_the_previous_certificate_is_proven_all_the_same() {
     let moments = [
-        Moment::Stored(State::Unproven),
+        Moment::Stored(State::VerificationFailed),
         Moment::Before(Step::RollBack),
         Moment::Intended(Step::RollBack),
         Moment::Acted(Step::RollBack),

@@ -112,7 +112,7 @@ async fn a_slow_device_whose_first_request_was_lost_gets_another_and_is_then_wai
         lab.clock.set(renewal.next_attempt_at.unwrap());
     }
     lab.assert_renewed_once().await;
-    assert!(!lab.has_event("person_needed").await);
+    assert!(!lab.has_event("attention_needed").await);
     let journal = lab.simulator.journal();
     let asked = |line: &&String| line.starts_with(&format!("POST {generation}"));
     assert_eq!(journal.iter().filter(asked).count(), 2, "{journal:#?}");
@@ -124,7 +124,12 @@ async fn old_lab() -> Lab {
         cli_shows_text: true,
         ..Faces::kind()
     };
-    Lab::with_keys(Profile::V6_5, faces, r#"transfers = { protocol = "scp" }"#).await
+    Lab::with_keys(
+        Profile::V6_5,
+        faces,
+        r#"file_transfer = { protocol = "scp" }"#,
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +162,7 @@ async fn a_bad_certificate_that_was_paid_for_is_not_paid_for_again_the_next_day(
     let renewal = bench.run(SignedDuration::from_hours(24 * 4)).await;
     assert_eq!(renewal.state, State::Submitted, "{:?}", renewal.last_error);
     assert_eq!(bench.ca.orders(), 1);
-    let told = bench.told("person_needed").await;
+    let told = bench.told("attention_needed").await;
     assert!((3..10).contains(&told), "told {told} times");
 }
 
@@ -238,14 +243,14 @@ async fn a_key_pair_that_is_refused_for_another_reason_is_given_up_and_told() {
             break;
         }
     }
-    assert_eq!(lab.renewals().await.last().unwrap().state, State::Abandoned);
-    assert!(lab.has_event("person_needed").await);
+    assert_eq!(lab.renewals().await.last().unwrap().state, State::Failed);
+    assert!(lab.has_event("attention_needed").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_before_its_window_opened_is_followed_by_another_at_once() {
     let lab = Lab::new(Profile::V8).await;
-    lab.configure_window(r#"start = "0 2 24 * *", lasts = "1h", time_zone = "UTC""#);
+    lab.configure_window(r#"start = "0 2 24 * *", duration = "1h", time_zone = "UTC""#);
     let text = std::fs::read_to_string(lab.config_file()).unwrap();
     let text = text.replace("driver.local = { ", "driver.local = { lifetime_days = 1, ");
     std::fs::write(lab.config_file(), text).unwrap();
@@ -259,7 +264,7 @@ async fn what_ended_before_its_window_opened_is_followed_by_another_at_once() {
     lab.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
     lab.run_once().await;
     let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
-    assert_eq!(states, [State::Completed, State::Abandoned]);
+    assert_eq!(states, [State::Completed, State::Failed]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,7 +38,7 @@ async fn after(lab: &Lab, time: SignedDuration) {
 
 /// A person pins what the management port shows now; the open renewal tries again.
 async fn trust_what_is_shown(lab: &Lab) {
-    lab.configure(&lab.simulator.fingerprint(), "proof_grace = \"5s\"");
+    lab.configure(&lab.simulator.fingerprint(), "verify_timeout = \"5s\"");
     after(lab, SignedDuration::from_mins(61)).await;
 }
 
@@ -126,15 +126,15 @@ async fn untrusted_page(lab: &Lab) -> PastEvent {
     alert.expect("it is reported at the first probe")
 }
 
-/// The certificate is bound to SSL VPN alone and no `verify` names the management page: only a login goes there.
+/// The certificate is bound to SSL VPN alone and no `endpoints` names the management page: only a login goes there.
 fn leave_the_management_page_out(lab: &Lab) {
     let text = std::fs::read_to_string(lab.config_file()).unwrap();
     let both = format!(
-        "verify = [\"{}\", \"{}\"]",
+        "endpoints = [\"{}\", \"{}\"]",
         lab.simulator.management(),
         lab.simulator.ssl_vpn()
     );
-    let one = format!("verify = [\"{}\"]", lab.simulator.ssl_vpn());
+    let one = format!("endpoints = [\"{}\"]", lab.simulator.ssl_vpn());
     assert!(text.contains(&both), "{text}");
     let services = "services = [\"web-management\", \"ssl-vpn\"]";
     assert!(text.contains(services), "{text}");
@@ -145,7 +145,7 @@ fn leave_the_management_page_out(lab: &Lab) {
 
 /// Nothing else looks at that page before a renewal has to log in there.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_management_page_in_no_verify_list_is_reported_when_no_pin_accepts_what_it_serves() {
+async fn a_management_page_among_no_endpoints_is_reported_when_no_pin_accepts_what_it_serves() {
     let lab = Lab::new(Profile::V8).await;
     leave_the_management_page_out(&lab);
     lab.run_once().await;
@@ -176,7 +176,7 @@ async fn a_management_page_in_no_verify_list_is_reported_when_no_pin_accepts_wha
     assert_eq!(lab.renewals().await.len(), 1, "no renewal needed the login");
     after(&lab, SignedDuration::from_hours(25)).await;
     assert_eq!(count(&lab, "management_certificate_untrusted").await, 1);
-    lab.configure(&fingerprint, "proof_grace = \"5s\"");
+    lab.configure(&fingerprint, "verify_timeout = \"5s\"");
     leave_the_management_page_out(&lab);
     after(&lab, SignedDuration::from_hours(25)).await;
     assert_eq!(row(&lab).await.management_untrusted, None);
@@ -204,7 +204,7 @@ async fn a_management_certificate_that_no_pin_names_is_reported_at_once_and_unti
     after(&lab, SignedDuration::from_hours(25)).await;
     assert_eq!(count(&lab, "management_certificate_untrusted").await, 1);
     assert_eq!(count(&lab, "certificate_unknown").await, 1);
-    lab.configure(&fingerprint, "proof_grace = \"5s\"");
+    lab.configure(&fingerprint, "verify_timeout = \"5s\"");
     after(&lab, SignedDuration::from_hours(2)).await;
     let row = row(&lab).await;
     assert!(
@@ -264,17 +264,19 @@ async fn an_accepted_certificate_with_another_key_is_replaced() {
     assert_eq!(newest(&lab).await.reason, "names_or_key_changed");
 }
 
+const ENDINGS: [&str; 2] = ["certificate_expiring", "certificate_expired"];
+
 /// Its last twentieth and its end: each is told then, and once.
 async fn is_told_at_both_moments(lab: &Lab, seen: &Certificate) {
     // The moment itself is what the daemon sleeps until, whenever the next regular look would be.
     let moments = [due::emergency_at(seen), seen.not_after];
-    for (told, moment) in (1..).zip(moments) {
+    for (event, moment) in ENDINGS.into_iter().zip(moments) {
         assert!(row(lab).await.probe_at.is_some_and(|at| at <= moment));
         lab.clock.set(moment);
         lab.run_once().await;
-        assert_eq!(count(lab, "certificate_ending").await, told);
+        assert_eq!(count(lab, event).await, 1);
         after(lab, SignedDuration::from_hours(2)).await;
-        assert_eq!(count(lab, "certificate_ending").await, told, "told once");
+        assert_eq!(count(lab, event).await, 1, "told once");
     }
 }
 
@@ -285,15 +287,19 @@ async fn a_certificate_that_nothing_replaces_is_told_at_its_last_twentieth_and_a
     other.has_pending_change("address-object ipv4 printer");
     after(&lab, SignedDuration::from_hours(24 * 61)).await;
     assert_eq!(newest(&lab).await.state, State::Planned);
-    assert_eq!(count(&lab, "certificate_ending").await, 0);
+    for event in ENDINGS {
+        assert_eq!(count(&lab, event).await, 0);
+    }
     let [seen, _] = lab.seen().await;
     is_told_at_both_moments(&lab, &seen).await;
     other.leaves();
     after(&lab, SignedDuration::from_hours(2)).await;
     assert_eq!(newest(&lab).await.state, State::Completed);
     after(&lab, SignedDuration::from_hours(2)).await;
-    assert_eq!(count(&lab, "certificate_ending").await, 2);
-    assert_eq!(row(&lab).await.told, None);
+    for event in ENDINGS {
+        assert_eq!(count(&lab, event).await, 1);
+    }
+    assert_eq!(row(&lab).await.reported_condition, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -328,9 +334,9 @@ async fn what_one_address_of_two_still_shows_is_told_when_it_ends() {
     for _ in 0..3 {
         after(&lab, SignedDuration::from_hours(1)).await;
     }
-    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    assert_eq!(count(&lab, "endpoint_unreachable").await, 1);
     is_told_at_both_moments(&lab, &seen).await;
-    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    assert_eq!(count(&lab, "endpoint_unreachable").await, 1);
     assert!(row(&lab).await.probe_at.unwrap() > lab.clock.now() + SignedDuration::from_mins(1));
 }
 
@@ -343,16 +349,16 @@ async fn services_that_are_gone_are_told_once_and_at_the_second_look() {
     });
     after(&lab, SignedDuration::from_hours(1)).await;
     assert_eq!(
-        count(&lab, "certificate_drifted").await,
+        count(&lab, "endpoint_unreachable").await,
         0,
         "it may be restarting"
     );
     after(&lab, SignedDuration::from_mins(1)).await;
-    assert_eq!(count(&lab, "certificate_drifted").await, 1);
+    assert_eq!(count(&lab, "endpoint_unreachable").await, 1);
     for _ in 0..3 {
         after(&lab, SignedDuration::from_hours(1)).await;
     }
-    assert_eq!(count(&lab, "certificate_drifted").await, 1, "told once");
+    assert_eq!(count(&lab, "endpoint_unreachable").await, 1, "told once");
     assert_eq!(
         lab.renewals().await.len(),
         1,
@@ -365,7 +371,7 @@ async fn services_that_are_gone_are_told_once_and_at_the_second_look() {
     });
     after(&lab, SignedDuration::from_hours(1)).await;
     assert_eq!(
-        row(&lab).await.told,
+        row(&lab).await.reported_condition,
         None,
         "it is forgotten when it is over"
     );
@@ -381,7 +387,7 @@ async fn one_address_of_two_that_is_gone_is_told_by_name() {
     let history = lab.history().await;
     let drift = history
         .iter()
-        .find(|event| event.name == "certificate_drifted")
+        .find(|event| event.name == "endpoint_unreachable")
         .unwrap();
     let words = drift.fields["detail"].as_str().unwrap();
     assert!(

@@ -33,14 +33,15 @@ async fn explained(lab: &Lab) -> status::Explanation {
 
 async fn overrides(lab: &Lab) -> Vec<PastEvent> {
     let mut told = lab.history().await;
-    told.retain(|event| event.name == "window_overridden");
+    told.retain(|event| event.name == "maintenance_window_overridden");
     told
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outside_the_window_it_is_obtained_and_waits_and_inside_it_is_bound() {
     // Two o'clock in Amsterdam is one o'clock UTC in winter.
-    let lab = lab(r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "Europe/Amsterdam""#).await;
+    let lab =
+        lab(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "Europe/Amsterdam""#).await;
     let before = lab.seen().await;
     let report = lab.run_once().await;
     assert!(
@@ -84,12 +85,12 @@ async fn outside_the_window_it_is_obtained_and_waits_and_inside_it_is_bound() {
     let report = lab.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
     lab.assert_renewed_once().await;
-    assert!(!lab.has_event("window_overridden").await);
+    assert!(!lab.has_event("maintenance_window_overridden").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_binds_before_the_window_opens_is_proven_and_completed() {
-    let lab = lab(r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "UTC""#).await;
+    let lab = lab(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#).await;
     lab.run_once().await;
     let renewal = lab.renewals().await.swap_remove(0);
     assert_eq!(renewal.state, State::Imported);
@@ -102,7 +103,7 @@ async fn what_a_person_binds_before_the_window_opens_is_proven_and_completed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_put_in_and_has_ended_does_not_wait_for_the_window() {
-    let window = r#"start = "0 2 * * TUE", lasts = "1h", time_zone = "UTC""#;
+    let window = r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#;
     let lab = lab(window).await;
     lab.run_once().await;
     assert_eq!(lab.renewals().await[0].state, State::Imported);
@@ -122,7 +123,7 @@ async fn what_a_person_put_in_and_has_ended_does_not_wait_for_the_window() {
     lab.run_once().await;
     lab.run_once().await;
     lab.assert_renewed_once().await;
-    assert!(lab.has_event("window_overridden").await);
+    assert!(lab.has_event("maintenance_window_overridden").await);
 }
 
 /// Once a week: for this certificate, on Thursdays.
@@ -135,7 +136,7 @@ fn look_seldom(lab: &Lab) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_put_in_unseen_can_wait_where_what_was_seen_before_could_not() {
     // The second window comes after the last twentieth of what is served at first.
-    let window = r#"start = "0 2 24,28 * *", lasts = "1h", time_zone = "UTC""#;
+    let window = r#"start = "0 2 24,28 * *", duration = "1h", time_zone = "UTC""#;
     let lab = lab(window).await;
     look_seldom(&lab);
     lab.run_once().await;
@@ -162,7 +163,7 @@ async fn what_a_person_put_in_unseen_can_wait_where_what_was_seen_before_could_n
     lab.clock.set(opens);
     lab.run_once().await;
     lab.assert_renewed_once().await;
-    assert!(!lab.has_event("window_overridden").await);
+    assert!(!lab.has_event("maintenance_window_overridden").await);
 }
 
 /// The window closes while the bind is under way.
@@ -184,7 +185,7 @@ impl Checkpoint for Closing {
 async fn a_bind_whose_answer_was_lost_as_the_window_closed_is_looked_for_at_once() {
     let next_window = "2026-11-23T09:00:00Z".parse().unwrap();
     for (drops, is_bound) in [(Action::DropAfter, true), (Action::DropBefore, false)] {
-        let lab = lab(r#"start = "0 9 * * *", lasts = "62m", time_zone = "UTC""#).await;
+        let lab = lab(r#"start = "0 9 * * *", duration = "62m", time_zone = "UTC""#).await;
         let before = lab.seen().await;
         lab.simulator
             .rule(Rule::once("POST", "/config/pending", drops));
@@ -211,15 +212,15 @@ async fn a_bind_whose_answer_was_lost_as_the_window_closed_is_looked_for_at_once
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inside_the_window_it_is_bound_at_once() {
-    let lab = lab(r#"start = "0 9 * * *", lasts = "2h""#).await;
+    let lab = lab(r#"start = "0 9 * * *", duration = "2h""#).await;
     lab.run_once().await;
     lab.assert_renewed_once().await;
-    assert!(!lab.has_event("renewal_waits").await);
+    assert!(!lab.has_event("renewal_waiting").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_no_window_before_the_expiry_it_is_bound_at_once_and_told() {
-    let lab = lab(r#"start = "0 2 1 1 *", lasts = "3h""#).await;
+    let lab = lab(r#"start = "0 2 1 1 *", duration = "3h""#).await;
     let report = lab.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
     lab.assert_renewed_once().await;
@@ -235,7 +236,7 @@ async fn with_no_window_before_the_expiry_it_is_bound_at_once_and_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_that_yields_after_refusals_inside_of_it_is_told_of_once() {
     // The next window comes after the certificate's end.
-    let lab = lab(r#"start = "0 9 22 * *", lasts = "90m", time_zone = "UTC""#).await;
+    let lab = lab(r#"start = "0 9 22 * *", duration = "90m", time_zone = "UTC""#).await;
     let refused = Action::Status(503, "busy".to_owned(), Vec::new());
     let rule = Rule::once("POST", "/config/pending", refused);
     lab.simulator.rule(rule.repeated(0, 3));
@@ -252,7 +253,7 @@ async fn a_window_that_yields_after_refusals_inside_of_it_is_told_of_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_that_was_missed_is_not_made_up_for_outside_of_it() {
-    let lab = lab(r#"start = "0 2 * * TUE,THU", lasts = "1h""#).await;
+    let lab = lab(r#"start = "0 2 * * TUE,THU", duration = "1h""#).await;
     lab.run_once().await;
     // The daemon was down on Tuesday.
     lab.clock.set("2026-11-24T12:00:00Z".parse().unwrap());
@@ -270,7 +271,7 @@ async fn a_window_that_was_missed_is_not_made_up_for_outside_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_bound_before_is_what_was_bound_before_the_attempt_that_bound() {
-    let window = r#"start = "0 9 * * *", lasts = "2h", time_zone = "UTC""#;
+    let window = r#"start = "0 9 * * *", duration = "2h", time_zone = "UTC""#;
     let lab = lab(window).await;
     let second = Lab::new(Profile::V8).await;
     crate::rolls_back::also_verify(&lab, &second.simulator.ssl_vpn().to_string());

@@ -133,7 +133,7 @@ fn identifier(name: &AlternateName) -> Option<Identifier> {
     })
 }
 
-const NO_NAME: &str = "there is no host name and no address in the request: set `alternate_name`, or a `common_name` that is a host name";
+const NO_NAME: &str = "there is no host name and no address in the request: set `dns_names`, or a `common_name` that is a host name";
 
 /// ub-common-name.
 const LONGEST_COMMON_NAME: usize = 64;

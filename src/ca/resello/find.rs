@@ -111,7 +111,7 @@ impl Resello {
             .as_ref()
             .map(|previous| now.duration_until(previous.certificate.not_after));
         let left = left.unwrap_or(SignedDuration::ZERO);
-        let renewals = self.settings.renewals;
+        let renewals = self.settings.renewal_mode;
         succession(renewals, id, left, plan.renewal_allowed()).map_err(|wait| too_early(plan, wait))
     }
 }
@@ -133,7 +133,7 @@ async fn is_ours(api: &Api<'_>, order: &Order, request: &SigningRequest) -> Resu
 fn too_early(plan: &Plan, wait: SignedDuration) -> Failure {
     let days = wait.as_hours() / 24 + 1;
     let detail = format!(
-        "the plan {plan} allows a renewal {}, in {days} days; `renewals = \"buy\"` would buy a new certificate now, a larger `share_of_lifetime` would begin later",
+        "the plan {plan} allows a renewal {}, in {days} days; `renewal_mode = \"buy\"` would buy a new certificate now, a larger `renew_after` would begin later",
         plan.renewal_in_words()
     );
     Failure::new(FailureKind::Busy, "renew", detail).retry_after(wait)

@@ -19,7 +19,7 @@ mod rules;
 mod settings;
 
 pub(crate) use rules::MAILBOXES;
-pub use settings::{Applicant, Control, Download, Level, PlanChoice, Renewals, Settings};
+pub use settings::{Applicant, Control, Download, Level, PlanChoice, RenewalMode, Settings};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
@@ -173,7 +173,7 @@ impl Issuer for Resello {
     fn shows_every_order(&self, request: &SigningRequest) -> bool {
         let previous = request.previous.as_ref();
         previous.is_none_or(|previous| previous.order.is_none())
-            || self.settings.renewals == Renewals::Buy
+            || self.settings.renewal_mode == RenewalMode::Buy
     }
 
     /// Orders are made asynchronously: how long that takes is in no document, and asking too late is cheaper than

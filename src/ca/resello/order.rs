@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
 use super::super::SigningRequest;
-use super::settings::{Renewals, Settings};
+use super::settings::{RenewalMode, Settings};
 
 /// An order as far as it shows itself: only its id is sure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,19 +102,19 @@ impl Way {
 /// How the order of a certificate that ends in `left` is followed, its plan allowing a renewal in the last `allowed`;
 /// an error is the time until something may be done.
 pub(super) fn succession(
-    renewals: Renewals,
+    renewal_mode: RenewalMode,
     order: &str,
     left: SignedDuration,
     allowed: Option<SignedDuration>,
 ) -> Result<Way, SignedDuration> {
     // Where the plan does not say, the CA will.
     let early = allowed.filter(|allowed| left > *allowed);
-    match (renewals, early) {
-        (Renewals::Buy, _) => Ok(Way::Buy),
-        (Renewals::Reissue, Some(_)) => Ok(Way::Reissue(order.to_owned())),
+    match (renewal_mode, early) {
+        (RenewalMode::Buy, _) => Ok(Way::Buy),
+        (RenewalMode::Reissue, Some(_)) => Ok(Way::Reissue(order.to_owned())),
         // A reissue does not reach beyond the term, so at its end the order is renewed.
-        (Renewals::Renew | Renewals::Reissue, None) => Ok(Way::Renew(order.to_owned())),
-        (Renewals::Renew, Some(allowed)) => Err(left - allowed),
+        (RenewalMode::Renew | RenewalMode::Reissue, None) => Ok(Way::Renew(order.to_owned())),
+        (RenewalMode::Renew, Some(allowed)) => Err(left - allowed),
     }
 }
 
@@ -179,16 +179,16 @@ mod tests {
     fn an_order_is_renewed_no_sooner_than_its_plan_allows() {
         let way = |renewals, days: i32| succession(renewals, "7", DAY * days, Some(DAY * 30));
         let renewed = Ok(Way::Renew("7".to_owned()));
-        assert_eq!(way(Renewals::Renew, 30), renewed);
-        assert_eq!(way(Renewals::Renew, -3), renewed);
-        assert_eq!(way(Renewals::Renew, 31), Err(DAY));
-        assert_eq!(way(Renewals::Buy, 90), Ok(Way::Buy));
-        assert_eq!(succession(Renewals::Renew, "7", DAY * 90, None), renewed);
+        assert_eq!(way(RenewalMode::Renew, 30), renewed);
+        assert_eq!(way(RenewalMode::Renew, -3), renewed);
+        assert_eq!(way(RenewalMode::Renew, 31), Err(DAY));
+        assert_eq!(way(RenewalMode::Buy, 90), Ok(Way::Buy));
+        assert_eq!(succession(RenewalMode::Renew, "7", DAY * 90, None), renewed);
     }
 
     #[test]
     fn a_reissue_is_used_inside_of_the_term_only() {
-        let way = |days: i32| succession(Renewals::Reissue, "7", DAY * days, Some(DAY * 30));
+        let way = |days: i32| succession(RenewalMode::Reissue, "7", DAY * days, Some(DAY * 30));
         assert_eq!(way(60), Ok(Way::Reissue("7".to_owned())));
         assert_eq!(way(30), Ok(Way::Renew("7".to_owned())));
     }

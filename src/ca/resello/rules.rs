@@ -1,7 +1,7 @@
 //! What the API is known to refuse (purchase API reference 4.1, 5), and what a person is told of the settings. Pure.
 
 use super::plan::Plan;
-use super::settings::{Level, Renewals, Settings};
+use super::settings::{Level, RenewalMode, Settings};
 use crate::pki::{AlternateName, KeyKind, KeyRequest};
 
 /// Why an order for `wanted` would be refused, or would bring a certificate of no use.
@@ -128,10 +128,10 @@ fn organization(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
 /// How a certificate gets its successor.
 pub(super) fn renewals_in_words(settings: &Settings, plan: &Plan) -> String {
     let words = plan.renewal_in_words();
-    match settings.renewals {
-        Renewals::Renew => format!("the order is renewed, {words}; each costs money"),
-        Renewals::Buy => "bought anew each time; each costs money".to_owned(),
-        Renewals::Reissue => format!(
+    match settings.renewal_mode {
+        RenewalMode::Renew => format!("the order is renewed, {words}; each costs money"),
+        RenewalMode::Buy => "bought anew each time; each costs money".to_owned(),
+        RenewalMode::Reissue => format!(
             "reissued, which makes the certificate in use invalid at once; the order is renewed, for money, {words}"
         ),
     }
@@ -182,7 +182,7 @@ mod tests {
             timeout: Duration::from_secs(30),
             plan: PlanChoice::read("PositiveSSL"),
             level,
-            renewals: Renewals::Renew,
+            renewal_mode: RenewalMode::Renew,
             control: Control::Mail,
             proof_host: "sectigo.com".to_owned(),
             download: Download::Crt,

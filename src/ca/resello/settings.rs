@@ -28,7 +28,7 @@ pub struct Settings {
     /// What the plan's certificates say about their owner.
     pub level: Level,
     /// What is done when a certificate that was ordered here is renewed.
-    pub renewals: Renewals,
+    pub renewal_mode: RenewalMode,
     /// How control over the domain is proven.
     pub control: Control,
     /// The end of computed proofs: `sectigo.com`, formerly `comodoca.com` (purchase API reference 5).
@@ -65,7 +65,7 @@ pub enum Level {
 
 /// How a certificate that was ordered here gets its successor (purchase API reference 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renewals {
+pub enum RenewalMode {
     /// The order is renewed, which is charged, as soon as its plan allows it.
     Renew,
     /// A new order, which is charged; the old one runs out.

@@ -93,7 +93,7 @@ impl Issuer for VenafiCa {
     }
 
     async fn retire(&self, superseded: &Previous) -> Result<(), Failure> {
-        if !self.settings.retire {
+        if !self.settings.decommission_superseded {
             return Ok(());
         }
         self.session().await?.retire(&superseded.certificate).await

@@ -25,7 +25,7 @@ pub struct Settings {
     /// Whether the root is handed on too, for a firewall that does not hold it.
     pub include_root: bool,
     /// Whether a superseded certificate is taken out of the inventory, once its successor was proven.
-    pub retire: bool,
+    pub decommission_superseded: bool,
     /// Whom to believe.
     pub trust: Trust,
     /// Limit of one exchange.

@@ -139,7 +139,7 @@ impl Check<'_> {
         let firewall = resolved(&management).await;
         let firewall = firewall.map_err(|error| format!("{management}: {error}"))?;
         let told = transfer::address_told(settings, firewall).map_err(|error| error.to_string())?;
-        let peer = settings.peer.unwrap_or(firewall.ip());
+        let peer = settings.source_address.unwrap_or(firewall.ip());
         Ok(format!(
             "it is told to go to {told}, and must come from {peer}"
         ))

@@ -51,7 +51,7 @@ impl Findings {
 
     fn wrong(&mut self, what: &str, words: &str) {
         self.wrong += 1;
-        say!("WRONG   {what}: {}", short(words));
+        say!("FAIL    {what}: {}", short(words));
     }
 }
 
@@ -119,7 +119,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         return Ok(());
     }
     print::complain(&format!(
-        "{} of {} findings must be seen to; they are marked WRONG",
+        "{} of {} findings must be seen to; they are marked FAIL",
         findings.wrong,
         findings.wrong + findings.good
     ));

@@ -133,9 +133,9 @@ fn tables(firewall: &Simulated, folder: &Path) -> Result<String, CliError> {
          trust = {{ sha256 = \"{pin}\" }} }}\n\n\
          [[certificate]]\nname = \"{name}-portal\"\nfirewall = \"{name}\"\nca = \"office\"\n\
          subject = {{ common_name = \"{name}.example.com\", organization = \"Example\", country = \"Netherlands\" }}\n\
-         alternate_name = {{ domain_name = \"{name}.example.com\" }}\n\
+         dns_names = [\"{name}.example.com\"]\n\
          key = {{ type = \"ecdsa\", size = 256 }}\n\
-         services = [\"web-management\", \"ssl-vpn\"]\nverify = [\"{management}\", \"{ssl_vpn}\"]\n",
+         services = [\"web-management\", \"ssl-vpn\"]\nendpoints = [\"{management}\", \"{ssl_vpn}\"]\n",
         url = simulator.url(),
         secret = secret.display(),
         pin = simulator.fingerprint(),
@@ -212,7 +212,7 @@ fn words(event: &PastEvent) -> String {
 async fn handshakes(desired: &Desired) -> Vec<(String, Endpoint, Sight)> {
     let mut seen = Vec::new();
     for wanted in desired.certificates.values() {
-        for endpoint in &wanted.verify {
+        for endpoint in &wanted.endpoints {
             let sight = probe::look(endpoint, None, HANDSHAKE_LIMIT).await;
             seen.push((wanted.firewall.to_string(), endpoint.clone(), sight));
         }

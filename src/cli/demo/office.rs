@@ -79,7 +79,7 @@ impl Office {
             Self::Acme(simulator, listen) => {
                 write_private(&folder.join("roots.pem"), &simulator.root_pem())?;
                 format!(
-                    "driver.acme = {{ directory = \"{}\", agree_to_terms = true, roots = \"{place}/roots.pem\", \
+                    "driver.acme = {{ directory = \"{}\", terms_of_service_agreed = true, roots = \"{place}/roots.pem\", \
                      validation.http = {{ listen = \"{listen}\" }}, trust = {{ sha256 = \"{}\" }} }}",
                     simulator.directory_url(),
                     simulator.fingerprint()

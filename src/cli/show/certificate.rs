@@ -69,7 +69,7 @@ pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(),
             firewall.refused_logins,
             SystemClock.now(),
         ),
-        addresses: wanted.verify.iter().map(ToString::to_string).collect(),
+        addresses: wanted.endpoints.iter().map(ToString::to_string).collect(),
         services: wanted
             .services
             .iter()

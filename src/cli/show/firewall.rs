@@ -126,7 +126,7 @@ fn all_not_trusted(
     why: &str,
 ) -> Vec<NotTrusted> {
     let pending = pending.iter().map(|pin| &pin.fingerprint);
-    let all = tracked.learned.iter().chain(pending);
+    let all = tracked.pins.iter().chain(pending);
     all.map(|fingerprint| NotTrusted {
         sha256: fingerprint.to_string(),
         why: why.to_owned(),

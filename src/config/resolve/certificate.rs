@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Resolver;
 use super::fleet::DraftCertificate;
-use super::{Resolver, request};
+use super::request::{self, AlternateNames};
 use crate::config::findings::Place;
 use crate::config::values::{self, Wrong};
 use crate::config::written::{self, Placed};
@@ -25,11 +26,15 @@ impl Resolver<'_> {
         let firewall = self.reference(written.firewall.as_ref());
         let ca = self.reference(written.ca.as_ref());
         let services = self.services(written.services, range);
-        let verify = self.verify(written.verify);
+        let endpoints = self.endpoints(written.endpoints);
+        let names = AlternateNames {
+            dns: written.dns_names,
+            ip: written.ip_addresses,
+            email: written.email_addresses,
+        };
         let request = self.request(
             written.subject,
-            written.alternate_name,
-            written.alternate_names,
+            names,
             written.key.as_ref(),
             written.digest.as_ref(),
         );
@@ -42,7 +47,7 @@ impl Resolver<'_> {
                     request,
                     key_origin: request::origin(written.key.as_ref()),
                     services: services.iter().map(|(service, _)| *service).collect(),
-                    verify: verify.clone().unwrap_or_default(),
+                    endpoints: endpoints.clone().unwrap_or_default(),
                     policy,
                 }))
             }
@@ -53,7 +58,7 @@ impl Resolver<'_> {
             firewall,
             ca,
             services,
-            verify_is_default: verify.is_none(),
+            endpoints_are_default: endpoints.is_none(),
             certificate,
         }
     }
@@ -85,13 +90,13 @@ impl Resolver<'_> {
         services
     }
 
-    fn verify(&mut self, written: Option<Placed<Vec<Placed<String>>>>) -> Option<Vec<Endpoint>> {
+    fn endpoints(&mut self, written: Option<Placed<Vec<Placed<String>>>>) -> Option<Vec<Endpoint>> {
         let written = written?;
         if written.value.is_empty() {
             let hint = "leave it out for the addresses of the firewall itself";
             self.lacking(
                 &written.range,
-                "`verify` is empty: nothing would be proven",
+                "`endpoints` is empty: nothing would be proven",
                 hint,
             );
         }

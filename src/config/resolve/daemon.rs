@@ -37,10 +37,10 @@ impl Resolver<'_> {
                 .and_then(|key| self.referred(&key.value, &key.range)),
             state_directory: self.shared.state_directory.clone(),
             sealing_key: self.shared.sealing_key.clone(),
-            concurrency: written
-                .concurrency
+            max_concurrent_renewals: written
+                .max_concurrent_renewals
                 .as_ref()
-                .map_or(default::CONCURRENCY, |written| written.value)
+                .map_or(default::MAX_CONCURRENT_RENEWALS, |written| written.value)
                 .into(),
             scan: scan.map_or_else(String::new, |schedule| with_seconds(schedule.expression())),
             probe_interval: self.duration_or(
@@ -70,7 +70,7 @@ impl Resolver<'_> {
         written: &written::Renewal,
         otherwise: &RenewalPolicy,
     ) -> RenewalPolicy {
-        let share = written.share_of_lifetime.as_ref();
+        let share = written.renew_after.as_ref();
         if let Some(late) = share.filter(|share| share.value > 0.9) {
             let hint = "two thirds, the default, leave time for two weeks of trouble in a lifetime of 47 days";
             self.warn(
@@ -79,15 +79,15 @@ impl Resolver<'_> {
                 hint,
             );
         }
-        let grace = written.proof_grace.as_ref();
+        let grace = written.verify_timeout.as_ref();
         let bounds = (SignedDuration::from_secs(5), SignedDuration::from_hours(1));
         RenewalPolicy {
-            share_of_lifetime: share
+            renew_after: share
                 .map(|share| thousandths(share.value))
-                .or(otherwise.share_of_lifetime),
-            proof_grace: match grace {
-                Some(_) => self.duration_or(grace, default::PROOF_GRACE, bounds),
-                None => otherwise.proof_grace,
+                .or(otherwise.renew_after),
+            verify_timeout: match grace {
+                Some(_) => self.duration_or(grace, default::VERIFY_TIMEOUT, bounds),
+                None => otherwise.verify_timeout,
             },
             urgent: written
                 .urgent

@@ -34,7 +34,7 @@ impl Resolver<'_> {
                 .as_ref()
                 .map_or(default::SSL_VPN_PORT, |port| port.value);
             let transfers;
-            (transfers, forced_ftp) = self.transfers(sonicos.transfers.as_ref());
+            (transfers, forced_ftp) = self.transfers(sonicos.file_transfer.as_ref());
             let settings = Settings::Sonicos(Box::new(self.sonicos(*sonicos, transfers)?));
             Some(Arc::new(ManagedFirewall {
                 settings,
@@ -54,15 +54,15 @@ impl Resolver<'_> {
             .start
             .as_ref()
             .and_then(|start| self.schedule(Some(start), ""));
-        let lasts = written.lasts.as_ref().and_then(|lasts| {
-            self.parse(lasts, |text| {
+        let duration = written.duration.as_ref().and_then(|duration| {
+            self.parse(duration, |text| {
                 values::duration(text, schedule::SHORTEST, schedule::LONGEST)
             })
         });
         let zone = self.parse_or(written.time_zone.as_ref(), default::TIME_ZONE, |name| {
             schedule::find_time_zone(name).map_err(|words| Wrong::new(words, ZONE_HINT))
         });
-        MaintenanceWindow::from_parts(start?, lasts?, zone?).ok()
+        MaintenanceWindow::from_parts(start?, duration?, zone?).ok()
     }
 
     fn sonicos(

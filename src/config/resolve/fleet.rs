@@ -75,8 +75,8 @@ pub(in crate::config) struct DraftCertificate {
     pub firewall: Option<Name>,
     pub ca: Option<Name>,
     pub services: Vec<(Service, Place)>,
-    /// Its `verify` is derived from the firewall.
-    pub verify_is_default: bool,
+    /// Its `endpoints` are derived from the firewall.
+    pub endpoints_are_default: bool,
     /// `None` when something about it was wrong.
     pub certificate: Option<Arc<ManagedCertificate>>,
 }
@@ -216,7 +216,11 @@ impl Fleet {
             let own = firewalls.get(&certificate.firewall);
             let own = own.map(|firewall| firewall.addresses(&certificate.services));
             let own = own.unwrap_or_default();
-            for address in certificate.verify.iter().filter(|one| !own.contains(one)) {
+            for address in certificate
+                .endpoints
+                .iter()
+                .filter(|one| !own.contains(one))
+            {
                 let (firewall, name) = (&certificate.firewall, &certificate.name);
                 let holder = holders.get(&(&**firewall, address.clone()));
                 let place = self.certificates.names.get(name);
@@ -279,8 +283,8 @@ impl DraftCertificate {
     ) -> Option<Arc<ManagedCertificate>> {
         let mut shared = self.certificate?;
         let certificate = Arc::make_mut(&mut shared);
-        if self.verify_is_default {
-            certificate.verify = firewalls.get(&firewall)?.addresses(&certificate.services);
+        if self.endpoints_are_default {
+            certificate.endpoints = firewalls.get(&firewall)?.addresses(&certificate.services);
         }
         certificate.firewall = firewall;
         certificate.ca = ca;

@@ -65,8 +65,8 @@ impl Default for Shared {
             state_directory: PathBuf::from(default::STATE_DIRECTORY),
             sealing_key: None,
             policy: RenewalPolicy {
-                share_of_lifetime: None,
-                proof_grace: SignedDuration::from_mins(2),
+                renew_after: None,
+                verify_timeout: SignedDuration::from_mins(2),
                 urgent: Urgent::default(),
             },
             transfers: Arc::default(),

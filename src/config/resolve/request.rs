@@ -1,5 +1,6 @@
 //! What a certificate's request is to say: subject, alternate name, key, digest.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use super::Resolver;
@@ -8,20 +9,26 @@ use crate::config::written::{self, KeyType, Placed};
 use crate::inventory::KeyOrigin;
 use crate::pki::{AlternateName, Digest, KeyKind, KeyRequest, Subject, country_code, country_name};
 
+/// The alternate names as they are written, by their kinds.
+pub(super) struct AlternateNames {
+    pub dns: Option<Placed<Vec<Placed<String>>>>,
+    pub ip: Option<Placed<Vec<Placed<String>>>>,
+    pub email: Option<Placed<Vec<Placed<String>>>>,
+}
+
 impl Resolver<'_> {
     /// The request; `None` when its subject is missing or wrong.
-    pub fn request(
+    pub(super) fn request(
         &mut self,
         subject: Option<Placed<written::Subject>>,
-        alternate_name: Option<Placed<written::AlternateName>>,
-        alternate_names: Option<Placed<Vec<Placed<written::AlternateName>>>>,
+        alternate_names: AlternateNames,
         key: Option<&Placed<written::KeyPair>>,
         digest: Option<&Placed<written::Digest>>,
     ) -> Option<KeyRequest> {
         let place = subject.as_ref().map(|subject| subject.range.clone());
         let subject = subject.and_then(|subject| self.subject(subject));
         let origin = origin(key);
-        let alternate_names = self.alternate_names(alternate_name, alternate_names, origin);
+        let alternate_names = self.alternate_names(alternate_names, origin);
         let key = self.key(key);
         let (subject, place) = (subject?, place?);
         match origin {
@@ -85,29 +92,23 @@ impl Resolver<'_> {
         })
     }
 
-    /// The names of both keys, of which one may be written.
+    /// The names of all three lists.
     fn alternate_names(
         &mut self,
-        one: Option<Placed<written::AlternateName>>,
-        several: Option<Placed<Vec<Placed<written::AlternateName>>>>,
+        written: AlternateNames,
         origin: KeyOrigin,
     ) -> Vec<AlternateName> {
-        if let (Some(_), Some(several)) = (&one, &several) {
-            let message = "`alternate_name` and `alternate_names` are both written";
-            let hint = "write all names into `alternate_names`, and leave `alternate_name` out";
-            self.wrong(&several.range, Wrong::new(message, hint));
-        }
-        if let Some(several) = several.as_ref().filter(|several| several.value.is_empty()) {
-            let hint = "leave it out, or name at least one";
-            self.lacking(&several.range, "`alternate_names` is empty", hint);
-        }
-        let several = several.map(|several| several.value).unwrap_or_default();
+        let dns = self.names_of("dns_names", written.dns, |text| {
+            values::domain(text).map(AlternateName::Domain)
+        });
+        let ip = self.names_of("ip_addresses", written.ip, |text| {
+            values::ip_address(text).map(AlternateName::Ip)
+        });
+        let email = self.names_of("email_addresses", written.email, |text| {
+            values::email(text).map(AlternateName::Email)
+        });
         let mut names: Vec<AlternateName> = Vec::new();
-        for written in one.into_iter().chain(several) {
-            let range = written.range.clone();
-            let Some(name) = self.alternate_name(written) else {
-                continue;
-            };
+        for (name, range) in dns.into_iter().chain(ip).chain(email) {
             if names.iter().any(|known| known.is_same(&name)) {
                 let message = format!("`{name}` is named twice");
                 self.wrong(&range, Wrong::new(message, "name it once"));
@@ -121,6 +122,26 @@ impl Resolver<'_> {
         names
     }
 
+    /// The names of the list `key`, each with its place.
+    fn names_of(
+        &mut self,
+        key: &str,
+        written: Option<Placed<Vec<Placed<String>>>>,
+        read: impl Fn(&str) -> Result<AlternateName, Wrong>,
+    ) -> Vec<(AlternateName, Range<usize>)> {
+        let Some(written) = written else {
+            return Vec::new();
+        };
+        if written.value.is_empty() {
+            let hint = "leave it out, or name at least one";
+            self.lacking(&written.range, &format!("`{key}` is empty"), hint);
+        }
+        let names = written.value.into_iter();
+        names
+            .filter_map(|name| Some((self.parse(&name, &read)?, name.range)))
+            .collect()
+    }
+
     /// What a request that is made on the device has room for (SonicOS reference 3.1).
     fn check_on_device(&mut self, name: &AlternateName, before: usize, range: &Range<usize>) {
         let is_wildcard = matches!(name, AlternateName::Domain(domain) if domain.starts_with("*."));
@@ -128,6 +149,8 @@ impl Resolver<'_> {
             "a request made on the device has room for one alternate name".to_owned()
         } else if before == 0 && is_wildcard {
             format!("a device is not known to make requests for a wildcard such as `{name}`")
+        } else if before == 0 && matches!(name, AlternateName::Ip(IpAddr::V6(_))) {
+            format!("a request made on the device cannot hold the IPv6 address `{name}`")
         } else {
             return;
         };
@@ -141,23 +164,9 @@ impl Resolver<'_> {
         };
         if country_code(name).is_none() {
             let message = format!("no code is known for the country `{name}`");
-            let hint = "a request that renewd makes holds the code of the country: write its usual English name, or leave it out";
+            let hint = "a request that renewd makes holds the code of the country: write that code, such as \"NL\", or leave it out";
             self.wrong(range, Wrong::new(message, hint));
         }
-    }
-
-    fn alternate_name(&mut self, written: Placed<written::AlternateName>) -> Option<AlternateName> {
-        let Placed { value, range } = written;
-        let name = match value {
-            written::AlternateName::DomainName(text) => {
-                values::domain(&text).map(AlternateName::Domain)
-            }
-            written::AlternateName::EmailAddress(text) => {
-                values::email(&text).map(AlternateName::Email)
-            }
-            written::AlternateName::Ipv4Address(text) => values::ipv4(&text).map(AlternateName::Ip),
-        };
-        name.map_err(|wrong| self.wrong(&range, wrong)).ok()
     }
 
     /// Browsers look at the alternate name only, and the device has a list of countries of its own.
@@ -170,8 +179,7 @@ impl Resolver<'_> {
         if let Some(name) = &subject.country
             && country_code(name).is_none()
         {
-            let hint =
-                "spell it as in the list of countries that the device offers for a signing request";
+            let hint = "write its code of ISO 3166-1, such as \"NL\", or spell it as in the device's list of countries";
             self.warn(
                 range,
                 "this country is not known: the device may refuse it",
@@ -183,20 +191,19 @@ impl Resolver<'_> {
         };
         match alternate {
             None => {
-                let hint = format!("add: alternate_name = {{ domain_name = \"{common}\" }}");
+                let hint = format!("add: dns_names = [\"{common}\"]");
                 self.warn(
                     range,
-                    "without `alternate_name` browsers do not accept the certificate",
+                    "without `dns_names` browsers do not accept the certificate",
                     &hint,
                 );
             }
             Some(AlternateName::Domain(domain))
                 if common.contains('.') && !common.eq_ignore_ascii_case(domain) =>
             {
-                let message = format!(
-                    "`common_name` and `alternate_name` differ: browsers accept {domain} only"
-                );
-                let hint = "use one certificate for each name, or let renewd make the key: `alternate_names` with key = { origin = \"renewd\" }";
+                let message =
+                    format!("`common_name` and `dns_names` differ: browsers accept {domain} only");
+                let hint = "use one certificate for each name, or let renewd make the key: both in `dns_names` with key = { origin = \"renewd\" }";
                 self.warn(range, &message, hint);
             }
             Some(_) => {}
@@ -237,7 +244,7 @@ pub(super) fn origin(key: Option<&Placed<written::KeyPair>>) -> KeyOrigin {
     }
 }
 
-/// The device takes the full name of a country and refuses its code (SonicOS reference 3.1).
+/// A code of ISO 3166-1 in capitals, or a name as it is: each driver maps both to what its device takes.
 fn country(text: &str) -> Result<String, Wrong> {
     let is_code = text.len() <= 3 && text.chars().all(|c| c.is_ascii_alphabetic());
     if text.trim().is_empty() || text.contains(char::is_control) {
@@ -246,12 +253,18 @@ fn country(text: &str) -> Result<String, Wrong> {
     if !is_code {
         return Ok(text.to_owned());
     }
-    let hint = match country_name(text) {
-        Some(name) => format!("the device takes the full name: \"{name}\""),
-        None => "the device takes the full name, such as \"Netherlands\"".to_owned(),
+    if country_name(text).is_some() {
+        return Ok(text.to_ascii_uppercase());
+    }
+    let hint = match country_code(text) {
+        Some(code) => format!("write its code of two letters: \"{code}\""),
+        None => {
+            "write the code of two letters, such as \"NL\", or the name, such as \"Netherlands\""
+                .to_owned()
+        }
     };
     Err(Wrong::new(
-        format!("`{text}` is a code, not the name of a country"),
+        format!("`{text}` is not a code of ISO 3166-1"),
         hint,
     ))
 }

@@ -1,4 +1,4 @@
-//! `[transfers]`, `transfers` of a firewall, and `ssh`.
+//! `[file_transfer]`, `file_transfer` of a firewall, and `ssh`.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -16,11 +16,14 @@ use crate::inventory::Endpoint;
 use crate::transfer::{Choice, Protocol, Settings};
 
 impl Resolver<'_> {
-    /// `[transfers]`.
+    /// `[file_transfer]`.
     pub fn shared_transfers(&mut self, written: &written::Transfers) -> Arc<Settings> {
-        if let Some(peer) = &written.peer {
-            let hint = "each firewall comes from its own address: write it as `transfers = { peer = … }` of that firewall";
-            self.wrong(&peer.range, Wrong::new("`peer` is for one firewall", hint));
+        if let Some(peer) = &written.source_address {
+            let hint = "each firewall comes from its own address: write it as `file_transfer = { source_address = … }` of that firewall";
+            self.wrong(
+                &peer.range,
+                Wrong::new("`source_address` is for one firewall", hint),
+            );
         }
         let settings = self.merged(written, &Settings::default());
         if let Some(place) = self.forced_ftp(written) {
@@ -30,7 +33,7 @@ impl Resolver<'_> {
         Arc::new(settings)
     }
 
-    /// The transfers of one firewall: those of `[transfers]`, with its own keys in their place; and where it alone
+    /// The transfers of one firewall: those of `[file_transfer]`, with its own keys in their place; and where it alone
     /// asks for FTP.
     pub fn transfers(
         &mut self,
@@ -85,9 +88,9 @@ impl Resolver<'_> {
             advertise: self
                 .address(written.advertise.as_ref(), reached)
                 .or(otherwise.advertise),
-            peer: self
-                .address(written.peer.as_ref(), reached)
-                .or(otherwise.peer),
+            source_address: self
+                .address(written.source_address.as_ref(), reached)
+                .or(otherwise.source_address),
             scp_port: port(&written.scp_port, otherwise.scp_port),
             ftp_port: port(&written.ftp_port, otherwise.ftp_port),
             passive_ports: passive_ports.or_else(|| otherwise.passive_ports.clone()),
@@ -105,7 +108,7 @@ impl Resolver<'_> {
         self.parse(key?, check)
     }
 
-    /// One port serves one protocol. Told at the key that is written here: the other may stand in `[transfers]`.
+    /// One port serves one protocol. Told at the key that is written here: the other may stand in `[file_transfer]`.
     fn check_ports(&mut self, written: &written::Transfers, settings: &Settings) {
         let here = [&written.ftp_port, &written.scp_port].into_iter().flatten();
         let here = here.map(|key| &key.range).next();
@@ -132,17 +135,19 @@ impl Resolver<'_> {
     }
 
     fn check_addresses(&mut self, written: &written::Transfers, settings: &Settings) {
-        let ranges = [&written.peer, &written.listen].into_iter().flatten();
+        let ranges = [&written.source_address, &written.listen]
+            .into_iter()
+            .flatten();
         let here: Option<&Range<usize>> = ranges.map(|key| &key.range).next();
         let (Some(listen), Some(range)) = (settings.listen, here) else {
             return;
         };
-        if let Some(peer) = settings.peer
+        if let Some(peer) = settings.source_address
             && peer.is_ipv4() != listen.is_ipv4()
             && !listen.is_unspecified()
         {
             let message = format!("{peer} cannot reach {listen}");
-            let hint = "`listen` and `peer` must both be IPv4 or both be IPv6";
+            let hint = "`listen` and `source_address` must both be IPv4 or both be IPv6";
             self.wrong(range, Wrong::new(message, hint));
         }
     }

@@ -32,7 +32,9 @@ fn said(keys: &str) -> String {
 }
 
 fn sound(directory: &str, more: &str) -> String {
-    format!("directory = \"{directory}\"\nagree_to_terms = true\nvalidation.http = {{}}\n{more}")
+    format!(
+        "directory = \"{directory}\"\nterms_of_service_agreed = true\nvalidation.http = {{}}\n{more}"
+    )
 }
 
 #[test]
@@ -110,13 +112,13 @@ fn nobody_agrees_to_terms_by_leaving_something_out() {
     let lacking = said(&format!(
         "directory = \"{LETS_ENCRYPT}\"\nvalidation.http = {{}}"
     ));
-    assert!(lacking.contains("`agree_to_terms`"), "{lacking}");
+    assert!(lacking.contains("`terms_of_service_agreed`"), "{lacking}");
     assert!(
-        lacking.contains("if you agree: agree_to_terms = true"),
+        lacking.contains("if you agree: terms_of_service_agreed = true"),
         "{lacking}"
     );
     let refused = said(&format!(
-        "directory = \"{LETS_ENCRYPT}\"\nagree_to_terms = false\nvalidation.http = {{}}"
+        "directory = \"{LETS_ENCRYPT}\"\nterms_of_service_agreed = false\nvalidation.http = {{}}"
     ));
     assert!(
         refused.contains("without agreeing to the CA's terms"),
@@ -156,7 +158,7 @@ fn each_mistake_has_its_words() {
     let plain = said(&sound("http://ca.example.com/dir", ""));
     assert!(plain.contains("reached by https"), "{plain}");
     let none = said(&format!(
-        "directory = \"{LETS_ENCRYPT}\"\nagree_to_terms = true"
+        "directory = \"{LETS_ENCRYPT}\"\nterms_of_service_agreed = true"
     ));
     assert!(none.contains("`validation`"), "{none}");
 }

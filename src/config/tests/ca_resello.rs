@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::ca::resello::{Control, Download, Level, PlanChoice, Renewals, Settings};
+use crate::ca::resello::{Control, Download, Level, PlanChoice, RenewalMode, Settings};
 use crate::dcv;
 use crate::tls::Anchor;
 
@@ -52,7 +52,7 @@ fn what_is_left_out_costs_little_and_asks_nobody() {
     assert_eq!(settings.url.as_str(), "https://api.example.com/v1");
     assert_eq!(settings.plan, PlanChoice::Name("PositiveSSL".to_owned()));
     assert_eq!(settings.level, Level::Domain);
-    assert_eq!(settings.renewals, Renewals::Renew);
+    assert_eq!(settings.renewal_mode, RenewalMode::Renew);
     assert_eq!(settings.download, Download::Crt);
     assert_eq!(settings.proof_host, "sectigo.com");
     assert_eq!(settings.budget.orders, 10);
@@ -70,7 +70,7 @@ fn what_is_left_out_costs_little_and_asks_nobody() {
 #[test]
 fn every_key_is_read() {
     let settings = settings(
-        "validation_level = \"ev\"\nrenewals = \"buy\"\ndownload = \"zip\"\nelliptic_keys = true\n\
+        "validation_level = \"ev\"\nrenewal_mode = \"buy\"\ndownload = \"zip\"\nelliptic_keys = true\n\
          proof_host = \"comodoca.com\"\norder_budget = { orders = 2, within = \"1d\" }\n\
          applicant = { company_name = \"A\", department = \"B\", address = \"C\", zip_code = \"D\", city = \"E\", \
          chamber_of_commerce = \"F\" }\n\
@@ -79,8 +79,8 @@ fn every_key_is_read() {
     );
     assert_eq!(settings.level, Level::Extended);
     assert_eq!(
-        (settings.renewals, settings.download),
-        (Renewals::Buy, Download::Zip)
+        (settings.renewal_mode, settings.download),
+        (RenewalMode::Buy, Download::Zip)
     );
     assert!(settings.elliptic_keys && matches!(settings.control, Control::Mail));
     assert_eq!(
@@ -134,7 +134,7 @@ fn a_program_that_sets_txt_records_only_is_refused_before_anything_is_paid() {
 
 #[test]
 fn a_reissue_is_warned_of() {
-    let told = warnings(&format!("{FILES}renewals = \"reissue\"\n"));
+    let told = warnings(&format!("{FILES}renewal_mode = \"reissue\"\n"));
     assert_eq!(told.len(), 1);
     assert!(
         told[0].contains("makes the certificate in use invalid"),
@@ -174,7 +174,7 @@ fn each_wrong_value_is_explained() {
     }
     for (more, words) in [
         ("validation_level = \"dvv\"", "did you mean `dv`?"),
-        ("renewals = \"revoke\"", "renewals"),
+        ("renewal_mode = \"revoke\"", "renewal_mode"),
         ("order_budget = { orders = 0 }", "orders"),
         ("order_budget = { within = \"1m\" }", "`1m` is too short"),
         (

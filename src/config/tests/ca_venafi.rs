@@ -24,7 +24,7 @@ fn a_key_an_application_and_a_template_are_enough() {
     assert_eq!(settings.url.as_str(), "https://api.venafi.cloud/");
     assert_eq!(settings.application, Target::Name("Firewalls".to_owned()));
     assert_eq!((settings.validity_days, &settings.tags), (None, &None));
-    assert!(!settings.retire);
+    assert!(!settings.decommission_superseded);
     assert!(matches!(settings.trust.anchor, crate::tls::Anchor::System));
     assert_eq!(settings.timeout, std::time::Duration::from_secs(30));
 }
@@ -33,7 +33,7 @@ fn a_key_an_application_and_a_template_are_enough() {
 fn ids_a_service_account_and_an_own_region_are_taken() {
     let settings = with(
         "url = \"https://api.venafi.eu/base\"\nservice_account = { id = \"7a5f-1\", jwt = { file = \"jwt\" } }\n\
-         application = { id = \"45d0\" }\ntemplate = { id = \"51cb\" }\ntags = []\nretire = true\ntimeout = \"5s\"",
+         application = { id = \"45d0\" }\ntemplate = { id = \"51cb\" }\ntags = []\ndecommission_superseded = true\ntimeout = \"5s\"",
     )
     .unwrap();
     assert!(matches!(settings.login, Login::ServiceAccount { id, .. } if id == "7a5f-1"));

@@ -86,7 +86,7 @@ name = "portal"
 firewall = "hq"
 ca = "office"
 subject = { common_name = "vpn.example.com" }
-alternate_name = { domain_name = "VPN.example.com" }
+dns_names = ["VPN.example.com"]
 "#;
 
 fn sound(password: &str, more: &str) -> String {
@@ -133,7 +133,7 @@ fn what_is_left_out_has_its_default() {
         certificates,
     } = loaded.desired;
     assert_eq!(daemon.database, "sqlite:///var/lib/renewd/renewd.db");
-    assert_eq!((daemon.concurrency, &*daemon.log), (8, "info"));
+    assert_eq!((daemon.max_concurrent_renewals, &*daemon.log), (8, "info"));
     assert_eq!(daemon.probe_interval, jiff::SignedDuration::from_hours(1));
     assert!(chain_roots.is_empty() && written_budgets.is_empty());
     let budget = order_budgets["office"];
@@ -151,12 +151,12 @@ fn what_is_left_out_has_its_default() {
     assert!(device.preempt_idle_administrator && device.totp.is_none());
     let certificate = &certificates["portal"];
     assert_eq!(certificate.request.key, crate::pki::KeyKind::Rsa(2048));
-    assert_eq!(certificate.policy.share_of_lifetime, None);
+    assert_eq!(certificate.policy.renew_after, None);
     assert_eq!(
         certificate.services,
         [crate::inventory::Service::WebManagement]
     );
-    assert_eq!(certificate.verify[0].to_string(), "[2001:db8::1]:8443");
+    assert_eq!(certificate.endpoints[0].to_string(), "[2001:db8::1]:8443");
     let name = &certificate.request.alternate_names[0];
     assert_eq!(name.to_string(), "vpn.example.com");
 }
@@ -167,7 +167,7 @@ fn an_ssl_vpn_is_proven_at_its_own_port() {
     let text = sound("{ env = \"HQ\" }", more).replace("user =", "ssl_vpn_port = 4443\nuser =");
     let desired = load_text(&text).unwrap().desired;
     let verify: Vec<String> = desired.certificates["portal"]
-        .verify
+        .endpoints
         .iter()
         .map(ToString::to_string)
         .collect();
@@ -176,11 +176,11 @@ fn an_ssl_vpn_is_proven_at_its_own_port() {
 
 #[test]
 fn a_certificates_own_policy_takes_precedence_key_by_key() {
-    let more = "renewal = { proof_grace = \"5m\" }\n[renewal]\nshare_of_lifetime = 0.6\nproof_grace = \"1m\"\n";
+    let more = "renewal = { verify_timeout = \"5m\" }\n[renewal]\nrenew_after = 0.6\nverify_timeout = \"1m\"\n";
     let desired = load_text(&sound("{ env = \"HQ\" }", more)).unwrap().desired;
     let policy = &desired.certificates["portal"].policy;
-    assert_eq!(policy.share_of_lifetime, Some(600));
-    assert_eq!(policy.proof_grace, jiff::SignedDuration::from_mins(5));
+    assert_eq!(policy.renew_after, Some(600));
+    assert_eq!(policy.verify_timeout, jiff::SignedDuration::from_mins(5));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn companions_hold_no_daemon_and_what_is_wrong_is_told_of_all_files() {
     fs::create_dir_all(companions.join("c.toml")).unwrap();
     fs::write(
         companions.join("a.toml"),
-        "[daemon]\nconcurrency = 0\n[renewal]\n",
+        "[daemon]\nmax_concurrent_renewals = 0\n[renewal]\n",
     )
     .unwrap();
     fs::write(companions.join("b.toml"), CA).unwrap();
@@ -327,7 +327,7 @@ fn companions_hold_no_daemon_and_what_is_wrong_is_told_of_all_files() {
         [
             "/etc/renewd/renewd.toml:8:12: error: there is no [[firewall]] with the name `hq`",
             "/etc/renewd/conf.d/a.toml:1:2: error: [daemon] stands in the main file only",
-            "/etc/renewd/conf.d/a.toml:2:15: error: `concurrency` must be between 1 and 256, not 0",
+            "/etc/renewd/conf.d/a.toml:2:27: error: `max_concurrent_renewals` must be between 1 and 256, not 0",
             "/etc/renewd/conf.d/a.toml:3:2: error: [renewal] stands in the main file only",
             "/etc/renewd/conf.d/b.toml:3:8: error: there are two [[ca]] with the name `office`",
             "/etc/renewd/conf.d/c.toml: error: cannot be read: Is a directory (os error 21)",
@@ -358,13 +358,10 @@ fn an_empty_configuration_is_used_with_a_warning() {
 
 #[test]
 fn what_is_possible_and_unwise_is_a_warning() {
-    let text = sound(
-        "{ env = \"X\" }",
-        "renewal = { share_of_lifetime = 0.95 }\n",
-    )
-    .replace("user =", "login = \"basic\"\nuser =")
-    .replace("VPN.example.com", "www.example.com")
-    .replace("subject = {", "subject = { country = \"Neverland\",");
+    let text = sound("{ env = \"X\" }", "renewal = { renew_after = 0.95 }\n")
+        .replace("user =", "login = \"basic\"\nuser =")
+        .replace("VPN.example.com", "www.example.com")
+        .replace("subject = {", "subject = { country = \"Neverland\",");
     let warnings = load_text(&text).unwrap().warnings;
     let told: Vec<&str> = warnings.iter().map(|warning| &*warning.message).collect();
     assert_eq!(
@@ -372,7 +369,7 @@ fn what_is_possible_and_unwise_is_a_warning() {
         [
             "Basic sends the password itself to the device",
             "this country is not known: the device may refuse it",
-            "`common_name` and `alternate_name` differ: browsers accept www.example.com only",
+            "`common_name` and `dns_names` differ: browsers accept www.example.com only",
             "this leaves little time when a renewal fails",
         ]
     );
@@ -406,8 +403,9 @@ fn control_characters_do_not_reach_the_terminal() {
 #[test]
 fn several_names_and_a_wildcard_are_for_a_key_that_renewd_makes() {
     let text = sound("{ credential = \"hq\" }", "key = { origin = \"renewd\" }").replace(
-        "alternate_name = { domain_name = \"VPN.example.com\" }",
-        "alternate_names = [ { domain_name = \"VPN.example.com\" }, { domain_name = \"*.example.net\" }, { ipv4_address = \"192.0.2.1\" } ]",
+        "dns_names = [\"VPN.example.com\"]",
+        "dns_names = [\"VPN.example.com\", \"*.example.net\"]\nip_addresses = [\"192.0.2.1\", \"2001:db8::1\"]\n\
+         email_addresses = [\"admin@example.com\"]",
     );
     let text = format!("[daemon]\nsealing_key = {{ credential = \"renewd-seal\" }}\n{text}");
     let loaded = load_text(&text).unwrap();
@@ -420,7 +418,14 @@ fn several_names_and_a_wildcard_are_for_a_key_that_renewd_makes() {
         .iter()
         .map(ToString::to_string)
         .collect();
-    assert_eq!(names, ["vpn.example.com", "*.example.net", "192.0.2.1"]);
+    let all = [
+        "vpn.example.com",
+        "*.example.net",
+        "192.0.2.1",
+        "2001:db8::1",
+        "admin@example.com",
+    ];
+    assert_eq!(names, all);
     let secrets = secrets(&loaded.desired);
     assert!(
         secrets
@@ -435,10 +440,11 @@ fn an_address_of_a_service_that_another_certificate_has_is_refused() {
     let other = CERTIFICATE
         .replace("\"portal\"", "\"vpn\"")
         .replace("vpn.example.com", "users.example.com");
-    let load = |verify: &str| {
-        let verify = format!("verify = [{verify}]\n");
-        let more =
-            format!("services = [\"web-management\"]\n{verify}{other}services = [\"ssl-vpn\"]\n");
+    let load = |endpoints: &str| {
+        let endpoints = format!("endpoints = [{endpoints}]\n");
+        let more = format!(
+            "services = [\"web-management\"]\n{endpoints}{other}services = [\"ssl-vpn\"]\n"
+        );
         load_text(&sound("{ env = \"HQ\" }", &more))
     };
     let good = "\"[2001:db8::1]:8443\", \"192.0.2.7:443\"";

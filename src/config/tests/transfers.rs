@@ -1,4 +1,4 @@
-//! `[transfers]`, `transfers` and `ssh` of a firewall: what is meant, and what is shared.
+//! `[file_transfer]`, `file_transfer` and `ssh` of a firewall: what is meant, and what is shared.
 
 use std::net::IpAddr;
 
@@ -35,8 +35,7 @@ fn left_out_the_way_is_found_by_itself() {
 
 #[test]
 fn firewalls_without_keys_of_their_own_share_one_way() {
-    let shared =
-        "[transfers]\nlisten = \"192.0.2.10\"\nscp_port = 2022\npassive_ports = \"50000-50099\"\n";
+    let shared = "[file_transfer]\nlisten = \"192.0.2.10\"\nscp_port = 2022\npassive_ports = \"50000-50099\"\n";
     let text = format!("{}{}{shared}", named("a", ""), named("b", ""));
     let desired = load_text(&text).unwrap().desired;
     let [a, b] = ["a", "b"].map(|name| &device(&desired, name).transfers);
@@ -47,22 +46,22 @@ fn firewalls_without_keys_of_their_own_share_one_way() {
 
 #[test]
 fn the_keys_of_a_firewall_take_precedence_one_by_one() {
-    let own = "transfers = { protocol = \"scp\", advertise = \"198.51.100.1\", peer = \"203.0.113.7\" }\n";
+    let own = "file_transfer = { protocol = \"scp\", advertise = \"198.51.100.1\", source_address = \"203.0.113.7\" }\n";
     let shared =
-        "[transfers]\nlisten = \"192.0.2.10\"\nadvertise = \"198.51.100.9\"\nftp_port = 2121\n";
+        "[file_transfer]\nlisten = \"192.0.2.10\"\nadvertise = \"198.51.100.9\"\nftp_port = 2121\n";
     let desired = load_text(&(named("hq", own) + shared)).unwrap().desired;
     let transfers = &device(&desired, "hq").transfers;
     assert_eq!(transfers.protocol, Choice::Only(Protocol::Scp));
     assert_eq!(transfers.advertise, Some(address("198.51.100.1")));
     assert_eq!(transfers.listen, Some(address("192.0.2.10")));
-    assert_eq!(transfers.peer, Some(address("203.0.113.7")));
+    assert_eq!(transfers.source_address, Some(address("203.0.113.7")));
     assert_eq!((transfers.scp_port, transfers.ftp_port), (0, 2121));
 }
 
 #[test]
 fn every_address_of_the_machine_can_be_listened_on() {
-    let shared = "[transfers]\nlisten = \"::\"\n";
-    let own = named("hq", "transfers = { peer = \"192.0.2.1\" }\n");
+    let shared = "[file_transfer]\nlisten = \"::\"\n";
+    let own = named("hq", "file_transfer = { source_address = \"192.0.2.1\" }\n");
     let desired = load_text(&(own + shared)).unwrap().desired;
     assert_eq!(device(&desired, "hq").transfers.listen, Some(address("::")));
 }
@@ -81,12 +80,12 @@ fn ftp_is_warned_of_once_however_many_firewalls_it_concerns() {
         about_ftp.map(|one| (one.line, one.message)).collect()
     };
     let clear = "FTP carries requests, certificates and one-time passwords in clear text";
-    let shared = format!("[transfers]\nprotocol = \"ftp\"\n{}", firewalls(""));
+    let shared = format!("[file_transfer]\nprotocol = \"ftp\"\n{}", firewalls(""));
     assert_eq!(told(&shared), [(2, clear.to_owned())]);
-    let own = firewalls("transfers = { protocol = \"ftp\" }\n");
+    let own = firewalls("file_transfer = { protocol = \"ftp\" }\n");
     let all = format!("{clear}; 200 firewalls ask for it");
     assert_eq!(told(&own), [(9, all)]);
-    let both = format!("[transfers]\nprotocol = \"ftp\"\n{own}");
+    let both = format!("[file_transfer]\nprotocol = \"ftp\"\n{own}");
     assert_eq!(told(&both), [(2, clear.to_owned())]);
 }
 

@@ -14,7 +14,7 @@ pub use exec::ExecCa;
 pub use local::{LocalCa, Purpose};
 pub use pam360::Pam360;
 pub use resello::{
-    Applicant, Approver, Download, OrderBudget, Renewals, ReselloCa, ValidationLevel,
+    Applicant, Approver, Download, OrderBudget, RenewalMode, ReselloCa, ValidationLevel,
 };
 pub use venafi::{Identifier, Named, ServiceAccount, VenafiCa};
 

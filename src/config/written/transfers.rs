@@ -1,4 +1,4 @@
-//! `[transfers]`, and what a firewall needs that is reached by more than its API.
+//! `[file_transfer]`, and what a firewall needs that is reached by more than its API.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,8 +21,8 @@ pub struct Transfers {
     #[schemars(extend("x-hint" = "for example: advertise = \"198.51.100.10\""))]
     pub advertise: Key<String>,
     /// The numeric address from which a firewall comes, where that is not its management address. For one firewall.
-    #[schemars(extend("x-hint" = "for example: peer = \"192.0.2.1\""))]
-    pub peer: Key<String>,
+    #[schemars(extend("x-hint" = "for example: source_address = \"192.0.2.1\""))]
+    pub source_address: Key<String>,
     /// TCP port for SCP; 0: a free one for each transfer.
     #[schemars(range(min = 0, max = 65535), extend("default" = default::TRANSFER_PORT))]
     pub scp_port: Key<u16>,

@@ -88,7 +88,7 @@ impl Stage {
         let mut certificates = self.desired.certificates.values();
         certificates.find_map(|wanted| {
             let firewall = self.firewalls.get(&wanted.firewall)?;
-            let shows = wanted.verify.contains(endpoint);
+            let shows = wanted.endpoints.contains(endpoint);
             shows.then(|| firewall.shown(&wanted.services)).flatten()
         })
     }

@@ -241,8 +241,8 @@ fn shortened_both_ends(detail: &str) -> String {
 const TRANSFER_WORDS: [&str; 9] = [
     "transfer", "connect", "host", "login", "timeout", "timed", "reach", "network", "copy",
 ];
-const TRANSFER_ADVICE: &str = "See whether the device can reach this machine on the address and ports of `transfers`; \
-                               `transfers.protocol` chooses SCP or FTP. FTP is used only with `transfers.protocol = \
+const TRANSFER_ADVICE: &str = "See whether the device can reach this machine on the address and ports of `file_transfer`; \
+                               `file_transfer.protocol` chooses SCP or FTP. FTP is used only with `file_transfer.protocol = \
                                \"ftp\"`: whoever is on the path can read and replace what it carries";
 const SSH_ADVICE: &str =
     "; with `ssh`, the command line of the device is the last thing that is tried";
@@ -429,7 +429,7 @@ mod tests {
         for words in [
             "put-scp-folder: unknown",
             "post-scp-folder: no such thing",
-            "`transfers.protocol`",
+            "`file_transfer.protocol`",
             "`ssh`",
         ] {
             assert!(all_failed.detail.contains(words), "{all_failed}");

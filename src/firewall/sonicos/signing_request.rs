@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::pki::{AlternateName, Digest, KeyKind, KeyRequest, Subject};
+use crate::pki::{AlternateName, Digest, KeyKind, KeyRequest, Subject, country_name};
 
 /// The body; an error says which setting the device cannot take, before anything is sent.
 pub(super) fn body(alias: &str, request: &KeyRequest) -> Result<Value, String> {
@@ -59,7 +59,7 @@ fn parts(subject: &Subject) -> Result<Vec<(&'static Part, &str)>, String> {
         &subject.serial,
         &subject.email,
     ];
-    let parts: Vec<(&Part, &str)> = PARTS
+    let mut parts: Vec<(&Part, &str)> = PARTS
         .iter()
         .zip(texts)
         .filter_map(|(part, text)| Some((part, text.as_deref()?.trim())))
@@ -68,14 +68,21 @@ fn parts(subject: &Subject) -> Result<Vec<(&'static Part, &str)>, String> {
     if parts.is_empty() {
         return Err("the subject is empty: set at least common_name".to_owned());
     }
-    let is_code =
-        |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
-    match parts.first() {
-        Some((part, text)) if part.key == "country" && is_code(text) => Err(format!(
-            "country = \"{text}\": the device wants the country's full name from its own list, such as \"United States\""
-        )),
-        _ => Ok(parts),
+    if let Some((_, text)) = parts.iter_mut().find(|(part, _)| part.key == "country") {
+        *text = country(text)?;
     }
+    Ok(parts)
+}
+
+/// The device takes the name of a country from its own list, and refuses a code (SonicOS reference 3.1).
+fn country(text: &str) -> Result<&str, String> {
+    let is_code = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !is_code {
+        return Ok(text);
+    }
+    country_name(text).ok_or_else(|| {
+        format!("country = \"{text}\" is not a code of ISO 3166-1; the device also takes a name from its list")
+    })
 }
 
 /// Where each part goes: first as far to the front as possible, which finds a place if there is one; then,
@@ -113,7 +120,7 @@ fn alternate_name(name: &AlternateName) -> Result<Value, String> {
             Ok(json!({ "ipv4_address": address.to_string() }))
         }
         AlternateName::Ip(address) => Err(format!(
-            "alternate_name {address}: the device takes IPv4 addresses only; use a domain name"
+            "ip_addresses = [\"{address}\"]: the device takes IPv4 addresses only; use a name in dns_names"
         )),
     }
 }
@@ -321,6 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn the_device_gets_the_name_of_a_country_that_is_written_as_a_code() {
+        for written in ["NL", "nl", "Netherlands"] {
+            let subject = Subject {
+                country: Some(written.to_owned()),
+                ..Subject::default()
+            };
+            let element = elements(&subject).unwrap();
+            let country = element.pointer("/element1/country");
+            assert_eq!(country, Some(&json!("Netherlands")), "{written}");
+        }
+    }
+
+    #[test]
     fn what_the_device_cannot_take_is_said_before_anything_is_sent() {
         let request = |subject, alternate_name: Option<AlternateName>, key| KeyRequest {
             subject,
@@ -330,11 +350,11 @@ mod tests {
         };
         let named = || subject(1 << 7);
         let refusal = |request: KeyRequest| body("a", &request).unwrap_err();
-        let coded = Subject {
-            country: Some("NL".to_owned()),
+        let unknown = Subject {
+            country: Some("XQ".to_owned()),
             ..named()
         };
-        assert!(refusal(request(coded, None, KeyKind::Rsa(2048))).contains("full name"));
+        assert!(refusal(request(unknown, None, KeyKind::Rsa(2048))).contains("ISO 3166"));
         assert!(refusal(request(Subject::default(), None, KeyKind::Rsa(2048))).contains("empty"));
         assert!(
             refusal(request(subject(0x3ff), None, KeyKind::Rsa(2048))).contains("too many parts")

@@ -32,7 +32,7 @@ fn shown(lifetime: SignedDuration) -> Certificate {
     }
 }
 
-fn wanted(share_of_lifetime: Option<u16>) -> ManagedCertificate {
+fn wanted(renew_after: Option<u16>) -> ManagedCertificate {
     ManagedCertificate {
         key_origin: crate::inventory::KeyOrigin::Firewall,
         name: "hq".into(),
@@ -48,10 +48,10 @@ fn wanted(share_of_lifetime: Option<u16>) -> ManagedCertificate {
             digest: Digest::Sha256,
         },
         services: vec![Service::WebManagement],
-        verify: Vec::new(),
+        endpoints: Vec::new(),
         policy: RenewalPolicy {
-            share_of_lifetime,
-            proof_grace: SignedDuration::from_mins(2),
+            renew_after,
+            verify_timeout: SignedDuration::from_mins(2),
             urgent: crate::inventory::Urgent::Ask,
         },
     }

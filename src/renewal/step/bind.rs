@@ -35,7 +35,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             work.intend_new_management(work.leaf()?.fingerprint).await?;
             return Ok(Outcome::wait(
                 FIRST_LOOK,
-                WaitReason::LostAnswer,
+                WaitReason::ConfirmingBind,
                 format!(
                     "looking whether the management page serves the new certificate already: {failure}"
                 ),
@@ -46,7 +46,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let result = look_then_bind(work, &mut *session, opening).await;
     drop(session);
     if let Ok(Outcome::Wait(waiting)) = &result
-        && waiting.kind == WaitReason::LostAnswer
+        && waiting.kind == WaitReason::ConfirmingBind
     {
         // Whether this session still exists is as open as whether the commit was done: a new one shows both.
         work.session.close().await;
@@ -133,7 +133,7 @@ async fn bind(
             work.acted(Step::Bind).await;
             return Ok(Outcome::wait(
                 FIRST_LOOK,
-                WaitReason::LostAnswer,
+                WaitReason::ConfirmingBind,
                 format!("looking whether it was done: {failure}"),
             ));
         }

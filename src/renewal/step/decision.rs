@@ -66,7 +66,9 @@ async fn on_ended_orders(
     let past = since_success(work).await?;
     let given_up = past
         .iter()
-        .filter(|past| past.state == State::Abandoned && past.ca == renewal.ca)
+        .filter(|past| {
+            matches!(past.state, State::Failed | State::Cancelled) && past.ca == renewal.ca
+        })
         .filter(|past| past.obtained.leaf_pem.is_none())
         .filter_map(|past| past.obtained.ca_reference.clone().map(Reference))
         .filter(|order| issuer.may_have_cost(order));

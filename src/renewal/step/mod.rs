@@ -471,7 +471,7 @@ impl Work<'_> {
 /// Looks at every address of `wanted`, all at once.
 pub async fn look_at_all(peers: &dyn Peers, wanted: &ManagedCertificate) -> Vec<(String, Sight)> {
     let name = server_name(wanted);
-    let looks = wanted.verify.iter().map(|endpoint| {
+    let looks = wanted.endpoints.iter().map(|endpoint| {
         let name = name.as_deref();
         async move { (endpoint.to_string(), peers.look(endpoint, name).await) }
     });
@@ -549,10 +549,10 @@ mod tests {
                 digest: Digest::Sha256,
             },
             services: vec![Service::WebManagement],
-            verify: Vec::new(),
+            endpoints: Vec::new(),
             policy: RenewalPolicy {
-                share_of_lifetime: None,
-                proof_grace: SignedDuration::from_mins(2),
+                renew_after: None,
+                verify_timeout: SignedDuration::from_mins(2),
                 urgent: Urgent::Ask,
             },
         };

@@ -152,7 +152,7 @@ fn remarks(work: &Work<'_>, verdict: &Verdict) -> Vec<Event> {
 fn kind_of_wait(needs_person: bool, waited: SignedDuration) -> WaitReason {
     match needs_person {
         true => WaitReason::Approval,
-        false if waited >= OVERDUE => WaitReason::OverdueIssuance,
+        false if waited >= OVERDUE => WaitReason::IssuanceOverdue,
         false => WaitReason::Issuance,
     }
 }
@@ -195,7 +195,7 @@ mod tests {
     fn what_waits_for_nobody_in_particular_is_told_after_a_day() {
         let almost = OVERDUE - SignedDuration::from_secs(1);
         assert_eq!(kind_of_wait(false, almost), WaitReason::Issuance);
-        assert_eq!(kind_of_wait(false, OVERDUE), WaitReason::OverdueIssuance);
+        assert_eq!(kind_of_wait(false, OVERDUE), WaitReason::IssuanceOverdue);
         assert_eq!(kind_of_wait(true, OVERDUE), WaitReason::Approval);
     }
 }

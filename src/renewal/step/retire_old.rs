@@ -128,7 +128,7 @@ async fn tell_kept(
             "{} stays on the firewall: renewd did not make it",
             kept.join(", ")
         )),
-        ..work.event(EventKind::PreviousKept)
+        ..work.event(EventKind::PreviousCertificateKept)
     };
     work.store
         .record_under(work.lease, std::slice::from_ref(&event), work.now)

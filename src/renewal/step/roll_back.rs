@@ -1,5 +1,5 @@
-//! Unproven: bind the previous certificate again, commit, and prove that. Only where the services still use ours: what
-//! another administrator has bound meanwhile stays, and what has ended is not bound again.
+//! The verification failed: bind the previous certificate again, commit, and prove that. Only where the services still use
+//! ours: what another administrator has bound meanwhile stays, and what has ended is not bound again.
 //!
 //! A session is opened to bind, and no more: whether it is served again is seen without one. The proof is bounded in time,
 //! because an address may never serve again what it served before; then a person is told what differs.
@@ -21,10 +21,10 @@ use crate::renewal::state::{Fact, Step};
 pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     let new = new_fingerprint(work)?;
     let previous = Previous::of(work)?;
-    if let Some(bound_back_at) = work.renewal().obtained.bound_back_at {
+    if let Some(previous_bound_at) = work.renewal().obtained.previous_bound_at {
         let differences = previous.differences(&work.sights().await, &new);
         work.acted(Step::RollBack).await;
-        let waited = bound_back_at.duration_until(work.now);
+        let waited = previous_bound_at.duration_until(work.now);
         return Ok(outcome(work, &differences, waited));
     }
     if !is_begun(work).await? {
@@ -46,7 +46,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     // The proof may take long, and it ends the renewal.
     work.session.close().await;
     let mut obtained = work.renewal().obtained.clone();
-    obtained.bound_back_at = Some(work.now);
+    obtained.previous_bound_at = Some(work.now);
     work.store.keep(work.lease, &obtained).await?;
     work.acted(Step::RollBack).await;
     let differences = previous.differences(&work.sights().await, &new);
@@ -281,9 +281,9 @@ fn outcome(work: &Work<'_>, differences: &[String], waited: SignedDuration) -> O
         return work.reached(Fact::PreviousProven).because(words);
     }
     let differences = differences.join("; ");
-    let is_over = waited >= work.wanted.policy.proof_grace.max(SHORTEST_GRACE);
+    let is_over = waited >= work.wanted.policy.verify_timeout.max(SHORTEST_GRACE);
     if !is_over || work.renewal().polls < FEWEST_LOOKS {
-        return Outcome::wait(LOOK_INTERVAL, WaitReason::ProofOfPrevious, differences);
+        return Outcome::wait(LOOK_INTERVAL, WaitReason::RollbackVerification, differences);
     }
     work.reached(Fact::PreviousNotProven).because(format!(
         "the new certificate was not served: {failed}; the previous one is bound again, but not everything is as \
@@ -309,8 +309,8 @@ fn remedy_after(work: &Work<'_>, state: State) -> String {
 
 /// Why the verification failed.
 fn reason<'a>(work: &'a Work<'_>) -> &'a str {
-    let not_proven = work.renewal().obtained.not_proven.as_deref();
-    not_proven.unwrap_or("not every address served it in time")
+    let verification_failure = work.renewal().obtained.verification_failure.as_deref();
+    verification_failure.unwrap_or("not every address served it in time")
 }
 
 const LOOK_INTERVAL: SignedDuration = SignedDuration::from_secs(5);

@@ -99,7 +99,7 @@ async fn lost(
              {again:.0}",
             renewal.ca
         );
-        return Ok(Some(wait(again, WaitReason::OrderSettling, words)));
+        return Ok(Some(wait(again, WaitReason::OrderLookup, words)));
     }
     // The CA does not have it: its limits were not used up.
     work.store.return_turn(work.lease, work.now).await?;
@@ -116,7 +116,7 @@ async fn moved(work: &Work<'_>) -> Result<Option<Outcome>, StepError> {
         .withdraw_order(work.lease, Step::Submit.name(), work.now)
         .await?;
     let words = format!("{ca} has no order, and the configuration names another CA by now");
-    Ok(Some(wait(work.now, WaitReason::OrderSettling, words)))
+    Ok(Some(wait(work.now, WaitReason::OrderLookup, words)))
 }
 
 /// Waits where the CA gave an order that another renewal drives on: whichever of the two finalized it would take it from

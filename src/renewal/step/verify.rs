@@ -18,14 +18,18 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
     }
     let words = proof.against.join("; ");
     let bound_for = work.renewal().state_since.duration_until(work.now);
-    if bound_for < work.wanted.policy.proof_grace || work.renewal().polls < FEWEST_LOOKS {
-        return Ok(Outcome::wait(LOOK_INTERVAL, WaitReason::Proof, words));
+    if bound_for < work.wanted.policy.verify_timeout || work.renewal().polls < FEWEST_LOOKS {
+        return Ok(Outcome::wait(
+            LOOK_INTERVAL,
+            WaitReason::Verification,
+            words,
+        ));
     }
     let obtained = |obtained: &mut crate::inventory::Obtained| {
-        obtained.not_proven = Some(words.clone());
+        obtained.verification_failure = Some(words.clone());
     };
-    let not_proven = work.reached_with(Fact::NotProven, obtained);
-    Ok(not_proven.because(format!(
+    let verification_failure = work.reached_with(Fact::NotProven, obtained);
+    Ok(verification_failure.because(format!(
         "{words}; renewd goes back to what was bound before"
     )))
 }

@@ -34,7 +34,7 @@ async fn a_new_configuration_changes_only_what_differs() {
     let all = store.certificates().await.unwrap();
     let looks: Vec<_> = all
         .iter()
-        .map(|one| (&*one.name, &*one.firewall, one.look_at))
+        .map(|one| (&*one.name, &*one.firewall, one.due_check_at))
         .collect();
     assert_eq!(
         looks,
@@ -80,7 +80,7 @@ async fn what_left_the_configuration_is_never_due_and_comes_back_with_its_past()
     assert_eq!(changes, told(&["portal"], &[], &[]));
     let certificate = store.certificate("portal").await.unwrap().unwrap();
     assert_eq!(certificate.shown, Some(seen));
-    assert_eq!(certificate.look_at, Some(at(9)));
+    assert_eq!(certificate.due_check_at, Some(at(9)));
 }
 
 #[tokio::test]
@@ -124,16 +124,16 @@ async fn a_fleet_is_decided_in_one_commit_or_not_at_all() {
         .zip(&many)
         .map(|(n, one)| Decision {
             name: &one.name,
-            look_at: at(1000 + n),
+            due_check_at: at(1000 + n),
             decision: "not_due",
             was_due_at: None,
         })
         .collect();
     store.record_decisions(&decisions).await.unwrap();
     let all = store.certificates().await.unwrap();
-    assert_eq!(all[0].look_at, Some(at(1000)));
-    assert_eq!(all[1].look_at, None, "its renewal is open");
-    assert_eq!(all[1200].look_at, Some(at(2200)));
+    assert_eq!(all[0].due_check_at, Some(at(1000)));
+    assert_eq!(all[1].due_check_at, None, "its renewal is open");
+    assert_eq!(all[1200].due_check_at, Some(at(2200)));
     assert!(
         all.iter()
             .all(|one| one.decision.as_deref() == Some("not_due"))
@@ -167,7 +167,7 @@ async fn what_was_decided_before_something_new_was_seen_or_asked_for_is_not_stor
         async move {
             let row = store.certificate(name).await.unwrap().unwrap();
             let due = store.due_for_look(at, 9).await.unwrap();
-            (row.look_at, row.decision, due.len())
+            (row.due_check_at, row.decision, due.len())
         }
     };
     // All of it happens at one moment, as far as the clock tells.
@@ -192,13 +192,13 @@ async fn what_was_decided_before_something_new_was_seen_or_asked_for_is_not_stor
         }
         let late = Decision {
             name,
-            look_at: at(9999),
+            due_check_at: at(9999),
             decision: "late",
             was_due_at,
         };
         store.record_decisions(&[late]).await.unwrap();
-        let (look_at, decision, due) = is_due_at(at(10)).await;
-        assert_ne!(look_at, was_due_at);
+        let (due_check_at, decision, due) = is_due_at(at(10)).await;
+        assert_ne!(due_check_at, was_due_at);
         assert_eq!((decision.as_deref(), due), (Some("not_due"), 1));
     }
 }
@@ -235,7 +235,7 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
     let seen = shown("pem", 30);
     let drift = [Event {
         certificate: Some(Arc::from("portal")),
-        ..Event::new(EventKind::CertificateDrifted)
+        ..Event::new(EventKind::EndpointUnreachable)
     }];
     record_sight(
         &store,
@@ -253,7 +253,7 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
         &store,
         "portal",
         None,
-        Some("unreachable"),
+        Some(ReportedCondition::Unreachable),
         at(120),
         None,
         &drift,
@@ -263,16 +263,24 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
     .unwrap();
     let certificate = store.certificate("portal").await.unwrap().unwrap();
     assert_eq!(certificate.shown, Some(seen));
-    assert_eq!(certificate.told.as_deref(), Some("unreachable"));
+    assert_eq!(
+        certificate.reported_condition,
+        Some(ReportedCondition::Unreachable)
+    );
     assert_eq!(certificate.probe_at, Some(at(120)));
-    assert_eq!(certificate.look_at, Some(at(7)));
+    assert_eq!(certificate.due_check_at, Some(at(7)));
     assert_eq!(store.history("portal", 9).await.unwrap()[0].at, at(60));
 
     record_sight(&store, "portal", None, None, at(180), None, &[], at(120))
         .await
         .unwrap();
     assert_eq!(
-        store.certificate("portal").await.unwrap().unwrap().told,
+        store
+            .certificate("portal")
+            .await
+            .unwrap()
+            .unwrap()
+            .reported_condition,
         None
     );
 }
@@ -297,7 +305,7 @@ async fn nothing_gives_a_certificate_a_look_time_beside_an_open_renewal() {
     let moved = [configured("portal", "branch", "2")];
     store.sync_inventory(&moved, at(3)).await.unwrap();
     let certificate = store.certificate("portal").await.unwrap().unwrap();
-    assert_eq!(certificate.look_at, None);
+    assert_eq!(certificate.due_check_at, None);
     assert_eq!(certificate.decision.as_deref(), Some("not_due"));
     assert_eq!(&*certificate.firewall, "branch");
     assert!(store.due_for_look(at(999), 9).await.unwrap().is_empty());
@@ -349,7 +357,7 @@ async fn a_firewall_is_remembered_with_what_it_said_and_what_is_trusted() {
     let (store, lease, _folder) = store_with_lease().await;
     let unknown = store.firewall("hq").await.unwrap();
     assert_eq!((unknown.name.as_str(), unknown.refused_logins), ("hq", 0));
-    assert!(unknown.identity.is_none() && unknown.learned.is_empty());
+    assert!(unknown.identity.is_none() && unknown.pins.is_empty());
 
     store
         .record_identity(&lease, "{\"model\":\"TZ\"}", at(1))
@@ -364,12 +372,12 @@ async fn a_firewall_is_remembered_with_what_it_said_and_what_is_trusted() {
     let known = store.firewall("hq").await.unwrap();
     assert_eq!(known.identity.as_deref(), Some("{\"model\":\"NSa\"}"));
     assert_eq!(known.identified_at, Some(at(2)));
-    assert_eq!(known.learned, learned);
-    assert_eq!(known.learned_for.as_deref(), Some("pin-1"));
+    assert_eq!(known.pins, learned);
+    assert_eq!(known.pins_for.as_deref(), Some("pin-1"));
 
     store.learn_trust("hq", &[], "pin-2").await.unwrap();
-    assert!(store.firewall("hq").await.unwrap().learned.is_empty());
-    meddle(&store, "UPDATE firewall SET learned = 'nonsense'").await;
+    assert!(store.firewall("hq").await.unwrap().pins.is_empty());
+    meddle(&store, "UPDATE firewall SET pins = 'nonsense'").await;
     let read = store.firewall("hq").await;
     assert!(matches!(read, Err(StoreError::Broken { .. })), "{read:?}");
 }
@@ -437,7 +445,7 @@ async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
     let row = store.certificate("portal").await.unwrap().unwrap();
     assert_eq!(row.window_of_shown(), Some(&window));
     assert_eq!(
-        (row.look_at, row.window_poll_at),
+        (row.due_check_at, row.window_poll_at),
         (Some(at(2)), Some(at(500)))
     );
     assert!(store.due_for_window(at(499), 9).await.unwrap().is_empty());
@@ -463,9 +471,9 @@ async fn where_nothing_was_seen_is_looked_at_apart_from_the_others() {
     let fleet = ["new", "once", "seen", "told"].map(|name| configured(name, "hq", "1"));
     store.sync_inventory(&fleet, at(0)).await.unwrap();
     for (name, told) in [
-        ("once", Some(TrackedCertificate::UNSEEN_ONCE)),
+        ("once", Some(ReportedCondition::UnreachableOnce)),
         ("seen", None),
-        ("told", Some(TrackedCertificate::UNSEEN)),
+        ("told", Some(ReportedCondition::Unreachable)),
     ] {
         record_sight(&store, name, None, told, at(1), None, &[], at(0))
             .await

@@ -258,7 +258,7 @@ async fn race(
             _ => (
                 State::Completed,
                 Some(Ending {
-                    look_at: at(99),
+                    due_check_at: at(99),
                     alias: None,
                     failure: None,
                     rest: None,
@@ -290,7 +290,7 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     ));
     everything_of_a_step_is_lost(store, lost).await;
     assert!(is_lost(&store.record_identity(lost, "{}", at(70)).await));
-    let told = [Event::new(EventKind::WindowOverridden)];
+    let told = [Event::new(EventKind::MaintenanceWindowOverridden)];
     assert!(is_lost(&store.record_under(lost, &told, at(70)).await));
     let installed = [(Fingerprint::of(b"ca"), told[0].clone())];
     let installed = store.record_installed(lost, &installed, at(70));
@@ -338,7 +338,7 @@ async fn everything_of_a_step_is_lost(store: &Store, lost: &Lease) {
     let observations = [(forged, Vec::new())];
     let sighting = Sighting {
         observations: &observations,
-        told: Some("unseen"),
+        reported_condition: Some(ReportedCondition::Unreachable),
         next_probe_at: at(71),
         ..Sighting::default()
     };

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 
 use super::{Configured, Decision, Lease, Sighting, Store, StoreError};
 use crate::inventory::{
-    Observation, Obtained, Renewal, RenewalId, SealedKey, Served, Shown, State, Unreachable,
+    Observation, Obtained, Renewal, RenewalId, ReportedCondition, SealedKey, Served, Shown, State,
+    Unreachable,
 };
 use crate::pki::Fingerprint;
 
@@ -117,15 +118,15 @@ fn shown(pem: &str, days: i64) -> Shown {
 async fn decide(
     store: &Store,
     name: &str,
-    look_at: Timestamp,
+    due_check_at: Timestamp,
     decision: &str,
 ) -> Result<(), StoreError> {
     let row = store.certificate(name).await?;
     let decision = Decision {
         name,
-        look_at,
+        due_check_at,
         decision,
-        was_due_at: row.and_then(|row| row.look_at),
+        was_due_at: row.and_then(|row| row.due_check_at),
     };
     store.record_decisions(&[decision]).await
 }
@@ -139,9 +140,9 @@ async fn record_sight(
     store: &Store,
     name: &str,
     shown: Option<&Shown>,
-    told: Option<&str>,
+    reported_condition: Option<ReportedCondition>,
     next_probe_at: Timestamp,
-    look_at: Option<Timestamp>,
+    due_check_at: Option<Timestamp>,
     events: &[crate::event::Event],
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -157,9 +158,9 @@ async fn record_sight(
         .collect();
     let sighting = Sighting {
         observations: &observations,
-        told,
+        reported_condition,
         next_probe_at,
-        look_at,
+        due_check_at,
         events,
         ..Sighting::default()
     };

@@ -8,7 +8,7 @@ async fn a_restart_keeps_everything_even_after_a_kill() {
     let (store, lease, folder) = store_with_lease().await;
     let told = [Event {
         certificate: Some(Arc::from("portal")),
-        ..Event::new(EventKind::RenewalWaits)
+        ..Event::new(EventKind::RenewalWaiting)
     }];
     store.intend(&lease, "submit", "ref", at(1)).await.unwrap();
     store
@@ -41,7 +41,7 @@ async fn a_restart_keeps_everything_even_after_a_kill() {
         "ref"
     );
     let past = again.history("portal", 9).await.unwrap();
-    assert_eq!(past[0].name, "renewal_waits");
+    assert_eq!(past[0].name, "renewal_waiting");
     assert!(
         claim(&again, "them", 59).await.is_none(),
         "the lease outlives the process"

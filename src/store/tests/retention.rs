@@ -374,15 +374,9 @@ const LEFT: &str = "SELECT id FROM renewal ORDER BY planned_at, id";
 async fn ended_renewals_go_with_their_intents_but_not_the_last_completed_one_nor_what_followed_it()
 {
     let (store, _folder) = store_with_portal().await;
-    for (n, state) in [
-        "completed",
-        "abandoned",
-        "completed",
-        "rolled_back",
-        "abandoned",
-    ]
-    .iter()
-    .enumerate()
+    for (n, state) in ["completed", "failed", "completed", "rolled_back", "failed"]
+        .iter()
+        .enumerate()
     {
         let n = i64::try_from(n).unwrap();
         ended(&store, &format!("p{n}"), "portal", state, 10 * n).await;
@@ -408,7 +402,7 @@ async fn of_a_certificate_that_was_never_completed_as_many_stay_as_decisions_loo
             &store,
             &format!("p{n:02}"),
             "portal",
-            "abandoned",
+            "failed",
             10 * i64::from(n),
         )
         .await;

@@ -29,14 +29,14 @@ fn unreachable(address: &str, probed_at: i64) -> Served {
 /// Stores one observation; whether it counts, by the event that comes with it.
 async fn observe(store: &Store, observation: Observation, now: i64) -> bool {
     let report = Report {
-        kind: EventKind::CertificateDrifted,
+        kind: EventKind::EndpointUnreachable,
         words: "seen".to_owned(),
     };
     let sighting = Sighting {
         observations: &[(observation, vec![report])],
-        told: Some("ending"),
+        reported_condition: Some(ReportedCondition::Expiring),
         next_probe_at: at(900),
-        look_at: Some(at(now)),
+        due_check_at: Some(at(now)),
         ..Sighting::default()
     };
     let events = store
@@ -65,7 +65,7 @@ async fn an_older_probe_never_replaces_a_newer_one() {
     assert_eq!(row.served, [new]);
     assert_eq!(fingerprint(&row), shown("new", 90).fingerprint);
     assert_eq!(
-        row.look_at,
+        row.due_check_at,
         Some(at(25)),
         "what was overtaken makes nothing due"
     );

@@ -108,7 +108,7 @@ async fn a_beat_is_kept_until_the_daemon_rests() {
 async fn what_happened_under_a_clock_ahead_happened_by_now() {
     let (store, lease, _folder) = store_with_lease().await;
     let obtained = Obtained {
-        bound_back_at: Some(at(YEAR)),
+        previous_bound_at: Some(at(YEAR)),
         ..Obtained::default()
     };
     store.keep(&lease, &obtained).await.unwrap();
@@ -144,7 +144,7 @@ async fn what_happened_under_a_clock_ahead_happened_by_now() {
         .await
         .unwrap();
     let renewal = store.renewal(&lease.renewal.id).await.unwrap().unwrap();
-    assert_eq!(renewal.obtained.bound_back_at, Some(at(100)));
+    assert_eq!(renewal.obtained.previous_bound_at, Some(at(100)));
     let row = store.certificate("portal").await.unwrap().unwrap();
     let served = &row.served[0];
     assert_eq!(served.unreachable.as_ref().unwrap().since, at(100));

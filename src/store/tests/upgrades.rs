@@ -6,6 +6,7 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Executor};
 
 use super::*;
+use crate::inventory::{Standstill, WaitReason};
 use crate::store::migrations;
 use crate::store::place::Place;
 
@@ -29,8 +30,8 @@ async fn a_database_of_every_released_renewd_is_brought_up_to_date() {
         let orders = store.orders_since("office", "submit", at(0)).await.unwrap();
         assert_eq!(orders, 1, "what was ordered counts in a budget");
         let firewall = store.firewall("hq").await.unwrap();
-        assert_eq!((firewall.refused_logins, firewall.learned.len()), (1, 1));
-        assert_eq!(firewall.learned_code.as_deref(), Some("former"));
+        assert_eq!((firewall.refused_logins, firewall.pins.len()), (1, 1));
+        assert_eq!(firewall.pins_code.as_deref(), Some("former"));
         assert_eq!(store.former_pins().await.unwrap().len(), 1);
         assert!(claim(&store, "us", 59).await.is_none(), "the lease holds");
         assert!(claim(&store, "us", 60).await.unwrap().follows_lost);
@@ -44,6 +45,105 @@ async fn a_database_of_every_released_renewd_is_brought_up_to_date() {
         assert_eq!(ids, [3, 2, 1], "schema {schema}");
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn states_and_reasons_get_their_new_names() {
+    use WaitReason as Wait;
+    for (state, kind, reached, wait) in [
+        ("bound", "proof", State::Bound, Some(Wait::Verification)),
+        (
+            "unproven",
+            "proof_of_previous",
+            State::VerificationFailed,
+            Some(Wait::RollbackVerification),
+        ),
+        (
+            "submitted",
+            "overdue_issuance",
+            State::Submitted,
+            Some(Wait::IssuanceOverdue),
+        ),
+        (
+            "csr_exported",
+            "order_settling",
+            State::CsrExported,
+            Some(Wait::OrderLookup),
+        ),
+        (
+            "imported",
+            "lost_answer",
+            State::Imported,
+            Some(Wait::ConfirmingBind),
+        ),
+        ("issued", "approval", State::Issued, Some(Wait::Approval)),
+        ("abandoned", "refused", State::Failed, None),
+        (
+            "abandoned",
+            "left_configuration",
+            State::Cancelled,
+            Some(Wait::LeftConfiguration),
+        ),
+    ] {
+        let rows = format!("UPDATE renewal SET state = '{state}', last_error_kind = '{kind}'");
+        let (store, _home) = upgraded_with(RELEASED, &rows).await;
+        let id = RenewalId("270115-abcdef".to_owned());
+        let renewal = store.renewal(&id).await.unwrap().unwrap();
+        assert_eq!(renewal.state, reached, "{state}");
+        let waits = renewal
+            .standstill()
+            .and_then(|standstill| match standstill {
+                Standstill::Waits(reason) => Some(reason),
+                _ => None,
+            });
+        assert_eq!(waits, wait, "{kind}");
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn reported_conditions_get_their_new_names() {
+    for (told, reported) in [
+        ("unseen_once", ReportedCondition::UnreachableOnce),
+        ("unseen", ReportedCondition::Unreachable),
+        ("not_yet_valid", ReportedCondition::NotYetValid),
+        ("ending", ReportedCondition::Expiring),
+        ("ended", ReportedCondition::Expired),
+    ] {
+        let rows = format!("UPDATE certificate SET told = '{told}' WHERE name = 'portal'");
+        let (store, _home) = upgraded_with(RELEASED, &rows).await;
+        let portal = store.certificate("portal").await.unwrap().unwrap();
+        assert_eq!(portal.reported_condition, Some(reported), "{told}");
+        store.close().await;
+    }
+}
+
+/// An event keeps the name under which it was stored: its hash is over its text.
+#[tokio::test]
+async fn the_history_of_every_released_renewd_is_unbroken_after_the_upgrade() {
+    for schema in 1..=RELEASED {
+        let home = home();
+        write_old(&home, schema).await;
+        let sealer = sealer(Path::new("/nowhere"));
+        let store = Store::open(&url(&home)).await.unwrap();
+        let verdict = store.verify_history(None, &sealer).await.unwrap();
+        assert_eq!(
+            (verdict.misfit, verdict.events),
+            (None, 2),
+            "schema {schema}"
+        );
+        store.close().await;
+    }
+    let rows = "UPDATE bookkeeping SET value = 3 WHERE name = 'last_event'; \
+                INSERT INTO history (id, at, name, level, certificate, fields) VALUES \
+                (3, 1800000000000001, 'certificate_drifted', 'alert', 'portal', '{}')";
+    let (store, _home) = upgraded_with(3, rows).await;
+    let sealer = sealer(Path::new("/nowhere"));
+    let verdict = store.verify_history(None, &sealer).await.unwrap();
+    assert_eq!((verdict.misfit, verdict.events), (None, 3));
+    let past = store.history("portal", 1).await.unwrap();
+    assert_eq!(past[0].name, "certificate_drifted");
+    store.close().await;
 }
 
 /// A renewal between the bind and the proof has no code for its pin, and one that has bound nothing needs none.
@@ -131,7 +231,7 @@ async fn connect(home: &Home) -> AnyConnection {
 }
 
 /// Makes a database as a renewd left it that knew the first `schema` migrations.
-async fn write_old(home: &Home, schema: i64) {
+pub(super) async fn write_old(home: &Home, schema: i64) {
     let mut connection = connect(home).await;
     let migrator = migrations::migrator();
     let done = migrator.run_direct(Some(schema), &mut connection, false);
@@ -140,6 +240,17 @@ async fn write_old(home: &Home, schema: i64) {
     let rows = fs::read_to_string(file).unwrap();
     connection.execute(AssertSqlSafe(rows)).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// A database as a renewd left it that knew the first `schema` migrations, with `rows`, brought up to date.
+async fn upgraded_with(schema: i64, rows: &str) -> (Store, Home) {
+    let home = home();
+    write_old(&home, schema).await;
+    let mut connection = connect(&home).await;
+    let rows = AssertSqlSafe(rows.to_owned());
+    connection.execute(rows).await.unwrap();
+    connection.close().await.unwrap();
+    (Store::open(&url(&home)).await.unwrap(), home)
 }
 
 /// How many migrations were released.

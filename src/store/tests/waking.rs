@@ -112,7 +112,7 @@ async fn counts_tell_open_and_held_by_state() {
     store.sync_inventory(&all, at(0)).await.unwrap();
     let nothing = Obtained::default();
     let ending = Ending {
-        look_at: at(9),
+        due_check_at: at(9),
         alias: None,
         failure: None,
         rest: None,

@@ -33,7 +33,7 @@ async fn what_a_server_does_not_know_yet_is_looked_for_again_and_never_ordered_t
     assert_eq!(until_it_ends(&lab).await, State::Completed);
     assert_shown(&lab).await;
     assert_eq!((acme.simulator.orders().len(), acme.orders()), (1, 1));
-    for event in ["order_void", "person_needed", "step_failed"] {
+    for event in ["order_void", "attention_needed", "step_failed"] {
         assert!(!lab.has_event(event).await, "{event}");
     }
 }
@@ -90,7 +90,7 @@ async fn an_order_that_wants_a_proof_for_another_name_proves_nothing() {
     let words = renewal.last_error.unwrap();
     assert!(words.contains("intranet.example.com"), "{words}");
     assert!(words.contains("was not asked for"), "{words}");
-    assert!(lab.has_event("person_needed").await);
+    assert!(lab.has_event("attention_needed").await);
     assert_eq!(acme.orders(), 0);
 }
 
@@ -132,7 +132,7 @@ async fn no_url_of_an_answer_leads_to_another_server() {
         assert!(words.contains("\"evil.example:8443\""), "{path}: {words}");
         assert!(words.contains("`allow_hosts`"), "{path}: {words}");
         assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
-        assert!(lab.has_event("person_needed").await, "{path}");
+        assert!(lab.has_event("attention_needed").await, "{path}");
         assert_eq!(acme.orders(), 0, "{path}");
     }
 }

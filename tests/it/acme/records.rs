@@ -74,7 +74,7 @@ async fn a_wrong_key_is_one_clear_sentence_before_a_key_pair_is_made() {
     };
     write_secret(&lab, "d3Jvbmcgd3Jvbmcgd3Jvbmc=");
     lab.run_once().await;
-    assert!(lab.has_event("person_needed").await);
+    assert!(lab.has_event("attention_needed").await);
     let renewal = lab.renewals().await.remove(0);
     assert_eq!(renewal.state, State::Planned);
     let words = "rfc2136: try _acme-challenge.vpn.example.com in example.com: the name server does not accept this TSIG \

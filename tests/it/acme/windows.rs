@@ -49,7 +49,7 @@ async fn a_certificate_is_renewed_in_the_window_that_the_server_names_and_the_or
     assert_eq!(renewals.len(), 2, "{renewals:#?}");
     assert_eq!(renewals[0].reason, "renewal_window");
     assert!((window[0]..window[1]).contains(&renewals[0].planned_at));
-    assert!(lab.has_event("window_told").await);
+    assert!(lab.has_event("renewal_info_updated").await);
     assert_ne!(lab.seen().await[0].fingerprint, first.fingerprint);
     assert_eq!((pebble.orders(), pebble.certificates()), (2, 2));
     assert_eq!(pebble.replacements(), 1);

@@ -33,7 +33,7 @@ async fn online_it_tells_model_rights_and_pending_changes_and_changes_nothing() 
         "vpn.example.com until",
     ]);
     assert!(
-        !told.stdout.contains("WRONG") && told.stderr.is_empty(),
+        !told.stdout.contains("FAIL") && told.stderr.is_empty(),
         "{told:#?}"
     );
     let counters = office.simulator.counters();
@@ -73,7 +73,7 @@ async fn online_a_wrong_pin_is_found_before_anything_is_sent() {
     let real = office.simulator.fingerprint();
     office.configure(&office.configuration().replace(&real, &"ab".repeat(32)));
     let told = office.renewd(&["check", "--online"]).with_code(1);
-    told.prints(&["WRONG   firewall hq", &real])
+    told.prints(&["FAIL    firewall hq", &real])
         .complains(&["1 of"]);
     assert_eq!(office.simulator.counters().requests, 0);
     office.renewd(&["run", "--once"]).with_code(1);
@@ -89,7 +89,7 @@ async fn online_a_wrong_password_is_found_with_one_try() {
     office
         .renewd(&["check", "--online"])
         .with_code(1)
-        .prints(&["WRONG   firewall hq"]);
+        .prints(&["FAIL    firewall hq"]);
     assert_eq!(office.simulator.counters().failed_logins, 1);
 }
 
@@ -99,7 +99,7 @@ async fn online_somebody_elses_pending_change_is_found() {
     let other = office.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
     let told = office.renewd(&["check", "--online"]).with_code(1);
-    told.prints(&["WRONG   firewall hq: uncommitted changes by", "printer"]);
+    told.prints(&["FAIL    firewall hq: uncommitted changes by", "printer"]);
     assert_eq!(office.simulator.counters().discards_of_foreign_changes, 0);
     assert_eq!(office.simulator.pending().len(), 1);
 }
@@ -136,7 +136,7 @@ async fn online_the_specification_that_a_device_serves_is_kept_and_nothing_is_ov
     let specification: serde_json::Value = serde_json::from_str(&kept).unwrap();
     assert_eq!(specification["openapi"], "3.0.0");
     let told = office.renewd(&arguments).with_code(1);
-    told.prints(&["WRONG   firewall hq: openapi.json exists already and is not overwritten"]);
+    told.prints(&["FAIL    firewall hq: openapi.json exists already and is not overwritten"]);
     let told = office.renewd(&["check", "--save-openapi", "other.json"]);
     told.with_code(2).complains(&["--online"]);
     office
@@ -160,7 +160,7 @@ async fn a_secret_that_cannot_be_read_is_found_offline() {
     let office = Office::new().await;
     std::fs::remove_file(office.path("hq.password")).unwrap();
     let told = office.renewd(&["check"]).with_code(1);
-    told.prints(&["WRONG", "hq.password"]);
+    told.prints(&["FAIL", "hq.password"]);
 }
 
 /// A CA that is changed: its certificate and its key.
@@ -234,7 +234,7 @@ async fn a_local_ca_that_cannot_sign_what_is_wanted_is_found_offline() {
     ] {
         put_ca(&office, files);
         let told = office.renewd(&["check"]).with_code(1);
-        let told = told.prints(&["WRONG   ", words]);
+        let told = told.prints(&["FAIL    ", words]);
         let lines = told.stdout.lines().filter(|line| line.contains(words));
         assert_eq!(lines.count(), 1, "said once: {told:#?}");
         office
@@ -264,19 +264,19 @@ async fn files_of_pinned_roots_are_checked_as_other_files_are() {
     let text = office.configuration();
     office.configure(&text.replace("name = \"office\"", pinned));
     let told = office.renewd(&["check"]).with_code(1);
-    told.prints(&["WRONG   ca office: chain_roots: ", "root.pem: No such file"]);
+    told.prints(&["FAIL    ca office: chain_roots: ", "root.pem: No such file"]);
     office.write(
         "root.pem",
         "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
     );
     let told = office.renewd(&["check"]).with_code(1);
-    told.prints(&["WRONG   ca office: chain_roots: ", "certificate 1 (line 1)"]);
+    told.prints(&["FAIL    ca office: chain_roots: ", "certificate 1 (line 1)"]);
     std::fs::copy(office.path("ca.pem"), office.path("root.pem")).unwrap();
     let told = office.renewd(&["check"]).with_code(0);
     told.prints(&["ok      ca office: chain_roots: 2 certificates"]);
     office.set_mode("root.pem", 0o666);
     let told = office.renewd(&["check"]).with_code(1);
-    told.prints(&["WRONG   access: ca office: chain_roots: ", "chmod"]);
+    told.prints(&["FAIL    access: ca office: chain_roots: ", "chmod"]);
     let told = office.renewd(&["run", "--once"]).with_code(78);
     told.complains(&["chmod"]);
 }
@@ -318,7 +318,7 @@ async fn a_file_that_others_can_change_or_a_secret_that_they_can_read_is_found_a
     ] {
         office.set_mode(name, mode);
         let told = office.renewd(&["check"]).with_code(1);
-        told.prints(&["WRONG", "chmod", name.trim_start_matches('.')]);
+        told.prints(&["FAIL", "chmod", name.trim_start_matches('.')]);
         let told = office.renewd(&["run", "--once"]).with_code(78);
         told.complains(&["chmod", name.trim_start_matches('.')]);
         office.set_mode(name, safe);

@@ -11,7 +11,7 @@ fn the_schema_describes_every_table_of_the_configuration() {
     for table in [
         "daemon",
         "renewal",
-        "transfers",
+        "file_transfer",
         "ca",
         "firewall",
         "certificate",

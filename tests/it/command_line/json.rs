@@ -19,7 +19,7 @@ async fn the_documented_fields_are_the_real_ones() {
     waiting.renewd(&["run", "--once"]).with_code(1);
     // What is listed only where there is something to list.
     remove_oldest(&done, 3).await;
-    meddle(&done, "UPDATE firewall SET learned_code = 'mac-1:AAAA'").await;
+    meddle(&done, "UPDATE firewall SET pins_code = 'mac-1:AAAA'").await;
     let address = done.simulator.management().to_string();
     for (heading, arguments) in [
         ("renewd status --json", &["status", "--json"][..]),
@@ -66,19 +66,19 @@ async fn a_stored_pin_is_shown_as_trusted_only_where_it_is() {
 
     for (statement, why) in [
         (
-            "UPDATE firewall SET learned_for = 'another'",
+            "UPDATE firewall SET pins_for = 'another'",
             "another url or trust",
         ),
         (
-            "UPDATE firewall SET learned_code = 'mac-1:AAAA'",
+            "UPDATE firewall SET pins_code = 'mac-1:AAAA'",
             "did not store it",
         ),
     ] {
-        let former = "UPDATE firewall SET learned_for = (SELECT former FROM kept)";
+        let former = "UPDATE firewall SET pins_for = (SELECT former FROM kept)";
         if why.contains("another") {
             meddle(
                 &office,
-                "CREATE TABLE kept AS SELECT learned_for AS former FROM firewall",
+                "CREATE TABLE kept AS SELECT pins_for AS former FROM firewall",
             )
             .await;
         } else {

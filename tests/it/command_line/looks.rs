@@ -66,7 +66,7 @@ async fn status_show_and_explain_agree_on_a_renewed_certificate() {
             "the rule share_of_lifetime_spent renews it at",
         ])
         .fits_80_columns();
-    let bad = office.renewd(&["status", "--bad"]).with_code(0);
+    let bad = office.renewd(&["status", "--problems"]).with_code(0);
     assert_eq!(bad.stdout.lines().count(), 1, "only the header");
 }
 

@@ -61,7 +61,7 @@ database = "sqlite://{folder}/renewd.db"
 state_directory = "{folder}"
 
 [renewal]
-proof_grace = "5s"
+verify_timeout = "5s"
 
 [[ca]]
 name = "office"
@@ -76,10 +76,10 @@ name = "hq-portal"
 firewall = "hq"
 ca = "office"
 subject = {{ common_name = "vpn.example.com", organization = "Example", country = "Netherlands" }}
-alternate_name = {{ domain_name = "vpn.example.com" }}
+dns_names = ["vpn.example.com"]
 key = {{ type = "ecdsa", size = 256 }}
 services = ["web-management", "ssl-vpn"]
-verify = ["{management}", "{ssl_vpn}"]
+endpoints = ["{management}", "{ssl_vpn}"]
 "#,
             folder = self.folder.path().display(),
             url = self.simulator.url(),

@@ -119,9 +119,9 @@ async fn a_wrong_password_fails_is_held_and_is_explained() {
 fn hold(office: &Office) {
     let text = office.configuration();
     let (management, ssl_vpn) = (office.simulator.management(), office.simulator.ssl_vpn());
-    let both = format!("verify = [\"{management}\", \"{ssl_vpn}\"]");
+    let both = format!("endpoints = [\"{management}\", \"{ssl_vpn}\"]");
     assert!(text.contains(&both), "{text}");
-    let text = text.replace(&both, "VERIFY");
+    let text = text.replace(&both, "ENDPOINTS");
     let (_, certificate) = text.split_once("[[certificate]]").unwrap();
     let second = certificate
         .replace("\"hq-portal\"", "\"hq-second\"")
@@ -130,13 +130,13 @@ fn hold(office: &Office) {
             "services = [\"web-management\", \"ssl-vpn\"]",
             "services = [\"ssl-vpn\"]",
         )
-        .replace("VERIFY", &format!("verify = [\"{ssl_vpn}\"]"));
+        .replace("ENDPOINTS", &format!("endpoints = [\"{ssl_vpn}\"]"));
     let first = text
         .replace(
             "services = [\"web-management\", \"ssl-vpn\"]",
             "services = [\"web-management\"]",
         )
-        .replace("VERIFY", &format!("verify = [\"{management}\"]"));
+        .replace("ENDPOINTS", &format!("endpoints = [\"{management}\"]"));
     office.configure(&format!("{first}\n[[certificate]]{second}"));
     let told = office.renewd(&["run", "--once"]);
     assert_eq!(told.code, Some(1), "{told:#?}");
@@ -154,7 +154,7 @@ async fn a_log_line_that_is_not_for_a_terminal_is_a_json_object() {
         .collect();
     let alert = lines
         .iter()
-        .find(|line| line["event"] == "person_needed")
+        .find(|line| line["event"] == "attention_needed")
         .unwrap();
     assert_eq!(alert["certificate"], "hq-portal");
     assert_eq!(alert["firewall"], "hq");

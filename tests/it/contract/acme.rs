@@ -44,7 +44,7 @@ impl Acme {
     /// The same with another validation.
     pub fn driver_that_proves(&self, validation: &str, keys: &str) -> String {
         format!(
-            r#"driver.acme = {{ directory = "{}", agree_to_terms = true, roots = "FOLDER/roots.pem", validation.{validation}, trust = {{ sha256 = "{}" }}{keys} }}"#,
+            r#"driver.acme = {{ directory = "{}", terms_of_service_agreed = true, roots = "FOLDER/roots.pem", validation.{validation}, trust = {{ sha256 = "{}" }}{keys} }}"#,
             self.simulator.directory_url(),
             self.simulator.fingerprint()
         )

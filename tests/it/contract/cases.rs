@@ -61,11 +61,11 @@ pub async fn ends_at_once_when_it_is_refused_with_the_words_of_the_ca<S: Subject
     let bench = Bench::<S>::new().await;
     bench.ca.behave(Behaviour::Refuses);
     let renewal = bench.run(3 * HOUR).await;
-    assert_eq!(renewal.state, State::Abandoned, "{:?}", renewal.last_error);
+    assert_eq!(renewal.state, State::Failed, "{:?}", renewal.last_error);
     let history = bench.lab.history().await;
     let words = history
         .iter()
-        .find(|event| event.name == "renewal_abandoned")
+        .find(|event| event.name == "renewal_failed")
         .and_then(|event| event.fields["detail"].as_str().map(str::to_owned))
         .unwrap();
     assert!(words.contains(bench.ca.refusal()), "{words}");
@@ -90,13 +90,13 @@ pub async fn lets_no_bad_certificate_onto_the_device<S: Subject>() {
         bench.run(6 * HOUR).await;
         let renewal = bench.renewal().await;
         assert!(
-            renewal.state < State::Issued || renewal.state == State::Abandoned,
+            renewal.state < State::Issued || renewal.state == State::Failed,
             "{mischief:?}: {}",
             renewal.state
         );
         assert_eq!(bench.lab.seen().await, before, "{mischief:?}");
         assert!(
-            bench.told("person_needed").await + bench.told("approval_needed").await > 0,
+            bench.told("attention_needed").await + bench.told("approval_needed").await > 0,
             "{mischief:?}: nobody was told"
         );
         assert_eq!(bench.ca.orders(), 1, "{mischief:?}");
@@ -144,7 +144,7 @@ pub async fn holds_what_is_already_due_until_an_operator_decides<S: Subject>() {
         let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
         let decision = row.decision.unwrap();
         assert!(decision.contains("due already"), "{decision}");
-        let until = row.look_at.unwrap();
+        let until = row.due_check_at.unwrap();
         assert!(bench.lab.clock.now() + HOUR <= until, "{until}");
     }
 }
@@ -282,7 +282,7 @@ pub async fn goes_on_when_refused_credentials_are_mended<S: Subject>() {
         refused < 30,
         "{refused} requests with refused credentials in six hours"
     );
-    assert!(bench.told("person_needed").await > 0);
+    assert!(bench.told("attention_needed").await > 0);
     bench.ca.spoil_credentials(false, &bench.lab);
     bench.ca.behave(Behaviour::Signs);
     bench.run(30 * DAY).await;

@@ -68,7 +68,7 @@ impl Settings {
         let login = self.get("@login");
         let protocol = self.protocol();
         format!(
-            r#"login = "{login}", preempt_idle_administrator = true, transfer_timeout = "3s", transfers = {{ protocol = "{protocol}" }}"#
+            r#"login = "{login}", preempt_idle_administrator = true, transfer_timeout = "3s", file_transfer = {{ protocol = "{protocol}" }}"#
         )
     }
 

@@ -140,7 +140,7 @@ impl Peer {
                 let driver = ca.driver();
                 let open = driver.strip_suffix('}').unwrap();
                 // Its plan renews no order as young as these.
-                format!("{open}, order_budget = {{ orders = 1000 }}, renewals = \"buy\" }}")
+                format!("{open}, order_budget = {{ orders = 1000 }}, renewal_mode = \"buy\" }}")
             }
             Self::Files(_) if name == "local" => {
                 r#"driver.local = { certificate = "FOLDER/ca.pem", key = { file = "FOLDER/ca.key" } }"#

@@ -53,8 +53,8 @@ pub struct Face {
 
 /// Every generation, both ways of 6.5 to carry files, and both origins of keys.
 pub const FACES: [Face; 6] = [
-    Face::new(Profile::V6_5, ", transfers = { protocol = \"scp\" }"),
-    Face::new(Profile::V6_5, ", transfers = { protocol = \"ftp\" }"),
+    Face::new(Profile::V6_5, ", file_transfer = { protocol = \"scp\" }"),
+    Face::new(Profile::V6_5, ", file_transfer = { protocol = \"ftp\" }"),
     Face::new(Profile::V7_0, ""),
     Face::new(Profile::V7_X, ""),
     Face::new(Profile::V8, ""),
@@ -118,7 +118,7 @@ impl Fleet {
     pub fn configure(&self, home: &Path, database: &str, concurrency: usize) {
         let shared = self.path().display();
         let mut text = format!(
-            "[daemon]\ndatabase = \"{database}\"\nstate_directory = \"{shared}\"\nconcurrency = {concurrency}\n\
+            "[daemon]\ndatabase = \"{database}\"\nstate_directory = \"{shared}\"\nmax_concurrent_renewals = {concurrency}\n\
              scan = \"* * * * * *\"\n"
         );
         let is_first = home == self.homes[0];
@@ -280,10 +280,10 @@ name = "{name}"
 firewall = "{name}"
 ca = "{ca}"
 subject = {{ common_name = "{name}.example.com", organization = "Example", country = "Netherlands" }}
-alternate_name = {{ domain_name = "{name}.example.com" }}
+dns_names = ["{name}.example.com"]
 key = {{ type = "ecdsa", size = 256, origin = "{origin}" }}
 services = ["web-management", "ssl-vpn"]
-verify = ["{management}", "{ssl_vpn}"]
+endpoints = ["{management}", "{ssl_vpn}"]
 "#,
             name = self.name,
             url = self.simulator.url(),

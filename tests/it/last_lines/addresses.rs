@@ -14,11 +14,11 @@ async fn a_dead_address_is_named_after_the_renewal_is_completed() {
     let dead = dead_address();
     also_verify(&lab, &dead);
     let told = live(&lab, HOUR).await;
-    told.is(1, &[&dead, "serves nothing"], &["`verify`"]);
+    told.is(1, &[&dead, "serves nothing"], &["`endpoints`"]);
     // As long as it is dead, and whatever else is in order.
     lab.clock.advance(DAY);
     let told = once(&lab).await;
-    told.is(1, &[&dead, "serves nothing"], &["`verify`"]);
+    told.is(1, &[&dead, "serves nothing"], &["`endpoints`"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,10 +26,10 @@ async fn where_no_address_served_anything_before_and_after_it_is_rolled_back_by_
     let lab = Lab::new(Profile::V8).await;
     let dead = dead_address();
     let text = std::fs::read_to_string(lab.config_file()).unwrap();
-    let (before, _) = text.split_once("verify = [").unwrap();
+    let (before, _) = text.split_once("endpoints = [").unwrap();
     std::fs::write(
         lab.config_file(),
-        format!("{before}verify = [\"{dead}\"]\n"),
+        format!("{before}endpoints = [\"{dead}\"]\n"),
     )
     .unwrap();
     let told = live(&lab, HOUR).await;
@@ -95,7 +95,7 @@ async fn a_stranger_on_the_management_port_after_the_bind_is_named() {
     };
     let lab = Lab::with(Profile::V8, faces).await;
     let pin = lab.simulator.fingerprint();
-    lab.configure(&pin, "proof_grace = \"30s\"");
+    lab.configure(&pin, "verify_timeout = \"30s\"");
     let told = live(&lab, HOUR).await;
     told.is(
         1,

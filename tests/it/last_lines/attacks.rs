@@ -12,7 +12,7 @@ use renewd::seal::Sealer;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_was_replaced_on_its_way_is_held_with_what_to_check() {
     for (profile, keys) in [
-        (Profile::V6_5, "transfers = { protocol = \"scp\" }"),
+        (Profile::V6_5, "file_transfer = { protocol = \"scp\" }"),
         (Profile::V8, ""),
     ] {
         let lab = Lab::with_keys(profile, Faces::kind(), keys).await;
@@ -70,7 +70,7 @@ async fn a_certificate_that_is_not_known_is_named_with_its_address_and_how_to_ad
         &["`trust`", &fingerprint],
     );
     // Pinned, everything is in order, at once.
-    lab.configure(&fingerprint, "proof_grace = \"5s\"");
+    lab.configure(&fingerprint, "verify_timeout = \"5s\"");
     lab.clock.advance(2 * HOUR);
     assert_eq!(live(&lab, HOUR).await.line, "");
 }
@@ -98,7 +98,7 @@ async fn a_firewall_that_offers_less_than_before_gets_no_login_and_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_management_certificate_that_no_pin_names_stops_a_due_renewal() {
     let lab = Lab::new(Profile::V8).await;
-    lab.configure(&"ab".repeat(32), "proof_grace = \"5s\"");
+    lab.configure(&"ab".repeat(32), "verify_timeout = \"5s\"");
     let told = live(&lab, HOUR).await;
     told.is(
         1,

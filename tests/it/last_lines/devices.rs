@@ -75,7 +75,7 @@ async fn a_key_pair_that_is_never_listed_is_given_up_and_says_so() {
             &["does not list it", "FAILED"],
             &["renewd renew hq-portal"],
         );
-        assert!(lab.has_event("person_needed").await);
+        assert!(lab.has_event("attention_needed").await);
         let journal = lab.simulator.journal();
         let asked = journal
             .iter()
@@ -106,7 +106,7 @@ async fn a_file_of_another_name_on_6_5_is_named() {
         p10_name: P10Name::Other,
         ..Faces::kind()
     };
-    let keys = "transfers = { protocol = \"scp\" }";
+    let keys = "file_transfer = { protocol = \"scp\" }";
     let lab = Lab::with_keys(Profile::V6_5, faces, keys).await;
     let told = live(&lab, DAY).await;
     told.is(1, &["file"], &["hq", "renewd renew hq-portal"]);
@@ -226,7 +226,7 @@ async fn a_sealing_key_that_is_gone_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_maintenance_window_is_waited_for_and_can_be_overridden() {
     let lab = Lab::new(Profile::V8).await;
-    lab.configure_window("start = \"0 3 25 11 *\", lasts = \"2h\"");
+    lab.configure_window("start = \"0 3 25 11 *\", duration = \"2h\"");
     let told = live(&lab, HOUR).await;
     told.is(0, &["the window"], &["renewd renew hq-portal --now"]);
 }

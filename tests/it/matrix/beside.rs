@@ -216,7 +216,7 @@ async fn ended_well(bench: &Bench, act: Option<&Act>) -> Result<(), String> {
     let kept: Vec<State> = renewals
         .by_ref()
         .map(|renewal| renewal.state)
-        .filter(|state| *state != State::Abandoned)
+        .filter(|state| *state != State::Cancelled)
         .collect();
     let (orders, replaced) = (
         bench.ca.orders(),

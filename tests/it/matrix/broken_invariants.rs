@@ -259,15 +259,15 @@ fn a_renewal_that_stands_still_without_a_word_breaks_it() {
 #[test]
 fn a_failure_that_nobody_is_told_breaks_it() {
     let words = "every failure that needs a person";
-    breaks(words, |facts| unbind(facts, State::Abandoned));
+    breaks(words, |facts| unbind(facts, State::Failed));
     breaks(words, |facts| unbind(facts, State::RolledBack));
     breaks(words, |facts| {
         unbind(facts, State::Imported);
         facts.renewals[0].last_error_kind = Some("unreachable".to_owned());
     });
     breaks(words, |facts| {
-        unbind(facts, State::Abandoned);
-        let mut silent = told(&facts.renewals[0], EventKind::RenewalAbandoned);
+        unbind(facts, State::Failed);
+        let mut silent = told(&facts.renewals[0], EventKind::RenewalFailed);
         silent.level = Level::Info;
         facts.history.push(silent);
     });

@@ -245,7 +245,11 @@ fn states_are_facts(facts: &Facts) -> Result<(), String> {
     for renewal in &facts.renewals {
         let obtained = &renewal.obtained;
         let has = match renewal.state {
-            State::Planned | State::CsrGenerated | State::Abandoned | State::Superseded => true,
+            State::Planned
+            | State::CsrGenerated
+            | State::Failed
+            | State::Cancelled
+            | State::Superseded => true,
             State::CsrExported => obtained.csr_pem.is_some(),
             State::Submitted => obtained.csr_pem.is_some() && obtained.ca_reference.is_some(),
             _ => obtained.leaf_pem.is_some() && obtained.fingerprint.is_some(),
@@ -296,13 +300,14 @@ fn every_renewal_goes_on(facts: &Facts) -> Result<(), String> {
 fn failures_are_told(facts: &Facts) -> Result<(), String> {
     for renewal in &facts.renewals {
         let wanted: &[EventKind] = match renewal.state {
-            State::Abandoned => &[EventKind::RenewalAbandoned],
+            State::Failed => &[EventKind::RenewalFailed],
+            State::Cancelled => &[EventKind::RenewalCancelled],
             State::RolledBack => &[EventKind::RenewalRolledBack],
             State::NotRolledBack => &[EventKind::RenewalNotRolledBack],
-            State::Unproven => &[EventKind::VerificationFailed],
+            State::VerificationFailed => &[EventKind::VerificationFailed],
             state if !state.is_end() && renewal.is_failing() => &[
                 EventKind::StepFailed,
-                EventKind::PersonNeeded,
+                EventKind::AttentionNeeded,
                 EventKind::RenewalHeld,
                 EventKind::KeyMismatch,
             ],

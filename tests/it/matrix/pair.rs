@@ -116,8 +116,8 @@ impl Face {
     /// Further keys of `driver.sonicos`.
     pub fn keys(self) -> &'static str {
         match self {
-            Self::V65Scp | Self::V65Second => r#"transfers = { protocol = "scp" }"#,
-            Self::V65Ftp => r#"transfers = { protocol = "ftp" }"#,
+            Self::V65Scp | Self::V65Second => r#"file_transfer = { protocol = "scp" }"#,
+            Self::V65Ftp => r#"file_transfer = { protocol = "ftp" }"#,
             _ => "",
         }
     }

@@ -115,7 +115,7 @@ fn cases_to(pair: Pair, end: State, turn: usize) -> Vec<Case> {
 /// The states of a renewal that comes to this end, in their order.
 fn path(end: State) -> Vec<State> {
     let last = match end {
-        State::RolledBack => [State::Unproven, State::RolledBack],
+        State::RolledBack => [State::VerificationFailed, State::RolledBack],
         _ => [State::Verified, State::Completed],
     };
     [&TO_THE_BIND[..], &last].concat()

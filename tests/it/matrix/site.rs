@@ -151,7 +151,7 @@ impl Before {
     }
 }
 
-/// How an address stands in `verify`.
+/// How an address stands in `endpoints`.
 #[derive(Debug, Clone, Copy)]
 enum Listed {
     Too,
@@ -162,13 +162,13 @@ impl Neighbours {
     fn at(&mut self, lab: &Lab, address: SocketAddr, listed: Listed) {
         let file = lab.config_file();
         let text = std::fs::read_to_string(&file).unwrap();
-        let (before, rest) = text.split_once("verify = [").unwrap();
+        let (before, rest) = text.split_once("endpoints = [").unwrap();
         let (present, after) = rest.split_once(']').unwrap();
         let addresses = match listed {
             Listed::Too => format!("{present}, \"{address}\""),
             Listed::Alone => format!("\"{address}\""),
         };
-        std::fs::write(file, format!("{before}verify = [{addresses}]{after}")).unwrap();
+        std::fs::write(file, format!("{before}endpoints = [{addresses}]{after}")).unwrap();
         self.address = Some(address.to_string());
     }
 }

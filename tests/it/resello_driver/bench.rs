@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use renewd::ca::resello::{
-    Applicant, Control, Download, Level, PlanChoice, Renewals, Resello, Settings,
+    Applicant, Control, Download, Level, PlanChoice, RenewalMode, Resello, Settings,
 };
 use renewd::ca::{Issuance, Issuer, Previous, Reference, SigningRequest};
 use renewd::clock::{Clock, ManualClock};
@@ -196,7 +196,7 @@ fn settings(shop: &Simulator, control: Control) -> Settings {
         timeout: Duration::from_secs(20),
         plan: PlanChoice::Name("PositiveSSL".to_owned()),
         level: Level::Domain,
-        renewals: Renewals::Renew,
+        renewal_mode: RenewalMode::Renew,
         control,
         proof_host: "sectigo.com".to_owned(),
         download: Download::Crt,

@@ -1,7 +1,7 @@
 //! The certificate after the first: renewed, bought or reissued.
 
 use jiff::SignedDuration;
-use renewd::ca::resello::Renewals;
+use renewd::ca::resello::RenewalMode;
 use renewd::ca::{Issuance, Issuer};
 use renewd::failure::FailureKind;
 
@@ -45,7 +45,10 @@ async fn a_renewal_before_its_time_waits_for_it_and_is_not_counted_as_an_order()
     let request = bench.request("second", Some(&first));
     let failure = bench.driver().find(&request).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Busy);
-    assert!(failure.detail.contains("`renewals = \"buy\"`"), "{failure}");
+    assert!(
+        failure.detail.contains("`renewal_mode = \"buy\"`"),
+        "{failure}"
+    );
     let wait = failure.retry_after.unwrap();
     assert!(wait > DAY * 9 && wait <= DAY * 10, "{wait:#}");
     bench.clock.advance(wait + SignedDuration::from_secs(1));
@@ -61,7 +64,7 @@ async fn a_certificate_is_bought_anew_where_that_is_written_or_the_old_order_is_
         if gone {
             bench.driver().cancel(&first.order).await.unwrap();
         } else {
-            bench.settings.renewals = Renewals::Buy;
+            bench.settings.renewal_mode = RenewalMode::Buy;
         }
         let second = bench.obtain(&bench.request("second", Some(&first))).await;
         assert_ne!(second.order, first.order);
@@ -73,7 +76,7 @@ async fn a_certificate_is_bought_anew_where_that_is_written_or_the_old_order_is_
 #[tokio::test]
 async fn a_reissue_is_free_and_kills_the_certificate_in_use() {
     let mut bench = Bench::granting(|_| {}).await;
-    bench.settings.renewals = Renewals::Reissue;
+    bench.settings.renewal_mode = RenewalMode::Reissue;
     let first = bench.buy().await;
     bench.clock.advance(DAY * 30);
     let second = bench.obtain(&bench.request("second", Some(&first))).await;
@@ -102,8 +105,8 @@ async fn nothing_is_ordered_while_somebody_else_renews_the_order() {
         .submit(&bench.request("somebody", Some(&first)))
         .await
         .unwrap();
-    for renewals in [Renewals::Renew, Renewals::Buy] {
-        bench.settings.renewals = renewals;
+    for renewals in [RenewalMode::Renew, RenewalMode::Buy] {
+        bench.settings.renewal_mode = renewals;
         let request = bench.request("second", Some(&first));
         let failure = bench.driver().find(&request).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy);

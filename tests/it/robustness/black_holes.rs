@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use renewd::clock::{Clock, SystemClock};
 use renewd::daemon::Daemon;
 use renewd::inventory::{
-    Observation, Obtained, Renewal, RenewalId, Served, Shown, State, Unreachable,
+    Observation, Obtained, Renewal, RenewalId, ReportedCondition, Served, Shown, State, Unreachable,
 };
 use renewd::store::{Next, Postponed, Sighting, StepRecord, Store};
 
@@ -50,7 +50,7 @@ async fn let_them_be_known(fleet: &Fleet) {
     let observations = [(Observation::probed(served), Vec::new())];
     let sighting = Sighting {
         observations: &observations,
-        told: Some("unseen"),
+        reported_condition: Some(ReportedCondition::Unreachable),
         next_probe_at: now,
         ..Sighting::default()
     };

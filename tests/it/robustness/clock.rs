@@ -29,7 +29,7 @@ async fn renewed() -> Lab {
 async fn assert_nothing_starves(lab: &Lab, store: &Store) {
     let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
     let latest = lab.clock.now() + DAY + SignedDuration::from_hours(3);
-    for (what, at) in [("look", row.look_at), ("probe", row.probe_at)] {
+    for (what, at) in [("look", row.due_check_at), ("probe", row.probe_at)] {
         assert!(
             at.is_none_or(|at| at <= latest),
             "the next {what} is at {at:?}"
@@ -63,7 +63,7 @@ async fn a_year_forward_and_back_costs_one_order_and_starves_nothing() {
     let drifted = lab.history().await;
     let drifted: Vec<_> = drifted
         .iter()
-        .filter(|event| event.name == "certificate_drifted")
+        .filter(|event| event.name == "certificate_not_yet_valid")
         .collect();
     assert_eq!(drifted.len(), 1, "told once: {drifted:#?}");
     assert!(
@@ -124,7 +124,11 @@ async fn before_its_certificates_were_issued_nothing_is_ordered_and_afterwards_i
     assert_eq!(lab.signatures(), 1);
     assert_nothing_starves(&lab, &lab.store().await).await;
     let row = lab.store().await.certificate(CERTIFICATE).await.unwrap();
-    assert_eq!(row.unwrap().told, None, "what was told is over");
+    assert_eq!(
+        row.unwrap().reported_condition,
+        None,
+        "what was told is over"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,7 +141,7 @@ async fn while_the_disk_is_full_nothing_is_begun_and_it_goes_on_when_there_is_ro
     daemon.stop().await;
     lab.assert_renewed_once().await;
     assert_eq!(told.times("database_failed"), 1, "told once");
-    assert_eq!(told.times("database_works"), 1);
+    assert_eq!(told.times("database_recovered"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,7 @@ database = "sqlite://{folder}/renewd.db"
 state_directory = "{folder}"
 
 [renewal]
-proof_grace = "5s"
+verify_timeout = "5s"
 
 [[ca]]
 name = "office"
@@ -185,10 +185,10 @@ name = "{name}"
 firewall = "{name}"
 ca = "office"
 subject = {{ common_name = "vpn.example.com", organization = "Example", country = "Netherlands" }}
-alternate_name = {{ domain_name = "vpn.example.com" }}
+dns_names = ["vpn.example.com"]
 key = {{ type = "ecdsa", size = 256 }}
 services = ["web-management", "ssl-vpn"]
-verify = [{verify}]
+endpoints = [{verify}]
 "#
     )
 }

@@ -319,7 +319,7 @@ fn let_program_flood(bench: &Bench) {
     std::fs::write(format!("{folder}/helper"), script).unwrap();
 }
 
-/// Two addresses of `verify` more: one serves the longest chain that a handshake can carry, and one says nothing but
+/// Two addresses of `endpoints` more: one serves the longest chain that a handshake can carry, and one says nothing but
 /// handshake, without end.
 struct Noise([JoinHandle<()>; 2]);
 
@@ -329,8 +329,8 @@ impl Noise {
         let (endless, speaks) = speak_without_end().await;
         let file = bench.lab.config_file();
         let text = std::fs::read_to_string(&file).unwrap();
-        let more = format!("verify = [\"{chain}\", \"{endless}\", ");
-        std::fs::write(&file, text.replace("verify = [", &more)).unwrap();
+        let more = format!("endpoints = [\"{chain}\", \"{endless}\", ");
+        std::fs::write(&file, text.replace("endpoints = [", &more)).unwrap();
         Self([chains, speaks])
     }
 }

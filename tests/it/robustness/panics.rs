@@ -220,7 +220,7 @@ async fn survives(method: &'static str, told_of_a_renewal: bool) {
             .first()
             .is_some_and(|other| other.state == State::Completed);
         let history = store.history(&trapped, 99).await.unwrap();
-        is_done && history.iter().any(|event| event.name == "person_needed")
+        is_done && history.iter().any(|event| event.name == "attention_needed")
     })
     .await;
     let renewal = store.renewals_of(&trapped, 1).await.unwrap().pop();
@@ -243,7 +243,9 @@ async fn survives(method: &'static str, told_of_a_renewal: bool) {
         "{method}"
     );
     let history = store.history(&trapped, 99).await.unwrap();
-    let told = history.iter().filter(|event| event.name == "person_needed");
+    let told = history
+        .iter()
+        .filter(|event| event.name == "attention_needed");
     assert_eq!(told.count(), 1, "{method}: told once in this time");
 }
 

@@ -297,7 +297,11 @@ impl Conductor {
             _ => None,
         });
         let renewals = self.works.len() - probing.len() - asking.len();
-        let places = engine.desired.daemon.concurrency.saturating_sub(renewals);
+        let places = engine
+            .desired
+            .daemon
+            .max_concurrent_renewals
+            .saturating_sub(renewals);
         let probes = PROBES.saturating_sub(probing.len());
         let room = Room {
             renewals: places,

@@ -129,7 +129,7 @@ fn firewall(member: &Member) -> String {
     let name = &member.firewall;
     let window = member.nights.as_ref().map_or_else(String::new, |nights| {
         format!(
-            "maintenance_window = {{ start = \"{}\", lasts = \"{}h\", time_zone = \"{}\" }}\n",
+            "maintenance_window = {{ start = \"{}\", duration = \"{}h\", time_zone = \"{}\" }}\n",
             nights.expression, nights.hours, nights.zone
         )
     });
@@ -166,8 +166,8 @@ fn certificate(member: &Member) -> String {
     format!(
         "[[certificate]]\nname = \"{name}\"\nfirewall = \"{firewall}\"\nca = \"{}\"\n\
          subject = {{ common_name = \"{name}.example.com\" }}\n\
-         alternate_name = {{ domain_name = \"{name}.example.com\" }}\n\
-         key = {{ type = \"ecdsa\", size = 256{origin} }}\nservices = [{services}]\nverify = [{verify}]\n",
+         dns_names = [\"{name}.example.com\"]\n\
+         key = {{ type = \"ecdsa\", size = 256{origin} }}\nservices = [{services}]\nendpoints = [{verify}]\n",
         member.ca.name()
     )
 }

@@ -175,10 +175,10 @@ impl Conductor {
             let late =
                 |at: Option<Timestamp>, by| at.is_some_and(|at| at + by < now) && !was_disturbed;
             let patience = SignedDuration::from_hours(30);
-            if late(row.probe_at, patience) || late(row.look_at, patience) {
+            if late(row.probe_at, patience) || late(row.due_check_at, patience) {
                 found.push(format!("nobody looks at {} any more: {row:?}", row.name));
             }
-            if row.open_renewal.is_none() && row.shown.is_some() && row.look_at.is_none() {
+            if row.open_renewal.is_none() && row.shown.is_some() && row.due_check_at.is_none() {
                 found.push(format!("the rules are never asked of {}", row.name));
             }
         }

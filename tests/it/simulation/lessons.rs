@@ -165,6 +165,6 @@ async fn a_certificate_that_a_person_removed_before_the_bind_is_not_waited_for()
         .await
         .unwrap();
     let states: Vec<Stage> = renewals.iter().map(|renewal| renewal.state).collect();
-    assert_eq!(states, [Stage::Completed, Stage::Abandoned]);
+    assert_eq!(states, [Stage::Completed, Stage::Failed]);
     assert_eq!(violations(&conductor), Vec::<String>::new());
 }

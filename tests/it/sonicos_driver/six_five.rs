@@ -182,7 +182,7 @@ async fn ftp_is_never_tried_unless_it_was_asked_for() {
         let mut session = bench.knowing(&remembered).await;
         session.generate_csr("fw-1", &request()).await.unwrap();
         let failure = session.export_csr("fw-1").await.unwrap_err();
-        let advice = "`transfers.protocol = \"ftp\"`";
+        let advice = "`file_transfer.protocol = \"ftp\"`";
         assert!(failure.detail.contains(advice), "{failure}");
         bench.close(session).await;
         assert_eq!(bench.device.counters().transfers_brought, 0);
@@ -270,7 +270,10 @@ async fn a_protocol_that_was_chosen_is_obeyed() {
     let failure = session.export_csr("fw-1").await.unwrap_err();
     assert!(failure.detail.contains("put-scp-folder"), "{failure}");
     assert!(!failure.detail.contains("ftp:"), "{failure}");
-    assert!(failure.detail.contains("`transfers.protocol`"), "{failure}");
+    assert!(
+        failure.detail.contains("`file_transfer.protocol`"),
+        "{failure}"
+    );
     assert_eq!(bench.device.counters().transfers_brought, 0);
     bench.close(session).await;
 }

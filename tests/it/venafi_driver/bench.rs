@@ -52,7 +52,7 @@ impl Bench {
             validity_days: Some(47),
             tags: None,
             include_root: false,
-            retire: true,
+            decommission_superseded: true,
             trust: Trust {
                 anchor: Anchor::Pins(vec![cloud.fingerprint().parse().unwrap()]),
                 server_name: None,

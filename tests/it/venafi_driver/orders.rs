@@ -155,7 +155,7 @@ async fn a_renewal_refers_to_the_current_version_and_the_superseded_one_is_retir
 #[tokio::test]
 async fn nothing_is_retired_unless_it_is_asked_for() {
     let mut bench = Bench::new(Faces::kind()).await;
-    bench.configure(|settings| settings.retire = false);
+    bench.configure(|settings| settings.decommission_superseded = false);
     let (leaf, _) = bench.obtain(&request("r1"), 5).await.unwrap();
     let superseded = Previous {
         certificate: leaf,

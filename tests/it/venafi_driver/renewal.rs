@@ -75,7 +75,7 @@ async fn an_order_whose_reference_cannot_be_stored_is_reported_and_not_placed_ag
         assert!(intent.is_some(), "the intent is kept");
         lab.clock.set(renewal.next_attempt_at.unwrap());
     }
-    assert!(lab.has_event("person_needed").await);
+    assert!(lab.has_event("attention_needed").await);
 }
 
 #[tokio::test]

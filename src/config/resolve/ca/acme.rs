@@ -18,7 +18,7 @@ impl Resolver<'_> {
             .directory
             .and_then(|url| self.parse(&url, values::service_url));
         let allow_hosts = self.allow_hosts(written.allow_hosts);
-        let agreed = self.agreed(written.agree_to_terms.as_ref());
+        let agreed = self.agreed(written.terms_of_service_agreed.as_ref());
         let contact = self.contact(written.contact);
         let validation = written
             .validation

@@ -6,7 +6,7 @@ use crate::ca::resello::{self, Control, Level, MAILBOXES, PlanChoice, Settings};
 use crate::config::resolve::Resolver;
 use crate::config::values::{self, Wrong};
 use crate::config::written::{
-    self, Download, Placed, Renewals, ReselloCa, ValidationLevel, default,
+    self, Download, Placed, RenewalMode, ReselloCa, ValidationLevel, default,
 };
 use crate::dcv;
 use crate::dcv::dns::Provider;
@@ -44,7 +44,7 @@ impl Resolver<'_> {
             timeout,
             plan: PlanChoice::read(&plan?),
             level,
-            renewals: self.renewals(written.renewals.as_ref()),
+            renewal_mode: self.renewal_mode(written.renewal_mode.as_ref()),
             control: control?,
             proof_host: proof_host?,
             download: written
@@ -156,15 +156,15 @@ impl Resolver<'_> {
         Some(Control::Mail)
     }
 
-    fn renewals(&mut self, written: Option<&Placed<Renewals>>) -> resello::Renewals {
+    fn renewal_mode(&mut self, written: Option<&Placed<RenewalMode>>) -> resello::RenewalMode {
         match written.map(|written| (written.value, &written.range)) {
-            None | Some((Renewals::Renew, _)) => resello::Renewals::Renew,
-            Some((Renewals::Buy, _)) => resello::Renewals::Buy,
-            Some((Renewals::Reissue, range)) => {
+            None | Some((RenewalMode::Renew, _)) => resello::RenewalMode::Renew,
+            Some((RenewalMode::Buy, _)) => resello::RenewalMode::Buy,
+            Some((RenewalMode::Reissue, range)) => {
                 let message = "a reissue makes the certificate in use invalid before the new one is installed";
                 let hint = "\"renew\" and \"buy\" leave it valid";
                 self.warn(range, message, hint);
-                resello::Renewals::Reissue
+                resello::RenewalMode::Reissue
             }
         }
     }

@@ -28,7 +28,9 @@ impl Resolver<'_> {
             validity_days: written.validity_days.map(|days| days.value),
             tags,
             include_root: written.include_root.is_some_and(|root| root.value),
-            retire: written.retire.is_some_and(|retire| retire.value),
+            decommission_superseded: written
+                .decommission_superseded
+                .is_some_and(|written| written.value),
             trust: trust?,
             timeout,
         })

@@ -18,7 +18,7 @@ pub struct AcmeCa {
     pub allow_hosts: Key<Vec<Placed<String>>>,
     /// `true`: you have read the CA's terms of service, and agree to them. Nothing is done without.
     #[schemars(required, extend("x-hint" = TERMS_HINT))]
-    pub agree_to_terms: Key<bool>,
+    pub terms_of_service_agreed: Key<bool>,
     /// Mail addresses under which the CA reaches you.
     #[schemars(extend("default" = []))]
     pub contact: Key<Vec<Placed<String>>>,
@@ -90,7 +90,7 @@ pub struct AcmeLimit {
 }
 
 /// Also told where they are not agreed to.
-pub const TERMS_HINT: &str = "read the CA's terms of service, which its directory names; if you agree: agree_to_terms = true";
+pub const TERMS_HINT: &str = "read the CA's terms of service, which its directory names; if you agree: terms_of_service_agreed = true";
 
 /// Also told where one is half written.
 pub const LIMIT_HINT: &str =

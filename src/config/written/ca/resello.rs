@@ -33,7 +33,7 @@ pub struct ReselloCa {
     pub proof_host: Key<String>,
     /// How a certificate that was ordered here gets its successor.
     #[schemars(extend("default" = "renew"))]
-    pub renewals: Key<Renewals>,
+    pub renewal_mode: Key<RenewalMode>,
     /// How many orders may be placed, renewals and reissues included. Then nothing more is ordered until time has passed.
     pub order_budget: Key<OrderBudget>,
     /// Whom the certificates name.
@@ -68,7 +68,7 @@ pub enum ValidationLevel {
 /// How a certificate gets its successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Renewals {
+pub enum RenewalMode {
     /// The order is renewed, which is charged, as soon as its plan allows it.
     Renew,
     /// A new order, which is charged; the old one runs out.

@@ -34,7 +34,7 @@ pub struct VenafiCa {
     pub include_root: Key<bool>,
     /// Whether a certificate is taken out of the inventory, once another took its place and was proven. It is not revoked.
     #[schemars(extend("default" = false))]
-    pub retire: Key<bool>,
+    pub decommission_superseded: Key<bool>,
     /// Whom to believe. Left out: the system's root certificates and the host name.
     pub trust: Key<Trust>,
     /// How many orders may be placed, those that cost nothing included. Then nothing more is ordered until time has

@@ -1,7 +1,5 @@
 //! From a file to a server and back: every row is there, and nothing is carried where somebody works.
 
-use std::path::Path;
-
 use futures_util::TryStreamExt;
 use sqlx::AssertSqlSafe;
 
@@ -39,13 +37,8 @@ async fn everything(store: &Store) -> Vec<String> {
 
 /// A store with rows in every table, some of them many.
 async fn filled(home: &Home) -> Store {
+    upgrades::write_old(home, 3).await;
     let store = Store::open(&url(home)).await.unwrap();
-    let rows = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemas/3.sql");
-    let rows = std::fs::read_to_string(rows).unwrap();
-    sqlx::raw_sql(AssertSqlSafe(rows))
-        .execute(&store.writer)
-        .await
-        .unwrap();
     let fleet: Vec<_> = (0..300)
         .map(|n| configured(&format!("c{n}"), &format!("f{n}"), "1"))
         .collect();

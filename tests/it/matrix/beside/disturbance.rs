@@ -222,10 +222,10 @@ impl Reload {
             Self::WindowGone => text.replace(&window(), "\n"),
             Self::Removed => text.split("[[certificate]]").next().unwrap().to_owned(),
             Self::Moved => {
-                let (before, verify) = text.split_once("verify = [").unwrap();
+                let (before, verify) = text.split_once("endpoints = [").unwrap();
                 let (_, ssl_vpn) = verify.split_once(", ").unwrap();
                 let services = before.replace("\"web-management\", ", "");
-                [&services, "verify = [", ssl_vpn].concat()
+                [&services, "endpoints = [", ssl_vpn].concat()
             }
         }
     }
@@ -329,7 +329,7 @@ impl Act {
 
     async fn is_told_once(&self, scene: &Scene) -> Result<(), String> {
         let history = scene.store.history(CERTIFICATE, 10_000).await.unwrap();
-        let is_alert = |name: &str| name == EventKind::PersonNeeded.name();
+        let is_alert = |name: &str| name == EventKind::AttentionNeeded.name();
         let told = history.iter().filter(|past| is_alert(&past.name)).count();
         let wanted = usize::from(self.busy == BUSY);
         (told == wanted)
@@ -514,7 +514,7 @@ impl FromStr for Disturbance {
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 /// It opens two days after a test begins.
 const WINDOW: &str =
-    r#"maintenance_window = { start = "0 2 * * TUE", lasts = "1h", time_zone = "UTC" }"#;
+    r#"maintenance_window = { start = "0 2 * * TUE", duration = "1h", time_zone = "UTC" }"#;
 /// The forms in which a device says neither yes nor no. Nothing could ever be committed on one that always does so.
 const SILENT: &str = "silent";
 const GARBAGE: &str = "garbage";

@@ -138,7 +138,7 @@ impl Scene {
 const KNOWN: &str = "SELECT COUNT(*) FROM certificate WHERE $1 > 0";
 const WORKED_ON: &str = "SELECT COUNT(*) FROM firewall WHERE lease_owner IS NOT NULL AND $1 > 0";
 const DUE: &str = "SELECT COUNT(*) FROM certificate c WHERE (c.configured = 1 AND \
-     (c.look_at <= $1 OR c.probe_at <= $1 OR c.window_poll_at <= $1)) OR EXISTS \
+     (c.due_check_at <= $1 OR c.probe_at <= $1 OR c.window_poll_at <= $1)) OR EXISTS \
      (SELECT 1 FROM renewal r WHERE r.ended_at IS NULL AND r.next_attempt_at <= $1)";
 
 /// Of real time; a renewal takes half a second.

@@ -287,7 +287,7 @@ impl Exchanges {
         }
     }
 
-    /// In how many places `way` can be tried with `peer`.
+    /// In how many places `way` can be tried with `source_address`.
     fn with(&self, peer: Peer, way: Way) -> u32 {
         let of = |counted: Counted, is_request: bool| match way.of_connection() {
             Some(_) => counted.connections,

@@ -2,7 +2,7 @@
 //! server, or fetches one (SonicOS reference 3.3, 3.4).
 //!
 //! The device says what is to be carried; `carrier` carries it, without the device's lock; the device then goes on.
-//! What a fetched file means is decided in `transfers.rs`.
+//! What a fetched file means is decided in `file_transfer.rs`.
 
 use std::fmt;
 use std::sync::Arc;
