@@ -278,7 +278,7 @@ events! {
     /// An address served no certificate at two probes in a row. Reported once for an outage.
     EndpointUnreachable => "endpoint_unreachable", Alert;
     /// An address serves another certificate of a trusted CA than before, and its names or its key are not those of the
-    /// configuration.
+    /// configuration; or it serves another one than was installed, which is as good as a new one and is bound again.
     CertificateMismatch => "certificate_mismatch", Alert;
     /// An address serves a certificate that is not valid yet: the clock of this machine or that of the CA is wrong.
     CertificateNotYetValid => "certificate_not_yet_valid", Alert;

@@ -366,7 +366,7 @@ fn installed_otherwise(row: &TrackedCertificate, good: &Renewal) -> Option<Strin
     Some(format!(
         "{}, and not what renewal {} installed, which is as good as a new one: nothing is ordered, and it is installed \
          again. Does that address lead to another machine, such as a second record in the DNS or a failover site? Then \
-         name the address of the firewall in `verify`",
+         name the address of the firewall in `endpoints`",
         others.join("; "),
         good.id
     ))

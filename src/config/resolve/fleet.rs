@@ -229,7 +229,7 @@ impl Fleet {
                         "`{name}` is to be proven at {address}, where a service of firewall `{firewall}` serves `{holder}`"
                     );
                     let hint =
-                        "name in `verify` only addresses of services that this certificate has";
+                        "name in `endpoints` only addresses of services that this certificate has";
                     findings.error(*place, message, Some(hint.to_owned()));
                 }
             }

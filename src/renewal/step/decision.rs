@@ -236,7 +236,7 @@ pub async fn on_another_bind(work: &Work<'_>) -> Result<(), StepError> {
         kind: DecisionKind::BindAgain,
         words: format!(
             "this certificate was bound {rolled_back} times, and each time an address did not serve it and the previous one \
-             was bound again: does each address in `verify` belong to a service of this certificate?"
+             was bound again: does each address in `endpoints` belong to a service of this certificate?"
         ),
     })
 }
