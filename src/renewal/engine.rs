@@ -24,7 +24,7 @@ use super::step::{self, Outcome, StepError, Until, Waiting, Work};
 use crate::ca::Reference;
 use crate::config::Desired;
 use crate::event::{Event, EventKind};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, readable};
 use crate::firewall::{self, Identity, Known};
 use crate::inventory::due::{self, Decision, Facts};
 use crate::inventory::{
@@ -320,6 +320,11 @@ impl Engine {
                 self.hold_for_decision(lease, kind, &words, finished).await
             }
             Err(StepError::Hopeless(words)) => self.hopeless(lease, &words, finished).await,
+            Err(StepError::Cancelled(words)) => {
+                let words = readable(&words);
+                self.advance(lease, Fact::CancelledByOperator, None, finished, &words)
+                    .await
+            }
             Err(StepError::Store(error)) => Err(error),
         };
         goes_on.map(Next::after)

@@ -374,7 +374,8 @@ async fn an_order_that_the_shop_does_not_show_any_more_is_given_up_by_an_operato
         assert_eq!(next.state, State::Completed, "{next:#?}");
         assert_ne!(next.id, renewal.id);
         let ended = bench.lab.renewals().await.swap_remove(1);
-        assert_eq!((ended.id, ended.state), (renewal.id, State::Failed));
+        assert_eq!((ended.id, ended.state), (renewal.id, State::Cancelled));
+        assert_eq!(bench.told("renewal_cancelled").await, 1);
     }
 }
 

@@ -200,7 +200,7 @@ pub fn on_an_order_that_waits(work: &Work<'_>, words: &str) -> Result<(), StepEr
 fn order_is_gone(work: &Work<'_>, words: &str, is_to_decide: bool) -> Option<StepError> {
     if work.is_decided(DecisionKind::OrderGone) {
         let words = format!("the order was given up on request: {words}");
-        return Some(StepError::Hopeless(words));
+        return Some(StepError::Cancelled(words));
     }
     is_to_decide.then(|| StepError::Decision {
         kind: DecisionKind::OrderGone,

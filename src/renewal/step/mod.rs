@@ -167,6 +167,9 @@ pub enum StepError {
     /// It can never succeed.
     #[error("{0}")]
     Hopeless(String),
+    /// An operator has decided against it.
+    #[error("{0}")]
+    Cancelled(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
