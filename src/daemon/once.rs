@@ -135,8 +135,8 @@ async fn soon(
             return None;
         }
         let is_worth = is_midway(renewal.state) || !renewal.is_failing() || at <= moment;
-        let is_proof =
-            matches!(renewal.state, State::Bound | State::VerificationFailed) && !renewal.is_failing();
+        let is_proof = matches!(renewal.state, State::Bound | State::VerificationFailed)
+            && !renewal.is_failing();
         let longest = if is_proof {
             PATIENCE
         } else {

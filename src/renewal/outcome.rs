@@ -792,7 +792,9 @@ fn waiting_event(reason: WaitReason) -> EventKind {
     match reason {
         WaitReason::Approval => EventKind::ApprovalNeeded,
         WaitReason::OrderBudget => EventKind::OrderBudgetExhausted,
-        WaitReason::IssuanceOverdue | WaitReason::ChangedConfiguration => EventKind::AttentionNeeded,
+        WaitReason::IssuanceOverdue | WaitReason::ChangedConfiguration => {
+            EventKind::AttentionNeeded
+        }
         WaitReason::KeyGeneration
         | WaitReason::OrderLookup
         | WaitReason::OrderLimit

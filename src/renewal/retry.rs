@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn a_firewall_that_asks_for_seconds_each_time_is_called_some_dozens_of_times_a_day_and_told_of_twice()
      {
-        let (waits, _) = waits_asked(State::Unproven, 5, 100);
+        let (waits, _) = waits_asked(State::VerificationFailed, 5, 100);
         let mut passed = SignedDuration::ZERO;
         let a_day = waits.iter().take_while(|wait| {
             passed += **wait;
@@ -318,13 +318,13 @@ mod tests {
         });
         let a_day = u32::try_from(a_day.count()).unwrap_or(u32::MAX);
         assert!((30..45).contains(&a_day), "{a_day} attempts in a day");
-        let (_, told) = waits_asked(State::Unproven, 5, a_day);
+        let (_, told) = waits_asked(State::VerificationFailed, 5, a_day);
         assert_eq!(told, 2, "told in a day");
     }
 
     #[test]
     fn a_wait_that_is_longer_than_the_table_has_is_granted_at_each_attempt() {
-        let (waits, _) = waits_asked(State::Unproven, 2 * 60 * 60, 40);
+        let (waits, _) = waits_asked(State::VerificationFailed, 2 * 60 * 60, 40);
         assert!(waits.iter().all(|wait| wait.as_hours() == 2), "{waits:?}");
     }
 

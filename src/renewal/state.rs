@@ -123,7 +123,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact, in the order of a renewal.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::KeyPairExists,
         Self::CsrChecked,
         Self::Ordered,

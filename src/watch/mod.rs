@@ -14,7 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Event, EventKind};
 use crate::inventory::served::deciding;
 use crate::inventory::{
-    ManagedCertificate, Observation, ReportedCondition, Served, Shown, TrackedCertificate, TrackedFirewall, looks,
+    ManagedCertificate, Observation, ReportedCondition, Served, Shown, TrackedCertificate,
+    TrackedFirewall, looks,
 };
 use crate::pki::{self, Certificate, Fingerprint};
 use crate::probe::Sight;

@@ -450,7 +450,7 @@ async fn a_pin_that_somebody_wrote_into_the_database_is_not_trusted_and_is_told_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_that_somebody_wrote_into_the_database_is_reported_by_the_next_probe_once() {
     let (lab, _attacker, forged) = lab_with_learned_pin().await;
-    let set = format!("learned = '{}'", forged.fingerprint);
+    let set = format!("pins = '{}'", forged.fingerprint);
     meddle(&lab, format!("UPDATE firewall SET {set}")).await;
     for _ in 0..3 {
         lab.clock.advance(SignedDuration::from_hours(25));

@@ -251,7 +251,11 @@ async fn a_renewal_whose_answer_was_lost_is_not_bought_when_another_certificate_
 async fn a_renewal_whose_answer_was_lost_is_not_bought_when_the_next_ones_are_to_be_bought() {
     let (bench, renewal) = lost_renewal().await;
     let ecdsa = "elliptic_keys = true";
-    edit(&bench.lab, ecdsa, &format!("{ecdsa}, renewals = \"buy\""));
+    edit(
+        &bench.lab,
+        ecdsa,
+        &format!("{ecdsa}, renewal_mode = \"buy\""),
+    );
     is_held_and_paid_once(&bench, &renewal).await;
 }
 
@@ -285,7 +289,7 @@ async fn a_requested_reissue_that_ends_with_the_certificate_before_it_is_install
     edit(
         &bench.lab,
         ecdsa,
-        &format!("{ecdsa}, renewals = \"reissue\""),
+        &format!("{ecdsa}, renewal_mode = \"reissue\""),
     );
     let first = bench.run(DAY).await;
     bench.lab.clock.advance(10 * DAY);
@@ -432,7 +436,7 @@ async fn a_ca_that_asks_for_a_second_each_time_gets_few_orders_and_an_operator_f
     live(&lab, DAY, 12 * HOUR).await;
     let tries = orders_tried(&acme);
     assert!((5..=9).contains(&tries), "{tries} orders in a day");
-    let alerts = count(&lab, "person_needed").await;
+    let alerts = count(&lab, "attention_needed").await;
     assert!((1..=6).contains(&alerts), "{alerts} alerts in a day");
 }
 
@@ -535,7 +539,7 @@ async fn an_operator_is_asked_once_where_the_maintenance_window_closes_before_th
     let now = lab.clock.now();
     let opens = now - SignedDuration::from_mins(3);
     let opens = opens.strftime("%M %H * * *").to_string();
-    lab.configure_urgent("", &format!("start = \"{opens}\", lasts = \"5m\""));
+    lab.configure_urgent("", &format!("start = \"{opens}\", duration = \"5m\""));
     acme.simulator.set(|faces| {
         faces.processing_polls = 6;
         faces.poll_retry_after = Some(60);

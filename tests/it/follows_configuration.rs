@@ -243,7 +243,7 @@ async fn changed_at(state: State, change: fn(&str) -> String) -> (Bench<Venafi>,
     assert_eq!(kind, Some("changed_configuration"), "{renewal:#?}");
     let words = renewal.last_error.unwrap();
     assert!(words.contains("renewd renew hq-portal"), "{words}");
-    assert_eq!(bench.told("person_needed").await, 1);
+    assert_eq!(bench.told("attention_needed").await, 1);
     assert_eq!(bench.ca.orders(), 1);
     (bench, text)
 }
@@ -274,7 +274,7 @@ async fn what_may_have_cost_money_is_given_up_for_what_the_configuration_asks_fo
             .iter()
             .map(|one| one.state)
             .collect();
-        assert_eq!(states, [State::Completed, State::Abandoned], "{renewal:#?}");
+        assert_eq!(states, [State::Completed, State::Failed], "{renewal:#?}");
         assert_eq!(bench.ca.orders(), 2);
     }
 }
@@ -290,6 +290,6 @@ async fn what_cost_nothing_makes_way_at_once_for_what_the_configuration_asks_for
     lab.clock.advance(jiff::SignedDuration::from_hours(1));
     lab.run_once().await;
     let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
-    assert_eq!(states, [State::Completed, State::Abandoned]);
+    assert_eq!(states, [State::Completed, State::Failed]);
     assert_eq!(lab.signatures(), 2);
 }

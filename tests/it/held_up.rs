@@ -17,9 +17,12 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const PRINTER: &str = "address-object ipv4 printer";
 
 /// A renewal that is bound and not proven: the verification has just failed.
-async fn unproven(faces: Faces) -> Lab {
+async fn verification_failed(faces: Faces) -> Lab {
     let lab = Lab::with(Profile::V8, faces).await;
-    kill_at(&lab.config_file(), Moment::Stored(State::Unproven));
+    kill_at(
+        &lab.config_file(),
+        Moment::Stored(State::VerificationFailed),
+    );
     lab.clock.advance(MINUTE);
     lab
 }
@@ -63,7 +66,7 @@ async fn live(lab: &Lab, longest: SignedDuration) -> Renewal {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_firewall_that_asks_for_seconds_each_time_ends_the_run_and_is_called_ever_more_seldom() {
-    let lab = unproven(serves_the_old_one()).await;
+    let lab = verification_failed(serves_the_old_one()).await;
     let wait = ("Retry-After".to_owned(), "5".to_owned());
     let busy = Action::Status(503, "Service unavailable".to_owned(), vec![wait]);
     lab.simulator
@@ -72,27 +75,27 @@ async fn a_firewall_that_asks_for_seconds_each_time_ends_the_run_and_is_called_e
     let report = lab.run_once().await;
     assert!(report.has_failed());
     let renewal = newest(&lab).await;
-    assert_eq!(renewal.state, State::Unproven);
+    assert_eq!(renewal.state, State::VerificationFailed);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
     let took = began.duration_until(lab.clock.now());
     assert!(took < 10 * MINUTE, "{took:#}");
     assert!(renewal.attempts <= 6, "{} attempts", renewal.attempts);
     let renewal = live(&lab, 24 * HOUR).await;
-    assert_eq!(renewal.state, State::Unproven);
+    assert_eq!(renewal.state, State::VerificationFailed);
     let attempts = renewal.attempts;
     assert!((20..=45).contains(&attempts), "{attempts} in a day");
-    let alerts = events(&lab, "person_needed").await.len();
+    let alerts = events(&lab, "attention_needed").await.len();
     assert!((1..=3).contains(&alerts), "{alerts} alerts in a day");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_served_after_all_while_an_administrator_holds_the_roll_back_up_stays() {
-    let lab = unproven(serves_the_old_one()).await;
+    let lab = verification_failed(serves_the_old_one()).await;
     let other = lab.simulator.other_administrator();
     other.has_pending_change(PRINTER);
     lab.run_once().await;
     let renewal = newest(&lab).await;
-    assert_eq!(renewal.state, State::Unproven);
+    assert_eq!(renewal.state, State::VerificationFailed);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
     // The services have restarted at last.
     other.leaves();
@@ -150,7 +153,7 @@ async fn is_renewed_on_request(lab: &Lab) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_previous_certificate_is_gone_the_roll_back_ends_and_its_firewall_stays_known() {
-    let lab = unproven(serves_a_wrong_one()).await;
+    let lab = verification_failed(serves_a_wrong_one()).await;
     lab.simulator.other_administrator().deletes("fw-initial");
     live(&lab, HOUR).await;
     told_once_that_nothing_was_bound_back(&lab, "no longer has fw-initial").await;
@@ -160,7 +163,7 @@ async fn where_the_previous_certificate_is_gone_the_roll_back_ends_and_its_firew
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roll_back_that_is_refused_each_time_ends_within_the_retry_table() {
-    let lab = unproven(serves_a_wrong_one()).await;
+    let lab = verification_failed(serves_a_wrong_one()).await;
     let refusal = Action::SuccessFalseWith200("Not allowed by the policy.".to_owned());
     let refusal = Rule::once("PUT", "", refusal).repeated(0, 100);
     lab.simulator.rule(refusal);
@@ -170,7 +173,7 @@ async fn a_roll_back_that_is_refused_each_time_ends_within_the_retry_table() {
     assert!(took < HOUR, "{took:#}");
     let why = "the firewall refuses to bind what was bound before";
     told_once_that_nothing_was_bound_back(&lab, why).await;
-    assert_eq!(events(&lab, "person_needed").await.len(), 2);
+    assert_eq!(events(&lab, "attention_needed").await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,8 +99,8 @@ async fn at_the_first_look(folder: &Path) {
     let (lab, attacker, leaf) = lab(folder).await;
     attacker.attack_with(&leaf);
     // What the management page serves is pinned, and so known.
-    let both = format!("verify = [\"{}\", ", lab.simulator.management());
-    change(&lab, &both, "verify = [");
+    let both = format!("endpoints = [\"{}\", ", lab.simulator.management());
+    change(&lab, &both, "endpoints = [");
     let other = lab.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
     lab.run_once().await;

@@ -195,7 +195,7 @@ async fn a_reload_that_cannot_be_stored_leaves_the_log_as_it_was() {
     execute(&lab, refuse).await;
     let text = std::fs::read_to_string(&file).unwrap();
     let changed = text.replacen("[daemon]", "[daemon]\nlog = \"debug\"", 1);
-    let changed = changed.replacen("proof_grace = \"5s\"", "proof_grace = \"7s\"", 1);
+    let changed = changed.replacen("verify_timeout = \"5s\"", "verify_timeout = \"7s\"", 1);
     replace_file(&file, &changed);
     reload(&poke).await;
     assert_eq!(*filters.lock().unwrap(), [""; 0]);

@@ -397,7 +397,7 @@ async fn where_the_previous_binding_is_not_known_nothing_is_said_to_be_rolled_ba
         assert_eq!(seen.fingerprint, fingerprint, "the new one is still bound");
     }
     // Its management page is known by that certificate from now on.
-    lab.configure(&pin, "proof_grace = \"5s\"");
+    lab.configure(&pin, "verify_timeout = \"5s\"");
     lab.decide().await;
     lab.run_once().await;
     let renewal = &lab.renewals().await[0];

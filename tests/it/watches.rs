@@ -473,7 +473,7 @@ async fn a_rolled_back_certificate_on_the_management_page_is_reported_as_one_tha
     let fingerprint = newest(&lab).await.obtained.fingerprint.unwrap();
     let rolled_back = "UPDATE renewal SET state = 'rolled_back'";
     meddle(&lab, rolled_back.to_owned()).await;
-    meddle(&lab, "UPDATE firewall SET learned = ''".to_owned()).await;
+    meddle(&lab, "UPDATE firewall SET pins = ''".to_owned()).await;
     for _ in 0..2 {
         after(&lab, SignedDuration::from_hours(25)).await;
         let alert = untrusted_page(&lab).await;

@@ -398,7 +398,7 @@ async fn tell_override(work: &Work<'_>, words: String) -> Result<(), StepError> 
     let Renewal {
         id, certificate, ..
     } = work.renewal();
-    let kind = EventKind::WindowOverridden;
+    let kind = EventKind::MaintenanceWindowOverridden;
     let told = work.store.last_event(certificate, kind).await?;
     let told = told.filter(|told| told.renewal.as_ref() == Some(id));
     let has_opened_since = |told: Timestamp| {
