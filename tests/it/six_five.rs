@@ -1,5 +1,5 @@
-//! SonicOS 6.5, as the README tells it: the configuration of its section, by SCP and by FTP, with each kind of CA. No
-//! other server is running than renewd's own.
+//! SonicOS 6.5 with the configuration of docs/sonicos-6.5.md, by SCP and by FTP, with each kind of CA. No other server is
+//! running than renewd's own.
 
 use std::sync::Arc;
 
@@ -18,18 +18,17 @@ use crate::peers::free_address;
 
 const PROTOCOLS: [&str; 2] = ["scp", "ftp"];
 
-/// The section's configuration with the addresses, paths and fingerprints of a laboratory, one protocol, and the CA of
-/// the laboratory.
-fn use_readme(lab: &Lab, protocol: &str) {
+/// The configuration of the document with the addresses, paths and fingerprints of a laboratory, one protocol, and the CA
+/// of the laboratory.
+fn use_document(lab: &Lab, protocol: &str) {
     let folder = lab.folder.path().display().to_string();
-    let readme = include_str!("../../README.md");
-    let section = readme.split_once("\n## SonicOS 6.5\n").unwrap().1;
-    let block = section.split_once("```toml\n").unwrap().1;
+    let document = include_str!("../../docs/sonicos-6.5.md");
+    let block = document.split_once("```toml\n").unwrap().1;
     let block = block.split_once("```").unwrap().0;
     let mut text = block.to_owned();
     let ports = [free_address().port(), free_address().port()].map(|port| port.to_string());
     let put = |text: &mut String, wanted: &str, value: &str| {
-        assert!(text.contains(wanted), "the README does not say {wanted}");
+        assert!(text.contains(wanted), "the document lacks {wanted}");
         *text = text.replace(wanted, value);
     };
     put(&mut text, "192.0.2.10", "127.0.0.1");
@@ -76,7 +75,7 @@ async fn renews_by_both<S: Subject>() {
         let ca = S::start(Arc::clone(&clock)).await;
         let lab = Lab::with_ca(Profile::V6_5, Faces::kind(), clock, &ca.driver()).await;
         ca.prepare(&lab);
-        use_readme(&lab, protocol);
+        use_document(&lab, protocol);
         let bench = Bench { ca, lab };
         let renewal = bench.run(jiff::SignedDuration::from_hours(24 * 3)).await;
         assert_eq!(
@@ -94,7 +93,7 @@ async fn renews_by_both<S: Subject>() {
 async fn renews_with_a_local_ca() {
     for protocol in PROTOCOLS {
         let lab = Lab::with(Profile::V6_5, Faces::kind()).await;
-        use_readme(&lab, protocol);
+        use_document(&lab, protocol);
         lab.run_once().await;
         lab.assert_renewed_once().await;
         assert_transferred(&lab, protocol).await;
@@ -115,7 +114,7 @@ async fn renews_with_an_outside_program() {
         );
         let lab = Lab::with_ca(Profile::V6_5, Faces::kind(), clock, &driver).await;
         std::fs::create_dir(lab.folder.path().join("local")).unwrap();
-        use_readme(&lab, protocol);
+        use_document(&lab, protocol);
         lab.run_once().await;
         assert_transferred(&lab, protocol).await;
     }
