@@ -4,7 +4,7 @@
 //! The hash of an event is the SHA-256, in lower-case hexadecimal, of eight texts: the hash of the event before it (64
 //! zeros before the first), then id, at, name, level, certificate, renewal and fields as they are stored. Each is written
 //! as its length in bytes, a colon, itself and a comma, or as `-,` where there is none: `2:42,-,`. What this proves, and
-//! what it does not, stands in docs/adr/0020-a-history-that-shows-meddling.md.
+//! what it does not, stands in docs/adr/0020-a-hash-chain-over-the-history.md.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
