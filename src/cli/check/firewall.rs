@@ -191,7 +191,7 @@ async fn resolved(endpoint: &Endpoint) -> io::Result<SocketAddr> {
     addresses.next().ok_or_else(nothing)
 }
 
-/// See the threat model, "Somebody on the path of a transfer".
+/// See the threat model, "On the path of a file transfer".
 const NOT_AUTHENTICATED: &str = "its request and its certificate go over a transfer that the firewall does not authenticate. An attacker who \
                                  controls both this path and the path of the login can pass for the management page. Keep both in a \
                                  network that you trust, or set `key = { origin = \"renewd\" }`";

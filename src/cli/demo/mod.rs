@@ -278,7 +278,7 @@ const EVENTS: u32 = 100;
 
 const NEXT: &str = "
 What next
-  A real SonicWall in ten minutes: README.md, \"A real SonicWall\"
+  A real firewall:                                  README.md, \"A real firewall in ten minutes\"
   The certificate that your firewall serves now:    renewd probe HOST:443
   A configuration to begin with:                    config/minimal.toml
   A simulated SonicWall that stays, to play with:   cargo run -p simulators -- sonicos --help
