@@ -17,14 +17,14 @@ use jiff::SignedDuration;
 use rcgen::KeyPair;
 use renewd::ca::Issuer;
 use renewd::clock::SystemClock;
-use renewd::config::Desired;
-use renewd::daemon::Crew;
+use renewd::config::Config;
+use renewd::daemon::WorkerPool;
 use renewd::failure::{Failure, FailureKind};
-use renewd::firewall::{Firewall, Known};
-use renewd::inventory::{Endpoint, Shown, State};
-use renewd::probe::Sight;
+use renewd::firewall::{Firewall, KnownDevice};
+use renewd::inventory::{Endpoint, ServedCertificate, State};
+use renewd::probe::ProbeResult;
 use renewd::renewal::{Engine, Peers};
-use renewd::scheduler::{self, Room};
+use renewd::scheduler::{self, Capacity};
 use renewd::store::{Next, Postponed, StepRecord};
 
 use memory::Memory;
@@ -53,27 +53,27 @@ async fn main() -> ExitCode {
 async fn renew_healthy(lost: usize, is_known: bool) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(SystemClock);
-    let peers = |desired: &Desired| -> Arc<dyn Peers> { Arc::new(Partly::of(desired, lost)) };
+    let peers = |config: &Config| -> Arc<dyn Peers> { Arc::new(Partly::of(config, lost)) };
     let mut engine = engine::start(folder.path(), lost + HEALTHY, clock, peers).await;
-    for firewall in Arc::make_mut(&mut engine.desired).firewalls.values_mut() {
+    for firewall in Arc::make_mut(&mut engine.config).firewalls.values_mut() {
         Arc::make_mut(firewall).window = None;
     }
     let engine = Arc::new(engine);
     let key = KeyPair::generate().unwrap();
-    let now = engine.surroundings.clock.now();
+    let now = engine.env.clock.now();
     // Not the wanted name: every certificate is due.
-    let shown = Shown::of(&engine::self_signed("factory.example.com", &key), now);
-    engine::show(&engine, |_| shown.clone()).await;
+    let current = ServedCertificate::of(&engine::self_signed("factory.example.com", &key), now);
+    engine::show(&engine, |_| current.clone()).await;
     plan(&engine, lost + HEALTHY).await;
     if is_known {
         fail(&engine, lost).await;
     }
     let started = Instant::now();
-    let mut crew = Crew::new("bench".to_owned(), Arc::clone(&engine));
+    let mut workers = WorkerPool::new("bench".to_owned(), Arc::clone(&engine));
     while !are_completed(&engine, lost).await {
-        crew.turn(engine.surroundings.clock.now()).await.unwrap();
+        workers.turn(engine.env.clock.now()).await.unwrap();
         tokio::select! {
-            () = crew.one_finished() => {}
+            () = workers.one_finished() => {}
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
@@ -81,19 +81,21 @@ async fn renew_healthy(lost: usize, is_known: bool) -> Duration {
 }
 
 async fn plan(engine: &Engine, renewals: usize) {
-    let room = Room {
+    let capacity = Capacity {
         renewals: 0,
-        doubtful_renewals: 0,
+        suspect_renewals: 0,
         probes: 0,
-        doubtful_probes: 0,
+        suspect_probes: 0,
         questions: 0,
         probing: &HashSet::new(),
         asking: &HashSet::new(),
     };
-    let now = engine.surroundings.clock.now();
+    let now = engine.env.clock.now();
     let mut planned = 0;
     while planned < renewals {
-        let tick = scheduler::tick(engine, "bench", room, now).await.unwrap();
+        let tick = scheduler::tick(engine, "bench", capacity, now)
+            .await
+            .unwrap();
         assert!(tick.planned > 0);
         planned += tick.planned;
     }
@@ -102,7 +104,7 @@ async fn plan(engine: &Engine, renewals: usize) {
 /// Lets the first `lost` renewals have failed a moment ago, and be due again.
 async fn fail(engine: &Engine, lost: usize) {
     let store = &engine.store;
-    let now = engine.surroundings.clock.now();
+    let now = engine.env.clock.now();
     let until = now + SignedDuration::from_mins(1);
     for _ in 0..lost {
         let lease = store.claim_reachable("bench", now, until, 2).await.unwrap();
@@ -120,7 +122,7 @@ async fn fail(engine: &Engine, lost: usize) {
 }
 
 async fn are_completed(engine: &Engine, lost: usize) -> bool {
-    for name in engine.desired.certificates.keys() {
+    for name in engine.config.certificates.keys() {
         let number: usize = name.trim_start_matches("portal-").parse().unwrap();
         let renewals = engine.store.renewals_of(name, 1);
         if number >= lost && renewals.await.unwrap()[0].state != State::Completed {
@@ -138,15 +140,19 @@ struct Partly {
 }
 
 impl Partly {
-    fn of(desired: &Desired, lost: usize) -> Self {
-        let memory = Memory::of(desired);
+    fn of(config: &Config, lost: usize) -> Self {
+        let memory = Memory::of(config);
         Self { memory, lost }
     }
 }
 
 #[async_trait]
 impl Peers for Partly {
-    async fn firewall(&self, name: &str, known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
+    async fn firewall(
+        &self,
+        name: &str,
+        known: &KnownDevice<'_>,
+    ) -> Result<Box<dyn Firewall>, Failure> {
         let number: usize = name.trim_start_matches("fw-").parse().unwrap();
         if number < self.lost {
             tokio::time::sleep(PATIENCE).await;
@@ -164,7 +170,7 @@ impl Peers for Partly {
         self.memory.issuer(name)
     }
 
-    async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight {
-        self.memory.look(endpoint, server_name).await
+    async fn probe(&self, endpoint: &Endpoint, server_name: Option<&str>) -> ProbeResult {
+        self.memory.probe(endpoint, server_name).await
     }
 }

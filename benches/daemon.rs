@@ -34,10 +34,10 @@ fn main() -> ExitCode {
         ("a file each in conf.d", Layout::FilePerFirewall),
     ] {
         println!("\n{words}");
-        let lab = Lab::new(layout);
-        is_within &= lab.starts("new database", true);
-        is_within &= lab.starts("known database", false);
-        is_within &= lab.memory();
+        let bed = TestBed::new(layout);
+        is_within &= bed.starts("new database", true);
+        is_within &= bed.starts("known database", false);
+        is_within &= bed.memory();
     }
     ExitCode::from(u8::from(!is_within))
 }
@@ -52,12 +52,12 @@ enum Layout {
 }
 
 /// A folder with the configuration, and a socket in the place of the service manager's.
-struct Lab {
+struct TestBed {
     folder: TempDir,
     manager: UnixDatagram,
 }
 
-impl Lab {
+impl TestBed {
     fn new(layout: Layout) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut main = fleet::head(folder.path());

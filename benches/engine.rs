@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair};
 use renewd::clock::Clock;
-use renewd::config::{self, Desired};
-use renewd::inventory::{Observation, Served, Shown};
+use renewd::config::{self, Config};
+use renewd::env::Env;
+use renewd::inventory::{Observation, Served, ServedCertificate};
 use renewd::pki::Certificate;
 use renewd::random::SeededRandom;
 use renewd::renewal::{Engine, NoCheckpoint, Peers};
-use renewd::store::{Configured, Sighting, Store};
-use renewd::surroundings::Surroundings;
+use renewd::store::{Configured, ProbeRecord, Store};
 
 use crate::fleet;
 
@@ -20,15 +20,15 @@ pub async fn start(
     folder: &Path,
     count: usize,
     clock: Arc<dyn Clock>,
-    peers: impl FnOnce(&Desired) -> Arc<dyn Peers>,
+    peers: impl FnOnce(&Config) -> Arc<dyn Peers>,
 ) -> Engine {
     let mut text = fleet::head(folder);
     text.extend((0..count).map(fleet::member));
     let path = folder.join("renewd.toml");
     std::fs::write(&path, text).unwrap();
-    let desired = config::load(&path).unwrap().desired;
-    let store = Store::open(&desired.daemon.database).await.unwrap();
-    let inventory: Vec<Configured> = desired
+    let config = config::load(&path).unwrap().config;
+    let store = Store::open(&config.daemon.database).await.unwrap();
+    let inventory: Vec<Configured> = config
         .certificates
         .values()
         .map(|wanted| Configured {
@@ -40,10 +40,10 @@ pub async fn start(
         .collect();
     store.sync_inventory(&inventory, clock.now()).await.unwrap();
     Engine {
-        peers: peers(&desired),
-        desired: Arc::new(desired),
+        peers: peers(&config),
+        config: Arc::new(config),
         store,
-        surroundings: Surroundings {
+        env: Env {
             clock,
             random: Arc::new(SeededRandom::new(1)),
         },
@@ -51,26 +51,26 @@ pub async fn start(
     }
 }
 
-/// Stores that every certificate shows what `shown` makes of its common name; the due rules are asked at once, and the
+/// Stores that every certificate shows what `current` makes of its common name; the due rules are asked at once, and the
 /// next probe is an hour away.
-pub async fn show(engine: &Engine, mut shown: impl FnMut(&str) -> Shown) {
-    let now = engine.surroundings.clock.now();
+pub async fn show(engine: &Engine, mut current: impl FnMut(&str) -> ServedCertificate) {
+    let now = engine.env.clock.now();
     let next_probe_at = now + jiff::SignedDuration::from_hours(1);
-    for wanted in engine.desired.certificates.values() {
+    for wanted in engine.config.certificates.values() {
         let common_name = wanted.request.subject.common_name.as_deref();
-        let shown = shown(common_name.unwrap_or_default());
+        let current = current(common_name.unwrap_or_default());
         let address = wanted.endpoints.first().map(ToString::to_string);
-        let served = Served::known(address.unwrap_or_default(), shown);
+        let served = Served::known(address.unwrap_or_default(), current);
         let observations = [(Observation::probed(served), Vec::new())];
         engine
             .store
-            .record_sight(
+            .record_probe(
                 &wanted.name,
-                &Sighting {
+                &ProbeRecord {
                     observations: &observations,
                     next_probe_at,
                     due_check_at: Some(now),
-                    ..Sighting::default()
+                    ..ProbeRecord::default()
                 },
                 now,
             )

@@ -8,14 +8,14 @@ use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DnType, Issuer as Signer, KeyPair,
 };
 use renewd::ca::{Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
-use renewd::config::Desired;
+use renewd::config::Config;
 use renewd::failure::{Failure, FailureKind};
 use renewd::firewall::{
-    Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known, ObjectKind,
+    Binding, Firewall, Identity, InstalledObject, KnownDevice, ObjectKind, PendingChangesOfOthers,
 };
 use renewd::inventory::Endpoint;
 use renewd::pki::{AlternateName, Certificate, Fingerprint, KeyBundle, KeyRequest};
-use renewd::probe::Sight;
+use renewd::probe::ProbeResult;
 use renewd::renewal::Peers;
 
 /// Every firewall of a configuration, and one CA.
@@ -28,11 +28,11 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The firewalls that `desired` names, empty.
-    pub fn of(desired: &Desired) -> Self {
+    /// The firewalls that `config` names, empty.
+    pub fn of(config: &Config) -> Self {
         let mut devices = HashMap::new();
         let mut shown_by = HashMap::new();
-        for wanted in desired.certificates.values() {
+        for wanted in config.certificates.values() {
             let device = Arc::new(Mutex::new(Device::default()));
             for endpoint in &wanted.endpoints {
                 shown_by.insert(endpoint.host.clone(), Arc::clone(&device));
@@ -49,7 +49,11 @@ impl Memory {
 
 #[async_trait]
 impl Peers for Memory {
-    async fn firewall(&self, name: &str, _known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
+    async fn firewall(
+        &self,
+        name: &str,
+        _known: &KnownDevice<'_>,
+    ) -> Result<Box<dyn Firewall>, Failure> {
         let device = self.devices.get(name).ok_or_else(|| missing(name))?;
         Ok(Box::new(Session(Arc::clone(device))))
     }
@@ -58,11 +62,11 @@ impl Peers for Memory {
         Ok(Arc::clone(&self.authority) as Arc<dyn Issuer>)
     }
 
-    async fn look(&self, endpoint: &Endpoint, _server_name: Option<&str>) -> Sight {
+    async fn probe(&self, endpoint: &Endpoint, _server_name: Option<&str>) -> ProbeResult {
         let device = self.shown_by.get(&endpoint.host);
         match device.and_then(|device| device.lock().unwrap().served()) {
-            Some(certificate) => Sight::Shown(Box::new(certificate), Vec::new()),
-            None => Sight::Unreachable("nothing is bound".to_owned()),
+            Some(certificate) => ProbeResult::Served(Box::new(certificate), Vec::new()),
+            None => ProbeResult::Unreachable("nothing is bound".to_owned()),
         }
     }
 }
@@ -114,7 +118,7 @@ impl Firewall for Session {
         Ok(requests.chain(certificates).map(object).collect())
     }
 
-    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
+    async fn is_absent(&mut self, alias: &str) -> Result<bool, Failure> {
         let device = self.device();
         Ok(!device.requests.contains_key(alias) && !device.certificates.contains_key(alias))
     }
@@ -153,7 +157,7 @@ impl Firewall for Session {
         Ok(None)
     }
 
-    async fn contradictions(
+    async fn mismatches(
         &mut self,
         _alias: &str,
         _leaf: &Certificate,
@@ -177,7 +181,9 @@ impl Firewall for Session {
         Ok(())
     }
 
-    async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure> {
+    async fn pending_changes_of_others(
+        &mut self,
+    ) -> Result<Option<PendingChangesOfOthers>, Failure> {
         Ok(None)
     }
 

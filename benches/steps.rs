@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use rcgen::KeyPair;
 use renewd::clock::SystemClock;
-use renewd::daemon::Crew;
-use renewd::inventory::{Shown, State};
+use renewd::daemon::WorkerPool;
+use renewd::inventory::{ServedCertificate, State};
 use renewd::renewal::Engine;
-use renewd::scheduler::{self, Room};
+use renewd::scheduler::{self, Capacity};
 
 use memory::Memory;
 
@@ -55,33 +55,33 @@ fn places() -> Vec<(&'static str, std::path::PathBuf)> {
 /// Renews a whole fleet, `concurrency` renewals at a time; how long it took from the plans to the last end.
 async fn renew_all(folder: &Path, concurrency: usize) -> Duration {
     let clock = Arc::new(SystemClock);
-    let mut engine = engine::start(folder, RENEWALS, clock, |desired| {
-        Arc::new(Memory::of(desired))
+    let mut engine = engine::start(folder, RENEWALS, clock, |config| {
+        Arc::new(Memory::of(config))
     })
     .await;
-    let desired = Arc::make_mut(&mut engine.desired);
-    desired.daemon.max_concurrent_renewals = concurrency;
-    for firewall in desired.firewalls.values_mut() {
+    let config = Arc::make_mut(&mut engine.config);
+    config.daemon.max_concurrent_renewals = concurrency;
+    for firewall in config.firewalls.values_mut() {
         Arc::make_mut(firewall).window = None;
     }
     let engine = Arc::new(engine);
     let key = KeyPair::generate().unwrap();
     // Not the wanted name: every certificate is due.
-    let now = engine.surroundings.clock.now();
+    let now = engine.env.clock.now();
     engine::show(&engine, |_| {
-        Shown::of(&engine::self_signed("factory.example.com", &key), now)
+        ServedCertificate::of(&engine::self_signed("factory.example.com", &key), now)
     })
     .await;
     plan(&engine).await;
 
     let start = Instant::now();
-    let mut crew = Crew::new("bench".to_owned(), Arc::clone(&engine));
+    let mut workers = WorkerPool::new("bench".to_owned(), Arc::clone(&engine));
     loop {
-        crew.turn(engine.surroundings.clock.now()).await.unwrap();
-        if crew.is_idle() {
+        workers.turn(engine.env.clock.now()).await.unwrap();
+        if workers.is_idle() {
             break;
         }
-        crew.one_finished().await;
+        workers.one_finished().await;
     }
     let took = start.elapsed();
     assert_all_completed(&engine).await;
@@ -89,32 +89,34 @@ async fn renew_all(folder: &Path, concurrency: usize) -> Duration {
 }
 
 async fn plan(engine: &Engine) {
-    let room = Room {
+    let capacity = Capacity {
         renewals: 0,
-        doubtful_renewals: 0,
+        suspect_renewals: 0,
         probes: 0,
-        doubtful_probes: 0,
+        suspect_probes: 0,
         questions: 0,
         probing: &HashSet::new(),
         asking: &HashSet::new(),
     };
-    let now = engine.surroundings.clock.now();
+    let now = engine.env.clock.now();
     let mut planned = 0;
     while planned < RENEWALS {
-        let tick = scheduler::tick(engine, "bench", room, now).await.unwrap();
+        let tick = scheduler::tick(engine, "bench", capacity, now)
+            .await
+            .unwrap();
         assert!(tick.planned > 0);
         planned += tick.planned;
     }
 }
 
 async fn assert_all_completed(engine: &Engine) {
-    for name in engine.desired.certificates.keys() {
+    for name in engine.config.certificates.keys() {
         let renewals = engine.store.renewals_of(name, 2).await.unwrap();
         let states: Vec<State> = renewals.iter().map(|renewal| renewal.state).collect();
-        let told = renewals
+        let reported = renewals
             .iter()
             .find_map(|renewal| renewal.last_error.as_deref());
-        assert_eq!(states, [State::Completed], "{name}: {told:?}");
+        assert_eq!(states, [State::Completed], "{name}: {reported:?}");
     }
 }
 

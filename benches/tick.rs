@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::KeyPair;
 use renewd::clock::{Clock, ManualClock};
-use renewd::inventory::Shown;
+use renewd::env::Env;
+use renewd::inventory::ServedCertificate;
 use renewd::renewal::{ConfiguredPeers, Engine};
-use renewd::scheduler::{self, Room, Tick};
-use renewd::surroundings::Surroundings;
+use renewd::scheduler::{self, Capacity, Tick};
 use renewd::transfer::Transfers;
 
 /// The first is what the others are compared with.
@@ -65,22 +65,22 @@ impl Fleet {
         let folder = folder();
         let start: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(start));
-        let engine = engine::start(folder.path(), size, Arc::clone(&clock), |desired| {
-            let surroundings = Surroundings {
+        let engine = engine::start(folder.path(), size, Arc::clone(&clock), |config| {
+            let env = Env {
                 clock,
-                ..Surroundings::system()
+                ..Env::system()
             };
-            let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
+            let transfers = Transfers::new(&config.daemon.state_directory, &env);
             Arc::new(ConfiguredPeers::new(
-                Arc::new(desired.clone()),
-                surroundings,
+                Arc::new(config.clone()),
+                env,
                 transfers,
             ))
         })
         .await;
         let key = KeyPair::generate().unwrap();
         engine::show(&engine, |name| {
-            Shown::of(&engine::self_signed(name, &key), start)
+            ServedCertificate::of(&engine::self_signed(name, &key), start)
         })
         .await;
         let asked = Instant::now();
@@ -114,16 +114,18 @@ impl Fleet {
 }
 
 async fn tick(engine: &Engine, now: Timestamp) -> Tick {
-    let room = Room {
+    let capacity = Capacity {
         renewals: 8,
-        doubtful_renewals: 8,
+        suspect_renewals: 8,
         probes: 32,
-        doubtful_probes: 32,
+        suspect_probes: 32,
         questions: 32,
         probing: &HashSet::new(),
         asking: &HashSet::new(),
     };
-    scheduler::tick(engine, "bench", room, now).await.unwrap()
+    scheduler::tick(engine, "bench", capacity, now)
+        .await
+        .unwrap()
 }
 
 /// A tick with nothing due writes nothing, so the preparation need not wait for a disk.

@@ -179,14 +179,14 @@ mod tests {
         let addresses = ["[2001:db8::1]:3", "192.0.2.1:2"];
         let lost = raced(&addresses, limit, Duration::from_millis(1)).await;
         let (tried, unknown) = lost.unwrap_err();
-        let told = NotConnected {
+        let reported = NotConnected {
             host: "vpn.example.com".to_owned(),
             limit,
             tried,
             unknown,
         };
         assert_eq!(
-            told.to_string(),
+            reported.to_string(),
             "[2001:db8::1]:3: no answer within 0.02 s; 192.0.2.1:2: connection refused"
         );
         let lost = raced(&[], limit, limit).await;

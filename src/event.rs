@@ -58,14 +58,14 @@ pub struct Event {
     pub elapsed_ms: Option<u64>,
     /// Where it ended the history, once it was stored: `ID:HASH`.
     #[serde(skip)]
-    pub place: Place,
+    pub place: HistoryPosition,
 }
 
 /// Where in the history an event was stored last. Two events that tell the same are equal wherever they are.
 #[derive(Debug, Default)]
-pub struct Place(Mutex<Option<String>>);
+pub struct HistoryPosition(Mutex<Option<String>>);
 
-impl Place {
+impl HistoryPosition {
     /// It was stored there, if its transaction is committed.
     pub fn set(&self, head: String) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
@@ -79,19 +79,19 @@ impl Place {
     }
 }
 
-impl Clone for Place {
+impl Clone for HistoryPosition {
     fn clone(&self) -> Self {
         Self(Mutex::new(self.head()))
     }
 }
 
-impl PartialEq for Place {
+impl PartialEq for HistoryPosition {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Place {}
+impl Eq for HistoryPosition {}
 
 #[allow(
     clippy::ref_option,
@@ -360,7 +360,7 @@ impl Event {
             detail: None,
             next_attempt_at: None,
             elapsed_ms: None,
-            place: Place::default(),
+            place: HistoryPosition::default(),
         }
     }
 
@@ -387,8 +387,9 @@ impl Event {
     /// Where the history ends, with what a person is told and with what a renewal came to: whoever keeps the log can find
     /// a history that was cut off behind it or written anew.
     fn head(&self) -> Option<String> {
-        let is_told = self.kind.level() == Level::Alert || self.kind == EventKind::RenewalCompleted;
-        is_told.then(|| self.place.head()).flatten()
+        let is_reported =
+            self.kind.level() == Level::Alert || self.kind == EventKind::RenewalCompleted;
+        is_reported.then(|| self.place.head()).flatten()
     }
 
     /// The line that a person reads.

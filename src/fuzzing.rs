@@ -21,7 +21,7 @@ use crate::schedule::{MaintenanceWindow, Schedule, find_time_zone};
 pub use crate::ca::fuzzing::{acme, archive, exec, http, pam360, resello, venafi};
 pub use crate::dcv::dns::fuzzing::dns;
 pub use crate::firewall::sonicos::fuzzing::{
-    answer, challenge, discretion, json, listing, name, pending, screen, success,
+    answer, challenge, json, listing, name, pending, redactor, screen, success,
 };
 pub use crate::pki::fuzzing::{certificates, signing_request};
 pub use crate::transfer::fuzzing::{ftp_line, scp, sftp};
@@ -55,7 +55,7 @@ targets!(
     certificates,
     challenge,
     configuration,
-    discretion,
+    redactor,
     dns,
     exec,
     ftp_line,
@@ -85,8 +85,8 @@ pub fn configuration(data: &[u8]) {
     if behind.contains("hunter2") {
         return;
     }
-    if let Some(told) = load(secret.as_bytes()) {
-        assert!(!told.contains("hunter2"), "{told}");
+    if let Some(reported) = load(secret.as_bytes()) {
+        assert!(!reported.contains("hunter2"), "{reported}");
     }
 }
 
@@ -97,20 +97,20 @@ fn load(text: &[u8]) -> Option<String> {
     let path = folder.path().join("renewd.toml");
     std::fs::write(&path, text).ok()?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).ok()?;
-    let mistakes = match config::load(&path) {
+    let errors = match config::load(&path) {
         Ok(loaded) => return Some(format!("{:?}", loaded.warnings)),
-        Err(mistakes) => mistakes,
+        Err(errors) => errors,
     };
-    assert!(mistakes.errors() > 0);
+    assert!(errors.errors() > 0);
     let lines = text.split(|byte| *byte == b'\n').count();
-    for mistake in &mistakes.0 {
-        let is_warning = mistake.severity == config::Severity::Warning;
-        assert!(is_warning || mistake.hint.is_some(), "{mistake}");
-        assert!(!mistake.message.is_empty() && mistake.line <= lines + 1);
+    for error in &errors.0 {
+        let is_warning = error.severity == config::Severity::Warning;
+        assert!(is_warning || error.hint.is_some(), "{error}");
+        assert!(!error.message.is_empty() && error.line <= lines + 1);
         let is_plain = |c: char| c == '\n' || !c.is_control();
-        assert!(mistake.to_string().chars().all(is_plain), "{mistake:?}");
+        assert!(error.to_string().chars().all(is_plain), "{error:?}");
     }
-    Some(format!("{mistakes}\n{mistakes:?}"))
+    Some(format!("{errors}\n{errors:?}"))
 }
 
 /// A cron expression and, on a second line, a time zone: one that is taken occurs, after every moment, and a window is open

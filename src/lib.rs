@@ -2,8 +2,8 @@
 //!
 //! The map, from left to right; a module may use those on the left of its bar only, so those between two bars do not
 //! know each other (`tests/it/tidy.rs` holds that line):
-//! `body connector file_access sanitize | clock failure pki random schedule secret | inventory private_file process_group surroundings | tls | dcv seal transfer |
-//! ca firewall probe | config event | store | renewal | scheduler watch | daemon status telemetry | cli |
+//! `body connector file_access sanitize | clock failure pki random schedule secret | env inventory private_file process_group | tls | dcv seal transfer |
+//! ca firewall probe | config event | store | renewal | monitor scheduler | daemon status telemetry | cli |
 //! fuzzing`.
 
 pub mod body;
@@ -14,6 +14,7 @@ pub mod config;
 pub mod connector;
 pub mod daemon;
 pub mod dcv;
+pub mod env;
 pub mod event;
 pub mod failure;
 pub mod file_access;
@@ -22,6 +23,7 @@ pub mod firewall;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod inventory;
+pub mod monitor;
 pub mod pki;
 pub mod private_file;
 pub mod probe;
@@ -35,8 +37,6 @@ pub mod seal;
 pub mod secret;
 pub mod status;
 pub mod store;
-pub mod surroundings;
 pub mod telemetry;
 pub mod tls;
 pub mod transfer;
-pub mod watch;

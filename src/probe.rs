@@ -19,10 +19,10 @@ use crate::tls::{self, Handshake, Version};
 
 /// What an address showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sight {
+pub enum ProbeResult {
     /// A handshake showed this certificate, and the peer proved that it has the key; with the certificates that came
     /// after it, DER, which nobody has judged.
-    Shown(Box<Certificate>, Vec<Vec<u8>>),
+    Served(Box<Certificate>, Vec<Vec<u8>>),
     /// A handshake showed a certificate that cannot be read; why. The peer proved that it has the key.
     Unreadable(Fingerprint, String),
     /// No certificate was seen, or the peer could not prove that it has the key; why.
@@ -45,18 +45,18 @@ pub enum Verdict {
 /// Looks at `endpoint`, naming `server_name` in the handshake (SNI) where it can be named there, else the endpoint's own
 /// name: an address that cannot be asked for a name is there all the same.
 /// All of it takes `limit` at most.
-pub async fn look(endpoint: &Endpoint, server_name: Option<&str>, limit: Duration) -> Sight {
-    let witness = Arc::new(Witness::new());
-    let handshake = shake_hands(endpoint, server_name, limit, Arc::clone(&witness));
-    witness.testify(handshake.await.err())
+pub async fn probe(endpoint: &Endpoint, server_name: Option<&str>, limit: Duration) -> ProbeResult {
+    let recorder = Arc::new(CertificateRecorder::new());
+    let handshake = shake_hands(endpoint, server_name, limit, Arc::clone(&recorder));
+    recorder.result(handshake.await.err())
 }
 
-/// What `sight` says, when `new` was bound in the place of `old`.
-pub fn judge(sight: &Sight, new: &Fingerprint, old: Option<&Fingerprint>) -> Verdict {
-    let fingerprint = match sight {
-        Sight::Unreachable(why) => return Verdict::Unreachable(why.clone()),
-        Sight::Shown(shown, _) => shown.fingerprint,
-        Sight::Unreadable(fingerprint, _) => *fingerprint,
+/// What `probed` says, when `new` was bound in the place of `old`.
+pub fn judge(probed: &ProbeResult, new: &Fingerprint, old: Option<&Fingerprint>) -> Verdict {
+    let fingerprint = match probed {
+        ProbeResult::Unreachable(why) => return Verdict::Unreachable(why.clone()),
+        ProbeResult::Served(served, _) => served.fingerprint,
+        ProbeResult::Unreadable(fingerprint, _) => *fingerprint,
     };
     if fingerprint == *new {
         Verdict::New
@@ -71,10 +71,10 @@ async fn shake_hands(
     endpoint: &Endpoint,
     server_name: Option<&str>,
     limit: Duration,
-    witness: Arc<Witness>,
+    recorder: Arc<CertificateRecorder>,
 ) -> Result<(), String> {
     let deadline = Instant::now() + limit;
-    let config = tls::config(witness).map_err(|failure| failure.detail)?;
+    let config = tls::config(recorder).map_err(|failure| failure.detail)?;
     let name = server_name.and_then(|name| sni(name).ok());
     let name = match name {
         Some(name) => name,
@@ -125,19 +125,19 @@ fn explain(error: &std::io::Error) -> String {
 
 /// Accepts every certificate and remembers it, so that it is known although the handshake failed later.
 #[derive(Debug)]
-struct Witness {
+struct CertificateRecorder {
     handshake: Handshake,
-    seen: Mutex<Seen>,
+    seen: Mutex<PeerCertificates>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct PeerCertificates {
     leaf: Option<Vec<u8>>,
     chain: Vec<Vec<u8>>,
     proved: bool,
 }
 
-impl Witness {
+impl CertificateRecorder {
     fn new() -> Self {
         Self {
             handshake: Handshake::new(&tls::provider()),
@@ -145,15 +145,15 @@ impl Witness {
         }
     }
 
-    fn testify(&self, trouble: Option<String>) -> Sight {
+    fn result(&self, trouble: Option<String>) -> ProbeResult {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = || trouble.unwrap_or_else(|| "no certificate was shown".to_owned());
         match &seen.leaf {
             Some(leaf) if seen.proved => match Certificate::from_der(leaf) {
-                Ok(certificate) => Sight::Shown(Box::new(certificate), seen.chain.clone()),
-                Err(error) => Sight::Unreadable(Fingerprint::of(leaf), error.to_string()),
+                Ok(certificate) => ProbeResult::Served(Box::new(certificate), seen.chain.clone()),
+                Err(error) => ProbeResult::Unreadable(Fingerprint::of(leaf), error.to_string()),
             },
-            _ => Sight::Unreachable(trouble()),
+            _ => ProbeResult::Unreachable(trouble()),
         }
     }
 
@@ -175,7 +175,7 @@ impl Witness {
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for CertificateRecorder {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -241,10 +241,10 @@ mod tests {
         for address in ["127.0.0.1", "::1"] {
             let server = serve(address, &[&certificate], &key).await;
             for name in [None, Some("vpn.example.com")] {
-                let sight = look(&server.endpoint, name, LIMIT).await;
+                let probed = probe(&server.endpoint, name, LIMIT).await;
                 assert_eq!(
-                    sight,
-                    Sight::Shown(Box::new(certificate.clone()), Vec::new())
+                    probed,
+                    ProbeResult::Served(Box::new(certificate.clone()), Vec::new())
                 );
             }
         }
@@ -254,7 +254,7 @@ mod tests {
     async fn a_certificate_shown_without_its_key_does_not_count() {
         let (_, certificate) = certificate();
         let thief = serve("127.0.0.1", &[&certificate], &KeyPair::generate().unwrap()).await;
-        let Sight::Unreachable(why) = look(&thief.endpoint, None, LIMIT).await else {
+        let ProbeResult::Unreachable(why) = probe(&thief.endpoint, None, LIMIT).await else {
             panic!("a stolen certificate was believed");
         };
         let words = "but did not prove that it has its key";
@@ -271,9 +271,9 @@ mod tests {
         let month = date.unwrap() + 4;
         odd.der[month..month + 2].copy_from_slice(b"13");
         let server = serve("127.0.0.1", &[&odd], &key).await;
-        let sight = look(&server.endpoint, None, LIMIT).await;
-        let Sight::Unreadable(fingerprint, why) = sight else {
-            panic!("{sight:?}");
+        let probed = probe(&server.endpoint, None, LIMIT).await;
+        let ProbeResult::Unreadable(fingerprint, why) = probed else {
+            panic!("{probed:?}");
         };
         assert_eq!(fingerprint, Fingerprint::of(&odd.der));
         assert!(!why.is_empty());
@@ -286,13 +286,13 @@ mod tests {
             host: "127.0.0.1".to_owned(),
             port: silent.local_addr().unwrap().port(),
         };
-        let sight = look(&endpoint, None, Duration::from_millis(50)).await;
+        let probed = probe(&endpoint, None, Duration::from_millis(50)).await;
         assert_eq!(
-            sight,
-            Sight::Unreachable(format!("{endpoint}: no answer within 0.05 s"))
+            probed,
+            ProbeResult::Unreachable(format!("{endpoint}: no answer within 0.05 s"))
         );
         drop(silent);
-        let Sight::Unreachable(why) = look(&endpoint, None, LIMIT).await else {
+        let ProbeResult::Unreachable(why) = probe(&endpoint, None, LIMIT).await else {
             panic!("nobody listens");
         };
         assert!(why.contains("refused"), "{why}");
@@ -305,8 +305,8 @@ mod tests {
         for name in ["*.example.com", "a b", "Ver. 2"] {
             assert!(!is_server_name(name));
             assert_eq!(
-                look(&server.endpoint, Some(name), LIMIT).await,
-                Sight::Shown(Box::new(certificate.clone()), Vec::new()),
+                probe(&server.endpoint, Some(name), LIMIT).await,
+                ProbeResult::Served(Box::new(certificate.clone()), Vec::new()),
                 "{name}"
             );
         }
@@ -315,23 +315,23 @@ mod tests {
             port: 443,
         };
         assert_eq!(
-            look(&nowhere, None, LIMIT).await,
-            Sight::Unreachable("\"a b\" is no host name or address".to_owned())
+            probe(&nowhere, None, LIMIT).await,
+            ProbeResult::Unreachable("\"a b\" is no host name or address".to_owned())
         );
     }
 
     #[test]
     fn a_sight_is_judged_by_the_new_and_the_old_certificate() {
-        let shown = Sight::Shown(Box::new(certificate().1), Vec::new());
-        let Sight::Shown(seen, _) = &shown else {
+        let served = ProbeResult::Served(Box::new(certificate().1), Vec::new());
+        let ProbeResult::Served(seen, _) = &served else {
             return;
         };
         let here = seen.fingerprint;
         let other = Fingerprint::of(b"other");
-        assert_eq!(judge(&shown, &here, Some(&here)), Verdict::New);
-        assert_eq!(judge(&shown, &other, Some(&here)), Verdict::OldStillServed);
-        assert_eq!(judge(&shown, &other, None), Verdict::Other(here));
-        let nothing = Sight::Unreachable("why".to_owned());
+        assert_eq!(judge(&served, &here, Some(&here)), Verdict::New);
+        assert_eq!(judge(&served, &other, Some(&here)), Verdict::OldStillServed);
+        assert_eq!(judge(&served, &other, None), Verdict::Other(here));
+        let nothing = ProbeResult::Unreachable("why".to_owned());
         assert_eq!(
             judge(&nothing, &here, None),
             Verdict::Unreachable("why".to_owned())

@@ -11,14 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::event::{Event, EventKind};
 use crate::inventory::due::{self, Decision, Facts, Reason};
 use crate::inventory::{
-    AddressProblem, ManagedCertificate, Obtained, Renewal, RenewalId, Served, Shown, State,
-    TrackedCertificate,
+    AddressProblem, ManagedCertificate, Obtained, Renewal, RenewalId, Served, ServedCertificate,
+    State, TrackedCertificate,
 };
 use crate::pki::Certificate;
 use crate::random::Random;
 use crate::renewal::Engine;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
-use crate::store::{self, Lease, Look, NextDue, REMEMBERED, StoreError};
+use crate::store::{self, Lease, NextDue, PollKind, REMEMBERED, StoreError};
 
 /// What a tick found to do.
 #[derive(Debug, Default)]
@@ -37,15 +37,15 @@ pub struct Tick {
 
 /// How much may be under way beside what is under way already.
 #[derive(Debug, Clone, Copy)]
-pub struct Room<'a> {
+pub struct Capacity<'a> {
     /// Renewals.
     pub renewals: usize,
     /// Of these, renewals whose last attempt reached nobody.
-    pub doubtful_renewals: usize,
+    pub suspect_renewals: usize,
     /// Probes.
     pub probes: usize,
     /// Of these, probes where the last one saw nothing.
-    pub doubtful_probes: usize,
+    pub suspect_probes: usize,
     /// Questions to CAs.
     pub questions: usize,
     /// Certificates that are being probed at this moment.
@@ -61,7 +61,7 @@ pub struct Room<'a> {
 pub async fn tick(
     engine: &Engine,
     owner: &str,
-    room: Room<'_>,
+    capacity: Capacity<'_>,
     now: Timestamp,
 ) -> Result<Tick, StoreError> {
     let due = engine.store.next_due(REFUSED_LOGIN_LIMIT).await?;
@@ -75,7 +75,7 @@ pub async fn tick(
     if is_due(due.due_check_at, now) {
         tick.planned = plan_due(engine, now).await?;
     }
-    match fill(&mut tick, engine, owner, room, due, now).await {
+    match fill(&mut tick, engine, owner, capacity, due, now).await {
         // A claim that nobody works on would block its firewall: what was claimed is handed out all the same, and the
         // store fails again at the next tick.
         Err(_) if !tick.claimed.is_empty() => {
@@ -91,24 +91,26 @@ async fn fill(
     tick: &mut Tick,
     engine: &Engine,
     owner: &str,
-    room: Room<'_>,
+    capacity: Capacity<'_>,
     due: NextDue,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if tick.planned > 0 || is_due(due.attempt_at, now) {
-        claim(tick, engine, owner, room, now).await?;
+        claim(tick, engine, owner, capacity, now).await?;
     }
     let until = now.saturating_add(LOOK).unwrap_or(now);
     let store = &engine.store;
     if is_due(due.probe_at, now) {
-        let due = to_probe(engine, room, now).await?;
-        tick.to_probe = store.first_come(Look::Services, due, now, until).await?;
+        let due = to_probe(engine, capacity, now).await?;
+        tick.to_probe = store
+            .first_come(PollKind::Services, due, now, until)
+            .await?;
     }
-    if room.questions > 0 && is_due(due.window_at, now) {
-        let limit = limit(room.questions, room.asking);
+    if capacity.questions > 0 && is_due(due.window_at, now) {
+        let limit = limit(capacity.questions, capacity.asking);
         let due = store.due_for_window(now, limit).await?;
-        let due = others(due, room.asking, room.questions);
-        tick.to_ask = store.first_come(Look::Window, due, now, until).await?;
+        let due = others(due, capacity.asking, capacity.questions);
+        tick.to_ask = store.first_come(PollKind::Window, due, now, until).await?;
     }
     tick.wake = store.next_due(REFUSED_LOGIN_LIMIT).await?.first();
     if store.tell_left(now).await? {
@@ -128,21 +130,23 @@ async fn claim(
     tick: &mut Tick,
     engine: &Engine,
     owner: &str,
-    room: Room<'_>,
+    capacity: Capacity<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let store = &engine.store;
-    let until = now.saturating_add(store.tenure().lease).unwrap_or(now);
-    while tick.claimed.len() < room.renewals {
+    let until = now
+        .saturating_add(store.lease_policy().lease)
+        .unwrap_or(now);
+    while tick.claimed.len() < capacity.renewals {
         let claim = store.claim_reachable(owner, now, until, REFUSED_LOGIN_LIMIT);
         match claim.await? {
             Some(lease) => tick.claimed.push(lease),
             None => break,
         }
     }
-    let most = room
+    let most = capacity
         .renewals
-        .min(tick.claimed.len() + room.doubtful_renewals);
+        .min(tick.claimed.len() + capacity.suspect_renewals);
     while tick.claimed.len() < most {
         match store.claim(owner, now, until, REFUSED_LOGIN_LIMIT).await? {
             Some(lease) => tick.claimed.push(lease),
@@ -155,16 +159,16 @@ async fn claim(
 /// The same for probes.
 async fn to_probe(
     engine: &Engine,
-    room: Room<'_>,
+    capacity: Capacity<'_>,
     now: Timestamp,
 ) -> Result<Vec<TrackedCertificate>, StoreError> {
     let mut found = Vec::new();
-    for (is_seen, places) in [(true, room.probes), (false, room.doubtful_probes)] {
-        let places = places.min(room.probes - found.len());
+    for (is_seen, places) in [(true, capacity.probes), (false, capacity.suspect_probes)] {
+        let places = places.min(capacity.probes - found.len());
         if places > 0 {
-            let limit = limit(places, room.probing);
+            let limit = limit(places, capacity.probing);
             let due = engine.store.due_for_probe(now, is_seen, limit).await?;
-            found.extend(others(due, room.probing, places));
+            found.extend(others(due, capacity.probing, places));
         }
     }
     Ok(found)
@@ -175,15 +179,15 @@ fn limit(places: usize, busy: &HashSet<Arc<str>>) -> u32 {
     u32::try_from(places + busy.len()).unwrap_or(u32::MAX)
 }
 
-/// The first `room` of `due` that are not `busy`.
+/// The first `capacity` of `due` that are not `busy`.
 fn others(
     due: Vec<TrackedCertificate>,
     busy: &HashSet<Arc<str>>,
-    room: usize,
+    capacity: usize,
 ) -> Vec<TrackedCertificate> {
     due.into_iter()
         .filter(|row| !busy.contains(&row.name))
-        .take(room)
+        .take(capacity)
         .collect()
 }
 
@@ -191,10 +195,10 @@ fn others(
 async fn plan_due(engine: &Engine, now: Timestamp) -> Result<usize, StoreError> {
     let mut planned = 0;
     loop {
-        let rows = engine.store.due_for_look(now, BATCH).await?;
+        let rows = engine.store.due_for_check(now, BATCH).await?;
         let mut rests = Vec::new();
         for row in &rows {
-            let wanted = engine.desired.certificates.get(&row.name);
+            let wanted = engine.config.certificates.get(&row.name);
             // The row may be ahead of this configuration; the next synchronisation settles it.
             let decision = wanted.map_or_else(not_configured, |wanted| decide(wanted, row, now));
             match (decision, wanted) {
@@ -394,16 +398,16 @@ fn installable<'a>(
         return None;
     }
     let leaf = Certificate::from_pem(good.obtained.leaf_pem.as_deref()?).ok()?;
-    let is_shown = |shown: &Shown| shown.fingerprint == leaf.fingerprint;
+    let is_shown = |current: &ServedCertificate| current.fingerprint == leaf.fingerprint;
     let facts = Facts {
         wanted,
-        shown: Some(&leaf),
+        current: Some(&leaf),
         unknown: None,
         renewed_before: true,
         requested_at: None,
         window: row
-            .window_of_shown()
-            .filter(|_| row.shown.as_ref().is_some_and(is_shown)),
+            .window_of_current()
+            .filter(|_| row.current.as_ref().is_some_and(is_shown)),
         rest: None,
     };
     let decision = due::decide(&facts, now);
@@ -428,15 +432,18 @@ fn install_again(renewal: &mut Renewal, past: Renewal) {
 
 /// What the due rules say of a stored row.
 pub fn decide(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestamp) -> Decision {
-    let shown = row.shown.as_ref().and_then(Shown::certificate);
+    let current = row
+        .current
+        .as_ref()
+        .and_then(ServedCertificate::certificate);
     let unknown = row.unknown_words();
     let facts = Facts {
         wanted,
-        shown: shown.as_ref(),
+        current: current.as_ref(),
         unknown: unknown.as_deref(),
         renewed_before: row.alias.is_some(),
         requested_at: row.requested_at,
-        window: row.window_of_shown(),
+        window: row.window_of_current(),
         rest: row.rest.as_ref().filter(|rest| rest.is_of(&row.served)),
     };
     due::decide(&facts, now)
@@ -448,7 +455,7 @@ async fn new_renewal(
     reason: Reason,
     now: Timestamp,
 ) -> Result<Renewal, StoreError> {
-    let random = engine.surroundings.random.as_ref();
+    let random = engine.env.random.as_ref();
     let mut renewal = fresh_renewal(wanted, reason, random, now);
     for _ in 0..OTHER_IDS {
         if engine.store.renewal(&renewal.id).await?.is_none() {
@@ -518,8 +525,8 @@ fn alias(name: &str, id: &RenewalId) -> String {
             }
         })
         .collect();
-    let room = LONGEST_ALIAS.saturating_sub(id.0.len() + 1);
-    let stem: String = plain.trim_matches('-').chars().take(room).collect();
+    let capacity = LONGEST_ALIAS.saturating_sub(id.0.len() + 1);
+    let stem: String = plain.trim_matches('-').chars().take(capacity).collect();
     match stem.trim_end_matches('-') {
         "" => id.to_string(),
         stem => format!("{stem}-{id}"),

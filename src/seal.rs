@@ -24,13 +24,13 @@ use crate::secret::SecretSource;
 /// Seals and opens.
 #[derive(Debug, Clone)]
 pub struct Sealer {
-    place: Place,
+    place: SealingKeyLocation,
     random: Arc<dyn Random>,
 }
 
 /// Where the sealing key lies.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct SealingKeyLocation {
     /// As configured; `None`: in a file of our own.
     source: Option<SecretSource>,
     /// The file of our own, made at first need.
@@ -67,7 +67,7 @@ pub enum SealError {
     },
 }
 
-impl Place {
+impl SealingKeyLocation {
     /// The sealing key is at `source`, or else in a file in `state_directory`.
     pub fn new(source: Option<SecretSource>, state_directory: &Path) -> Self {
         Self {
@@ -84,11 +84,11 @@ impl Sealer {
         state_directory: &Path,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self::at(Place::new(source, state_directory), random)
+        Self::at(SealingKeyLocation::new(source, state_directory), random)
     }
 
     /// A sealer whose sealing key is at `place`. Nothing is read yet.
-    pub fn at(place: Place, random: Arc<dyn Random>) -> Self {
+    pub fn at(place: SealingKeyLocation, random: Arc<dyn Random>) -> Self {
         Self { place, random }
     }
 

@@ -125,12 +125,12 @@ impl fmt::Display for SecretSource {
 /// The work grows with the text times the secrets. A long text is shortened first ([`crate::sanitize::bounded`]): what
 /// the end of it leaves of a secret is a beginning before `…`. Of one that was not, what is longer than [`LONGEST_TEXT`]
 /// is left out here.
-pub fn cut_out<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret>) -> String {
-    cut_out_with(text, secrets, Vec::new())
+pub fn redact<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret>) -> String {
+    redact_with(text, secrets, Vec::new())
 }
 
 /// The same without what stands in the `known` places besides.
-pub fn cut_out_with<'a>(
+pub fn redact_with<'a>(
     text: &str,
     secrets: impl IntoIterator<Item = &'a Secret>,
     known: Vec<Range<usize>>,
@@ -314,8 +314,8 @@ mod tests {
 
     const NASTY: &str = "p\"ä/ s&w<r+d=\\1";
 
-    fn told(text: &str, secret: &str) -> String {
-        cut_out(text, [&Secret::new(secret.to_owned())])
+    fn reported(text: &str, secret: &str) -> String {
+        redact(text, [&Secret::new(secret.to_owned())])
     }
 
     #[test]
@@ -348,11 +348,11 @@ mod tests {
     #[test]
     fn a_secret_is_cut_out_as_it_is_and_in_every_usual_encoding() {
         for form in forms(NASTY) {
-            let text = told(&format!("no: {form}; again"), NASTY);
+            let text = reported(&format!("no: {form}; again"), NASTY);
             assert_eq!(text, "no: [secret]; again", "{form}");
         }
-        assert_eq!(told("hunter2", "hunter2"), "[secret]");
-        assert_eq!(told("tell", "te"), "tell", "too short to be one");
+        assert_eq!(reported("hunter2", "hunter2"), "[secret]");
+        assert_eq!(reported("tell", "te"), "tell", "too short to be one");
     }
 
     #[test]
@@ -362,9 +362,9 @@ mod tests {
                 let text = format!("{before}{NASTY}{after}");
                 for encoding in [data_encoding::BASE64, data_encoding::BASE64URL] {
                     let encoded = encoding.encode(text.as_bytes());
-                    let told = told(&encoded, NASTY);
-                    assert!(told.contains(CUT), "{encoded} became {told}");
-                    assert!(told.len() < encoded.len(), "{told}");
+                    let reported = reported(&encoded, NASTY);
+                    assert!(reported.contains(CUT), "{encoded} became {reported}");
+                    assert!(reported.len() < encoded.len(), "{reported}");
                 }
             }
         }
@@ -375,11 +375,14 @@ mod tests {
         let secret = "correct-horse-battery";
         for length in SHORTEST_BEGINNING..secret.len() {
             let text = format!("said {}… (HTTP 400)", &secret[..length]);
-            assert_eq!(told(&text, secret), "said [secret]… (HTTP 400)");
+            assert_eq!(reported(&text, secret), "said [secret]… (HTTP 400)");
         }
-        assert_eq!(told("a corral… of horses…", secret), "a corral… of horses…");
+        assert_eq!(
+            reported("a corral… of horses…", secret),
+            "a corral… of horses…"
+        );
         let encoded = &HEXLOWER.encode(secret.as_bytes())[..19];
-        assert_eq!(told(&format!("{encoded}…"), secret), "[secret]…");
+        assert_eq!(reported(&format!("{encoded}…"), secret), "[secret]…");
     }
 
     #[test]
@@ -389,8 +392,8 @@ mod tests {
             .collect();
         for part in ["…", "k7Q…", "k7Qm2xWz…"] {
             let text = part.repeat((1 << 20) / part.len());
-            let told = cut_out(&text, &secrets);
-            assert!(told.ends_with('…'));
+            let reported = redact(&text, &secrets);
+            assert!(reported.ends_with('…'));
         }
     }
 
@@ -401,15 +404,15 @@ mod tests {
         let between = "aaaab".repeat(1000);
         assert_eq!(places_of("aaaa", &between).count(), 1000);
         let secret = Secret::new("aaaa".to_owned());
-        assert_eq!(cut_out(&text, [&secret]), CUT);
+        assert_eq!(redact(&text, [&secret]), CUT);
         let text = format!("{}{text}", "b".repeat(LONGEST_TEXT - 2));
         let beyond = text.len() - 4..text.len();
-        let told = cut_out_with(&text, [&secret], vec![beyond.clone(), beyond]);
-        assert_eq!(told.len(), LONGEST_TEXT + ELLIPSIS.len_utf8());
+        let reported = redact_with(&text, [&secret], vec![beyond.clone(), beyond]);
+        assert_eq!(reported.len(), LONGEST_TEXT + ELLIPSIS.len_utf8());
         assert!(
-            told.ends_with("baa…") && !told.contains(CUT),
+            reported.ends_with("baa…") && !reported.contains(CUT),
             "{}",
-            told.len()
+            reported.len()
         );
     }
 
@@ -417,7 +420,7 @@ mod tests {
     fn a_secret_that_contains_another_leaves_nothing_of_itself() {
         let secrets = ["horse", "correct horse"].map(|text| Secret::new(text.to_owned()));
         assert_eq!(
-            cut_out("correct horse, horse", &secrets),
+            redact("correct horse, horse", &secrets),
             "[secret], [secret]"
         );
     }
@@ -425,7 +428,7 @@ mod tests {
     #[test]
     fn what_shares_a_letter_with_another_secret_leaves_nothing_of_itself() {
         assert_eq!(
-            told("say rotor rotorotor, rotor!", "rotor"),
+            reported("say rotor rotorotor, rotor!", "rotor"),
             "say [secret] [secret], [secret]!"
         );
         // Its base64, one byte into a text, begins with the letter with which it ends itself.
@@ -433,7 +436,7 @@ mod tests {
         let encoded = base64(secret.as_bytes(), 1, &BASE64_NOPAD);
         assert!(encoded.starts_with('s'), "{encoded}");
         assert_eq!(
-            told(&format!("({secret}{})", &encoded[1..]), secret),
+            reported(&format!("({secret}{})", &encoded[1..]), secret),
             "([secret])"
         );
     }

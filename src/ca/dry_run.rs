@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::Sender;
 
-use super::{Advice, Issuance, Issuer, PreparedOrder, Previous, Reference, SigningRequest, local};
+use super::{
+    Issuance, Issuer, PreparedOrder, Previous, Reference, RenewalInfo, SigningRequest, local,
+};
+use crate::env::Env;
 use crate::failure::Failure;
 use crate::inventory::{Budget, RateLimit};
 use crate::pki::{Certificate, KeyRequest};
-use crate::surroundings::Surroundings;
 
 /// One CA of a dry run.
 #[derive(Debug, Clone)]
@@ -21,36 +23,36 @@ pub struct Settings {
     /// The CA itself.
     pub real: super::Settings,
     /// Gets a sentence for each thing that would be done.
-    pub told: Sender<String>,
+    pub reported: Sender<String>,
 }
 
 /// The driver.
 pub struct DryRun {
     settings: Settings,
     real: Arc<dyn Issuer>,
-    surroundings: Surroundings,
+    env: Env,
 }
 
 impl DryRun {
     /// A dry run of the CA behind `real`.
-    pub fn new(settings: Settings, real: Arc<dyn Issuer>, surroundings: Surroundings) -> Self {
+    pub fn new(settings: Settings, real: Arc<dyn Issuer>, env: Env) -> Self {
         Self {
             settings,
             real,
-            surroundings,
+            env,
         }
     }
 
-    fn tell(&self, words: String) {
+    fn report(&self, words: String) {
         // Nobody listens any more when the dry run is over.
-        let _ = self.settings.told.try_send(words);
+        let _ = self.settings.reported.try_send(words);
     }
 }
 
 #[async_trait]
 impl Issuer for DryRun {
-    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
-        self.real.objections(wanted).await
+    async fn preflight(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        self.real.preflight(wanted).await
     }
 
     /// What the CA would refuse is refused here too; nothing is placed.
@@ -60,7 +62,7 @@ impl Issuer for DryRun {
     ) -> Result<PreparedOrder<'a>, Failure> {
         drop(self.real.prepare(request).await?);
         Ok(PreparedOrder::new(async {
-            self.tell(format!("order the certificate at {}", self.settings.name));
+            self.report(format!("order the certificate at {}", self.settings.name));
             Ok(Reference(request.client_reference.clone()))
         }))
     }
@@ -77,8 +79,8 @@ impl Issuer for DryRun {
         self.real.shows_every_order(request)
     }
 
-    fn settling_time(&self, request: &SigningRequest) -> SignedDuration {
-        self.real.settling_time(request)
+    fn visibility_delay(&self, request: &SigningRequest) -> SignedDuration {
+        self.real.visibility_delay(request)
     }
 
     fn account(&self) -> String {
@@ -91,10 +93,10 @@ impl Issuer for DryRun {
         request: &SigningRequest,
     ) -> Result<Issuance, Failure> {
         let name = &self.settings.name;
-        self.tell(format!(
+        self.report(format!(
             "fetch the certificate from {name}, once it is issued"
         ));
-        let (leaf, authority) = local::sign_for_nobody(&request.csr, &self.surroundings)?;
+        let (leaf, authority) = local::sign_for_nobody(&request.csr, &self.env)?;
         Ok(Issuance::Issued {
             leaf: Box::new(leaf),
             chain: vec![authority],
@@ -117,13 +119,13 @@ impl Issuer for DryRun {
         self.real.offers_windows()
     }
 
-    async fn renewal_window(&self, certificate: &Certificate) -> Result<Advice, Failure> {
+    async fn renewal_window(&self, certificate: &Certificate) -> Result<RenewalInfo, Failure> {
         self.real.renewal_window(certificate).await
     }
 
-    async fn retire(&self, _superseded: &Previous) -> Result<(), Failure> {
+    async fn decommission(&self, _superseded: &Previous) -> Result<(), Failure> {
         let name = &self.settings.name;
-        self.tell(format!(
+        self.report(format!(
             "let {name} retire the certificate before it, if it is configured to"
         ));
         Ok(())

@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
-use super::http::Answer;
+use super::http::Response;
 use crate::sanitize::is_unsafe;
 use crate::secret::Secret;
 
@@ -19,7 +19,7 @@ pub use super::venafi::fuzzing::venafi;
 
 /// A status, headers in two lines, and a body that repeats a secret: what is told is short, plain and without it.
 pub fn http(data: &[u8]) {
-    let Some(mut answer) = Answer::planted(data) else {
+    let Some(mut answer) = Response::planted(data) else {
         return;
     };
     // The same bytes once more: all that matters is that a seed can say what it wants.
@@ -52,7 +52,7 @@ pub fn http(data: &[u8]) {
     }
 }
 
-impl Answer {
+impl Response {
     /// Two bytes of status and a body, in which each byte 255 becomes a secret that was sent with the call. `None`: too
     /// short, or it holds a piece of that secret of its own accord.
     pub(super) fn planted(data: &[u8]) -> Option<Self> {

@@ -25,7 +25,7 @@ pub(super) struct Http {
 
 /// A request, before it is sent.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct Request {
     name: String,
     method: Method,
     url: Url,
@@ -35,7 +35,7 @@ pub(super) struct Call {
 
 /// An answer, whatever it says.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(super) struct Response {
     /// The name of the call in failures and logs.
     pub call: String,
     pub status: u16,
@@ -83,9 +83,9 @@ impl Http {
     /// Sends once and takes the answer; `prepare` adds headers and body.
     pub async fn send(
         &self,
-        mut call: Call,
+        mut call: Request,
         prepare: impl FnOnce(RequestBuilder) -> RequestBuilder + Send,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         call.secrets.extend_from_slice(&self.secrets);
         let request = prepare(self.client.request(call.method.clone(), call.url.clone()));
         let outcome = match request.send().await {
@@ -102,7 +102,7 @@ impl Http {
     }
 }
 
-impl Call {
+impl Request {
     /// A call that changes nothing.
     pub fn reading(method: Method, url: Url) -> Self {
         Self {
@@ -144,7 +144,7 @@ impl Call {
     }
 }
 
-impl Answer {
+impl Response {
     /// An answer for tests, without headers.
     #[cfg(any(test, feature = "fuzzing"))]
     pub fn example(call: &str, status: u16, body: &[u8]) -> Self {
@@ -167,12 +167,12 @@ impl Answer {
 
     /// A failure of this call.
     pub fn failure(&self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {
-        Failure::new(kind, &self.call, self.told(&detail.to_string()))
+        Failure::new(kind, &self.call, self.redacted(&detail.to_string()))
     }
 
     /// `words` for a person: as every failure has them, and without the secrets that were sent, also where a sign that
     /// is not shown stood in one. Shortened before it is searched: a CA decides how long it is.
-    pub fn told(&self, words: &str) -> String {
+    pub fn redacted(&self, words: &str) -> String {
         self.scrub(&readable(words))
     }
 
@@ -192,7 +192,7 @@ impl Answer {
         })
     }
 
-    /// What a status says by itself, whatever is in the body; `None` below 400. `lasting` as in [`Call::lasting`]:
+    /// What a status says by itself, whatever is in the body; `None` below 400. `lasting` as in [`Request::lasting`]:
     /// after a 5xx it is not known whether the call took effect.
     pub fn refusal_by_status(&self, lasting: bool, now: Timestamp) -> Option<Failure> {
         let kind = match self.status {
@@ -253,7 +253,7 @@ impl Answer {
 
     /// `text`, which is short, without any of the secrets that were sent.
     fn scrub(&self, text: &str) -> String {
-        secret::cut_out(text, &self.secrets)
+        secret::redact(text, &self.secrets)
     }
 
     /// Whether it is a web page.
@@ -277,8 +277,8 @@ pub(super) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>
 }
 
 /// Takes the answer in, within the limits of an honest one.
-async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer, Failure> {
-    let mut answer = Answer {
+async fn receive(call: &Request, mut response: reqwest::Response) -> Result<Response, Failure> {
+    let mut answer = Response {
         call: call.name.clone(),
         status: response.status().as_u16(),
         headers: response.headers().clone(),
@@ -325,8 +325,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, body: &str) -> Response {
+        Response {
             call: "GET /x".to_owned(),
             status,
             headers: HeaderMap::new(),

@@ -25,11 +25,11 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use file::read_certificates;
 
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{Budget, RateLimit};
 use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};
 use crate::secret::SecretSource;
-use crate::surroundings::Surroundings;
 use crate::tls::Trust;
 
 /// A certificate authority.
@@ -37,7 +37,7 @@ use crate::tls::Trust;
 pub trait Issuer: Send + Sync {
     /// Why the CA would refuse such a request, as far as it lets us know its rules; empty: nothing speaks against it.
     /// Asked before a key is generated on the firewall.
-    async fn objections(&self, _wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+    async fn preflight(&self, _wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
         Ok(Vec::new())
     }
 
@@ -65,7 +65,7 @@ pub trait Issuer: Send + Sync {
 
     /// How long after `place` has ended the order for `request` may still be invisible to `find`. The engine also lets
     /// no order be under way for longer than this, so it is never shorter than what one exchange may take.
-    fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
+    fn visibility_delay(&self, _request: &SigningRequest) -> SignedDuration {
         SignedDuration::ZERO
     }
 
@@ -120,12 +120,12 @@ pub trait Issuer: Send + Sync {
     }
 
     /// When the CA would like this certificate to be renewed (ARI, RFC 9773).
-    async fn renewal_window(&self, _certificate: &Certificate) -> Result<Advice, Failure> {
-        Ok(Advice::default())
+    async fn renewal_window(&self, _certificate: &Certificate) -> Result<RenewalInfo, Failure> {
+        Ok(RenewalInfo::default())
     }
 
     /// Tells the CA that a certificate is no longer used: another one took its place and was proven.
-    async fn retire(&self, _superseded: &Previous) -> Result<(), Failure> {
+    async fn decommission(&self, _superseded: &Previous) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -199,12 +199,12 @@ pub struct Reference(pub String);
 impl Reference {
     /// The order as the CA itself names it, for people: a URL, a number, a serial number. A reference is shown also when
     /// its CA is no longer configured, so each driver that stores more than a name says how its own are read.
-    pub fn shown(&self) -> String {
-        let shown = acme::shown(self)
-            .or_else(|| pam360::shown(self))
-            .or_else(|| exec::shown(self));
+    pub fn display(&self) -> String {
+        let display = acme::display(self)
+            .or_else(|| pam360::display(self))
+            .or_else(|| exec::display(self));
         let first = || self.0.lines().next().unwrap_or_default().to_owned();
-        readable(&shown.unwrap_or_else(first))
+        readable(&display.unwrap_or_else(first))
     }
 
     /// Whether both are one order at the CA, which it gave to two requests.
@@ -278,7 +278,7 @@ pub struct Window {
 
 /// What a CA says about the renewal of a certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Advice {
+pub struct RenewalInfo {
     /// When; `None`: it does not say.
     pub window: Option<Window>,
     /// Where it explains why: a URL.
@@ -387,35 +387,30 @@ impl Settings {
 }
 
 /// Builds the driver. Nothing is read or sent yet.
-pub fn issuer(settings: &Settings, surroundings: &Surroundings) -> Arc<dyn Issuer> {
+pub fn issuer(settings: &Settings, env: &Env) -> Arc<dyn Issuer> {
     match settings {
-        Settings::Local(settings) => {
-            Arc::new(local::LocalCa::new(settings.clone(), surroundings.clone()))
+        Settings::Local(settings) => Arc::new(local::LocalCa::new(settings.clone(), env.clone())),
+        Settings::Exec(settings) => {
+            Arc::new(exec::ExecCa::new(settings.as_ref().clone(), env.clone()))
         }
-        Settings::Exec(settings) => Arc::new(exec::ExecCa::new(
-            settings.as_ref().clone(),
-            surroundings.clone(),
-        )),
         Settings::Venafi(settings) => Arc::new(venafi::VenafiCa::new(
             settings.as_ref().clone(),
-            surroundings.clone(),
+            env.clone(),
         )),
-        Settings::Pam360(settings) => Arc::new(pam360::Pam360::new(
-            settings.as_ref().clone(),
-            surroundings.clone(),
-        )),
-        Settings::Acme(settings) => Arc::new(acme::Acme::new(
-            settings.as_ref().clone(),
-            surroundings.clone(),
-        )),
+        Settings::Pam360(settings) => {
+            Arc::new(pam360::Pam360::new(settings.as_ref().clone(), env.clone()))
+        }
+        Settings::Acme(settings) => {
+            Arc::new(acme::Acme::new(settings.as_ref().clone(), env.clone()))
+        }
         Settings::Resello(settings) => Arc::new(resello::Resello::new(
             settings.as_ref().clone(),
-            surroundings.clone(),
+            env.clone(),
         )),
         Settings::DryRun(settings) => Arc::new(dry_run::DryRun::new(
             settings.as_ref().clone(),
-            issuer(&settings.real, surroundings),
-            surroundings.clone(),
+            issuer(&settings.real, env),
+            env.clone(),
         )),
     }
 }

@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::event::{Event, EventKind};
 use crate::inventory::{Endpoint, ManagedCertificate, TrackedCertificate};
 use crate::pki::Fingerprint;
-use crate::probe::{self, Sight};
+use crate::probe::{self, ProbeResult};
 use crate::renewal::known_rows;
 use crate::renewal::step::server_name;
 
@@ -26,9 +26,9 @@ pub struct Arguments {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
-    let wanted = open::certificate(&desired, &arguments.certificate)?;
-    let store = open::store(&desired).await?;
+    let config = globals.config()?;
+    let wanted = open::certificate(&config, &arguments.certificate)?;
+    let store = open::store(&config).await?;
     let Some(row) = store.certificate(&wanted.name).await? else {
         return Err(open::unmet(wanted));
     };
@@ -56,14 +56,9 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         ..Event::of_certificate(EventKind::CertificateAccepted, &wanted.name)
     };
     let now = SystemClock.now();
-    let known = known_rows::authenticate(
-        &open::sealer(&desired),
-        &wanted.name,
-        fingerprint,
-        true,
-        now,
-    )
-    .map_err(|problem| CliError::System(problem.to_string()))?;
+    let known =
+        known_rows::authenticate(&open::sealer(&config), &wanted.name, fingerprint, true, now)
+            .map_err(|problem| CliError::System(problem.to_string()))?;
     store.adopt(&wanted.name, &known, &[event], now).await?;
     store.close().await;
     say!(
@@ -88,10 +83,10 @@ async fn still_served(
         let endpoint: Endpoint = address
             .parse()
             .map_err(|error| CliError::System(format!("{address}: {error}")))?;
-        let now = match probe::look(&endpoint, name.as_deref(), TIMEOUT).await {
-            Sight::Shown(certificate, _) => certificate.fingerprint,
-            Sight::Unreadable(fingerprint, _) => fingerprint,
-            Sight::Unreachable(why) => {
+        let now = match probe::probe(&endpoint, name.as_deref(), TIMEOUT).await {
+            ProbeResult::Served(certificate, _) => certificate.fingerprint,
+            ProbeResult::Unreadable(fingerprint, _) => fingerprint,
+            ProbeResult::Unreachable(why) => {
                 return Err(CliError::Peer(format!(
                     "{address} serves nothing at the moment ({why}), so nothing is accepted; try again when it does"
                 )));
@@ -125,7 +120,7 @@ fn show(row: &TrackedCertificate) -> Result<(), CliError> {
         );
     }
     if is_any {
-        return Err(CliError::Told);
+        return Err(CliError::Reported);
     }
     say!("{name}: every certificate that its addresses serve is known");
     Ok(())

@@ -7,9 +7,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::open::{self, Globals};
 use super::{CliError, print, print::say};
 use crate::ca::{self, Issuer, Reference, local};
-use crate::config::Desired;
+use crate::config::Config;
+use crate::env::Env;
 use crate::pki::KeyKind;
-use crate::surroundings::Surroundings;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -75,7 +75,7 @@ impl Key {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
+    let config = globals.config()?;
     match &arguments.command {
         Command::Init {
             ca,
@@ -83,7 +83,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
             key,
             years,
         } => {
-            let ca::Settings::Local(settings) = settings(&desired, ca)? else {
+            let ca::Settings::Local(settings) = settings(&config, ca)? else {
                 let words = format!(
                     "\"{ca}\" is not a CA of this machine: nothing is to be made for it here"
                 );
@@ -95,14 +95,14 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
             init(settings, &common_name, *key, *years)
         }
         Command::Show { ca } => {
-            for (name, value) in issuer(&desired, ca)?.check().await? {
+            for (name, value) in issuer(&config, ca)?.check().await? {
                 say!("{name}: {value}");
             }
             Ok(())
         }
-        Command::Probe { ca } => probe(issuer(&desired, ca)?.as_ref()).await,
+        Command::Probe { ca } => probe(issuer(&config, ca)?.as_ref()).await,
         Command::Cancel { ca, reference, yes } => {
-            let issuer = issuer(&desired, ca)?;
+            let issuer = issuer(&config, ca)?;
             if !yes {
                 let words = format!(
                     "this gives order {reference} back to {ca}, and its certificate may stop to be valid; add --yes to do it"
@@ -129,14 +129,8 @@ fn init(
     key: Key,
     years: u16,
 ) -> Result<(), CliError> {
-    let certificate = local::init(
-        settings,
-        common_name,
-        key.kind(),
-        years,
-        &Surroundings::system(),
-    )
-    .map_err(|failure| CliError::System(failure.to_string()))?;
+    let certificate = local::init(settings, common_name, key.kind(), years, &Env::system())
+        .map_err(|failure| CliError::System(failure.to_string()))?;
     print::facts(&[
         ("certificate", settings.certificate.display().to_string()),
         ("key", settings.key.display().to_string()),
@@ -162,19 +156,16 @@ fn permitted(settings: &local::Settings) -> String {
     }
 }
 
-fn issuer(desired: &Desired, name: &str) -> Result<Arc<dyn Issuer>, CliError> {
-    Ok(ca::issuer(
-        settings(desired, name)?,
-        &Surroundings::system(),
-    ))
+fn issuer(config: &Config, name: &str) -> Result<Arc<dyn Issuer>, CliError> {
+    Ok(ca::issuer(settings(config, name)?, &Env::system()))
 }
 
-fn settings<'a>(desired: &'a Desired, name: &str) -> Result<&'a ca::Settings, CliError> {
-    desired.cas.get(name).ok_or_else(|| {
+fn settings<'a>(config: &'a Config, name: &str) -> Result<&'a ca::Settings, CliError> {
+    config.cas.get(name).ok_or_else(|| {
         CliError::Usage(open::unknown(
             "CA",
             name,
-            desired.cas.keys().map(AsRef::as_ref),
+            config.cas.keys().map(AsRef::as_ref),
         ))
     })
 }

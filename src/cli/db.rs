@@ -33,21 +33,21 @@ enum Command {
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
     let Command::Move { to, password_file } = &arguments.command;
-    let desired = globals.desired()?;
-    let from = &desired.daemon.database;
+    let config = globals.config()?;
+    let from = &config.daemon.database;
     if from == to {
         let words = "the configuration names this database already";
         return Err(CliError::Usage(words.to_owned()));
     }
     // Both, for as long as it takes: nobody may begin to work on either.
     let _locks = (Lock::take(from)?, Lock::take(to)?);
-    let source = open::store(&desired).await?;
+    let source = open::store(&config).await?;
     let password = password_file.clone().map(SecretSource::File);
     let target = Store::open_with(to, password.as_ref()).await?;
-    let carried = store::carry(&source, &target, SystemClock.now()).await;
+    let migrated = store::migrate(&source, &target, SystemClock.now()).await;
     source.close().await;
     target.close().await;
-    for (table, rows) in carried?.0 {
+    for (table, rows) in migrated?.0 {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         say!("{table}: {}", print::count(rows, "row"));
     }

@@ -10,13 +10,13 @@ use clap::Args;
 
 use super::open::{self, Globals};
 use super::{CliError, print};
+use crate::env::Env;
 use crate::failure::Failure;
 use crate::firewall::{self, Binding, Firewall, Identity, InstalledObject, ObjectKind, Settings};
 use crate::inventory::Service;
 use crate::pki::{AlternateName, Certificate, KeyKind};
-use crate::probe::{self, Sight};
+use crate::probe::{self, ProbeResult};
 use crate::sanitize::{bounded, toml_string as quoted};
-use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
 #[derive(Debug, Args)]
@@ -32,27 +32,27 @@ struct Found {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
-    let Some(managed) = desired.firewalls.get(arguments.firewall.as_str()) else {
-        let names = desired.firewalls.keys().map(AsRef::as_ref);
+    let config = globals.config()?;
+    let Some(managed) = config.firewalls.get(arguments.firewall.as_str()) else {
+        let names = config.firewalls.keys().map(AsRef::as_ref);
         return Err(CliError::Usage(open::unknown(
             "firewall",
             &arguments.firewall,
             names,
         )));
     };
-    let acquaintance = open::acquaintance(&desired, &arguments.firewall).await?;
-    let surroundings = Surroundings::system();
-    let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
-    let known = acquaintance.known();
-    let session = firewall::connect(&managed.settings, &known, &surroundings, &transfers).await?;
-    let found = look(session).await?;
+    let stored_device = open::stored_device(&config, &arguments.firewall).await?;
+    let env = Env::system();
+    let transfers = Transfers::new(&config.daemon.state_directory, &env);
+    let known = stored_device.known();
+    let session = firewall::connect(&managed.settings, &known, &env, &transfers).await?;
+    let found = inspect(session).await?;
     let mut proposals = Vec::new();
     for alias in aliases(&found.bindings) {
-        let shown = shown(&managed.settings, alias, &found.bindings).await;
-        proposals.push((alias, shown));
+        let served = served(&managed.settings, alias, &found.bindings).await;
+        proposals.push((alias, served));
     }
-    let ca = desired.cas.keys().next().map_or("office", AsRef::as_ref);
+    let ca = config.cas.keys().next().map_or("office", AsRef::as_ref);
     // Writing to a text does not fail.
     if let Ok(document) = document(&arguments.firewall, ca, &found, &proposals) {
         print::text(&document);
@@ -60,15 +60,15 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     Ok(())
 }
 
-async fn look(mut session: Box<dyn Firewall>) -> Result<Found, Failure> {
-    let found = look_around(session.as_mut()).await;
+async fn inspect(mut session: Box<dyn Firewall>) -> Result<Found, Failure> {
+    let found = inventory_of(session.as_mut()).await;
     let closed = session.close().await;
     let found = found?;
     closed?;
     Ok(found)
 }
 
-async fn look_around(session: &mut dyn Firewall) -> Result<Found, Failure> {
+async fn inventory_of(session: &mut dyn Firewall) -> Result<Found, Failure> {
     Ok(Found {
         identity: session.identify().await?,
         objects: session.installed().await?,
@@ -108,9 +108,15 @@ fn document(
         text,
         "\n# To keep them renewed, check these and add them to the configuration:"
     )?;
-    for (alias, shown) in proposals {
+    for (alias, served) in proposals {
         let services = services(*alias, &found.bindings);
-        propose(&mut text, [firewall, ca], *alias, &services, shown.as_ref())?;
+        propose(
+            &mut text,
+            [firewall, ca],
+            *alias,
+            &services,
+            served.as_ref(),
+        )?;
     }
     Ok(text)
 }
@@ -148,7 +154,7 @@ fn services(alias: Option<&str>, bindings: &[Binding]) -> Vec<Service> {
 }
 
 /// The certificate itself, where it can be seen: on the management port.
-async fn shown(
+async fn served(
     settings: &Settings,
     alias: Option<&str>,
     bindings: &[Binding],
@@ -156,9 +162,9 @@ async fn shown(
     if !services(alias, bindings).contains(&Service::WebManagement) {
         return None;
     }
-    match probe::look(&settings.management()?, None, LIMIT).await {
-        Sight::Shown(certificate, _) => Some(*certificate),
-        Sight::Unreadable(..) | Sight::Unreachable(_) => None,
+    match probe::probe(&settings.management()?, None, LIMIT).await {
+        ProbeResult::Served(certificate, _) => Some(*certificate),
+        ProbeResult::Unreadable(..) | ProbeResult::Unreachable(_) => None,
     }
 }
 
@@ -168,7 +174,7 @@ fn propose(
     [firewall, ca]: [&str; 2],
     alias: Option<&str>,
     services: &[Service],
-    shown: Option<&Certificate>,
+    served: Option<&Certificate>,
 ) -> fmt::Result {
     let names: Vec<String> = services
         .iter()
@@ -177,9 +183,9 @@ fn propose(
     let first = services
         .first()
         .map_or("certificate", |service| service.name());
-    let common_name = shown.and_then(|shown| shown.common_name.as_deref());
+    let common_name = served.and_then(|served| served.common_name.as_deref());
     let common_name = common_name.unwrap_or("vpn.example.com");
-    let (key, value) = alternate_name(common_name, shown);
+    let (key, value) = alternate_name(common_name, served);
     let now = alias.map_or_else(
         || "the device's own self-signed certificate".to_owned(),
         quoted,
@@ -194,15 +200,15 @@ fn propose(
         quoted(common_name)
     )?;
     writeln!(text, "{key} = [{}]", quoted(&value))?;
-    if let Some((kind, size)) = shown.and_then(|shown| key_of(shown.key)) {
+    if let Some((kind, size)) = served.and_then(|served| key_of(served.key)) {
         writeln!(text, "key = {{ type = {}, size = {size} }}", quoted(kind))?;
     }
     writeln!(text, "services = [{}]", names.join(", "))
 }
 
 /// The one name that a request made on the device can carry: the CN, else the first that the certificate has.
-fn alternate_name(common_name: &str, shown: Option<&Certificate>) -> (&'static str, String) {
-    let first = shown.and_then(|shown| shown.alternate_names.first().cloned());
+fn alternate_name(common_name: &str, served: Option<&Certificate>) -> (&'static str, String) {
+    let first = served.and_then(|served| served.alternate_names.first().cloned());
     match AlternateName::from_common_name(common_name).or(first) {
         Some(AlternateName::Ip(address)) => ("ip_addresses", address.to_string()),
         Some(AlternateName::Email(email)) => ("email_addresses", email),
@@ -287,15 +293,15 @@ mod tests {
             .collect()
     }
 
-    fn expected(alias: Option<&str>, found: &Found, shown: Option<&Certificate>) -> Value {
+    fn expected(alias: Option<&str>, found: &Found, served: Option<&Certificate>) -> Value {
         let services = services(alias, &found.bindings);
         let names: Vec<Value> = services
             .iter()
             .map(|service| service.name().into())
             .collect();
-        let common_name = shown.and_then(|shown| shown.common_name.as_deref());
+        let common_name = served.and_then(|served| served.common_name.as_deref());
         let common_name = common_name.unwrap_or("vpn.example.com");
-        let (key, value) = alternate_name(common_name, shown);
+        let (key, value) = alternate_name(common_name, served);
         let mut wanted = table([
             ("name", format!("hq-{}", services[0].name()).into()),
             ("firewall", "hq".into()),
@@ -307,7 +313,7 @@ mod tests {
             (key, vec![Value::from(value)].into()),
             ("services", names.into()),
         ]);
-        if let Some((kind, size)) = shown.and_then(|shown| key_of(shown.key)) {
+        if let Some((kind, size)) = served.and_then(|served| key_of(served.key)) {
             let key = table([("type", kind.into()), ("size", size.into())]);
             wanted.insert("key".to_owned(), key.into());
         }
@@ -324,19 +330,19 @@ mod tests {
             other_name in proptest::option::of(said()),
         ) {
             let found = found(identity, installed, bound);
-            let mut shown = certificate();
-            shown.common_name = common_name;
-            shown.alternate_names = other_name.map(AlternateName::Email).into_iter().collect();
+            let mut served = certificate();
+            served.common_name = common_name;
+            served.alternate_names = other_name.map(AlternateName::Email).into_iter().collect();
             let proposals: Vec<_> = aliases(&found.bindings)
                 .into_iter()
-                .zip([Some(shown), None])
+                .zip([Some(served), None])
                 .collect();
             let text = document("hq", "office", &found, &proposals).unwrap();
             prop_assert!(!text.contains(|c: char| c != '\n' && is_unsafe(c)), "{text:?}");
             let read: Table = text.parse().unwrap();
             let wanted: Vec<Value> = proposals
                 .iter()
-                .map(|(alias, shown)| expected(*alias, &found, shown.as_ref()))
+                .map(|(alias, served)| expected(*alias, &found, served.as_ref()))
                 .collect();
             let wanted = if wanted.is_empty() {
                 Table::new()

@@ -18,10 +18,10 @@ pub struct Arguments {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
-    let wanted = open::certificate(&desired, &arguments.certificate)?;
-    let store = open::store_to_read(&desired).await?;
-    let explanation = status::explain(&store, &desired, wanted, SystemClock.now()).await?;
+    let config = globals.config()?;
+    let wanted = open::certificate(&config, &arguments.certificate)?;
+    let store = open::store_to_read(&config).await?;
+    let explanation = status::explain(&store, &config, wanted, SystemClock.now()).await?;
     store.close().await;
     let Some(explanation) = explanation else {
         return Err(open::unmet(wanted));

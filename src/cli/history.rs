@@ -30,7 +30,7 @@ enum Command {
 
 /// The field names are a promise to scripts (docs/json.md).
 #[derive(Debug, Serialize)]
-struct Told {
+struct VerificationOutput {
     unbroken: bool,
     events: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,32 +61,32 @@ struct Misfit {
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
     let Command::Verify { head, json } = &arguments.command;
-    let desired = globals.desired()?;
-    let store = open::store_to_read(&desired).await?;
+    let config = globals.config()?;
+    let store = open::store_to_read(&config).await?;
     let verdict = store
-        .verify_history(head.as_ref(), &open::sealer(&desired))
+        .verify_history(head.as_ref(), &open::sealer(&config))
         .await?;
     store.close().await;
     if *json {
-        print::json(&told(&verdict));
+        print::json(&reported(&verdict));
     } else {
-        tell(&verdict);
+        report(&verdict);
     }
     if verdict.misfit.is_some() {
-        return Err(CliError::Told);
+        return Err(CliError::Reported);
     }
     match (unproven(&verdict, head.as_ref()), json) {
         (None, _) => Ok(()),
-        (Some(_), true) => Err(CliError::Told),
+        (Some(_), true) => Err(CliError::Reported),
         (Some(words), false) => {
             print::paragraph("NOT PROVEN: ", 2, &words);
-            Err(CliError::Told)
+            Err(CliError::Reported)
         }
     }
 }
 
 /// What was to be verified and could not be.
-fn unproven(verdict: &Verdict, told: Option<&Head>) -> Option<String> {
+fn unproven(verdict: &Verdict, reported: Option<&Head>) -> Option<String> {
     let checkpoint = verdict.checkpoint.as_ref()?;
     if let Some(problem) = &verdict.unverifiable {
         return Some(format!(
@@ -94,15 +94,15 @@ fn unproven(verdict: &Verdict, told: Option<&Head>) -> Option<String> {
             checkpoint.head.id
         ));
     }
-    let told = told.filter(|_| verdict.is_told_removed)?;
+    let reported = reported.filter(|_| verdict.is_reported_removed)?;
     Some(format!(
         "event {} of the head that was told was removed at {:.0} with all events up to {} (keep_history): tell a newer head",
-        told.id, checkpoint.removed_at, checkpoint.head.id
+        reported.id, checkpoint.removed_at, checkpoint.head.id
     ))
 }
 
-fn told(verdict: &Verdict) -> Told {
-    Told {
+fn reported(verdict: &Verdict) -> VerificationOutput {
+    VerificationOutput {
         unbroken: verdict.misfit.is_none(),
         events: verdict.events,
         since: verdict.since,
@@ -114,7 +114,7 @@ fn told(verdict: &Verdict) -> Told {
             removed_at: checkpoint.removed_at,
             verified: is_verified(verdict),
         }),
-        head_removed: verdict.is_told_removed,
+        head_removed: verdict.is_reported_removed,
         misfit: verdict.misfit.as_ref().map(|misfit| Misfit {
             event: misfit.event(),
             meaning: misfit.to_string(),
@@ -126,7 +126,7 @@ fn is_verified(verdict: &Verdict) -> bool {
     verdict.unverifiable.is_none() && !matches!(verdict.misfit, Some(store::Misfit::Checkpoint(_)))
 }
 
-fn tell(verdict: &Verdict) {
+fn report(verdict: &Verdict) {
     if let Some(misfit) = &verdict.misfit {
         print::paragraph("BROKEN: ", 2, &misfit.to_string());
     }

@@ -28,7 +28,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 pub use run::Summary;
 
-use crate::config::Mistakes;
+use crate::config::ConfigErrors;
 use crate::daemon::{DaemonError, InUse};
 use crate::failure::Failure;
 use crate::store::StoreError;
@@ -100,7 +100,7 @@ enum Command {
 enum CliError {
     /// A renewal failed or needs a person; it was told already.
     #[error("")]
-    Told,
+    Reported,
     #[error("{0}")]
     Usage(String),
     /// There is no database yet.
@@ -109,7 +109,7 @@ enum CliError {
     #[error("{0}")]
     Peer(String),
     #[error(transparent)]
-    Configuration(#[from] Mistakes),
+    Configuration(#[from] ConfigErrors),
     /// Each on a line of its own.
     #[error("{}", .0.join("\n"))]
     UnsafeFiles(Vec<String>),
@@ -135,7 +135,7 @@ const EXIT_CODES: &str = "Exit codes:
 impl CliError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Told => 1,
+            Self::Reported => 1,
             Self::Usage(_) => 2,
             Self::Peer(_) => 69,
             Self::System(_) => 71,
@@ -206,7 +206,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
     };
     match carry_out(cli.command, &globals).await {
         Err(CliError::Store(error @ StoreError::Corrupt { .. })) => {
-            let database = globals.desired().map(|desired| desired.daemon.database);
+            let database = globals.config().map(|config| config.daemon.database);
             Err(CliError::Store(match database {
                 Ok(url) => error.in_database(&url),
                 Err(_) => error,
@@ -242,8 +242,8 @@ async fn carry_out(command: Command, globals: &open::Globals) -> Result<(), CliE
 
 fn failed(error: &CliError) -> ExitCode {
     match error {
-        CliError::Told => {}
-        CliError::Configuration(mistakes) => print::diagnose(&mistakes.to_string()),
+        CliError::Reported => {}
+        CliError::Configuration(errors) => print::diagnose(&errors.to_string()),
         CliError::UnsafeFiles(found) => {
             for words in found {
                 print::complain(words);

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{CliError, print};
-use crate::config::{self, Desired, Loaded, ManagedFirewall};
-use crate::firewall::{self, Identity, Known};
+use crate::config::{self, Config, Loaded, ManagedFirewall};
+use crate::firewall::{self, Identity, KnownDevice};
 use crate::inventory::{ManagedCertificate, TrackedFirewall};
 use crate::pki::Fingerprint;
 use crate::random::SystemRandom;
@@ -23,8 +23,8 @@ pub struct Globals {
 
 impl Globals {
     /// Loads the configuration; warnings go to stderr.
-    pub fn desired(&self) -> Result<Desired, CliError> {
-        Ok(self.loaded()?.desired)
+    pub fn config(&self) -> Result<Config, CliError> {
+        Ok(self.loaded()?.config)
     }
 
     /// The same with the files that were read.
@@ -37,40 +37,40 @@ impl Globals {
     }
 
     /// The same for what acts by itself: not while others could change what decides, or read a secret.
-    pub fn guarded(&self) -> Result<Desired, CliError> {
+    pub fn guarded(&self) -> Result<Config, CliError> {
         let loaded = self.loaded()?;
         let found = config::unsafe_files(&loaded);
         if found.is_empty() {
-            Ok(loaded.desired)
+            Ok(loaded.config)
         } else {
             Err(CliError::UnsafeFiles(found))
         }
     }
 
     /// Starts the log as the configuration and the options say. The option holds whatever is configured later: `None`.
-    pub fn start_log(&self, desired: &Desired) -> Result<Option<telemetry::Log>, CliError> {
-        let filter = self.log.as_deref().unwrap_or(&desired.daemon.log);
+    pub fn start_log(&self, config: &Config) -> Result<Option<telemetry::Log>, CliError> {
+        let filter = self.log.as_deref().unwrap_or(&config.daemon.log);
         let log = telemetry::start(filter, self.log_format).map_err(CliError::Usage)?;
         Ok(self.log.is_none().then_some(log))
     }
 }
 
 /// Opens the database of a daemon that has run before, for a command that only reads.
-pub async fn store_to_read(desired: &Desired) -> Result<Store, CliError> {
-    refuse_missing(desired)?;
-    let daemon = &desired.daemon;
+pub async fn store_to_read(config: &Config) -> Result<Store, CliError> {
+    refuse_missing(config)?;
+    let daemon = &config.daemon;
     Ok(Store::open_to_read(&daemon.database, daemon.database_password.as_ref()).await?)
 }
 
 /// Opens the database of a daemon that has run before; a command does not make one.
-pub async fn store(desired: &Desired) -> Result<Store, CliError> {
-    refuse_missing(desired)?;
-    let daemon = &desired.daemon;
+pub async fn store(config: &Config) -> Result<Store, CliError> {
+    refuse_missing(config)?;
+    let daemon = &config.daemon;
     Ok(Store::open_with(&daemon.database, daemon.database_password.as_ref()).await?)
 }
 
-fn refuse_missing(desired: &Desired) -> Result<(), CliError> {
-    let daemon = &desired.daemon;
+fn refuse_missing(config: &Config) -> Result<(), CliError> {
+    let daemon = &config.daemon;
     if let Some(path) = store::file(&daemon.database)
         && !path.exists()
     {
@@ -85,7 +85,7 @@ fn refuse_missing(desired: &Desired) -> Result<(), CliError> {
 
 /// What the daemon knows of a firewall from its sessions; nothing when it has not run yet.
 #[derive(Debug, Default)]
-pub struct Acquaintance {
+pub struct StoredDevice {
     learned: Vec<Fingerprint>,
     refused_keys: Vec<Fingerprint>,
     quirks: Vec<String>,
@@ -93,9 +93,9 @@ pub struct Acquaintance {
     codes: Option<StoredCodes>,
 }
 
-impl Acquaintance {
-    pub fn known(&self) -> Known<'_> {
-        Known {
+impl StoredDevice {
+    pub fn known(&self) -> KnownDevice<'_> {
+        KnownDevice {
             also_trusted: &self.learned,
             refused_keys: &self.refused_keys,
             quirks: &self.quirks,
@@ -107,14 +107,14 @@ impl Acquaintance {
 
 /// What the daemon found out about this firewall. What it bound and proved there is left out when the configured trust
 /// was changed since.
-pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquaintance, CliError> {
-    let Some(managed) = desired.firewalls.get(firewall) else {
-        return Ok(Acquaintance::default());
+pub async fn stored_device(config: &Config, firewall: &str) -> Result<StoredDevice, CliError> {
+    let Some(managed) = config.firewalls.get(firewall) else {
+        return Ok(StoredDevice::default());
     };
     // A database that cannot be read is an error: without it a weaker login than before would be accepted.
-    let store = match store(desired).await {
+    let store = match store(config).await {
         Ok(store) => store,
-        Err(CliError::NoDatabase(_)) => return Ok(Acquaintance::default()),
+        Err(CliError::NoDatabase(_)) => return Ok(StoredDevice::default()),
         Err(error) => return Err(error),
     };
     let known = store.firewall(firewall).await;
@@ -127,9 +127,9 @@ pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquainta
     }
     let (known, refused, pending) = (known?, refused?, pending?);
     let refused_keys = refused.into_iter().map(|one| one.public_key).collect();
-    let learned = trusted(desired, managed, &known, &pending);
+    let learned = trusted(config, managed, &known, &pending);
     let identity = known.identity.as_deref().and_then(Identity::from_json);
-    Ok(Acquaintance {
+    Ok(StoredDevice {
         learned,
         refused_keys,
         quirks: identity.map(|identity| identity.quirks).unwrap_or_default(),
@@ -138,21 +138,21 @@ pub async fn acquaintance(desired: &Desired, firewall: &str) -> Result<Acquainta
 }
 
 /// What authenticates rows of the database.
-pub fn sealer(desired: &Desired) -> Sealer {
-    let daemon = &desired.daemon;
+pub fn sealer(config: &Config) -> Sealer {
+    let daemon = &config.daemon;
     let random = Arc::new(SystemRandom);
     Sealer::new(daemon.sealing_key.clone(), &daemon.state_directory, random)
 }
 
 /// What renewd bound and verified itself. Where the sealing key cannot be read nothing is: then only the configuration counts.
 fn trusted(
-    desired: &Desired,
+    config: &Config,
     managed: &ManagedFirewall,
     known: &TrackedFirewall,
     pending: &[PendingPin],
 ) -> Vec<Fingerprint> {
     let trust = firewall::trust_text(&managed.settings);
-    match pins::verify(&sealer(desired), known, pending, &trust) {
+    match pins::verify(&sealer(config), known, pending, &trust) {
         Ok(verified) => verified.trusted,
         Err(problem) => {
             tracing::warn!(%problem, "what renewd bound itself is not trusted here");
@@ -171,14 +171,14 @@ pub fn unmet(wanted: &ManagedCertificate) -> CliError {
 
 /// The certificate of this name in the configuration, or the names that there are.
 pub fn certificate<'a>(
-    desired: &'a Desired,
+    config: &'a Config,
     name: &str,
 ) -> Result<&'a Arc<ManagedCertificate>, CliError> {
-    desired.certificates.get(name).ok_or_else(|| {
+    config.certificates.get(name).ok_or_else(|| {
         CliError::Usage(unknown(
             "certificate",
             name,
-            desired.certificates.keys().map(AsRef::as_ref),
+            config.certificates.keys().map(AsRef::as_ref),
         ))
     })
 }

@@ -10,7 +10,7 @@ use super::print::{self, say};
 use crate::clock::{Clock, SystemClock};
 use crate::inventory::Endpoint;
 use crate::pki::Certificate;
-use crate::probe::{self, Sight};
+use crate::probe::{self, ProbeResult};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -36,7 +36,7 @@ fn server_name(text: &str) -> Result<String, String> {
 }
 
 #[derive(Debug, Serialize)]
-struct Seen<'a> {
+struct ProbeOutput<'a> {
     address: String,
     sha256: String,
     public_key_sha256: String,
@@ -50,16 +50,16 @@ struct Seen<'a> {
 }
 
 pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
-    let sight = probe::look(&arguments.address, arguments.server_name.as_deref(), LIMIT).await;
-    let certificate = match sight {
-        Sight::Shown(certificate, _) => certificate,
-        Sight::Unreadable(fingerprint, why) => {
+    let probed = probe::probe(&arguments.address, arguments.server_name.as_deref(), LIMIT).await;
+    let certificate = match probed {
+        ProbeResult::Served(certificate, _) => certificate,
+        ProbeResult::Unreadable(fingerprint, why) => {
             return Err(CliError::Peer(format!(
                 "{}: serves SHA-256 {fingerprint}, which cannot be read: {why}",
                 arguments.address
             )));
         }
-        Sight::Unreachable(why) => {
+        ProbeResult::Unreachable(why) => {
             return Err(CliError::Peer(format!("{}: {why}", arguments.address)));
         }
     };
@@ -73,8 +73,8 @@ pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
     Ok(())
 }
 
-fn seen<'a>(arguments: &Arguments, certificate: &'a Certificate) -> Seen<'a> {
-    Seen {
+fn seen<'a>(arguments: &Arguments, certificate: &'a Certificate) -> ProbeOutput<'a> {
+    ProbeOutput {
         address: arguments.address.to_string(),
         sha256: certificate.fingerprint.to_string(),
         public_key_sha256: certificate.public_key.to_string(),
@@ -92,7 +92,7 @@ fn seen<'a>(arguments: &Arguments, certificate: &'a Certificate) -> Seen<'a> {
     }
 }
 
-fn print_facts(seen: &Seen<'_>, certificate: &Certificate) {
+fn print_facts(seen: &ProbeOutput<'_>, certificate: &Certificate) {
     let expiry = print::distance(SystemClock.now(), certificate.not_after);
     print::facts(&[
         ("address", seen.address.clone()),

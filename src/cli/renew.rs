@@ -18,9 +18,9 @@ pub struct Arguments {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
-    let wanted = open::certificate(&desired, &arguments.certificate)?;
-    let store = open::store(&desired).await?;
+    let config = globals.config()?;
+    let wanted = open::certificate(&config, &arguments.certificate)?;
+    let store = open::store(&config).await?;
     let now = SystemClock.now();
     let Some(row) = store.certificate(&wanted.name).await? else {
         return Err(open::unmet(wanted));

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use super::CliError;
 use super::open::{self, Globals};
 use super::print::{self, distance, say};
-use crate::config::Desired;
+use crate::config::Config;
 use crate::daemon::{Daemon, DryRun, LogFilter, Report, has_failed};
+use crate::env::Env;
 use crate::inventory::{
     Renewal, RenewalWindow, Standstill, State, TrackedCertificate, Urgent, WaitReason,
 };
@@ -17,7 +18,6 @@ use crate::renewal::remedy;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::status::{self, Finding, Rest};
 use crate::store::{Store, StoreError};
-use crate::surroundings::Surroundings;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -30,23 +30,23 @@ pub struct Arguments {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.guarded()?;
+    let config = globals.guarded()?;
     if arguments.dry_run {
-        return dry_run(desired).await;
+        return dry_run(config).await;
     }
-    let log = globals.start_log(&desired)?;
-    let once = arguments.once.then(|| desired.clone());
-    let surroundings = Surroundings::system();
-    let mut daemon = Daemon::start(&globals.config, desired, surroundings.clone()).await?;
+    let log = globals.start_log(&config)?;
+    let once = arguments.once.then(|| config.clone());
+    let env = Env::system();
+    let mut daemon = Daemon::start(&globals.config, config, env.clone()).await?;
     if let Some(log) = log {
         daemon = daemon.with_log(LogFilter::new(move |filter| log.change(filter)));
     }
-    let Some(desired) = once else {
+    let Some(config) = once else {
         return Ok(daemon.run().await?);
     };
     let report = daemon.run_once().await?;
-    let store = open::store(&desired).await?;
-    let summary = Summary::of(&store, &desired, &report, surroundings.clock.now()).await;
+    let store = open::store(&config).await?;
+    let summary = Summary::of(&store, &config, &report, env.clock.now()).await;
     store.close().await;
     let summary = summary?;
     for line in &summary.lines {
@@ -59,7 +59,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     if summary.problems.is_empty() {
         Ok(())
     } else {
-        Err(CliError::Told)
+        Err(CliError::Reported)
     }
 }
 
@@ -75,35 +75,38 @@ pub struct Summary {
 }
 
 /// Without a log: what it would tell did not happen.
-async fn dry_run(desired: Desired) -> Result<(), CliError> {
-    let surroundings = Surroundings::system();
-    let dry_run = DryRun::walk(desired.clone(), surroundings.clone()).await?;
-    let now = surroundings.clock.now();
-    let told = tell_plan(&dry_run, &desired, now).await;
+async fn dry_run(config: Config) -> Result<(), CliError> {
+    let env = Env::system();
+    let dry_run = DryRun::walk(config.clone(), env.clone()).await?;
+    let now = env.clock.now();
+    let reported = print_plan(&dry_run, &config, now).await;
     dry_run.store.clone().close().await;
-    let problems = told?;
+    let problems = reported?;
     say!("nothing was changed: this was a dry run");
     if dry_run.report.has_failed() || !problems.is_empty() {
-        Err(CliError::Told)
+        Err(CliError::Reported)
     } else {
         Ok(())
     }
 }
 
 /// What each renewal would do, in order, and where it would stop; then the certificates that rest.
-async fn tell_plan(
+async fn print_plan(
     dry_run: &DryRun,
-    desired: &Desired,
+    config: &Config,
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
     let store = &dry_run.store;
     for renewal in &dry_run.report.worked_on {
-        let told = dry_run.told.get(&renewal.id).map_or(&[][..], Vec::as_slice);
-        match told {
+        let reported = dry_run
+            .reported
+            .get(&renewal.id)
+            .map_or(&[][..], Vec::as_slice);
+        match reported {
             [] => say!("{}: nothing would be done", renewal.certificate),
             _ => say!("{}: a run would", renewal.certificate),
         }
-        for (number, words) in std::iter::zip(1.., told) {
+        for (number, words) in std::iter::zip(1.., reported) {
             print::paragraph(&format!("{number:>4}  "), DEPTH, words);
         }
         if renewal.state != State::Completed {
@@ -111,16 +114,16 @@ async fn tell_plan(
             print::paragraph("      and stop: ", DEPTH, &line);
         }
     }
-    let mut told = names(&dry_run.report.worked_on);
+    let mut reported = names(&dry_run.report.worked_on);
     for renewal in &dry_run.report.waiting {
-        told.insert(&renewal.certificate);
+        reported.insert(&renewal.certificate);
         let line = match renewal.next_attempt_at {
             Some(at) if at <= now => "a daemon works on it, or on its firewall, at this moment",
             _ => &line(store, renewal, now).await?,
         };
         say!("{}: {line}", renewal.certificate);
     }
-    let rests = rests(store, desired, &told, now).await?;
+    let rests = rests(store, config, &reported, now).await?;
     for line in &rests.lines {
         say!("{line}");
     }
@@ -134,17 +137,17 @@ impl Summary {
     /// The store's.
     pub async fn of(
         store: &Store,
-        desired: &Desired,
+        config: &Config,
         report: &Report,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let mut summary = Self::default();
         for renewal in report.worked_on.iter().chain(&report.waiting) {
-            summary.add(store, desired, renewal, now).await?;
+            summary.add(store, config, renewal, now).await?;
         }
         let mut named = names(&report.worked_on);
         named.extend(names(&report.waiting));
-        let rests = rests(store, desired, &named, now).await?;
+        let rests = rests(store, config, &named, now).await?;
         summary.lines.extend(rests.lines);
         summary.problems.extend(rests.problems);
         Ok(summary)
@@ -174,7 +177,7 @@ impl Summary {
     async fn add(
         &mut self,
         store: &Store,
-        desired: &Desired,
+        config: &Config,
         renewal: &Renewal,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -183,8 +186,8 @@ impl Summary {
         self.lines.push(format!("{name}: {words}"));
         let row = store.certificate(name).await?;
         let found = row.as_ref().map_or_else(Vec::new, status::findings);
-        if has_failed(renewal) || is_urgent(desired, renewal, row.as_ref()) {
-            let line = outcome_line(store, desired, renewal, &words).await?;
+        if has_failed(renewal) || is_urgent(config, renewal, row.as_ref()) {
+            let line = outcome_line(store, config, renewal, &words).await?;
             self.problems.push(line);
         } else if let [first, ..] = &found[..] {
             let (firewall, ca) = (&renewal.firewall, &renewal.ca);
@@ -192,7 +195,7 @@ impl Summary {
             self.problems
                 .push(problem_line(name, firewall, ca, &words, remedy));
         } else if !renewal.state.is_end() {
-            let line = outcome_line(store, desired, renewal, &words).await?;
+            let line = outcome_line(store, config, renewal, &words).await?;
             self.waits.push(line);
         }
         Ok(())
@@ -202,12 +205,12 @@ impl Summary {
 /// The certificate, its peers, how its renewal stands, and what to do.
 async fn outcome_line(
     store: &Store,
-    desired: &Desired,
+    config: &Config,
     renewal: &Renewal,
     words: &str,
 ) -> Result<String, StoreError> {
     let name = &renewal.certificate;
-    let remedy = if !desired.certificates.contains_key(name) {
+    let remedy = if !config.certificates.contains_key(name) {
         format!("nothing, if {name} left the configuration on purpose; else put it back")
     } else if renewal.state.is_end() {
         remedy::of_end(renewal.state, name).unwrap_or_else(|| format!("renewd explain {name}"))
@@ -241,13 +244,13 @@ fn listed(found: &[Finding]) -> String {
 }
 
 /// Whether it waits for a window although its CA wants the certificate to be replaced at once, and an operator is to decide.
-fn is_urgent(desired: &Desired, renewal: &Renewal, row: Option<&TrackedCertificate>) -> bool {
+fn is_urgent(config: &Config, renewal: &Renewal, row: Option<&TrackedCertificate>) -> bool {
     let waits = Standstill::Waits(WaitReason::MaintenanceWindow);
-    let wanted = desired.certificates.get(&renewal.certificate);
+    let wanted = config.certificates.get(&renewal.certificate);
     renewal.standstill() == Some(waits)
         && wanted.is_some_and(|wanted| wanted.policy.urgent == Urgent::Ask)
         && row
-            .and_then(TrackedCertificate::window_of_shown)
+            .and_then(TrackedCertificate::window_of_current)
             .is_some_and(RenewalWindow::is_urgent)
 }
 
@@ -257,19 +260,19 @@ fn names(renewals: &[Renewal]) -> HashSet<&str> {
     names.collect()
 }
 
-/// A line for each certificate that was not `told` of, and those among them that a person has to look at.
+/// A line for each certificate that was not `reported` of, and those among them that a person has to look at.
 async fn rests(
     store: &Store,
-    desired: &Desired,
-    told: &HashSet<&str>,
+    config: &Config,
+    reported: &HashSet<&str>,
     now: Timestamp,
 ) -> Result<Summary, StoreError> {
     let rows = store.certificates().await?;
     let rests: Vec<(&TrackedCertificate, Rest)> = rows
         .iter()
-        .filter(|row| !told.contains(&*row.name))
+        .filter(|row| !reported.contains(&*row.name))
         .filter_map(|row| {
-            let wanted = desired.certificates.get(&row.name)?;
+            let wanted = config.certificates.get(&row.name)?;
             Some((row, status::rest(wanted, row, now)))
         })
         .collect();

@@ -20,10 +20,10 @@ pub struct Arguments {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
-    let store = open::store_to_read(&desired).await?;
+    let config = globals.config()?;
+    let store = open::store_to_read(&config).await?;
     let now = SystemClock.now();
-    let standings = status::overview(&store, &desired, now).await;
+    let standings = status::overview(&store, &config, now).await;
     let silent_since = status::silent_since(&store, now).await;
     store.close().await;
     let (mut standings, silent_since) = (standings?, silent_since?);
@@ -43,7 +43,11 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
             print::say!("{row}");
         }
     }
-    if is_bad { Err(CliError::Told) } else { Ok(()) }
+    if is_bad {
+        Err(CliError::Reported)
+    } else {
+        Ok(())
+    }
 }
 
 /// The table. Names give way where a line would not fit; `--json` has them whole.

@@ -2,7 +2,7 @@
 //!
 //! It reports every key that is unknown, missing, of the wrong type or out of bounds, and goes on: a misspelt key is
 //! taken for what it was probably meant to be, anything else that is wrong is removed. What is left fits the types of
-//! `written.rs`. It knows no key by name and the meaning of none.
+//! `file_model.rs`. It knows no key by name and the meaning of none.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -11,14 +11,14 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
-use super::findings::{Findings, Origin, Place};
+use super::diagnostics::{Diagnostics, FileSpan, Origin};
 use super::renamed::{Renamed, renamed};
 use super::schema::{Node, Shape, Table};
 use super::suggest;
 
 /// Checks one piece of a file.
 pub(super) struct Check<'a> {
-    pub findings: &'a mut Findings,
+    pub diagnostics: &'a mut Diagnostics,
     pub origin: Origin,
     /// The piece is not TOML as a whole: what is missing may only be unreadable.
     pub torn: bool,
@@ -69,7 +69,7 @@ impl Check<'_> {
             return self.renamed_key(place, table, key, renamed);
         }
         let hint = unknown_key_hint(shape, name);
-        self.findings
+        self.diagnostics
             .error(place, format!("unknown key `{name}`"), Some(hint));
         let (word, node) = suggest::nearest(name, shape.words())
             .and_then(|word| shape.keys.get_key_value(word))
@@ -91,12 +91,12 @@ impl Check<'_> {
     /// Reports a key by its new name, and puts its value there unless something is written there already.
     fn renamed_key<'t>(
         &mut self,
-        place: Place,
+        place: FileSpan,
         table: &mut DeTable<'t>,
         key: &Spanned<Cow<'_, str>>,
         renamed: Renamed<'t>,
     ) -> Vec<String> {
-        self.findings
+        self.diagnostics
             .error(place, renamed.message, Some(renamed.hint));
         let mut words = Vec::new();
         for (word, value) in renamed.values {
@@ -113,7 +113,7 @@ impl Check<'_> {
             if !table.contains_key(key.as_str()) {
                 let hint = shape.keys.get(key).and_then(|node| node.hint.clone());
                 let message = format!("`{key}` is missing in {}", shape.label);
-                self.findings.error(self.place(range), message, hint);
+                self.diagnostics.error(self.place(range), message, hint);
             }
         }
     }
@@ -135,7 +135,7 @@ impl Check<'_> {
         let hint = unquoted(shape, value)
             .or_else(|| node.hint.clone())
             .or_else(|| retyped(key, shape, value, node.secret));
-        self.findings.error(place, message, hint);
+        self.diagnostics.error(place, message, hint);
         false
     }
 
@@ -198,7 +198,7 @@ impl Check<'_> {
         if was_empty || known > 1 {
             let words: Vec<&str> = shape.words().collect();
             let message = format!("`{key}` must hold exactly one of: {}", words.join(", "));
-            self.findings
+            self.diagnostics
                 .error(self.place(range), message, node.hint.clone());
         }
         table.len() == 1
@@ -218,7 +218,8 @@ impl Check<'_> {
             let guess = || suggest::hint(word, words.iter().map(String::as_str), "one of");
             let hint = node.hint.clone().unwrap_or_else(guess);
             let message = format!("`{key}` cannot be `{word}`");
-            self.findings.error(self.place(range), message, Some(hint));
+            self.diagnostics
+                .error(self.place(range), message, Some(hint));
         }
         fits
     }
@@ -234,7 +235,7 @@ impl Check<'_> {
             let message = format!("`{key}` must be between {min} and {max}, not {number}");
             let default = || Some(format!("left out, it is {}", node.default.as_ref()?));
             let hint = node.hint.clone().or_else(default);
-            self.findings.error(self.place(range), message, hint);
+            self.diagnostics.error(self.place(range), message, hint);
         }
         fits
     }
@@ -249,10 +250,10 @@ impl Check<'_> {
     }
 
     fn hide(&mut self, value: &Spanned<DeValue<'_>>) {
-        self.findings.hide(self.place(&value.span()));
+        self.diagnostics.hide(self.place(&value.span()));
     }
 
-    fn place(&self, range: &Range<usize>) -> Place {
+    fn place(&self, range: &Range<usize>) -> FileSpan {
         self.origin.place(range)
     }
 }

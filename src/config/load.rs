@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::findings::Findings;
-use super::mistake::{Mistakes, Severity};
-use super::reading::{Reading, Task};
+use super::diagnostics::Diagnostics;
+use super::error::{ConfigErrors, Severity};
+use super::loader::{Loader, Task};
 use super::resolve::fleet::Fleet;
 use super::{Daemon, Loaded};
 
@@ -16,15 +16,15 @@ use super::{Daemon, Loaded};
 ///
 /// # Errors
 /// Every mistake of every file at once, with the warnings among them.
-pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
-    let mut reading = Reading::default();
+pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+    let mut loader = Loader::default();
     let path: Arc<Path> = Arc::from(path);
-    let main = reading.open(&path);
+    let main = loader.open(&path);
     let elements = main
         .as_ref()
-        .map(|main| reading.sections(main, true))
+        .map(|main| loader.sections(main, true))
         .unwrap_or_default();
-    let companions = companions(&path, &mut reading.findings);
+    let companions = companions(&path, &mut loader.diagnostics);
     let files = companions.iter().map(Task::File);
     let tasks: Vec<Task<'_>> = elements
         .into_iter()
@@ -32,32 +32,32 @@ pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
         .chain(files)
         .collect();
     let mut parts = Vec::new();
-    for part in reading.share(main.as_ref(), &tasks) {
-        reading.findings.append(part.findings);
+    for part in loader.share(main.as_ref(), &tasks) {
+        loader.diagnostics.append(part.diagnostics);
         parts.push(part.elements);
     }
     let mut fleet = Fleet::default();
-    fleet.add(reading.elements, &mut reading.findings);
+    fleet.add(loader.elements, &mut loader.diagnostics);
     for elements in parts {
-        fleet.add(elements, &mut reading.findings);
+        fleet.add(elements, &mut loader.diagnostics);
     }
     let files = std::iter::once(Arc::clone(&path))
         .chain(companions.iter().cloned())
         .collect();
-    finish(fleet, reading.daemon, reading.findings, files)
+    finish(fleet, loader.daemon, loader.diagnostics, files)
 }
 
 /// `conf.d/*.toml` beside the main file, by name; hidden files and those of editors are left out.
-fn companions(main: &Path, findings: &mut Findings) -> Vec<Arc<Path>> {
+fn companions(main: &Path, diagnostics: &mut Diagnostics) -> Vec<Arc<Path>> {
     let folder = main.with_file_name(COMPANIONS);
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
         Err(error) => {
-            let file = findings.add_file(Arc::from(folder), Arc::default());
+            let file = diagnostics.add_file(Arc::from(folder), Arc::default());
             let message = format!("cannot be read: {error}");
             let hint = "renewd must be able to list this folder, or it must not exist";
-            findings.file_problem(file, Severity::Error, message, hint);
+            diagnostics.file_problem(file, Severity::Error, message, hint);
             return Vec::new();
         }
     };
@@ -73,25 +73,25 @@ fn companions(main: &Path, findings: &mut Findings) -> Vec<Arc<Path>> {
 fn finish(
     fleet: Fleet,
     daemon: Option<Daemon>,
-    mut findings: Findings,
+    mut diagnostics: Diagnostics,
     files: Vec<Arc<Path>>,
-) -> Result<Loaded, Mistakes> {
+) -> Result<Loaded, ConfigErrors> {
     if fleet.is_empty()
-        && !findings.any_error()
+        && !diagnostics.any_error()
         && let Some(main) = files.first()
     {
-        let file = findings.add_file(Arc::clone(main), Arc::default());
+        let file = diagnostics.add_file(Arc::clone(main), Arc::default());
         let message = "there is no [[certificate]]: nothing is kept renewed".to_owned();
         let hint = "`renewd discover FIREWALL` prints what a firewall holds, ready to paste";
-        findings.file_problem(file, Severity::Warning, message, hint);
+        diagnostics.file_problem(file, Severity::Warning, message, hint);
     }
-    match fleet.finish(daemon, &mut findings) {
-        Some(desired) if !findings.any_error() => Ok(Loaded {
-            desired,
-            warnings: findings.into_mistakes(),
+    match fleet.finish(daemon, &mut diagnostics) {
+        Some(config) if !diagnostics.any_error() => Ok(Loaded {
+            config,
+            warnings: diagnostics.into_errors(),
             files,
         }),
-        _ => Err(Mistakes(findings.into_mistakes())),
+        _ => Err(ConfigErrors(diagnostics.into_errors())),
     }
 }
 

@@ -1,28 +1,28 @@
 //! The TOML configuration: as written, resolved, every mistake with its place.
 //!
 //! ```text
-//! files --toml--> tables --check (schema)--> what fits --written--> resolve --> fleet --> Desired
+//! files --toml--> tables --check (schema)--> what fits --written--> resolve --> fleet --> Config
 //!             \___________________ every mistake, none stops the rest ______________/
 //! ```
 //!
 //! It reads the configuration's own files and no other: neither secrets nor certificates. It changes nothing.
 
 mod check;
-mod cut;
 mod database;
-mod desired;
-mod findings;
+mod diagnostics;
+mod error;
+mod file_model;
 mod load;
-mod mistake;
-mod piece;
-mod reading;
+mod loader;
+mod model;
 mod renamed;
 mod resolve;
 mod schema;
+mod section_reader;
 mod source;
+mod split;
 mod suggest;
 mod values;
-mod written;
 
 #[cfg(test)]
 mod tests;
@@ -30,9 +30,9 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use desired::{Daemon, Desired, ManagedFirewall};
+pub use error::{ConfigError, ConfigErrors, Severity};
 pub use load::load;
-pub use mistake::{Mistake, Mistakes, Severity};
+pub use model::{Config, Daemon, ManagedFirewall};
 pub use schema::schema;
 
 use crate::file_access::{Owners, Use};
@@ -43,9 +43,9 @@ use crate::secret::SecretSource;
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// What is to be.
-    pub desired: Desired,
+    pub config: Config,
     /// What is probably not as intended.
-    pub warnings: Vec<Mistake>,
+    pub warnings: Vec<ConfigError>,
     /// The files that were read, in this order.
     pub files: Vec<Arc<Path>>,
 }
@@ -58,8 +58,8 @@ pub fn database_server(address: &str) -> Result<url::Url, String> {
 /// What others could change or read although it decides what renewd does, or is secret: each with its remedy. Nothing is
 /// read.
 pub fn unsafe_files(loaded: &Loaded) -> Vec<String> {
-    let desired = &loaded.desired;
-    let state_directory = &desired.daemon.state_directory;
+    let config = &loaded.config;
+    let state_directory = &config.daemon.state_directory;
     let owners = Owners::of(state_directory);
     let mut found = Vec::new();
     let mut check = |what: &str, path: &Path, purpose| {
@@ -79,29 +79,29 @@ pub fn unsafe_files(loaded: &Loaded) -> Vec<String> {
     for path in &loaded.files {
         check("configuration", path, Use::Decides);
     }
-    for (option, path) in database::files(&desired.daemon.database) {
+    for (option, path) in database::files(&config.daemon.database) {
         let purpose = match &*option {
             database::KEY => Use::Secret,
             _ => Use::Decides,
         };
         check(&format!("daemon: database: {option}"), &path, purpose);
     }
-    for (what, source) in secrets(desired) {
+    for (what, source) in secrets(config) {
         if let SecretSource::File(path) = source {
             check(&what, &path, Use::Secret);
         }
     }
-    for (name, settings) in &desired.cas {
+    for (name, settings) in &config.cas {
         for (key, path) in settings.files() {
             check(&format!("ca {name}: {key}"), path, Use::Decides);
         }
     }
-    for (name, files) in &desired.chain_roots {
+    for (name, files) in &config.chain_roots {
         for path in files {
             check(&format!("ca {name}: chain_roots"), path, Use::Decides);
         }
     }
-    for (name, managed) in &desired.firewalls {
+    for (name, managed) in &config.firewalls {
         if let Some(path) = managed.settings.trust().file() {
             check(&format!("firewall {name}: trust"), path, Use::Decides);
         }
@@ -110,8 +110,8 @@ pub fn unsafe_files(loaded: &Loaded) -> Vec<String> {
 }
 
 /// Every secret that will be needed, each with the place that names it, so that a check can try to read them.
-pub fn secrets(desired: &Desired) -> Vec<(String, SecretSource)> {
-    let daemon = &desired.daemon;
+pub fn secrets(config: &Config) -> Vec<(String, SecretSource)> {
+    let daemon = &config.daemon;
     let of_daemon = [
         ("sealing_key", &daemon.sealing_key),
         ("database_password", &daemon.database_password),
@@ -120,11 +120,11 @@ pub fn secrets(desired: &Desired) -> Vec<(String, SecretSource)> {
         .into_iter()
         .filter_map(|(key, source)| Some((format!("daemon: {key}"), source.clone()?)))
         .collect();
-    for (name, settings) in &desired.cas {
+    for (name, settings) in &config.cas {
         let of_ca = settings.secrets().into_iter();
         secrets.extend(of_ca.map(|(key, source)| (format!("ca {name}: {key}"), source)));
     }
-    for (name, managed) in &desired.firewalls {
+    for (name, managed) in &config.firewalls {
         let of_firewall = managed.settings.secrets().into_iter();
         secrets
             .extend(of_firewall.map(|(key, source)| (format!("firewall {name}: {key}"), source)));

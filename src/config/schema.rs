@@ -1,6 +1,6 @@
 //! The shape of the configuration: as JSON Schema for editors, and compiled for checking files.
 //!
-//! Both come from the types of `written.rs`; no key is named here.
+//! Both come from the types of `file_model.rs`; no key is named here.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-use super::written;
+use super::file_model;
 
 /// The JSON Schema (2020-12) of the configuration, for completion and checks in an editor.
 pub fn schema() -> Value {
@@ -143,7 +143,7 @@ fn raw_schema() -> Value {
     let mut schema = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
         .into_generator()
-        .into_root_schema_for::<written::File>()
+        .into_root_schema_for::<file_model::File>()
         .to_value();
     visit(&mut schema, &mut without_null);
     visit(&mut schema, &mut describe_member);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::mistake::Excerpt;
+use super::error::Excerpt;
 use crate::sanitize::is_unsafe;
 
 /// Every file that was read.

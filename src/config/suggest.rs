@@ -1,14 +1,11 @@
 //! What a person probably meant. Pure.
 
-/// The one of `known` that `written` is most probably a misspelling of.
-pub(super) fn nearest<'a>(
-    written: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let written = written.to_lowercase();
+/// The one of `known` that `raw` is most probably a misspelling of.
+pub(super) fn nearest<'a>(raw: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let raw = raw.to_lowercase();
     known
         .into_iter()
-        .map(|word| (distance(&written, &word.to_lowercase()), word))
+        .map(|word| (distance(&raw, &word.to_lowercase()), word))
         .filter(|(distance, word)| *distance <= (word.chars().count() / 4).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
@@ -16,11 +13,11 @@ pub(super) fn nearest<'a>(
 
 /// "did you mean `x`?", else the words there are.
 pub(super) fn hint<'a>(
-    written: &str,
+    raw: &str,
     known: impl IntoIterator<Item = &'a str> + Clone,
     lead: &str,
 ) -> String {
-    if let Some(word) = nearest(written, known.clone()) {
+    if let Some(word) = nearest(raw, known.clone()) {
         return format!("did you mean `{word}`?");
     }
     let first: Vec<&str> = known.clone().into_iter().take(MANY).collect();

@@ -36,7 +36,7 @@ impl Lock {
         let path = path.canonicalize().unwrap_or(path);
         let path = path.with_extension("lock");
         let unusable = |error: io::Error| StoreError::Unusable {
-            place: path.display().to_string(),
+            location: path.display().to_string(),
             advice: format!(
                 "{error}; its folder must have room and be writable for the user that renewd runs as"
             ),

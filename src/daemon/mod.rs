@@ -2,16 +2,16 @@
 //!
 //! It is the only place that sleeps. Signals and cron ticks only wake it; what is to be done is read from the store.
 
+mod database_outage;
 mod dry_run;
+mod limits;
 mod lock;
+mod maintenance;
 mod once;
-mod places;
-mod pokes;
+mod pacer;
 mod reload;
-mod rhythm;
-mod trouble;
-mod upkeep;
-mod work;
+mod triggers;
+mod worker_pool;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,31 +27,31 @@ pub use dry_run::DryRun;
 pub use lock::{InUse, Lock};
 pub use once::{Report, has_failed};
 pub use reload::LogFilter;
-pub use work::Crew;
+pub use worker_pool::WorkerPool;
 
-use crate::config::{self, Desired, Mistakes};
+use crate::config::{self, Config, ConfigErrors};
+use crate::env::Env;
 use crate::event::{Event, EventKind};
 use crate::random::Random;
 use crate::renewal::{Checkpoint, ConfiguredPeers, Engine, NoCheckpoint, Runtime};
 use crate::store::{Store, StoreError};
-use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
-use pokes::Ticks;
+use maintenance::log_history_head;
+use pacer::Pacer;
 use reload::{refuse_what_needs_a_restart, synchronise};
-use rhythm::Rhythm;
-use upkeep::log_history_head;
+use triggers::Ticks;
 
 /// What wakes the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Poke {
+pub enum Command {
     /// A tick, or a piece of work that ended: look what is due.
-    Look,
+    Tick,
     /// At the start and once a day: keep the database quick and small, and look for damage.
-    Upkeep,
+    Maintain,
     /// SIGHUP: read the configuration again.
     Reload,
     /// SIGTERM or SIGINT: finish or park what is running, and stop.
-    Stop,
+    Shutdown,
 }
 
 /// Why the daemon could not start, or had to stop.
@@ -59,7 +59,7 @@ pub enum Poke {
 pub enum DaemonError {
     /// The configuration is broken.
     #[error(transparent)]
-    Configuration(#[from] Mistakes),
+    Configuration(#[from] ConfigErrors),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -76,25 +76,25 @@ pub enum DaemonError {
 pub struct Daemon {
     config_file: PathBuf,
     engine: Arc<Engine>,
-    crew: Crew,
-    surroundings: Surroundings,
+    workers: WorkerPool,
+    env: Env,
     /// One for the whole life: a reload finds the ports of transfers that are open.
     transfers: Transfers,
     /// The same: a reload forgets nothing of what is known of firewalls.
     runtime: Runtime,
     /// The ticks of `scan`, and what they poke; none where somebody else pokes.
-    ticks: Option<(mpsc::Sender<Poke>, Ticks)>,
+    ticks: Option<(mpsc::Sender<Command>, Ticks)>,
     /// Where `log` of the configuration counts.
     log: Option<LogFilter>,
     checkpoint: Arc<dyn Checkpoint>,
-    upkeep: JoinSet<Result<(), StoreError>>,
+    maintenance: JoinSet<Result<(), StoreError>>,
     _lock: Lock,
 }
 
 /// A step that runs when the daemon is told to stop may go on for this long; then it is parked.
 const LAST_STEPS: Duration = Duration::from_secs(15);
 /// A full channel already holds what will wake the loop.
-const MOST_POKES: usize = 64;
+const MOST_COMMANDS: usize = 64;
 /// Clocks of machines that share a fleet may differ by this much; leases have room for more.
 const CLOCKS_AGREE: SignedDuration = SignedDuration::from_secs(20);
 
@@ -103,12 +103,8 @@ impl Daemon {
     ///
     /// # Errors
     /// When one of them cannot be used; nothing was done then.
-    pub async fn start(
-        config_file: &Path,
-        desired: Desired,
-        surroundings: Surroundings,
-    ) -> Result<Self, DaemonError> {
-        Self::start_with(config_file, desired, surroundings, Arc::new(NoCheckpoint)).await
+    pub async fn start(config_file: &Path, config: Config, env: Env) -> Result<Self, DaemonError> {
+        Self::start_with(config_file, config, env, Arc::new(NoCheckpoint)).await
     }
 
     /// As `start`, with somebody who is told of every moment.
@@ -117,23 +113,23 @@ impl Daemon {
     /// As `start`.
     pub async fn start_with(
         config_file: &Path,
-        desired: Desired,
-        surroundings: Surroundings,
+        config: Config,
+        env: Env,
         checkpoint: Arc<dyn Checkpoint>,
     ) -> Result<Self, DaemonError> {
-        let lock = Lock::take(&desired.daemon.database)?;
-        let daemon = &desired.daemon;
+        let lock = Lock::take(&config.daemon.database)?;
+        let daemon = &config.daemon;
         let store = Store::open_with(&daemon.database, daemon.database_password.as_ref()).await?;
-        let store = store.witnessed_by(Arc::clone(&checkpoint) as _);
-        let now = surroundings.clock.now();
+        let store = store.observed_by(Arc::clone(&checkpoint) as _);
+        let now = env.clock.now();
         let last_write = store.last_write().await?;
         // On a server the time of the others stays, so that one that is wrong here is noticed at each start.
         let others = last_write.filter(|_| store.is_shared());
         store
             .write_probe(others.map_or(now, |last| last.max(now)))
             .await?;
-        tell_clock_difference(&store, now).await?;
-        let owner = owner(surroundings.random.as_ref());
+        report_clock_difference(&store, now).await?;
+        let owner = owner(env.random.as_ref());
         // The lock says that nobody else works on this database: claims that are left are those of a dead daemon. On a
         // server others may live; there a claim says itself when its time is over.
         let left_sessions = if store.is_shared() {
@@ -141,35 +137,35 @@ impl Daemon {
         } else {
             store.take_over().await?
         };
-        synchronise(&store, &desired, now).await?;
+        synchronise(&store, &config, now).await?;
         // Where the clock was set back, the first turn moves what was put off under the former one.
         if last_write.is_none_or(|last| last <= now) {
-            let interval = desired.daemon.probe_interval;
+            let interval = config.daemon.probe_interval;
             store.shorten_probes(interval, now).await?;
         }
-        let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
+        let transfers = Transfers::new(&config.daemon.state_directory, &env);
         let runtime = Runtime::after_crash(left_sessions);
         let engine = engine(
-            desired,
+            config,
             store,
-            surroundings.clone(),
+            env.clone(),
             Arc::clone(&checkpoint),
             transfers.clone(),
             runtime.clone(),
         );
         engine.authenticate_former().await?;
-        let crew = Crew::new(owner, Arc::clone(&engine)).after(last_write);
+        let workers = WorkerPool::new(owner, Arc::clone(&engine)).after(last_write);
         Ok(Self {
             config_file: config_file.to_owned(),
             engine,
-            crew,
-            surroundings,
+            workers,
+            env,
             transfers,
             runtime,
             ticks: None,
             log: None,
             checkpoint,
-            upkeep: JoinSet::new(),
+            maintenance: JoinSet::new(),
             _lock: lock,
         })
     }
@@ -188,7 +184,7 @@ impl Daemon {
     /// # Errors
     /// The store's.
     pub async fn run_once(mut self) -> Result<Report, DaemonError> {
-        let report = once::run(&mut self.crew, &self.engine).await;
+        let report = once::run(&mut self.workers, &self.engine).await;
         self.stop(report.is_ok()).await;
         Ok(report?)
     }
@@ -198,22 +194,23 @@ impl Daemon {
     /// # Errors
     /// When it could not start, or the database is damaged; other errors are logged and tried again.
     pub async fn run(mut self) -> Result<(), DaemonError> {
-        let (poke, pokes) = mpsc::channel(MOST_POKES);
-        let ticks = pokes::cron(&self.engine.desired.daemon.scan, poke.clone()).await?;
-        self.ticks = Some((poke.clone(), ticks));
-        pokes::signals(&poke)?;
-        let notices = pokes::notices(&self.engine.store, self.crew.owner(), poke);
-        let ended = self.run_with(pokes).await;
-        notices.abort();
+        let (command_sender, commands) = mpsc::channel(MOST_COMMANDS);
+        let ticks = triggers::cron(&self.engine.config.daemon.scan, command_sender.clone()).await?;
+        self.ticks = Some((command_sender.clone(), ticks));
+        triggers::signals(&command_sender)?;
+        let notifications =
+            triggers::notifications(&self.engine.store, self.workers.owner(), command_sender);
+        let ended = self.run_with(commands).await;
+        notifications.abort();
         ended
     }
 
-    /// Runs until `pokes` tell it to stop, or nobody is left who could.
+    /// Runs until `commands` tell it to stop, or nobody is left who could.
     ///
     /// # Errors
     /// When the database is damaged: nothing more is written to it.
-    pub async fn run_with(mut self, pokes: mpsc::Receiver<Poke>) -> Result<(), DaemonError> {
-        let ended = self.turn_until_stopped(pokes).await;
+    pub async fn run_with(mut self, commands: mpsc::Receiver<Command>) -> Result<(), DaemonError> {
+        let ended = self.turn_until_stopped(commands).await;
         notify(&[NotifyState::Stopping]);
         if let Err(error) = &ended {
             let event = Event {
@@ -229,12 +226,12 @@ impl Daemon {
 
     async fn turn_until_stopped(
         &mut self,
-        mut pokes: mpsc::Receiver<Poke>,
+        mut commands: mpsc::Receiver<Command>,
     ) -> Result<(), StoreError> {
         let watchdog = sd_notify::watchdog_enabled();
-        let mut rhythm = Rhythm::new(watchdog);
-        self.start_upkeep();
-        self.turn(&mut rhythm).await?;
+        let mut pacer = Pacer::new(watchdog);
+        self.start_maintenance();
+        self.turn(&mut pacer).await?;
         Event::new(EventKind::DaemonReady).log();
         notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
         loop {
@@ -242,56 +239,56 @@ impl Daemon {
             if watchdog.is_some() {
                 notify(&[NotifyState::Watchdog]);
             }
-            let poke = tokio::select! {
-                poke = pokes.recv() => poke.unwrap_or(Poke::Stop),
-                () = self.crew.one_finished() => Poke::Look,
-                Some(ended) = self.upkeep.join_next() => {
+            let command = tokio::select! {
+                command = commands.recv() => command.unwrap_or(Command::Shutdown),
+                () = self.workers.one_finished() => Command::Tick,
+                Some(ended) = self.maintenance.join_next() => {
                     only_damage(ended.unwrap_or(Ok(())))?;
-                    Poke::Look
+                    Command::Tick
                 }
-                () = tokio::time::sleep_until(rhythm.wake(Instant::now())) => Poke::Look,
+                () = tokio::time::sleep_until(pacer.wake(Instant::now())) => Command::Tick,
             };
-            match poke {
-                Poke::Stop => return Ok(()),
-                Poke::Reload => self.reload().await,
-                Poke::Upkeep => self.start_upkeep(),
-                Poke::Look => {}
+            match command {
+                Command::Shutdown => return Ok(()),
+                Command::Reload => self.reload().await,
+                Command::Maintain => self.start_maintenance(),
+                Command::Tick => {}
             }
-            if rhythm.may_turn(Instant::now()) {
-                self.turn(&mut rhythm).await?;
+            if pacer.may_turn(Instant::now()) {
+                self.turn(&mut pacer).await?;
             }
         }
     }
 
     /// Stores now and then that the loop is alive, which also tells whether anything can be stored; then does one turn.
-    async fn turn(&mut self, rhythm: &mut Rhythm) -> Result<(), StoreError> {
-        let now = self.surroundings.clock.now();
+    async fn turn(&mut self, pacer: &mut Pacer) -> Result<(), StoreError> {
+        let now = self.env.clock.now();
         // A time that is wrong is not stored as the last one: the next start compares with it.
-        let beat = match self.crew.verify_clock(now).await {
-            Ok(()) if rhythm.is_beat_due() => {
-                self.engine.store.beat(now).await.map(|()| rhythm.beaten())
+        let beat = match self.workers.verify_clock(now).await {
+            Ok(()) if pacer.is_beat_due() => {
+                self.engine.store.beat(now).await.map(|()| pacer.beaten())
             }
             verified => verified,
         };
         let turned = match beat {
-            Ok(()) => self.crew.turn(now).await,
+            Ok(()) => self.workers.turn(now).await,
             Err(error) => Err(error),
         };
         match turned {
             Err(error @ StoreError::Corrupt { .. }) => Err(error),
             turned => {
-                rhythm.turned(turned, now, Instant::now());
+                pacer.turned(turned, now, Instant::now());
                 Ok(())
             }
         }
     }
 
     /// Looks after the database beside the loop: on a large one it takes a while.
-    fn start_upkeep(&mut self) {
+    fn start_maintenance(&mut self) {
         let engine = Arc::clone(&self.engine);
-        if self.upkeep.is_empty() {
-            self.upkeep
-                .spawn(async move { upkeep::maintain(&engine).await });
+        if self.maintenance.is_empty() {
+            self.maintenance
+                .spawn(async move { maintenance::maintain(&engine).await });
         }
     }
 
@@ -318,54 +315,54 @@ impl Daemon {
         if !found.is_empty() {
             return Err(DaemonError::System(found.join("; ")));
         }
-        let desired = loaded.desired;
-        let former = &self.engine.desired.daemon;
-        refuse_what_needs_a_restart(former, &desired.daemon)?;
+        let config = loaded.config;
+        let former = &self.engine.config.daemon;
+        refuse_what_needs_a_restart(former, &config.daemon)?;
         let ticks = match &self.ticks {
-            Some((poke, _)) if desired.daemon.scan != former.scan => {
-                let ticks = pokes::cron(&desired.daemon.scan, poke.clone()).await?;
-                Some((poke.clone(), ticks))
+            Some((command_sender, _)) if config.daemon.scan != former.scan => {
+                let ticks = triggers::cron(&config.daemon.scan, command_sender.clone()).await?;
+                Some((command_sender.clone(), ticks))
             }
             _ => None,
         };
         let store = self.engine.store.clone();
-        let now = self.surroundings.clock.now();
-        synchronise(&store, &desired, now).await?;
-        let interval = desired.daemon.probe_interval;
+        let now = self.env.clock.now();
+        synchronise(&store, &config, now).await?;
+        let interval = config.daemon.probe_interval;
         store.shorten_probes(interval, now).await?;
         // Last of all that can fail: what is refused changes nothing.
-        let changed_log = desired.daemon.log != former.log;
+        let changed_log = config.daemon.log != former.log;
         if let Some(log) = self.log.as_ref().filter(|_| changed_log) {
-            log.change(&desired.daemon.log)?;
+            log.change(&config.daemon.log)?;
         }
         if ticks.is_some() {
             self.ticks = ticks;
         }
         self.engine = engine(
-            desired,
+            config,
             store,
-            self.surroundings.clone(),
+            self.env.clone(),
             Arc::clone(&self.checkpoint),
             self.transfers.clone(),
             self.runtime.clone(),
         );
-        self.crew.use_engine(Arc::clone(&self.engine));
+        self.workers.use_engine(Arc::clone(&self.engine));
         Ok(())
     }
 
     fn status(&self) -> String {
         format!(
             "{} certificates are watched",
-            self.engine.desired.certificates.len()
+            self.engine.config.certificates.len()
         )
     }
 
     /// `as_it_should`: nobody need wonder why it is silent from now on.
     async fn stop(mut self, as_it_should: bool) {
-        self.crew.stop(Instant::now() + LAST_STEPS).await;
-        self.upkeep.shutdown().await;
+        self.workers.stop(Instant::now() + LAST_STEPS).await;
+        self.maintenance.shutdown().await;
         let store = self.engine.store.clone();
-        if as_it_should && let Err(error) = store.rest().await {
+        if as_it_should && let Err(error) = store.mark_stopped().await {
             tracing::debug!(%error, "that the daemon stopped could not be stored");
         }
         log_history_head(&store).await;
@@ -374,8 +371,8 @@ impl Daemon {
 }
 
 /// What of the upkeep's errors must stop the daemon; the others are told.
-fn only_damage(upkeep: Result<(), StoreError>) -> Result<(), StoreError> {
-    match upkeep {
+fn only_damage(maintenance: Result<(), StoreError>) -> Result<(), StoreError> {
+    match maintenance {
         Err(error @ StoreError::Corrupt { .. }) => Err(error),
         Err(error) => {
             tracing::error!(%error, "the upkeep of the database failed");
@@ -399,7 +396,7 @@ fn owner(random: &dyn Random) -> String {
 }
 
 /// Leases end by each daemon's own clock: one that goes wrong takes from the others what they still work on.
-async fn tell_clock_difference(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+async fn report_clock_difference(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     let difference = store.clock_difference(now).await?;
     if let Some(difference) = difference.filter(|by| by.abs() > CLOCKS_AGREE) {
         tracing::warn!(
@@ -411,25 +408,25 @@ async fn tell_clock_difference(store: &Store, now: Timestamp) -> Result<(), Stor
 }
 
 fn engine(
-    desired: Desired,
+    config: Config,
     store: Store,
-    surroundings: Surroundings,
+    env: Env,
     checkpoint: Arc<dyn Checkpoint>,
     transfers: Transfers,
     runtime: Runtime,
 ) -> Arc<Engine> {
-    let desired = Arc::new(desired);
+    let config = Arc::new(config);
     let peers = Arc::new(ConfiguredPeers::with_runtime(
-        Arc::clone(&desired),
-        surroundings.clone(),
+        Arc::clone(&config),
+        env.clone(),
         transfers,
         runtime,
     ));
     Arc::new(Engine {
-        desired,
+        config,
         store,
         peers,
-        surroundings,
+        env,
         checkpoint,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::work::Crew;
+use super::worker_pool::WorkerPool;
 use crate::inventory::{Renewal, RenewalId, Standstill, State};
 use crate::renewal::Engine;
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
@@ -68,18 +68,21 @@ fn needs_operator(renewal: &Renewal) -> bool {
     )
 }
 
-pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report, StoreError> {
-    let clock = &engine.surroundings.clock;
+pub(super) async fn run(
+    workers: &mut WorkerPool,
+    engine: &Arc<Engine>,
+) -> Result<Report, StoreError> {
+    let clock = &engine.env.clock;
     // For everything but a proof, which is bounded itself and must not be left half way. A failure on the way to it is
     // bounded by nothing but this.
     let mut patience = LONGEST_PATIENCE;
     loop {
         let now = clock.now();
         let soonest = now.saturating_add(SHORTEST_SLEEP).unwrap_or(now);
-        let wake = crew.turn(now).await?;
-        if !crew.is_idle() {
+        let wake = workers.turn(now).await?;
+        if !workers.is_idle() {
             tokio::select! {
-                () = crew.one_finished() => {}
+                () = workers.one_finished() => {}
                 // Who is silent gives its place away after a while.
                 () = tokio::time::sleep(LONGEST_WAIT) => {}
             }
@@ -99,7 +102,7 @@ pub(super) async fn run(crew: &mut Crew, engine: &Arc<Engine>) -> Result<Report,
         }
         clock.sleep_until(at).await;
     }
-    Report::of(&engine.store, crew.worked_on()).await
+    Report::of(&engine.store, workers.worked_on()).await
 }
 
 /// What is waited for.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::DaemonError;
-use crate::config::{Daemon, Desired};
+use crate::config::{Config, Daemon};
 use crate::inventory::ManagedCertificate;
 use crate::store::{Configured, Store, StoreError};
 
@@ -82,42 +82,42 @@ pub(super) fn refuse_what_needs_a_restart(
 /// Stores what is configured, and has every wait that rests on the configuration computed anew where that has changed.
 pub(super) async fn synchronise(
     store: &Store,
-    desired: &Desired,
+    config: &Config,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let configured: Vec<Configured> = desired
+    let configured: Vec<Configured> = config
         .certificates
         .values()
-        .map(|wanted| configured(desired, wanted))
+        .map(|wanted| configured(config, wanted))
         .collect();
     store.sync_inventory(&configured, now).await?;
     Ok(())
 }
 
-fn configured(desired: &Desired, wanted: &ManagedCertificate) -> Configured {
+fn configured(config: &Config, wanted: &ManagedCertificate) -> Configured {
     Configured {
         name: Arc::clone(&wanted.name),
         firewall: Arc::clone(&wanted.firewall),
         ca: Arc::clone(&wanted.ca),
-        hash: hash(desired, wanted),
+        hash: hash(config, wanted),
     }
 }
 
 /// Tells one configuration of a certificate, its firewall and its CA from the next. After an upgrade of renewd or of its
 /// compiler every row may count as changed once; that only asks the due rules again, and computes waits anew.
-fn hash(desired: &Desired, wanted: &ManagedCertificate) -> String {
+fn hash(config: &Config, wanted: &ManagedCertificate) -> String {
     let mut hasher = DefaultHasher::new();
     wanted.hash(&mut hasher);
     // Every key of theirs is in here; what a secret is, is read at each use.
-    let firewall = desired.firewalls.get(&wanted.firewall);
+    let firewall = config.firewalls.get(&wanted.firewall);
     format!("{firewall:?}").hash(&mut hasher);
-    let ca = desired.cas.get(&wanted.ca);
+    let ca = config.cas.get(&wanted.ca);
     format!("{ca:?}").hash(&mut hasher);
     // What stands beside the settings of its driver. A budget that is left out follows from the number of certificates: it is
     // no change of each when one is added.
-    let budget = desired.written_budgets.get(&wanted.ca);
+    let budget = config.written_budgets.get(&wanted.ca);
     format!("{budget:?}").hash(&mut hasher);
-    desired.chain_roots.get(&wanted.ca).hash(&mut hasher);
+    config.chain_roots.get(&wanted.ca).hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
@@ -185,12 +185,12 @@ ca = "office"
 subject = { common_name = "vpn.example.com" }
 "#;
 
-    fn load(text: &str) -> Desired {
+    fn load(text: &str) -> Config {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("renewd.toml");
         let pin = "00".repeat(32);
         std::fs::write(&file, text.replace("\"AA\"", &format!("\"{pin}\""))).unwrap();
-        config::load(&file).unwrap().desired
+        config::load(&file).unwrap().config
     }
 
     #[test]
@@ -233,8 +233,8 @@ subject = { common_name = "vpn.example.com" }
     #[test]
     fn a_change_of_the_firewall_or_the_ca_is_a_change_of_the_certificate() {
         let hash_of = |text: &str| {
-            let desired = load(text);
-            hash(&desired, &desired.certificates["portal"])
+            let config = load(text);
+            hash(&config, &config.certificates["portal"])
         };
         let former = hash_of(FILE);
         assert_eq!(hash_of(FILE), former, "the same configuration is no change");

@@ -9,9 +9,9 @@ pub mod http;
 
 use std::path::Path;
 
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::secret::SecretSource;
-use crate::surroundings::Surroundings;
 
 /// How control over a domain is proven.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ pub enum Method {
 #[derive(Debug)]
 pub struct Validator {
     settings: Settings,
-    surroundings: Surroundings,
+    env: Env,
 }
 
 impl Settings {
@@ -89,11 +89,8 @@ impl Settings {
 
 impl Validator {
     /// A validator for `settings`; nothing is opened, read or sent yet.
-    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
-        Self {
-            settings,
-            surroundings,
-        }
+    pub fn new(settings: Settings, env: Env) -> Self {
+        Self { settings, env }
     }
 
     /// Which proofs it can give.
@@ -120,12 +117,7 @@ impl Validator {
         match &self.settings {
             Settings::Http(settings) => http::present(settings, http::Page::of(proof)?).await,
             Settings::Dns(settings) => {
-                dns::present(
-                    settings,
-                    &*self.surroundings.clock,
-                    &dns::Record::of(proof)?,
-                )
-                .await
+                dns::present(settings, &*self.env.clock, &dns::Record::of(proof)?).await
             }
         }
     }
@@ -138,12 +130,7 @@ impl Validator {
         match &self.settings {
             Settings::Http(settings) => Ok(http::missing(settings, &http::Page::of(proof)?).await),
             Settings::Dns(settings) => {
-                dns::missing(
-                    settings,
-                    &*self.surroundings.clock,
-                    &dns::Record::of(proof)?,
-                )
-                .await
+                dns::missing(settings, &*self.env.clock, &dns::Record::of(proof)?).await
             }
         }
     }

@@ -14,12 +14,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::env::Env;
 use crate::failure::Failure;
 use crate::inventory::{Endpoint, Service};
 use crate::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
 use crate::sanitize;
 use crate::secret::SecretSource;
-use crate::surroundings::Surroundings;
 use crate::tls::Trust;
 use crate::transfer::{self, Transfers};
 
@@ -34,7 +34,7 @@ pub trait Firewall: Send {
 
     /// Whether the device itself says that it has nothing under `alias`: a listing that was cut off on its way lacks a name
     /// as well.
-    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure>;
+    async fn is_absent(&mut self, alias: &str) -> Result<bool, Failure>;
 
     /// Starts the generation of a key pair and its CSR under `alias`; a slow device may list it only later.
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure>;
@@ -53,11 +53,8 @@ pub trait Firewall: Send {
 
     /// What the device tells of the certificate of `alias` that contradicts `leaf` (serial number, public key),
     /// in words; empty when nothing does, or when the device tells nothing.
-    async fn contradictions(
-        &mut self,
-        alias: &str,
-        leaf: &Certificate,
-    ) -> Result<Vec<String>, Failure>;
+    async fn mismatches(&mut self, alias: &str, leaf: &Certificate)
+    -> Result<Vec<String>, Failure>;
 
     /// From now on the device may show this certificate as well: it is about to be bound to the management port.
     fn also_accept(&mut self, fingerprint: Fingerprint);
@@ -74,7 +71,9 @@ pub trait Firewall: Send {
     async fn remove(&mut self, alias: &str) -> Result<(), Failure>;
 
     /// Changes that somebody else has not committed yet; `None` when there are none.
-    async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure>;
+    async fn pending_changes_of_others(
+        &mut self,
+    ) -> Result<Option<PendingChangesOfOthers>, Failure>;
 
     /// The device's own specification of its API, as it hands it out; `None` where it has none.
     async fn specification(&mut self) -> Result<Option<Vec<u8>>, Failure>;
@@ -128,7 +127,7 @@ const MOST_QUIRKS: usize = 64;
 
 /// What is known of a firewall before a session with it begins.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Known<'a> {
+pub struct KnownDevice<'a> {
     /// Certificates that renewd itself bound, accepted besides the configured trust.
     pub also_trusted: &'a [Fingerprint],
     /// Keys (SHA-256 of their SubjectPublicKeyInfo) that certificates were requested for and that this firewall has not
@@ -184,7 +183,7 @@ pub struct Binding {
 
 /// Uncommitted changes of another administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForeignChanges {
+pub struct PendingChangesOfOthers {
     /// Who made them, as far as the device tells; else "another administrator".
     pub by: String,
     /// What they are, shortened.
@@ -275,16 +274,16 @@ pub fn trust_text(settings: &Settings) -> String {
 /// As any call: nothing was sent when it is `Unreachable` or `Untrusted`.
 pub async fn connect(
     settings: &Settings,
-    known: &Known<'_>,
-    surroundings: &Surroundings,
+    known: &KnownDevice<'_>,
+    env: &Env,
     transfers: &Transfers,
 ) -> Result<Box<dyn Firewall>, Failure> {
     match settings {
         Settings::Sonicos(settings) => Ok(Box::new(
-            sonicos::Session::open(settings, known, surroundings, transfers).await?,
+            sonicos::Session::open(settings, known, env, transfers).await?,
         )),
         Settings::DryRun(settings) => Ok(Box::new(
-            dry_run::DryRun::open(settings, known, surroundings, transfers).await?,
+            dry_run::DryRun::open(settings, known, env, transfers).await?,
         )),
     }
 }

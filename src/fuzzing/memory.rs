@@ -85,12 +85,15 @@ fn whatever_a_peer_sends_within_the_limits_a_process_stays_below_128_mib() {
             .env(TARGET, target)
             .output()
             .unwrap();
-        let told = String::from_utf8_lossy(&child.stdout);
-        let peak = told
+        let reported = String::from_utf8_lossy(&child.stdout);
+        let peak = reported
             .lines()
             .find_map(|line| line.strip_prefix("peak ")?.strip_suffix(" KiB"));
         let Some(peak) = peak.and_then(|peak| peak.parse::<u64>().ok()) else {
-            panic!("{target}: {told}{}", String::from_utf8_lossy(&child.stderr));
+            panic!(
+                "{target}: {reported}{}",
+                String::from_utf8_lossy(&child.stderr)
+            );
         };
         println!("{target}: {peak} KiB");
         assert!(peak < MOST_KIB, "{target} takes {peak} KiB");

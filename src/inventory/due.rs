@@ -15,7 +15,7 @@ pub struct Facts<'a> {
     /// What is wanted.
     pub wanted: &'a ManagedCertificate,
     /// What the services showed last; `None`: never seen.
-    pub shown: Option<&'a Certificate>,
+    pub current: Option<&'a Certificate>,
     /// What the services present instead, where no certificate that renewd knows was ever served.
     pub unknown: Option<&'a str>,
     /// Whether an earlier renewal of ours was completed.
@@ -96,7 +96,7 @@ impl Reason {
             Self::Emergency => spent(facts, now, EMERGENCY_PERMILLE),
             Self::RenewalWindow => {
                 let window = facts.window?;
-                (window_moment(facts.shown?, window) <= now).then(|| window_words(window))
+                (window_moment(facts.current?, window) <= now).then(|| window_words(window))
             }
             Self::ShareOfLifetimeSpent => spent(facts, now, share_in_force(facts)?),
         }
@@ -150,7 +150,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
             };
         }
     }
-    let Some(shown) = facts.shown else {
+    let Some(current) = facts.current else {
         return Decision::Rest {
             until: None,
             rule: None,
@@ -158,7 +158,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
                 .to_owned(),
         };
     };
-    let (until, rule, why) = next(facts, shown);
+    let (until, rule, why) = next(facts, current);
     let rest = facts.rest.filter(|rest| rest.holds(now));
     let until = rest.map_or(until, |rest| until.max(rest.until));
     Decision::Rest {
@@ -166,7 +166,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
         rule: Some(rule),
         words: format!(
             "valid until {:.0}; due at {until:.0}, {why}",
-            shown.not_after
+            current.not_after
         ),
     }
 }
@@ -193,15 +193,15 @@ fn resting(rest: &Rest, rule: Reason, words: &str) -> Decision {
 }
 
 /// Which rule will be the first to apply to what is shown, and when.
-fn next(facts: &Facts<'_>, shown: &Certificate) -> (Timestamp, Reason, String) {
+fn next(facts: &Facts<'_>, current: &Certificate) -> (Timestamp, Reason, String) {
     let by_share = |permille, rule| {
         let words = format!("when {} of its lifetime is spent", share_words(permille));
-        (after_share(shown, permille), rule, words)
+        (after_share(current, permille), rule, words)
     };
     let mut first = by_share(EMERGENCY_PERMILLE, Reason::Emergency);
     let share = share_in_force(facts).map(|share| by_share(share, Reason::ShareOfLifetimeSpent));
     let window = facts.window.map(|window| {
-        let at = window_moment(shown, window);
+        let at = window_moment(current, window);
         (at, Reason::RenewalWindow, window_words(window))
     });
     for other in share.into_iter().chain(window) {
@@ -214,9 +214,9 @@ fn next(facts: &Facts<'_>, shown: &Certificate) -> (Timestamp, Reason, String) {
 
 /// When a window makes a certificate due: at its chosen moment, but never right after its issue. A CA that wants all that
 /// it has just issued to be renewed would be followed round and round.
-fn window_moment(shown: &Certificate, window: &RenewalWindow) -> Timestamp {
-    let settled = (lifetime(shown) / 20).min(SHORTEST_USE);
-    let earliest = shown.not_before.saturating_add(settled);
+fn window_moment(current: &Certificate, window: &RenewalWindow) -> Timestamp {
+    let settled = (lifetime(current) / 20).min(SHORTEST_USE);
+    let earliest = current.not_before.saturating_add(settled);
     window.chosen.max(earliest.unwrap_or(window.chosen))
 }
 
@@ -245,17 +245,17 @@ pub fn lifetime(certificate: &Certificate) -> SignedDuration {
 }
 
 fn mismatch(facts: &Facts<'_>) -> Option<String> {
-    let differences = pki::differences_from_request(facts.shown?, &facts.wanted.request);
+    let differences = pki::differences_from_request(facts.current?, &facts.wanted.request);
     (!differences.is_empty()).then(|| differences.join("; "))
 }
 
 fn spent(facts: &Facts<'_>, now: Timestamp, permille: u16) -> Option<String> {
-    let shown = facts.shown?;
-    (after_share(shown, permille) <= now).then(|| {
+    let current = facts.current?;
+    (after_share(current, permille) <= now).then(|| {
         format!(
             "{} of the lifetime to {:.0} is spent",
             share_words(permille),
-            shown.not_after
+            current.not_after
         )
     })
 }
@@ -265,7 +265,7 @@ fn share_in_force(facts: &Facts<'_>) -> Option<u16> {
     if facts.window.is_some() && facts.wanted.policy.renew_after.is_none() {
         return None;
     }
-    let lifetime = lifetime(facts.shown?);
+    let lifetime = lifetime(facts.current?);
     let by_default = if lifetime < SHORT_LIFETIME {
         SHORT_LIVED_SHARE_PERMILLE
     } else {

@@ -3,7 +3,7 @@
 pub mod certificate;
 pub mod due;
 pub mod limit;
-pub mod looks;
+pub mod probe_schedule;
 pub mod renewal;
 pub mod rest;
 pub mod served;
@@ -16,4 +16,6 @@ pub use renewal::{Intent, Obtained, OrderBasis, Renewal, RenewalId, SealedKey, S
 pub use rest::Rest;
 pub use served::{AddressProblem, Condition, Observation, Served, Unknown, Unreachable};
 pub use standstill::{DecisionKind, Standstill, WaitReason};
-pub use tracked::{RenewalWindow, ReportedCondition, Shown, TrackedCertificate, TrackedFirewall};
+pub use tracked::{
+    RenewalWindow, ReportedCondition, ServedCertificate, TrackedCertificate, TrackedFirewall,
+};

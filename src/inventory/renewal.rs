@@ -302,7 +302,7 @@ pub struct OrderBasis {
 
 impl OrderBasis {
     /// For how long after it the CA may not show it.
-    pub const fn settling_time(&self) -> SignedDuration {
+    pub const fn visibility_delay(&self) -> SignedDuration {
         SignedDuration::from_secs(self.settling_seconds)
     }
 
@@ -345,9 +345,9 @@ mod tests {
         ] {
             assert_eq!(now.after(Some(&lost)), both);
         }
-        let shown = basis("a", 60, true);
-        assert_eq!(shown.clone().after(Some(&shown)), shown);
-        assert!(!basis("b", 60, true).after(Some(&shown)).is_shown);
-        assert_eq!(shown.clone().after(None), shown);
+        let current = basis("a", 60, true);
+        assert_eq!(current.clone().after(Some(&current)), current);
+        assert!(!basis("b", 60, true).after(Some(&current)).is_shown);
+        assert_eq!(current.clone().after(None), current);
     }
 }

@@ -103,7 +103,7 @@ const MOST_DOUBLINGS: u32 = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::Shown;
+    use crate::inventory::ServedCertificate;
     use crate::pki::testing::Authority;
 
     fn hours(count: i64) -> SignedDuration {
@@ -159,8 +159,9 @@ mod tests {
         let now = leaf.not_before;
         let rest = Rest::after(None, now, None, &leaf, now);
         let other = Authority::root("other").certificate;
-        let served =
-            |leaf: &Certificate| Served::known("192.0.2.1:443".to_owned(), Shown::of(leaf, now));
+        let served = |leaf: &Certificate| {
+            Served::known("192.0.2.1:443".to_owned(), ServedCertificate::of(leaf, now))
+        };
         assert!(rest.is_of(&[served(&leaf)]) && !rest.is_of(&[served(&other)]));
         // Also where another address serves another one, or what was lost is not served there yet.
         assert!(rest.is_of(&[served(&other), served(&leaf)]));

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Shown;
+use super::ServedCertificate;
 use crate::pki::Fingerprint;
 
 /// What is stored of one address.
@@ -11,7 +11,7 @@ pub struct Served {
     /// `HOST:PORT`; empty for what an earlier renewd stored for all addresses together.
     pub address: String,
     /// The last certificate there that renewd knows.
-    pub known: Option<Shown>,
+    pub known: Option<ServedCertificate>,
     /// Whether the names and the key of `known` were those of the configuration at the last probe.
     pub is_wanted: bool,
     /// What the address presents instead of a certificate that renewd knows.
@@ -108,15 +108,15 @@ pub enum AddressProblem<'a> {
     /// It presents a certificate that renewd does not know.
     Unknown(&'a Unknown),
     /// It serves a certificate that renewd has replaced.
-    PutBack(&'a Shown),
+    PutBack(&'a ServedCertificate),
     /// It is the management page, and no pin accepts what it serves.
-    Untrusted(&'a Shown),
+    Untrusted(&'a ServedCertificate),
 }
 
 /// The known certificate that decides when a renewal is due: one with other names than wanted, else the one that expires
 /// first. An address that is not reached at the moment counts by what it served last, so one that comes and goes changes
 /// nothing.
-pub fn deciding(served: &[Served]) -> Option<&Shown> {
+pub fn deciding(served: &[Served]) -> Option<&ServedCertificate> {
     served
         .iter()
         .filter_map(|one| Some((one.is_wanted, one.known.as_ref()?)))
@@ -135,7 +135,7 @@ pub struct Observation {
 
 impl Observation {
     /// A verification found `known` at `address`.
-    pub fn verified(address: String, known: Shown) -> Self {
+    pub fn verified(address: String, known: ServedCertificate) -> Self {
         Self {
             served: Served {
                 probed_at: known.seen_at,
@@ -156,7 +156,7 @@ impl Observation {
 
 impl Served {
     /// `address` serves `known`, as it should.
-    pub fn known(address: String, known: Shown) -> Self {
+    pub fn known(address: String, known: ServedCertificate) -> Self {
         Self {
             address,
             probed_at: known.seen_at,

@@ -21,7 +21,7 @@ pub struct TrackedCertificate {
     /// What each of its addresses serves.
     pub served: Vec<Served>,
     /// The known one of these that decides when it is due ([`super::served::deciding`]).
-    pub shown: Option<Shown>,
+    pub current: Option<ServedCertificate>,
     /// When the due rules are to be asked next; `None` while a renewal is open.
     pub due_check_at: Option<Timestamp>,
     /// What the due rules said last: a rule's name and its words.
@@ -69,7 +69,7 @@ impl TrackedCertificate {
 
     /// What is presented instead of a certificate that renewd knows, where none was ever served.
     pub fn unknown_words(&self) -> Option<String> {
-        if self.shown.is_some() {
+        if self.current.is_some() {
             return None;
         }
         let words: Vec<String> = self
@@ -80,11 +80,11 @@ impl TrackedCertificate {
     }
 
     /// The window of what is shown, and not of what was shown before.
-    pub fn window_of_shown(&self) -> Option<&RenewalWindow> {
-        let shown = self.shown.as_ref()?;
+    pub fn window_of_current(&self) -> Option<&RenewalWindow> {
+        let current = self.current.as_ref()?;
         self.window
             .as_ref()
-            .filter(|_| self.window_for == Some(shown.fingerprint))
+            .filter(|_| self.window_for == Some(current.fingerprint))
     }
 }
 
@@ -155,7 +155,7 @@ impl RenewalWindow {
 
 /// A certificate that a handshake showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct ServedCertificate {
     /// SHA-256 of its DER.
     pub fingerprint: Fingerprint,
     /// The certificate, PEM.
@@ -168,7 +168,7 @@ pub struct Shown {
     pub seen_at: Timestamp,
 }
 
-impl Shown {
+impl ServedCertificate {
     /// `certificate`, seen at `seen_at`.
     pub fn of(certificate: &Certificate, seen_at: Timestamp) -> Self {
         Self {

@@ -2,7 +2,7 @@
 //! replaced file takes effect at once.
 
 use crate::ca;
-use crate::config::Desired;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::pki::Certificate;
 
@@ -10,9 +10,9 @@ use crate::pki::Certificate;
 ///
 /// # Errors
 /// When a file cannot be read, or one of its certificates.
-pub async fn of_ca(desired: &Desired, ca: &str) -> Result<Vec<Certificate>, Failure> {
+pub async fn of_ca(config: &Config, ca: &str) -> Result<Vec<Certificate>, Failure> {
     let mut roots = Vec::new();
-    for path in desired.chain_roots.get(ca).into_iter().flatten() {
+    for path in config.chain_roots.get(ca).into_iter().flatten() {
         roots.extend(ca::read_certificates(path, "read chain_roots").await?);
     }
     Ok(roots)
@@ -22,9 +22,9 @@ pub async fn of_ca(desired: &Desired, ca: &str) -> Result<Vec<Certificate>, Fail
 ///
 /// # Errors
 /// As [`of_ca`].
-pub async fn to_compare(desired: &Desired, ca: &str) -> Result<Vec<Certificate>, Failure> {
-    match desired.cas.get(ca) {
+pub async fn to_compare(config: &Config, ca: &str) -> Result<Vec<Certificate>, Failure> {
+    match config.cas.get(ca) {
         Some(ca::Settings::DryRun(_)) => Ok(Vec::new()),
-        _ => of_ca(desired, ca).await,
+        _ => of_ca(config, ca).await,
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::state::Step;
 use crate::inventory::State;
-use crate::store::Witness;
+use crate::store::CommitObserver;
 
 /// A moment in the life of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,7 +26,7 @@ pub enum Moment {
 /// Somebody who is told of every moment, and of every commit. Who does not return from it stops the daemon there: what
 /// is dropped then has done nothing more.
 #[async_trait]
-pub trait Checkpoint: Witness {
+pub trait Checkpoint: CommitObserver {
     /// Called when `moment` is reached.
     async fn pass(&self, moment: Moment);
 }
@@ -35,7 +35,7 @@ pub trait Checkpoint: Witness {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoCheckpoint;
 
-impl Witness for NoCheckpoint {}
+impl CommitObserver for NoCheckpoint {}
 
 #[async_trait]
 impl Checkpoint for NoCheckpoint {

@@ -12,20 +12,21 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::{Checkpoint, Moment};
 use super::heartbeat;
 use super::left;
+use super::liveness::Liveness;
 use super::outcome::{Brought, Origin};
 use super::peers::Peers;
 use super::pins::{self, Verified};
-use super::pulse::Pulse;
 use super::remedy;
 use super::runtime::StoredCodes;
 use super::session::SessionSlot;
 use super::state::{self, Fact, Step};
-use super::step::{self, Outcome, StepError, Until, Waiting, Work};
+use super::step::{self, Outcome, StepContext, StepError, Until, Wait};
 use crate::ca::Reference;
-use crate::config::Desired;
+use crate::config::Config;
+use crate::env::Env;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
-use crate::firewall::{self, Identity, Known};
+use crate::firewall::{self, Identity, KnownDevice};
 use crate::inventory::due::{self, Decision, Facts};
 use crate::inventory::{
     KeyOrigin, ManagedCertificate, Renewal, State, TrackedCertificate, TrackedFirewall, WaitReason,
@@ -33,19 +34,18 @@ use crate::inventory::{
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::seal::{SealError, Sealer};
 use crate::store::{Lease, Store, StoreError};
-use crate::surroundings::Surroundings;
 
 /// Works on renewals of one configuration.
 #[derive(Debug)]
 pub struct Engine {
     /// What is wanted.
-    pub desired: Arc<Desired>,
+    pub config: Arc<Config>,
     /// The store.
     pub store: Store,
     /// The outside world.
     pub peers: Arc<dyn Peers>,
     /// The time and randomness.
-    pub surroundings: Surroundings,
+    pub env: Env,
     /// Told of every moment.
     pub checkpoint: Arc<dyn Checkpoint>,
 }
@@ -104,7 +104,7 @@ const LONGEST_ORDER: SignedDuration = SignedDuration::from_hours(30 * 24);
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Engine {
-    /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back. `pulse` tells
+    /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back. `liveness` tells
     /// meanwhile whether the firewall answers.
     ///
     /// # Errors
@@ -113,14 +113,14 @@ impl Engine {
         &self,
         mut lease: Lease,
         stop: &CancellationToken,
-        pulse: &Pulse,
+        liveness: &Liveness,
     ) -> Result<(), StoreError> {
         if lease.follows_lost {
             self.peers.session_was_left(&lease.renewal.firewall);
         }
-        let ticket = lease.ticket();
-        let steps = Box::pin(self.steps_in_session(&mut lease, stop, pulse));
-        let Some(result) = heartbeat::while_kept(self, &ticket, steps).await else {
+        let key = lease.key();
+        let steps = Box::pin(self.steps_in_session(&mut lease, stop, liveness));
+        let Some(result) = heartbeat::while_kept(self, &key, steps).await else {
             // Dropped in the middle: the next one looks what became of it.
             tracing::warn!(
                 renewal = %lease.renewal.id,
@@ -144,10 +144,10 @@ impl Engine {
         &self,
         lease: &mut Lease,
         halt: &CancellationToken,
-        pulse: &Pulse,
+        liveness: &Liveness,
     ) -> Result<(), StoreError> {
         let firewall = Arc::clone(&lease.renewal.firewall);
-        let session = SessionSlot::new(self.peers.as_ref(), pulse, firewall);
+        let session = SessionSlot::new(self.peers.as_ref(), liveness, firewall);
         let taken = self.steps(lease, halt, &session).await;
         session.close().await;
         taken
@@ -167,7 +167,7 @@ impl Engine {
                 session.close().await;
             }
             let now = self.now();
-            let until = later(now, self.store.tenure().lease);
+            let until = later(now, self.store.lease_policy().lease);
             if lease.until.duration_until(until) > FRESH {
                 self.store.extend(lease, until).await?;
             }
@@ -199,7 +199,7 @@ impl Engine {
             return false;
         }
         tokio::select! {
-            () = self.surroundings.clock.sleep_until(until) => true,
+            () = self.env.clock.sleep_until(until) => true,
             () = halt.cancelled() => false,
         }
     }
@@ -222,7 +222,7 @@ impl Engine {
             Ok(context) => context,
             Err(words) if is_ordered && self.is_kept(&lease.renewal, now) => {
                 let is_gone = !self
-                    .desired
+                    .config
                     .certificates
                     .contains_key(&lease.renewal.certificate);
                 let waiting = if is_gone {
@@ -319,7 +319,9 @@ impl Engine {
                 let words = format!("{words}; {remedy}");
                 self.hold_for_decision(lease, kind, &words, finished).await
             }
-            Err(StepError::Hopeless(words)) => self.hopeless(lease, &words, finished).await,
+            Err(StepError::Permanent(words)) => {
+                self.fail_permanently(lease, &words, finished).await
+            }
             Err(StepError::Cancelled(words)) => {
                 let words = readable(&words);
                 self.advance(lease, Fact::CancelledByOperator, None, finished, &words)
@@ -334,7 +336,8 @@ impl Engine {
     /// the one before, and the probe came too early to let it look again.
     async fn is_served_otherwise(&self, context: &Context) -> Result<bool, StoreError> {
         let row = self.store.certificate(&context.tracked.name).await?;
-        let served = |row: &TrackedCertificate| row.shown.as_ref().map(|shown| shown.fingerprint);
+        let served =
+            |row: &TrackedCertificate| row.current.as_ref().map(|current| current.fingerprint);
         Ok(row.is_some_and(|row| served(&row) != served(&context.tracked)))
     }
 
@@ -346,7 +349,7 @@ impl Engine {
         session: &SessionSlot<'_>,
         now: Timestamp,
     ) -> Result<Outcome, StepError> {
-        let firewall = self.desired.firewalls.get(&lease.renewal.firewall);
+        let firewall = self.config.firewalls.get(&lease.renewal.firewall);
         if let Some(problem) = context.unverifiable.as_ref().filter(|_| step.logs_in()) {
             let call = "verify what the firewall is trusted by";
             return Err(Failure::new(FailureKind::Local, call, problem).into());
@@ -354,15 +357,15 @@ impl Engine {
         let sealer = self.sealer();
         let trust = self.trust_text(&lease.renewal.firewall).unwrap_or_default();
         let codes = StoredCodes::of(&self.store, &lease.renewal.firewall);
-        let work = Work {
+        let work = StepContext {
             lease,
             wanted: &context.wanted,
             tracked: &context.tracked,
             trust: &trust,
-            desired: &self.desired,
+            config: &self.config,
             window: firewall.and_then(|firewall| firewall.window.as_ref()),
-            order_budget: self.desired.order_budgets.get(&lease.renewal.ca).copied(),
-            known: Known {
+            order_budget: self.config.order_budgets.get(&lease.renewal.ca).copied(),
+            known: KnownDevice {
                 also_trusted: &context.also_trusted,
                 refused_keys: &context.refused_keys,
                 quirks: &context.quirks,
@@ -401,7 +404,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Result<Context, &'static str>, StoreError> {
         let renewal = &lease.renewal;
-        let wanted = self.desired.certificates.get(&renewal.certificate);
+        let wanted = self.config.certificates.get(&renewal.certificate);
         let Some(tracked) = tracked else {
             return Ok(Err("the certificate left the configuration"));
         };
@@ -426,7 +429,7 @@ impl Engine {
             Ok(verified) => (verified, None),
             Err(problem) => (Verified::default(), Some(problem)),
         };
-        self.tell_forged(lease, &firewall, &verified.forged, now)
+        self.report_forged(lease, &firewall, &verified.forged, now)
             .await?;
         let unconfirmed = self.store.unconfirmed(&renewal.firewall).await?;
         Ok(Ok(Context {
@@ -456,7 +459,7 @@ impl Engine {
     }
 
     /// Reports rows that renewd did not store, once.
-    async fn tell_forged(
+    async fn report_forged(
         &self,
         lease: &Lease,
         known: &TrackedFirewall,
@@ -500,7 +503,7 @@ impl Engine {
             || later(renewal.planned_at, LONGEST_ORDER),
             |leaf| leaf.not_after,
         );
-        let is_gone = !self.desired.certificates.contains_key(&renewal.certificate);
+        let is_gone = !self.config.certificates.contains_key(&renewal.certificate);
         may_be_kept && now < end && (is_gone || self.is_worth_its_order(renewal))
     }
 
@@ -530,23 +533,23 @@ impl Engine {
 
     /// What authenticates rows of the database, and seals keys.
     pub fn sealer(&self) -> Sealer {
-        let daemon = &self.desired.daemon;
+        let daemon = &self.config.daemon;
         Sealer::new(
             daemon.sealing_key.clone(),
             &daemon.state_directory,
-            Arc::clone(&self.surroundings.random),
+            Arc::clone(&self.env.random),
         )
     }
 
     pub(super) fn trust_text(&self, firewall: &str) -> Option<String> {
-        self.desired
+        self.config
             .firewalls
             .get(firewall)
             .map(|configured| firewall::trust_text(&configured.settings))
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.surroundings.clock.now()
+        self.env.clock.now()
     }
 }
 
@@ -559,8 +562,8 @@ fn not_authentic(sealer: &Sealer) -> String {
     )
 }
 
-fn until_it_is_back(words: &str) -> Waiting {
-    Waiting {
+fn until_it_is_back(words: &str) -> Wait {
+    Wait {
         until: Until::After(A_DAY),
         kind: WaitReason::LeftConfiguration,
         words: format!(
@@ -569,8 +572,8 @@ fn until_it_is_back(words: &str) -> Waiting {
     }
 }
 
-fn until_it_is_put_back(words: &str, renewal: &Renewal) -> Waiting {
-    Waiting {
+fn until_it_is_put_back(words: &str, renewal: &Renewal) -> Wait {
+    Wait {
         until: Until::After(A_DAY),
         kind: WaitReason::ChangedConfiguration,
         words: format!(
@@ -617,25 +620,25 @@ fn asks_for_another(
 fn replaced_by_hand(lease: &Lease, context: &Context, now: Timestamp) -> Option<String> {
     let renewal = &lease.renewal;
     state::next(renewal.state, Fact::ReplacedByHand)?;
-    let shown = context.tracked.shown.as_ref()?;
-    if renewal.reason == due::Reason::Requested.name() || shown.seen_at <= renewal.planned_at {
+    let current = context.tracked.current.as_ref()?;
+    if renewal.reason == due::Reason::Requested.name() || current.seen_at <= renewal.planned_at {
         return None;
     }
-    let certificate = shown.certificate()?;
+    let certificate = current.certificate()?;
     let facts = Facts {
         wanted: &context.wanted,
-        shown: Some(&certificate),
+        current: Some(&certificate),
         unknown: None,
         renewed_before: true,
         requested_at: None,
-        window: context.tracked.window_of_shown(),
+        window: context.tracked.window_of_current(),
         rest: None,
     };
     matches!(due::decide(&facts, now), Decision::Rest { .. }).then(|| {
         format!(
             "the services show {} until {:.0}",
             certificate.fingerprint.short(),
-            shown.not_after
+            current.not_after
         )
     })
 }

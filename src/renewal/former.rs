@@ -23,8 +23,7 @@ impl Engine {
         if self.store.is_shared() {
             return Ok(());
         }
-        let [pins, known] =
-            [PINS, KNOWN].map(|file| self.desired.daemon.state_directory.join(file));
+        let [pins, known] = [PINS, KNOWN].map(|file| self.config.daemon.state_directory.join(file));
         if !pins.exists() {
             let done = self.authenticate_former_pins(&pending).await?;
             self.settled(&pins, done);
@@ -56,7 +55,7 @@ impl Engine {
         let Some(renewal) = self.store.renewal(&pin.renewal).await? else {
             return Ok(false);
         };
-        let wanted = self.desired.certificates.get(&renewal.certificate);
+        let wanted = self.config.certificates.get(&renewal.certificate);
         let binds = |services: &[Service]| services.contains(&Service::WebManagement);
         if let Some(wanted) = wanted.filter(|wanted| wanted.firewall == renewal.firewall) {
             return Ok(binds(&wanted.services));
@@ -126,7 +125,7 @@ impl Engine {
             tracing::warn!(%problem, "what was stored before the upgrade does not count");
             return;
         }
-        let random = self.surroundings.random.as_ref();
+        let random = self.env.random.as_ref();
         if let Err(error) = private_file::replace(marker, NOTE.as_bytes(), random) {
             tracing::warn!(%error, file = %marker.display(), "cannot be written");
         }

@@ -10,23 +10,23 @@ use std::task::Poll;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::engine::{Engine, later};
-use crate::store::{StoreError, Ticket};
+use crate::store::{LeaseKey, StoreError};
 
 /// Does `work` as long as the claim is ours. `None`: it was lost, or could not be kept for so long that others may take it
 /// soon; the work was dropped in the middle.
 pub(super) async fn while_kept<T>(
     engine: &Engine,
-    ticket: &Ticket,
+    key: &LeaseKey,
     work: impl Future<Output = T>,
 ) -> Option<T> {
-    let tenure = engine.store.tenure();
+    let lease_policy = engine.store.lease_policy();
     let mut work = pin!(work);
-    let Some(beat) = tenure.beat else {
+    let Some(beat) = lease_policy.beat else {
         return Some(work.await);
     };
     let mut kept = Instant::now();
     loop {
-        let lost_at = kept + tenure.lost_after;
+        let lost_at = kept + lease_policy.lost_after;
         tokio::select! {
             biased;
             done = before(lost_at, work.as_mut()) => return done,
@@ -34,12 +34,12 @@ pub(super) async fn while_kept<T>(
             () = sleep(beat) => {}
         }
         let asked = Instant::now();
-        let until = later(engine.now(), tenure.lease);
+        let until = later(engine.now(), lease_policy.lease);
         tokio::select! {
             biased;
             done = before(lost_at, work.as_mut()) => return done,
             () = sleep_until(lost_at) => return None,
-            prolonged = engine.store.prolong(ticket, until) => match prolonged {
+            prolonged = engine.store.prolong(key, until) => match prolonged {
                 Ok(()) => kept = asked,
                 Err(StoreError::LeaseLost) => return None,
                 Err(error) => tracing::debug!(%error, "a claim could not be prolonged yet"),

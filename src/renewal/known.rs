@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use super::known_rows;
 use crate::ca;
-use crate::config::Desired;
+use crate::config::Config;
 use crate::firewall::Identity;
 use crate::firewall::sonicos::is_managed_centrally;
 use crate::inventory::{ManagedCertificate, RenewalId, State, TrackedCertificate, TrackedFirewall};
 use crate::pki::{Certificate, Fingerprint, certificates_of_file};
-use crate::probe::Sight;
+use crate::probe::ProbeResult;
 use crate::seal::{SealError, Sealer};
 use crate::store::{BoundBefore, KnownCertificate, Store, StoreError, UnconfirmedKey};
 use crate::tls::{Anchor, Roots, is_trusted};
@@ -39,7 +39,7 @@ pub fn cause_of_put_back(firewall: &TrackedFirewall) -> String {
 /// What is known of the certificates of one `[[certificate]]`.
 #[derive(Debug)]
 pub struct Knowledge<'a> {
-    desired: &'a Desired,
+    config: &'a Config,
     wanted: &'a ManagedCertificate,
     open_renewal: Option<RenewalId>,
     bound: Vec<BoundBefore>,
@@ -71,7 +71,7 @@ impl<'a> Knowledge<'a> {
     /// The store's.
     pub async fn of(
         store: &Store,
-        desired: &'a Desired,
+        config: &'a Config,
         wanted: &'a ManagedCertificate,
         row: &TrackedCertificate,
         sealer: &Sealer,
@@ -83,7 +83,7 @@ impl<'a> Knowledge<'a> {
             Err(problem) => (Vec::new(), Vec::new(), Some((fingerprints, problem))),
         };
         Ok(Self {
-            desired,
+            config,
             wanted,
             open_renewal: row.open_renewal.clone(),
             bound: store.bound_before(&wanted.name, &wanted.firewall).await?,
@@ -102,10 +102,10 @@ impl<'a> Knowledge<'a> {
     /// The certificate of a sight with what it is to renewd; `None` where nothing was presented that can be read.
     pub fn judge<'s>(
         &self,
-        sight: &'s Sight,
+        probed: &'s ProbeResult,
         now: Timestamp,
     ) -> Option<(&'s Certificate, Familiarity)> {
-        let Sight::Shown(certificate, chain) = sight else {
+        let ProbeResult::Served(certificate, chain) = probed else {
             return None;
         };
         Some((certificate, self.familiarity(certificate, chain, now)))
@@ -255,7 +255,7 @@ impl<'a> Knowledge<'a> {
 
     /// By what the firewall is verified.
     fn anchor(&self) -> Option<&Anchor> {
-        let firewall = self.desired.firewalls.get(&self.wanted.firewall)?;
+        let firewall = self.config.firewalls.get(&self.wanted.firewall)?;
         Some(&firewall.settings.trust().anchor)
     }
 
@@ -269,8 +269,8 @@ impl<'a> Knowledge<'a> {
     /// The files of the CA certificates to which everything leads that the CA of this certificate issues.
     fn own_roots(&self) -> Vec<&Path> {
         let ca = &self.wanted.ca;
-        let driver = self.desired.cas.get(ca).and_then(ca::Settings::own_roots);
-        let required = self.desired.chain_roots.get(ca).into_iter().flatten();
+        let driver = self.config.cas.get(ca).and_then(ca::Settings::own_roots);
+        let required = self.config.chain_roots.get(ca).into_iter().flatten();
         driver
             .into_iter()
             .chain(required.map(PathBuf::as_path))
@@ -329,14 +329,14 @@ pub struct PreviousServed {
 }
 
 impl PreviousServed {
-    /// What `sight` says of `address`.
-    pub fn of(address: String, sight: &Sight) -> Self {
-        let (fingerprint, not_after) = match sight {
-            Sight::Shown(certificate, _) => {
+    /// What `probed` says of `address`.
+    pub fn of(address: String, probed: &ProbeResult) -> Self {
+        let (fingerprint, not_after) = match probed {
+            ProbeResult::Served(certificate, _) => {
                 (Some(certificate.fingerprint), Some(certificate.not_after))
             }
-            Sight::Unreadable(fingerprint, _) => (Some(*fingerprint), None),
-            Sight::Unreachable(_) => (None, None),
+            ProbeResult::Unreadable(fingerprint, _) => (Some(*fingerprint), None),
+            ProbeResult::Unreachable(_) => (None, None),
         };
         Self {
             address,

@@ -7,20 +7,21 @@ use super::checkpoint::Moment;
 use super::engine::{Context, Engine, later};
 use super::pins;
 use super::remedy;
-use super::retry::{self, Retry, Situation};
+use super::retry::{self, Retry, RetryContext};
 use super::state::{self, Fact, Step};
-use super::step::{Proof, Waiting};
+use super::step::{Proof, Wait};
 use crate::ca::Reference;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::{
-    DecisionKind, Observation, Obtained, Renewal, RenewalId, Rest, Service, Shown, State,
-    TrackedCertificate, WaitReason, cause, due, looks,
+    DecisionKind, Observation, Obtained, Renewal, RenewalId, Rest, ServedCertificate, Service,
+    State, TrackedCertificate, WaitReason, cause, due, probe_schedule,
 };
 use crate::pki::{Certificate, Csr, Fingerprint};
 use crate::seal::SealError;
 use crate::store::{
-    Ending, Lease, Login, Next, Pins, Postponed, Reached, Report, Sighting, StepRecord, StoreError,
+    Ending, Lease, Login, Next, Pins, Postponed, ProbeRecord, Reached, Report, StepRecord,
+    StoreError,
 };
 
 impl Engine {
@@ -130,13 +131,13 @@ impl Engine {
             login: (logs_in && brought.fact != Fact::PreviousUnknown).then_some(Login::Accepted),
             ..Found::default()
         };
-        let told = Told::since(started, now, brought.words);
+        let reported = StepReport::since(started, now, brought.words);
         self.store_fact(
             lease,
             brought.fact,
             brought.obtained.as_deref(),
             now,
-            told,
+            reported,
             found,
         )
         .await
@@ -154,20 +155,21 @@ impl Engine {
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
         let leaf = leaf_of(&renewal.obtained);
-        let interval = self.desired.daemon.probe_interval;
-        let mut next_probe_at = looks::next(&renewal.certificate, leaf.as_ref(), interval, now);
+        let interval = self.config.daemon.probe_interval;
+        let mut next_probe_at =
+            probe_schedule::next(&renewal.certificate, leaf.as_ref(), interval, now);
         if !proof.late.is_empty() {
             next_probe_at = next_probe_at.min(later(now, SOON));
         }
-        let shown = leaf.map(|leaf| Shown::of(&leaf, now));
+        let current = leaf.map(|leaf| ServedCertificate::of(&leaf, now));
         // A certificate that moved in the configuration is served elsewhere by now.
         let is_here = context.tracked.firewall == renewal.firewall;
-        let observations = shown
+        let observations = current
             .iter()
             .filter(|_| is_here)
-            .flat_map(|shown| {
+            .flat_map(|current| {
                 let new_at = proof.new_at.iter();
-                new_at.map(|address| Observation::verified(address.clone(), shown.clone()))
+                new_at.map(|address| Observation::verified(address.clone(), current.clone()))
             })
             .map(|observation| (observation, Vec::new()))
             .collect();
@@ -183,14 +185,14 @@ impl Engine {
         let found = Found {
             observations,
             forgotten,
-            shown,
+            current,
             next_probe_at: is_here.then_some(next_probe_at),
             pin,
             late: (!proof.late.is_empty()).then(|| proof.late.join("; ")),
             login: None,
         };
-        let told = Told::since(started, now, None);
-        self.store_fact(lease, Fact::Proven, None, now, told, found)
+        let reported = StepReport::since(started, now, None);
+        self.store_fact(lease, Fact::Proven, None, now, reported, found)
             .await
     }
 
@@ -238,11 +240,11 @@ impl Engine {
         now: Timestamp,
         words: &str,
     ) -> Result<bool, StoreError> {
-        let told = Told {
+        let reported = StepReport {
             elapsed_ms: None,
             detail: Some(words.to_owned()),
         };
-        self.store_fact(lease, fact, obtained, now, told, Found::default())
+        self.store_fact(lease, fact, obtained, now, reported, Found::default())
             .await
     }
 
@@ -252,7 +254,7 @@ impl Engine {
         fact: Fact,
         obtained: Option<&Obtained>,
         now: Timestamp,
-        told: Told,
+        reported: StepReport,
         found: Found,
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
@@ -266,8 +268,8 @@ impl Engine {
                 .hold(lease, FailureKind::Unexpected.name(), &words, None, now)
                 .await;
         };
-        let failure = told.detail.clone().filter(|_| is_failure(to));
-        let events = events_of(renewal, to, told, &found);
+        let failure = reported.detail.clone().filter(|_| is_failure(to));
+        let events = events_of(renewal, to, reported, &found);
         let ending = if to.is_end() {
             let ending = self.ending_of(renewal, to, &found, now).await?;
             Some(Ending {
@@ -285,9 +287,9 @@ impl Engine {
             next_attempt_at: now,
             ending,
         });
-        let sighting = found.sighting();
+        let probe_record = found.probe_record();
         let record = StepRecord {
-            served: sighting.as_ref(),
+            served: probe_record.as_ref(),
             pins: found.pins(),
             login: found.login,
             ..StepRecord::new(next, &events)
@@ -311,13 +313,17 @@ impl Engine {
         let is_here = tracked
             .as_ref()
             .is_some_and(|tracked| tracked.firewall == renewal.firewall);
-        let shown = found.shown.as_ref();
-        let shown = shown.or_else(|| tracked.as_ref().and_then(|tracked| tracked.shown.as_ref()));
-        let left = shown.map(|shown| now.duration_until(shown.not_after));
+        let current = found.current.as_ref();
+        let current = current.or_else(|| {
+            tracked
+                .as_ref()
+                .and_then(|tracked| tracked.current.as_ref())
+        });
+        let left = current.map(|current| now.duration_until(current.not_after));
         let ending = ending(renewal, to, left, now);
         let rest = rest(renewal, to, tracked.as_ref(), now).or_else(|| {
             let previous = tracked.as_ref().and_then(|tracked| tracked.rest.as_ref());
-            let served = shown.filter(|_| ending.due_check_at > now)?.fingerprint;
+            let served = current.filter(|_| ending.due_check_at > now)?.fingerprint;
             Some(Rest::after_failure(
                 previous,
                 served,
@@ -335,7 +341,7 @@ impl Engine {
     pub(super) async fn wait(
         &self,
         lease: &Lease,
-        waiting: &Waiting,
+        waiting: &Wait,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let renewal = &lease.renewal;
@@ -385,7 +391,7 @@ impl Engine {
             .store
             .tries(&lease.renewal.id, Step::Submit.name())
             .await?;
-        let lifetime = situation(&lease.renewal, context, 0, now).lifetime;
+        let lifetime = retry_context(&lease.renewal, context, 0, now).lifetime;
         let wait = retry_after.unwrap_or_else(|| retry::backoff(orders, lifetime));
         let until = later(now, wait);
         let Some(to) = state::next(lease.renewal.state, Fact::OrderVoid) else {
@@ -429,17 +435,20 @@ impl Engine {
             Some(_) => self.refused_logins(&lease.renewal).await?,
             None => 0,
         };
-        let mut situation = situation(&lease.renewal, context, refused_logins, now);
+        let mut retry_context = retry_context(&lease.renewal, context, refused_logins, now);
         let said = cause(failure.kind, &readable(&words_of(failure)));
         if lease.renewal.cause.as_ref() == Some(&said) {
-            situation.same_cause = lease.renewal.same_cause.saturating_add(1);
+            retry_context.same_cause = lease.renewal.same_cause.saturating_add(1);
         }
         if let Origin::Order { tries } = origin {
-            situation.attempt = situation.attempt.max(tries);
+            retry_context.attempt = retry_context.attempt.max(tries);
         }
-        let attempt = situation.attempt;
-        match retry::after(failure, &situation) {
-            Retry::GiveUp => self.hopeless(lease, &failure.to_string(), now).await,
+        let attempt = retry_context.attempt;
+        match retry::after(failure, &retry_context) {
+            Retry::GiveUp => {
+                self.fail_permanently(lease, &failure.to_string(), now)
+                    .await
+            }
             Retry::Hold if failure.kind == FailureKind::KeyMismatch => {
                 let words = format!("{failure}. {}", what_to_check(&lease.renewal));
                 self.hold(lease, failure.kind.name(), &words, login, now)
@@ -458,7 +467,7 @@ impl Engine {
                 let event = failed_event(EventKind::StepFailed, lease, failure, attempt);
                 self.try_again(lease, event, wait, login, now).await
             }
-            Retry::AfterAndTell(wait) => {
+            Retry::AfterAndReport(wait) => {
                 let event = failed_event(EventKind::AttentionNeeded, lease, failure, attempt);
                 self.try_again(lease, event, wait, login, now).await
             }
@@ -500,7 +509,7 @@ impl Engine {
     }
 
     /// Ends what cannot succeed; where an end would leave services half way, a person is called instead.
-    pub(super) async fn hopeless(
+    pub(super) async fn fail_permanently(
         &self,
         lease: &mut Lease,
         words: &str,
@@ -596,11 +605,11 @@ fn no_longer_verified(context: &Context) -> Vec<String> {
 }
 
 /// What is reported of the step that reached `to`.
-fn events_of(renewal: &Renewal, to: State, told: Told, found: &Found) -> Vec<Event> {
+fn events_of(renewal: &Renewal, to: State, reported: StepReport, found: &Found) -> Vec<Event> {
     let reached = Event {
         next_state: Some(to),
-        elapsed_ms: told.elapsed_ms,
-        detail: told.detail,
+        elapsed_ms: reported.elapsed_ms,
+        detail: reported.detail,
         ..Event::of_renewal(ending_event(to), renewal)
     };
     let learned = found.pin.as_ref().map(|pin| Event {
@@ -618,12 +627,12 @@ fn events_of(renewal: &Renewal, to: State, told: Told, found: &Found) -> Vec<Eve
 
 /// What a step says of itself, in its event.
 #[derive(Debug)]
-struct Told {
+struct StepReport {
     elapsed_ms: Option<u64>,
     detail: Option<String>,
 }
 
-impl Told {
+impl StepReport {
     fn since(started: Timestamp, now: Timestamp, detail: Option<String>) -> Self {
         let elapsed = u64::try_from(started.duration_until(now).as_millis()).unwrap_or(0);
         Self {
@@ -666,7 +675,7 @@ struct Found {
     /// Addresses that are known of the certificate and are not verified any more.
     forgotten: Vec<String>,
     /// What they serve, where it is known.
-    shown: Option<Shown>,
+    current: Option<ServedCertificate>,
     /// When they are looked at next; `None`: nothing was seen.
     next_probe_at: Option<Timestamp>,
     pin: Option<NewPin>,
@@ -686,12 +695,12 @@ struct NewPin {
 }
 
 impl Found {
-    fn sighting(&self) -> Option<Sighting<'_>> {
-        Some(Sighting {
+    fn probe_record(&self) -> Option<ProbeRecord<'_>> {
+        Some(ProbeRecord {
             observations: &self.observations,
             forgotten: &self.forgotten,
             next_probe_at: self.next_probe_at?,
-            ..Sighting::default()
+            ..ProbeRecord::default()
         })
     }
 
@@ -753,7 +762,7 @@ fn ending(
         }
         // It was good, and waited for its firewall until its end: nothing speaks against the next one.
         State::Failed if has_ended(&renewal.obtained, now) => SignedDuration::ZERO,
-        _ => retry::hastened(
+        _ => retry::capped_by_expiry(
             retry::backoff(u32::MAX, lifetime_of(&renewal.obtained)),
             left,
         ),
@@ -855,22 +864,22 @@ fn ending_event(state: State) -> EventKind {
     }
 }
 
-fn situation<'a>(
+fn retry_context<'a>(
     renewal: &'a Renewal,
     context: &Context,
     refused_logins: u32,
     now: Timestamp,
-) -> Situation<'a> {
-    let shown = context.tracked.shown.as_ref();
-    Situation {
+) -> RetryContext<'a> {
+    let current = context.tracked.current.as_ref();
+    RetryContext {
         renewal: &renewal.id,
         state: renewal.state,
         attempt: renewal.attempts.saturating_add(1),
         same_cause: 1,
         was_refused: renewal.was_refused(),
         refused_logins,
-        lifetime: shown.map(|shown| shown.not_before.duration_until(shown.not_after)),
-        left: shown.map(|shown| now.duration_until(shown.not_after)),
+        lifetime: current.map(|current| current.not_before.duration_until(current.not_after)),
+        left: current.map(|current| now.duration_until(current.not_after)),
     }
 }
 

@@ -9,25 +9,29 @@ use async_trait::async_trait;
 
 use super::runtime::{LeftSession, Runtime};
 use crate::ca::{self, Issuer};
-use crate::config::Desired;
+use crate::config::Config;
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::{self, Firewall, Known, NEXT_CODE};
+use crate::firewall::{self, Firewall, KnownDevice, NEXT_CODE};
 use crate::inventory::Endpoint;
-use crate::probe::{self, Sight};
-use crate::surroundings::Surroundings;
+use crate::probe::{self, ProbeResult};
 use crate::transfer::Transfers;
 
 /// Opens the way to a peer by its name in the configuration.
 #[async_trait]
 pub trait Peers: Debug + Send + Sync {
     /// A session with a firewall.
-    async fn firewall(&self, name: &str, known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure>;
+    async fn firewall(
+        &self,
+        name: &str,
+        known: &KnownDevice<'_>,
+    ) -> Result<Box<dyn Firewall>, Failure>;
 
     /// A CA.
     fn issuer(&self, name: &str) -> Result<Arc<dyn Issuer>, Failure>;
 
     /// The certificate that an address shows now.
-    async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight;
+    async fn probe(&self, endpoint: &Endpoint, server_name: Option<&str>) -> ProbeResult;
 
     /// A worker of ours was cut off that worked on this firewall: it may have left a session there.
     fn session_was_left(&self, _firewall: &str) {}
@@ -35,36 +39,36 @@ pub trait Peers: Debug + Send + Sync {
 
 /// The peers of a configuration.
 pub struct ConfiguredPeers {
-    desired: Arc<Desired>,
+    config: Arc<Config>,
     issuers: HashMap<Arc<str>, Arc<dyn Issuer>>,
     runtime: Runtime,
-    surroundings: Surroundings,
+    env: Env,
     transfers: Transfers,
 }
 
 impl ConfiguredPeers {
-    /// The peers of `desired`. CA drivers are built once; firewall sessions at each use.
-    pub fn new(desired: Arc<Desired>, surroundings: Surroundings, transfers: Transfers) -> Self {
-        Self::with_runtime(desired, surroundings, transfers, Runtime::default())
+    /// The peers of `config`. CA drivers are built once; firewall sessions at each use.
+    pub fn new(config: Arc<Config>, env: Env, transfers: Transfers) -> Self {
+        Self::with_runtime(config, env, transfers, Runtime::default())
     }
 
     /// The same in a process that knows `runtime` of the firewalls already.
     pub fn with_runtime(
-        desired: Arc<Desired>,
-        surroundings: Surroundings,
+        config: Arc<Config>,
+        env: Env,
         transfers: Transfers,
         runtime: Runtime,
     ) -> Self {
-        let issuers = desired
+        let issuers = config
             .cas
             .iter()
-            .map(|(name, settings)| (Arc::clone(name), ca::issuer(settings, &surroundings)))
+            .map(|(name, settings)| (Arc::clone(name), ca::issuer(settings, &env)))
             .collect();
         Self {
-            desired,
+            config,
             issuers,
             runtime,
-            surroundings,
+            env,
             transfers,
         }
     }
@@ -74,9 +78,9 @@ impl ConfiguredPeers {
     async fn connect(
         &self,
         settings: &firewall::Settings,
-        known: &Known<'_>,
+        known: &KnownDevice<'_>,
     ) -> Result<Box<dyn Firewall>, Failure> {
-        firewall::connect(settings, known, &self.surroundings, &self.transfers).await
+        firewall::connect(settings, known, &self.env, &self.transfers).await
     }
 }
 
@@ -88,9 +92,13 @@ impl Debug for ConfiguredPeers {
 
 #[async_trait]
 impl Peers for ConfiguredPeers {
-    async fn firewall(&self, name: &str, known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
+    async fn firewall(
+        &self,
+        name: &str,
+        known: &KnownDevice<'_>,
+    ) -> Result<Box<dyn Firewall>, Failure> {
         let configured = self
-            .desired
+            .config
             .firewalls
             .get(name)
             .ok_or_else(|| unknown("firewall", name))?;
@@ -98,7 +106,7 @@ impl Peers for ConfiguredPeers {
             return self.connect(&configured.settings, known).await;
         };
         let settings = configured.settings.with_left_session();
-        let known = Known {
+        let known = KnownDevice {
             left_session_blocks: left == LeftSession::Blocks,
             ..*known
         };
@@ -120,8 +128,8 @@ impl Peers for ConfiguredPeers {
             .ok_or_else(|| unknown("CA", name))
     }
 
-    async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight {
-        probe::look(endpoint, server_name, LOOK_LIMIT).await
+    async fn probe(&self, endpoint: &Endpoint, server_name: Option<&str>) -> ProbeResult {
+        probe::probe(endpoint, server_name, PROBE_LIMIT).await
     }
 
     fn session_was_left(&self, firewall: &str) {
@@ -143,4 +151,4 @@ fn unknown(what: &str, name: &str) -> Failure {
 }
 
 /// A handshake that takes longer than this helps nobody.
-const LOOK_LIMIT: Duration = Duration::from_secs(10);
+const PROBE_LIMIT: Duration = Duration::from_secs(10);

@@ -14,7 +14,7 @@ pub enum Retry {
     /// Try again after this time.
     After(SignedDuration),
     /// Try again after this time, and tell a person.
-    AfterAndTell(SignedDuration),
+    AfterAndReport(SignedDuration),
     /// Nothing more until a person asks.
     Hold,
     /// End it: repeating is of no use.
@@ -23,7 +23,7 @@ pub enum Retry {
 
 /// What the decision rests on.
 #[derive(Debug, Clone, Copy)]
-pub struct Situation<'a> {
+pub struct RetryContext<'a> {
     /// The renewal.
     pub renewal: &'a RenewalId,
     /// The state that could not be left.
@@ -47,20 +47,20 @@ pub struct Situation<'a> {
 pub const REFUSED_LOGIN_LIMIT: u32 = 2;
 
 /// Decides what follows `failure`.
-pub fn after(failure: &Failure, situation: &Situation<'_>) -> Retry {
-    let wait = wait(failure, situation);
+pub fn after(failure: &Failure, context: &RetryContext<'_>) -> Retry {
+    let wait = wait(failure, context);
     match failure.kind {
-        FailureKind::Unauthorized if situation.refused_logins >= REFUSED_LOGIN_LIMIT => Retry::Hold,
+        FailureKind::Unauthorized if context.refused_logins >= REFUSED_LOGIN_LIMIT => Retry::Hold,
         // Evidence of an attack: another login may be what the attacker waits for.
         FailureKind::KeyMismatch | FailureKind::LoginDowngrade => Retry::Hold,
         FailureKind::Unauthorized | FailureKind::Untrusted | FailureKind::Local => {
-            Retry::AfterAndTell(wait)
+            Retry::AfterAndReport(wait)
         }
-        FailureKind::Refused if is_final(situation) => Retry::GiveUp,
-        FailureKind::Refused | FailureKind::Unexpected => Retry::AfterAndTell(wait),
+        FailureKind::Refused if is_final(context) => Retry::GiveUp,
+        FailureKind::Refused | FailureKind::Unexpected => Retry::AfterAndReport(wait),
         FailureKind::Unreachable | FailureKind::Busy | FailureKind::OutcomeUnknown => {
-            if is_to_be_told(failure.kind, situation) {
-                Retry::AfterAndTell(wait)
+            if is_to_be_reported(failure.kind, context) {
+                Retry::AfterAndReport(wait)
             } else {
                 Retry::After(wait)
             }
@@ -78,38 +78,40 @@ pub fn backoff(attempt: u32, lifetime: Option<SignedDuration>) -> SignedDuration
 
 /// `wait`, shortened around the end of a certificate: to a quarter of the time that is `left`, or that has passed since,
 /// but not below an hour. A firewall that comes back shortly before the end must not be found too late.
-pub fn hastened(wait: SignedDuration, left: Option<SignedDuration>) -> SignedDuration {
-    left.map_or(wait, |left| wait.min((left.abs() / 4).max(SHORTEST_HASTE)))
+pub fn capped_by_expiry(wait: SignedDuration, left: Option<SignedDuration>) -> SignedDuration {
+    left.map_or(wait, |left| {
+        wait.min((left.abs() / 4).max(SHORTEST_CAPPED_WAIT))
+    })
 }
 
 /// What the peer asks for where it asks for a time. A time shorter than the table's counts for a few attempts only: a peer
 /// that asks for a second each time would be called every second without end. The table begins after those.
-fn wait(failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
+fn wait(failure: &Failure, context: &RetryContext<'_>) -> SignedDuration {
     let Some(asked) = failure.retry_after else {
-        return by_the_table(situation.attempt, failure, situation);
+        return by_the_table(context.attempt, failure, context);
     };
     let asked = asked.clamp(SignedDuration::from_secs(1), DAY);
-    match situation.attempt.checked_sub(SHORT_RETRIES) {
+    match context.attempt.checked_sub(SHORT_RETRIES) {
         None | Some(0) => asked,
-        Some(attempt) => asked.max(by_the_table(attempt, failure, situation)),
+        Some(attempt) => asked.max(by_the_table(attempt, failure, context)),
     }
 }
 
-fn by_the_table(attempt: u32, failure: &Failure, situation: &Situation<'_>) -> SignedDuration {
-    if failure.kind == FailureKind::OutcomeUnknown && situation.attempt == 1 {
+fn by_the_table(attempt: u32, failure: &Failure, context: &RetryContext<'_>) -> SignedDuration {
+    if failure.kind == FailureKind::OutcomeUnknown && context.attempt == 1 {
         // Nothing is repeated, only looked at.
-        return FIRST_LOOK;
+        return FIRST_CHECK;
     }
-    let wait = hastened(backoff(attempt, situation.lifetime), situation.left);
-    let wait = if is_busy_firewall(failure.kind, situation.state) {
-        wait.min(longest_busy(situation.attempt))
-    } else if failure.kind == FailureKind::Refused && !situation.was_refused {
+    let wait = capped_by_expiry(backoff(attempt, context.lifetime), context.left);
+    let wait = if is_busy_firewall(failure.kind, context.state) {
+        wait.min(longest_busy(context.attempt))
+    } else if failure.kind == FailureKind::Refused && !context.was_refused {
         // What has just come back after an outage may be in a mood, and the long waits were meant for the outage.
         wait.min(STEPS[1])
     } else {
         wait
     };
-    jittered(wait, situation.renewal, situation.attempt)
+    jittered(wait, context.renewal, context.attempt)
 }
 
 /// Spreads `wait` by up to a tenth in either direction; the same renewal and attempt always get the same.
@@ -123,12 +125,12 @@ fn jittered(wait: SignedDuration, renewal: &RenewalId, attempt: u32) -> SignedDu
 
 /// By the fourth failure in a row the short waits are over: whoever runs this should know. A firewall that somebody works
 /// on is asked far more often than its administrators want to hear of it: of that they are told again once a day.
-fn is_to_be_told(kind: FailureKind, situation: &Situation<'_>) -> bool {
+fn is_to_be_reported(kind: FailureKind, context: &RetryContext<'_>) -> bool {
     let short = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
-    let Some(more) = situation.attempt.checked_sub(short + 1) else {
+    let Some(more) = context.attempt.checked_sub(short + 1) else {
         return false;
     };
-    if !is_busy_firewall(kind, situation.state) {
+    if !is_busy_firewall(kind, context.state) {
         return true;
     }
     let frequent = BUSY_ATTEMPTS.saturating_sub(short + 1);
@@ -156,9 +158,9 @@ const fn asks_the_ca_only(state: State) -> bool {
 
 /// Whether a refusal is the last word: one that ends an outage may be a passing mood of what has just come back. The same
 /// words are the last word also where something was waited for in between.
-const fn is_final(situation: &Situation<'_>) -> bool {
-    let in_a_row = situation.attempt >= REFUSALS && situation.was_refused;
-    (in_a_row || situation.same_cause >= REFUSALS) && may_give_up(situation.state)
+const fn is_final(context: &RetryContext<'_>) -> bool {
+    let in_a_row = context.attempt >= REFUSALS && context.was_refused;
+    (in_a_row || context.same_cause >= REFUSALS) && may_give_up(context.state)
 }
 
 /// Once a certificate was issued it is not thrown away: a failed installation never leads to another order.
@@ -180,8 +182,8 @@ const SHORT_RETRIES: u32 = 3;
 /// So many attempts at a firewall that somebody works on, some two hours, come minutes apart; those after them an hour.
 const BUSY_ATTEMPTS: u32 = 13;
 const BUSY_ATTEMPTS_PER_DAY: u32 = 24;
-const SHORTEST_HASTE: SignedDuration = SignedDuration::from_hours(1);
-const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(5);
+const SHORTEST_CAPPED_WAIT: SignedDuration = SignedDuration::from_hours(1);
+const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(5);
 /// A "no" as the last of so many failures, which was said before, minutes apart, was no passing mood of the device.
 pub const REFUSALS: u32 = 3;
 
@@ -189,8 +191,8 @@ pub const REFUSALS: u32 = 3;
 mod tests {
     use super::*;
 
-    fn situation(id: &RenewalId, attempt: u32) -> Situation<'_> {
-        Situation {
+    fn context(id: &RenewalId, attempt: u32) -> RetryContext<'_> {
+        RetryContext {
             renewal: id,
             state: State::CsrGenerated,
             attempt,
@@ -231,14 +233,14 @@ mod tests {
 
     #[test]
     fn waits_shrink_around_the_end_of_the_certificate_but_not_below_an_hour() {
-        let hours = |left| hastened(DAY, Some(SignedDuration::from_hours(left))).as_hours();
+        let hours = |left| capped_by_expiry(DAY, Some(SignedDuration::from_hours(left))).as_hours();
         assert_eq!(
             [1000, 96, 40, 8, 2, -2, -96].map(hours),
             [24, 24, 10, 2, 1, 1, 24]
         );
         let minute = SignedDuration::from_mins(1);
-        assert_eq!(hastened(minute, Some(SignedDuration::ZERO)), minute);
-        assert_eq!(hastened(DAY, None), DAY);
+        assert_eq!(capped_by_expiry(minute, Some(SignedDuration::ZERO)), minute);
+        assert_eq!(capped_by_expiry(DAY, None), DAY);
     }
 
     #[test]
@@ -262,7 +264,7 @@ mod tests {
         let id = RenewalId("r".to_owned());
         let failure = failure(FailureKind::Busy).retry_after(SignedDuration::from_secs(77));
         assert_eq!(
-            after(&failure, &situation(&id, 3)),
+            after(&failure, &context(&id, 3)),
             Retry::After(SignedDuration::from_secs(77))
         );
     }
@@ -273,28 +275,28 @@ mod tests {
         let id = RenewalId("r".to_owned());
         let failure = failure(FailureKind::Busy).retry_after(SignedDuration::from_secs(asked));
         let after = |attempt| {
-            let situation = Situation {
+            let context = RetryContext {
                 state,
-                ..situation(&id, attempt)
+                ..context(&id, attempt)
             };
-            after(&failure, &situation)
+            after(&failure, &context)
         };
         let all: Vec<Retry> = (1..=attempts).map(after).collect();
-        let told = all
+        let reported = all
             .iter()
-            .filter(|one| matches!(one, Retry::AfterAndTell(_)));
-        let told = told.count();
+            .filter(|one| matches!(one, Retry::AfterAndReport(_)));
+        let reported = reported.count();
         let waits = all.into_iter().map(|retry| match retry {
-            Retry::After(wait) | Retry::AfterAndTell(wait) => wait,
+            Retry::After(wait) | Retry::AfterAndReport(wait) => wait,
             other => panic!("{other:?}"),
         });
-        (waits.collect(), told)
+        (waits.collect(), reported)
     }
 
     #[test]
     fn a_short_wait_that_is_asked_for_each_time_counts_three_times_and_then_the_table_begins() {
         for state in [State::CsrExported, State::Submitted] {
-            let (waits, told) = waits_asked(state, 1, 8);
+            let (waits, reported) = waits_asked(state, 1, 8);
             assert!(
                 waits[..3].iter().all(|wait| wait.as_secs() == 1),
                 "{waits:?}"
@@ -303,7 +305,7 @@ mod tests {
             for (wait, table) in waits[3..].iter().zip(table) {
                 assert!((*wait - table).abs() <= table / 10, "{state}: {waits:?}");
             }
-            assert_eq!(told, 5);
+            assert_eq!(reported, 5);
         }
     }
 
@@ -318,8 +320,8 @@ mod tests {
         });
         let a_day = u32::try_from(a_day.count()).unwrap_or(u32::MAX);
         assert!((30..45).contains(&a_day), "{a_day} attempts in a day");
-        let (_, told) = waits_asked(State::VerificationFailed, 5, a_day);
-        assert_eq!(told, 2, "told in a day");
+        let (_, reported) = waits_asked(State::VerificationFailed, 5, a_day);
+        assert_eq!(reported, 2, "told in a day");
     }
 
     #[test]
@@ -332,12 +334,12 @@ mod tests {
     fn a_busy_ca_backs_off_to_a_day_and_is_told_of_each_time() {
         let id = RenewalId("r".to_owned());
         for state in [State::CsrExported, State::Submitted] {
-            let situation = Situation {
+            let context = RetryContext {
                 state,
-                ..situation(&id, 9)
+                ..context(&id, 9)
             };
-            match after(&failure(FailureKind::Busy), &situation) {
-                Retry::AfterAndTell(wait) => assert!((21..=27).contains(&wait.as_hours())),
+            match after(&failure(FailureKind::Busy), &context) {
+                Retry::AfterAndReport(wait) => assert!((21..=27).contains(&wait.as_hours())),
                 other => panic!("{state}: {other:?}"),
             }
         }
@@ -348,40 +350,40 @@ mod tests {
     {
         let id = RenewalId("r".to_owned());
         let mut waited = SignedDuration::ZERO;
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for attempt in 1..=60 {
-            let situation = Situation {
+            let context = RetryContext {
                 state: State::Imported,
-                ..situation(&id, attempt)
+                ..context(&id, attempt)
             };
-            let (wait, is_told) = match after(&failure(FailureKind::Busy), &situation) {
+            let (wait, is_reported) = match after(&failure(FailureKind::Busy), &context) {
                 Retry::After(wait) => (wait, false),
-                Retry::AfterAndTell(wait) => (wait, true),
+                Retry::AfterAndReport(wait) => (wait, true),
                 other => panic!("attempt {attempt}: {other:?}"),
             };
             assert!(wait.as_mins() <= if attempt < BUSY_ATTEMPTS { 11 } else { 66 });
-            if is_told {
-                told.push((attempt, waited.as_hours()));
+            if is_reported {
+                reported.push((attempt, waited.as_hours()));
             }
             waited += wait;
         }
-        assert_eq!(told, [(4, 0), (13, 1), (37, 26)]);
+        assert_eq!(reported, [(4, 0), (13, 1), (37, 26)]);
     }
 
     #[test]
     fn a_second_refused_login_holds_the_renewal() {
         let id = RenewalId("r".to_owned());
-        let first = Situation {
+        let first = RetryContext {
             refused_logins: 1,
-            ..situation(&id, 1)
+            ..context(&id, 1)
         };
-        let second = Situation {
+        let second = RetryContext {
             refused_logins: 2,
-            ..situation(&id, 2)
+            ..context(&id, 2)
         };
         assert!(matches!(
             after(&failure(FailureKind::Unauthorized), &first),
-            Retry::AfterAndTell(_)
+            Retry::AfterAndReport(_)
         ));
         assert_eq!(
             after(&failure(FailureKind::Unauthorized), &second),
@@ -393,41 +395,44 @@ mod tests {
     fn a_login_that_is_weaker_than_before_holds_the_renewal_at_once() {
         let id = RenewalId("r".to_owned());
         let failure = failure(FailureKind::LoginDowngrade);
-        assert_eq!(after(&failure, &situation(&id, 1)), Retry::Hold);
+        assert_eq!(after(&failure, &context(&id, 1)), Retry::Hold);
     }
 
     #[test]
     fn a_repeated_refusal_ends_it_before_the_issuance_but_never_after() {
         let id = RenewalId("r".to_owned());
         let refused = failure(FailureKind::Refused);
-        let again = Situation {
+        let again = RetryContext {
             was_refused: true,
-            ..situation(&id, 3)
+            ..context(&id, 3)
         };
         assert_eq!(after(&refused, &again), Retry::GiveUp);
-        let bound = Situation {
+        let bound = RetryContext {
             state: State::VerificationFailed,
             attempt: 30,
             ..again
         };
-        assert!(matches!(after(&refused, &bound), Retry::AfterAndTell(_)));
+        assert!(matches!(after(&refused, &bound), Retry::AfterAndReport(_)));
     }
 
     #[test]
     fn a_refusal_in_the_same_words_ends_it_whatever_was_waited_for_in_between() {
         let id = RenewalId("r".to_owned());
         let refused = failure(FailureKind::Refused);
-        let said = |same_cause| Situation {
+        let said = |same_cause| RetryContext {
             same_cause,
-            ..situation(&id, 1)
+            ..context(&id, 1)
         };
-        assert!(matches!(after(&refused, &said(2)), Retry::AfterAndTell(_)));
+        assert!(matches!(
+            after(&refused, &said(2)),
+            Retry::AfterAndReport(_)
+        ));
         assert_eq!(after(&refused, &said(3)), Retry::GiveUp);
-        let issued = Situation {
+        let issued = RetryContext {
             state: State::Issued,
             ..said(30)
         };
-        assert!(matches!(after(&refused, &issued), Retry::AfterAndTell(_)));
+        assert!(matches!(after(&refused, &issued), Retry::AfterAndReport(_)));
     }
 
     #[test]
@@ -435,9 +440,9 @@ mod tests {
         let id = RenewalId("r".to_owned());
         let refused = failure(FailureKind::Refused);
         for attempt in 1..10 {
-            let outage_before = situation(&id, attempt);
+            let outage_before = context(&id, attempt);
             assert!(
-                matches!(after(&refused, &outage_before), Retry::AfterAndTell(_)),
+                matches!(after(&refused, &outage_before), Retry::AfterAndReport(_)),
                 "attempt {attempt}"
             );
         }
@@ -448,13 +453,13 @@ mod tests {
         let id = RenewalId("r".to_owned());
         let refused = failure(FailureKind::Refused);
         let minutes = |was_refused| {
-            let situation = Situation {
+            let context = RetryContext {
                 state: State::Issued,
                 was_refused,
-                ..situation(&id, 20)
+                ..context(&id, 20)
             };
-            match after(&refused, &situation) {
-                Retry::AfterAndTell(wait) => wait.as_mins(),
+            match after(&refused, &context) {
+                Retry::AfterAndReport(wait) => wait.as_mins(),
                 other => panic!("{other:?}"),
             }
         };
@@ -466,8 +471,8 @@ mod tests {
     fn a_lost_answer_is_looked_into_at_once() {
         let id = RenewalId("r".to_owned());
         assert_eq!(
-            after(&failure(FailureKind::OutcomeUnknown), &situation(&id, 1)),
-            Retry::After(FIRST_LOOK)
+            after(&failure(FailureKind::OutcomeUnknown), &context(&id, 1)),
+            Retry::After(FIRST_CHECK)
         );
     }
 }

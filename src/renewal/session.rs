@@ -14,16 +14,16 @@ use jiff::SignedDuration;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use super::liveness::Liveness;
 use super::peers::Peers;
-use super::pulse::Pulse;
 use super::step::StepError;
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::{Firewall, InstalledObject, Known};
+use crate::firewall::{Firewall, InstalledObject, KnownDevice};
 
 /// The session of one piece of work, open or not.
 pub struct SessionSlot<'a> {
     peers: &'a dyn Peers,
-    pulse: &'a Pulse,
+    liveness: &'a Liveness,
     firewall: Arc<str>,
     /// Locked while a step uses the session.
     slot: Mutex<Slot>,
@@ -58,10 +58,10 @@ pub struct OpenSession<'a> {
 
 impl<'a> SessionSlot<'a> {
     /// For work on `firewall`; nothing is opened yet.
-    pub fn new(peers: &'a dyn Peers, pulse: &'a Pulse, firewall: Arc<str>) -> Self {
+    pub fn new(peers: &'a dyn Peers, liveness: &'a Liveness, firewall: Arc<str>) -> Self {
         Self {
             peers,
-            pulse,
+            liveness,
             firewall,
             slot: Mutex::default(),
             usage: QuickMutex::default(),
@@ -69,12 +69,12 @@ impl<'a> SessionSlot<'a> {
     }
 
     /// The session that is open, or a new one.
-    pub(super) async fn open(&self, known: &Known<'_>) -> Result<OpenSession<'_>, Failure> {
+    pub(super) async fn open(&self, known: &KnownDevice<'_>) -> Result<OpenSession<'_>, Failure> {
         let mut slot = self.slot.lock().await;
         if slot.session.is_none() {
             *self.usage() = Usage::default();
             slot.is_in_doubt = true;
-            let reaching = self.pulse.reaching();
+            let reaching = self.liveness.reaching();
             let opened = self.peers.firewall(&self.firewall, known).await;
             drop(reaching);
             slot.is_in_doubt = false;
@@ -85,7 +85,7 @@ impl<'a> SessionSlot<'a> {
                 self.peers.session_was_left(&self.firewall);
             }
             slot.session = Some(opened?);
-            self.pulse.answered();
+            self.liveness.answered();
         }
         let lent = MutexGuard::try_map(slot, |slot| slot.session.as_mut());
         let session = lent.map_err(|_| {
@@ -134,11 +134,11 @@ impl<'a> SessionSlot<'a> {
         let StepError::Firewall(failure) = error else {
             return false;
         };
-        let is_telling = matches!(
+        let is_reporting = matches!(
             failure.kind,
             FailureKind::Unauthorized | FailureKind::Untrusted | FailureKind::Unreachable
         );
-        is_telling && self.slot.lock().await.is_from_before
+        is_reporting && self.slot.lock().await.is_from_before
     }
 
     /// Whether a session is open and may stay open while renewd waits for this time, which counts from then on.

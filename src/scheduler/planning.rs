@@ -10,14 +10,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::config;
+use crate::env::Env;
 use crate::inventory::Observation;
 use crate::pki::testing::{Authority, leaf_params, set_validity};
 use crate::random::SeededRandom;
 use crate::renewal::{ConfiguredPeers, NoCheckpoint, retry};
 use crate::store::{
-    Configured, Ending, Next, Postponed, Reached, Report, Sighting, StepRecord, Store,
+    Configured, Ending, Next, Postponed, ProbeRecord, Reached, Report, StepRecord, Store,
 };
-use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
 /// Gives the same bytes so often, and then others.
@@ -73,9 +73,9 @@ async fn engine(count: i64, random: Arc<dyn Random>) -> (Engine, TempDir) {
     }
     let file = folder.path().join("renewd.toml");
     std::fs::write(&file, text).unwrap();
-    let desired = Arc::new(config::load(&file).unwrap().desired);
-    let store = Store::open(&desired.daemon.database).await.unwrap();
-    let inventory: Vec<Configured> = desired
+    let config = Arc::new(config::load(&file).unwrap().config);
+    let store = Store::open(&config.daemon.database).await.unwrap();
+    let inventory: Vec<Configured> = config
         .certificates
         .values()
         .map(|wanted| Configured {
@@ -91,17 +91,17 @@ async fn engine(count: i64, random: Arc<dyn Random>) -> (Engine, TempDir) {
         let requested = store.request_renewal(&name, at(count - n), &[]);
         requested.await.unwrap();
     }
-    let surroundings = Surroundings {
+    let env = Env {
         clock: Arc::new(ManualClock::new(at(count))),
         random,
     };
-    let transfers = Transfers::new(folder.path(), &surroundings);
-    let peers = ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone(), transfers);
+    let transfers = Transfers::new(folder.path(), &env);
+    let peers = ConfiguredPeers::new(Arc::clone(&config), env.clone(), transfers);
     let engine = Engine {
-        desired,
+        config,
         store,
         peers: Arc::new(peers),
-        surroundings,
+        env,
         checkpoint: Arc::new(NoCheckpoint),
     };
     (engine, folder)
@@ -110,16 +110,16 @@ async fn engine(count: i64, random: Arc<dyn Random>) -> (Engine, TempDir) {
 /// One turn that hands out at most so many renewals, and nothing else.
 async fn turn(engine: &Engine, renewals: usize) -> Result<Tick, StoreError> {
     let nothing = HashSet::new();
-    let room = Room {
+    let capacity = Capacity {
         renewals,
-        doubtful_renewals: 0,
+        suspect_renewals: 0,
         probes: 0,
-        doubtful_probes: 0,
+        suspect_probes: 0,
         questions: 0,
         probing: &nothing,
         asking: &nothing,
     };
-    tick(engine, "us", room, engine.surroundings.clock.now()).await
+    tick(engine, "us", capacity, engine.env.clock.now()).await
 }
 
 async fn planned(engine: &Engine) -> HashSet<Arc<str>> {
@@ -189,7 +189,7 @@ async fn a_generator_that_gives_one_id_only_is_an_error_that_loses_nothing() {
 async fn after_a_panic_the_waits_before_it_do_not_make_the_pause_longer() {
     let (engine, _folder) = engine(1, Arc::new(SeededRandom::new(1))).await;
     let mut lease = turn(&engine, 1).await.unwrap().claimed.remove(0);
-    let now = engine.surroundings.clock.now();
+    let now = engine.env.clock.now();
     let waited = Postponed {
         attempts: 50,
         next_attempt_at: Some(now),
@@ -239,7 +239,7 @@ async fn open(engine: &Engine) -> Renewal {
 
 /// The open renewal ends in `state` with this certificate.
 async fn end(engine: &Engine, state: State, leaf: &Certificate) {
-    let now = engine.surroundings.clock.now();
+    let now = engine.env.clock.now();
     let lease = engine.store.claim("us", now, now + DAY, 9).await;
     let lease = lease.unwrap().unwrap();
     let obtained = Obtained {
@@ -271,17 +271,17 @@ async fn see(engine: &Engine, clock: &ManualClock, ours: &Certificate, other: &C
     let at = |address: &str, leaf: &Certificate| {
         let served = Served {
             is_wanted: !leaf.alternate_names[0].to_string().starts_with('*'),
-            ..Served::known(address.to_owned(), Shown::of(leaf, now))
+            ..Served::known(address.to_owned(), ServedCertificate::of(leaf, now))
         };
         (Observation::probed(served), Vec::<Report>::new())
     };
-    let sighting = Sighting {
+    let probe_record = ProbeRecord {
         observations: &[at("10.0.0.0:443", ours), at("10.0.0.1:443", other)],
         next_probe_at: now + DAY,
         due_check_at: Some(now),
-        ..Sighting::default()
+        ..ProbeRecord::default()
     };
-    let seen = engine.store.record_sight("c0", &sighting, now).await;
+    let seen = engine.store.record_probe("c0", &probe_record, now).await;
     seen.unwrap();
     clock.advance(SignedDuration::from_secs(1));
 }
@@ -292,7 +292,7 @@ async fn see(engine: &Engine, clock: &ManualClock, ours: &Certificate, other: &C
 async fn another_machine_behind_an_address_is_installed_for_once_a_day_and_never_ordered_for() {
     let (mut engine, _folder) = engine(1, Arc::new(SeededRandom::new(1))).await;
     let clock = Arc::new(ManualClock::new(at(1)));
-    engine.surroundings.clock = Arc::clone(&clock) as _;
+    engine.env.clock = Arc::clone(&clock) as _;
     assert_eq!(turn(&engine, 0).await.unwrap().planned, 1);
     let ours = leaf("vpn.example.com", 0, 90);
     assert_eq!(open(&engine).await.state, State::Planned);
@@ -318,8 +318,8 @@ async fn another_machine_behind_an_address_is_installed_for_once_a_day_and_never
             clock.advance(DAY);
         }
     }
-    let told = engine.store.history("c0", 100).await.unwrap();
-    let alerts = told.iter().filter(|event| {
+    let reported = engine.store.history("c0", 100).await.unwrap();
+    let alerts = reported.iter().filter(|event| {
         let words = event.fields["detail"].as_str().unwrap_or_default();
         event.name == "certificate_mismatch" && words.starts_with("10.0.0.1:443 serves")
     });
@@ -340,7 +340,7 @@ async fn another_machine_behind_an_address_is_installed_for_once_a_day_and_never
 async fn what_could_not_be_installed_again_is_ordered() {
     let (mut engine, _folder) = engine(1, Arc::new(SeededRandom::new(1))).await;
     let clock = Arc::new(ManualClock::new(at(1)));
-    engine.surroundings.clock = Arc::clone(&clock) as _;
+    engine.env.clock = Arc::clone(&clock) as _;
     let (ours, other) = (
         leaf("vpn.example.com", 0, 90),
         leaf("*.example.com", 1, 200),

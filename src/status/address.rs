@@ -29,7 +29,7 @@ pub(super) fn remedy(problem: AddressProblem<'_>, row: &TrackedCertificate) -> S
     let (name, firewall) = (&row.name, &row.firewall);
     match problem {
         AddressProblem::Unreachable(_) => {
-            let first = if row.shown.is_none() {
+            let first = if row.current.is_none() {
                 format!(
                     "; for a first certificate, where nothing is served yet: renewd renew {name}"
                 )

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Health, Standing, findings, meaning, standing};
-use crate::config::Desired;
+use crate::config::Config;
 use crate::inventory::due::Decision;
 use crate::inventory::{ManagedCertificate, Renewal, State, TrackedCertificate};
 use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
@@ -32,7 +32,7 @@ pub struct Explanation {
 /// The store's.
 pub async fn explain(
     store: &Store,
-    desired: &Desired,
+    config: &Config,
     wanted: &ManagedCertificate,
     now: Timestamp,
 ) -> Result<Option<Explanation>, StoreError> {
@@ -47,7 +47,7 @@ pub async fn explain(
     let standing = standing(wanted, &row, renewal.as_ref(), refused, now);
     let mut explanation = Explanation {
         standing,
-        now: std::iter::once(shown(&row))
+        now: std::iter::once(current(&row))
             .chain(findings(&row).into_iter().map(|one| one.words))
             .collect(),
         next: Vec::new(),
@@ -65,7 +65,7 @@ pub async fn explain(
             explanation.to_do.push(found.remedy);
         }
     }
-    if let Some(window) = desired
+    if let Some(window) = config
         .firewalls
         .get(&wanted.firewall)
         .and_then(|firewall| firewall.window.as_ref())
@@ -92,14 +92,14 @@ fn window_words(firewall: &str, window: &MaintenanceWindow, now: Timestamp) -> S
     )
 }
 
-fn shown(row: &TrackedCertificate) -> String {
-    match &row.shown {
-        Some(shown) => format!(
+fn current(row: &TrackedCertificate) -> String {
+    match &row.current {
+        Some(current) => format!(
             "its services showed SHA-256 {} at {:.0}; valid from {:.0} to {:.0}",
-            shown.fingerprint.short(),
-            shown.seen_at,
-            shown.not_before,
-            shown.not_after
+            current.fingerprint.short(),
+            current.seen_at,
+            current.not_before,
+            current.not_after
         ),
         None => "no address has shown a certificate yet".to_owned(),
     }
@@ -150,7 +150,7 @@ fn at_rest(
             }
         }
     }
-    if let (Some(window), Some(at)) = (row.window_of_shown(), row.window_poll_at) {
+    if let (Some(window), Some(at)) = (row.window_of_current(), row.window_poll_at) {
         explanation.next.push(format!(
             "{} wants it to be renewed from {:.0} to {:.0}; it is asked again at {at:.0}",
             wanted.ca, window.start, window.end

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::config::Desired;
+use crate::config::Config;
 use crate::inventory::due::Decision;
 use crate::inventory::{
     AddressProblem, ManagedCertificate, Renewal, RenewalId, Served, State, TrackedCertificate,
@@ -185,7 +185,7 @@ impl Health {
 /// The store's.
 pub async fn overview(
     store: &Store,
-    desired: &Desired,
+    config: &Config,
     now: Timestamp,
 ) -> Result<Vec<Standing>, StoreError> {
     let open = store.open_renewals().await?;
@@ -194,7 +194,7 @@ pub async fn overview(
     let rows = store.certificates().await?;
     let mut standings = Vec::with_capacity(rows.len());
     for row in &rows {
-        let Some(wanted) = desired.certificates.get(&row.name) else {
+        let Some(wanted) = config.certificates.get(&row.name) else {
             continue;
         };
         let renewal = row
@@ -240,12 +240,12 @@ pub fn standing(
         health,
         state: renewal.map(|renewal| renewal.state.name()),
         renewal: renewal.map(|renewal| renewal.id.to_string()),
-        not_after: row.shown.as_ref().map(|shown| shown.not_after),
+        not_after: row.current.as_ref().map(|current| current.not_after),
         sha256: row
-            .shown
+            .current
             .as_ref()
-            .map(|shown| shown.fingerprint.to_string()),
-        seen_at: row.shown.as_ref().map(|shown| shown.seen_at),
+            .map(|current| current.fingerprint.to_string()),
+        seen_at: row.current.as_ref().map(|current| current.seen_at),
         next_at: match renewal {
             _ if health == Health::Held => None,
             Some(renewal) => renewal.next_attempt_at,
@@ -371,16 +371,16 @@ fn health(
     now: Timestamp,
 ) -> Health {
     if row
-        .shown
+        .current
         .as_ref()
-        .is_some_and(|shown| shown.not_after <= now)
+        .is_some_and(|current| current.not_after <= now)
     {
         return Health::Expired;
     }
     let is_early = row
-        .shown
+        .current
         .as_ref()
-        .is_some_and(|shown| pki::is_not_yet_valid(shown.not_before, now));
+        .is_some_and(|current| pki::is_not_yet_valid(current.not_before, now));
     match renewal {
         Some(renewal)
             if renewal.next_attempt_at.is_none() || refused_logins >= REFUSED_LOGIN_LIMIT =>
@@ -401,7 +401,7 @@ fn health(
         _ if has(row, |problem| matches!(problem, AddressProblem::PutBack(_))) => Health::PutBack,
         Some(_) => Health::Renewing,
         None if rest.is_put_off || row.last_failure.is_some() => Health::Failing,
-        None if row.shown.is_none()
+        None if row.current.is_none()
             || row.is_unseen()
             || has(row, |problem| {
                 matches!(problem, AddressProblem::Unreachable(_))

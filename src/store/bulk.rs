@@ -121,7 +121,7 @@ pub(super) use is_open;
 
 /// The due rules are to be asked at that time: of something new, so that what was decided before is not stored any more.
 /// It never is the time that was stored before, by which a decision is known; one microsecond earlier is due as well.
-macro_rules! look_again {
+macro_rules! check_again {
     ($at:literal) => {
         concat!(
             "CASE WHEN certificate.due_check_at = ",
@@ -134,7 +134,7 @@ macro_rules! look_again {
         )
     };
 }
-pub(super) use look_again;
+pub(super) use check_again;
 
 const UPSERT_HEAD: &str =
     "INSERT INTO certificate (name, firewall, ca, hash, configured, probe_at) VALUES";
@@ -144,7 +144,7 @@ const UPSERT_TAIL: &str = concat!(
      configured = 1, probe_at = excluded.probe_at, due_check_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE ",
-    look_again!("$1"),
+    check_again!("$1"),
     " END"
 );
 

@@ -14,7 +14,7 @@ use sqlx::any::{Any, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, Either, Execute, Executor, SqlStr, Transaction};
 
-use super::{StoreError, Witness};
+use super::{CommitObserver, StoreError};
 use crate::event::Event;
 
 /// A transaction that writes; dropped, it is rolled back.
@@ -29,7 +29,7 @@ pub(super) struct Session<C> {
     connection: C,
     patience: Option<Duration>,
     /// Told of the commit.
-    witness: Option<Arc<dyn Witness>>,
+    observer: Option<Arc<dyn CommitObserver>>,
     /// What was stored in this transaction, to be logged after its commit.
     to_log: Vec<Event>,
 }
@@ -39,7 +39,7 @@ impl<C> Session<C> {
         Self {
             connection,
             patience,
-            witness: None,
+            observer: None,
             to_log: Vec::new(),
         }
     }
@@ -47,8 +47,8 @@ impl<C> Session<C> {
 
 impl Writing {
     /// The same, with somebody who is told of its commit.
-    pub(super) fn witnessed_by(mut self, witness: Option<Arc<dyn Witness>>) -> Self {
-        self.witness = witness;
+    pub(super) fn observed_by(mut self, observer: Option<Arc<dyn CommitObserver>>) -> Self {
+        self.observer = observer;
         self
     }
 
@@ -61,8 +61,8 @@ impl Writing {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         within(self.patience, self.connection.commit()).await?;
         self.to_log.iter().for_each(Event::log);
-        if let Some(witness) = self.witness {
-            witness.committed().await;
+        if let Some(observer) = self.observer {
+            observer.committed().await;
         }
         Ok(())
     }

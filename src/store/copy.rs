@@ -6,9 +6,9 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions, Connection};
 
 use super::connections::Session;
-use super::place::Place;
+use super::location::Location;
 use super::row::Columns;
-use super::{Access, BUSY_TIMEOUT, Store, StoreError, carry, commit, migrations, pool};
+use super::{Access, BUSY_TIMEOUT, Store, StoreError, commit, migrate, migrations, pool};
 use crate::secret::SecretSource;
 
 impl Store {
@@ -21,23 +21,23 @@ impl Store {
         copy: &Path,
     ) -> Result<bool, StoreError> {
         sqlx::any::install_default_drivers();
-        let place = Place::of(url, password)?;
-        let copied = match &place {
-            Place::File { file, .. } if !file.exists() => return Ok(false),
-            Place::File { .. } => copy_file(&place, copy).await,
-            Place::Server { .. } => copy_server(&place, copy).await,
+        let location = Location::of(url, password)?;
+        let copied = match &location {
+            Location::File { file, .. } if !file.exists() => return Ok(false),
+            Location::File { .. } => copy_file(&location, copy).await,
+            Location::Server { .. } => copy_server(&location, copy).await,
         };
-        copied.map(|()| true).map_err(|error| error.at(&place))
+        copied.map(|()| true).map_err(|error| error.at(&location))
     }
 }
 
-async fn copy_file(place: &Place, copy: &Path) -> Result<(), StoreError> {
-    let mut url = place.url().clone();
+async fn copy_file(location: &Location, copy: &Path) -> Result<(), StoreError> {
+    let mut url = location.url().clone();
     // Not "ro": whoever may not write leaves the write-ahead log behind.
     url.set_query(Some("mode=rw"));
     let options = AnyConnectOptions::from_url(&url)?.disable_statement_logging();
     let mut connection = AnyConnection::connect_with(&options).await?;
-    let dialect = place.dialect();
+    let dialect = location.dialect();
     dialect.set_up(&mut connection, BUSY_TIMEOUT).await?;
     sqlx::query("VACUUM INTO $1")
         .bind(copy.to_string_lossy().into_owned())
@@ -46,9 +46,9 @@ async fn copy_file(place: &Place, copy: &Path) -> Result<(), StoreError> {
     Ok(connection.close().await?)
 }
 
-async fn copy_server(place: &Place, copy: &Path) -> Result<(), StoreError> {
-    let options = AnyConnectOptions::from_url(place.url())?.disable_statement_logging();
-    let dialect = place.dialect();
+async fn copy_server(location: &Location, copy: &Path) -> Result<(), StoreError> {
+    let options = AnyConnectOptions::from_url(location.url())?.disable_statement_logging();
+    let dialect = location.dialect();
     let original = pool(dialect, 1, options, BUSY_TIMEOUT, Access::Write).await?;
     let mut connection = original.acquire().await?;
     // Rows of other tables would be copied in part: what was renamed meanwhile would be missing.
@@ -58,14 +58,14 @@ async fn copy_server(place: &Place, copy: &Path) -> Result<(), StoreError> {
         .number("ours")?
         == 1
     {
-        migrations::refuse_other_version(&mut connection, place).await?;
+        migrations::refuse_other_version(&mut connection, location).await?;
     }
     drop(connection);
     let look = original.begin_with(dialect.begin_snapshot()).await?;
     let mut look = Session::new(look, dialect.patience());
     let copy = Store::open(&format!("sqlite://{}", copy.display())).await?;
     let mut writing = copy.begin().await?;
-    carry::tables((dialect, &mut look), (copy.dialect, &mut writing)).await?;
+    migrate::tables((dialect, &mut look), (copy.dialect, &mut writing)).await?;
     commit(writing).await?;
     commit(look).await?;
     copy.close().await;

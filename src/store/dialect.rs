@@ -126,7 +126,7 @@ impl Dialect {
     }
 
     /// Looks for damage. PostgreSQL looks itself, whenever it reads a page.
-    pub(super) async fn look_for_damage(self, reading: &mut Reading) -> Result<(), StoreError> {
+    pub(super) async fn check_for_damage(self, reading: &mut Reading) -> Result<(), StoreError> {
         if self == Self::Postgres {
             return Ok(());
         }

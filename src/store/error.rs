@@ -6,7 +6,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
-use super::place::Place;
+use super::location::Location;
 
 /// A failed call to the store. Nothing of it was stored, save perhaps where the database is unreachable.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +51,10 @@ pub enum StoreError {
     )]
     Newer,
     /// It cannot be opened or created there, or not written.
-    #[error("the database {place} cannot be used: {advice}")]
+    #[error("the database {location} cannot be used: {advice}")]
     Unusable {
         /// The file, folder or URL.
-        place: String,
+        location: String,
         /// Why, and what a person can do.
         advice: String,
     },
@@ -74,9 +74,9 @@ impl StoreError {
         Self::Broken { what: what.into() }
     }
 
-    pub(super) fn unusable(place: impl Display, advice: impl Into<String>) -> Self {
+    pub(super) fn unusable(location: impl Display, advice: impl Into<String>) -> Self {
         Self::Unusable {
-            place: place.to_string(),
+            location: location.to_string(),
             advice: advice.into(),
         }
     }
@@ -85,8 +85,8 @@ impl StoreError {
     /// statement, which does not know in which file it runs.
     #[must_use]
     pub fn in_database(self, url: &str) -> Self {
-        match Place::of(url, None) {
-            Ok(place) => self.at(place),
+        match Location::of(url, None) {
+            Ok(location) => self.at(location),
             Err(_) => self,
         }
     }
@@ -94,7 +94,9 @@ impl StoreError {
     /// Names the place, which the database's own error does not.
     pub(super) fn at(self, known: impl Display) -> Self {
         match self {
-            Self::Unusable { place, advice } if place == SOMEWHERE => Self::unusable(known, advice),
+            Self::Unusable { location, advice } if location == SOMEWHERE => {
+                Self::unusable(known, advice)
+            }
             Self::Corrupt { evidence, advice } => {
                 let known = known.to_string();
                 let is_named = evidence.starts_with(&known);
@@ -164,13 +166,13 @@ fn by_sqlite_code(error: sqlx::Error) -> StoreError {
         SQLITE_FULL => StoreError::Full,
         SQLITE_CORRUPT | SQLITE_NOTADB => StoreError::corrupt(error.to_string()),
         SQLITE_IOERR => StoreError::Unusable {
-            place: SOMEWHERE.to_owned(),
+            location: SOMEWHERE.to_owned(),
             advice: format!(
                 "{error}; its disk is full, over a quota, or failing: see `df` and the log of the system"
             ),
         },
         SQLITE_PERM | SQLITE_READONLY | SQLITE_CANTOPEN => StoreError::Unusable {
-            place: SOMEWHERE.to_owned(),
+            location: SOMEWHERE.to_owned(),
             advice: format!(
                 "{error}; check that it is still there, that its folder and file system can be written, \
                  and that they belong to the user that renewd runs as"

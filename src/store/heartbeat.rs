@@ -13,7 +13,7 @@ impl Store {
     }
 
     /// Stores that the daemon stopped as it should: nobody need wonder why it is silent.
-    pub async fn rest(&self) -> Result<(), StoreError> {
+    pub async fn mark_stopped(&self) -> Result<(), StoreError> {
         self.keep_beat(AT_REST).await
     }
 

@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 
-use super::bulk::{self, is_open, look_again};
+use super::bulk::{self, check_again, is_open};
 use super::row::{Columns, exactly_one, micros, parse, words};
 use super::served::{self, served_columns};
 use super::synchronised::Synchronised;
@@ -60,7 +60,7 @@ pub struct Decision<'a> {
 
 /// At what is looked between renewals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum PollKind {
     /// What the services of a certificate show.
     Services,
     /// When its CA wants it to be renewed.
@@ -167,12 +167,12 @@ impl Store {
     }
 
     /// Certificates without an open renewal of which the due rules must be asked, the longest waiting first.
-    pub async fn due_for_look(
+    pub async fn due_for_check(
         &self,
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<TrackedCertificate>, StoreError> {
-        self.due(DUE_FOR_LOOK, now, limit, |row| row.due_check_at)
+        self.due(DUE_FOR_CHECK, now, limit, |row| row.due_check_at)
             .await
     }
 
@@ -196,7 +196,7 @@ impl Store {
     /// first has it until `until`, or until it has stored what it saw.
     pub async fn first_come(
         &self,
-        look: Look,
+        look: PollKind,
         due: Vec<TrackedCertificate>,
         now: Timestamp,
         until: Timestamp,
@@ -205,8 +205,8 @@ impl Store {
             return Ok(due);
         }
         let statement = match look {
-            Look::Services => FIRST_TO_PROBE,
-            Look::Window => FIRST_TO_ASK,
+            PollKind::Services => FIRST_TO_PROBE,
+            PollKind::Window => FIRST_TO_ASK,
         };
         let mut transaction = self.begin().await?;
         let mut ours = Vec::new();
@@ -290,7 +290,7 @@ impl Store {
         commit(transaction).await
     }
 
-    /// Stores what the CA said about the certificate `shown`: its window (`None`: it has none), when to ask again
+    /// Stores what the CA said about the certificate `current`: its window (`None`: it has none), when to ask again
     /// (`None`: never), and when to ask the due rules (`None`: as before).
     #[allow(
         clippy::too_many_arguments,
@@ -299,7 +299,7 @@ impl Store {
     pub async fn record_window(
         &self,
         name: &str,
-        shown: Fingerprint,
+        current: Fingerprint,
         window: Option<&RenewalWindow>,
         ask_again_at: Option<Timestamp>,
         due_check_at: Option<Timestamp>,
@@ -310,7 +310,7 @@ impl Store {
         let mut transaction = self.begin().await?;
         let done = sqlx::query(RECORD_WINDOW)
             .bind(name)
-            .bind(shown.to_string())
+            .bind(current.to_string())
             .bind(window.map(|window| micros(window.start)))
             .bind(window.map(|window| micros(window.end)))
             .bind(window.map(|window| micros(window.chosen)))
@@ -507,7 +507,7 @@ async fn all(
     }
     for row in &mut all {
         row.served.sort_by(|a, b| a.address.cmp(&b.address));
-        row.shown = crate::inventory::served::deciding(&row.served).cloned();
+        row.current = crate::inventory::served::deciding(&row.served).cloned();
     }
     Ok(all)
 }
@@ -532,7 +532,7 @@ fn read(row: &AnyRow) -> Result<TrackedCertificate, StoreError> {
         ca: Arc::from(row.text("ca")?),
         is_configured_here: true,
         served: Vec::new(),
-        shown: None,
+        current: None,
         due_check_at: row.maybe_time("due_check_at")?,
         decision: row.maybe_text("decision")?,
         probe_at: row.maybe_time("probe_at")?,
@@ -628,7 +628,7 @@ pub(super) const CERTIFICATE: &str = select_certificate!("WHERE c.name = $1");
 
 pub(super) const CERTIFICATES: &str = select_certificate!("WHERE c.configured = 1");
 
-pub(super) const DUE_FOR_LOOK: &str =
+pub(super) const DUE_FOR_CHECK: &str =
     select_due!("WHERE c.configured = 1 AND c.due_check_at <= $1 ORDER BY c.due_check_at LIMIT $2");
 
 pub(super) const DUE_FOR_PROBE: &str = select_due!(
@@ -657,7 +657,7 @@ pub(super) const RECORD_WINDOW: &str = concat!(
      window_explanation = $6, window_poll_at = $7, due_check_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE COALESCE(",
-    look_again!("$8"),
+    check_again!("$8"),
     ", due_check_at) END WHERE name = $1"
 );
 
@@ -683,7 +683,7 @@ pub(super) const REQUEST: &str = concat!(
     "UPDATE certificate SET due_check_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE ",
-    look_again!("$2"),
+    check_again!("$2"),
     " END, requested_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE $2 END, bind_now = CASE WHEN ",

@@ -28,8 +28,8 @@ pub struct Lease {
 
 impl Lease {
     /// What is needed to keep it, apart from the work that it is for.
-    pub fn ticket(&self) -> Ticket {
-        Ticket {
+    pub fn key(&self) -> LeaseKey {
+        LeaseKey {
             renewal: self.renewal.id.clone(),
             token: self.token,
         }
@@ -38,14 +38,14 @@ impl Lease {
 
 /// Names a lease.
 #[derive(Debug, Clone)]
-pub struct Ticket {
+pub struct LeaseKey {
     renewal: RenewalId,
     token: i64,
 }
 
 /// How long leases are, and how they are kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Tenure {
+pub struct LeasePolicy {
     /// How long a claim holds.
     pub lease: SignedDuration,
     /// How often it is renewed while a step runs; `None`: only between steps.
@@ -55,7 +55,7 @@ pub struct Tenure {
     pub lost_after: Duration,
 }
 
-impl Tenure {
+impl LeasePolicy {
     /// Where a lock says that nobody else is there, a lease ends with its process, whatever the clock of the machine does
     /// meanwhile: one that jumps by days lets no second worker in. Whoever has the lock next takes it over.
     pub(super) const ALONE: Self = Self {
@@ -74,14 +74,14 @@ impl Tenure {
 
 impl Store {
     /// How long leases are on this database.
-    pub const fn tenure(&self) -> Tenure {
-        self.tenure
+    pub const fn lease_policy(&self) -> LeasePolicy {
+        self.lease_policy
     }
 
     /// The same database with other leases: every daemon on it must have the same.
     #[must_use]
-    pub fn with_tenure(mut self, tenure: Tenure) -> Self {
-        self.tenure = tenure;
+    pub fn with_lease_policy(mut self, lease_policy: LeasePolicy) -> Self {
+        self.lease_policy = lease_policy;
         self
     }
 
@@ -180,18 +180,18 @@ impl Store {
 
     /// Keeps the lease until `until`.
     pub async fn extend(&self, lease: &mut Lease, until: Timestamp) -> Result<(), StoreError> {
-        self.prolong(&lease.ticket(), until).await?;
+        self.prolong(&lease.key(), until).await?;
         lease.until = until;
         Ok(())
     }
 
     /// The same, for somebody who keeps it while another works.
-    pub async fn prolong(&self, ticket: &Ticket, until: Timestamp) -> Result<(), StoreError> {
+    pub async fn prolong(&self, key: &LeaseKey, until: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for statement in [EXTEND_RENEWAL, EXTEND_FIREWALL] {
             let done = sqlx::query(statement)
-                .bind(&*ticket.renewal.0)
-                .bind(ticket.token)
+                .bind(&*key.renewal.0)
+                .bind(key.token)
                 .bind(micros(until))
                 .execute(&mut transaction)
                 .await?;

@@ -6,7 +6,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyConnection, Connection, SqlSafeStr};
 
 use super::dialect::Dialect;
-use super::place::Place;
+use super::location::Location;
 use super::row::Columns;
 use super::{StoreError, history};
 
@@ -34,22 +34,22 @@ pub(super) async fn run(
 /// A database that has tables, but not ours, belongs to another program.
 pub(super) async fn refuse_foreign(
     connection: &mut AnyConnection,
-    place: &Place,
+    location: &Location,
 ) -> Result<(), StoreError> {
-    let row = sqlx::query(place.dialect().count_tables())
+    let row = sqlx::query(location.dialect().count_tables())
         .fetch_one(connection)
         .await?;
     if row.number("tables")? == 0 || row.number("ours")? == 1 {
         return Ok(());
     }
     let advice = "it is the database of another program; name another one";
-    Err(StoreError::unusable(place, advice))
+    Err(StoreError::unusable(location, advice))
 }
 
 /// A command that only reads leaves the tables as they are: those of another version are refused.
 pub(super) async fn refuse_other_version(
     connection: &mut AnyConnection,
-    place: &Place,
+    location: &Location,
 ) -> Result<(), StoreError> {
     let newest = EMBEDDED.last().map_or(0, |(version, _, _)| *version);
     let row = sqlx::query("SELECT MAX(version) AS version FROM _sqlx_migrations")
@@ -66,7 +66,7 @@ pub(super) async fn refuse_other_version(
             "its tables are those of a newer renewd: use the command of the version that the daemon has"
         }
     };
-    Err(StoreError::unusable(place, advice))
+    Err(StoreError::unusable(location, advice))
 }
 
 pub(super) fn migrator() -> Migrator {

@@ -3,7 +3,7 @@
 //! One public method is one transaction, with one `now` that the caller gives. Nothing here reads the clock, talks to
 //! the network or decides anything. Statements keep to what SQLite and PostgreSQL share (see `migrations/`); there are
 //! no checked macros for that, so `tests` executes every statement on both. What differs between the two stands in
-//! `dialect`; besides it only `place`, `sqlite`, `server`, `copy`, `notices` and `error` know one of them. Times lose what
+//! `dialect`; besides it only `location`, `sqlite`, `server`, `copy`, `notifications` and `error` know one of them. Times lose what
 //! is below a microsecond.
 
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 
 mod bulk;
-mod carry;
+mod clock_rollback;
+mod commit_observer;
 mod connections;
 mod copy;
 mod dialect;
@@ -26,44 +27,43 @@ mod intents;
 mod inventory;
 mod leases;
 mod limits;
+mod location;
+mod migrate;
 mod migrations;
-mod notices;
-mod place;
+mod next_wakeup;
+mod notify;
 mod renewals;
 mod retention;
 mod row;
 mod served;
 mod server;
-mod set_back;
 mod sqlite;
 mod steps;
 mod synchronised;
 #[cfg(test)]
 mod tests;
-mod waking;
-mod witness;
 
-pub use carry::{Carried, carry};
+pub use commit_observer::CommitObserver;
 pub use error::StoreError;
 pub use firewalls::PendingPin;
 pub use history::{Checkpoint, Head, Misfit, NoHead, PastEvent, Verdict};
 pub use intents::{EndedOrder, ForgottenOrder};
-pub use inventory::{Changes, Configured, Decision, Look};
-pub use leases::{Lease, Tenure, Ticket};
+pub use inventory::{Changes, Configured, Decision, PollKind};
+pub use leases::{Lease, LeaseKey, LeasePolicy};
 pub use limits::Permission;
-pub use notices::Notices;
-pub use place::file;
+pub use location::file;
+pub use migrate::{MigratedRows, migrate};
+pub use next_wakeup::{Counts, NextDue};
+pub use notify::Notifications;
 pub use renewals::{Ending, UnconfirmedKey};
 pub use retention::{EventBatch, REMEMBERED, RenewalCursor};
-pub use served::{BoundBefore, KnownCertificate, Report, Sighting};
+pub use served::{BoundBefore, KnownCertificate, ProbeRecord, Report};
 pub use steps::{Login, Next, Pins, Postponed, Reached, StepRecord};
-pub use waking::{Counts, NextDue};
-pub use witness::Witness;
 
 use crate::secret::SecretSource;
 use connections::{Reading, Session, Writing, within};
 use dialect::Dialect;
-use place::Place;
+use location::Location;
 use row::{exactly_one, micros};
 use synchronised::Synchronised;
 
@@ -76,10 +76,10 @@ pub struct Store {
     writer: AnyPool,
     /// Readers see the last commit and never wait for the writer's disk.
     reader: AnyPool,
-    tenure: Tenure,
+    lease_policy: LeasePolicy,
     /// Where other daemons may write too.
-    notices: Option<notices::Line>,
-    witness: Option<Arc<dyn Witness>>,
+    notifications: Option<notify::Line>,
+    observer: Option<Arc<dyn CommitObserver>>,
     synchronised: Arc<Synchronised>,
 }
 
@@ -113,36 +113,36 @@ impl Store {
         access: Access,
     ) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let place = Place::of(url, password)?;
+        let location = Location::of(url, password)?;
         if access == Access::Write {
-            place.prepare()?;
+            location.prepare()?;
         }
-        let dialect = place.dialect();
+        let dialect = location.dialect();
         // Statements are not worth a log line; what they bring about is told as events.
-        let options = AnyConnectOptions::from_url(place.url())?.disable_statement_logging();
+        let options = AnyConnectOptions::from_url(location.url())?.disable_statement_logging();
         let ready = match access {
-            Access::Write => make_ready(&options, &place, busy_timeout).await,
-            Access::Read => look_whether_ready(&options, &place, busy_timeout).await,
+            Access::Write => make_ready(&options, &location, busy_timeout).await,
+            Access::Read => check_ready(&options, &location, busy_timeout).await,
         };
-        ready.map_err(|error| error.at(&place))?;
+        ready.map_err(|error| error.at(&location))?;
         Ok(Self {
             dialect,
-            tenure: match dialect {
-                Dialect::Sqlite => Tenure::ALONE,
-                Dialect::Postgres => Tenure::SHARED,
+            lease_policy: match dialect {
+                Dialect::Sqlite => LeasePolicy::ALONE,
+                Dialect::Postgres => LeasePolicy::SHARED,
             },
             writer: pool(dialect, 1, options.clone(), busy_timeout, access).await?,
             reader: pool(dialect, READERS, options, busy_timeout, access).await?,
-            notices: notices::Line::to(&place)?,
-            witness: None,
+            notifications: notify::Line::to(&location)?,
+            observer: None,
             synchronised: Arc::default(),
         })
     }
 
     /// The same database, with somebody who is told of every commit.
     #[must_use]
-    pub fn witnessed_by(mut self, witness: Arc<dyn Witness>) -> Self {
-        self.witness = Some(witness);
+    pub fn observed_by(mut self, observer: Arc<dyn CommitObserver>) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -150,7 +150,7 @@ impl Store {
     pub async fn close(self) {
         self.reader.close().await;
         self.writer.close().await;
-        if let Some(line) = self.notices {
+        if let Some(line) = self.notifications {
             line.close().await;
         }
     }
@@ -183,9 +183,9 @@ impl Store {
     }
 
     /// Keeps the database quick and small, and looks for damage; to be called about once a day. Deletes nothing.
-    pub async fn upkeep(&self) -> Result<(), StoreError> {
+    pub async fn maintain(&self) -> Result<(), StoreError> {
         self.dialect
-            .look_for_damage(&mut self.read().await?)
+            .check_for_damage(&mut self.read().await?)
             .await?;
         if let Some(statement) = self.dialect.optimize() {
             sqlx::query(statement).execute(&self.writer).await?;
@@ -215,11 +215,11 @@ impl Store {
         let transaction = self.writer.begin_with(self.dialect.begin());
         let transaction = within(patience, transaction).await;
         let transaction = transaction.map_err(|error| self.dialect.failed(error))?;
-        let mut writing = Session::new(transaction, patience).witnessed_by(self.witness.clone());
+        let mut writing = Session::new(transaction, patience).observed_by(self.observer.clone());
         if let Some(statement) = self.dialect.lock() {
             sqlx::query(statement).execute(&mut writing).await?;
         }
-        Ok(writing.witnessed_by(self.witness.clone()))
+        Ok(writing.observed_by(self.observer.clone()))
     }
 }
 
@@ -276,18 +276,18 @@ async fn is_usable(connection: &mut AnyConnection, patience: Option<Duration>) -
 /// Looks at the database before anything is changed in it, then brings it up to date.
 async fn make_ready(
     options: &AnyConnectOptions,
-    place: &Place,
+    location: &Location,
     busy_timeout: Duration,
 ) -> Result<(), StoreError> {
-    let dialect = place.dialect();
+    let dialect = location.dialect();
     let connection = AnyConnection::connect_with(options);
     let mut connection = within(dialect.patience(), connection).await?;
     dialect.set_up(&mut connection, busy_timeout).await?;
-    if let Place::File { file, .. } = place {
+    if let Location::File { file, .. } = location {
         sqlite::refuse_damaged(&mut connection, file).await?;
     }
-    migrations::refuse_foreign(&mut connection, place).await?;
-    if let Place::File { file, .. } = place {
+    migrations::refuse_foreign(&mut connection, location).await?;
+    if let Location::File { file, .. } = location {
         sqlite::use_write_ahead_log(&mut connection, file).await?;
     }
     migrations::run(&mut connection, dialect).await?;
@@ -295,18 +295,18 @@ async fn make_ready(
 }
 
 /// Looks whether a database can be read by this version, without a write.
-async fn look_whether_ready(
+async fn check_ready(
     options: &AnyConnectOptions,
-    place: &Place,
+    location: &Location,
     busy_timeout: Duration,
 ) -> Result<(), StoreError> {
-    let dialect = place.dialect();
+    let dialect = location.dialect();
     let connection = AnyConnection::connect_with(options);
     let mut connection = within(dialect.patience(), connection).await?;
     dialect.set_up(&mut connection, busy_timeout).await?;
     dialect.forbid_writing(&mut connection).await?;
-    migrations::refuse_foreign(&mut connection, place).await?;
-    migrations::refuse_other_version(&mut connection, place).await?;
+    migrations::refuse_foreign(&mut connection, location).await?;
+    migrations::refuse_other_version(&mut connection, location).await?;
     Ok(connection.close().await?)
 }
 

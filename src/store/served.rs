@@ -6,19 +6,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::bulk::{is_open, look_again};
+use super::bulk::{check_again, is_open};
 use super::row::{Columns, exactly_one, micros, words};
 use super::{Store, StoreError, Writing, commit, history, missing};
 use crate::event::{Event, EventKind};
 use crate::inventory::{
-    Condition, Observation, RenewalId, ReportedCondition, Served, Shown, State, Unknown,
-    Unreachable,
+    Condition, Observation, RenewalId, ReportedCondition, Served, ServedCertificate, State,
+    Unknown, Unreachable,
 };
 use crate::pki::Fingerprint;
 
 /// What a probe of every address of a certificate, or a verification, found.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Sighting<'a> {
+pub struct ProbeRecord<'a> {
     /// What is true of each address, with the events that this makes.
     pub observations: &'a [(Observation, Vec<Report>)],
     /// Addresses that are no longer looked at.
@@ -81,14 +81,14 @@ pub struct KnownCertificate {
 impl Store {
     /// Stores what was found at the addresses of `name`. What was overtaken by something newer is left out, and with it
     /// what is said of the certificate as a whole. The events that were stored are returned.
-    pub async fn record_sight(
+    pub async fn record_probe(
         &self,
         name: &str,
-        sighting: &Sighting<'_>,
+        probe_record: &ProbeRecord<'_>,
         now: Timestamp,
     ) -> Result<Vec<Event>, StoreError> {
         let mut transaction = self.begin().await?;
-        let events = write(&mut transaction, name, sighting, now).await?;
+        let events = write(&mut transaction, name, probe_record, now).await?;
         commit(transaction).await?;
         Ok(events)
     }
@@ -188,43 +188,43 @@ impl Store {
     }
 }
 
-/// [`Store::record_sight`] in a transaction that stores more.
+/// [`Store::record_probe`] in a transaction that stores more.
 pub(super) async fn write(
     connection: &mut Writing,
     name: &str,
-    sighting: &Sighting<'_>,
+    probe_record: &ProbeRecord<'_>,
     now: Timestamp,
 ) -> Result<Vec<Event>, StoreError> {
     let mut reports: Vec<Report> = Vec::new();
     let mut is_newest = true;
-    for (observation, theirs) in sighting.observations {
+    for (observation, theirs) in probe_record.observations {
         if observe(connection, name, observation).await? {
             reports.extend(theirs.iter().cloned());
         } else {
             is_newest = false;
         }
     }
-    for address in sighting.forgotten {
+    for address in probe_record.forgotten {
         sqlx::query(FORGET)
             .bind(name)
             .bind(&**address)
             .execute(&mut *connection)
             .await?;
     }
-    for known in sighting.verified_by_chain {
+    for known in probe_record.verified_by_chain {
         know(connection, name, known).await?;
     }
-    let due_check_at = sighting.due_check_at.filter(|_| is_newest);
+    let due_check_at = probe_record.due_check_at.filter(|_| is_newest);
     let seen = if is_newest {
         sqlx::query(SEEN)
             .bind(name)
-            .bind(micros(sighting.next_probe_at))
+            .bind(micros(probe_record.next_probe_at))
             .bind(due_check_at.map(micros))
-            .bind(sighting.reported_condition.map(ReportedCondition::name))
+            .bind(probe_record.reported_condition.map(ReportedCondition::name))
     } else {
         sqlx::query(OVERTAKEN)
             .bind(name)
-            .bind(micros(sighting.next_probe_at))
+            .bind(micros(probe_record.next_probe_at))
     };
     let done = seen.execute(&mut *connection).await?;
     exactly_one(done.rows_affected(), || missing("certificate", name))?;
@@ -237,7 +237,7 @@ pub(super) async fn write(
     }
     let mut events = as_events(name, &reports);
     if is_newest {
-        events.extend(sighting.events.iter().cloned());
+        events.extend(probe_record.events.iter().cloned());
     }
     history::append(connection, &events, now).await?;
     Ok(events)
@@ -369,11 +369,11 @@ pub(super) fn read(row: &AnyRow) -> Result<Option<Served>, StoreError> {
     }))
 }
 
-fn known(row: &AnyRow) -> Result<Option<Shown>, StoreError> {
+fn known(row: &AnyRow) -> Result<Option<ServedCertificate>, StoreError> {
     let Some(fingerprint) = row.maybe_fingerprint("served_fingerprint")? else {
         return Ok(None);
     };
-    Ok(Some(Shown {
+    Ok(Some(ServedCertificate {
         fingerprint,
         pem: row.text("pem")?,
         not_before: row.time("not_before")?,
@@ -461,7 +461,7 @@ pub(super) const SEEN: &str = concat!(
     "UPDATE certificate SET reported_condition = $4, probe_at = $2, due_check_at = CASE WHEN ",
     is_open!(),
     " THEN NULL ELSE COALESCE(",
-    look_again!("$3"),
+    check_again!("$3"),
     ", due_check_at) END WHERE name = $1"
 );
 

@@ -1,15 +1,15 @@
 //! A PostgreSQL server: its address, and the password, which goes into the connection and nowhere else.
 
 use super::StoreError;
-use super::place::Place;
+use super::location::Location;
 use crate::config;
 use crate::secret::SecretSource;
 
 /// The place of a database on a server.
-pub(super) fn place(url: &str, password: Option<&SecretSource>) -> Result<Place, StoreError> {
+pub(super) fn location(url: &str, password: Option<&SecretSource>) -> Result<Location, StoreError> {
     let refuse = |advice: String| StoreError::Unusable {
         // Not repeated: it may carry a password.
-        place: "address".to_owned(),
+        location: "address".to_owned(),
         advice,
     };
     let mut url = config::database_server(url).map_err(refuse)?;
@@ -20,7 +20,7 @@ pub(super) fn place(url: &str, password: Option<&SecretSource>) -> Result<Place,
         url.query_pairs_mut()
             .append_pair("password", secret.expose());
     }
-    Ok(Place::Server {
+    Ok(Location::Server {
         url,
         name: name.into(),
     })

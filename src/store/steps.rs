@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::row::{exactly_one, micros, words};
 use super::{
-    Ending, Lease, Sighting, Store, StoreError, Writing, commit, firewalls, history, intents,
+    Ending, Lease, ProbeRecord, Store, StoreError, Writing, commit, firewalls, history, intents,
     limits, missing, renewals, served,
 };
 use crate::event::Event;
@@ -20,7 +20,7 @@ pub struct StepRecord<'a> {
     /// What is true of the renewal now.
     pub next: Next<'a>,
     /// What the services of the certificate serve now, where the step found out.
-    pub served: Option<&'a Sighting<'a>>,
+    pub served: Option<&'a ProbeRecord<'a>>,
     /// Which certificates the firewall is trusted by from now on, besides its configuration.
     pub pins: Option<Pins<'a>>,
     /// How the login of the step went, where there was one.
@@ -251,8 +251,8 @@ async fn store_findings(
     if matches!(record.next, Next::Reached(_)) {
         intents::close(connection, id, now).await?;
     }
-    if let Some(sighting) = record.served {
-        served::write(connection, certificate, sighting, now).await?;
+    if let Some(probe_record) = record.served {
+        served::write(connection, certificate, probe_record, now).await?;
     }
     if let Some(pins) = record.pins {
         firewalls::learn(connection, firewall, pins).await?;

@@ -3,21 +3,24 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::Errand;
-use super::offer::Offer;
+use super::TransferRequest;
+use super::grant::Grant;
 use super::settings::{Protocol, Settings};
 use crate::failure::{Failure, FailureKind};
 use crate::secret::Secret;
 
-/// Where to listen for `errand`.
-pub(super) fn listen(settings: &Settings, errand: &Errand) -> Result<SocketAddr, Failure> {
-    let port = match errand.protocol {
+/// Where to listen for `request`.
+pub(super) fn listen(
+    settings: &Settings,
+    request: &TransferRequest,
+) -> Result<SocketAddr, Failure> {
+    let port = match request.protocol {
         Protocol::Scp => settings.scp_port,
         Protocol::Ftp => settings.ftp_port,
     };
     let address = match settings.listen {
         Some(address) => address,
-        None => own_towards(errand.firewall)?,
+        None => own_towards(request.firewall)?,
     };
     Ok(SocketAddr::new(address, port))
 }
@@ -26,7 +29,7 @@ pub(super) fn listen(settings: &Settings, errand: &Errand) -> Result<SocketAddr,
 ///
 /// # Errors
 /// `Local` when none is configured and there is no way to `firewall` from here.
-pub fn told(settings: &Settings, firewall: SocketAddr) -> Result<IpAddr, Failure> {
+pub fn advertised(settings: &Settings, firewall: SocketAddr) -> Result<IpAddr, Failure> {
     // Listening everywhere is no address to connect to.
     let listen = settings.listen.filter(|listen| !listen.is_unspecified());
     match settings.advertise.or(listen) {
@@ -36,7 +39,7 @@ pub fn told(settings: &Settings, firewall: SocketAddr) -> Result<IpAddr, Failure
 }
 
 /// The URL of the folder at `address`; a port that everybody knows is left out.
-pub(super) fn folder_url(protocol: Protocol, address: SocketAddr, offer: &Offer) -> Secret {
+pub(super) fn folder_url(protocol: Protocol, address: SocketAddr, grant: &Grant) -> Secret {
     let (name, well_known) = match protocol {
         Protocol::Scp => (protocol.name(), 22),
         Protocol::Ftp => (protocol.name(), 21),
@@ -49,7 +52,7 @@ pub(super) fn folder_url(protocol: Protocol, address: SocketAddr, offer: &Offer)
         port if port == well_known => String::new(),
         port => format!(":{port}"),
     };
-    let (user, password) = (&offer.user, offer.password.expose());
+    let (user, password) = (&grant.user, grant.password.expose());
     Secret::new(format!("{name}://{user}:{password}@{host}{port}/"))
 }
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::offer::{Offer, name_in};
-use super::reception::{Guest, Reception, Visit};
+use super::acceptor::{Acceptor, Client, Connection};
+use super::grant::{Grant, name_in};
 use super::refusals::{Refusals, quoted};
 use super::settings::Protocol;
 use super::{Task, ftp, ssh};
@@ -24,8 +24,8 @@ pub fn ftp_line(data: &[u8]) {
     let line = String::from_utf8_lossy(data);
     ftp::fuzzing::line(&line);
     path(&line);
-    let told = quoted(&line);
-    assert!(told.chars().count() <= 3000 && !told.chars().any(char::is_control));
+    let reported = quoted(&line);
+    assert!(reported.chars().count() <= 3000 && !reported.chars().any(char::is_control));
     if let Some((low, high)) = data.first_chunk().zip(data.last_chunk()) {
         let port = u16::from_be_bytes(*high);
         ftp::fuzzing::address(SocketAddr::from((
@@ -87,20 +87,20 @@ fn serve(data: &[u8], words: Option<&str>) {
     };
     for task in [receive, give] {
         let is_given = matches!(task, Task::HandOut { .. });
-        let Some((guest, visit)) = runtime.block_on(async { visit(task) }) else {
+        let Some((client, connection)) = runtime.block_on(async { connection(task) }) else {
             continue;
         };
         let stream = tokio::io::join(Cursor::new(data.to_vec()), Vec::new());
         let said = runtime.block_on(async {
             match words {
-                Some(words) => ssh::fuzzing::scp(stream, &visit, words).await,
-                None => ssh::fuzzing::sftp(stream, &visit).await,
+                Some(words) => ssh::fuzzing::scp(stream, &connection, words).await,
+                None => ssh::fuzzing::sftp(stream, &connection).await,
             }
         });
-        guest.leave();
-        let kept = visit.offer.content.lock();
+        client.leave();
+        let kept = connection.grant.content.lock();
         let kept = kept.unwrap_or_else(PoisonError::into_inner);
-        let is_done = visit.offer.done.is_cancelled();
+        let is_done = connection.grant.done.is_cancelled();
         assert!(kept.len() <= LARGEST && (is_done || kept.is_empty()));
         assert!(!is_given || kept.is_empty());
         assert!(is_given || !contains(&said, CONTENT.as_bytes()));
@@ -112,14 +112,14 @@ fn serve(data: &[u8], words: Option<&str>) {
             "{} bytes",
             said.len()
         );
-        let told = visit.offer.refusals.to_string();
-        assert!(told.len() <= 8192 && !told.chars().any(char::is_control));
+        let reported = connection.grant.refusals.to_string();
+        assert!(reported.len() <= 8192 && !reported.chars().any(char::is_control));
     }
 }
 
-fn visit(task: Task) -> Option<(Arc<Guest>, Visit)> {
+fn connection(task: Task) -> Option<(Arc<Client>, Connection)> {
     let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 4000));
-    let offer = Arc::new(Offer {
+    let grant = Arc::new(Grant {
         peer: IpAddr::from([192, 0, 2, 1]),
         user: "r1".to_owned(),
         password: Secret::new(PASSWORD.to_owned()),
@@ -132,11 +132,11 @@ fn visit(task: Task) -> Option<(Arc<Guest>, Visit)> {
         refusals: Refusals::default(),
         content: Mutex::default(),
     });
-    let reception = Reception::new(Protocol::Scp, peer);
-    reception.add(offer);
-    let guest = reception.admit(peer, peer)?;
-    let visit = guest.log_in("r1", PASSWORD)?;
-    Some((guest, visit))
+    let acceptor = Acceptor::new(Protocol::Scp, peer);
+    acceptor.add(grant);
+    let client = acceptor.admit(peer, peer)?;
+    let connection = client.log_in("r1", PASSWORD)?;
+    Some((client, connection))
 }
 
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {

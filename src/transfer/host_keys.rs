@@ -27,7 +27,7 @@ pub(super) fn read_or_make(folder: &Path, random: &dyn Random) -> Result<Vec<Pri
 }
 
 /// What a person compares.
-pub(super) fn shown(key: &PrivateKey) -> HostKey {
+pub(super) fn public_key(key: &PrivateKey) -> HostKey {
     HostKey {
         algorithm: key.algorithm().as_str().to_owned(),
         fingerprint: key.public_key().fingerprint(HashAlg::Sha256).to_string(),
@@ -119,7 +119,7 @@ mod tests {
 
     fn shown_in(folder: &Path) -> Vec<HostKey> {
         let keys = read_or_make(folder, &SystemRandom).unwrap();
-        keys.iter().map(shown).collect()
+        keys.iter().map(public_key).collect()
     }
 
     fn mode(path: &Path) -> u32 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::reception::{Guest, Reception};
+use super::acceptor::{Acceptor, Client};
 use super::settings::Protocol;
 use super::{ftp, ssh};
 use crate::failure::{Failure, FailureKind};
@@ -39,14 +39,14 @@ pub(super) fn bind(address: SocketAddr, protocol: Protocol) -> Result<TcpListene
 }
 
 /// Takes connections until the last transfer has left.
-pub(super) async fn accept(socket: TcpListener, reception: Arc<Reception>, service: Service) {
+pub(super) async fn accept(socket: TcpListener, acceptor: Arc<Acceptor>, service: Service) {
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
-            () = reception.closed.cancelled() => break,
+            () = acceptor.closed.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => take(stream, peer, &reception, &service),
+            Ok((stream, peer)) => take(stream, peer, &acceptor, &service),
             Err(error) => {
                 tracing::debug!(%error, "a connection to the port for transfers was lost");
                 // Out of file descriptors: the next attempt would fail at once, again and again.
@@ -54,33 +54,33 @@ pub(super) async fn accept(socket: TcpListener, reception: Arc<Reception>, servi
             }
         }
     }
-    reception.say_goodbye();
+    acceptor.say_goodbye();
 }
 
 /// Nobody is waited for at another one's cost: each connection has a task of its own.
-fn take(stream: TcpStream, peer: SocketAddr, reception: &Arc<Reception>, service: &Service) {
-    let local = stream.local_addr().unwrap_or(reception.address);
-    if let Some(guest) = reception.admit(peer, local) {
-        tokio::spawn(accompany(stream, guest, service.clone()));
+fn take(stream: TcpStream, peer: SocketAddr, acceptor: &Arc<Acceptor>, service: &Service) {
+    let local = stream.local_addr().unwrap_or(acceptor.address);
+    if let Some(client) = acceptor.admit(peer, local) {
+        tokio::spawn(accompany(stream, client, service.clone()));
     }
 }
 
-async fn accompany(stream: TcpStream, guest: Arc<Guest>, service: Service) {
+async fn accompany(stream: TcpStream, client: Arc<Client>, service: Service) {
     let serve = async {
         match service {
-            Service::Scp(config) => ssh::serve(stream, Arc::clone(&guest), config).await,
-            Service::Ftp => ftp::serve(stream, Arc::clone(&guest)).await,
+            Service::Scp(config) => ssh::serve(stream, Arc::clone(&client), config).await,
+            Service::Ftp => ftp::serve(stream, Arc::clone(&client)).await,
         }
     };
-    let _leaving = Leaving(Arc::clone(&guest));
+    let _leaving = Leaving(Arc::clone(&client));
     tokio::select! {
         () = serve => {}
-        () = guest.time_is_up() => {}
+        () = client.time_is_up() => {}
     }
 }
 
 /// Its place is free again, however its task ends: in a panic as well.
-struct Leaving(Arc<Guest>);
+struct Leaving(Arc<Client>);
 
 impl Drop for Leaving {
     fn drop(&mut self) {

@@ -4,20 +4,20 @@
 //! A transfer is one file, in one direction, for one peer, with a one-time name and password, within a time. Whatever
 //! else comes is refused and logged. Nothing here knows what is in a file.
 
+mod acceptor;
 mod address;
 mod ftp;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod grant;
 mod host_keys;
 mod listener;
-mod offer;
 mod ports;
-mod reception;
 mod refusals;
 mod settings;
 mod ssh;
 
-pub use address::told as address_told;
+pub use address::advertised as advertised_address;
 pub use settings::{Choice, Protocol, Settings};
 
 use std::net::SocketAddr;
@@ -30,13 +30,13 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::grant::Grant;
 use self::listener::Service;
-use self::offer::Offer;
-use self::ports::{Place, Ports};
+use self::ports::{Ports, TransferSlot};
 use self::refusals::Refusals;
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::secret::Secret;
-use crate::surroundings::Surroundings;
 
 /// The servers of this process. Clones share them: two transfers on one port go through one listener.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ pub struct Transfers {
 struct Shared {
     /// Where the host keys lie.
     folder: PathBuf,
-    surroundings: Surroundings,
+    env: Env,
     /// How SCP is served; made when it is first needed, and kept.
     scp: OnceCell<Scp>,
     ports: Ports,
@@ -62,7 +62,7 @@ struct Scp {
 
 /// One file that a firewall is to bring or fetch.
 #[derive(Debug, Clone)]
-pub struct Errand {
+pub struct TransferRequest {
     /// In which protocol.
     pub protocol: Protocol,
     /// The firewall's management address: the peer, and what our own address is looked up for.
@@ -97,10 +97,10 @@ pub enum Task {
 pub struct Transfer {
     folder_url: Secret,
     file_url: Secret,
-    offer: Arc<Offer>,
+    grant: Arc<Grant>,
     time_limit: Duration,
     /// Leaves the port when this is dropped.
-    place: Place,
+    slot: TransferSlot,
 }
 
 /// A host key of the SCP server.
@@ -114,11 +114,11 @@ pub struct HostKey {
 
 impl Transfers {
     /// The servers of a process whose host keys lie in `state_directory`. Nothing is opened or read yet.
-    pub fn new(state_directory: &Path, surroundings: &Surroundings) -> Self {
+    pub fn new(state_directory: &Path, env: &Env) -> Self {
         Self {
             shared: Arc::new(Shared {
                 folder: state_directory.join("ssh"),
-                surroundings: surroundings.clone(),
+                env: env.clone(),
                 scp: OnceCell::new(),
                 ports: Ports::default(),
             }),
@@ -130,31 +130,35 @@ impl Transfers {
     /// # Errors
     /// `Local` when the address cannot be listened on, or the host keys cannot be read or made; `Busy` when too many
     /// transfers are open.
-    pub async fn open(&self, settings: &Settings, errand: Errand) -> Result<Transfer, Failure> {
+    pub async fn open(
+        &self,
+        settings: &Settings,
+        request: TransferRequest,
+    ) -> Result<Transfer, Failure> {
         let shared = &self.shared;
-        let service = match errand.protocol {
+        let service = match request.protocol {
             Protocol::Scp => Service::Scp(Arc::clone(&shared.scp().await?.config)),
             Protocol::Ftp => Service::Ftp,
         };
-        let listen = address::listen(settings, &errand)?;
-        let told = address::told(settings, errand.firewall)?;
-        let name = errand.task.name().to_owned();
-        let time_limit = errand.time_limit;
-        let offer = shared.offer(settings, errand);
-        let place = shared
+        let listen = address::listen(settings, &request)?;
+        let advertised = address::advertised(settings, request.firewall)?;
+        let name = request.task.name().to_owned();
+        let time_limit = request.time_limit;
+        let grant = shared.grant(settings, request);
+        let slot = shared
             .ports
-            .enter(listen, service, Arc::clone(&offer))
+            .enter(listen, service, Arc::clone(&grant))
             .await?;
-        let told = SocketAddr::new(told, place.port());
-        let folder_url = address::folder_url(place.protocol(), told, &offer);
+        let advertised = SocketAddr::new(advertised, slot.port());
+        let folder_url = address::folder_url(slot.protocol(), advertised, &grant);
         let file_url = Secret::new(format!("{}{name}", folder_url.expose()));
-        tracing::debug!(address = %told, protocol = place.protocol().name(), "a transfer is open");
+        tracing::debug!(address = %advertised, protocol = slot.protocol().name(), "a transfer is open");
         Ok(Transfer {
             folder_url,
             file_url,
-            offer,
+            grant,
             time_limit,
-            place,
+            slot,
         })
     }
 
@@ -172,7 +176,7 @@ impl Shared {
         let read = || async {
             let keys = self.read_host_keys().await?;
             Ok(Scp {
-                keys: keys.iter().map(host_keys::shown).collect(),
+                keys: keys.iter().map(host_keys::public_key).collect(),
                 config: Arc::new(ssh::configuration(keys)),
             })
         };
@@ -182,7 +186,7 @@ impl Shared {
     /// Making an RSA key takes a second, and files block: neither may hold others up.
     async fn read_host_keys(&self) -> Result<Vec<PrivateKey>, Failure> {
         let folder = self.folder.clone();
-        let random = Arc::clone(&self.surroundings.random);
+        let random = Arc::clone(&self.env.random);
         let work = move || host_keys::read_or_make(&folder, &*random);
         tokio::task::spawn_blocking(work).await.map_err(|error| {
             let call = format!("read the host keys in {}", self.folder.display());
@@ -190,14 +194,14 @@ impl Shared {
         })?
     }
 
-    fn offer(&self, settings: &Settings, errand: Errand) -> Arc<Offer> {
-        let peer = settings.source_address.unwrap_or(errand.firewall.ip());
-        Arc::new(Offer {
+    fn grant(&self, settings: &Settings, request: TransferRequest) -> Arc<Grant> {
+        let peer = settings.source_address.unwrap_or(request.firewall.ip());
+        Arc::new(Grant {
             peer: peer.to_canonical(),
             user: format!("r{}", self.word(USER_BYTES)),
             password: Secret::new(self.word(PASSWORD_BYTES)),
-            task: errand.task,
-            deadline: Instant::now() + errand.time_limit,
+            task: request.task,
+            deadline: Instant::now() + request.time_limit,
             passive_address: address::ipv4(settings.advertise),
             passive_ports: settings.passive_ports.clone(),
             closed: CancellationToken::new(),
@@ -210,7 +214,7 @@ impl Shared {
     /// Small letters and digits only: a device may take others for its own syntax.
     fn word(&self, bytes: usize) -> String {
         let mut random = vec![0; bytes];
-        self.surroundings.random.fill(&mut random);
+        self.env.random.fill(&mut random);
         data_encoding::BASE32_NOPAD
             .encode(&random)
             .to_ascii_lowercase()
@@ -240,13 +244,13 @@ impl Transfer {
 
     /// The one-time password, to be cut out of whatever the device says.
     pub fn password(&self) -> &Secret {
-        &self.offer.password
+        &self.grant.password
     }
 
     /// What was refused so far, and what would have been taken; `None` when nothing was refused.
     pub fn refused(&self) -> Option<String> {
-        let refused = self.offer.refusals.told()?;
-        let expected = match &self.offer.task {
+        let refused = self.grant.refusals.summary()?;
+        let expected = match &self.grant.task {
             Task::Receive { names, .. } => names.join(" or "),
             Task::HandOut { name, .. } => name.clone(),
         };
@@ -259,7 +263,7 @@ impl Transfer {
     /// `Unreachable` when nobody brought it within the time limit; the detail tells what was refused meanwhile.
     pub async fn received(&mut self) -> Result<Vec<u8>, Failure> {
         self.done("receive a file", "brought").await?;
-        let content = self.offer.content.lock();
+        let content = self.grant.content.lock();
         Ok(content.unwrap_or_else(PoisonError::into_inner).clone())
     }
 
@@ -272,20 +276,20 @@ impl Transfer {
     }
 
     async fn done(&self, what: &str, verb: &str) -> Result<(), Failure> {
-        let done = self.offer.done.cancelled();
-        if tokio::time::timeout_at(self.offer.deadline, done)
+        let done = self.grant.done.cancelled();
+        if tokio::time::timeout_at(self.grant.deadline, done)
             .await
             .is_ok()
         {
             return Ok(());
         }
-        let call = format!("{what} by {}", self.place.protocol().name());
+        let call = format!("{what} by {}", self.slot.protocol().name());
         let detail = format!(
             "nobody {verb} the file within {} s; {}; it was awaited from {} at port {}",
             self.time_limit.as_secs(),
-            self.offer.refusals,
-            self.offer.peer,
-            self.place.port()
+            self.grant.refusals,
+            self.grant.peer,
+            self.slot.port()
         );
         Err(Failure::new(FailureKind::Unreachable, call, detail))
     }

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::acceptor::Acceptor;
+use super::grant::Grant;
 use super::listener::{self, Service};
-use super::offer::Offer;
-use super::reception::Reception;
 use super::settings::Protocol;
 use crate::failure::{Failure, FailureKind};
 
@@ -31,15 +31,15 @@ struct Fixed {
 
 #[derive(Debug)]
 struct Listener {
-    reception: Arc<Reception>,
+    acceptor: Arc<Acceptor>,
     task: JoinHandle<()>,
 }
 
 /// The place of a transfer at a listener. Dropping it leaves, and the last one closes the port.
 #[derive(Debug)]
-pub(super) struct Place {
-    reception: Arc<Reception>,
-    offer: Arc<Offer>,
+pub(super) struct TransferSlot {
+    acceptor: Arc<Acceptor>,
+    grant: Arc<Grant>,
     ports: Ports,
 }
 
@@ -49,8 +49,8 @@ impl Ports {
         &self,
         address: SocketAddr,
         service: Service,
-        offer: Arc<Offer>,
-    ) -> Result<Place, Failure> {
+        grant: Arc<Grant>,
+    ) -> Result<TransferSlot, Failure> {
         let _turn = self.turn.lock().await;
         if self.lock().transfers >= MOST_TRANSFERS {
             let call = format!("open a server for {}", service.protocol().name());
@@ -59,17 +59,17 @@ impl Ports {
         }
         if address.port() == 0 {
             let socket = listener::bind(address, service.protocol())?;
-            let reception = open(&socket, address, &service);
-            reception.add(Arc::clone(&offer));
-            tokio::spawn(listener::accept(socket, Arc::clone(&reception), service));
-            return Ok(self.place(reception, offer, &mut self.lock()));
+            let acceptor = open(&socket, address, &service);
+            acceptor.add(Arc::clone(&grant));
+            tokio::spawn(listener::accept(socket, Arc::clone(&acceptor), service));
+            return Ok(self.slot(acceptor, grant, &mut self.lock()));
         }
         // Nobody is waited for while the map is locked.
         if let Some(ending) = self.ending(address, service.protocol()) {
             // The port is free when the task is gone; how it went is no news.
             let _ = ending.await;
         }
-        self.join(address, service, offer)
+        self.join(address, service, grant)
     }
 
     /// The end of a listener at `address` that nobody uses any more.
@@ -78,7 +78,7 @@ impl Ports {
         let mut fixed = self.lock();
         let listener = fixed.listeners.get(&key)?;
         // It also ends with the runtime that it was opened in.
-        let is_over = listener.reception.closed.is_cancelled() || listener.task.is_finished();
+        let is_over = listener.acceptor.closed.is_cancelled() || listener.task.is_finished();
         if !is_over {
             return None;
         }
@@ -89,34 +89,34 @@ impl Ports {
         &self,
         address: SocketAddr,
         service: Service,
-        offer: Arc<Offer>,
-    ) -> Result<Place, Failure> {
+        grant: Arc<Grant>,
+    ) -> Result<TransferSlot, Failure> {
         let key = (address, service.protocol());
         let mut fixed = self.lock();
-        let there = fixed.listeners.get(&key).map(|there| &there.reception);
+        let there = fixed.listeners.get(&key).map(|there| &there.acceptor);
         // The last one may have left since the look before.
-        let reception = if let Some(there) = there.filter(|there| !there.closed.is_cancelled()) {
+        let acceptor = if let Some(there) = there.filter(|there| !there.closed.is_cancelled()) {
             Arc::clone(there)
         } else {
             let socket = listener::bind(address, service.protocol())?;
-            let reception = open(&socket, address, &service);
-            let task = tokio::spawn(listener::accept(socket, Arc::clone(&reception), service));
+            let acceptor = open(&socket, address, &service);
+            let task = tokio::spawn(listener::accept(socket, Arc::clone(&acceptor), service));
             let listener = Listener {
-                reception: Arc::clone(&reception),
+                acceptor: Arc::clone(&acceptor),
                 task,
             };
             fixed.listeners.insert(key, listener);
-            reception
+            acceptor
         };
-        reception.add(Arc::clone(&offer));
-        Ok(self.place(reception, offer, &mut fixed))
+        acceptor.add(Arc::clone(&grant));
+        Ok(self.slot(acceptor, grant, &mut fixed))
     }
 
-    fn place(&self, reception: Arc<Reception>, offer: Arc<Offer>, fixed: &mut Fixed) -> Place {
+    fn slot(&self, acceptor: Arc<Acceptor>, grant: Arc<Grant>, fixed: &mut Fixed) -> TransferSlot {
         fixed.transfers += 1;
-        Place {
-            reception,
-            offer,
+        TransferSlot {
+            acceptor,
+            grant,
             ports: self.clone(),
         }
     }
@@ -126,34 +126,34 @@ impl Ports {
     }
 }
 
-impl Place {
+impl TransferSlot {
     pub fn protocol(&self) -> Protocol {
-        self.reception.protocol
+        self.acceptor.protocol
     }
 
     /// The TCP port.
     pub fn port(&self) -> u16 {
-        self.reception.address.port()
+        self.acceptor.address.port()
     }
 }
 
-impl Drop for Place {
+impl Drop for TransferSlot {
     fn drop(&mut self) {
-        self.offer.closed.cancel();
+        self.grant.closed.cancel();
         // Locked, so that nobody joins a listener that is about to close.
         let mut fixed = self.ports.lock();
         fixed.transfers = fixed.transfers.saturating_sub(1);
-        if self.reception.remove(&self.offer) {
-            self.reception.closed.cancel();
+        if self.acceptor.remove(&self.grant) {
+            self.acceptor.closed.cancel();
         }
     }
 }
 
 /// The reception of a listener that has just been opened.
-fn open(socket: &TcpListener, wanted: SocketAddr, service: &Service) -> Arc<Reception> {
+fn open(socket: &TcpListener, wanted: SocketAddr, service: &Service) -> Arc<Acceptor> {
     let address = socket.local_addr().unwrap_or(wanted);
     tracing::debug!(%address, protocol = service.protocol().name(), "the port for transfers is open");
-    Reception::new(service.protocol(), address)
+    Acceptor::new(service.protocol(), address)
 }
 
 /// Open at one time, at all ports: what they hold in memory is bounded.

@@ -10,7 +10,7 @@ use crate::failure::readable;
 
 /// What was refused while one transfer was open.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<Seen>);
+pub(super) struct Refusals(Mutex<RefusalCounts>);
 
 /// How many lines of refused attempts a listener may write, so that a port scan does not fill the log.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct LogQuota {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct RefusalCounts {
     kinds: Vec<(String, u32)>,
     others: u32,
 }
@@ -43,7 +43,7 @@ impl Refusals {
 
 impl Refusals {
     /// All of it in words; `None` when there was none.
-    pub fn told(&self) -> Option<String> {
+    pub fn summary(&self) -> Option<String> {
         let is_empty = {
             let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             seen.kinds.is_empty()

@@ -18,33 +18,33 @@ use renewd::ca;
 use renewd::clock::{Clock, ManualClock, SystemClock};
 use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment};
-use renewd::store::Witness;
+use renewd::store::CommitObserver;
 use simulators::sonicos::Profile;
 
-use crate::lab::{self, Lab};
 use crate::peers::caddy::Caddy;
 use crate::peers::pebble::{HMAC_KEY, Pebble, Unkindness};
+use crate::test_bed::{self, TestBed};
 
 /// A laboratory whose CA is `driver` instead of its own, on the day that the server believes it is.
-async fn lab_at(driver: &str) -> Lab {
-    let lab = lab_today().await;
-    use_driver(&lab, driver);
-    lab
+async fn lab_at(driver: &str) -> TestBed {
+    let bed = lab_today().await;
+    use_driver(&bed, driver);
+    bed
 }
 
-async fn lab_today() -> Lab {
-    let lab = Lab::new(Profile::V8).await;
-    lab.clock.set(SystemClock.now());
-    lab
+async fn lab_today() -> TestBed {
+    let bed = TestBed::new(Profile::V8).await;
+    bed.clock.set(SystemClock.now());
+    bed
 }
 
-fn use_driver(lab: &Lab, driver: &str) {
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+fn use_driver(bed: &TestBed, driver: &str) {
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let lines: Vec<&str> = text
         .lines()
         .map(|line| if is_ca_driver(line) { driver } else { line })
         .collect();
-    std::fs::write(lab.config_file(), lines.join("\n")).unwrap();
+    std::fs::write(bed.config_file(), lines.join("\n")).unwrap();
 }
 
 fn is_ca_driver(line: &str) -> bool {
@@ -69,18 +69,18 @@ fn proven_by(validation: &str, pebble: &Pebble) -> String {
 }
 
 /// Runs the daemon again and again, as time passes, until the newest renewal has come to an end.
-async fn until_it_ends(lab: &Lab) -> State {
+async fn until_it_ends(bed: &TestBed) -> State {
     let start = Instant::now();
     loop {
-        lab.run_once().await;
-        let renewal = &lab.renewals().await[0];
+        bed.run_once().await;
+        let renewal = &bed.renewals().await[0];
         if renewal.state.is_end() || start.elapsed() > PATIENCE {
-            let history = lab.history().await;
+            let history = bed.history().await;
             assert!(renewal.state.is_end(), "{renewal:#?}\n{history:#?}");
             return renewal.state;
         }
         if let Some(next) = renewal.next_attempt_at {
-            lab.clock.sleep_until(next).await;
+            bed.clock.sleep_until(next).await;
         }
         // The server's own clock is a real one.
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -88,19 +88,19 @@ async fn until_it_ends(lab: &Lab) -> State {
 }
 
 /// That the services show what the CA issued for the one key pair that was born on the device.
-async fn assert_shown(lab: &Lab) {
-    let renewals = lab.renewals().await;
+async fn assert_shown(bed: &TestBed) {
+    let renewals = bed.renewals().await;
     assert_eq!(renewals.len(), 1, "{renewals:#?}");
     let fingerprint = renewals[0].obtained.fingerprint.unwrap();
-    for seen in lab.seen().await {
+    for seen in bed.seen().await {
         assert_eq!(seen.fingerprint, fingerprint);
         assert_eq!(
             seen.public_key.to_string(),
-            lab.simulator.spki_sha256(&renewals[0].alias).unwrap()
+            bed.simulator.spki_sha256(&renewals[0].alias).unwrap()
         );
     }
-    assert_eq!(lab.simulator.counters().key_pairs_generated, 1);
-    lab.assert_left_in_order();
+    assert_eq!(bed.simulator.counters().key_pairs_generated, 1);
+    bed.assert_left_in_order();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,9 +108,9 @@ async fn a_file_proves_control_and_the_device_shows_what_pebble_issued() {
     let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
         return;
     };
-    let lab = lab_at(&at(&pebble, "")).await;
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    let bed = lab_at(&at(&pebble, "")).await;
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
     assert_eq!((pebble.orders(), pebble.certificates()), (1, 1));
     assert_eq!(pebble.accounts(), 1);
     let port = tokio::net::TcpStream::connect(pebble.http).await;
@@ -124,11 +124,11 @@ async fn killed_before_any_look_at_the_order_a_renewal_costs_no_second_order() {
     };
     let mut kills = 0;
     for look in 1.. {
-        let lab = lab_at(&at(&pebble, "")).await;
+        let bed = lab_at(&at(&pebble, "")).await;
         let before = (pebble.orders(), pebble.certificates());
-        let killed = kill_at(&lab, &pebble, &format!("Before(PollIssuance) {look}"));
-        assert_eq!(until_it_ends(&lab).await, State::Completed, "look {look}");
-        assert_shown(&lab).await;
+        let killed = kill_at(&bed, &pebble, &format!("Before(PollIssuance) {look}"));
+        assert_eq!(until_it_ends(&bed).await, State::Completed, "look {look}");
+        assert_shown(&bed).await;
         let after = (pebble.orders(), pebble.certificates());
         assert_eq!(after, (before.0 + 1, before.1 + 1), "look {look}");
         if !killed {
@@ -145,10 +145,10 @@ async fn killed_after_the_download_the_same_certificate_is_downloaded_again() {
     let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
         return;
     };
-    let lab = lab_at(&at(&pebble, "")).await;
-    assert!(kill_at(&lab, &pebble, "Acted(PollIssuance) 1"));
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    let bed = lab_at(&at(&pebble, "")).await;
+    assert!(kill_at(&bed, &pebble, "Acted(PollIssuance) 1"));
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
     assert_eq!((pebble.orders(), pebble.certificates()), (1, 1));
 }
 
@@ -157,10 +157,10 @@ async fn an_order_whose_url_was_lost_is_left_to_expire_and_costs_no_certificate(
     let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
         return;
     };
-    let lab = lab_at(&at(&pebble, "")).await;
-    assert!(kill_at(&lab, &pebble, "Acted(Submit) 1"));
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    let bed = lab_at(&at(&pebble, "")).await;
+    assert!(kill_at(&bed, &pebble, "Acted(Submit) 1"));
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
     assert_eq!((pebble.orders(), pebble.certificates()), (2, 1));
     assert_eq!(pebble.accounts(), 1, "the account was kept");
 }
@@ -174,11 +174,11 @@ async fn a_name_that_the_ca_rejects_is_told_at_once_and_tried_again_in_a_day() {
     let Some(pebble) = Pebble::start(unkindness).await else {
         return;
     };
-    let lab = lab_at(&at(&pebble, "")).await;
-    let start = lab.clock.now();
-    lab.run_once().await;
-    assert!(lab.has_event("attention_needed").await);
-    let renewals = lab.renewals().await;
+    let bed = lab_at(&at(&pebble, "")).await;
+    let start = bed.clock.now();
+    bed.run_once().await;
+    assert!(bed.has_event("attention_needed").await);
+    let renewals = bed.renewals().await;
     let words = renewals[0].last_error.clone().unwrap();
     assert!(words.contains("rejectedIdentifier"), "{words}");
     let wait = start.duration_until(renewals[0].next_attempt_at.unwrap());
@@ -194,19 +194,19 @@ async fn a_proof_that_the_ca_cannot_fetch_ends_the_order_in_its_words_and_waits_
         &pebble.http.to_string(),
         &crate::peers::free_address().to_string(),
     );
-    let lab = lab_at(&elsewhere).await;
+    let bed = lab_at(&elsewhere).await;
     let start = Instant::now();
     let renewal = loop {
-        lab.run_once().await;
-        let renewal = lab.renewals().await.remove(0);
+        bed.run_once().await;
+        let renewal = bed.renewals().await.remove(0);
         let next = renewal.next_attempt_at.unwrap();
-        if lab.clock.now().duration_until(next).as_hours() >= 20 || start.elapsed() > PATIENCE {
+        if bed.clock.now().duration_until(next).as_hours() >= 20 || start.elapsed() > PATIENCE {
             break renewal;
         }
-        lab.clock.sleep_until(next).await;
+        bed.clock.sleep_until(next).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    let history = format!("{:?}", lab.history().await);
+    let history = format!("{:?}", bed.history().await);
     assert!(history.contains("(connection)"), "{history}");
     assert_eq!(renewal.state, State::CsrExported, "{renewal:#?}");
     assert_eq!(pebble.certificates(), 0);
@@ -221,11 +221,11 @@ async fn a_ca_that_takes_only_its_customers_gets_no_key_made_for_nothing() {
     let Some(pebble) = Pebble::start(unkindness).await else {
         return;
     };
-    let lab = lab_at(&at(&pebble, "")).await;
-    lab.run_once().await;
-    let words = lab.renewals().await[0].last_error.clone().unwrap();
+    let bed = lab_at(&at(&pebble, "")).await;
+    bed.run_once().await;
+    let words = bed.renewals().await[0].last_error.clone().unwrap();
     assert!(words.contains("external_account"), "{words}");
-    assert_eq!(lab.simulator.counters().key_pairs_generated, 0);
+    assert_eq!(bed.simulator.counters().key_pairs_generated, 0);
 
     let customer = |key: &str| {
         let more = format!(
@@ -233,8 +233,8 @@ async fn a_ca_that_takes_only_its_customers_gets_no_key_made_for_nothing() {
         );
         at(&pebble, &more)
     };
-    let key = lab.folder.path().join("hmac");
-    lab::write_secret(&key, HMAC_KEY);
+    let key = bed.folder.path().join("hmac");
+    test_bed::write_secret(&key, HMAC_KEY);
     let known = lab_at(&customer(&key.display().to_string())).await;
     assert_eq!(until_it_ends(&known).await, State::Completed);
     assert_shown(&known).await;
@@ -246,15 +246,15 @@ async fn a_look_at_the_ca_tells_its_terms_profiles_account_and_windows_and_makes
     let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
         return;
     };
-    let lab = lab_at(&at(&pebble, "")).await;
-    let facts = facts(&lab).await;
+    let bed = lab_at(&at(&pebble, "")).await;
+    let facts = facts(&bed).await;
     assert_eq!(facts["directory"], pebble.directory());
     assert!(facts["terms of service"].starts_with("data:"), "{facts:?}");
     assert!(facts["account"].starts_with("none yet"), "{facts:?}");
     assert_eq!(facts["external account"], "not wanted");
     assert_eq!(pebble.accounts(), 0);
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert!(self::facts(&lab).await["account"].ends_with(": valid"));
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert!(self::facts(&bed).await["account"].ends_with(": valid"));
 }
 
 /// Caddy comes to port 80 and asks the system for names, so what is proven is the address of this machine itself.
@@ -267,44 +267,44 @@ async fn a_caddy_with_a_ca_of_its_own_renews_a_device_that_is_known_by_its_addre
     let Some(caddy) = Caddy::start().await else {
         return;
     };
-    let lab = lab_at(&format!(
+    let bed = lab_at(&format!(
         r#"driver.acme = {{ directory = "{}", terms_of_service_agreed = true, trust = {{ ca = "{root}" }}, roots = "{root}", validation.http = {{ listen = "127.0.0.1:80" }} }}"#,
         caddy.directory(),
         root = caddy.root().display(),
     ))
     .await;
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let text = text
         .replace(
             r#"domain_name = "vpn.example.com""#,
             r#"ipv4_address = "127.0.0.1""#,
         )
         .replace(r#""vpn.example.com""#, r#""127.0.0.1""#);
-    std::fs::write(lab.config_file(), text).unwrap();
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    std::fs::write(bed.config_file(), text).unwrap();
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
 }
 
-fn issuer(lab: &Lab) -> Arc<dyn ca::Issuer> {
-    ca::issuer(&lab.desired().cas["office"], &lab.surroundings())
+fn issuer(bed: &TestBed) -> Arc<dyn ca::Issuer> {
+    ca::issuer(&bed.config().cas["office"], &bed.env())
 }
 
-async fn facts(lab: &Lab) -> BTreeMap<String, String> {
-    issuer(lab).check().await.unwrap().into_iter().collect()
+async fn facts(bed: &TestBed) -> BTreeMap<String, String> {
+    issuer(bed).check().await.unwrap().into_iter().collect()
 }
 
 /// Runs the daemon in a process that kills itself, as `kill -9` does, at a moment and its number; whether it came to that.
-fn kill_at(lab: &Lab, pebble: &Pebble, moment: &str) -> bool {
+fn kill_at(bed: &TestBed, pebble: &Pebble, moment: &str) -> bool {
     let status = Command::new(std::env::current_exe().unwrap())
         .args([
             "acme::a_daemon_that_is_to_be_killed",
             "--exact",
             "--nocapture",
         ])
-        .env(CONFIG, lab.config_file())
+        .env(CONFIG, bed.config_file())
         .env(MOMENT, moment)
         .env(LOG, pebble.log_file())
-        .env(NOW, lab.clock.now().to_string())
+        .env(NOW, bed.clock.now().to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
@@ -330,7 +330,7 @@ async fn a_daemon_that_is_to_be_killed() {
     let start = Instant::now();
     while start.elapsed() < CHILDHOOD {
         let config = Path::new(&config);
-        let report = lab::run_once(config, Arc::clone(&clock), Arc::clone(&deadly) as _).await;
+        let report = test_bed::run_once(config, Arc::clone(&clock), Arc::clone(&deadly) as _).await;
         if report
             .worked_on
             .iter()
@@ -351,7 +351,7 @@ struct Deadly {
     server_log: PathBuf,
 }
 
-impl Witness for Deadly {}
+impl CommitObserver for Deadly {}
 
 #[async_trait]
 impl Checkpoint for Deadly {

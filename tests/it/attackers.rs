@@ -10,22 +10,22 @@ use jiff::SignedDuration;
 use rcgen::{CertificateParams, KeyPair};
 use renewd::clock::Clock;
 use renewd::failure::FailureKind;
-use renewd::firewall::{self, Known};
+use renewd::firewall::{self, KnownDevice};
 use renewd::inventory::{Renewal, State};
 use renewd::pki::{Certificate, Csr, Fingerprint};
 use renewd::renewal::{Checkpoint, Moment};
-use renewd::store::{Store, Witness};
+use renewd::store::{CommitObserver, Store};
 use renewd::tls::{Anchor, Trust};
 use renewd::transfer::Transfers;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Profile, Variants};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::lab::{CERTIFICATE, Lab};
+use crate::test_bed::{CERTIFICATE, TestBed};
 use crate::watches::meddle;
 
 /// On the path to a firewall: passes connections through, or ends them with a certificate of its own.
@@ -136,17 +136,17 @@ async fn ask_for_basic(
 }
 
 /// A device of `profile` behind an attacker who replaces its requests.
-async fn lab_behind_attacker(profile: Profile, keys: &str) -> (Lab, Arc<Attacker>) {
-    let mut lab = Lab::with(profile, Faces::kind()).await;
-    let attacker = Attacker::before(lab.simulator.management()).await;
-    lab.simulator.replace_requests(attacker.key.serialize_der());
-    lab.set_keys(keys);
-    let configured = std::fs::read_to_string(lab.config_file()).unwrap();
-    let url = format!("url = \"{}\"", lab.simulator.url());
+async fn lab_behind_attacker(profile: Profile, keys: &str) -> (TestBed, Arc<Attacker>) {
+    let mut bed = TestBed::with(profile, Variants::kind()).await;
+    let attacker = Attacker::before(bed.simulator.management()).await;
+    bed.simulator.replace_requests(attacker.key.serialize_der());
+    bed.set_keys(keys);
+    let configured = std::fs::read_to_string(bed.config_file()).unwrap();
+    let url = format!("url = \"{}\"", bed.simulator.url());
     assert!(configured.contains(&url), "{configured}");
     let ours = format!("url = \"https://{}\"", attacker.address);
-    std::fs::write(lab.config_file(), configured.replace(&url, &ours)).unwrap();
-    (lab, Arc::new(attacker))
+    std::fs::write(bed.config_file(), configured.replace(&url, &ours)).unwrap();
+    (bed, Arc::new(attacker))
 }
 
 /// The certificate that the CA has issued for the attacker's key.
@@ -164,7 +164,7 @@ struct Ambush {
     state: State,
 }
 
-impl Witness for Ambush {}
+impl CommitObserver for Ambush {}
 
 #[async_trait]
 impl Checkpoint for Ambush {
@@ -185,10 +185,10 @@ const DEVICES: [(Profile, &str); 4] = [
 ];
 
 /// Works for a day, as often as a person would look.
-async fn a_day_passes(lab: &Lab) {
+async fn a_day_passes(bed: &TestBed) {
     for _ in 0..12 {
-        lab.clock.advance(SignedDuration::from_hours(2));
-        lab.run_once().await;
+        bed.clock.advance(SignedDuration::from_hours(2));
+        bed.run_once().await;
     }
 }
 
@@ -196,45 +196,45 @@ async fn a_day_passes(lab: &Lab) {
 async fn an_attacker_who_replaced_the_request_gets_no_login_with_the_certificate_that_was_issued_for_it()
  {
     for (profile, keys) in DEVICES {
-        let (lab, attacker) = lab_behind_attacker(profile, keys).await;
+        let (bed, attacker) = lab_behind_attacker(profile, keys).await;
         let ambush = Ambush {
             attacker: Arc::clone(&attacker),
-            database: lab.desired().daemon.database.clone(),
+            database: bed.config().daemon.database.clone(),
             state: State::Issued,
         };
-        let clock = Arc::clone(&lab.clock);
-        crate::lab::run_once(&lab.config_file(), clock, Arc::new(ambush)).await;
-        a_day_passes(&lab).await;
+        let clock = Arc::clone(&bed.clock);
+        crate::test_bed::run_once(&bed.config_file(), clock, Arc::new(ambush)).await;
+        a_day_passes(&bed).await;
         assert_eq!(attacker.loot(), "", "{profile:?} {keys}");
         assert!(attacker.turned_away() > 0, "it was never met");
-        let renewal = lab.renewals().await.remove(0);
+        let renewal = bed.renewals().await.remove(0);
         assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
-        assert_eq!(lab.signatures(), 1);
+        assert_eq!(bed.signatures(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_another_key_holds_the_renewal_at_once_and_says_what_to_check() {
     for (profile, keys) in DEVICES {
-        let (lab, attacker) = lab_behind_attacker(profile, keys).await;
-        let report = lab.run_once().await;
+        let (bed, attacker) = lab_behind_attacker(profile, keys).await;
+        let report = bed.run_once().await;
         assert!(report.has_failed());
-        let logins = lab.simulator.counters().logins;
-        attacker.attack_with(&issued(&lab.store().await).await);
-        a_day_passes(&lab).await;
+        let logins = bed.simulator.counters().logins;
+        attacker.attack_with(&issued(&bed.store().await).await);
+        a_day_passes(&bed).await;
         assert_eq!(attacker.loot(), "", "{profile:?} {keys}");
         assert_eq!(attacker.turned_away(), 0, "it was asked again");
-        assert_eq!(lab.simulator.counters().logins, logins, "a login more");
-        let renewal = lab.renewals().await.remove(0);
+        assert_eq!(bed.simulator.counters().logins, logins, "a login more");
+        let renewal = bed.renewals().await.remove(0);
         assert_eq!(renewal.last_error_kind.as_deref(), Some("key_mismatch"));
         assert_eq!(renewal.next_attempt_at, None, "held");
-        let history = lab.history().await;
-        let told: Vec<_> = history
+        let history = bed.history().await;
+        let reported: Vec<_> = history
             .iter()
             .filter(|e| e.name == "key_mismatch")
             .collect();
-        assert_eq!(told.len(), 1, "{history:#?}");
-        let detail = told[0].fields["detail"].as_str().unwrap();
+        assert_eq!(reported.len(), 1, "{history:#?}");
+        let detail = reported[0].fields["detail"].as_str().unwrap();
         let csr = renewal.obtained.csr_pem.as_deref().unwrap();
         let key = Csr::parse(csr.as_bytes()).unwrap().public_key.to_string();
         for wanted in [key.as_str(), "revoke", "check the path", "office"] {
@@ -245,42 +245,42 @@ async fn a_certificate_of_another_key_holds_the_renewal_at_once_and_says_what_to
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_certificate_of_another_key_a_person_gets_a_renewal_with_a_new_key_pair() {
-    let (lab, attacker) = lab_behind_attacker(Profile::V8, "").await;
-    lab.run_once().await;
-    lab.simulator.stop_replacing_requests();
-    renew_again(&lab).await;
-    let renewals = lab.renewals().await;
+    let (bed, attacker) = lab_behind_attacker(Profile::V8, "").await;
+    bed.run_once().await;
+    bed.simulator.stop_replacing_requests();
+    renew_again(&bed).await;
+    let renewals = bed.renewals().await;
     let states: Vec<State> = renewals.iter().map(|renewal| renewal.state).collect();
     assert_eq!(states, [State::Completed, State::Cancelled]);
-    assert_eq!(lab.signatures(), 2);
+    assert_eq!(bed.signatures(), 2);
     assert_eq!(attacker.loot(), "");
 }
 
 /// A CA that is trusted for the management connection vouches for what it issued, also where the request was replaced.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_issued_it() {
-    let (lab, attacker) = lab_behind_attacker(Profile::V8, "").await;
-    lab.run_once().await;
-    let store = lab.store().await;
+    let (bed, attacker) = lab_behind_attacker(Profile::V8, "").await;
+    bed.run_once().await;
+    let store = bed.store().await;
     let leaf = issued(&store).await;
     let refused = store.unconfirmed("hq").await.unwrap();
     let refused: Vec<Fingerprint> = refused.iter().map(|one| one.public_key).collect();
     assert_eq!(refused, [leaf.public_key]);
-    let desired = lab.desired();
-    let firewall::Settings::Sonicos(settings) = &desired.firewalls["hq"].settings else {
+    let config = bed.config();
+    let firewall::Settings::Sonicos(settings) = &config.firewalls["hq"].settings else {
         panic!("a SonicWall is configured");
     };
     // What rustls asks is the machine's clock, which is not that of the laboratory: the CA is not what is tried here.
     let mut settings = settings.as_ref().clone();
     settings.trust = Trust {
-        anchor: Anchor::Ca(lab.folder.path().join("ca.pem")),
+        anchor: Anchor::Ca(bed.folder.path().join("ca.pem")),
         server_name: Some("vpn.example.com".to_owned()),
     };
-    let surroundings = lab.surroundings();
-    let transfers = Transfers::new(lab.folder.path(), &surroundings);
-    let known = Known {
+    let env = bed.env();
+    let transfers = Transfers::new(bed.folder.path(), &env);
+    let known = KnownDevice {
         refused_keys: &refused,
-        ..Known::default()
+        ..KnownDevice::default()
     };
     let settings = firewall::Settings::Sonicos(Box::new(settings));
     // A signature has a twin that is valid as well, which anybody can compute: another certificate by its fingerprint.
@@ -288,7 +288,7 @@ async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_is
     assert_ne!(twin.fingerprint, leaf.fingerprint);
     for shown in [&leaf, &twin] {
         attacker.attack_with(shown);
-        let connected = firewall::connect(&settings, &known, &surroundings, &transfers).await;
+        let connected = firewall::connect(&settings, &known, &env, &transfers).await;
         let failure = connected.err().unwrap();
         assert_eq!(failure.kind, FailureKind::Untrusted);
         assert!(failure.detail.contains("has not confirmed"), "{failure}");
@@ -376,29 +376,29 @@ fn difference(a: &[u8], b: &[u8]) -> Vec<u8> {
 const ORDER_OF_P256: &[u8] = b"FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551";
 
 /// A renewed firewall whose first pin stands in the configuration still, behind an attacker with a certificate of his own.
-async fn lab_with_learned_pin() -> (Lab, Arc<Attacker>, Certificate) {
-    let (lab, attacker) = lab_behind_attacker(Profile::V8, "").await;
-    lab.simulator.stop_replacing_requests();
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
+async fn lab_with_learned_pin() -> (TestBed, Arc<Attacker>, Certificate) {
+    let (bed, attacker) = lab_behind_attacker(Profile::V8, "").await;
+    bed.simulator.stop_replacing_requests();
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
     let forged = CertificateParams::new(vec!["vpn.example.com".to_owned()]).unwrap();
     let forged = forged.self_signed(&attacker.key).unwrap();
     let forged = Certificate::from_der(forged.der()).unwrap();
-    (lab, attacker, forged)
+    (bed, attacker, forged)
 }
 
-async fn renew_again(lab: &Lab) -> Renewal {
-    lab.clock.advance(SignedDuration::from_mins(1));
-    let now = lab.clock.now();
-    let store = lab.store().await;
+async fn renew_again(bed: &TestBed) -> Renewal {
+    bed.clock.advance(SignedDuration::from_mins(1));
+    let now = bed.clock.now();
+    let store = bed.store().await;
     store.request_renewal(CERTIFICATE, now, &[]).await.unwrap();
     store.close().await;
-    lab.run_once().await;
-    lab.renewals().await.remove(0)
+    bed.run_once().await;
+    bed.renewals().await.remove(0)
 }
 
-async fn alerts(lab: &Lab) -> usize {
-    let history = lab.history().await;
+async fn alerts(bed: &TestBed) -> usize {
+    let history = bed.history().await;
     let forged = history
         .iter()
         .filter(|event| event.name == "pin_not_authentic");
@@ -408,15 +408,15 @@ async fn alerts(lab: &Lab) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_renewd_bound_is_trusted_after_a_restart_although_the_configuration_has_the_first_pin()
 {
-    let (lab, _attacker, _) = lab_with_learned_pin().await;
-    let renewal = renew_again(&lab).await;
+    let (bed, _attacker, _) = lab_with_learned_pin().await;
+    let renewal = renew_again(&bed).await;
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
-    assert_eq!(alerts(&lab).await, 0);
+    assert_eq!(alerts(&bed).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_that_somebody_wrote_into_the_database_is_not_trusted_and_is_told_once() {
-    let (lab, attacker, forged) = lab_with_learned_pin().await;
+    let (bed, attacker, forged) = lab_with_learned_pin().await;
     // One that is new, one with the code of another, and one of before the upgrade: the state directory knows better.
     let print = forged.fingerprint;
     for set in [
@@ -424,41 +424,41 @@ async fn a_pin_that_somebody_wrote_into_the_database_is_not_trusted_and_is_told_
         format!("pins = '{print}', pins_code = NULL"),
         format!("pins = '{print}', pins_code = 'former'"),
     ] {
-        let told = alerts(&lab).await;
-        meddle(&lab, format!("UPDATE firewall SET {set}")).await;
+        let reported = alerts(&bed).await;
+        meddle(&bed, format!("UPDATE firewall SET {set}")).await;
         attacker.attack_with(&forged);
-        let renewal = renew_again(&lab).await;
+        let renewal = renew_again(&bed).await;
         assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
-        a_day_passes(&lab).await;
+        a_day_passes(&bed).await;
         assert_eq!(attacker.loot(), "", "{set}");
-        assert_eq!(alerts(&lab).await, told + 1, "{set}");
+        assert_eq!(alerts(&bed).await, reported + 1, "{set}");
     }
     // The configured trust is enough to learn again.
     attacker.stop();
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let (before, rest) = text.split_once("sha256 = [\"").unwrap();
     let (_, after) = rest.split_once('"').unwrap();
-    let pin = lab.simulator.fingerprint();
+    let pin = bed.simulator.fingerprint();
     let pinned = format!("{before}sha256 = [\"{pin}\"{after}");
-    std::fs::write(lab.config_file(), pinned).unwrap();
-    let renewal = renew_again(&lab).await;
+    std::fs::write(bed.config_file(), pinned).unwrap();
+    let renewal = renew_again(&bed).await;
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
-    assert!(lab.has_event("pin_updated").await);
-    assert_eq!(alerts(&lab).await, 3);
+    assert!(bed.has_event("pin_updated").await);
+    assert_eq!(alerts(&bed).await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_that_somebody_wrote_into_the_database_is_reported_by_the_next_probe_once() {
-    let (lab, _attacker, forged) = lab_with_learned_pin().await;
+    let (bed, _attacker, forged) = lab_with_learned_pin().await;
     let set = format!("pins = '{}'", forged.fingerprint);
-    meddle(&lab, format!("UPDATE firewall SET {set}")).await;
+    meddle(&bed, format!("UPDATE firewall SET {set}")).await;
     for _ in 0..3 {
-        lab.clock.advance(SignedDuration::from_hours(25));
-        lab.run_once().await;
-        assert_eq!(lab.renewals().await.len(), 1, "no renewal is under way");
-        assert_eq!(alerts(&lab).await, 1);
+        bed.clock.advance(SignedDuration::from_hours(25));
+        bed.run_once().await;
+        assert_eq!(bed.renewals().await.len(), 1, "no renewal is under way");
+        assert_eq!(alerts(&bed).await, 1);
     }
-    let reported = lab.history().await.into_iter();
+    let reported = bed.history().await.into_iter();
     let mut reported = reported.filter(|event| event.name == "pin_not_authentic");
     let detail = reported.next().unwrap().fields["detail"].to_string();
     assert!(detail.contains("trusted for hq"), "{detail}");
@@ -466,33 +466,33 @@ async fn a_pin_that_somebody_wrote_into_the_database_is_reported_by_the_next_pro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pin_of_a_renewal_under_way_cannot_be_exchanged_in_the_database() {
-    let (lab, attacker, forged) = lab_with_learned_pin().await;
+    let (bed, attacker, forged) = lab_with_learned_pin().await;
     let print = forged.fingerprint;
     // As if a bind was under way, with the code that belongs to what was bound.
     let set = format!(
         "ended_at = NULL, state = 'verified', next_attempt_at = 0, fingerprint = '{print}'"
     );
-    meddle(&lab, format!("UPDATE renewal SET {set}")).await;
-    meddle(&lab, "UPDATE firewall SET pins = ''".to_owned()).await;
+    meddle(&bed, format!("UPDATE renewal SET {set}")).await;
+    meddle(&bed, "UPDATE firewall SET pins = ''".to_owned()).await;
     attacker.attack_with(&forged);
-    lab.run_once().await;
-    a_day_passes(&lab).await;
+    bed.run_once().await;
+    a_day_passes(&bed).await;
     assert_eq!(attacker.loot(), "");
-    assert_eq!(alerts(&lab).await, 1);
+    assert_eq!(alerts(&bed).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_learned_before_the_upgrade_is_taken_over_once_where_the_database_is_a_file() {
-    let (lab, _attacker, _) = lab_with_learned_pin().await;
+    let (bed, _attacker, _) = lab_with_learned_pin().await;
     let former = "UPDATE firewall SET pins_code = 'former'".to_owned();
-    meddle(&lab, former.clone()).await;
-    std::fs::remove_file(lab.folder.path().join("pins.authenticated")).unwrap();
-    let renewal = renew_again(&lab).await;
+    meddle(&bed, former.clone()).await;
+    std::fs::remove_file(bed.folder.path().join("pins.authenticated")).unwrap();
+    let renewal = renew_again(&bed).await;
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
-    assert_eq!(alerts(&lab).await, 0);
+    assert_eq!(alerts(&bed).await, 0);
     // The next one is not from an upgrade.
-    meddle(&lab, former).await;
-    let renewal = renew_again(&lab).await;
+    meddle(&bed, former).await;
+    let renewal = renew_again(&bed).await;
     assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
-    assert_eq!(alerts(&lab).await, 1);
+    assert_eq!(alerts(&bed).await, 1);
 }

@@ -9,7 +9,7 @@ use renewd::firewall::sonicos::{CommandLine, Console, Login, Preempt, Settings};
 use renewd::inventory::Endpoint;
 use renewd::secret::{Secret, SecretSource};
 use renewd::tls::{Anchor, Trust};
-use simulators::sonicos::{Faces, Port, Profile, Settings as DeviceSettings, Simulator};
+use simulators::sonicos::{Port, Profile, Settings as DeviceSettings, Simulator, Variants};
 
 use crate::peers::openssh::{FILES_PASSWORD, FILES_USER, PASSWORD, Proof, Sshd, USER};
 use crate::peers::write_program;
@@ -140,12 +140,12 @@ async fn a_transfer_that_fails_is_a_refusal_without_the_password_in_it() {
     ]);
     let failure = console.run(&typed).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
-    let told = failure.to_string();
+    let reported = failure.to_string();
     assert!(
-        told.contains("Import failed") && told.contains("import ca-cert scp"),
-        "{told}"
+        reported.contains("Import failed") && reported.contains("import ca-cert scp"),
+        "{reported}"
     );
-    assert!(!told.contains("never-told"), "{told}");
+    assert!(!reported.contains("never-told"), "{reported}");
     console.close().await.unwrap();
     assert!(!stage.sshd.typed().contains(&"commit".to_owned()));
 }
@@ -159,15 +159,15 @@ async fn a_device_that_says_its_password_again_gets_it_told_nowhere() {
     let mut console = stage.open().await.unwrap();
     let typed = lines(&["bind everything password never-told"]);
     let failure = console.run(&typed).await.unwrap_err();
-    let told = format!("{failure} {failure:?} {console:?}");
+    let reported = format!("{failure} {failure:?} {console:?}");
     console.close().await.unwrap();
     assert!(
-        told.contains("[secret]") && told.contains("not found"),
-        "{told}"
+        reported.contains("[secret]") && reported.contains("not found"),
+        "{reported}"
     );
     let log = String::from_utf8(log.text()).unwrap();
     assert!(!log.is_empty());
-    for (place, text) in [("the failure", &told), ("the log", &log)] {
+    for (place, text) in [("the failure", &reported), ("the log", &log)] {
         for secret in [PASSWORD, "never-told"] {
             assert!(!text.contains(secret), "{place}: {text}");
         }
@@ -359,9 +359,12 @@ async fn a_question_that_nobody_foresaw_is_declined() {
 #[tokio::test]
 async fn a_simulated_device_is_bound_on_its_command_line() {
     let mut device = DeviceSettings::new(Profile::V7_0);
-    device.faces = Faces::kind();
-    (device.faces.console_banner, device.faces.console_page_lines) = (true, 2);
-    device.faces.console_echoes = true;
+    device.variants = Variants::kind();
+    (
+        device.variants.console_banner,
+        device.variants.console_page_lines,
+    ) = (true, 2);
+    device.variants.console_echoes = true;
     device.console = Some(([127, 0, 0, 1], 0).into());
     let device = Simulator::start(device).await.unwrap();
     let port = device.console().unwrap().port();

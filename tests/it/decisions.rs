@@ -6,60 +6,60 @@ use renewd::inventory::{Renewal, State};
 use renewd::pki::Certificate;
 use simulators::acme::ProblemType;
 use simulators::ca::{Fault, Mischief, On, RetryAfter};
-use simulators::sonicos::{Faces, Profile, ReplacementKey};
+use simulators::sonicos::{Profile, ReplacementKey, Variants};
 
 use crate::contract::acme::Acme;
 use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
-use crate::contract::{Behaviour, Bench, Subject};
-use crate::lab::{CERTIFICATE, Lab, today};
+use crate::contract::{Behaviour, Fixture, Subject};
+use crate::test_bed::{CERTIFICATE, TestBed, today};
 use crate::watches::{adopt_what_is_shown, replace};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Runs the daemon whenever something is due, until `longest` has passed or the newest renewal is held.
-async fn live(lab: &Lab, longest: SignedDuration, pause: SignedDuration) -> Renewal {
-    let end = lab.clock.now() + longest;
+async fn live(bed: &TestBed, longest: SignedDuration, pause: SignedDuration) -> Renewal {
+    let end = bed.clock.now() + longest;
     loop {
-        lab.run_once().await;
-        let renewal = lab.renewals().await.swap_remove(0);
+        bed.run_once().await;
+        let renewal = bed.renewals().await.swap_remove(0);
         let is_held = renewal.next_attempt_at.is_none() && !renewal.state.is_end();
-        if is_held || lab.clock.now() >= end {
+        if is_held || bed.clock.now() >= end {
             return renewal;
         }
         let next = renewal.next_attempt_at.filter(|_| !renewal.state.is_end());
-        let latest = lab.clock.now() + pause;
-        let soon = lab.clock.now() + SignedDuration::from_secs(1);
-        lab.clock
+        let latest = bed.clock.now() + pause;
+        let soon = bed.clock.now() + SignedDuration::from_secs(1);
+        bed.clock
             .set(next.map_or(latest, |at| at.clamp(soon, latest)));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_the_shop_ends_is_bought_twice_and_then_an_operator_decides() {
-    let bench = Bench::<Resello>::new().await;
-    bench.ca.behave(Behaviour::Refuses);
-    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
-    assert_eq!(bench.ca.orders(), 2, "{renewal:#?}");
+    let fixture = Fixture::<Resello>::new().await;
+    fixture.ca.behave(Behaviour::Refuses);
+    let renewal = live(&fixture.bed, 8 * DAY, 6 * HOUR).await;
+    assert_eq!(fixture.ca.orders(), 2, "{renewal:#?}");
     assert_eq!(renewal.state, State::Planned);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
     let words = renewal.last_error.unwrap();
     for part in ["the last 2 orders", "renewd renew hq-portal"] {
         assert!(words.contains(part), "{words}");
     }
-    assert_eq!(bench.lab.simulator.counters().key_pairs_generated, 2);
-    assert_eq!(bench.told("renewal_held").await, 1);
+    assert_eq!(fixture.bed.simulator.counters().key_pairs_generated, 2);
+    assert_eq!(fixture.reported("renewal_held").await, 1);
     // Nothing more happens by itself, and one more order after a decision.
-    live(&bench.lab, DAY, 6 * HOUR).await;
-    assert_eq!(bench.ca.orders(), 2);
-    bench.lab.decide().await;
-    let renewal = live(&bench.lab, 4 * DAY, 6 * HOUR).await;
-    assert_eq!(bench.ca.orders(), 3);
+    live(&fixture.bed, DAY, 6 * HOUR).await;
+    assert_eq!(fixture.ca.orders(), 2);
+    fixture.bed.decide().await;
+    let renewal = live(&fixture.bed, 4 * DAY, 6 * HOUR).await;
+    assert_eq!(fixture.ca.orders(), 3);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
     assert!(renewal.last_error.unwrap().contains("the last 3 orders"));
     assert_eq!(
-        bench.told("renewal_held").await,
+        fixture.reported("renewal_held").await,
         2,
         "each decision is asked for"
     );
@@ -68,30 +68,30 @@ async fn an_order_that_the_shop_ends_is_bought_twice_and_then_an_operator_decide
 /// Behind the platform a CA may charge each order, whatever becomes of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_an_approver_refuses_is_placed_twice_and_then_an_operator_decides() {
-    let bench = Bench::<Venafi>::new().await;
-    bench.ca.behave(Behaviour::Refuses);
-    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
-    assert_eq!(bench.ca.orders(), 2, "{renewal:#?}");
+    let fixture = Fixture::<Venafi>::new().await;
+    fixture.ca.behave(Behaviour::Refuses);
+    let renewal = live(&fixture.bed, 8 * DAY, 6 * HOUR).await;
+    assert_eq!(fixture.ca.orders(), 2, "{renewal:#?}");
     assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
     assert!(renewal.last_error.unwrap().contains("the last 2 orders"));
-    bench.lab.decide().await;
-    live(&bench.lab, 4 * DAY, 6 * HOUR).await;
-    assert_eq!(bench.ca.orders(), 3);
+    fixture.bed.decide().await;
+    live(&fixture.bed, 4 * DAY, 6 * HOUR).await;
+    assert_eq!(fixture.ca.orders(), 3);
 }
 
 /// A template that leaves out a name does so each time, and each certificate may be charged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_refused_each_time_is_ordered_twice_and_then_an_operator_decides() {
-    let venafi = Bench::<Venafi>::new().await;
+    let venafi = Fixture::<Venafi>::new().await;
     refused_each_time(&venafi).await;
-    let acme = Bench::<Acme>::new().await;
+    let acme = Fixture::<Acme>::new().await;
     refused_each_time(&acme).await;
 }
 
-async fn refused_each_time<S: Subject>(bench: &Bench<S>) {
-    bench.ca.port().mischief(Mischief::DropNames);
-    let renewal = live(&bench.lab, 12 * DAY, 6 * HOUR).await;
-    assert_eq!(bench.ca.orders(), 2, "{renewal:#?}");
+async fn refused_each_time<S: Subject>(fixture: &Fixture<S>) {
+    fixture.ca.port().mischief(Mischief::DropNames);
+    let renewal = live(&fixture.bed, 12 * DAY, 6 * HOUR).await;
+    assert_eq!(fixture.ca.orders(), 2, "{renewal:#?}");
     assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
     let words = renewal.last_error.unwrap();
     assert!(words.contains("that could be used"), "{words}");
@@ -101,20 +101,20 @@ async fn refused_each_time<S: Subject>(bench: &Bench<S>) {
 /// Nothing was issued, so nothing was charged: it goes on until the proof is seen.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acme_order_whose_proof_is_not_seen_is_placed_again_without_an_operator() {
-    let bench = Bench::<Acme>::new().await;
-    bench.ca.simulator.set(|faces| {
-        faces.always_valid = false;
-        faces.validation_fails = Some(ProblemType::Unauthorized);
+    let fixture = Fixture::<Acme>::new().await;
+    fixture.ca.simulator.set(|variants| {
+        variants.always_valid = false;
+        variants.validation_fails = Some(ProblemType::Unauthorized);
     });
-    let renewal = live(&bench.lab, 6 * DAY, 6 * HOUR).await;
+    let renewal = live(&fixture.bed, 6 * DAY, 6 * HOUR).await;
     assert_ne!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
-    assert!(orders_tried(&bench.ca) > 3, "{renewal:#?}");
-    bench.ca.simulator.set(|faces| {
-        faces.always_valid = true;
-        faces.validation_fails = None;
+    assert!(orders_tried(&fixture.ca) > 3, "{renewal:#?}");
+    fixture.ca.simulator.set(|variants| {
+        variants.always_valid = true;
+        variants.validation_fails = None;
     });
-    let renewal = live(&bench.lab, 3 * DAY, 6 * HOUR).await;
-    let renewal = bench.lab.store().await.renewal(&renewal.id).await;
+    let renewal = live(&fixture.bed, 3 * DAY, 6 * HOUR).await;
+    let renewal = fixture.bed.store().await.renewal(&renewal.id).await;
     assert_eq!(renewal.unwrap().unwrap().state, State::Completed);
 }
 
@@ -122,65 +122,70 @@ async fn an_acme_order_whose_proof_is_not_seen_is_placed_again_without_an_operat
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acme_order_that_ends_after_it_was_finalized_is_placed_twice_and_then_an_operator_decides()
  {
-    let bench = Bench::<Acme>::new().await;
-    let fails = |problem| bench.ca.simulator.set(|faces| faces.order_fails = problem);
+    let fixture = Fixture::<Acme>::new().await;
+    let fails = |problem| {
+        fixture
+            .ca
+            .simulator
+            .set(|variants| variants.order_fails = problem);
+    };
     fails(Some(ProblemType::ServerInternal));
-    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
-    assert_eq!(orders_tried(&bench.ca), 2, "{renewal:#?}");
+    let renewal = live(&fixture.bed, 8 * DAY, 6 * HOUR).await;
+    assert_eq!(orders_tried(&fixture.ca), 2, "{renewal:#?}");
     assert_eq!(renewal.state, State::CsrExported);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
     let words = renewal.last_error.unwrap();
     for part in ["the last 2 orders", "renewd renew hq-portal"] {
         assert!(words.contains(part), "{words}");
     }
-    assert_eq!(bench.told("renewal_held").await, 1);
+    assert_eq!(fixture.reported("renewal_held").await, 1);
     // Each decision is good for one order.
-    bench.lab.decide().await;
-    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
-    assert_eq!(orders_tried(&bench.ca), 3, "{renewal:#?}");
+    fixture.bed.decide().await;
+    let renewal = live(&fixture.bed, 8 * DAY, 6 * HOUR).await;
+    assert_eq!(orders_tried(&fixture.ca), 3, "{renewal:#?}");
     assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
     fails(None);
-    bench.lab.decide().await;
-    assert_eq!(bench.run(2 * DAY).await.state, State::Completed);
-    assert_eq!(orders_tried(&bench.ca), 4);
+    fixture.bed.decide().await;
+    assert_eq!(fixture.run(2 * DAY).await.state, State::Completed);
+    assert_eq!(orders_tried(&fixture.ca), 4);
 }
 
 /// An operator who asks for a renewal allows its first order, and no second and third one.
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_of_a_requested_renewal_that_end_after_they_were_finalized_are_counted_too() {
-    let bench = Bench::<Acme>::new().await;
-    bench.run(DAY).await;
-    let before = orders_tried(&bench.ca);
-    bench
+    let fixture = Fixture::<Acme>::new().await;
+    fixture.run(DAY).await;
+    let before = orders_tried(&fixture.ca);
+    fixture
         .ca
         .simulator
-        .set(|faces| faces.order_fails = Some(ProblemType::ServerInternal));
-    bench.lab.clock.advance(10 * DAY);
-    bench.lab.decide().await;
-    let renewal = live(&bench.lab, 8 * DAY, 6 * HOUR).await;
+        .set(|variants| variants.order_fails = Some(ProblemType::ServerInternal));
+    fixture.bed.clock.advance(10 * DAY);
+    fixture.bed.decide().await;
+    let renewal = live(&fixture.bed, 8 * DAY, 6 * HOUR).await;
     assert_eq!(renewal.reason, "requested");
     assert_eq!(renewal.last_error_kind.as_deref(), Some("orders_ended"));
-    assert_eq!(orders_tried(&bench.ca) - before, 2, "{renewal:#?}");
+    assert_eq!(orders_tried(&fixture.ca) - before, 2, "{renewal:#?}");
 }
 
 /// That the request was taken is seen by the key of the certificate.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_certificate_counts_also_where_the_answer_to_its_finalization_was_lost() {
-    let bench = Bench::<Acme>::new().await;
+    let fixture = Fixture::<Acme>::new().await;
     for nth in 1..=3 {
         let on = On::next("POST", "finalize").nth(nth);
-        bench.ca.port().fault(on, Fault::LostAfter);
+        fixture.ca.port().fault(on, Fault::LostAfter);
     }
-    refused_each_time(&bench).await;
+    refused_each_time(&fixture).await;
 }
 
 /// The certificate comes near its end, and the answer to the order for the next one will be lost.
-async fn lose_the_next_order(bench: &Bench<Resello>) {
-    let row = bench.lab.store().await;
+async fn lose_the_next_order(fixture: &Fixture<Resello>) {
+    let row = fixture.bed.store().await;
     let row = row.certificate(CERTIFICATE).await.unwrap().unwrap();
-    let end = row.shown.unwrap().not_after;
-    bench.lab.clock.set(end - 20 * DAY);
-    bench
+    let end = row.current.unwrap().not_after;
+    fixture.bed.clock.set(end - 20 * DAY);
+    fixture
         .ca
         .port()
         .fault(On::next("POST", "/renew"), Fault::LostBefore);
@@ -190,111 +195,111 @@ async fn lose_the_next_order(bench: &Bench<Resello>) {
 /// was taken and paid.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_whose_answer_was_lost_is_not_paid_again_before_an_operator_decides() {
-    let bench = Bench::<Resello>::new().await;
-    bench.run(DAY).await;
-    bench.assert_one_order("the first").await;
-    lose_the_next_order(&bench).await;
-    let renewal = live(&bench.lab, 4 * DAY, 6 * HOUR).await;
+    let fixture = Fixture::<Resello>::new().await;
+    fixture.run(DAY).await;
+    fixture.assert_one_order("the first").await;
+    lose_the_next_order(&fixture).await;
+    let renewal = live(&fixture.bed, 4 * DAY, 6 * HOUR).await;
     assert_eq!(renewal.state, State::CsrExported, "{renewal:#?}");
     assert_eq!(renewal.last_error_kind.as_deref(), Some("order_again"));
     let words = renewal.last_error.unwrap();
     assert!(words.contains("it may have been paid"), "{words}");
-    assert_eq!(bench.ca.orders(), 1);
-    bench.lab.decide().await;
-    let renewal = bench.run(2 * DAY).await;
+    assert_eq!(fixture.ca.orders(), 1);
+    fixture.bed.decide().await;
+    let renewal = fixture.run(2 * DAY).await;
     assert_eq!(renewal.state, State::Completed, "{renewal:#?}");
-    assert_eq!(bench.ca.orders(), 2);
+    assert_eq!(fixture.ca.orders(), 2);
 }
 
 /// The first certificate is there and near its end, and the answer to the order for the next one is lost.
-async fn lost_renewal() -> (Bench<Resello>, Renewal) {
-    let bench = Bench::<Resello>::new().await;
-    bench.run(DAY).await;
-    lose_the_next_order(&bench).await;
-    let renewal = live(&bench.lab, HOUR, HOUR).await;
+async fn lost_renewal() -> (Fixture<Resello>, Renewal) {
+    let fixture = Fixture::<Resello>::new().await;
+    fixture.run(DAY).await;
+    lose_the_next_order(&fixture).await;
+    let renewal = live(&fixture.bed, HOUR, HOUR).await;
     assert_eq!(renewal.state, State::CsrExported, "{renewal:#?}");
     assert_eq!(renewal.last_error_kind.as_deref(), Some("order_lookup"));
-    (bench, renewal)
+    (fixture, renewal)
 }
 
 /// Another administrator has put in another certificate, and an operator has accepted it.
-async fn serve_another(lab: &Lab) {
-    let before = lab.store().await.certificate(CERTIFICATE).await;
-    replace(lab, "vpn.example.com", ReplacementKey::EcdsaP256);
-    lab.clock.advance(HOUR);
-    lab.run_once().await;
-    adopt_what_is_shown(lab).await;
-    let after = lab.store().await.certificate(CERTIFICATE).await;
-    let [before, after] = [before, after].map(|row| row.unwrap().unwrap().shown.unwrap());
+async fn serve_another(bed: &TestBed) {
+    let before = bed.store().await.certificate(CERTIFICATE).await;
+    replace(bed, "vpn.example.com", ReplacementKey::EcdsaP256);
+    bed.clock.advance(HOUR);
+    bed.run_once().await;
+    adopt_what_is_shown(bed).await;
+    let after = bed.store().await.certificate(CERTIFICATE).await;
+    let [before, after] = [before, after].map(|row| row.unwrap().unwrap().current.unwrap());
     assert_ne!(before.fingerprint, after.fingerprint);
 }
 
-async fn is_held_and_paid_once(bench: &Bench<Resello>, renewal: &Renewal) {
-    let held = live(&bench.lab, 4 * DAY, 6 * HOUR).await;
+async fn is_held_and_paid_once(fixture: &Fixture<Resello>, renewal: &Renewal) {
+    let held = live(&fixture.bed, 4 * DAY, 6 * HOUR).await;
     assert_eq!(held.id, renewal.id);
     let kind = held.last_error_kind.as_deref();
     assert_eq!(kind, Some("order_again"), "{held:#?}");
-    assert_eq!(bench.ca.orders(), 1);
-    bench.ca.assert_paid_once("held");
+    assert_eq!(fixture.ca.orders(), 1);
+    fixture.ca.assert_paid_once("held");
 }
 
 /// It was not placed for what is served by now: that says nothing of whether it was taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_whose_answer_was_lost_is_not_bought_when_another_certificate_is_served_meanwhile()
  {
-    let (bench, renewal) = lost_renewal().await;
-    serve_another(&bench.lab).await;
-    is_held_and_paid_once(&bench, &renewal).await;
+    let (fixture, renewal) = lost_renewal().await;
+    serve_another(&fixture.bed).await;
+    is_held_and_paid_once(&fixture, &renewal).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_whose_answer_was_lost_is_not_bought_when_the_next_ones_are_to_be_bought() {
-    let (bench, renewal) = lost_renewal().await;
+    let (fixture, renewal) = lost_renewal().await;
     let ecdsa = "elliptic_keys = true";
     edit(
-        &bench.lab,
+        &fixture.bed,
         ecdsa,
         &format!("{ecdsa}, renewal_mode = \"buy\""),
     );
-    is_held_and_paid_once(&bench, &renewal).await;
+    is_held_and_paid_once(&fixture, &renewal).await;
 }
 
 /// The shop says it of the certificate before, whose order the renewal keeps.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_the_shop_works_on_is_followed_when_another_certificate_is_served_meanwhile()
 {
-    let bench = Bench::<Resello>::new().await;
-    bench.run(DAY).await;
-    let row = bench.lab.store().await.certificate(CERTIFICATE).await;
-    let end = row.unwrap().unwrap().shown.unwrap().not_after;
-    bench.lab.clock.set(end - 20 * DAY);
-    bench.ca.behave(Behaviour::SignsAfter(1000));
-    let renewal = live(&bench.lab, HOUR, HOUR).await;
+    let fixture = Fixture::<Resello>::new().await;
+    fixture.run(DAY).await;
+    let row = fixture.bed.store().await.certificate(CERTIFICATE).await;
+    let end = row.unwrap().unwrap().current.unwrap().not_after;
+    fixture.bed.clock.set(end - 20 * DAY);
+    fixture.ca.behave(Behaviour::SignsAfter(1000));
+    let renewal = live(&fixture.bed, HOUR, HOUR).await;
     assert_eq!(renewal.state, State::Submitted, "{renewal:#?}");
-    serve_another(&bench.lab).await;
+    serve_another(&fixture.bed).await;
     let order = renewal.obtained.ca_reference.unwrap();
-    assert!(bench.ca.simulator.end(&order, "expired"));
-    let followed = live(&bench.lab, DAY, 6 * HOUR).await;
+    assert!(fixture.ca.simulator.end(&order, "expired"));
+    let followed = live(&fixture.bed, DAY, 6 * HOUR).await;
     assert_eq!(followed.id, renewal.id);
     assert_eq!(followed.state, State::Submitted, "{followed:#?}");
     assert_eq!(followed.last_error_kind.as_deref(), Some("approval"));
-    assert_eq!(bench.ca.orders(), 2);
+    assert_eq!(fixture.ca.orders(), 2);
 }
 
 /// A reissue ends with the term that was paid, and has made the certificate before it invalid.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_requested_reissue_that_ends_with_the_certificate_before_it_is_installed() {
-    let bench = Bench::<Resello>::new().await;
+    let fixture = Fixture::<Resello>::new().await;
     let ecdsa = "elliptic_keys = true";
     edit(
-        &bench.lab,
+        &fixture.bed,
         ecdsa,
         &format!("{ecdsa}, renewal_mode = \"reissue\""),
     );
-    let first = bench.run(DAY).await;
-    bench.lab.clock.advance(10 * DAY);
-    bench.lab.decide().await;
-    let second = bench.run(DAY).await;
+    let first = fixture.run(DAY).await;
+    fixture.bed.clock.advance(10 * DAY);
+    fixture.bed.decide().await;
+    let second = fixture.run(DAY).await;
     assert_ne!(second.id, first.id);
     assert_eq!(second.state, State::Completed, "{second:#?}");
     let end = |renewal: &Renewal| {
@@ -302,84 +307,84 @@ async fn a_requested_reissue_that_ends_with_the_certificate_before_it_is_install
         Certificate::from_pem(pem).unwrap().not_after
     };
     assert_eq!(end(&first), end(&second));
-    bench.ca.assert_paid_once("reissued");
+    fixture.ca.assert_paid_once("reissued");
 }
 
-pub fn edit(lab: &Lab, from: &str, to: &str) {
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+pub fn edit(bed: &TestBed, from: &str, to: &str) {
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     assert!(text.contains(from), "{text}");
-    std::fs::write(lab.config_file(), text.replace(from, to)).unwrap();
+    std::fs::write(bed.config_file(), text.replace(from, to)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_whose_order_may_have_been_paid_survives_what_is_changed_in_the_configuration() {
-    let (bench, renewal) = lost_renewal().await;
-    let file = bench.lab.config_file();
+    let (fixture, renewal) = lost_renewal().await;
+    let file = fixture.bed.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     let (without, _) = text.split_once("[[certificate]]").unwrap();
     let renamed = text.replace("\"office\"", "\"shop\"");
     for (changed, kind) in [(without, "left_configuration"), (&*renamed, "local")] {
         std::fs::write(&file, changed).unwrap();
-        bench.lab.run_once().await;
-        let open = bench.lab.store().await.renewal(&renewal.id).await;
+        fixture.bed.run_once().await;
+        let open = fixture.bed.store().await.renewal(&renewal.id).await;
         let open = open.unwrap().unwrap();
         assert_eq!(open.state, State::CsrExported, "{open:#?}");
         assert_eq!(open.last_error_kind.as_deref(), Some(kind));
     }
     std::fs::write(&file, &text).unwrap();
-    let held = live(&bench.lab, 4 * DAY, 6 * HOUR).await;
+    let held = live(&fixture.bed, 4 * DAY, 6 * HOUR).await;
     assert_eq!(held.id, renewal.id);
     assert_eq!(held.last_error_kind.as_deref(), Some("order_again"));
-    assert_eq!(bench.ca.orders(), 1);
+    assert_eq!(fixture.ca.orders(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_renewal_after_one_whose_order_may_have_been_paid_asks_an_operator() {
-    let (bench, renewal) = lost_renewal().await;
-    edit(&bench.lab, "size = 256", "size = 384");
-    let held = live(&bench.lab, 2 * DAY, 6 * HOUR).await;
+    let (fixture, renewal) = lost_renewal().await;
+    edit(&fixture.bed, "size = 256", "size = 384");
+    let held = live(&fixture.bed, 2 * DAY, 6 * HOUR).await;
     assert_ne!(held.id, renewal.id);
     assert_eq!(held.state, State::CsrExported, "{held:#?}");
     assert_eq!(held.last_error_kind.as_deref(), Some("order_again"));
     assert!(held.last_error.unwrap().contains(&renewal.id.0));
-    assert_eq!(bench.ca.orders(), 1);
-    bench.lab.decide().await;
-    let renewal = live(&bench.lab, 2 * DAY, 6 * HOUR).await;
+    assert_eq!(fixture.ca.orders(), 1);
+    fixture.bed.decide().await;
+    let renewal = live(&fixture.bed, 2 * DAY, 6 * HOUR).await;
     assert_eq!(renewal.state, State::Completed, "{renewal:#?}");
-    assert_eq!(bench.ca.orders(), 2);
+    assert_eq!(fixture.ca.orders(), 2);
 }
 
 /// An operator has it cancelled, and the shop shows it no more.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_the_shop_does_not_show_any_more_is_given_up_by_an_operator() {
     for is_asked in [false, true] {
-        let bench = Bench::<Resello>::new().await;
-        bench.ca.behave(Behaviour::SignsAfter(1000));
-        let renewal = live(&bench.lab, HOUR, HOUR).await;
+        let fixture = Fixture::<Resello>::new().await;
+        fixture.ca.behave(Behaviour::SignsAfter(1000));
+        let renewal = live(&fixture.bed, HOUR, HOUR).await;
         assert_eq!(renewal.state, State::Submitted, "{renewal:#?}");
         let reference = renewal.obtained.ca_reference.clone().unwrap();
-        let surroundings = bench.lab.surroundings();
-        let shop = renewd::ca::issuer(&bench.lab.desired().cas["office"], &surroundings);
+        let env = fixture.bed.env();
+        let shop = renewd::ca::issuer(&fixture.bed.config().cas["office"], &env);
         shop.cancel(&renewd::ca::Reference(reference))
             .await
             .unwrap();
         if is_asked {
-            bench.lab.decide().await;
+            fixture.bed.decide().await;
         }
-        let held = live(&bench.lab, 3 * DAY, 6 * HOUR).await;
+        let held = live(&fixture.bed, 3 * DAY, 6 * HOUR).await;
         assert_eq!(held.id, renewal.id);
         assert_eq!(held.last_error_kind.as_deref(), Some("order_gone"));
-        let waited = renewal.state_since.duration_until(bench.lab.clock.now());
+        let waited = renewal.state_since.duration_until(fixture.bed.clock.now());
         assert_eq!(waited > DAY, !is_asked, "{waited}");
-        assert_eq!(bench.told("renewal_held").await, 1);
-        bench.ca.behave(Behaviour::SignsAfter(1));
-        bench.lab.decide().await;
-        let next = live(&bench.lab, DAY, 6 * HOUR).await;
+        assert_eq!(fixture.reported("renewal_held").await, 1);
+        fixture.ca.behave(Behaviour::SignsAfter(1));
+        fixture.bed.decide().await;
+        let next = live(&fixture.bed, DAY, 6 * HOUR).await;
         assert_eq!(next.state, State::Completed, "{next:#?}");
         assert_ne!(next.id, renewal.id);
-        let ended = bench.lab.renewals().await.swap_remove(1);
+        let ended = fixture.bed.renewals().await.swap_remove(1);
         assert_eq!((ended.id, ended.state), (renewal.id, State::Cancelled));
-        assert_eq!(bench.told("renewal_cancelled").await, 1);
+        assert_eq!(fixture.reported("renewal_cancelled").await, 1);
     }
 }
 
@@ -388,16 +393,16 @@ async fn an_order_that_the_shop_does_not_show_any_more_is_given_up_by_an_operato
 async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_an_operator_is_alerted()
  {
     let limits = r#", limits = { names = { orders = 5, within = "7d" } }"#;
-    let (acme, lab) = acme_lab(limits).await;
+    let (acme, bed) = acme_lab(limits).await;
     for nth in 1..=6 {
         let on = On::next("POST", "new-order").nth(nth);
         acme.port().fault(on, Fault::ServerError);
     }
-    let start = lab.clock.now();
-    live(&lab, 2 * DAY, 12 * HOUR).await;
+    let start = bed.clock.now();
+    live(&bed, 2 * DAY, 12 * HOUR).await;
     let tries = orders_tried(&acme);
     assert!((4..=6).contains(&tries), "{tries} orders in two days");
-    let history = lab.history().await;
+    let history = bed.history().await;
     let alerts: Vec<SignedDuration> = history
         .iter()
         .filter(|event| event.name == "attention_needed")
@@ -406,8 +411,8 @@ async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_a
     assert!(!alerts.is_empty(), "nobody was alerted");
     assert!(alerts.iter().all(|at| *at > HOUR), "{alerts:?}");
     // The server works again: nothing of the limits was used up.
-    let renewal = live(&lab, 6 * DAY, 12 * HOUR).await;
-    let renewal = lab
+    let renewal = live(&bed, 6 * DAY, 12 * HOUR).await;
+    let renewal = bed
         .store()
         .await
         .renewal(&renewal.id)
@@ -415,7 +420,7 @@ async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_a
         .unwrap()
         .unwrap();
     assert_eq!(renewal.state, State::Completed, "{renewal:#?}");
-    let waited: Vec<_> = lab.history().await;
+    let waited: Vec<_> = bed.history().await;
     let waited = waited
         .iter()
         .any(|event| event.fields["reason"] == "order_limit");
@@ -427,21 +432,21 @@ async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_that_asks_for_a_second_each_time_gets_few_orders_and_an_operator_few_alerts() {
-    let (acme, lab) = acme_lab("").await;
+    let (acme, bed) = acme_lab("").await;
     for nth in 1..=40 {
         let on = On::next("POST", "new-order").nth(nth);
         let busy = Fault::Unavailable(RetryAfter::Seconds(1));
         acme.port().fault(on, busy);
     }
-    live(&lab, DAY, 12 * HOUR).await;
+    live(&bed, DAY, 12 * HOUR).await;
     let tries = orders_tried(&acme);
     assert!((5..=9).contains(&tries), "{tries} orders in a day");
-    let alerts = count(&lab, "attention_needed").await;
+    let alerts = count(&bed, "attention_needed").await;
     assert!((1..=6).contains(&alerts), "{alerts} alerts in a day");
 }
 
-async fn count(lab: &Lab, name: &str) -> usize {
-    let history = lab.history().await;
+async fn count(bed: &TestBed, name: &str) -> usize {
+    let history = bed.history().await;
     history.iter().filter(|event| event.name == name).count()
 }
 
@@ -453,43 +458,43 @@ fn orders_tried(acme: &Acme) -> usize {
         .count()
 }
 
-pub async fn acme_lab(keys: &str) -> (Acme, Lab) {
+pub async fn acme_lab(keys: &str) -> (Acme, TestBed) {
     renewd::tls::install_provider();
     let clock = today();
-    let acme = Acme::with(clock.clone(), |faces| faces.always_valid = true).await;
+    let acme = Acme::with(clock.clone(), |variants| variants.always_valid = true).await;
     let driver = acme.driver_with(keys);
-    let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &driver).await;
-    acme.prepare(&lab);
-    (acme, lab)
+    let bed = TestBed::with_ca(Profile::V8, Variants::kind(), clock, &driver).await;
+    acme.prepare(&bed);
+    (acme, bed)
 }
 
 /// A laboratory whose certificate is recalled by its CA, five days before the next maintenance window.
-pub async fn recalled(policy: &str) -> (Acme, Lab) {
-    let (acme, lab) = acme_lab("").await;
-    lab.run_once().await;
-    lab.assert_installed_once().await;
-    let now = lab.clock.now();
+pub async fn recalled(policy: &str) -> (Acme, TestBed) {
+    let (acme, bed) = acme_lab("").await;
+    bed.run_once().await;
+    bed.assert_installed_once().await;
+    let now = bed.clock.now();
     let opens = (now + 6 * DAY).strftime("%M %H %d %m *").to_string();
-    lab.configure_urgent(policy, &format!("start = \"{opens}\", duration = \"2h\""));
-    lab.clock.advance(DAY + HOUR);
+    bed.configure_urgent(policy, &format!("start = \"{opens}\", duration = \"2h\""));
+    bed.clock.advance(DAY + HOUR);
     let time = |at| time::OffsetDateTime::from_unix_timestamp(at).unwrap();
-    let past = lab.clock.now() - 2 * HOUR;
+    let past = bed.clock.now() - 2 * HOUR;
     acme.simulator
         .renewal_window(Some(simulators::acme::Window {
             start: time(past.as_second()),
             end: time((past + HOUR).as_second()),
         }));
-    (acme, lab)
+    (acme, bed)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recalled_certificate_is_ordered_at_once_and_an_operator_may_bind_it_outside_the_window()
 {
-    let (_acme, lab) = recalled("").await;
-    let renewal = live(&lab, 12 * HOUR, HOUR).await;
+    let (_acme, bed) = recalled("").await;
+    let renewal = live(&bed, 12 * HOUR, HOUR).await;
     assert_eq!(renewal.state, State::Imported, "{renewal:#?}");
     assert_eq!(renewal.reason, "renewal_window");
-    let history = lab.history().await;
+    let history = bed.history().await;
     let asked: Vec<_> = history
         .iter()
         .filter(|event| event.name == "renewal_urgent")
@@ -501,48 +506,48 @@ async fn a_recalled_certificate_is_ordered_at_once_and_an_operator_may_bind_it_o
     }
     let words = renewal.last_error.unwrap();
     assert!(words.contains("renewd renew hq-portal --now"), "{words}");
-    let store = lab.store().await;
-    let now = lab.clock.now();
+    let store = bed.store().await;
+    let now = bed.clock.now();
     store
         .request_renewal_now(CERTIFICATE, now, &[])
         .await
         .unwrap();
-    let report = lab.run_once().await;
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    let renewal = lab.renewals().await.swap_remove(0);
+    let renewal = bed.renewals().await.swap_remove(0);
     assert!(
         renewal.state.is_end() || renewal.state >= State::Bound,
         "{renewal:#?}"
     );
-    assert!(lab.has_event("maintenance_window_overridden").await);
+    assert!(bed.has_event("maintenance_window_overridden").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recalled_certificate_is_bound_at_once_or_waits_where_that_is_configured() {
     for (policy, reached) in [("bind", State::Completed), ("wait", State::Imported)] {
-        let (_acme, lab) = recalled(&format!("urgent = \"{policy}\"")).await;
-        let renewal = live(&lab, 12 * HOUR, HOUR).await;
+        let (_acme, bed) = recalled(&format!("urgent = \"{policy}\"")).await;
+        let renewal = live(&bed, 12 * HOUR, HOUR).await;
         assert_eq!(renewal.state, reached, "{policy}: {renewal:#?}");
-        assert!(!lab.has_event("renewal_urgent").await, "{policy}");
-        let is_told = lab.has_event("maintenance_window_overridden").await;
-        assert_eq!(is_told, policy == "bind");
+        assert!(!bed.has_event("renewal_urgent").await, "{policy}");
+        let is_reported = bed.has_event("maintenance_window_overridden").await;
+        assert_eq!(is_reported, policy == "bind");
     }
 }
 
 /// The maintenance window is open when the CA announces its own, and closed when the certificate is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_is_asked_once_where_the_maintenance_window_closes_before_the_issuance() {
-    let (acme, lab) = acme_lab("").await;
-    lab.run_once().await;
-    lab.assert_installed_once().await;
-    lab.clock.advance(DAY + HOUR);
-    let now = lab.clock.now();
+    let (acme, bed) = acme_lab("").await;
+    bed.run_once().await;
+    bed.assert_installed_once().await;
+    bed.clock.advance(DAY + HOUR);
+    let now = bed.clock.now();
     let opens = now - SignedDuration::from_mins(3);
     let opens = opens.strftime("%M %H * * *").to_string();
-    lab.configure_urgent("", &format!("start = \"{opens}\", duration = \"5m\""));
-    acme.simulator.set(|faces| {
-        faces.processing_polls = 6;
-        faces.poll_retry_after = Some(60);
+    bed.configure_urgent("", &format!("start = \"{opens}\", duration = \"5m\""));
+    acme.simulator.set(|variants| {
+        variants.processing_polls = 6;
+        variants.poll_retry_after = Some(60);
     });
     let time = |at: jiff::Timestamp| time::OffsetDateTime::from_unix_timestamp(at.as_second());
     acme.simulator
@@ -551,9 +556,9 @@ async fn an_operator_is_asked_once_where_the_maintenance_window_closes_before_th
             end: time(now - HOUR).unwrap(),
         }));
     for _ in 0..3 {
-        let renewal = live(&lab, HOUR, HOUR).await;
+        let renewal = live(&bed, HOUR, HOUR).await;
         assert_eq!(renewal.state, State::Imported, "{renewal:#?}");
-        let history = lab.history().await;
+        let history = bed.history().await;
         let asked: Vec<_> = history
             .iter()
             .filter(|event| event.name == "renewal_urgent")
@@ -566,28 +571,28 @@ async fn an_operator_is_asked_once_where_the_maintenance_window_closes_before_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_is_asked_once_where_the_configuration_begins_to_want_that() {
-    let (_acme, lab) = recalled("urgent = \"wait\"").await;
-    live(&lab, 12 * HOUR, HOUR).await;
-    assert_eq!(count(&lab, "renewal_urgent").await, 0);
-    edit(&lab, "urgent = \"wait\"", "urgent = \"ask\"");
+    let (_acme, bed) = recalled("urgent = \"wait\"").await;
+    live(&bed, 12 * HOUR, HOUR).await;
+    assert_eq!(count(&bed, "renewal_urgent").await, 0);
+    edit(&bed, "urgent = \"wait\"", "urgent = \"ask\"");
     for _ in 0..3 {
-        let renewal = live(&lab, HOUR, HOUR).await;
+        let renewal = live(&bed, HOUR, HOUR).await;
         assert_eq!(renewal.state, State::Imported, "{renewal:#?}");
-        assert_eq!(count(&lab, "renewal_urgent").await, 1);
+        assert_eq!(count(&bed, "renewal_urgent").await, 1);
     }
 }
 
 /// The order whose answer was lost still counts as the replacement: said without `replaces`, the same order comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_order_that_replaces_is_followed_by_one_that_does_not_say_so() {
-    let (acme, lab) = acme_lab("").await;
-    lab.run_once().await;
-    lab.assert_installed_once().await;
-    lab.clock.advance(61 * DAY);
+    let (acme, bed) = acme_lab("").await;
+    bed.run_once().await;
+    bed.assert_installed_once().await;
+    bed.clock.advance(61 * DAY);
     acme.port()
         .fault(On::next("POST", "new-order"), Fault::LostAfter);
-    let renewal = live(&lab, DAY, HOUR).await;
-    let renewal = lab
+    let renewal = live(&bed, DAY, HOUR).await;
+    let renewal = bed
         .store()
         .await
         .renewal(&renewal.id)

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use renewd::daemon::DryRun;
 use renewd::inventory::State;
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Profile, Variants};
 
-use crate::command_line::office::{Office, PASSWORD, Told};
-use crate::lab::Lab;
+use crate::command_line::office::{CommandOutput, Office, PASSWORD};
+use crate::test_bed::TestBed;
 
 /// Everything that a change would show in.
 fn traces(office: &Office) -> (Vec<String>, Vec<String>, String, [u64; 7]) {
@@ -45,19 +45,19 @@ fn files(folder: &Path) -> BTreeSet<(String, u64)> {
 }
 
 /// Runs it, and sees that nobody but the reader noticed.
-fn dry_run(office: &Office) -> Told {
+fn dry_run(office: &Office) -> CommandOutput {
     let before = (traces(office), files(office.folder.path()));
-    let told = office.renewd(&["run", "--dry-run"]);
+    let output = office.renewd(&["run", "--dry-run"]);
     assert_eq!(before, (traces(office), files(office.folder.path())));
-    assert!(!told.stdout.contains(PASSWORD));
-    assert_eq!(told.stderr, "", "nothing happened, so nothing is logged");
-    told
+    assert!(!output.stdout.contains(PASSWORD));
+    assert_eq!(output.stderr, "", "nothing happened, so nothing is logged");
+    output
 }
 
 /// The numbered lines, each in one piece.
-fn plan(told: &Told) -> Vec<String> {
+fn plan(output: &CommandOutput) -> Vec<String> {
     let mut plan: Vec<String> = Vec::new();
-    for line in told.stdout.lines() {
+    for line in output.stdout.lines() {
         let words = line.trim_start();
         match words.split_once("  ") {
             Some((number, words)) if number.parse::<u32>().is_ok() => plan.push(words.to_owned()),
@@ -75,9 +75,9 @@ fn plan(told: &Told) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_tells_every_change_in_order_and_makes_none() {
     let office = Office::new().await;
-    let told = dry_run(&office).with_code(0).fits_80_columns();
-    let told = told.prints(&["hq-portal: a run would", "this was a dry run"]);
-    let plan = plan(&told);
+    let output = dry_run(&office).with_code(0).fits_80_columns();
+    let output = output.prints(&["hq-portal: a run would", "this was a dry run"]);
+    let plan = plan(&output);
     let alias = plan[0].rsplit(' ').next().unwrap();
     assert!(alias.starts_with("hq-portal-"), "{plan:#?}");
     let [management, ssl_vpn] = [office.simulator.management(), office.simulator.ssl_vpn()];
@@ -102,7 +102,7 @@ async fn it_tells_every_change_in_order_and_makes_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_changing_call_reaches_the_device() {
     for profile in [Profile::V7_0, Profile::V8] {
-        let office = Office::of(profile, Faces::kind()).await;
+        let office = Office::of(profile, Variants::kind()).await;
         dry_run(&office).with_code(0);
         for call in office.simulator.journal() {
             let is_look = call.starts_with("GET ");
@@ -123,8 +123,8 @@ async fn what_was_told_is_what_a_run_then_does() {
         .renewd(&["run", "--once"])
         .with_code(0)
         .prints(&["hq-portal: completed"]);
-    let told = dry_run(&office).with_code(0);
-    told.prints(&["hq-portal: nothing to do: valid until"]);
+    let output = dry_run(&office).with_code(0);
+    output.prints(&["hq-portal: nothing to do: valid until"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,15 +137,15 @@ async fn what_is_known_from_before_counts_and_the_old_certificate_of_ours_would_
     let ours = ours.unwrap();
     office.renewd(&["renew", "hq-portal"]).with_code(0);
     for _ in 0..2 {
-        let told = dry_run(&office).with_code(0);
-        let plan = plan(&told);
+        let output = dry_run(&office).with_code(0);
+        let plan = plan(&output);
         assert!(
             plan.contains(&format!("remove {ours} from hq")),
             "{plan:#?}"
         );
     }
-    let told = office.renewd(&["status"]).with_code(0);
-    told.prints(&["hq-portal", "now"]);
+    let output = office.renewd(&["status"]).with_code(0);
+    output.prints(&["hq-portal", "now"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,9 +159,9 @@ async fn it_makes_no_sealing_key_and_takes_the_one_that_is_there() {
     office.renewd(&["run", "--once"]).with_code(0);
     assert!(office.path("seal.key").exists());
     office.renewd(&["renew", "hq-portal"]).with_code(0);
-    let told = dry_run(&office).with_code(0);
+    let output = dry_run(&office).with_code(0);
     let is_ours = |words: &String| words.starts_with("put the key pair that renewd made on hq");
-    assert!(plan(&told).iter().any(is_ours), "{}", told.stdout);
+    assert!(plan(&output).iter().any(is_ours), "{}", output.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,17 +180,17 @@ async fn a_daemon_that_has_the_database_is_not_disturbed() {
 async fn a_refused_login_is_told_as_in_a_run_and_tried_once() {
     let office = Office::new().await;
     office.write("hq.password", "mistyped\n");
-    let told = office.renewd(&["run", "--dry-run"]).with_code(1);
+    let output = office.renewd(&["run", "--dry-run"]).with_code(1);
     let real = office.renewd(&["run", "--once"]).with_code(1);
     assert_eq!(office.simulator.counters().failed_logins, 2, "one each");
-    let words = |told: &Told| {
-        let words: Vec<&str> = told.stdout.split_whitespace().collect();
+    let words = |output: &CommandOutput| {
+        let words: Vec<&str> = output.stdout.split_whitespace().collect();
         let words = words.join(" ");
         let from = words.find("HELD for").or(words.find("goes on")).unwrap();
         let (_, why) = words[from..].split_once(": ").unwrap();
         why.split(" (when").next().unwrap().to_owned()
     };
-    let why = words(&told);
+    let why = words(&output);
     assert!(
         words(&real).starts_with(why.split(" nothing was").next().unwrap()),
         "{why}"
@@ -202,17 +202,17 @@ async fn somebody_elses_uncommitted_changes_stop_it_as_they_stop_a_run() {
     let office = Office::new().await;
     let other = office.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
-    let told = dry_run(&office).with_code(1);
-    told.prints(&["hq-portal: nothing would be done", "printer"]);
+    let output = dry_run(&office).with_code(1);
+    output.prints(&["hq-portal: nothing would be done", "printer"]);
     assert_eq!(office.simulator.pending().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_stops_at_a_shut_window_and_says_when_that_opens() {
-    let lab = Lab::new(Profile::V8).await;
+    let bed = TestBed::new(Profile::V8).await;
     // It is a Sunday.
-    lab.configure_window("start = \"0 2 * * WED\", duration = \"3h\"");
-    let dry_run = DryRun::walk(lab.desired(), lab.surroundings()).await;
+    bed.configure_window("start = \"0 2 * * WED\", duration = \"3h\"");
+    let dry_run = DryRun::walk(bed.config(), bed.env()).await;
     let dry_run = dry_run.unwrap();
     let [renewal] = dry_run.report.worked_on.as_slice() else {
         panic!("{:#?}", dry_run.report)
@@ -220,41 +220,42 @@ async fn it_stops_at_a_shut_window_and_says_when_that_opens() {
     assert_eq!(renewal.state, State::Imported);
     let opens = "2026-11-25T02:00:00Z".parse().unwrap();
     assert_eq!(renewal.next_attempt_at, Some(opens));
-    let told = &dry_run.told[&renewal.id];
+    let output = &dry_run.reported[&renewal.id];
     assert!(
-        told.last()
+        output
+            .last()
             .unwrap()
             .starts_with("put the issued certificate on hq")
     );
-    assert_eq!(lab.signatures(), 0);
-    assert_eq!(lab.simulator.counters().key_pairs_generated, 0);
+    assert_eq!(bed.signatures(), 0);
+    assert_eq!(bed.simulator.counters().key_pairs_generated, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_is_half_done_is_told_from_where_it_stands() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.configure_window("start = \"0 2 * * WED\", duration = \"3h\"");
-    lab.run_once().await;
-    assert_eq!(lab.renewals().await[0].state, State::Imported);
-    lab.configure(&lab.simulator.fingerprint(), "verify_timeout = \"5s\"");
-    lab.clock.set("2026-11-25T03:00:00Z".parse().unwrap());
-    let before = lab.simulator.counters();
-    let dry_run = DryRun::walk(lab.desired(), lab.surroundings()).await;
+    let bed = TestBed::new(Profile::V8).await;
+    bed.configure_window("start = \"0 2 * * WED\", duration = \"3h\"");
+    bed.run_once().await;
+    assert_eq!(bed.renewals().await[0].state, State::Imported);
+    bed.configure(&bed.simulator.fingerprint(), "verify_timeout = \"5s\"");
+    bed.clock.set("2026-11-25T03:00:00Z".parse().unwrap());
+    let before = bed.simulator.counters();
+    let dry_run = DryRun::walk(bed.config(), bed.env()).await;
     let dry_run = dry_run.unwrap();
     let renewal = &dry_run.report.worked_on[0];
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
-    let told = &dry_run.told[&renewal.id];
+    let output = &dry_run.reported[&renewal.id];
     assert!(
-        told[0].starts_with("point web-management at hq-portal-"),
-        "{told:#?}"
+        output[0].starts_with("point web-management at hq-portal-"),
+        "{output:#?}"
     );
-    assert!(told[1].starts_with("look whether"), "{told:#?}");
+    assert!(output[1].starts_with("look whether"), "{output:#?}");
     assert_eq!(
-        lab.renewals().await[0].state,
+        bed.renewals().await[0].state,
         State::Imported,
         "only in the copy"
     );
-    assert_eq!(lab.simulator.counters().commits, before.commits);
+    assert_eq!(bed.simulator.counters().commits, before.commits);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,7 +264,7 @@ async fn what_the_ca_would_refuse_is_asked_for_real() {
     let elsewhere = "permitted_domains = [\"example.org\"], certificate = ";
     let text = office.configuration().replace("certificate = ", elsewhere);
     office.configure(&text);
-    let told = dry_run(&office).with_code(1);
-    told.prints(&["nothing would be done", "permitted_domains"]);
+    let output = dry_run(&office).with_code(1);
+    output.prints(&["nothing would be done", "permitted_domains"]);
     assert_eq!(office.simulator.counters().logins, 0);
 }

@@ -1,6 +1,6 @@
 //! The driver of outside programs against small shell scripts and against certmonger's own helper.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-mod bench;
 pub mod certmonger;
+mod fixture;
 mod scripts;

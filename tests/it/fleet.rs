@@ -9,19 +9,19 @@ use jiff::SignedDuration;
 use renewd::ca::Issuer;
 use renewd::clock::Clock;
 use renewd::config;
-use renewd::daemon::{Crew, Daemon, DaemonError};
+use renewd::daemon::{Daemon, DaemonError, WorkerPool};
 use renewd::failure::Failure;
-use renewd::firewall::{Firewall, Known};
+use renewd::firewall::{Firewall, KnownDevice};
 use renewd::inventory::Endpoint;
-use renewd::probe::Sight;
-use renewd::renewal::{Checkpoint, Engine, Moment, NoCheckpoint, Peers, Pulse, Step};
-use renewd::store::{Store, StoreError, Tenure, Witness};
+use renewd::probe::ProbeResult;
+use renewd::renewal::{Checkpoint, Engine, Liveness, Moment, NoCheckpoint, Peers, Step};
+use renewd::store::{CommitObserver, LeasePolicy, Store, StoreError};
 use simulators::sonicos::Profile;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::lab::Lab;
 use crate::postgres;
+use crate::test_bed::TestBed;
 
 #[test]
 fn every_test_has_a_database_of_its_own() {
@@ -40,16 +40,16 @@ async fn two_daemons_renew_once() {
     let Some(cluster) = postgres::cluster() else {
         return;
     };
-    let lab = Lab::new(Profile::V8).await;
-    move_to(&lab, &cluster.database());
-    let config = lab.config_file();
-    let one = start(&lab, config.clone(), Arc::new(NoCheckpoint)).await;
-    let other = start(&lab, config, Arc::new(NoCheckpoint)).await;
+    let bed = TestBed::new(Profile::V8).await;
+    move_to(&bed, &cluster.database());
+    let config = bed.config_file();
+    let one = start(&bed, config.clone(), Arc::new(NoCheckpoint)).await;
+    let other = start(&bed, config, Arc::new(NoCheckpoint)).await;
     let (one, other) = tokio::join!(one.run_once(), other.run_once());
     one.unwrap();
     other.unwrap();
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,17 +64,17 @@ async fn one_that_is_cut_off_in_the_middle_of_a_step_is_followed_by_another() {
         Moment::Acted(Step::Import),
         Moment::Acted(Step::Bind),
     ] {
-        let lab = Lab::new(Profile::V8).await;
+        let bed = TestBed::new(Profile::V8).await;
         let direct = cluster.database();
         let line = Line::to(cluster.port()).await;
-        move_to(&lab, &direct);
-        let through = lab.folder.path().join("through.toml");
-        let text = std::fs::read_to_string(lab.config_file()).unwrap();
+        move_to(&bed, &direct);
+        let through = bed.folder.path().join("through.toml");
+        let text = std::fs::read_to_string(bed.config_file()).unwrap();
         let ports = [cluster.port(), line.port].map(|port| format!("127.0.0.1:{port}/"));
         std::fs::write(&through, text.replace(&ports[0], &ports[1])).unwrap();
 
         let cut = Arc::new(Cut(moment, line));
-        let lost = start(&lab, through, Arc::clone(&cut) as _).await;
+        let lost = start(&bed, through, Arc::clone(&cut) as _).await;
         let came_to = lost.run_once().await;
         assert!(
             matches!(
@@ -83,10 +83,10 @@ async fn one_that_is_cut_off_in_the_middle_of_a_step_is_followed_by_another() {
             ),
             "cut off at {moment:?}: {came_to:?}"
         );
-        lab.clock.advance(SignedDuration::from_mins(3));
-        let report = lab.run_once().await;
+        bed.clock.advance(SignedDuration::from_mins(3));
+        let report = bed.run_once().await;
         assert!(!report.has_failed(), "after {moment:?}: {report:#?}");
-        lab.assert_renewed_once().await;
+        bed.assert_renewed_once().await;
     }
 }
 
@@ -95,43 +95,46 @@ async fn a_step_whose_claim_is_lost_is_stopped_and_one_whose_claim_is_kept_is_no
     let Some(cluster) = postgres::cluster() else {
         return;
     };
-    let lab = Lab::new(Profile::V8).await;
+    let bed = TestBed::new(Profile::V8).await;
     let url = cluster.database();
-    move_to(&lab, &url);
-    let store = Store::open(&url).await.unwrap().with_tenure(Tenure {
-        lease: SignedDuration::from_mins(2),
-        beat: Some(Duration::from_millis(20)),
-        lost_after: Duration::from_secs(10),
-    });
+    move_to(&bed, &url);
+    let store = Store::open(&url)
+        .await
+        .unwrap()
+        .with_lease_policy(LeasePolicy {
+            lease: SignedDuration::from_mins(2),
+            beat: Some(Duration::from_millis(20)),
+            lost_after: Duration::from_secs(10),
+        });
     // Plans the renewal, and does not get far.
-    lab.write_password("wrong");
-    lab.run_once().await;
-    lab.write_password(crate::lab::PASSWORD);
+    bed.write_password("wrong");
+    bed.run_once().await;
+    bed.write_password(crate::test_bed::PASSWORD);
     cluster.psql(
         &url,
         "UPDATE renewal SET next_attempt_at = 0, state = 'csr_generated'; UPDATE firewall SET refused_logins = 0",
     );
-    let now = lab.surroundings().clock.now();
+    let now = bed.env().clock.now();
     let claim = async |owner: &str, now| {
         let until = now + SignedDuration::from_mins(2);
         store.claim(owner, now, until, 9).await.unwrap()
     };
     let lease = claim("us", now).await.unwrap();
     let engine = Engine {
-        desired: Arc::new(lab.desired()),
+        config: Arc::new(bed.config()),
         store: store.clone(),
         peers: Arc::new(Silent),
-        surroundings: lab.surroundings(),
+        env: bed.env(),
         checkpoint: Arc::new(NoCheckpoint),
     };
     let work = tokio::spawn(async move {
         engine
-            .work(lease, &CancellationToken::new(), &Pulse::default())
+            .work(lease, &CancellationToken::new(), &Liveness::default())
             .await
     });
     // However long it takes, the claim is prolonged, and nobody else gets it.
     let later = now + SignedDuration::from_mins(3);
-    lab.clock.advance(SignedDuration::from_mins(2));
+    bed.clock.advance(SignedDuration::from_mins(2));
     let prolonged = "SELECT lease_until FROM firewall WHERE name = 'hq'";
     let wanted = later.as_microsecond() + 60_000_000;
     for attempt in 0.. {
@@ -151,16 +154,16 @@ async fn a_step_whose_claim_is_lost_is_stopped_and_one_whose_claim_is_kept_is_no
 }
 
 /// Lets the laboratory's daemons work on the database `url`.
-fn move_to(lab: &Lab, url: &str) {
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
-    let file = format!("sqlite://{}/renewd.db", lab.folder.path().display());
+fn move_to(bed: &TestBed, url: &str) {
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
+    let file = format!("sqlite://{}/renewd.db", bed.folder.path().display());
     assert!(text.contains(&file));
-    std::fs::write(lab.config_file(), text.replace(&file, url)).unwrap();
+    std::fs::write(bed.config_file(), text.replace(&file, url)).unwrap();
 }
 
-async fn start(lab: &Lab, config_file: PathBuf, checkpoint: Arc<dyn Checkpoint>) -> Daemon {
-    let desired = config::load(&config_file).unwrap().desired;
-    Daemon::start_with(&config_file, desired, lab.surroundings(), checkpoint)
+async fn start(bed: &TestBed, config_file: PathBuf, checkpoint: Arc<dyn Checkpoint>) -> Daemon {
+    let config = config::load(&config_file).unwrap().config;
+    Daemon::start_with(&config_file, config, bed.env(), checkpoint)
         .await
         .unwrap()
 }
@@ -196,7 +199,7 @@ impl Line {
 #[derive(Debug)]
 struct Cut(Moment, Line);
 
-impl Witness for Cut {}
+impl CommitObserver for Cut {}
 
 #[async_trait]
 impl Checkpoint for Cut {
@@ -216,7 +219,7 @@ impl Peers for Silent {
     async fn firewall(
         &self,
         _name: &str,
-        _known: &Known<'_>,
+        _known: &KnownDevice<'_>,
     ) -> Result<Box<dyn Firewall>, Failure> {
         std::future::pending().await
     }
@@ -225,24 +228,24 @@ impl Peers for Silent {
         panic!("{name} is not asked before the firewall answered")
     }
 
-    async fn look(&self, _endpoint: &Endpoint, _server_name: Option<&str>) -> Sight {
+    async fn probe(&self, _endpoint: &Endpoint, _server_name: Option<&str>) -> ProbeResult {
         std::future::pending().await
     }
 }
 
 /// A laboratory on a server, with a renewal that cannot get far.
-async fn planned_on(cluster: &postgres::Cluster) -> (Lab, Store) {
-    let lab = Lab::new(Profile::V8).await;
+async fn planned_on(cluster: &postgres::Cluster) -> (TestBed, Store) {
+    let bed = TestBed::new(Profile::V8).await;
     let url = cluster.database();
-    move_to(&lab, &url);
-    lab.write_password("wrong");
-    lab.run_once().await;
-    lab.write_password(crate::lab::PASSWORD);
+    move_to(&bed, &url);
+    bed.write_password("wrong");
+    bed.run_once().await;
+    bed.write_password(crate::test_bed::PASSWORD);
     cluster.psql(
         &url,
         "UPDATE renewal SET next_attempt_at = 0; UPDATE firewall SET refused_logins = 0",
     );
-    (lab, Store::open(&url).await.unwrap())
+    (bed, Store::open(&url).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,14 +253,14 @@ async fn a_single_run_does_not_wait_for_what_another_daemon_works_on() {
     let Some(cluster) = postgres::cluster() else {
         return;
     };
-    let (lab, store) = planned_on(cluster).await;
-    let now = lab.clock.now();
+    let (bed, store) = planned_on(cluster).await;
+    let now = bed.clock.now();
     let until = now + SignedDuration::from_secs(100);
     let theirs = store.claim("them", now, until, 9).await.unwrap();
     let theirs = theirs.expect("it is due");
-    lab.run_once().await;
-    assert_eq!(lab.clock.now(), now, "nothing is waited for");
-    store.prolong(&theirs.ticket(), until).await.unwrap();
+    bed.run_once().await;
+    assert_eq!(bed.clock.now(), now, "nothing is waited for");
+    store.prolong(&theirs.key(), until).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,7 +268,7 @@ async fn a_daemon_whose_clock_is_behind_that_of_the_server_begins_nothing_and_ch
     let Some(cluster) = postgres::cluster() else {
         return;
     };
-    let (lab, store) = planned_on(cluster).await;
+    let (bed, store) = planned_on(cluster).await;
     let epoch = jiff::Timestamp::UNIX_EPOCH;
     let behind = store.clock_difference(epoch).await.unwrap().unwrap();
     let right = epoch - behind;
@@ -273,18 +276,19 @@ async fn a_daemon_whose_clock_is_behind_that_of_the_server_begins_nothing_and_ch
     let theirs = store.claim("them", right, until, 9).await.unwrap();
     assert!(theirs.is_some());
     let engine = Arc::new(Engine {
-        desired: Arc::new(lab.desired()),
+        config: Arc::new(bed.config()),
         store: store.clone(),
         peers: Arc::new(Silent),
-        surroundings: lab.surroundings(),
+        env: bed.env(),
         checkpoint: Arc::new(NoCheckpoint),
     });
     let wrong = right - SignedDuration::from_mins(15);
-    let mut crew = Crew::new("us".to_owned(), Arc::clone(&engine)).after(Some(right));
+    let mut workers = WorkerPool::new("us".to_owned(), Arc::clone(&engine)).after(Some(right));
     for _ in 0..2 {
-        let turned = crew.turn(wrong).await;
-        let is_told = matches!(turned, Err(StoreError::ClockDiffers { seconds }) if seconds < -600);
-        assert!(is_told, "{turned:?}");
+        let turned = workers.turn(wrong).await;
+        let is_reported =
+            matches!(turned, Err(StoreError::ClockDiffers { seconds }) if seconds < -600);
+        assert!(is_reported, "{turned:?}");
     }
     let soon = right + SignedDuration::from_mins(1);
     let claimed = store.claim("others", soon, until, 9).await.unwrap();
@@ -292,6 +296,6 @@ async fn a_daemon_whose_clock_is_behind_that_of_the_server_begins_nothing_and_ch
 
     // One that is right by now corrects what was stored under a clock that was ahead.
     let ahead = right + SignedDuration::from_hours(9);
-    let mut crew = Crew::new("us".to_owned(), engine).after(Some(ahead));
-    crew.turn(right).await.unwrap();
+    let mut workers = WorkerPool::new("us".to_owned(), engine).after(Some(ahead));
+    workers.turn(right).await.unwrap();
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use simulators::Gate;
+use simulators::Barrier;
 use simulators::ca::{Fault, On};
 use simulators::sonicos::{Action, Rule};
 use tokio::io::copy_bidirectional;
@@ -72,7 +72,7 @@ async fn a_daemon_that_is_stopped_for_longer_than_its_lease_does_nothing_more_on
     };
     scene.first.signal("STOP");
     // The answers wait for it.
-    scene.gate.release();
+    scene.barrier.release();
     let started = Instant::now();
     let (fleet, first) = scene.others_finish(None).await;
     println!(
@@ -103,27 +103,27 @@ async fn a_daemon_that_is_cut_off_from_the_database_while_it_orders_finds_its_cl
 struct Scene {
     fleet: Fleet,
     first: Daemon,
-    gate: Arc<Gate>,
+    barrier: Arc<Barrier>,
     /// Whether the first one reaches the database.
     line: watch::Sender<bool>,
 }
 
 impl Scene {
-    async fn new(concurrency: usize, hold: fn(&Fleet, &Arc<Gate>)) -> Option<Self> {
+    async fn new(concurrency: usize, hold: fn(&Fleet, &Arc<Barrier>)) -> Option<Self> {
         let database = Database::postgres()?;
         let fleet = Fleet::new(database, SMALL_FLEET, 2, 1).await;
         let url = fleet.database.url(fleet.path());
         let (line, by_line) = breakable(&url).await;
         fleet.configure(&fleet.homes[0], &by_line, concurrency);
-        let gate = Gate::new();
-        hold(&fleet, &gate);
+        let barrier = Barrier::new();
+        hold(&fleet, &barrier);
         let first = Daemon::start(&fleet.homes[0]);
-        let reached = tokio::time::timeout(PATIENCE, gate.wait_reached()).await;
+        let reached = tokio::time::timeout(PATIENCE, barrier.wait_reached()).await;
         assert!(reached.is_ok(), "{}", fleet.log());
         Some(Self {
             fleet,
             first,
-            gate,
+            barrier,
             line,
         })
     }
@@ -143,7 +143,7 @@ impl Scene {
         until_all_ended(&self.fleet, &tally).await;
         second.stop().await;
         self.fleet.assert_nothing_doubled(1);
-        self.gate.release();
+        self.barrier.release();
         if let Some(line) = line {
             tokio::time::sleep(Duration::from_secs(1)).await;
             line.send_replace(true);
@@ -154,17 +154,17 @@ impl Scene {
 
 impl Fleet {
     /// Holds the answer to the first order that costs money.
-    fn hold_order(&self, gate: &Arc<Gate>) {
+    fn hold_order(&self, barrier: &Arc<Barrier>) {
         let shop = self.cas.iter().find(|ca| ca.name == "resello").unwrap();
         let on = On::next("POST", "ssl-certificate");
-        let fault = Fault::HoldAfter(Arc::clone(gate));
+        let fault = Fault::HoldAfter(Arc::clone(barrier));
         shop.port().unwrap().fault(on, fault);
     }
 
     /// Holds the answers of devices, each in the middle of what it does.
-    fn hold_writes(&self, gate: &Arc<Gate>) {
+    fn hold_writes(&self, barrier: &Arc<Barrier>) {
         for (number, device) in self.firewalls.iter().enumerate() {
-            let action = Action::HoldAfter(Arc::clone(gate));
+            let action = Action::HoldAfter(Arc::clone(barrier));
             let skip = u32::try_from(number % 5).unwrap();
             let rule = Rule::once("POST", "", action).repeated(2 + skip, 1);
             device.simulator.rule(rule);

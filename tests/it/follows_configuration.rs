@@ -4,40 +4,40 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use renewd::clock::Clock as _;
-use renewd::inventory::{Observation, Served, Shown, State};
+use renewd::inventory::{Observation, Served, ServedCertificate, State};
 use renewd::renewal::{Checkpoint, Moment};
-use renewd::store::{Sighting, Witness};
-use simulators::sonicos::{Faces, Profile};
+use renewd::store::{CommitObserver, ProbeRecord};
+use simulators::sonicos::{Profile, Variants};
 use tokio::sync::Notify;
 
 use crate::contract::venafi::Venafi;
-use crate::contract::{Bench, Subject};
-use crate::lab::{CERTIFICATE, Lab, run_once};
+use crate::contract::{Fixture, Subject};
+use crate::test_bed::{CERTIFICATE, TestBed, run_once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_names_begin_anew_instead_of_installing_what_nobody_wants() {
-    let lab = Lab::new(Profile::V8).await;
+    let bed = TestBed::new(Profile::V8).await;
     // The renewal stops with its CSR exported.
-    lab.let_ca_fail();
-    lab.run_once().await;
-    assert_eq!(lab.renewals().await[0].state, State::CsrExported);
+    bed.let_ca_fail();
+    bed.run_once().await;
+    assert_eq!(bed.renewals().await[0].state, State::CsrExported);
 
-    let file = lab.config_file();
+    let file = bed.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("vpn.example.com", "portal.example.com")).unwrap();
-    lab.let_ca_work();
-    lab.clock.advance(jiff::SignedDuration::from_hours(1));
-    let report = lab.run_once().await;
+    bed.let_ca_work();
+    bed.clock.advance(jiff::SignedDuration::from_hours(1));
+    let report = bed.run_once().await;
 
-    let renewals = lab.renewals().await;
+    let renewals = bed.renewals().await;
     let states: Vec<State> = renewals.iter().map(|renewal| renewal.state).collect();
     assert_eq!(states, [State::Completed, State::Cancelled], "{report:#?}");
-    for seen in lab.seen().await {
+    for seen in bed.seen().await {
         assert_eq!(seen.common_name.as_deref(), Some("portal.example.com"));
     }
-    assert_eq!(lab.signatures(), 1);
+    assert_eq!(bed.signatures(), 1);
     assert_eq!(
-        lab.simulator.counters().key_pairs_present,
+        bed.simulator.counters().key_pairs_present,
         1,
         "the unused key pair was removed"
     );
@@ -45,18 +45,18 @@ async fn other_names_begin_anew_instead_of_installing_what_nobody_wants() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_left_the_configuration_is_left_alone() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.let_ca_fail();
-    lab.run_once().await;
-    assert_eq!(lab.renewals().await[0].state, State::CsrExported);
-    let file = lab.config_file();
+    let bed = TestBed::new(Profile::V8).await;
+    bed.let_ca_fail();
+    bed.run_once().await;
+    assert_eq!(bed.renewals().await[0].state, State::CsrExported);
+    let file = bed.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.split("[[certificate]]").next().unwrap()).unwrap();
-    lab.clock.advance(jiff::SignedDuration::from_hours(1));
-    let requests = lab.simulator.counters().requests;
-    lab.run_once().await;
-    assert_eq!(lab.simulator.counters().requests, requests);
-    let store = lab.store().await;
+    bed.clock.advance(jiff::SignedDuration::from_hours(1));
+    let requests = bed.simulator.counters().requests;
+    bed.run_once().await;
+    assert_eq!(bed.simulator.counters().requests, requests);
+    let store = bed.store().await;
     assert_eq!(
         store.renewals_of(CERTIFICATE, 10).await.unwrap()[0].state,
         State::Cancelled
@@ -65,71 +65,71 @@ async fn a_certificate_that_left_the_configuration_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_that_left_the_configuration_holds_up_no_renewal_that_it_has_signed_already() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.run_once().await;
-    lab.configure_window(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#);
-    lab.clock.advance(jiff::SignedDuration::from_hours(1));
-    let store = lab.store().await;
+    let bed = TestBed::new(Profile::V8).await;
+    bed.run_once().await;
+    bed.configure_window(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#);
+    bed.clock.advance(jiff::SignedDuration::from_hours(1));
+    let store = bed.store().await;
     store
         .request_renewal(CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[])
         .await
         .unwrap();
     store.close().await;
-    lab.run_once().await;
-    assert_eq!(lab.renewals().await[0].state, State::Imported);
+    bed.run_once().await;
+    assert_eq!(bed.renewals().await[0].state, State::Imported);
 
-    let file = lab.config_file();
+    let file = bed.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("\"office\"", "\"branch\"")).unwrap();
-    lab.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
-    let report = lab.run_once().await;
-    let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
+    bed.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
+    let report = bed.run_once().await;
+    let states: Vec<State> = bed.renewals().await.iter().map(|one| one.state).collect();
     assert_eq!(states, [State::Completed, State::Completed], "{report:#?}");
 }
 
 /// A probe that began before the reload ends after it: what it saw at an address that is verified no more is stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_address_served_that_left_the_configuration_causes_no_further_order() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.configure_window(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#);
-    let [management, _] = lab.seen().await;
-    lab.run_once().await;
-    assert_eq!(lab.renewals().await[0].state, State::Imported);
-    let file = lab.config_file();
-    let address = lab.simulator.management().to_string();
+    let bed = TestBed::new(Profile::V8).await;
+    bed.configure_window(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#);
+    let [management, _] = bed.seen().await;
+    bed.run_once().await;
+    assert_eq!(bed.renewals().await[0].state, State::Imported);
+    let file = bed.config_file();
+    let address = bed.simulator.management().to_string();
     let text = std::fs::read_to_string(&file).unwrap();
     let text = text.replace("\"web-management\", ", "");
     std::fs::write(&file, text.replace(&format!("\"{address}\", "), "")).unwrap();
-    lab.run_once().await;
-    lab.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
-    let now = lab.clock.now();
-    let served = Served::known(address, Shown::of(&management, now));
-    let sighting = Sighting {
+    bed.run_once().await;
+    bed.clock.set("2026-11-24T02:00:00Z".parse().unwrap());
+    let now = bed.clock.now();
+    let served = Served::known(address, ServedCertificate::of(&management, now));
+    let probe_record = ProbeRecord {
         observations: &[(Observation::probed(served), Vec::new())],
         next_probe_at: now + jiff::SignedDuration::from_mins(5),
-        ..Sighting::default()
+        ..ProbeRecord::default()
     };
-    let store = lab.store().await;
+    let store = bed.store().await;
     store
-        .record_sight(CERTIFICATE, &sighting, now)
+        .record_probe(CERTIFICATE, &probe_record, now)
         .await
         .unwrap();
     store.close().await;
 
     for _ in 0..3 {
-        lab.run_once().await;
-        lab.clock.advance(jiff::SignedDuration::from_mins(10));
+        bed.run_once().await;
+        bed.clock.advance(jiff::SignedDuration::from_mins(10));
     }
-    let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
+    let states: Vec<State> = bed.renewals().await.iter().map(|one| one.state).collect();
     assert_eq!(states, [State::Completed]);
-    assert_eq!(lab.signatures(), 1);
+    assert_eq!(bed.signatures(), 1);
 }
 
 /// Says when a state is stored, and lets nothing happen afterwards.
 #[derive(Debug)]
 struct StopsAt(State, Arc<Notify>);
 
-impl Witness for StopsAt {}
+impl CommitObserver for StopsAt {}
 
 #[async_trait]
 impl Checkpoint for StopsAt {
@@ -142,20 +142,20 @@ impl Checkpoint for StopsAt {
 }
 
 /// Lets a daemon live until `state` is stored.
-async fn live_until(lab: &Lab, state: State) {
+async fn live_until(bed: &TestBed, state: State) {
     let reached = Arc::new(Notify::new());
     let stops = Arc::new(StopsAt(state, Arc::clone(&reached)));
-    let file = lab.config_file();
+    let file = bed.config_file();
     tokio::select! {
-        _ = run_once(&file, Arc::clone(&lab.clock), stops) => panic!("it never was {state}"),
+        _ = run_once(&file, Arc::clone(&bed.clock), stops) => panic!("it never was {state}"),
         () = reached.notified() => {}
     }
-    assert_eq!(lab.renewals().await[0].state, state);
+    assert_eq!(bed.renewals().await[0].state, state);
 }
 
 /// Takes the certificate out of the configuration, and returns what the file said.
-fn take_out(lab: &Lab) -> String {
-    let file = lab.config_file();
+fn take_out(bed: &TestBed) -> String {
+    let file = bed.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.split("[[certificate]]").next().unwrap()).unwrap();
     text
@@ -164,47 +164,47 @@ fn take_out(lab: &Lab) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_bound_is_brought_to_its_end_when_its_certificate_leaves_the_configuration() {
     for state in [State::Bound, State::Verified] {
-        let lab = Lab::new(Profile::V8).await;
-        live_until(&lab, state).await;
-        take_out(&lab);
-        let report = lab.run_once().await;
+        let bed = TestBed::new(Profile::V8).await;
+        live_until(&bed, state).await;
+        take_out(&bed);
+        let report = bed.run_once().await;
         assert!(!report.has_failed(), "{report:#?}");
-        lab.assert_renewed_once().await;
+        bed.assert_renewed_once().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_bound_and_not_served_is_rolled_back_without_its_configuration() {
-    let lab = Lab::with(
+    let bed = TestBed::with(
         Profile::V8,
-        Faces {
+        Variants {
             keep_serving_old_after_bind: true,
-            ..Faces::kind()
+            ..Variants::kind()
         },
     )
     .await;
-    let before = lab.seen().await;
-    live_until(&lab, State::Bound).await;
-    take_out(&lab);
-    lab.run_once().await;
-    let renewal = &lab.renewals().await[0];
+    let before = bed.seen().await;
+    live_until(&bed, State::Bound).await;
+    take_out(&bed);
+    bed.run_once().await;
+    let renewal = &bed.renewals().await[0];
     assert_eq!(renewal.state, State::RolledBack, "{:?}", renewal.last_error);
-    assert_eq!(lab.seen().await, before);
+    assert_eq!(bed.seen().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_issued_is_kept_until_its_certificate_is_back_in_the_configuration() {
     for state in [State::Submitted, State::Issued, State::Imported] {
-        let lab = Lab::new(Profile::V8).await;
-        live_until(&lab, state).await;
-        let text = take_out(&lab);
-        lab.clock.advance(jiff::SignedDuration::from_hours(1));
-        lab.run_once().await;
-        assert_eq!(lab.renewals().await[0].state, state, "it is kept");
-        std::fs::write(lab.config_file(), text).unwrap();
-        lab.clock.advance(jiff::SignedDuration::from_hours(1));
-        lab.run_once().await;
-        lab.assert_renewed_once().await;
+        let bed = TestBed::new(Profile::V8).await;
+        live_until(&bed, state).await;
+        let text = take_out(&bed);
+        bed.clock.advance(jiff::SignedDuration::from_hours(1));
+        bed.run_once().await;
+        assert_eq!(bed.renewals().await[0].state, state, "it is kept");
+        std::fs::write(bed.config_file(), text).unwrap();
+        bed.clock.advance(jiff::SignedDuration::from_hours(1));
+        bed.run_once().await;
+        bed.assert_renewed_once().await;
     }
 }
 
@@ -224,38 +224,38 @@ fn rename(text: &str) -> String {
 const CHANGES: [fn(&str) -> String; 2] = [move_away, rename];
 
 /// An order that may have cost money, and a configuration that asks for something else by now.
-async fn changed_at(state: State, change: fn(&str) -> String) -> (Bench<Venafi>, String) {
-    let bench = Bench::<Venafi>::new().await;
-    live_until(&bench.lab, state).await;
-    let file = bench.lab.config_file();
+async fn changed_at(state: State, change: fn(&str) -> String) -> (Fixture<Venafi>, String) {
+    let fixture = Fixture::<Venafi>::new().await;
+    live_until(&fixture.bed, state).await;
+    let file = fixture.bed.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, change(&text)).unwrap();
     for _ in 0..3 {
-        bench.lab.run_once().await;
-        bench
-            .lab
+        fixture.bed.run_once().await;
+        fixture
+            .bed
             .clock
             .advance(jiff::SignedDuration::from_hours(25));
     }
-    let renewal = bench.renewal().await;
+    let renewal = fixture.renewal().await;
     assert_eq!(renewal.state, state, "it is kept");
     let kind = renewal.last_error_kind.as_deref();
     assert_eq!(kind, Some("changed_configuration"), "{renewal:#?}");
     let words = renewal.last_error.unwrap();
     assert!(words.contains("renewd renew hq-portal"), "{words}");
-    assert_eq!(bench.told("attention_needed").await, 1);
-    assert_eq!(bench.ca.orders(), 1);
-    (bench, text)
+    assert_eq!(fixture.reported("attention_needed").await, 1);
+    assert_eq!(fixture.ca.orders(), 1);
+    (fixture, text)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_have_cost_money_is_kept_until_the_configuration_asks_for_it_again() {
     for state in [State::Submitted, State::Issued, State::Imported] {
         for change in CHANGES {
-            let (bench, text) = changed_at(state, change).await;
-            std::fs::write(bench.lab.config_file(), text).unwrap();
-            bench.run(jiff::SignedDuration::from_hours(24)).await;
-            bench.assert_one_order(&format!("{state}")).await;
+            let (fixture, text) = changed_at(state, change).await;
+            std::fs::write(fixture.bed.config_file(), text).unwrap();
+            fixture.run(jiff::SignedDuration::from_hours(24)).await;
+            fixture.assert_one_order(&format!("{state}")).await;
         }
     }
 }
@@ -263,33 +263,33 @@ async fn what_may_have_cost_money_is_kept_until_the_configuration_asks_for_it_ag
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_have_cost_money_is_given_up_for_what_the_configuration_asks_for_on_request() {
     for change in CHANGES {
-        let (bench, _) = changed_at(State::Issued, change).await;
-        bench.lab.decide().await;
-        bench.lab.run_once().await;
-        let renewal = bench.run(jiff::SignedDuration::from_hours(24)).await;
-        let states: Vec<State> = bench
-            .lab
+        let (fixture, _) = changed_at(State::Issued, change).await;
+        fixture.bed.decide().await;
+        fixture.bed.run_once().await;
+        let renewal = fixture.run(jiff::SignedDuration::from_hours(24)).await;
+        let states: Vec<State> = fixture
+            .bed
             .renewals()
             .await
             .iter()
             .map(|one| one.state)
             .collect();
         assert_eq!(states, [State::Completed, State::Failed], "{renewal:#?}");
-        assert_eq!(bench.ca.orders(), 2);
+        assert_eq!(fixture.ca.orders(), 2);
     }
 }
 
 /// A certificate of the local CA costs nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cost_nothing_makes_way_at_once_for_what_the_configuration_asks_for() {
-    let lab = Lab::new(Profile::V8).await;
-    live_until(&lab, State::Issued).await;
-    let file = lab.config_file();
+    let bed = TestBed::new(Profile::V8).await;
+    live_until(&bed, State::Issued).await;
+    let file = bed.config_file();
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, rename(&text)).unwrap();
-    lab.clock.advance(jiff::SignedDuration::from_hours(1));
-    lab.run_once().await;
-    let states: Vec<State> = lab.renewals().await.iter().map(|one| one.state).collect();
+    bed.clock.advance(jiff::SignedDuration::from_hours(1));
+    bed.run_once().await;
+    let states: Vec<State> = bed.renewals().await.iter().map(|one| one.state).collect();
     assert_eq!(states, [State::Completed, State::Failed]);
-    assert_eq!(lab.signatures(), 2);
+    assert_eq!(bed.signatures(), 2);
 }

@@ -10,49 +10,49 @@ use renewd::pki::{AlternateName, PrivateKey};
 use renewd::random::SystemRandom;
 use renewd::renewal::{Checkpoint, Moment, Step};
 use renewd::seal::Sealer;
-use renewd::store::Witness;
-use simulators::sonicos::{Faces, KeyPairEncryption, KeyPairForm, On, Profile};
+use renewd::store::CommitObserver;
+use simulators::sonicos::{KeyPairEncryption, KeyPairForm, On, Profile, Variants};
 
-use crate::lab::{self, Lab};
 use crate::survives_crash::{FORWARD, kill_at};
+use crate::test_bed::{self, TestBed};
 
 const NAMES: [&str; 3] = ["vpn.example.com", "*.example.net", "192.0.2.1"];
 
 /// A laboratory whose certificate has several names and a key that renewd makes.
-async fn lab(profile: Profile, faces: Faces) -> Lab {
-    let lab = Lab::with(profile, faces).await;
-    ask_for_own_key(&lab);
-    lab
+async fn bed(profile: Profile, variants: Variants) -> TestBed {
+    let bed = TestBed::with(profile, variants).await;
+    ask_for_own_key(&bed);
+    bed
 }
 
-fn ask_for_own_key(lab: &Lab) {
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+fn ask_for_own_key(bed: &TestBed) {
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let several =
         "dns_names = [\"vpn.example.com\", \"*.example.net\"]\nip_addresses = [\"192.0.2.1\"]";
     let changed = text
         .replace("dns_names = [\"vpn.example.com\"]", several)
         .replace("size = 256 }", "size = 256, origin = \"renewd\" }");
     assert_ne!(changed, text);
-    std::fs::write(lab.config_file(), changed).unwrap();
+    std::fs::write(bed.config_file(), changed).unwrap();
 }
 
 /// One signature, one import, every name on both ports, and no key left here.
-async fn assert_installed_with_own_key(lab: &Lab) -> Renewal {
-    let renewals = lab.renewals().await;
+async fn assert_installed_with_own_key(bed: &TestBed) -> Renewal {
+    let renewals = bed.renewals().await;
     assert_eq!(renewals.len(), 1, "{renewals:#?}");
     let renewal = &renewals[0];
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
     assert_eq!(renewal.obtained.sealed_key, None);
-    assert_eq!(lab.signatures(), 1, "signatures of the CA");
-    let counters = lab.simulator.counters();
+    assert_eq!(bed.signatures(), 1, "signatures of the CA");
+    let counters = bed.simulator.counters();
     assert_eq!(
         counters.key_pair_imports,
         1,
         "{:#?}",
-        lab.simulator.journal()
+        bed.simulator.journal()
     );
     assert_eq!(counters.key_pairs_generated, 0);
-    for seen in lab.seen().await {
+    for seen in bed.seen().await {
         assert_eq!(Some(seen.fingerprint), renewal.obtained.fingerprint);
         let names: Vec<String> = seen
             .alternate_names
@@ -61,28 +61,28 @@ async fn assert_installed_with_own_key(lab: &Lab) -> Renewal {
             .collect();
         assert_eq!(names, NAMES);
     }
-    lab.assert_left_in_order();
+    bed.assert_left_in_order();
     renewal.clone()
 }
 
-async fn renews(profile: Profile, faces: Faces) {
-    let lab = lab(profile, faces).await;
-    let report = lab.run_once().await;
+async fn renews(profile: Profile, variants: Variants) {
+    let bed = bed(profile, variants).await;
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    assert_installed_with_own_key(&lab).await;
+    assert_installed_with_own_key(&bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_names_and_a_wildcard_are_served_with_a_key_of_renewd_on_every_generation() {
     for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
-        renews(profile, Faces::kind()).await;
+        renews(profile, Variants::kind()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ordinarily_unkind_device_takes_a_key_of_renewd_all_the_same() {
     for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
-        renews(profile, Faces::default()).await;
+        renews(profile, Variants::default()).await;
     }
 }
 
@@ -91,12 +91,12 @@ async fn whichever_form_and_encryption_a_device_takes_is_found_out() {
     for form in [KeyPairForm::Path, KeyPairForm::Multipart, KeyPairForm::Both] {
         for encryption in [KeyPairEncryption::LegacyOnly, KeyPairEncryption::ModernOnly] {
             for profile in [Profile::V7_0, Profile::V8] {
-                let faces = Faces {
+                let variants = Variants {
                     key_pair_form: Some(form),
                     key_pair_encryption: encryption,
-                    ..Faces::kind()
+                    ..Variants::kind()
                 };
-                renews(profile, faces).await;
+                renews(profile, variants).await;
             }
         }
     }
@@ -105,23 +105,23 @@ async fn whichever_form_and_encryption_a_device_takes_is_found_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_6_5_fetches_the_file_itself_and_gets_the_encryption_that_it_opens() {
     for encryption in [KeyPairEncryption::Any, KeyPairEncryption::LegacyOnly] {
-        let faces = Faces {
+        let variants = Variants {
             key_pair_encryption: encryption,
-            ..Faces::kind()
+            ..Variants::kind()
         };
-        renews(Profile::V6_5, faces).await;
+        renews(Profile::V6_5, variants).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_knows_no_such_import_is_told_with_what_to_do() {
-    let faces = Faces {
+    let variants = Variants {
         key_pair_form: Some(KeyPairForm::Neither),
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    let lab = lab(Profile::V8, faces).await;
-    assert!(lab.run_once().await.has_failed());
-    let renewal = &lab.renewals().await[0];
+    let bed = bed(Profile::V8, variants).await;
+    assert!(bed.run_once().await.has_failed());
+    let renewal = &bed.renewals().await[0];
     assert_eq!(
         renewal.state,
         State::Issued,
@@ -133,11 +133,11 @@ async fn a_device_that_knows_no_such_import_is_told_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_private_key_is_never_on_the_disk_in_clear_nor_in_any_form_after_the_proof() {
-    let lab = lab(Profile::V8, Faces::kind()).await;
-    let watcher = Arc::new(Watcher::new(lab.folder.path()));
+    let bed = bed(Profile::V8, Variants::kind()).await;
+    let watcher = Arc::new(Watcher::new(bed.folder.path()));
     let checkpoint = Arc::clone(&watcher);
-    lab::run_once(&lab.config_file(), Arc::clone(&lab.clock), checkpoint).await;
-    let renewal = assert_installed_with_own_key(&lab).await;
+    test_bed::run_once(&bed.config_file(), Arc::clone(&bed.clock), checkpoint).await;
+    let renewal = assert_installed_with_own_key(&bed).await;
     watcher.look("the end");
 
     let looks = watcher.looks.lock().unwrap();
@@ -145,7 +145,7 @@ async fn the_private_key_is_never_on_the_disk_in_clear_nor_in_any_form_after_the
         .iter()
         .find_map(|look| sealed_in(&look.bytes))
         .unwrap();
-    let sealer = Sealer::new(None, lab.folder.path(), Arc::new(SystemRandom));
+    let sealer = Sealer::new(None, bed.folder.path(), Arc::new(SystemRandom));
     let key = sealer.open(&found, &renewal.id.0).unwrap();
     let forms = forms_of(&key);
     for look in looks.iter() {
@@ -192,84 +192,84 @@ async fn killed_at_any_moment_one_key_of_renewd_is_installed_with_one_signature(
         .filter(|state| *state <= State::Verified);
     moments.extend(states.skip(1).map(Moment::Stored));
     for moment in moments {
-        let lab = lab(Profile::V8, Faces::kind()).await;
-        kill_at(&lab.config_file(), moment);
-        let report = lab.run_once().await;
+        let bed = bed(Profile::V8, Variants::kind()).await;
+        kill_at(&bed.config_file(), moment);
+        let report = bed.run_once().await;
         assert!(
             !report.has_failed(),
             "after a kill at {moment:?}: {report:#?}"
         );
-        assert_installed_with_own_key(&lab).await;
+        assert_installed_with_own_key(&bed).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolled_back_certificate_is_installed_again_from_the_device_without_its_key_here() {
-    let faces = Faces {
+    let variants = Variants {
         serve_wrong_certificate_after_bind: On::SslVpn,
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    let lab = lab(Profile::V8, faces).await;
-    lab.run_once().await;
-    let rolled_back = &lab.renewals().await[0];
+    let bed = bed(Profile::V8, variants).await;
+    bed.run_once().await;
+    let rolled_back = &bed.renewals().await[0];
     assert_eq!(rolled_back.state, State::RolledBack);
     assert_eq!(rolled_back.obtained.sealed_key, None);
-    lab.simulator.set(|faces| *faces = Faces::kind());
-    lab.clock.advance(jiff::SignedDuration::from_hours(25));
-    let report = lab.run_once().await;
+    bed.simulator.set(|variants| *variants = Variants::kind());
+    bed.clock.advance(jiff::SignedDuration::from_hours(25));
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    assert_eq!(lab.renewals().await[0].state, State::Completed);
-    assert_eq!(lab.signatures(), 1, "the CA signed once");
-    assert_eq!(lab.simulator.counters().key_pair_imports, 1);
+    assert_eq!(bed.renewals().await[0].state, State::Completed);
+    assert_eq!(bed.signatures(), 1, "the CA signed once");
+    assert_eq!(bed.simulator.counters().key_pair_imports, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sealing_key_that_was_lost_before_the_order_costs_no_order() {
-    let lab = lab(Profile::V8, Faces::kind()).await;
-    kill_at(&lab.config_file(), Moment::Stored(State::CsrGenerated));
-    std::fs::write(lab.folder.path().join("seal.key"), BASE64.encode(&[9; 32])).unwrap();
-    lab.run_once().await;
-    let given_up = lab.renewals().await.pop().unwrap();
+    let bed = bed(Profile::V8, Variants::kind()).await;
+    kill_at(&bed.config_file(), Moment::Stored(State::CsrGenerated));
+    std::fs::write(bed.folder.path().join("seal.key"), BASE64.encode(&[9; 32])).unwrap();
+    bed.run_once().await;
+    let given_up = bed.renewals().await.pop().unwrap();
     assert_eq!(given_up.state, State::Failed);
     assert_eq!(given_up.obtained.sealed_key, None);
-    assert_eq!(lab.signatures(), 0);
-    assert!(lab.has_event("renewal_failed").await);
+    assert_eq!(bed.signatures(), 0);
+    assert!(bed.has_event("renewal_failed").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sealing_key_that_was_mislaid_after_the_order_is_asked_for_and_the_order_is_kept() {
-    let lab = lab(Profile::V8, Faces::kind()).await;
-    kill_at(&lab.config_file(), Moment::Stored(State::Issued));
-    let file = lab.folder.path().join("seal.key");
+    let bed = bed(Profile::V8, Variants::kind()).await;
+    kill_at(&bed.config_file(), Moment::Stored(State::Issued));
+    let file = bed.folder.path().join("seal.key");
     let former = std::fs::read(&file).unwrap();
     std::fs::write(&file, BASE64.encode(&[9; 32])).unwrap();
-    assert!(lab.run_once().await.has_failed());
-    let waiting = &lab.renewals().await[0];
+    assert!(bed.run_once().await.has_failed());
+    let waiting = &bed.renewals().await[0];
     assert_eq!(waiting.state, State::Issued);
     let error = waiting.last_error.as_deref().unwrap();
     assert!(error.contains("put the former sealing key back"), "{error}");
     std::fs::write(&file, former).unwrap();
-    lab.clock.advance(jiff::SignedDuration::from_mins(2));
-    lab.run_once().await;
-    assert_installed_with_own_key(&lab).await;
+    bed.clock.advance(jiff::SignedDuration::from_mins(2));
+    bed.run_once().await;
+    assert_installed_with_own_key(&bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_to_be_made_elsewhere_is_made_anew_before_an_order_and_not_after_it() {
     for (state, signatures) in [(State::CsrExported, 0), (State::Issued, 1)] {
-        let lab = Lab::new(Profile::V8).await;
-        kill_at(&lab.config_file(), Moment::Stored(state));
-        let text = std::fs::read_to_string(lab.config_file()).unwrap();
+        let bed = TestBed::new(Profile::V8).await;
+        kill_at(&bed.config_file(), Moment::Stored(state));
+        let text = std::fs::read_to_string(bed.config_file()).unwrap();
         let changed = text.replace("size = 256 }", "size = 256, origin = \"renewd\" }");
-        std::fs::write(lab.config_file(), changed).unwrap();
-        assert_eq!(lab.signatures(), signatures);
-        lab.run_once().await;
-        assert_eq!(lab.signatures(), 1, "{state}");
+        std::fs::write(bed.config_file(), changed).unwrap();
+        assert_eq!(bed.signatures(), signatures);
+        bed.run_once().await;
+        assert_eq!(bed.signatures(), 1, "{state}");
         // Both are planned at the same moment, so that neither is the newer one.
-        let renewals = lab.renewals().await;
+        let renewals = bed.renewals().await;
         let completed = renewals.iter().filter(|one| one.state == State::Completed);
         assert_eq!(completed.count(), 1, "{state}: {renewals:#?}");
-        let imports = lab.simulator.counters().key_pair_imports;
+        let imports = bed.simulator.counters().key_pair_imports;
         assert_eq!(imports, 1 - signatures as u64, "{state}");
     }
 }
@@ -278,12 +278,12 @@ async fn a_key_that_is_to_be_made_elsewhere_is_made_anew_before_an_order_and_not
 #[derive(Debug)]
 struct Watcher {
     folder: PathBuf,
-    looks: Mutex<Vec<Look>>,
+    looks: Mutex<Vec<FileSnapshot>>,
 }
 
 /// What was in a file at a moment.
 #[derive(Debug)]
-struct Look {
+struct FileSnapshot {
     /// The moment and the file.
     what: String,
     bytes: Vec<u8>,
@@ -306,14 +306,17 @@ impl Watcher {
                     folders.push(path);
                 } else if let Ok(bytes) = std::fs::read(&path) {
                     let what = format!("{moment} {}", path.display());
-                    self.looks.lock().unwrap().push(Look { what, bytes });
+                    self.looks
+                        .lock()
+                        .unwrap()
+                        .push(FileSnapshot { what, bytes });
                 }
             }
         }
     }
 }
 
-impl Witness for Watcher {}
+impl CommitObserver for Watcher {}
 
 #[async_trait]
 impl Checkpoint for Watcher {

@@ -5,27 +5,27 @@ use jiff::SignedDuration;
 use renewd::clock::Clock;
 use renewd::inventory::{Renewal, State};
 use renewd::renewal::Step;
-use simulators::sonicos::{Action, Faces, Profile, Rule};
+use simulators::sonicos::{Action, Profile, Rule, Variants};
 
-use crate::lab::Lab;
+use crate::test_bed::TestBed;
 
 const REQUEST: &str = "/certificates/generate-signing-request";
 
 /// Lets the daemon work until the renewal has ended or waits for longer than `longest` from now.
-async fn run(lab: &Lab, longest: SignedDuration) -> Renewal {
-    let end = lab.clock.now() + longest;
+async fn run(bed: &TestBed, longest: SignedDuration) -> Renewal {
+    let end = bed.clock.now() + longest;
     loop {
-        lab.run_once().await;
-        let renewal = lab.renewals().await.swap_remove(0);
+        bed.run_once().await;
+        let renewal = bed.renewals().await.swap_remove(0);
         match renewal.next_attempt_at {
-            Some(at) if at < end && !renewal.state.is_end() => lab.clock.set(at),
+            Some(at) if at < end && !renewal.state.is_end() => bed.clock.set(at),
             _ => return renewal,
         }
     }
 }
 
-async fn details(lab: &Lab, name: &str) -> Vec<String> {
-    let history = lab.history().await;
+async fn details(bed: &TestBed, name: &str) -> Vec<String> {
+    let history = bed.history().await;
     history
         .iter()
         .filter(|event| event.name == name)
@@ -35,57 +35,60 @@ async fn details(lab: &Lab, name: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_refused_each_time_is_given_up_and_never_waited_for() {
-    let lab = Lab::with(Profile::V8, Faces::kind()).await;
+    let bed = TestBed::with(Profile::V8, Variants::kind()).await;
     let refusal = Action::SuccessFalseWith200("Invalid country name.".to_owned());
-    lab.simulator
+    bed.simulator
         .rule(Rule::once("POST", REQUEST, refusal).repeated(0, 1000));
-    let renewal = run(&lab, SignedDuration::from_hours(12)).await;
+    let renewal = run(&bed, SignedDuration::from_hours(12)).await;
     assert_eq!(renewal.state, State::Failed, "{renewal:#?}");
-    let told = details(&lab, "renewal_failed").await;
-    assert!(told[0].contains("Invalid country name."), "{told:?}");
-    let waited = details(&lab, "renewal_waiting").await;
+    let reported = details(&bed, "renewal_failed").await;
+    assert!(
+        reported[0].contains("Invalid country name."),
+        "{reported:?}"
+    );
+    let waited = details(&bed, "renewal_waiting").await;
     assert_eq!(waited, [""; 0], "nothing was asked for");
-    assert_eq!(details(&lab, "attention_needed").await.len(), 2);
-    lab.assert_left_in_order();
+    assert_eq!(details(&bed, "attention_needed").await.len(), 2);
+    bed.assert_left_in_order();
 }
 
 /// A device that words its refusals differently each time and needs long between them is given up as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_leaves_no_intent_behind() {
-    let lab = Lab::with(Profile::V8, Faces::kind()).await;
+    let bed = TestBed::with(Profile::V8, Variants::kind()).await;
     for action in [
         Action::SuccessFalseWith200("Invalid country name.".to_owned()),
         Action::Status(503, "busy".to_owned(), Vec::new()),
     ] {
-        lab.simulator.rule(Rule::once("POST", REQUEST, action));
+        bed.simulator.rule(Rule::once("POST", REQUEST, action));
     }
     for _ in 0..2 {
-        lab.run_once().await;
-        let renewal = lab.renewals().await.swap_remove(0);
-        let store = lab.store().await;
+        bed.run_once().await;
+        let renewal = bed.renewals().await.swap_remove(0);
+        let store = bed.store().await;
         let intent = store.intent(&renewal.id, Step::GenerateCsr.name()).await;
         assert_eq!(intent.unwrap(), None, "{renewal:#?}");
         assert!(renewal.is_failing(), "{renewal:#?}");
-        lab.clock.set(renewal.next_attempt_at.unwrap());
+        bed.clock.set(renewal.next_attempt_at.unwrap());
     }
-    assert!(!lab.run_once().await.has_failed());
-    lab.assert_renewed_once().await;
+    assert!(!bed.run_once().await.has_failed());
+    bed.assert_renewed_once().await;
 }
 
 /// Somebody's changes that nobody commits: told again and again, and never hidden behind a wait for a key pair that nobody
 /// asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_another_administrator_are_reported_again_and_stay_visible() {
-    let lab = Lab::with(Profile::V8, Faces::kind()).await;
-    lab.simulator
+    let bed = TestBed::with(Profile::V8, Variants::kind()).await;
+    bed.simulator
         .other_administrator()
         .has_pending_change("address-object ipv4 printer");
-    let renewal = run(&lab, SignedDuration::from_hours(49)).await;
+    let renewal = run(&bed, SignedDuration::from_hours(49)).await;
     assert_eq!(renewal.state, State::Planned);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
     let words = renewal.last_error.unwrap();
     assert!(words.contains("waiting for"), "{words}");
-    assert_eq!(details(&lab, "renewal_waiting").await, [""; 0]);
-    let alerts = details(&lab, "attention_needed").await.len();
+    assert_eq!(details(&bed, "renewal_waiting").await, [""; 0]);
+    let alerts = details(&bed, "attention_needed").await.len();
     assert!((3..=5).contains(&alerts), "{alerts} alerts in two days");
 }

@@ -12,14 +12,14 @@ use renewd::cli::Summary;
 use renewd::clock::Clock;
 use renewd::status;
 
-use crate::lab::{CERTIFICATE, Lab};
+use crate::test_bed::{CERTIFICATE, TestBed};
 
 pub const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the last run of a scenario said, and what the other commands say after it.
 #[derive(Debug)]
-pub struct Told {
+pub struct RunOutput {
     code: u8,
     line: String,
     reason: String,
@@ -29,35 +29,35 @@ pub struct Told {
 
 /// Runs again whenever something is due, as long as that is within `longest`. Each run has to end by itself, with few
 /// logins and a line that is whole.
-pub async fn live(lab: &Lab, longest: SignedDuration) -> Told {
-    let end = lab.clock.now() + longest;
+pub async fn live(bed: &TestBed, longest: SignedDuration) -> RunOutput {
+    let end = bed.clock.now() + longest;
     for _ in 0..MOST_RUNS {
-        let told = once(lab).await;
-        let newest = lab.renewals().await.into_iter().next();
+        let reported = once(bed).await;
+        let newest = bed.renewals().await.into_iter().next();
         let next = newest.filter(|renewal| !renewal.state.is_end());
-        let soonest = lab.clock.now() + SignedDuration::from_secs(1);
+        let soonest = bed.clock.now() + SignedDuration::from_secs(1);
         match next.and_then(|renewal| renewal.next_attempt_at) {
-            Some(at) if at < end => lab.clock.set(at.max(soonest)),
-            _ => return told,
+            Some(at) if at < end => bed.clock.set(at.max(soonest)),
+            _ => return reported,
         }
     }
-    panic!("{:#?}", lab.renewals().await);
+    panic!("{:#?}", bed.renewals().await);
 }
 
 /// One `run --once`.
-pub async fn once(lab: &Lab) -> Told {
-    let before = lab.simulator.counters().logins;
-    let report = lab.run_once().await;
-    let logins = lab.simulator.counters().logins - before;
+pub async fn once(bed: &TestBed) -> RunOutput {
+    let before = bed.simulator.counters().logins;
+    let report = bed.run_once().await;
+    let logins = bed.simulator.counters().logins - before;
     assert!(logins <= MOST_LOGINS, "{logins} logins in one run");
-    let (store, desired, now) = (lab.store().await, lab.desired(), lab.clock.now());
-    let summary = Summary::of(&store, &desired, &report, now).await.unwrap();
-    let wanted = &desired.certificates[CERTIFICATE];
-    let overview = status::overview(&store, &desired, now).await.unwrap();
-    let explanation = status::explain(&store, &desired, wanted, now).await;
+    let (store, config, now) = (bed.store().await, bed.config(), bed.clock.now());
+    let summary = Summary::of(&store, &config, &report, now).await.unwrap();
+    let wanted = &config.certificates[CERTIFICATE];
+    let overview = status::overview(&store, &config, now).await.unwrap();
+    let explanation = status::explain(&store, &config, wanted, now).await;
     store.close().await;
     let explanation = explanation.unwrap().expect("the certificate is known");
-    let told = Told {
+    let reported = RunOutput {
         code: u8::from(!summary.problems.is_empty()),
         line: summary.last_line().unwrap_or_default(),
         reason: overview[0].reason.clone(),
@@ -66,14 +66,14 @@ pub async fn once(lab: &Lab) -> Told {
     };
     assert_eq!(overview[0].reason, explanation.standing.reason);
     assert!(
-        told.code == 0 || overview[0].health.is_bad() || told.waits_for_operator(),
-        "{told:#?}"
+        reported.code == 0 || overview[0].health.is_bad() || reported.waits_for_operator(),
+        "{reported:#?}"
     );
-    told.assert_whole();
-    told
+    reported.assert_whole();
+    reported
 }
 
-impl Told {
+impl RunOutput {
     /// The exit code, the problem and the remedy, each by its parts; the first part of each also where the other commands
     /// say it.
     #[track_caller]
@@ -90,8 +90,8 @@ impl Told {
         assert!(self.reason.contains(problem), "status: {self:#?}");
         assert!(self.now.contains(problem), "explain, now: {self:#?}");
         let is_idle = to_do.starts_with("nothing") && !to_do.contains("renewd renew");
-        let is_told = is_idle || self.to_do.contains(remedy);
-        assert!(is_told, "explain, to do: {self:#?}");
+        let is_reported = is_idle || self.to_do.contains(remedy);
+        assert!(is_reported, "explain, to do: {self:#?}");
     }
 
     fn parts(&self) -> (&str, &str) {

@@ -10,16 +10,16 @@ use rcgen::{
 use renewd::clock::Clock;
 use renewd::inventory::State;
 use renewd::pki::Certificate;
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Profile, Variants};
 use time::Duration;
 
-use crate::lab::{LOCAL_CA, Lab, write_secret};
+use crate::test_bed::{LOCAL_CA, TestBed, write_secret};
 
-fn params(lab: &Lab, name: &str) -> CertificateParams {
+fn params(bed: &TestBed, name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::CommonName, name);
-    let today = lab.device_time();
+    let today = bed.device_time();
     params.not_before = today - Duration::days(100);
     params.not_after = today + Duration::days(3650);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -28,19 +28,19 @@ fn params(lab: &Lab, name: &str) -> CertificateParams {
 }
 
 /// Puts a self-signed CA in the place of the local one.
-fn put(lab: &Lab, params: &CertificateParams) {
+fn put(bed: &TestBed, params: &CertificateParams) {
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
-    std::fs::write(file(lab, "ca.pem"), certificate.pem()).unwrap();
-    write_secret(&file(lab, "ca.key"), &key.serialize_pem());
+    std::fs::write(file(bed, "ca.pem"), certificate.pem()).unwrap();
+    write_secret(&file(bed, "ca.key"), &key.serialize_pem());
 }
 
-fn file(lab: &Lab, name: &str) -> PathBuf {
-    lab.folder.path().join(name)
+fn file(bed: &TestBed, name: &str) -> PathBuf {
+    bed.folder.path().join(name)
 }
 
-async fn details(lab: &Lab, name: &str) -> Vec<String> {
-    let history = lab.history().await;
+async fn details(bed: &TestBed, name: &str) -> Vec<String> {
+    let history = bed.history().await;
     history
         .iter()
         .rev()
@@ -50,46 +50,49 @@ async fn details(lab: &Lab, name: &str) -> Vec<String> {
 }
 
 /// That the renewal stopped before anything was made or ordered, with an alert that holds `words`.
-async fn assert_stopped(lab: &Lab, words: &str) {
-    let report = lab.run_once().await;
+async fn assert_stopped(bed: &TestBed, words: &str) {
+    let report = bed.run_once().await;
     assert!(report.has_failed(), "{words}");
-    let counters = lab.simulator.counters();
+    let counters = bed.simulator.counters();
     assert_eq!(counters.key_pairs_generated, 0, "{words}");
-    assert_eq!(lab.signatures(), 0, "{words}");
-    let renewal = lab.renewals().await.swap_remove(0);
+    assert_eq!(bed.signatures(), 0, "{words}");
+    let renewal = bed.renewals().await.swap_remove(0);
     assert_eq!(renewal.state, State::Planned, "{words}");
-    let intents = lab.store().await.intent(&renewal.id, "submit").await;
+    let intents = bed.store().await.intent(&renewal.id, "submit").await;
     assert_eq!(intents.unwrap(), None, "{words}");
-    let told = details(lab, "attention_needed").await;
-    assert!(told.iter().any(|one| one.contains(words)), "{told:?}");
+    let reported = details(bed, "attention_needed").await;
+    assert!(
+        reported.iter().any(|one| one.contains(words)),
+        "{reported:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_local_ca_that_cannot_sign_stops_a_renewal_before_anything_is_made() {
-    let lab = Lab::new(Profile::V8).await;
-    let good = ["ca.pem", "ca.key"].map(|name| std::fs::read_to_string(file(&lab, name)).unwrap());
+    let bed = TestBed::new(Profile::V8).await;
+    let good = ["ca.pem", "ca.key"].map(|name| std::fs::read_to_string(file(&bed, name)).unwrap());
     let stage = |change: &dyn Fn(&mut CertificateParams)| {
-        let mut ca = params(&lab, "Office CA");
+        let mut ca = params(&bed, "Office CA");
         change(&mut ca);
-        put(&lab, &ca);
+        put(&bed, &ca);
     };
-    let past = lab.device_time() - Duration::days(1);
-    let future = lab.device_time() + Duration::days(400);
+    let past = bed.device_time() - Duration::days(1);
+    let future = bed.device_time() + Duration::days(400);
     let org = NameConstraints {
         permitted_subtrees: vec![GeneralSubtree::DnsName("example.org".to_owned())],
         excluded_subtrees: vec![],
     };
     let faults: [(&str, &dyn Fn()); 8] = [
         ("ca.pem: it is missing: `renewd ca init`", &|| {
-            std::fs::remove_file(file(&lab, "ca.pem")).unwrap();
+            std::fs::remove_file(file(&bed, "ca.pem")).unwrap();
         }),
         ("ca.pem: it holds no BEGIN CERTIFICATE", &|| {
-            std::fs::write(file(&lab, "ca.pem"), "garbage").unwrap();
+            std::fs::write(file(&bed, "ca.pem"), "garbage").unwrap();
         }),
         ("does not belong to the first certificate in", &|| {
-            std::fs::write(file(&lab, "ca.pem"), &good[0]).unwrap();
+            std::fs::write(file(&bed, "ca.pem"), &good[0]).unwrap();
             let other = KeyPair::generate().unwrap();
-            write_secret(&file(&lab, "ca.key"), &other.serialize_pem());
+            write_secret(&file(&bed, "ca.key"), &other.serialize_pem());
         }),
         ("is expired on", &|| stage(&|ca| ca.not_after = past)),
         ("is the clock right?", &|| {
@@ -107,23 +110,23 @@ async fn a_local_ca_that_cannot_sign_stops_a_renewal_before_anything_is_made() {
     ];
     for (words, plant) in faults {
         plant();
-        assert_stopped(&lab, words).await;
-        let next = lab.renewals().await[0].next_attempt_at.unwrap();
-        lab.clock.set(next);
+        assert_stopped(&bed, words).await;
+        let next = bed.renewals().await[0].next_attempt_at.unwrap();
+        bed.clock.set(next);
     }
-    std::fs::write(file(&lab, "ca.pem"), &good[0]).unwrap();
-    write_secret(&file(&lab, "ca.key"), &good[1]);
-    assert!(!lab.run_once().await.has_failed());
-    lab.assert_renewed_once().await;
+    std::fs::write(file(&bed, "ca.pem"), &good[0]).unwrap();
+    write_secret(&file(&bed, "ca.key"), &good[1]);
+    assert!(!bed.run_once().await.has_failed());
+    bed.assert_renewed_once().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_certificate_that_is_new_on_a_firewall_is_reported_once() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    let ca = |lab: &Lab| {
-        let pem = std::fs::read_to_string(file(lab, "ca.pem")).unwrap();
+    let bed = TestBed::new(Profile::V8).await;
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    let ca = |bed: &TestBed| {
+        let pem = std::fs::read_to_string(file(bed, "ca.pem")).unwrap();
         Certificate::from_pem(&pem).unwrap()
     };
     let report = |ca: &Certificate| {
@@ -132,54 +135,54 @@ async fn a_ca_certificate_that_is_new_on_a_firewall_is_reported_once() {
             ca.subject, ca.fingerprint, ca.not_after
         )
     };
-    let first = report(&ca(&lab));
-    let told = details(&lab, "ca_certificate_installed").await;
-    assert_eq!(told, std::slice::from_ref(&first));
+    let first = report(&ca(&bed));
+    let reported = details(&bed, "ca_certificate_installed").await;
+    assert_eq!(reported, std::slice::from_ref(&first));
 
-    renew_again(&lab).await;
-    let told = details(&lab, "ca_certificate_installed").await;
+    renew_again(&bed).await;
+    let reported = details(&bed, "ca_certificate_installed").await;
     assert_eq!(
-        told,
+        reported,
         std::slice::from_ref(&first),
         "the same chain is no news"
     );
 
-    put(&lab, &params(&lab, "New CA"));
-    let second = report(&ca(&lab));
-    renew_again(&lab).await;
-    let told = details(&lab, "ca_certificate_installed").await;
-    assert_eq!(told, [first, second]);
+    put(&bed, &params(&bed, "New CA"));
+    let second = report(&ca(&bed));
+    renew_again(&bed).await;
+    let reported = details(&bed, "ca_certificate_installed").await;
+    assert_eq!(reported, [first, second]);
 }
 
-async fn renew_again(lab: &Lab) {
-    lab.decide().await;
-    lab.clock
-        .set(lab.clock.now() + jiff::SignedDuration::from_hours(24));
-    lab.run_once().await;
-    let renewal = lab.renewals().await.swap_remove(0);
+async fn renew_again(bed: &TestBed) {
+    bed.decide().await;
+    bed.clock
+        .set(bed.clock.now() + jiff::SignedDuration::from_hours(24));
+    bed.run_once().await;
+    let renewal = bed.renewals().await.swap_remove(0);
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
 }
 
-async fn pinned(pins: &str) -> Lab {
+async fn pinned(pins: &str) -> TestBed {
     let ca = format!("chain_roots = {pins}\n{LOCAL_CA}");
-    let lab = Lab::with_ca(Profile::V8, Faces::kind(), crate::lab::today(), &ca).await;
+    let bed = TestBed::with_ca(Profile::V8, Variants::kind(), crate::test_bed::today(), &ca).await;
     let root_key = KeyPair::generate().unwrap();
-    let root = params(&lab, "Root CA").self_signed(&root_key).unwrap();
-    let root_issuer = Issuer::new(params(&lab, "Root CA"), root_key);
+    let root = params(&bed, "Root CA").self_signed(&root_key).unwrap();
+    let root_issuer = Issuer::new(params(&bed, "Root CA"), root_key);
     let key = KeyPair::generate().unwrap();
-    let issuing = params(&lab, "Issuing CA")
+    let issuing = params(&bed, "Issuing CA")
         .signed_by(&key, &root_issuer)
         .unwrap();
-    let stranger = params(&lab, "Stranger").self_signed(&key).unwrap();
+    let stranger = params(&bed, "Stranger").self_signed(&key).unwrap();
     for (name, text) in [
         ("ca.pem", format!("{}{}", issuing.pem(), root.pem())),
         ("root.pem", root.pem()),
         ("stranger.pem", stranger.pem()),
     ] {
-        std::fs::write(file(&lab, name), text).unwrap();
+        std::fs::write(file(&bed, name), text).unwrap();
     }
-    write_secret(&file(&lab, "ca.key"), &key.serialize_pem());
-    lab
+    write_secret(&file(&bed, "ca.key"), &key.serialize_pem());
+    bed
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,39 +191,39 @@ async fn a_chain_that_leads_to_a_pinned_root_is_installed_as_it_was_sent() {
         "\"FOLDER/root.pem\"",
         "[\"FOLDER/stranger.pem\", \"FOLDER/root.pem\"]",
     ] {
-        let lab = pinned(pins).await;
-        lab.run_once().await;
-        lab.assert_renewed_once().await;
-        let installed = details(&lab, "ca_certificate_installed").await;
+        let bed = pinned(pins).await;
+        bed.run_once().await;
+        bed.assert_renewed_once().await;
+        let installed = details(&bed, "ca_certificate_installed").await;
         assert_eq!(installed.len(), 2, "{installed:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_that_leads_elsewhere_is_refused_before_it_is_imported() {
-    let lab = pinned("\"FOLDER/stranger.pem\"").await;
-    assert!(lab.run_once().await.has_failed());
-    let renewal = lab.renewals().await.swap_remove(0);
+    let bed = pinned("\"FOLDER/stranger.pem\"").await;
+    assert!(bed.run_once().await.has_failed());
+    let renewal = bed.renewals().await.swap_remove(0);
     assert_eq!(renewal.state, State::Submitted);
     let words = renewal.last_error.unwrap();
     let start = "none of the CA certificates above it is in chain_roots: CN=Issuing CA (SHA-256 ";
     assert!(words.contains(start), "{words}");
-    let told = details(&lab, "attention_needed").await;
-    assert!(told[0].contains(start), "{told:?}");
-    assert!(!lab.has_event("ca_certificate_installed").await);
-    let imports = lab.simulator.journal();
+    let reported = details(&bed, "attention_needed").await;
+    assert!(reported[0].contains(start), "{reported:?}");
+    assert!(!bed.has_event("ca_certificate_installed").await);
+    let imports = bed.simulator.journal();
     assert!(!format!("{imports:?}").contains("/import/"), "{imports:#?}");
-    assert_eq!(lab.signatures(), 1);
+    assert_eq!(bed.signatures(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_roots_that_cannot_be_read_stops_a_renewal_before_anything_is_made() {
-    let lab = pinned("\"FOLDER/root.pem\"").await;
-    std::fs::write(file(&lab, "root.pem"), "garbage").unwrap();
-    assert_stopped(&lab, "root.pem: it holds no BEGIN CERTIFICATE").await;
-    std::fs::remove_file(file(&lab, "root.pem")).unwrap();
-    lab.clock
-        .set(lab.renewals().await[0].next_attempt_at.unwrap());
-    assert_stopped(&lab, "root.pem: No such file").await;
-    assert_eq!(details(&lab, "attention_needed").await.len(), 2);
+    let bed = pinned("\"FOLDER/root.pem\"").await;
+    std::fs::write(file(&bed, "root.pem"), "garbage").unwrap();
+    assert_stopped(&bed, "root.pem: it holds no BEGIN CERTIFICATE").await;
+    std::fs::remove_file(file(&bed, "root.pem")).unwrap();
+    bed.clock
+        .set(bed.renewals().await[0].next_attempt_at.unwrap());
+    assert_stopped(&bed, "root.pem: No such file").await;
+    assert_eq!(details(&bed, "attention_needed").await.len(), 2);
 }

@@ -5,42 +5,42 @@ use renewd::inventory::State;
 use renewd::store::{Next, Postponed, StepRecord};
 use simulators::sonicos::{Action, Profile, Rule};
 
-use crate::lab::{CERTIFICATE, Lab};
+use crate::test_bed::{CERTIFICATE, TestBed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_tried_twice_and_then_held_for_a_person() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.write_password("wrong");
-    lab.run_once().await;
-    assert_eq!(lab.simulator.counters().failed_logins, 1);
+    let bed = TestBed::new(Profile::V8).await;
+    bed.write_password("wrong");
+    bed.run_once().await;
+    assert_eq!(bed.simulator.counters().failed_logins, 1);
     // As if the wait were over, again and again.
     for _ in 0..5 {
-        hurry(&lab).await;
-        lab.run_once().await;
+        hurry(&bed).await;
+        bed.run_once().await;
     }
-    assert_eq!(lab.simulator.counters().failed_logins, 2);
-    assert_eq!(lab.simulator.counters().locked_out, 0);
-    let renewal = &lab.renewals().await[0];
+    assert_eq!(bed.simulator.counters().failed_logins, 2);
+    assert_eq!(bed.simulator.counters().locked_out, 0);
+    let renewal = &bed.renewals().await[0];
     assert_eq!(
         (renewal.state, renewal.next_attempt_at),
         (State::Planned, None)
     );
-    assert!(lab.has_event("renewal_held").await);
+    assert!(bed.has_event("renewal_held").await);
 
-    lab.write_password(crate::lab::PASSWORD);
-    let store = lab.store().await;
+    bed.write_password(crate::test_bed::PASSWORD);
+    let store = bed.store().await;
     store
         .request_renewal(CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[])
         .await
         .unwrap();
-    let report = lab.run_once().await;
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    lab.assert_renewed_once().await;
+    bed.assert_renewed_once().await;
 }
 
 /// Lets the open renewal's next attempt be now, unless it is held.
-async fn hurry(lab: &Lab) {
-    let store = lab.store().await;
+async fn hurry(bed: &TestBed) {
+    let store = bed.store().await;
     let Some(renewal) = store.open_renewals().await.unwrap().pop() else {
         return;
     };
@@ -66,69 +66,69 @@ async fn hurry(lab: &Lab) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_pin_is_refused_before_any_credential_is_sent() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.configure(&"ab".repeat(32), "");
-    let report = lab.run_once().await;
+    let bed = TestBed::new(Profile::V8).await;
+    bed.configure(&"ab".repeat(32), "");
+    let report = bed.run_once().await;
     assert!(report.has_failed());
-    assert_eq!(lab.simulator.counters().requests, 0);
-    let renewal = &lab.renewals().await[0];
+    assert_eq!(bed.simulator.counters().requests, 0);
+    let renewal = &bed.renewals().await[0];
     assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
     let words = renewal.last_error.as_deref().unwrap();
-    assert!(words.contains(&lab.simulator.fingerprint()), "{words}");
-    assert!(lab.has_event("attention_needed").await);
+    assert!(words.contains(&bed.simulator.fingerprint()), "{words}");
+    assert!(bed.has_event("attention_needed").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_firewall_that_asks_for_a_weaker_login_than_before_gets_none_and_a_person_is_told() {
-    let mut lab = Lab::new(Profile::V7_0).await;
-    let report = lab.run_once().await;
+    let mut bed = TestBed::new(Profile::V7_0).await;
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    lab.simulator.set(|faces| {
-        (faces.digest_sha256, faces.digest_md5) = (false, Some(false));
-        (faces.chap, faces.basic) = (Some(true), Some(true));
+    bed.simulator.set(|variants| {
+        (variants.digest_sha256, variants.digest_md5) = (false, Some(false));
+        (variants.chap, variants.basic) = (Some(true), Some(true));
     });
     // The newest renewal is the one of the later time.
-    lab.clock
-        .set(lab.clock.now() + jiff::SignedDuration::from_hours(1));
+    bed.clock
+        .set(bed.clock.now() + jiff::SignedDuration::from_hours(1));
     let epoch = jiff::Timestamp::UNIX_EPOCH;
-    let store = lab.store().await;
+    let store = bed.store().await;
     store
         .request_renewal(CERTIFICATE, epoch, &[])
         .await
         .unwrap();
-    let before = lab.simulator.counters().credentials;
-    let report = lab.run_once().await;
+    let before = bed.simulator.counters().credentials;
+    let report = bed.run_once().await;
     assert!(report.has_failed());
-    assert_eq!(lab.simulator.counters().credentials, before);
-    let renewal = &lab.renewals().await[0];
+    assert_eq!(bed.simulator.counters().credentials, before);
+    let renewal = &bed.renewals().await[0];
     assert_eq!(renewal.last_error_kind.as_deref(), Some("login_downgrade"));
     assert_eq!(renewal.next_attempt_at, None);
-    assert!(lab.has_event("renewal_held").await);
+    assert!(bed.has_event("renewal_held").await);
 
-    lab.set_keys("minimum_login = \"basic\"");
+    bed.set_keys("minimum_login = \"basic\"");
     store
         .request_renewal(CERTIFICATE, epoch, &[])
         .await
         .unwrap();
-    let report = lab.run_once().await;
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    assert_eq!(lab.renewals().await[0].state, State::Completed);
+    assert_eq!(bed.renewals().await[0].state, State::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_box_in_front_of_the_firewall_that_refuses_everything_holds_nothing() {
-    let lab = Lab::new(Profile::V7_X).await;
+    let bed = TestBed::new(Profile::V7_X).await;
     let headers = vec![("Server".to_owned(), "Apache".to_owned())];
     let refuses = Action::Status(403, "Forbidden".to_owned(), headers);
-    lab.simulator
+    bed.simulator
         .rule(Rule::once("", "", refuses).repeated(0, 4));
     for _ in 0..4 {
-        lab.run_once().await;
-        let renewal = &lab.renewals().await[0];
+        bed.run_once().await;
+        let renewal = &bed.renewals().await[0];
         assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
-        lab.clock.set(renewal.next_attempt_at.unwrap());
+        bed.clock.set(renewal.next_attempt_at.unwrap());
     }
-    let report = lab.run_once().await;
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    lab.assert_renewed_once().await;
+    bed.assert_renewed_once().await;
 }

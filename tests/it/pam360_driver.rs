@@ -1,7 +1,7 @@
 //! The PAM360 driver against the simulated server.
 
-mod bench;
 mod faults;
+mod fixture;
 mod forms;
 mod orders;
 mod renewal;

@@ -7,17 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use renewd::ca::Issuer;
 use renewd::failure::{Failure, FailureKind};
-use renewd::firewall::{Firewall, Known};
+use renewd::firewall::{Firewall, KnownDevice};
 use renewd::inventory::Endpoint;
-use renewd::probe::{self, Sight};
+use renewd::monitor;
+use renewd::probe::{self, ProbeResult};
 use renewd::renewal::{Checkpoint, Engine, Moment, NoCheckpoint, Peers};
-use renewd::store::{StoreError, Witness};
-use renewd::watch;
+use renewd::store::{CommitObserver, StoreError};
 use simulators::sonicos::Profile;
 use tokio::sync::watch as signal;
 use tokio::task::JoinSet;
 
-use crate::lab::{CERTIFICATE, Lab, run_once};
+use crate::test_bed::{CERTIFICATE, TestBed, run_once};
 
 /// Addresses that are looked at at once, and whose answers take until the end.
 #[derive(Debug)]
@@ -39,13 +39,13 @@ impl Slow {
         self.looked.load(Ordering::SeqCst)
     }
 
-    /// What looks through it at the certificate of `lab`, without a daemon.
-    pub async fn engine(self: &Arc<Self>, lab: &Lab) -> Engine {
+    /// What looks through it at the certificate of `bed`, without a daemon.
+    pub async fn engine(self: &Arc<Self>, bed: &TestBed) -> Engine {
         Engine {
-            desired: Arc::new(lab.desired()),
-            store: lab.store().await,
+            config: Arc::new(bed.config()),
+            store: bed.store().await,
             peers: Arc::clone(self) as _,
-            surroundings: lab.surroundings(),
+            env: bed.env(),
             checkpoint: Arc::new(NoCheckpoint),
         }
     }
@@ -53,7 +53,7 @@ impl Slow {
 
 #[async_trait]
 impl Peers for Slow {
-    async fn firewall(&self, _: &str, _: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
+    async fn firewall(&self, _: &str, _: &KnownDevice<'_>) -> Result<Box<dyn Firewall>, Failure> {
         unreachable!("a probe logs in nowhere")
     }
 
@@ -65,12 +65,12 @@ impl Peers for Slow {
         ))
     }
 
-    async fn look(&self, endpoint: &Endpoint, name: Option<&str>) -> Sight {
-        let sight = probe::look(endpoint, name, Duration::from_secs(5)).await;
+    async fn probe(&self, endpoint: &Endpoint, name: Option<&str>) -> ProbeResult {
+        let probed = probe::probe(endpoint, name, Duration::from_secs(5)).await;
         self.looked.fetch_add(1, Ordering::SeqCst);
         let mut is_over = self.is_over.clone();
         is_over.wait_for(|is_over| *is_over).await.unwrap();
-        sight
+        probed
     }
 }
 
@@ -81,7 +81,7 @@ struct Beside {
     probes: Mutex<JoinSet<Result<(), StoreError>>>,
 }
 
-impl Witness for Beside {}
+impl CommitObserver for Beside {}
 
 #[async_trait]
 impl Checkpoint for Beside {
@@ -92,7 +92,7 @@ impl Checkpoint for Beside {
         let (engine, slow) = self.engine.get().unwrap();
         let row = engine.store.certificate(CERTIFICATE).await.unwrap();
         let (engine, looked) = (Arc::clone(engine), slow.looked());
-        let probe = async move { watch::observe(&engine, &row.unwrap()).await };
+        let probe = async move { monitor::observe(&engine, &row.unwrap()).await };
         self.probes.lock().unwrap().spawn(probe);
         while slow.looked() < looked + 2 {
             tokio::task::yield_now().await;
@@ -102,16 +102,16 @@ impl Checkpoint for Beside {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_probe_saw_that_began_before_the_verification_never_replaces_it() {
-    let lab = Lab::new(Profile::V8).await;
+    let bed = TestBed::new(Profile::V8).await;
     let (over, slow) = Slow::new();
-    let engine = slow.engine(&lab).await;
+    let engine = slow.engine(&bed).await;
     let beside = Arc::new(Beside::default());
     beside.engine.set((Arc::new(engine), slow)).unwrap();
-    let clock = Arc::clone(&lab.clock);
-    let report = run_once(&lab.config_file(), clock, Arc::clone(&beside) as _).await;
+    let clock = Arc::clone(&bed.clock);
+    let report = run_once(&bed.config_file(), clock, Arc::clone(&beside) as _).await;
     assert!(!report.has_failed(), "{report:#?}");
-    lab.assert_renewed_once().await;
-    let renewal = &lab.renewals().await[0];
+    bed.assert_renewed_once().await;
+    let renewal = &bed.renewals().await[0];
     let new = renewal.obtained.fingerprint.unwrap();
 
     over.send(true).unwrap();
@@ -120,7 +120,7 @@ async fn what_a_probe_saw_that_began_before_the_verification_never_replaces_it()
     while let Some(stored) = probes.join_next().await {
         stored.unwrap().unwrap();
     }
-    let store = lab.store().await;
+    let store = bed.store().await;
     let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
     for served in &row.served {
         assert_eq!(
@@ -130,9 +130,9 @@ async fn what_a_probe_saw_that_began_before_the_verification_never_replaces_it()
         );
         assert!(served.unknown.is_none() && served.unreachable.is_none());
     }
-    assert_eq!(row.shown.unwrap().fingerprint, new);
+    assert_eq!(row.current.unwrap().fingerprint, new);
     store.close().await;
-    lab.run_once().await;
-    assert_eq!(lab.renewals().await.len(), 1, "nothing is due");
-    assert_eq!(lab.signatures(), 1, "no second order");
+    bed.run_once().await;
+    assert_eq!(bed.renewals().await.len(), 1, "nothing is due");
+    assert_eq!(bed.signatures(), 1, "no second order");
 }

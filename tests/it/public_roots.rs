@@ -9,10 +9,10 @@ use jiff::SignedDuration;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use renewd::inventory::Served;
 use renewd::pki::Certificate;
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Profile, Variants};
 
 use crate::attackers::Attacker;
-use crate::lab::{CERTIFICATE, Lab, replace_file};
+use crate::test_bed::{CERTIFICATE, TestBed, replace_file};
 
 #[test]
 fn a_certificate_of_a_public_ca_counts_only_where_the_roots_of_the_system_are_trusted() {
@@ -44,38 +44,38 @@ fn a_certificate_of_a_public_ca_counts_only_where_the_roots_of_the_system_are_tr
 }
 
 /// The address of the SSL VPN leads over an attacker who has a certificate of the public CA.
-async fn lab(folder: &Path) -> (Lab, Attacker, Certificate) {
-    let lab = Lab::with(Profile::V8, Faces::kind()).await;
-    let attacker = Attacker::before(lab.simulator.ssl_vpn()).await;
-    let real = format!("\"{}\"]", lab.simulator.ssl_vpn());
-    change(&lab, &real, &format!("\"{}\"]", attacker.address));
+async fn bed(folder: &Path) -> (TestBed, Attacker, Certificate) {
+    let bed = TestBed::with(Profile::V8, Variants::kind()).await;
+    let attacker = Attacker::before(bed.simulator.ssl_vpn()).await;
+    let real = format!("\"{}\"]", bed.simulator.ssl_vpn());
+    change(&bed, &real, &format!("\"{}\"]", attacker.address));
     let key = fs::read_to_string(folder.join("root.key")).unwrap();
     let issuer = Issuer::new(root(), KeyPair::from_pem(&key).unwrap());
     let mut params = CertificateParams::new(vec!["vpn.example.com".to_owned()]).unwrap();
     let name = &mut params.distinguished_name;
     name.push(DnType::CommonName, "vpn.example.com");
-    let now = lab.device_time();
+    let now = bed.device_time();
     params.not_before = now - time::Duration::days(1);
     params.not_after = now + time::Duration::days(300);
     let leaf = params.signed_by(&attacker.key, &issuer).unwrap();
     let leaf = Certificate::from_der(leaf.der()).unwrap();
-    (lab, attacker, leaf)
+    (bed, attacker, leaf)
 }
 
 /// A local CA has roots of its own.
 async fn after_a_renewal(folder: &Path) {
-    let (lab, attacker, leaf) = lab(folder).await;
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    let before = served(&lab, &attacker).await;
+    let (bed, attacker, leaf) = bed(folder).await;
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    let before = served(&bed, &attacker).await;
     attacker.attack_with(&leaf);
-    a_day_passes(&lab).await;
-    let seen = served(&lab, &attacker).await;
+    a_day_passes(&bed).await;
+    let seen = served(&bed, &attacker).await;
     let known = |served: &Served| served.known.as_ref().map(|known| known.fingerprint);
     assert_eq!(known(&seen), known(&before), "what is known still counts");
     let unknown = seen.unknown.map(|unknown| unknown.fingerprint);
     assert_eq!(unknown, Some(leaf.fingerprint));
-    let words = reported(&lab).await;
+    let words = reported(&bed).await;
     for part in [
         "by a public CA",
         "office",
@@ -84,52 +84,52 @@ async fn after_a_renewal(folder: &Path) {
     ] {
         assert!(words.contains(part), "{part}: {words}");
     }
-    assert_eq!(lab.renewals().await.len(), 1);
+    assert_eq!(bed.renewals().await.len(), 1);
     // An operator who trusts the roots of the system for this firewall gets what they vouch for.
-    let pin = format!("trust = {{ sha256 = [\"{}\"] }}", first_pin(&lab));
-    change(&lab, &pin, "trust = { system = true }");
-    a_day_passes(&lab).await;
-    let seen = served(&lab, &attacker).await;
+    let pin = format!("trust = {{ sha256 = [\"{}\"] }}", first_pin(&bed));
+    change(&bed, &pin, "trust = { system = true }");
+    a_day_passes(&bed).await;
+    let seen = served(&bed, &attacker).await;
     assert_eq!(known(&seen), Some(leaf.fingerprint));
     assert!(seen.unknown.is_none());
 }
 
 /// As when a certificate moves from a public CA to the local one.
 async fn at_the_first_look(folder: &Path) {
-    let (lab, attacker, leaf) = lab(folder).await;
+    let (bed, attacker, leaf) = bed(folder).await;
     attacker.attack_with(&leaf);
     // What the management page serves is pinned, and so known.
-    let both = format!("endpoints = [\"{}\", ", lab.simulator.management());
-    change(&lab, &both, "endpoints = [");
-    let other = lab.simulator.other_administrator();
+    let both = format!("endpoints = [\"{}\", ", bed.simulator.management());
+    change(&bed, &both, "endpoints = [");
+    let other = bed.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
-    lab.run_once().await;
-    let words = reported(&lab).await;
+    bed.run_once().await;
+    let words = reported(&bed).await;
     for part in ["by a public CA", "not_yet_issued", "renewd adopt"] {
         assert!(words.contains(part), "{part}: {words}");
     }
-    let renewals = lab.renewals().await;
+    let renewals = bed.renewals().await;
     assert_eq!(renewals[0].reason, "not_yet_issued");
     attacker.stop();
     other.leaves();
-    a_day_passes(&lab).await;
-    lab.assert_renewed_once().await;
+    a_day_passes(&bed).await;
+    bed.assert_renewed_once().await;
 }
 
-async fn a_day_passes(lab: &Lab) {
-    lab.clock.advance(SignedDuration::from_hours(25));
-    lab.run_once().await;
+async fn a_day_passes(bed: &TestBed) {
+    bed.clock.advance(SignedDuration::from_hours(25));
+    bed.run_once().await;
 }
 
-async fn served(lab: &Lab, attacker: &Attacker) -> Served {
-    let row = lab.store().await.certificate(CERTIFICATE).await.unwrap();
+async fn served(bed: &TestBed, attacker: &Attacker) -> Served {
+    let row = bed.store().await.certificate(CERTIFICATE).await.unwrap();
     let address = attacker.address.to_string();
     let mut served = row.unwrap().served.into_iter();
     served.find(|one| one.address == address).unwrap()
 }
 
-async fn reported(lab: &Lab) -> String {
-    let history = lab.history().await;
+async fn reported(bed: &TestBed) -> String {
+    let history = bed.history().await;
     let mut alerts = history
         .iter()
         .filter(|event| event.name == "certificate_unknown");
@@ -137,16 +137,16 @@ async fn reported(lab: &Lab) -> String {
     alert.fields["detail"].to_string()
 }
 
-fn first_pin(lab: &Lab) -> String {
-    let text = fs::read_to_string(lab.config_file()).unwrap();
+fn first_pin(bed: &TestBed) -> String {
+    let text = fs::read_to_string(bed.config_file()).unwrap();
     let (_, rest) = text.split_once("sha256 = [\"").unwrap();
     rest.split_once('"').unwrap().0.to_owned()
 }
 
-fn change(lab: &Lab, from: &str, to: &str) {
-    let text = fs::read_to_string(lab.config_file()).unwrap();
+fn change(bed: &TestBed, from: &str, to: &str) {
+    let text = fs::read_to_string(bed.config_file()).unwrap();
     assert!(text.contains(from), "{from}: {text}");
-    replace_file(&lab.config_file(), &text.replace(from, to));
+    replace_file(&bed.config_file(), &text.replace(from, to));
 }
 
 fn root() -> CertificateParams {

@@ -7,15 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use renewd::clock::Clock;
-use renewd::daemon::{Daemon, LogFilter, Poke};
+use renewd::daemon::{Command, Daemon, LogFilter};
 use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment, NoCheckpoint, Step};
-use renewd::store::Witness;
+use renewd::store::CommitObserver;
 use simulators::sonicos::{Port, Profile};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tokio::sync::mpsc;
 
-use crate::lab::{CERTIFICATE, Lab, replace_file};
+use crate::test_bed::{CERTIFICATE, TestBed, replace_file};
 
 /// Never opens while a test runs.
 const SHUT: &str =
@@ -23,33 +23,33 @@ const SHUT: &str =
 
 /// A daemon that runs, as under a service manager, with a clock that is moved for it.
 pub struct Running {
-    poke: mpsc::Sender<Poke>,
+    command_sender: mpsc::Sender<Command>,
     daemon: tokio::task::JoinHandle<()>,
     moves: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
     pub async fn start(
-        lab: &Lab,
+        bed: &TestBed,
         checkpoint: Arc<dyn Checkpoint>,
-        poke: (mpsc::Sender<Poke>, mpsc::Receiver<Poke>),
+        command_sender: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
     ) -> Self {
-        let file = lab.config_file();
-        let daemon = Daemon::start_with(&file, lab.desired(), lab.surroundings(), checkpoint)
+        let file = bed.config_file();
+        let daemon = Daemon::start_with(&file, bed.config(), bed.env(), checkpoint)
             .await
             .unwrap();
-        let (poke, pokes) = poke;
-        let daemon = tokio::spawn(async move { daemon.run_with(pokes).await.unwrap() });
-        let (clock, look) = (Arc::clone(&lab.clock), poke.clone());
+        let (command_sender, commands) = command_sender;
+        let daemon = tokio::spawn(async move { daemon.run_with(commands).await.unwrap() });
+        let (clock, look) = (Arc::clone(&bed.clock), command_sender.clone());
         let moves = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 clock.advance(SignedDuration::from_millis(500));
-                let _ = look.try_send(Poke::Look);
+                let _ = look.try_send(Command::Tick);
             }
         });
         Self {
-            poke,
+            command_sender,
             daemon,
             moves,
         }
@@ -57,20 +57,20 @@ impl Running {
 
     pub async fn stop(self) {
         self.moves.abort();
-        self.poke.send(Poke::Stop).await.unwrap();
+        self.command_sender.send(Command::Shutdown).await.unwrap();
         self.daemon.await.unwrap();
     }
 }
 
 /// Has the configuration read again, and returns when that is done.
-async fn reload(poke: &mpsc::Sender<Poke>) {
+async fn reload(command_sender: &mpsc::Sender<Command>) {
     // A channel with room for one: the third is taken in only when the first was dealt with.
-    for meaning in [Poke::Reload, Poke::Look, Poke::Look] {
-        poke.send(meaning).await.unwrap();
+    for meaning in [Command::Reload, Command::Tick, Command::Tick] {
+        command_sender.send(meaning).await.unwrap();
     }
 }
 
-pub fn channel() -> (mpsc::Sender<Poke>, mpsc::Receiver<Poke>) {
+pub fn channel() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
     mpsc::channel(1)
 }
 
@@ -87,7 +87,7 @@ struct Reloads {
     at: Option<Moment>,
     file: std::path::PathBuf,
     text: String,
-    poke: mpsc::Sender<Poke>,
+    command_sender: mpsc::Sender<Command>,
     is_done: AtomicBool,
     moments: Mutex<Vec<Moment>>,
 }
@@ -100,7 +100,7 @@ impl std::fmt::Debug for Reloads {
     }
 }
 
-impl Witness for Reloads {}
+impl CommitObserver for Reloads {}
 
 #[async_trait]
 impl Checkpoint for Reloads {
@@ -112,7 +112,7 @@ impl Checkpoint for Reloads {
         }
         if self.at == Some(moment) && is_new {
             replace_file(&self.file, &self.text);
-            reload(&self.poke).await;
+            reload(&self.command_sender).await;
             self.is_done.store(true, Ordering::SeqCst);
         }
     }
@@ -137,22 +137,22 @@ const CHANGES: [(&str, &str); 4] = [
 
 /// A whole renewal with a reload at this moment; every moment that it passed.
 async fn renewed_with_a_reload(at: Option<Moment>, change: (&str, &str)) -> Vec<Moment> {
-    let lab = Lab::new(Profile::V8).await;
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let bed = TestBed::new(Profile::V8).await;
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let changed = text.replacen(change.0, change.1, 1);
     assert_ne!(changed, text);
-    let (poke, pokes) = channel();
+    let (command_sender, commands) = channel();
     let reloads = Arc::new(Reloads {
         at,
-        file: lab.config_file(),
+        file: bed.config_file(),
         text: changed,
-        poke: poke.clone(),
+        command_sender: command_sender.clone(),
         is_done: AtomicBool::new(at.is_none()),
         moments: Mutex::default(),
     });
-    let running = Running::start(&lab, Arc::clone(&reloads) as _, (poke, pokes)).await;
+    let running = Running::start(&bed, Arc::clone(&reloads) as _, (command_sender, commands)).await;
     until(&format!("a renewal with a reload at {at:?}"), async || {
-        let renewals = lab.renewals().await;
+        let renewals = bed.renewals().await;
         let is_over = renewals
             .first()
             .is_some_and(|renewal| renewal.state.is_end());
@@ -160,7 +160,7 @@ async fn renewed_with_a_reload(at: Option<Moment>, change: (&str, &str)) -> Vec<
     })
     .await;
     running.stop().await;
-    lab.assert_renewed_once().await;
+    bed.assert_renewed_once().await;
     let moments = reloads.moments.lock().unwrap();
     moments.clone()
 }
@@ -178,7 +178,7 @@ async fn a_reload_at_any_moment_of_any_step_changes_nothing_of_a_renewal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_that_cannot_be_stored_leaves_the_log_as_it_was() {
-    let lab = Lab::new(Profile::V8).await;
+    let bed = TestBed::new(Profile::V8).await;
     let filters: Arc<Mutex<Vec<String>>> = Arc::default();
     let noted = Arc::clone(&filters);
     let filter = LogFilter::new(move |filter| {
@@ -186,28 +186,28 @@ async fn a_reload_that_cannot_be_stored_leaves_the_log_as_it_was() {
         Ok(())
     });
     let checkpoint = Arc::new(NoCheckpoint);
-    let file = lab.config_file();
-    let daemon = Daemon::start_with(&file, lab.desired(), lab.surroundings(), checkpoint);
+    let file = bed.config_file();
+    let daemon = Daemon::start_with(&file, bed.config(), bed.env(), checkpoint);
     let daemon = daemon.await.unwrap().with_log(filter);
-    let (poke, pokes) = channel();
-    let running = tokio::spawn(async move { daemon.run_with(pokes).await.unwrap() });
+    let (command_sender, commands) = channel();
+    let running = tokio::spawn(async move { daemon.run_with(commands).await.unwrap() });
     let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF hash ON certificate BEGIN SELECT RAISE(ABORT, 'no'); END";
-    execute(&lab, refuse).await;
+    execute(&bed, refuse).await;
     let text = std::fs::read_to_string(&file).unwrap();
     let changed = text.replacen("[daemon]", "[daemon]\nlog = \"debug\"", 1);
     let changed = changed.replacen("verify_timeout = \"5s\"", "verify_timeout = \"7s\"", 1);
     replace_file(&file, &changed);
-    reload(&poke).await;
+    reload(&command_sender).await;
     assert_eq!(*filters.lock().unwrap(), [""; 0]);
-    execute(&lab, "DROP TRIGGER refuse").await;
-    reload(&poke).await;
+    execute(&bed, "DROP TRIGGER refuse").await;
+    reload(&command_sender).await;
     assert_eq!(*filters.lock().unwrap(), ["debug"]);
-    poke.send(Poke::Stop).await.unwrap();
+    command_sender.send(Command::Shutdown).await.unwrap();
     running.await.unwrap();
 }
 
-async fn execute(lab: &Lab, statement: &str) {
-    let url = lab.desired().daemon.database;
+async fn execute(bed: &TestBed, statement: &str) {
+    let url = bed.config().daemon.database;
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let statement = AssertSqlSafe(statement.to_owned());
     sqlx::query(statement)
@@ -218,17 +218,17 @@ async fn execute(lab: &Lab, statement: &str) {
 }
 
 /// A laboratory in which a renewal waits for a window that is far away.
-async fn waiting_for_a_window() -> Lab {
-    let lab = Lab::new(Profile::V8).await;
-    lab.configure_window(SHUT.split_once('{').unwrap().1.trim_end_matches('}'));
-    lab.run_once().await;
-    let renewal = lab.renewals().await.remove(0);
+async fn waiting_for_a_window() -> TestBed {
+    let bed = TestBed::new(Profile::V8).await;
+    bed.configure_window(SHUT.split_once('{').unwrap().1.trim_end_matches('}'));
+    bed.run_once().await;
+    let renewal = bed.renewals().await.remove(0);
     assert_eq!(renewal.state, State::Imported);
     assert_eq!(
         renewal.last_error_kind.as_deref(),
         Some("maintenance_window")
     );
-    lab
+    bed
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,68 +238,78 @@ async fn a_window_that_is_removed_or_moved_by_a_reload_is_no_longer_waited_for()
         .replace("0 2 * * TUE", "0 9 * * SUN")
         .replace("1h", "3h");
     for now in ["", moved.as_str()] {
-        let lab = waiting_for_a_window().await;
-        let (poke, pokes) = channel();
-        let running = Running::start(&lab, Arc::new(NoCheckpoint), (poke.clone(), pokes)).await;
-        let text = std::fs::read_to_string(lab.config_file()).unwrap();
+        let bed = waiting_for_a_window().await;
+        let (command_sender, commands) = channel();
+        let running = Running::start(
+            &bed,
+            Arc::new(NoCheckpoint),
+            (command_sender.clone(), commands),
+        )
+        .await;
+        let text = std::fs::read_to_string(bed.config_file()).unwrap();
         let start = text.find("maintenance_window").unwrap();
         let end = start + text[start..].find('\n').unwrap();
         let changed = [&text[..start], now, &text[end..]].concat();
-        replace_file(&lab.config_file(), &changed);
-        reload(&poke).await;
+        replace_file(&bed.config_file(), &changed);
+        reload(&command_sender).await;
         until("it is bound at once", async || {
-            lab.renewals().await[0].state == State::Completed
+            bed.renewals().await[0].state == State::Completed
         })
         .await;
         running.stop().await;
-        lab.assert_renewed_once().await;
+        bed.assert_renewed_once().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_looks_at_a_window_while_it_is_removed_waits_no_longer_than_the_reload() {
-    let lab = Lab::new(Profile::V8).await;
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
-    lab.configure_window(SHUT.split_once('{').unwrap().1.trim_end_matches('}'));
-    let (poke, pokes) = channel();
+    let bed = TestBed::new(Profile::V8).await;
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
+    bed.configure_window(SHUT.split_once('{').unwrap().1.trim_end_matches('}'));
+    let (command_sender, commands) = channel();
     let reloads = Arc::new(Reloads {
         at: Some(Moment::Before(Step::Bind)),
-        file: lab.config_file(),
+        file: bed.config_file(),
         text,
-        poke: poke.clone(),
+        command_sender: command_sender.clone(),
         is_done: AtomicBool::new(false),
         moments: Mutex::default(),
     });
-    let running = Running::start(&lab, reloads, (poke, pokes)).await;
+    let running = Running::start(&bed, reloads, (command_sender, commands)).await;
     until("it is bound at once", async || {
-        let renewals = lab.renewals().await;
+        let renewals = bed.renewals().await;
         renewals
             .first()
             .is_some_and(|renewal| renewal.state == State::Completed)
     })
     .await;
     running.stop().await;
-    lab.assert_renewed_once().await;
+    bed.assert_renewed_once().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shorter_probe_interval_counts_from_the_reload_on() {
-    let lab = Lab::new(Profile::V8).await;
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let bed = TestBed::new(Profile::V8).await;
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let seldom = text.replace("[daemon]", "[daemon]\nprobe_interval = \"7d\"");
-    replace_file(&lab.config_file(), &seldom);
-    lab.run_once().await;
+    replace_file(&bed.config_file(), &seldom);
+    bed.run_once().await;
     assert_ne!(
-        lab.simulator.bound(Port::Management).as_deref(),
+        bed.simulator.bound(Port::Management).as_deref(),
         Some("fw-initial")
     );
-    let (poke, pokes) = channel();
-    let running = Running::start(&lab, Arc::new(NoCheckpoint), (poke.clone(), pokes)).await;
-    replace_file(&lab.config_file(), &text);
-    reload(&poke).await;
-    let store = lab.store().await;
+    let (command_sender, commands) = channel();
+    let running = Running::start(
+        &bed,
+        Arc::new(NoCheckpoint),
+        (command_sender.clone(), commands),
+    )
+    .await;
+    replace_file(&bed.config_file(), &text);
+    reload(&command_sender).await;
+    let store = bed.store().await;
     let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
-    let latest = lab.clock.now() + SignedDuration::from_hours(1);
+    let latest = bed.clock.now() + SignedDuration::from_hours(1);
     assert!(row.probe_at <= Some(latest), "{:?}", row.probe_at);
     store.close().await;
     running.stop().await;

@@ -5,31 +5,37 @@ use jiff::{SignedDuration, Timestamp};
 use renewd::clock::Clock;
 use renewd::inventory::State;
 use simulators::acme::Window;
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Profile, Variants};
 
 use crate::contract::Subject;
 use crate::contract::acme::Acme;
-use crate::lab::{CERTIFICATE, Lab, today};
+use crate::test_bed::{CERTIFICATE, TestBed, today};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// A laboratory whose certificate was just obtained by ACME.
-async fn renewed(keys: &str) -> (Acme, Lab) {
+async fn renewed(keys: &str) -> (Acme, TestBed) {
     renewd::tls::install_provider();
     let clock = today();
-    let acme = Acme::with(clock.clone(), |faces| faces.always_valid = true).await;
-    let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &acme.driver_with(keys)).await;
-    acme.prepare(&lab);
-    lab.run_once().await;
-    lab.assert_installed_once().await;
-    (acme, lab)
+    let acme = Acme::with(clock.clone(), |variants| variants.always_valid = true).await;
+    let bed = TestBed::with_ca(
+        Profile::V8,
+        Variants::kind(),
+        clock,
+        &acme.driver_with(keys),
+    )
+    .await;
+    acme.prepare(&bed);
+    bed.run_once().await;
+    bed.assert_installed_once().await;
+    (acme, bed)
 }
 
 /// Runs the daemon now and then until `until`.
-async fn live(lab: &Lab, until: Timestamp, pause: SignedDuration) {
-    while lab.clock.now() < until {
-        lab.run_once().await;
-        lab.clock.advance(pause);
+async fn live(bed: &TestBed, until: Timestamp, pause: SignedDuration) {
+    while bed.clock.now() < until {
+        bed.run_once().await;
+        bed.clock.advance(pause);
     }
 }
 
@@ -47,23 +53,23 @@ fn window(from: Timestamp, to: Timestamp) -> Window {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_at_the_chosen_moment_of_its_window_and_replaces_the_old_one() {
-    let (acme, lab) = renewed("").await;
+    let (acme, bed) = renewed("").await;
     let end = days_from_today(40) + 12 * HOUR;
     acme.simulator
         .renewal_window(Some(window(days_from_today(40), end)));
-    live(&lab, days_from_today(2), HOUR).await;
-    let store = lab.store().await;
+    live(&bed, days_from_today(2), HOUR).await;
+    let store = bed.store().await;
     let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
-    let told = row.window_of_shown().unwrap().clone();
-    assert!(days_from_today(40) <= told.chosen && told.chosen < end);
-    live(&lab, days_from_today(39), 12 * HOUR).await;
-    assert_eq!(lab.renewals().await.len(), 1, "not before the window");
+    let reported = row.window_of_current().unwrap().clone();
+    assert!(days_from_today(40) <= reported.chosen && reported.chosen < end);
+    live(&bed, days_from_today(39), 12 * HOUR).await;
+    assert_eq!(bed.renewals().await.len(), 1, "not before the window");
     let row = store.certificate(CERTIFICATE).await.unwrap().unwrap();
-    let kept = row.window_of_shown().unwrap();
-    assert_eq!(kept.chosen, told.chosen, "the moment is kept");
+    let kept = row.window_of_current().unwrap();
+    assert_eq!(kept.chosen, reported.chosen, "the moment is kept");
     // The simulated CA names the same window for the next certificate, which is too young to be renewed until tomorrow.
-    live(&lab, end + 2 * HOUR, HOUR).await;
-    let renewals = lab.renewals().await;
+    live(&bed, end + 2 * HOUR, HOUR).await;
+    let renewals = bed.renewals().await;
     assert_eq!(renewals.len(), 2);
     assert_eq!(renewals[0].reason, "renewal_window");
     assert_eq!(
@@ -72,7 +78,7 @@ async fn a_certificate_is_renewed_at_the_chosen_moment_of_its_window_and_replace
         "{:?}",
         renewals[0].last_error
     );
-    let late = told.chosen.duration_until(renewals[0].planned_at);
+    let late = reported.chosen.duration_until(renewals[0].planned_at);
     assert!(late <= HOUR, "planned {late:?} after the moment");
     let orders = acme.simulator.orders();
     assert!(orders[1].replaces.is_some(), "{orders:#?}");
@@ -80,18 +86,18 @@ async fn a_certificate_is_renewed_at_the_chosen_moment_of_its_window_and_replace
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() {
-    let (acme, lab) = renewed("").await;
-    live(&lab, days_from_today(1), HOUR).await;
-    assert_eq!(lab.renewals().await.len(), 1);
+    let (acme, bed) = renewed("").await;
+    live(&bed, days_from_today(1), HOUR).await;
+    assert_eq!(bed.renewals().await.len(), 1);
     let past = days_from_today(1) - HOUR;
     acme.simulator
         .renewal_window(Some(window(past, past + HOUR / 2)));
     let why = "https://ca.example/incident".to_owned();
     acme.simulator
-        .set(|faces| faces.explanation = Some(why.clone()));
+        .set(|variants| variants.explanation = Some(why.clone()));
     // The CA said that it need not be asked again for six hours.
-    live(&lab, days_from_today(1) + 8 * HOUR, HOUR).await;
-    let renewals = lab.renewals().await;
+    live(&bed, days_from_today(1) + 8 * HOUR, HOUR).await;
+    let renewals = bed.renewals().await;
     assert_eq!(renewals.len(), 2);
     assert_eq!(renewals[0].reason, "renewal_window");
     assert_eq!(
@@ -100,23 +106,23 @@ async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() 
         "{:?}",
         renewals[0].last_error
     );
-    let told = lab.history().await;
-    let explained = told.iter().any(|event| {
+    let reported = bed.history().await;
+    let explained = reported.iter().any(|event| {
         event.name == "renewal_info_updated" && event.fields.to_string().contains(&why)
     });
-    assert!(explained, "{told:#?}");
+    assert!(explained, "{reported:#?}");
 }
 
 /// Each certificate is to be replaced at once, says the CA: it rests longer and longer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_that_wants_everything_to_be_renewed_now_is_followed_ever_more_seldom() {
-    let (acme, lab) = renewed("").await;
+    let (acme, bed) = renewed("").await;
     let past = days_from_today(0) - 48 * HOUR;
     acme.simulator
         .renewal_window(Some(window(past, past + HOUR / 2)));
-    live(&lab, days_from_today(20), 6 * HOUR).await;
+    live(&bed, days_from_today(20), 6 * HOUR).await;
     let mut planned: Vec<i64> = Vec::new();
-    for renewal in lab.renewals().await.iter().rev() {
+    for renewal in bed.renewals().await.iter().rev() {
         planned.push(
             days_from_today(0)
                 .duration_until(renewal.planned_at)
@@ -130,11 +136,11 @@ async fn a_ca_that_wants_everything_to_be_renewed_now_is_followed_ever_more_seld
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_after_the_end_is_overridden_by_the_last_twentieth() {
-    let (acme, lab) = renewed("").await;
+    let (acme, bed) = renewed("").await;
     acme.simulator
         .renewal_window(Some(window(days_from_today(200), days_from_today(201))));
-    live(&lab, days_from_today(90), 12 * HOUR).await;
-    let renewals = lab.renewals().await;
+    live(&bed, days_from_today(90), 12 * HOUR).await;
+    let renewals = bed.renewals().await;
     assert!(renewals.len() >= 2, "it was left to expire");
     assert_eq!(renewals[renewals.len() - 2].reason, "emergency");
     let planned = renewals[renewals.len() - 2].planned_at;
@@ -144,17 +150,17 @@ async fn a_window_after_the_end_is_overridden_by_the_last_twentieth() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_beyond_the_limits_waits_for_its_turn_and_explain_says_so() {
     let limits = r#", limits = { names = { orders = 1, within = "7d" } }"#;
-    let (acme, lab) = renewed(limits).await;
-    let store = lab.store().await;
-    let now = lab.clock.now();
+    let (acme, bed) = renewed(limits).await;
+    let store = bed.store().await;
+    let now = bed.clock.now();
     store.request_renewal(CERTIFICATE, now, &[]).await.unwrap();
-    lab.run_once().await;
-    let renewal = lab.renewals().await.swap_remove(0);
+    bed.run_once().await;
+    let renewal = bed.renewals().await.swap_remove(0);
     assert_eq!(renewal.state, State::CsrExported);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("order_limit"));
-    let desired = lab.desired();
-    let wanted = &desired.certificates[CERTIFICATE];
-    let explanation = renewd::status::explain(&store, &desired, wanted, now);
+    let config = bed.config();
+    let wanted = &config.certificates[CERTIFICATE];
+    let explanation = renewd::status::explain(&store, &config, wanted, now);
     let explanation = explanation.await.unwrap().unwrap();
     let words = explanation.now.join("\n");
     assert!(
@@ -164,8 +170,8 @@ async fn an_order_beyond_the_limits_waits_for_its_turn_and_explain_says_so() {
     assert_eq!(acme.simulator.orders().len(), 1);
     let turn = renewal.next_attempt_at.unwrap();
     assert!(now.duration_until(turn) > 6 * 24 * HOUR, "{turn}");
-    lab.clock.set(turn);
-    lab.run_once().await;
-    let renewal = lab.renewals().await.swap_remove(0);
+    bed.clock.set(turn);
+    bed.run_once().await;
+    let renewal = bed.renewals().await.swap_remove(0);
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
 }

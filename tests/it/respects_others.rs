@@ -1,48 +1,48 @@
 //! Other administrators' work.
 
 use renewd::inventory::State;
-use simulators::sonicos::{Action, Faces, Gate, Profile, Rule};
+use simulators::sonicos::{Action, Barrier, Profile, Rule, Variants};
 
-use crate::lab::Lab;
+use crate::test_bed::TestBed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_somebody_has_not_committed_stops_every_write_and_is_told() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.simulator
+    let bed = TestBed::new(Profile::V8).await;
+    bed.simulator
         .other_administrator()
         .has_pending_change("address-object ipv4 printer");
-    let report = lab.run_once().await;
+    let report = bed.run_once().await;
     assert!(report.has_failed());
-    let renewal = &lab.renewals().await[0];
+    let renewal = &bed.renewals().await[0];
     assert_eq!(renewal.state, State::Planned);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
     let words = renewal.last_error.as_deref().unwrap();
     assert!(words.contains("waiting for"), "{words}");
-    assert_eq!(lab.simulator.counters().key_pairs_generated, 0);
-    assert_eq!(lab.simulator.counters().commits, 0);
-    lab.assert_left_in_order();
+    assert_eq!(bed.simulator.counters().key_pairs_generated, 0);
+    assert_eq!(bed.simulator.counters().commits, 0);
+    bed.assert_left_in_order();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_comes_between_our_write_and_our_commit_is_not_committed() {
-    let lab = Lab::with(Profile::V8, Faces::kind()).await;
-    let gate = Gate::new();
-    lab.simulator.rule(Rule::once(
+    let bed = TestBed::with(Profile::V8, Variants::kind()).await;
+    let barrier = Barrier::new();
+    bed.simulator.rule(Rule::once(
         "PUT",
         "/ssl-vpn/server/base",
-        Action::HoldAfter(gate.clone()),
+        Action::HoldAfter(barrier.clone()),
     ));
-    let other = lab.simulator.other_administrator();
+    let other = bed.simulator.other_administrator();
     let meddle = async {
-        gate.wait_reached().await;
+        barrier.wait_reached().await;
         other.has_pending_change("address-object ipv4 printer");
-        gate.release();
+        barrier.release();
     };
-    let (report, ()) = tokio::join!(lab.run_once(), meddle);
+    let (report, ()) = tokio::join!(bed.run_once(), meddle);
     assert!(report.has_failed());
-    assert_eq!(lab.simulator.counters().commits_of_foreign_changes, 0);
-    assert_eq!(lab.simulator.counters().discards_of_foreign_changes, 0);
-    let renewal = &lab.renewals().await[0];
+    assert_eq!(bed.simulator.counters().commits_of_foreign_changes, 0);
+    assert_eq!(bed.simulator.counters().discards_of_foreign_changes, 0);
+    let renewal = &bed.renewals().await[0];
     assert_eq!(renewal.state, State::Imported, "{:?}", renewal.last_error);
     assert!(
         renewal
@@ -55,19 +55,23 @@ async fn a_change_that_comes_between_our_write_and_our_commit_is_not_committed()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waited_for_somebody_goes_on_when_he_is_done() {
-    let lab = Lab::new(Profile::V7_X).await;
-    let other = lab.simulator.other_administrator();
+    let bed = TestBed::new(Profile::V7_X).await;
+    let other = bed.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
-    lab.run_once().await;
+    bed.run_once().await;
     other.commits();
     other.leaves();
     // A person need not wait for the next attempt.
-    let store = lab.store().await;
+    let store = bed.store().await;
     store
-        .request_renewal(crate::lab::CERTIFICATE, jiff::Timestamp::UNIX_EPOCH, &[])
+        .request_renewal(
+            crate::test_bed::CERTIFICATE,
+            jiff::Timestamp::UNIX_EPOCH,
+            &[],
+        )
         .await
         .unwrap();
-    let report = lab.run_once().await;
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    lab.assert_renewed_once().await;
+    bed.assert_renewed_once().await;
 }

@@ -4,38 +4,38 @@ use jiff::SignedDuration;
 use renewd::clock::Clock as _;
 use simulators::sonicos::Profile;
 
-use crate::lab::{CERTIFICATE, Lab};
+use crate::test_bed::{CERTIFICATE, TestBed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_loop_does_not_become_a_storm_of_logins() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.write_password("wrong");
-    lab.run_once().await;
-    let before = lab.simulator.counters();
-    let due = lab.renewals().await[0].next_attempt_at;
+    let bed = TestBed::new(Profile::V8).await;
+    bed.write_password("wrong");
+    bed.run_once().await;
+    let before = bed.simulator.counters();
+    let due = bed.renewals().await[0].next_attempt_at;
     for start in 0..20 {
-        let report = lab.run_once().await;
+        let report = bed.run_once().await;
         assert!(report.worked_on.is_empty(), "start {start}: {report:#?}");
     }
-    let after = lab.simulator.counters();
+    let after = bed.simulator.counters();
     assert_eq!(
         after.requests, before.requests,
         "twenty starts asked the firewall again"
     );
-    assert_eq!(lab.renewals().await[0].next_attempt_at, due);
+    assert_eq!(bed.renewals().await[0].next_attempt_at, due);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_at_rest_is_neither_probed_nor_asked_again_by_restarts() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.run_once().await;
-    let requests = lab.simulator.counters().requests;
-    let store = lab.store().await;
+    let bed = TestBed::new(Profile::V8).await;
+    bed.run_once().await;
+    let requests = bed.simulator.counters().requests;
+    let store = bed.store().await;
     let before = store.certificate(CERTIFICATE).await.unwrap().unwrap();
     for _ in 0..20 {
-        lab.run_once().await;
+        bed.run_once().await;
     }
-    assert_eq!(lab.simulator.counters().requests, requests);
+    assert_eq!(bed.simulator.counters().requests, requests);
     let after = store.certificate(CERTIFICATE).await.unwrap().unwrap();
     assert_eq!(after.probe_at, before.probe_at);
     assert_eq!(after.due_check_at, before.due_check_at);
@@ -43,11 +43,11 @@ async fn a_fleet_at_rest_is_neither_probed_nor_asked_again_by_restarts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_may_have_been_left_is_remembered_over_several_deaths() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.write_password("wrong");
-    lab.run_once().await;
-    let store = lab.store().await;
-    let now = lab.clock.now() + SignedDuration::from_mins(5);
+    let bed = TestBed::new(Profile::V8).await;
+    bed.write_password("wrong");
+    bed.run_once().await;
+    let store = bed.store().await;
+    let now = bed.clock.now() + SignedDuration::from_mins(5);
     let until = now + SignedDuration::from_mins(26);
     let claim = async |owner| store.claim(owner, now, until, 9).await.unwrap().unwrap();
 

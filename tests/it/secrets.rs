@@ -17,7 +17,7 @@ use renewd::config;
 use renewd::secret::SecretSource;
 use renewd::telemetry;
 use simulators::ca::{Fault, On};
-use simulators::sonicos::{Action, Faces, KeyPairForm, Profile, Rule};
+use simulators::sonicos::{Action, KeyPairForm, Profile, Rule, Variants};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -26,57 +26,57 @@ use crate::contract::acme::Acme;
 use crate::contract::pam360::Pam360;
 use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
-use crate::contract::{Bench, Subject};
+use crate::contract::{Fixture, Subject};
 use crate::domain_control::apis;
-use crate::lab::{self, CERTIFICATE, Lab, PASSWORD};
+use crate::test_bed::{self, CERTIFICATE, PASSWORD, TestBed};
 
 #[tokio::test]
 async fn a_firewall_that_repeats_every_request_gets_no_secret_told() {
     for letters in LETTERS {
-        let faces = Faces {
+        let variants = Variants {
             key_pair_form: Some(KeyPairForm::Path),
             digest_sha256: false,
             digest_md5: Some(false),
             chap: Some(false),
             basic: Some(true),
-            ..Faces::kind()
+            ..Variants::kind()
         };
-        let lab = Lab::with(Profile::V7_0, faces).await;
-        let text = std::fs::read_to_string(lab.config_file()).unwrap();
+        let bed = TestBed::with(Profile::V7_0, variants).await;
+        let text = std::fs::read_to_string(bed.config_file()).unwrap();
         let text = text.replace("size = 256 }", "size = 256, origin = \"renewd\" }");
-        std::fs::write(lab.config_file(), text).unwrap();
-        lab.simulator.rule(Rule::once(
+        std::fs::write(bed.config_file(), text).unwrap();
+        bed.simulator.rule(Rule::once(
             "PUT",
             "/import/certificates/cert-key-pair",
             Action::Echo(400, letters),
         ));
-        echoes(&lab, &["POST", "GET", "PUT", "DELETE"], letters).await;
+        echoes(&bed, &["POST", "GET", "PUT", "DELETE"], letters).await;
     }
 }
 
 #[tokio::test]
 async fn a_firewall_that_repeats_how_it_was_told_to_carry_a_file_gets_no_secret_told() {
     for letters in LETTERS {
-        let lab = Lab::new(Profile::V6_5).await;
+        let bed = TestBed::new(Profile::V6_5).await;
         let carry = Rule::once("PUT", "/certificates/export", Action::Echo(400, letters));
-        lab.simulator.rule(carry);
-        echoes(&lab, &["PUT", "POST"], letters).await;
+        bed.simulator.rule(carry);
+        echoes(&bed, &["PUT", "POST"], letters).await;
     }
 }
 
 #[tokio::test]
 async fn pam360_that_repeats_its_token_gets_no_secret_told() {
-    at_a_ca(Bench::<Pam360>::new).await;
+    at_a_ca(Fixture::<Pam360>::new).await;
 }
 
 #[tokio::test]
 async fn tls_protect_cloud_that_repeats_its_key_gets_no_secret_told() {
-    at_a_ca(Bench::<Venafi>::new).await;
+    at_a_ca(Fixture::<Venafi>::new).await;
 }
 
 #[tokio::test]
 async fn a_shop_that_repeats_its_key_gets_no_secret_told() {
-    at_a_ca(Bench::<Resello>::new).await;
+    at_a_ca(Fixture::<Resello>::new).await;
 }
 
 #[tokio::test]
@@ -84,10 +84,10 @@ async fn an_acme_server_that_repeats_the_key_of_its_customer_gets_no_secret_told
     at_a_ca(async || {
         let keys =
             r#", external_account = { key_id = "kid-1", hmac_key = { file = "FOLDER/key" } }"#;
-        let bench = acme(|ca| ca.driver_with(keys)).await;
+        let fixture = acme(|ca| ca.driver_with(keys)).await;
         let key = BASE64URL_NOPAD.encode(b"an HMAC key that only tests know");
-        lab::write_secret(&bench.lab.folder.path().join("key"), &key);
-        bench
+        test_bed::write_secret(&fixture.bed.folder.path().join("key"), &key);
+        fixture
     })
     .await;
 }
@@ -104,27 +104,30 @@ async fn a_dns_provider_that_repeats_its_key_gets_no_secret_told() {
             let dns = format!(
                 r#"dns = {{ provider.powerdns = {{ url = "http://{provider}", key = {{ file = "FOLDER/key" }} }}, zone = "example.com", check = false }}"#
             );
-            let bench = acme(|ca| ca.driver_that_proves(&dns, "")).await;
-            lab::write_secret(&bench.lab.folder.path().join("key"), DNS_KEY);
+            let fixture = acme(|ca| ca.driver_that_proves(&dns, "")).await;
+            test_bed::write_secret(&fixture.bed.folder.path().join("key"), DNS_KEY);
             let log = Log::catch();
-            two_days(&bench.lab).await;
-            let told = format!("{:?}", bench.lab.history().await);
-            assert!(told.contains("powerdns: "), "{told}");
-            assert_silent(&bench.lab, &log, &secrets, shape);
+            two_days(&fixture.bed).await;
+            let reported = format!("{:?}", fixture.bed.history().await);
+            assert!(reported.contains("powerdns: "), "{reported}");
+            assert_silent(&fixture.bed, &log, &secrets, shape);
             if letters == 0 && shape == "SAID" {
-                assert!(told.contains("[secret]"), "nothing was repeated: {told}");
+                assert!(
+                    reported.contains("[secret]"),
+                    "nothing was repeated: {reported}"
+                );
             }
         }
     }
 }
 
 /// A laboratory with an ACME server that looks at proofs, and this `driver` line.
-async fn acme(driver: impl FnOnce(&Acme) -> String) -> Bench<Acme> {
-    let clock = lab::today();
+async fn acme(driver: impl FnOnce(&Acme) -> String) -> Fixture<Acme> {
+    let clock = test_bed::today();
     let ca = Acme::with(Arc::clone(&clock), |_| {}).await;
-    let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &driver(&ca)).await;
-    ca.prepare(&lab);
-    Bench { ca, lab }
+    let bed = TestBed::with_ca(Profile::V8, Variants::kind(), clock, &driver(&ca)).await;
+    ca.prepare(&bed);
+    Fixture { ca, bed }
 }
 
 const DNS_KEY: &str = "hunter2/and \"more";
@@ -150,22 +153,22 @@ fn each_form_of_a_secret_is_found() {
 }
 
 /// Runs with a device that repeats one request after the other.
-async fn echoes(lab: &Lab, methods: &[&str], letters: usize) {
+async fn echoes(bed: &TestBed, methods: &[&str], letters: usize) {
     let log = Log::catch();
     for nth in 0..4 {
         for method in methods {
             let status = if nth % 2 == 0 { 400 } else { 500 };
             let rule = Rule::once(method, "", Action::Echo(status, letters));
-            lab.simulator.rule(rule.repeated(nth, 1));
-            lab.run_once().await;
-            lab.clock.advance(SignedDuration::from_hours(26));
+            bed.simulator.rule(rule.repeated(nth, 1));
+            bed.run_once().await;
+            bed.clock.advance(SignedDuration::from_hours(26));
         }
     }
-    let echoed = lab.simulator.echoed();
+    let echoed = bed.simulator.echoed();
     let mut secrets = one_time(&echoed);
     assert!(!secrets.is_empty(), "no one-time password: {echoed:?}");
     secrets.insert(PASSWORD.to_owned());
-    assert_silent(lab, &log, &secrets, &format!("{methods:?} after {letters}"));
+    assert_silent(bed, &log, &secrets, &format!("{methods:?} after {letters}"));
 }
 
 /// So many letters stand before what is repeated, so that the cut of a long text falls behind, into and before a secret.
@@ -185,11 +188,11 @@ fn one_time(echoed: &[String]) -> BTreeSet<String> {
 }
 
 /// A CA that puts our own secrets, in every encoding, into every place of its answers.
-async fn at_a_ca<S: Subject>(bench: impl AsyncFn() -> Bench<S>) {
+async fn at_a_ca<S: Subject>(fixture: impl AsyncFn() -> Fixture<S>) {
     for letters in [0, 285] {
         for shape in SHAPES {
-            let bench = bench().await;
-            let secrets = of_the_ca(&bench.lab);
+            let fixture = fixture().await;
+            let secrets = of_the_ca(&fixture.bed);
             assert!(!secrets.is_empty(), "this CA has no secret");
             for (nth, status) in (1..).zip([401, 400, 500, 200, 404, 302, 422, 503, 200, 409]) {
                 let words = said(letters, &secrets);
@@ -197,14 +200,14 @@ async fn at_a_ca<S: Subject>(bench: impl AsyncFn() -> Bench<S>) {
                     .map(|name| (name.to_owned(), words.clone()))
                     .to_vec();
                 let fault = Fault::Status(status, shape.replace("SAID", &words), headers);
-                bench.ca.port().fault(On::any(nth), fault);
+                fixture.ca.port().fault(On::any(nth), fault);
             }
             let log = Log::catch();
-            two_days(&bench.lab).await;
-            assert!(bench.ca.port().faults_used() >= 3);
-            assert_silent(&bench.lab, &log, &secrets, shape);
+            two_days(&fixture.bed).await;
+            assert!(fixture.ca.port().faults_used() >= 3);
+            assert_silent(&fixture.bed, &log, &secrets, shape);
             if letters == 0 && shape.starts_with('{') {
-                let history = format!("{:?}", bench.lab.history().await);
+                let history = format!("{:?}", fixture.bed.history().await);
                 assert!(
                     history.contains("[secret]"),
                     "nothing was repeated: {history}"
@@ -214,11 +217,11 @@ async fn at_a_ca<S: Subject>(bench: impl AsyncFn() -> Bench<S>) {
     }
 }
 
-async fn two_days(lab: &Lab) {
-    let end = lab.clock.now() + SignedDuration::from_hours(48);
-    while lab.clock.now() < end {
-        lab.run_once().await;
-        lab.clock.advance(SignedDuration::from_hours(8));
+async fn two_days(bed: &TestBed) {
+    let end = bed.clock.now() + SignedDuration::from_hours(48);
+    while bed.clock.now() < end {
+        bed.run_once().await;
+        bed.clock.advance(SignedDuration::from_hours(8));
     }
 }
 
@@ -248,8 +251,8 @@ const SHAPES: [&str; 4] = [
     "SAID",
 ];
 
-fn of_the_ca(lab: &Lab) -> BTreeSet<String> {
-    let secrets = config::secrets(&lab.desired()).into_iter();
+fn of_the_ca(bed: &TestBed) -> BTreeSet<String> {
+    let secrets = config::secrets(&bed.config()).into_iter();
     secrets
         .filter(|(place, _)| place.starts_with("ca "))
         .map(|(_, source)| source.read().unwrap().expose().to_owned())
@@ -257,7 +260,7 @@ fn of_the_ca(lab: &Lab) -> BTreeSet<String> {
 }
 
 /// Nothing of `secrets` is anywhere but where it belongs.
-fn assert_silent(lab: &Lab, log: &Log, secrets: &BTreeSet<String>, case: &str) {
+fn assert_silent(bed: &TestBed, log: &Log, secrets: &BTreeSet<String>, case: &str) {
     let mut places = vec![("the log".to_owned(), log.text())];
     for arguments in [
         &["status", "--json"][..],
@@ -266,11 +269,11 @@ fn assert_silent(lab: &Lab, log: &Log, secrets: &BTreeSet<String>, case: &str) {
         &["explain", CERTIFICATE, "--json"],
         &["history", "verify"],
     ] {
-        places.push((format!("{arguments:?}"), printed(lab, arguments)));
+        places.push((format!("{arguments:?}"), printed(bed, arguments)));
     }
-    let known = holders(lab);
+    let known = holders(bed);
     let mut files = 0;
-    for path in files_in(lab.folder.path()) {
+    for path in files_in(bed.folder.path()) {
         if !known.contains(&path) {
             places.push((path.display().to_string(), std::fs::read(&path).unwrap()));
             files += 1;
@@ -295,10 +298,10 @@ fn around(content: &[u8], leak: &str) -> String {
     text[start..end].to_owned()
 }
 
-fn printed(lab: &Lab, arguments: &[&str]) -> Vec<u8> {
+fn printed(bed: &TestBed, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(env!("CARGO_BIN_EXE_renewd"))
         .arg("--config")
-        .arg(lab.config_file())
+        .arg(bed.config_file())
         .args(arguments)
         .output()
         .unwrap();
@@ -306,14 +309,14 @@ fn printed(lab: &Lab, arguments: &[&str]) -> Vec<u8> {
 }
 
 /// The files that hold a secret by the operator's will.
-fn holders(lab: &Lab) -> BTreeSet<PathBuf> {
-    let sources = config::secrets(&lab.desired()).into_iter();
+fn holders(bed: &TestBed) -> BTreeSet<PathBuf> {
+    let sources = config::secrets(&bed.config()).into_iter();
     sources
         .filter_map(|(_, source)| match source {
             SecretSource::File(path) => Some(path),
             _ => None,
         })
-        .chain([lab.config_file()])
+        .chain([bed.config_file()])
         .collect()
 }
 

@@ -9,96 +9,96 @@ use jiff::SignedDuration;
 use renewd::clock::Clock;
 use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment, NoCheckpoint, Step};
-use renewd::store::Witness;
-use simulators::sonicos::{Action, Faces, Profile, Rule};
+use renewd::store::CommitObserver;
+use simulators::sonicos::{Action, Profile, Rule, Variants};
 
-use crate::lab::{Lab, TODAY};
 use crate::one_time_codes;
 use crate::reloads::{Running, channel, until};
+use crate::test_bed::{TODAY, TestBed};
 
 /// What a renewal may cost a device (the acceptance criteria of the sessions).
 const MOST_LOGINS: u64 = 3;
 const MOST_REQUESTS: u64 = 38;
 
 /// Every request to the device in its order: what a failed test prints.
-fn breakdown(lab: &Lab) -> String {
-    let journal = lab.simulator.journal();
+fn breakdown(bed: &TestBed) -> String {
+    let journal = bed.simulator.journal();
     let lines: Vec<String> = std::iter::zip(1.., &journal)
         .map(|(number, line)| format!("{number:>3}  {line}"))
         .collect();
     lines.join("\n")
 }
 
-/// That a plain renewal on a device of these `faces` took at most so many logins, and requests within the bound.
-async fn assert_costs(faces: Faces, most_logins: u64) {
-    let lab = Lab::with(Profile::V8, faces).await;
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    let counters = lab.simulator.counters();
+/// That a plain renewal on a device of these `variants` took at most so many logins, and requests within the bound.
+async fn assert_costs(variants: Variants, most_logins: u64) {
+    let bed = TestBed::with(Profile::V8, variants).await;
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    let counters = bed.simulator.counters();
     assert!(
         counters.logins <= most_logins && counters.requests <= MOST_REQUESTS,
         "{} logins of {most_logins}, {} requests of {MOST_REQUESTS}:\n{}",
         counters.logins,
         counters.requests,
-        breakdown(&lab)
+        breakdown(&bed)
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_renewal_takes_one_login_to_obtain_and_one_to_install() {
-    assert_costs(Faces::kind(), 2).await;
+    assert_costs(Variants::kind(), 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_cuts_the_connection_at_the_commit_costs_one_login_more() {
-    let faces = Faces {
+    let variants = Variants {
         drop_on_management_commit: true,
         session_lost_on_management_commit: true,
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    assert_costs(faces, MOST_LOGINS).await;
+    assert_costs(variants, MOST_LOGINS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ends_with_the_commit_costs_one_login_more_and_no_refused_one() {
-    let faces = Faces {
+    let variants = Variants {
         session_lost_on_management_commit: true,
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    assert_costs(faces, MOST_LOGINS).await;
+    assert_costs(variants, MOST_LOGINS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_pair_that_is_listed_late_is_waited_for_in_the_same_session() {
-    let faces = Faces {
+    let variants = Variants {
         key_ready_after_listings: 1,
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    assert_costs(faces, 2).await;
+    assert_costs(variants, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_one_time_codes_a_renewal_waits_for_two_at_most() {
     for cuts in [false, true] {
-        let faces = Faces {
+        let variants = Variants {
             drop_on_management_commit: cuts,
             session_lost_on_management_commit: cuts,
-            ..Faces::kind()
+            ..Variants::kind()
         };
-        let lab = one_time_codes::lab(faces).await;
-        let report = lab.run_once().await;
+        let bed = one_time_codes::bed(variants).await;
+        let report = bed.run_once().await;
         assert!(!report.has_failed(), "{report:#?}");
-        lab.assert_renewed_once().await;
+        bed.assert_renewed_once().await;
         let took = TODAY
             .parse::<jiff::Timestamp>()
             .unwrap()
-            .duration_until(lab.clock.now());
-        let counters = lab.simulator.counters();
+            .duration_until(bed.clock.now());
+        let counters = bed.simulator.counters();
         assert!(
             counters.logins <= MOST_LOGINS && took <= SignedDuration::from_secs(2 * 30 + 5),
             "{took:#}, {} logins:\n{}",
             counters.logins,
-            breakdown(&lab)
+            breakdown(&bed)
         );
         assert_eq!(counters.failed_logins, 0);
     }
@@ -106,38 +106,38 @@ async fn with_one_time_codes_a_renewal_waits_for_two_at_most() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_could_not_be_closed_is_replaced_at_the_next_login() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.simulator
+    let bed = TestBed::new(Profile::V8).await;
+    bed.simulator
         .rule(Rule::once("DELETE", "/auth", Action::DropBefore));
-    let report = lab.run_once().await;
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    lab.assert_renewed_once().await;
-    assert_eq!(lab.simulator.counters().failed_logins, 0);
+    bed.assert_renewed_once().await;
+    assert_eq!(bed.simulator.counters().failed_logins, 0);
 }
 
 /// A renewal at whose first login these go wrong: it goes on at the next login, without waiting until the device has closed
 /// the session that it kept.
 async fn replaces_the_session_that_was_left(profile: Profile, rules: &[Rule]) {
-    let lab = Lab::new(profile).await;
+    let bed = TestBed::new(profile).await;
     for rule in rules {
-        lab.simulator.rule(rule.clone());
+        bed.simulator.rule(rule.clone());
     }
-    let running = Running::start(&lab, Arc::new(NoCheckpoint), channel()).await;
+    let running = Running::start(&bed, Arc::new(NoCheckpoint), channel()).await;
     until("it goes on at the next login", async || {
-        let renewals = lab.renewals().await;
+        let renewals = bed.renewals().await;
         renewals
             .first()
             .is_some_and(|renewal| renewal.state == State::Completed)
     })
     .await;
     let began: jiff::Timestamp = TODAY.parse().unwrap();
-    let took = began.duration_until(lab.clock.now());
+    let took = began.duration_until(bed.clock.now());
     running.stop().await;
-    let context = format!("{profile:?} {rules:?}: {}", breakdown(&lab));
-    lab.assert_renewed_once().await;
-    let idle = i64::from(lab.simulator.faces().idle_logout_minutes);
+    let context = format!("{profile:?} {rules:?}: {}", breakdown(&bed));
+    bed.assert_renewed_once().await;
+    let idle = i64::from(bed.simulator.variants().idle_logout_minutes);
     assert!(took < SignedDuration::from_mins(idle), "{took:#} {context}");
-    let counters = lab.simulator.counters();
+    let counters = bed.simulator.counters();
     assert_eq!(
         (counters.sessions_replaced, counters.failed_logins),
         (1, 0),
@@ -169,7 +169,7 @@ async fn a_session_that_could_not_be_closed_right_after_the_login_is_replaced_at
 #[derive(Debug, Default)]
 struct Panics(AtomicBool);
 
-impl Witness for Panics {}
+impl CommitObserver for Panics {}
 
 #[async_trait]
 impl Checkpoint for Panics {
@@ -184,11 +184,16 @@ impl Checkpoint for Panics {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_a_panic_left_open_is_replaced_at_the_next_login() {
-    let lab = Lab::new(Profile::V8).await;
-    let (poke, pokes) = channel();
-    let running = Running::start(&lab, Arc::new(Panics::default()), (poke, pokes)).await;
+    let bed = TestBed::new(Profile::V8).await;
+    let (command_sender, commands) = channel();
+    let running = Running::start(
+        &bed,
+        Arc::new(Panics::default()),
+        (command_sender, commands),
+    )
+    .await;
     until("it goes on after the panic", async || {
-        let renewals = lab.renewals().await;
+        let renewals = bed.renewals().await;
         renewals
             .first()
             .is_some_and(|renewal| renewal.state == State::Completed)
@@ -197,10 +202,10 @@ async fn a_session_that_a_panic_left_open_is_replaced_at_the_next_login() {
     let took = TODAY
         .parse::<jiff::Timestamp>()
         .unwrap()
-        .duration_until(lab.clock.now());
+        .duration_until(bed.clock.now());
     running.stop().await;
-    lab.assert_renewed_once().await;
-    let idle = i64::from(lab.simulator.faces().idle_logout_minutes);
+    bed.assert_renewed_once().await;
+    let idle = i64::from(bed.simulator.variants().idle_logout_minutes);
     assert!(
         took < SignedDuration::from_mins(idle),
         "it waited {took:#} until the device had closed the session"

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use renewd::clock::ManualClock;
 use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment, Step};
-use renewd::store::Witness;
-use simulators::sonicos::{Faces, On, Profile};
+use renewd::store::CommitObserver;
+use simulators::sonicos::{On, Profile, Variants};
 
-use crate::lab::{self, Lab};
+use crate::test_bed::{self, TestBed};
 
 /// The steps of a renewal that succeeds.
 pub const FORWARD: [Step; 8] = [
@@ -52,15 +52,15 @@ fn forward_moments() -> Vec<Moment> {
 async fn killed_at_any_moment_a_renewal_goes_on_without_a_second_key_pair_or_signature() {
     let moments = forward_moments();
     for moment in &moments {
-        let lab = Lab::new(Profile::V8).await;
-        kill_at(&lab.config_file(), *moment);
-        let report = lab.run_once().await;
+        let bed = TestBed::new(Profile::V8).await;
+        kill_at(&bed.config_file(), *moment);
+        let report = bed.run_once().await;
         assert!(
             !report.has_failed(),
             "after a kill at {moment:?}: {report:#?}"
         );
         eprintln!("killed at {moment:?}");
-        lab.assert_renewed_once().await;
+        bed.assert_renewed_once().await;
     }
     eprintln!("killed and recovered at {} moments", moments.len());
 }
@@ -75,15 +75,15 @@ async fn killed_while_rolling_back_the_previous_certificate_is_proven_all_the_sa
         Moment::Stored(State::RolledBack),
     ];
     for moment in moments {
-        let faces = Faces {
+        let variants = Variants {
             serve_wrong_certificate_after_bind: On::SslVpn,
-            ..Faces::kind()
+            ..Variants::kind()
         };
-        let lab = Lab::with(Profile::V8, faces).await;
-        let before = lab.seen().await;
-        kill_at(&lab.config_file(), moment);
-        lab.run_once().await;
-        let renewals = lab.renewals().await;
+        let bed = TestBed::with(Profile::V8, variants).await;
+        let before = bed.seen().await;
+        kill_at(&bed.config_file(), moment);
+        bed.run_once().await;
+        let renewals = bed.renewals().await;
         assert_eq!(renewals.len(), 1, "{moment:?}");
         assert_eq!(
             renewals[0].state,
@@ -91,8 +91,8 @@ async fn killed_while_rolling_back_the_previous_certificate_is_proven_all_the_sa
             "{moment:?}: {:?}",
             renewals[0].last_error
         );
-        assert_eq!(lab.seen().await, before, "{moment:?}");
-        lab.assert_left_in_order();
+        assert_eq!(bed.seen().await, before, "{moment:?}");
+        bed.assert_left_in_order();
     }
 }
 
@@ -120,12 +120,12 @@ async fn a_daemon_that_is_to_be_killed() {
     let (Ok(config), Ok(moment)) = (std::env::var(CONFIG), std::env::var(MOMENT)) else {
         return;
     };
-    let clock = Arc::new(ManualClock::new(lab::TODAY.parse().unwrap()));
+    let clock = Arc::new(ManualClock::new(test_bed::TODAY.parse().unwrap()));
     let deadly = Arc::new(Deadly { moment });
     // A single run does not wait for an operator, nor for long.
     for _ in 0..MOST_RUNS {
         let deadly = Arc::clone(&deadly) as Arc<dyn Checkpoint>;
-        lab::run_once(Path::new(&config), Arc::clone(&clock), deadly).await;
+        test_bed::run_once(Path::new(&config), Arc::clone(&clock), deadly).await;
         clock.advance(jiff::SignedDuration::from_mins(1));
     }
 }
@@ -135,7 +135,7 @@ struct Deadly {
     moment: String,
 }
 
-impl Witness for Deadly {}
+impl CommitObserver for Deadly {}
 
 #[async_trait]
 impl Checkpoint for Deadly {

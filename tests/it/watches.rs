@@ -10,11 +10,11 @@ use renewd::store::PastEvent;
 use simulators::sonicos::{Profile, Replacement, ReplacementKey};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use crate::lab::{CERTIFICATE, Lab};
+use crate::test_bed::{CERTIFICATE, TestBed};
 
 /// A certificate for `common_name` that begins now and lives for 90 days.
-fn replacement(lab: &Lab, common_name: &str, key: ReplacementKey) -> Replacement {
-    let now = lab.device_time();
+fn replacement(bed: &TestBed, common_name: &str, key: ReplacementKey) -> Replacement {
+    let now = bed.device_time();
     Replacement {
         name: "by-hand".to_owned(),
         common_name: common_name.to_owned(),
@@ -24,39 +24,39 @@ fn replacement(lab: &Lab, common_name: &str, key: ReplacementKey) -> Replacement
     }
 }
 
-pub fn replace(lab: &Lab, common_name: &str, key: ReplacementKey) {
-    let replacement = replacement(lab, common_name, key);
-    let other = lab.simulator.other_administrator();
+pub fn replace(bed: &TestBed, common_name: &str, key: ReplacementKey) {
+    let replacement = replacement(bed, common_name, key);
+    let other = bed.simulator.other_administrator();
     other.replaces_certificate(&replacement).unwrap();
 }
 
 /// Lets `time` pass, then does what is due.
-async fn after(lab: &Lab, time: SignedDuration) {
-    lab.clock.advance(time);
-    lab.run_once().await;
+async fn after(bed: &TestBed, time: SignedDuration) {
+    bed.clock.advance(time);
+    bed.run_once().await;
 }
 
 /// A person pins what the management port shows now; the open renewal tries again.
-async fn trust_what_is_shown(lab: &Lab) {
-    lab.configure(&lab.simulator.fingerprint(), "verify_timeout = \"5s\"");
-    after(lab, SignedDuration::from_mins(61)).await;
+async fn trust_what_is_shown(bed: &TestBed) {
+    bed.configure(&bed.simulator.fingerprint(), "verify_timeout = \"5s\"");
+    after(bed, SignedDuration::from_mins(61)).await;
 }
 
 /// What `renewd adopt` does.
-pub async fn adopt_what_is_shown(lab: &Lab) {
-    let [seen, _] = lab.seen().await;
-    let store = lab.store().await;
-    let now = lab.clock.now();
-    let sealer = Sealer::new(None, lab.folder.path(), lab.surroundings().random);
+pub async fn adopt_what_is_shown(bed: &TestBed) {
+    let [seen, _] = bed.seen().await;
+    let store = bed.store().await;
+    let now = bed.clock.now();
+    let sealer = Sealer::new(None, bed.folder.path(), bed.env().random);
     let known = known_rows::authenticate(&sealer, CERTIFICATE, seen.fingerprint, true, now);
     let adopted = store.adopt(CERTIFICATE, &known.unwrap(), &[], now).await;
     adopted.unwrap();
     store.close().await;
-    lab.run_once().await;
+    bed.run_once().await;
 }
 
-async fn row(lab: &Lab) -> TrackedCertificate {
-    lab.store()
+async fn row(bed: &TestBed) -> TrackedCertificate {
+    bed.store()
         .await
         .certificate(CERTIFICATE)
         .await
@@ -64,104 +64,107 @@ async fn row(lab: &Lab) -> TrackedCertificate {
         .unwrap()
 }
 
-async fn count(lab: &Lab, event: &str) -> usize {
-    lab.history()
+async fn count(bed: &TestBed, event: &str) -> usize {
+    bed.history()
         .await
         .iter()
         .filter(|past| past.name == event)
         .count()
 }
 
-async fn newest(lab: &Lab) -> Renewal {
-    lab.renewals().await.swap_remove(0)
+async fn newest(bed: &TestBed) -> Renewal {
+    bed.renewals().await.swap_remove(0)
 }
 
 /// A laboratory whose certificate was renewed already.
-async fn renewed() -> Lab {
-    let lab = Lab::new(Profile::V8).await;
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    lab
+async fn renewed() -> TestBed {
+    let bed = TestBed::new(Profile::V8).await;
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    bed
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_was_replaced_by_hand_counts_once_an_operator_has_accepted_it() {
-    let lab = renewed().await;
-    after(&lab, SignedDuration::from_hours(24 * 30)).await;
-    let ours = row(&lab).await.shown.unwrap();
-    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
-    after(&lab, SignedDuration::from_hours(1)).await;
-    assert_eq!(count(&lab, "certificate_unknown").await, 1);
-    assert_eq!(row(&lab).await.shown.unwrap().fingerprint, ours.fingerprint);
-    after(&lab, SignedDuration::from_hours(1)).await;
-    assert_eq!(count(&lab, "certificate_unknown").await, 1, "told once");
-    adopt_what_is_shown(&lab).await;
-    let [seen, _] = lab.seen().await;
-    let shown = row(&lab).await.shown.unwrap();
+    let bed = renewed().await;
+    after(&bed, SignedDuration::from_hours(24 * 30)).await;
+    let ours = row(&bed).await.current.unwrap();
+    replace(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
+    after(&bed, SignedDuration::from_hours(1)).await;
+    assert_eq!(count(&bed, "certificate_unknown").await, 1);
+    assert_eq!(
+        row(&bed).await.current.unwrap().fingerprint,
+        ours.fingerprint
+    );
+    after(&bed, SignedDuration::from_hours(1)).await;
+    assert_eq!(count(&bed, "certificate_unknown").await, 1, "told once");
+    adopt_what_is_shown(&bed).await;
+    let [seen, _] = bed.seen().await;
+    let shown = row(&bed).await.current.unwrap();
     assert_eq!(
         (shown.fingerprint, shown.not_after),
         (seen.fingerprint, seen.not_after)
     );
     assert_eq!(
-        count(&lab, "management_certificate_untrusted").await,
+        count(&bed, "management_certificate_untrusted").await,
         1,
         "an accepted certificate is no pin"
     );
     // Ours would be due after 60 days; the adopted one, which began on the 30th, is not.
-    after(&lab, SignedDuration::from_hours(24 * 31)).await;
-    assert_eq!(lab.renewals().await.len(), 1);
-    after(&lab, SignedDuration::from_hours(24 * 30)).await;
-    assert_eq!(lab.renewals().await.len(), 2);
+    after(&bed, SignedDuration::from_hours(24 * 31)).await;
+    assert_eq!(bed.renewals().await.len(), 1);
+    after(&bed, SignedDuration::from_hours(24 * 30)).await;
+    assert_eq!(bed.renewals().await.len(), 2);
     // Whoever replaced it is trusted only when a person says so: it is not the pinned one, nor one of ours.
-    let renewal = newest(&lab).await;
+    let renewal = newest(&bed).await;
     assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
-    trust_what_is_shown(&lab).await;
-    assert_eq!(newest(&lab).await.state, State::Completed);
+    trust_what_is_shown(&bed).await;
+    assert_eq!(newest(&bed).await.state, State::Completed);
 }
 
 /// The report of a management page that no pin accepts.
-async fn untrusted_page(lab: &Lab) -> PastEvent {
-    let mut reported = lab.history().await.into_iter();
+async fn untrusted_page(bed: &TestBed) -> PastEvent {
+    let mut reported = bed.history().await.into_iter();
     let alert = reported.find(|event| event.name == "management_certificate_untrusted");
     alert.expect("it is reported at the first probe")
 }
 
 /// The certificate is bound to SSL VPN alone and no `endpoints` names the management page: only a login goes there.
-fn leave_the_management_page_out(lab: &Lab) {
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+fn leave_the_management_page_out(bed: &TestBed) {
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let both = format!(
         "endpoints = [\"{}\", \"{}\"]",
-        lab.simulator.management(),
-        lab.simulator.ssl_vpn()
+        bed.simulator.management(),
+        bed.simulator.ssl_vpn()
     );
-    let one = format!("endpoints = [\"{}\"]", lab.simulator.ssl_vpn());
+    let one = format!("endpoints = [\"{}\"]", bed.simulator.ssl_vpn());
     assert!(text.contains(&both), "{text}");
     let services = "services = [\"web-management\", \"ssl-vpn\"]";
     assert!(text.contains(services), "{text}");
     let text = text.replace(&both, &one);
     let text = text.replace(services, "services = [\"ssl-vpn\"]");
-    std::fs::write(lab.config_file(), text).unwrap();
+    std::fs::write(bed.config_file(), text).unwrap();
 }
 
 /// Nothing else looks at that page before a renewal has to log in there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_management_page_among_no_endpoints_is_reported_when_no_pin_accepts_what_it_serves() {
-    let lab = Lab::new(Profile::V8).await;
-    leave_the_management_page_out(&lab);
-    lab.run_once().await;
-    assert_eq!(newest(&lab).await.state, State::Completed);
-    after(&lab, SignedDuration::from_hours(25)).await;
-    assert_eq!(count(&lab, "management_certificate_untrusted").await, 0);
-    assert_eq!(row(&lab).await.management_untrusted, None);
-    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
-    after(&lab, SignedDuration::from_hours(25)).await;
-    let alert = untrusted_page(&lab).await;
+    let bed = TestBed::new(Profile::V8).await;
+    leave_the_management_page_out(&bed);
+    bed.run_once().await;
+    assert_eq!(newest(&bed).await.state, State::Completed);
+    after(&bed, SignedDuration::from_hours(25)).await;
+    assert_eq!(count(&bed, "management_certificate_untrusted").await, 0);
+    assert_eq!(row(&bed).await.management_untrusted, None);
+    replace(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
+    after(&bed, SignedDuration::from_hours(25)).await;
+    let alert = untrusted_page(&bed).await;
     let words = alert.fields["detail"].as_str().unwrap();
-    let fingerprint = lab.simulator.fingerprint();
-    for part in [&*lab.simulator.management().to_string(), &*fingerprint] {
+    let fingerprint = bed.simulator.fingerprint();
+    for part in [&*bed.simulator.management().to_string(), &*fingerprint] {
         assert!(words.contains(part), "{words}");
     }
-    let reported = row(&lab).await;
+    let reported = row(&bed).await;
     let stored = reported.management_untrusted.map(|one| one.to_string());
     assert_eq!(stored.as_deref(), Some(&*fingerprint));
     let found = renewd::status::findings(&reported);
@@ -173,26 +176,26 @@ async fn a_management_page_among_no_endpoints_is_reported_when_no_pin_accepts_wh
             .is_some_and(|one| one.words.contains(&fingerprint) && one.remedy.contains("`trust`")),
         "{found:?}"
     );
-    assert_eq!(lab.renewals().await.len(), 1, "no renewal needed the login");
-    after(&lab, SignedDuration::from_hours(25)).await;
-    assert_eq!(count(&lab, "management_certificate_untrusted").await, 1);
-    lab.configure(&fingerprint, "verify_timeout = \"5s\"");
-    leave_the_management_page_out(&lab);
-    after(&lab, SignedDuration::from_hours(25)).await;
-    assert_eq!(row(&lab).await.management_untrusted, None);
+    assert_eq!(bed.renewals().await.len(), 1, "no renewal needed the login");
+    after(&bed, SignedDuration::from_hours(25)).await;
+    assert_eq!(count(&bed, "management_certificate_untrusted").await, 1);
+    bed.configure(&fingerprint, "verify_timeout = \"5s\"");
+    leave_the_management_page_out(&bed);
+    after(&bed, SignedDuration::from_hours(25)).await;
+    assert_eq!(row(&bed).await.management_untrusted, None);
 }
 
 /// At the next probe, and not when a renewal needs the login.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_management_certificate_that_no_pin_names_is_reported_at_once_and_until_it_is_pinned() {
-    let lab = renewed().await;
-    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
-    after(&lab, SignedDuration::from_hours(25)).await;
-    let alert = untrusted_page(&lab).await;
+    let bed = renewed().await;
+    replace(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
+    after(&bed, SignedDuration::from_hours(25)).await;
+    let alert = untrusted_page(&bed).await;
     assert_eq!(alert.level, renewd::event::Level::Alert);
     let words = alert.fields["detail"].as_str().unwrap();
-    let fingerprint = lab.simulator.fingerprint();
-    let address = lab.simulator.management().to_string();
+    let fingerprint = bed.simulator.fingerprint();
+    let address = bed.simulator.management().to_string();
     for part in [
         &*address,
         &*fingerprint,
@@ -200,13 +203,13 @@ async fn a_management_certificate_that_no_pin_names_is_reported_at_once_and_unti
     ] {
         assert!(words.contains(part), "{words}");
     }
-    assert_eq!(lab.renewals().await.len(), 1, "no renewal needed the login");
-    after(&lab, SignedDuration::from_hours(25)).await;
-    assert_eq!(count(&lab, "management_certificate_untrusted").await, 1);
-    assert_eq!(count(&lab, "certificate_unknown").await, 1);
-    lab.configure(&fingerprint, "verify_timeout = \"5s\"");
-    after(&lab, SignedDuration::from_hours(2)).await;
-    let row = row(&lab).await;
+    assert_eq!(bed.renewals().await.len(), 1, "no renewal needed the login");
+    after(&bed, SignedDuration::from_hours(25)).await;
+    assert_eq!(count(&bed, "management_certificate_untrusted").await, 1);
+    assert_eq!(count(&bed, "certificate_unknown").await, 1);
+    bed.configure(&fingerprint, "verify_timeout = \"5s\"");
+    after(&bed, SignedDuration::from_hours(2)).await;
+    let row = row(&bed).await;
     assert!(
         row.served.iter().all(|served| served.problem().is_none()),
         "{row:#?}"
@@ -215,163 +218,163 @@ async fn a_management_certificate_that_no_pin_names_is_reported_at_once_and_unti
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_waits_stands_down_when_somebody_replaces_the_certificate() {
-    let lab = Lab::new(Profile::V8).await;
-    let other = lab.simulator.other_administrator();
+    let bed = TestBed::new(Profile::V8).await;
+    let other = bed.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
-    lab.run_once().await;
-    assert_eq!(newest(&lab).await.state, State::Planned);
-    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
-    after(&lab, SignedDuration::from_hours(1)).await;
+    bed.run_once().await;
+    assert_eq!(newest(&bed).await.state, State::Planned);
+    replace(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
+    after(&bed, SignedDuration::from_hours(1)).await;
     assert_eq!(
-        newest(&lab).await.state,
+        newest(&bed).await.state,
         State::Planned,
         "an unknown certificate supersedes nothing"
     );
-    adopt_what_is_shown(&lab).await;
+    adopt_what_is_shown(&bed).await;
     other.leaves();
-    after(&lab, SignedDuration::from_hours(1)).await;
-    let renewal = newest(&lab).await;
+    after(&bed, SignedDuration::from_hours(1)).await;
+    let renewal = newest(&bed).await;
     assert_eq!(renewal.state, State::Superseded, "{:?}", renewal.last_error);
-    assert!(lab.has_event("renewal_superseded").await);
-    assert_eq!(lab.signatures(), 0, "nothing was ordered");
-    assert_eq!(lab.renewals().await.len(), 1, "and nothing new is due");
-    lab.assert_left_in_order();
+    assert!(bed.has_event("renewal_superseded").await);
+    assert_eq!(bed.signatures(), 0, "nothing was ordered");
+    assert_eq!(bed.renewals().await.len(), 1, "and nothing new is due");
+    bed.assert_left_in_order();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accepted_certificate_with_other_names_is_replaced() {
-    let lab = renewed().await;
-    replace(&lab, "wrong.example.com", ReplacementKey::EcdsaP256);
-    after(&lab, SignedDuration::from_hours(1)).await;
-    assert_eq!(count(&lab, "certificate_unknown").await, 1);
-    assert_eq!(lab.renewals().await.len(), 1, "it triggers nothing");
-    adopt_what_is_shown(&lab).await;
-    assert_eq!(newest(&lab).await.reason, "names_or_key_changed");
-    trust_what_is_shown(&lab).await;
-    let renewal = newest(&lab).await;
+    let bed = renewed().await;
+    replace(&bed, "wrong.example.com", ReplacementKey::EcdsaP256);
+    after(&bed, SignedDuration::from_hours(1)).await;
+    assert_eq!(count(&bed, "certificate_unknown").await, 1);
+    assert_eq!(bed.renewals().await.len(), 1, "it triggers nothing");
+    adopt_what_is_shown(&bed).await;
+    assert_eq!(newest(&bed).await.reason, "names_or_key_changed");
+    trust_what_is_shown(&bed).await;
+    let renewal = newest(&bed).await;
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
-    let [seen, _] = lab.seen().await;
+    let [seen, _] = bed.seen().await;
     assert_eq!(seen.common_name.as_deref(), Some("vpn.example.com"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accepted_certificate_with_another_key_is_replaced() {
-    let lab = renewed().await;
-    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP384);
-    after(&lab, SignedDuration::from_hours(1)).await;
-    assert_eq!(count(&lab, "certificate_unknown").await, 1);
-    adopt_what_is_shown(&lab).await;
-    assert_eq!(newest(&lab).await.reason, "names_or_key_changed");
+    let bed = renewed().await;
+    replace(&bed, "vpn.example.com", ReplacementKey::EcdsaP384);
+    after(&bed, SignedDuration::from_hours(1)).await;
+    assert_eq!(count(&bed, "certificate_unknown").await, 1);
+    adopt_what_is_shown(&bed).await;
+    assert_eq!(newest(&bed).await.reason, "names_or_key_changed");
 }
 
 const ENDINGS: [&str; 2] = ["certificate_expiring", "certificate_expired"];
 
 /// Its last twentieth and its end: each is told then, and once.
-async fn is_told_at_both_moments(lab: &Lab, seen: &Certificate) {
+async fn is_reported_at_both_moments(bed: &TestBed, seen: &Certificate) {
     // The moment itself is what the daemon sleeps until, whenever the next regular look would be.
     let moments = [due::emergency_at(seen), seen.not_after];
     for (event, moment) in ENDINGS.into_iter().zip(moments) {
-        assert!(row(lab).await.probe_at.is_some_and(|at| at <= moment));
-        lab.clock.set(moment);
-        lab.run_once().await;
-        assert_eq!(count(lab, event).await, 1);
-        after(lab, SignedDuration::from_hours(2)).await;
-        assert_eq!(count(lab, event).await, 1, "told once");
+        assert!(row(bed).await.probe_at.is_some_and(|at| at <= moment));
+        bed.clock.set(moment);
+        bed.run_once().await;
+        assert_eq!(count(bed, event).await, 1);
+        after(bed, SignedDuration::from_hours(2)).await;
+        assert_eq!(count(bed, event).await, 1, "told once");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_nothing_replaces_is_told_at_its_last_twentieth_and_at_its_end() {
-    let lab = renewed().await;
-    let other = lab.simulator.other_administrator();
+    let bed = renewed().await;
+    let other = bed.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
-    after(&lab, SignedDuration::from_hours(24 * 61)).await;
-    assert_eq!(newest(&lab).await.state, State::Planned);
+    after(&bed, SignedDuration::from_hours(24 * 61)).await;
+    assert_eq!(newest(&bed).await.state, State::Planned);
     for event in ENDINGS {
-        assert_eq!(count(&lab, event).await, 0);
+        assert_eq!(count(&bed, event).await, 0);
     }
-    let [seen, _] = lab.seen().await;
-    is_told_at_both_moments(&lab, &seen).await;
+    let [seen, _] = bed.seen().await;
+    is_reported_at_both_moments(&bed, &seen).await;
     other.leaves();
-    after(&lab, SignedDuration::from_hours(2)).await;
-    assert_eq!(newest(&lab).await.state, State::Completed);
-    after(&lab, SignedDuration::from_hours(2)).await;
+    after(&bed, SignedDuration::from_hours(2)).await;
+    assert_eq!(newest(&bed).await.state, State::Completed);
+    after(&bed, SignedDuration::from_hours(2)).await;
     for event in ENDINGS {
-        assert_eq!(count(&lab, event).await, 1);
+        assert_eq!(count(&bed, event).await, 1);
     }
-    assert_eq!(row(&lab).await.reported_condition, None);
+    assert_eq!(row(&bed).await.reported_condition, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn however_seldom_the_looks_what_was_just_renewed_is_looked_at_when_it_ends() {
-    let lab = Lab::new(Profile::V8).await;
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let bed = TestBed::new(Profile::V8).await;
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let seldom = "[daemon]\nprobe_interval = \"168h\"\n";
     let short = "driver.local = { lifetime_days = 5, ";
     let text = text.replace("[daemon]\n", seldom);
     assert!(text.contains("driver.local = { "));
     let text = text.replace("driver.local = { ", short);
-    std::fs::write(lab.config_file(), text).unwrap();
-    lab.run_once().await;
+    std::fs::write(bed.config_file(), text).unwrap();
+    bed.run_once().await;
     // It ends before what is served does: an operator decides.
-    lab.decide().await;
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    let [seen, _] = lab.seen().await;
-    let next_look = row(&lab).await.probe_at.unwrap();
+    bed.decide().await;
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    let [seen, _] = bed.seen().await;
+    let next_look = row(&bed).await.probe_at.unwrap();
     assert!(next_look <= due::emergency_at(&seen), "{next_look}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_address_of_two_still_shows_is_told_when_it_ends() {
-    let lab = renewed().await;
-    let other = lab.simulator.other_administrator();
+    let bed = renewed().await;
+    let other = bed.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
-    after(&lab, SignedDuration::from_hours(24 * 61)).await;
-    let [seen, _] = lab.seen().await;
-    lab.simulator
-        .set(|faces| faces.refuse_connections_on_ssl_vpn = true);
+    after(&bed, SignedDuration::from_hours(24 * 61)).await;
+    let [seen, _] = bed.seen().await;
+    bed.simulator
+        .set(|variants| variants.refuse_connections_on_ssl_vpn = true);
     for _ in 0..3 {
-        after(&lab, SignedDuration::from_hours(1)).await;
+        after(&bed, SignedDuration::from_hours(1)).await;
     }
-    assert_eq!(count(&lab, "endpoint_unreachable").await, 1);
-    is_told_at_both_moments(&lab, &seen).await;
-    assert_eq!(count(&lab, "endpoint_unreachable").await, 1);
-    assert!(row(&lab).await.probe_at.unwrap() > lab.clock.now() + SignedDuration::from_mins(1));
+    assert_eq!(count(&bed, "endpoint_unreachable").await, 1);
+    is_reported_at_both_moments(&bed, &seen).await;
+    assert_eq!(count(&bed, "endpoint_unreachable").await, 1);
+    assert!(row(&bed).await.probe_at.unwrap() > bed.clock.now() + SignedDuration::from_mins(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_that_are_gone_are_told_once_and_at_the_second_look() {
-    let lab = renewed().await;
-    lab.simulator.set(|faces| {
-        faces.refuse_connections_on_management = true;
-        faces.refuse_connections_on_ssl_vpn = true;
+    let bed = renewed().await;
+    bed.simulator.set(|variants| {
+        variants.refuse_connections_on_management = true;
+        variants.refuse_connections_on_ssl_vpn = true;
     });
-    after(&lab, SignedDuration::from_hours(1)).await;
+    after(&bed, SignedDuration::from_hours(1)).await;
     assert_eq!(
-        count(&lab, "endpoint_unreachable").await,
+        count(&bed, "endpoint_unreachable").await,
         0,
         "it may be restarting"
     );
-    after(&lab, SignedDuration::from_mins(1)).await;
-    assert_eq!(count(&lab, "endpoint_unreachable").await, 1);
+    after(&bed, SignedDuration::from_mins(1)).await;
+    assert_eq!(count(&bed, "endpoint_unreachable").await, 1);
     for _ in 0..3 {
-        after(&lab, SignedDuration::from_hours(1)).await;
+        after(&bed, SignedDuration::from_hours(1)).await;
     }
-    assert_eq!(count(&lab, "endpoint_unreachable").await, 1, "told once");
+    assert_eq!(count(&bed, "endpoint_unreachable").await, 1, "told once");
     assert_eq!(
-        lab.renewals().await.len(),
+        bed.renewals().await.len(),
         1,
         "a service that is down is no reason to renew"
     );
 
-    lab.simulator.set(|faces| {
-        faces.refuse_connections_on_management = false;
-        faces.refuse_connections_on_ssl_vpn = false;
+    bed.simulator.set(|variants| {
+        variants.refuse_connections_on_management = false;
+        variants.refuse_connections_on_ssl_vpn = false;
     });
-    after(&lab, SignedDuration::from_hours(1)).await;
+    after(&bed, SignedDuration::from_hours(1)).await;
     assert_eq!(
-        row(&lab).await.reported_condition,
+        row(&bed).await.reported_condition,
         None,
         "it is forgotten when it is over"
     );
@@ -379,84 +382,84 @@ async fn services_that_are_gone_are_told_once_and_at_the_second_look() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_of_two_that_is_gone_is_told_by_name() {
-    let lab = renewed().await;
-    lab.simulator
-        .set(|faces| faces.refuse_connections_on_ssl_vpn = true);
-    after(&lab, SignedDuration::from_hours(1)).await;
-    after(&lab, SignedDuration::from_mins(1)).await;
-    let history = lab.history().await;
+    let bed = renewed().await;
+    bed.simulator
+        .set(|variants| variants.refuse_connections_on_ssl_vpn = true);
+    after(&bed, SignedDuration::from_hours(1)).await;
+    after(&bed, SignedDuration::from_mins(1)).await;
+    let history = bed.history().await;
     let drift = history
         .iter()
         .find(|event| event.name == "endpoint_unreachable")
         .unwrap();
     let words = drift.fields["detail"].as_str().unwrap();
     assert!(
-        words.contains(&lab.simulator.ssl_vpn().to_string()),
+        words.contains(&bed.simulator.ssl_vpn().to_string()),
         "{words}"
     );
     assert!(
-        !words.contains(&lab.simulator.management().to_string()),
+        !words.contains(&bed.simulator.management().to_string()),
         "{words}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_on_the_path_neither_stops_nor_postpones_nor_triggers_a_renewal() {
-    let lab = renewed().await;
-    let ours = row(&lab).await;
+    let bed = renewed().await;
+    let ours = row(&bed).await;
     // Self-signed, with our names, valid until 2099.
-    let mut stranger = replacement(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
-    stranger.not_after = lab.device_time() + time::Duration::days(365 * 73);
-    let other = lab.simulator.other_administrator();
+    let mut stranger = replacement(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
+    stranger.not_after = bed.device_time() + time::Duration::days(365 * 73);
+    let other = bed.simulator.other_administrator();
     other.replaces_certificate(&stranger).unwrap();
-    after(&lab, SignedDuration::from_hours(1)).await;
-    let seen = row(&lab).await;
-    assert_eq!(count(&lab, "certificate_unknown").await, 1);
+    after(&bed, SignedDuration::from_hours(1)).await;
+    let seen = row(&bed).await;
+    assert_eq!(count(&bed, "certificate_unknown").await, 1);
     assert_eq!(seen.unknown().count(), 2, "both addresses");
-    let fingerprint = |row: &TrackedCertificate| row.shown.as_ref().unwrap().fingerprint;
+    let fingerprint = |row: &TrackedCertificate| row.current.as_ref().unwrap().fingerprint;
     assert_eq!(fingerprint(&seen), fingerprint(&ours));
-    assert_eq!(lab.renewals().await.len(), 1);
+    assert_eq!(bed.renewals().await.len(), 1);
     // Ours is due after two thirds of its lifetime, whatever is presented.
-    after(&lab, SignedDuration::from_hours(24 * 61)).await;
-    assert_eq!(lab.renewals().await.len(), 2);
-    let renewal = newest(&lab).await;
+    after(&bed, SignedDuration::from_hours(24 * 61)).await;
+    assert_eq!(bed.renewals().await.len(), 2);
+    let renewal = newest(&bed).await;
     assert!(!renewal.state.is_end(), "{}", renewal.state);
-    assert!(lab.has_event("endpoint_not_ready").await);
+    assert!(bed.has_event("endpoint_not_ready").await);
 
     // An expired one with other names triggers nothing.
-    let lab = renewed().await;
-    let mut expired = replacement(&lab, "other.example.com", ReplacementKey::EcdsaP384);
-    expired.not_before = lab.device_time() - time::Duration::days(9);
-    expired.not_after = lab.device_time() - time::Duration::days(1);
-    let other = lab.simulator.other_administrator();
+    let bed = renewed().await;
+    let mut expired = replacement(&bed, "other.example.com", ReplacementKey::EcdsaP384);
+    expired.not_before = bed.device_time() - time::Duration::days(9);
+    expired.not_after = bed.device_time() - time::Duration::days(1);
+    let other = bed.simulator.other_administrator();
     other.replaces_certificate(&expired).unwrap();
     for _ in 0..3 {
-        after(&lab, SignedDuration::from_hours(1)).await;
+        after(&bed, SignedDuration::from_hours(1)).await;
     }
-    assert_eq!(lab.renewals().await.len(), 1);
-    assert_eq!(lab.signatures(), 1);
+    assert_eq!(bed.renewals().await.len(), 1);
+    assert_eq!(bed.signatures(), 1);
 }
 
 /// As behind a load balancer, or with an attacker who makes a certificate for each probe.
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_certificates_in_turns_are_one_condition_that_is_reported_every_six_hours() {
-    let lab = renewed().await;
+    let bed = renewed().await;
     let mut reported = Vec::new();
     for hour in 0..8 {
-        let mut unknown = replacement(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
+        let mut unknown = replacement(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
         unknown.name = format!("by-hand-{hour}");
-        let other = lab.simulator.other_administrator();
+        let other = bed.simulator.other_administrator();
         other.replaces_certificate(&unknown).unwrap();
-        after(&lab, SignedDuration::from_mins(61)).await;
-        reported.push(count(&lab, "certificate_unknown").await);
+        after(&bed, SignedDuration::from_mins(61)).await;
+        reported.push(count(&bed, "certificate_unknown").await);
     }
     assert_eq!(reported, [1, 1, 1, 1, 1, 1, 2, 2]);
-    assert_eq!(row(&lab).await.unknown().count(), 2, "both addresses");
+    assert_eq!(row(&bed).await.unknown().count(), 2, "both addresses");
 }
 
 /// Runs a statement as somebody who can write the database.
-pub async fn meddle(lab: &Lab, statement: String) {
-    let url = lab.desired().daemon.database.clone();
+pub async fn meddle(bed: &TestBed, statement: String) {
+    let url = bed.config().daemon.database.clone();
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let done = sqlx::query(AssertSqlSafe(statement))
         .execute(&mut connection)
@@ -469,35 +472,35 @@ pub async fn meddle(lab: &Lab, statement: String) {
 /// It was bound and taken back: it is known, and no login accepts it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolled_back_certificate_on_the_management_page_is_reported_as_one_that_no_pin_accepts() {
-    let lab = renewed().await;
-    let fingerprint = newest(&lab).await.obtained.fingerprint.unwrap();
+    let bed = renewed().await;
+    let fingerprint = newest(&bed).await.obtained.fingerprint.unwrap();
     let rolled_back = "UPDATE renewal SET state = 'rolled_back'";
-    meddle(&lab, rolled_back.to_owned()).await;
-    meddle(&lab, "UPDATE firewall SET pins = ''".to_owned()).await;
+    meddle(&bed, rolled_back.to_owned()).await;
+    meddle(&bed, "UPDATE firewall SET pins = ''".to_owned()).await;
     for _ in 0..2 {
-        after(&lab, SignedDuration::from_hours(25)).await;
-        let alert = untrusted_page(&lab).await;
+        after(&bed, SignedDuration::from_hours(25)).await;
+        let alert = untrusted_page(&bed).await;
         let words = alert.fields["detail"].as_str().unwrap();
         assert!(words.contains(&fingerprint.to_string()), "{words}");
-        assert_eq!(count(&lab, "certificate_unknown").await, 0);
-        assert_eq!(count(&lab, "management_certificate_untrusted").await, 1);
+        assert_eq!(count(&bed, "certificate_unknown").await, 0);
+        assert_eq!(count(&bed, "management_certificate_untrusted").await, 1);
     }
 }
 
-async fn shown(lab: &Lab) -> Fingerprint {
-    row(lab).await.shown.unwrap().fingerprint
+async fn shown(bed: &TestBed) -> Fingerprint {
+    row(bed).await.current.unwrap().fingerprint
 }
 
 /// A renewed firewall, and then somebody's certificate on it.
-async fn lab_with_a_stranger() -> (Lab, Fingerprint, Fingerprint) {
-    let lab = Lab::new(Profile::V8).await;
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    let ours = shown(&lab).await;
-    replace(&lab, "vpn.example.com", ReplacementKey::EcdsaP256);
-    let [stranger, _] = lab.seen().await;
+async fn lab_with_a_stranger() -> (TestBed, Fingerprint, Fingerprint) {
+    let bed = TestBed::new(Profile::V8).await;
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    let ours = shown(&bed).await;
+    replace(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
+    let [stranger, _] = bed.seen().await;
     assert_ne!(stranger.fingerprint, ours);
-    (lab, ours, stranger.fingerprint)
+    (bed, ours, stranger.fingerprint)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -507,10 +510,10 @@ async fn a_row_that_somebody_wrote_makes_no_certificate_known_and_is_reported_on
         ("chain", "'former'"),
         ("operator", "'mac-1:AAAA'"),
     ] {
-        let (lab, ours, stranger) = lab_with_a_stranger().await;
-        let at = lab.clock.now().as_microsecond();
+        let (bed, ours, stranger) = lab_with_a_stranger().await;
+        let at = bed.clock.now().as_microsecond();
         meddle(
-            &lab,
+            &bed,
             format!(
                 "INSERT INTO known_certificate (certificate, fingerprint, basis, known_at, code) \
                  VALUES ('{CERTIFICATE}', '{stranger}', '{basis}', {at}, {code})"
@@ -518,36 +521,36 @@ async fn a_row_that_somebody_wrote_makes_no_certificate_known_and_is_reported_on
         )
         .await;
         for _ in 0..3 {
-            after(&lab, SignedDuration::from_hours(2)).await;
+            after(&bed, SignedDuration::from_hours(2)).await;
         }
-        assert_eq!(shown(&lab).await, ours, "{basis} {code}");
-        assert_eq!(count(&lab, "known_certificate_not_authentic").await, 1);
-        assert_eq!(count(&lab, "certificate_unknown").await, 1);
+        assert_eq!(shown(&bed).await, ours, "{basis} {code}");
+        assert_eq!(count(&bed, "known_certificate_not_authentic").await, 1);
+        assert_eq!(count(&bed, "certificate_unknown").await, 1);
 
         // An operator who has checked it still can.
-        adopt_what_is_shown(&lab).await;
-        assert_eq!(shown(&lab).await, stranger);
-        assert_eq!(count(&lab, "known_certificate_not_authentic").await, 1);
+        adopt_what_is_shown(&bed).await;
+        assert_eq!(shown(&bed).await, stranger);
+        assert_eq!(count(&bed, "known_certificate_not_authentic").await, 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_known_before_an_upgrade_stays_known_once_beside_a_file() {
-    let (lab, _, stranger) = lab_with_a_stranger().await;
-    adopt_what_is_shown(&lab).await;
+    let (bed, _, stranger) = lab_with_a_stranger().await;
+    adopt_what_is_shown(&bed).await;
     let upgraded = || {
         meddle(
-            &lab,
+            &bed,
             "UPDATE known_certificate SET code = 'former'".to_owned(),
         )
     };
     upgraded().await;
-    std::fs::remove_file(lab.folder.path().join("known.authenticated")).unwrap();
-    after(&lab, SignedDuration::from_hours(2)).await;
-    assert_eq!(shown(&lab).await, stranger);
-    assert_eq!(count(&lab, "known_certificate_not_authentic").await, 0);
+    std::fs::remove_file(bed.folder.path().join("known.authenticated")).unwrap();
+    after(&bed, SignedDuration::from_hours(2)).await;
+    assert_eq!(shown(&bed).await, stranger);
+    assert_eq!(count(&bed, "known_certificate_not_authentic").await, 0);
     // A dump that was edited and put back later is none.
     upgraded().await;
-    after(&lab, SignedDuration::from_hours(2)).await;
-    assert_eq!(count(&lab, "known_certificate_not_authentic").await, 1);
+    after(&bed, SignedDuration::from_hours(2)).await;
+    assert_eq!(count(&bed, "known_certificate_not_authentic").await, 1);
 }

@@ -8,47 +8,47 @@ use renewd::clock::ManualClock;
 use renewd::inventory::State;
 use renewd::renewal::{Checkpoint, Moment, Step};
 use renewd::status;
-use renewd::store::{PastEvent, Witness};
+use renewd::store::{CommitObserver, PastEvent};
 use simulators::sonicos::{Action, Port, Profile, Replacement, ReplacementKey, Rule};
 
-use crate::lab::{self, CERTIFICATE, Lab};
+use crate::test_bed::{self, CERTIFICATE, TestBed};
 
 /// Every test begins on Sunday 2026-11-22 at 10:00 UTC; the certificate expires ten days later.
-async fn lab(window: &str) -> Lab {
-    let lab = Lab::new(Profile::V8).await;
-    lab.configure_window(window);
-    lab
+async fn bed(window: &str) -> TestBed {
+    let bed = TestBed::new(Profile::V8).await;
+    bed.configure_window(window);
+    bed
 }
 
-async fn explained(lab: &Lab) -> status::Explanation {
-    let desired = lab.desired();
-    let wanted = &desired.certificates[CERTIFICATE];
-    let store = lab.store().await;
-    let now = renewd::clock::Clock::now(lab.clock.as_ref());
-    status::explain(&store, &desired, wanted, now)
+async fn explained(bed: &TestBed) -> status::Explanation {
+    let config = bed.config();
+    let wanted = &config.certificates[CERTIFICATE];
+    let store = bed.store().await;
+    let now = renewd::clock::Clock::now(bed.clock.as_ref());
+    status::explain(&store, &config, wanted, now)
         .await
         .unwrap()
         .unwrap()
 }
 
-async fn overrides(lab: &Lab) -> Vec<PastEvent> {
-    let mut told = lab.history().await;
-    told.retain(|event| event.name == "maintenance_window_overridden");
-    told
+async fn overrides(bed: &TestBed) -> Vec<PastEvent> {
+    let mut reported = bed.history().await;
+    reported.retain(|event| event.name == "maintenance_window_overridden");
+    reported
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outside_the_window_it_is_obtained_and_waits_and_inside_it_is_bound() {
     // Two o'clock in Amsterdam is one o'clock UTC in winter.
-    let lab =
-        lab(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "Europe/Amsterdam""#).await;
-    let before = lab.seen().await;
-    let report = lab.run_once().await;
+    let bed =
+        bed(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "Europe/Amsterdam""#).await;
+    let before = bed.seen().await;
+    let report = bed.run_once().await;
     assert!(
         !report.has_failed(),
         "waiting for a window is no failure: {report:#?}"
     );
-    let renewal = &lab.renewals().await[0];
+    let renewal = &bed.renewals().await[0];
     assert_eq!(renewal.state, State::Imported);
     assert_eq!(
         renewal.last_error_kind.as_deref(),
@@ -57,13 +57,13 @@ async fn outside_the_window_it_is_obtained_and_waits_and_inside_it_is_bound() {
     let opens = "2026-11-24T01:00:00Z".parse().unwrap();
     assert_eq!(renewal.next_attempt_at, Some(opens));
     assert_eq!(
-        lab.seen().await,
+        bed.seen().await,
         before,
         "nothing is bound outside the window"
     );
-    assert_eq!(lab.signatures(), 1);
+    assert_eq!(bed.signatures(), 1);
 
-    let explanation = explained(&lab).await;
+    let explanation = explained(&bed).await;
     let words = [explanation.now, explanation.next].concat().join("\n");
     assert!(words.contains("it waits (maintenance_window)"), "{words}");
     assert!(
@@ -75,39 +75,39 @@ async fn outside_the_window_it_is_obtained_and_waits_and_inside_it_is_bound() {
         "{words}"
     );
 
-    lab.clock.set("2026-11-24T00:50:00Z".parse().unwrap());
-    lab.run_once().await;
+    bed.clock.set("2026-11-24T00:50:00Z".parse().unwrap());
+    bed.run_once().await;
     assert_eq!(
-        lab.simulator.bound(Port::Management).as_deref(),
+        bed.simulator.bound(Port::Management).as_deref(),
         Some("fw-initial")
     );
-    lab.clock.set(opens);
-    let report = lab.run_once().await;
+    bed.clock.set(opens);
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    lab.assert_renewed_once().await;
-    assert!(!lab.has_event("maintenance_window_overridden").await);
+    bed.assert_renewed_once().await;
+    assert!(!bed.has_event("maintenance_window_overridden").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_binds_before_the_window_opens_is_proven_and_completed() {
-    let lab = lab(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#).await;
-    lab.run_once().await;
-    let renewal = lab.renewals().await.swap_remove(0);
+    let bed = bed(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#).await;
+    bed.run_once().await;
+    let renewal = bed.renewals().await.swap_remove(0);
     assert_eq!(renewal.state, State::Imported);
-    lab.simulator.other_administrator().binds(&renewal.alias);
-    lab.clock.set(renewal.next_attempt_at.unwrap());
-    let report = lab.run_once().await;
+    bed.simulator.other_administrator().binds(&renewal.alias);
+    bed.clock.set(renewal.next_attempt_at.unwrap());
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    lab.assert_renewed_once().await;
+    bed.assert_renewed_once().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_put_in_and_has_ended_does_not_wait_for_the_window() {
     let window = r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#;
-    let lab = lab(window).await;
-    lab.run_once().await;
-    assert_eq!(lab.renewals().await[0].state, State::Imported);
-    let now = lab.device_time();
+    let bed = bed(window).await;
+    bed.run_once().await;
+    assert_eq!(bed.renewals().await[0].state, State::Imported);
+    let now = bed.device_time();
     let ended = Replacement {
         name: "by-hand".to_owned(),
         common_name: "vpn.example.com".to_owned(),
@@ -115,33 +115,33 @@ async fn what_a_person_put_in_and_has_ended_does_not_wait_for_the_window() {
         not_after: now - time::Duration::days(1),
         key: ReplacementKey::EcdsaP256,
     };
-    let other = lab.simulator.other_administrator();
+    let other = bed.simulator.other_administrator();
     other.replaces_certificate(&ended).unwrap();
     // Its pin is written down, as it must be.
-    lab.configure_window(window);
-    lab.clock.advance(SignedDuration::from_hours(1));
-    lab.run_once().await;
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    assert!(lab.has_event("maintenance_window_overridden").await);
+    bed.configure_window(window);
+    bed.clock.advance(SignedDuration::from_hours(1));
+    bed.run_once().await;
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    assert!(bed.has_event("maintenance_window_overridden").await);
 }
 
 /// Once a week: for this certificate, on Thursdays.
-fn look_seldom(lab: &Lab) {
-    let written = std::fs::read_to_string(lab.config_file()).unwrap();
+fn look_seldom(bed: &TestBed) {
+    let written = std::fs::read_to_string(bed.config_file()).unwrap();
     let seldom = written.replace("[daemon]", "[daemon]\nprobe_interval = \"7d\"");
-    std::fs::write(lab.config_file(), seldom).unwrap();
+    std::fs::write(bed.config_file(), seldom).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_person_put_in_unseen_can_wait_where_what_was_seen_before_could_not() {
     // The second window comes after the last twentieth of what is served at first.
     let window = r#"start = "0 2 24,28 * *", duration = "1h", time_zone = "UTC""#;
-    let lab = lab(window).await;
-    look_seldom(&lab);
-    lab.run_once().await;
-    assert_eq!(lab.renewals().await[0].state, State::Imported);
-    let now = lab.device_time();
+    let bed = bed(window).await;
+    look_seldom(&bed);
+    bed.run_once().await;
+    assert_eq!(bed.renewals().await[0].state, State::Imported);
+    let now = bed.device_time();
     let fresh = Replacement {
         name: "by-hand".to_owned(),
         common_name: "vpn.example.com".to_owned(),
@@ -149,28 +149,28 @@ async fn what_a_person_put_in_unseen_can_wait_where_what_was_seen_before_could_n
         not_after: now + time::Duration::days(89),
         key: ReplacementKey::EcdsaP256,
     };
-    let other = lab.simulator.other_administrator();
+    let other = bed.simulator.other_administrator();
     other.replaces_certificate(&fresh).unwrap();
-    lab.configure_window(window);
-    look_seldom(&lab);
+    bed.configure_window(window);
+    look_seldom(&bed);
     // The daemon was down in the first window.
-    lab.clock.set("2026-11-24T12:00:00Z".parse().unwrap());
-    lab.run_once().await;
-    let renewal = &lab.renewals().await[0];
+    bed.clock.set("2026-11-24T12:00:00Z".parse().unwrap());
+    bed.run_once().await;
+    let renewal = &bed.renewals().await[0];
     assert_eq!(renewal.state, State::Imported);
     let opens = "2026-11-28T02:00:00Z".parse().unwrap();
     assert_eq!(renewal.next_attempt_at, Some(opens));
-    lab.clock.set(opens);
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    assert!(!lab.has_event("maintenance_window_overridden").await);
+    bed.clock.set(opens);
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    assert!(!bed.has_event("maintenance_window_overridden").await);
 }
 
 /// The window closes while the bind is under way.
 #[derive(Debug)]
 struct Closing(Arc<ManualClock>);
 
-impl Witness for Closing {}
+impl CommitObserver for Closing {}
 
 #[async_trait]
 impl Checkpoint for Closing {
@@ -185,48 +185,48 @@ impl Checkpoint for Closing {
 async fn a_bind_whose_answer_was_lost_as_the_window_closed_is_looked_for_at_once() {
     let next_window = "2026-11-23T09:00:00Z".parse().unwrap();
     for (drops, is_bound) in [(Action::DropAfter, true), (Action::DropBefore, false)] {
-        let lab = lab(r#"start = "0 9 * * *", duration = "62m", time_zone = "UTC""#).await;
-        let before = lab.seen().await;
-        lab.simulator
+        let bed = bed(r#"start = "0 9 * * *", duration = "62m", time_zone = "UTC""#).await;
+        let before = bed.seen().await;
+        bed.simulator
             .rule(Rule::once("POST", "/config/pending", drops));
-        let clock = Arc::clone(&lab.clock);
-        lab::run_once(
-            &lab.config_file(),
+        let clock = Arc::clone(&bed.clock);
+        test_bed::run_once(
+            &bed.config_file(),
             clock,
-            Arc::new(Closing(lab.clock.clone())),
+            Arc::new(Closing(bed.clock.clone())),
         )
         .await;
         if is_bound {
-            lab.assert_renewed_once().await;
+            bed.assert_renewed_once().await;
             continue;
         }
-        let renewal = &lab.renewals().await[0];
+        let renewal = &bed.renewals().await[0];
         assert_eq!(renewal.state, State::Imported);
         assert_eq!(renewal.next_attempt_at, Some(next_window));
-        assert_eq!(lab.seen().await, before);
-        lab.clock.set(next_window);
-        lab.run_once().await;
-        lab.assert_renewed_once().await;
+        assert_eq!(bed.seen().await, before);
+        bed.clock.set(next_window);
+        bed.run_once().await;
+        bed.assert_renewed_once().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inside_the_window_it_is_bound_at_once() {
-    let lab = lab(r#"start = "0 9 * * *", duration = "2h""#).await;
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    assert!(!lab.has_event("renewal_waiting").await);
+    let bed = bed(r#"start = "0 9 * * *", duration = "2h""#).await;
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    assert!(!bed.has_event("renewal_waiting").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_no_window_before_the_expiry_it_is_bound_at_once_and_told() {
-    let lab = lab(r#"start = "0 2 1 1 *", duration = "3h""#).await;
-    let report = lab.run_once().await;
+    let bed = bed(r#"start = "0 2 1 1 *", duration = "3h""#).await;
+    let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
-    lab.assert_renewed_once().await;
-    let told = overrides(&lab).await;
-    assert_eq!(told.len(), 1);
-    let words = told[0].fields["detail"].as_str().unwrap();
+    bed.assert_renewed_once().await;
+    let reported = overrides(&bed).await;
+    assert_eq!(reported.len(), 1);
+    let words = reported[0].fields["detail"].as_str().unwrap();
     assert!(
         words.contains("no window \"0 2 1 1 *\" opens before"),
         "{words}"
@@ -236,56 +236,56 @@ async fn with_no_window_before_the_expiry_it_is_bound_at_once_and_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_that_yields_after_refusals_inside_of_it_is_told_of_once() {
     // The next window comes after the certificate's end.
-    let lab = lab(r#"start = "0 9 22 * *", duration = "90m", time_zone = "UTC""#).await;
+    let bed = bed(r#"start = "0 9 22 * *", duration = "90m", time_zone = "UTC""#).await;
     let refused = Action::Status(503, "busy".to_owned(), Vec::new());
     let rule = Rule::once("POST", "/config/pending", refused);
-    lab.simulator.rule(rule.repeated(0, 3));
-    for told in [0, 1, 1] {
-        lab.run_once().await;
-        assert_eq!(lab.renewals().await[0].state, State::Imported);
-        assert_eq!(overrides(&lab).await.len(), told);
-        lab.clock.advance(SignedDuration::from_hours(6));
+    bed.simulator.rule(rule.repeated(0, 3));
+    for reported in [0, 1, 1] {
+        bed.run_once().await;
+        assert_eq!(bed.renewals().await[0].state, State::Imported);
+        assert_eq!(overrides(&bed).await.len(), reported);
+        bed.clock.advance(SignedDuration::from_hours(6));
     }
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
-    assert_eq!(overrides(&lab).await.len(), 1);
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
+    assert_eq!(overrides(&bed).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_that_was_missed_is_not_made_up_for_outside_of_it() {
-    let lab = lab(r#"start = "0 2 * * TUE,THU", duration = "1h""#).await;
-    lab.run_once().await;
+    let bed = bed(r#"start = "0 2 * * TUE,THU", duration = "1h""#).await;
+    bed.run_once().await;
     // The daemon was down on Tuesday.
-    lab.clock.set("2026-11-24T12:00:00Z".parse().unwrap());
-    lab.run_once().await;
-    let renewal = &lab.renewals().await[0];
+    bed.clock.set("2026-11-24T12:00:00Z".parse().unwrap());
+    bed.run_once().await;
+    let renewal = &bed.renewals().await[0];
     assert_eq!(renewal.state, State::Imported);
     assert_eq!(
         renewal.next_attempt_at,
         Some("2026-11-26T02:00:00Z".parse().unwrap())
     );
-    lab.clock.set("2026-11-26T02:30:00Z".parse().unwrap());
-    lab.run_once().await;
-    lab.assert_renewed_once().await;
+    bed.clock.set("2026-11-26T02:30:00Z".parse().unwrap());
+    bed.run_once().await;
+    bed.assert_renewed_once().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_bound_before_is_what_was_bound_before_the_attempt_that_bound() {
     let window = r#"start = "0 9 * * *", duration = "2h", time_zone = "UTC""#;
-    let lab = lab(window).await;
-    let second = Lab::new(Profile::V8).await;
-    crate::rolls_back::also_verify(&lab, &second.simulator.ssl_vpn().to_string());
-    lab.run_once_meeting(State::Imported, |other| {
+    let bed = bed(window).await;
+    let second = TestBed::new(Profile::V8).await;
+    crate::rolls_back::also_verify(&bed, &second.simulator.ssl_vpn().to_string());
+    bed.run_once_meeting(State::Imported, |other| {
         other.has_pending_change("address-object ipv4 printer");
     })
     .await;
-    let renewal = lab.renewals().await.swap_remove(0);
+    let renewal = bed.renewals().await.swap_remove(0);
     assert_eq!(renewal.state, State::Imported);
     assert_eq!(renewal.last_error_kind.as_deref(), Some("busy"));
 
     // A day later there is another certificate, and the second address is switched off.
-    let now = lab.device_time();
-    let other = lab.simulator.other_administrator();
+    let now = bed.device_time();
+    let other = bed.simulator.other_administrator();
     other.leaves();
     let fresh = Replacement {
         name: "by-hand".to_owned(),
@@ -295,12 +295,12 @@ async fn what_was_bound_before_is_what_was_bound_before_the_attempt_that_bound()
         key: ReplacementKey::EcdsaP256,
     };
     other.replaces_certificate(&fresh).unwrap();
-    lab.configure_window(window);
-    crate::rolls_back::also_verify(&lab, &second.simulator.ssl_vpn().to_string());
+    bed.configure_window(window);
+    crate::rolls_back::also_verify(&bed, &second.simulator.ssl_vpn().to_string());
     second.simulator.stop().await;
-    lab.clock.advance(SignedDuration::from_hours(24));
-    lab.run_once().await;
-    let renewal = lab.renewals().await.swap_remove(0);
+    bed.clock.advance(SignedDuration::from_hours(24));
+    bed.run_once().await;
+    let renewal = bed.renewals().await.swap_remove(0);
     let error = &renewal.last_error;
     assert_eq!(renewal.state, State::Completed, "{error:?}");
     let before = renewal.obtained.previous_bindings.unwrap();

@@ -18,10 +18,10 @@ use super::jws::AccountKey;
 use super::object::Object;
 use super::session::{Session, location};
 use super::{Settings, local, refused};
+use crate::env::Env;
 use crate::failure::{Failure, readable};
 use crate::private_file;
 use crate::seal::{SealError, Sealer};
-use crate::surroundings::Surroundings;
 
 /// What the file holds.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ struct Written {
 
 impl Account {
     /// Reads the file and changes nothing; `None`: there is no such file.
-    pub fn read(settings: &Settings, surroundings: &Surroundings) -> Result<Option<Self>, Failure> {
+    pub fn read(settings: &Settings, env: &Env) -> Result<Option<Self>, Failure> {
         let path = &settings.account;
         let text = match std::fs::read_to_string(path) {
             Ok(text) => Zeroizing::new(text),
@@ -71,7 +71,7 @@ impl Account {
             problem(path, format!("not an account file ({place}): {MEND}"))
         })?;
         let (key, is_sealed) = match (written.sealed_key, written.key.map(Zeroizing::new)) {
-            (Some(sealed), _) => open(path, &sealed, &sealer(settings, surroundings))?,
+            (Some(sealed), _) => open(path, &sealed, &sealer(settings, env))?,
             (None, Some(text)) => (AccountKey::from_text(&text), false),
             (None, None) => (Err("it holds no key".to_owned()), false),
         };
@@ -84,11 +84,11 @@ impl Account {
 
     /// Reads the file, or makes it with a new key. Of two that make it at once, both get the first one's. A key that is
     /// still in the clear, or under a former sealing key, is sealed.
-    pub fn read_or_make(settings: &Settings, surroundings: &Surroundings) -> Result<Self, Failure> {
+    pub fn read_or_make(settings: &Settings, env: &Env) -> Result<Self, Failure> {
         let path = &settings.account;
-        if let Some(mut account) = Self::read(settings, surroundings)? {
+        if let Some(mut account) = Self::read(settings, env)? {
             if !account.is_sealed {
-                account.seal(settings, surroundings);
+                account.seal(settings, env);
             }
             return Ok(account);
         }
@@ -97,21 +97,21 @@ impl Account {
             is_sealed: true,
             registrations: BTreeMap::new(),
         };
-        let text = account.to_text(settings, surroundings)?;
-        match private_file::create(path, text.as_bytes(), surroundings.random.as_ref()) {
+        let text = account.to_text(settings, env)?;
+        match private_file::create(path, text.as_bytes(), env.random.as_ref()) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(problem(path, error));
             }
             _ => {}
         }
-        Self::read(settings, surroundings)?
+        Self::read(settings, env)?
             .ok_or_else(|| problem(path, "it vanished as soon as it was made"))
     }
 
     /// The key can be used all the same when this fails; it is tried again at the next use.
-    fn seal(&mut self, settings: &Settings, surroundings: &Surroundings) {
+    fn seal(&mut self, settings: &Settings, env: &Env) {
         let path = settings.account.display();
-        match self.write(settings, surroundings) {
+        match self.write(settings, env) {
             Ok(()) => {
                 self.is_sealed = true;
                 tracing::info!(%path, "the key of this ACME account is sealed now");
@@ -129,38 +129,33 @@ impl Account {
     }
 
     /// Whether the CA was told these mail addresses.
-    pub fn has_told(&self, settings: &Settings) -> bool {
+    pub fn has_reported(&self, settings: &Settings) -> bool {
         self.registrations
             .get(settings.directory.as_str())
             .is_some_and(|registration| registration.contact == settings.contact)
     }
 
     /// Remembers the account's URL, and what the CA was told.
-    pub fn remember(
-        &mut self,
-        settings: &Settings,
-        url: String,
-        surroundings: &Surroundings,
-    ) -> Result<(), Failure> {
+    pub fn remember(&mut self, settings: &Settings, url: String, env: &Env) -> Result<(), Failure> {
         let registration = Registration {
             url,
             contact: settings.contact.clone(),
         };
         self.registrations
             .insert(settings.directory.to_string(), registration);
-        self.write(settings, surroundings)
+        self.write(settings, env)
     }
 
-    fn write(&self, settings: &Settings, surroundings: &Surroundings) -> Result<(), Failure> {
-        let text = self.to_text(settings, surroundings)?;
+    fn write(&self, settings: &Settings, env: &Env) -> Result<(), Failure> {
+        let text = self.to_text(settings, env)?;
         let path = &settings.account;
-        private_file::replace(path, text.as_bytes(), surroundings.random.as_ref())
+        private_file::replace(path, text.as_bytes(), env.random.as_ref())
             .map_err(|error| problem(path, error))
     }
 
-    fn to_text(&self, settings: &Settings, surroundings: &Surroundings) -> Result<String, Failure> {
+    fn to_text(&self, settings: &Settings, env: &Env) -> Result<String, Failure> {
         let path = &settings.account;
-        let sealed = sealer(settings, surroundings).seal_account(&self.key.to_pkcs8()?);
+        let sealed = sealer(settings, env).seal_account(&self.key.to_pkcs8()?);
         let written = Written {
             sealed_key: Some(sealed.map_err(|error| problem(path, error))?),
             key: None,
@@ -170,11 +165,8 @@ impl Account {
     }
 }
 
-fn sealer(settings: &Settings, surroundings: &Surroundings) -> Sealer {
-    Sealer::at(
-        settings.sealing_key.clone(),
-        Arc::clone(&surroundings.random),
-    )
+fn sealer(settings: &Settings, env: &Env) -> Sealer {
+    Sealer::at(settings.sealing_key.clone(), Arc::clone(&env.random))
 }
 
 /// The key, and whether it is sealed as it would be now. One that does not open is never replaced: to the CA, another key

@@ -10,7 +10,7 @@ use super::names::Identifier;
 use super::object::{self, Object};
 use super::problem::{INPUT_PAUSE, Problem};
 use super::session::Session;
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::dcv::{Method, Proof, Validator};
 use crate::failure::{Failure, FailureKind, readable};
 
@@ -50,18 +50,18 @@ pub(super) struct Step {
 impl Authorization {
     /// Reads what came from `called`. One that is for none of the names that were `asked` for is refused: the CA must not
     /// choose what is written to the DNS or served.
-    pub fn read(answer: &Answer, called: &Url, asked: &[Identifier]) -> Result<Self, Failure> {
+    pub fn read(answer: &Response, called: &Url, asked: &[Identifier]) -> Result<Self, Failure> {
         let object = Object::of(answer, called, "authorization")?;
-        let told = object.member("identifier").and_then(Identifier::read);
-        let told = told.ok_or_else(|| object.strange("no name in \"identifier\""))?;
+        let reported = object.member("identifier").and_then(Identifier::read);
+        let reported = reported.ok_or_else(|| object.strange("no name in \"identifier\""))?;
         let identifier = asked
             .iter()
             .map(Identifier::bare)
-            .find(|name| *name == told.bare())
+            .find(|name| *name == reported.bare())
             .ok_or_else(|| {
                 let words = format!(
                     "the CA wants a proof for {}, which was not asked for: nothing is proven",
-                    readable(&told.value)
+                    readable(&reported.value)
                 );
                 answer.failure(FailureKind::Unexpected, words)
             })?;
@@ -182,7 +182,7 @@ impl Proofs<'_> {
                 let wait = Some(UNTIL_SEEN);
                 return Ok(Step { waiting_for, wait });
             }
-            tell(session, url).await?;
+            report(session, url).await?;
         }
         Ok(Step {
             waiting_for: format!("the validation of {name}"),
@@ -265,7 +265,7 @@ fn proof(method: Method, identifier: &Identifier, token: &str, content: String) 
 
 /// Tells the server to look. One that has looked already calls that malformed, and one that does not know the challenge yet
 /// says 404: the next look at the order tells more.
-async fn tell(session: &mut Session, url: &Url) -> Result<(), Failure> {
+async fn report(session: &mut Session, url: &Url) -> Result<(), Failure> {
     match session.post(url, &json!({})).await {
         Err(refusal)
             if refusal.problem.name() == "malformed" || matches!(refusal.status, 404 | 410) =>
@@ -294,19 +294,16 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::dcv;
+    use crate::env::Env;
     use crate::random::SeededRandom;
-    use crate::surroundings::Surroundings;
 
     fn validator() -> Validator {
-        let surroundings = Surroundings {
+        let env = Env {
             clock: Arc::new(SystemClock),
             random: Arc::new(SeededRandom::new(1)),
         };
         let listen = Vec::new();
-        Validator::new(
-            dcv::Settings::Http(dcv::http::Settings { listen }),
-            surroundings,
-        )
+        Validator::new(dcv::Settings::Http(dcv::http::Settings { listen }), env)
     }
 
     fn asked() -> Vec<Identifier> {
@@ -318,7 +315,7 @@ mod tests {
     }
 
     fn read(body: &Value) -> Result<Authorization, Failure> {
-        let answer = Answer::example("POST /a/1", 200, body.to_string().as_bytes());
+        let answer = Response::example("POST /a/1", 200, body.to_string().as_bytes());
         let called = "https://acme.example.com/a/1".parse().unwrap();
         Authorization::read(&answer, &called, &asked())
     }

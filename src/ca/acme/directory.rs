@@ -10,7 +10,7 @@ use url::Url;
 use super::Settings;
 use super::hosts::Hosts;
 use super::object::{self, Object};
-use crate::ca::http::{Answer, Call, Http};
+use crate::ca::http::{Http, Request, Response};
 use crate::failure::{Failure, readable};
 
 /// What the directory names. Further entries are skipped.
@@ -46,7 +46,7 @@ impl Directory {
     }
 
     /// Reads it; a URL in it that leads elsewhere than `hosts` allow makes it useless.
-    pub fn read(answer: &Answer, hosts: Hosts) -> Result<Self, Failure> {
+    pub fn read(answer: &Response, hosts: Hosts) -> Result<Self, Failure> {
         let object = Object::of(answer, hosts.directory(), "ACME directory")?;
         let needed = |name: &str| {
             let url = object.url(name).map_err(|failure| Failure {
@@ -89,8 +89,8 @@ impl Meta {
 }
 
 /// The directory as it comes.
-pub(super) async fn fetch(http: &Http, settings: &Settings) -> Result<Answer, Failure> {
-    let call = Call::reading(Method::GET, settings.directory.clone());
+pub(super) async fn fetch(http: &Http, settings: &Settings) -> Result<Response, Failure> {
+    let call = Request::reading(Method::GET, settings.directory.clone());
     http.send(call, |request| request).await
 }
 

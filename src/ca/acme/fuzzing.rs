@@ -13,29 +13,27 @@ use super::hosts::Hosts;
 use super::names::Identifier;
 use super::order::{Order, issued};
 use super::problem::{Problem, Refusal};
-use super::renewal_info::{advice, identifier};
+use super::renewal_info::{identifier, info};
 use super::session::{location, nonce_of};
 use crate::ca::Issuance;
 use crate::ca::fuzzing::{SECRETS, now};
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::pki;
 
 /// An answer to each question that there is: it is read or refused in bearable words, a window of renewal has a length, and
 /// of a chain the leaf is the first, or ours.
 pub fn acme(data: &[u8]) {
-    let Some(answer) = Answer::planted(data) else {
+    let Some(answer) = Response::planted(data) else {
         return;
     };
     refusals(&answer);
     objects(&answer);
     for wait in [None, answer.retry_after(now())] {
-        if let Some(advice) = advice(&answer.body, wait) {
-            let window = advice
-                .window
-                .is_some_and(|window| window.start < window.end);
+        if let Some(info) = info(&answer.body, wait) {
+            let window = info.window.is_some_and(|window| window.start < window.end);
             let day = SignedDuration::from_hours(24);
-            assert!(window && advice.ask_again.is_some_and(|wait| wait <= day));
-            let words = advice.explanation.unwrap_or_default();
+            assert!(window && info.ask_again.is_some_and(|wait| wait <= day));
+            let words = info.explanation.unwrap_or_default();
             assert!(words.chars().count() <= 2001 && !words.chars().any(char::is_control));
         }
     }
@@ -53,7 +51,7 @@ pub fn acme(data: &[u8]) {
     }
 }
 
-fn refusals(answer: &Answer) {
+fn refusals(answer: &Response) {
     for is_lasting in [true, false] {
         let Some(refusal) = Refusal::of(answer, is_lasting, now()) else {
             assert!(answer.status < 300);
@@ -67,7 +65,7 @@ fn refusals(answer: &Answer) {
     assert!(words.len() <= 4 * answer.body.len() + 64);
 }
 
-fn objects(answer: &Answer) {
+fn objects(answer: &Response) {
     let called = Url::parse("https://acme.example.com/x/1").ok();
     let Some(called) = called else { return };
     let asked = Identifier {

@@ -210,8 +210,8 @@ mod tests {
         ] {
             assert!(AllowedHost::parse(text).is_err(), "{text}");
         }
-        let shown = AllowedHost::parse("Files.example.com:443").unwrap();
-        assert_eq!(shown.to_string(), "files.example.com:443");
+        let display = AllowedHost::parse("Files.example.com:443").unwrap();
+        assert_eq!(display.to_string(), "files.example.com:443");
     }
 
     #[test]

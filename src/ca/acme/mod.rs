@@ -29,7 +29,7 @@ mod settings;
 mod tests;
 
 pub use hosts::AllowedHost;
-pub(super) use record::{is_same_order, shown};
+pub(super) use record::{display, is_same_order};
 pub use settings::{ExternalAccount, Limit, Limits, Settings};
 
 use std::path::Path;
@@ -39,17 +39,17 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::http::{Answer, Http};
-use super::{Advice, Exchange, Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
+use super::http::{Http, Response};
+use super::{Exchange, Issuance, Issuer, PreparedOrder, Reference, RenewalInfo, SigningRequest};
 use crate::dcv::Validator;
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::RateLimit;
 use crate::pki::{Certificate, CertificateFile, KeyRequest, certificates_of_file};
-use crate::surroundings::Surroundings;
 use account::Account;
 use challenge::Proofs;
 use directory::Directory;
-use order::Look;
+use order::OrderCheck;
 use problem::Refusal;
 use record::Record;
 use session::Session;
@@ -58,17 +58,17 @@ use session::Session;
 #[derive(Debug)]
 pub struct Acme {
     settings: Settings,
-    surroundings: Surroundings,
+    env: Env,
     validator: Validator,
 }
 
 impl Acme {
     /// A driver for `settings`; nothing is read or sent yet.
-    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
+    pub fn new(settings: Settings, env: Env) -> Self {
         Self {
-            validator: Validator::new(settings.validation.clone(), surroundings.clone()),
+            validator: Validator::new(settings.validation.clone(), env.clone()),
             settings,
-            surroundings,
+            env,
         }
     }
 
@@ -85,7 +85,7 @@ impl Acme {
     }
 
     async fn directory(&self, http: &Http) -> Result<Arc<Directory>, Failure> {
-        let now = self.surroundings.clock.now();
+        let now = self.env.clock.now();
         Directory::fetch(http, &self.settings, now)
             .await
             .map(Arc::new)
@@ -101,11 +101,11 @@ impl Acme {
     async fn session_at(&self, http: Http, directory: Arc<Directory>) -> Result<Session, Failure> {
         let account = self.with_file(Account::read_or_make).await?;
         let url = account.url(&self.settings.directory).map(str::to_owned);
-        let has_told = account.has_told(&self.settings);
-        let now = self.surroundings.clock.now();
+        let has_reported = account.has_reported(&self.settings);
+        let now = self.env.clock.now();
         let mut session = Session::new(http, directory, account.key, now);
         match url {
-            Some(url) if has_told => session.account = Some(url),
+            Some(url) if has_reported => session.account = Some(url),
             Some(url) => {
                 session.account = Some(url.clone());
                 account::update(&mut session, &self.settings).await?;
@@ -121,9 +121,9 @@ impl Acme {
     }
 
     async fn remember(&self, url: String) -> Result<(), Failure> {
-        self.with_file(move |settings, surroundings| {
-            let mut account = Account::read_or_make(settings, surroundings)?;
-            account.remember(settings, url, surroundings)
+        self.with_file(move |settings, env| {
+            let mut account = Account::read_or_make(settings, env)?;
+            account.remember(settings, url, env)
         })
         .await
     }
@@ -131,11 +131,11 @@ impl Acme {
     /// Runs `work`, which reads and writes files, where it holds up nobody.
     async fn with_file<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Settings, &Surroundings) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&Settings, &Env) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let settings = self.settings.clone();
-        let surroundings = self.surroundings.clone();
-        tokio::task::spawn_blocking(move || work(&settings, &surroundings))
+        let env = self.env.clone();
+        tokio::task::spawn_blocking(move || work(&settings, &env))
             .await
             .unwrap_or_else(|error| Err(local("ACME account", error)))
     }
@@ -197,10 +197,10 @@ impl Acme {
 impl Issuer for Acme {
     /// What the directory and the request tell; and where that is nothing, whether proofs could be put up: a login at the
     /// DNS that is refused is told before there is a key, and not after an order.
-    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+    async fn preflight(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
         let directory = self.directory(&self.http()?).await?;
         let method = self.validator.method();
-        let mut objections = names::objections(wanted, &self.settings, method, &directory);
+        let mut objections = names::preflight(wanted, &self.settings, method, &directory);
         // Needed only when the certificate is there, which is too late to find out.
         if let Some(path) = self.settings.roots.clone()
             && let Err(failure) = self.with_file(move |_, _| roots(&path)).await
@@ -267,7 +267,7 @@ impl Issuer for Acme {
         }
         let names = names::identifiers(&request.csr)?;
         let mut session = self.session().await?;
-        let look = Look {
+        let look = OrderCheck {
             session: &mut session,
             proofs: Proofs {
                 validator: &self.validator,
@@ -292,19 +292,19 @@ impl Issuer for Acme {
         true
     }
 
-    async fn renewal_window(&self, certificate: &Certificate) -> Result<Advice, Failure> {
+    async fn renewal_window(&self, certificate: &Certificate) -> Result<RenewalInfo, Failure> {
         let http = self.http()?;
         let directory = self.directory(&http).await?;
         let Some(service) = &directory.renewal_info else {
-            return Ok(Advice {
+            return Ok(RenewalInfo {
                 ask_again: Some(UNTIL_OFFERED),
-                ..Advice::default()
+                ..RenewalInfo::default()
             });
         };
         let Some(identifier) = renewal_info::identifier(&certificate.der) else {
-            return Ok(Advice::default());
+            return Ok(RenewalInfo::default());
         };
-        let now = self.surroundings.clock.now();
+        let now = self.env.clock.now();
         renewal_info::ask(&http, service, &identifier, now).await
     }
 
@@ -373,7 +373,7 @@ impl Acme {
         }) else {
             return Ok("none yet: it is made with the first order".to_owned());
         };
-        let now = self.surroundings.clock.now();
+        let now = self.env.clock.now();
         let mut session = Session::new(http, directory, account.key, now);
         session.account = Some(url.clone());
         let status = account::status(&mut session).await?;
@@ -398,7 +398,7 @@ fn may_be_for_replacing(refusal: &Refusal) -> bool {
         && !is_other.contains(&refusal.problem.name())
 }
 
-fn exchange(answer: &Answer) -> Exchange {
+fn exchange(answer: &Response) -> Exchange {
     Exchange {
         call: answer.call.clone(),
         answer: format!("HTTP {}: {}", answer.status, answer.excerpt(LONGEST_SHOWN)),

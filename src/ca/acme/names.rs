@@ -62,7 +62,7 @@ pub(super) fn sorted(names: impl Iterator<Item = AlternateName>) -> Vec<Identifi
 }
 
 /// Why a request of these names cannot succeed at this CA.
-pub(super) fn objections(
+pub(super) fn preflight(
     wanted: &KeyRequest,
     settings: &Settings,
     method: Method,

@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::failure::{Failure, FailureKind};
 
 /// An object of an answer.
 #[derive(Debug)]
 pub(super) struct Object<'a> {
     members: Map<String, Value>,
-    answer: &'a Answer,
+    answer: &'a Response,
     /// The URL that was called; relative ones are resolved against it (RFC 3986, 5.1.3).
     called: &'a Url,
     /// What it is to be.
@@ -21,7 +21,7 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// The body of `answer`, which came from `called`, as `what`.
-    pub fn of(answer: &'a Answer, called: &'a Url, what: &'static str) -> Result<Self, Failure> {
+    pub fn of(answer: &'a Response, called: &'a Url, what: &'static str) -> Result<Self, Failure> {
         let Value::Object(members) = answer.json()? else {
             let detail = format!("this is no {what}: {}", answer.evidence());
             return Err(answer.failure(FailureKind::Unexpected, detail));

@@ -12,7 +12,7 @@ use super::object::{self, Object};
 use super::problem::{Class, INPUT_PAUSE, Problem, Refusal};
 use super::record::{Doubt, Record};
 use super::session::Session;
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::ca::{Issuance, SigningRequest};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{Certificate, Csr};
@@ -31,7 +31,7 @@ pub(super) struct Order {
 }
 
 /// One look at an order.
-pub(super) struct Look<'a> {
+pub(super) struct OrderCheck<'a> {
     pub session: &'a mut Session,
     pub proofs: Proofs<'a>,
     pub request: &'a SigningRequest,
@@ -54,7 +54,7 @@ enum Loss {
 
 impl Order {
     /// Reads what came from `called`, as the answer to a request for `count` names.
-    pub fn read(answer: &Answer, called: &Url, count: usize) -> Result<Self, Failure> {
+    pub fn read(answer: &Response, called: &Url, count: usize) -> Result<Self, Failure> {
         let object = Object::of(answer, called, "order")?;
         let identifiers = object.member("identifiers").and_then(|list| {
             let list = list.as_array()?.iter();
@@ -100,7 +100,7 @@ impl Order {
     }
 }
 
-impl Look<'_> {
+impl OrderCheck<'_> {
     /// Drives the order on.
     pub async fn drive(mut self) -> Result<Issuance, Failure> {
         let url = self.record.order.clone();
@@ -314,7 +314,7 @@ fn most_authorizations(names: usize) -> usize {
 }
 
 /// The certificate for `csr` in an answer, and the chain above it.
-pub(super) fn issued(answer: &Answer, csr: &Csr) -> Result<Issuance, Failure> {
+pub(super) fn issued(answer: &Response, csr: &Csr) -> Result<Issuance, Failure> {
     let text = String::from_utf8_lossy(&answer.body);
     let mut chain = Certificate::all_from_pem(&text).map_err(|error| {
         let detail = format!(

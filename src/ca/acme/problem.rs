@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::object;
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::failure::{Failure, FailureKind};
 
 /// A problem document. Members and types that are unknown are skipped; one that is odd is read as absent.
@@ -40,7 +40,7 @@ pub(super) enum Class {
 
 impl Problem {
     /// The problem in `answer`; an empty one where there is none.
-    pub fn of(answer: &Answer) -> Self {
+    pub fn of(answer: &Response) -> Self {
         let value = serde_json::from_slice(&answer.body).unwrap_or_default();
         Self::read(&value).unwrap_or_default()
     }
@@ -118,12 +118,12 @@ impl fmt::Display for Problem {
 }
 
 impl Refusal {
-    /// What an answer of 400 or more means; `lasting` as in [`Answer::refusal_by_status`].
-    pub fn of(answer: &Answer, lasting: bool, now: Timestamp) -> Option<Self> {
+    /// What an answer of 400 or more means; `lasting` as in [`Response::refusal_by_status`].
+    pub fn of(answer: &Response, lasting: bool, now: Timestamp) -> Option<Self> {
         let mut failure = answer.refusal_by_status(lasting, now)?;
         let problem = Problem::of(answer);
         if !problem.name().is_empty() {
-            failure.detail = answer.told(&problem.to_string());
+            failure.detail = answer.redacted(&problem.to_string());
             judge(&mut failure, &problem);
         }
         Some(Self {

@@ -84,7 +84,7 @@ impl Record {
         if waited >= UNTIL_BELIEVED {
             return Doubt::Believed;
         }
-        Doubt::AskAgain(waited.clamp(SOONEST_LOOK, LATEST_LOOK))
+        Doubt::AskAgain(waited.clamp(SOONEST_CHECK, LATEST_CHECK))
     }
 }
 
@@ -97,7 +97,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 /// The URL of the order, for people; `None`: it is no reference of this kind of CA.
-pub fn shown(reference: &Reference) -> Option<String> {
+pub fn display(reference: &Reference) -> Option<String> {
     Some(order_of(reference)?.to_string())
 }
 
@@ -115,8 +115,8 @@ fn order_of(reference: &Reference) -> Option<Url> {
 /// How long a CA has to deny what it made before it is believed.
 const UNTIL_BELIEVED: SignedDuration = SignedDuration::from_mins(10);
 /// Between two looks in that time.
-const SOONEST_LOOK: SignedDuration = SignedDuration::from_secs(5);
-const LATEST_LOOK: SignedDuration = SignedDuration::from_mins(2);
+const SOONEST_CHECK: SignedDuration = SignedDuration::from_secs(5);
+const LATEST_CHECK: SignedDuration = SignedDuration::from_mins(2);
 
 #[cfg(test)]
 mod tests {
@@ -168,7 +168,7 @@ mod tests {
         first.finalized = true;
         let first = first.to_reference();
         assert_eq!(
-            shown(&first).as_deref(),
+            display(&first).as_deref(),
             Some("https://files.example.com/order/1")
         );
         assert!(is_same_order(&first, &second));
@@ -176,7 +176,7 @@ mod tests {
         assert!(!is_same_order(&first, &stored));
         for other in ["7", "{\"common_name\":\"x\"}", "issued\n", "urn:order:1"] {
             let other = Reference(other.to_owned());
-            assert_eq!(shown(&other), None);
+            assert_eq!(display(&other), None);
             assert!(!is_same_order(&other, &other));
         }
     }

@@ -9,8 +9,8 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 
 use super::object;
-use crate::ca::http::{Call, Http};
-use crate::ca::{Advice, Window};
+use crate::ca::http::{Http, Request};
+use crate::ca::{RenewalInfo, Window};
 use crate::failure::{Failure, readable};
 
 /// The name of a certificate in these requests: its issuer's key and its serial number (RFC 9773, 4.1). `None`: it
@@ -37,10 +37,10 @@ pub(super) async fn ask(
     service: &Url,
     identifier: &str,
     now: Timestamp,
-) -> Result<Advice, Failure> {
-    let silent = Advice {
+) -> Result<RenewalInfo, Failure> {
+    let silent = RenewalInfo {
         ask_again: Some(SILENCE),
-        ..Advice::default()
+        ..RenewalInfo::default()
     };
     let Ok(url) = Url::parse(&format!(
         "{}/{identifier}",
@@ -49,7 +49,7 @@ pub(super) async fn ask(
         return Ok(silent);
     };
     let answer = http
-        .send(Call::reading(Method::GET, url), |request| request)
+        .send(Request::reading(Method::GET, url), |request| request)
         .await?;
     match answer.refusal_by_status(false, now) {
         Some(failure) if answer.status >= 500 => Err(failure),
@@ -57,22 +57,22 @@ pub(super) async fn ask(
             tracing::debug!(%failure, "the CA names no renewal window");
             Ok(silent)
         }
-        None => Ok(advice(&answer.body, answer.retry_after(now)).unwrap_or(silent)),
+        None => Ok(info(&answer.body, answer.retry_after(now)).unwrap_or(silent)),
     }
 }
 
-pub(super) fn advice(body: &[u8], retry_after: Option<SignedDuration>) -> Option<Advice> {
-    let told: Value = serde_json::from_slice(body).ok()?;
-    let window = told.get("suggestedWindow")?;
+pub(super) fn info(body: &[u8], retry_after: Option<SignedDuration>) -> Option<RenewalInfo> {
+    let reported: Value = serde_json::from_slice(body).ok()?;
+    let window = reported.get("suggestedWindow")?;
     let start = object::moment(window.get("start"))?;
     let end = object::moment(window.get("end"))?;
     if end <= start {
         return None;
     }
     let ask_again = retry_after.map_or(SILENCE, |wait| wait.clamp(SOONEST, LATEST));
-    Some(Advice {
+    Some(RenewalInfo {
         window: Some(Window { start, end }),
-        explanation: object::text(told.get("explanationURL")).map(readable),
+        explanation: object::text(reported.get("explanationURL")).map(readable),
         ask_again: Some(ask_again),
     })
 }
@@ -94,8 +94,8 @@ mod tests {
 
     use super::*;
 
-    fn told(window: &str, retry_after: Option<i64>) -> Option<Advice> {
-        advice(
+    fn reported(window: &str, retry_after: Option<i64>) -> Option<RenewalInfo> {
+        info(
             window.as_bytes(),
             retry_after.map(SignedDuration::from_secs),
         )
@@ -117,23 +117,23 @@ mod tests {
 
     #[test]
     fn a_window_is_read_with_its_explanation_and_unknown_fields_are_skipped() {
-        let advice = told(EXAMPLE, Some(21600)).unwrap();
-        let window = advice.window.unwrap();
+        let info = reported(EXAMPLE, Some(21600)).unwrap();
+        let window = info.window.unwrap();
         assert_eq!(window.start.to_string(), "2025-01-02T04:00:00Z");
         assert_eq!(window.end.to_string(), "2025-01-03T04:00:00Z");
         assert_eq!(
-            advice.explanation.as_deref(),
+            info.explanation.as_deref(),
             Some("https://acme.example.com/docs/ari")
         );
-        assert_eq!(advice.ask_again, Some(SignedDuration::from_hours(6)));
+        assert_eq!(info.ask_again, Some(SignedDuration::from_hours(6)));
     }
 
     #[test]
     fn the_pause_is_held_between_a_minute_and_a_day() {
         for (seconds, minutes) in [(Some(1), 1), (Some(9_999_999), 24 * 60), (None, 6 * 60)] {
-            let advice = told(EXAMPLE, seconds).unwrap();
+            let info = reported(EXAMPLE, seconds).unwrap();
             assert_eq!(
-                advice.ask_again.map(|wait| wait.as_mins()),
+                info.ask_again.map(|wait| wait.as_mins()),
                 Some(minutes),
                 "{seconds:?}"
             );
@@ -147,7 +147,7 @@ mod tests {
             r#"{"suggestedWindow":{"start":"2025-01-03T04:00:00Z"}}"#,
             "<html>no</html>",
         ] {
-            assert_eq!(told(window, None), None, "{window}");
+            assert_eq!(reported(window, None), None, "{window}");
         }
     }
 }

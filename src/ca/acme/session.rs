@@ -12,7 +12,7 @@ use super::directory::Directory;
 use super::jws::{AccountKey, Signer};
 use super::object;
 use super::problem::{Problem, Refusal};
-use crate::ca::http::{Answer, Call, Http};
+use crate::ca::http::{Http, Request, Response};
 use crate::failure::{Failure, FailureKind};
 
 /// The way to one server.
@@ -41,16 +41,16 @@ impl Session {
     }
 
     /// Reads what is at `url` (POST-as-GET, RFC 8555 6.3).
-    pub async fn read(&mut self, url: &Url) -> Result<Answer, Refusal> {
+    pub async fn read(&mut self, url: &Url) -> Result<Response, Refusal> {
         self.call(url, None).await
     }
 
     /// Sends `payload` to `url`.
-    pub async fn post(&mut self, url: &Url, payload: &Value) -> Result<Answer, Refusal> {
+    pub async fn post(&mut self, url: &Url, payload: &Value) -> Result<Response, Refusal> {
         self.call(url, Some(payload)).await
     }
 
-    async fn call(&mut self, url: &Url, payload: Option<&Value>) -> Result<Answer, Refusal> {
+    async fn call(&mut self, url: &Url, payload: Option<&Value>) -> Result<Response, Refusal> {
         // The one way to the server, so that no URL that it names leads elsewhere.
         self.directory.hosts.check("a further call", url)?;
         let mut refused_nonces = 0;
@@ -74,12 +74,12 @@ impl Session {
         url: &Url,
         payload: Option<&Value>,
         nonce: &str,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         let signer = self.account.as_deref().map_or(Signer::Key, Signer::Account);
         let body = self.key.sign(signer, nonce, url.as_str(), payload)?;
         let call = match payload {
-            Some(_) => Call::lasting(Method::POST, url.clone()),
-            None => Call::reading(Method::POST, url.clone()),
+            Some(_) => Request::lasting(Method::POST, url.clone()),
+            None => Request::reading(Method::POST, url.clone()),
         };
         let body = body.to_string();
         self.http
@@ -96,7 +96,7 @@ impl Session {
         if let Some(nonce) = self.nonce.take() {
             return Ok(nonce);
         }
-        let call = Call::reading(Method::HEAD, self.directory.new_nonce.clone());
+        let call = Request::reading(Method::HEAD, self.directory.new_nonce.clone());
         let answer = self.http.send(call, |request| request).await?;
         if let Some(failure) = answer.refusal_by_status(false, self.now) {
             return Err(failure);
@@ -119,7 +119,7 @@ impl From<Failure> for Refusal {
 }
 
 /// The URL of what was made by a call of `called`.
-pub(super) fn location(answer: &Answer, called: &Url) -> Result<Url, Failure> {
+pub(super) fn location(answer: &Response, called: &Url) -> Result<Url, Failure> {
     answer
         .headers
         .get("location")

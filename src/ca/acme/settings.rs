@@ -28,7 +28,7 @@ pub struct Settings {
     /// The file of the account's key; made where it is missing.
     pub account: PathBuf,
     /// Where the key lies that this is sealed with.
-    pub sealing_key: seal::Place,
+    pub sealing_key: seal::SealingKeyLocation,
     /// The account that the CA already knows us by, where it wants one (RFC 8555, 7.3.4).
     pub external_account: Option<ExternalAccount>,
     /// Which of its profiles the CA is asked for; `None`: it chooses.

@@ -31,7 +31,7 @@ pub(super) enum Operation<'a> {
 
 /// What a program answers to `Submit` and `Poll`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum ProgramAnswer {
     /// The certificate and others, in no order.
     Issued(Vec<Certificate>),
     /// Not yet.
@@ -94,7 +94,7 @@ impl Operation<'_> {
     }
 
     /// What the end of a run means.
-    pub fn answer(self, finished: &Finished) -> Result<Answer, Failure> {
+    pub fn answer(self, finished: &Finished) -> Result<ProgramAnswer, Failure> {
         let words = words(finished);
         let Some(code) = finished.status.code() else {
             let signal = finished.status.signal().unwrap_or_default();
@@ -109,8 +109,8 @@ impl Operation<'_> {
             0 => return self.issued(&finished.stdout),
             1 => return self.wait(None, &finished.stdout),
             5 => return self.wait_with_delay(&finished.stdout),
-            2 => return Ok(Answer::Rejected(words)),
-            17 => return Ok(Answer::AnotherKey(words)),
+            2 => return Ok(ProgramAnswer::Rejected(words)),
+            17 => return Ok(ProgramAnswer::AnotherKey(words)),
             3 => (FailureKind::Unreachable, "it cannot reach the CA"),
             4 => (FailureKind::Local, "it is not fully configured"),
             6 => (FailureKind::Local, "it does not know this operation"),
@@ -148,18 +148,18 @@ impl Operation<'_> {
         }
     }
 
-    fn issued(self, output: &[u8]) -> Result<Answer, Failure> {
+    fn issued(self, output: &[u8]) -> Result<ProgramAnswer, Failure> {
         let read = match output.trim_ascii_start().first() {
             Some(b'{') => from_json(output),
             _ => certificates_in(output).map_err(|error| error.to_string()),
         };
-        read.map(Answer::Issued).map_err(|error| {
+        read.map(ProgramAnswer::Issued).map_err(|error| {
             let words = format!("exit status 0, but its output is no certificate: {error}");
             self.failure(FailureKind::Unexpected, words)
         })
     }
 
-    fn wait_with_delay(self, output: &[u8]) -> Result<Answer, Failure> {
+    fn wait_with_delay(self, output: &[u8]) -> Result<ProgramAnswer, Failure> {
         let end = output.iter().position(|byte| *byte == b'\n');
         let (line, rest) = output.split_at(end.unwrap_or(output.len()));
         let line = String::from_utf8_lossy(line);
@@ -172,13 +172,13 @@ impl Operation<'_> {
         self.wait(Some(delay), rest)
     }
 
-    fn wait(self, delay: Option<SignedDuration>, cookie: &[u8]) -> Result<Answer, Failure> {
+    fn wait(self, delay: Option<SignedDuration>, cookie: &[u8]) -> Result<ProgramAnswer, Failure> {
         let cookie = String::from_utf8_lossy(cookie).trim().to_owned();
         if cookie.contains('\0') || cookie.len() > LONGEST_COOKIE_BYTES {
             let words = "its cookie cannot be put into an environment variable";
             return Err(self.failure(FailureKind::Unexpected, words));
         }
-        Ok(Answer::Wait { cookie, delay })
+        Ok(ProgramAnswer::Wait { cookie, delay })
     }
 
     fn failure(self, kind: FailureKind, detail: impl std::fmt::Display) -> Failure {

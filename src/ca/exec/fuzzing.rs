@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 
 use jiff::SignedDuration;
 
-use super::contract::{Answer, Operation, words};
+use super::contract::{Operation, ProgramAnswer, words};
 use super::record::Standing;
 use super::run::Finished;
 
@@ -26,19 +26,23 @@ pub fn exec(data: &[u8]) {
         stdout: output(),
         stderr: output(),
     };
-    let told = words(&finished);
-    assert!(told.chars().count() <= 700 && !told.chars().any(char::is_control));
+    let reported = words(&finished);
+    assert!(reported.chars().count() <= 700 && !reported.chars().any(char::is_control));
     for operation in [Operation::Submit, Operation::Poll("cookie")] {
         match operation.answer(&finished) {
-            Ok(Answer::Issued(found)) => assert!(finished.status.success() && !found.is_empty()),
-            Ok(Answer::Wait { cookie, delay }) => {
+            Ok(ProgramAnswer::Issued(found)) => {
+                assert!(finished.status.success() && !found.is_empty());
+            }
+            Ok(ProgramAnswer::Wait { cookie, delay }) => {
                 assert!(!cookie.contains('\0') && cookie.len() <= 64 << 10);
                 let day = SignedDuration::from_hours(24);
                 assert!(delay.is_none_or(|delay| delay <= day));
                 let until = delay.map(|delay| crate::ca::fuzzing::now() + delay);
                 assert_kept(&Standing::Waits { until, cookie });
             }
-            Ok(Answer::Rejected(words) | Answer::AnotherKey(words)) => assert_eq!(words, told),
+            Ok(ProgramAnswer::Rejected(words) | ProgramAnswer::AnotherKey(words)) => {
+                assert_eq!(words, reported);
+            }
             Err(failure) => failure.assert_tellable(&[]),
         }
     }

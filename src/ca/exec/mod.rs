@@ -14,7 +14,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub(super) use record::shown;
+pub(super) use record::display;
 pub use settings::Settings;
 
 use async_trait::async_trait;
@@ -23,10 +23,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{Certificate, ends_in_root, path};
-use crate::surroundings::Surroundings;
-use contract::{Answer, Operation};
+use contract::{Operation, ProgramAnswer};
 use record::{Records, Standing};
 use run::Finished;
 
@@ -35,16 +35,16 @@ use run::Finished;
 pub struct ExecCa {
     settings: Settings,
     records: Records,
-    surroundings: Surroundings,
+    env: Env,
 }
 
 impl ExecCa {
     /// A driver for `settings`; nothing is run yet.
-    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
+    pub fn new(settings: Settings, env: Env) -> Self {
         Self {
-            records: Records::new(&settings.records, Arc::clone(&surroundings.random)),
+            records: Records::new(&settings.records, Arc::clone(&env.random)),
             settings,
-            surroundings,
+            env,
         }
     }
 
@@ -73,10 +73,10 @@ impl ExecCa {
     async fn place(&self, request: &SigningRequest) -> Result<Reference, Failure> {
         let finished = self.run(Operation::Submit, Some(request)).await?;
         let standing = match Operation::Submit.answer(&finished)? {
-            Answer::Issued(certificates) => Standing::issued(&certificates),
-            Answer::Wait { cookie, delay } => self.waits(cookie, delay),
-            Answer::Rejected(words) => return Err(refused(format!("rejected: {words}"))),
-            Answer::AnotherKey(words) => return Err(refused(another_key(&words))),
+            ProgramAnswer::Issued(certificates) => Standing::issued(&certificates),
+            ProgramAnswer::Wait { cookie, delay } => self.waits(cookie, delay),
+            ProgramAnswer::Rejected(words) => return Err(refused(format!("rejected: {words}"))),
+            ProgramAnswer::AnotherKey(words) => return Err(refused(another_key(&words))),
         };
         let standing = self.keep(request, standing).await;
         Ok(Reference(standing.to_string()))
@@ -108,7 +108,7 @@ impl ExecCa {
     }
 
     fn now(&self) -> Timestamp {
-        self.surroundings.clock.now()
+        self.env.clock.now()
     }
 
     /// `standing` as the engine is told it.
@@ -142,7 +142,7 @@ impl Issuer for ExecCa {
         &'a self,
         request: &'a SigningRequest,
     ) -> Result<PreparedOrder<'a>, Failure> {
-        run::look(&self.settings.program)
+        run::check(&self.settings.program)
             .await
             .map_err(|words| Failure::new(FailureKind::Local, Operation::Submit.name(), words))?;
         Ok(PreparedOrder::new(self.place(request)))
@@ -175,10 +175,10 @@ impl Issuer for ExecCa {
         let operation = Operation::Poll(cookie);
         let finished = self.run(operation, Some(request)).await?;
         let standing = match operation.answer(&finished)? {
-            Answer::Issued(certificates) => Standing::issued(&certificates),
-            Answer::Wait { cookie, delay } => self.waits(cookie, delay),
-            Answer::Rejected(reason) => return Ok(Issuance::Refused { reason }),
-            Answer::AnotherKey(words) => {
+            ProgramAnswer::Issued(certificates) => Standing::issued(&certificates),
+            ProgramAnswer::Wait { cookie, delay } => self.waits(cookie, delay),
+            ProgramAnswer::Rejected(reason) => return Ok(Issuance::Refused { reason }),
+            ProgramAnswer::AnotherKey(words) => {
                 let reason = another_key(&words);
                 return Ok(Issuance::Refused { reason });
             }

@@ -75,7 +75,7 @@ impl FromStr for Standing {
 
 /// How the order stood after the last answer, for people, without the cookie of the program; `None`: it is no reference of
 /// this kind of CA.
-pub fn shown(reference: &Reference) -> Option<String> {
+pub fn display(reference: &Reference) -> Option<String> {
     Some(match reference.0.parse().ok()? {
         Standing::Issued(_) => "answered by the program with a certificate".to_owned(),
         Standing::Waits { until: None, .. } => "not answered finally by the program".to_owned(),

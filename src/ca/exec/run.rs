@@ -36,7 +36,7 @@ pub(super) enum Stopped {
 }
 
 /// Whether `program` is there and may be run; in words, why not.
-pub(super) async fn look(program: &Path) -> Result<(), String> {
+pub(super) async fn check(program: &Path) -> Result<(), String> {
     let place = program.display();
     match tokio::fs::metadata(program).await {
         Err(error) => Err(format!("{place}: {error}")),

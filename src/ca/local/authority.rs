@@ -12,12 +12,12 @@ use rcgen::{
 use zeroize::Zeroizing;
 
 use super::{Settings, init, local, sign};
+use crate::env::Env;
 use crate::failure::Failure;
 use crate::pki::{
     Certificate, CertificateFile, PkiError, certificates_of_file, private_key_of_file,
     sign_for_issuer,
 };
-use crate::surroundings::Surroundings;
 
 /// A CA that can sign.
 pub(super) struct Authority {
@@ -30,7 +30,7 @@ pub(super) struct Authority {
 
 impl Authority {
     /// Reads both files, and makes sure that what is signed with them now can be valid.
-    pub fn load(settings: &Settings, surroundings: &Surroundings) -> Result<Self, Failure> {
+    pub fn load(settings: &Settings, env: &Env) -> Result<Self, Failure> {
         let chain = read_certificates(&settings.certificate)?;
         let certificate = chain
             .first()
@@ -41,14 +41,14 @@ impl Authority {
             certificate,
             chain,
         };
-        authority.signing_ends(surroundings.clock.now(), SignedDuration::ZERO)?;
-        authority.try_out(settings, surroundings)?;
+        authority.signing_ends(env.clock.now(), SignedDuration::ZERO)?;
+        authority.try_out(settings, env)?;
         Ok(authority)
     }
 
     /// A new CA whose key is nowhere but in memory.
-    pub fn for_nobody(surroundings: &Surroundings) -> Result<Self, Failure> {
-        let (certificate, key) = init::unwritten("renewd dry run", surroundings)?;
+    pub fn for_nobody(env: &Env) -> Result<Self, Failure> {
+        let (certificate, key) = init::unwritten("renewd dry run", env)?;
         Ok(Self {
             key,
             chain: vec![certificate.clone()],
@@ -118,10 +118,10 @@ impl Authority {
     }
 
     /// Signs a certificate without names that nobody gets: what is wrong with it would be wrong with every other one.
-    fn try_out(&self, settings: &Settings, surroundings: &Surroundings) -> Result<(), Failure> {
+    fn try_out(&self, settings: &Settings, env: &Env) -> Result<(), Failure> {
         let key = init::throwaway_key()?;
         let content = sign::Content::of_key(&key);
-        let leaf = sign::sign_unchecked(self, &content, settings, surroundings)?;
+        let leaf = sign::sign_unchecked(self, &content, settings, env)?;
         if let Err(error) = leaf.verify_signed_by(&self.certificate) {
             let words = format!(
                 "the key in {} does not belong to the first certificate in {}: {error}",
@@ -130,7 +130,7 @@ impl Authority {
             );
             return Err(local(CALL, words));
         }
-        let faults = sign::faults(self, &leaf, &content, surroundings.clock.now());
+        let faults = sign::faults(self, &leaf, &content, env.clock.now());
         if faults.is_empty() {
             return Ok(());
         }

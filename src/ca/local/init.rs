@@ -14,20 +14,20 @@ use rcgen::{
 
 use super::sign::{serial, set_validity};
 use super::{Settings, local, refused};
+use crate::env::Env;
 use crate::failure::Failure;
 use crate::pki::{Certificate, KeyKind};
 use crate::secret::Secret;
-use crate::surroundings::Surroundings;
 
 /// Creates the CA's key and certificate in the files of `settings`, valid for `years`; never overwrites one.
 ///
-/// The key comes from aws-lc's own generator and not from `surroundings`, whose randomness may be a test's.
+/// The key comes from aws-lc's own generator and not from `env`, whose randomness may be a test's.
 pub fn init(
     settings: &Settings,
     common_name: &str,
     key: KeyKind,
     years: u16,
-    surroundings: &Surroundings,
+    env: &Env,
 ) -> Result<Certificate, Failure> {
     for path in [&settings.key, &settings.certificate] {
         if path.symlink_metadata().is_ok() {
@@ -36,7 +36,7 @@ pub fn init(
     }
     let key = generate(key)?;
     let permitted = &settings.permitted_domains;
-    let certificate = self_sign(&key, common_name, years, permitted, surroundings)?;
+    let certificate = self_sign(&key, common_name, years, permitted, env)?;
     write_new(
         &settings.key,
         KEY_MODE,
@@ -55,15 +55,9 @@ pub fn init(
 }
 
 /// The certificate and the key of a CA that is written nowhere.
-pub(super) fn unwritten(
-    common_name: &str,
-    surroundings: &Surroundings,
-) -> Result<(Certificate, KeyPair), Failure> {
+pub(super) fn unwritten(common_name: &str, env: &Env) -> Result<(Certificate, KeyPair), Failure> {
     let key = throwaway_key()?;
-    Ok((
-        self_sign(&key, common_name, *YEARS.start(), &[], surroundings)?,
-        key,
-    ))
+    Ok((self_sign(&key, common_name, *YEARS.start(), &[], env)?, key))
 }
 
 /// A P-256 key for what is signed to see how it would come out.
@@ -91,7 +85,7 @@ fn self_sign(
     common_name: &str,
     years: u16,
     permitted_domains: &[String],
-    surroundings: &Surroundings,
+    env: &Env,
 ) -> Result<Certificate, Failure> {
     if common_name.trim().is_empty() {
         return Err(refused(CALL, "a CA needs a common name"));
@@ -100,7 +94,7 @@ fn self_sign(
         let words = format!("a CA lives {} to {} years", YEARS.start(), YEARS.end());
         return Err(refused(CALL, words));
     }
-    let now = surroundings.clock.now();
+    let now = env.clock.now();
     let end = now
         .saturating_add(SignedDuration::from_hours(
             HOURS_OF_A_YEAR * i64::from(years),
@@ -112,7 +106,7 @@ fn self_sign(
         .distinguished_name
         .push(DnType::CommonName, common_name.trim());
     set_validity(&mut params, now, end)?;
-    params.serial_number = Some(serial(surroundings.random.as_ref()));
+    params.serial_number = Some(serial(env.random.as_ref()));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.name_constraints = name_constraints(permitted_domains);

@@ -19,9 +19,9 @@ pub use settings::{Purpose, Settings};
 use async_trait::async_trait;
 
 use super::{Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};
-use crate::surroundings::Surroundings;
 use authority::Authority;
 use ledger::Ledger;
 use sign::Content;
@@ -30,26 +30,23 @@ use sign::Content;
 #[derive(Debug)]
 pub struct LocalCa {
     settings: Settings,
-    surroundings: Surroundings,
+    env: Env,
 }
 
 impl LocalCa {
     /// A driver for `settings`; its files are read at each use.
-    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
-        Self {
-            settings,
-            surroundings,
-        }
+    pub fn new(settings: Settings, env: Env) -> Self {
+        Self { settings, env }
     }
 
     /// Runs `work`, which reads and writes files, where it holds up nobody.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Settings, &Surroundings) -> Result<T, Failure> + Send + 'static,
+        work: impl FnOnce(&Settings, &Env) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let settings = self.settings.clone();
-        let surroundings = self.surroundings.clone();
-        tokio::task::spawn_blocking(move || work(&settings, &surroundings))
+        let env = self.env.clone();
+        tokio::task::spawn_blocking(move || work(&settings, &env))
             .await
             .unwrap_or_else(|error| Err(local("local CA", error)))
     }
@@ -57,9 +54,9 @@ impl LocalCa {
 
 #[async_trait]
 impl Issuer for LocalCa {
-    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+    async fn preflight(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
         let wanted = wanted.clone();
-        self.blocking(move |settings, surroundings| objections(&wanted, settings, surroundings))
+        self.blocking(move |settings, env| preflight(&wanted, settings, env))
             .await
     }
 
@@ -74,14 +71,12 @@ impl Issuer for LocalCa {
         request: &'a SigningRequest,
     ) -> Result<PreparedOrder<'a>, Failure> {
         let wanted = request.clone();
-        self.blocking(move |settings, surroundings| {
-            signed(settings, surroundings, &wanted.csr).map(drop)
-        })
-        .await?;
+        self.blocking(move |settings, env| signed(settings, env, &wanted.csr).map(drop))
+            .await?;
         let request = request.clone();
-        Ok(PreparedOrder::new(self.blocking(
-            move |settings, surroundings| place(settings, surroundings, &request),
-        )))
+        Ok(PreparedOrder::new(self.blocking(move |settings, env| {
+            place(settings, env, &request)
+        })))
     }
 
     async fn find(&self, request: &SigningRequest) -> Result<Option<Reference>, Failure> {
@@ -122,74 +117,56 @@ impl Issuer for LocalCa {
 
 /// A certificate for `csr` and the certificate of the CA that signed it, which existed for this call only: for a dry
 /// run, where every other CA might issue it too.
-pub(super) fn sign_for_nobody(
-    csr: &Csr,
-    surroundings: &Surroundings,
-) -> Result<(Certificate, Certificate), Failure> {
-    let authority = Authority::for_nobody(surroundings)?;
+pub(super) fn sign_for_nobody(csr: &Csr, env: &Env) -> Result<(Certificate, Certificate), Failure> {
+    let authority = Authority::for_nobody(env)?;
     let settings = Settings::for_nobody();
     let mut names = csr.alternate_names.clone();
     let common_name = csr.common_name().and_then(AlternateName::from_common_name);
     names.extend(common_name.filter(|name| !names.iter().any(|known| known.is_same(name))));
     let content = Content::of_request(csr, names);
-    let leaf = sign::sign(&authority, &content, &settings, surroundings)?;
+    let leaf = sign::sign(&authority, &content, &settings, env)?;
     Ok((leaf, authority.certificate().clone()))
 }
 
-fn place(
-    settings: &Settings,
-    surroundings: &Surroundings,
-    request: &SigningRequest,
-) -> Result<Reference, Failure> {
+fn place(settings: &Settings, env: &Env, request: &SigningRequest) -> Result<Reference, Failure> {
     let ledger = Ledger::new(settings);
     let _lock = ledger.lock()?;
     if let Some(reference) = ledger.find(request)? {
         return Ok(reference);
     }
-    let (leaf, authority) = signed(settings, surroundings, &request.csr)?;
-    let random = surroundings.random.as_ref();
+    let (leaf, authority) = signed(settings, env, &request.csr)?;
+    let random = env.random.as_ref();
     ledger.write(&request.client_reference, &leaf, &authority.chain, random)?;
     Ok(Reference(request.client_reference.clone()))
 }
 
 /// The certificate for `csr`, which is recorded nowhere yet, and the CA that signed it.
-fn signed(
-    settings: &Settings,
-    surroundings: &Surroundings,
-    csr: &Csr,
-) -> Result<(Certificate, Authority), Failure> {
+fn signed(settings: &Settings, env: &Env, csr: &Csr) -> Result<(Certificate, Authority), Failure> {
     let names = policy::names(csr, settings)?;
     policy::check_key(csr.key)?;
-    let authority = Authority::load(settings, surroundings)?;
+    let authority = Authority::load(settings, env)?;
     let content = Content::of_request(csr, names);
-    let leaf = sign::sign(&authority, &content, settings, surroundings)?;
+    let leaf = sign::sign(&authority, &content, settings, env)?;
     Ok((leaf, authority))
 }
 
 /// What forbids the names of `wanted`: the configuration, or the certificates of the CA and of those above it.
-fn objections(
-    wanted: &KeyRequest,
-    settings: &Settings,
-    surroundings: &Surroundings,
-) -> Result<Vec<String>, Failure> {
-    let authority = Authority::load(settings, surroundings)?;
-    let objections = policy::objections(wanted, settings);
+fn preflight(wanted: &KeyRequest, settings: &Settings, env: &Env) -> Result<Vec<String>, Failure> {
+    let authority = Authority::load(settings, env)?;
+    let objections = policy::preflight(wanted, settings);
     if !objections.is_empty() {
         return Ok(objections);
     }
     let key = init::throwaway_key()?;
     let content = Content::of_key(&key).named(wanted);
-    let leaf = sign::sign_unchecked(&authority, &content, settings, surroundings)?;
-    let now = surroundings.clock.now();
+    let leaf = sign::sign_unchecked(&authority, &content, settings, env)?;
+    let now = env.clock.now();
     Ok(sign::faults(&authority, &leaf, &content, now))
 }
 
-fn check(
-    settings: &Settings,
-    surroundings: &Surroundings,
-) -> Result<Vec<(String, String)>, Failure> {
-    let authority = Authority::load(settings, surroundings)?;
-    let now = surroundings.clock.now();
+fn check(settings: &Settings, env: &Env) -> Result<Vec<(String, String)>, Failure> {
+    let authority = Authority::load(settings, env)?;
+    let now = env.clock.now();
     let certificate = authority.certificate();
     let left = now.duration_until(certificate.not_after).as_hours() / 24;
     let issued = Ledger::new(settings).count()?;

@@ -18,7 +18,7 @@ pub(super) fn names(csr: &Csr, settings: &Settings) -> Result<Vec<AlternateName>
 }
 
 /// Why a request for `wanted` would not be signed.
-pub(super) fn objections(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
+pub(super) fn preflight(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
     let alternate_names = wanted.alternate_names.iter().cloned();
     let common_name = wanted.subject.common_name.as_deref();
     let of_names = permitted(alternate_names, common_name, settings).err();

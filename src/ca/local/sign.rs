@@ -11,13 +11,13 @@ use x509_parser::time::ASN1Time;
 
 use super::authority::Authority;
 use super::{Purpose, Settings, local, refused};
+use crate::env::Env;
 use crate::failure::Failure;
 use crate::pki::{
     AlternateName, Certificate, Csr, Digest, Expected, Fingerprint, KeyKind, KeyRequest, Subject,
     check_issued,
 };
 use crate::random::Random;
-use crate::surroundings::Surroundings;
 
 /// What is signed.
 pub(super) struct Content {
@@ -64,10 +64,10 @@ pub(super) fn sign(
     authority: &Authority,
     content: &Content,
     settings: &Settings,
-    surroundings: &Surroundings,
+    env: &Env,
 ) -> Result<Certificate, Failure> {
-    let leaf = sign_unchecked(authority, content, settings, surroundings)?;
-    match faults(authority, &leaf, content, surroundings.clock.now()) {
+    let leaf = sign_unchecked(authority, content, settings, env)?;
+    match faults(authority, &leaf, content, env.clock.now()) {
         faults if faults.is_empty() => Ok(leaf),
         faults => Err(refused(CALL, faults.join("; "))),
     }
@@ -78,9 +78,9 @@ pub(super) fn sign_unchecked(
     authority: &Authority,
     content: &Content,
     settings: &Settings,
-    surroundings: &Surroundings,
+    env: &Env,
 ) -> Result<Certificate, Failure> {
-    let now = surroundings.clock.now();
+    let now = env.clock.now();
     let lifetime = SignedDuration::from_hours(24 * i64::from(settings.lifetime_days));
     let mut params = CertificateParams::default();
     params.distinguished_name = subject(content);
@@ -89,7 +89,7 @@ pub(super) fn sign_unchecked(
         .iter()
         .map(alternate_name)
         .collect::<Result<_, _>>()?;
-    params.serial_number = Some(serial(surroundings.random.as_ref()));
+    params.serial_number = Some(serial(env.random.as_ref()));
     set_validity(&mut params, now, authority.signing_ends(now, lifetime)?)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = key_usages(content.key);

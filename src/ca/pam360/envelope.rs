@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::settings::Product;
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::failure::{Failure, FailureKind};
 
 /// An answer that was understood.
@@ -40,7 +40,7 @@ impl Envelope {
     /// Reads `answer`. Fails where the server did not come to look at the call itself: refused credentials, a limit,
     /// a breakdown, a page of somebody else. `lasting`: the call may have happened all the same.
     pub fn open(
-        answer: &Answer,
+        answer: &Response,
         product: Product,
         lasting: bool,
         now: Timestamp,
@@ -56,7 +56,7 @@ impl Envelope {
                     Verdict::Done | Verdict::Silent => Err(failure),
                 }
             }
-            (Some(failure), _) => Err(mend(failure, product)),
+            (Some(failure), _) => Err(with_remedy(failure, product)),
             (None, Ok(whole)) if whole.is_object() => Self::read(whole).admitted(answer, product),
             (None, Ok(_)) => {
                 let words = format!("a JSON object was expected: {}", answer.evidence());
@@ -104,7 +104,7 @@ impl Envelope {
     }
 
     /// Refused credentials come with HTTP 200 as well (PAM360 reference 2).
-    fn admitted(self, answer: &Answer, product: Product) -> Result<Self, Failure> {
+    fn admitted(self, answer: &Response, product: Product) -> Result<Self, Failure> {
         let says = |words: &str| self.message.to_ascii_lowercase().contains(words);
         let is_refused = self.verdict != Verdict::Done
             && (self.name.eq_ignore_ascii_case("authentication")
@@ -125,7 +125,7 @@ impl Envelope {
     }
 
     /// The rows of a call that must have succeeded; `what` was asked for. `remedy`: what helps where not all of them come.
-    pub fn rows(self, answer: &Answer, what: &str, remedy: &str) -> Result<Vec<Value>, Failure> {
+    pub fn rows(self, answer: &Response, what: &str, remedy: &str) -> Result<Vec<Value>, Failure> {
         self.done(answer, what)?;
         let rows = match (self.details, self.total_rows) {
             (Some(rows), _) => rows,
@@ -135,16 +135,16 @@ impl Envelope {
                 return Err(answer.failure(FailureKind::Unexpected, words));
             }
         };
-        let told = self.total_rows.unwrap_or_default();
-        if told > rows.len() as u64 {
-            let words = format!("{} of {told} rows came: {remedy}", rows.len());
+        let reported = self.total_rows.unwrap_or_default();
+        if reported > rows.len() as u64 {
+            let words = format!("{} of {reported} rows came: {remedy}", rows.len());
             return Err(answer.failure(FailureKind::Unexpected, words));
         }
         Ok(rows)
     }
 
     /// That the call succeeded; `what` was asked for.
-    pub fn done(&self, answer: &Answer, what: &str) -> Result<(), Failure> {
+    pub fn done(&self, answer: &Response, what: &str) -> Result<(), Failure> {
         match self.verdict {
             Verdict::Done => Ok(()),
             Verdict::Declined => {
@@ -159,11 +159,11 @@ impl Envelope {
     }
 
     /// The server's own words, or all that came.
-    pub fn words(&self, answer: &Answer) -> String {
+    pub fn words(&self, answer: &Response) -> String {
         if self.message.is_empty() {
             answer.evidence()
         } else {
-            answer.told(&self.message)
+            answer.redacted(&self.message)
         }
     }
 }
@@ -195,7 +195,7 @@ pub(super) fn text(value: &Value) -> Option<String> {
 }
 
 /// Says which setting a refused credential stands in.
-fn mend(mut failure: Failure, product: Product) -> Failure {
+fn with_remedy(mut failure: Failure, product: Product) -> Failure {
     if failure.kind == FailureKind::Unauthorized {
         failure.detail = refused_token(product, &failure.detail);
     }
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     fn open(status: u16, body: &str, lasting: bool) -> Result<Envelope, Failure> {
-        let answer = Answer::example("POST /x", status, body.as_bytes());
+        let answer = Response::example("POST /x", status, body.as_bytes());
         Envelope::open(&answer, Product::Pam360, lasting, Timestamp::UNIX_EPOCH)
     }
 
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn part_of_a_list_is_not_taken_for_all_of_it() {
         let rows = |whole: Value| {
-            let answer = Answer::example("GET /x", 200, b"{}");
+            let answer = Response::example("GET /x", 200, b"{}");
             Envelope::read(whole)
                 .rows(&answer, "list", "all are needed")
                 .map(|rows| rows.len())

@@ -9,13 +9,13 @@ use super::envelope::{Envelope, Verdict};
 use super::settings::Product;
 use super::{stored, stored_csr};
 use crate::ca::fuzzing::{SECRETS, now};
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::pki;
 
 /// An answer to each question that there is: nothing is a success that does not say so, every row is there or the list is
 /// refused, and no file is taken for our CSR that is not.
 pub fn pam360(data: &[u8]) {
-    let Some(answer) = Answer::planted(data) else {
+    let Some(answer) = Response::planted(data) else {
         return;
     };
     for is_lasting in [true, false] {
@@ -33,7 +33,7 @@ pub fn pam360(data: &[u8]) {
     }
 }
 
-fn opened(answer: &Answer, envelope: Envelope) {
+fn opened(answer: &Response, envelope: Envelope) {
     let text = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
     let is_done = envelope.verdict == Verdict::Done;
     // A letter may be written as an escape.

@@ -15,7 +15,7 @@ mod settings;
 mod stored;
 mod stored_csr;
 
-pub(super) use order::shown;
+pub(super) use order::display;
 pub use settings::{Dialect, Encoding, InputData, MicrosoftCa, Product, Settings, Signer};
 
 use std::path::Path;
@@ -25,9 +25,9 @@ use jiff::SignedDuration;
 
 use super::file::read_certificates;
 use super::{Exchange, Issuance, Issuer, PreparedOrder, Reference, SigningRequest, beyond};
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{Certificate, KeyRequest};
-use crate::surroundings::Surroundings;
 use order::Order;
 use session::Session;
 use stored::{Fetched, Search};
@@ -36,20 +36,17 @@ use stored::{Fetched, Search};
 #[derive(Debug)]
 pub struct Pam360 {
     settings: Settings,
-    surroundings: Surroundings,
+    env: Env,
 }
 
 impl Pam360 {
     /// A driver for `settings`; nothing is read or sent yet.
-    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
-        Self {
-            settings,
-            surroundings,
-        }
+    pub fn new(settings: Settings, env: Env) -> Self {
+        Self { settings, env }
     }
 
     fn session(&self) -> Result<Session<'_>, Failure> {
-        Session::new(&self.settings, self.surroundings.clock.now())
+        Session::new(&self.settings, self.env.clock.now())
     }
 
     /// The certificate that `request` led to, among what came, and the certificates around it.
@@ -74,7 +71,7 @@ impl Pam360 {
 
 #[async_trait]
 impl Issuer for Pam360 {
-    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+    async fn preflight(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
         let mut objections = Vec::new();
         if wanted.subject.common_name.is_none() {
             objections.push(format!(
@@ -122,7 +119,7 @@ impl Issuer for Pam360 {
 
     /// How long others wait for a certificate to appear (PAM360 reference 5), twice. A request that waits for an approval
     /// shows nowhere: when the answer to that is lost, the Microsoft CA's manager will see it twice.
-    fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
+    fn visibility_delay(&self, _request: &SigningRequest) -> SignedDuration {
         let longest_call = self.settings.timeout + self.settings.agents_limit();
         beyond(longest_call, SignedDuration::from_mins(2))
     }

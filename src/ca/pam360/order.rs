@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::{Envelope, Verdict, field, text};
 use super::stored::Address;
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::ca::{Issuance, Reference};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{Certificate, Csr};
@@ -28,7 +28,7 @@ pub(super) struct Order {
 pub(super) fn signed(
     csr_id: &str,
     csr: &Csr,
-    answer: &Answer,
+    answer: &Response,
     envelope: &Envelope,
 ) -> Result<Order, Failure> {
     let words = envelope.words(answer);
@@ -118,7 +118,7 @@ impl Order {
 }
 
 /// Where its certificate is, for people; `None`: it is no reference of this kind of CA.
-pub fn shown(reference: &Reference) -> Option<String> {
+pub fn display(reference: &Reference) -> Option<String> {
     let order = Order::parse(reference).ok()?;
     let name = &order.common_name;
     Some(match (&order.serial_number, &order.csr_id) {
@@ -152,7 +152,7 @@ mod tests {
 
     fn order(whole: Value) -> Result<Order, Failure> {
         let csr = csr(&csr_params(), &KeyPair::generate().unwrap());
-        let answer = Answer::example("POST /signCSR", 200, whole.to_string().as_bytes());
+        let answer = Response::example("POST /signCSR", 200, whole.to_string().as_bytes());
         signed("303", &csr, &answer, &Envelope::read(whole))
     }
 

@@ -8,7 +8,7 @@ use super::session::Session;
 use super::settings::Signer;
 use super::stored::{self, Address, Fetched};
 use crate::ca::Exchange;
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Certificate;
 
@@ -144,11 +144,11 @@ async fn ask(
     operation: &str,
     details: &Value,
     exchanges: &mut Vec<Exchange>,
-) -> Result<Answer, Failure> {
+) -> Result<Response, Failure> {
     let answer = session.read(operation, details).await?;
     exchanges.push(Exchange {
         call: format!("GET {operation} {details}"),
-        answer: shown(&answer),
+        answer: display(&answer),
     });
     Ok(answer)
 }
@@ -161,7 +161,7 @@ fn list_operations<'a>(session: &Session<'a>) -> Vec<&'a str> {
     }
 }
 
-fn rows(session: &Session<'_>, answer: &Answer) -> Vec<Value> {
+fn rows(session: &Session<'_>, answer: &Response) -> Vec<Value> {
     session
         .open(answer, false)
         .ok()
@@ -170,7 +170,7 @@ fn rows(session: &Session<'_>, answer: &Answer) -> Vec<Value> {
 }
 
 /// The answer as it came; a certificate in DER by what it is.
-fn shown(answer: &Answer) -> String {
+fn display(answer: &Response) -> String {
     let body = match Certificate::from_der(&answer.body) {
         Ok(certificate) => format!(
             "{} bytes of DER, the certificate {}",

@@ -10,7 +10,7 @@ use url::Url;
 use super::Settings;
 use super::envelope::{Envelope, text};
 use super::settings::{Encoding, InputData, Signer};
-use crate::ca::http::{Answer, Call, Http};
+use crate::ca::http::{Http, Request, Response};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Csr;
 use crate::secret::Secret;
@@ -45,11 +45,11 @@ impl<'a> Session<'a> {
     }
 
     /// A GET; its input goes into the query.
-    pub async fn read(&self, operation: &str, details: &Value) -> Result<Answer, Failure> {
+    pub async fn read(&self, operation: &str, details: &Value) -> Result<Response, Failure> {
         let mut url = self.url(operation);
         url.query_pairs_mut()
             .append_pair(INPUT_DATA, &input(details));
-        self.send(Call::reading(Method::GET, url), |request| request)
+        self.send(Request::reading(Method::GET, url), |request| request)
             .await
     }
 
@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
         common_name: &str,
         serial_number: &str,
         file_type: &str,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         let mut details = json!({ "common_name": common_name, "serial_number": serial_number });
         if !file_type.is_empty() {
             details["fileType"] = file_type.into();
@@ -96,13 +96,13 @@ impl<'a> Session<'a> {
     }
 
     /// Asks for a stored CSR.
-    pub async fn export_csr(&self, csr_id: &str) -> Result<Answer, Failure> {
+    pub async fn export_csr(&self, csr_id: &str) -> Result<Response, Failure> {
         let details = json!({ "CSR_ID": self.csr_id(csr_id), "fileType": "CSR" });
         self.read("exportCSR", &details).await
     }
 
     /// Stores `csr` under the name of a file; doing so twice is harmless.
-    pub async fn import_csr(&self, csr: &Csr, name: &str) -> Result<(Answer, Envelope), Failure> {
+    pub async fn import_csr(&self, csr: &Csr, name: &str) -> Result<(Response, Envelope), Failure> {
         let details = match &self.settings.expiry_email {
             Some(address) => json!({ "Email": address }),
             None => json!({}),
@@ -114,27 +114,27 @@ impl<'a> Session<'a> {
             InputData::Form => form = form.text(INPUT_DATA, input(&details)),
             InputData::Query => add_input(&mut url, &details),
         }
-        let call = Call::lasting(Method::POST, url);
+        let call = Request::lasting(Method::POST, url);
         let answer = self.send(call, |request| request.multipart(form)).await?;
         let envelope = self.open(&answer, true)?;
         Ok((answer, envelope))
     }
 
     /// Has a stored CSR signed: the one call that cannot be taken back.
-    pub async fn sign_csr(&self, csr_id: &str) -> Result<(Answer, Envelope), Failure> {
+    pub async fn sign_csr(&self, csr_id: &str) -> Result<(Response, Envelope), Failure> {
         let details = self.signing_details(csr_id);
         let mut url = self.url("signCSR");
         let limit = self.settings.timeout + self.settings.agents_limit();
         let answer = match self.settings.dialect.input_data {
             InputData::Form => {
-                let call = Call::lasting(Method::POST, url);
+                let call = Request::lasting(Method::POST, url);
                 let form = [(INPUT_DATA, input(&details))];
                 self.send(call, |request| request.form(&form).timeout(limit))
                     .await?
             }
             InputData::Query => {
                 add_input(&mut url, &details);
-                let call = Call::lasting(Method::POST, url);
+                let call = Request::lasting(Method::POST, url);
                 self.send(call, |request| request.timeout(limit)).await?
             }
         };
@@ -143,15 +143,15 @@ impl<'a> Session<'a> {
     }
 
     /// Reads an answer's envelope.
-    pub fn open(&self, answer: &Answer, lasting: bool) -> Result<Envelope, Failure> {
+    pub fn open(&self, answer: &Response, lasting: bool) -> Result<Envelope, Failure> {
         Envelope::open(answer, self.settings.product, lasting, self.now)
     }
 
     async fn send(
         &self,
-        call: Call,
+        call: Request,
         prepare: impl FnOnce(RequestBuilder) -> RequestBuilder + Send,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         let call = call.with_secret(&self.token);
         self.http
             .send(call, |request| {

@@ -8,7 +8,7 @@ use super::content;
 use super::envelope::{Verdict, field, text};
 use super::session::Session;
 use crate::ca::SigningRequest;
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Csr;
 
@@ -19,11 +19,11 @@ pub(super) async fn store(
 ) -> Result<String, Failure> {
     let csr = &request.csr;
     let (answer, envelope) = session.import_csr(csr, &request.client_reference).await?;
-    let mut shown = None;
+    let mut display = None;
     if let Some(id) = id_anywhere(&envelope.whole) {
         match export(session, &id, csr).await? {
             Exported::Ours => return Ok(id),
-            Exported::Not(words) => shown = Some(words),
+            Exported::Not(words) => display = Some(words),
         }
     }
     // It may have been there before and not been listed yet, which some builds refuse.
@@ -31,12 +31,12 @@ pub(super) async fn store(
         return Ok(id);
     }
     envelope.done(&answer, "take the CSR")?;
-    Err(unknown(session, &answer, shown))
+    Err(unknown(session, &answer, display))
 }
 
 /// The CSR is there, and nobody knows under which id.
-fn unknown(session: &Session<'_>, answer: &Answer, shown: Option<String>) -> Failure {
-    let shown = shown.map_or_else(
+fn unknown(session: &Session<'_>, answer: &Response, display: Option<String>) -> Failure {
+    let display = display.map_or_else(
         || {
             format!(
                 "the answer to importCSR tells no CSR_ID ({})",
@@ -52,11 +52,11 @@ fn unknown(session: &Session<'_>, answer: &Answer, shown: Option<String>) -> Fai
     match &session.settings.csr_list_operation {
         None => answer.failure(
             FailureKind::Local,
-            format!("{shown}: set `csr_list_operation`, for which `renewd ca probe` tries the likely names"),
+            format!("{display}: set `csr_list_operation`, for which `renewd ca probe` tries the likely names"),
         ),
         Some(operation) => answer.failure(
             FailureKind::Unexpected,
-            format!("{shown}, and {operation} lists none that exportCSR shows to be ours"),
+            format!("{display}, and {operation} lists none that exportCSR shows to be ours"),
         ),
     }
 }

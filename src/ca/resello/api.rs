@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::super::Exchange;
-use super::super::http::{Answer, Call, Http};
+use super::super::http::{Http, Request, Response};
 use super::envelope::{self, Reply};
-use super::order::{Order, Way};
+use super::order::{Order, OrderKind};
 use super::plan::{self, Plan};
 use super::settings::{PlanChoice, Settings};
 use crate::failure::{Failure, FailureKind};
@@ -94,21 +94,21 @@ impl<'a> Api<'a> {
     }
 
     /// Places an order: this costs money. The id of the order.
-    pub async fn place(&self, way: &Way, body: &Value) -> Result<String, Failure> {
-        let segments: &[&str] = match way {
-            Way::Buy => &[CERTIFICATE],
-            Way::Renew(id) => &[CERTIFICATE, id, "renew"],
-            Way::Reissue(id) => &[CERTIFICATE, id, "reissue"],
+    pub async fn place(&self, kind: &OrderKind, body: &Value) -> Result<String, Failure> {
+        let segments: &[&str] = match kind {
+            OrderKind::Buy => &[CERTIFICATE],
+            OrderKind::Renew(id) => &[CERTIFICATE, id, "renew"],
+            OrderKind::Reissue(id) => &[CERTIFICATE, id, "reissue"],
         };
-        let call = Call::lasting(Method::POST, self.url(segments, &[])?);
+        let call = Request::lasting(Method::POST, self.url(segments, &[])?);
         let answer = self.send(call, Some(body)).await?;
         let body = envelope::read(&answer, true, self.now)?.done()?;
         // A renewal may get an id of its own (purchase API reference 4.3).
-        match (result(&body).and_then(Order::read), way) {
+        match (result(&body).and_then(Order::read), kind) {
             (Some(order), _) => Ok(order.id),
-            (None, Way::Renew(id) | Way::Reissue(id)) => Ok(id.clone()),
+            (None, OrderKind::Renew(id) | OrderKind::Reissue(id)) => Ok(id.clone()),
             // It went well, but under which id cannot be read: it has to be looked for.
-            (None, Way::Buy) => {
+            (None, OrderKind::Buy) => {
                 let mut failure = no_order(&answer);
                 failure.kind = FailureKind::OutcomeUnknown;
                 Err(failure)
@@ -120,7 +120,7 @@ impl<'a> Api<'a> {
     pub async fn validate(&self, id: &str, domain: &str, dcv_type: &str) -> Result<(), Failure> {
         let body = json!({ "domain": domain, "dcv_type": dcv_type });
         // It may be asked for again at any time, so it does not matter whether a lost answer was a yes.
-        let call = Call::reading(Method::POST, self.url(&[CERTIFICATE, id, "validate"], &[])?);
+        let call = Request::reading(Method::POST, self.url(&[CERTIFICATE, id, "validate"], &[])?);
         let answer = self.send(call, Some(&body)).await?;
         envelope::read(&answer, false, self.now)?.done()?;
         Ok(())
@@ -164,7 +164,7 @@ impl<'a> Api<'a> {
 
     /// `DELETE /ssl-certificate/{id}`: the certificate is disabled at once. `false`: there is no such order.
     pub async fn delete(&self, id: &str) -> Result<bool, Failure> {
-        let call = Call::lasting(Method::DELETE, self.url(&[CERTIFICATE, id], &[])?);
+        let call = Request::lasting(Method::DELETE, self.url(&[CERTIFICATE, id], &[])?);
         let answer = self.send(call, None).await?;
         let has_no_words = answer.status < 300 && answer.body.trim_ascii().is_empty();
         Ok(has_no_words || matches!(envelope::read(&answer, true, self.now)?, Reply::Done(_)))
@@ -235,7 +235,7 @@ impl<'a> Api<'a> {
         ))
     }
 
-    async fn fetch(&self, id: &str, name: &str) -> Result<(Answer, File), Failure> {
+    async fn fetch(&self, id: &str, name: &str) -> Result<(Response, File), Failure> {
         let answer = self.get(&[CERTIFICATE, id, name], &[]).await?;
         let json = serde_json::from_slice::<Value>(&answer.body).ok();
         let is_error = json.as_ref().is_some_and(envelope::is_error);
@@ -258,12 +258,12 @@ impl<'a> Api<'a> {
         Ok((answer, File::NotYet(not_yet)))
     }
 
-    async fn get(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Answer, Failure> {
-        let call = Call::reading(Method::GET, self.url(segments, query)?);
+    async fn get(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Response, Failure> {
+        let call = Request::reading(Method::GET, self.url(segments, query)?);
         self.send(call, None).await
     }
 
-    async fn send(&self, call: Call, body: Option<&Value>) -> Result<Answer, Failure> {
+    async fn send(&self, call: Request, body: Option<&Value>) -> Result<Response, Failure> {
         let (user, key) = (&self.settings.user, self.key.expose());
         let on_the_wire = Secret::new(BASE64.encode(format!("{user}:{key}").as_bytes()));
         let call = call.with_secret(&self.key).with_secret(&on_the_wire);
@@ -296,7 +296,7 @@ fn result(body: &Value) -> Option<&Value> {
     body.get("result").filter(|result| !result.is_null())
 }
 
-fn page<'v>(answer: &Answer, body: &'v Value) -> Result<&'v [Value], Failure> {
+fn page<'v>(answer: &Response, body: &'v Value) -> Result<&'v [Value], Failure> {
     if let Some(Value::Array(items)) = result(body) {
         return Ok(items);
     }
@@ -304,12 +304,12 @@ fn page<'v>(answer: &Answer, body: &'v Value) -> Result<&'v [Value], Failure> {
     Err(answer.failure(FailureKind::Unexpected, detail))
 }
 
-fn no_order(answer: &Answer) -> Failure {
+fn no_order(answer: &Response) -> Failure {
     let detail = format!("no object with an `id` came: {}", answer.evidence());
     answer.failure(FailureKind::Unexpected, detail)
 }
 
-fn incomplete(answer: &Answer, found: usize, total: Option<u64>) -> Failure {
+fn incomplete(answer: &Response, found: usize, total: Option<u64>) -> Failure {
     let detail = format!(
         "the list says that it has {} entries and gives {found}",
         total.unwrap_or_default()

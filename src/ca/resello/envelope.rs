@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::super::http::Answer;
+use super::super::http::Response;
 use crate::failure::{Failure, FailureKind};
 
 /// What an answer says.
@@ -27,7 +27,7 @@ impl Reply {
 }
 
 /// Reads an answer. `lasting`: the call may have taken effect where the answer does not say clearly that it did not.
-pub(super) fn read(answer: &Answer, lasting: bool, now: Timestamp) -> Result<Reply, Failure> {
+pub(super) fn read(answer: &Response, lasting: bool, now: Timestamp) -> Result<Reply, Failure> {
     let refusal = answer.refusal_by_status(lasting, now);
     let body = match (answer.json(), &refusal) {
         (Ok(body), _) => body,
@@ -114,7 +114,7 @@ fn flatten(message: &Value, field: &str, lines: &mut Vec<String>) {
 
 /// An error object that came with HTTP 200. Its codes are in no documentation: only what their words leave no doubt
 /// about is taken for anything but a plain no.
-fn said(answer: &Answer, code: &str, words: &str) -> Failure {
+fn said(answer: &Response, code: &str, words: &str) -> Failure {
     let kind = if says(code, &UNAUTHORIZED) {
         FailureKind::Unauthorized
     } else if says(code, &BUSY) {
@@ -130,13 +130,13 @@ fn says(code: &str, words: &[&str]) -> bool {
 }
 
 /// The failure in one sentence, with the CA's words where there are any.
-fn clear(answer: &Answer, failure: Option<Failure>, words: &str) -> Failure {
+fn clear(answer: &Response, failure: Option<Failure>, words: &str) -> Failure {
     let Some(mut failure) = failure else {
         return strange(answer);
     };
     let evidence = match words {
         "" => failure.detail.clone(),
-        words => answer.told(&format!("HTTP {}: {words}", answer.status)),
+        words => answer.redacted(&format!("HTTP {}: {words}", answer.status)),
     };
     failure.detail = match failure.kind {
         FailureKind::Unauthorized => format!(
@@ -150,7 +150,7 @@ fn clear(answer: &Answer, failure: Option<Failure>, words: &str) -> Failure {
     failure
 }
 
-fn strange(answer: &Answer) -> Failure {
+fn strange(answer: &Response) -> Failure {
     let detail = format!(
         "neither success nor an error is told: HTTP {}: {}",
         answer.status,
@@ -187,8 +187,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer::example("POST /ssl-certificate", status, body.as_bytes())
+    fn answer(status: u16, body: &str) -> Response {
+        Response::example("POST /ssl-certificate", status, body.as_bytes())
     }
 
     fn opened(status: u16, body: &str, lasting: bool) -> Result<Reply, Failure> {

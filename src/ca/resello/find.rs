@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use super::super::{Reference, SigningRequest};
 use super::Resello;
 use super::api::Api;
-use super::order::{Order, Status, Way, succession};
+use super::order::{Order, OrderKind, Status, order_kind};
 use super::plan::Plan;
 use crate::failure::{Failure, FailureKind};
 
@@ -59,15 +59,15 @@ impl Resello {
     }
 
     /// What leads to the new certificate.
-    pub(super) async fn way(
+    pub(super) async fn kind(
         &self,
         api: &Api<'_>,
         plan: &Plan,
         request: &SigningRequest,
-    ) -> Result<Way, Failure> {
+    ) -> Result<OrderKind, Failure> {
         match self.predecessor(api, request).await? {
             Predecessor::Renewable(id) => self.follow(plan, &id, request),
-            Predecessor::None => Ok(Way::Buy),
+            Predecessor::None => Ok(OrderKind::Buy),
             Predecessor::HoldsOurs(order) => Err(Failure::new(
                 FailureKind::OutcomeUnknown,
                 "order",
@@ -104,15 +104,20 @@ impl Resello {
         }
     }
 
-    fn follow(&self, plan: &Plan, id: &str, request: &SigningRequest) -> Result<Way, Failure> {
-        let now = self.surroundings.clock.now();
+    fn follow(
+        &self,
+        plan: &Plan,
+        id: &str,
+        request: &SigningRequest,
+    ) -> Result<OrderKind, Failure> {
+        let now = self.env.clock.now();
         let left = request
             .previous
             .as_ref()
             .map(|previous| now.duration_until(previous.certificate.not_after));
         let left = left.unwrap_or(SignedDuration::ZERO);
         let renewals = self.settings.renewal_mode;
-        succession(renewals, id, left, plan.renewal_allowed()).map_err(|wait| too_early(plan, wait))
+        order_kind(renewals, id, left, plan.renewal_allowed()).map_err(|wait| too_early(plan, wait))
     }
 }
 

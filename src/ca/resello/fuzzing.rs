@@ -14,7 +14,7 @@ use super::plan::{Plan, in_words};
 use super::proof::{self, Proven};
 use super::settings::Download;
 use crate::ca::fuzzing::{SECRETS, now};
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::dcv::{Method, Proof};
 use crate::failure::FailureKind;
 use crate::pki::fuzzing::request;
@@ -23,7 +23,7 @@ use crate::pki::is_dns_name;
 /// An answer to each question that there is: nothing is a success that does not say so, a doubt about an order stays one,
 /// and what the CA wants to be published stays in the place that is made for it.
 pub fn resello(data: &[u8]) {
-    let Some(answer) = Answer::planted(data) else {
+    let Some(answer) = Response::planted(data) else {
         return;
     };
     for is_lasting in [true, false] {
@@ -43,7 +43,7 @@ pub fn resello(data: &[u8]) {
     }
 }
 
-fn done(answer: &Answer, body: &Value) {
+fn done(answer: &Response, body: &Value) {
     assert!(answer.status < 300, "{}", answer.status);
     let success = &body["success"];
     assert!(success != &json!(false) && success != &json!("false"));
@@ -65,8 +65,8 @@ fn details(body: &Value) {
     let Details::Known { domains, open } = Details::read(body) else {
         return;
     };
-    let told: usize = open.iter().map(String::len).sum();
-    assert!(told <= 4 * body.to_string().len() + 64);
+    let reported: usize = open.iter().map(String::len).sum();
+    assert!(reported <= 4 * body.to_string().len() + 64);
     let proven = Proven {
         csr: request(),
         host: "sectigo.com",

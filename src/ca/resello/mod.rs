@@ -25,10 +25,10 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use super::{Exchange, Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::Budget;
 use crate::pki::{AlternateName, KeyRequest};
-use crate::surroundings::Surroundings;
 use api::Api;
 use delivery::Delivery;
 use order::{Order, Status};
@@ -38,26 +38,26 @@ use prove::Prover;
 #[derive(Debug)]
 pub struct Resello {
     settings: Settings,
-    surroundings: Surroundings,
+    env: Env,
     prover: Prover,
 }
 
 impl Resello {
     /// A driver for `settings`; nothing is read or sent yet.
-    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
+    pub fn new(settings: Settings, env: Env) -> Self {
         Self {
-            prover: Prover::new(&settings, &surroundings),
+            prover: Prover::new(&settings, &env),
             settings,
-            surroundings,
+            env,
         }
     }
 
     fn api(&self) -> Result<Api<'_>, Failure> {
-        Api::open(&self.settings, self.surroundings.clock.now())
+        Api::open(&self.settings, self.env.clock.now())
     }
 
     /// How the order stands, and what it needs next.
-    async fn look(
+    async fn check(
         &self,
         api: &Api<'_>,
         id: &str,
@@ -123,8 +123,8 @@ impl Resello {
 
 #[async_trait]
 impl Issuer for Resello {
-    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
-        let mut objections = rules::objections(wanted, &self.settings, self.prover.dcv_type());
+    async fn preflight(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+        let mut objections = rules::preflight(wanted, &self.settings, self.prover.dcv_type());
         objections.extend(self.prover.objection().map(str::to_owned));
         match self.api()?.plan().await {
             Ok(_) => {}
@@ -148,15 +148,15 @@ impl Issuer for Resello {
     ) -> Result<PreparedOrder<'a>, Failure> {
         let api = self.api()?;
         let plan = api.plan().await?;
-        let way = self.way(&api, &plan, request).await?;
+        let kind = self.kind(&api, &plan, request).await?;
         // Paid for is paid for: a proof that cannot be given is found out now.
         let domains = proof::domains(&request.csr);
         self.prover
             .rehearse(domains.iter().map(String::as_str))
             .await?;
-        let body = way.body(&self.settings, self.prover.dcv_type(), &plan.id, request);
+        let body = kind.body(&self.settings, self.prover.dcv_type(), &plan.id, request);
         Ok(PreparedOrder::new(async move {
-            api.place(&way, &body).await.map(Reference)
+            api.place(&kind, &body).await.map(Reference)
         }))
     }
 
@@ -178,7 +178,7 @@ impl Issuer for Resello {
 
     /// Orders are made asynchronously: how long that takes is in no document, and asking too late is cheaper than
     /// ordering twice.
-    fn settling_time(&self, request: &SigningRequest) -> SignedDuration {
+    fn visibility_delay(&self, request: &SigningRequest) -> SignedDuration {
         let previous = request.previous.as_ref();
         if previous.is_some_and(|previous| previous.order.is_some()) {
             RENEWAL_SETTLES
@@ -193,7 +193,7 @@ impl Issuer for Resello {
 
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure> {
         let api = self.api()?;
-        self.look(&api, &order.0, request).await.map_err(in_doubt)
+        self.check(&api, &order.0, request).await.map_err(in_doubt)
     }
 
     fn budget(&self) -> Option<Budget> {

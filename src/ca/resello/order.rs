@@ -30,7 +30,7 @@ pub(super) enum Status {
 
 /// What leads to a new certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum OrderKind {
     /// A new order.
     Buy,
     /// The renewal of this order.
@@ -74,7 +74,7 @@ impl Status {
     }
 }
 
-impl Way {
+impl OrderKind {
     /// What is sent, `plan` being the UUID of the plan.
     pub fn body(
         &self,
@@ -101,19 +101,19 @@ impl Way {
 
 /// How the order of a certificate that ends in `left` is followed, its plan allowing a renewal in the last `allowed`;
 /// an error is the time until something may be done.
-pub(super) fn succession(
+pub(super) fn order_kind(
     renewal_mode: RenewalMode,
     order: &str,
     left: SignedDuration,
     allowed: Option<SignedDuration>,
-) -> Result<Way, SignedDuration> {
+) -> Result<OrderKind, SignedDuration> {
     // Where the plan does not say, the CA will.
     let early = allowed.filter(|allowed| left > *allowed);
     match (renewal_mode, early) {
-        (RenewalMode::Buy, _) => Ok(Way::Buy),
-        (RenewalMode::Reissue, Some(_)) => Ok(Way::Reissue(order.to_owned())),
+        (RenewalMode::Buy, _) => Ok(OrderKind::Buy),
+        (RenewalMode::Reissue, Some(_)) => Ok(OrderKind::Reissue(order.to_owned())),
         // A reissue does not reach beyond the term, so at its end the order is renewed.
-        (RenewalMode::Renew | RenewalMode::Reissue, None) => Ok(Way::Renew(order.to_owned())),
+        (RenewalMode::Renew | RenewalMode::Reissue, None) => Ok(OrderKind::Renew(order.to_owned())),
         (RenewalMode::Renew, Some(allowed)) => Err(left - allowed),
     }
 }
@@ -177,19 +177,19 @@ mod tests {
 
     #[test]
     fn an_order_is_renewed_no_sooner_than_its_plan_allows() {
-        let way = |renewals, days: i32| succession(renewals, "7", DAY * days, Some(DAY * 30));
-        let renewed = Ok(Way::Renew("7".to_owned()));
-        assert_eq!(way(RenewalMode::Renew, 30), renewed);
-        assert_eq!(way(RenewalMode::Renew, -3), renewed);
-        assert_eq!(way(RenewalMode::Renew, 31), Err(DAY));
-        assert_eq!(way(RenewalMode::Buy, 90), Ok(Way::Buy));
-        assert_eq!(succession(RenewalMode::Renew, "7", DAY * 90, None), renewed);
+        let kind = |renewals, days: i32| order_kind(renewals, "7", DAY * days, Some(DAY * 30));
+        let renewed = Ok(OrderKind::Renew("7".to_owned()));
+        assert_eq!(kind(RenewalMode::Renew, 30), renewed);
+        assert_eq!(kind(RenewalMode::Renew, -3), renewed);
+        assert_eq!(kind(RenewalMode::Renew, 31), Err(DAY));
+        assert_eq!(kind(RenewalMode::Buy, 90), Ok(OrderKind::Buy));
+        assert_eq!(order_kind(RenewalMode::Renew, "7", DAY * 90, None), renewed);
     }
 
     #[test]
     fn a_reissue_is_used_inside_of_the_term_only() {
-        let way = |days: i32| succession(RenewalMode::Reissue, "7", DAY * days, Some(DAY * 30));
-        assert_eq!(way(60), Ok(Way::Reissue("7".to_owned())));
-        assert_eq!(way(30), Ok(Way::Renew("7".to_owned())));
+        let kind = |days: i32| order_kind(RenewalMode::Reissue, "7", DAY * days, Some(DAY * 30));
+        assert_eq!(kind(60), Ok(OrderKind::Reissue("7".to_owned())));
+        assert_eq!(kind(30), Ok(OrderKind::Renew("7".to_owned())));
     }
 }

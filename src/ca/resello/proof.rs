@@ -394,8 +394,8 @@ mod tests {
         }
         // What is configured counts as well.
         let target = format!("{DIGEST}.u1.ca.example");
-        let told = stated_record(proven(&csr(), "ca.example"), "a.example", LABEL, &target);
-        assert!(told.is_ok(), "{told:?}");
+        let reported = stated_record(proven(&csr(), "ca.example"), "a.example", LABEL, &target);
+        assert!(reported.is_ok(), "{reported:?}");
     }
 
     #[test]
@@ -446,8 +446,8 @@ mod tests {
             (SHA256.to_owned(), false),
             (String::new(), false),
         ] {
-            let told = file("vpn.example.com", &format!("{FOLDER}{FILE}"), &content);
-            assert_eq!(told.is_ok(), is_ours, "{told:?}");
+            let reported = file("vpn.example.com", &format!("{FOLDER}{FILE}"), &content);
+            assert_eq!(reported.is_ok(), is_ours, "{reported:?}");
         }
     }
 

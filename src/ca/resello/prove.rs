@@ -12,9 +12,9 @@ use super::details::{Details, Domain};
 use super::proof::{self, Proven};
 use super::settings::{Control, Settings};
 use crate::dcv::{Method, Proof, Validator};
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Csr;
-use crate::surroundings::Surroundings;
 
 /// Proves control over domains, unattended or by mail.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Prover {
     /// it is to be taken away. Forgotten in a restart, after which such a record stays where it is.
     published: Mutex<BTreeMap<String, Vec<Proof>>>,
     /// When the CA was told to look at an order's proofs. Forgotten in a restart, after which it is told once more.
-    told: Mutex<BTreeMap<String, Timestamp>>,
-    surroundings: Surroundings,
+    reported: Mutex<BTreeMap<String, Timestamp>>,
+    env: Env,
 }
 
 /// What is to be proven, and how.
@@ -39,17 +39,17 @@ struct Task {
 
 impl Prover {
     /// A prover for `settings`; nothing is opened or sent yet.
-    pub fn new(settings: &Settings, surroundings: &Surroundings) -> Self {
+    pub fn new(settings: &Settings, env: &Env) -> Self {
         let validator = match &settings.control {
-            Control::Published(dcv) => Some(Validator::new(dcv.clone(), surroundings.clone())),
+            Control::Published(dcv) => Some(Validator::new(dcv.clone(), env.clone())),
             Control::Mail => None,
         };
         Self {
             validator,
             host: settings.proof_host.clone(),
             published: Mutex::default(),
-            told: Mutex::default(),
-            surroundings: surroundings.clone(),
+            reported: Mutex::default(),
+            env: env.clone(),
         }
     }
 
@@ -114,11 +114,11 @@ impl Prover {
             domains.into_iter().partition(|domain| domain.is_valid);
         if unproven.is_empty() {
             let (ours, request) = (proof::domains(csr), self.proven(csr));
-            let told = proven
+            let reported = proven
                 .iter()
                 .filter(|domain| proof::is_among(&domain.name, &ours))
                 .filter_map(|domain| domain.proof(request, validator.method()));
-            self.withdraw(id, csr, told.filter_map(Result::ok).collect())
+            self.withdraw(id, csr, reported.filter_map(Result::ok).collect())
                 .await;
             return Ok(proven_waits_for(&open));
         }
@@ -128,24 +128,24 @@ impl Prover {
         {
             return self.switch_method(api, id, domain).await;
         }
-        let tasks = told(unproven, self.proven(csr), validator.method())?;
+        let tasks = reported(unproven, self.proven(csr), validator.method())?;
         self.publish(validator, api, id, tasks).await
     }
 
-    /// Takes away what proves control for this order: what was published, what could be computed, and `told`. What
+    /// Takes away what proves control for this order: what was published, what could be computed, and `reported`. What
     /// cannot be taken away is only a line in the log: the certificate is there.
-    pub async fn withdraw(&self, id: &str, csr: &Csr, told: Vec<Proof>) {
+    pub async fn withdraw(&self, id: &str, csr: &Csr, reported: Vec<Proof>) {
         let Some(validator) = &self.validator else {
             return;
         };
         let computed = self.computed(csr, validator.method());
         let mut proofs = self.published().remove(id).unwrap_or_default();
-        self.told
+        self.reported
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
         proofs.extend(computed.into_iter().map(|task| task.proof));
-        proofs.extend(told);
+        proofs.extend(reported);
         for (at, proof) in proofs.iter().enumerate() {
             if proofs.iter().position(|other| other == proof) != Some(at) {
                 continue;
@@ -173,13 +173,13 @@ impl Prover {
             let words = format!("the proof to be seen everywhere: {}", unseen.join("; "));
             return Ok(waiting(Some(UNTIL_SEEN), &words));
         }
-        let is_to_be_told = self.may_tell(id);
+        let is_to_be_reported = self.may_report(id);
         let mut words = Vec::new();
         for Task {
             domain, message, ..
         } in &tasks
         {
-            let answer = if is_to_be_told {
+            let answer = if is_to_be_reported {
                 api.validate(id, domain, self.dcv_type()).await
             } else {
                 Ok(())
@@ -195,14 +195,14 @@ impl Prover {
     }
 
     /// Whether the CA may be told to look at the proofs of an order now; if so, that is remembered.
-    fn may_tell(&self, id: &str) -> bool {
-        let now = self.surroundings.clock.now();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = told.get(id).is_some_and(|at| {
-            (SignedDuration::ZERO..BETWEEN_LOOKS).contains(&at.duration_until(now))
+    fn may_report(&self, id: &str) -> bool {
+        let now = self.env.clock.now();
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = reported.get(id).is_some_and(|at| {
+            (SignedDuration::ZERO..BETWEEN_CHECKS).contains(&at.duration_until(now))
         });
         if !is_recent {
-            told.insert(id.to_owned(), now);
+            reported.insert(id.to_owned(), now);
         }
         !is_recent
     }
@@ -227,7 +227,7 @@ impl Prover {
             "the CA to take {ours} for the proof of control over {}",
             domain.name
         );
-        Ok(waiting(Some(BETWEEN_LOOKS), &words))
+        Ok(waiting(Some(BETWEEN_CHECKS), &words))
     }
 
     fn computed(&self, csr: &Csr, method: Method) -> Vec<Task> {
@@ -264,7 +264,11 @@ impl Prover {
 }
 
 /// What the CA told, where it may be published.
-fn told(domains: Vec<Domain>, proven: Proven<'_>, method: Method) -> Result<Vec<Task>, Failure> {
+fn reported(
+    domains: Vec<Domain>,
+    proven: Proven<'_>,
+    method: Method,
+) -> Result<Vec<Task>, Failure> {
     let ours = proof::domains(proven.csr);
     let strange = |words: String| {
         Failure::new(
@@ -342,4 +346,4 @@ fn waiting(retry_after: Option<SignedDuration>, waiting_for: &str) -> Issuance {
 const NO_CNAMES: &str = "the CA wants to see a CNAME record, and `validation.dns` with `provider.exec` can set TXT records only: choose another provider, or `validation.http`";
 const UNTIL_SEEN: SignedDuration = SignedDuration::from_secs(30);
 /// How often the CA may be told to look is in no document; a mistake of ours should not look like an attack.
-const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_mins(3);
+const BETWEEN_CHECKS: SignedDuration = SignedDuration::from_mins(3);

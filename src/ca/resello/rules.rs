@@ -5,7 +5,7 @@ use super::settings::{Level, RenewalMode, Settings};
 use crate::pki::{AlternateName, KeyKind, KeyRequest};
 
 /// Why an order for `wanted` would be refused, or would bring a certificate of no use.
-pub(super) fn objections(wanted: &KeyRequest, settings: &Settings, dcv_type: &str) -> Vec<String> {
+pub(super) fn preflight(wanted: &KeyRequest, settings: &Settings, dcv_type: &str) -> Vec<String> {
     let mut objections = Vec::new();
     objections.extend(key(wanted.key, settings.elliptic_keys));
     objections.extend(names(wanted, dcv_type));
@@ -205,8 +205,8 @@ mod tests {
         }
     }
 
-    fn told(wanted: &KeyRequest, level: Level, dcv_type: &str) -> Vec<String> {
-        objections(wanted, &settings(level), dcv_type)
+    fn reported(wanted: &KeyRequest, level: Level, dcv_type: &str) -> Vec<String> {
+        preflight(wanted, &settings(level), dcv_type)
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_request_that_fits_meets_no_objection() {
         for level in [Level::Domain, Level::Organization, Level::Extended] {
-            assert_eq!(told(&wanted(), level, "FILE"), [""; 0]);
+            assert_eq!(reported(&wanted(), level, "FILE"), [""; 0]);
         }
     }
 
@@ -243,14 +243,17 @@ mod tests {
                 key: kind,
                 ..wanted()
             };
-            let told = told(&wanted, Level::Domain, "DNS");
-            assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
+            let reported = reported(&wanted, Level::Domain, "DNS");
+            assert!(
+                reported.len() == 1 && reported[0].contains(words),
+                "{reported:?}"
+            );
         }
         let takes = Settings {
             elliptic_keys: true,
             ..settings(Level::Domain)
         };
-        assert_eq!(objections(&testing::key_request(), &takes, "DNS"), [""; 0]);
+        assert_eq!(preflight(&testing::key_request(), &takes, "DNS"), [""; 0]);
     }
 
     #[test]
@@ -278,24 +281,27 @@ mod tests {
             if dcv_type == "FILE" {
                 wanted.subject.common_name = None;
             }
-            let told = told(&wanted, Level::Domain, dcv_type);
-            assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
+            let reported = reported(&wanted, Level::Domain, dcv_type);
+            assert!(
+                reported.len() == 1 && reported[0].contains(words),
+                "{reported:?}"
+            );
         }
         let mut nameless = wanted();
         nameless.alternate_names.clear();
         nameless.subject.common_name = Some("Office firewall".to_owned());
-        assert!(told(&nameless, Level::Domain, "DNS")[0].contains("names no domain"));
+        assert!(reported(&nameless, Level::Domain, "DNS")[0].contains("names no domain"));
     }
 
     #[test]
     fn a_mail_that_the_ca_does_not_send_or_that_goes_elsewhere_is_objected_to() {
-        let told = |address: Option<&str>| {
+        let reported = |address: Option<&str>| {
             let mut settings = settings(Level::Domain);
             settings.applicant.approver_email_address = address.map(str::to_owned);
-            objections(&wanted(), &settings, "EMAIL")
+            preflight(&wanted(), &settings, "EMAIL")
         };
         for address in ["admin@example.com", "Hostmaster@vpn.example.com"] {
-            assert_eq!(told(Some(address)), [""; 0], "{address}");
+            assert_eq!(reported(Some(address)), [""; 0], "{address}");
         }
         for (address, words) in [
             (
@@ -308,8 +314,11 @@ mod tests {
             ),
             (None, "nobody would get the mail"),
         ] {
-            let told = told(address);
-            assert!(told.len() == 1 && told[0].contains(words), "{told:?}");
+            let reported = reported(address);
+            assert!(
+                reported.len() == 1 && reported[0].contains(words),
+                "{reported:?}"
+            );
         }
     }
 
@@ -318,11 +327,11 @@ mod tests {
         let mut wanted = wanted();
         wanted.subject.organization = None;
         wanted.subject.country = None;
-        assert_eq!(told(&wanted, Level::Domain, "DNS"), [""; 0]);
-        let told = told(&wanted, Level::Organization, "DNS");
+        assert_eq!(reported(&wanted, Level::Domain, "DNS"), [""; 0]);
+        let reported = reported(&wanted, Level::Organization, "DNS");
         assert!(
-            told[0].contains("`company_name`") && told[1].contains("no country"),
-            "{told:?}"
+            reported[0].contains("`company_name`") && reported[1].contains("no country"),
+            "{reported:?}"
         );
     }
 }

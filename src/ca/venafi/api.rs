@@ -12,7 +12,7 @@ use super::VenafiCa;
 use super::settings::Login;
 use super::token::Token;
 use super::wire::{self, Errors, ServiceError};
-use crate::ca::http::{Answer, Call, Http};
+use crate::ca::http::{Http, Request, Response};
 use crate::failure::{Failure, FailureKind};
 use crate::secret::{Secret, SecretSource};
 
@@ -48,7 +48,7 @@ impl VenafiCa {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        self.surroundings.clock.now()
+        self.env.clock.now()
     }
 
     async fn token(
@@ -70,7 +70,7 @@ impl VenafiCa {
             ("client_assertion_type", ASSERTION_TYPE),
             ("client_assertion", jwt.expose()),
         ];
-        let call = Call::reading(Method::POST, url).with_secret(&jwt);
+        let call = Request::reading(Method::POST, url).with_secret(&jwt);
         let answer = http.send(call, |request| request.form(&form)).await?;
         let token = self.obtained(&answer)?;
         self.tokens.keep(&token);
@@ -81,7 +81,7 @@ impl VenafiCa {
     }
 
     /// The token in an answer of the token endpoint, whose body is never shown: it may hold half a token.
-    fn obtained(&self, answer: &Answer) -> Result<Token, Failure> {
+    fn obtained(&self, answer: &Response) -> Result<Token, Failure> {
         if matches!(answer.status, 400 | 401 | 403 | 404 | 412) {
             let words = format!(
                 "{} does not accept the service account: check `service_account.id` and whether `service_account.jwt` is still valid ({})",
@@ -121,12 +121,16 @@ impl Session<'_> {
     }
 
     /// Reads something; the answer as it came, unless the credentials were refused or the service is busy.
-    pub async fn get_raw(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Answer, Failure> {
+    pub async fn get_raw(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Response, Failure> {
         let mut url = self.address(path)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let call = Call::reading(Method::GET, url);
+        let call = Request::reading(Method::GET, url);
         self.send(call, |request| request).await
     }
 
@@ -136,7 +140,7 @@ impl Session<'_> {
         path: &[&str],
         body: &Value,
     ) -> Result<(T, Option<Timestamp>), Failure> {
-        let call = Call::reading(Method::POST, self.address(path)?);
+        let call = Request::reading(Method::POST, self.address(path)?);
         let answer = self.send(call, |request| request.json(body)).await?;
         self.accepted(&answer, false)?;
         Ok((read(&answer)?, answer.date()))
@@ -148,7 +152,7 @@ impl Session<'_> {
         path: &[&str],
         body: &Value,
     ) -> Result<T, Failure> {
-        let call = Call::lasting(Method::POST, self.address(path)?);
+        let call = Request::lasting(Method::POST, self.address(path)?);
         let answer = self.send(call, |request| request.json(body)).await?;
         self.accepted(&answer, true)?;
         read(&answer).map_err(|failure| Failure {
@@ -158,7 +162,7 @@ impl Session<'_> {
     }
 
     /// The refusal in `answer`, if it is one.
-    pub fn accepted(&self, answer: &Answer, lasting: bool) -> Result<(), Failure> {
+    pub fn accepted(&self, answer: &Response, lasting: bool) -> Result<(), Failure> {
         let Some(by_status) = answer.refusal_by_status(lasting, self.ca.now()) else {
             return Ok(());
         };
@@ -180,7 +184,7 @@ impl Session<'_> {
         })
     }
 
-    fn login_refused(&self, answer: &Answer, errors: &[ServiceError]) -> Failure {
+    fn login_refused(&self, answer: &Response, errors: &[ServiceError]) -> Failure {
         let host = host(&self.ca.settings.url);
         let said = words(answer, errors);
         match &self.credential {
@@ -204,9 +208,9 @@ impl Session<'_> {
 
     async fn send(
         &self,
-        call: Call,
+        call: Request,
         prepare: impl FnOnce(RequestBuilder) -> RequestBuilder + Send,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         let (secret, name, text) = match &self.credential {
             Credential::ApiKey(key) => (key, API_KEY, key.expose().to_owned()),
             Credential::Token { token, .. } => {
@@ -247,12 +251,12 @@ fn address(base: &Url, path: &[&str]) -> Result<Url, Failure> {
 }
 
 /// What the service says is wrong; empty when the body is no envelope of errors.
-pub(super) fn errors(answer: &Answer) -> Vec<ServiceError> {
+pub(super) fn errors(answer: &Response) -> Vec<ServiceError> {
     serde_json::from_slice(&answer.body)
         .map_or_else(|_| Vec::new(), |envelope: Errors| envelope.errors)
 }
 
-fn words(answer: &Answer, errors: &[ServiceError]) -> String {
+fn words(answer: &Response, errors: &[ServiceError]) -> String {
     if errors.is_empty() {
         return answer.evidence();
     }
@@ -268,7 +272,7 @@ fn is_about_login(error: &ServiceError, status: u16) -> bool {
 }
 
 /// The content of an accepted answer.
-pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
+pub(super) fn read<T: DeserializeOwned>(answer: &Response) -> Result<T, Failure> {
     serde_json::from_value(answer.json()?).map_err(|error| {
         let words = format!(
             "HTTP {}: JSON of another form: {error}: {}",

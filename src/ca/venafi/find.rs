@@ -19,7 +19,7 @@ use crate::pki::Fingerprint;
 
 /// What requests that were looked at before had asked for, by their ids.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<HashMap<String, Content>>);
+pub(super) struct RequestCache(Mutex<HashMap<String, Content>>);
 
 /// What a request asked for.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ impl Session<'_> {
 
     async fn content(
         &self,
-        seen: &Seen,
+        seen: &RequestCache,
         hit: &CertificateRequest,
     ) -> Result<Option<Content>, Failure> {
         if let Some(content) = seen.of(&hit.id) {
@@ -139,7 +139,7 @@ impl Content {
     }
 }
 
-impl Seen {
+impl RequestCache {
     fn of(&self, id: &str) -> Option<Content> {
         self.lock(|seen| seen.get(id).cloned())
     }

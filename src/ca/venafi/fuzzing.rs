@@ -5,20 +5,20 @@
 )]
 
 use super::api::{errors, read};
-use super::rules::{keys_in_words, objections, unreadable};
+use super::rules::{keys_in_words, preflight, unreadable};
 use super::wire::{
     Application, CertificateRequest, CertificateRequests, Certificates, Template, Templates,
     UserAccount, moment,
 };
 use crate::ca::fuzzing::SECRETS;
-use crate::ca::http::Answer;
+use crate::ca::http::Response;
 use crate::failure::FailureKind;
 use crate::pki;
 
 /// An answer to each question that there is: it is read or refused in bearable words, and a template's rules cost no more
 /// than they are long.
 pub fn venafi(data: &[u8]) {
-    let Some(answer) = Answer::planted(data) else {
+    let Some(answer) = Response::planted(data) else {
         return;
     };
     for error in errors(&answer) {
@@ -52,10 +52,10 @@ pub fn venafi(data: &[u8]) {
 
 fn rules(template: &Template) {
     let wanted = pki::fuzzing::wanted();
-    let found = objections(template, wanted);
+    let found = preflight(template, wanted);
     let parts = wanted.subject.parts().len() + wanted.alternate_names.len();
     assert!(found.len() <= parts + 3, "{found:?}");
     let _ = (unreadable(template), keys_in_words(template));
     let open = Template::default();
-    assert!(objections(&open, wanted).is_empty());
+    assert!(preflight(&open, wanted).is_empty());
 }

@@ -25,36 +25,36 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use super::{Issuance, Issuer, PreparedOrder, Previous, Reference, SigningRequest, beyond};
+use crate::env::Env;
 use crate::failure::Failure;
 use crate::pki::KeyRequest;
-use crate::surroundings::Surroundings;
 
 /// One application and template of a TLS Protect Cloud.
 #[derive(Debug)]
 pub struct VenafiCa {
     settings: Settings,
-    surroundings: Surroundings,
+    env: Env,
     tokens: token::Tokens,
-    seen: find::Seen,
+    seen: find::RequestCache,
 }
 
 impl VenafiCa {
     /// A driver for `settings`; nothing is read or sent yet.
-    pub fn new(settings: Settings, surroundings: Surroundings) -> Self {
+    pub fn new(settings: Settings, env: Env) -> Self {
         Self {
             settings,
-            surroundings,
+            env,
             tokens: token::Tokens::default(),
-            seen: find::Seen::default(),
+            seen: find::RequestCache::default(),
         }
     }
 }
 
 #[async_trait]
 impl Issuer for VenafiCa {
-    async fn objections(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
+    async fn preflight(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
         let rules = self.session().await?.rules(&self.settings).await?;
-        Ok(rules.map_or_else(Vec::new, |rules| rules::objections(&rules, wanted)))
+        Ok(rules.map_or_else(Vec::new, |rules| rules::preflight(&rules, wanted)))
     }
 
     async fn prepare<'a>(
@@ -73,7 +73,7 @@ impl Issuer for VenafiCa {
     }
 
     /// The index behind the search is written after the answer is given (TLS Protect Cloud reference 7).
-    fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
+    fn visibility_delay(&self, _request: &SigningRequest) -> SignedDuration {
         beyond(self.settings.timeout, SignedDuration::from_mins(2))
     }
 
@@ -92,11 +92,14 @@ impl Issuer for VenafiCa {
         self.session().await?.standing(self, order, request).await
     }
 
-    async fn retire(&self, superseded: &Previous) -> Result<(), Failure> {
+    async fn decommission(&self, superseded: &Previous) -> Result<(), Failure> {
         if !self.settings.decommission_superseded {
             return Ok(());
         }
-        self.session().await?.retire(&superseded.certificate).await
+        self.session()
+            .await?
+            .decommission(&superseded.certificate)
+            .await
     }
 
     async fn check(&self) -> Result<Vec<(String, String)>, Failure> {

@@ -133,7 +133,7 @@ impl Session<'_> {
     }
 
     /// Takes `certificate` out of the inventory, if it is in there and active.
-    pub async fn retire(&self, certificate: &Certificate) -> Result<(), Failure> {
+    pub async fn decommission(&self, certificate: &Certificate) -> Result<(), Failure> {
         let ids: Vec<String> = self
             .records(certificate)
             .await?

@@ -8,7 +8,7 @@ use super::wire::{KeyType, Template};
 use crate::pki::{AlternateName, KeyKind, KeyRequest, country_code};
 
 /// Why a request under `template` would be refused; empty: nothing speaks against it.
-pub(super) fn objections(template: &Template, wanted: &KeyRequest) -> Vec<String> {
+pub(super) fn preflight(template: &Template, wanted: &KeyRequest) -> Vec<String> {
     let mut found = Vec::new();
     if template.status == "UNAVAILABLE" {
         let reason = template.reason.as_deref().unwrap_or("it does not say why");

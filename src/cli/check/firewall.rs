@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use super::Findings;
 use crate::config::ManagedFirewall;
+use crate::env::Env;
 use crate::failure::Failure;
-use crate::firewall::{self, Firewall, Identity, Known};
+use crate::firewall::{self, Firewall, Identity, KnownDevice};
 use crate::inventory::Endpoint;
-use crate::surroundings::Surroundings;
 use crate::transfer::{self, Choice, Protocol, Transfers};
 
 /// One firewall, and what is needed to look at it.
 pub(super) struct Check<'a> {
     pub name: &'a str,
     pub managed: &'a ManagedFirewall,
-    pub known: Known<'a>,
-    pub surroundings: &'a Surroundings,
+    pub known: KnownDevice<'a>,
+    pub env: &'a Env,
     pub transfers: &'a Transfers,
     /// Certificates for its web management whose key pair is made on it.
     pub management_certificates: Vec<&'a str>,
@@ -31,13 +31,12 @@ impl Check<'_> {
     /// Logs in, looks and logs out.
     pub async fn run(&self, findings: &mut Findings) {
         let settings = &self.managed.settings;
-        let session =
-            firewall::connect(settings, &self.known, self.surroundings, self.transfers).await;
+        let session = firewall::connect(settings, &self.known, self.env, self.transfers).await;
         let mut session = match session {
             Ok(session) => session,
             Err(failure) => return findings.wrong(&self.what(), &failure.to_string()),
         };
-        let looked = self.look(session.as_mut(), findings).await;
+        let looked = self.check(session.as_mut(), findings).await;
         let closed = session.close().await;
         if let Err(failure) = looked.and(closed) {
             findings.wrong(&self.what(), &failure.to_string());
@@ -48,13 +47,13 @@ impl Check<'_> {
         format!("firewall {}", self.name)
     }
 
-    async fn look(
+    async fn check(
         &self,
         session: &mut dyn Firewall,
         findings: &mut Findings,
     ) -> Result<(), Failure> {
         let identity = session.identify().await?;
-        self.tell_identity(&identity, findings);
+        self.report_identity(&identity, findings);
         let objects = session.installed().await?;
         let names: Vec<&str> = objects.iter().map(|object| object.alias.as_str()).collect();
         let names = match names.as_slice() {
@@ -63,7 +62,7 @@ impl Check<'_> {
         };
         let what = self.what();
         findings.good(&what, &format!("its certificates and requests: {names}"));
-        match session.foreign_changes().await? {
+        match session.pending_changes_of_others().await? {
             None => findings.good(&what, "no uncommitted changes"),
             Some(changes) => findings.wrong(
                 &what,
@@ -74,7 +73,7 @@ impl Check<'_> {
             ),
         }
         if let Some(transfers) = self.managed.settings.transfers_of(&identity) {
-            self.look_at_transfers(transfers, findings).await;
+            self.check_transfers(transfers, findings).await;
         }
         match &self.specification {
             Some(file) => self.keep_specification(session, file, findings).await,
@@ -82,7 +81,7 @@ impl Check<'_> {
         }
     }
 
-    fn tell_identity(&self, identity: &Identity, findings: &mut Findings) {
+    fn report_identity(&self, identity: &Identity, findings: &mut Findings) {
         let what = self.what();
         findings.good(
             &what,
@@ -91,11 +90,12 @@ impl Check<'_> {
                 identity.model, identity.firmware, identity.serial
             ),
         );
-        let told = |text: &Option<String>| text.clone().unwrap_or("not told by the device".into());
-        let privilege = told(&identity.privilege);
+        let reported =
+            |text: &Option<String>| text.clone().unwrap_or("not told by the device".into());
+        let privilege = reported(&identity.privilege);
         findings.good(&what, &format!("rights of the login: {privilege}"));
-        let clock = told(&identity.system_time);
-        let now = self.surroundings.clock.now();
+        let clock = reported(&identity.system_time);
+        let now = self.env.clock.now();
         findings.good(&what, &format!("its clock: {clock}; ours: {now:.0}"));
         for quirk in &identity.quirks {
             findings.good(&what, quirk);
@@ -106,7 +106,7 @@ impl Check<'_> {
     }
 
     /// How a device that brings and fetches its files itself would reach us.
-    async fn look_at_transfers(&self, settings: &transfer::Settings, findings: &mut Findings) {
+    async fn check_transfers(&self, settings: &transfer::Settings, findings: &mut Findings) {
         let what = format!("{}, transfers", self.what());
         match self.told_address(settings).await {
             Ok(words) => findings.good(&what, &words),
@@ -138,10 +138,11 @@ impl Check<'_> {
         let management = management.ok_or("the firewall has no address")?;
         let firewall = resolved(&management).await;
         let firewall = firewall.map_err(|error| format!("{management}: {error}"))?;
-        let told = transfer::address_told(settings, firewall).map_err(|error| error.to_string())?;
+        let reported =
+            transfer::advertised_address(settings, firewall).map_err(|error| error.to_string())?;
         let peer = settings.source_address.unwrap_or(firewall.ip());
         Ok(format!(
-            "it is told to go to {told}, and must come from {peer}"
+            "it is told to go to {reported}, and must come from {peer}"
         ))
     }
 

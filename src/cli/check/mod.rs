@@ -14,15 +14,15 @@ use super::CliError;
 use super::open::{self, Globals};
 use super::print::{self, say};
 use crate::ca;
-use crate::config::{self, Desired};
+use crate::config::{self, Config};
+use crate::env::Env;
 use crate::inventory::{Budget, KeyOrigin, ManagedCertificate, Service};
-use crate::probe::Sight;
+use crate::probe::ProbeResult;
 use crate::renewal::chain_roots;
-use crate::renewal::step::look_at_all;
+use crate::renewal::step::probe_all;
 use crate::renewal::{ConfiguredPeers, Peers, Step};
 use crate::sanitize::bounded;
 use crate::store::Store;
-use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
 #[derive(Debug, Args)]
@@ -74,12 +74,12 @@ fn warn(what: &str, words: &str) {
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
     let loaded = globals.loaded()?;
     let mut findings = Findings::default();
-    findings.good("configuration", &counts(&loaded.desired));
+    findings.good("configuration", &counts(&loaded.config));
     for problem in config::unsafe_files(&loaded) {
         findings.wrong("access", &problem);
     }
-    let desired = loaded.desired;
-    for (place, secret) in config::secrets(&desired) {
+    let config = loaded.config;
+    for (place, secret) in config::secrets(&config) {
         match secret.read() {
             Err(error) => findings.wrong(&place, &error.to_string()),
             Ok(secret) if secret.has_blank_at_an_end() => warn(
@@ -89,28 +89,24 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
             Ok(_) => {}
         }
     }
-    let surroundings = Surroundings::system();
-    let desired = Arc::new(desired);
-    let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings);
-    let peers = ConfiguredPeers::new(
-        Arc::clone(&desired),
-        surroundings.clone(),
-        transfers.clone(),
-    );
-    for name in desired.chain_roots.keys() {
+    let env = Env::system();
+    let config = Arc::new(config);
+    let transfers = Transfers::new(&config.daemon.state_directory, &env);
+    let peers = ConfiguredPeers::new(Arc::clone(&config), env.clone(), transfers.clone());
+    for name in config.chain_roots.keys() {
         let what = format!("ca {name}: chain_roots");
-        match chain_roots::of_ca(&desired, name).await {
+        match chain_roots::of_ca(&config, name).await {
             Ok(roots) => findings.good(&what, &print::count(roots.len(), "certificate")),
             Err(failure) => findings.wrong(&what, &failure.to_string()),
         }
     }
-    check_cas(&desired, &peers, arguments.online, &mut findings).await?;
+    check_cas(&config, &peers, arguments.online, &mut findings).await?;
     if arguments.online {
         let specification = arguments.save_openapi.as_deref();
         let online = Online {
-            desired: &desired,
+            config: &config,
             peers: &peers,
-            surroundings: &surroundings,
+            env: &env,
             transfers: &transfers,
         };
         online.check(specification, &mut findings).await?;
@@ -123,32 +119,32 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         findings.wrong,
         findings.wrong + findings.good
     ));
-    Err(CliError::Told)
+    Err(CliError::Reported)
 }
 
-fn counts(desired: &Desired) -> String {
+fn counts(config: &Config) -> String {
     [
-        print::count(desired.certificates.len(), "certificate"),
-        print::count(desired.firewalls.len(), "firewall"),
-        print::count(desired.cas.len(), "CA"),
+        print::count(config.certificates.len(), "certificate"),
+        print::count(config.firewalls.len(), "firewall"),
+        print::count(config.cas.len(), "CA"),
     ]
     .join(", ")
 }
 
 /// Every CA, and what it would sign. Those of this machine are looked at offline, too.
 async fn check_cas(
-    desired: &Desired,
+    config: &Config,
     peers: &ConfiguredPeers,
     online: bool,
     findings: &mut Findings,
 ) -> Result<(), CliError> {
     let store = if online {
-        open::store(desired).await.ok()
+        open::store(config).await.ok()
     } else {
         None
     };
     let mut usable = Vec::new();
-    for (name, settings) in &desired.cas {
+    for (name, settings) in &config.cas {
         if !online && !matches!(settings, ca::Settings::Local(_)) {
             continue;
         }
@@ -156,11 +152,11 @@ async fn check_cas(
             usable.push(name);
         }
         if online {
-            let default = desired.order_budgets.get(name).copied();
+            let default = config.order_budgets.get(name).copied();
             check_budget(peers, name, default, store.as_ref(), findings).await?;
         }
     }
-    for wanted in desired.certificates.values() {
+    for wanted in config.certificates.values() {
         if usable.contains(&&wanted.ca) {
             check_order(peers, wanted, findings).await;
         }
@@ -170,16 +166,16 @@ async fn check_cas(
 
 /// What the firewalls and their addresses are looked at with.
 struct Online<'a> {
-    desired: &'a Desired,
+    config: &'a Config,
     peers: &'a ConfiguredPeers,
-    surroundings: &'a Surroundings,
+    env: &'a Env,
     transfers: &'a Transfers,
 }
 
 impl Online<'_> {
     /// Certificates for web management of this firewall whose key pair is made on it.
     fn management_certificates(&self, firewall: &str) -> Vec<&str> {
-        let certificates = self.desired.certificates.values();
+        let certificates = self.config.certificates.values();
         certificates
             .filter(|one| {
                 *one.firewall == *firewall
@@ -195,30 +191,30 @@ impl Online<'_> {
         specification: Option<&Path>,
         findings: &mut Findings,
     ) -> Result<(), CliError> {
-        for (name, managed) in &self.desired.firewalls {
-            let acquaintance = open::acquaintance(self.desired, name).await?;
+        for (name, managed) in &self.config.firewalls {
+            let stored_device = open::stored_device(self.config, name).await?;
             let check = firewall::Check {
                 name,
                 managed,
-                known: acquaintance.known(),
-                surroundings: self.surroundings,
+                known: stored_device.known(),
+                env: self.env,
                 transfers: self.transfers,
                 management_certificates: self.management_certificates(name),
-                specification: specification.map(|file| match self.desired.firewalls.len() {
+                specification: specification.map(|file| match self.config.firewalls.len() {
                     1 => file.to_owned(),
                     _ => firewall::file_of(file, name),
                 }),
             };
             check.run(findings).await;
         }
-        for wanted in self.desired.certificates.values() {
-            for (place, sight) in look_at_all(self.peers, wanted).await {
-                match sight {
-                    Sight::Shown(shown, _) => findings.good(
+        for wanted in self.config.certificates.values() {
+            for (place, probed) in probe_all(self.peers, wanted).await {
+                match probed {
+                    ProbeResult::Served(served, _) => findings.good(
                         &format!("certificate {} at {place}", wanted.name),
-                        &format!("{} until {:.0}", shown.subject, shown.not_after),
+                        &format!("{} until {:.0}", served.subject, served.not_after),
                     ),
-                    Sight::Unreadable(_, why) | Sight::Unreachable(why) => {
+                    ProbeResult::Unreadable(_, why) | ProbeResult::Unreachable(why) => {
                         findings.wrong(&format!("certificate {} at {place}", wanted.name), &why);
                     }
                 }
@@ -238,7 +234,7 @@ async fn check_order(
     let Ok(issuer) = peers.issuer(&wanted.ca) else {
         return;
     };
-    match issuer.objections(&wanted.request).await {
+    match issuer.preflight(&wanted.request).await {
         Ok(objections) if objections.is_empty() => {
             findings.good(&what, "nothing speaks against an order");
         }
@@ -279,7 +275,7 @@ async fn check_budget(
         return Ok(());
     };
     if let Some(budget) = issuer.budget().or(default) {
-        let now = Surroundings::system().clock.now();
+        let now = Env::system().clock.now();
         let since = now.checked_sub(budget.within).unwrap_or(Timestamp::MIN);
         let placed = match store {
             Some(store) => store.orders_since(name, Step::Submit.name(), since).await?,
@@ -302,7 +298,7 @@ mod tests {
     #[test]
     fn what_a_peer_lists_without_end_is_told_in_a_line_of_bounded_length() {
         assert_eq!(short("a  b"), "a  b");
-        let told = short(&"fw-1, ".repeat(1 << 18)).into_owned();
-        assert!(told.len() <= LONGEST_FINDING + 3 && told.ends_with('…'));
+        let reported = short(&"fw-1, ".repeat(1 << 18)).into_owned();
+        assert!(reported.len() <= LONGEST_FINDING + 3 && reported.ends_with('…'));
     }
 }

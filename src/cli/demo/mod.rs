@@ -12,13 +12,13 @@ use simulators::sonicos::{Profile, Settings, Simulator};
 
 use super::{CliError, print, print::say};
 use crate::ca::{self, local};
-use crate::config::{self, Desired};
+use crate::config::{self, Config};
 use crate::daemon::Daemon;
+use crate::env::Env;
 use crate::inventory::Endpoint;
 use crate::pki::KeyKind;
-use crate::probe::{self, Sight};
+use crate::probe::{self, ProbeResult};
 use crate::store::{PastEvent, Store};
-use crate::surroundings::Surroundings;
 use crate::telemetry::{self, LogFormat};
 use office::{Kind, Office};
 
@@ -62,19 +62,19 @@ pub async fn run(arguments: &Arguments) -> Result<(), CliError> {
 }
 
 async fn show(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result<(), CliError> {
-    let desired = prepare(firewalls, office, folder)?;
-    let before = handshakes(&desired).await;
+    let config = prepare(firewalls, office, folder)?;
+    let before = handshakes(&config).await;
     say!("Before: certificates near their expiry");
     print_handshakes(&before);
     say!();
     say!("The renewals, step by step; each key pair is born on its firewall and never leaves it");
-    let has_failed = renew(&desired, folder).await?;
-    let after = handshakes(&desired).await;
+    let has_failed = renew(&config, folder).await?;
+    let after = handshakes(&config).await;
     say!();
     say!("After: the handshakes of an outsider");
     print_changes(&before, &after);
     if has_failed {
-        return Err(CliError::Told);
+        return Err(CliError::Reported);
     }
     print::text(NEXT);
     Ok(())
@@ -85,7 +85,7 @@ async fn start_firewalls() -> Result<Vec<Simulated>, CliError> {
     for (name, profile) in [("branch", Profile::V7_X), ("hq", Profile::V8)] {
         let mut settings = Settings::new(profile);
         settings.initial.common_name = format!("{name}.example.com");
-        settings.faces.key_delay_ms = Duration::from_millis(800);
+        settings.variants.key_delay_ms = Duration::from_millis(800);
         firewalls.push(Simulated {
             name,
             simulator: Simulator::start(settings).await?,
@@ -95,7 +95,7 @@ async fn start_firewalls() -> Result<Vec<Simulated>, CliError> {
 }
 
 /// Writes the configuration as an administrator would, and makes the CA.
-fn prepare(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result<Desired, CliError> {
+fn prepare(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result<Config, CliError> {
     let file = folder.join("renewd.toml");
     let place = folder.display();
     let mut text = format!(
@@ -107,8 +107,8 @@ fn prepare(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result<De
         text += &tables(firewall, folder)?;
     }
     write_private(&file, &text)?;
-    let desired = config::load(&file)?.desired;
-    for ca in desired.cas.values() {
+    let config = config::load(&file)?.config;
+    for ca in config.cas.values() {
         let ca::Settings::Local(settings) = ca else {
             continue;
         };
@@ -117,10 +117,10 @@ fn prepare(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result<De
             "Demonstration CA",
             KeyKind::Ecdsa(384),
             10,
-            &Surroundings::system(),
+            &Env::system(),
         )?;
     }
-    Ok(desired)
+    Ok(config)
 }
 
 fn tables(firewall: &Simulated, folder: &Path) -> Result<String, CliError> {
@@ -145,25 +145,25 @@ fn tables(firewall: &Simulated, folder: &Path) -> Result<String, CliError> {
 }
 
 /// Runs the daemon until nothing is left to do, and tells its events as they are stored.
-async fn renew(desired: &Desired, folder: &Path) -> Result<bool, CliError> {
+async fn renew(config: &Config, folder: &Path) -> Result<bool, CliError> {
     let file = folder.join("renewd.toml");
-    let daemon = Daemon::start(&file, desired.clone(), Surroundings::system()).await?;
-    let store = Store::open(&desired.daemon.database).await?;
-    let names: Vec<String> = desired
+    let daemon = Daemon::start(&file, config.clone(), Env::system()).await?;
+    let store = Store::open(&config.daemon.database).await?;
+    let names: Vec<String> = config
         .certificates
         .keys()
         .map(ToString::to_string)
         .collect();
     let started = tokio::time::Instant::now();
-    let mut told = 0;
+    let mut reported = 0;
     let work = daemon.run_once();
     tokio::pin!(work);
     let report = loop {
         let ended = tokio::select! {
             report = &mut work => Some(report?),
-            () = tokio::time::sleep(LOOK_INTERVAL) => None,
+            () = tokio::time::sleep(PROBE_INTERVAL) => None,
         };
-        told = tell(&store, &names, told, started.elapsed()).await?;
+        reported = report(&store, &names, reported, started.elapsed()).await?;
         if let Some(report) = ended {
             break report;
         }
@@ -172,11 +172,11 @@ async fn renew(desired: &Desired, folder: &Path) -> Result<bool, CliError> {
     Ok(report.has_failed())
 }
 
-/// Prints the events after the `told`th; the number of the last one.
-async fn tell(
+/// Prints the events after the `reported`th; the number of the last one.
+async fn report(
     store: &Store,
     names: &[String],
-    told: i64,
+    reported: i64,
     elapsed: Duration,
 ) -> Result<i64, CliError> {
     let mut news: Vec<(&String, PastEvent)> = Vec::new();
@@ -185,7 +185,7 @@ async fn tell(
         news.extend(
             events
                 .into_iter()
-                .filter(|event| event.id > told)
+                .filter(|event| event.id > reported)
                 .map(|event| (name, event)),
         );
     }
@@ -197,7 +197,7 @@ async fn tell(
             words(event)
         );
     }
-    Ok(news.last().map_or(told, |(_, event)| event.id))
+    Ok(news.last().map_or(reported, |(_, event)| event.id))
 }
 
 fn words(event: &PastEvent) -> String {
@@ -209,27 +209,30 @@ fn words(event: &PastEvent) -> String {
     }
 }
 
-async fn handshakes(desired: &Desired) -> Vec<(String, Endpoint, Sight)> {
+async fn handshakes(config: &Config) -> Vec<(String, Endpoint, ProbeResult)> {
     let mut seen = Vec::new();
-    for wanted in desired.certificates.values() {
+    for wanted in config.certificates.values() {
         for endpoint in &wanted.endpoints {
-            let sight = probe::look(endpoint, None, HANDSHAKE_LIMIT).await;
-            seen.push((wanted.firewall.to_string(), endpoint.clone(), sight));
+            let probed = probe::probe(endpoint, None, HANDSHAKE_LIMIT).await;
+            seen.push((wanted.firewall.to_string(), endpoint.clone(), probed));
         }
     }
     seen
 }
 
-fn print_handshakes(seen: &[(String, Endpoint, Sight)]) {
+fn print_handshakes(seen: &[(String, Endpoint, ProbeResult)]) {
     let mut table = print::table(&["FIREWALL", "ADDRESS", "SHA-256", "VALID UNTIL"]);
-    for (firewall, endpoint, sight) in seen {
-        let (fingerprint, until) = fingerprint(sight);
+    for (firewall, endpoint, probed) in seen {
+        let (fingerprint, until) = fingerprint(probed);
         table.add_row([firewall.clone(), endpoint.to_string(), fingerprint, until]);
     }
     print::print(&table);
 }
 
-fn print_changes(before: &[(String, Endpoint, Sight)], after: &[(String, Endpoint, Sight)]) {
+fn print_changes(
+    before: &[(String, Endpoint, ProbeResult)],
+    after: &[(String, Endpoint, ProbeResult)],
+) {
     let mut table = print::table(&[
         "FIREWALL",
         "ADDRESS",
@@ -250,13 +253,15 @@ fn print_changes(before: &[(String, Endpoint, Sight)], after: &[(String, Endpoin
     print::print(&table);
 }
 
-fn fingerprint(sight: &Sight) -> (String, String) {
-    match sight {
-        Sight::Shown(shown, _) => (
-            shown.fingerprint.short(),
-            shown.not_after.strftime("%Y-%m-%d").to_string(),
+fn fingerprint(probed: &ProbeResult) -> (String, String) {
+    match probed {
+        ProbeResult::Served(served, _) => (
+            served.fingerprint.short(),
+            served.not_after.strftime("%Y-%m-%d").to_string(),
         ),
-        Sight::Unreadable(_, why) | Sight::Unreachable(why) => ("none".to_owned(), why.clone()),
+        ProbeResult::Unreadable(_, why) | ProbeResult::Unreachable(why) => {
+            ("none".to_owned(), why.clone())
+        }
     }
 }
 
@@ -271,7 +276,7 @@ fn write_private(file: &Path, text: &str) -> Result<(), CliError> {
     Ok(file.write_all(text.as_bytes())?)
 }
 
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// More than a renewal can bring about between two looks.
 const EVENTS: u32 = 100;

@@ -43,7 +43,7 @@ impl Office {
             Kind::Acme => {
                 let listen = free_address()?;
                 let mut settings = acme::Settings::default();
-                settings.faces.http_port = listen.port();
+                settings.variants.http_port = listen.port();
                 Self::Acme(acme::Simulator::start(settings).await?, listen)
             }
             Kind::Venafi => {

@@ -9,13 +9,13 @@ use crate::cli::CliError;
 use crate::cli::open;
 use crate::cli::print::{self, say};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Desired;
+use crate::config::Config;
 use crate::inventory::{ManagedCertificate, Renewal};
 use crate::status::{self, Standing};
 use crate::store::PastEvent;
 
 #[derive(Debug, Serialize)]
-struct Known<'a> {
+struct CertificateDetails<'a> {
     standing: Standing,
     addresses: Vec<String>,
     services: Vec<&'static str>,
@@ -48,9 +48,9 @@ struct Entry<'a> {
     fields: &'a Value,
 }
 
-pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(), CliError> {
-    let wanted = open::certificate(desired, &arguments.name)?;
-    let store = open::store_to_read(desired).await?;
+pub(super) async fn show(config: &Config, arguments: &Arguments) -> Result<(), CliError> {
+    let wanted = open::certificate(config, &arguments.name)?;
+    let store = open::store_to_read(config).await?;
     let Some(row) = store.certificate(&wanted.name).await? else {
         return Err(open::unmet(wanted));
     };
@@ -61,7 +61,7 @@ pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(),
     let open = renewals
         .iter()
         .find(|renewal| Some(&renewal.id) == row.open_renewal.as_ref());
-    let known = Known {
+    let known = CertificateDetails {
         standing: status::standing(
             wanted,
             &row,
@@ -116,7 +116,7 @@ fn entry(event: &PastEvent) -> Entry<'_> {
     }
 }
 
-fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
+fn print_known(wanted: &ManagedCertificate, known: &CertificateDetails<'_>) {
     let standing = &known.standing;
     let time = |at: Option<jiff::Timestamp>| at.map_or("-".to_owned(), |at| format!("{at:.0}"));
     print::facts(&[
@@ -180,7 +180,7 @@ fn print_known(wanted: &ManagedCertificate, known: &Known<'_>) {
 /// What the CA calls the order.
 fn order(renewal: &PastRenewal<'_>) -> String {
     renewal.ca_reference.map_or_else(String::new, |reference| {
-        format!("; order {}", Reference(reference.to_owned()).shown())
+        format!("; order {}", Reference(reference.to_owned()).display())
     })
 }
 

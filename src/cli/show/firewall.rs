@@ -9,7 +9,7 @@ use crate::cli::CliError;
 use crate::cli::open;
 use crate::cli::print::{self, say};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Desired;
+use crate::config::Config;
 use crate::firewall;
 use crate::inventory::TrackedFirewall;
 use crate::renewal::pins;
@@ -18,7 +18,7 @@ use crate::status::{self, Standing};
 use crate::store::PendingPin;
 
 #[derive(Debug, Serialize)]
-struct Known {
+struct FirewallDetails {
     firewall: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
@@ -38,15 +38,15 @@ struct NotTrusted {
     why: String,
 }
 
-pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(), CliError> {
-    let store = open::store_to_read(desired).await?;
+pub(super) async fn show(config: &Config, arguments: &Arguments) -> Result<(), CliError> {
+    let store = open::store_to_read(config).await?;
     let tracked = store.firewall(&arguments.name).await;
     let pending = store.pending_pins(&arguments.name).await;
-    let standings = status::overview(&store, desired, SystemClock.now()).await;
+    let standings = status::overview(&store, config, SystemClock.now()).await;
     store.close().await;
     let mut certificates = standings?;
     certificates.retain(|standing| standing.firewall == arguments.name);
-    let known = known(desired, tracked?, &pending?, certificates);
+    let known = known(config, tracked?, &pending?, certificates);
     if arguments.json {
         print::json(&known);
     } else {
@@ -56,16 +56,16 @@ pub(super) async fn show(desired: &Desired, arguments: &Arguments) -> Result<(),
 }
 
 fn known(
-    desired: &Desired,
+    config: &Config,
     tracked: TrackedFirewall,
     pending: &[PendingPin],
     certificates: Vec<Standing>,
-) -> Known {
-    let (trusted_besides, not_trusted) = sorted(desired, &tracked, pending);
-    let managed = desired.firewalls.get(tracked.name.as_str());
+) -> FirewallDetails {
+    let (trusted_besides, not_trusted) = sorted(config, &tracked, pending);
+    let managed = config.firewalls.get(tracked.name.as_str());
     let address = managed.and_then(|managed| managed.settings.management());
     let identity = tracked.identity.as_deref();
-    Known {
+    FirewallDetails {
         address: address.map(|address| address.to_string()),
         identity: identity.and_then(|json| serde_json::from_str(json).ok()),
         seen_at: tracked.identified_at,
@@ -79,14 +79,14 @@ fn known(
 
 /// The stored pins that count, and those that do not.
 fn sorted(
-    desired: &Desired,
+    config: &Config,
     tracked: &TrackedFirewall,
     pending: &[PendingPin],
 ) -> (Vec<String>, Vec<NotTrusted>) {
-    let managed = desired.firewalls.get(tracked.name.as_str());
+    let managed = config.firewalls.get(tracked.name.as_str());
     let judged = managed.map(|managed| {
         let trust = firewall::trust_text(&managed.settings);
-        pins::judge(&open::sealer(desired), tracked, pending, &trust)
+        pins::judge(&open::sealer(config), tracked, pending, &trust)
     });
     let pins = match judged {
         Some(Ok(pins)) => pins,
@@ -134,7 +134,7 @@ fn all_not_trusted(
     .collect()
 }
 
-fn print_known(known: &Known) {
+fn print_known(known: &FirewallDetails) {
     let seen = known.seen_at.map(|at| format!("{at:.0}"));
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     print::facts(&[
@@ -229,8 +229,8 @@ mod tests {
 
     #[test]
     fn a_quirk_is_explained_where_its_name_is_known() {
-        let told = explained("export=put-scp");
-        assert_eq!(told, "export=put-scp (how a request is got from it)");
+        let reported = explained("export=put-scp");
+        assert_eq!(reported, "export=put-scp (how a request is got from it)");
         assert_eq!(explained("colour=blue"), "colour=blue");
     }
 }

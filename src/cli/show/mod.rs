@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::CliError;
 use super::open::{self, Globals};
 use super::print;
-use crate::config::Desired;
+use crate::config::Config;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -27,30 +27,30 @@ pub struct Arguments {
 }
 
 pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliError> {
-    let desired = globals.desired()?;
+    let config = globals.config()?;
     let name = arguments.name.as_str();
-    let is_certificate = desired.certificates.contains_key(name) && !arguments.firewall;
+    let is_certificate = config.certificates.contains_key(name) && !arguments.firewall;
     if is_certificate {
-        certificate::show(&desired, arguments).await?;
-        if desired.firewalls.contains_key(name) {
+        certificate::show(&config, arguments).await?;
+        if config.firewalls.contains_key(name) {
             print::diagnose(&format!(
                 "there is a firewall called {name} too: renewd show --firewall {name}"
             ));
         }
         return Ok(());
     }
-    if desired.firewalls.contains_key(name) {
-        return firewall::show(&desired, arguments).await;
+    if config.firewalls.contains_key(name) {
+        return firewall::show(&config, arguments).await;
     }
-    Err(unknown(&desired, arguments))
+    Err(unknown(&config, arguments))
 }
 
-fn unknown(desired: &Desired, arguments: &Arguments) -> CliError {
-    let firewalls = desired.firewalls.keys().map(AsRef::as_ref);
+fn unknown(config: &Config, arguments: &Arguments) -> CliError {
+    let firewalls = config.firewalls.keys().map(AsRef::as_ref);
     let words = if arguments.firewall {
         open::unknown("firewall", &arguments.name, firewalls)
     } else {
-        let names = desired.certificates.keys().map(AsRef::as_ref);
+        let names = config.certificates.keys().map(AsRef::as_ref);
         open::unknown(
             "certificate or firewall",
             &arguments.name,

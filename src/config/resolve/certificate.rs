@@ -6,38 +6,33 @@ use std::sync::Arc;
 use super::Resolver;
 use super::fleet::DraftCertificate;
 use super::request::{self, AlternateNames};
-use crate::config::findings::Place;
+use crate::config::diagnostics::FileSpan;
+use crate::config::file_model::{self, Placed};
 use crate::config::values::{self, Wrong};
-use crate::config::written::{self, Placed};
 use crate::inventory::{Endpoint, ManagedCertificate, Service};
 
 impl Resolver<'_> {
     /// One `[[certificate]]`; `range` is where its services are, when they are left out.
     pub fn certificate(
         &mut self,
-        written: written::Certificate,
+        raw: file_model::Certificate,
         range: &Range<usize>,
     ) -> DraftCertificate {
         let mut policy = self.shared.policy.clone();
-        if let Some(renewal) = &written.renewal {
+        if let Some(renewal) = &raw.renewal {
             policy = self.policy(&renewal.value, &policy);
         }
-        let name = self.name(written.name.as_ref());
-        let firewall = self.reference(written.firewall.as_ref());
-        let ca = self.reference(written.ca.as_ref());
-        let services = self.services(written.services, range);
-        let endpoints = self.endpoints(written.endpoints);
+        let name = self.name(raw.name.as_ref());
+        let firewall = self.reference(raw.firewall.as_ref());
+        let ca = self.reference(raw.ca.as_ref());
+        let services = self.services(raw.services, range);
+        let endpoints = self.endpoints(raw.endpoints);
         let names = AlternateNames {
-            dns: written.dns_names,
-            ip: written.ip_addresses,
-            email: written.email_addresses,
+            dns: raw.dns_names,
+            ip: raw.ip_addresses,
+            email: raw.email_addresses,
         };
-        let request = self.request(
-            written.subject,
-            names,
-            written.key.as_ref(),
-            written.digest.as_ref(),
-        );
+        let request = self.request(raw.subject, names, raw.key.as_ref(), raw.digest.as_ref());
         let certificate = match (request, &name, &firewall, &ca) {
             (Some(request), Some(name), Some(firewall), Some(ca)) => {
                 Some(Arc::new(ManagedCertificate {
@@ -45,7 +40,7 @@ impl Resolver<'_> {
                     firewall: firewall.text.clone(),
                     ca: ca.text.clone(),
                     request,
-                    key_origin: request::origin(written.key.as_ref()),
+                    key_origin: request::origin(raw.key.as_ref()),
                     services: services.iter().map(|(service, _)| *service).collect(),
                     endpoints: endpoints.clone().unwrap_or_default(),
                     policy,
@@ -65,18 +60,18 @@ impl Resolver<'_> {
 
     fn services(
         &mut self,
-        written: Option<Placed<Vec<Placed<written::Service>>>>,
+        raw: Option<Placed<Vec<Placed<file_model::Service>>>>,
         range: &Range<usize>,
-    ) -> Vec<(Service, Place)> {
-        let Some(written) = written else {
+    ) -> Vec<(Service, FileSpan)> {
+        let Some(raw) = raw else {
             return vec![(Service::WebManagement, self.place(range))];
         };
-        if written.value.is_empty() {
+        if raw.value.is_empty() {
             let hint = "leave it out for [\"web-management\"]";
-            self.lacking(&written.range, "`services` is empty", hint);
+            self.lacking(&raw.range, "`services` is empty", hint);
         }
-        let mut services: Vec<(Service, Place)> = Vec::with_capacity(written.value.len());
-        for Placed { value, range } in written.value {
+        let mut services: Vec<(Service, FileSpan)> = Vec::with_capacity(raw.value.len());
+        for Placed { value, range } in raw.value {
             let service = Service::from(value);
             if services.iter().any(|(known, _)| *known == service) {
                 self.wrong(
@@ -90,29 +85,29 @@ impl Resolver<'_> {
         services
     }
 
-    fn endpoints(&mut self, written: Option<Placed<Vec<Placed<String>>>>) -> Option<Vec<Endpoint>> {
-        let written = written?;
-        if written.value.is_empty() {
+    fn endpoints(&mut self, raw: Option<Placed<Vec<Placed<String>>>>) -> Option<Vec<Endpoint>> {
+        let raw = raw?;
+        if raw.value.is_empty() {
             let hint = "leave it out for the addresses of the firewall itself";
             self.lacking(
-                &written.range,
+                &raw.range,
                 "`endpoints` is empty: nothing would be proven",
                 hint,
             );
         }
-        let mut endpoints = Vec::with_capacity(written.value.len());
-        for address in written.value {
+        let mut endpoints = Vec::with_capacity(raw.value.len());
+        for address in raw.value {
             endpoints.extend(self.parse(&address, values::endpoint));
         }
         Some(endpoints)
     }
 }
 
-impl From<written::Service> for Service {
-    fn from(written: written::Service) -> Self {
-        match written {
-            written::Service::WebManagement => Self::WebManagement,
-            written::Service::SslVpn => Self::SslVpn,
+impl From<file_model::Service> for Service {
+    fn from(raw: file_model::Service) -> Self {
+        match raw {
+            file_model::Service::WebManagement => Self::WebManagement,
+            file_model::Service::SslVpn => Self::SslVpn,
         }
     }
 }

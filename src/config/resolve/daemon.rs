@@ -3,48 +3,48 @@
 use jiff::SignedDuration;
 
 use super::Resolver;
-use crate::config::desired::Daemon;
-use crate::config::written::{self, default};
+use crate::config::file_model::{self, default};
+use crate::config::model::Daemon;
 use crate::config::{database, values};
 use crate::inventory::{RenewalPolicy, Urgent};
 
 impl Resolver<'_> {
     /// `[daemon]`; every key has a default.
-    pub fn daemon(&mut self, written: &written::Daemon) -> Daemon {
-        if let Some(folder) = self.path(written.state_directory.as_ref()) {
+    pub fn daemon(&mut self, raw: &file_model::Daemon) -> Daemon {
+        if let Some(folder) = self.path(raw.state_directory.as_ref()) {
             self.shared.state_directory = folder;
         }
         let in_state_directory = format!(
             "sqlite://{}/renewd.db",
             self.shared.state_directory.display()
         );
-        self.shared.sealing_key = written
+        self.shared.sealing_key = raw
             .sealing_key
             .as_ref()
             .and_then(|key| self.referred(&key.value, &key.range));
-        let scan = self.schedule(written.scan.as_ref(), default::SCAN);
+        let scan = self.schedule(raw.scan.as_ref(), default::SCAN);
         Daemon {
             database: self
                 .parse_or(
-                    written.database.as_ref(),
+                    raw.database.as_ref(),
                     &in_state_directory,
                     database::database,
                 )
                 .unwrap_or_default(),
-            database_password: written
+            database_password: raw
                 .database_password
                 .as_ref()
                 .and_then(|key| self.referred(&key.value, &key.range)),
             state_directory: self.shared.state_directory.clone(),
             sealing_key: self.shared.sealing_key.clone(),
-            max_concurrent_renewals: written
+            max_concurrent_renewals: raw
                 .max_concurrent_renewals
                 .as_ref()
-                .map_or(default::MAX_CONCURRENT_RENEWALS, |written| written.value)
+                .map_or(default::MAX_CONCURRENT_RENEWALS, |raw| raw.value)
                 .into(),
             scan: scan.map_or_else(String::new, |schedule| with_seconds(schedule.expression())),
             probe_interval: self.duration_or(
-                written.probe_interval.as_ref(),
+                raw.probe_interval.as_ref(),
                 default::PROBE_INTERVAL,
                 (
                     SignedDuration::from_mins(1),
@@ -53,13 +53,13 @@ impl Resolver<'_> {
             ),
             keep_history: self
                 .parse_or(
-                    written.keep_history.as_ref(),
+                    raw.keep_history.as_ref(),
                     default::KEEP_HISTORY,
                     values::keep_history,
                 )
                 .unwrap_or_default(),
             log: self
-                .parse_or(written.log.as_ref(), default::LOG, values::log_filter)
+                .parse_or(raw.log.as_ref(), default::LOG, values::log_filter)
                 .unwrap_or_default(),
         }
     }
@@ -67,10 +67,10 @@ impl Resolver<'_> {
     /// A policy, with `otherwise` for what is left out.
     pub fn policy(
         &mut self,
-        written: &written::Renewal,
+        raw: &file_model::Renewal,
         otherwise: &RenewalPolicy,
     ) -> RenewalPolicy {
-        let share = written.renew_after.as_ref();
+        let share = raw.renew_after.as_ref();
         if let Some(late) = share.filter(|share| share.value > 0.9) {
             let hint = "two thirds, the default, leave time for two weeks of trouble in a lifetime of 47 days";
             self.warn(
@@ -79,7 +79,7 @@ impl Resolver<'_> {
                 hint,
             );
         }
-        let grace = written.verify_timeout.as_ref();
+        let grace = raw.verify_timeout.as_ref();
         let bounds = (SignedDuration::from_secs(5), SignedDuration::from_hours(1));
         RenewalPolicy {
             renew_after: share
@@ -89,7 +89,7 @@ impl Resolver<'_> {
                 Some(_) => self.duration_or(grace, default::VERIFY_TIMEOUT, bounds),
                 None => otherwise.verify_timeout,
             },
-            urgent: written
+            urgent: raw
                 .urgent
                 .as_ref()
                 .map_or(otherwise.urgent, |urgent| urgent.value.into()),
@@ -97,12 +97,12 @@ impl Resolver<'_> {
     }
 }
 
-impl From<written::Urgent> for Urgent {
-    fn from(written: written::Urgent) -> Self {
-        match written {
-            written::Urgent::Ask => Self::Ask,
-            written::Urgent::Bind => Self::Bind,
-            written::Urgent::Wait => Self::Wait,
+impl From<file_model::Urgent> for Urgent {
+    fn from(raw: file_model::Urgent) -> Self {
+        match raw {
+            file_model::Urgent::Ask => Self::Ask,
+            file_model::Urgent::Bind => Self::Bind,
+            file_model::Urgent::Wait => Self::Wait,
         }
     }
 }

@@ -7,11 +7,11 @@ use jiff::SignedDuration;
 
 use super::Resolver;
 use super::fleet::DraftFirewall;
-use crate::config::desired::ManagedFirewall;
-use crate::config::values::{self, Wrong};
-use crate::config::written::{
+use crate::config::file_model::{
     self, FirewallDriver, OneOrMany, Placed, Sonicos, TRUST_HINT, default,
 };
+use crate::config::model::ManagedFirewall;
+use crate::config::values::{self, Wrong};
 use crate::firewall::Settings;
 use crate::firewall::sonicos::{Login, LoginLevel, Settings as SonicosSettings};
 use crate::pki::Fingerprint;
@@ -21,13 +21,13 @@ use crate::transfer;
 
 impl Resolver<'_> {
     /// One `[[firewall]]`.
-    pub fn firewall(&mut self, written: written::Firewall) -> DraftFirewall {
-        let name = self.name(written.name.as_ref());
+    pub fn firewall(&mut self, raw: file_model::Firewall) -> DraftFirewall {
+        let name = self.name(raw.name.as_ref());
         let mut forced_ftp = None;
-        let window = written
+        let window = raw
             .maintenance_window
             .and_then(|window| self.window(&window.value));
-        let value = written.driver.and_then(|driver| {
+        let value = raw.driver.and_then(|driver| {
             let FirewallDriver::Sonicos(sonicos) = driver.value;
             let ssl_vpn_port = sonicos
                 .ssl_vpn_port
@@ -49,17 +49,17 @@ impl Resolver<'_> {
         }
     }
 
-    fn window(&mut self, written: &written::MaintenanceWindow) -> Option<MaintenanceWindow> {
-        let start = written
+    fn window(&mut self, raw: &file_model::MaintenanceWindow) -> Option<MaintenanceWindow> {
+        let start = raw
             .start
             .as_ref()
             .and_then(|start| self.schedule(Some(start), ""));
-        let duration = written.duration.as_ref().and_then(|duration| {
+        let duration = raw.duration.as_ref().and_then(|duration| {
             self.parse(duration, |text| {
                 values::duration(text, schedule::SHORTEST, schedule::LONGEST)
             })
         });
-        let zone = self.parse_or(written.time_zone.as_ref(), default::TIME_ZONE, |name| {
+        let zone = self.parse_or(raw.time_zone.as_ref(), default::TIME_ZONE, |name| {
             schedule::find_time_zone(name).map_err(|words| Wrong::new(words, ZONE_HINT))
         });
         MaintenanceWindow::from_parts(start?, duration?, zone?).ok()
@@ -67,45 +67,43 @@ impl Resolver<'_> {
 
     fn sonicos(
         &mut self,
-        written: Sonicos,
+        raw: Sonicos,
         transfers: Arc<transfer::Settings>,
     ) -> Option<SonicosSettings> {
-        let url = written
-            .url
-            .and_then(|url| self.parse(&url, values::device_url));
-        let user = written.user.and_then(|user| self.parse(&user, user_name));
-        let password = written.password.and_then(|password| self.secret(password));
-        let totp = written.totp.and_then(|totp| self.secret(totp));
-        let trust = written.trust.and_then(|trust| self.trust(&trust));
+        let url = raw.url.and_then(|url| self.parse(&url, values::device_url));
+        let user = raw.user.and_then(|user| self.parse(&user, user_name));
+        let password = raw.password.and_then(|password| self.secret(password));
+        let totp = raw.totp.and_then(|totp| self.secret(totp));
+        let trust = raw.trust.and_then(|trust| self.trust(&trust));
         let call_timeout = self.timeout(
-            written.call_timeout.as_ref(),
+            raw.call_timeout.as_ref(),
             default::CALL_TIMEOUT,
             SignedDuration::from_mins(10),
         );
         let transfer_timeout = self.timeout(
-            written.transfer_timeout.as_ref(),
+            raw.transfer_timeout.as_ref(),
             default::TRANSFER_TIMEOUT,
             // A file that does not come is waited for in four ways, and a step has less than half an hour.
             SignedDuration::from_mins(5),
         );
-        let command_line = written
+        let command_line = raw
             .ssh
             .map(|ssh| self.command_line(&ssh.value, url.as_ref()));
-        let login = self.login(written.login.as_ref());
+        let login = self.login(raw.login.as_ref());
         Some(SonicosSettings {
             url: url?,
             user: user?,
             password: password?,
             totp,
             login,
-            minimum_login: self.minimum_login(written.minimum_login.as_ref(), login),
+            minimum_login: self.minimum_login(raw.minimum_login.as_ref(), login),
             trust: trust?,
             call_timeout,
             transfer_timeout,
             transfers,
             command_line: command_line.flatten(),
             replaces_left_session: false,
-            preempt_idle_administrator: written
+            preempt_idle_administrator: raw
                 .preempt_idle_administrator
                 .is_none_or(|preempt| preempt.value),
         })
@@ -121,17 +119,17 @@ impl Resolver<'_> {
         self.duration_or(key, default, limits).unsigned_abs()
     }
 
-    fn login(&mut self, written: Option<&Placed<written::Login>>) -> Login {
-        let Some(Placed { value, range }) = written else {
+    fn login(&mut self, raw: Option<&Placed<file_model::Login>>) -> Login {
+        let Some(Placed { value, range }) = raw else {
             return Login::Automatic;
         };
         match value {
-            written::Login::Automatic => Login::Automatic,
-            written::Login::Digest => Login::Digest,
-            written::Login::Chap => Login::Chap,
-            written::Login::PublicKey => Login::PublicKey,
-            written::Login::PublicKeyPkcs1 => Login::PublicKeyPkcs1,
-            written::Login::Basic => {
+            file_model::Login::Automatic => Login::Automatic,
+            file_model::Login::Digest => Login::Digest,
+            file_model::Login::Chap => Login::Chap,
+            file_model::Login::PublicKey => Login::PublicKey,
+            file_model::Login::PublicKeyPkcs1 => Login::PublicKeyPkcs1,
+            file_model::Login::Basic => {
                 let hint = "\"automatic\" uses Basic only where the device offers nothing else";
                 self.warn(range, "Basic sends the password itself to the device", hint);
                 Login::Basic
@@ -142,16 +140,16 @@ impl Resolver<'_> {
     /// The least login; one that `login` cannot reach would let nobody in.
     fn minimum_login(
         &mut self,
-        written: Option<&Placed<written::LoginLevel>>,
+        raw: Option<&Placed<file_model::LoginLevel>>,
         login: Login,
     ) -> Option<LoginLevel> {
-        let Placed { value, range } = written?;
+        let Placed { value, range } = raw?;
         let level = match value {
-            written::LoginLevel::Basic => LoginLevel::Basic,
-            written::LoginLevel::PublicKey => LoginLevel::PublicKey,
-            written::LoginLevel::Chap => LoginLevel::Chap,
-            written::LoginLevel::DigestMd5 => LoginLevel::DigestMd5,
-            written::LoginLevel::DigestSha256 => LoginLevel::DigestSha256,
+            file_model::LoginLevel::Basic => LoginLevel::Basic,
+            file_model::LoginLevel::PublicKey => LoginLevel::PublicKey,
+            file_model::LoginLevel::Chap => LoginLevel::Chap,
+            file_model::LoginLevel::DigestMd5 => LoginLevel::DigestMd5,
+            file_model::LoginLevel::DigestSha256 => LoginLevel::DigestSha256,
         };
         let reached = match login {
             Login::Automatic | Login::Digest => LoginLevel::DigestSha256,
@@ -165,16 +163,17 @@ impl Resolver<'_> {
                 level.name()
             );
             let hint = "leave one of the two out".to_owned();
-            self.findings.error(self.place(range), message, Some(hint));
+            self.diagnostics
+                .error(self.place(range), message, Some(hint));
         }
         Some(level)
     }
 
-    pub(super) fn trust(&mut self, written: &Placed<written::Trust>) -> Option<Trust> {
+    pub(super) fn trust(&mut self, raw: &Placed<file_model::Trust>) -> Option<Trust> {
         let Placed {
             value: trust,
             range,
-        } = written;
+        } = raw;
         let system = trust.system.as_ref().filter(|system| system.value);
         let given = [trust.sha256.is_some(), trust.ca.is_some(), system.is_some()];
         let anchor = match given.iter().filter(|given| **given).count() {
@@ -211,13 +210,13 @@ impl Resolver<'_> {
         })
     }
 
-    fn pins(&mut self, written: &Placed<OneOrMany>) -> Option<Vec<Fingerprint>> {
-        let texts = match &written.value {
+    fn pins(&mut self, raw: &Placed<OneOrMany>) -> Option<Vec<Fingerprint>> {
+        let texts = match &raw.value {
             OneOrMany::One(text) => std::slice::from_ref(text),
             OneOrMany::Many(texts) => texts,
         };
         if texts.is_empty() {
-            self.lacking(&written.range, "`sha256` holds no fingerprint", TRUST_HINT);
+            self.lacking(&raw.range, "`sha256` holds no fingerprint", TRUST_HINT);
             return None;
         }
         let pins: Result<Vec<Fingerprint>, _> = texts.iter().map(|text| text.parse()).collect();
@@ -226,7 +225,7 @@ impl Resolver<'_> {
             Err(error) => {
                 let hint =
                     "`renewd probe HOST:PORT` prints the fingerprint of the device's certificate";
-                self.wrong(&written.range, Wrong::new(error.to_string(), hint));
+                self.wrong(&raw.range, Wrong::new(error.to_string(), hint));
                 None
             }
         }

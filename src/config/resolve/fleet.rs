@@ -9,8 +9,8 @@ use jiff::SignedDuration;
 use super::Name;
 use super::transfers::{FTP_HINT, FTP_WARNING};
 use crate::ca;
-use crate::config::desired::{Daemon, Desired, ManagedFirewall};
-use crate::config::findings::{Findings, Place};
+use crate::config::diagnostics::{Diagnostics, FileSpan};
+use crate::config::model::{Config, Daemon, ManagedFirewall};
 use crate::config::suggest;
 use crate::inventory::{Budget, Endpoint, ManagedCertificate, Service};
 
@@ -25,7 +25,7 @@ pub(in crate::config) struct Fleet {
     /// As they were added: to put them into one list would hold them twice.
     drafts: Vec<Vec<DraftCertificate>>,
     /// The first firewall whose transfers are made to go by FTP, and how many there are.
-    forced_ftp: Option<(Place, usize)>,
+    forced_ftp: Option<(FileSpan, usize)>,
 }
 
 /// Elements in the order in which they were written, not yet compared with others. A value is left out when something
@@ -41,7 +41,7 @@ pub(in crate::config) struct Elements {
 #[derive(Debug)]
 struct Section<T> {
     header: &'static str,
-    names: HashMap<Arc<str>, Place>,
+    names: HashMap<Arc<str>, FileSpan>,
     // A tree that grows in the order of its keys stays half empty; built at once from a list it is full.
     values: Vec<(Arc<str>, T)>,
 }
@@ -65,7 +65,7 @@ pub(in crate::config) struct DraftFirewall {
     /// `None` when something about it was wrong.
     pub value: Option<Arc<ManagedFirewall>>,
     /// Where its transfers are made to go by FTP.
-    pub forced_ftp: Option<Place>,
+    pub forced_ftp: Option<FileSpan>,
 }
 
 /// A certificate with its references unresolved.
@@ -74,7 +74,7 @@ pub(in crate::config) struct DraftCertificate {
     pub name: Option<Name>,
     pub firewall: Option<Name>,
     pub ca: Option<Name>,
-    pub services: Vec<(Service, Place)>,
+    pub services: Vec<(Service, FileSpan)>,
     /// Its `endpoints` are derived from the firewall.
     pub endpoints_are_default: bool,
     /// `None` when something about it was wrong.
@@ -103,7 +103,7 @@ impl Default for Fleet {
 
 impl Fleet {
     /// Adds elements; what they refer to may follow later.
-    pub fn add(&mut self, elements: Elements, findings: &mut Findings) {
+    pub fn add(&mut self, elements: Elements, diagnostics: &mut Diagnostics) {
         for draft in elements.cas {
             if let (Some(name), Some(budget)) = (&draft.name, draft.budget) {
                 self.budgets.insert(Arc::clone(&name.text), budget);
@@ -114,17 +114,18 @@ impl Fleet {
                 let name = Arc::clone(&name.text);
                 self.chain_roots.insert(name, draft.chain_roots);
             }
-            self.cas.add(draft.name.as_ref(), draft.value, findings);
+            self.cas.add(draft.name.as_ref(), draft.value, diagnostics);
         }
         for draft in elements.firewalls {
             if let Some(place) = draft.forced_ftp {
                 self.forced_ftp.get_or_insert((place, 0)).1 += 1;
             }
             self.firewalls
-                .add(draft.name.as_ref(), draft.value, findings);
+                .add(draft.name.as_ref(), draft.value, diagnostics);
         }
         for draft in &elements.certificates {
-            self.certificates.add(draft.name.as_ref(), None, findings);
+            self.certificates
+                .add(draft.name.as_ref(), None, diagnostics);
         }
         self.drafts.push(elements.certificates);
     }
@@ -135,11 +136,15 @@ impl Fleet {
     }
 
     /// Looks at the whole. What it returns may be used only when nothing was found wrong.
-    pub fn finish(mut self, daemon: Option<Daemon>, findings: &mut Findings) -> Option<Desired> {
-        self.warn_of_ftp(findings);
+    pub fn finish(
+        mut self,
+        daemon: Option<Daemon>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Config> {
+        self.warn_of_ftp(diagnostics);
         let firewalls: BTreeMap<_, _> = self.firewalls.values.drain(..).collect();
         let mut whole = Whole {
-            findings,
+            diagnostics,
             bound: HashMap::new(),
             guesses: GUESSES,
         };
@@ -156,9 +161,9 @@ impl Fleet {
                 self.certificates.values.push((name, certificate));
             }
         }
-        self.check_addresses(&firewalls, whole.findings);
+        self.check_addresses(&firewalls, whole.diagnostics);
         let order_budgets = self.order_budgets();
-        Some(Desired {
+        Some(Config {
             daemon: daemon?,
             order_budgets,
             written_budgets: self.budgets,
@@ -199,7 +204,7 @@ impl Fleet {
     fn check_addresses(
         &self,
         firewalls: &BTreeMap<Arc<str>, Arc<ManagedFirewall>>,
-        findings: &mut Findings,
+        diagnostics: &mut Diagnostics,
     ) {
         let certificates = || self.certificates.values.iter().map(|(_, one)| one);
         let mut holders: HashMap<(&str, Endpoint), &Arc<str>> = HashMap::new();
@@ -230,22 +235,22 @@ impl Fleet {
                     );
                     let hint =
                         "name in `endpoints` only addresses of services that this certificate has";
-                    findings.error(*place, message, Some(hint.to_owned()));
+                    diagnostics.error(*place, message, Some(hint.to_owned()));
                 }
             }
         }
     }
 
     /// Once for all firewalls that ask for it themselves: ten thousand warnings are read by nobody.
-    fn warn_of_ftp(&self, findings: &mut Findings) {
-        let Some((place, firewalls)) = self.forced_ftp.filter(|_| !findings.any_error()) else {
+    fn warn_of_ftp(&self, diagnostics: &mut Diagnostics) {
+        let Some((place, firewalls)) = self.forced_ftp.filter(|_| !diagnostics.any_error()) else {
             return;
         };
         let message = match firewalls {
             1 => FTP_WARNING.to_owned(),
             _ => format!("{FTP_WARNING}; {firewalls} firewalls ask for it"),
         };
-        findings.warning(place, message, Some(FTP_HINT.to_owned()));
+        diagnostics.warning(place, message, Some(FTP_HINT.to_owned()));
     }
 }
 
@@ -259,14 +264,14 @@ impl<T> Section<T> {
     }
 
     /// Adds an element. A broken one keeps its name, so that what refers to it is right.
-    fn add(&mut self, name: Option<&Name>, value: Option<T>, findings: &mut Findings) {
+    fn add(&mut self, name: Option<&Name>, value: Option<T>, diagnostics: &mut Diagnostics) {
         let Some(Name { text, place }) = name else {
             return;
         };
         if let Some(first) = self.names.get(text) {
-            let hint = format!("the first is at {}", findings.describe(*first));
+            let hint = format!("the first is at {}", diagnostics.describe(*first));
             let message = format!("there are two {} with the name `{text}`", self.header);
-            findings.error(*place, message, Some(hint));
+            diagnostics.error(*place, message, Some(hint));
             return;
         }
         self.names.insert(text.clone(), *place);
@@ -311,7 +316,7 @@ impl ManagedFirewall {
 
 /// What is looked at across all certificates.
 struct Whole<'a> {
-    findings: &'a mut Findings,
+    diagnostics: &'a mut Diagnostics,
     /// Which certificate a service has.
     bound: HashMap<(Arc<str>, Service), Holder>,
     /// Comparisons of names that may still be spent on "did you mean".
@@ -321,7 +326,7 @@ struct Whole<'a> {
 /// The certificate that has a service, and where that is written.
 struct Holder {
     certificate: Option<Arc<str>>,
-    place: Place,
+    place: FileSpan,
 }
 
 impl Whole<'_> {
@@ -334,7 +339,7 @@ impl Whole<'_> {
         let header = section.header;
         let message = format!("there is no {header} with the name `{text}`");
         let hint = self.guess(&text, section);
-        self.findings.error(place, message, Some(hint));
+        self.diagnostics.error(place, message, Some(hint));
         None
     }
 
@@ -367,9 +372,9 @@ impl Whole<'_> {
             let message = format!(
                 "`{service}` of firewall `{firewall}` has a certificate already: `{other}`"
             );
-            let elsewhere = self.findings.describe(holder.place);
+            let elsewhere = self.diagnostics.describe(holder.place);
             let hint = format!("a service uses one certificate; the other is at {elsewhere}");
-            self.findings.error(*place, message, Some(hint));
+            self.diagnostics.error(*place, message, Some(hint));
         }
     }
 }

@@ -21,9 +21,9 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::findings::{Findings, Origin, Place};
+use super::diagnostics::{Diagnostics, FileSpan, Origin};
+use super::file_model::{Placed, default};
 use super::values::{self, Wrong};
-use super::written::{Placed, default};
 use crate::inventory::{RenewalPolicy, Urgent};
 use crate::schedule::Schedule;
 use crate::secret::SecretSource;
@@ -31,7 +31,7 @@ use crate::transfer;
 
 /// Resolves one piece of a file.
 pub(super) struct Resolver<'a> {
-    pub findings: &'a mut Findings,
+    pub diagnostics: &'a mut Diagnostics,
     pub origin: Origin,
     /// Where relative paths start.
     pub folder: &'a Path,
@@ -56,7 +56,7 @@ pub(super) struct Shared {
 #[derive(Debug, Clone)]
 pub(super) struct Name {
     pub text: Arc<str>,
-    pub place: Place,
+    pub place: FileSpan,
 }
 
 impl Default for Shared {
@@ -84,20 +84,20 @@ impl Resolver<'_> {
         parse: impl FnOnce(&str) -> Result<T, Wrong>,
     ) -> Option<T> {
         match key {
-            Some(written) => self.parse(written, parse),
+            Some(raw) => self.parse(raw, parse),
             None => parse(default).ok(),
         }
     }
 
     fn parse<T>(
         &mut self,
-        written: &Placed<String>,
+        raw: &Placed<String>,
         parse: impl FnOnce(&str) -> Result<T, Wrong>,
     ) -> Option<T> {
-        match parse(&written.value) {
+        match parse(&raw.value) {
             Ok(value) => Some(value),
             Err(wrong) => {
-                self.wrong(&written.range, wrong);
+                self.wrong(&raw.range, wrong);
                 None
             }
         }
@@ -117,23 +117,23 @@ impl Resolver<'_> {
 
     /// A name, also a bad one: what refers to it is right.
     fn name(&mut self, key: Option<&Placed<String>>) -> Option<Name> {
-        let written = key?;
-        self.parse(written, values::name);
+        let raw = key?;
+        self.parse(raw, values::name);
         self.reference(key)
     }
 
     /// What is written as the name of something else.
     fn reference(&self, key: Option<&Placed<String>>) -> Option<Name> {
-        key.map(|written| Name {
-            text: Arc::from(written.value.as_str()),
-            place: self.place(&written.range),
+        key.map(|raw| Name {
+            text: Arc::from(raw.value.as_str()),
+            place: self.place(&raw.range),
         })
     }
 
     fn path(&mut self, key: Option<&Placed<String>>) -> Option<PathBuf> {
-        let written = key?;
+        let raw = key?;
         let folder = self.folder;
-        self.parse(written, |text| match text {
+        self.parse(raw, |text| match text {
             "" => Err(Wrong::new(
                 "a path is missing",
                 "for example: \"/etc/renewd/ca.pem\"",
@@ -143,7 +143,7 @@ impl Resolver<'_> {
     }
 
     fn schedule(&mut self, key: Option<&Placed<String>>, default: &str) -> Option<Schedule> {
-        let text = key.map_or(default, |written| &written.value);
+        let text = key.map_or(default, |raw| &raw.value);
         if !self.shared.schedules.contains_key(text) {
             let read = Schedule::new(text).map_err(|words| Wrong::new(words, CRON_HINT));
             self.shared.schedules.insert(text.to_owned(), read);
@@ -153,26 +153,26 @@ impl Resolver<'_> {
     }
 
     fn wrong(&mut self, range: &Range<usize>, wrong: Wrong) {
-        self.findings
+        self.diagnostics
             .error(self.place(range), wrong.message, Some(wrong.hint));
     }
 
     /// Reports that `range` lacks something, unless it is a consequence of a mistake inside it.
     fn lacking(&mut self, range: &Range<usize>, message: &str, hint: &str) {
-        if !self.findings.any_error_in(self.origin, range) {
+        if !self.diagnostics.any_error_in(self.origin, range) {
             self.wrong(range, Wrong::new(message, hint));
         }
     }
 
     /// Gives something to think about, unless the piece has mistakes: they may be the reason.
     fn warn(&mut self, range: &Range<usize>, message: &str, hint: &str) {
-        if !self.findings.any_error_in(self.origin, &(0..usize::MAX)) {
-            self.findings
+        if !self.diagnostics.any_error_in(self.origin, &(0..usize::MAX)) {
+            self.diagnostics
                 .warning(self.place(range), message, Some(hint.to_owned()));
         }
     }
 
-    fn place(&self, range: &Range<usize>) -> Place {
+    fn place(&self, range: &Range<usize>) -> FileSpan {
         self.origin.place(range)
     }
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use super::Resolver;
+use crate::config::file_model::{self, KeyType, Placed};
 use crate::config::values::{self, Wrong};
-use crate::config::written::{self, KeyType, Placed};
 use crate::inventory::KeyOrigin;
 use crate::pki::{AlternateName, Digest, KeyKind, KeyRequest, Subject, country_code, country_name};
 
@@ -20,10 +20,10 @@ impl Resolver<'_> {
     /// The request; `None` when its subject is missing or wrong.
     pub(super) fn request(
         &mut self,
-        subject: Option<Placed<written::Subject>>,
+        subject: Option<Placed<file_model::Subject>>,
         alternate_names: AlternateNames,
-        key: Option<&Placed<written::KeyPair>>,
-        digest: Option<&Placed<written::Digest>>,
+        key: Option<&Placed<file_model::KeyPair>>,
+        digest: Option<&Placed<file_model::Digest>>,
     ) -> Option<KeyRequest> {
         let place = subject.as_ref().map(|subject| subject.range.clone());
         let subject = subject.and_then(|subject| self.subject(subject));
@@ -43,11 +43,11 @@ impl Resolver<'_> {
         })
     }
 
-    fn subject(&mut self, written: Placed<written::Subject>) -> Option<Subject> {
+    fn subject(&mut self, raw: Placed<file_model::Subject>) -> Option<Subject> {
         let Placed {
             value: parts,
             range,
-        } = written;
+        } = raw;
         let subject = Subject {
             country: parts.country.and_then(|part| self.parse(&part, country)),
             state: self.part(parts.state, 128),
@@ -93,18 +93,14 @@ impl Resolver<'_> {
     }
 
     /// The names of all three lists.
-    fn alternate_names(
-        &mut self,
-        written: AlternateNames,
-        origin: KeyOrigin,
-    ) -> Vec<AlternateName> {
-        let dns = self.names_of("dns_names", written.dns, |text| {
+    fn alternate_names(&mut self, raw: AlternateNames, origin: KeyOrigin) -> Vec<AlternateName> {
+        let dns = self.names_of("dns_names", raw.dns, |text| {
             values::domain(text).map(AlternateName::Domain)
         });
-        let ip = self.names_of("ip_addresses", written.ip, |text| {
+        let ip = self.names_of("ip_addresses", raw.ip, |text| {
             values::ip_address(text).map(AlternateName::Ip)
         });
-        let email = self.names_of("email_addresses", written.email, |text| {
+        let email = self.names_of("email_addresses", raw.email, |text| {
             values::email(text).map(AlternateName::Email)
         });
         let mut names: Vec<AlternateName> = Vec::new();
@@ -126,17 +122,17 @@ impl Resolver<'_> {
     fn names_of(
         &mut self,
         key: &str,
-        written: Option<Placed<Vec<Placed<String>>>>,
+        raw: Option<Placed<Vec<Placed<String>>>>,
         read: impl Fn(&str) -> Result<AlternateName, Wrong>,
     ) -> Vec<(AlternateName, Range<usize>)> {
-        let Some(written) = written else {
+        let Some(raw) = raw else {
             return Vec::new();
         };
-        if written.value.is_empty() {
+        if raw.value.is_empty() {
             let hint = "leave it out, or name at least one";
-            self.lacking(&written.range, &format!("`{key}` is empty"), hint);
+            self.lacking(&raw.range, &format!("`{key}` is empty"), hint);
         }
-        let names = written.value.into_iter();
+        let names = raw.value.into_iter();
         names
             .filter_map(|name| Some((self.parse(&name, &read)?, name.range)))
             .collect()
@@ -210,8 +206,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn key(&mut self, written: Option<&Placed<written::KeyPair>>) -> KeyKind {
-        let pair = written.map(|pair| &pair.value);
+    fn key(&mut self, raw: Option<&Placed<file_model::KeyPair>>) -> KeyKind {
+        let pair = raw.map(|pair| &pair.value);
         let kind = pair
             .and_then(|pair| pair.kind.as_ref())
             .map_or(KeyType::Rsa, |kind| kind.value);
@@ -236,11 +232,11 @@ impl Resolver<'_> {
 }
 
 /// Who makes the key pair; the firewall, where nothing is said of it.
-pub(super) fn origin(key: Option<&Placed<written::KeyPair>>) -> KeyOrigin {
+pub(super) fn origin(key: Option<&Placed<file_model::KeyPair>>) -> KeyOrigin {
     let origin = key.and_then(|pair| pair.value.origin.as_ref());
     match origin.map(|origin| origin.value) {
-        Some(written::KeyOrigin::Renewd) => KeyOrigin::Renewd,
-        Some(written::KeyOrigin::Firewall) | None => KeyOrigin::Firewall,
+        Some(file_model::KeyOrigin::Renewd) => KeyOrigin::Renewd,
+        Some(file_model::KeyOrigin::Firewall) | None => KeyOrigin::Firewall,
     }
 }
 
@@ -288,12 +284,12 @@ fn key_size(kind: KeyType, bits: u32, offered: &[u32], of_the_other: bool) -> Wr
     Wrong::new(message, hint)
 }
 
-impl From<written::Digest> for Digest {
-    fn from(written: written::Digest) -> Self {
-        match written {
-            written::Digest::Sha256 => Self::Sha256,
-            written::Digest::Sha384 => Self::Sha384,
-            written::Digest::Sha512 => Self::Sha512,
+impl From<file_model::Digest> for Digest {
+    fn from(raw: file_model::Digest) -> Self {
+        match raw {
+            file_model::Digest::Sha256 => Self::Sha256,
+            file_model::Digest::Sha384 => Self::Sha384,
+            file_model::Digest::Sha512 => Self::Sha512,
         }
     }
 }

@@ -3,17 +3,17 @@
 use std::ops::Range;
 
 use super::Resolver;
+use crate::config::file_model::{self, Placed, SecretReference};
 use crate::config::values::Wrong;
-use crate::config::written::{self, Placed, SecretReference};
 use crate::secret::{Secret, SecretSource};
 
 impl Resolver<'_> {
     /// The source of a secret.
-    pub fn secret(&mut self, written: Placed<written::Secret>) -> Option<SecretSource> {
-        let Placed { value, range } = written;
+    pub fn secret(&mut self, raw: Placed<file_model::Secret>) -> Option<SecretSource> {
+        let Placed { value, range } = raw;
         match value {
-            written::Secret::Inline(text) => self.inline(text, &range),
-            written::Secret::Reference(reference) => self.referred(&reference, &range),
+            file_model::Secret::Inline(text) => self.inline(text, &range),
+            file_model::Secret::Reference(reference) => self.referred(&reference, &range),
         }
     }
 

@@ -8,26 +8,26 @@ use data_encoding::BASE64_NOPAD;
 use url::Url;
 
 use super::Resolver;
-use crate::config::findings::Place;
+use crate::config::diagnostics::FileSpan;
+use crate::config::file_model::{self, HOST_KEY_HINT, Placed, TransferProtocol, default};
 use crate::config::values::{self, Wrong};
-use crate::config::written::{self, HOST_KEY_HINT, Placed, TransferProtocol, default};
 use crate::firewall::sonicos::CommandLine;
 use crate::inventory::Endpoint;
 use crate::transfer::{Choice, Protocol, Settings};
 
 impl Resolver<'_> {
     /// `[file_transfer]`.
-    pub fn shared_transfers(&mut self, written: &written::Transfers) -> Arc<Settings> {
-        if let Some(peer) = &written.source_address {
+    pub fn shared_transfers(&mut self, raw: &file_model::Transfers) -> Arc<Settings> {
+        if let Some(peer) = &raw.source_address {
             let hint = "each firewall comes from its own address: write it as `file_transfer = { source_address = … }` of that firewall";
             self.wrong(
                 &peer.range,
                 Wrong::new("`source_address` is for one firewall", hint),
             );
         }
-        let settings = self.merged(written, &Settings::default());
-        if let Some(place) = self.forced_ftp(written) {
-            self.findings
+        let settings = self.merged(raw, &Settings::default());
+        if let Some(place) = self.forced_ftp(raw) {
+            self.diagnostics
                 .warning(place, FTP_WARNING, Some(FTP_HINT.to_owned()));
         }
         Arc::new(settings)
@@ -37,15 +37,15 @@ impl Resolver<'_> {
     /// asks for FTP.
     pub fn transfers(
         &mut self,
-        written: Option<&Placed<written::Transfers>>,
-    ) -> (Arc<Settings>, Option<Place>) {
+        raw: Option<&Placed<file_model::Transfers>>,
+    ) -> (Arc<Settings>, Option<FileSpan>) {
         let shared = Arc::clone(&self.shared.transfers);
-        let Some(written) = written else {
+        let Some(raw) = raw else {
             return (shared, None);
         };
-        let settings = self.merged(&written.value, &shared);
+        let settings = self.merged(&raw.value, &shared);
         let place = self
-            .forced_ftp(&written.value)
+            .forced_ftp(&raw.value)
             .filter(|_| shared.protocol != settings.protocol);
         (Arc::new(settings), place)
     }
@@ -53,17 +53,17 @@ impl Resolver<'_> {
     /// `ssh` of the firewall at `url`.
     pub fn command_line(
         &mut self,
-        written: &written::Ssh,
+        raw: &file_model::Ssh,
         url: Option<&Url>,
     ) -> Option<CommandLine> {
-        let address = match &written.address {
+        let address = match &raw.address {
             Some(address) => self.parse(address, values::endpoint),
             None => url.and_then(Endpoint::of).map(|management| Endpoint {
                 port: default::SSH_PORT,
                 ..management
             }),
         };
-        let host_key = written.host_key.as_ref()?;
+        let host_key = raw.host_key.as_ref()?;
         let host_key = self.parse(host_key, host_key_fingerprint);
         Some(CommandLine {
             address: address?,
@@ -72,31 +72,31 @@ impl Resolver<'_> {
     }
 
     /// What is written, with `otherwise` for what is left out; what does not go together is reported.
-    fn merged(&mut self, written: &written::Transfers, otherwise: &Settings) -> Settings {
+    fn merged(&mut self, raw: &file_model::Transfers, otherwise: &Settings) -> Settings {
         let port =
             |key: &Option<Placed<u16>>, otherwise| key.as_ref().map_or(otherwise, |k| k.value);
-        let passive_ports = written.passive_ports.as_ref();
+        let passive_ports = raw.passive_ports.as_ref();
         let passive_ports = passive_ports.and_then(|ports| self.parse(ports, port_range));
         let settings = Settings {
-            protocol: written
+            protocol: raw
                 .protocol
                 .as_ref()
                 .map_or(otherwise.protocol, |protocol| choice(protocol.value)),
             listen: self
-                .address(written.listen.as_ref(), listened)
+                .address(raw.listen.as_ref(), listened)
                 .or(otherwise.listen),
             advertise: self
-                .address(written.advertise.as_ref(), reached)
+                .address(raw.advertise.as_ref(), reached)
                 .or(otherwise.advertise),
             source_address: self
-                .address(written.source_address.as_ref(), reached)
+                .address(raw.source_address.as_ref(), reached)
                 .or(otherwise.source_address),
-            scp_port: port(&written.scp_port, otherwise.scp_port),
-            ftp_port: port(&written.ftp_port, otherwise.ftp_port),
+            scp_port: port(&raw.scp_port, otherwise.scp_port),
+            ftp_port: port(&raw.ftp_port, otherwise.ftp_port),
             passive_ports: passive_ports.or_else(|| otherwise.passive_ports.clone()),
         };
-        self.check_ports(written, &settings);
-        self.check_addresses(written, &settings);
+        self.check_ports(raw, &settings);
+        self.check_addresses(raw, &settings);
         settings
     }
 
@@ -109,8 +109,8 @@ impl Resolver<'_> {
     }
 
     /// One port serves one protocol. Told at the key that is written here: the other may stand in `[file_transfer]`.
-    fn check_ports(&mut self, written: &written::Transfers, settings: &Settings) {
-        let here = [&written.ftp_port, &written.scp_port].into_iter().flatten();
+    fn check_ports(&mut self, raw: &file_model::Transfers, settings: &Settings) {
+        let here = [&raw.ftp_port, &raw.scp_port].into_iter().flatten();
         let here = here.map(|key| &key.range).next();
         if settings.scp_port == settings.ftp_port
             && settings.scp_port != 0
@@ -124,7 +124,7 @@ impl Resolver<'_> {
         let Some(ports) = &settings.passive_ports else {
             return;
         };
-        let own = written.passive_ports.as_ref().map(|key| &key.range);
+        let own = raw.passive_ports.as_ref().map(|key| &key.range);
         for port in [settings.scp_port, settings.ftp_port] {
             if let Some(range) = own.or(here).filter(|_| ports.contains(&port)) {
                 let message = format!("`passive_ports` hold port {port}, which has another use");
@@ -134,10 +134,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn check_addresses(&mut self, written: &written::Transfers, settings: &Settings) {
-        let ranges = [&written.source_address, &written.listen]
-            .into_iter()
-            .flatten();
+    fn check_addresses(&mut self, raw: &file_model::Transfers, settings: &Settings) {
+        let ranges = [&raw.source_address, &raw.listen].into_iter().flatten();
         let here: Option<&Range<usize>> = ranges.map(|key| &key.range).next();
         let (Some(listen), Some(range)) = (settings.listen, here) else {
             return;
@@ -152,8 +150,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn forced_ftp(&self, written: &written::Transfers) -> Option<Place> {
-        let protocol = written.protocol.as_ref()?;
+    fn forced_ftp(&self, raw: &file_model::Transfers) -> Option<FileSpan> {
+        let protocol = raw.protocol.as_ref()?;
         matches!(protocol.value, TransferProtocol::Ftp).then(|| self.place(&protocol.range))
     }
 }
@@ -164,8 +162,8 @@ pub(super) const FTP_WARNING: &str =
 /// What to do about it.
 pub(super) const FTP_HINT: &str = "\"automatic\" is SCP, and never uses FTP; docs/threat-model.md tells what somebody on the path can do";
 
-const fn choice(written: TransferProtocol) -> Choice {
-    match written {
+const fn choice(raw: TransferProtocol) -> Choice {
+    match raw {
         TransferProtocol::Automatic => Choice::Automatic,
         TransferProtocol::Scp => Choice::Only(Protocol::Scp),
         TransferProtocol::Ftp => Choice::Only(Protocol::Ftp),

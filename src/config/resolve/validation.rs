@@ -7,18 +7,18 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::SignedDuration;
 
 use super::Resolver;
-use crate::config::values::{self, Wrong};
-use crate::config::written::{
+use crate::config::file_model::{
     DnsValidation, HttpValidation, OneOrMany, Placed, Validation, default,
 };
+use crate::config::values::{self, Wrong};
 use crate::dcv;
 use crate::dcv::dns::{Propagation, Settings};
 use crate::dcv::http;
 
 impl Resolver<'_> {
     /// How control over a domain is proven to a CA.
-    pub(super) fn validation(&mut self, written: Placed<Validation>) -> Option<dcv::Settings> {
-        match written.value {
+    pub(super) fn validation(&mut self, raw: Placed<Validation>) -> Option<dcv::Settings> {
+        match raw.value {
             Validation::Http(http) => self.http_validation(&http).map(dcv::Settings::Http),
             Validation::Dns(dns) => self
                 .dns_validation(*dns)
@@ -26,39 +26,39 @@ impl Resolver<'_> {
         }
     }
 
-    fn http_validation(&mut self, written: &HttpValidation) -> Option<http::Settings> {
-        let listen = match &written.listen {
+    fn http_validation(&mut self, raw: &HttpValidation) -> Option<http::Settings> {
+        let listen = match &raw.listen {
             None => listening(&[default::VALIDATION_LISTEN]),
             Some(listen) => match &listen.value {
                 OneOrMany::One(text) => listening(&[text]),
                 OneOrMany::Many(texts) => listening(texts),
             },
         };
-        match (listen, &written.listen) {
+        match (listen, &raw.listen) {
             (Ok(listen), _) => Some(http::Settings { listen }),
-            (Err(wrong), Some(written)) => {
-                self.wrong(&written.range, wrong);
+            (Err(wrong), Some(raw)) => {
+                self.wrong(&raw.range, wrong);
                 None
             }
             (Err(_), None) => None,
         }
     }
 
-    fn dns_validation(&mut self, written: DnsValidation) -> Option<Settings> {
-        let propagation = self.propagation(&written);
-        let zone = self.zone(written.zone.as_ref());
-        let delegate_to = self.zone(written.delegate_to.as_ref());
-        let resolvers = self.name_servers(written.resolvers.as_ref());
+    fn dns_validation(&mut self, raw: DnsValidation) -> Option<Settings> {
+        let propagation = self.propagation(&raw);
+        let zone = self.zone(raw.zone.as_ref());
+        let delegate_to = self.zone(raw.delegate_to.as_ref());
+        let resolvers = self.name_servers(raw.resolvers.as_ref());
         let limits = (SignedDuration::from_secs(1), SignedDuration::from_mins(10));
-        let timeout = self.duration_or(written.timeout.as_ref(), default::DNS_TIMEOUT, limits);
-        let provider = written
+        let timeout = self.duration_or(raw.timeout.as_ref(), default::DNS_TIMEOUT, limits);
+        let provider = raw
             .provider
             .and_then(|provider| self.dns_provider(provider.value));
         Some(Settings {
             provider: provider?,
             zone,
-            ttl: written.ttl.map_or(default::DNS_TTL, |ttl| ttl.value),
-            follow_cname: written.follow_cname.is_none_or(|follow| follow.value),
+            ttl: raw.ttl.map_or(default::DNS_TTL, |ttl| ttl.value),
+            follow_cname: raw.follow_cname.is_none_or(|follow| follow.value),
             delegate_to,
             resolvers,
             propagation,
@@ -66,12 +66,12 @@ impl Resolver<'_> {
         })
     }
 
-    fn propagation(&mut self, written: &DnsValidation) -> Propagation {
-        let is_checked = written.check.as_ref().is_none_or(|check| check.value);
+    fn propagation(&mut self, raw: &DnsValidation) -> Propagation {
+        let is_checked = raw.check.as_ref().is_none_or(|check| check.value);
         let limits = (SignedDuration::ZERO, SignedDuration::from_hours(1));
-        let wait = self.duration_or(written.wait.as_ref(), default::DNS_WAIT, limits);
-        let servers = self.name_servers(written.check_servers.as_ref());
-        let idle = match (is_checked, &written.check_servers, &written.wait) {
+        let wait = self.duration_or(raw.wait.as_ref(), default::DNS_WAIT, limits);
+        let servers = self.name_servers(raw.check_servers.as_ref());
+        let idle = match (is_checked, &raw.check_servers, &raw.wait) {
             (false, Some(servers), _) => Some((
                 &servers.range,
                 "`check_servers` counts only without `check = false`",
@@ -90,8 +90,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn zone(&mut self, written: Option<&Placed<String>>) -> Option<String> {
-        self.parse(written?, |text| {
+    fn zone(&mut self, raw: Option<&Placed<String>>) -> Option<String> {
+        self.parse(raw?, |text| {
             match values::domain(text.trim_end_matches('.'))? {
                 wildcard if wildcard.starts_with('*') => Err(Wrong::new(
                     format!("`{text}` is not a zone"),
@@ -102,8 +102,8 @@ impl Resolver<'_> {
         })
     }
 
-    fn name_servers(&mut self, written: Option<&Placed<Vec<Placed<String>>>>) -> Vec<SocketAddr> {
-        let texts = written.map_or(&[][..], |list| &list.value);
+    fn name_servers(&mut self, raw: Option<&Placed<Vec<Placed<String>>>>) -> Vec<SocketAddr> {
+        let texts = raw.map_or(&[][..], |list| &list.value);
         texts
             .iter()
             .filter_map(|text| self.parse(text, name_server))

@@ -17,10 +17,10 @@ fn with(keys: &str) -> String {
 }
 
 fn resolved(keys: &str) -> Settings {
-    let desired = load_text(&with(keys))
-        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
-        .desired;
-    let ca::Settings::Acme(settings) = &desired.cas["public"] else {
+    let config = load_text(&with(keys))
+        .unwrap_or_else(|errors| panic!("{errors}"))
+        .config;
+    let ca::Settings::Acme(settings) = &config.cas["public"] else {
         panic!("public is an ACME CA")
     };
     settings.as_ref().clone()

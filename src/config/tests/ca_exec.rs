@@ -8,8 +8,8 @@ fn with(driver: &str) -> Result<Settings, String> {
         "{}\n[[ca]]\nname = \"helper\"\n[ca.driver.exec]\n{driver}",
         sound("{ env = \"HQ\" }", "")
     );
-    let loaded = load_text(&text).map_err(|mistakes| mistakes.to_string())?;
-    let ca::Settings::Exec(settings) = &loaded.desired.cas["helper"] else {
+    let loaded = load_text(&text).map_err(|errors| errors.to_string())?;
+    let ca::Settings::Exec(settings) = &loaded.config.cas["helper"] else {
         panic!("helper is an outside program")
     };
     Ok(settings.as_ref().clone())
@@ -65,7 +65,7 @@ fn each_mistake_has_its_words() {
         ("program = \"/opt/helper\"\ntimeout = \"1d\"", "too long"),
         ("program = \"/opt/helper\"\nargs = []", "unknown key `args`"),
     ] {
-        let told = with(driver).unwrap_err();
-        assert!(told.contains(words), "{driver}\n{told}");
+        let reported = with(driver).unwrap_err();
+        assert!(reported.contains(words), "{driver}\n{reported}");
     }
 }

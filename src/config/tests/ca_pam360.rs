@@ -20,8 +20,8 @@ sign_with = {{ root = {{ common_name = "Office Root", serial_number = "187937642
 }
 
 fn settings(text: &str) -> Settings {
-    let loaded = load_text(text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    let ca::Settings::Pam360(settings) = &loaded.desired.cas["vault"] else {
+    let loaded = load_text(text).unwrap_or_else(|errors| panic!("{errors}"));
+    let ca::Settings::Pam360(settings) = &loaded.config.cas["vault"] else {
         panic!("vault is a PAM360")
     };
     settings.as_ref().clone()
@@ -29,11 +29,8 @@ fn settings(text: &str) -> Settings {
 
 /// The messages about `text`, in the order of their places.
 fn messages(text: &str) -> Vec<String> {
-    let mistakes = load_text(text).unwrap_err().0;
-    mistakes
-        .into_iter()
-        .map(|mistake| mistake.message)
-        .collect()
+    let errors = load_text(text).unwrap_err().0;
+    errors.into_iter().map(|error| error.message).collect()
 }
 
 #[test]
@@ -129,9 +126,9 @@ fn each_mistake_has_its_message() {
         ),
         ("{ env", "{ enw", "unknown key `enw`"),
     ] {
-        let told = messages(&pam360("").replace(from, to));
-        assert!(!format!("{told:?}").contains("secret"), "{told:?}");
-        assert_eq!(told.first().map(String::as_str), Some(message), "{to}");
+        let reported = messages(&pam360("").replace(from, to));
+        assert!(!format!("{reported:?}").contains("secret"), "{reported:?}");
+        assert_eq!(reported.first().map(String::as_str), Some(message), "{to}");
     }
     for (more, message) in [
         (
@@ -147,8 +144,8 @@ fn each_mistake_has_its_message() {
     ] {
         assert_eq!(messages(&pam360(more)), [message]);
     }
-    let told = messages("[[ca]]\nname = \"vault\"\ndriver.pam360 = {}\n");
-    assert_eq!(told.len(), 3, "{told:?}");
+    let reported = messages("[[ca]]\nname = \"vault\"\ndriver.pam360 = {}\n");
+    assert_eq!(reported.len(), 3, "{reported:?}");
 }
 
 #[test]

@@ -20,14 +20,14 @@ plan = "PositiveSSL"
 const FILES: &str = "validation.http = {}\n";
 
 /// The section with `more` in it, and a certificate elsewhere so that nothing is missing.
-fn load_shop(more: &str) -> Result<Loaded, Mistakes> {
+fn load_shop(more: &str) -> Result<Loaded, ConfigErrors> {
     let rest = sound("{ env = \"X\" }", "");
     load_text(&format!("{SHOP}{more}{rest}"))
 }
 
 fn settings(more: &str) -> Settings {
-    let desired = load_shop(more).unwrap().desired;
-    match &desired.cas["shop"] {
+    let config = load_shop(more).unwrap().config;
+    match &config.cas["shop"] {
         ca::Settings::Resello(settings) => settings.as_ref().clone(),
         other => panic!("{other:?}"),
     }
@@ -134,11 +134,11 @@ fn a_program_that_sets_txt_records_only_is_refused_before_anything_is_paid() {
 
 #[test]
 fn a_reissue_is_warned_of() {
-    let told = warnings(&format!("{FILES}renewal_mode = \"reissue\"\n"));
-    assert_eq!(told.len(), 1);
+    let reported = warnings(&format!("{FILES}renewal_mode = \"reissue\"\n"));
+    assert_eq!(reported.len(), 1);
     assert!(
-        told[0].contains("makes the certificate in use invalid"),
-        "{told:?}"
+        reported[0].contains("makes the certificate in use invalid"),
+        "{reported:?}"
     );
 }
 

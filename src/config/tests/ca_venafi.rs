@@ -8,8 +8,8 @@ fn with(driver: &str) -> Result<Settings, String> {
         "{}\n[[ca]]\nname = \"cloud\"\n[ca.driver.venafi]\n{driver}",
         sound("{ env = \"HQ\" }", "")
     );
-    let loaded = load_text(&text).map_err(|mistakes| mistakes.to_string())?;
-    let ca::Settings::Venafi(settings) = &loaded.desired.cas["cloud"] else {
+    let loaded = load_text(&text).map_err(|errors| errors.to_string())?;
+    let ca::Settings::Venafi(settings) = &loaded.config.cas["cloud"] else {
         panic!("cloud is a TLS Protect Cloud")
     };
     Ok(settings.as_ref().clone())
@@ -84,8 +84,8 @@ fn each_mistake_has_its_words() {
         (format!("{LEAST}timeout = \"1h\""), "too long"),
         (format!("{LEAST}trust = {{ }}"), "names nobody"),
     ] {
-        let told = with(&driver).unwrap_err();
-        assert!(told.contains(words), "{driver}\n{told}");
-        assert!(!told.contains("hunter2"), "{told}");
+        let reported = with(&driver).unwrap_err();
+        assert!(reported.contains(words), "{driver}\n{reported}");
+        assert!(!reported.contains("hunter2"), "{reported}");
     }
 }

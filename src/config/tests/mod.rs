@@ -34,8 +34,8 @@ fn folder_with(text: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// What a person is shown, with the folder as it would be on a firewall's keeper.
-fn told(folder: &Path, mistakes: &Mistakes) -> String {
-    mistakes
+fn reported(folder: &Path, errors: &ConfigErrors) -> String {
+    errors
         .to_string()
         .replace(&*folder.to_string_lossy(), "/etc/renewd")
 }
@@ -55,12 +55,12 @@ fn each_broken_configuration_is_explained_with_place_and_hint() {
     settings.set_omit_expression(true);
     for broken in names {
         let (folder, path) = folder_with(&fs::read(&broken).unwrap(), 0o600);
-        let mistakes = load(&path).unwrap_err();
-        let told = told(folder.path(), &mistakes);
-        assert!(!told.contains("hunter2"), "{told}");
-        assert!(!format!("{mistakes:?}").contains("hunter2"), "{mistakes:?}");
+        let errors = load(&path).unwrap_err();
+        let reported = reported(folder.path(), &errors);
+        assert!(!reported.contains("hunter2"), "{reported}");
+        assert!(!format!("{errors:?}").contains("hunter2"), "{errors:?}");
         let name = broken.file_stem().unwrap().to_string_lossy().into_owned();
-        settings.bind(|| insta::assert_snapshot!(name, told));
+        settings.bind(|| insta::assert_snapshot!(name, reported));
     }
 }
 
@@ -94,7 +94,7 @@ fn sound(password: &str, more: &str) -> String {
     format!("{CA}{firewall}{CERTIFICATE}{more}")
 }
 
-fn load_text(text: &str) -> Result<Loaded, Mistakes> {
+fn load_text(text: &str) -> Result<Loaded, ConfigErrors> {
     let (_folder, path) = folder_with(text.as_bytes(), 0o600);
     load(&path)
 }
@@ -110,12 +110,12 @@ fn roots_of_chains_are_one_file_or_several() {
         ("\"/etc/root.pem\"", vec!["/etc/root.pem"]),
         ("[\"/a.pem\", \"/b.pem\"]", vec!["/a.pem", "/b.pem"]),
     ] {
-        let roots = &with(value).unwrap().desired.chain_roots["office"];
+        let roots = &with(value).unwrap().config.chain_roots["office"];
         assert_eq!(*roots, files.iter().map(PathBuf::from).collect::<Vec<_>>());
     }
     for nothing in ["[]", "\"\"", "[\"\"]"] {
-        let told = with(nothing).unwrap_err().to_string();
-        assert!(told.contains("a path is missing"), "{told}");
+        let reported = with(nothing).unwrap_err().to_string();
+        assert!(reported.contains("a path is missing"), "{reported}");
     }
 }
 
@@ -123,7 +123,7 @@ fn roots_of_chains_are_one_file_or_several() {
 fn what_is_left_out_has_its_default() {
     let loaded = load_text(&sound("{ credential = \"hq\" }", "")).unwrap();
     assert_eq!(loaded.warnings, []);
-    let Desired {
+    let Config {
         daemon,
         cas,
         order_budgets,
@@ -131,7 +131,7 @@ fn what_is_left_out_has_its_default() {
         chain_roots,
         firewalls,
         certificates,
-    } = loaded.desired;
+    } = loaded.config;
     assert_eq!(daemon.database, "sqlite:///var/lib/renewd/renewd.db");
     assert_eq!((daemon.max_concurrent_renewals, &*daemon.log), (8, "info"));
     assert_eq!(daemon.probe_interval, jiff::SignedDuration::from_hours(1));
@@ -165,8 +165,8 @@ fn what_is_left_out_has_its_default() {
 fn an_ssl_vpn_is_proven_at_its_own_port() {
     let more = "services = [\"ssl-vpn\", \"web-management\"]\n";
     let text = sound("{ env = \"HQ\" }", more).replace("user =", "ssl_vpn_port = 4443\nuser =");
-    let desired = load_text(&text).unwrap().desired;
-    let verify: Vec<String> = desired.certificates["portal"]
+    let config = load_text(&text).unwrap().config;
+    let verify: Vec<String> = config.certificates["portal"]
         .endpoints
         .iter()
         .map(ToString::to_string)
@@ -177,8 +177,8 @@ fn an_ssl_vpn_is_proven_at_its_own_port() {
 #[test]
 fn a_certificates_own_policy_takes_precedence_key_by_key() {
     let more = "renewal = { verify_timeout = \"5m\" }\n[renewal]\nrenew_after = 0.6\nverify_timeout = \"1m\"\n";
-    let desired = load_text(&sound("{ env = \"HQ\" }", more)).unwrap().desired;
-    let policy = &desired.certificates["portal"].policy;
+    let config = load_text(&sound("{ env = \"HQ\" }", more)).unwrap().config;
+    let policy = &config.certificates["portal"].policy;
     assert_eq!(policy.renew_after, Some(600));
     assert_eq!(policy.verify_timeout, jiff::SignedDuration::from_mins(5));
 }
@@ -187,13 +187,13 @@ fn a_certificates_own_policy_takes_precedence_key_by_key() {
 fn the_state_directory_counts_also_for_what_stands_before_it() {
     let more = "[daemon]\nstate_directory = \"state\"\n";
     let (folder, path) = folder_with(sound("{ env = \"HQ\" }", more).as_bytes(), 0o600);
-    let desired = load(&path).unwrap().desired;
+    let config = load(&path).unwrap().config;
     let state = folder.path().join("state");
     assert_eq!(
-        desired.daemon.database,
+        config.daemon.database,
         format!("sqlite://{}/renewd.db", state.display())
     );
-    let ca::Settings::Local(ca) = &desired.cas["office"] else {
+    let ca::Settings::Local(ca) = &config.cas["office"] else {
         panic!("office is a local CA")
     };
     assert_eq!(ca.issued, state.join("ca/office"));
@@ -206,21 +206,21 @@ fn the_state_directory_counts_also_for_what_stands_before_it() {
 
 #[test]
 fn a_scan_is_handed_on_with_its_seconds() {
-    for (written, expected) in [
+    for (raw, expected) in [
         ("*/5 * * * *", "0 */5 * * * *"),
         ("30 * * * * *", "30 * * * * *"),
     ] {
-        let text = format!("[daemon]\nscan = \"{written}\"\n");
-        assert_eq!(load_text(&text).unwrap().desired.daemon.scan, expected);
+        let text = format!("[daemon]\nscan = \"{raw}\"\n");
+        assert_eq!(load_text(&text).unwrap().config.daemon.scan, expected);
     }
 }
 
 #[test]
 fn names_are_kept_once_however_often_they_are_referred_to() {
-    let desired = load_text(&sound("{ env = \"HQ\" }", "")).unwrap().desired;
-    let certificate = &desired.certificates["portal"];
-    let (firewall, _) = desired.firewalls.get_key_value("hq").unwrap();
-    let (ca, _) = desired.cas.get_key_value("office").unwrap();
+    let config = load_text(&sound("{ env = \"HQ\" }", "")).unwrap().config;
+    let certificate = &config.certificates["portal"];
+    let (firewall, _) = config.firewalls.get_key_value("hq").unwrap();
+    let (ca, _) = config.cas.get_key_value("office").unwrap();
     assert!(Arc::ptr_eq(&certificate.firewall, firewall));
     assert!(Arc::ptr_eq(&certificate.ca, ca));
 }
@@ -234,9 +234,9 @@ fn a_file_that_is_missing_among_many_is_explained_without_endless_guesses() {
     };
     let firewalls = many(&FIREWALL.replace("PASSWORD", "{ env = \"X\" }"), "hq");
     let certificates = many(&CERTIFICATE.replace("\"hq\"", "\"renamed\""), "portal");
-    let mistakes = load_text(&format!("{CA}{firewalls}{certificates}")).unwrap_err();
-    assert_eq!(mistakes.errors(), 600);
-    let last = mistakes.0.last().unwrap().hint.as_deref();
+    let errors = load_text(&format!("{CA}{firewalls}{certificates}")).unwrap_err();
+    assert_eq!(errors.errors(), 600);
+    let last = errors.0.last().unwrap().hint.as_deref();
     assert_eq!(
         last,
         Some("is the file with its [[firewall]] missing or broken?")
@@ -253,15 +253,16 @@ fn a_secret_in_the_file_is_accepted_only_when_nobody_else_can_read_it() {
                 assert!(accepted, "{mode:o}");
                 assert!(!format!("{loaded:?}").contains("hunter2"));
             }
-            Err(mistakes) => {
-                assert!(!accepted, "{mistakes}");
-                let told = mistakes.to_string();
+            Err(errors) => {
+                assert!(!accepted, "{errors}");
+                let reported = errors.to_string();
                 assert!(
-                    told.contains(&format!("mode {mode:04o}")) && told.contains("chmod 600"),
-                    "{told}"
+                    reported.contains(&format!("mode {mode:04o}"))
+                        && reported.contains("chmod 600"),
+                    "{reported}"
                 );
-                assert!(told.contains("11 | password = …"), "{told}");
-                assert!(!format!("{mistakes:?}").contains("hunter2"));
+                assert!(reported.contains("11 | password = …"), "{reported}");
+                assert!(!format!("{errors:?}").contains("hunter2"));
             }
         }
     }
@@ -271,13 +272,13 @@ fn a_secret_in_the_file_is_accepted_only_when_nobody_else_can_read_it() {
 fn every_secret_is_listed_with_its_place() {
     let text =
         sound("{ credential = \"hq\" }", "").replace("user =", "totp = { env = \"T\" }\nuser =");
-    let secrets = secrets(&load_text(&text).unwrap().desired);
-    let told: Vec<String> = secrets
+    let secrets = secrets(&load_text(&text).unwrap().config);
+    let reported: Vec<String> = secrets
         .iter()
         .map(|(place, source)| format!("{place}: {source}"))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             "ca office: key: file /etc/renewd/ca.key",
             "firewall hq: password: credential hq",
@@ -305,7 +306,7 @@ fn companions_are_read_in_their_order_and_may_refer_to_each_other() {
         loaded.files,
         [path, companions.join("a.toml"), companions.join("b.toml")].map(Arc::from)
     );
-    assert!(loaded.desired.certificates.contains_key("portal"));
+    assert!(loaded.config.certificates.contains_key("portal"));
 }
 
 #[test]
@@ -320,8 +321,11 @@ fn companions_hold_no_daemon_and_what_is_wrong_is_told_of_all_files() {
     .unwrap();
     fs::write(companions.join("b.toml"), CA).unwrap();
     fs::write(companions.join("d.toml"), b"# \xff\n").unwrap();
-    let told = told(folder.path(), &load(&path).unwrap_err());
-    let first_lines: Vec<&str> = told.lines().filter(|line| line.starts_with('/')).collect();
+    let reported = reported(folder.path(), &load(&path).unwrap_err());
+    let first_lines: Vec<&str> = reported
+        .lines()
+        .filter(|line| line.starts_with('/'))
+        .collect();
     assert_eq!(
         first_lines,
         [
@@ -339,13 +343,13 @@ fn companions_hold_no_daemon_and_what_is_wrong_is_told_of_all_files() {
 #[test]
 fn a_file_that_is_not_there_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let mistakes = load(&folder.path().join("renewd.toml")).unwrap_err();
-    let told = mistakes.to_string();
+    let errors = load(&folder.path().join("renewd.toml")).unwrap_err();
+    let reported = errors.to_string();
     assert!(
-        told.contains("renewd.toml: error: cannot be read: No such file"),
-        "{told}"
+        reported.contains("renewd.toml: error: cannot be read: No such file"),
+        "{reported}"
     );
-    assert_eq!((mistakes.errors(), mistakes.0[0].line), (1, 0));
+    assert_eq!((errors.errors(), errors.0[0].line), (1, 0));
 }
 
 #[test]
@@ -363,9 +367,9 @@ fn what_is_possible_and_unwise_is_a_warning() {
         .replace("VPN.example.com", "www.example.com")
         .replace("subject = {", "subject = { country = \"Neverland\",");
     let warnings = load_text(&text).unwrap().warnings;
-    let told: Vec<&str> = warnings.iter().map(|warning| &*warning.message).collect();
+    let reported: Vec<&str> = warnings.iter().map(|warning| &*warning.message).collect();
     assert_eq!(
-        told,
+        reported,
         [
             "Basic sends the password itself to the device",
             "this country is not known: the device may refuse it",
@@ -379,24 +383,24 @@ fn what_is_possible_and_unwise_is_a_warning() {
 fn a_mistake_carries_the_offending_text_but_never_a_secret() {
     let text = sound("12345678", "digest = \"md5\"\n")
         .replace("user =", "usr_password = \"hunter2\"\nuser =");
-    let mistakes = load_text(&text).unwrap_err().0;
-    let offending: Vec<Option<&str>> = mistakes
+    let errors = load_text(&text).unwrap_err().0;
+    let offending: Vec<Option<&str>> = errors
         .iter()
-        .map(|mistake| mistake.offending.as_deref())
+        .map(|error| error.offending.as_deref())
         .collect();
     assert_eq!(offending, [Some("usr_password"), None, Some("\"md5\"")]);
-    assert!(!format!("{mistakes:?}").contains("12345678"));
-    assert!(!format!("{mistakes:?}").contains("hunter2"));
+    assert!(!format!("{errors:?}").contains("12345678"));
+    assert!(!format!("{errors:?}").contains("hunter2"));
 }
 
 #[test]
 fn control_characters_do_not_reach_the_terminal() {
-    let told = load_text("\"\\u001b[31m\" = 1\n# \u{9b}31m\nx = 1 # \u{7f}\n")
+    let reported = load_text("\"\\u001b[31m\" = 1\n# \u{9b}31m\nx = 1 # \u{7f}\n")
         .unwrap_err()
         .to_string();
     assert!(
-        !told.contains(|c: char| c.is_control() && c != '\n'),
-        "{told:?}"
+        !reported.contains(|c: char| c.is_control() && c != '\n'),
+        "{reported:?}"
     );
 }
 
@@ -410,7 +414,7 @@ fn several_names_and_a_wildcard_are_for_a_key_that_renewd_makes() {
     let text = format!("[daemon]\nsealing_key = {{ credential = \"renewd-seal\" }}\n{text}");
     let loaded = load_text(&text).unwrap();
     assert_eq!(loaded.warnings, []);
-    let certificate = &loaded.desired.certificates["portal"];
+    let certificate = &loaded.config.certificates["portal"];
     assert_eq!(certificate.key_origin, crate::inventory::KeyOrigin::Renewd);
     let names: Vec<String> = certificate
         .request
@@ -426,7 +430,7 @@ fn several_names_and_a_wildcard_are_for_a_key_that_renewd_makes() {
         "admin@example.com",
     ];
     assert_eq!(names, all);
-    let secrets = secrets(&loaded.desired);
+    let secrets = secrets(&loaded.config);
     assert!(
         secrets
             .iter()
@@ -448,10 +452,10 @@ fn an_address_of_a_service_that_another_certificate_has_is_refused() {
         load_text(&sound("{ env = \"HQ\" }", &more))
     };
     let good = "\"[2001:db8::1]:8443\", \"192.0.2.7:443\"";
-    assert_eq!(load(good).unwrap().desired.certificates.len(), 2);
-    let told = load("\"[2001:db8::1]:8443\", \"[2001:db8::1]:4433\"").unwrap_err();
-    let told = told.to_string();
+    assert_eq!(load(good).unwrap().config.certificates.len(), 2);
+    let reported = load("\"[2001:db8::1]:8443\", \"[2001:db8::1]:4433\"").unwrap_err();
+    let reported = reported.to_string();
     for part in ["`portal` is to be proven at", ":4433", "serves `vpn`"] {
-        assert!(told.contains(part), "{told}");
+        assert!(reported.contains(part), "{reported}");
     }
 }

@@ -59,20 +59,20 @@ proptest! {
         for (at, removed, scrap) in edits {
             text = mutate(&text, at, removed, SCRAPS[scrap]);
         }
-        if let Err(mistakes) = load_text(&text) {
-            prop_assert!(mistakes.errors() > 0);
-            for mistake in &mistakes.0 {
-                prop_assert!(!mistake.message.is_empty());
-                prop_assert!(mistake.line <= text.lines().count() + 1);
-                prop_assert!(mistake.severity == Severity::Warning || mistake.hint.is_some(), "{mistake}");
+        if let Err(errors) = load_text(&text) {
+            prop_assert!(errors.errors() > 0);
+            for error in &errors.0 {
+                prop_assert!(!error.message.is_empty());
+                prop_assert!(error.line <= text.lines().count() + 1);
+                prop_assert!(error.severity == Severity::Warning || error.hint.is_some(), "{error}");
             }
         }
     }
 
     #[test]
     fn arbitrary_text_is_loaded_or_explained(text in "\\PC{0,200}") {
-        if let Err(mistakes) = load_text(&text) {
-            prop_assert!(!mistakes.to_string().is_empty());
+        if let Err(errors) = load_text(&text) {
+            prop_assert!(!errors.to_string().is_empty());
         }
     }
 }
@@ -81,9 +81,9 @@ proptest! {
 fn a_configuration_cut_off_anywhere_is_loaded_or_explained() {
     let text = sound("\"hunter2\"", "");
     for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
-        if let Err(mistakes) = load_text(&text[..end]) {
-            let told = mistakes.to_string();
-            assert!(!told.contains("hunt"), "{told}");
+        if let Err(errors) = load_text(&text[..end]) {
+            let reported = errors.to_string();
+            assert!(!reported.contains("hunt"), "{reported}");
         }
     }
 }
@@ -112,14 +112,11 @@ fn a_slip_inside_the_line_of_a_secret_does_not_show_it() {
         "hunter2",
     ] {
         let text = sound("{ env = \"X\" }", "").replace("password = { env = \"X\" }", line);
-        let mistakes = load_text(&text).unwrap_err();
+        let errors = load_text(&text).unwrap_err();
+        assert!(!errors.to_string().contains("hunter2"), "{line}\n{errors}");
         assert!(
-            !mistakes.to_string().contains("hunter2"),
-            "{line}\n{mistakes}"
-        );
-        assert!(
-            !format!("{mistakes:?}").contains("hunter2"),
-            "{line}\n{mistakes:?}"
+            !format!("{errors:?}").contains("hunter2"),
+            "{line}\n{errors:?}"
         );
     }
 }

@@ -15,10 +15,10 @@ fn certificate(n: usize) -> String {
 }
 
 /// What is wrong, a line each: file, line and words.
-fn lines(folder: &Path, mistakes: &Mistakes) -> Vec<String> {
-    let told = told(folder, mistakes);
-    assert!(!told.contains("hunter2"), "{told}");
-    let heads = told.lines().filter(|line| line.starts_with("/etc/"));
+fn lines(folder: &Path, errors: &ConfigErrors) -> Vec<String> {
+    let reported = reported(folder, errors);
+    assert!(!reported.contains("hunter2"), "{reported}");
+    let heads = reported.lines().filter(|line| line.starts_with("/etc/"));
     heads.map(str::to_owned).collect()
 }
 
@@ -33,8 +33,8 @@ fn mistakes_far_apart_in_one_file_are_told_in_order_with_what_they_refer_to() {
     text += &firewall(0).replace("password", "pasword");
     text += &certificate(MANY);
     let (folder, path) = folder_with(text.as_bytes(), 0o600);
-    let mistakes = load(&path).unwrap_err();
-    let lines = lines(folder.path(), &mistakes);
+    let errors = load(&path).unwrap_err();
+    let lines = lines(folder.path(), &errors);
     let wanted = [
         "there are two [[firewall]] with the name `fw-0`",
         "unknown key `pasword`",
@@ -44,10 +44,10 @@ fn mistakes_far_apart_in_one_file_are_told_in_order_with_what_they_refer_to() {
         assert!(lines.iter().any(|line| line.contains(wanted)), "{lines:#?}");
     }
     assert!(
-        mistakes.to_string().contains("renewd.toml:7\n"),
-        "the first is named: {mistakes}"
+        errors.to_string().contains("renewd.toml:7\n"),
+        "the first is named: {errors}"
     );
-    let places: Vec<usize> = mistakes.0.iter().map(|mistake| mistake.line).collect();
+    let places: Vec<usize> = errors.0.iter().map(|error| error.line).collect();
     assert!(places.is_sorted(), "{places:?}");
 }
 
@@ -66,8 +66,8 @@ fn mistakes_in_a_folder_of_many_files_are_told_with_their_own_file() {
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let mistakes = load(&path).unwrap_err();
-    let lines = lines(folder.path(), &mistakes);
+    let errors = load(&path).unwrap_err();
+    let lines = lines(folder.path(), &errors);
     assert!(
         lines[0].starts_with("/etc/renewd/conf.d/123.toml:9:1: error: unknown key `nmae`"),
         "{lines:#?}"
@@ -76,10 +76,7 @@ fn mistakes_in_a_folder_of_many_files_are_told_with_their_own_file() {
         lines[1].starts_with("/etc/renewd/conf.d/456.toml:3:8: error: there are two [[firewall]]"),
         "{lines:#?}"
     );
-    assert!(
-        mistakes.to_string().contains("conf.d/007.toml:3"),
-        "{mistakes}"
-    );
+    assert!(errors.to_string().contains("conf.d/007.toml:3"), "{errors}");
 }
 
 #[test]
@@ -93,10 +90,10 @@ fn a_fleet_is_whole_and_in_order_however_it_was_shared() {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
     let loaded = load(&path).unwrap();
-    assert_eq!(loaded.desired.firewalls.len(), MANY);
-    assert_eq!(loaded.desired.certificates.len(), MANY);
+    assert_eq!(loaded.config.firewalls.len(), MANY);
+    assert_eq!(loaded.config.certificates.len(), MANY);
     assert_eq!(loaded.files.len(), MANY + 1);
     assert!(loaded.files[1..].is_sorted());
-    let one = &loaded.desired.certificates["portal-321"];
+    let one = &loaded.config.certificates["portal-321"];
     assert_eq!(&*one.firewall, "fw-321");
 }

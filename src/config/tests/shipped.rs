@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::config::check::Check;
-use crate::config::findings::{Findings, Origin};
+use crate::config::diagnostics::{Diagnostics, Origin};
 
 fn shipped(name: &str) -> PathBuf {
     Path::new(CRATE).join("config").join(name)
@@ -15,9 +15,9 @@ fn shipped(name: &str) -> PathBuf {
 #[test]
 fn the_shipped_configurations_load_as_they_are() {
     for name in ["renewd.toml", "minimal.toml"] {
-        let loaded = load(&shipped(name)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let loaded = load(&shipped(name)).unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(loaded.warnings, []);
-        assert_eq!(loaded.desired.certificates.len(), 1, "{name}");
+        assert_eq!(loaded.config.certificates.len(), 1, "{name}");
     }
 }
 
@@ -43,7 +43,7 @@ fn what_the_documented_configuration_shows_in_comments_loads_as_well() {
         text.contains("\ntotp = ") && text.contains("\nrenewal = "),
         "{text}"
     );
-    let loaded = load_text(&text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let loaded = load_text(&text).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(loaded.warnings, []);
 }
 
@@ -58,20 +58,20 @@ fn the_defaults_of_the_schema_are_those_of_the_documentation_and_of_the_code() {
             assert!(text.contains(&default.to_string()), "{key}: {default}");
         }
     });
-    let written = load_text(&with_defaults_written(&text)).unwrap().desired;
-    let left_out = load_text(&text).unwrap().desired;
+    let raw = load_text(&with_defaults_written(&text)).unwrap().config;
+    let left_out = load_text(&text).unwrap().config;
     assert_eq!(
-        format!("{:?}", written.daemon),
+        format!("{:?}", raw.daemon),
         format!("{:?}", left_out.daemon)
     );
-    let ca::Settings::Local(mut written) = written.cas["office"].clone() else {
+    let ca::Settings::Local(mut raw) = raw.cas["office"].clone() else {
         panic!("office is a local CA")
     };
-    written.permitted_domains.clear();
+    raw.permitted_domains.clear();
     let ca::Settings::Local(left_out) = &left_out.cas["office"] else {
         panic!("office is a local CA")
     };
-    assert_eq!(format!("{written:?}"), format!("{left_out:?}"));
+    assert_eq!(format!("{raw:?}"), format!("{left_out:?}"));
 }
 
 /// Calls `see` with each part of the schema that describes a key, and the key.
@@ -184,19 +184,19 @@ fn the_words_for_services_are_those_of_the_inventory() {
 
 #[test]
 fn what_passes_the_check_fits_the_written_types() {
-    // `piece::written` tells of a value that passed the check and did not fit; no file may come to that.
+    // `section_reader::file_model` tells of a value that passed the check and did not fit; no file may come to that.
     for name in ["renewd.toml", "minimal.toml"] {
         let text = with_defaults_written(&fs::read_to_string(shipped(name)).unwrap());
         let mut table = toml::de::DeTable::parse(&text).unwrap().into_inner();
-        let mut findings = Findings::default();
-        let file = findings.add_file(Path::new(name).into(), text.clone().into());
+        let mut diagnostics = Diagnostics::default();
+        let file = diagnostics.add_file(Path::new(name).into(), text.clone().into());
         let origin = Origin { file, start: 0 };
         let mut check = Check {
-            findings: &mut findings,
+            diagnostics: &mut diagnostics,
             origin,
             torn: false,
         };
         check.table(schema::root(), &mut table, &(0..0));
-        assert_eq!(findings.into_mistakes(), []);
+        assert_eq!(diagnostics.into_errors(), []);
     }
 }

@@ -8,8 +8,8 @@ use crate::transfer::{Choice, Protocol};
 
 const HOST_KEY: &str = "SHA256:uNiVztksCsDhcc0u9e8BrszkzpQ4MtBFt7ZNVBGPXDk";
 
-fn device<'a>(desired: &'a Desired, name: &str) -> &'a sonicos::Settings {
-    let firewall::Settings::Sonicos(settings) = &desired.firewalls[name].settings else {
+fn device<'a>(config: &'a Config, name: &str) -> &'a sonicos::Settings {
+    let firewall::Settings::Sonicos(settings) = &config.firewalls[name].settings else {
         panic!("{name} is a SonicWall")
     };
     settings
@@ -27,8 +27,8 @@ fn address(text: &str) -> IpAddr {
 
 #[test]
 fn left_out_the_way_is_found_by_itself() {
-    let desired = load_text(&sound("{ env = \"X\" }", "")).unwrap().desired;
-    let device = device(&desired, "hq");
+    let config = load_text(&sound("{ env = \"X\" }", "")).unwrap().config;
+    let device = device(&config, "hq");
     assert_eq!(*device.transfers, crate::transfer::Settings::default());
     assert_eq!(device.command_line, None);
 }
@@ -37,8 +37,8 @@ fn left_out_the_way_is_found_by_itself() {
 fn firewalls_without_keys_of_their_own_share_one_way() {
     let shared = "[file_transfer]\nlisten = \"192.0.2.10\"\nscp_port = 2022\npassive_ports = \"50000-50099\"\n";
     let text = format!("{}{}{shared}", named("a", ""), named("b", ""));
-    let desired = load_text(&text).unwrap().desired;
-    let [a, b] = ["a", "b"].map(|name| &device(&desired, name).transfers);
+    let config = load_text(&text).unwrap().config;
+    let [a, b] = ["a", "b"].map(|name| &device(&config, name).transfers);
     assert!(Arc::ptr_eq(a, b), "ten thousand firewalls hold no copies");
     assert_eq!((a.listen, a.scp_port), (Some(address("192.0.2.10")), 2022));
     assert_eq!(a.passive_ports, Some(50000..=50099));
@@ -49,8 +49,8 @@ fn the_keys_of_a_firewall_take_precedence_one_by_one() {
     let own = "file_transfer = { protocol = \"scp\", advertise = \"198.51.100.1\", source_address = \"203.0.113.7\" }\n";
     let shared =
         "[file_transfer]\nlisten = \"192.0.2.10\"\nadvertise = \"198.51.100.9\"\nftp_port = 2121\n";
-    let desired = load_text(&(named("hq", own) + shared)).unwrap().desired;
-    let transfers = &device(&desired, "hq").transfers;
+    let config = load_text(&(named("hq", own) + shared)).unwrap().config;
+    let transfers = &device(&config, "hq").transfers;
     assert_eq!(transfers.protocol, Choice::Only(Protocol::Scp));
     assert_eq!(transfers.advertise, Some(address("198.51.100.1")));
     assert_eq!(transfers.listen, Some(address("192.0.2.10")));
@@ -62,8 +62,8 @@ fn the_keys_of_a_firewall_take_precedence_one_by_one() {
 fn every_address_of_the_machine_can_be_listened_on() {
     let shared = "[file_transfer]\nlisten = \"::\"\n";
     let own = named("hq", "file_transfer = { source_address = \"192.0.2.1\" }\n");
-    let desired = load_text(&(own + shared)).unwrap().desired;
-    assert_eq!(device(&desired, "hq").transfers.listen, Some(address("::")));
+    let config = load_text(&(own + shared)).unwrap().config;
+    assert_eq!(device(&config, "hq").transfers.listen, Some(address("::")));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn ftp_is_warned_of_once_however_many_firewalls_it_concerns() {
         let names = (0..200).map(|n| named(&format!("fw-{n}"), own));
         names.collect()
     };
-    let told = |text: &str| -> Vec<(usize, String)> {
+    let reported = |text: &str| -> Vec<(usize, String)> {
         let warnings = load_text(text).unwrap().warnings;
         let about_ftp = warnings
             .into_iter()
@@ -81,20 +81,20 @@ fn ftp_is_warned_of_once_however_many_firewalls_it_concerns() {
     };
     let clear = "FTP carries requests, certificates and one-time passwords in clear text";
     let shared = format!("[file_transfer]\nprotocol = \"ftp\"\n{}", firewalls(""));
-    assert_eq!(told(&shared), [(2, clear.to_owned())]);
+    assert_eq!(reported(&shared), [(2, clear.to_owned())]);
     let own = firewalls("file_transfer = { protocol = \"ftp\" }\n");
     let all = format!("{clear}; 200 firewalls ask for it");
-    assert_eq!(told(&own), [(9, all)]);
+    assert_eq!(reported(&own), [(9, all)]);
     let both = format!("[file_transfer]\nprotocol = \"ftp\"\n{own}");
-    assert_eq!(told(&both), [(2, clear.to_owned())]);
+    assert_eq!(reported(&both), [(2, clear.to_owned())]);
 }
 
 #[test]
 fn a_command_line_is_at_the_host_of_the_url_unless_it_is_elsewhere() {
     let ssh = |more: &str| {
         let own = format!("ssh = {{ {more}host_key = \"{HOST_KEY}\" }}\n");
-        let desired = load_text(&named("hq", &own)).unwrap().desired;
-        device(&desired, "hq").command_line.clone().unwrap()
+        let config = load_text(&named("hq", &own)).unwrap().config;
+        device(&config, "hq").command_line.clone().unwrap()
     };
     assert_eq!(ssh("").address.to_string(), "[2001:db8::1]:22");
     let elsewhere = ssh("address = \"192.0.2.7:2222\", ");
@@ -109,8 +109,8 @@ fn a_login_by_public_key_can_be_asked_for_with_either_padding() {
         ("public-key-pkcs1", sonicos::Login::PublicKeyPkcs1),
     ] {
         let text = named("hq", &format!("login = \"{word}\"\n"));
-        let desired = load_text(&text).unwrap().desired;
-        assert_eq!(device(&desired, "hq").login, login);
+        let config = load_text(&text).unwrap().config;
+        assert_eq!(device(&config, "hq").login, login);
     }
 }
 
@@ -122,8 +122,8 @@ fn the_least_login_can_be_named_and_must_be_one_that_login_reaches() {
             &format!("login = \"{login}\"\nminimum_login = \"{least}\"\n"),
         )
     };
-    let desired = load_text(&text("automatic", "digest-md5")).unwrap().desired;
-    let least = device(&desired, "hq").minimum_login;
+    let config = load_text(&text("automatic", "digest-md5")).unwrap().config;
+    let least = device(&config, "hq").minimum_login;
     assert_eq!(least, Some(sonicos::LoginLevel::DigestMd5));
     assert!(load_text(&text("basic", "chap")).is_err());
     assert!(load_text(&text("chap", "chap")).is_ok());

@@ -19,21 +19,21 @@ use stage::Stage;
 use super::DaemonError;
 use super::once::Report;
 use super::reload::synchronise;
-use crate::config::{Daemon, Desired};
+use crate::config::{Config, Daemon};
+use crate::env::Env;
 use crate::inventory::RenewalId;
-use crate::renewal::{Engine, NoCheckpoint, Pulse};
-use crate::scheduler::{self, Room, Tick};
+use crate::monitor;
+use crate::renewal::{Engine, Liveness, NoCheckpoint};
+use crate::scheduler::{self, Capacity, Tick};
 use crate::seal;
 use crate::secret::SecretSource;
 use crate::store::{Lease, Store, StoreError};
-use crate::surroundings::Surroundings;
-use crate::watch;
 
 /// What a run would do.
 #[derive(Debug)]
 pub struct DryRun {
     /// What each renewal would do, in order, in words that follow "would".
-    pub told: HashMap<RenewalId, Vec<String>>,
+    pub reported: HashMap<RenewalId, Vec<String>>,
     /// How renewals would stand after it.
     pub report: Report,
     /// The copy of the database, as it would be after it.
@@ -46,41 +46,38 @@ impl DryRun {
     ///
     /// # Errors
     /// When the database cannot be copied.
-    pub async fn walk(
-        mut desired: Desired,
-        surroundings: Surroundings,
-    ) -> Result<Self, DaemonError> {
-        let scratch = Scratch::new(surroundings.random.as_ref())
+    pub async fn walk(mut config: Config, env: Env) -> Result<Self, DaemonError> {
+        let scratch = Scratch::new(env.random.as_ref())
             .map_err(|error| DaemonError::System(format!("a temporary folder: {error}")))?;
         let copy = scratch.path().join("renewd.db");
-        let daemon = &mut desired.daemon;
+        let daemon = &mut config.daemon;
         let password = daemon.database_password.take();
         Store::copy(&daemon.database, password.as_ref(), &copy).await?;
         daemon.database = format!("sqlite://{}", copy.display());
-        leave_state_alone(&mut desired.daemon, scratch.path());
-        let store = Store::open(&desired.daemon.database).await?;
-        synchronise(&store, &desired, surroundings.clock.now()).await?;
-        let (told, words) = mpsc::channel(MOST_WORDS);
-        let stage = Arc::new(Stage::new(desired, &surroundings, told));
+        leave_state_alone(&mut config.daemon, scratch.path());
+        let store = Store::open(&config.daemon.database).await?;
+        synchronise(&store, &config, env.clock.now()).await?;
+        let (reported, words) = mpsc::channel(MOST_WORDS);
+        let stage = Arc::new(Stage::new(config, &env, reported));
         let engine = Engine {
-            desired: stage.desired(),
+            config: stage.config(),
             store: store.clone(),
             peers: Arc::clone(&stage) as _,
-            surroundings,
+            env,
             checkpoint: Arc::new(NoCheckpoint),
         };
         let mut walk = Walk {
             engine,
             stage,
             words,
-            told: HashMap::new(),
+            reported: HashMap::new(),
         };
-        walk.look().await?;
+        walk.check().await?;
         walk.renew().await?;
-        let worked_on = walk.told.keys().cloned().collect();
+        let worked_on = walk.reported.keys().cloned().collect();
         Ok(Self {
             report: Report::of(&store, &worked_on).await?,
-            told: walk.told,
+            reported: walk.reported,
             store,
             _scratch: scratch,
         })
@@ -92,32 +89,32 @@ struct Walk {
     engine: Engine,
     stage: Arc<Stage>,
     words: Receiver<String>,
-    told: HashMap<RenewalId, Vec<String>>,
+    reported: HashMap<RenewalId, Vec<String>>,
 }
 
 impl Walk {
     /// Looks at every service, and asks every CA, that a run would look at and ask first.
-    async fn look(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<(), StoreError> {
         let (mut probed, mut asked) = (HashSet::new(), HashSet::new());
         loop {
-            let room = Room {
+            let capacity = Capacity {
                 renewals: 0,
-                doubtful_renewals: 0,
-                probes: LOOKS,
-                doubtful_probes: LOOKS,
-                questions: LOOKS,
+                suspect_renewals: 0,
+                probes: UNLIMITED,
+                suspect_probes: UNLIMITED,
+                questions: UNLIMITED,
                 probing: &probed,
                 asking: &asked,
             };
-            let now = self.engine.surroundings.clock.now();
-            let tick = self.tick(room, now).await?;
+            let now = self.engine.env.clock.now();
+            let tick = self.tick(capacity, now).await?;
             if tick.to_probe.is_empty() && tick.to_ask.is_empty() {
                 return Ok(());
             }
             let looks = tick.to_probe.iter();
-            let looks = join_all(looks.map(|row| watch::observe(&self.engine, row))).await;
+            let looks = join_all(looks.map(|row| monitor::observe(&self.engine, row))).await;
             let questions = tick.to_ask.iter();
-            let questions = join_all(questions.map(|row| watch::ask(&self.engine, row))).await;
+            let questions = join_all(questions.map(|row| monitor::ask(&self.engine, row))).await;
             looks
                 .into_iter()
                 .chain(questions)
@@ -130,19 +127,19 @@ impl Walk {
     /// Takes every renewal that can go on as far as it goes. The time stands still for the scheduler, so that none comes
     /// back after a failure.
     async fn renew(&mut self) -> Result<(), StoreError> {
-        let now = self.engine.surroundings.clock.now();
+        let now = self.engine.env.clock.now();
         let (nobody, one) = (HashSet::new(), 1);
         loop {
-            let room = Room {
+            let capacity = Capacity {
                 renewals: one,
-                doubtful_renewals: one,
+                suspect_renewals: one,
                 probes: 0,
-                doubtful_probes: 0,
+                suspect_probes: 0,
                 questions: 0,
                 probing: &nobody,
                 asking: &nobody,
             };
-            let Some(lease) = self.tick(room, now).await?.claimed.pop() else {
+            let Some(lease) = self.tick(capacity, now).await?.claimed.pop() else {
                 return Ok(());
             };
             self.work(lease).await?;
@@ -152,17 +149,17 @@ impl Walk {
     async fn work(&mut self, lease: Lease) -> Result<(), StoreError> {
         let id = lease.renewal.id.clone();
         self.stage.expect(&lease.renewal);
-        let (never, nobody) = (CancellationToken::new(), Pulse::default());
+        let (never, nobody) = (CancellationToken::new(), Liveness::default());
         self.engine.work(lease, &never, &nobody).await?;
-        let told = self.told.entry(id).or_default();
+        let reported = self.reported.entry(id).or_default();
         while let Ok(words) = self.words.try_recv() {
-            told.push(words);
+            reported.push(words);
         }
         Ok(())
     }
 
-    async fn tick(&self, room: Room<'_>, now: Timestamp) -> Result<Tick, StoreError> {
-        scheduler::tick(&self.engine, OWNER, room, now).await
+    async fn tick(&self, capacity: Capacity<'_>, now: Timestamp) -> Result<Tick, StoreError> {
+        scheduler::tick(&self.engine, OWNER, capacity, now).await
     }
 }
 
@@ -182,4 +179,4 @@ const OWNER: &str = "dry run";
 /// Sentences of one renewal: its steps have a few each.
 const MOST_WORDS: usize = 1000;
 /// Handshakes at the same time.
-const LOOKS: usize = 32;
+const UNLIMITED: usize = 32;

@@ -7,45 +7,42 @@ use async_trait::async_trait;
 use tokio::sync::mpsc::Sender;
 
 use crate::ca::{self, Issuer};
-use crate::config::{Desired, ManagedFirewall};
+use crate::config::{Config, ManagedFirewall};
+use crate::env::Env;
 use crate::failure::Failure;
-use crate::firewall::{self, Firewall, Known};
+use crate::firewall::{self, Firewall, KnownDevice};
 use crate::inventory::{Endpoint, Renewal};
 use crate::pki::Certificate;
-use crate::probe::Sight;
+use crate::probe::ProbeResult;
 use crate::renewal::{ConfiguredPeers, Peers};
-use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
 /// The peers of a dry run.
 #[derive(Debug)]
 pub(super) struct Stage {
-    desired: Arc<Desired>,
+    config: Arc<Config>,
     played: ConfiguredPeers,
     firewalls: BTreeMap<Arc<str>, Arc<firewall::dry_run::Settings>>,
-    told: Sender<String>,
+    reported: Sender<String>,
 }
 
 impl Stage {
-    /// The stage for `desired`, in which every driver is put behind that of a dry run; with what `desired` becomes by
+    /// The stage for `config`, in which every driver is put behind that of a dry run; with what `config` becomes by
     /// that.
-    pub(super) fn new(
-        mut desired: Desired,
-        surroundings: &Surroundings,
-        told: Sender<String>,
-    ) -> Self {
-        for (name, settings) in &mut desired.cas {
+    pub(super) fn new(mut config: Config, env: &Env, reported: Sender<String>) -> Self {
+        for (name, settings) in &mut config.cas {
             *settings = ca::Settings::DryRun(Box::new(ca::dry_run::Settings {
                 name: Arc::clone(name),
                 real: settings.clone(),
-                told: told.clone(),
+                reported: reported.clone(),
             }));
         }
         let mut firewalls = BTreeMap::new();
-        for (name, managed) in &mut desired.firewalls {
+        for (name, managed) in &mut config.firewalls {
             let real = managed.settings.clone();
             let name = Arc::clone(name);
-            let played = firewall::dry_run::Settings::new(Arc::clone(&name), real, told.clone());
+            let played =
+                firewall::dry_run::Settings::new(Arc::clone(&name), real, reported.clone());
             let played = Arc::new(played);
             *managed = Arc::new(ManagedFirewall {
                 settings: firewall::Settings::DryRun(Arc::clone(&played)),
@@ -53,25 +50,25 @@ impl Stage {
             });
             firewalls.insert(name, played);
         }
-        let desired = Arc::new(desired);
-        let transfers = Transfers::new(&desired.daemon.state_directory, surroundings);
-        let played = ConfiguredPeers::new(Arc::clone(&desired), surroundings.clone(), transfers);
+        let config = Arc::new(config);
+        let transfers = Transfers::new(&config.daemon.state_directory, env);
+        let played = ConfiguredPeers::new(Arc::clone(&config), env.clone(), transfers);
         Self {
-            desired,
+            config,
             played,
             firewalls,
-            told,
+            reported,
         }
     }
 
     /// The configuration with the drivers of the dry run in it.
-    pub(super) fn desired(&self) -> Arc<Desired> {
-        Arc::clone(&self.desired)
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config)
     }
 
     /// Lets the firewall of `renewal` know what its key pair is for, and what was issued for it before the dry run.
     pub(super) fn expect(&self, renewal: &Renewal) {
-        let wanted = self.desired.certificates.get(&renewal.certificate);
+        let wanted = self.config.certificates.get(&renewal.certificate);
         let (Some(wanted), Some(firewall)) = (wanted, self.firewalls.get(&renewal.firewall)) else {
             return;
         };
@@ -84,19 +81,23 @@ impl Stage {
     }
 
     /// What `endpoint` would show by now, where that is not what it shows.
-    fn shown(&self, endpoint: &Endpoint) -> Option<Certificate> {
-        let mut certificates = self.desired.certificates.values();
+    fn served(&self, endpoint: &Endpoint) -> Option<Certificate> {
+        let mut certificates = self.config.certificates.values();
         certificates.find_map(|wanted| {
             let firewall = self.firewalls.get(&wanted.firewall)?;
             let shows = wanted.endpoints.contains(endpoint);
-            shows.then(|| firewall.shown(&wanted.services)).flatten()
+            shows.then(|| firewall.served(&wanted.services)).flatten()
         })
     }
 }
 
 #[async_trait]
 impl Peers for Stage {
-    async fn firewall(&self, name: &str, known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
+    async fn firewall(
+        &self,
+        name: &str,
+        known: &KnownDevice<'_>,
+    ) -> Result<Box<dyn Firewall>, Failure> {
         self.played.firewall(name, known).await
     }
 
@@ -104,14 +105,14 @@ impl Peers for Stage {
         self.played.issuer(name)
     }
 
-    async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight {
-        let Some(certificate) = self.shown(endpoint) else {
-            return self.played.look(endpoint, server_name).await;
+    async fn probe(&self, endpoint: &Endpoint, server_name: Option<&str>) -> ProbeResult {
+        let Some(certificate) = self.served(endpoint) else {
+            return self.played.probe(endpoint, server_name).await;
         };
         // Nobody listens any more when the dry run is over.
         let _ = self
-            .told
+            .reported
             .try_send(format!("look whether {endpoint} shows it"));
-        Sight::Shown(Box::new(certificate), Vec::new())
+        ProbeResult::Served(Box::new(certificate), Vec::new())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::dns::{Azure, AzureCloud, Infoblox, Ovh, OvhApi, Problem, Record, TsigKey, Updater};
 use data_encoding::BASE64;
 
-use super::place::Place;
+use super::record_location::RecordLocation;
 use super::{
     Algorithm, AzureEnvironment, OvhEndpoint, Provider, Rfc2136, Settings, Transport, settings,
 };
@@ -50,14 +50,14 @@ impl Account {
     }
 
     /// Adds a record beside those that are there.
-    pub async fn add(&self, place: &Place, ttl: u32) -> Result<(), Failure> {
+    pub async fn add(&self, place: &RecordLocation, ttl: u32) -> Result<(), Failure> {
         let (name, zone) = (&place.record.name, &place.zone);
         let adding = self.updater.add(name, place.record.wire(), ttl, zone);
         self.done("add", place, adding).await
     }
 
     /// Puts a record in the place of all of its kind, unless it is the only one.
-    pub async fn set(&self, place: &Place, ttl: u32) -> Result<(), Failure> {
+    pub async fn set(&self, place: &RecordLocation, ttl: u32) -> Result<(), Failure> {
         let (name, zone, record) = (&place.record.name, &place.zone, place.record.wire());
         let listing = self.updater.list(name, &record, zone);
         // Who cannot list can still set.
@@ -73,7 +73,7 @@ impl Account {
     }
 
     /// Removes a record and keeps the others.
-    pub async fn remove(&self, place: &Place) -> Result<(), Failure> {
+    pub async fn remove(&self, place: &RecordLocation) -> Result<(), Failure> {
         let (name, zone) = (&place.record.name, &place.zone);
         let removing = self.updater.remove(name, place.record.wire(), zone);
         let removing = async {
@@ -86,8 +86,8 @@ impl Account {
     }
 
     /// Fails where adding a record would fail, as far as something harmless tells.
-    pub async fn rehearse(&self, place: &Place) -> Result<(), Failure> {
-        let Place { record, zone } = place;
+    pub async fn rehearse(&self, place: &RecordLocation) -> Result<(), Failure> {
+        let RecordLocation { record, zone } = place;
         match self.touch(&record.name, zone).await {
             Ok(()) => Ok(()),
             Err(Problem::Refused(words) | Problem::Unknown(words) | Problem::Unexpected(words))
@@ -134,10 +134,10 @@ impl Account {
     async fn done<T>(
         &self,
         verb: &str,
-        place: &Place,
+        place: &RecordLocation,
         doing: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Failure> {
-        let Place { record, zone } = place;
+        let RecordLocation { record, zone } = place;
         let call = format!(
             "{verb} the {} record of {} in {zone}",
             record.kind(),
@@ -331,7 +331,7 @@ impl Opening {
 }
 
 fn scrubbed(secrets: &[Secret], words: &str) -> String {
-    secret::cut_out(&crate::sanitize::readable(words), secrets)
+    secret::redact(&crate::sanitize::readable(words), secrets)
 }
 
 /// dns-update takes addresses only.

@@ -7,9 +7,9 @@ mod account;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod lookup;
-mod place;
 mod program;
 mod propagation;
+mod record_location;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -24,8 +24,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::pki::is_dns_name;
 use account::Account;
 use lookup::Lookup;
-use place::Place;
 use propagation::{Lack, NameServer};
+use record_location::RecordLocation;
 pub use settings::{
     Algorithm, Azure, AzureEnvironment, Exec, Google, Infoblox, Ovh, OvhEndpoint, Powerdns,
     Propagation, Provider, Rfc2136, Route53, Settings, Transport,
@@ -120,11 +120,11 @@ pub(super) async fn present(
     record: &Record,
 ) -> Result<(), Failure> {
     if let Provider::Exec(hook) = &settings.provider {
-        let record = place::name(settings, record).await?;
+        let record = record_location::name(settings, record).await?;
         program::present(hook, record, settings.timeout).await?;
     } else {
         let account = Account::open(settings).await?;
-        let place = Place::find(settings, &account, record).await?;
+        let place = RecordLocation::find(settings, &account, record).await?;
         let _turn = turn(&place.record.name).lock().await;
         match place.record.data {
             Data::Txt(_) => account.add(&place, settings.ttl).await?,
@@ -146,7 +146,7 @@ pub(super) async fn missing(
     if let Propagation::Wait(wait) = settings.propagation {
         return Ok(still_waiting(wait, clock.now(), record));
     }
-    let placed = place::name(settings, record).await?;
+    let placed = record_location::name(settings, record).await?;
     let servers = match &settings.propagation {
         Propagation::Servers(servers) => propagation::fixed(servers),
         _ => authoritative(settings, &placed.name).await?,
@@ -184,7 +184,7 @@ async fn authoritative(settings: &Settings, name: &str) -> Result<Vec<NameServer
     let resolvers = Lookup::resolvers(settings)?;
     let zone = match &settings.zone {
         Some(zone) => zone.clone(),
-        None => place::zone_of(&resolvers, name).await?,
+        None => record_location::zone_of(&resolvers, name).await?,
     };
     propagation::authoritative(&resolvers, &zone).await
 }
@@ -193,11 +193,11 @@ async fn authoritative(settings: &Settings, name: &str) -> Result<Vec<NameServer
 pub(super) async fn withdraw(settings: &Settings, record: &Record) -> Result<(), Failure> {
     forget(record);
     if let Provider::Exec(hook) = &settings.provider {
-        let record = place::name(settings, record).await?;
+        let record = record_location::name(settings, record).await?;
         return program::clean_up(hook, record, settings.timeout).await;
     }
     let account = Account::open(settings).await?;
-    let place = Place::find(settings, &account, record).await?;
+    let place = RecordLocation::find(settings, &account, record).await?;
     let _turn = turn(&place.record.name).lock().await;
     account.remove(&place).await
 }
@@ -205,11 +205,11 @@ pub(super) async fn withdraw(settings: &Settings, record: &Record) -> Result<(),
 /// Finds the place of `record`, and tries the login there.
 pub(super) async fn rehearse(settings: &Settings, record: &Record) -> Result<(), Failure> {
     if let Provider::Exec(hook) = &settings.provider {
-        let record = place::name(settings, record).await?;
+        let record = record_location::name(settings, record).await?;
         return program::rehearse(hook, &record);
     }
     let account = Account::open(settings).await?;
-    let place = Place::find(settings, &account, record).await?;
+    let place = RecordLocation::find(settings, &account, record).await?;
     account.rehearse(&place).await
 }
 
@@ -221,7 +221,7 @@ pub(super) async fn check(settings: &Settings) -> Result<Vec<(String, String)>, 
         format!("dns, {}", settings.provider.name()),
     )];
     if let Provider::Exec(hook) = &settings.provider {
-        program::look(hook)?;
+        program::check(hook)?;
         facts.push(fact(
             "validation program",
             hook.program.display().to_string(),

@@ -66,7 +66,7 @@ async fn run(hook: &Exec, verb: &str, record: &Record, limit: Duration) -> Resul
         // Everything that it has started, too; then its end is near.
         drop(group);
         let _ = child.wait().await;
-        let words = format!("still running after {limit:?}, killed{}", output.shown());
+        let words = format!("still running after {limit:?}, killed{}", output.display());
         return Err(Failure::new(FailureKind::Unreachable, call, words));
     };
     group.let_go();
@@ -79,7 +79,7 @@ async fn run(hook: &Exec, verb: &str, record: &Record, limit: Duration) -> Resul
             Ok(())
         }
         Ok(status) => {
-            let words = format!("{}{}", in_words(status), output.shown());
+            let words = format!("{}{}", in_words(status), output.display());
             Err(Failure::new(FailureKind::Refused, call, words))
         }
         Err(error) => Err(Failure::new(FailureKind::Local, call, error)),
@@ -90,7 +90,7 @@ async fn run(hook: &Exec, verb: &str, record: &Record, limit: Duration) -> Resul
 pub(super) fn rehearse(hook: &Exec, record: &Record) -> Result<(), Failure> {
     let call = format!("{} present {}.", hook.program.display(), record.name);
     text(record, &call)?;
-    look(hook)
+    check(hook)
 }
 
 /// The text of a TXT record: the calling convention has no other kind.
@@ -105,7 +105,7 @@ fn text<'a>(record: &'a Record, call: &str) -> Result<&'a str, Failure> {
 }
 
 /// Whether the program is there and may be run.
-pub(super) fn look(hook: &Exec) -> Result<(), Failure> {
+pub(super) fn check(hook: &Exec) -> Result<(), Failure> {
     let wrong = |words: String| {
         let call = format!("look at {}", hook.program.display());
         Err(Failure::new(FailureKind::Local, call, words))
@@ -176,7 +176,7 @@ impl Output {
     }
 
     /// As the end of a sentence.
-    fn shown(&self) -> String {
+    fn display(&self) -> String {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&said);
         match readable(&text).as_str() {

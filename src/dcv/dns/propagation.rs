@@ -32,7 +32,7 @@ pub(super) struct Lack {
 
 /// What was seen at one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Seen {
+enum RecordState {
     Record,
     Nothing,
     OtherValues,
@@ -96,23 +96,23 @@ pub(super) async fn missing(servers: &[NameServer], record: &Record) -> Vec<Lack
         .collect()
 }
 
-async fn ask(server: SocketAddr, record: &Record) -> Seen {
+async fn ask(server: SocketAddr, record: &Record) -> RecordState {
     let values = match Lookup::server(server) {
         Ok(lookup) => lookup.values(&record.name, &record.data).await,
         Err(failure) => Err(failure),
     };
     match values {
-        Ok(values) if values.contains(&record.data) => Seen::Record,
-        Ok(values) if values.is_empty() => Seen::Nothing,
-        Ok(_) => Seen::OtherValues,
-        Err(failure) => Seen::Silence(failure.detail),
+        Ok(values) if values.contains(&record.data) => RecordState::Record,
+        Ok(values) if values.is_empty() => RecordState::Nothing,
+        Ok(_) => RecordState::OtherValues,
+        Err(failure) => RecordState::Silence(failure.detail),
     }
 }
 
 /// What `server` lacks by what was seen at its addresses, which stand in the same order.
 ///
 /// A server is believed when one address answers, as long as none contradicts: a machine without IPv6 cannot ask all.
-fn lack(server: &NameServer, seen: &[Seen]) -> Option<Lack> {
+fn lack(server: &NameServer, seen: &[RecordState]) -> Option<Lack> {
     let who = |address: &SocketAddr| match &server.name {
         Some(name) => format!("{name} ({address})"),
         None => address.to_string(),
@@ -121,20 +121,20 @@ fn lack(server: &NameServer, seen: &[Seen]) -> Option<Lack> {
     let mut shown = false;
     for (address, seen) in server.addresses.iter().zip(seen) {
         match seen {
-            Seen::Record => shown = true,
-            Seen::Nothing => {
+            RecordState::Record => shown = true,
+            RecordState::Nothing => {
                 return Some(Lack {
                     words: format!("{} does not show it yet", who(address)),
                     contradicts: true,
                 });
             }
-            Seen::OtherValues => {
+            RecordState::OtherValues => {
                 return Some(Lack {
                     words: format!("{} shows other values", who(address)),
                     contradicts: true,
                 });
             }
-            Seen::Silence(words) => {
+            RecordState::Silence(words) => {
                 silence.get_or_insert_with(|| format!("{} does not answer: {words}", who(address)));
             }
         }
@@ -177,20 +177,20 @@ mod tests {
     #[test]
     fn every_address_that_answers_must_show_the_record() {
         let dual = server("ns1.example.com", &["192.0.2.1:53", "[2001:db8::1]:53"]);
-        let silence = || Seen::Silence("timed out".to_owned());
+        let silence = || RecordState::Silence("timed out".to_owned());
         let cases = [
-            ([Seen::Record, Seen::Record], None),
-            ([Seen::Record, silence()], None),
-            ([silence(), Seen::Record], None),
+            ([RecordState::Record, RecordState::Record], None),
+            ([RecordState::Record, silence()], None),
+            ([silence(), RecordState::Record], None),
             (
-                [Seen::Record, Seen::Nothing],
+                [RecordState::Record, RecordState::Nothing],
                 Some((
                     "ns1.example.com ([2001:db8::1]:53) does not show it yet",
                     true,
                 )),
             ),
             (
-                [silence(), Seen::OtherValues],
+                [silence(), RecordState::OtherValues],
                 Some((
                     "ns1.example.com ([2001:db8::1]:53) shows other values",
                     true,

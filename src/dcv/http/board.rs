@@ -15,11 +15,11 @@ use super::Page;
 
 /// The proofs that are up at one address: by path, then by domain in lower case.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Board(Arc<RwLock<BTreeMap<String, BTreeMap<String, Shown>>>>);
+pub(super) struct Board(Arc<RwLock<BTreeMap<String, BTreeMap<String, PublishedProof>>>>);
 
 /// A proof that is up.
 #[derive(Debug)]
-struct Shown {
+struct PublishedProof {
     content: Bytes,
     /// Whether it was reported that another host was asked for.
     is_reported: bool,
@@ -38,11 +38,11 @@ impl Board {
         let content = Bytes::copy_from_slice(page.content.as_bytes());
         let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let here = pages.entry(page.path.to_owned()).or_default();
-        let shown = here.entry(plain(page.domain)).or_insert(Shown {
+        let published = here.entry(plain(page.domain)).or_insert(PublishedProof {
             content: Bytes::new(),
             is_reported: false,
         });
-        shown.content = content;
+        published.content = content;
     }
 
     /// Takes `page` away, but not another one in its place.
@@ -54,7 +54,7 @@ impl Board {
         let domain = plain(page.domain);
         if here
             .get(&domain)
-            .is_some_and(|shown| shown.content == page.content)
+            .is_some_and(|published| published.content == page.content)
         {
             here.remove(&domain);
         }
@@ -111,18 +111,18 @@ impl Board {
     fn find(&self, path: &str, host: &str) -> Option<Found> {
         let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let here = pages.get_mut(path)?;
-        if let Some(shown) = here.get(&plain(host)) {
+        if let Some(published) = here.get(&plain(host)) {
             return Some(Found {
-                content: shown.content.clone(),
+                content: published.content.clone(),
                 domain_of_other: None,
             });
         }
         let content = here.values().next()?.content.clone();
-        if here.values().any(|shown| shown.content != content) {
+        if here.values().any(|published| published.content != content) {
             return None;
         }
-        let (domain, shown) = here.iter_mut().next()?;
-        let is_news = !std::mem::replace(&mut shown.is_reported, true);
+        let (domain, published) = here.iter_mut().next()?;
+        let is_news = !std::mem::replace(&mut published.is_reported, true);
         Some(Found {
             content,
             domain_of_other: is_news.then(|| domain.clone()),

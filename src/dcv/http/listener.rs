@@ -94,16 +94,16 @@ async fn accept(socket: TcpListener, board: Board) {
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
-                let guest = crowd.admit(peer.ip());
+                let client = crowd.admit(peer.ip());
                 let (board, crowd) = (board.clone(), crowd.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = guest.dropped.cancelled() => {
+                        () = client.dropped.cancelled() => {
                             tracing::debug!(%peer, "dropped from the port for proofs, which is too crowded");
                         }
-                        () = serve(stream, peer, board, &guest) => {}
+                        () = serve(stream, peer, board, &client) => {}
                     }
-                    crowd.forget(&guest);
+                    crowd.forget(&client);
                 });
             }
             Err(error) => {
@@ -116,9 +116,9 @@ async fn accept(socket: TcpListener, board: Board) {
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, board: Board, guest: &Guest) {
+async fn serve(stream: TcpStream, peer: SocketAddr, board: Board, client: &Client) {
     let service = service_fn(move |request: Request<Incoming>| {
-        guest.has_asked.store(true, Ordering::Relaxed);
+        client.has_asked.store(true, Ordering::Relaxed);
         let answer = board.answer(&request);
         let path: String = request.uri().path().chars().take(SHOWN).collect();
         tracing::debug!(%peer, method = %request.method(), path, status = answer.status().as_u16(), "asked for a proof");
@@ -142,7 +142,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, board: Board, guest: &Guest)
 
 /// A connection.
 #[derive(Debug)]
-struct Guest {
+struct Client {
     address: IpAddr,
     /// Whether a whole request has come.
     has_asked: AtomicBool,
@@ -151,22 +151,22 @@ struct Guest {
 
 /// The connections of one port, in the order in which they came.
 #[derive(Debug, Clone, Default)]
-struct Crowd(Arc<Mutex<Vec<Arc<Guest>>>>);
+struct Crowd(Arc<Mutex<Vec<Arc<Client>>>>);
 
 impl Crowd {
     /// Takes a connection from `address` in; where there are too many, another one goes.
-    fn admit(&self, address: IpAddr) -> Arc<Guest> {
-        let guest = Arc::new(Guest {
+    fn admit(&self, address: IpAddr) -> Arc<Client> {
+        let client = Arc::new(Client {
             address,
             has_asked: AtomicBool::new(false),
             dropped: CancellationToken::new(),
         });
-        let mut guests = self.lock();
-        if guests.len() >= CONNECTIONS {
-            drop_one(&mut guests);
+        let mut clients = self.lock();
+        if clients.len() >= CONNECTIONS {
+            drop_one(&mut clients);
         }
-        guests.push(Arc::clone(&guest));
-        guest
+        clients.push(Arc::clone(&client));
+        client
     }
 
     /// Makes room for one more.
@@ -174,29 +174,29 @@ impl Crowd {
         drop_one(&mut self.lock());
     }
 
-    fn forget(&self, gone: &Arc<Guest>) {
-        self.lock().retain(|guest| !Arc::ptr_eq(guest, gone));
+    fn forget(&self, gone: &Arc<Client>) {
+        self.lock().retain(|client| !Arc::ptr_eq(client, gone));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Guest>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Client>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Drops the oldest connection that is idle, of the address that has most of them: one that floods the port drops its own.
 /// Where none is idle it is the oldest of all.
-fn drop_one(guests: &mut Vec<Arc<Guest>>) {
-    let is_idle = |guest: &Guest| !guest.has_asked.load(Ordering::Relaxed);
+fn drop_one(clients: &mut Vec<Arc<Client>>) {
+    let is_idle = |client: &Client| !client.has_asked.load(Ordering::Relaxed);
     let mut idle: HashMap<IpAddr, usize> = HashMap::new();
-    for guest in guests.iter().filter(|guest| is_idle(guest)) {
-        *idle.entry(guest.address).or_default() += 1;
+    for client in clients.iter().filter(|client| is_idle(client)) {
+        *idle.entry(client.address).or_default() += 1;
     }
     let most = idle.values().max().copied().unwrap_or_default();
     let is_meant =
-        |guest: &Arc<Guest>| is_idle(guest) && idle.get(&guest.address).copied() == Some(most);
-    let index = guests.iter().position(is_meant).unwrap_or(0);
-    if index < guests.len() {
-        guests.remove(index).dropped.cancel();
+        |client: &Arc<Client>| is_idle(client) && idle.get(&client.address).copied() == Some(most);
+    let index = clients.iter().position(is_meant).unwrap_or(0);
+    if index < clients.len() {
+        clients.remove(index).dropped.cancel();
     }
 }
 
@@ -243,12 +243,12 @@ mod tests {
         assert!(!ca.dropped.is_cancelled() && !asked.dropped.is_cancelled());
         let dropped = flood
             .iter()
-            .take_while(|guest| guest.dropped.is_cancelled());
+            .take_while(|client| client.dropped.is_cancelled());
         assert_eq!(dropped.count(), 400);
         assert!(
             flood[400..]
                 .iter()
-                .all(|guest| !guest.dropped.is_cancelled())
+                .all(|client| !client.dropped.is_cancelled())
         );
         crowd.forget(&ca);
         assert_eq!(crowd.lock().len(), CONNECTIONS - 1);
@@ -258,12 +258,12 @@ mod tests {
     fn room_is_made_also_where_nobody_is_idle_and_none_where_nobody_is() {
         let crowd = Crowd::default();
         crowd.drop_oldest();
-        let guests = [crowd.admit(address(1)), crowd.admit(address(2))];
-        for guest in &guests {
-            guest.has_asked.store(true, Ordering::Relaxed);
+        let clients = [crowd.admit(address(1)), crowd.admit(address(2))];
+        for client in &clients {
+            client.has_asked.store(true, Ordering::Relaxed);
         }
         crowd.drop_oldest();
-        let dropped = guests.map(|guest| guest.dropped.is_cancelled());
+        let dropped = clients.map(|client| client.dropped.is_cancelled());
         assert_eq!(dropped, [true, false]);
     }
 }

@@ -13,10 +13,12 @@ use async_trait::async_trait;
 use settings::{Copy, lock};
 pub use settings::{Expected, Settings};
 
-use super::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known, ObjectKind};
+use super::{
+    Binding, Firewall, Identity, InstalledObject, KnownDevice, ObjectKind, PendingChangesOfOthers,
+};
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::pki::{Certificate, Csr, Fingerprint, KeyBundle, KeyRequest, PrivateKey};
-use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
 /// A session with the copy.
@@ -30,12 +32,12 @@ impl DryRun {
     /// Those of the device.
     pub async fn open(
         settings: &Arc<Settings>,
-        known: &Known<'_>,
-        surroundings: &Surroundings,
+        known: &KnownDevice<'_>,
+        env: &Env,
         transfers: &Transfers,
     ) -> Result<Self, Failure> {
         let look = || async {
-            let connecting = super::connect(&settings.real, known, surroundings, transfers);
+            let connecting = super::connect(&settings.real, known, env, transfers);
             // Boxed, because it could come back here.
             let mut session = Box::pin(connecting).await?;
             let copy = Copy::of(session.as_mut()).await;
@@ -59,11 +61,11 @@ impl DryRun {
     /// The copy to play a change on: refused where a device refuses it, while somebody else's changes wait for a commit.
     fn change(&self, words: String) -> Result<MutexGuard<'_, Copy>, Failure> {
         let copy = self.copy()?;
-        if let Some(ForeignChanges { by, summary }) = &copy.foreign_changes {
+        if let Some(PendingChangesOfOthers { by, summary }) = &copy.pending_changes_of_others {
             let detail = format!("uncommitted changes that are not ours, by {by}: {summary}");
             return Err(Failure::new(FailureKind::Busy, words, detail).waiting_for(by.as_str()));
         }
-        self.0.tell(words);
+        self.0.report(words);
         Ok(copy)
     }
 }
@@ -78,7 +80,7 @@ impl Firewall for DryRun {
         Ok(self.copy()?.objects.clone())
     }
 
-    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
+    async fn is_absent(&mut self, alias: &str) -> Result<bool, Failure> {
         let copy = self.copy()?;
         Ok(copy.objects.iter().all(|object| object.alias != alias))
     }
@@ -111,7 +113,7 @@ impl Firewall for DryRun {
         });
         let csr = making.await.map_err(|error| local(&error))?;
         let csr = csr.map_err(|error| local(&error))?;
-        self.0.tell(call);
+        self.0.report(call);
         Ok(csr.der)
     }
 
@@ -140,7 +142,7 @@ impl Firewall for DryRun {
         Ok(())
     }
 
-    async fn contradictions(
+    async fn mismatches(
         &mut self,
         _alias: &str,
         _leaf: &Certificate,
@@ -166,7 +168,7 @@ impl Firewall for DryRun {
                 .as_deref()
                 .and_then(|alias| self.0.expected(alias));
             let leaf = expected.and_then(|expected| expected.leaf);
-            copy.shown.extend(leaf.map(|leaf| (binding.service, leaf)));
+            copy.served.extend(leaf.map(|leaf| (binding.service, leaf)));
             copy.bindings.push(binding.clone());
         }
         Ok(())
@@ -179,8 +181,10 @@ impl Firewall for DryRun {
         Ok(())
     }
 
-    async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure> {
-        Ok(self.copy()?.foreign_changes.clone())
+    async fn pending_changes_of_others(
+        &mut self,
+    ) -> Result<Option<PendingChangesOfOthers>, Failure> {
+        Ok(self.copy()?.pending_changes_of_others.clone())
     }
 
     async fn specification(&mut self) -> Result<Option<Vec<u8>>, Failure> {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::failure::Failure;
 use crate::firewall::{
-    self, Binding, Firewall, ForeignChanges, Identity, InstalledObject, ObjectKind,
+    self, Binding, Firewall, Identity, InstalledObject, ObjectKind, PendingChangesOfOthers,
 };
 use crate::inventory::Service;
 use crate::pki::{Certificate, KeyRequest};
@@ -21,7 +21,7 @@ pub struct Settings {
     /// The firewall itself.
     pub real: firewall::Settings,
     /// Gets a sentence for each thing that would be done.
-    told: Sender<String>,
+    reported: Sender<String>,
     /// A login that failed is not tried again: that could lock the account.
     pub(super) copy: OnceCell<Result<Mutex<Copy>, Failure>>,
     expected: Mutex<BTreeMap<String, Expected>>,
@@ -42,18 +42,18 @@ pub(super) struct Copy {
     pub identity: Identity,
     pub objects: Vec<InstalledObject>,
     pub bindings: Vec<Binding>,
-    pub foreign_changes: Option<ForeignChanges>,
+    pub pending_changes_of_others: Option<PendingChangesOfOthers>,
     /// What services show that were pointed at another certificate.
-    pub shown: BTreeMap<Service, Certificate>,
+    pub served: BTreeMap<Service, Certificate>,
 }
 
 impl Settings {
     /// A dry run of the firewall that `real` reaches; nothing is sent before the first session.
-    pub fn new(name: Arc<str>, real: firewall::Settings, told: Sender<String>) -> Self {
+    pub fn new(name: Arc<str>, real: firewall::Settings, reported: Sender<String>) -> Self {
         Self {
             name,
             real,
-            told,
+            reported,
             copy: OnceCell::new(),
             expected: Mutex::default(),
         }
@@ -65,12 +65,12 @@ impl Settings {
     }
 
     /// What one of `services` would show by now; `None` when none of them was pointed at another certificate.
-    pub fn shown(&self, services: &[Service]) -> Option<Certificate> {
+    pub fn served(&self, services: &[Service]) -> Option<Certificate> {
         let copy = self.copy.get()?.as_ref().ok()?;
         let copy = lock(copy);
         services
             .iter()
-            .find_map(|service| copy.shown.get(service).cloned())
+            .find_map(|service| copy.served.get(service).cloned())
     }
 
     /// Remembers what was issued for the key pair `alias`.
@@ -84,9 +84,9 @@ impl Settings {
         lock(&self.expected).get(alias).cloned()
     }
 
-    pub(super) fn tell(&self, words: String) {
+    pub(super) fn report(&self, words: String) {
         // Nobody listens any more when the dry run is over.
-        let _ = self.told.try_send(words);
+        let _ = self.reported.try_send(words);
     }
 }
 
@@ -97,8 +97,8 @@ impl Copy {
             identity: session.identify().await?,
             objects: session.installed().await?,
             bindings: session.bindings().await?,
-            foreign_changes: session.foreign_changes().await?,
-            shown: BTreeMap::new(),
+            pending_changes_of_others: session.pending_changes_of_others().await?,
+            served: BTreeMap::new(),
         })
     }
 

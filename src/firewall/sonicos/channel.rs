@@ -14,7 +14,7 @@ use super::challenge::information;
 use super::digest::{self, Digester};
 use super::envelope::{self, Reply};
 use super::login_level::{Floor, LoginLevel};
-use super::transport::{Answer, Call, Transport};
+use super::transport::{Request, Response, Transport};
 use crate::body::Limits;
 use crate::failure::Failure;
 use crate::pki::Fingerprint;
@@ -38,7 +38,7 @@ pub(super) struct Channel {
     /// The least login that is accepted; nothing is sent to a peer that offers less.
     pub(super) floor: Floor,
     /// How the login showed the password; a digest tells it itself.
-    shown_as: Option<LoginLevel>,
+    displayed_as: Option<LoginLevel>,
     /// How the accepted login was made.
     login: Option<String>,
     /// Whether the device has accepted our credentials in this session.
@@ -82,7 +82,7 @@ impl Channel {
             random,
             standing: Standing::Address,
             floor: Floor::NONE,
-            shown_as: None,
+            displayed_as: None,
             login: None,
             proven: false,
             refused: false,
@@ -98,7 +98,7 @@ impl Channel {
     }
 
     /// Sends with what identifies us now, and answers no challenge.
-    pub(super) async fn send(&mut self, call: &Call) -> Result<Answer, Failure> {
+    pub(super) async fn send(&mut self, call: &Request) -> Result<Response, Failure> {
         let authorization = self.authorization(call);
         let sent = self
             .transport
@@ -113,9 +113,9 @@ impl Channel {
     /// Sends a login whose proof goes with this one request and stands for nothing afterwards.
     pub(super) async fn send_with(
         &mut self,
-        call: &Call,
+        call: &Request,
         proof: HeaderValue,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         let sent = self.transport.send(&self.bounded(call), Some(proof)).await;
         let answer = sent.map_err(|failure| self.without_secrets(failure))?;
         self.note_information(&answer);
@@ -123,7 +123,7 @@ impl Channel {
     }
 
     /// Before the login anybody may have answered, and nothing long is asked.
-    fn bounded<'a>(&self, call: &'a Call) -> Cow<'a, Call> {
+    fn bounded<'a>(&self, call: &'a Request) -> Cow<'a, Request> {
         if self.proven {
             Cow::Borrowed(call)
         } else {
@@ -133,7 +133,7 @@ impl Channel {
 
     /// Sends, and answers the challenges to which an answer is no second login. After a good login a device may know the
     /// session only once management was started (SonicOS reference 1.4): that is tried once.
-    pub(super) async fn exchange(&mut self, call: &Call) -> Result<Answer, Failure> {
+    pub(super) async fn exchange(&mut self, call: &Request) -> Result<Response, Failure> {
         let answer = self.exchange_as_known(call).await?;
         let is_logout = call.method == Method::DELETE && call.path == "/auth";
         if answer.status != UNAUTHORIZED || !self.proven || is_logout {
@@ -150,7 +150,7 @@ impl Channel {
         if std::mem::replace(&mut self.has_started, true) {
             return Ok(false);
         }
-        let call = Call::session(Method::POST, "/start-management").json(&json!({}));
+        let call = Request::session(Method::POST, "/start-management").json(&json!({}));
         let answer = self.exchange_as_known(&call).await?;
         let is_started = envelope::judge(&call, &answer).is_ok();
         // What was refused before it was no answer to a challenge.
@@ -158,7 +158,7 @@ impl Channel {
         Ok(is_started)
     }
 
-    async fn exchange_as_known(&mut self, call: &Call) -> Result<Answer, Failure> {
+    async fn exchange_as_known(&mut self, call: &Request) -> Result<Response, Failure> {
         let mut answer = self.send(call).await?;
         // More than one round only while the device says that nothing but the nonce was wrong.
         for _ in 0..MOST_ROUNDS {
@@ -174,13 +174,13 @@ impl Channel {
     }
 
     /// Sends and judges the answer to a question.
-    pub(super) async fn ask(&mut self, call: &Call) -> Result<Reply, Failure> {
+    pub(super) async fn ask(&mut self, call: &Request) -> Result<Reply, Failure> {
         let answer = self.exchange(call).await?;
         envelope::judge(call, &answer).map_err(|failure| self.without_secrets(failure))
     }
 
     /// Sends and takes the JSON that was asked for.
-    pub(super) async fn ask_json(&mut self, call: &Call) -> Result<serde_json::Value, Failure> {
+    pub(super) async fn ask_json(&mut self, call: &Request) -> Result<serde_json::Value, Failure> {
         let answer = self.exchange(call).await?;
         envelope::judge_json(call, &answer).map_err(|failure| self.without_secrets(failure))
     }
@@ -192,19 +192,19 @@ impl Channel {
 
     /// The login goes by this method, if the peer may have so much of the password.
     pub(super) fn show_by(&mut self, level: LoginLevel) -> bool {
-        self.shown_as = Some(level);
+        self.displayed_as = Some(level);
         level >= self.floor.level
     }
 
     /// The login goes by a digest, or by a method that is still to be chosen.
     pub(super) fn show_by_digest(&mut self) {
-        self.shown_as = None;
+        self.displayed_as = None;
     }
 
     /// The login was accepted; how it was made, where it showed anything.
     pub(super) fn prove(&mut self) {
         self.proven = true;
-        self.login = match (&self.standing, self.shown_as) {
+        self.login = match (&self.standing, self.displayed_as) {
             (Standing::Bearer(_), _) => Some("bearer token".to_owned()),
             (_, Some(LoginLevel::Basic)) => Some("basic".to_owned()),
             (_, Some(LoginLevel::PublicKey)) => Some("public key".to_owned()),
@@ -260,10 +260,10 @@ impl Channel {
             _ => None,
         };
         let known = self.one_time.iter().chain([&self.password]).chain(token);
-        secret::cut_out(words, known)
+        secret::redact(words, known)
     }
 
-    fn authorization(&mut self, call: &Call) -> Option<HeaderValue> {
+    fn authorization(&mut self, call: &Request) -> Option<HeaderValue> {
         let text = match &mut self.standing {
             Standing::Address => return None,
             Standing::Digest(digester) => {
@@ -287,7 +287,7 @@ impl Channel {
     }
 
     /// The digester that answers a refusal, when answering it is protocol and not a second try at a login.
-    fn next_digester(&self, answer: &Answer) -> Option<Digester> {
+    fn next_digester(&self, answer: &Response) -> Option<Digester> {
         if answer.status != UNAUTHORIZED || self.refused {
             return None;
         }
@@ -302,7 +302,7 @@ impl Channel {
     }
 
     /// The best of the digests that an answer offers.
-    fn offer(&self, answer: &Answer) -> Option<Digester> {
+    fn offer(&self, answer: &Response) -> Option<Digester> {
         let floor = match &self.standing {
             // Nor less than in the request before.
             Standing::Digest(used) => used.floor(),
@@ -313,7 +313,7 @@ impl Channel {
 
     /// Takes over the next nonce, or the challenge with which a device that logged us in otherwise
     /// asks for a digest from here on (SonicOS reference 1.2, 1.3).
-    fn note_information(&mut self, answer: &Answer) {
+    fn note_information(&mut self, answer: &Response) {
         let headers = answer.headers.get_all("authentication-info");
         for header in headers.iter().filter_map(|header| header.to_str().ok()) {
             let information = information(header);

@@ -5,21 +5,21 @@ use reqwest::Method;
 
 use super::envelope::{self, Reply};
 use super::ownership::Ours;
-use super::transport::{Answer, Call};
+use super::transport::{Request, Response};
 use super::write::Writer;
-use super::{Console, Session, lenient, listing, wording};
+use super::{Console, Session, listing, messages, relaxed_json};
 use crate::failure::{Failure, FailureKind};
 
 /// What a `show` command printed.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Shown {
+pub(super) enum ShowOutput {
     /// The JSON object of the command.
     Json(serde_json::Value),
     /// The text of the command line.
     Text(String),
 }
 
-impl Shown {
+impl ShowOutput {
     /// The rows of a listing; `None` when it is none.
     pub(super) fn rows(&self) -> Option<Vec<listing::Row>> {
         match self {
@@ -41,13 +41,13 @@ impl Writer {
     /// One complete change that the command line has too: `ours` is what it leaves to be committed.
     pub(super) async fn change_by_either(
         &mut self,
-        habit: &'static str,
-        call: &Call,
+        learned_default: &'static str,
+        call: &Request,
         lines: &[String],
         ours: Ours,
     ) -> Result<(), Failure> {
         self.begin().await?;
-        let reply = self.by_api_or_command(habit, call, lines).await?;
+        let reply = self.by_api_or_command(learned_default, call, lines).await?;
         self.settle(&[reply], ours).await.map(|_| ())
     }
 
@@ -55,18 +55,18 @@ impl Writer {
     /// the API, and in the other one where the device does not know that.
     pub(super) async fn by_api_or_command(
         &mut self,
-        habit: &'static str,
-        call: &Call,
+        learned_default: &'static str,
+        call: &Request,
         lines: &[String],
     ) -> Result<Reply, Failure> {
-        let is_by_command = self.quirks.habit(habit) == Some(BY_COMMAND);
+        let is_by_command = self.quirks.learned_default(learned_default) == Some(BY_COMMAND);
         let first = self.in_one_way(is_by_command, call, lines).await;
         match first {
             Err(failure) if is_unknown(&failure) => {
                 let second = self.in_one_way(!is_by_command, call, lines).await;
                 let reply = second.map_err(|second| both_unknown(failure, second))?;
                 let way = if is_by_command { BY_CALL } else { BY_COMMAND };
-                self.quirks.note(habit, way);
+                self.quirks.note(learned_default, way);
                 Ok(reply)
             }
             outcome => outcome,
@@ -76,7 +76,7 @@ impl Writer {
     async fn in_one_way(
         &mut self,
         is_by_command: bool,
-        call: &Call,
+        call: &Request,
         lines: &[String],
     ) -> Result<Reply, Failure> {
         if is_by_command {
@@ -92,9 +92,9 @@ impl Writer {
         purpose: &str,
         lines: &[String],
     ) -> Result<Reply, Failure> {
-        let call = Call::change(Method::POST, PATH)
+        let call = Request::change(Method::POST, PATH)
             .content(TEXT, body(lines))
-            .shown_as(format!("{PATH} ({purpose})"))
+            .displayed_as(format!("{PATH} ({purpose})"))
             .slow();
         let answer = self.send(&call).await?;
         refuse(&call, &answer).map_err(|failure| self.channel.without_secrets(failure))?;
@@ -102,23 +102,23 @@ impl Writer {
     }
 
     /// Has one `show` command carried out.
-    pub(super) async fn show(&mut self, line: &str) -> Result<Shown, Failure> {
-        let call = Call::session(Method::POST, PATH)
+    pub(super) async fn show(&mut self, line: &str) -> Result<ShowOutput, Failure> {
+        let call = Request::session(Method::POST, PATH)
             .content(TEXT, body(&[line.to_owned()]))
-            .shown_as(format!("{PATH} ({line})"));
+            .displayed_as(format!("{PATH} ({line})"));
         let answer = self.channel.exchange(&call).await?;
-        let shown = refuse(&call, &answer).and_then(|()| shown(&call, &answer));
-        shown.map_err(|failure| self.channel.without_secrets(failure))
+        let output = refuse(&call, &answer).and_then(|()| output(&call, &answer));
+        output.map_err(|failure| self.channel.without_secrets(failure))
     }
 }
 
 impl Session {
     /// Has one `show` command carried out, in whichever way there is.
-    pub(super) async fn show(&mut self, line: &str) -> Result<Shown, Failure> {
+    pub(super) async fn show(&mut self, line: &str) -> Result<ShowOutput, Failure> {
         match self.writer.show(line).await {
             Err(failure) if self.has_ssh() && lacks_it(&failure) => {
-                let said = self.look_over_ssh(line).await?;
-                Ok(Shown::Text(said))
+                let said = self.show_over_ssh(line).await?;
+                Ok(ShowOutput::Text(said))
             }
             outcome => outcome,
         }
@@ -152,9 +152,9 @@ impl Session {
     }
 
     /// Has one line that only looks typed over SSH; in configuration mode only on a device that shows nothing without.
-    async fn look_over_ssh(&mut self, line: &str) -> Result<String, Failure> {
+    async fn show_over_ssh(&mut self, line: &str) -> Result<String, Failure> {
         let mut console = self.console().await?;
-        let said = Box::pin(console.look(line)).await;
+        let said = Box::pin(console.query(line)).await;
         match self.put_down(console, said).await {
             Err(failure) if failure.kind == FailureKind::Busy || is_unknown(&failure) => {
                 self.type_lines(&[line.to_owned()]).await
@@ -199,7 +199,7 @@ fn both_unknown(first: Failure, second: Failure) -> Failure {
 }
 
 fn is_unknown(failure: &Failure) -> bool {
-    failure.kind == FailureKind::Refused && wording::is_unknown(&failure.detail)
+    failure.kind == FailureKind::Refused && messages::is_unknown(&failure.detail)
 }
 
 /// Whether the API has no command line, or none that can be read.
@@ -232,25 +232,25 @@ fn body(lines: &[String]) -> Vec<u8> {
 }
 
 /// A refusal in the words of the command line, which are no envelope.
-fn refuse(call: &Call, answer: &Answer) -> Result<(), Failure> {
+fn refuse(call: &Request, answer: &Response) -> Result<(), Failure> {
     let text = answer.text();
-    let is_words = lenient::json_in(&text).is_none() && !text.contains('{');
-    if answer.status == 200 && is_words && wording::is_command_refused(&text) {
+    let is_words = relaxed_json::json_in(&text).is_none() && !text.contains('{');
+    if answer.status == 200 && is_words && messages::is_command_refused(&text) {
         let said = envelope::shortened(&text);
         return Err(call.failure(FailureKind::Refused, said));
     }
     Ok(())
 }
 
-fn shown(call: &Call, answer: &Answer) -> Result<Shown, Failure> {
+fn output(call: &Request, answer: &Response) -> Result<ShowOutput, Failure> {
     let reply = envelope::judge(call, answer)?;
     let text = answer.text();
     match (reply.json, reply.envelope) {
-        (Some(json), None) => Ok(Shown::Json(json)),
+        (Some(json), None) => Ok(ShowOutput::Json(json)),
         (Some(json), Some(_)) if json.as_object().is_some_and(|members| members.len() > 1) => {
-            Ok(Shown::Json(json))
+            Ok(ShowOutput::Json(json))
         }
-        (None, _) if !text.contains('{') => Ok(Shown::Text(text.into_owned())),
+        (None, _) if !text.contains('{') => Ok(ShowOutput::Text(text.into_owned())),
         _ => {
             let said = envelope::shortened(&text);
             let detail = format!("not what was to be shown: {said}");
@@ -272,10 +272,10 @@ mod tests {
 
     use super::*;
 
-    fn what(body: &str) -> Result<Shown, Failure> {
-        let call = Call::session(Method::POST, PATH).shown_as("/direct/cli (show)");
-        let answer = Answer::saying(200, body);
-        refuse(&call, &answer).and_then(|()| shown(&call, &answer))
+    fn what(body: &str) -> Result<ShowOutput, Failure> {
+        let call = Request::session(Method::POST, PATH).displayed_as("/direct/cli (show)");
+        let answer = Response::saying(200, body);
+        refuse(&call, &answer).and_then(|()| output(&call, &answer))
     }
 
     #[test]
@@ -283,11 +283,11 @@ mod tests {
         let json = serde_json::json!({ "certificate": "fw-1" });
         assert_eq!(
             what(r#"{"certificate":"fw-1"}"#).unwrap(),
-            Shown::Json(json)
+            ShowOutput::Json(json)
         );
         assert_eq!(
             what("Name Type").unwrap(),
-            Shown::Text("Name Type".to_owned())
+            ShowOutput::Text("Name Type".to_owned())
         );
         let only_an_envelope =
             r#"{"status":{"success":true,"info":[{"level":"info","message":"Success."}]}}"#;

@@ -5,9 +5,9 @@ use jiff::SignedDuration;
 use reqwest::header::SERVER;
 use serde_json::Value;
 
-use super::lenient::json_in;
-use super::transport::{Answer, Call};
-use super::wording;
+use super::messages;
+use super::relaxed_json::json_in;
+use super::transport::{Request, Response};
 use crate::failure::{Failure, FailureKind};
 use crate::sanitize::bounded;
 
@@ -141,7 +141,7 @@ fn restart_wanted(said: &Value) -> Option<String> {
 }
 
 /// Judges an answer: a reply, or the failure that it is.
-pub(super) fn judge(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
+pub(super) fn judge(call: &Request, answer: &Response) -> Result<Reply, Failure> {
     let text = answer.text();
     let json = json_in(&text);
     let envelope = json.as_ref().and_then(Envelope::of);
@@ -156,14 +156,14 @@ pub(super) fn judge(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
         return Err(failure);
     }
     // Another verb or spelling, unless it says that it is about configuration mode (SonicOS reference 1.5).
-    if answer.status == 405 && !wording::is_out_of_configuration_mode(&said) {
-        let detail = evidence(wording::UNKNOWN_CALL, answer.status, &said);
+    if answer.status == 405 && !messages::is_out_of_configuration_mode(&said) {
+        let detail = evidence(messages::UNKNOWN_CALL, answer.status, &said);
         return Err(call.failure(FailureKind::Refused, detail));
     }
     let is_page = is_web_page(&text);
     // A page that the API's own server did not write: there is nothing at that path.
     if answer.status == 404 && (is_page || said.is_empty()) {
-        let detail = evidence(wording::UNKNOWN_CALL, answer.status, "");
+        let detail = evidence(messages::UNKNOWN_CALL, answer.status, "");
         return Err(call.failure(FailureKind::Refused, detail));
     }
     if is_page {
@@ -172,7 +172,7 @@ pub(super) fn judge(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
     }
     let says_no = match &envelope {
         Some(envelope) => envelope.says_no(),
-        None => json.is_none() && wording::is_error_text(&text),
+        None => json.is_none() && messages::is_error_text(&text),
     };
     let is_fine = (200..300).contains(&answer.status);
     if says_no || !is_fine {
@@ -186,7 +186,7 @@ pub(super) fn judge(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
 }
 
 /// Judges the answer to a change: it must say that the change was made.
-pub(super) fn judge_change(call: &Call, answer: &Answer) -> Result<Reply, Failure> {
+pub(super) fn judge_change(call: &Request, answer: &Response) -> Result<Reply, Failure> {
     let reply = judge(call, answer)?;
     let text = answer.text();
     let is_confirmed = match (&reply.envelope, &reply.json) {
@@ -194,7 +194,7 @@ pub(super) fn judge_change(call: &Call, answer: &Answer) -> Result<Reply, Failur
         (None, Some(json)) => is_empty(json),
         // JSON that breaks off may break off before the refusal in it.
         (None, None) if text.contains('{') => false,
-        (None, None) => text.trim().is_empty() || wording::is_success_text(&text),
+        (None, None) => text.trim().is_empty() || messages::is_success_text(&text),
     };
     if is_confirmed {
         return Ok(reply);
@@ -204,7 +204,7 @@ pub(super) fn judge_change(call: &Call, answer: &Answer) -> Result<Reply, Failur
 }
 
 /// Judges the answer to a question: it must hold JSON that is not only an envelope.
-pub(super) fn judge_json(call: &Call, answer: &Answer) -> Result<Value, Failure> {
+pub(super) fn judge_json(call: &Request, answer: &Response) -> Result<Value, Failure> {
     let reply = judge(call, answer)?;
     if let (Some(json), None) = (reply.json, reply.envelope) {
         return Ok(json);
@@ -215,7 +215,7 @@ pub(super) fn judge_json(call: &Call, answer: &Answer) -> Result<Value, Failure>
 }
 
 /// The codes that mean the same whatever the body says (SonicOS reference 1.5).
-fn refused_by_code(call: &Call, answer: &Answer, said: &str) -> Option<Failure> {
+fn refused_by_code(call: &Request, answer: &Response, said: &str) -> Option<Failure> {
     let (kind, meaning) = match answer.status {
         // Our credentials were good at the login: the session is what ended.
         401 => (FailureKind::Busy, "the device has ended our session"),
@@ -234,7 +234,7 @@ fn refused_by_code(call: &Call, answer: &Answer, said: &str) -> Option<Failure> 
 
 /// A refusal that comes from something in front of the device: it is no word of the device about a login or its rights
 /// (SonicOS reference 1.3).
-pub(super) fn intercepted(call: &Call, answer: &Answer) -> Option<Failure> {
+pub(super) fn intercepted(call: &Request, answer: &Response) -> Option<Failure> {
     let server = answer.headers.get(SERVER)?;
     let server = String::from_utf8_lossy(server.as_bytes()).into_owned();
     let lower = server.to_ascii_lowercase();
@@ -252,15 +252,15 @@ pub(super) fn intercepted(call: &Call, answer: &Answer) -> Option<Failure> {
 }
 
 fn refusal_text(status: u16, said: &str) -> String {
-    if wording::is_switched_off(said) {
+    if messages::is_switched_off(said) {
         return evidence(
             "the device's API is switched off: enable it under Device > Settings > Administration > SonicOS API",
             status,
             said,
         );
     }
-    if wording::is_unknown_call(said) {
-        return evidence(wording::UNKNOWN_CALL, status, said);
+    if messages::is_unknown_call(said) {
+        return evidence(messages::UNKNOWN_CALL, status, said);
     }
     if said.is_empty() {
         return format!("refused without a word, HTTP {status}");
@@ -327,8 +327,8 @@ mod tests {
 
     fn change(status: u16, body: &str) -> Result<Reply, Failure> {
         judge_change(
-            &Call::change(Method::POST, "/config/pending"),
-            &Answer::saying(status, body),
+            &Request::change(Method::POST, "/config/pending"),
+            &Response::saying(status, body),
         )
     }
 
@@ -386,9 +386,9 @@ mod tests {
         for body in ["", "<html><title>404</title></html>"] {
             let failure = refusal(404, body);
             assert_eq!(failure.kind, FailureKind::Refused);
-            assert!(wording::is_unknown_call(&failure.detail), "{failure}");
+            assert!(messages::is_unknown_call(&failure.detail), "{failure}");
         }
-        assert!(!wording::is_unknown_call(
+        assert!(!messages::is_unknown_call(
             &refusal(404, "no certificate found for this name").detail
         ));
     }
@@ -398,18 +398,18 @@ mod tests {
         for body in ["", "Method not allowed", "<html><title>405</title></html>"] {
             let failure = refusal(405, body);
             assert_eq!(failure.kind, FailureKind::Refused);
-            assert!(wording::is_unknown_call(&failure.detail), "{failure}");
+            assert!(messages::is_unknown_call(&failure.detail), "{failure}");
         }
         let mode = refusal(405, "Non config mode");
-        assert!(!wording::is_unknown_call(&mode.detail), "{mode}");
+        assert!(!messages::is_unknown_call(&mode.detail), "{mode}");
     }
 
     #[test]
     fn a_403_of_something_in_front_of_the_device_asks_to_come_back() {
         let said = |server: &'static str, body: &str| {
-            let mut answer = Answer::saying(403, body);
+            let mut answer = Response::saying(403, body);
             answer.headers.insert("server", server.parse().unwrap());
-            judge(&Call::get("/version"), &answer).unwrap_err()
+            judge(&Request::get("/version"), &answer).unwrap_err()
         };
         let failure = said("Apache", "Forbidden");
         assert_eq!(failure.kind, FailureKind::Busy);
@@ -465,8 +465,8 @@ mod tests {
         let body =
             format!(r#"{{"status":{{"success":true,"cli":{{"restart_required":{long}}}}}}}"#);
         let envelope = change(200, &body).unwrap().envelope.unwrap();
-        let told = envelope.restart_required.unwrap();
-        assert_eq!(told.chars().count(), LONGEST_EVIDENCE + 1);
+        let reported = envelope.restart_required.unwrap();
+        assert_eq!(reported.chars().count(), LONGEST_EVIDENCE + 1);
     }
 
     #[test]
@@ -491,9 +491,9 @@ mod tests {
 
     #[test]
     fn full_houses_and_lost_sessions_ask_to_come_back() {
-        let mut full = Answer::saying(503, "");
+        let mut full = Response::saying(503, "");
         full.headers.insert("retry-after", "7".parse().unwrap());
-        let failure = judge(&Call::get("/version"), &full).unwrap_err();
+        let failure = judge(&Request::get("/version"), &full).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy);
         assert_eq!(failure.retry_after, Some(SignedDuration::from_secs(7)));
         assert_eq!(refusal(401, "").kind, FailureKind::Busy);

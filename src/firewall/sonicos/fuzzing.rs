@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 use super::challenge::{challenges, information};
 use super::digest::{Digester, Subject};
 use super::envelope::{Envelope, judge, judge_change, judge_json};
-use super::lenient::json_in;
 use super::login_level::Floor;
 use super::ownership::Ours;
 use super::pending::Pending;
 use super::public_key::{Padding, authorization};
+use super::relaxed_json::json_in;
 use super::sentence::Sentence;
-use super::transport::{Answer, Call, segment};
+use super::transport::{Request, Response, segment};
 use super::version::Version;
 use super::{listing, table};
 use crate::random::SeededRandom;
 use crate::secret::Secret;
 
-pub use super::console::fuzzing::{discretion, screen};
+pub use super::console::fuzzing::{redactor, screen};
 
 /// A status (two bytes) and a body: nothing passes for a success that does not say so.
 pub fn answer(data: &[u8]) {
@@ -41,8 +41,8 @@ pub fn answer(data: &[u8]) {
     let says_no = strict
         .as_ref()
         .is_some_and(|json| json["status"]["success"] == json!(false));
-    let read = Call::get("/version");
-    let change = Call::change(Method::POST, "/config/pending");
+    let read = Request::get("/version");
+    let change = Request::change(Method::POST, "/config/pending");
     let outcomes = [
         judge(&read, &answer).map(drop),
         judge_change(&change, &answer).map(drop),
@@ -64,12 +64,12 @@ pub fn answer(data: &[u8]) {
     assert!(!version.identity.serial.contains('-'));
 }
 
-fn reply_to(call: &Call, answer: &Answer) -> Option<Envelope> {
+fn reply_to(call: &Request, answer: &Response) -> Option<Envelope> {
     judge(call, answer).ok()?.envelope
 }
 
 /// Where a change was accepted, no beginning of the answer is.
-fn assert_torn_is_refused(change: &Call, text: &str, strict: Option<&Value>) {
+fn assert_torn_is_refused(change: &Request, text: &str, strict: Option<&Value>) {
     let has_envelope = strict.is_some_and(|json| json["status"].is_object());
     let text = text.trim();
     if !has_envelope || text.len() > LONGEST_TORN {
@@ -87,7 +87,7 @@ pub fn success(data: &[u8]) {
         .chars()
         .filter(|c| c.is_alphanumeric() || " _-.".contains(*c))
         .collect();
-    let change = Call::change(Method::POST, "/config/pending");
+    let change = Request::change(Method::POST, "/config/pending");
     for text in [
         format!("{{\"status\":{{\"success\":{word},\"info\":[]}}}}"),
         format!("{{\"status\":{{\"success\":\"{word}\",\"info\":[]}}}}"),
@@ -247,8 +247,11 @@ pub fn pending(data: &[u8]) {
         !is_whole || rest.iter().all(|line| foreign.contains(line)),
         "{text}"
     );
-    let told: usize = foreign.iter().map(String::len).sum();
-    assert!(told <= WORDS_PER_BYTE * text.len() + 64, "{told} bytes");
+    let reported: usize = foreign.iter().map(String::len).sum();
+    assert!(
+        reported <= WORDS_PER_BYTE * text.len() + 64,
+        "{reported} bytes"
+    );
     assert!(pending.summary().chars().count() <= 400);
     assert!(
         pending
@@ -279,8 +282,8 @@ pub fn challenge(data: &[u8]) {
             let answer = String::from_utf8_lossy(answer.as_bytes()).into_owned();
             assert!(!answer.contains(PASSWORD), "{answer}");
             let read = challenges([answer.as_str()]);
-            let told = read.first().and_then(|one| one.parameter("nonce"));
-            assert_eq!(told, Some(nonce.as_str()), "{answer}");
+            let reported = read.first().and_then(|one| one.parameter("nonce"));
+            assert_eq!(reported, Some(nonce.as_str()), "{answer}");
             assert_eq!(read.len(), 1, "{answer}");
         }
     }
@@ -303,11 +306,11 @@ pub fn name(data: &[u8]) {
     }
 }
 
-fn said(status: u16, body: &[u8]) -> Answer {
-    Answer {
+fn said(status: u16, body: &[u8]) -> Response {
+    Response {
         status,
         body: body.to_vec(),
-        ..Answer::default()
+        ..Response::default()
     }
 }
 

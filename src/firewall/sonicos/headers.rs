@@ -6,11 +6,15 @@ use reqwest::header::{
 };
 use url::Url;
 
-use super::transport::Call;
+use super::transport::Request;
 
 /// The headers in the order that they are sent in. SonicOS 6.5 wants `Accept` before `Accept-Encoding`, `User-Agent` and
 /// `Connection` (SonicOS reference 1.5); the others do not mind. The HTTP client adds none of these.
-pub(super) fn of(call: &Call, url: &Url, authorization: Option<HeaderValue>) -> Option<HeaderMap> {
+pub(super) fn of(
+    call: &Request,
+    url: &Url,
+    authorization: Option<HeaderValue>,
+) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(HOST, host(url)?);
     headers.insert(ACCEPT, HeaderValue::from_static(call.accept));
@@ -47,7 +51,7 @@ mod tests {
     #[test]
     fn accept_comes_before_what_version_6_5_wants_behind_it() {
         let url: Url = "https://192.0.2.1:4443".parse().unwrap();
-        let headers = of(&Call::get("/version"), &url, None).unwrap();
+        let headers = of(&Request::get("/version"), &url, None).unwrap();
         let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(
             names,

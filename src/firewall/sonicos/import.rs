@@ -6,8 +6,8 @@ use reqwest::Method;
 use super::envelope::{self, Reply};
 use super::ownership::Ours;
 use super::transfer::{self, Upload};
-use super::transport::Call;
-use super::{KEY_GENERATION_WAIT, Session, is_refusal, named, quirks, wording};
+use super::transport::Request;
+use super::{KEY_GENERATION_WAIT, Session, is_refusal, messages, named, quirks};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::pki::Certificate;
 
@@ -15,7 +15,7 @@ impl Session {
     /// The pending request of `alias`, DER.
     pub(super) async fn download_request(&mut self, alias: &str) -> Result<Vec<u8>, Failure> {
         let path = named("/export/certificates/signing-request/name/", alias)?;
-        let call = Call::get(path).accept_anything().slow();
+        let call = Request::get(path).accept_anything().slow();
         let answer = self.writer.channel.exchange(&call).await?;
         if answer.status == 200
             && let Some(der) = transfer::exported_request(&answer.body)
@@ -23,7 +23,7 @@ impl Session {
             return Ok(der);
         }
         let failure = match envelope::judge(&call, &answer) {
-            Err(failure) if is_refusal(&failure, wording::is_in_progress) => call
+            Err(failure) if is_refusal(&failure, messages::is_in_progress) => call
                 .failure(FailureKind::Busy, failure.detail)
                 .retry_after(KEY_GENERATION_WAIT),
             Err(failure) => failure,
@@ -85,7 +85,7 @@ impl Session {
             if !transfer::is_about_form(status, &failure.detail) {
                 return Err(advised(after(&said, form.name(), failure)));
             }
-            is_known |= !wording::is_unknown_call(&failure.detail);
+            is_known |= !messages::is_unknown_call(&failure.detail);
             let words = envelope::shortened(&failure.detail);
             said.push(format!("{}: {words}", form.name()));
             refused.get_or_insert(failure);
@@ -112,7 +112,7 @@ impl Session {
     ) -> Result<Result<Reply, (u16, Failure)>, Failure> {
         let random = self.writer.channel.random();
         let (query, content_type, body) = form.body(file_name, pem, random);
-        let call = Call::change(Method::PUT, format!("{path}{query}"))
+        let call = Request::change(Method::PUT, format!("{path}{query}"))
             .content(content_type, body)
             .slow();
         let answer = self.writer.send(&call).await?;
@@ -129,7 +129,7 @@ impl Session {
 /// The failed import of a signed certificate: where the device says that its key is another one, that is more than a
 /// refusal.
 pub(super) fn of_signed(failure: Failure) -> Failure {
-    if failure.kind == FailureKind::Refused && wording::is_other_key(&failure.detail) {
+    if failure.kind == FailureKind::Refused && messages::is_other_key(&failure.detail) {
         return Failure {
             kind: FailureKind::KeyMismatch,
             ..failure
@@ -160,7 +160,7 @@ pub(super) fn after_uploads(refused: &Failure, mut failure: Failure) -> Failure 
 
 /// A refused import, with what can be done about it.
 pub(super) fn advised(mut failure: Failure) -> Failure {
-    if let Some(advice) = wording::import_advice(&failure.detail) {
+    if let Some(advice) = messages::import_advice(&failure.detail) {
         failure.detail = format!("{advice}; the device said: {}", failure.detail);
     }
     failure

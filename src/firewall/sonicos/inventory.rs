@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::listing::{self, Row, RowKind};
-use super::transport::Call;
-use super::{Session, command, envelope, named, quirks, wording};
+use super::transport::Request;
+use super::{Session, command, envelope, messages, named, quirks};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::InstalledObject;
 
@@ -83,9 +83,9 @@ impl Session {
     pub(super) async fn detail(&mut self, alias: &str) -> Result<Vec<(String, String)>, Failure> {
         if self.sources().first() != Some(&Source::Command) {
             let path = named("/reporting/certificates/name/", alias)?;
-            return match self.writer.channel.ask_json(&Call::get(path)).await {
+            return match self.writer.channel.ask_json(&Request::get(path)).await {
                 Ok(json) => Ok(listing::columns(&json)),
-                Err(failure) if super::is_refusal(&failure, wording::is_unknown_call) => {
+                Err(failure) if super::is_refusal(&failure, messages::is_unknown_call) => {
                     self.detail_by_command(alias).await
                 }
                 Err(failure) => Err(failure),
@@ -105,26 +105,26 @@ impl Session {
         } else {
             vec![Source::Command, Source::Imported, Source::All]
         };
-        let remembered = self.writer.quirks.habit(quirks::LISTING);
+        let remembered = self.writer.quirks.learned_default(quirks::LISTING);
         // A stable sort: the remembered one comes first, the others keep their order.
         sources.sort_by_key(|source| Some(source.name()) != remembered);
         sources
     }
 
     async fn rows_of(&mut self, path: &str) -> Result<Vec<Row>, Failure> {
-        let call = Call::get(path);
+        let call = Request::get(path);
         let json = self.writer.channel.ask_json(&call).await?;
         listing::rows(&json).ok_or_else(|| not_a_listing(&call.name(), &json))
     }
 
     async fn rows_by_command(&mut self) -> Result<Vec<Row>, Failure> {
-        let shown = match self.show(LISTS[0]).await {
+        let output = match self.show(LISTS[0]).await {
             Err(failure) if is_no_listing(&failure) => self.show(LISTS[1]).await?,
             outcome => outcome?,
         };
-        shown.rows().ok_or_else(|| match shown {
-            command::Shown::Json(json) => not_a_listing(LISTS[0], &json),
-            command::Shown::Text(text) => not_a_listing(LISTS[0], &Value::String(text)),
+        output.rows().ok_or_else(|| match output {
+            command::ShowOutput::Json(json) => not_a_listing(LISTS[0], &json),
+            command::ShowOutput::Text(text) => not_a_listing(LISTS[0], &Value::String(text)),
         })
     }
 }

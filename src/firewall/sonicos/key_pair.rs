@@ -7,8 +7,8 @@
 use reqwest::Method;
 
 use super::envelope::{self, Reply};
-use super::transport::{Call, segment};
-use super::{Session, named, quirks, transfer, wording};
+use super::transport::{Request, segment};
+use super::{Session, messages, named, quirks, transfer};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::pki::{Encryption, KeyBundle};
 use crate::random::Random;
@@ -29,8 +29,12 @@ impl Session {
         } else {
             Form::Multipart
         };
-        let habit = self.writer.quirks.habit(quirks::KEY_PAIR);
-        let forms = preferred(Form::ALL, Form::name, habit.unwrap_or(usual.name()));
+        let learned_default = self.writer.quirks.learned_default(quirks::KEY_PAIR);
+        let forms = preferred(
+            Form::ALL,
+            Form::name,
+            learned_default.unwrap_or(usual.name()),
+        );
         self.writer.begin().await?;
         let mut refusals = Vec::new();
         for form in forms {
@@ -111,9 +115,16 @@ impl Session {
 
     /// Both kinds, what the device opened before first.
     fn encryptions(&self) -> [Encryption; 2] {
-        let habit = self.writer.quirks.habit(quirks::KEY_PAIR_ENCRYPTION);
+        let learned_default = self
+            .writer
+            .quirks
+            .learned_default(quirks::KEY_PAIR_ENCRYPTION);
         let usual = Encryption::Modern.name();
-        preferred(Encryption::ALL, Encryption::name, habit.unwrap_or(usual))
+        preferred(
+            Encryption::ALL,
+            Encryption::name,
+            learned_default.unwrap_or(usual),
+        )
     }
 
     /// The file, and the one-time password that opens it.
@@ -158,7 +169,7 @@ impl Form {
         password: &Secret,
         file: Vec<u8>,
         random: &dyn Random,
-    ) -> Result<Call, Failure> {
+    ) -> Result<Request, Failure> {
         let path = named("/import/certificates/cert-key-pair/name/", alias)?;
         let name = segment(alias).unwrap_or_default();
         let call = match self {
@@ -167,14 +178,14 @@ impl Form {
                 let parts = parts(password, &file_name, &file);
                 let (content_type, body) = transfer::multipart(&parts, random);
                 let target = format!("{path}?{file_name}");
-                Call::change(Method::PUT, target).content(content_type, body)
+                Request::change(Method::PUT, target).content(content_type, body)
             }
             // Letters and digits only, so that nothing is to be encoded.
             Self::Path => {
                 let target = format!("{path}/password/{}", password.expose());
-                let shown = format!("{path}/password/[secret]");
-                Call::change(Method::PUT, target)
-                    .shown_as(shown)
+                let display = format!("{path}/password/[secret]");
+                Request::change(Method::PUT, target)
+                    .displayed_as(display)
                     .content("application/json", file)
             }
         };
@@ -211,9 +222,9 @@ enum Refusal {
 
 impl Refusal {
     fn of(status: u16, said: &str) -> Self {
-        if wording::is_unknown_call(said) || matches!(status, 404 | 405 | 415) {
+        if messages::is_unknown_call(said) || matches!(status, 404 | 405 | 415) {
             Self::Form
-        } else if wording::is_unreadable(said) || wording::import_advice(said).is_none() {
+        } else if messages::is_unreadable(said) || messages::import_advice(said).is_none() {
             Self::Encryption
         } else {
             Self::Content
@@ -240,7 +251,7 @@ fn one_time_password(random: &dyn Random) -> Secret {
 
 /// The failure without the password, which the device may have repeated.
 fn without(password: &Secret, mut failure: Failure) -> Failure {
-    failure.detail = secret::cut_out(&failure.detail, [password]);
+    failure.detail = secret::redact(&failure.detail, [password]);
     failure
 }
 
@@ -260,14 +271,19 @@ fn nothing_was_tried() -> Failure {
 /// A failure, behind what was said of the forms that were tried before it.
 fn behind(refusals: &[(Form, Failure)], form: Form, mut failure: Failure) -> Failure {
     if !refusals.is_empty() {
-        let words = format!("{}; {}: {}", told(refusals), form.name(), failure.detail);
+        let words = format!(
+            "{}; {}: {}",
+            reported(refusals),
+            form.name(),
+            failure.detail
+        );
         failure.detail = readable(&words);
     }
     failure
 }
 
 /// What was said of each form, in bounded words.
-fn told(refusals: &[(Form, Failure)]) -> String {
+fn reported(refusals: &[(Form, Failure)]) -> String {
     let details = refusals.iter().map(|(form, failure)| {
         let said = envelope::shortened(&failure.detail);
         format!("{}: {said}", form.name())
@@ -280,14 +296,14 @@ fn all_of(refusals: &[(Form, Failure)]) -> Failure {
     let detail = format!(
         "the device knows no import of PKCS#12 files, which a key of renewd needs: let the firewall make the key \
          (`key = {{ origin = \"firewall\" }}`); {}",
-        told(refusals)
+        reported(refusals)
     );
     Failure::new(FailureKind::Refused, WHAT, detail)
 }
 
 /// A refused import, with what can be done about it.
 fn advised(mut failure: Failure) -> Failure {
-    if let Some(advice) = wording::import_advice(&failure.detail) {
+    if let Some(advice) = messages::import_advice(&failure.detail) {
         failure.detail = format!("{advice}; the device said: {}", failure.detail);
     }
     failure
@@ -320,8 +336,8 @@ mod tests {
             let call = form.call("hq-1", &password, vec![1, 2], &random).unwrap();
             let failure = call.failure(FailureKind::Refused, "bad ONETIME234 given");
             let failure = without(&password, failure);
-            let told = format!("{} {failure} {failure:?} {call:?}", call.name());
-            assert!(!told.contains("ONETIME234"), "{told}");
+            let reported = format!("{} {failure} {failure:?} {call:?}", call.name());
+            assert!(!reported.contains("ONETIME234"), "{reported}");
         }
         let path = Form::Path
             .call("hq-1", &password, Vec::new(), &SeededRandom::new(1))

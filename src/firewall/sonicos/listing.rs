@@ -121,16 +121,16 @@ pub(super) fn kind_by_detail(detail: &[(String, String)]) -> ObjectKind {
 
 /// What the detail of an object says that cannot be said of `leaf`. How the device writes a serial number is not
 /// documented, so only a text that is surely hexadecimal, and another number, is a contradiction.
-pub(super) fn contradictions(detail: &[(String, String)], leaf: &Certificate) -> Vec<String> {
+pub(super) fn mismatches(detail: &[(String, String)], leaf: &Certificate) -> Vec<String> {
     let serial = detail
         .iter()
         .find(|(name, _)| name.ends_with("serial_number"))
         .map(|(_, text)| text.as_str());
-    let told = serial.and_then(hexadecimal);
-    match told {
-        Some(told) if told != leaf.serial.trim_start_matches('0') => {
+    let reported = serial.and_then(hexadecimal);
+    match reported {
+        Some(reported) if reported != leaf.serial.trim_start_matches('0') => {
             vec![format!(
-                "the firewall tells the serial number {told} where {} was sent",
+                "the firewall tells the serial number {reported} where {} was sent",
                 leaf.serial
             )]
         }

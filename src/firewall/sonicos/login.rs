@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::channel::{Channel, Standing, UNAUTHORIZED};
 use super::envelope::{Envelope, evidence, intercepted, judge, shortened};
-use super::lenient::json_in;
 use super::login_level::LoginLevel;
 use super::public_key::{self, Padding};
-use super::transport::{Answer, Call, CredentialsIn};
-use super::{Login, Settings, totp, wording};
+use super::relaxed_json::json_in;
+use super::transport::{CredentialsIn, Request, Response};
+use super::{Login, Settings, messages, totp};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::{Known, LONGEST_FACT, NEXT_CODE, OneTimeCodes};
+use crate::firewall::{KnownDevice, LONGEST_FACT, NEXT_CODE, OneTimeCodes};
 use crate::sanitize::bounded;
 use crate::secret::{Secret, SecretSource};
 
@@ -37,7 +37,7 @@ pub(super) struct Welcome {
 pub(super) async fn log_in(
     channel: &mut Channel,
     settings: &Settings,
-    known: &Known<'_>,
+    known: &KnownDevice<'_>,
     clock: &dyn Clock,
 ) -> Result<Welcome, Failure> {
     channel.overrides = settings.replaces_left_session && known.left_session_blocks;
@@ -56,7 +56,7 @@ pub(super) async fn log_in(
 async fn log_in_once(
     channel: &mut Channel,
     settings: &Settings,
-    known: &Known<'_>,
+    known: &KnownDevice<'_>,
     clock: &dyn Clock,
 ) -> Result<Welcome, Failure> {
     channel.show_by_digest();
@@ -86,7 +86,7 @@ async fn log_in_once(
 
 /// Logs out. A session that is gone already is fine.
 pub(super) async fn log_out(channel: &mut Channel) -> Result<(), Failure> {
-    let call = Call::session(Method::DELETE, "/auth");
+    let call = Request::session(Method::DELETE, "/auth");
     let answer = channel.exchange(&call).await?;
     if answer.status == UNAUTHORIZED {
         return Ok(());
@@ -101,7 +101,7 @@ pub(super) fn read(source: &SecretSource) -> Result<Secret, Failure> {
     read.map_err(|error| Failure::new(FailureKind::Local, "read a secret", error))
 }
 
-type Outcome = Result<(Call, Answer), Failure>;
+type Outcome = Result<(Request, Response), Failure>;
 
 /// The safest that the device offers; the first request carries no credentials and so costs no login.
 async fn automatic(channel: &mut Channel) -> Outcome {
@@ -170,7 +170,7 @@ async fn basic(channel: &mut Channel) -> Outcome {
 
 /// Whether the peer gives out a challenge of CHAP; nothing is sent to ask for it.
 async fn offers_chap(channel: &mut Channel) -> Result<bool, Failure> {
-    let question = Call::get("/auth");
+    let question = Request::get("/auth");
     let answer = channel.send(&question).await?;
     let judged = ChapAnswer::of(&question, &answer);
     let judged = judged.map_err(|failure| channel.without_secrets(failure))?;
@@ -178,15 +178,15 @@ async fn offers_chap(channel: &mut Channel) -> Result<bool, Failure> {
 }
 
 enum Chap {
-    Answered(Call, Answer),
+    Answered(Request, Response),
     /// Why there is no challenge to answer.
-    NotOffered(Call, String),
+    NotOffered(Request, String),
 }
 
 /// CHAP with MD5. Credentials stand in the body, so a refusal is final: no challenge in it is answered.
 async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
     channel.stand_by(Standing::Address);
-    let question = Call::get("/auth");
+    let question = Request::get("/auth");
     allow(channel, &question, LoginLevel::Chap)?;
     let answer = channel.send(&question).await?;
     let judged = ChapAnswer::of(&question, &answer);
@@ -204,7 +204,7 @@ async fn chap(channel: &mut Channel) -> Result<Chap, Failure> {
         );
         return Err(question.failure(FailureKind::Unexpected, detail));
     };
-    let call = Call::login("/auth", CredentialsIn::Body).json(
+    let call = Request::login("/auth", CredentialsIn::Body).json(
         &json!({ "override": channel.overrides, "id": id, "user": channel.user, "digest": digest }),
     );
     let answer = channel.send(&call).await?;
@@ -224,7 +224,7 @@ enum ChapAnswer {
 impl ChapAnswer {
     /// Reads `answer`. What comes in the place of the device's own word says nothing of what the device offers: with less
     /// than CHAP the password itself would be sent, or an attack reported.
-    fn of(question: &Call, answer: &Answer) -> Result<Self, Failure> {
+    fn of(question: &Request, answer: &Response) -> Result<Self, Failure> {
         let said = answer.text();
         let json = json_in(&said);
         let text = |name| {
@@ -265,12 +265,12 @@ impl ChapAnswer {
 
 /// A refusal that tells nothing of the logins that the device offers: it comes from something in front of the device, or
 /// from a device that takes no login now.
-fn not_now(call: &Call, answer: &Answer) -> Option<Failure> {
+fn not_now(call: &Request, answer: &Response) -> Option<Failure> {
     if let Some(failure) = intercepted(call, answer) {
         return Some(failure);
     }
     let said = shortened(&answer.text());
-    if !matches!(answer.status, 429 | 500..) && !wording::is_full(&said) {
+    if !matches!(answer.status, 429 | 500..) && !messages::is_full(&said) {
         return None;
     }
     let meaning = "the device takes no login now";
@@ -334,7 +334,7 @@ async fn two_factor(
             format!("{key} holds no base32 TOTP key"),
         )
     })?;
-    let call = Call::login("/tfa", CredentialsIn::Body).json(&json!({
+    let call = Request::login("/tfa", CredentialsIn::Body).json(&json!({
         "user": channel.user, "password": channel.password.expose(), "tfa": code.expose(), "override": channel.overrides,
     }));
     let step = totp::step(now);
@@ -356,7 +356,7 @@ async fn two_factor(
 }
 
 /// The token in JSON, or in the text form `INFO: Success. BearToken: ...`.
-fn bearer_token(answer: &Answer) -> Option<Secret> {
+fn bearer_token(answer: &Response) -> Option<Secret> {
     let text = answer.text();
     let in_json = json_in(&text).as_ref().and_then(Envelope::of);
     let in_json = in_json.and_then(|envelope| envelope.field("bearer_token").map(str::to_owned));
@@ -370,12 +370,12 @@ fn bearer_token(answer: &Answer) -> Option<Secret> {
         .map(Secret::new)
 }
 
-fn login_call(body: &Value) -> Call {
-    Call::login("/auth", CredentialsIn::Header).json(body)
+fn login_call(body: &Value) -> Request {
+    Request::login("/auth", CredentialsIn::Header).json(body)
 }
 
 /// Judges the last answer of a login.
-fn welcome(channel: &mut Channel, call: &Call, answer: &Answer) -> Result<Welcome, Failure> {
+fn welcome(channel: &mut Channel, call: &Request, answer: &Response) -> Result<Welcome, Failure> {
     if let Some(failure) = intercepted(call, answer) {
         return Err(failure);
     }
@@ -415,7 +415,7 @@ fn is_nobody_in_mode(envelope: &Envelope) -> bool {
 }
 
 /// A login that the HTTP code refuses. The body may be empty (SonicOS reference 1.2).
-fn turned_away(call: &Call, answer: &Answer) -> Failure {
+fn turned_away(call: &Request, answer: &Response) -> Failure {
     let text = answer.text();
     let envelope = json_in(&text).as_ref().and_then(Envelope::of);
     let said = envelope.map_or_else(|| shortened(&text), |envelope| envelope.messages());
@@ -424,11 +424,11 @@ fn turned_away(call: &Call, answer: &Answer) -> Failure {
             FailureKind::Refused,
             "no SonicOS API here: it exists since SonicOS 6.5.1, on the HTTPS management port",
         ),
-        _ if wording::is_switched_off(&said) => (
+        _ if messages::is_switched_off(&said) => (
             FailureKind::Refused,
             "the device's API is switched off: enable it under Device > Settings > Administration > SonicOS API",
         ),
-        _ if wording::is_full(&said) => {
+        _ if messages::is_full(&said) => {
             (FailureKind::Busy, "the device takes no further login now")
         }
         403 => (
@@ -444,12 +444,12 @@ fn turned_away(call: &Call, answer: &Answer) -> Failure {
 }
 
 /// A refusal without its HTTP code says only in words what it is about.
-fn reconsidered(mut failure: Failure, answer: &Answer) -> Failure {
+fn reconsidered(mut failure: Failure, answer: &Response) -> Failure {
     if failure.kind != FailureKind::Refused {
         return failure;
     }
     let text = answer.text().to_ascii_lowercase();
-    if wording::is_full(&text) {
+    if messages::is_full(&text) {
         failure.kind = FailureKind::Busy;
     } else if [
         "unauthorized",
@@ -467,16 +467,16 @@ fn reconsidered(mut failure: Failure, answer: &Answer) -> Failure {
 }
 
 /// Refuses a login that shows more of the password than earlier ones did.
-fn allow(channel: &mut Channel, call: &Call, level: LoginLevel) -> Result<(), Failure> {
+fn allow(channel: &mut Channel, call: &Request, level: LoginLevel) -> Result<(), Failure> {
     if channel.show_by(level) {
         return Ok(());
     }
-    Err(downgraded(channel, call, &Answer::default()))
+    Err(downgraded(channel, call, &Response::default()))
 }
 
 /// A peer that offers less than before: an attacker on the way does so, and so does a device whose settings were changed.
 /// Nothing that comes from the password was sent.
-fn downgraded(channel: &Channel, call: &Call, answer: &Answer) -> Failure {
+fn downgraded(channel: &Channel, call: &Request, answer: &Response) -> Failure {
     if let Some(failure) = not_now(call, answer) {
         return channel.without_secrets(failure);
     }
@@ -497,7 +497,7 @@ fn downgraded(channel: &Channel, call: &Call, answer: &Answer) -> Failure {
 }
 
 /// The schemes in an answer, for people.
-fn offered(answer: &Answer) -> String {
+fn offered(answer: &Response) -> String {
     let challenges = answer.challenges();
     let schemes: Vec<String> = challenges
         .iter()
@@ -513,7 +513,7 @@ fn offered(answer: &Answer) -> String {
     }
 }
 
-fn no_common_scheme(call: &Call, answer: &Answer, wanted: &str) -> Failure {
+fn no_common_scheme(call: &Request, answer: &Response, wanted: &str) -> Failure {
     if let Some(failure) = not_now(call, answer) {
         return failure;
     }
@@ -548,21 +548,21 @@ mod tests {
     fn a_token_is_found_in_json_and_in_text() {
         let json = r#"{"status":{"success":true,"info":[{"level":"info","code":"E_OK","bearer_token":"t1"}]}}"#;
         assert_eq!(
-            bearer_token(&Answer::saying(200, json)).unwrap().expose(),
+            bearer_token(&Response::saying(200, json)).unwrap().expose(),
             "t1"
         );
         assert_eq!(
-            bearer_token(&Answer::saying(200, "INFO: Success. BearToken: t2\r\n"))
+            bearer_token(&Response::saying(200, "INFO: Success. BearToken: t2\r\n"))
                 .unwrap()
                 .expose(),
             "t2"
         );
-        assert!(bearer_token(&Answer::saying(200, "INFO: Success.")).is_none());
+        assert!(bearer_token(&Response::saying(200, "INFO: Success.")).is_none());
     }
 
     #[test]
     fn an_empty_401_is_a_refused_password() {
-        let failure = turned_away(&Call::get("/auth"), &Answer::saying(401, ""));
+        let failure = turned_away(&Request::get("/auth"), &Response::saying(401, ""));
         assert_eq!(failure.kind, FailureKind::Unauthorized);
     }
 
@@ -570,15 +570,15 @@ mod tests {
     fn a_switched_off_api_and_a_missing_one_are_no_matter_of_passwords() {
         let off = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_DISABLED","message":"Service disabled."}]}}"#;
         assert_eq!(
-            turned_away(&Call::get("/auth"), &Answer::saying(403, off)).kind,
+            turned_away(&Request::get("/auth"), &Response::saying(403, off)).kind,
             FailureKind::Refused
         );
         assert_eq!(
-            turned_away(&Call::get("/auth"), &Answer::saying(404, "")).kind,
+            turned_away(&Request::get("/auth"), &Response::saying(404, "")).kind,
             FailureKind::Refused
         );
         assert_eq!(
-            turned_away(&Call::get("/auth"), &Answer::saying(403, "")).kind,
+            turned_away(&Request::get("/auth"), &Response::saying(403, "")).kind,
             FailureKind::Unauthorized
         );
     }

@@ -4,13 +4,12 @@
 //! whole. Nothing here waits, retries or decides: the one thing that is sent twice is what the device said that
 //! it did not do, in the form that it asks for.
 
-mod attempt;
 mod binding;
-mod carriage;
 mod challenge;
 mod channel;
 mod command;
 mod console;
+mod device_transfer;
 mod digest;
 mod envelope;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -19,24 +18,25 @@ mod headers;
 mod import;
 mod inventory;
 mod key_pair;
-mod lenient;
 mod listing;
 mod login;
 mod login_level;
+mod messages;
 mod ownership;
 mod pending;
 mod public_key;
 mod quirks;
+mod relaxed_json;
 mod sentence;
 mod settings;
 mod signing_request;
-mod spelling;
 mod table;
 mod totp;
 mod transfer;
+mod transfer_variant;
 mod transport;
+mod try_variants;
 mod version;
-mod wording;
 mod write;
 
 pub use console::{Console, Preempt};
@@ -48,12 +48,12 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use reqwest::Method;
 
-use super::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known};
+use super::{Binding, Firewall, Identity, InstalledObject, KnownDevice, PendingChangesOfOthers};
 use crate::body::Limits;
+use crate::env::Env;
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::Service;
 use crate::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
-use crate::surroundings::Surroundings;
 use crate::transfer::Transfers;
 
 use channel::Channel;
@@ -63,7 +63,7 @@ use ownership::Ours;
 use pending::Pending;
 use quirks::Quirks;
 use transfer::Upload;
-use transport::{Call, Transport, segment};
+use transport::{Request, Transport, segment};
 use version::{Generation, Version};
 use write::Writer;
 
@@ -96,21 +96,16 @@ impl Session {
     /// that this driver does not serve.
     pub async fn open(
         settings: &Settings,
-        known: &Known<'_>,
-        surroundings: &Surroundings,
+        known: &KnownDevice<'_>,
+        env: &Env,
         transfers: &Transfers,
     ) -> Result<Self, Failure> {
         let transport = Transport::new(settings, known)?;
         let password = login::read(&settings.password)?;
-        let mut channel = Channel::new(
-            transport,
-            &settings.user,
-            password,
-            surroundings.random.clone(),
-        );
+        let mut channel = Channel::new(transport, &settings.user, password, env.random.clone());
         let learned = Quirks::known(known.quirks);
-        channel.floor = Floor::of(settings, learned.habit(quirks::LOGIN));
-        let clock = surroundings.clock.as_ref();
+        channel.floor = Floor::of(settings, learned.learned_default(quirks::LOGIN));
+        let clock = env.clock.as_ref();
         let welcome = match login::log_in(&mut channel, settings, known, clock).await {
             Ok(welcome) => welcome,
             Err(failure) => return Err(leave(&mut channel, failure).await),
@@ -120,7 +115,7 @@ impl Session {
         let mut session = Self {
             settings: settings.clone(),
             transfers: transfers.clone(),
-            upload: Upload::remembered(learned.habit(quirks::IMPORT)),
+            upload: Upload::remembered(learned.learned_default(quirks::IMPORT)),
             writer: Writer::new(channel, welcome, preempt, learned),
             version: Version::default(),
             generation: Generation::Eight,
@@ -141,7 +136,7 @@ impl Session {
 
     /// Looks which device it is, and refuses one that this driver does not serve.
     async fn recognise(&mut self) -> Result<(), Failure> {
-        let call = Call::get("/version");
+        let call = Request::get("/version");
         let json = match self.writer.channel.ask_json(&call).await {
             Err(failure) if failure.kind == FailureKind::Refused => {
                 // Some users' logins do not lead straight to management (SonicOS reference 1.4).
@@ -162,7 +157,7 @@ impl Session {
 
     /// Which certificate one service uses.
     async fn binding(&mut self, service: Service) -> Result<Binding, Failure> {
-        let call = Call::get(binding::path(service, self.generation));
+        let call = Request::get(binding::path(service, self.generation));
         let json = self.writer.channel.ask_json(&call).await?;
         let binding = binding::read(service, &json).ok_or_else(|| {
             let detail = "the settings name no certificate where the reference says they do";
@@ -194,7 +189,7 @@ impl Firewall for Session {
     async fn identify(&mut self) -> Result<Identity, Failure> {
         Ok(Identity {
             privilege: self.writer.privilege.clone(),
-            quirks: self.writer.quirks.told(),
+            quirks: self.writer.quirks.to_words(),
             ..self.version.identity.clone()
         }
         .bounded())
@@ -208,18 +203,18 @@ impl Firewall for Session {
         Ok(objects)
     }
 
-    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
+    async fn is_absent(&mut self, alias: &str) -> Result<bool, Failure> {
         match self.detail(alias).await {
             Ok(_) => Ok(false),
-            Err(failure) if is_refusal(&failure, wording::is_missing) => Ok(true),
+            Err(failure) if is_refusal(&failure, messages::is_missing) => Ok(true),
             // It cannot be asked for one certificate.
-            Err(failure) if is_refusal(&failure, wording::is_unknown) => Ok(false),
+            Err(failure) if is_refusal(&failure, messages::is_unknown) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
 
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure> {
-        let call = Call::change(Method::POST, "/certificates/generate-signing-request").slow();
+        let call = Request::change(Method::POST, "/certificates/generate-signing-request").slow();
         let body = signing_request::body(alias, request);
         let call = match body {
             Ok(body) => call.json(&body),
@@ -237,7 +232,7 @@ impl Firewall for Session {
             return self.have_request_brought(alias).await;
         }
         match self.download_request(alias).await {
-            Err(failure) if is_refusal(&failure, wording::is_unknown_call) => {
+            Err(failure) if is_refusal(&failure, messages::is_unknown_call) => {
                 self.have_request_brought(alias).await
             }
             outcome => outcome,
@@ -247,7 +242,7 @@ impl Firewall for Session {
     async fn import_chain(&mut self, chain: &[Certificate]) -> Result<(), Failure> {
         for certificate in chain {
             match self.import_authority(certificate).await {
-                Err(failure) if is_refusal(&failure, wording::is_already_there) => {}
+                Err(failure) if is_refusal(&failure, messages::is_already_there) => {}
                 outcome => outcome?,
             }
         }
@@ -277,15 +272,15 @@ impl Firewall for Session {
         self.import_pkcs12(alias, bundle).await
     }
 
-    async fn contradictions(
+    async fn mismatches(
         &mut self,
         alias: &str,
         leaf: &Certificate,
     ) -> Result<Vec<String>, Failure> {
         match self.detail(alias).await {
             // What the device has no words for contradicts nothing.
-            Err(failure) if is_refusal(&failure, wording::is_unknown) => Ok(Vec::new()),
-            told => Ok(listing::contradictions(&told?, leaf)),
+            Err(failure) if is_refusal(&failure, messages::is_unknown) => Ok(Vec::new()),
+            reported => Ok(listing::mismatches(&reported?, leaf)),
         }
     }
 
@@ -298,7 +293,7 @@ impl Firewall for Session {
         match self.binding(Service::SslVpn).await {
             Ok(binding) => bindings.push(binding),
             // A device without the service has no call for it either.
-            Err(failure) if is_refusal(&failure, wording::is_unknown_call) => {
+            Err(failure) if is_refusal(&failure, messages::is_unknown_call) => {
                 self.note("ssl-vpn", "absent".to_owned());
             }
             Err(failure) => return Err(failure),
@@ -321,7 +316,7 @@ impl Firewall for Session {
     }
 
     async fn remove(&mut self, alias: &str) -> Result<(), Failure> {
-        let call = Call::change(Method::DELETE, named("/certificates/name/", alias)?);
+        let call = Request::change(Method::DELETE, named("/certificates/name/", alias)?);
         let mut lines = vec![
             "certificates".to_owned(),
             format!("no certificate {}", command::quoted(alias)?),
@@ -332,15 +327,15 @@ impl Firewall for Session {
             .writer
             .change_by_either(quirks::DELETE, &call, &lines, ours);
         let removed = match removed.await {
-            Err(failure) if self.has_ssh() && is_refusal(&failure, wording::is_unknown) => {
+            Err(failure) if self.has_ssh() && is_refusal(&failure, messages::is_unknown) => {
                 lines.push("commit".to_owned());
                 self.type_lines(&lines).await.map(|_| ())
             }
             outcome => outcome,
         };
         match removed {
-            Err(failure) if is_refusal(&failure, wording::is_missing) => Ok(()),
-            Err(mut failure) if is_refusal(&failure, wording::is_in_use) => {
+            Err(failure) if is_refusal(&failure, messages::is_missing) => Ok(()),
+            Err(mut failure) if is_refusal(&failure, messages::is_in_use) => {
                 failure.detail = format!("a service still uses {alias}: {}", failure.detail);
                 Err(failure)
             }
@@ -348,20 +343,22 @@ impl Firewall for Session {
         }
     }
 
-    async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure> {
+    async fn pending_changes_of_others(
+        &mut self,
+    ) -> Result<Option<PendingChangesOfOthers>, Failure> {
         let pending = self.writer.pending().await?;
         if matches!(pending, Pending::Nothing | Pending::Unsaid) {
             return Ok(None);
         }
         let by = self.writer.author(&pending).await;
-        Ok(Some(ForeignChanges {
+        Ok(Some(PendingChangesOfOthers {
             by,
             summary: pending.summary(),
         }))
     }
 
     async fn specification(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        let call = Call::get("/openapi")
+        let call = Request::get("/openapi")
             .accept_anything()
             .within(SPECIFICATION)
             .slow();
@@ -373,7 +370,7 @@ impl Firewall for Session {
         match envelope::judge(&call, &answer.beginning(LONGEST_REFUSAL_BYTES)) {
             Ok(Reply { envelope: None, .. }) if !answer.body.is_empty() => Ok(Some(answer.body)),
             Ok(_) => Ok(None),
-            Err(failure) if is_refusal(&failure, wording::is_unknown_call) => Ok(None),
+            Err(failure) if is_refusal(&failure, messages::is_unknown_call) => Ok(None),
             Err(failure) => Err(self.writer.channel.without_secrets(failure)),
         }
     }
@@ -403,7 +400,7 @@ fn is_refusal(failure: &Failure, is_about: fn(&str) -> bool) -> bool {
 
 /// A refused generation, with what can be done about it.
 fn advised(mut failure: Failure, alias: &str) -> Failure {
-    if let Some(advice) = wording::alias_advice(alias, &failure.detail) {
+    if let Some(advice) = messages::alias_advice(alias, &failure.detail) {
         failure.detail = format!("{advice}; the device said: {}", failure.detail);
     }
     failure

@@ -412,9 +412,9 @@ mod tests {
             format!("{{\"{name}\":[{zeros}0]}}"),
             format!("{{\"{deep}\":[{zeros}0]}}"),
         ] {
-            let told = foreign(&text, &made());
-            let size: usize = told.iter().map(String::len).sum();
-            assert!(!told.is_empty() && size < 100_000, "{size} bytes");
+            let reported = foreign(&text, &made());
+            let size: usize = reported.iter().map(String::len).sum();
+            assert!(!reported.is_empty() && size < 100_000, "{size} bytes");
         }
     }
 }

@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::envelope::{Envelope, shortened};
-use super::lenient::json_and_words;
 use super::ownership::{Ours, is_frame};
+use super::relaxed_json::json_and_words;
 use super::sentence::{LONGEST_LINE, Sentence, author_in};
 
 /// What `GET /config/pending` shows.
@@ -67,7 +67,7 @@ impl Pending {
                 said @ (Self::Settings(_) | Self::Lines(_) | Self::Something(_)),
                 Self::Nothing | Self::Unsaid,
             ) => said,
-            (_, shown) => shown,
+            (_, output) => output,
         }
     }
 

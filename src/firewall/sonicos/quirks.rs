@@ -9,17 +9,19 @@ pub(super) struct Quirks(BTreeMap<&'static str, String>);
 
 impl Quirks {
     /// The habits among what earlier sessions told, each `name=value`.
-    pub(super) fn known(told: &[String]) -> Self {
-        let habits = told.iter().filter_map(|quirk| {
+    pub(super) fn known(reported: &[String]) -> Self {
+        let learned_defaults = reported.iter().filter_map(|quirk| {
             let (name, value) = quirk.split_once('=')?;
-            let name = HABITS.into_iter().find(|habit| *habit == name)?;
+            let name = HABITS
+                .into_iter()
+                .find(|learned_default| *learned_default == name)?;
             Some((name, value.to_owned()))
         });
-        Self(habits.collect())
+        Self(learned_defaults.collect())
     }
 
     /// What worked before.
-    pub(super) fn habit(&self, name: &str) -> Option<&str> {
+    pub(super) fn learned_default(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
@@ -29,7 +31,7 @@ impl Quirks {
     }
 
     /// All of it, each `name=value`.
-    pub(super) fn told(&self) -> Vec<String> {
+    pub(super) fn to_words(&self) -> Vec<String> {
         let quirks = self.0.iter();
         quirks
             .map(|(name, value)| format!("{name}={value}"))
@@ -74,7 +76,7 @@ mod tests {
 
     #[test]
     fn habits_are_remembered_and_facts_of_one_session_are_not() {
-        let told = [
+        let reported = [
             "export=put-scp",
             "listing=cli",
             "restart_required=APPLIANCE",
@@ -82,11 +84,11 @@ mod tests {
             "nonsense",
         ]
         .map(str::to_owned);
-        let mut quirks = Quirks::known(&told);
+        let mut quirks = Quirks::known(&reported);
         let known = ["export=put-scp", "listing=cli", "login=digest SHA-256"];
-        assert_eq!(quirks.told(), known);
-        assert_eq!(quirks.habit(EXPORT), Some("put-scp"));
+        assert_eq!(quirks.to_words(), known);
+        assert_eq!(quirks.learned_default(EXPORT), Some("put-scp"));
         quirks.note(EXPORT, "post-ftp");
-        assert_eq!(quirks.habit(EXPORT), Some("post-ftp"));
+        assert_eq!(quirks.learned_default(EXPORT), Some("post-ftp"));
     }
 }

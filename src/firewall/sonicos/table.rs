@@ -2,7 +2,7 @@
 //! 3.9 know the words, but not the layout). What cannot be read for sure is no listing.
 
 use super::listing::{NAME, Row};
-use super::wording;
+use super::messages;
 
 /// The rows of a listing; `None` when the text is something else.
 pub(super) fn rows(text: &str) -> Option<Vec<Row>> {
@@ -11,14 +11,16 @@ pub(super) fn rows(text: &str) -> Option<Vec<Row>> {
         .map(str::trim_end)
         .filter(|line| !is_frame(line))
         .collect();
-    if lines.iter().all(|line| wording::is_nothing_listed(line)) {
+    if lines.iter().all(|line| messages::is_nothing_listed(line)) {
         return Some(Vec::new());
     }
     let header = lines.iter().position(|line| Header::of(line).is_some());
     match header.and_then(|place| lines.split_at_checked(place)) {
         Some((_, [first, rest @ ..])) => {
             let header = Header::of(first)?;
-            let rows = rest.iter().filter(|line| !wording::is_nothing_listed(line));
+            let rows = rest
+                .iter()
+                .filter(|line| !messages::is_nothing_listed(line));
             rows.map(|line| header.row(line)).collect()
         }
         _ => blocks(&lines),

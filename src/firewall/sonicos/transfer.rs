@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::lenient::json_in;
-use super::wording;
+use super::messages;
+use super::relaxed_json::json_in;
 use crate::random::Random;
 
 /// How the device takes a file.
@@ -74,10 +74,10 @@ impl Upload {
 /// Whether a refusal may be about the form of the transfer, so that another form may help: also where the device says that
 /// it does not know the call. A refusal that names what is wrong with the certificate itself is not.
 pub(super) fn is_about_form(status: u16, said: &str) -> bool {
-    if wording::is_unreadable(said) || wording::is_unknown_call(said) {
+    if messages::is_unreadable(said) || messages::is_unknown_call(said) {
         return true;
     }
-    let is_about_file = wording::import_advice(said).is_some() && !wording::is_about_schema(said);
+    let is_about_file = messages::import_advice(said).is_some() && !messages::is_about_schema(said);
     matches!(status, 400 | 406 | 415) && !is_about_file
 }
 

@@ -18,18 +18,18 @@ use super::challenge::{Challenge, challenges};
 use super::{Settings, headers};
 use crate::body::{Excess, Intake, Limits, Share};
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::Known;
+use crate::firewall::KnownDevice;
 use crate::pki::Fingerprint;
 use crate::tls::{self, Accepted};
 
 /// A request, before it is authorised.
 #[derive(Clone)]
-pub(super) struct Call {
+pub(super) struct Request {
     pub(super) method: Method,
-    /// Below `/api/sonicos`, percent-encoded. It may hold a one-time password: for people there is [`Call::name`].
+    /// Below `/api/sonicos`, percent-encoded. It may hold a one-time password: for people there is [`Request::name`].
     pub(super) path: String,
     /// What people are shown instead of the path.
-    shown: Option<String>,
+    display: Option<String>,
     pub(super) body: Vec<u8>,
     pub(super) content_type: String,
     pub(super) accept: &'static str,
@@ -52,13 +52,13 @@ pub(super) enum CredentialsIn {
     Body,
 }
 
-impl Call {
+impl Request {
     /// Reads something.
     pub(super) fn get(path: impl Into<String>) -> Self {
         Self {
             method: Method::GET,
             path: path.into(),
-            shown: None,
+            display: None,
             body: Vec::new(),
             content_type: JSON.to_owned(),
             accept: JSON,
@@ -125,18 +125,18 @@ impl Call {
     }
 
     /// Goes by another path in failures and logs: for one that holds a password.
-    pub(super) fn shown_as(mut self, path: impl Into<String>) -> Self {
-        self.shown = Some(path.into());
+    pub(super) fn displayed_as(mut self, path: impl Into<String>) -> Self {
+        self.display = Some(path.into());
         self
     }
 
     /// The name of this call in failures and logs.
     pub(super) fn name(&self) -> String {
-        format!("{} {}", self.method, self.shown_path())
+        format!("{} {}", self.method, self.display_path())
     }
 
-    fn shown_path(&self) -> &str {
-        self.shown.as_deref().unwrap_or(&self.path)
+    fn display_path(&self) -> &str {
+        self.display.as_deref().unwrap_or(&self.path)
     }
 
     /// A failure of this call.
@@ -146,7 +146,7 @@ impl Call {
 }
 
 /// Path and body may hold passwords.
-impl fmt::Debug for Call {
+impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Call").field(&self.name()).finish()
     }
@@ -154,7 +154,7 @@ impl fmt::Debug for Call {
 
 /// An answer, whatever it says.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     /// The address that answered.
     pub(super) peer: Option<SocketAddr>,
@@ -166,7 +166,7 @@ pub(super) struct Answer {
     pub(super) is_login: bool,
 }
 
-impl Answer {
+impl Response {
     /// An answer for tests.
     #[cfg(test)]
     pub(super) fn saying(status: u16, body: &str) -> Self {
@@ -225,7 +225,7 @@ pub(super) struct Transport {
 
 impl Transport {
     /// Prepares the way; nothing is sent yet.
-    pub(super) fn new(settings: &Settings, known: &Known<'_>) -> Result<Self, Failure> {
+    pub(super) fn new(settings: &Settings, known: &KnownDevice<'_>) -> Result<Self, Failure> {
         let local = |detail: String| Failure::new(FailureKind::Local, "set up TLS", detail);
         if settings.url.scheme() != "https" || settings.url.cannot_be_a_base() {
             return Err(local(format!("{} must begin with https://", settings.url)));
@@ -266,23 +266,23 @@ impl Transport {
     }
 
     /// Path and query on the request line, which digests are computed over.
-    pub(super) fn target(call: &Call) -> String {
+    pub(super) fn target(call: &Request) -> String {
         format!("{ROOT}{}", call.path)
     }
 
     /// Sends once and takes the answer.
     pub(super) async fn send(
         &self,
-        call: &Call,
+        call: &Request,
         authorization: Option<HeaderValue>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         let outcome = self.exchange(call, authorization).await;
         match &outcome {
             Ok(answer) => {
-                tracing::debug!(method = %call.method, path = call.shown_path(), status = answer.status, "answered");
+                tracing::debug!(method = %call.method, path = call.display_path(), status = answer.status, "answered");
             }
             Err(failure) => {
-                tracing::debug!(method = %call.method, path = call.shown_path(), error.kind = %failure.kind, "not answered");
+                tracing::debug!(method = %call.method, path = call.display_path(), error.kind = %failure.kind, "not answered");
             }
         }
         outcome
@@ -290,9 +290,9 @@ impl Transport {
 
     async fn exchange(
         &self,
-        call: &Call,
+        call: &Request,
         authorization: Option<HeaderValue>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Response, Failure> {
         let mut url = self.base.clone();
         let target = Self::target(call);
         // Names are encoded, so that a question mark begins the query.
@@ -335,7 +335,7 @@ impl Transport {
         };
         let is_accepted = response.status().is_success();
         match receive(call, response).await {
-            Ok(answer) => Ok(Answer { is_login, ..answer }),
+            Ok(answer) => Ok(Response { is_login, ..answer }),
             Err(failure) if is_login && is_accepted => Err(failure.leaving_session()),
             Err(failure) => Err(failure),
         }
@@ -343,12 +343,12 @@ impl Transport {
 }
 
 /// Takes the answer in, within the limits of an honest one.
-async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer, Failure> {
-    let mut answer = Answer {
+async fn receive(call: &Request, mut response: reqwest::Response) -> Result<Response, Failure> {
+    let mut answer = Response {
         status: response.status().as_u16(),
         peer: response.remote_addr(),
         headers: response.headers().clone(),
-        ..Answer::default()
+        ..Response::default()
     };
     let mut intake = Intake::new(call.limits);
     loop {
@@ -366,7 +366,7 @@ async fn receive(call: &Call, mut response: reqwest::Response) -> Result<Answer,
 }
 
 /// An answer that is not taken in.
-fn refused(call: &Call, excess: Excess) -> Failure {
+fn refused(call: &Request, excess: Excess) -> Failure {
     let kind = match excess {
         Excess::Memory if call.lasting => FailureKind::OutcomeUnknown,
         Excess::Memory => FailureKind::Busy,
@@ -389,7 +389,7 @@ fn is_closed(error: &reqwest::Error) -> bool {
 }
 
 /// What a broken exchange means for what was asked.
-fn lost(call: &Call, error: reqwest::Error) -> Failure {
+fn lost(call: &Request, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     if let Some(refusal) = tls::refusal(&error) {
         return call.failure(FailureKind::Untrusted, refusal);
@@ -444,7 +444,8 @@ mod tests {
 
     #[test]
     fn a_path_with_a_password_is_shown_without_it_everywhere() {
-        let call = Call::get("/certificates/export/scp%3A%2F%2Fone-time%40x").shown_as("/export");
+        let call =
+            Request::get("/certificates/export/scp%3A%2F%2Fone-time%40x").displayed_as("/export");
         assert_eq!(call.name(), "GET /export");
         let failure = call.failure(FailureKind::Refused, "no");
         assert!(!format!("{call:?} {failure:?}").contains("one-time"));
@@ -452,7 +453,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_understood_in_seconds_only() {
-        let mut answer = Answer::default();
+        let mut answer = Response::default();
         assert_eq!(answer.retry_after(), None);
         answer
             .headers

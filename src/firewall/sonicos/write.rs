@@ -12,9 +12,9 @@ use super::login::Welcome;
 use super::ownership::Ours;
 use super::pending::{Announcement, Pending};
 use super::quirks::{BIND, Quirks};
-use super::transport::{Answer, Call};
+use super::transport::{Request, Response};
 use super::version::{Generation, Version};
-use super::{binding, wording};
+use super::{binding, messages};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::Binding;
 
@@ -93,7 +93,7 @@ impl Writer {
     }
 
     /// One complete change: `ours` is what it leaves to be committed on devices where it needs a commit.
-    pub(super) async fn change(&mut self, call: &Call, ours: Ours) -> Result<(), Failure> {
+    pub(super) async fn change(&mut self, call: &Request, ours: Ours) -> Result<(), Failure> {
         self.begin().await.map_err(Failure::before_request)?;
         let reply = self.write(call).await?;
         self.settle(&[reply], ours).await.map(|_| ())
@@ -157,7 +157,7 @@ impl Writer {
 
     /// Sends a change once; again only after the device said that it did nothing for want of
     /// configuration mode.
-    pub(super) async fn send(&mut self, call: &Call) -> Result<Answer, Failure> {
+    pub(super) async fn send(&mut self, call: &Request) -> Result<Response, Failure> {
         let answer = self.channel.exchange(call).await?;
         if !is_out_of_configuration_mode(&answer) {
             return Ok(answer);
@@ -172,7 +172,7 @@ impl Writer {
     }
 
     /// Judges the answer to a change, and remembers what the device wants restarted.
-    pub(super) fn judge(&mut self, call: &Call, answer: &Answer) -> Result<Reply, Failure> {
+    pub(super) fn judge(&mut self, call: &Request, answer: &Response) -> Result<Reply, Failure> {
         let judged = envelope::judge_change(call, answer);
         let reply = judged.map_err(|failure| self.channel.without_secrets(failure))?;
         let envelope = reply.envelope.as_ref();
@@ -189,14 +189,14 @@ impl Writer {
     }
 
     /// Sends a change and judges the answer.
-    pub(super) async fn write(&mut self, call: &Call) -> Result<Reply, Failure> {
+    pub(super) async fn write(&mut self, call: &Request) -> Result<Reply, Failure> {
         let answer = self.send(call).await?;
         self.judge(call, &answer)
     }
 
     /// What waits for a commit now.
     pub(super) async fn pending(&mut self) -> Result<Pending, Failure> {
-        let call = Call::get(PENDING);
+        let call = Request::get(PENDING);
         let answer = self.channel.exchange(&call).await?;
         let judged = envelope::judge(&call, &answer);
         judged.map_err(|failure| self.channel.without_secrets(failure))?;
@@ -212,7 +212,7 @@ impl Writer {
                 author
             };
         }
-        let version = self.channel.ask_json(&Call::get("/version")).await;
+        let version = self.channel.ask_json(&Request::get("/version")).await;
         let version = version.map(|json| Version::of(&json)).unwrap_or_default();
         match version.last_modified_by {
             Some(last) => format!("another administrator (last change on the device by {last})"),
@@ -248,7 +248,7 @@ impl Writer {
     }
 
     async fn give_back(&mut self) -> Result<(), Failure> {
-        let call = Call::session(Method::POST, "/non-config-mode").json(&json!({}));
+        let call = Request::session(Method::POST, "/non-config-mode").json(&json!({}));
         self.channel.ask(&call).await.map(|_| ())
     }
 
@@ -312,11 +312,11 @@ impl Writer {
     /// Enters configuration mode, taking it from another administrator only where that is allowed. The caller
     /// has seen that nobody else has an uncommitted change.
     async fn take_configuration_mode(&mut self) -> Result<(), Failure> {
-        let call = Call::session(Method::POST, "/config-mode").json(&json!({}));
+        let call = Request::session(Method::POST, "/config-mode").json(&json!({}));
         if let Some(rights) = self
             .privilege
             .as_ref()
-            .filter(|rights| wording::is_read_only(rights))
+            .filter(|rights| messages::is_read_only(rights))
         {
             let detail = format!(
                 "this administrator may only read ({rights}): renewd needs one with full rights"
@@ -329,7 +329,7 @@ impl Writer {
             return Err(busy.waiting_for("another administrator (in configuration mode)"));
         }
         self.channel.ask(&call).await.map_err(|failure| {
-            if failure.kind != FailureKind::Refused || !wording::is_mode_kept(&failure.detail) {
+            if failure.kind != FailureKind::Refused || !messages::is_mode_kept(&failure.detail) {
                 return failure;
             }
             let detail = format!(
@@ -348,7 +348,7 @@ impl Writer {
     /// Points one service at one certificate.
     async fn point(&mut self, binding: &Binding) -> Result<Reply, Failure> {
         let path = binding::path(binding.service, self.generation);
-        let call = Call::change(Method::PUT, path).json(&binding::body(binding));
+        let call = Request::change(Method::PUT, path).json(&binding::body(binding));
         let lines = binding::lines(binding)?;
         self.by_api_or_command(BIND, &call, &lines).await
     }
@@ -358,7 +358,7 @@ impl Writer {
         if self.only_ours().await? == Pending::Unsaid {
             return Ok(Settled::Untold);
         }
-        let call = Call::change(Method::POST, PENDING).json(&json!({}));
+        let call = Request::change(Method::POST, PENDING).json(&json!({}));
         self.write(&call).await.map(|_| Settled::Done)
     }
 
@@ -366,7 +366,7 @@ impl Writer {
     /// with `auto_commit` (SonicOS reference 1.1).
     async fn see_bound(&mut self, wanted: &[Binding]) -> Result<(), Failure> {
         for wanted in wanted {
-            let call = Call::get(binding::path(wanted.service, self.generation));
+            let call = Request::get(binding::path(wanted.service, self.generation));
             let json = self.channel.ask_json(&call).await?;
             if binding::read(wanted.service, &json).as_ref() != Some(wanted) {
                 let detail = "nothing was committed, because the device does not tell whether changes wait for a commit, \
@@ -391,7 +391,7 @@ impl Writer {
         let discarded = match self.only_ours().await {
             Ok(Pending::Nothing | Pending::Unsaid) => return,
             Ok(_) => self
-                .write(&Call::change(Method::DELETE, PENDING))
+                .write(&Request::change(Method::DELETE, PENDING))
                 .await
                 .map(|_| ()),
             Err(failure) => Err(failure),
@@ -419,7 +419,7 @@ impl Writer {
 
 /// From whom configuration mode may be taken after a device refused to take it back.
 fn kept(refusal: &Failure) -> Preempt {
-    if wording::is_out_of_configuration_mode(&refusal.detail) {
+    if messages::is_out_of_configuration_mode(&refusal.detail) {
         // It was not ours, so that whoever has it is somebody else.
         Preempt::Idle
     } else {
@@ -435,8 +435,8 @@ fn is_certain(failure: &Failure) -> bool {
 
 /// Whether the device did nothing because somebody else is in configuration mode, or nobody. Only its words say so: a 405
 /// alone says no more than that the verb or the spelling is another one (SonicOS reference 1.4, 1.5).
-fn is_out_of_configuration_mode(answer: &Answer) -> bool {
-    wording::is_out_of_configuration_mode(&answer.text())
+fn is_out_of_configuration_mode(answer: &Response) -> bool {
+    messages::is_out_of_configuration_mode(&answer.text())
 }
 
 const PENDING: &str = "/config/pending";
@@ -456,16 +456,16 @@ mod tests {
     #[test]
     fn a_write_outside_configuration_mode_is_recognised_by_its_words() {
         let words = r#"{"status":{"success":false,"info":[{"level":"error","message":"Non config mode"}]}}"#;
-        assert!(is_out_of_configuration_mode(&Answer::saying(405, words)));
-        assert!(is_out_of_configuration_mode(&Answer::saying(
+        assert!(is_out_of_configuration_mode(&Response::saying(405, words)));
+        assert!(is_out_of_configuration_mode(&Response::saying(
             400,
             "Not allowed in current mode"
         )));
-        assert!(!is_out_of_configuration_mode(&Answer::saying(405, "")));
-        assert!(!is_out_of_configuration_mode(&Answer::saying(
+        assert!(!is_out_of_configuration_mode(&Response::saying(405, "")));
+        assert!(!is_out_of_configuration_mode(&Response::saying(
             405,
             "Method not allowed"
         )));
-        assert!(!is_out_of_configuration_mode(&Answer::saying(400, "")));
+        assert!(!is_out_of_configuration_mode(&Response::saying(400, "")));
     }
 }

@@ -12,7 +12,7 @@ fn start() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
-fn shown(lifetime: SignedDuration) -> Certificate {
+fn current(lifetime: SignedDuration) -> Certificate {
     Certificate {
         der: Vec::new(),
         fingerprint: Fingerprint::of(b"certificate"),
@@ -61,10 +61,10 @@ fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)
 }
 
-fn facts<'a>(wanted: &'a ManagedCertificate, shown: &'a Certificate) -> Facts<'a> {
+fn facts<'a>(wanted: &'a ManagedCertificate, current: &'a Certificate) -> Facts<'a> {
     Facts {
         wanted,
-        shown: Some(shown),
+        current: Some(current),
         unknown: None,
         renewed_before: true,
         requested_at: None,
@@ -75,8 +75,8 @@ fn facts<'a>(wanted: &'a ManagedCertificate, shown: &'a Certificate) -> Facts<'a
 
 /// The rule that decides `age` after the start of a lifetime.
 fn rule(lifetime: SignedDuration, age: SignedDuration) -> Option<Reason> {
-    let (wanted, shown) = (wanted(None), shown(lifetime));
-    match decide(&facts(&wanted, &shown), start() + age) {
+    let (wanted, current) = (wanted(None), current(lifetime));
+    match decide(&facts(&wanted, &current), start() + age) {
         Decision::Due { reason, .. } => Some(reason),
         Decision::Rest { .. } => None,
     }
@@ -115,8 +115,8 @@ fn the_last_twentieth_is_an_emergency() {
 
 #[test]
 fn a_configured_share_wins_over_the_default() {
-    let (wanted, shown) = (wanted(Some(300)), shown(days(100)));
-    let due = decide(&facts(&wanted, &shown), start() + days(31));
+    let (wanted, current) = (wanted(Some(300)), current(days(100)));
+    let due = decide(&facts(&wanted, &current), start() + days(31));
     assert!(matches!(
         due,
         Decision::Due {
@@ -124,16 +124,16 @@ fn a_configured_share_wins_over_the_default() {
             ..
         }
     ));
-    let rest = decide(&facts(&wanted, &shown), start() + days(29));
+    let rest = decide(&facts(&wanted, &current), start() + days(29));
     assert!(matches!(rest, Decision::Rest { until: Some(at), .. } if at == start() + days(30)));
 }
 
 #[test]
 fn other_names_are_due_at_once_and_told_apart_from_a_first_issue() {
-    let (wanted, mut shown) = (wanted(None), shown(days(90)));
-    shown.alternate_names = vec![AlternateName::Domain("old.example.com".to_owned())];
-    shown.common_name = Some("old.example.com".to_owned());
-    let mut facts = facts(&wanted, &shown);
+    let (wanted, mut current) = (wanted(None), current(days(90)));
+    current.alternate_names = vec![AlternateName::Domain("old.example.com".to_owned())];
+    current.common_name = Some("old.example.com".to_owned());
+    let mut facts = facts(&wanted, &current);
     let reason = |facts: &Facts<'_>| match decide(facts, start()) {
         Decision::Due { reason, words } => {
             assert!(words.contains("vpn.example.com"), "{words}");
@@ -148,10 +148,10 @@ fn other_names_are_due_at_once_and_told_apart_from_a_first_issue() {
 
 #[test]
 fn a_person_wins_over_every_other_rule() {
-    let (wanted, shown) = (wanted(None), shown(days(90)));
+    let (wanted, current) = (wanted(None), current(days(90)));
     let facts = Facts {
         requested_at: Some(start()),
-        ..facts(&wanted, &shown)
+        ..facts(&wanted, &current)
     };
     let decision = decide(&facts, start() + days(89));
     assert!(matches!(
@@ -168,7 +168,7 @@ fn what_was_never_seen_is_not_renewed_blindly() {
     let wanted = wanted(None);
     let facts = Facts {
         wanted: &wanted,
-        shown: None,
+        current: None,
         unknown: None,
         renewed_before: false,
         requested_at: None,
@@ -187,8 +187,8 @@ proptest! {
         lifetime_hours in 1_i64..10_000,
         age_hours in 0_i64..10_000,
     ) {
-        let (wanted, shown) = (wanted(None), shown(SignedDuration::from_hours(lifetime_hours)));
-        let facts = facts(&wanted, &shown);
+        let (wanted, current) = (wanted(None), current(SignedDuration::from_hours(lifetime_hours)));
+        let facts = facts(&wanted, &current);
         let now = start() + SignedDuration::from_hours(age_hours);
         match decide(&facts, now) {
             Decision::Due { .. } => {
@@ -197,7 +197,7 @@ proptest! {
             }
             Decision::Rest { until, .. } => {
                 let until = until.unwrap();
-                prop_assert!(until > now && until < shown.not_after);
+                prop_assert!(until > now && until < current.not_after);
                 let due = decide(&facts, until);
                 prop_assert!(matches!(due, Decision::Due { .. }), "not due when it said it would be");
             }
@@ -217,7 +217,7 @@ fn window(from: SignedDuration, chosen: SignedDuration) -> RenewalWindow {
 #[test]
 fn the_window_of_the_ca_stands_in_the_place_of_the_share_unless_one_is_configured() {
     let window = window(days(80), days(80));
-    let shown = shown(days(90));
+    let current = current(days(90));
     for (share, age, expected) in [
         (None, 70, None),
         (None, 80, Some(Reason::RenewalWindow)),
@@ -226,7 +226,7 @@ fn the_window_of_the_ca_stands_in_the_place_of_the_share_unless_one_is_configure
         let wanted = wanted(share);
         let facts = Facts {
             window: Some(&window),
-            ..facts(&wanted, &shown)
+            ..facts(&wanted, &current)
         };
         let reason = match decide(&facts, start() + days(age)) {
             Decision::Due { reason, words } => {
@@ -242,11 +242,11 @@ fn the_window_of_the_ca_stands_in_the_place_of_the_share_unless_one_is_configure
 
 #[test]
 fn a_window_that_lies_too_late_is_overridden_by_the_last_twentieth() {
-    let (wanted, shown) = (wanted(None), shown(days(90)));
+    let (wanted, current) = (wanted(None), current(days(90)));
     let window = window(days(200), days(200));
     let facts = Facts {
         window: Some(&window),
-        ..facts(&wanted, &shown)
+        ..facts(&wanted, &current)
     };
     let rest = decide(&facts, start() + days(70));
     let emergency = Some(Reason::Emergency);
@@ -270,11 +270,11 @@ fn a_window_that_lies_too_late_is_overridden_by_the_last_twentieth() {
 #[test]
 fn a_ca_that_wants_what_it_has_just_issued_renewed_is_not_followed_round_and_round() {
     for (lifetime, settled) in [(days(90), days(1)), (days(6), days(6) / 20)] {
-        let (wanted, shown) = (wanted(None), shown(lifetime));
+        let (wanted, current) = (wanted(None), current(lifetime));
         let window = window(-days(3), -days(3));
         let facts = Facts {
             window: Some(&window),
-            ..facts(&wanted, &shown)
+            ..facts(&wanted, &current)
         };
         let rest = decide(&facts, start() + settled - days(1) / 100);
         assert!(matches!(rest, Decision::Rest { .. }), "{rest:?}");
@@ -285,12 +285,12 @@ fn a_ca_that_wants_what_it_has_just_issued_renewed_is_not_followed_round_and_rou
 
 #[test]
 fn an_unknown_certificate_makes_due_only_what_was_never_renewed() {
-    let (wanted, shown) = (wanted(None), shown(days(90)));
+    let (wanted, current) = (wanted(None), current(days(90)));
     let unknown = Facts {
-        shown: None,
+        current: None,
         unknown: Some("a:443 serves SHA-256 00"),
         renewed_before: false,
-        ..facts(&wanted, &shown)
+        ..facts(&wanted, &current)
     };
     let decision = decide(&unknown, start());
     assert!(

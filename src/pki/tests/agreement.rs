@@ -23,7 +23,7 @@ type Change = fn(&mut CertificateParams);
 
 /// root, middle, near, leaf; each may be changed before it is signed.
 #[derive(Clone, Copy)]
-enum Place {
+enum ChainPosition {
     Root,
     Middle,
     Near,
@@ -45,8 +45,8 @@ pub(super) fn host(name: &str) -> AlternateName {
     }
 }
 
-fn chain(changes: &[(Place, Change)]) -> Chain {
-    let at = |wanted: Place| {
+fn chain(changes: &[(ChainPosition, Change)]) -> Chain {
+    let at = |wanted: ChainPosition| {
         let changes: Vec<Change> = changes
             .iter()
             .filter(|(place, _)| *place as u8 == wanted as u8)
@@ -55,13 +55,13 @@ fn chain(changes: &[(Place, Change)]) -> Chain {
         move |params: &mut CertificateParams| changes.iter().for_each(|change| change(params))
     };
     let mut root = Authority::root("root");
-    root.reissue_self(at(Place::Root));
+    root.reissue_self(at(ChainPosition::Root));
     let mut middle = root.sub("middle");
-    middle.reissue(&root, at(Place::Middle));
+    middle.reissue(&root, at(ChainPosition::Middle));
     let mut near = middle.sub("near");
-    near.reissue(&middle, at(Place::Near));
+    near.reissue(&middle, at(ChainPosition::Near));
     let mut params = leaf_params();
-    at(Place::Leaf)(&mut params);
+    at(ChainPosition::Leaf)(&mut params);
     let leaf = near.sign(&params, &KeyPair::generate().unwrap());
     Chain {
         leaf,
@@ -227,34 +227,43 @@ fn others() -> Vec<(&'static str, Chain)> {
     vec![
         (
             "mail permitted",
-            chain(&[(Place::Near, permits_mail), (Place::Leaf, mail)]),
+            chain(&[
+                (ChainPosition::Near, permits_mail),
+                (ChainPosition::Leaf, mail),
+            ]),
         ),
         (
             "mail not permitted",
-            chain(&[(Place::Near, permits_mail), (Place::Leaf, foreign_mail)]),
+            chain(&[
+                (ChainPosition::Near, permits_mail),
+                (ChainPosition::Leaf, foreign_mail),
+            ]),
         ),
         (
             "address permitted",
-            chain(&[(Place::Near, permits_network), (Place::Leaf, address)]),
+            chain(&[
+                (ChainPosition::Near, permits_network),
+                (ChainPosition::Leaf, address),
+            ]),
         ),
         (
             "address not permitted",
             chain(&[
-                (Place::Near, permits_network),
-                (Place::Leaf, foreign_address),
+                (ChainPosition::Near, permits_network),
+                (ChainPosition::Leaf, foreign_address),
             ]),
         ),
         (
             "the subject permitted",
-            chain(&[(Place::Near, subject_permitted)]),
+            chain(&[(ChainPosition::Near, subject_permitted)]),
         ),
         (
             "another subject permitted",
-            chain(&[(Place::Near, other_permitted)]),
+            chain(&[(ChainPosition::Near, other_permitted)]),
         ),
         (
             "the subject excluded",
-            chain(&[(Place::Near, subject_excluded)]),
+            chain(&[(ChainPosition::Near, subject_excluded)]),
         ),
         ("a good chain", chain(&[])),
     ]
@@ -406,16 +415,19 @@ fn generated_chains_get_the_verdict_of_openssl() {
     let folder = tempfile::tempdir().unwrap();
     let mut chains: Vec<(String, Chain)> = Vec::new();
     for (place, name) in [
-        (Place::Root, "root"),
-        (Place::Middle, "middle"),
-        (Place::Near, "near"),
+        (ChainPosition::Root, "root"),
+        (ChainPosition::Middle, "middle"),
+        (ChainPosition::Near, "near"),
     ] {
         for (what, change) in OF_CAS {
             chains.push((format!("{name}: {what}"), chain(&[(place, change)])));
         }
     }
     for (what, change) in OF_LEAVES {
-        chains.push((format!("leaf: {what}"), chain(&[(Place::Leaf, change)])));
+        chains.push((
+            format!("leaf: {what}"),
+            chain(&[(ChainPosition::Leaf, change)]),
+        ));
     }
     chains.extend(
         others()

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{REMEMBERED, StepError, Work};
+use super::{REMEMBERED, StepContext, StepError};
 use crate::ca::{Issuer, Reference};
 use crate::failure::{Failure, FailureKind, readable};
 use crate::inventory::due::{self, Decision, Facts, Reason};
 use crate::inventory::{
-    DecisionKind, ManagedCertificate, OrderBasis, Renewal, Shown, State, cause,
+    DecisionKind, ManagedCertificate, OrderBasis, Renewal, ServedCertificate, State, cause,
 };
 use crate::pki::{self, Certificate};
 use crate::renewal::state::Step;
@@ -20,50 +20,56 @@ use crate::store::{EndedOrder, StoreError};
 
 /// Holds another order where the last ones may have cost money and ended without a certificate that could be used. What was
 /// refused twice in a row is refused again: something has to be changed before the next one is worth its price.
-pub async fn on_another_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<(), StepError> {
-    if is_wanted(work, DecisionKind::OrdersEnded) {
+pub async fn on_another_order(
+    context: &StepContext<'_>,
+    issuer: &dyn Issuer,
+) -> Result<(), StepError> {
+    if is_wanted(context, DecisionKind::OrdersEnded) {
         return Ok(());
     }
-    on_ended_orders(work, issuer, ended_by_the_ca(work).await?).await
+    on_ended_orders(context, issuer, ended_by_the_ca(context).await?).await
 }
 
 /// The same within a renewal, whose first order was allowed already: the CA has ended it, and it may have cost money.
 pub async fn on_an_order_after_one_that_ended(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     issuer: &dyn Issuer,
 ) -> Result<(), StepError> {
     // Whoever has just let it order once more need not be asked twice.
     if [DecisionKind::OrdersEnded, DecisionKind::OrderAgain]
         .iter()
-        .any(|kind| work.is_decided(*kind))
+        .any(|kind| context.is_decided(*kind))
     {
         return Ok(());
     }
-    let ended = ended_by_the_ca(work).await?;
-    if ended.iter().all(|one| one.renewal != work.renewal().id) {
+    let ended = ended_by_the_ca(context).await?;
+    if ended.iter().all(|one| one.renewal != context.renewal().id) {
         return Ok(());
     }
-    on_ended_orders(work, issuer, ended).await
+    on_ended_orders(context, issuer, ended).await
 }
 
 /// The orders at the CA of the renewal that it has ended since the last success, and that may have cost money.
-async fn ended_by_the_ca(work: &Work<'_>) -> Result<Vec<EndedOrder>, StoreError> {
-    let renewal = work.renewal();
+async fn ended_by_the_ca(context: &StepContext<'_>) -> Result<Vec<EndedOrder>, StoreError> {
+    let renewal = context.renewal();
     let step = Step::Submit.name();
-    let mut ended = work.store.ended_orders(&renewal.certificate, step).await?;
+    let mut ended = context
+        .store
+        .ended_orders(&renewal.certificate, step)
+        .await?;
     ended.retain(|one| *one.ca == *renewal.ca);
     Ok(ended)
 }
 
 /// Holds where too many came to nothing: those that the CA `ended`, and those of renewals that were given up.
 async fn on_ended_orders(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     issuer: &dyn Issuer,
     ended: Vec<EndedOrder>,
 ) -> Result<(), StepError> {
-    let renewal = work.renewal();
+    let renewal = context.renewal();
     let ended = ended.into_iter().map(|one| Reference(one.order));
-    let past = since_success(work).await?;
+    let past = since_success(context).await?;
     let given_up = past
         .iter()
         .filter(|past| {
@@ -76,7 +82,7 @@ async fn on_ended_orders(
     let mut seen = HashSet::new();
     let ended: Vec<String> = ended
         .chain(given_up)
-        .map(|order| order.shown())
+        .map(|order| order.display())
         .filter(|order| seen.insert(order.clone()))
         .collect();
     if ended.len() < MOST_ENDED {
@@ -96,14 +102,14 @@ async fn on_ended_orders(
 }
 
 /// Whether an operator asked for this renewal, or decided this for it.
-fn is_wanted(work: &Work<'_>, kind: DecisionKind) -> bool {
-    work.renewal().reason == Reason::Requested.name() || work.is_decided(kind)
+fn is_wanted(context: &StepContext<'_>, kind: DecisionKind) -> bool {
+    context.renewal().reason == Reason::Requested.name() || context.is_decided(kind)
 }
 
 /// The renewals of the certificate before this one, newest first, back to the last that was completed.
-async fn since_success(work: &Work<'_>) -> Result<Vec<Renewal>, StoreError> {
-    let renewal = work.renewal();
-    let mut past = work
+async fn since_success(context: &StepContext<'_>) -> Result<Vec<Renewal>, StoreError> {
+    let renewal = context.renewal();
+    let mut past = context
         .store
         .renewals_of(&renewal.certificate, REMEMBERED)
         .await?;
@@ -115,17 +121,17 @@ async fn since_success(work: &Work<'_>) -> Result<Vec<Renewal>, StoreError> {
 
 /// Holds the repetition of an order that may have been paid although the CA does not show it.
 pub async fn on_a_lost_order(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     issuer: &dyn Issuer,
     basis: &OrderBasis,
 ) -> Result<(), StepError> {
-    let renewal = work.renewal();
+    let renewal = context.renewal();
     let step = Step::Submit.name();
-    if work.is_decided(DecisionKind::OrderAgain) {
+    if context.is_decided(DecisionKind::OrderAgain) {
         return Ok(());
     }
-    on_a_forgotten_order(work, issuer).await?;
-    if basis.is_shown || work.store.tries(&renewal.id, step).await? == 0 {
+    on_a_forgotten_order(context, issuer).await?;
+    if basis.is_shown || context.store.tries(&renewal.id, step).await? == 0 {
         return Ok(());
     }
     Err(StepError::Decision {
@@ -141,13 +147,16 @@ pub async fn on_a_lost_order(
 
 /// The same for an order of an earlier renewal that ended before it was known what became of its order. The CA knows that
 /// order by another reference and another key: nothing that this renewal can ask for shows it.
-async fn on_a_forgotten_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<(), StepError> {
+async fn on_a_forgotten_order(
+    context: &StepContext<'_>,
+    issuer: &dyn Issuer,
+) -> Result<(), StepError> {
     if issuer.budget().is_none() {
         return Ok(());
     }
-    let certificate = &work.renewal().certificate;
+    let certificate = &context.renewal().certificate;
     let step = Step::Submit.name();
-    match work.store.forgotten_order(certificate, step).await? {
+    match context.store.forgotten_order(certificate, step).await? {
         None => Ok(()),
         Some(order) => Err(StepError::Decision {
             kind: DecisionKind::OrderAgain,
@@ -165,11 +174,11 @@ async fn on_a_forgotten_order(work: &Work<'_>, issuer: &dyn Issuer) -> Result<()
 
 /// The driver of the CA at which an order was placed, or may have been. One that left the configuration is waited for, until
 /// an operator gives the order up.
-pub fn issuer_of_an_order(work: &Work<'_>) -> Result<Arc<dyn Issuer>, StepError> {
-    match work.issuer() {
+pub fn issuer_of_an_order(context: &StepContext<'_>) -> Result<Arc<dyn Issuer>, StepError> {
+    match context.issuer() {
         Err(StepError::Ca(failure)) => {
             let words = failure.to_string();
-            if let Some(decision) = order_is_gone(work, &words, is_asked(work)) {
+            if let Some(decision) = order_is_gone(context, &words, is_asked(context)) {
                 return Err(decision);
             }
             Err(StepError::Ca(failure))
@@ -179,26 +188,27 @@ pub fn issuer_of_an_order(work: &Work<'_>) -> Result<Arc<dyn Issuer>, StepError>
 }
 
 /// Holds an order that the CA does not show for a day, or that it does not show when an operator asks how it stands.
-pub fn on_an_order_that_is_gone(work: &Work<'_>, reason: &str) -> StepError {
+pub fn on_an_order_that_is_gone(context: &StepContext<'_>, reason: &str) -> StepError {
     let failure = Failure::new(FailureKind::Busy, "look for the order", reason);
-    let renewal = work.renewal();
+    let renewal = context.renewal();
     let said = cause(failure.kind, &readable(&failure.to_string()));
-    let is_said_again = renewal.cause.as_ref() == Some(&said) && renewal.same_cause >= MOST_LOOKS;
-    let waited = renewal.state_since.duration_until(work.now);
+    let is_said_again = renewal.cause.as_ref() == Some(&said) && renewal.same_cause >= MOST_CHECKS;
+    let waited = renewal.state_since.duration_until(context.now);
     let is_for_long = is_said_again && waited >= A_DAY;
-    order_is_gone(work, reason, is_for_long || is_asked(work)).unwrap_or(StepError::Ca(failure))
+    order_is_gone(context, reason, is_for_long || is_asked(context))
+        .unwrap_or(StepError::Ca(failure))
 }
 
 /// Holds an order that the CA has not issued for a week, once an operator asks how it stands; and gives it up where the
 /// operator has decided so.
-pub fn on_an_order_that_waits(work: &Work<'_>, words: &str) -> Result<(), StepError> {
-    let waited = work.renewal().state_since.duration_until(work.now);
-    order_is_gone(work, words, is_asked(work) && waited >= A_WEEK).map_or(Ok(()), Err)
+pub fn on_an_order_that_waits(context: &StepContext<'_>, words: &str) -> Result<(), StepError> {
+    let waited = context.renewal().state_since.duration_until(context.now);
+    order_is_gone(context, words, is_asked(context) && waited >= A_WEEK).map_or(Ok(()), Err)
 }
 
 /// The order is given up where an operator has decided so, and held where one `is_to_decide`.
-fn order_is_gone(work: &Work<'_>, words: &str, is_to_decide: bool) -> Option<StepError> {
-    if work.is_decided(DecisionKind::OrderGone) {
+fn order_is_gone(context: &StepContext<'_>, words: &str, is_to_decide: bool) -> Option<StepError> {
+    if context.is_decided(DecisionKind::OrderGone) {
         let words = format!("the order was given up on request: {words}");
         return Some(StepError::Cancelled(words));
     }
@@ -206,24 +216,24 @@ fn order_is_gone(work: &Work<'_>, words: &str, is_to_decide: bool) -> Option<Ste
         kind: DecisionKind::OrderGone,
         words: format!(
             "{words}; it is not asked for again by itself: look into the account at {}",
-            work.renewal().ca
+            context.renewal().ca
         ),
     })
 }
 
 /// Whether this is the first look after an operator asked for the renewal in this state.
-fn is_asked(work: &Work<'_>) -> bool {
-    let renewal = work.renewal();
+fn is_asked(context: &StepContext<'_>) -> bool {
+    let renewal = context.renewal();
     renewal.decided.is_some() && renewal.attempts == 0 && renewal.polls == 0
 }
 
 /// Holds the next installation of a certificate that was rolled back twice: the same would happen each day.
-pub async fn on_another_bind(work: &Work<'_>) -> Result<(), StepError> {
-    if is_wanted(work, DecisionKind::BindAgain) {
+pub async fn on_another_bind(context: &StepContext<'_>) -> Result<(), StepError> {
+    if is_wanted(context, DecisionKind::BindAgain) {
         return Ok(());
     }
-    let fingerprint = work.renewal().obtained.fingerprint;
-    let rolled_back = since_success(work)
+    let fingerprint = context.renewal().obtained.fingerprint;
+    let rolled_back = since_success(context)
         .await?
         .iter()
         .filter(|past| matches!(past.state, State::RolledBack | State::NotRolledBack))
@@ -242,19 +252,19 @@ pub async fn on_another_bind(work: &Work<'_>) -> Result<(), StepError> {
 }
 
 /// Holds a certificate that is due again as soon as it is there: it would be followed by the next one at once, and so on.
-pub fn on_the_dates_of(work: &Work<'_>, leaf: &Certificate) -> Result<(), StepError> {
-    if work.is_decided(DecisionKind::AlreadyDue) {
+pub fn on_the_dates_of(context: &StepContext<'_>, leaf: &Certificate) -> Result<(), StepError> {
+    if context.is_decided(DecisionKind::AlreadyDue) {
         return Ok(());
     }
-    let renewal = work.renewal();
+    let renewal = context.renewal();
     // Judged as of its issue: one that waited here until it is due is still better than what is served.
     let issued_at = renewal.state_since;
     // One that is not valid yet is of no use, whenever it ends.
-    let served = work.tracked.shown.as_ref();
-    let served = served.filter(|served| !pki::is_not_yet_valid(served.not_before, work.now));
+    let served = context.tracked.current.as_ref();
+    let served = served.filter(|served| !pki::is_not_yet_valid(served.not_before, context.now));
     let reason = Reason::from_name(&renewal.reason);
-    let words = already_due(work.wanted, leaf, issued_at)
-        .or_else(|| ends_too_early(work.wanted, leaf, served, reason));
+    let words = already_due(context.wanted, leaf, issued_at)
+        .or_else(|| ends_too_early(context.wanted, leaf, served, reason));
     match words {
         None => Ok(()),
         Some(words) => Err(StepError::Decision {
@@ -272,7 +282,7 @@ fn already_due(
 ) -> Option<String> {
     let facts = Facts {
         wanted,
-        shown: Some(leaf),
+        current: Some(leaf),
         unknown: None,
         renewed_before: true,
         requested_at: None,
@@ -292,7 +302,7 @@ fn already_due(
 fn ends_too_early(
     wanted: &ManagedCertificate,
     leaf: &Certificate,
-    served: Option<&Shown>,
+    served: Option<&ServedCertificate>,
     reason: Option<Reason>,
 ) -> Option<String> {
     let served = served.filter(|served| served.fingerprint != leaf.fingerprint)?;
@@ -320,7 +330,7 @@ const MOST_ENDED: usize = 2;
 /// Installations of one certificate that were rolled back, before an operator has to decide.
 const MOST_ROLLED_BACK: usize = 2;
 /// Looks for an order that the CA does not show, before an operator has to decide: by then the retry table waits for a day.
-const MOST_LOOKS: u32 = 4;
+const MOST_CHECKS: u32 = 4;
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 /// An approval may take days, and whoever has just given it asks whether it is there.
 const A_WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{StepError, Work};
+use super::{StepContext, StepError};
 use crate::event::{Event, EventKind};
 use crate::inventory::Service;
 use crate::pki::Fingerprint;
-use crate::probe::{self, Sight, Verdict};
+use crate::probe::{self, ProbeResult, Verdict};
 use crate::renewal::known::{Familiarity, PreviousServed};
 
 /// What each address served just before the bind.
@@ -30,14 +30,14 @@ pub struct Proof {
 }
 
 impl Previous {
-    pub(super) fn of(work: &Work<'_>) -> Result<Self, StepError> {
-        let obtained = &work.renewal().obtained;
+    pub(super) fn of(context: &StepContext<'_>) -> Result<Self, StepError> {
+        let obtained = &context.renewal().obtained;
         let addresses = obtained.previous_served.as_deref();
         let addresses = addresses
             .map(PreviousServed::parse_all)
             .transpose()
             .map_err(|error| {
-                StepError::Hopeless(format!("the stored certificates before the bind: {error}"))
+                StepError::Permanent(format!("the stored certificates before the bind: {error}"))
             })?;
         Ok(Self {
             addresses,
@@ -82,17 +82,17 @@ impl Previous {
 
     /// Judges whether `new` is served: by every address that served something before the bind. Where none did, as at a
     /// first installation, or where that is not known, by every address.
-    pub(super) fn proof(&self, sights: &[(String, Sight)], new: &Fingerprint) -> Proof {
+    pub(super) fn proof(&self, results: &[(String, ProbeResult)], new: &Fingerprint) -> Proof {
         let answered = |address: &str| self.at(address).is_some();
-        let is_partial = sights.iter().any(|(address, _)| answered(address));
+        let is_partial = results.iter().any(|(address, _)| answered(address));
         let mut proof = Proof {
             new_at: Vec::new(),
             against: Vec::new(),
             late: Vec::new(),
         };
-        for (address, sight) in sights {
+        for (address, probed) in results {
             let old = self.at(address);
-            match doubt(address, &probe::judge(sight, new, old.as_ref())) {
+            match doubt(address, &probe::judge(probed, new, old.as_ref())) {
                 None => proof.new_at.push(address.clone()),
                 Some(doubt) if is_partial && !answered(address) => proof.late.push(doubt),
                 Some(doubt) => proof.against.push(doubt),
@@ -102,9 +102,13 @@ impl Previous {
     }
 
     /// What differs from what was served before the bind, an address at a time; `new` is not to be served any more.
-    pub(super) fn differences(&self, sights: &[(String, Sight)], new: &Fingerprint) -> Vec<String> {
-        let difference = |(address, sight): &(String, Sight)| {
-            let now = probe::judge(sight, new, None);
+    pub(super) fn differences(
+        &self,
+        results: &[(String, ProbeResult)],
+        new: &Fingerprint,
+    ) -> Vec<String> {
+        let difference = |(address, probed): &(String, ProbeResult)| {
+            let now = probe::judge(probed, new, None);
             match (self.at(address), now) {
                 (_, Verdict::New) => Some(format!("{address} still serves the new certificate")),
                 (Some(before), Verdict::Other(other)) if before != other => Some(format!(
@@ -117,7 +121,7 @@ impl Previous {
                 _ => None,
             }
         };
-        sights.iter().filter_map(difference).collect()
+        results.iter().filter_map(difference).collect()
     }
 }
 
@@ -134,18 +138,18 @@ fn doubt(address: &str, verdict: &Verdict) -> Option<String> {
 
 /// Reports, before anything is ordered, the addresses that serve nothing or a certificate that is not known. It is for a
 /// person to judge; nothing waits for it.
-pub(super) async fn report_unready(work: &Work<'_>) -> Result<(), StepError> {
-    let renewal = work.renewal();
+pub(super) async fn report_unready(context: &StepContext<'_>) -> Result<(), StepError> {
+    let renewal = context.renewal();
     if renewal.attempts > 0 || renewal.last_error_kind.is_some() {
         return Ok(());
     }
-    let knowledge = work.knowledge().await?;
-    let unready = |(address, sight): &(String, Sight)| match sight {
-        Sight::Unreachable(why) => Some(format!("{address} serves nothing: {why}")),
-        Sight::Unreadable(fingerprint, why) => Some(format!(
+    let knowledge = context.knowledge().await?;
+    let unready = |(address, probed): &(String, ProbeResult)| match probed {
+        ProbeResult::Unreachable(why) => Some(format!("{address} serves nothing: {why}")),
+        ProbeResult::Unreadable(fingerprint, why) => Some(format!(
             "{address} serves SHA-256 {fingerprint}, which cannot be read: {why}"
         )),
-        Sight::Shown(..) => match knowledge.judge(sight, work.now)?.1 {
+        ProbeResult::Served(..) => match knowledge.judge(probed, context.now)?.1 {
             Familiarity::Known | Familiarity::KnownByChain => None,
             Familiarity::PutBack(words) => Some(format!("{address} serves {words}")),
             Familiarity::Unknown(words) => Some(format!(
@@ -153,7 +157,7 @@ pub(super) async fn report_unready(work: &Work<'_>) -> Result<(), StepError> {
             )),
         },
     };
-    let words: Vec<String> = work.sights().await.iter().filter_map(unready).collect();
+    let words: Vec<String> = context.results().await.iter().filter_map(unready).collect();
     if words.is_empty() {
         return Ok(());
     }
@@ -162,10 +166,11 @@ pub(super) async fn report_unready(work: &Work<'_>) -> Result<(), StepError> {
             "{}; is the address right, and is the service on?",
             words.join("; ")
         )),
-        ..work.event(EventKind::EndpointNotReady)
+        ..context.event(EventKind::EndpointNotReady)
     };
-    work.store
-        .record_under(work.lease, std::slice::from_ref(&event), work.now)
+    context
+        .store
+        .record_under(context.lease, std::slice::from_ref(&event), context.now)
         .await?;
     Ok(())
 }
@@ -185,19 +190,22 @@ mod tests {
         Authority::root(name).certificate
     }
 
-    fn shows(address: &str, certificate: &Certificate) -> (String, Sight) {
-        let sight = Sight::Shown(Box::new(certificate.clone()), Vec::new());
-        (address.to_owned(), sight)
+    fn shows(address: &str, certificate: &Certificate) -> (String, ProbeResult) {
+        let probed = ProbeResult::Served(Box::new(certificate.clone()), Vec::new());
+        (address.to_owned(), probed)
     }
 
-    fn silent(address: &str) -> (String, Sight) {
-        (address.to_owned(), Sight::Unreachable("refused".to_owned()))
+    fn silent(address: &str) -> (String, ProbeResult) {
+        (
+            address.to_owned(),
+            ProbeResult::Unreachable("refused".to_owned()),
+        )
     }
 
-    fn before(sights: &[(String, Sight)]) -> Previous {
-        let addresses = sights
+    fn before(results: &[(String, ProbeResult)]) -> Previous {
+        let addresses = results
             .iter()
-            .map(|(address, sight)| PreviousServed::of(address.clone(), sight));
+            .map(|(address, probed)| PreviousServed::of(address.clone(), probed));
         Previous {
             addresses: Some(addresses.collect()),
             first: None,
@@ -267,16 +275,17 @@ mod tests {
         let (old, other, new) = (certificate("old"), certificate("other"), certificate("new"));
         let previous = before(&[shows(ONE, &old), shows(OTHER, &other)]);
         let back = [shows(ONE, &old), shows(OTHER, &other)];
-        let differences =
-            |sights: &[(String, Sight)]| previous.differences(sights, &new.fingerprint).len();
+        let differences = |results: &[(String, ProbeResult)]| {
+            previous.differences(results, &new.fingerprint).len()
+        };
         assert_eq!(differences(&back), 0);
         assert_eq!(differences(&[shows(ONE, &other), shows(OTHER, &other)]), 1);
         assert_eq!(differences(&[shows(ONE, &new), silent(OTHER)]), 2);
 
         let previous = before(&[shows(ONE, &old), silent(OTHER)]);
-        let differences = |sight| {
+        let differences = |probed| {
             previous
-                .differences(&[shows(ONE, &old), sight], &new.fingerprint)
+                .differences(&[shows(ONE, &old), probed], &new.fingerprint)
                 .len()
         };
         assert_eq!(differences(silent(OTHER)), 0);

@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Outcome, StepError, Work, decision, endpoints, refused, sealing};
+use super::{Outcome, StepContext, StepError, decision, endpoints, refused, sealing};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::Firewall;
 use crate::inventory::{Intent, KeyOrigin, Renewal, WaitReason};
@@ -13,47 +13,47 @@ use crate::pki::{Csr, PkiError, PrivateKey};
 use crate::renewal::chain_roots;
 use crate::renewal::state::{Fact, Step};
 
-pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    endpoints::report_unready(work).await?;
-    match work.wanted.key_origin {
-        KeyOrigin::Firewall => on_the_firewall(work).await,
-        KeyOrigin::Renewd => here(work).await,
+pub async fn take(context: &StepContext<'_>) -> Result<Outcome, StepError> {
+    endpoints::report_unready(context).await?;
+    match context.wanted.key_origin {
+        KeyOrigin::Firewall => on_the_firewall(context).await,
+        KeyOrigin::Renewd => here(context).await,
     }
 }
 
-async fn on_the_firewall(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let earlier = work
+async fn on_the_firewall(context: &StepContext<'_>) -> Result<Outcome, StepError> {
+    let earlier = context
         .store
-        .intent(&work.renewal().id, Step::GenerateCsr.name())
+        .intent(&context.renewal().id, Step::GenerateCsr.name())
         .await?;
     if earlier.is_none() {
-        ask_the_ca(work).await?;
+        ask_the_ca(context).await?;
     }
-    let mut session = work.firewall().await?;
-    look_then_generate(work, &mut *session, earlier).await
+    let mut session = context.firewall().await?;
+    check_then_generate(context, &mut *session, earlier).await
 }
 
 /// Key and request are stored together with the state, so that there is never one without the others.
-async fn here(work: &Work<'_>) -> Result<Outcome, StepError> {
-    ask_the_ca(work).await?;
+async fn here(context: &StepContext<'_>) -> Result<Outcome, StepError> {
+    ask_the_ca(context).await?;
     // Nothing is ordered for a firewall that cannot be reached.
-    let mut session = work.firewall().await?;
-    work.record_identity(&mut *session).await?;
+    let mut session = context.firewall().await?;
+    context.record_identity(&mut *session).await?;
     drop(session);
-    work.session.close().await;
-    let (key, csr) = make(work).await?;
-    let sealed = work.sealer.seal(&key, &work.renewal().id.0);
+    context.session.close().await;
+    let (key, csr) = make(context).await?;
+    let sealed = context.sealer.seal(&key, &context.renewal().id.0);
     let sealed = sealed.map_err(|error| sealing("seal a private key", &error))?;
-    work.acted(Step::GenerateCsr).await;
-    Ok(work.reached_with(Fact::KeyPairExists, |obtained| {
+    context.acted(Step::GenerateCsr).await;
+    Ok(context.reached_with(Fact::KeyPairExists, |obtained| {
         obtained.csr_pem = Some(csr.to_pem());
         obtained.sealed_key = Some(sealed);
     }))
 }
 
 /// Takes seconds for a large key, on a thread where nobody waits for it.
-async fn make(work: &Work<'_>) -> Result<(PrivateKey, Csr), StepError> {
-    let wanted = work.wanted.request.clone();
+async fn make(context: &StepContext<'_>) -> Result<(PrivateKey, Csr), StepError> {
+    let wanted = context.wanted.request.clone();
     let making = move || -> Result<(PrivateKey, Csr), PkiError> {
         let key = PrivateKey::generate(wanted.key)?;
         let csr = Csr::make(&wanted, &key)?;
@@ -62,87 +62,90 @@ async fn make(work: &Work<'_>) -> Result<(PrivateKey, Csr), StepError> {
     let local = |words: String| Failure::new(FailureKind::Local, "make a key pair", words);
     let made = tokio::task::spawn_blocking(making).await;
     let made = made.map_err(|error| local(error.to_string()))?;
-    made.map_err(|error| StepError::Hopeless(error.0))
+    made.map_err(|error| StepError::Permanent(error.0))
 }
 
 /// What the CA would refuse is refused before a key exists for it.
-async fn ask_the_ca(work: &Work<'_>) -> Result<(), StepError> {
-    let issuer = work.issuer()?;
-    decision::on_another_order(work, issuer.as_ref()).await?;
+async fn ask_the_ca(context: &StepContext<'_>) -> Result<(), StepError> {
+    let issuer = context.issuer()?;
+    decision::on_another_order(context, issuer.as_ref()).await?;
     // Needed only when the certificate is there, which is too late to find out.
-    let chain_roots = chain_roots::of_ca(work.desired, &work.renewal().ca).await;
+    let chain_roots = chain_roots::of_ca(context.config, &context.renewal().ca).await;
     chain_roots.map_err(StepError::Ca)?;
     let objections = issuer
-        .objections(&work.wanted.request)
+        .preflight(&context.wanted.request)
         .await
         .map_err(StepError::Ca)?;
     if objections.is_empty() {
         return Ok(());
     }
-    let call = format!("ask {} before a key is generated", work.renewal().ca);
+    let call = format!("ask {} before a key is generated", context.renewal().ca);
     Err(refused(&call, &objections))
 }
 
-async fn look_then_generate(
-    work: &Work<'_>,
+async fn check_then_generate(
+    context: &StepContext<'_>,
     session: &mut dyn Firewall,
     earlier: Option<Intent>,
 ) -> Result<Outcome, StepError> {
-    work.record_identity(session).await?;
-    if is_listed(work, session).await? {
-        return Ok(work.reached(Fact::KeyPairExists));
+    context.record_identity(session).await?;
+    if is_listed(context, session).await? {
+        return Ok(context.reached(Fact::KeyPairExists));
     }
     // From the last try on: an earlier one may have been lost, and this box may be slow.
     if let Some(earlier) = earlier {
-        let since = earlier.tried_at.duration_until(work.now);
+        let since = earlier.tried_at.duration_until(context.now);
         if since < SLOWEST_GENERATION {
             return Ok(not_listed_yet(since));
         }
         if earlier.tries >= MOST_REQUESTS {
-            return Err(never_listed(work, &earlier));
+            return Err(never_listed(context, &earlier));
         }
     }
-    let alias = &work.renewal().alias;
-    let intent = work.intend(Step::GenerateCsr, alias).await?;
-    match session.generate_csr(alias, &work.wanted.request).await {
+    let alias = &context.renewal().alias;
+    let intent = context.intend(Step::GenerateCsr, alias).await?;
+    match session.generate_csr(alias, &context.wanted.request).await {
         // An alias is refused as long as a key pair has it, listed or not (SonicOS reference 3.1), and this alias is
         // nobody's but ours: an earlier request may have arrived after all.
-        Err(failure) if failure.kind == FailureKind::Refused && may_exist(work, &intent) => {
+        Err(failure) if failure.kind == FailureKind::Refused && may_exist(context, &intent) => {
             return Ok(not_listed_yet(SignedDuration::ZERO));
         }
         // Nothing was asked for, so there is nothing to wait for: what failed is tried again, and counted as it is.
         Err(failure) if failure.is_surely_not_done() => {
-            work.withdraw(Step::GenerateCsr).await?;
+            context.withdraw(Step::GenerateCsr).await?;
             return Err(failure.into());
         }
         outcome => outcome?,
     }
-    work.acted(Step::GenerateCsr).await;
-    if is_listed(work, session).await? {
-        return Ok(work.reached(Fact::KeyPairExists));
+    context.acted(Step::GenerateCsr).await;
+    if is_listed(context, session).await? {
+        return Ok(context.reached(Fact::KeyPairExists));
     }
     Ok(not_listed_yet(SignedDuration::ZERO))
 }
 
 /// An earlier request may have arrived: those that certainly did not are not counted. But it is not waited for for ever:
 /// a device may have another reason to say no.
-fn may_exist(work: &Work<'_>, intent: &Intent) -> bool {
-    let renewal = work.renewal();
-    intent.tries > 1 && !renewal.was_refused() && renewal.polls < MOST_LOOKS
+fn may_exist(context: &StepContext<'_>, intent: &Intent) -> bool {
+    let renewal = context.renewal();
+    intent.tries > 1 && !renewal.was_refused() && renewal.polls < MOST_CHECKS
 }
 
-async fn is_listed(work: &Work<'_>, session: &mut dyn Firewall) -> Result<bool, StepError> {
-    let objects = work.installed(session).await?;
+async fn is_listed(
+    context: &StepContext<'_>,
+    session: &mut dyn Firewall,
+) -> Result<bool, StepError> {
+    let objects = context.installed(session).await?;
     Ok(objects
         .iter()
-        .any(|object| object.alias == work.renewal().alias))
+        .any(|object| object.alias == context.renewal().alias))
 }
 
 /// A device that takes each request and lists nothing: another request is of no use, and an operator has to know.
-fn never_listed(work: &Work<'_>, intent: &Intent) -> StepError {
+fn never_listed(context: &StepContext<'_>, intent: &Intent) -> StepError {
     let Renewal {
         alias, firewall, ..
-    } = work.renewal();
+    } = context.renewal();
     let words = format!(
         "{firewall} was asked {} times for the key pair {alias}, and does not list it {} minutes after the last time",
         intent.tries,
@@ -167,4 +170,4 @@ const SLOWEST_GENERATION: SignedDuration = SignedDuration::from_mins(3);
 /// Each of which was taken, or may have been: the answer to one of them may have been lost.
 const MOST_REQUESTS: u32 = 3;
 /// In a row. A dozen fit between two requests: some minutes, several times what a small box needs.
-const MOST_LOOKS: u32 = 30;
+const MOST_CHECKS: u32 = 30;

@@ -1,6 +1,6 @@
 //! Issued: put the chain and the signed certificate on the firewall, unused; with its key, where renewd made that.
 
-use super::{Outcome, StepError, Work, decision, refused, sealing};
+use super::{Outcome, StepContext, StepError, decision, refused, sealing};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Firewall, InstalledObject, ObjectKind};
@@ -8,58 +8,62 @@ use crate::pki::{Certificate, Fingerprint, KeyBundle};
 use crate::renewal::state::{Fact, Step};
 use crate::seal::SealError;
 
-pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let leaf = work.valid_leaf()?;
-    if work.csr()?.public_key != leaf.public_key {
-        return Err(StepError::Hopeless(
+pub async fn take(context: &StepContext<'_>) -> Result<Outcome, StepError> {
+    let leaf = context.valid_leaf()?;
+    if context.csr()?.public_key != leaf.public_key {
+        return Err(StepError::Permanent(
             "the certificate's public key is not the one in the CSR".to_owned(),
         ));
     }
-    decision::on_the_dates_of(work, &leaf)?;
-    let chain = work.chain()?;
-    let mut session = work.firewall().await?;
-    look_then_import(work, &mut *session, &leaf, &chain).await
+    decision::on_the_dates_of(context, &leaf)?;
+    let chain = context.chain()?;
+    let mut session = context.firewall().await?;
+    check_then_import(context, &mut *session, &leaf, &chain).await
 }
 
-async fn look_then_import(
-    work: &Work<'_>,
+async fn check_then_import(
+    context: &StepContext<'_>,
     session: &mut dyn Firewall,
     leaf: &Certificate,
     chain: &[Certificate],
 ) -> Result<Outcome, StepError> {
-    match find(work, session).await?.map(|object| object.kind) {
-        None if work.renewal().obtained.sealed_key.is_some() => {
-            import_key_pair(work, session, leaf, chain).await?;
+    match find(context, session).await?.map(|object| object.kind) {
+        None if context.renewal().obtained.sealed_key.is_some() => {
+            import_key_pair(context, session, leaf, chain).await?;
         }
         None => {
             let call = "look for the pending request";
-            return Err(work.gone_from_device(session, call).await);
+            return Err(context.gone_from_device(session, call).await);
         }
         Some(ObjectKind::Certificate) => {}
         Some(ObjectKind::PendingRequest) => {
-            work.intend(Step::Import, &work.renewal().alias).await?;
-            import_chain(work, session, chain).await?;
-            session.import_signed(&work.renewal().alias, leaf).await?;
-            work.acted(Step::Import).await;
+            context
+                .intend(Step::Import, &context.renewal().alias)
+                .await?;
+            import_chain(context, session, chain).await?;
+            session
+                .import_signed(&context.renewal().alias, leaf)
+                .await?;
+            context.acted(Step::Import).await;
         }
     }
-    confirm(work, session, leaf).await
+    confirm(context, session, leaf).await
 }
 
 async fn import_key_pair(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     session: &mut dyn Firewall,
     leaf: &Certificate,
     chain: &[Certificate],
 ) -> Result<(), StepError> {
-    let key = match work.private_key() {
+    let key = match context.private_key() {
         Ok(Some(key)) => key,
-        Err(error @ SealError::Closed { .. }) if work.renewal().attempts >= OPENINGS => {
-            return Err(StepError::Hopeless(error.to_string()));
+        Err(error @ SealError::Closed { .. }) if context.renewal().attempts >= OPENINGS => {
+            return Err(StepError::Permanent(error.to_string()));
         }
         Err(error) => return Err(sealing("open a private key", &error)),
         Ok(None) => {
-            return Err(StepError::Hopeless(
+            return Err(StepError::Permanent(
                 "the store holds no private key".to_owned(),
             ));
         }
@@ -69,19 +73,21 @@ async fn import_key_pair(
         leaf: leaf.clone(),
         chain: chain.to_vec(),
     };
-    work.intend(Step::Import, &work.renewal().alias).await?;
-    // Whether a device takes the CAs out of the file is not known.
-    import_chain(work, session, chain).await?;
-    session
-        .import_key_pair(&work.renewal().alias, &bundle)
+    context
+        .intend(Step::Import, &context.renewal().alias)
         .await?;
-    work.acted(Step::Import).await;
+    // Whether a device takes the CAs out of the file is not known.
+    import_chain(context, session, chain).await?;
+    session
+        .import_key_pair(&context.renewal().alias, &bundle)
+        .await?;
+    context.acted(Step::Import).await;
     Ok(())
 }
 
 /// An operator should know which CAs a firewall trusts because of renewd.
 async fn import_chain(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     session: &mut dyn Firewall,
     chain: &[Certificate],
 ) -> Result<(), StepError> {
@@ -89,20 +95,21 @@ async fn import_chain(
         return Ok(());
     }
     session.import_chain(&root_first(chain)).await?;
-    let firewall = &work.renewal().firewall;
+    let firewall = &context.renewal().firewall;
     let report = |one: &Certificate| Event {
         detail: Some(format!(
             "{} (SHA-256 {}, valid until {:.0}) was installed on {firewall} as a CA certificate",
             one.subject, one.fingerprint, one.not_after
         )),
-        ..work.event(EventKind::CaCertificateInstalled)
+        ..context.event(EventKind::CaCertificateInstalled)
     };
     let installed: Vec<(Fingerprint, Event)> = chain
         .iter()
         .map(|one| (one.fingerprint, report(one)))
         .collect();
-    work.store
-        .record_installed(work.lease, &installed, work.now)
+    context
+        .store
+        .record_installed(context.lease, &installed, context.now)
         .await?;
     Ok(())
 }
@@ -114,12 +121,12 @@ fn root_first(chain: &[Certificate]) -> Vec<Certificate> {
 
 /// Believes the device only when it lists the certificate, and as the one that was sent.
 async fn confirm(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     session: &mut dyn Firewall,
     leaf: &Certificate,
 ) -> Result<Outcome, StepError> {
     let call = "confirm the import";
-    let object = find(work, session).await?;
+    let object = find(context, session).await?;
     if object.is_none_or(|object| object.kind != ObjectKind::Certificate) {
         return Err(refused(
             call,
@@ -127,23 +134,23 @@ async fn confirm(
         ));
     }
     // Only now the device has shown what it needs.
-    work.record_identity(session).await?;
-    let contradictions = session.contradictions(&work.renewal().alias, leaf).await?;
-    if !contradictions.is_empty() {
-        let words = contradictions.join("; ");
+    context.record_identity(session).await?;
+    let mismatches = session.mismatches(&context.renewal().alias, leaf).await?;
+    if !mismatches.is_empty() {
+        let words = mismatches.join("; ");
         return Err(Failure::new(FailureKind::KeyMismatch, call, words).into());
     }
-    Ok(work.reached(Fact::OnDevice))
+    Ok(context.reached(Fact::OnDevice))
 }
 
 async fn find(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     session: &mut dyn Firewall,
 ) -> Result<Option<InstalledObject>, StepError> {
-    let objects = work.installed(session).await?;
+    let objects = context.installed(session).await?;
     Ok(objects
         .into_iter()
-        .find(|object| object.alias == work.renewal().alias))
+        .find(|object| object.alias == context.renewal().alias))
 }
 
 /// How often a key that does not open is tried: a person is told each time, and has some days to put the former sealing

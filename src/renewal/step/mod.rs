@@ -27,23 +27,23 @@ use super::pins;
 use super::session::{OpenSession, SessionSlot};
 use super::state::{Fact, Step};
 use crate::ca::{Issuer, Previous, Reference, SigningRequest, Window};
-use crate::config::Desired;
+use crate::config::Config;
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
-use crate::firewall::{Binding, Firewall, InstalledObject, Known};
+use crate::firewall::{Binding, Firewall, InstalledObject, KnownDevice};
 use crate::inventory::{
     Budget, DecisionKind, Intent, ManagedCertificate, Obtained, OrderBasis, Renewal, State,
     TrackedCertificate, WaitReason,
 };
 use crate::pki::{AlternateName, Certificate, Csr, Fingerprint, PrivateKey, is_dns_name};
-use crate::probe::Sight;
+use crate::probe::ProbeResult;
 use crate::schedule::MaintenanceWindow;
 use crate::seal::{SealError, Sealer};
 use crate::store::{Lease, REMEMBERED, Store, StoreError};
 
 /// Everything that a step may use.
 #[derive(Debug)]
-pub struct Work<'a> {
+pub struct StepContext<'a> {
     /// The claim on the renewal; every write names it.
     pub lease: &'a Lease,
     /// What is wanted.
@@ -53,13 +53,13 @@ pub struct Work<'a> {
     /// The firewall's trust in the configuration, as text.
     pub trust: &'a str,
     /// The whole configuration.
-    pub desired: &'a Desired,
+    pub config: &'a Config,
     /// The firewall's maintenance window.
     pub window: Option<&'a MaintenanceWindow>,
     /// How many orders may be placed at the CA, where its driver has no budget of its own.
     pub order_budget: Option<Budget>,
     /// What is known of the firewall from before.
-    pub known: Known<'a>,
+    pub known: KnownDevice<'a>,
     /// The outside world.
     pub peers: &'a dyn Peers,
     /// The session with the firewall, which the steps of one piece of work share.
@@ -84,7 +84,7 @@ pub enum Outcome {
     /// The new certificate is served wherever it has to be.
     Proven(Proof),
     /// Nothing failed, but it cannot go on yet.
-    Wait(Waiting),
+    Wait(Wait),
     /// The CA ended the order without a certificate.
     OrderVoid {
         /// The CA's words.
@@ -106,7 +106,7 @@ impl Outcome {
     }
 
     fn wait(how_long: SignedDuration, kind: WaitReason, words: impl Into<String>) -> Self {
-        Self::Wait(Waiting {
+        Self::Wait(Wait {
             until: Until::After(how_long),
             kind,
             words: words.into(),
@@ -116,7 +116,7 @@ impl Outcome {
 
 /// For what a renewal waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
+pub struct Wait {
     /// When to look again.
     pub until: Until,
     /// For what.
@@ -166,7 +166,7 @@ pub enum StepError {
     },
     /// It can never succeed.
     #[error("{0}")]
-    Hopeless(String),
+    Permanent(String),
     /// An operator has decided against it.
     #[error("{0}")]
     Cancelled(String),
@@ -176,26 +176,24 @@ pub enum StepError {
 }
 
 /// Takes the step that leaves the renewal's state.
-pub async fn take(step: Step, work: &Work<'_>) -> Result<Outcome, StepError> {
+pub async fn take(step: Step, context: &StepContext<'_>) -> Result<Outcome, StepError> {
     match step {
-        Step::GenerateCsr => generate_csr::take(work).await,
-        Step::ExportCsr => export_csr::take(work).await,
-        Step::Submit => submit::take(work).await,
-        Step::PollIssuance => poll_issuance::take(work).await,
-        Step::Import => import::take(work).await,
-        Step::Bind => bind::take(work).await,
-        Step::Verify => verify::take(work).await,
-        Step::RetireOld => retire_old::take(work).await,
-        Step::RollBack => roll_back::take(work).await,
+        Step::GenerateCsr => generate_csr::take(context).await,
+        Step::ExportCsr => export_csr::take(context).await,
+        Step::Submit => submit::take(context).await,
+        Step::PollIssuance => poll_issuance::take(context).await,
+        Step::Import => import::take(context).await,
+        Step::Bind => bind::take(context).await,
+        Step::Verify => verify::take(context).await,
+        Step::RetireOld => retire_old::take(context).await,
+        Step::RollBack => roll_back::take(context).await,
     }
 }
 
-impl Work<'_> {
+impl StepContext<'_> {
     /// Whether the firewall of the renewal can be logged in to at all.
     fn is_firewall_configured(&self) -> bool {
-        self.desired
-            .firewalls
-            .contains_key(&self.renewal().firewall)
+        self.config.firewalls.contains_key(&self.renewal().firewall)
     }
 
     /// The renewal.
@@ -287,7 +285,7 @@ impl Work<'_> {
     async fn record_identity(&self, session: &mut dyn Firewall) -> Result<(), StepError> {
         let identity = session.identify().await?.bounded();
         let json = serde_json::to_string(&identity).map_err(|error| {
-            StepError::Hopeless(format!("the identity cannot be written down: {error}"))
+            StepError::Permanent(format!("the identity cannot be written down: {error}"))
         })?;
         self.store
             .record_identity(self.lease, &json, self.now)
@@ -311,7 +309,7 @@ impl Work<'_> {
     /// it is gone must be sure: it is looked for again, and at last given up.
     async fn gone_from_device(&self, session: &mut dyn Firewall, call: &str) -> StepError {
         let alias = &self.renewal().alias;
-        let (words, enough) = match session.lacks(alias).await {
+        let (words, enough) = match session.is_absent(alias).await {
             Err(failure) => return failure.into(),
             Ok(true) => {
                 let gone = format!("{alias} is no longer on the firewall, and its key with it");
@@ -324,7 +322,7 @@ impl Work<'_> {
             }
         };
         if self.renewal().is_failing() && self.renewal().attempts >= enough {
-            return StepError::Hopeless(words);
+            return StepError::Permanent(words);
         }
         refused(call, &[words])
     }
@@ -332,7 +330,7 @@ impl Work<'_> {
     fn csr(&self) -> Result<Csr, StepError> {
         let pem = obtained(self.renewal().obtained.csr_pem.as_deref(), "CSR")?;
         Csr::parse(pem.as_bytes())
-            .map_err(|error| StepError::Hopeless(format!("the stored CSR: {error}")))
+            .map_err(|error| StepError::Permanent(format!("the stored CSR: {error}")))
     }
 
     /// The private key, where renewd made it. Opened only where it is used at once.
@@ -346,7 +344,7 @@ impl Work<'_> {
     fn leaf(&self) -> Result<Certificate, StepError> {
         let pem = obtained(self.renewal().obtained.leaf_pem.as_deref(), "certificate")?;
         Certificate::from_pem(pem)
-            .map_err(|error| StepError::Hopeless(format!("the stored certificate: {error}")))
+            .map_err(|error| StepError::Permanent(format!("the stored certificate: {error}")))
     }
 
     /// The leaf, which has to be installed while it is valid: one that waited for its firewall until its end is of no use
@@ -354,7 +352,7 @@ impl Work<'_> {
     fn valid_leaf(&self) -> Result<Certificate, StepError> {
         let leaf = self.leaf()?;
         if leaf.not_after <= self.now {
-            return Err(StepError::Hopeless(format!(
+            return Err(StepError::Permanent(format!(
                 "the certificate ended at {:.0}, before it could be installed",
                 leaf.not_after
             )));
@@ -370,7 +368,7 @@ impl Work<'_> {
             .as_deref()
             .unwrap_or_default();
         Certificate::all_from_pem(pem)
-            .map_err(|error| StepError::Hopeless(format!("the stored chain: {error}")))
+            .map_err(|error| StepError::Permanent(format!("the stored chain: {error}")))
     }
 
     /// The driver of the renewal's CA.
@@ -391,17 +389,17 @@ impl Work<'_> {
     }
 
     async fn signing_request(&self) -> Result<SigningRequest, StepError> {
-        let shown = self.tracked.shown.as_ref();
-        let previous = match (self.order_basis().await?, shown) {
+        let current = self.tracked.current.as_ref();
+        let previous = match (self.order_basis().await?, current) {
             (Some(basis), _) => previous_of(&basis),
-            (None, Some(shown)) => self.previous(shown.fingerprint, &shown.pem).await?,
+            (None, Some(current)) => self.previous(current.fingerprint, &current.pem).await?,
             (None, None) => None,
         };
         // What the CA says of another certificate than the one that is replaced is no word on this order.
         let is_of_shown = previous.as_ref().is_none_or(|previous| {
-            shown.is_some_and(|shown| shown.fingerprint == previous.certificate.fingerprint)
+            current.is_some_and(|current| current.fingerprint == previous.certificate.fingerprint)
         });
-        let window = self.tracked.window_of_shown().filter(|_| is_of_shown);
+        let window = self.tracked.window_of_current().filter(|_| is_of_shown);
         Ok(SigningRequest {
             client_reference: self.renewal().id.to_string(),
             csr: self.csr()?,
@@ -450,14 +448,14 @@ impl Work<'_> {
             return Ok(Vec::new());
         };
         serde_json::from_str(json)
-            .map_err(|error| StepError::Hopeless(format!("the stored previous bindings: {error}")))
+            .map_err(|error| StepError::Permanent(format!("the stored previous bindings: {error}")))
     }
 
     /// Which certificates are known at these addresses.
     async fn knowledge(&self) -> Result<Knowledge<'_>, StoreError> {
         Knowledge::of(
             self.store,
-            self.desired,
+            self.config,
             self.wanted,
             self.tracked,
             self.sealer,
@@ -466,17 +464,20 @@ impl Work<'_> {
     }
 
     /// Looks at every address of the certificate, all at once.
-    async fn sights(&self) -> Vec<(String, Sight)> {
-        look_at_all(self.peers, self.wanted).await
+    async fn results(&self) -> Vec<(String, ProbeResult)> {
+        probe_all(self.peers, self.wanted).await
     }
 }
 
 /// Looks at every address of `wanted`, all at once.
-pub async fn look_at_all(peers: &dyn Peers, wanted: &ManagedCertificate) -> Vec<(String, Sight)> {
+pub async fn probe_all(
+    peers: &dyn Peers,
+    wanted: &ManagedCertificate,
+) -> Vec<(String, ProbeResult)> {
     let name = server_name(wanted);
     let looks = wanted.endpoints.iter().map(|endpoint| {
         let name = name.as_deref();
-        async move { (endpoint.to_string(), peers.look(endpoint, name).await) }
+        async move { (endpoint.to_string(), peers.probe(endpoint, name).await) }
     });
     futures_util::future::join_all(looks).await
 }
@@ -510,7 +511,7 @@ fn previous_of(basis: &OrderBasis) -> Option<Previous> {
 }
 
 fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError> {
-    value.ok_or_else(|| StepError::Hopeless(format!("the store holds no {what} for this state")))
+    value.ok_or_else(|| StepError::Permanent(format!("the store holds no {what} for this state")))
 }
 
 /// One listing may be wrong; after this many, minutes apart, the key pair is believed to be gone, and only a new one

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::submit::unusable;
-use super::{Outcome, StepError, Work, decision, obtained, refused};
+use super::{Outcome, StepContext, StepError, decision, obtained, refused};
 use crate::ca::{Issuance, Issuer, Reference};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
@@ -12,18 +12,22 @@ use crate::pki::{self, AlternateName, Certificate, Expected, Verdict};
 use crate::renewal::chain_roots;
 use crate::renewal::state::{Fact, Step};
 
-pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let issuer = decision::issuer_of_an_order(work)?;
-    let request = work.signing_request().await?;
+pub async fn take(context: &StepContext<'_>) -> Result<Outcome, StepError> {
+    let issuer = decision::issuer_of_an_order(context)?;
+    let request = context.signing_request().await?;
     let reference = Reference(
-        obtained(work.renewal().obtained.ca_reference.as_deref(), "reference")?.to_owned(),
+        obtained(
+            context.renewal().obtained.ca_reference.as_deref(),
+            "reference",
+        )?
+        .to_owned(),
     );
     let (issuance, remembered) = issuer
         .follow(&reference, &request)
         .await
         .map_err(StepError::Ca)?;
     let reference = match remembered {
-        Some(remembered) => keep(work, issuer.as_ref(), remembered).await?,
+        Some(remembered) => keep(context, issuer.as_ref(), remembered).await?,
         None => reference,
     };
     match issuance {
@@ -32,30 +36,30 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
             waiting_for,
             needs_person,
         } => {
-            let waited = work.renewal().state_since.duration_until(work.now);
-            let words = format!("{} waits for {waiting_for}", work.renewal().ca);
+            let waited = context.renewal().state_since.duration_until(context.now);
+            let words = format!("{} waits for {waiting_for}", context.renewal().ca);
             let kind = kind_of_wait(needs_person, waited);
-            decision::on_an_order_that_waits(work, &words)?;
+            decision::on_an_order_that_waits(context, &words)?;
             Ok(Outcome::wait(pause(retry_after, waited), kind, words))
         }
         Issuance::Issued { leaf, chain } => {
-            work.acted(Step::PollIssuance).await;
+            context.acted(Step::PollIssuance).await;
             let is_paid = issuer.budget().is_some();
-            let tolerated = issuer.tolerated_names(&work.wanted.request);
-            checked(work, reference, &leaf, &chain, &tolerated)
+            let tolerated = issuer.tolerated_names(&context.wanted.request);
+            checked(context, reference, &leaf, &chain, &tolerated)
                 .await
                 .map_err(|error| in_view_of_money(error, is_paid))
         }
-        Issuance::Gone { reason } => Err(decision::on_an_order_that_is_gone(work, &reason)),
-        Issuance::Refused { reason } => Err(StepError::Hopeless(format!(
+        Issuance::Gone { reason } => Err(decision::on_an_order_that_is_gone(context, &reason)),
+        Issuance::Refused { reason } => Err(StepError::Permanent(format!(
             "{} refused: {reason}",
-            work.renewal().ca
+            context.renewal().ca
         ))),
         Issuance::Void {
             reason,
             retry_after,
         } => Ok(Outcome::OrderVoid {
-            words: format!("{}: {reason}", work.renewal().ca),
+            words: format!("{}: {reason}", context.renewal().ca),
             may_have_cost: issuer.may_have_cost(&reference).then_some(reference),
             retry_after,
         }),
@@ -64,7 +68,7 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
 
 /// Stores what the driver remembers of the order from now on.
 async fn keep(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     issuer: &dyn Issuer,
     remembered: Reference,
 ) -> Result<Reference, StepError> {
@@ -73,9 +77,9 @@ async fn keep(
         let failure = Failure::new(FailureKind::Unexpected, call, words);
         return Err(StepError::Ca(failure));
     }
-    let mut obtained = work.renewal().obtained.clone();
+    let mut obtained = context.renewal().obtained.clone();
     obtained.ca_reference = Some(remembered.0.clone());
-    work.store.keep(work.lease, &obtained).await?;
+    context.store.keep(context.lease, &obtained).await?;
     Ok(remembered)
 }
 
@@ -93,31 +97,36 @@ fn in_view_of_money(error: StepError, is_paid: bool) -> StepError {
 
 /// Judges what came, by its names, its purposes and the path above it, before anything is done with it.
 async fn checked(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     reference: Reference,
     leaf: &Certificate,
     bag: &[Certificate],
     tolerated: &[AlternateName],
 ) -> Result<Outcome, StepError> {
-    let ca = &work.renewal().ca;
-    let chain_roots = chain_roots::to_compare(work.desired, ca).await;
+    let ca = &context.renewal().ca;
+    let chain_roots = chain_roots::to_compare(context.config, ca).await;
     let expected = Expected {
         tolerated,
         chain_roots: &chain_roots.map_err(StepError::Ca)?,
-        ..Expected::new(work.csr()?.public_key, &work.wanted.request, work.now)
+        ..Expected::new(
+            context.csr()?.public_key,
+            &context.wanted.request,
+            context.now,
+        )
     };
     let verdict = pki::check_issued(leaf, bag, &expected);
     if !verdict.problems.is_empty() {
         return Err(refused("check the issued certificate", &verdict.problems));
     }
-    let events = remarks(work, &verdict);
+    let events = remarks(context, &verdict);
     if !events.is_empty() {
-        work.store
-            .record_under(work.lease, &events, work.now)
+        context
+            .store
+            .record_under(context.lease, &events, context.now)
             .await?;
     }
     let chain = verdict.chain.iter().map(Certificate::to_pem).collect();
-    Ok(work.reached_with(Fact::CertificateChecked, |obtained| {
+    Ok(context.reached_with(Fact::CertificateChecked, |obtained| {
         obtained.ca_reference = Some(reference.0);
         obtained.leaf_pem = Some(leaf.to_pem());
         obtained.chain_pem = Some(chain);
@@ -126,23 +135,23 @@ async fn checked(
 }
 
 /// What is worth a look in a certificate that may be installed.
-fn remarks(work: &Work<'_>, verdict: &Verdict) -> Vec<Event> {
+fn remarks(context: &StepContext<'_>, verdict: &Verdict) -> Vec<Event> {
     let mut events = Vec::new();
     if let Some(words) = &verdict.unverified {
         events.push(Event {
             detail: Some(words.clone()),
-            ..work.event(EventKind::IssuerUnverified)
+            ..context.event(EventKind::IssuerUnverified)
         });
     }
     if !verdict.tolerated.is_empty() {
         let names: Vec<String> = verdict.tolerated.iter().map(ToString::to_string).collect();
-        let ca = &work.renewal().ca;
+        let ca = &context.renewal().ca;
         events.push(Event {
             detail: Some(format!(
                 "{ca} added {}, which was not asked for: this CA is known to do so",
                 names.join(", ")
             )),
-            ..work.event(EventKind::NameTolerated)
+            ..context.event(EventKind::NameTolerated)
         });
     }
     events

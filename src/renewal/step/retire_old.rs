@@ -3,37 +3,37 @@
 //! Only objects that renewd made itself are removed: the previous certificate if it was ours, and what earlier
 //! renewals of this certificate left behind. What a person put there stays, and the history says so.
 
-use super::{Outcome, REMEMBERED, StepError, Work};
+use super::{Outcome, REMEMBERED, StepContext, StepError};
 use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::firewall::{Firewall, InstalledObject};
 use crate::inventory::Renewal;
 use crate::renewal::state::{Fact, Step};
 
-pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    if !work.is_firewall_configured() {
+pub async fn take(context: &StepContext<'_>) -> Result<Outcome, StepError> {
+    if !context.is_firewall_configured() {
         let words = format!(
             "{} is not configured any more: what was bound before stays on it",
-            work.renewal().firewall
+            context.renewal().firewall
         );
-        return Ok(work.reached(Fact::OldRetired).because(words));
+        return Ok(context.reached(Fact::OldRetired).because(words));
     }
-    let mut session = work.firewall().await?;
-    let outcome = remove_leftovers(work, &mut *session).await?;
+    let mut session = context.firewall().await?;
+    let outcome = remove_leftovers(context, &mut *session).await?;
     drop(session);
-    work.session.close().await;
-    tell_the_ca(work).await?;
+    context.session.close().await;
+    notify_the_ca(context).await?;
     Ok(outcome)
 }
 
 /// Lets the CA know that the previous certificate is no longer used. That is a courtesy: where the CA cannot be told it is
 /// logged, and the renewal, which stands in the way of the next one, is not held back for it.
-async fn tell_the_ca(work: &Work<'_>) -> Result<(), StepError> {
-    let past = work
+async fn notify_the_ca(context: &StepContext<'_>) -> Result<(), StepError> {
+    let past = context
         .store
-        .renewals_of(&work.renewal().certificate, REMEMBERED)
+        .renewals_of(&context.renewal().certificate, REMEMBERED)
         .await?;
-    let obtained = &work.renewal().obtained;
+    let obtained = &context.renewal().obtained;
     // An address may have served our own before the bind, where it is installed again.
     let previous = obtained
         .previous_fingerprint
@@ -45,20 +45,20 @@ async fn tell_the_ca(work: &Work<'_>) -> Result<(), StepError> {
     let (Some(pem), Some(fingerprint)) = (pem, previous) else {
         return Ok(());
     };
-    let Some(superseded) = work.previous(fingerprint, pem).await? else {
+    let Some(superseded) = context.previous(fingerprint, pem).await? else {
         return Ok(());
     };
-    let told = match work.peers.issuer(&work.renewal().ca) {
-        Ok(issuer) => issuer.retire(&superseded).await,
+    let reported = match context.peers.issuer(&context.renewal().ca) {
+        Ok(issuer) => issuer.decommission(&superseded).await,
         Err(failure) => Err(failure),
     };
-    match told {
+    match reported {
         Ok(()) => Ok(()),
-        Err(failure) if is_worth_another_try(&failure, work.renewal()) => {
+        Err(failure) if is_worth_another_try(&failure, context.renewal()) => {
             Err(StepError::Ca(failure))
         }
         Err(failure) => {
-            tracing::warn!(ca = &*work.renewal().ca, error = %failure, "the CA does not retire the previous certificate");
+            tracing::warn!(ca = &*context.renewal().ca, error = %failure, "the CA does not retire the previous certificate");
             Ok(())
         }
     }
@@ -74,7 +74,7 @@ fn is_worth_another_try(failure: &Failure, renewal: &Renewal) -> bool {
 }
 
 async fn remove_leftovers(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     session: &mut dyn Firewall,
 ) -> Result<Outcome, StepError> {
     let bound: Vec<String> = session
@@ -83,35 +83,35 @@ async fn remove_leftovers(
         .into_iter()
         .filter_map(|binding| binding.alias)
         .collect();
-    let installed = work.listed(session).await?;
-    let past = work
+    let installed = context.listed(session).await?;
+    let past = context
         .store
-        .renewals_of(&work.renewal().certificate, REMEMBERED)
+        .renewals_of(&context.renewal().certificate, REMEMBERED)
         .await?;
     for past in &past {
-        let is_leftover = past.id != work.renewal().id
-            && past.firewall == work.renewal().firewall
+        let is_leftover = past.id != context.renewal().id
+            && past.firewall == context.renewal().firewall
             && past.state.is_end()
             // What a former renewal could not install is installed again under its alias.
-            && past.alias != work.renewal().alias
+            && past.alias != context.renewal().alias
             && installed.iter().any(|object| object.alias == past.alias)
             && !bound.contains(&past.alias);
         if is_leftover {
             remove(session, &past.alias).await?;
         }
     }
-    tell_kept(work, &past, &installed).await?;
-    work.acted(Step::RetireOld).await;
-    Ok(work.reached(Fact::OldRetired))
+    report_kept(context, &past, &installed).await?;
+    context.acted(Step::RetireOld).await;
+    Ok(context.reached(Fact::OldRetired))
 }
 
 /// Says that the previous certificate stays, if it is not ours to remove.
-async fn tell_kept(
-    work: &Work<'_>,
+async fn report_kept(
+    context: &StepContext<'_>,
     past: &[Renewal],
     installed: &[InstalledObject],
 ) -> Result<(), StepError> {
-    let mut kept: Vec<String> = work
+    let mut kept: Vec<String> = context
         .previous_bindings()?
         .into_iter()
         .filter_map(|binding| binding.alias)
@@ -128,10 +128,11 @@ async fn tell_kept(
             "{} stays on the firewall: renewd did not make it",
             kept.join(", ")
         )),
-        ..work.event(EventKind::PreviousCertificateKept)
+        ..context.event(EventKind::PreviousCertificateKept)
     };
-    work.store
-        .record_under(work.lease, std::slice::from_ref(&event), work.now)
+    context
+        .store
+        .record_under(context.lease, std::slice::from_ref(&event), context.now)
         .await?;
     Ok(())
 }

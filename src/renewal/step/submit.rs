@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, StepError, Until, Waiting, Work, decision};
+use super::{Outcome, StepContext, StepError, Until, Wait, decision};
 use crate::ca::{Issuer, Reference, SigningRequest};
 use crate::failure::{Failure, FailureKind};
 use crate::inventory::{Intent, OrderBasis, Renewal, State, WaitReason};
@@ -17,9 +17,9 @@ use crate::renewal::state::{Fact, Step};
 use crate::sanitize::bounded;
 use crate::store::Permission;
 
-pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
-    let issuer = decision::issuer_of_an_order(work)?;
-    let request = work.signing_request().await?;
+pub async fn take(context: &StepContext<'_>) -> Result<Outcome, StepError> {
+    let issuer = decision::issuer_of_an_order(context)?;
+    let request = context.signing_request().await?;
     // Only a positive "no" of the CA lets us order.
     if let Some(reference) = issuer.find(&request).await.map_err(StepError::Ca)? {
         return match unusable(issuer.as_ref(), &reference) {
@@ -28,40 +28,41 @@ pub async fn take(work: &Work<'_>) -> Result<Outcome, StepError> {
                 "look for the order",
                 words,
             ))),
-            None => Ok(ordered(work, reference)),
+            None => Ok(ordered(context, reference)),
         };
     }
-    let basis = basis(issuer.as_ref(), &request).after(work.order_basis().await?.as_ref());
-    let settling_time = basis.settling_time();
-    if let Some(waits) = lost(work, settling_time).await? {
+    let basis = basis(issuer.as_ref(), &request).after(context.order_basis().await?.as_ref());
+    let visibility_delay = basis.visibility_delay();
+    if let Some(waits) = lost(context, visibility_delay).await? {
         return Ok(waits);
     }
-    decision::on_a_lost_order(work, issuer.as_ref(), &basis).await?;
-    if let Some(waits) = moved(work).await? {
+    decision::on_a_lost_order(context, issuer.as_ref(), &basis).await?;
+    if let Some(waits) = moved(context).await? {
         return Ok(waits);
     }
-    decision::on_an_order_after_one_that_ended(work, issuer.as_ref()).await?;
+    decision::on_an_order_after_one_that_ended(context, issuer.as_ref()).await?;
     let order = issuer.prepare(&request).await.map_err(StepError::Ca)?;
-    if let Some(waits) = limited(work, issuer.as_ref(), &request, &basis).await? {
+    if let Some(waits) = limited(context, issuer.as_ref(), &request, &basis).await? {
         return Ok(waits);
     }
-    let placed = within(longest_order(settling_time), order.place()).await;
+    let placed = within(longest_order(visibility_delay), order.place()).await;
     match placed.and_then(|reference| usable(issuer.as_ref(), reference)) {
         Ok(reference) => {
-            work.acted(Step::Submit).await;
-            if let Some(waits) = shared(work, &reference).await? {
+            context.acted(Step::Submit).await;
+            if let Some(waits) = shared(context, &reference).await? {
                 return Ok(waits);
             }
-            Ok(ordered(work, reference))
+            Ok(ordered(context, reference))
         }
         Err(failure) => {
             if failure.is_surely_not_done() {
-                work.store
-                    .withdraw_order(work.lease, Step::Submit.name(), work.now)
+                context
+                    .store
+                    .withdraw_order(context.lease, Step::Submit.name(), context.now)
                     .await?;
             }
             let step = Step::Submit.name();
-            let tries = work.store.tries(&work.renewal().id, step).await?;
+            let tries = context.store.tries(&context.renewal().id, step).await?;
             Err(StepError::Order(failure, tries))
         }
     }
@@ -74,26 +75,31 @@ fn basis(issuer: &dyn Issuer, request: &SigningRequest) -> OrderBasis {
         previous_pem: previous.map(|previous| previous.certificate.to_pem()),
         previous_order: previous.and_then(|previous| previous.order.clone().map(|order| order.0)),
         account: issuer.account(),
-        settling_seconds: issuer.settling_time(request).as_secs(),
+        settling_seconds: issuer.visibility_delay(request).as_secs(),
         is_shown: issuer.shows_every_order(request),
     }
 }
 
 /// Waits where an order may have been placed whose answer was lost, and which the CA may still come to know.
 async fn lost(
-    work: &Work<'_>,
-    settling_time: SignedDuration,
+    context: &StepContext<'_>,
+    visibility_delay: SignedDuration,
 ) -> Result<Option<Outcome>, StepError> {
-    let renewal = work.renewal();
+    let renewal = context.renewal();
     let step = Step::Submit.name();
-    let Some(mut intent) = work.store.intent(&renewal.id, step).await? else {
+    let Some(mut intent) = context.store.intent(&renewal.id, step).await? else {
         return Ok(None);
     };
-    if !settling_time.is_zero() {
-        intent = work.store.missed(work.lease, step).await?;
+    if !visibility_delay.is_zero() {
+        intent = context.store.missed(context.lease, step).await?;
     }
-    let again = look_again(&intent, settling_time, pause(work).await?, work.now);
-    if again > work.now {
+    let again = check_again(
+        &intent,
+        visibility_delay,
+        pause(context).await?,
+        context.now,
+    );
+    if again > context.now {
         let words = format!(
             "an order may have been placed whose answer was lost; {} may still come to know it, and is asked again at \
              {again:.0}",
@@ -102,32 +108,39 @@ async fn lost(
         return Ok(Some(wait(again, WaitReason::OrderLookup, words)));
     }
     // The CA does not have it: its limits were not used up.
-    work.store.return_turn(work.lease, work.now).await?;
+    context
+        .store
+        .return_turn(context.lease, context.now)
+        .await?;
     Ok(None)
 }
 
 /// The certificate moved to another CA while an order at this one was looked for. There is none: no other is placed here.
-async fn moved(work: &Work<'_>) -> Result<Option<Outcome>, StepError> {
-    let ca = &work.renewal().ca;
-    if work.wanted.ca == *ca {
+async fn moved(context: &StepContext<'_>) -> Result<Option<Outcome>, StepError> {
+    let ca = &context.renewal().ca;
+    if context.wanted.ca == *ca {
         return Ok(None);
     }
-    work.store
-        .withdraw_order(work.lease, Step::Submit.name(), work.now)
+    context
+        .store
+        .withdraw_order(context.lease, Step::Submit.name(), context.now)
         .await?;
     let words = format!("{ca} has no order, and the configuration names another CA by now");
-    Ok(Some(wait(work.now, WaitReason::OrderLookup, words)))
+    Ok(Some(wait(context.now, WaitReason::OrderLookup, words)))
 }
 
 /// Waits where the CA gave an order that another renewal drives on: whichever of the two finalized it would take it from
 /// the other, since an order has one certificate (CA rules reference 5). No order was placed then. It is not waited for
 /// without end: the other may be held.
-async fn shared(work: &Work<'_>, reference: &Reference) -> Result<Option<Outcome>, StepError> {
-    let renewal = work.renewal();
-    if renewal.state_since.duration_until(work.now) >= LONGEST_SHARED {
+async fn shared(
+    context: &StepContext<'_>,
+    reference: &Reference,
+) -> Result<Option<Outcome>, StepError> {
+    let renewal = context.renewal();
+    if renewal.state_since.duration_until(context.now) >= LONGEST_SHARED {
         return Ok(None);
     }
-    let open = work.store.open_renewals().await?;
+    let open = context.store.open_renewals().await?;
     let is_theirs = |other: &&Renewal| {
         let theirs = other.obtained.ca_reference.clone().map(Reference);
         other.id != renewal.id
@@ -138,8 +151,9 @@ async fn shared(work: &Work<'_>, reference: &Reference) -> Result<Option<Outcome
     let Some(other) = open.iter().find(is_theirs) else {
         return Ok(None);
     };
-    work.store
-        .withdraw_order(work.lease, Step::Submit.name(), work.now)
+    context
+        .store
+        .withdraw_order(context.lease, Step::Submit.name(), context.now)
         .await?;
     let words = format!(
         "{} gave the order that renewal {} of {} drives on ({}): both are for the same names, and an order has one \
@@ -147,20 +161,23 @@ async fn shared(work: &Work<'_>, reference: &Reference) -> Result<Option<Outcome
         renewal.ca,
         other.id,
         other.certificate,
-        reference.shown()
+        reference.display()
     );
-    let again = later(work.now, SHARED_LOOK);
+    let again = later(context.now, SHARED_CHECK);
     Ok(Some(wait(again, WaitReason::OrderShared, words)))
 }
 
 /// Between two orders of the same renewal, of which the first was lost: as after failures, and longer each time.
-async fn pause(work: &Work<'_>) -> Result<SignedDuration, StepError> {
+async fn pause(context: &StepContext<'_>) -> Result<SignedDuration, StepError> {
     let step = Step::Submit.name();
-    let tries = work.store.tries(&work.renewal().id, step).await?;
-    let served = work.tracked.shown.as_ref();
+    let tries = context.store.tries(&context.renewal().id, step).await?;
+    let served = context.tracked.current.as_ref();
     let lifetime = served.map(|served| served.not_before.duration_until(served.not_after));
-    let left = served.map(|served| work.now.duration_until(served.not_after));
-    Ok(retry::hastened(retry::backoff(tries, lifetime), left))
+    let left = served.map(|served| context.now.duration_until(served.not_after));
+    Ok(retry::capped_by_expiry(
+        retry::backoff(tries, lifetime),
+        left,
+    ))
 }
 
 /// Lets an order take no longer than `longest`: what settles later than that is waited for.
@@ -196,30 +213,30 @@ pub(super) fn unusable(issuer: &dyn Issuer, reference: &Reference) -> Option<Str
 }
 
 /// How long an order may be under way where it settles only some time after that; `None`: it is known at once.
-fn longest_order(settling_time: SignedDuration) -> Option<Duration> {
-    let longest = settling_time.min(LONGEST_ORDER).unsigned_abs();
+fn longest_order(visibility_delay: SignedDuration) -> Option<Duration> {
+    let longest = visibility_delay.min(LONGEST_ORDER).unsigned_abs();
     (!longest.is_zero()).then_some(longest)
 }
 
 /// When to look next for an order of an earlier try; `now`: it would have shown itself, and another one may be placed.
 ///
-/// It may have reached the CA as late as its last moment, and shows itself `settling_time` after that. No single look
+/// It may have reached the CA as late as its last moment, and shows itself `visibility_delay` after that. No single look
 /// decides: the waits between the looks, which double, must come to that time too. A clock that jumps ahead ends one of
 /// them, which is about half of the time at most.
-fn look_again(
+fn check_again(
     intent: &Intent,
-    settling_time: SignedDuration,
+    visibility_delay: SignedDuration,
     pause: SignedDuration,
     now: Timestamp,
 ) -> Timestamp {
-    let wait = settling_time.saturating_add(settling_time.min(LONGEST_ORDER));
+    let wait = visibility_delay.saturating_add(visibility_delay.min(LONGEST_ORDER));
     let by_the_clock = later(intent.tried_at, wait.max(pause));
-    if settling_time.is_zero() {
+    if visibility_delay.is_zero() {
         return by_the_clock;
     }
     let doubled = 2_i32.saturating_pow(intent.misses.saturating_sub(1));
-    let next = SOONEST_LOOK.saturating_mul(doubled);
-    let left = wait.saturating_sub(next.saturating_sub(SOONEST_LOOK));
+    let next = SOONEST_CHECK.saturating_mul(doubled);
+    let left = wait.saturating_sub(next.saturating_sub(SOONEST_CHECK));
     if left.is_positive() {
         later(now, next.min(left))
     } else {
@@ -229,41 +246,44 @@ fn look_again(
 
 /// Waits for the CA's limits and for the budget; else the intent to order is stored, and counted.
 async fn limited(
-    work: &Work<'_>,
+    context: &StepContext<'_>,
     issuer: &dyn Issuer,
     request: &SigningRequest,
     basis: &OrderBasis,
 ) -> Result<Option<Outcome>, StepError> {
-    let limits = issuer.rate_limits(request, work.now);
-    let slot = work.store.reserve(work.lease, &limits, work.now).await?;
-    if slot > work.now {
+    let limits = issuer.rate_limits(request, context.now);
+    let slot = context
+        .store
+        .reserve(context.lease, &limits, context.now)
+        .await?;
+    if slot > context.now {
         let words = format!(
             "its turn within the limits of {}: {}",
-            work.renewal().ca,
+            context.renewal().ca,
             listed(&limits)
         );
         return Ok(Some(wait(slot, WaitReason::OrderLimit, words)));
     }
-    let permission = work
+    let permission = context
         .store
         .intend_order(
-            work.lease,
+            context.lease,
             Step::Submit.name(),
             &request.client_reference,
             Some(basis),
-            issuer.budget().or(work.order_budget),
-            work.now,
+            issuer.budget().or(context.order_budget),
+            context.now,
         )
         .await?;
     match permission {
         Permission::Granted(_) => {
-            work.intended(Step::Submit).await;
+            context.intended(Step::Submit).await;
             Ok(None)
         }
         Permission::Exhausted { until, budget } => {
             let words = format!(
                 "the budget of {} is spent: {} orders in {:#}; to order sooner, raise `order_budget` of this CA",
-                work.renewal().ca,
+                context.renewal().ca,
                 budget.orders,
                 budget.within
             );
@@ -277,7 +297,7 @@ fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
 }
 
 fn wait(until: Timestamp, kind: WaitReason, words: String) -> Outcome {
-    Outcome::Wait(Waiting {
+    Outcome::Wait(Wait {
         until: Until::Moment(until),
         kind,
         words,
@@ -289,8 +309,8 @@ fn listed(limits: &[crate::inventory::RateLimit]) -> String {
     words.join(", ")
 }
 
-fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
-    work.reached_with(Fact::Ordered, |obtained| {
+fn ordered(context: &StepContext<'_>, reference: Reference) -> Outcome {
+    context.reached_with(Fact::Ordered, |obtained| {
         obtained.ca_reference = Some(reference.0);
     })
 }
@@ -298,11 +318,11 @@ fn ordered(work: &Work<'_>, reference: Reference) -> Outcome {
 /// Characters of a reference that cannot be used.
 const SHOWN: usize = 60;
 /// Between two tries to get an order of our own.
-const SHARED_LOOK: SignedDuration = SignedDuration::from_secs(30);
+const SHARED_CHECK: SignedDuration = SignedDuration::from_secs(30);
 /// As long as this another renewal may need for an order that we were given too.
 const LONGEST_SHARED: SignedDuration = SignedDuration::from_hours(1);
 /// Between two looks for an order that was lost.
-const SOONEST_LOOK: SignedDuration = SignedDuration::from_mins(1);
+const SOONEST_CHECK: SignedDuration = SignedDuration::from_mins(1);
 /// For all exchanges of one order, where the CA does not show it at once.
 const LONGEST_ORDER: SignedDuration = SignedDuration::from_mins(15);
 
@@ -364,7 +384,7 @@ mod tests {
         loop {
             intent.misses += 1;
             looks.push((tried_at.duration_until(now) - jumped).as_mins());
-            let again = look_again(&intent, minutes(settles), retry::backoff(1, None), now);
+            let again = check_again(&intent, minutes(settles), retry::backoff(1, None), now);
             if again <= now {
                 return looks;
             }
@@ -405,7 +425,7 @@ mod tests {
         let tried_at: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let waits = |tries| {
             let pause = retry::backoff(tries, None);
-            let again = look_again(&intent(tried_at, tries), minutes(0), pause, tried_at);
+            let again = check_again(&intent(tried_at, tries), minutes(0), pause, tried_at);
             tried_at.duration_until(again).as_mins()
         };
         assert_eq!([1, 2, 3, 4, 9].map(waits), [1, 10, 100, 24 * 60, 24 * 60]);

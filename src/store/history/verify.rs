@@ -22,7 +22,7 @@ pub struct Verdict {
     /// Why it cannot be told whether the checkpoint is authentic.
     pub unverifiable: Option<SealError>,
     /// The event of the head that was told was removed: the head proves nothing any more.
-    pub is_told_removed: bool,
+    pub is_reported_removed: bool,
     /// When the first of them happened; `None` where there is none.
     pub since: Option<Timestamp>,
     /// The last of them.
@@ -58,7 +58,7 @@ pub enum Misfit {
     /// The history ends before the head that was told.
     CutOff {
         /// The id of the head.
-        told: i64,
+        reported: i64,
         /// The last event that there is.
         last: i64,
     },
@@ -79,17 +79,17 @@ impl Store {
         .transpose()
     }
 
-    /// Whether every event is there as it was stored, and whether `told`, a head from outside of the database, is among
+    /// Whether every event is there as it was stored, and whether `reported`, a head from outside of the database, is among
     /// them. Where the oldest were removed it begins at their checkpoint, if that is authentic. It reads in pieces: what is
     /// appended meanwhile is not looked at.
     pub async fn verify_history(
         &self,
-        told: Option<&Head>,
+        reported: Option<&Head>,
         sealer: &Sealer,
     ) -> Result<Verdict, StoreError> {
         loop {
             let checkpoint = self.history_checkpoint().await?;
-            let verdict = self.verify_from(checkpoint, told, sealer).await?;
+            let verdict = self.verify_from(checkpoint, reported, sealer).await?;
             // Some of what was to be read may have been removed meanwhile.
             if verdict.misfit.is_none() || verdict.checkpoint == self.history_checkpoint().await? {
                 return Ok(verdict);
@@ -100,7 +100,7 @@ impl Store {
     async fn verify_from(
         &self,
         checkpoint: Option<Checkpoint>,
-        told: Option<&Head>,
+        reported: Option<&Head>,
         sealer: &Sealer,
     ) -> Result<Verdict, StoreError> {
         let last = self.bookkept("last_event").await?;
@@ -109,10 +109,10 @@ impl Store {
         let is_authentic = checkpoint.as_ref().map(|one| one.is_authentic(sealer));
         let is_forged = matches!(is_authentic, Some(Ok(false)))
             || checkpoint.as_ref().is_some_and(|one| one.removed != first);
-        let mut walk = Walk::from(former.cloned(), told);
+        let mut walk = Walk::from(former.cloned(), reported);
         let mut misfit = is_forged.then_some(Misfit::Checkpoint(first));
         if misfit.is_none() {
-            misfit = rewritten(former, told);
+            misfit = rewritten(former, reported);
         }
         if misfit.is_none() {
             // The newest event is never removed.
@@ -124,10 +124,10 @@ impl Store {
             misfit = self.behind_the_end().await?;
         }
         if misfit.is_none() {
-            misfit = told
-                .filter(|told| told.id > last)
-                .map(|told| Misfit::CutOff {
-                    told: told.id,
+            misfit = reported
+                .filter(|reported| reported.id > last)
+                .map(|reported| Misfit::CutOff {
+                    reported: reported.id,
                     last,
                 });
         }
@@ -137,7 +137,7 @@ impl Store {
             since: walk.since,
             head: (head.id > first).then(|| head.clone()),
             chained_late: self.bookkept("chained_late").await?,
-            is_told_removed: told.is_some_and(|told| told.id < first),
+            is_reported_removed: reported.is_some_and(|reported| reported.id < first),
             unverifiable: is_authentic.and_then(Result::err),
             checkpoint,
             misfit,
@@ -193,25 +193,26 @@ impl Store {
 }
 
 /// A head that was told of the very event after which the history begins.
-fn rewritten(former: Option<&Head>, told: Option<&Head>) -> Option<Misfit> {
-    let (former, told) = former.zip(told)?;
-    (former.id == told.id && former.hash != told.hash).then_some(Misfit::Rewritten(told.id))
+fn rewritten(former: Option<&Head>, reported: Option<&Head>) -> Option<Misfit> {
+    let (former, reported) = former.zip(reported)?;
+    (former.id == reported.id && former.hash != reported.hash)
+        .then_some(Misfit::Rewritten(reported.id))
 }
 
 /// A walk that has come as far as the head of its chain.
 pub(in crate::store) struct Walk<'a> {
     chain: Chain,
     since: Option<Timestamp>,
-    told: Option<&'a Head>,
+    reported: Option<&'a Head>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk that begins after `former`, or with the first event.
-    pub(in crate::store) fn from(former: Option<Head>, told: Option<&'a Head>) -> Self {
+    pub(in crate::store) fn from(former: Option<Head>, reported: Option<&'a Head>) -> Self {
         Self {
             chain: former.map_or_else(Chain::empty, Chain::after),
             since: None,
-            told,
+            reported,
         }
     }
 
@@ -241,8 +242,8 @@ impl<'a> Walk<'a> {
             None => Some(Misfit::Unhashed(id)),
             Some(carried) if *carried != hash => Some(Misfit::Changed(id)),
             Some(_) => self
-                .told
-                .filter(|told| told.id == id && told.hash != hash)
+                .reported
+                .filter(|reported| reported.id == id && reported.hash != hash)
                 .map(|_| Misfit::Rewritten(id)),
         };
         if misfit.is_some() {
@@ -303,9 +304,9 @@ impl fmt::Display for Misfit {
                 "the checkpoint that says that the events up to {id} were removed was not stored by this renewd under this \
                  sealing key: somebody else removed events, or the sealing key is another one; put the former one back"
             ),
-            Self::CutOff { told, last } => write!(
+            Self::CutOff { reported, last } => write!(
                 f,
-                "the history ends with event {last}, before event {told} of the head that was told: its end was cut off, \
+                "the history ends with event {last}, before event {reported} of the head that was told: its end was cut off, \
                  or an old copy of the database was put back"
             ),
         }

@@ -9,7 +9,7 @@ use crate::store::{Head, Misfit, Verdict};
 /// A history of twelve events, each with something in every column.
 async fn with_twelve() -> (Store, Home) {
     let (store, folder) = store().await;
-    let told: Vec<Event> = (1..=12)
+    let reported: Vec<Event> = (1..=12)
         .map(|n| Event {
             certificate: Some(Arc::from(format!("portal-{n}"))),
             renewal: Some(RenewalId(format!("r{n}"))),
@@ -17,15 +17,15 @@ async fn with_twelve() -> (Store, Home) {
             ..Event::new(EventKind::StepFailed)
         })
         .collect();
-    store.record(&told[..5], at(1)).await.unwrap();
-    store.record(&told[5..], at(2)).await.unwrap();
+    store.record(&reported[..5], at(1)).await.unwrap();
+    store.record(&reported[5..], at(2)).await.unwrap();
     (store, folder)
 }
 
-async fn verified(store: &Store, told: Option<&Head>) -> Verdict {
+async fn verified(store: &Store, reported: Option<&Head>) -> Verdict {
     // No event was removed: there is no checkpoint to be verified.
     let sealer = sealer(Path::new("/nowhere"));
-    store.verify_history(told, &sealer).await.unwrap()
+    store.verify_history(reported, &sealer).await.unwrap()
 }
 
 async fn verdict(store: &Store) -> Verdict {
@@ -183,13 +183,13 @@ async fn what_was_taken_out_put_in_or_exchanged_is_found_and_named() {
 #[tokio::test]
 async fn what_the_chain_alone_cannot_show_a_head_from_outside_shows() {
     let (store, _folder) = with_twelve().await;
-    let told = store.history_head().await.unwrap().unwrap();
+    let reported = store.history_head().await.unwrap().unwrap();
     store
         .record(&[Event::new(EventKind::DaemonReady)], at(9))
         .await
         .unwrap();
-    let with_head = async |told: &Head| verified(&store, Some(told)).await.misfit;
-    assert_eq!(with_head(&told).await, None);
+    let with_head = async |reported: &Head| verified(&store, Some(reported)).await.misfit;
+    assert_eq!(with_head(&reported).await, None);
 
     // The end is cut off, and the counter with it.
     meddle(&store, "DELETE FROM history WHERE id > 8").await;
@@ -199,14 +199,17 @@ async fn what_the_chain_alone_cannot_show_a_head_from_outside_shows() {
     )
     .await;
     assert_eq!(verdict(&store).await.misfit, None);
-    let cut = Some(Misfit::CutOff { told: 12, last: 8 });
-    assert_eq!(with_head(&told).await, cut);
+    let cut = Some(Misfit::CutOff {
+        reported: 12,
+        last: 8,
+    });
+    assert_eq!(with_head(&reported).await, cut);
 
     // What is appended then has the old ids and another past.
     let more = vec![Event::new(EventKind::DaemonReady); 5];
     store.record(&more, at(10)).await.unwrap();
     assert_eq!(verdict(&store).await.misfit, None);
-    assert_eq!(with_head(&told).await, Some(Misfit::Rewritten(12)));
+    assert_eq!(with_head(&reported).await, Some(Misfit::Rewritten(12)));
 }
 
 #[tokio::test]

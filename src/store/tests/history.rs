@@ -63,8 +63,8 @@ async fn thousands_of_events_at_once_are_stored_in_their_order() {
         .rev()
         .map(|event| (event.id, event.fields["attempt"].as_i64()))
         .collect();
-    let told: Vec<_> = (0..1201).map(|n| (n + 1, Some(n))).collect();
-    assert_eq!(seen, told);
+    let reported: Vec<_> = (0..1201).map(|n| (n + 1, Some(n))).collect();
+    assert_eq!(seen, reported);
 }
 
 #[tokio::test]

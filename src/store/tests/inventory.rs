@@ -14,7 +14,7 @@ async fn a_new_configuration_changes_only_what_differs() {
         configured("c", "hq", "1"),
     ];
     let changes = store.sync_inventory(&first, at(0)).await.unwrap();
-    assert_eq!(changes, told(&["a", "b", "c"], &[], &[]));
+    assert_eq!(changes, reported(&["a", "b", "c"], &[], &[]));
     for name in ["a", "b", "c"] {
         decide(&store, name, at(500), "not_due").await.unwrap();
     }
@@ -29,7 +29,7 @@ async fn a_new_configuration_changes_only_what_differs() {
         configured("d", "hq", "1"),
     ];
     let changes = store.sync_inventory(&second, at(20)).await.unwrap();
-    assert_eq!(changes, told(&["d"], &["b"], &["c"]));
+    assert_eq!(changes, reported(&["d"], &["b"], &["c"]));
 
     let all = store.certificates().await.unwrap();
     let looks: Vec<_> = all
@@ -52,18 +52,18 @@ async fn a_new_configuration_changes_only_what_differs() {
 #[tokio::test]
 async fn what_left_the_configuration_is_never_due_and_comes_back_with_its_past() {
     let (store, _folder) = store_with_portal().await;
-    let seen = shown("pem", 30);
-    record_sight(&store, "portal", Some(&seen), None, at(5), None, &[], at(1))
+    let seen = current("pem", 30);
+    record_probe(&store, "portal", Some(&seen), None, at(5), None, &[], at(1))
         .await
         .unwrap();
     let changes = store.sync_inventory(&[], at(2)).await.unwrap();
-    assert_eq!(changes, told(&[], &[], &["portal"]));
+    assert_eq!(changes, reported(&[], &[], &["portal"]));
     assert_eq!(
         store.sync_inventory(&[], at(3)).await.unwrap(),
         Changes::default()
     );
     assert!(store.certificates().await.unwrap().is_empty());
-    assert!(store.due_for_look(at(999), 10).await.unwrap().is_empty());
+    assert!(store.due_for_check(at(999), 10).await.unwrap().is_empty());
     assert!(
         store
             .due_for_probe(at(999), true, 10)
@@ -77,9 +77,9 @@ async fn what_left_the_configuration_is_never_due_and_comes_back_with_its_past()
 
     let back = [configured("portal", "hq", "1")];
     let changes = store.sync_inventory(&back, at(9)).await.unwrap();
-    assert_eq!(changes, told(&["portal"], &[], &[]));
+    assert_eq!(changes, reported(&["portal"], &[], &[]));
     let certificate = store.certificate("portal").await.unwrap().unwrap();
-    assert_eq!(certificate.shown, Some(seen));
+    assert_eq!(certificate.current, Some(seen));
     assert_eq!(certificate.due_check_at, Some(at(9)));
 }
 
@@ -97,13 +97,13 @@ async fn thousands_are_taken_over_in_several_statements() {
     assert_eq!(store.due_for_probe(at(0), true, 7).await.unwrap().len(), 7);
     let changes = store.sync_inventory(&many[..1], at(1)).await.unwrap();
     assert_eq!(changes.removed.len(), 1200);
-    for (name, told) in [
+    for (name, reported) in [
         ("c0000", &["certificate_added"][..]),
         ("c1200", &["certificate_removed", "certificate_added"]),
     ] {
         let past = store.history(name, 9).await.unwrap();
         let names: Vec<_> = past.iter().map(|event| &*event.name).collect();
-        assert_eq!(names, told, "{name}");
+        assert_eq!(names, reported, "{name}");
     }
 }
 
@@ -166,7 +166,7 @@ async fn what_was_decided_before_something_new_was_seen_or_asked_for_is_not_stor
         let store = &store;
         async move {
             let row = store.certificate(name).await.unwrap().unwrap();
-            let due = store.due_for_look(at, 9).await.unwrap();
+            let due = store.due_for_check(at, 9).await.unwrap();
             (row.due_check_at, row.decision, due.len())
         }
     };
@@ -174,8 +174,8 @@ async fn what_was_decided_before_something_new_was_seen_or_asked_for_is_not_stor
     for new in 0..2 {
         let (was_due_at, ..) = is_due_at(at(10)).await;
         if new == 0 {
-            let (pem, day) = (shown("new", 90), at(20));
-            record_sight(
+            let (pem, day) = (current("new", 90), at(20));
+            record_probe(
                 &store,
                 name,
                 Some(&pem),
@@ -210,7 +210,7 @@ async fn the_longest_waiting_is_due_first_and_only_when_its_time_has_come() {
     store.sync_inventory(&all, at(0)).await.unwrap();
     for (name, look, probe) in [("a", 30, 10), ("b", 10, 30), ("c", 20, 20)] {
         decide(&store, name, at(look), "not_due").await.unwrap();
-        record_sight(&store, name, None, None, at(probe), None, &[], at(0))
+        record_probe(&store, name, None, None, at(probe), None, &[], at(0))
             .await
             .unwrap();
     }
@@ -218,26 +218,26 @@ async fn the_longest_waiting_is_due_first_and_only_when_its_time_has_come() {
         due.iter().map(|one| one.name.to_string()).collect()
     };
     assert_eq!(
-        names(store.due_for_look(at(20), 9).await.unwrap()),
+        names(store.due_for_check(at(20), 9).await.unwrap()),
         ["b", "c"]
     );
-    assert_eq!(names(store.due_for_look(at(99), 1).await.unwrap()), ["b"]);
+    assert_eq!(names(store.due_for_check(at(99), 1).await.unwrap()), ["b"]);
     assert_eq!(
         names(store.due_for_probe(at(20), true, 9).await.unwrap()),
         ["a", "c"]
     );
-    assert!(store.due_for_look(at(9), 9).await.unwrap().is_empty());
+    assert!(store.due_for_check(at(9), 9).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_sight_without_a_certificate_keeps_the_last_one() {
     let (store, _folder) = store_with_portal().await;
-    let seen = shown("pem", 30);
+    let seen = current("pem", 30);
     let drift = [Event {
         certificate: Some(Arc::from("portal")),
         ..Event::new(EventKind::EndpointUnreachable)
     }];
-    record_sight(
+    record_probe(
         &store,
         "portal",
         Some(&seen),
@@ -249,7 +249,7 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
     )
     .await
     .unwrap();
-    record_sight(
+    record_probe(
         &store,
         "portal",
         None,
@@ -262,7 +262,7 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
     .await
     .unwrap();
     let certificate = store.certificate("portal").await.unwrap().unwrap();
-    assert_eq!(certificate.shown, Some(seen));
+    assert_eq!(certificate.current, Some(seen));
     assert_eq!(
         certificate.reported_condition,
         Some(ReportedCondition::Unreachable)
@@ -271,7 +271,7 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
     assert_eq!(certificate.due_check_at, Some(at(7)));
     assert_eq!(store.history("portal", 9).await.unwrap()[0].at, at(60));
 
-    record_sight(&store, "portal", None, None, at(180), None, &[], at(120))
+    record_probe(&store, "portal", None, None, at(180), None, &[], at(120))
         .await
         .unwrap();
     assert_eq!(
@@ -289,7 +289,7 @@ async fn a_sight_without_a_certificate_keeps_the_last_one() {
 async fn nothing_gives_a_certificate_a_look_time_beside_an_open_renewal() {
     let (store, _lease, _folder) = store_with_lease().await;
     decide(&store, "portal", at(3), "not_due").await.unwrap();
-    record_sight(
+    record_probe(
         &store,
         "portal",
         None,
@@ -308,7 +308,7 @@ async fn nothing_gives_a_certificate_a_look_time_beside_an_open_renewal() {
     assert_eq!(certificate.due_check_at, None);
     assert_eq!(certificate.decision.as_deref(), Some("not_due"));
     assert_eq!(&*certificate.firewall, "branch");
-    assert!(store.due_for_look(at(999), 9).await.unwrap().is_empty());
+    assert!(store.due_for_check(at(999), 9).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -336,15 +336,15 @@ async fn a_request_is_kept_until_a_renewal_is_planned() {
 async fn what_is_not_in_the_inventory_cannot_be_written() {
     let (store, _folder) = store().await;
     assert!(store.certificate("x").await.unwrap().is_none());
-    let seen = record_sight(&store, "x", None, None, at(0), None, &[], at(0)).await;
+    let seen = record_probe(&store, "x", None, None, at(0), None, &[], at(0)).await;
     assert!(matches!(seen, Err(StoreError::Broken { .. })), "{seen:?}");
 }
 
 #[tokio::test]
 async fn half_a_sight_in_the_database_is_told() {
     let (store, _folder) = store_with_portal().await;
-    let seen = shown("pem", 30);
-    record_sight(&store, "portal", Some(&seen), None, at(5), None, &[], at(1))
+    let seen = current("pem", 30);
+    record_probe(&store, "portal", Some(&seen), None, at(5), None, &[], at(1))
         .await
         .unwrap();
     meddle(&store, "UPDATE served SET not_after = NULL").await;
@@ -394,7 +394,7 @@ async fn refused_logins_are_counted_in_a_row() {
     assert_eq!(store.firewall("branch").await.unwrap().refused_logins, 1);
 }
 
-fn told(added: &[&str], changed: &[&str], removed: &[&str]) -> Changes {
+fn reported(added: &[&str], changed: &[&str], removed: &[&str]) -> Changes {
     let names = |names: &[&str]| names.iter().map(|&name| Arc::from(name)).collect();
     Changes {
         added: names(added),
@@ -406,12 +406,12 @@ fn told(added: &[&str], changed: &[&str], removed: &[&str]) -> Changes {
 #[tokio::test]
 async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
     let (store, _folder) = store_with_portal().await;
-    let shown = shown("pem", 90);
-    let see = async |shown: &Shown, now| {
-        let seen = record_sight(
+    let current = current("pem", 90);
+    let see = async |current: &ServedCertificate, now| {
+        let seen = record_probe(
             &store,
             "portal",
-            Some(shown),
+            Some(current),
             None,
             at(1000),
             None,
@@ -426,14 +426,14 @@ async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
         chosen: at(150),
         explanation: Some("https://ca.example/why".to_owned()),
     };
-    see(&shown, at(1)).await;
+    see(&current, at(1)).await;
     store.ask_for_window("portal", at(1)).await.unwrap();
     assert_eq!(store.due_for_window(at(1), 9).await.unwrap().len(), 1);
     assert_eq!(store.next_due(2).await.unwrap().first(), Some(at(1)));
     store
         .record_window(
             "portal",
-            shown.fingerprint,
+            current.fingerprint,
             Some(&window),
             Some(at(500)),
             Some(at(2)),
@@ -443,20 +443,20 @@ async fn a_window_belongs_to_what_is_shown_and_wakes_the_rules() {
         .await
         .unwrap();
     let row = store.certificate("portal").await.unwrap().unwrap();
-    assert_eq!(row.window_of_shown(), Some(&window));
+    assert_eq!(row.window_of_current(), Some(&window));
     assert_eq!(
         (row.due_check_at, row.window_poll_at),
         (Some(at(2)), Some(at(500)))
     );
     assert!(store.due_for_window(at(499), 9).await.unwrap().is_empty());
-    let other = Shown {
+    let other = ServedCertificate {
         fingerprint: Fingerprint::of(b"other"),
-        ..shown
+        ..current
     };
     see(&other, at(3)).await;
     let row = store.certificate("portal").await.unwrap().unwrap();
     assert_eq!(
-        row.window_of_shown(),
+        row.window_of_current(),
         None,
         "it was the window of another certificate"
     );
@@ -470,12 +470,12 @@ async fn where_nothing_was_seen_is_looked_at_apart_from_the_others() {
     };
     let fleet = ["new", "once", "seen", "told"].map(|name| configured(name, "hq", "1"));
     store.sync_inventory(&fleet, at(0)).await.unwrap();
-    for (name, told) in [
+    for (name, reported) in [
         ("once", Some(ReportedCondition::UnreachableOnce)),
         ("seen", None),
         ("told", Some(ReportedCondition::Unreachable)),
     ] {
-        record_sight(&store, name, None, told, at(1), None, &[], at(0))
+        record_probe(&store, name, None, reported, at(1), None, &[], at(0))
             .await
             .unwrap();
     }
@@ -534,7 +534,7 @@ async fn a_shorter_interval_brings_probes_forward_and_keeps_them_spread() {
     let certificates = ["a", "b", "c"].map(|name| configured(name, "hq", "1"));
     store.sync_inventory(&certificates, at(0)).await.unwrap();
     for (name, probe_at) in [("a", 50), ("b", 7 * 3600 + 60), ("c", 9 * 3600 + 1800)] {
-        record_sight(&store, name, None, None, at(probe_at), None, &[], at(0))
+        record_probe(&store, name, None, None, at(probe_at), None, &[], at(0))
             .await
             .unwrap();
     }

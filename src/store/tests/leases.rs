@@ -38,10 +38,10 @@ async fn what_expires_first_is_claimed_first_and_a_request_goes_before_it() {
     let all: Vec<_> = names.map(|name| configured(name, name, "1")).into();
     store.sync_inventory(&all, at(0)).await.unwrap();
     for (name, days) in [("later", 30), ("sooner", 2), ("asked", 300)] {
-        record_sight(
+        record_probe(
             &store,
             name,
-            Some(&shown(name, days)),
+            Some(&current(name, days)),
             None,
             at(9),
             None,
@@ -290,13 +290,13 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     ));
     everything_of_a_step_is_lost(store, lost).await;
     assert!(is_lost(&store.record_identity(lost, "{}", at(70)).await));
-    let told = [Event::new(EventKind::MaintenanceWindowOverridden)];
-    assert!(is_lost(&store.record_under(lost, &told, at(70)).await));
-    let installed = [(Fingerprint::of(b"ca"), told[0].clone())];
+    let reported = [Event::new(EventKind::MaintenanceWindowOverridden)];
+    assert!(is_lost(&store.record_under(lost, &reported, at(70)).await));
+    let installed = [(Fingerprint::of(b"ca"), reported[0].clone())];
     let installed = store.record_installed(lost, &installed, at(70));
     assert!(is_lost(&installed.await));
     assert!(is_lost(&store.missed(lost, "submit").await));
-    let distrust = store.record_distrust("hq", "rows", &told, Some(lost), at(70));
+    let distrust = store.record_distrust("hq", "rows", &reported, Some(lost), at(70));
     assert!(is_lost(&distrust.await));
     let pinned = store.intend_pinned(lost, "bind", "ref", ("trust", "code"), at(70));
     assert!(is_lost(&pinned.await));
@@ -304,7 +304,7 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     assert!(is_lost(&store.keep(lost, &nothing).await));
     assert!(is_lost(&store.intend(lost, "submit", "ref", at(70)).await));
     assert!(is_lost(&store.extend(lost, at(500)).await));
-    assert!(is_lost(&store.prolong(&lost.ticket(), at(500)).await));
+    assert!(is_lost(&store.prolong(&lost.key(), at(500)).await));
     let limits = [RateLimit {
         bucket: "account".to_owned(),
         at_most: 1,
@@ -334,13 +334,13 @@ async fn everything_of_a_step_is_lost(store: &Store, lost: &Lease) {
     };
     let before = everything().await;
     let nothing = Obtained::default();
-    let forged = Observation::verified("vpn.example.com:443".to_owned(), shown("forged", 9));
+    let forged = Observation::verified("vpn.example.com:443".to_owned(), current("forged", 9));
     let observations = [(forged, Vec::new())];
-    let sighting = Sighting {
+    let probe_record = ProbeRecord {
         observations: &observations,
         reported_condition: Some(ReportedCondition::Unreachable),
         next_probe_at: at(71),
-        ..Sighting::default()
+        ..ProbeRecord::default()
     };
     let event = Event::of_renewal(EventKind::StateReached, &lost.renewal);
     for login in [Login::Accepted, Login::Refused] {
@@ -359,7 +359,7 @@ async fn everything_of_a_step_is_lost(store: &Store, lost: &Lease) {
             }),
         ] {
             let record = StepRecord {
-                served: Some(&sighting),
+                served: Some(&probe_record),
                 pins: Some(Pins {
                     fingerprints: &[Fingerprint::of(b"forged")],
                     trust: "pin",
@@ -444,11 +444,11 @@ async fn what_another_daemon_has_configured_otherwise_is_left_to_it() {
         assert!(claim(&ours, "us", minute * 60).await.is_none());
         assert!(ours.tell_left(at(minute * 60)).await.unwrap());
     }
-    let told = ours.history("portal", 100).await.unwrap();
-    let told = told
+    let reported = ours.history("portal", 100).await.unwrap();
+    let reported = reported
         .iter()
         .filter(|event| event.name == "configuration_differs");
-    assert_eq!(told.count(), 1);
+    assert_eq!(reported.count(), 1);
     // The reload has come here too; what only they have is theirs.
     ours.sync_inventory(&also("2"), at(3000)).await.unwrap();
     assert_eq!(claim(&ours, "us", 3000).await.unwrap().renewal.id.0, "r1");

@@ -202,7 +202,7 @@ async fn turns_and_limits_move_back_with_the_clock() {
     }
     let hour = SignedDuration::from_hours(1);
     store
-        .clock_set_back(at(YEAR), at(0), hour, hour)
+        .clock_moved_back(at(YEAR), at(0), hour, hour)
         .await
         .unwrap();
     let mut moments = Vec::new();

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
-use super::{Configured, Decision, Lease, Sighting, Store, StoreError};
+use super::{Configured, Decision, Lease, ProbeRecord, Store, StoreError};
 use crate::inventory::{
-    Observation, Obtained, Renewal, RenewalId, ReportedCondition, SealedKey, Served, Shown, State,
-    Unreachable,
+    Observation, Obtained, Renewal, RenewalId, ReportedCondition, SealedKey, Served,
+    ServedCertificate, State, Unreachable,
 };
 use crate::pki::Fingerprint;
 
@@ -104,8 +104,8 @@ fn renewal(id: &str, certificate: &str, firewall: &str) -> Renewal {
 }
 
 /// A certificate that is valid for `days` from the beginning of the test.
-fn shown(pem: &str, days: i64) -> Shown {
-    Shown {
+fn current(pem: &str, days: i64) -> ServedCertificate {
+    ServedCertificate {
         fingerprint: Fingerprint::of(pem.as_bytes()),
         pem: pem.to_owned(),
         not_before: at(-86_400),
@@ -131,40 +131,40 @@ async fn decide(
     store.record_decisions(&[decision]).await
 }
 
-/// Stores that a probe found `shown` at the one address of a certificate, or nothing new.
+/// Stores that a probe found `current` at the one address of a certificate, or nothing new.
 #[allow(
     clippy::too_many_arguments,
     reason = "a test says all of it in one line"
 )]
-async fn record_sight(
+async fn record_probe(
     store: &Store,
     name: &str,
-    shown: Option<&Shown>,
+    current: Option<&ServedCertificate>,
     reported_condition: Option<ReportedCondition>,
     next_probe_at: Timestamp,
     due_check_at: Option<Timestamp>,
     events: &[crate::event::Event],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let observations: Vec<_> = shown
-        .map(|shown| {
+    let observations: Vec<_> = current
+        .map(|current| {
             let served = Served {
                 probed_at: now,
-                ..Served::known("vpn.example.com:443".to_owned(), shown.clone())
+                ..Served::known("vpn.example.com:443".to_owned(), current.clone())
             };
             (Observation::probed(served), Vec::new())
         })
         .into_iter()
         .collect();
-    let sighting = Sighting {
+    let probe_record = ProbeRecord {
         observations: &observations,
         reported_condition,
         next_probe_at,
         due_check_at,
         events,
-        ..Sighting::default()
+        ..ProbeRecord::default()
     };
-    store.record_sight(name, &sighting, now).await.map(drop)
+    store.record_probe(name, &probe_record, now).await.map(drop)
 }
 
 /// Runs a statement that the store itself would never run.

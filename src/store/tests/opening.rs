@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::store::place;
+use crate::store::location;
 
 #[tokio::test]
 async fn a_new_database_and_its_folder_belong_to_their_owner_alone() {
@@ -82,7 +82,7 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
         .map(|n| configured(&format!("c{n}"), "hq", "1"))
         .collect();
     store.sync_inventory(&many, at(0)).await.unwrap();
-    store.upkeep().await.unwrap();
+    store.maintain().await.unwrap();
     store.close().await;
 
     let file = folder.path().join("renewd.db");
@@ -112,7 +112,7 @@ async fn damage_to_an_open_database_is_found_by_the_upkeep() {
     let last_page = bytes.len() - 4096;
     bytes[last_page..].fill(0xa5);
     fs::write(&file, bytes).unwrap();
-    let found = store.upkeep().await;
+    let found = store.maintain().await;
     assert!(
         matches!(found, Err(StoreError::Corrupt { .. })),
         "{found:?}"
@@ -176,10 +176,10 @@ async fn a_place_that_cannot_be_used_is_told_with_advice() {
     ] {
         let url = format!("sqlite://{}/{path}", folder.path().display());
         match Store::open(&url).await {
-            Err(StoreError::Unusable { place, advice }) => {
+            Err(StoreError::Unusable { location, advice }) => {
                 assert!(
-                    place.starts_with(folder.path().to_str().unwrap()),
-                    "{place}"
+                    location.starts_with(folder.path().to_str().unwrap()),
+                    "{location}"
                 );
                 assert!(advice.contains(wanted), "{advice}");
             }
@@ -194,10 +194,10 @@ async fn a_file_that_turned_read_only_is_told_with_advice() {
     meddle(&store, "PRAGMA query_only = ON").await;
     match store.write_probe(at(0)).await {
         Err(error @ StoreError::Unusable { .. }) => {
-            let told = error.at("/here/renewd.db").to_string();
+            let reported = error.at("/here/renewd.db").to_string();
             assert!(
-                told.contains("/here/renewd.db") && told.contains("readonly"),
-                "{told}"
+                reported.contains("/here/renewd.db") && reported.contains("readonly"),
+                "{reported}"
             );
         }
         other => panic!("{other:?}"),
@@ -213,14 +213,14 @@ fn an_address_that_is_not_understood_is_refused_without_repeating_a_password() {
         "sqlite:///var/lib/renewd.db?mode=ro",
         "",
     ] {
-        match place::path_of(url) {
+        match location::path_of(url) {
             Err(error @ StoreError::Unusable { .. }) => {
                 assert!(!error.to_string().contains("s3cret"), "{error}");
             }
             other => panic!("{url}: {other:?}"),
         }
     }
-    let (_, path) = place::path_of("sqlite:///var/lib/a%20b%3F/renewd.db").unwrap();
+    let (_, path) = location::path_of("sqlite:///var/lib/a%20b%3F/renewd.db").unwrap();
     assert_eq!(path, Path::new("/var/lib/a b?/renewd.db"));
 }
 

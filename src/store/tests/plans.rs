@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::*;
 use crate::store::{
-    bulk, firewalls, history, intents, inventory as certificates, leases, limits, renewals,
-    retention, served, waking,
+    bulk, firewalls, history, intents, inventory as certificates, leases, limits, next_wakeup,
+    renewals, retention, served,
 };
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn assert_no_scan(store: &Store) {
 /// Statements that must find their rows by an index.
 const SEARCHES: &[&str] = &[
     certificates::CERTIFICATE,
-    certificates::DUE_FOR_LOOK,
+    certificates::DUE_FOR_CHECK,
     certificates::DUE_FOR_PROBE,
     certificates::DUE_FOR_PROBE_UNSEEN,
     certificates::DUE_FOR_WINDOW,
@@ -103,7 +103,7 @@ const SEARCHES: &[&str] = &[
     renewals::POSTPONE,
     renewals::ADD_OBTAINED,
     renewals::DESTROY_KEY,
-    waking::NEXT_DUE,
+    next_wakeup::NEXT_DUE,
 ];
 
 async fn assert_searches(store: &Store, statement: &str) {
@@ -122,7 +122,7 @@ async fn assert_searches(store: &Store, statement: &str) {
 #[tokio::test]
 async fn waking_looks_at_few_rows_even_when_the_whole_fleet_is_renewed_at_once() {
     let (store, _folder) = store().await;
-    let steps = plan(&store, waking::NEXT_DUE).await.join("\n");
+    let steps = plan(&store, next_wakeup::NEXT_DUE).await.join("\n");
     for wanted in [
         "SEARCH f USING INDEX firewall_leased",
         "SEARCH r USING INDEX renewal_open_by_firewall (firewall=?)",

@@ -33,10 +33,10 @@ async fn a_certificate_has_at_most_one_open_renewal() {
             .await
             .unwrap()
     );
-    let told = [Event::new(EventKind::RenewalPlanned)];
+    let reported = [Event::new(EventKind::RenewalPlanned)];
     assert!(
         !store
-            .plan(&renewal("r2", "portal", "hq"), &told)
+            .plan(&renewal("r2", "portal", "hq"), &reported)
             .await
             .unwrap()
     );
@@ -210,7 +210,7 @@ async fn an_end_without_an_ending_is_refused_and_so_is_the_reverse() {
 async fn a_step_cannot_be_stored_twice() {
     let (store, lease, _folder) = store_with_lease().await;
     let nothing = Obtained::default();
-    let told = [Event {
+    let reported = [Event {
         certificate: Some(Arc::from("portal")),
         ..Event::new(EventKind::StateReached)
     }];
@@ -222,7 +222,7 @@ async fn a_step_cannot_be_stored_twice() {
                 &nothing,
                 at(1),
                 None,
-                &told,
+                &reported,
                 at(1),
             )
             .await
@@ -304,11 +304,11 @@ async fn a_request_releases_a_held_renewal_instead_of_asking_for_a_second_one() 
 async fn whatever_a_peer_says_can_be_stored() {
     let (store, lease, _folder) = store_with_lease().await;
     let said = "a\0b \u{1f512} \r\n \u{7f}";
-    let told = [Event {
+    let reported = [Event {
         detail: Some(said.to_owned()),
         ..Event::of_certificate(EventKind::StepFailed, &Arc::from("portal"))
     }];
-    let postponed = store.postpone(&lease, 1, Some(at(9)), "refused", said, &told, at(1));
+    let postponed = store.postpone(&lease, 1, Some(at(9)), "refused", said, &reported, at(1));
     postponed.await.unwrap();
     let renewal = store.renewal(&lease.renewal.id).await.unwrap().unwrap();
     assert_eq!(renewal.last_error.unwrap(), said.replace('\0', "\u{fffd}"));
@@ -431,24 +431,27 @@ async fn past(store: &Store) -> Vec<String> {
 #[tokio::test]
 async fn a_reason_to_wait_is_told_once_in_a_state_also_when_two_take_turns() {
     let (store, mut lease, _folder) = store_with_lease().await;
-    let told = [Event {
+    let reported = [Event {
         reason: Some("approval".to_owned()),
         ..Event::of_renewal(EventKind::ApprovalNeeded, &lease.renewal)
     }];
-    let was_told =
+    let was_reported =
         async |renewal: &Renewal, reason| store.was_told_to_wait(renewal, reason).await.unwrap();
-    assert!(!was_told(&lease.renewal, "approval").await);
-    let postponed = store.postpone(&lease, 1, Some(at(5)), "approval", "", &told, at(1));
+    assert!(!was_reported(&lease.renewal, "approval").await);
+    let postponed = store.postpone(&lease, 1, Some(at(5)), "approval", "", &reported, at(1));
     postponed.await.unwrap();
     let other = store.postpone(&lease, 2, Some(at(6)), "issuance", "", &[], at(2));
     other.await.unwrap();
-    assert!(was_told(&lease.renewal, "approval").await);
-    assert!(!was_told(&lease.renewal, "issuance").await);
+    assert!(was_reported(&lease.renewal, "approval").await);
+    assert!(!was_reported(&lease.renewal, "issuance").await);
     let to = State::CsrGenerated;
     let nothing = Obtained::default();
     let advanced = store.advance(&lease, to, &nothing, at(9), None, &[], at(9));
     lease.renewal = advanced.await.unwrap();
-    assert!(!was_told(&lease.renewal, "approval").await, "a new state");
+    assert!(
+        !was_reported(&lease.renewal, "approval").await,
+        "a new state"
+    );
 }
 
 #[tokio::test]

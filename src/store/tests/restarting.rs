@@ -6,7 +6,7 @@ use crate::event::{Event, EventKind};
 #[tokio::test]
 async fn a_restart_keeps_everything_even_after_a_kill() {
     let (store, lease, folder) = store_with_lease().await;
-    let told = [Event {
+    let reported = [Event {
         certificate: Some(Arc::from("portal")),
         ..Event::new(EventKind::RenewalWaiting)
     }];
@@ -18,7 +18,7 @@ async fn a_restart_keeps_everything_even_after_a_kill() {
             Some(at(9)),
             "busy",
             "somebody is there",
-            &told,
+            &reported,
             at(2),
         )
         .await

@@ -8,7 +8,7 @@ use crate::seal::Sealer;
 use crate::store::{EventBatch, Head, Misfit, REMEMBERED, RenewalCursor, Verdict};
 
 /// The events `first` to `last`, each a second after the one before and of its own renewal.
-async fn tell(store: &Store, first: u32, last: u32) {
+async fn report(store: &Store, first: u32, last: u32) {
     for n in first..=last {
         let event = Event {
             certificate: Some(Arc::from("portal")),
@@ -21,7 +21,7 @@ async fn tell(store: &Store, first: u32, last: u32) {
 
 async fn with_twelve() -> (Store, Home, Sealer, TempDir) {
     let (store, home) = store().await;
-    tell(&store, 1, 12).await;
+    report(&store, 1, 12).await;
     let folder = tempfile::tempdir().unwrap();
     let sealer = sealer(folder.path());
     (store, home, sealer, folder)
@@ -32,8 +32,8 @@ async fn remove(store: &Store, before: i64, sealer: &Sealer) -> EventBatch {
     store.remove_events(at(before), sealer, now).await.unwrap()
 }
 
-async fn verdict(store: &Store, told: Option<&Head>, sealer: &Sealer) -> Verdict {
-    store.verify_history(told, sealer).await.unwrap()
+async fn verdict(store: &Store, reported: Option<&Head>, sealer: &Sealer) -> Verdict {
+    store.verify_history(reported, sealer).await.unwrap()
 }
 
 async fn run(store: &Store, statement: &str) -> u64 {
@@ -71,7 +71,7 @@ async fn the_oldest_events_go_and_the_rest_is_verified_from_the_checkpoint_on() 
     // It goes on from there, and so does the chain.
     let removed = remove(&store, 9, &sealer).await;
     assert_eq!(removed, EventBatch::Removed { events: 3, last: 8 });
-    tell(&store, 13, 20).await;
+    report(&store, 13, 20).await;
     let found = verdict(&store, None, &sealer).await;
     assert_eq!((found.misfit, found.events), (None, 12));
     assert_eq!(found.checkpoint.unwrap().removed, 8);
@@ -95,7 +95,7 @@ async fn the_newest_event_and_those_of_an_open_renewal_stay_and_a_clock_that_was
     run(&store, "UPDATE renewal SET ended_at = 1").await;
     let ahead = Event::new(EventKind::DaemonReady);
     store.record(&[ahead], at(9_000_000)).await.unwrap();
-    tell(&store, 15, 16).await;
+    report(&store, 15, 16).await;
     let removed = remove(&store, 500, &sealer).await;
     assert_eq!(
         removed,
@@ -273,7 +273,7 @@ async fn a_head_that_was_told_is_compared_as_long_as_its_event_or_the_checkpoint
     for (head, is_removed) in heads.iter().zip([true, false, false]) {
         let found = verdict(&store, Some(head), &sealer).await;
         assert_eq!(
-            (found.misfit, found.is_told_removed),
+            (found.misfit, found.is_reported_removed),
             (None, is_removed),
             "{head}"
         );
@@ -291,7 +291,13 @@ async fn a_head_that_was_told_is_compared_as_long_as_its_event_or_the_checkpoint
         hash: heads[0].hash.clone(),
     };
     let misfit = verdict(&store, Some(&ahead), &sealer).await.misfit;
-    assert_eq!(misfit, Some(Misfit::CutOff { told: 13, last: 12 }));
+    assert_eq!(
+        misfit,
+        Some(Misfit::CutOff {
+            reported: 13,
+            last: 12
+        })
+    );
 }
 
 #[tokio::test]

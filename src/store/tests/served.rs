@@ -11,7 +11,7 @@ const OTHER: &str = "vpn.example.com:4433";
 fn served(address: &str, pem: &str, days: i64, probed_at: i64) -> Served {
     Served {
         probed_at: at(probed_at),
-        ..Served::known(address.to_owned(), shown(pem, days))
+        ..Served::known(address.to_owned(), current(pem, days))
     }
 }
 
@@ -32,15 +32,15 @@ async fn observe(store: &Store, observation: Observation, now: i64) -> bool {
         kind: EventKind::EndpointUnreachable,
         words: "seen".to_owned(),
     };
-    let sighting = Sighting {
+    let probe_record = ProbeRecord {
         observations: &[(observation, vec![report])],
         reported_condition: Some(ReportedCondition::Expiring),
         next_probe_at: at(900),
         due_check_at: Some(at(now)),
-        ..Sighting::default()
+        ..ProbeRecord::default()
     };
     let events = store
-        .record_sight("portal", &sighting, at(now))
+        .record_probe("portal", &probe_record, at(now))
         .await
         .unwrap();
     !events.is_empty()
@@ -51,7 +51,7 @@ async fn portal(store: &Store) -> TrackedCertificate {
 }
 
 fn fingerprint(row: &TrackedCertificate) -> Fingerprint {
-    row.shown.as_ref().unwrap().fingerprint
+    row.current.as_ref().unwrap().fingerprint
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn an_older_probe_never_replaces_a_newer_one() {
     assert!(!observe(&store, Observation::probed(slow), 30).await);
     let row = portal(&store).await;
     assert_eq!(row.served, [new]);
-    assert_eq!(fingerprint(&row), shown("new", 90).fingerprint);
+    assert_eq!(fingerprint(&row), current("new", 90).fingerprint);
     assert_eq!(
         row.due_check_at,
         Some(at(25)),
@@ -78,9 +78,9 @@ async fn a_probe_that_began_before_a_verification_was_stored_never_replaces_it()
     let (store, _folder) = store_with_portal().await;
     let old = served(ONE, "old", 5, 0);
     assert!(observe(&store, Observation::probed(old), 0).await);
-    let proven = Shown {
+    let proven = ServedCertificate {
         seen_at: at(20),
-        ..shown("new", 90)
+        ..current("new", 90)
     };
     let verified = Observation::verified(ONE.to_owned(), proven);
     assert!(observe(&store, verified.clone(), 20).await);
@@ -90,7 +90,7 @@ async fn a_probe_that_began_before_a_verification_was_stored_never_replaces_it()
         assert!(!observe(&store, Observation::probed(unreachable(ONE, begun)), 30).await);
     }
     let row = portal(&store).await;
-    assert_eq!(fingerprint(&row), shown("new", 90).fingerprint);
+    assert_eq!(fingerprint(&row), current("new", 90).fingerprint);
     assert!(
         observe(&store, verified, 20).await,
         "a verification always counts"
@@ -106,7 +106,7 @@ async fn an_address_that_serves_nothing_counts_by_what_it_served_last() {
         let one = served(address, pem, days, 0);
         assert!(observe(&store, Observation::probed(one), 0).await);
     }
-    let soon = shown("soon", 10).fingerprint;
+    let soon = current("soon", 10).fingerprint;
     for probe in 1..6 {
         let seen = match probe % 2 {
             0 => served(OTHER, "soon", 10, probe),
@@ -142,7 +142,7 @@ async fn an_unknown_certificate_is_stored_beside_the_one_that_counts() {
         ..seen
     };
     assert_eq!(row.served, [stored]);
-    assert_eq!(fingerprint(&row), shown("good", 10).fingerprint);
+    assert_eq!(fingerprint(&row), current("good", 10).fingerprint);
     assert_eq!(row.unknown().count(), 1);
 }
 
@@ -159,20 +159,20 @@ async fn what_an_operator_accepted_is_known_and_probed_at_once() {
     };
     let by_chain = [known(false, 1)];
     let adopted = known(true, 2);
-    let sighting = Sighting {
+    let probe_record = ProbeRecord {
         verified_by_chain: &by_chain,
         next_probe_at: at(900),
-        ..Sighting::default()
+        ..ProbeRecord::default()
     };
     store
-        .record_sight("portal", &sighting, at(1))
+        .record_probe("portal", &probe_record, at(1))
         .await
         .unwrap();
     let known = store.known_certificates("portal").await.unwrap();
     assert_eq!(known, by_chain);
     store.adopt("portal", &adopted, &[], at(2)).await.unwrap();
     store
-        .record_sight("portal", &sighting, at(3))
+        .record_probe("portal", &probe_record, at(3))
         .await
         .unwrap();
     let known = store.known_certificates("portal").await.unwrap();
@@ -187,7 +187,7 @@ async fn what_an_operator_accepted_is_known_and_probed_at_once() {
     reported.unwrap();
     assert!(store.known_certificates("portal").await.unwrap()[0].is_reported);
     store
-        .record_sight("portal", &sighting, at(6))
+        .record_probe("portal", &probe_record, at(6))
         .await
         .unwrap();
     assert_eq!(store.known_certificates("portal").await.unwrap(), by_chain);
@@ -204,6 +204,6 @@ async fn a_certificate_that_moves_to_another_firewall_begins_anew() {
     let moved = [configured("portal", "branch", "2")];
     store.sync_inventory(&moved, at(1)).await.unwrap();
     let row = portal(&store).await;
-    assert!(row.served.is_empty() && row.shown.is_none(), "{row:?}");
+    assert!(row.served.is_empty() && row.current.is_none(), "{row:?}");
     assert_eq!(row.alias, None, "nothing was installed there");
 }

@@ -7,8 +7,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Executor};
 
 use super::*;
 use crate::inventory::{Standstill, WaitReason};
+use crate::store::location::Location;
 use crate::store::migrations;
-use crate::store::place::Place;
 
 #[tokio::test]
 async fn a_database_of_every_released_renewd_is_brought_up_to_date() {
@@ -17,7 +17,7 @@ async fn a_database_of_every_released_renewd_is_brought_up_to_date() {
         write_old(&home, schema).await;
         let store = Store::open(&url(&home)).await.unwrap();
         let portal = store.certificate("portal").await.unwrap().unwrap();
-        assert_eq!(portal.shown.unwrap().not_after, at(1_000_000));
+        assert_eq!(portal.current.unwrap().not_after, at(1_000_000));
         assert_eq!(store.certificates().await.unwrap().len(), 1);
         let id = RenewalId("270115-abcdef".to_owned());
         let renewal = store.renewal(&id).await.unwrap().unwrap();
@@ -103,17 +103,17 @@ async fn states_and_reasons_get_their_new_names() {
 
 #[tokio::test]
 async fn reported_conditions_get_their_new_names() {
-    for (told, reported) in [
+    for (old, condition) in [
         ("unseen_once", ReportedCondition::UnreachableOnce),
         ("unseen", ReportedCondition::Unreachable),
         ("not_yet_valid", ReportedCondition::NotYetValid),
         ("ending", ReportedCondition::Expiring),
         ("ended", ReportedCondition::Expired),
     ] {
-        let rows = format!("UPDATE certificate SET told = '{told}' WHERE name = 'portal'");
+        let rows = format!("UPDATE certificate SET told = '{old}' WHERE name = 'portal'");
         let (store, _home) = upgraded_with(RELEASED, &rows).await;
         let portal = store.certificate("portal").await.unwrap().unwrap();
-        assert_eq!(portal.reported_condition, Some(reported), "{told}");
+        assert_eq!(portal.reported_condition, Some(condition), "{old}");
         store.close().await;
     }
 }
@@ -224,9 +224,9 @@ fn a_released_migration_is_never_changed() {
 
 async fn connect(home: &Home) -> AnyConnection {
     sqlx::any::install_default_drivers();
-    let place = Place::of(&url(home), None).unwrap();
-    place.prepare().unwrap();
-    let options = AnyConnectOptions::from_url(place.url()).unwrap();
+    let location = Location::of(&url(home), None).unwrap();
+    location.prepare().unwrap();
+    let options = AnyConnectOptions::from_url(location.url()).unwrap();
     AnyConnection::connect_with(&options).await.unwrap()
 }
 

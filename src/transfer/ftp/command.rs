@@ -120,12 +120,12 @@ fn extended_port(argument: &str) -> Option<SocketAddr> {
     let mut parts = argument.split(delimiter).skip(1);
     let (kind, address, port) = (parts.next()?, parts.next()?, parts.next()?);
     let address: IpAddr = address.parse().ok()?;
-    let is_told = match family(kind)? {
+    let is_reported = match family(kind)? {
         Family::V4 => address.is_ipv4(),
         Family::V6 => address.is_ipv6(),
         Family::Other => false,
     };
-    is_told.then_some(SocketAddr::new(address, port.parse().ok()?))
+    is_reported.then_some(SocketAddr::new(address, port.parse().ok()?))
 }
 
 fn family(argument: &str) -> Option<Family> {

@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::lines::IDLE_LIMIT;
-use crate::transfer::offer::{Refusal, Upload};
-use crate::transfer::reception::{Guest, canonical};
+use crate::transfer::acceptor::{Client, canonical};
+use crate::transfer::grant::{Refusal, Upload};
 
 /// How the next file will go.
 #[derive(Debug)]
@@ -52,17 +52,17 @@ impl DataPort {
     }
 
     /// The client's own port, if it is its own and not that of a service.
-    pub fn active(address: SocketAddr, guest: &Guest) -> Option<Self> {
+    pub fn active(address: SocketAddr, client: &Client) -> Option<Self> {
         let address = canonical(address);
-        let is_own = address.ip() == guest.peer.ip() && address.port() >= FIRST_FREE_PORT;
+        let is_own = address.ip() == client.peer.ip() && address.port() >= FIRST_FREE_PORT;
         is_own.then_some(Self::Active(address))
     }
 
     /// The data connection.
-    pub async fn connect(self, guest: &Guest) -> io::Result<TcpStream> {
+    pub async fn connect(self, client: &Client) -> io::Result<TcpStream> {
         let connected = match self {
-            Self::Active(address) => timeout(CONNECT_LIMIT, dial(address, guest.local.ip())).await,
-            Self::Passive(listener) => timeout(CONNECT_LIMIT, welcome(listener, guest)).await,
+            Self::Active(address) => timeout(CONNECT_LIMIT, dial(address, client.local.ip())).await,
+            Self::Passive(listener) => timeout(CONNECT_LIMIT, welcome(listener, client)).await,
         };
         connected?
     }
@@ -80,13 +80,13 @@ async fn dial(address: SocketAddr, own: IpAddr) -> io::Result<TcpStream> {
 }
 
 /// Waits for the client; others are sent away.
-async fn welcome(listener: TcpListener, guest: &Guest) -> io::Result<TcpStream> {
+async fn welcome(listener: TcpListener, client: &Client) -> io::Result<TcpStream> {
     loop {
         let (stream, peer) = listener.accept().await?;
-        if canonical(peer).ip() == guest.peer.ip() {
+        if canonical(peer).ip() == client.peer.ip() {
             return Ok(stream);
         }
-        guest.refuse(&format!("a data connection of {}", canonical(peer).ip()));
+        client.refuse(&format!("a data connection of {}", canonical(peer).ip()));
     }
 }
 

@@ -19,28 +19,28 @@ use tokio::net::TcpStream;
 use self::command::{Command, Family};
 use self::data::{Broken, DataPort};
 use self::lines::{Interruption, Lines};
-use super::offer::{Refusal, is_folder};
-use super::reception::{Guest, Visit};
+use super::acceptor::{Client, Connection};
+use super::grant::{Refusal, is_folder};
 use super::refusals::quoted;
 
 /// Serves one connection until it ends. When this is dropped, everything that belongs to it ends.
-pub(super) async fn serve(stream: TcpStream, guest: Arc<Guest>) {
+pub(super) async fn serve(stream: TcpStream, client: Arc<Client>) {
     let mut session = Session {
         lines: Lines::new(stream),
-        guest,
+        client,
         user: None,
         wrong_logins: 0,
         data: None,
     };
     if let Err(error) = session.run().await {
-        tracing::debug!(peer = %session.guest.peer, %error, "a connection for transfers ended early");
+        tracing::debug!(peer = %session.client.peer, %error, "a connection for transfers ended early");
     }
 }
 
 /// A control connection, and what has been agreed on it.
 struct Session {
     lines: Lines,
-    guest: Arc<Guest>,
+    client: Arc<Client>,
     user: Option<String>,
     wrong_logins: u32,
     data: Option<DataPort>,
@@ -76,8 +76,8 @@ impl Session {
                 let features = "211-Features:\r\n EPSV\r\n EPRT\r\n SIZE\r\n UTF8\r\n211 End.\r\n";
                 self.lines.send(features).await
             }
-            command => match self.guest.visit().cloned() {
-                Some(visit) => self.serve_guest(command, &visit).await,
+            command => match self.client.connection().cloned() {
+                Some(connection) => self.serve_guest(command, &connection).await,
                 None => self.lines.reply(530, "Please log in.").await,
             },
         }
@@ -87,14 +87,14 @@ impl Session {
         let Some(user) = self.user.take() else {
             return self.lines.reply(503, "The name first.").await;
         };
-        if self.guest.log_in(&user, password).is_some() {
+        if self.client.log_in(&user, password).is_some() {
             return self.lines.reply(230, "Logged in.").await;
         }
         self.wrong_logins += 1;
         self.lines.reply(530, "Login incorrect.").await
     }
 
-    async fn serve_guest(&mut self, command: Command, visit: &Visit) -> io::Result<()> {
+    async fn serve_guest(&mut self, command: Command, connection: &Connection) -> io::Result<()> {
         match command {
             Command::Setting { is_ours: true } => self.lines.reply(200, "Fine.").await,
             Command::Setting { is_ours: false } => self.lines.reply(504, "Not that one.").await,
@@ -105,20 +105,20 @@ impl Session {
                 is_beginning: false,
             } => self.lines.reply(502, "From the beginning only.").await,
             Command::WorkingFolder => self.lines.reply(257, "\"/\"").await,
-            Command::ChangeFolder(path) => self.change_folder(&path, visit).await,
+            Command::ChangeFolder(path) => self.change_folder(&path, connection).await,
             Command::Passive
             | Command::ExtendedPassive(_)
             | Command::ExtendedPassiveOnly
-            | Command::Active(_) => self.agree(command, visit).await,
-            Command::Store(path) => self.take_file(&path, visit).await,
-            Command::Retrieve(path) => self.give_file(&path, visit).await,
-            Command::Size(path) => match visit.size(&path) {
+            | Command::Active(_) => self.agree(command, connection).await,
+            Command::Store(path) => self.take_file(&path, connection).await,
+            Command::Retrieve(path) => self.give_file(&path, connection).await,
+            Command::Size(path) => match connection.size(&path) {
                 Some(size) => self.lines.reply(213, &size.to_string()).await,
                 None => self.lines.reply(550, "No such file.").await,
             },
-            Command::List(path) => self.list(&path, visit, long_line).await,
+            Command::List(path) => self.list(&path, connection, long_line).await,
             Command::Names(path) => {
-                self.list(&path, visit, |_, name| format!("{name}\r\n"))
+                self.list(&path, connection, |_, name| format!("{name}\r\n"))
                     .await
             }
             Command::Abort => {
@@ -129,27 +129,27 @@ impl Session {
         }
     }
 
-    async fn change_folder(&mut self, path: &str, visit: &Visit) -> io::Result<()> {
+    async fn change_folder(&mut self, path: &str, connection: &Connection) -> io::Result<()> {
         if is_folder(path) {
             return self.lines.reply(250, "Here.").await;
         }
-        visit.refuse(&format!("the folder {}", quoted(path)));
+        connection.refuse(&format!("the folder {}", quoted(path)));
         self.lines.reply(550, "No such folder.").await
     }
 
     /// Agrees on the next data connection.
-    async fn agree(&mut self, command: Command, visit: &Visit) -> io::Result<()> {
+    async fn agree(&mut self, command: Command, connection: &Connection) -> io::Result<()> {
         self.data = None;
-        let own = self.guest.local.ip();
+        let own = self.client.local.ip();
         match command {
             Command::Active(address) => {
-                self.data = address.and_then(|address| DataPort::active(address, &self.guest));
+                self.data = address.and_then(|address| DataPort::active(address, &self.client));
                 if self.data.is_some() {
                     return self.lines.reply(200, "Agreed.").await;
                 }
                 // Or cannot be read: there is no address that it could have been.
                 let to = address.map_or("nowhere".to_owned(), |address| address.to_string());
-                visit.refuse(&format!(
+                connection.refuse(&format!(
                     "a data connection to {to}, which is not its own address"
                 ));
                 self.lines.reply(501, "To your own address only.").await
@@ -164,23 +164,23 @@ impl Session {
                     )
                     .await
             }
-            Command::ExtendedPassive(_) => match self.open_port(visit).await {
+            Command::ExtendedPassive(_) => match self.open_port(connection).await {
                 Some(port) => {
                     let words = format!("Entering Extended Passive Mode (|||{port}|)");
                     self.lines.reply(229, &words).await
                 }
                 None => self.lines.reply(425, "No free port.").await,
             },
-            _ => self.passive(visit).await,
+            _ => self.passive(connection).await,
         }
     }
 
-    async fn passive(&mut self, visit: &Visit) -> io::Result<()> {
-        let own = visit.offer.passive_address.map(IpAddr::V4);
-        let IpAddr::V4(address) = own.unwrap_or(self.guest.local.ip()) else {
+    async fn passive(&mut self, connection: &Connection) -> io::Result<()> {
+        let own = connection.grant.passive_address.map(IpAddr::V4);
+        let IpAddr::V4(address) = own.unwrap_or(self.client.local.ip()) else {
             return self.lines.reply(425, "Use EPSV on IPv6.").await;
         };
-        let Some(port) = self.open_port(visit).await else {
+        let Some(port) = self.open_port(connection).await else {
             return self.lines.reply(425, "No free port.").await;
         };
         let [a, b, c, d] = address.octets();
@@ -190,15 +190,15 @@ impl Session {
     }
 
     /// Opens a port for the next data connection.
-    async fn open_port(&mut self, visit: &Visit) -> Option<u16> {
-        let ports = visit.offer.passive_ports.as_ref();
-        match DataPort::passive(self.guest.local.ip(), ports).await {
+    async fn open_port(&mut self, connection: &Connection) -> Option<u16> {
+        let ports = connection.grant.passive_ports.as_ref();
+        match DataPort::passive(self.client.local.ip(), ports).await {
             Ok((data, port)) => {
                 self.data = Some(data);
                 Some(port)
             }
             Err(error) => {
-                visit.refuse(&format!(
+                connection.refuse(&format!(
                     "a passive data connection ({error}; see `passive_ports`)"
                 ));
                 None
@@ -206,8 +206,8 @@ impl Session {
         }
     }
 
-    async fn take_file(&mut self, path: &str, visit: &Visit) -> io::Result<()> {
-        let mut upload = match visit.receive(path) {
+    async fn take_file(&mut self, path: &str, connection: &Connection) -> io::Result<()> {
+        let mut upload = match connection.receive(path) {
             Ok(upload) => upload,
             Err(refusal) => return self.refuse(refusal).await,
         };
@@ -218,23 +218,23 @@ impl Session {
             Ok(Ok(())) => {}
             Ok(Err(Broken::Refused(refusal))) => {
                 // Noted as what it is; there is nothing to pass on.
-                let _ = visit.noted::<()>(Err(refusal), path);
+                let _ = connection.noted::<()>(Err(refusal), path);
                 return self.refuse(refusal).await;
             }
-            Ok(Err(Broken::Lost(error))) => return self.lost(&error.to_string(), visit).await,
-            Err(interruption) => return self.interrupted(interruption, visit).await,
+            Ok(Err(Broken::Lost(error))) => return self.lost(&error.to_string(), connection).await,
+            Err(interruption) => return self.interrupted(interruption, connection).await,
         }
         if !self.lines.is_waiting().await {
-            return self.interrupted(Interruption::Gone, visit).await;
+            return self.interrupted(Interruption::Gone, connection).await;
         }
-        match visit.finish(upload, path) {
+        match connection.finish(upload, path) {
             Ok(()) => self.lines.reply(226, "Received.").await,
             Err(refusal) => self.refuse(refusal).await,
         }
     }
 
-    async fn give_file(&mut self, path: &str, visit: &Visit) -> io::Result<()> {
-        let content = match visit.hand_out(path) {
+    async fn give_file(&mut self, path: &str, connection: &Connection) -> io::Result<()> {
+        let content = match connection.hand_out(path) {
             Ok(content) => content,
             Err(refusal) => return self.refuse(refusal).await,
         };
@@ -243,14 +243,14 @@ impl Session {
         };
         match self.lines.beside(data::give(stream, content)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return self.lost(&error.to_string(), visit).await,
-            Err(interruption) => return self.interrupted(interruption, visit).await,
+            Ok(Err(error)) => return self.lost(&error.to_string(), connection).await,
+            Err(interruption) => return self.interrupted(interruption, connection).await,
         }
         if !self.lines.is_waiting().await {
-            return self.interrupted(Interruption::Gone, visit).await;
+            return self.interrupted(Interruption::Gone, connection).await;
         }
         self.lines.reply(226, "Sent.").await?;
-        visit.fetched();
+        connection.fetched();
         Ok(())
     }
 
@@ -258,10 +258,10 @@ impl Session {
     async fn list(
         &mut self,
         path: &str,
-        visit: &Visit,
+        connection: &Connection,
         line: fn(u64, &str) -> String,
     ) -> io::Result<()> {
-        let listing = match visit.size(path) {
+        let listing = match connection.size(path) {
             Some(size) => line(size, path),
             None if is_folder(path) => String::new(),
             None => return self.lines.reply(550, "No such file.").await,
@@ -275,8 +275,8 @@ impl Session {
             .await
         {
             Ok(Ok(())) => self.lines.reply(226, "Listed.").await,
-            Ok(Err(error)) => self.lost(&error.to_string(), visit).await,
-            Err(interruption) => self.interrupted(interruption, visit).await,
+            Ok(Err(error)) => self.lost(&error.to_string(), connection).await,
+            Err(interruption) => self.interrupted(interruption, connection).await,
         }
     }
 
@@ -287,11 +287,11 @@ impl Session {
             return Ok(None);
         };
         self.lines.reply(150, "Here it goes.").await?;
-        let guest = Arc::clone(&self.guest);
-        match self.lines.beside(data.connect(&guest)).await {
+        let client = Arc::clone(&self.client);
+        match self.lines.beside(data.connect(&client)).await {
             Ok(Ok(stream)) => Ok(Some(stream)),
             Ok(Err(error)) => {
-                guest.refuse(&format!(
+                client.refuse(&format!(
                     "a data connection that did not come about ({error})"
                 ));
                 self.lines.reply(425, "No data connection.").await?;
@@ -315,19 +315,19 @@ impl Session {
         self.lines.reply(code, &refusal.to_string()).await
     }
 
-    async fn lost(&mut self, why: &str, visit: &Visit) -> io::Result<()> {
-        visit.refuse(&format!("a file that broke off ({why})"));
+    async fn lost(&mut self, why: &str, connection: &Connection) -> io::Result<()> {
+        connection.refuse(&format!("a file that broke off ({why})"));
         self.lines.reply(426, "The data connection broke.").await
     }
 
-    async fn interrupted(&mut self, why: Interruption, visit: &Visit) -> io::Result<()> {
+    async fn interrupted(&mut self, why: Interruption, connection: &Connection) -> io::Result<()> {
         match why {
             Interruption::Aborted => {
-                visit.refuse("a file that was aborted");
+                connection.refuse("a file that was aborted");
                 self.aborted().await
             }
             Interruption::Gone => {
-                visit.refuse("a file that broke off");
+                connection.refuse("a file that broke off");
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
         }

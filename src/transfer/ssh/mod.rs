@@ -21,7 +21,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, SshId
 use tokio::io::{AsyncWriteExt, DuplexStream, copy, duplex, split};
 use tokio::net::TcpStream;
 
-use super::reception::{Guest, Visit};
+use super::acceptor::{Client, Connection};
 use super::refusals::quoted;
 
 /// How every connection is served.
@@ -45,18 +45,18 @@ pub(super) fn configuration(host_keys: Vec<PrivateKey>) -> Config {
 }
 
 /// Serves one connection until it ends. When this is dropped, the connection is cut and what served it ends.
-pub(super) async fn serve(stream: TcpStream, guest: Arc<Guest>, config: Arc<Config>) {
+pub(super) async fn serve(stream: TcpStream, client: Arc<Client>, config: Arc<Config>) {
     // The library runs a session in a task of its own, which would outlive this one. At the other end of a pipe it
     // ends with it.
     let (near, far) = duplex(PIPE_BYTES);
-    let peer = guest.peer;
-    let door = Door {
-        guest,
+    let peer = client.peer;
+    let handler = SshHandler {
+        client,
         channels: HashMap::new(),
         opened: 0,
     };
     let talk = async {
-        let ended = match run_stream(config, far, door).await {
+        let ended = match run_stream(config, far, handler).await {
             Ok(session) => session.await,
             Err(error) => Err(error),
         };
@@ -87,16 +87,16 @@ async fn pump(stream: TcpStream, near: DuplexStream) {
 }
 
 /// One connection, as the library talks to it.
-struct Door {
-    guest: Arc<Guest>,
+struct SshHandler {
+    client: Arc<Client>,
     /// Open, and without a command yet.
     channels: HashMap<ChannelId, Channel<Msg>>,
     opened: usize,
 }
 
-impl Door {
+impl SshHandler {
     fn log_in(&self, user: &str, password: &str) -> Auth {
-        match self.guest.log_in(user, password) {
+        match self.client.log_in(user, password) {
             Some(_) => Auth::Accept,
             None => Auth::reject(),
         }
@@ -109,14 +109,14 @@ impl Door {
         channel: ChannelId,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        self.guest.refuse(what);
+        self.client.refuse(what);
         self.channels.remove(&channel);
         session.channel_failure(channel)?;
         session.close(channel)
     }
 }
 
-impl Handler for Door {
+impl Handler for SshHandler {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {
@@ -177,9 +177,16 @@ impl Handler for Door {
         let Some(command) = scp::Command::parse(&words) else {
             return self.refuse(&format!("the command {}", quoted(&words)), channel, session);
         };
-        if let (Some(open), Some(visit)) = (self.channels.remove(&channel), self.guest.visit()) {
+        if let (Some(open), Some(connection)) =
+            (self.channels.remove(&channel), self.client.connection())
+        {
             session.channel_success(channel)?;
-            tokio::spawn(copy_file(open, session.handle(), visit.clone(), command));
+            tokio::spawn(copy_file(
+                open,
+                session.handle(),
+                connection.clone(),
+                command,
+            ));
         }
         Ok(())
     }
@@ -193,9 +200,11 @@ impl Handler for Door {
         if name != "sftp" {
             return self.refuse(&format!("the subsystem {}", quoted(name)), channel, session);
         }
-        if let (Some(open), Some(visit)) = (self.channels.remove(&channel), self.guest.visit()) {
+        if let (Some(open), Some(connection)) =
+            (self.channels.remove(&channel), self.client.connection())
+        {
             session.channel_success(channel)?;
-            tokio::spawn(serve_files(open, session.handle(), visit.clone()));
+            tokio::spawn(serve_files(open, session.handle(), connection.clone()));
         }
         Ok(())
     }
@@ -210,19 +219,24 @@ impl Handler for Door {
 }
 
 /// Legacy `scp` on one channel.
-async fn copy_file(channel: Channel<Msg>, handle: Handle, visit: Visit, command: scp::Command) {
+async fn copy_file(
+    channel: Channel<Msg>,
+    handle: Handle,
+    connection: Connection,
+    command: scp::Command,
+) {
     let id = channel.id();
     let mut stream = channel.into_stream();
-    let status = scp::run(&mut stream, &visit, &command).await;
+    let status = scp::run(&mut stream, &connection, &command).await;
     hang_up(&handle, id, status).await;
     drop(stream);
 }
 
 /// SFTP on one channel.
-async fn serve_files(channel: Channel<Msg>, handle: Handle, visit: Visit) {
+async fn serve_files(channel: Channel<Msg>, handle: Handle, connection: Connection) {
     let id = channel.id();
     let mut stream = channel.into_stream();
-    let status = sftp::run(&mut stream, &visit).await;
+    let status = sftp::run(&mut stream, &connection).await;
     hang_up(&handle, id, status).await;
     drop(stream);
 }

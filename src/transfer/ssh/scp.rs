@@ -8,8 +8,8 @@ use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
 };
 
-use crate::transfer::offer::{Refusal, Upload, is_folder};
-use crate::transfer::reception::Visit;
+use crate::transfer::acceptor::Connection;
+use crate::transfer::grant::{Refusal, Upload, is_folder};
 use crate::transfer::refusals::quoted;
 
 /// What `scp` is called with on the server.
@@ -67,14 +67,14 @@ impl Command {
 }
 
 /// Serves one `scp` and returns its exit status.
-pub(super) async fn run<S>(stream: S, visit: &Visit, command: &Command) -> u32
+pub(super) async fn run<S>(stream: S, connection: &Connection, command: &Command) -> u32
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut stream = BufReader::new(stream);
     let ended = match command.direction {
-        Direction::Take => take(&mut stream, visit, &command.path).await,
-        Direction::Give => give(&mut stream, visit, command).await,
+        Direction::Take => take(&mut stream, connection, &command.path).await,
+        Direction::Give => give(&mut stream, connection, command).await,
     };
     match ended {
         Ok(()) => 0,
@@ -86,7 +86,7 @@ where
             1
         }
         Err(Ended::Broken(words)) => {
-            visit.refuse(&format!("an scp that went wrong: {words}"));
+            connection.refuse(&format!("an scp that went wrong: {words}"));
             1
         }
     }
@@ -114,7 +114,7 @@ impl From<io::Error> for Ended {
 }
 
 /// The sink: takes files until the client has no more.
-async fn take<S>(stream: &mut S, visit: &Visit, target: &str) -> Result<(), Ended>
+async fn take<S>(stream: &mut S, connection: &Connection, target: &str) -> Result<(), Ended>
 where
     S: AsyncBufRead + AsyncWrite + Unpin,
 {
@@ -124,16 +124,16 @@ where
             Some('C') => {
                 let (size, name) = announced(&line)?;
                 let path = if is_folder(target) { name } else { target };
-                let mut upload = visit.receive(path)?;
-                visit.noted(upload.announce(size), path)?;
+                let mut upload = connection.receive(path)?;
+                connection.noted(upload.announce(size), path)?;
                 acknowledge(stream).await?;
                 read_file(stream, &mut upload, size).await?;
-                visit.finish(upload, path)?;
+                connection.finish(upload, path)?;
                 acknowledge(stream).await?;
             }
             Some('T') => acknowledge(stream).await?,
             Some('D') => {
-                visit.refuse("a folder");
+                connection.refuse("a folder");
                 return Err(Refusal::OtherName.into());
             }
             _ => return Err(Ended::Broken(quoted(&line))),
@@ -163,12 +163,12 @@ where
 }
 
 /// The source: gives the one file.
-async fn give<S>(stream: &mut S, visit: &Visit, command: &Command) -> Result<(), Ended>
+async fn give<S>(stream: &mut S, connection: &Connection, command: &Command) -> Result<(), Ended>
 where
     S: AsyncBufRead + AsyncWrite + Unpin,
 {
     acknowledged(stream).await?;
-    let content = visit.hand_out(&command.path)?;
+    let content = connection.hand_out(&command.path)?;
     let name = command.path.rsplit('/').next().unwrap_or_default();
     if command.keeps_times {
         // It has no times; the beginning of the epoch does no harm.
@@ -183,7 +183,7 @@ where
     stream.write_all(content).await?;
     acknowledge(stream).await?;
     acknowledged(stream).await?;
-    visit.fetched();
+    connection.fetched();
     Ok(())
 }
 

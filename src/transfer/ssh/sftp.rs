@@ -12,16 +12,16 @@ use russh_sftp::protocol::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::transfer::offer::{Refusal, Upload, is_folder, name_in};
-use crate::transfer::reception::Visit;
+use crate::transfer::acceptor::Connection;
+use crate::transfer::grant::{Refusal, Upload, is_folder, name_in};
 
 /// Serves one SFTP session and returns its exit status.
-pub(super) async fn run<S>(mut stream: S, visit: &Visit) -> u32
+pub(super) async fn run<S>(mut stream: S, connection: &Connection) -> u32
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut desk = Desk {
-        visit,
+        connection,
         open: HashMap::new(),
         next: 0,
     };
@@ -64,7 +64,7 @@ where
 
 /// A session: what is open in it.
 struct Desk<'a> {
-    visit: &'a Visit,
+    connection: &'a Connection,
     open: HashMap<String, Opened>,
     next: u32,
 }
@@ -113,7 +113,7 @@ impl Desk<'_> {
         let attrs = if is_folder(path) {
             folder()
         } else {
-            file(self.visit.size(path).ok_or(StatusCode::NoSuchFile)?)
+            file(self.connection.size(path).ok_or(StatusCode::NoSuchFile)?)
         };
         Ok(Packet::Attrs(Attrs { id, attrs }))
     }
@@ -125,7 +125,7 @@ impl Desk<'_> {
                 let size = upload.as_ref().map_or(0, Upload::size);
                 file(u64::try_from(size).unwrap_or(u64::MAX))
             }
-            Opened::Download { path, .. } => file(self.visit.size(path).unwrap_or(0)),
+            Opened::Download { path, .. } => file(self.connection.size(path).unwrap_or(0)),
         };
         Ok(Packet::Attrs(Attrs { id, attrs }))
     }
@@ -141,10 +141,10 @@ impl Desk<'_> {
     fn open_file(&mut self, id: u32, request: &Open) -> Result<Packet, StatusCode> {
         let path = request.filename.clone();
         let opened = if request.pflags.contains(OpenFlags::WRITE) {
-            let upload = Some(self.visit.receive(&path).map_err(code)?);
+            let upload = Some(self.connection.receive(&path).map_err(code)?);
             Opened::Upload { path, upload }
         } else {
-            self.visit.hand_out(&path).map_err(code)?;
+            self.connection.hand_out(&path).map_err(code)?;
             Opened::Download { path, sent: 0 }
         };
         self.keep(id, opened)
@@ -158,7 +158,7 @@ impl Desk<'_> {
         let file = upload.as_mut().ok_or(StatusCode::Failure)?;
         if let Err(refusal) = file.write_at(request.offset, &request.data) {
             *upload = None;
-            return self.visit.noted(Err(refusal), path).map_err(code);
+            return self.connection.noted(Err(refusal), path).map_err(code);
         }
         Ok(fine(id))
     }
@@ -167,7 +167,7 @@ impl Desk<'_> {
         let Some(Opened::Download { path, sent }) = self.open.get_mut(&request.handle) else {
             return Err(StatusCode::Failure);
         };
-        let content = self.visit.hand_out(path).map_err(code)?;
+        let content = self.connection.hand_out(path).map_err(code)?;
         let start = usize::try_from(request.offset).unwrap_or(usize::MAX);
         let wanted = usize::try_from(request.len).unwrap_or(usize::MAX);
         let end = start
@@ -190,12 +190,12 @@ impl Desk<'_> {
             Opened::Folder => {}
             Opened::Upload { path, upload } => {
                 let upload = upload.ok_or(StatusCode::Failure)?;
-                self.visit.finish(upload, &path).map_err(code)?;
+                self.connection.finish(upload, &path).map_err(code)?;
             }
             Opened::Download { path, sent } => {
-                let size = self.visit.size(&path);
+                let size = self.connection.size(&path);
                 if size.is_some_and(|size| usize::try_from(size) == Ok(sent)) {
-                    self.visit.fetched();
+                    self.connection.fetched();
                 }
             }
         }

@@ -5,53 +5,53 @@ use jiff::SignedDuration;
 use renewd::clock::Clock;
 use renewd::inventory::State;
 use serde_json::{Value, json};
-use simulators::acme::Faces;
+use simulators::acme::Variants;
 use simulators::ca::{Fault, On, RetryAfter};
 use simulators::sonicos;
 
 use super::*;
 use crate::contract::Subject;
 use crate::contract::acme::Acme;
-use crate::lab::today;
+use crate::test_bed::today;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_that_decide_nothing_may_be_odd_and_urls_relative() {
-    let (acme, lab) = bench(|faces| {
-        faces.odd_members = true;
-        faces.relative_urls = true;
+    let (acme, bed) = fixture(|variants| {
+        variants.odd_members = true;
+        variants.relative_urls = true;
     })
     .await;
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
     assert_eq!((acme.simulator.orders().len(), acme.orders()), (1, 1));
-    assert!(!lab.has_event("order_void").await);
+    assert!(!bed.has_event("order_void").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_does_not_know_yet_is_looked_for_again_and_never_ordered_twice() {
-    let (acme, lab) = bench(|faces| faces.unknown_looks = 3).await;
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    let (acme, bed) = fixture(|variants| variants.unknown_looks = 3).await;
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
     assert_eq!((acme.simulator.orders().len(), acme.orders()), (1, 1));
     for event in ["order_void", "attention_needed", "step_failed"] {
-        assert!(!lab.has_event(event).await, "{event}");
+        assert!(!bed.has_event(event).await, "{event}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_unknown_for_minutes_is_placed_again() {
-    let (acme, lab) = bench(|_| {}).await;
+    let (acme, bed) = fixture(|_| {}).await;
     let closed = Fault::Unavailable(RetryAfter::Seconds(3600));
     acme.simulator.fault(On::next("POST", "/order/"), closed);
-    lab.run_once().await;
+    bed.run_once().await;
     acme.simulator.forget_orders();
-    lab.clock
-        .sleep_until(lab.renewals().await[0].next_attempt_at.unwrap())
+    bed.clock
+        .sleep_until(bed.renewals().await[0].next_attempt_at.unwrap())
         .await;
-    let start = lab.clock.now();
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
-    let history = lab.history().await;
+    let start = bed.clock.now();
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
+    let history = bed.history().await;
     let void: Vec<_> = history
         .iter()
         .filter(|event| event.name == "order_void")
@@ -65,43 +65,43 @@ async fn an_order_that_is_unknown_for_minutes_is_placed_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_request_is_believed_only_when_the_order_says_the_same_for_minutes() {
     for kind in ["malformed", "unauthorized"] {
-        let (acme, lab) = bench(|_| {}).await;
+        let (acme, bed) = fixture(|_| {}).await;
         let problem = json!({ "type": format!("urn:ietf:params:acme:error:{kind}"), "detail": "unknown order" });
         let refusal = Fault::Status(403, problem.to_string(), Vec::new());
         acme.simulator.fault(On::next("POST", "/finalize"), refusal);
-        let start = lab.clock.now();
-        assert_eq!(until_it_ends(&lab).await, State::Completed, "{kind}");
-        assert!(start.duration_until(lab.clock.now()).as_hours() < 1);
+        let start = bed.clock.now();
+        assert_eq!(until_it_ends(&bed).await, State::Completed, "{kind}");
+        assert!(start.duration_until(bed.clock.now()).as_hours() < 1);
         assert_eq!((acme.simulator.orders().len(), acme.orders()), (1, 1));
-        assert!(!lab.has_event("order_void").await, "{kind}");
+        assert!(!bed.has_event("order_void").await, "{kind}");
     }
 }
 
 /// The planted fault that this catches lets the server choose which names of ours are written to.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_wants_a_proof_for_another_name_proves_nothing() {
-    let (acme, lab) = bench(|faces| {
-        faces.authorizes_also = Some("intranet.example.com".to_owned());
+    let (acme, bed) = fixture(|variants| {
+        variants.authorizes_also = Some("intranet.example.com".to_owned());
     })
     .await;
-    lab.run_once().await;
-    let renewal = lab.renewals().await.remove(0);
+    bed.run_once().await;
+    let renewal = bed.renewals().await.remove(0);
     assert_eq!(renewal.state, State::Submitted);
     let words = renewal.last_error.unwrap();
     assert!(words.contains("intranet.example.com"), "{words}");
     assert!(words.contains("was not asked for"), "{words}");
-    assert!(lab.has_event("attention_needed").await);
+    assert!(bed.has_event("attention_needed").await);
     assert_eq!(acme.orders(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_for_other_names_is_not_driven_on() {
-    let (acme, lab) = bench(|_| {}).await;
+    let (acme, bed) = fixture(|_| {}).await;
     answer_instead(&acme, "/order/", |body| {
         body["identifiers"] = json!([{ "type": "dns", "value": "evil.example.org" }]);
     });
-    lab.run_once().await;
-    let words = lab.renewals().await[0].last_error.clone().unwrap();
+    bed.run_once().await;
+    let words = bed.renewals().await[0].last_error.clone().unwrap();
     assert!(words.contains("evil.example.org"), "{words}");
     assert_eq!(acme.simulator.validations(), 0);
 }
@@ -120,19 +120,19 @@ async fn no_url_of_an_answer_leads_to_another_server() {
         }),
     ];
     for (path, spoil) in spoiled {
-        let (acme, lab) = bench(|_| {}).await;
+        let (acme, bed) = fixture(|_| {}).await;
         // The directory is also read to ask for windows.
         let answers = if path == "/directory" { 20 } else { 1 };
         for _ in 0..answers {
             answer_instead(&acme, path, |body| spoil(body, elsewhere));
         }
-        lab.run_once().await;
-        let renewal = lab.renewals().await.remove(0);
+        bed.run_once().await;
+        let renewal = bed.renewals().await.remove(0);
         let words = renewal.last_error.unwrap_or_default();
         assert!(words.contains("\"evil.example:8443\""), "{path}: {words}");
         assert!(words.contains("`allow_hosts`"), "{path}: {words}");
         assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
-        assert!(lab.has_event("attention_needed").await, "{path}");
+        assert!(bed.has_event("attention_needed").await, "{path}");
         assert_eq!(acme.orders(), 0, "{path}");
     }
 }
@@ -141,7 +141,7 @@ async fn no_url_of_an_answer_leads_to_another_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_further_server_is_called_where_it_is_allowed() {
     let clock = today();
-    let acme = Acme::with(clock.clone(), |faces| faces.always_valid = true).await;
+    let acme = Acme::with(clock.clone(), |variants| variants.always_valid = true).await;
     let port = acme.simulator.directory_url();
     let port = url::Url::parse(&port).unwrap().port().unwrap();
     let other = format!("https://localhost:{port}");
@@ -153,9 +153,9 @@ async fn a_further_server_is_called_where_it_is_allowed() {
         ),
     ] {
         let driver = acme.driver_with(&keys);
-        let faces = sonicos::Faces::kind();
-        let lab = Lab::with_ca(Profile::V8, faces, clock.clone(), &driver).await;
-        acme.prepare(&lab);
+        let variants = sonicos::Variants::kind();
+        let bed = TestBed::with_ca(Profile::V8, variants, clock.clone(), &driver).await;
+        acme.prepare(&bed);
         for _ in 0..100 {
             answer_instead(&acme, "/directory", |body| {
                 for name in ["newNonce", "newAccount", "newOrder"] {
@@ -164,23 +164,23 @@ async fn a_further_server_is_called_where_it_is_allowed() {
                 }
             });
         }
-        lab.run_once().await;
-        let renewal = lab.renewals().await.remove(0);
+        bed.run_once().await;
+        let renewal = bed.renewals().await.remove(0);
         assert_eq!(renewal.state, state, "{:?}", renewal.last_error);
     }
 }
 
-async fn bench(change: impl FnOnce(&mut Faces)) -> (Acme, Lab) {
+async fn fixture(change: impl FnOnce(&mut Variants)) -> (Acme, TestBed) {
     let clock = today();
-    let acme = Acme::with(clock.clone(), |faces| {
-        faces.always_valid = true;
-        change(faces);
+    let acme = Acme::with(clock.clone(), |variants| {
+        variants.always_valid = true;
+        change(variants);
     })
     .await;
-    let faces = sonicos::Faces::kind();
-    let lab = Lab::with_ca(Profile::V8, faces, clock, &acme.driver_with("")).await;
-    acme.prepare(&lab);
-    (acme, lab)
+    let variants = sonicos::Variants::kind();
+    let bed = TestBed::with_ca(Profile::V8, variants, clock, &acme.driver_with("")).await;
+    acme.prepare(&bed);
+    (acme, bed)
 }
 
 /// The next answer from a path that contains this is changed.

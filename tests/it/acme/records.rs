@@ -38,13 +38,13 @@ async fn a_record_in_the_zone_that_a_cname_delegates_to_proves_control_and_is_go
 
 /// The whole renewal with updates of the server at `dns`.
 async fn renews(dns: SocketAddr, more: &str) {
-    let Some((pebble, lab)) = bench(dns, more).await else {
+    let Some((pebble, bed)) = fixture(dns, more).await else {
         return;
     };
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
     assert_eq!((pebble.orders(), pebble.certificates()), (1, 1));
-    assert_no_record_is_left(&lab).await;
+    assert_no_record_is_left(&bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,16 +52,16 @@ async fn killed_while_the_record_is_up_a_renewal_orders_once_and_takes_it_away()
     let Some(knot) = knot::start(free_address(), KEY, &[("example.com", PLAIN)]).await else {
         return;
     };
-    let Some((pebble, lab)) = bench(knot.address, "").await else {
+    let Some((pebble, bed)) = fixture(knot.address, "").await else {
         return;
     };
-    assert!(kill_at(&lab, &pebble, "Before(PollIssuance) 2"));
-    let shown = validator(&lab).missing(&never()).await.unwrap().unwrap();
+    assert!(kill_at(&bed, &pebble, "Before(PollIssuance) 2"));
+    let shown = validator(&bed).missing(&never()).await.unwrap().unwrap();
     assert!(shown.ends_with("shows other values"), "{shown}");
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
     assert_eq!((pebble.orders(), pebble.certificates()), (1, 1));
-    assert_no_record_is_left(&lab).await;
+    assert_no_record_is_left(&bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,26 +69,26 @@ async fn a_wrong_key_is_one_clear_sentence_before_a_key_pair_is_made() {
     let Some(knot) = knot::start(free_address(), KEY, &[("example.com", PLAIN)]).await else {
         return;
     };
-    let Some((pebble, lab)) = bench(knot.address, "").await else {
+    let Some((pebble, bed)) = fixture(knot.address, "").await else {
         return;
     };
-    write_secret(&lab, "d3Jvbmcgd3Jvbmcgd3Jvbmc=");
-    lab.run_once().await;
-    assert!(lab.has_event("attention_needed").await);
-    let renewal = lab.renewals().await.remove(0);
+    write_secret(&bed, "d3Jvbmcgd3Jvbmcgd3Jvbmc=");
+    bed.run_once().await;
+    assert!(bed.has_event("attention_needed").await);
+    let renewal = bed.renewals().await.remove(0);
     assert_eq!(renewal.state, State::Planned);
     let words = "rfc2136: try _acme-challenge.vpn.example.com in example.com: the name server does not accept this TSIG \
         key, or does not let it make this change; see `validation.dns.provider.rfc2136`";
     assert_eq!(renewal.last_error.as_deref(), Some(words));
-    assert_eq!(lab.simulator.counters().key_pairs_generated, 0);
+    assert_eq!(bed.simulator.counters().key_pairs_generated, 0);
     assert_eq!((pebble.orders(), pebble.accounts()), (0, 0));
 
-    write_secret(&lab, KEY.1);
-    lab.clock
+    write_secret(&bed, KEY.1);
+    bed.clock
         .sleep_until(renewal.next_attempt_at.unwrap())
         .await;
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,8 +96,8 @@ async fn a_program_that_sets_the_record_proves_control_and_is_told_to_clean_up()
     let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
         return;
     };
-    let lab = lab_today().await;
-    let script = lab.folder.path().join("set-record");
+    let bed = lab_today().await;
+    let script = bed.folder.path().join("set-record");
     let (dns, management) = (pebble.names().dns, pebble.names().management);
     write_program(
         &script,
@@ -107,41 +107,41 @@ async fn a_program_that_sets_the_record_proves_control_and_is_told_to_clean_up()
         r#"validation.dns = {{ provider.exec = {{ program = "{}" }}, resolvers = ["{dns}"], check_servers = ["{dns}"] }}"#,
         script.display()
     );
-    use_driver(&lab, &proven_by(&validation, &pebble));
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    assert_shown(&lab).await;
+    use_driver(&bed, &proven_by(&validation, &pebble));
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    assert_shown(&bed).await;
     assert_eq!((pebble.orders(), pebble.certificates()), (1, 1));
-    assert_no_record_is_left(&lab).await;
+    assert_no_record_is_left(&bed).await;
 }
 
 /// A Pebble that asks the server at `dns`, and a laboratory that may change the records there.
-async fn bench(dns: SocketAddr, more: &str) -> Option<(Pebble, Lab)> {
+async fn fixture(dns: SocketAddr, more: &str) -> Option<(Pebble, TestBed)> {
     let pebble = Pebble::asking(dns, Unkindness::USUAL).await?;
-    let lab = lab_today().await;
-    write_secret(&lab, KEY.1);
+    let bed = lab_today().await;
+    write_secret(&bed, KEY.1);
     let validation = format!(
         r#"validation.dns = {{ provider.rfc2136 = {{ server = "{dns}", key_name = "{}", secret = {{ file = "{}/tsig" }} }}, resolvers = ["{dns}"], check_servers = ["{dns}"]{more} }}"#,
         KEY.0,
-        lab.folder.path().display()
+        bed.folder.path().display()
     );
-    use_driver(&lab, &proven_by(&validation, &pebble));
-    Some((pebble, lab))
+    use_driver(&bed, &proven_by(&validation, &pebble));
+    Some((pebble, bed))
 }
 
-fn write_secret(lab: &Lab, secret: &str) {
-    lab::write_secret(&lab.folder.path().join("tsig"), secret);
+fn write_secret(bed: &TestBed, secret: &str) {
+    test_bed::write_secret(&bed.folder.path().join("tsig"), secret);
 }
 
-async fn assert_no_record_is_left(lab: &Lab) {
-    let shown = validator(lab).missing(&never()).await.unwrap().unwrap();
+async fn assert_no_record_is_left(bed: &TestBed) {
+    let shown = validator(bed).missing(&never()).await.unwrap().unwrap();
     assert!(shown.ends_with("does not show it yet"), "{shown}");
 }
 
-fn validator(lab: &Lab) -> Validator {
-    let ca::Settings::Acme(settings) = &lab.desired().cas["office"] else {
+fn validator(bed: &TestBed) -> Validator {
+    let ca::Settings::Acme(settings) = &bed.config().cas["office"] else {
         panic!("not an ACME server");
     };
-    Validator::new(settings.validation.clone(), lab.surroundings())
+    Validator::new(settings.validation.clone(), bed.env())
 }
 
 /// A record that nobody writes: servers that do not show it tell whether they show others in its place.

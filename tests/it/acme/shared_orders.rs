@@ -14,14 +14,14 @@ use simulators::sonicos;
 use super::*;
 use crate::contract::Subject;
 use crate::contract::acme::Acme;
-use crate::lab::{CERTIFICATE, today};
 use crate::survives_crash::kill_at;
+use crate::test_bed::{CERTIFICATE, today};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_another_request_finalized_is_not_ours_and_another_one_is_placed() {
-    let (acme, lab) = bench().await;
-    let ca = issuer(&lab);
-    let (first, second) = (request("first", &lab), request("second", &lab));
+    let (acme, bed) = fixture().await;
+    let ca = issuer(&bed);
+    let (first, second) = (request("first", &bed), request("second", &bed));
     let mut orders = [
         ca.submit(&first).await.unwrap(),
         ca.submit(&second).await.unwrap(),
@@ -43,9 +43,9 @@ async fn an_order_that_another_request_finalized_is_not_ours_and_another_one_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_are_driven_on_in_turns_get_a_certificate_each_and_no_third_is_issued() {
-    let (acme, lab) = bench().await;
-    let ca = issuer(&lab);
-    let requests = [request("first", &lab), request("second", &lab)];
+    let (acme, bed) = fixture().await;
+    let ca = issuer(&bed);
+    let requests = [request("first", &bed), request("second", &bed)];
     let mut orders: Vec<Option<Reference>> = vec![None, None];
     let mut leaves: Vec<Option<Certificate>> = vec![None, None];
     for _ in 0..40 {
@@ -64,7 +64,7 @@ async fn two_that_are_driven_on_in_turns_get_a_certificate_each_and_no_third_is_
                 _ => {}
             }
         }
-        lab.clock.advance(jiff::SignedDuration::from_secs(5));
+        bed.clock.advance(jiff::SignedDuration::from_secs(5));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for (leaf, request) in leaves.iter().zip(&requests) {
@@ -74,20 +74,20 @@ async fn two_that_are_driven_on_in_turns_get_a_certificate_each_and_no_third_is_
     assert_eq!(acme.orders(), 2);
 }
 
-async fn bench() -> (Acme, Lab) {
+async fn fixture() -> (Acme, TestBed) {
     let clock = today();
-    let acme = Acme::with(clock.clone(), |faces| {
-        faces.always_valid = true;
-        faces.orders_reused = true;
+    let acme = Acme::with(clock.clone(), |variants| {
+        variants.always_valid = true;
+        variants.orders_reused = true;
     })
     .await;
-    let faces = sonicos::Faces::kind();
-    let lab = Lab::with_ca(Profile::V8, faces, clock, &acme.driver_with("")).await;
-    acme.prepare(&lab);
-    (acme, lab)
+    let variants = sonicos::Variants::kind();
+    let bed = TestBed::with_ca(Profile::V8, variants, clock, &acme.driver_with("")).await;
+    acme.prepare(&bed);
+    (acme, bed)
 }
 
-fn request(reference: &str, lab: &Lab) -> SigningRequest {
+fn request(reference: &str, bed: &TestBed) -> SigningRequest {
     let name = "vpn.example.com";
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name = DistinguishedName::new();
@@ -98,7 +98,7 @@ fn request(reference: &str, lab: &Lab) -> SigningRequest {
     SigningRequest {
         client_reference: reference.to_owned(),
         csr: Csr::parse(csr.der()).unwrap(),
-        planned_at: lab.clock.now(),
+        planned_at: bed.clock.now(),
         previous: None,
         window: None,
     }
@@ -133,9 +133,9 @@ async fn issued(
 }
 
 /// Two certificates for the same names, on the services of one firewall.
-async fn two_certificates() -> (Acme, Lab) {
-    let (acme, lab) = bench().await;
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+async fn two_certificates() -> (Acme, TestBed) {
+    let (acme, bed) = fixture().await;
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let (before, certificate) = text.split_once("[[certificate]]").unwrap();
     let services = "services = [\"web-management\", \"ssl-vpn\"]";
     let verify = certificate
@@ -148,48 +148,48 @@ async fn two_certificates() -> (Acme, Lab) {
             .replace(services, &format!("services = [\"{service}\"]"))
             .replace(verify, &format!("endpoints = [\"{address}\"]"))
     };
-    let management = lab.simulator.management().to_string();
-    let ssl_vpn = lab.simulator.ssl_vpn().to_string();
+    let management = bed.simulator.management().to_string();
+    let ssl_vpn = bed.simulator.ssl_vpn().to_string();
     let first = of(CERTIFICATE, "web-management", &management);
     let second = of(SECOND, "ssl-vpn", &ssl_vpn);
     let text = format!("{before}[[certificate]]{first}\n[[certificate]]{second}");
-    std::fs::write(lab.config_file(), text).unwrap();
-    (acme, lab)
+    std::fs::write(bed.config_file(), text).unwrap();
+    (acme, bed)
 }
 
 /// Runs until both renewals have ended, and that each has a certificate for its own key.
-async fn both_complete(acme: &Acme, lab: &Lab, case: &str) {
+async fn both_complete(acme: &Acme, bed: &TestBed, case: &str) {
     let mut both = Vec::new();
     for _ in 0..100 {
-        lab.run_once().await;
-        both = newest_of_both(lab).await;
+        bed.run_once().await;
+        both = newest_of_both(bed).await;
         if both.iter().all(|renewal| renewal.state.is_end()) {
             break;
         }
         let next = both.iter().filter_map(|one| one.next_attempt_at).min();
-        let soonest = lab.clock.now() + jiff::SignedDuration::from_secs(1);
-        lab.clock.set(next.unwrap().max(soonest));
+        let soonest = bed.clock.now() + jiff::SignedDuration::from_secs(1);
+        bed.clock.set(next.unwrap().max(soonest));
     }
     let mut keys = Vec::new();
     for renewal in &both {
         assert_eq!(renewal.state, State::Completed, "{case}: {renewal:#?}");
         let leaf = Certificate::from_pem(renewal.obtained.leaf_pem.as_deref().unwrap()).unwrap();
-        let born = lab.simulator.spki_sha256(&renewal.alias).unwrap();
+        let born = bed.simulator.spki_sha256(&renewal.alias).unwrap();
         assert_eq!(leaf.public_key.to_string(), born, "{case}");
         keys.push(born);
     }
     assert_ne!(keys[0], keys[1], "{case}");
-    let seen = lab.seen().await;
+    let seen = bed.seen().await;
     assert_ne!(seen[0].fingerprint, seen[1].fingerprint, "{case}");
     assert_eq!(acme.orders(), 2, "{case}: certificates issued");
     for event in ["renewal_failed", "renewal_cancelled"] {
-        assert!(!lab.has_event(event).await, "{case}: {event}");
+        assert!(!bed.has_event(event).await, "{case}: {event}");
     }
-    lab.assert_left_in_order();
+    bed.assert_left_in_order();
 }
 
-async fn newest_of_both(lab: &Lab) -> Vec<Renewal> {
-    let store = lab.store().await;
+async fn newest_of_both(bed: &TestBed) -> Vec<Renewal> {
+    let store = bed.store().await;
     let mut both = Vec::new();
     for name in [CERTIFICATE, SECOND] {
         both.extend(store.renewals_of(name, 1).await.unwrap());
@@ -199,8 +199,8 @@ async fn newest_of_both(lab: &Lab) -> Vec<Renewal> {
 }
 
 /// How often a renewal reported that it waits for the order of the other one, with whose words.
-async fn waits_for_the_other(lab: &Lab) -> Vec<String> {
-    let store = lab.store().await;
+async fn waits_for_the_other(bed: &TestBed) -> Vec<String> {
+    let store = bed.store().await;
     let mut waits = Vec::new();
     for name in [CERTIFICATE, SECOND] {
         for event in store.history(name, 1000).await.unwrap() {
@@ -215,21 +215,21 @@ async fn waits_for_the_other(lab: &Lab) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_renewals_for_the_same_names_complete_one_after_the_other() {
-    let (acme, lab) = two_certificates().await;
-    acme.simulator.set(|faces| faces.processing_polls = 0);
-    both_complete(&acme, &lab, "one after the other").await;
+    let (acme, bed) = two_certificates().await;
+    acme.simulator.set(|variants| variants.processing_polls = 0);
+    both_complete(&acme, &bed, "one after the other").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_waits_while_another_one_drives_the_same_order_and_says_so() {
-    let (acme, lab) = two_certificates().await;
-    acme.simulator.set(|faces| {
-        faces.ready_polls = 3;
-        faces.processing_polls = 3;
-        faces.poll_retry_after = Some(40);
+    let (acme, bed) = two_certificates().await;
+    acme.simulator.set(|variants| {
+        variants.ready_polls = 3;
+        variants.processing_polls = 3;
+        variants.poll_retry_after = Some(40);
     });
-    both_complete(&acme, &lab, "in turns").await;
-    let waits = waits_for_the_other(&lab).await;
+    both_complete(&acme, &bed, "in turns").await;
+    let waits = waits_for_the_other(&bed).await;
     assert_eq!(waits.len(), 1, "reported once: {waits:?}");
     let order = acme.simulator.orders().len();
     assert_eq!(order, 2, "one order for each, and none for the wait");
@@ -246,13 +246,13 @@ async fn two_renewals_for_the_same_names_complete_after_a_crash_between_them() {
         Moment::Stored(State::Submitted),
         Moment::Acted(Step::PollIssuance),
     ] {
-        let (acme, lab) = two_certificates().await;
-        acme.simulator.set(|faces| {
-            faces.ready_polls = 1;
-            faces.poll_retry_after = Some(40);
+        let (acme, bed) = two_certificates().await;
+        acme.simulator.set(|variants| {
+            variants.ready_polls = 1;
+            variants.poll_retry_after = Some(40);
         });
-        kill_at(&lab.config_file(), moment);
-        both_complete(&acme, &lab, &format!("{moment:?}")).await;
+        kill_at(&bed.config_file(), moment);
+        both_complete(&acme, &bed, &format!("{moment:?}")).await;
     }
 }
 

@@ -9,22 +9,22 @@ use renewd::pki::Csr;
 
 use simulators::acme::Window;
 use simulators::ca::{Fault, On, RetryAfter};
-use simulators::sonicos::Faces;
+use simulators::sonicos::Variants;
 
 use super::*;
 use crate::contract::Subject;
 use crate::contract::acme::Acme;
-use crate::lab::{CERTIFICATE, today};
+use crate::test_bed::{CERTIFICATE, today};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_in_the_window_that_the_server_names_and_the_order_replaces_it() {
-    let Some((pebble, lab)) = renewed().await else {
+    let Some((pebble, bed)) = renewed().await else {
         return;
     };
-    let first = lab.seen().await[0].clone();
-    let start = lab.clock.now();
+    let first = bed.seen().await[0].clone();
+    let start = bed.clock.now();
     // Pebble says that it need not be asked for six hours, and a window does not count in the first twentieth of a
     // lifetime, here seven hours. Its own clock is a real one, and its orders end after a day.
     let window = [start + 8 * HOUR, start + 9 * HOUR];
@@ -33,24 +33,24 @@ async fn a_certificate_is_renewed_in_the_window_that_the_server_names_and_the_or
         println!("not tried: this pebble cannot be told a renewal window (2.8 and later can)");
         return;
     }
-    while lab.renewals().await.len() == 1 {
-        assert!(lab.clock.now() < window[1] + HOUR, "not in its window");
-        lab.clock.advance(2 * HOUR);
-        lab.run_once().await;
-        if let Some(chosen) = chosen(&lab).await
-            && (lab.clock.now()..lab.clock.now() + 2 * HOUR).contains(&chosen)
+    while bed.renewals().await.len() == 1 {
+        assert!(bed.clock.now() < window[1] + HOUR, "not in its window");
+        bed.clock.advance(2 * HOUR);
+        bed.run_once().await;
+        if let Some(chosen) = chosen(&bed).await
+            && (bed.clock.now()..bed.clock.now() + 2 * HOUR).contains(&chosen)
         {
-            lab.clock.set(chosen);
-            lab.run_once().await;
+            bed.clock.set(chosen);
+            bed.run_once().await;
         }
     }
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    let renewals = lab.renewals().await;
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    let renewals = bed.renewals().await;
     assert_eq!(renewals.len(), 2, "{renewals:#?}");
     assert_eq!(renewals[0].reason, "renewal_window");
     assert!((window[0]..window[1]).contains(&renewals[0].planned_at));
-    assert!(lab.has_event("renewal_info_updated").await);
-    assert_ne!(lab.seen().await[0].fingerprint, first.fingerprint);
+    assert!(bed.has_event("renewal_info_updated").await);
+    assert_ne!(bed.seen().await[0].fingerprint, first.fingerprint);
     assert_eq!((pebble.orders(), pebble.certificates()), (2, 2));
     assert_eq!(pebble.replacements(), 1);
 }
@@ -59,64 +59,64 @@ async fn a_certificate_is_renewed_in_the_window_that_the_server_names_and_the_or
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_in_the_window_outlasts_an_outage_of_the_ca() {
     let clock = today();
-    let acme = Acme::with(clock.clone(), |faces| faces.always_valid = true).await;
+    let acme = Acme::with(clock.clone(), |variants| variants.always_valid = true).await;
     let driver = acme.driver_with("");
-    let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &driver).await;
-    acme.prepare(&lab);
+    let bed = TestBed::with_ca(Profile::V8, Variants::kind(), clock, &driver).await;
+    acme.prepare(&bed);
     let time = |at: Timestamp| time::OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap();
-    let start = time(lab.clock.now() + HOUR);
-    let end = time(lab.clock.now() + 2 * HOUR);
+    let start = time(bed.clock.now() + HOUR);
+    let end = time(bed.clock.now() + 2 * HOUR);
     acme.simulator.renewal_window(Some(Window { start, end }));
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
     let closed = Fault::Unavailable(RetryAfter::Seconds(20 * 3600));
     acme.simulator.fault(On::next("POST", "new-order"), closed);
-    let until = lab.clock.now() + 60 * HOUR;
-    while lab.clock.now() < until && acme.simulator.orders().len() < 2 {
-        lab.clock.advance(4 * HOUR);
-        lab.run_once().await;
+    let until = bed.clock.now() + 60 * HOUR;
+    while bed.clock.now() < until && acme.simulator.orders().len() < 2 {
+        bed.clock.advance(4 * HOUR);
+        bed.run_once().await;
     }
-    let renewal = lab.renewals().await.into_iter().rev().nth(1).unwrap();
+    let renewal = bed.renewals().await.into_iter().rev().nth(1).unwrap();
     assert_eq!(renewal.reason, "renewal_window");
     assert_eq!(renewal.state, State::Completed);
     assert_eq!(acme.simulator.faults_used(), 1);
 }
 
 /// A laboratory whose certificate was just obtained from a server that offers windows.
-async fn renewed() -> Option<(Pebble, Lab)> {
+async fn renewed() -> Option<(Pebble, TestBed)> {
     let pebble = Pebble::start(Unkindness::USUAL).await?;
-    let lab = lab_at(&at(&pebble, "")).await;
-    if facts(&lab).await["renewal windows"] == "not offered" {
+    let bed = lab_at(&at(&pebble, "")).await;
+    if facts(&bed).await["renewal windows"] == "not offered" {
         println!("not tried: this pebble offers no renewal windows (2.6 and later do)");
         return None;
     }
-    assert_eq!(until_it_ends(&lab).await, State::Completed);
-    Some((pebble, lab))
+    assert_eq!(until_it_ends(&bed).await, State::Completed);
+    Some((pebble, bed))
 }
 
 /// The moment that was chosen in the window of the certificate that is shown.
-async fn chosen(lab: &Lab) -> Option<Timestamp> {
-    let row = lab.store().await.certificate(CERTIFICATE).await.unwrap();
-    row?.window_of_shown().map(|window| window.chosen)
+async fn chosen(bed: &TestBed) -> Option<Timestamp> {
+    let row = bed.store().await.certificate(CERTIFICATE).await.unwrap();
+    row?.window_of_current().map(|window| window.chosen)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_offers_windows_names_one_and_takes_an_order_that_replaces() {
-    let Some((pebble, lab)) = renewed().await else {
+    let Some((pebble, bed)) = renewed().await else {
         return;
     };
-    let issuer = issuer(&lab);
-    let shown = lab.seen().await[0].clone();
-    let advice = issuer.renewal_window(&shown).await.unwrap();
-    let window = advice.window.unwrap();
+    let issuer = issuer(&bed);
+    let shown = bed.seen().await[0].clone();
+    let info = issuer.renewal_window(&shown).await.unwrap();
+    let window = info.window.unwrap();
     assert!(shown.not_before < window.start && window.end < shown.not_after);
-    assert!(advice.ask_again.is_some(), "{advice:?}");
+    assert!(info.ask_again.is_some(), "{info:?}");
 
-    let renewal = &lab.renewals().await[0];
+    let renewal = &bed.renewals().await[0];
     let csr = renewal.obtained.csr_pem.clone().unwrap();
     let request = ca::SigningRequest {
         client_reference: "second".to_owned(),
         csr: Csr::parse(csr.as_bytes()).unwrap(),
-        planned_at: lab.clock.now(),
+        planned_at: bed.clock.now(),
         previous: Some(ca::Previous {
             certificate: shown,
             order: renewal.obtained.ca_reference.clone().map(ca::Reference),

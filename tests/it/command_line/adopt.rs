@@ -21,7 +21,7 @@ fn give_ssl_vpn_its_own(office: &Office, name: &str, days: i64) {
 }
 
 /// A run that looks at the addresses, however short ago that was done.
-async fn probe_now(office: &Office) -> super::office::Told {
+async fn probe_now(office: &Office) -> super::office::CommandOutput {
     sqlx::any::install_default_drivers();
     let url = format!("sqlite://{}", office.path("renewd.db").display());
     let mut database = sqlx::AnyConnection::connect(&url).await.unwrap();
@@ -58,8 +58,8 @@ async fn what_an_operator_has_checked_counts_from_then_on() {
     // Without a fingerprint nothing is accepted, and it says what there is to check.
     let fingerprint = of_ssl_vpn(&office);
     let address = office.simulator.ssl_vpn().to_string();
-    let told = office.renewd(&["adopt", "hq-portal"]).with_code(1);
-    told.prints(&[
+    let output = office.renewd(&["adopt", "hq-portal"]).with_code(1);
+    output.prints(&[
         &address,
         "CN=vpn.example.com",
         "--fingerprint",
@@ -68,8 +68,8 @@ async fn what_an_operator_has_checked_counts_from_then_on() {
     assert_eq!(standing(&office)["health"], "unknown_certificate");
 
     let accept = ["adopt", "hq-portal", "--fingerprint", &fingerprint];
-    let told = office.renewd(&accept).with_code(0);
-    told.prints(&["is accepted", &fingerprint]);
+    let output = office.renewd(&accept).with_code(0);
+    output.prints(&["is accepted", &fingerprint]);
     office.renewd(&["run", "--once"]).with_code(0);
     let after = standing(&office);
     assert_eq!(after["health"], "ok", "{after:#}");
@@ -102,20 +102,22 @@ async fn what_is_served_no_more_is_not_accepted() {
     let office = Office::new().await;
     office.renewd(&["run", "--once"]).with_code(0);
     let known = of_ssl_vpn(&office);
-    let told = office.renewd(&["adopt", "hq-portal", "--fingerprint", &known]);
-    told.with_code(2).complains(&["no address of hq-portal"]);
+    let output = office.renewd(&["adopt", "hq-portal", "--fingerprint", &known]);
+    output.with_code(2).complains(&["no address of hq-portal"]);
     give_ssl_vpn_its_own(&office, "first", 30);
     probe_now(&office).await.with_code(1);
     let checked = of_ssl_vpn(&office);
     give_ssl_vpn_its_own(&office, "second", 30);
-    let told = office.renewd(&["adopt", "hq-portal", "--fingerprint", &checked]);
-    told.with_code(69)
+    let output = office.renewd(&["adopt", "hq-portal", "--fingerprint", &checked]);
+    output
+        .with_code(69)
         .complains(&[&of_ssl_vpn(&office), "nothing is accepted"]);
     office
         .simulator
-        .set(|faces| faces.refuse_connections_on_ssl_vpn = true);
-    let told = office.renewd(&["adopt", "hq-portal", "--fingerprint", &checked]);
-    told.with_code(69)
+        .set(|variants| variants.refuse_connections_on_ssl_vpn = true);
+    let output = office.renewd(&["adopt", "hq-portal", "--fingerprint", &checked]);
+    output
+        .with_code(69)
         .complains(&["serves nothing", "nothing is accepted"]);
     assert_eq!(standing(&office)["health"], "unknown_certificate");
     let show = office.renewd(&["show", "hq-portal"]).stdout;
@@ -125,8 +127,8 @@ async fn what_is_served_no_more_is_not_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_or_fingerprint_that_is_none_is_refused() {
     let office = Office::new().await;
-    let told = office.renewd(&["adopt", "hq-porta"]);
-    told.with_code(2).complains(&["hq-portal"]);
-    let told = office.renewd(&["adopt", "hq-portal", "--fingerprint", "zz"]);
-    told.with_code(2);
+    let output = office.renewd(&["adopt", "hq-porta"]);
+    output.with_code(2).complains(&["hq-portal"]);
+    let output = office.renewd(&["adopt", "hq-portal", "--fingerprint", "zz"]);
+    output.with_code(2);
 }

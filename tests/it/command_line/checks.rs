@@ -4,15 +4,15 @@ use rcgen::{
     BasicConstraints, CertificateParams, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose,
     NameConstraints,
 };
-use simulators::sonicos::{Faces, Profile, Specification};
+use simulators::sonicos::{Profile, Specification, Variants};
 
 use super::office::{Office, PASSWORD};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_configuration_is_found_good_without_a_word_to_the_firewall() {
     let office = Office::new().await;
-    let told = office.renewd(&["check"]).with_code(0);
-    told.prints(&["ok      configuration: 1 certificate, 1 firewall, 1 CA"]);
+    let output = office.renewd(&["check"]).with_code(0);
+    output.prints(&["ok      configuration: 1 certificate, 1 firewall, 1 CA"]);
     assert_eq!(office.simulator.counters().requests, 0);
 }
 
@@ -23,8 +23,8 @@ async fn online_it_tells_model_rights_and_pending_changes_and_changes_nothing() 
         office.simulator.certificates(),
         office.simulator.fingerprint(),
     );
-    let told = office.renewd(&["check", "--online"]).with_code(0);
-    let told = told.prints(&[
+    let output = office.renewd(&["check", "--online"]).with_code(0);
+    let output = output.prints(&[
         "NSv 270",
         "rights of the login: FULL_ADMIN",
         "fw-initial",
@@ -33,8 +33,8 @@ async fn online_it_tells_model_rights_and_pending_changes_and_changes_nothing() 
         "vpn.example.com until",
     ]);
     assert!(
-        !told.stdout.contains("FAIL") && told.stderr.is_empty(),
-        "{told:#?}"
+        !output.stdout.contains("FAIL") && output.stderr.is_empty(),
+        "{output:#?}"
     );
     let counters = office.simulator.counters();
     assert_eq!(
@@ -62,9 +62,11 @@ async fn online_it_tells_model_rights_and_pending_changes_and_changes_nothing() 
 #[tokio::test(flavor = "multi_thread")]
 async fn online_a_central_management_is_warned_of_and_fails_nothing() {
     let office = Office::new().await;
-    office.simulator.set(|faces| faces.managed_centrally = true);
-    let told = office.renewd(&["check", "--online"]).with_code(0);
-    told.prints(&["warning firewall hq", "acquire the device again"]);
+    office
+        .simulator
+        .set(|variants| variants.managed_centrally = true);
+    let output = office.renewd(&["check", "--online"]).with_code(0);
+    output.prints(&["warning firewall hq", "acquire the device again"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,13 +74,14 @@ async fn online_a_wrong_pin_is_found_before_anything_is_sent() {
     let office = Office::new().await;
     let real = office.simulator.fingerprint();
     office.configure(&office.configuration().replace(&real, &"ab".repeat(32)));
-    let told = office.renewd(&["check", "--online"]).with_code(1);
-    told.prints(&["FAIL    firewall hq", &real])
+    let output = office.renewd(&["check", "--online"]).with_code(1);
+    output
+        .prints(&["FAIL    firewall hq", &real])
         .complains(&["1 of"]);
     assert_eq!(office.simulator.counters().requests, 0);
     office.renewd(&["run", "--once"]).with_code(1);
-    let told = office.renewd(&["explain", "hq-portal"]).with_code(0);
-    told.prints(&["(untrusted)", &real, "To do", "renewd probe"]);
+    let output = office.renewd(&["explain", "hq-portal"]).with_code(0);
+    output.prints(&["(untrusted)", &real, "To do", "renewd probe"]);
     assert_eq!(office.simulator.counters().requests, 0);
 }
 
@@ -98,15 +101,15 @@ async fn online_somebody_elses_pending_change_is_found() {
     let office = Office::new().await;
     let other = office.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
-    let told = office.renewd(&["check", "--online"]).with_code(1);
-    told.prints(&["FAIL    firewall hq: uncommitted changes by", "printer"]);
+    let output = office.renewd(&["check", "--online"]).with_code(1);
+    output.prints(&["FAIL    firewall hq: uncommitted changes by", "printer"]);
     assert_eq!(office.simulator.counters().discards_of_foreign_changes, 0);
     assert_eq!(office.simulator.pending().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn online_it_tells_how_a_device_that_carries_its_files_would_reach_us() {
-    let office = Office::of(Profile::V6_5, Faces::kind()).await;
+    let office = Office::of(Profile::V6_5, Variants::kind()).await;
     let first = office.renewd(&["check", "--online"]).with_code(0);
     let first = first.prints(&[
         "firewall hq, transfers: it is told to go to 127.0.0.1, and must come from 127.0.0.1",
@@ -124,26 +127,26 @@ async fn online_it_tells_how_a_device_that_carries_its_files_would_reach_us() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn online_the_specification_that_a_device_serves_is_kept_and_nothing_is_overwritten() {
-    let office = Office::with(Faces {
+    let office = Office::with(Variants {
         openapi: Specification::Json,
-        ..Faces::kind()
+        ..Variants::kind()
     })
     .await;
     let arguments = ["check", "--online", "--save-openapi", "openapi.json"];
-    let told = office.renewd(&arguments).with_code(0);
-    told.prints(&["its specification is in openapi.json"]);
+    let output = office.renewd(&arguments).with_code(0);
+    output.prints(&["its specification is in openapi.json"]);
     let kept = std::fs::read_to_string(office.path("openapi.json")).unwrap();
     let specification: serde_json::Value = serde_json::from_str(&kept).unwrap();
     assert_eq!(specification["openapi"], "3.0.0");
-    let told = office.renewd(&arguments).with_code(1);
-    told.prints(&["FAIL    firewall hq: openapi.json exists already and is not overwritten"]);
-    let told = office.renewd(&["check", "--save-openapi", "other.json"]);
-    told.with_code(2).complains(&["--online"]);
+    let output = office.renewd(&arguments).with_code(1);
+    output.prints(&["FAIL    firewall hq: openapi.json exists already and is not overwritten"]);
+    let output = office.renewd(&["check", "--save-openapi", "other.json"]);
+    output.with_code(2).complains(&["--online"]);
     office
         .simulator
-        .set(|faces| faces.openapi = Specification::Off);
-    let told = office.renewd(&["check", "--online", "--save-openapi", "none.json"]);
-    told.with_code(0).prints(&["it serves no specification"]);
+        .set(|variants| variants.openapi = Specification::Off);
+    let output = office.renewd(&["check", "--online", "--save-openapi", "none.json"]);
+    output.with_code(0).prints(&["it serves no specification"]);
     assert!(!office.path("none.json").exists());
 }
 
@@ -159,8 +162,8 @@ async fn after_a_renewal_the_old_pin_still_serves() {
 async fn a_secret_that_cannot_be_read_is_found_offline() {
     let office = Office::new().await;
     std::fs::remove_file(office.path("hq.password")).unwrap();
-    let told = office.renewd(&["check"]).with_code(1);
-    told.prints(&["FAIL", "hq.password"]);
+    let output = office.renewd(&["check"]).with_code(1);
+    output.prints(&["FAIL", "hq.password"]);
 }
 
 /// A CA that is changed: its certificate and its key.
@@ -233,10 +236,10 @@ async fn a_local_ca_that_cannot_sign_what_is_wanted_is_found_offline() {
         ),
     ] {
         put_ca(&office, files);
-        let told = office.renewd(&["check"]).with_code(1);
-        let told = told.prints(&["FAIL    ", words]);
-        let lines = told.stdout.lines().filter(|line| line.contains(words));
-        assert_eq!(lines.count(), 1, "said once: {told:#?}");
+        let output = office.renewd(&["check"]).with_code(1);
+        let output = output.prints(&["FAIL    ", words]);
+        let lines = output.stdout.lines().filter(|line| line.contains(words));
+        assert_eq!(lines.count(), 1, "said once: {output:#?}");
         office
             .renewd(&["run", "--once"])
             .with_code(1)
@@ -263,22 +266,22 @@ async fn files_of_pinned_roots_are_checked_as_other_files_are() {
     let pinned = "name = \"office\"\nchain_roots = [\"root.pem\", \"ca.pem\"]";
     let text = office.configuration();
     office.configure(&text.replace("name = \"office\"", pinned));
-    let told = office.renewd(&["check"]).with_code(1);
-    told.prints(&["FAIL    ca office: chain_roots: ", "root.pem: No such file"]);
+    let output = office.renewd(&["check"]).with_code(1);
+    output.prints(&["FAIL    ca office: chain_roots: ", "root.pem: No such file"]);
     office.write(
         "root.pem",
         "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
     );
-    let told = office.renewd(&["check"]).with_code(1);
-    told.prints(&["FAIL    ca office: chain_roots: ", "certificate 1 (line 1)"]);
+    let output = office.renewd(&["check"]).with_code(1);
+    output.prints(&["FAIL    ca office: chain_roots: ", "certificate 1 (line 1)"]);
     std::fs::copy(office.path("ca.pem"), office.path("root.pem")).unwrap();
-    let told = office.renewd(&["check"]).with_code(0);
-    told.prints(&["ok      ca office: chain_roots: 2 certificates"]);
+    let output = office.renewd(&["check"]).with_code(0);
+    output.prints(&["ok      ca office: chain_roots: 2 certificates"]);
     office.set_mode("root.pem", 0o666);
-    let told = office.renewd(&["check"]).with_code(1);
-    told.prints(&["FAIL    access: ca office: chain_roots: ", "chmod"]);
-    let told = office.renewd(&["run", "--once"]).with_code(78);
-    told.complains(&["chmod"]);
+    let output = office.renewd(&["check"]).with_code(1);
+    output.prints(&["FAIL    access: ca office: chain_roots: ", "chmod"]);
+    let output = office.renewd(&["run", "--once"]).with_code(78);
+    output.complains(&["chmod"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,10 +320,10 @@ async fn a_file_that_others_can_change_or_a_secret_that_they_can_read_is_found_a
         (".", 0o777, 0o700),
     ] {
         office.set_mode(name, mode);
-        let told = office.renewd(&["check"]).with_code(1);
-        told.prints(&["FAIL", "chmod", name.trim_start_matches('.')]);
-        let told = office.renewd(&["run", "--once"]).with_code(78);
-        told.complains(&["chmod", name.trim_start_matches('.')]);
+        let output = office.renewd(&["check"]).with_code(1);
+        output.prints(&["FAIL", "chmod", name.trim_start_matches('.')]);
+        let output = office.renewd(&["run", "--once"]).with_code(78);
+        output.complains(&["chmod", name.trim_start_matches('.')]);
         office.set_mode(name, safe);
     }
     assert_eq!(office.simulator.counters().requests, 0);
@@ -338,9 +341,9 @@ async fn a_blank_at_the_end_of_a_password_is_sent_and_mentioned_and_a_byte_order
     office.simulator = simulator;
     office.configure(&office.configuration());
     office.write("hq.password", &format!("\u{feff}{PASSWORD} \r\n"));
-    let told = office.renewd(&["check", "--online"]);
-    let told = told.prints(&["warning firewall hq: password: it begins or ends with a blank"]);
-    assert!(told.stdout.contains("rights of the login"), "{told:#?}");
+    let output = office.renewd(&["check", "--online"]);
+    let output = output.prints(&["warning firewall hq: password: it begins or ends with a blank"]);
+    assert!(output.stdout.contains("rights of the login"), "{output:#?}");
     assert_eq!(office.simulator.counters().failed_logins, 0);
 }
 
@@ -359,9 +362,9 @@ async fn a_broken_configuration_is_refused_with_its_line_and_column_by_every_com
         &["status"],
         &["explain", "hq-portal"],
     ] {
-        let told = office.renewd(command).with_code(78);
-        let told = told.complains(&["renewd.toml:19:1", "firewal"]);
-        assert_eq!(told.stdout, "", "data goes to stdout, mistakes do not");
+        let output = office.renewd(command).with_code(78);
+        let output = output.complains(&["renewd.toml:19:1", "firewal"]);
+        assert_eq!(output.stdout, "", "data goes to stdout, mistakes do not");
     }
     assert!(!office.path("renewd.db").exists());
 }
@@ -376,14 +379,14 @@ async fn a_command_line_that_is_wrong_is_told_apart() {
         .with_code(74)
         .complains(&["start the daemon first"]);
     office.renewd(&["run", "--once"]).with_code(0);
-    let told = office.renewd(&["show", "hq-portl"]).with_code(2);
-    told.complains(&["did you mean `hq-portal`?"]);
-    let told = office.renewd(&["discover", "hg"]).with_code(2);
-    told.complains(&["did you mean `hq`?"]);
-    let told = office
+    let output = office.renewd(&["show", "hq-portl"]).with_code(2);
+    output.complains(&["did you mean `hq-portal`?"]);
+    let output = office.renewd(&["discover", "hg"]).with_code(2);
+    output.complains(&["did you mean `hq`?"]);
+    let output = office
         .renewd(&["run", "--once", "--log", "renewd=shouting"])
         .with_code(2);
-    told.complains(&["the log filter"]);
+    output.complains(&["the log filter"]);
     assert!(
         !office
             .renewd(&["check", "--online"])

@@ -90,11 +90,11 @@ async fn it_is_ready_feeds_its_watchdog_renews_and_stops_when_told() {
     daemon.wait_for_notice("WATCHDOG=1");
     wait_for_log(&office, "\"event\":\"renewal_completed\"").await;
     daemon.wait_for_notice("WATCHDOG=1");
-    let told = Instant::now();
+    let output = Instant::now();
     daemon.signal("TERM");
     daemon.wait_for_notice("STOPPING=1");
     let status = daemon.child.wait().unwrap();
-    assert!(told.elapsed() < Duration::from_secs(20));
+    assert!(output.elapsed() < Duration::from_secs(20));
     assert_eq!(status.code(), Some(0));
     wait_for_log(&office, "\"event\":\"daemon_stopping\"").await;
 }

@@ -1,23 +1,23 @@
 //! What stops `run --once` before anything is done: the exit code, and a last line with the remedy.
 
-use super::office::{Office, Told};
+use super::office::{CommandOutput, Office};
 
 /// The last line, wherever it is.
-fn last(told: &Told) -> &str {
-    let text = if told.stderr.is_empty() {
-        &told.stdout
+fn last(output: &CommandOutput) -> &str {
+    let text = if output.stderr.is_empty() {
+        &output.stdout
     } else {
-        &told.stderr
+        &output.stderr
     };
     text.lines().next_back().unwrap_or_default()
 }
 
 #[track_caller]
 fn ends(office: &Office, code: i32, parts: &[&str]) {
-    let told = office.renewd(&["run", "--once"]);
-    let told = told.with_code(code);
+    let output = office.renewd(&["run", "--once"]);
+    let output = output.with_code(code);
     for part in parts {
-        assert!(last(&told).contains(part), "no {part:?} in {told:#?}");
+        assert!(last(&output).contains(part), "no {part:?} in {output:#?}");
     }
 }
 
@@ -48,9 +48,9 @@ async fn each_has_its_exit_code_and_says_what_to_do() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let told = office.renewd(&["run", "--once"]);
+    let output = office.renewd(&["run", "--once"]);
     daemon.kill().unwrap();
     daemon.wait().unwrap();
-    let told = told.with_code(75);
-    assert!(last(&told).contains("renewd"), "{told:#?}");
+    let output = output.with_code(75);
+    assert!(last(&output).contains("renewd"), "{output:#?}");
 }

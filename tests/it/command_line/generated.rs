@@ -1,11 +1,11 @@
 //! What is printed from the code itself, and the demonstration.
 
-use super::office::{renewd, told};
+use super::office::{output, renewd};
 
 #[test]
 fn the_schema_describes_every_table_of_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    let schema = told(renewd(folder.path()).arg("schema"))
+    let schema = output(renewd(folder.path()).arg("schema"))
         .with_code(0)
         .json();
     for table in [
@@ -23,9 +23,9 @@ fn the_schema_describes_every_table_of_the_configuration() {
 #[test]
 fn completions_and_manual_pages_know_every_command() {
     let folder = tempfile::tempdir().unwrap();
-    let completions = told(renewd(folder.path()).args(["completions", "bash"])).with_code(0);
+    let completions = output(renewd(folder.path()).args(["completions", "bash"])).with_code(0);
     completions.prints(&["_renewd()", "discover", "explain", "--once"]);
-    told(renewd(folder.path()).args(["man", "pages"])).with_code(0);
+    output(renewd(folder.path()).args(["man", "pages"])).with_code(0);
     for page in [
         "renewd.1",
         "renewd-run.1",
@@ -39,7 +39,7 @@ fn completions_and_manual_pages_know_every_command() {
 #[test]
 fn help_names_the_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
-    let help = told(renewd(folder.path()).arg("--help")).with_code(0);
+    let help = output(renewd(folder.path()).arg("--help")).with_code(0);
     help.prints(&[
         "Exit codes:",
         "69  a firewall",
@@ -62,7 +62,7 @@ fn the_demonstration_shows_every_kind_of_ca() {
 
 fn demonstrate(arguments: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let demo = told(
+    let demo = output(
         renewd(folder.path())
             .arg("demo")
             .args(arguments)

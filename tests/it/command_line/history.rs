@@ -54,12 +54,12 @@ async fn a_history_is_unbroken_until_somebody_meddles_and_its_head_is_in_the_log
     .await;
     office.renewd(&["history", "verify"]).with_code(0);
     let cut = office.renewd(&["history", "verify", "--head", &head, "--json"]);
-    let told = cut.with_code(1).json();
+    let output = cut.with_code(1).json();
     assert_eq!(
-        (&told["unbroken"], &told["events"]),
+        (&output["unbroken"], &output["events"]),
         (&Value::from(false), &Value::from(4))
     );
-    assert_eq!(told["misfit"]["event"], 5);
+    assert_eq!(output["misfit"]["event"], 5);
 }
 
 /// Removes the oldest `events`, as `keep_history` does.
@@ -97,8 +97,8 @@ async fn a_history_whose_oldest_events_were_removed_is_verified_from_the_checkpo
     );
     let kept = whole["events"].as_i64().unwrap() - last;
     assert_eq!(found["events"], Value::from(kept));
-    let told = office.renewd(&["history", "verify"]).with_code(0);
-    told.prints(&["unbroken", &format!("{}..", last + 1), "keep_history"]);
+    let output = office.renewd(&["history", "verify"]).with_code(0);
+    output.prints(&["unbroken", &format!("{}..", last + 1), "keep_history"]);
 
     let too_old = office.renewd(&["history", "verify", "--head", &oldest]);
     too_old.with_code(1).prints(&[
@@ -107,9 +107,9 @@ async fn a_history_whose_oldest_events_were_removed_is_verified_from_the_checkpo
         "unbroken",
     ]);
     let too_old = office.renewd(&["history", "verify", "--head", &oldest, "--json"]);
-    let told = too_old.with_code(1).json();
+    let output = too_old.with_code(1).json();
     assert_eq!(
-        (&told["unbroken"], &told["head_removed"]),
+        (&output["unbroken"], &output["head_removed"]),
         (&Value::from(true), &Value::from(true))
     );
 
@@ -150,7 +150,7 @@ async fn each_alert_and_each_completed_renewal_tells_in_the_log_where_the_histor
     office.write("hq.password", &format!("{PASSWORD}\n"));
     office.renewd(&["renew", "hq-portal"]).with_code(0);
     let done = office.renewd(&["run", "--once"]).with_code(0);
-    let mut told = 0;
+    let mut output = 0;
     for line in failed.stderr.lines().chain(done.stderr.lines()) {
         let Ok(line) = serde_json::from_str::<Value>(line) else {
             continue;
@@ -165,7 +165,7 @@ async fn each_alert_and_each_completed_renewal_tells_in_the_log_where_the_histor
         office
             .renewd(&["history", "verify", "--head", head])
             .with_code(0);
-        told += 1;
+        output += 1;
     }
-    assert!(told >= 2, "{failed:#?} {done:#?}");
+    assert!(output >= 2, "{failed:#?} {done:#?}");
 }

@@ -1,18 +1,18 @@
 //! A device that says what a terminal obeys, what forges lines, and more than anybody wants to hear.
 
 use renewd::sanitize::is_unsafe;
-use simulators::sonicos::{Action, Faces, Profile, Rule, Settings, Simulator};
+use simulators::sonicos::{Action, Profile, Rule, Settings, Simulator, Variants};
 
-use super::office::{Office, PASSWORD, Told};
+use super::office::{CommandOutput, Office, PASSWORD};
 
 /// Clears the screen, hides, reorders, and begins a line that looks like one of ours.
 const HOSTILE: &str =
     "TZ\u{1b}[2J\u{202e}\u{200b}\u{2028}\u{85}\u{9b}\nok      forged: line\r\n[[ca]]\n";
 
 async fn office() -> Office {
-    let mut office = Office::with(Faces::kind()).await;
+    let mut office = Office::with(Variants::kind()).await;
     let mut settings = Settings::new(Profile::V8);
-    settings.faces = Faces::kind();
+    settings.variants = Variants::kind();
     PASSWORD.clone_into(&mut settings.password);
     "vpn.example.com\u{202e}\u{200b}moc".clone_into(&mut settings.initial.common_name);
     office.simulator = Simulator::start(settings).await.unwrap();
@@ -29,8 +29,8 @@ fn version(model: &str) -> Action {
 }
 
 #[track_caller]
-fn assert_harmless(told: &Told) {
-    for text in [&told.stdout, &told.stderr] {
+fn assert_harmless(output: &CommandOutput) {
+    for text in [&output.stdout, &output.stderr] {
         assert!(
             !text.contains(|c: char| c != '\n' && is_unsafe(c)),
             "{text:?}"
@@ -52,11 +52,11 @@ async fn what_a_peer_says_reaches_no_terminal_with_what_it_obeys_and_makes_no_li
     let rule = Rule::once("GET", "/version", version(HOSTILE));
     office.simulator.rule(rule.repeated(0, 100));
     let address = office.simulator.management().to_string();
-    let told = office.renewd(&["probe", &address]).with_code(0);
-    assert_harmless(&told.prints(&["CN=vpn.example.com", "moc"]));
+    let output = office.renewd(&["probe", &address]).with_code(0);
+    assert_harmless(&output.prints(&["CN=vpn.example.com", "moc"]));
     assert_harmless(&office.renewd(&["probe", &address, "--json"]).with_code(0));
-    let told = office.renewd(&["check", "--online"]);
-    assert_harmless(&told.prints(&["TZ", "forged: line"]));
+    let output = office.renewd(&["check", "--online"]);
+    assert_harmless(&output.prints(&["TZ", "forged: line"]));
     assert_harmless(&office.renewd(&["discover", "hq"]).with_code(0));
     assert_harmless(&office.renewd(&["run", "--once", "--log", "debug", "--log-format", "text"]));
     for arguments in [
@@ -76,8 +76,8 @@ async fn what_discover_prints_is_a_document_of_the_expected_tables_only() {
     let office = office().await;
     let rule = Rule::once("GET", "/version", version(HOSTILE));
     office.simulator.rule(rule.repeated(0, 100));
-    let told = office.renewd(&["discover", "hq"]).with_code(0);
-    let document: toml::Table = told.stdout.parse().unwrap();
+    let output = office.renewd(&["discover", "hq"]).with_code(0);
+    let document: toml::Table = output.stdout.parse().unwrap();
     assert_eq!(document.keys().collect::<Vec<_>>(), ["certificate"]);
     let certificates = document["certificate"].as_array().unwrap();
     let name = certificates[0]["subject"]["common_name"].as_str();
@@ -102,8 +102,8 @@ async fn an_identity_of_megabytes_is_neither_stored_nor_printed() {
         "{}",
         model.len()
     );
-    let told = office.renewd(&["check", "--online"]);
-    assert!(told.stdout.len() < 10_000, "{}", told.stdout.len());
+    let output = office.renewd(&["check", "--online"]);
+    assert!(output.stdout.len() < 10_000, "{}", output.stdout.len());
     let database = std::fs::read(office.path("renewd.db")).unwrap();
     let megabyte = "x".repeat(10_000).into_bytes();
     assert!(

@@ -88,8 +88,8 @@ async fn a_stored_pin_is_shown_as_trusted_only_where_it_is() {
         let shown = show();
         assert_eq!(shown["trusted_besides"], Value::Array(Vec::new()));
         assert_eq!(shown["not_trusted"][0]["sha256"], Value::from(pin.as_str()));
-        let told = shown["not_trusted"][0]["why"].as_str().unwrap();
-        assert!(told.contains(why), "{told}");
+        let output = shown["not_trusted"][0]["why"].as_str().unwrap();
+        assert!(output.contains(why), "{output}");
         office
             .renewd(&["show", "hq"])
             .with_code(0)
@@ -97,8 +97,8 @@ async fn a_stored_pin_is_shown_as_trusted_only_where_it_is() {
     }
     // Without the sealing key nothing can be told.
     office.write("seal.key", "none\n");
-    let told = show()["not_trusted"][0]["why"].as_str().unwrap().to_owned();
-    assert!(told.contains("cannot be verified"), "{told}");
+    let output = show()["not_trusted"][0]["why"].as_str().unwrap().to_owned();
+    assert!(output.contains("cannot be verified"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

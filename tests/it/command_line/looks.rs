@@ -1,20 +1,20 @@
 //! The commands that only look, and what they print where.
 
-use simulators::sonicos::Faces;
+use simulators::sonicos::Variants;
 
-use super::office::{Office, told};
+use super::office::{Office, output};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_prints_what_is_served_and_the_pin_to_paste() {
     let office = Office::new().await;
     let address = office.simulator.management().to_string();
-    let told = office.renewd(&["probe", &address]).with_code(0);
+    let output = office.renewd(&["probe", &address]).with_code(0);
     let pin = format!(
         "trust = {{ sha256 = \"{}\" }}",
         office.simulator.fingerprint()
     );
-    let told = told.prints(&["CN=vpn.example.com", "ECDSA P-256", &pin]);
-    assert_eq!(told.stderr, "");
+    let output = output.prints(&["CN=vpn.example.com", "ECDSA P-256", &pin]);
+    assert_eq!(output.stderr, "");
     let pem = office
         .renewd(&["probe", &address, "--pem"])
         .with_code(0)
@@ -34,9 +34,9 @@ async fn a_probe_of_a_closed_port_says_so_on_stderr() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let told = office.renewd(&["probe", &closed.to_string()]).with_code(69);
-    assert_eq!(told.stdout, "");
-    told.complains(&["refused"]);
+    let output = office.renewd(&["probe", &closed.to_string()]).with_code(69);
+    assert_eq!(output.stdout, "");
+    output.complains(&["refused"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,21 +74,21 @@ async fn status_show_and_explain_agree_on_a_renewed_certificate() {
 async fn a_firewall_is_shown_with_what_it_turned_out_to_need() {
     let office = Office::new().await;
     office.renewd(&["run", "--once"]).with_code(0);
-    let told = office.renewd(&["show", "hq"]).with_code(0);
-    let told = told.prints(&[
+    let output = office.renewd(&["show", "hq"]).with_code(0);
+    let output = output.prints(&[
         "NSv 270",
         "refused logins",
         "login=digest SHA-256 (the way to log in that it offers)",
         "hq-portal",
         "ok: nothing to do",
     ]);
-    told.fits_80_columns();
+    output.fits_80_columns();
     let certificate = office.renewd(&["show", "hq-portal"]).with_code(0);
     certificate.prints(&["login=digest SHA-256"]);
-    let told = office.renewd(&["show", "hx"]).with_code(2);
-    told.complains(&["no certificate or firewall is called `hx`"]);
-    let told = office.renewd(&["show", "--firewall", "hq-portal"]);
-    told.with_code(2).complains(&["no firewall is called"]);
+    let output = office.renewd(&["show", "hx"]).with_code(2);
+    output.complains(&["no certificate or firewall is called `hx`"]);
+    let output = office.renewd(&["show", "--firewall", "hq-portal"]);
+    output.with_code(2).complains(&["no firewall is called"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,12 +97,13 @@ async fn of_two_with_one_name_the_certificate_is_shown_and_the_way_to_the_firewa
     let text = office.configuration();
     office.configure(&text.replace("name = \"hq-portal\"", "name = \"hq\""));
     office.renewd(&["run", "--once"]).with_code(0);
-    let told = office.renewd(&["show", "hq"]).with_code(0);
-    told.prints(&["certificate", "History"])
+    let output = office.renewd(&["show", "hq"]).with_code(0);
+    output
+        .prints(&["certificate", "History"])
         .complains(&["renewd show --firewall hq"]);
-    let told = office.renewd(&["show", "--firewall", "hq"]).with_code(0);
-    assert_eq!(told.stderr, "");
-    told.prints(&["Its certificates"]);
+    let output = office.renewd(&["show", "--firewall", "hq"]).with_code(0);
+    assert_eq!(output.stderr, "");
+    output.prints(&["Its certificates"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,8 +114,8 @@ async fn a_request_of_a_person_is_explained_and_then_done() {
         .renewd(&["renew", "hq-portal"])
         .with_code(0)
         .prints(&["renewd run --once"]);
-    let told = office.renewd(&["explain", "hq-portal"]).with_code(0);
-    told.prints(&["rule requested", "at the daemon's next look"]);
+    let output = office.renewd(&["explain", "hq-portal"]).with_code(0);
+    output.prints(&["rule requested", "at the daemon's next look"]);
     office
         .renewd(&["run", "--once"])
         .with_code(0)
@@ -133,19 +134,20 @@ async fn what_waits_for_another_administrator_is_explained_by_name() {
         .renewd(&["run", "--once"])
         .with_code(1)
         .prints(&["goes on in"]);
-    let told = office.renewd(&["explain", "hq-portal"]).with_code(0);
-    told.prints(&["waiting for", "the step generate_csr is taken at"])
+    let output = office.renewd(&["explain", "hq-portal"]).with_code(0);
+    output
+        .prints(&["waiting for", "the step generate_csr is taken at"])
         .fits_80_columns();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_discover_prints_can_be_pasted() {
     let office = Office::new().await;
-    let told = office.renewd(&["discover", "hq"]).with_code(0);
-    let told = told
+    let output = office.renewd(&["discover", "hq"]).with_code(0);
+    let output = output
         .prints(&["fw-initial", "NSv 270", "# To keep them renewed"])
         .fits_80_columns();
-    let (_, toml) = told.stdout.split_once("# To keep").unwrap();
+    let (_, toml) = output.stdout.split_once("# To keep").unwrap();
     let port = office.simulator.ssl_vpn().port();
     let text = office.configuration();
     let text = text.replace("trust = {", &format!("ssl_vpn_port = {port}, trust = {{"));
@@ -160,7 +162,7 @@ async fn what_discover_prints_can_be_pasted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_is_shown_and_never_overwritten() {
-    let office = Office::with(Faces::kind()).await;
+    let office = Office::with(Variants::kind()).await;
     let before = std::fs::read(office.path("ca.key")).unwrap();
     office
         .renewd(&["ca", "init", "office"])
@@ -181,12 +183,12 @@ async fn a_ca_is_shown_and_never_overwritten() {
 async fn a_reader_that_goes_away_early_is_no_failure() {
     let office = Office::new().await;
     let script = "\"$0\" schema | head -1 > first; test ${PIPESTATUS[0]} = 0";
-    let told = told(
+    let output = output(
         super::office::renewd_by("bash", office.folder.path()).args([
             "-c",
             script,
             env!("CARGO_BIN_EXE_renewd"),
         ]),
     );
-    assert_eq!((told.code, told.stderr.as_str()), (Some(0), ""));
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use simulators::sonicos::{Faces, Profile, Settings, Simulator};
+use simulators::sonicos::{Profile, Settings, Simulator, Variants};
 use tempfile::TempDir;
 
 /// One firewall, one CA, one certificate.
@@ -15,7 +15,7 @@ pub struct Office {
 
 /// What a command came to.
 #[derive(Debug)]
-pub struct Told {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -27,19 +27,19 @@ pub const PASSWORD: &str = "planted-Secret-7431";
 impl Office {
     /// An office with a kind device whose certificate is near its expiry, and with a CA.
     pub async fn new() -> Self {
-        Self::with(Faces::kind()).await
+        Self::with(Variants::kind()).await
     }
 
-    /// An office with a device that behaves as `faces` say.
-    pub async fn with(faces: Faces) -> Self {
-        Self::of(Profile::V8, faces).await
+    /// An office with a device that behaves as `variants` say.
+    pub async fn with(variants: Variants) -> Self {
+        Self::of(Profile::V8, variants).await
     }
 
     /// An office with a device of `profile`.
-    pub async fn of(profile: Profile, faces: Faces) -> Self {
+    pub async fn of(profile: Profile, variants: Variants) -> Self {
         renewd::tls::install_provider();
         let mut settings = Settings::new(profile);
-        settings.faces = faces;
+        settings.variants = variants;
         "vpn.example.com".clone_into(&mut settings.initial.common_name);
         PASSWORD.clone_into(&mut settings.password);
         let simulator = Simulator::start(settings).await.unwrap();
@@ -47,8 +47,8 @@ impl Office {
         let office = Self { simulator, folder };
         office.write("hq.password", &format!("{PASSWORD}\n"));
         office.configure(&office.configuration());
-        let told = office.renewd(&["ca", "init", "office"]);
-        assert_eq!(told.code, Some(0), "{told:#?}");
+        let output = office.renewd(&["ca", "init", "office"]);
+        assert_eq!(output.code, Some(0), "{output:#?}");
         office
     }
 
@@ -112,8 +112,8 @@ endpoints = ["{management}", "{ssl_vpn}"]
     }
 
     /// Runs a command to its end.
-    pub fn renewd(&self, arguments: &[&str]) -> Told {
-        told(renewd(self.folder.path()).args(arguments))
+    pub fn renewd(&self, arguments: &[&str]) -> CommandOutput {
+        output(renewd(self.folder.path()).args(arguments))
     }
 
     /// Starts a command and lets it run; its log goes to the file `log`. As under systemd, it is told its own process
@@ -150,16 +150,16 @@ pub fn renewd_by(program: &str, folder: &Path) -> Command {
 }
 
 /// Runs `command` to its end.
-pub fn told(command: &mut Command) -> Told {
+pub fn output(command: &mut Command) -> CommandOutput {
     let output = command.output().unwrap();
-    Told {
+    CommandOutput {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 
-impl Told {
+impl CommandOutput {
     /// That it ended with `code`.
     #[track_caller]
     pub fn with_code(self, code: i32) -> Self {

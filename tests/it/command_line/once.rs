@@ -4,15 +4,15 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use simulators::sonicos::{Faces, On, Port};
+use simulators::sonicos::{On, Port, Variants};
 
-use super::office::{Office, Told};
+use super::office::{CommandOutput, Office};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outsider_sees_the_new_certificate_with_the_key_that_was_born_on_the_device() {
     let office = Office::new().await;
-    let told = office.renewd(&["run", "--once"]).with_code(0);
-    told.prints(&["hq-portal: completed"]);
+    let output = office.renewd(&["run", "--once"]).with_code(0);
+    output.prints(&["hq-portal: completed"]);
     if !has_openssl() {
         return;
     }
@@ -53,8 +53,8 @@ async fn a_second_run_says_why_it_does_nothing() {
     let office = Office::new().await;
     office.renewd(&["run", "--once"]).with_code(0);
     let requests = office.simulator.counters().requests;
-    let told = office.renewd(&["run", "--once"]).with_code(0);
-    told.prints(&[
+    let output = office.renewd(&["run", "--once"]).with_code(0);
+    output.prints(&[
         "hq-portal: nothing to do: valid until",
         "two thirds of its lifetime",
     ]);
@@ -63,13 +63,13 @@ async fn a_second_run_says_why_it_does_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_was_rolled_back_fails_and_says_what_was_shown_instead() {
-    let office = Office::with(Faces {
+    let office = Office::with(Variants {
         serve_wrong_certificate_after_bind: On::SslVpn,
-        ..Faces::kind()
+        ..Variants::kind()
     })
     .await;
-    let told = office.renewd(&["run", "--once"]).with_code(1);
-    told.prints(&[
+    let output = office.renewd(&["run", "--once"]).with_code(1);
+    output.prints(&[
         "hq-portal: rolled_back, FAILED:",
         "shows another certificate",
     ]);
@@ -78,8 +78,8 @@ async fn a_renewal_that_was_rolled_back_fails_and_says_what_was_shown_instead() 
         .with_code(1)
         .prints(&["failing"])
         .fits_80_columns();
-    let told = office.renewd(&["run", "--once"]);
-    told.prints(&[
+    let output = office.renewd(&["run", "--once"]);
+    output.prints(&[
         "share_of_lifetime_spent",
         "its last renewal ended at",
         "the last renewal failed",
@@ -97,22 +97,23 @@ async fn a_wrong_password_fails_is_held_and_is_explained() {
     assert_eq!(office.simulator.counters().failed_logins, 2);
     // `renew` gave the firewall its login attempts back: one more refusal, and it is held.
     hold(&office);
-    let told = office.renewd(&["run", "--once"]).with_code(1);
+    let output = office.renewd(&["run", "--once"]).with_code(1);
     // The other certificate of this firewall is held as well; either comes first.
-    told.prints(&["HELD for a person", "renewd renew hq-"]);
+    output.prints(&["HELD for a person", "renewd renew hq-"]);
     office
         .renewd(&["status"])
         .with_code(1)
         .prints(&["held"])
         .fits_80_columns();
-    let told = office.renewd(&["explain", "hq-portal"]).with_code(0);
-    told.prints(&[
-        "hq-portal: held",
-        "To do",
-        "check --online",
-        "renewd renew hq-portal",
-    ])
-    .fits_80_columns();
+    let output = office.renewd(&["explain", "hq-portal"]).with_code(0);
+    output
+        .prints(&[
+            "hq-portal: held",
+            "To do",
+            "check --online",
+            "renewd renew hq-portal",
+        ])
+        .fits_80_columns();
 }
 
 /// A second certificate on the same firewall tries its own login at once.
@@ -138,16 +139,16 @@ fn hold(office: &Office) {
         )
         .replace("ENDPOINTS", &format!("endpoints = [\"{management}\"]"));
     office.configure(&format!("{first}\n[[certificate]]{second}"));
-    let told = office.renewd(&["run", "--once"]);
-    assert_eq!(told.code, Some(1), "{told:#?}");
+    let output = office.renewd(&["run", "--once"]);
+    assert_eq!(output.code, Some(1), "{output:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_line_that_is_not_for_a_terminal_is_a_json_object() {
     let office = Office::new().await;
     office.write("hq.password", "mistyped\n");
-    let told = office.renewd(&["run", "--once"]).with_code(1);
-    let lines: Vec<serde_json::Value> = told
+    let output = office.renewd(&["run", "--once"]).with_code(1);
+    let lines: Vec<serde_json::Value> = output
         .stderr
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -182,8 +183,8 @@ fn served(address: SocketAddr) -> String {
     openssl(&["x509"], &shown.stdout).stdout
 }
 
-fn openssl(arguments: &[&str], input: &str) -> Told {
-    Told {
+fn openssl(arguments: &[&str], input: &str) -> CommandOutput {
+    CommandOutput {
         code: None,
         stdout: String::from_utf8_lossy(&openssl_bytes(arguments, input.as_bytes())).into_owned(),
         stderr: String::new(),

@@ -6,14 +6,14 @@ use crate::contract::acme::Acme;
 use crate::contract::pam360::Pam360;
 use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
-use crate::contract::{Bench, Subject};
+use crate::contract::{Fixture, Subject};
 
 /// The reference of a renewal at this kind of CA, and what is shown of it.
 async fn shown<S: Subject>() -> (String, String) {
-    let bench = Bench::<S>::new().await;
-    bench.run(jiff::SignedDuration::from_hours(24)).await;
-    let stored = bench.renewal().await.obtained.ca_reference.unwrap();
-    let shown = Reference(stored.clone()).shown();
+    let fixture = Fixture::<S>::new().await;
+    fixture.run(jiff::SignedDuration::from_hours(24)).await;
+    let stored = fixture.renewal().await.obtained.ca_reference.unwrap();
+    let shown = Reference(stored.clone()).display();
     assert!(!shown.contains(['{', '\n']), "{shown}");
     (stored, shown)
 }
@@ -33,7 +33,7 @@ async fn an_order_is_shown_as_its_ca_names_it() {
     for (stored, number) in [shown::<Venafi>().await, shown::<Resello>().await] {
         assert_eq!(stored, number);
     }
-    let program = Reference("waits\na-cookie-of-the-program".to_owned()).shown();
+    let program = Reference("waits\na-cookie-of-the-program".to_owned()).display();
     assert!(
         program.contains("program") && !program.contains("cookie"),
         "{program}"

@@ -1,9 +1,9 @@
 //! No secret is ever written: not to stdout, not to stderr, not to the log at its loudest, not to the database.
 
 use data_encoding::BASE64;
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Profile, Variants};
 
-use super::office::{Office, PASSWORD, Told};
+use super::office::{CommandOutput, Office, PASSWORD};
 
 /// The password, and as HTTP Basic would carry it.
 fn forms() -> [String; 2] {
@@ -19,9 +19,15 @@ fn assert_silent(what: &str, text: &[u8]) {
     }
 }
 
-fn assert_told_nothing(arguments: &[&str], told: &Told) {
-    assert_silent(&format!("stdout of {arguments:?}"), told.stdout.as_bytes());
-    assert_silent(&format!("stderr of {arguments:?}"), told.stderr.as_bytes());
+fn assert_told_nothing(arguments: &[&str], output: &CommandOutput) {
+    assert_silent(
+        &format!("stdout of {arguments:?}"),
+        output.stdout.as_bytes(),
+    );
+    assert_silent(
+        &format!("stderr of {arguments:?}"),
+        output.stderr.as_bytes(),
+    );
 }
 
 /// Everything in the folder but the password file itself.
@@ -40,8 +46,8 @@ fn assert_files_silent(office: &Office) {
     );
 }
 
-async fn nothing_tells(profile: Profile, faces: Faces) {
-    let office = Office::of(profile, faces).await;
+async fn nothing_tells(profile: Profile, variants: Variants) {
+    let office = Office::of(profile, variants).await;
     for arguments in [
         &["run", "--once", "--log", "trace"][..],
         &["run", "--once", "--log", "trace", "--log-format", "text"],
@@ -58,19 +64,19 @@ async fn nothing_tells(profile: Profile, faces: Faces) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_with_digest_tells_no_secret_at_the_loudest_log() {
-    nothing_tells(Profile::V8, Faces::kind()).await;
+    nothing_tells(Profile::V8, Variants::kind()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_with_basic_tells_no_secret_at_the_loudest_log() {
-    let faces = Faces {
+    let variants = Variants {
         digest_sha256: false,
         digest_md5: Some(false),
         chap: Some(false),
         basic: Some(true),
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    nothing_tells(Profile::V7_0, faces).await;
+    nothing_tells(Profile::V7_0, variants).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,8 +99,8 @@ async fn a_mistake_beside_an_inline_password_does_not_show_it() {
     let reference = "password = { file = \"hq.password\" }";
     office.configure(&office.configuration().replace(reference, &inline));
     for arguments in [&["check"][..], &["run", "--once"]] {
-        let told = office.renewd(arguments).with_code(78);
-        assert!(told.stderr.contains("sise"), "{told:#?}");
-        assert_told_nothing(arguments, &told);
+        let output = office.renewd(arguments).with_code(78);
+        assert!(output.stderr.contains("sise"), "{output:#?}");
+        assert_told_nothing(arguments, &output);
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use renewd::clock::ManualClock;
-use simulators::acme::{Faces, Settings, Simulator};
+use simulators::acme::{Settings, Simulator, Variants};
 
 use super::subject::ca_clock;
 use super::{Behaviour, Port, Subject};
-use crate::lab::Lab;
 use crate::peers::free_address;
+use crate::test_bed::TestBed;
 
 pub struct Acme {
     pub simulator: Simulator,
@@ -19,16 +19,16 @@ pub struct Acme {
 
 impl Acme {
     /// Starts a server that treats nonces kindly, so that each run makes the same calls.
-    pub async fn with(clock: Arc<ManualClock>, change: impl FnOnce(&mut Faces)) -> Self {
+    pub async fn with(clock: Arc<ManualClock>, change: impl FnOnce(&mut Variants)) -> Self {
         let listen = free_address();
         let mut settings = Settings::default();
         settings.common.now = ca_clock(&clock);
-        settings.faces = Faces {
+        settings.variants = Variants {
             bad_nonce_every: 0,
             http_port: listen.port(),
-            ..Faces::default()
+            ..Variants::default()
         };
-        change(&mut settings.faces);
+        change(&mut settings.variants);
         Self {
             simulator: Simulator::start(settings).await.unwrap(),
             listen,
@@ -59,15 +59,15 @@ impl Subject for Acme {
 
     async fn start(clock: Arc<ManualClock>) -> Self {
         // What is decided at once is the same in each run; real validation has tests of its own.
-        Self::with(clock, |faces| faces.always_valid = true).await
+        Self::with(clock, |variants| variants.always_valid = true).await
     }
 
     fn driver(&self) -> String {
         self.driver_with("")
     }
 
-    fn prepare(&self, lab: &Lab) {
-        let roots = lab.folder.path().join("roots.pem");
+    fn prepare(&self, bed: &TestBed) {
+        let roots = bed.folder.path().join("roots.pem");
         std::fs::write(roots, self.simulator.root_pem()).unwrap();
     }
 
@@ -86,7 +86,8 @@ impl Subject for Acme {
 
     fn behave(&self, behaviour: Behaviour) {
         if let Behaviour::SignsAfter(looks) = behaviour {
-            self.simulator.set(|faces| faces.processing_polls = looks);
+            self.simulator
+                .set(|variants| variants.processing_polls = looks);
         }
     }
 
@@ -96,5 +97,5 @@ impl Subject for Acme {
         ""
     }
 
-    fn spoil_credentials(&self, _spoiled: bool, _lab: &Lab) {}
+    fn spoil_credentials(&self, _spoiled: bool, _lab: &TestBed) {}
 }

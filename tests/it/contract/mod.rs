@@ -5,7 +5,7 @@
 mod cases;
 mod subject;
 
-pub use subject::{Behaviour, Bench, Port, Subject};
+pub use subject::{Behaviour, Fixture, Port, Subject};
 
 /// All cases for one CA, in a module of its own.
 macro_rules! contract {

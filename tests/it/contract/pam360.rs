@@ -9,7 +9,7 @@ use simulators::pam360::{Settings, Simulator};
 
 use super::subject::ca_clock;
 use super::{Behaviour, Port, Subject};
-use crate::lab::Lab;
+use crate::test_bed::TestBed;
 
 pub struct Pam360 {
     simulator: Simulator,
@@ -41,8 +41,8 @@ impl Subject for Pam360 {
         )
     }
 
-    fn prepare(&self, lab: &Lab) {
-        self.spoil_credentials(false, lab);
+    fn prepare(&self, bed: &TestBed) {
+        self.spoil_credentials(false, bed);
     }
 
     fn port(&self) -> &dyn Port {
@@ -55,14 +55,16 @@ impl Subject for Pam360 {
 
     fn behave(&self, behaviour: Behaviour) {
         match behaviour {
-            Behaviour::Signs => self.simulator.set(|faces| faces.certificate_late_calls = 1),
+            Behaviour::Signs => self
+                .simulator
+                .set(|variants| variants.certificate_late_calls = 1),
             Behaviour::SignsAfter(looks) => {
                 self.simulator
-                    .set(|faces| faces.certificate_late_calls = looks);
+                    .set(|variants| variants.certificate_late_calls = looks);
             }
-            Behaviour::WaitsForPerson => self.simulator.set(|faces| {
-                faces.needs_approval = true;
-                faces.approval_calls = None;
+            Behaviour::WaitsForPerson => self.simulator.set(|variants| {
+                variants.needs_approval = true;
+                variants.approval_calls = None;
             }),
             Behaviour::Refuses => {
                 let answer = format!(
@@ -85,12 +87,12 @@ impl Subject for Pam360 {
         REFUSAL
     }
 
-    fn spoil_credentials(&self, spoiled: bool, lab: &Lab) {
+    fn spoil_credentials(&self, spoiled: bool, bed: &TestBed) {
         let token = if spoiled {
             "not-the-token"
         } else {
             &self.settings.token
         };
-        std::fs::write(lab.folder.path().join("token"), token).unwrap();
+        std::fs::write(bed.folder.path().join("token"), token).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use simulators::resello::{Dcv, Settings, Simulator};
 
 use super::subject::ca_clock;
 use super::{Behaviour, Port, Subject};
-use crate::lab::Lab;
+use crate::test_bed::TestBed;
 
 pub struct Resello {
     pub simulator: Simulator,
@@ -42,8 +42,8 @@ impl Subject for Resello {
         )
     }
 
-    fn prepare(&self, lab: &Lab) {
-        self.spoil_credentials(false, lab);
+    fn prepare(&self, bed: &TestBed) {
+        self.spoil_credentials(false, bed);
     }
 
     fn port(&self) -> &dyn Port {
@@ -64,13 +64,13 @@ impl Subject for Resello {
     }
 
     fn behave(&self, behaviour: Behaviour) {
-        self.simulator.set(|faces| {
-            faces.reads_before_active = match behaviour {
+        self.simulator.set(|variants| {
+            variants.reads_before_active = match behaviour {
                 Behaviour::SignsAfter(looks) => looks,
                 _ => 1,
             };
             if behaviour == Behaviour::Refuses {
-                faces.ends_as = Some("failed".to_owned());
+                variants.ends_as = Some("failed".to_owned());
             }
         });
     }
@@ -81,8 +81,8 @@ impl Subject for Resello {
         "failed"
     }
 
-    fn spoil_credentials(&self, spoiled: bool, lab: &Lab) {
+    fn spoil_credentials(&self, spoiled: bool, bed: &TestBed) {
         let key = if spoiled { "not-the-key" } else { &self.key };
-        std::fs::write(lab.folder.path().join("api-key"), key).unwrap();
+        std::fs::write(bed.folder.path().join("api-key"), key).unwrap();
     }
 }

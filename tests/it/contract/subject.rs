@@ -7,11 +7,11 @@ use jiff::SignedDuration;
 use renewd::clock::{Clock, ManualClock};
 use renewd::inventory::{Renewal, State};
 use simulators::ConnectionFault;
-use simulators::Witness;
+use simulators::Observer;
 use simulators::ca::{ChainMischief, Counters, Fault, Mischief, Model, On, Simulator};
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Profile, Variants};
 
-use crate::lab::{Lab, device_time, today};
+use crate::test_bed::{TestBed, device_time, today};
 
 /// How a CA treats the orders that come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub trait Subject: Sized + Send + Sync {
     /// `driver.NAME = { … }`; FOLDER stands for the laboratory's folder.
     fn driver(&self) -> String;
     /// Puts what the configuration names into the laboratory's folder.
-    fn prepare(&self, lab: &Lab);
+    fn prepare(&self, bed: &TestBed);
     /// What every simulated CA has.
     fn port(&self) -> &dyn Port;
     /// Orders that may have cost something.
@@ -73,7 +73,7 @@ pub trait Subject: Sized + Send + Sync {
     /// Words that the CA says when it refuses.
     fn refusal(&self) -> &'static str;
     /// From now on our credentials are refused, or good again.
-    fn spoil_credentials(&self, spoiled: bool, lab: &Lab);
+    fn spoil_credentials(&self, spoiled: bool, bed: &TestBed);
 }
 
 /// What the simulated CAs have in common.
@@ -89,7 +89,7 @@ pub trait Port: Send + Sync {
     fn mischief(&self, mischief: Mischief);
     fn chain_mischief(&self, mischief: ChainMischief);
     fn journal(&self) -> Vec<String>;
-    fn witnessed_by(&self, witness: Witness);
+    fn observed_by(&self, observer: Observer);
 }
 
 impl<M: Model> Port for Simulator<M> {
@@ -126,8 +126,8 @@ impl<M: Model> Port for Simulator<M> {
     fn journal(&self) -> Vec<String> {
         Self::journal(self)
     }
-    fn witnessed_by(&self, witness: Witness) {
-        Self::witnessed_by(self, witness);
+    fn observed_by(&self, observer: Observer) {
+        Self::observed_by(self, observer);
     }
 }
 
@@ -141,33 +141,33 @@ pub fn ca_clock(clock: &Arc<ManualClock>) -> simulators::ca::Clock {
 const RUNS: usize = 300;
 
 /// A CA and a laboratory with a simulated SonicWall that uses it.
-pub struct Bench<S> {
+pub struct Fixture<S> {
     pub ca: S,
-    pub lab: Lab,
+    pub bed: TestBed,
 }
 
-impl<S: Subject> Bench<S> {
+impl<S: Subject> Fixture<S> {
     pub async fn new() -> Self {
         renewd::tls::install_provider();
         let clock = today();
         let ca = S::start(Arc::clone(&clock)).await;
-        let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &ca.driver()).await;
-        ca.prepare(&lab);
-        Self { ca, lab }
+        let bed = TestBed::with_ca(Profile::V8, Variants::kind(), clock, &ca.driver()).await;
+        ca.prepare(&bed);
+        Self { ca, bed }
     }
 
     /// Lets the daemon work until the renewal has ended, or `longest` has passed.
     pub async fn run(&self, longest: SignedDuration) -> Renewal {
-        let end = self.lab.clock.now() + longest;
+        let end = self.bed.clock.now() + longest;
         for _ in 0..RUNS {
-            self.lab.run_once().await;
+            self.bed.run_once().await;
             let renewal = self.renewal().await;
-            let now = self.lab.clock.now();
+            let now = self.bed.clock.now();
             if renewal.state.is_end() || now >= end {
                 return renewal;
             }
             let next = renewal.next_attempt_at.unwrap_or(end).min(end);
-            self.lab
+            self.bed
                 .clock
                 .set(next.max(now + SignedDuration::from_secs(1)));
         }
@@ -176,30 +176,30 @@ impl<S: Subject> Bench<S> {
 
     /// The newest renewal.
     pub async fn renewal(&self) -> Renewal {
-        self.lab.renewals().await.swap_remove(0)
+        self.bed.renewals().await.swap_remove(0)
     }
 
     /// That one renewal was completed with one order.
     pub async fn assert_one_order(&self, case: &str) {
         let renewal = self.renewal().await;
-        let told = || {
+        let reported = || {
             format!(
                 "{case}: {:?}\n{:#?}",
                 renewal.last_error,
                 self.ca.port().journal()
             )
         };
-        assert_eq!(renewal.state, State::Completed, "{}", told());
+        assert_eq!(renewal.state, State::Completed, "{}", reported());
         let counters = self.ca.port().counters();
-        assert_eq!(self.ca.orders(), 1, "orders; {}", told());
-        assert_eq!(counters.duplicates, 0, "duplicates; {}", told());
+        assert_eq!(self.ca.orders(), 1, "orders; {}", reported());
+        assert_eq!(counters.duplicates, 0, "duplicates; {}", reported());
         self.ca.assert_paid_once(case);
-        self.lab.assert_installed_once().await;
+        self.bed.assert_installed_once().await;
     }
 
     /// How often the history tells of `event`.
-    pub async fn told(&self, event: &str) -> usize {
-        let history = self.lab.history().await;
+    pub async fn reported(&self, event: &str) -> usize {
+        let history = self.bed.history().await;
         history.iter().filter(|past| past.name == event).count()
     }
 }

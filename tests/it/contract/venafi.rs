@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use renewd::clock::ManualClock;
-use simulators::venafi::{Faces, Settings, Simulator, StatusPath};
+use simulators::venafi::{Settings, Simulator, StatusPath, Variants};
 
 use super::subject::ca_clock;
 use super::{Behaviour, Port, Subject};
-use crate::lab::Lab;
+use crate::test_bed::TestBed;
 
 pub struct Venafi {
     simulator: Simulator,
@@ -19,9 +19,9 @@ pub struct Venafi {
 impl Subject for Venafi {
     async fn start(clock: Arc<ManualClock>) -> Self {
         let mut settings = Settings {
-            faces: Faces {
+            variants: Variants {
                 index_late_searches: 1,
-                ..Faces::default()
+                ..Variants::default()
             },
             ..Settings::default()
         };
@@ -41,8 +41,8 @@ impl Subject for Venafi {
         )
     }
 
-    fn prepare(&self, lab: &Lab) {
-        self.spoil_credentials(false, lab);
+    fn prepare(&self, bed: &TestBed) {
+        self.spoil_credentials(false, bed);
     }
 
     fn port(&self) -> &dyn Port {
@@ -54,20 +54,20 @@ impl Subject for Venafi {
     }
 
     fn behave(&self, behaviour: Behaviour) {
-        self.simulator.set(|faces| match behaviour {
+        self.simulator.set(|variants| match behaviour {
             Behaviour::Signs => {
-                faces.status_path = StatusPath::Steps;
-                faces.polls_per_status = 1;
+                variants.status_path = StatusPath::Steps;
+                variants.polls_per_status = 1;
             }
             Behaviour::SignsAfter(looks) => {
-                faces.status_path = StatusPath::Steps;
-                faces.polls_per_status = looks / 3 + 1;
+                variants.status_path = StatusPath::Steps;
+                variants.polls_per_status = looks / 3 + 1;
             }
             Behaviour::WaitsForPerson => {
-                faces.status_path = StatusPath::Approved;
-                faces.approval_polls = None;
+                variants.status_path = StatusPath::Approved;
+                variants.approval_polls = None;
             }
-            Behaviour::Refuses => faces.status_path = StatusPath::Rejected,
+            Behaviour::Refuses => variants.status_path = StatusPath::Rejected,
         });
     }
 
@@ -81,12 +81,12 @@ impl Subject for Venafi {
         "REJECTED"
     }
 
-    fn spoil_credentials(&self, spoiled: bool, lab: &Lab) {
+    fn spoil_credentials(&self, spoiled: bool, bed: &TestBed) {
         let key = if spoiled {
             "not-the-key"
         } else {
             &self.api_key
         };
-        std::fs::write(lab.folder.path().join("api-key"), key).unwrap();
+        std::fs::write(bed.folder.path().join("api-key"), key).unwrap();
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use renewd::dcv::dns::{Powerdns, Propagation, Provider, Settings as DnsSettings};
 use renewd::dcv::{self, Proof, Validator};
+use renewd::env::Env;
 use renewd::failure::FailureKind;
 use renewd::secret::{Secret, SecretSource};
-use renewd::surroundings::Surroundings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -99,7 +99,7 @@ fn validator(server: SocketAddr) -> Validator {
         timeout: Duration::from_secs(10),
     };
     let settings = dcv::Settings::Dns(Box::new(settings));
-    Validator::new(settings, Surroundings::system())
+    Validator::new(settings, Env::system())
 }
 
 fn txt() -> Proof {

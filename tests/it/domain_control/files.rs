@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use renewd::dcv::{Method, Proof, Settings, Validator, http};
+use renewd::env::Env;
 use renewd::failure::FailureKind;
-use renewd::surroundings::Surroundings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -265,7 +265,7 @@ fn validator(listen: &[SocketAddr]) -> Validator {
     let settings = Settings::Http(http::Settings {
         listen: listen.to_vec(),
     });
-    Validator::new(settings, Surroundings::system())
+    Validator::new(settings, Env::system())
 }
 
 fn file(token: &str) -> Proof {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use renewd::dcv::dns::{Exec, Propagation, Provider, Settings as DnsSettings};
 use renewd::dcv::{self, Proof, Validator};
+use renewd::env::Env;
 use renewd::failure::FailureKind;
-use renewd::surroundings::Surroundings;
 use tempfile::TempDir;
 
 use crate::peers::write_program;
@@ -134,10 +134,7 @@ fn with_limit(folder: &TempDir, script: &str, arguments: &[&str], timeout: Durat
         propagation: Propagation::Wait(jiff::SignedDuration::ZERO),
         timeout,
     };
-    Validator::new(
-        dcv::Settings::Dns(Box::new(settings)),
-        Surroundings::system(),
-    )
+    Validator::new(dcv::Settings::Dns(Box::new(settings)), Env::system())
 }
 
 fn txt() -> Proof {

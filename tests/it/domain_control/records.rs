@@ -10,10 +10,10 @@ use renewd::dcv::dns::{
     Algorithm, Propagation, Provider, Rfc2136, Settings as DnsSettings, Transport,
 };
 use renewd::dcv::{self, Method, Proof, Validator};
+use renewd::env::Env;
 use renewd::failure::FailureKind;
 use renewd::inventory::Endpoint;
 use renewd::secret::{Secret, SecretSource};
-use renewd::surroundings::Surroundings;
 
 use crate::peers::{bind, free_address, knot};
 
@@ -167,17 +167,17 @@ async fn a_txt_record_is_written_where_a_cname_delegates_it_to() {
     assert_eq!(endless.kind, FailureKind::Refused);
     assert!(endless.detail.contains("do not end"), "{endless}");
 
-    let mut told = settings(server.address);
-    told.follow_cname = false;
-    told.delegate_to = Some("delegated.test".to_owned());
-    let told = validator(told);
-    told.present(&txt("fw", "two")).await.unwrap();
+    let mut reported = settings(server.address);
+    reported.follow_cname = false;
+    reported.delegate_to = Some("delegated.test".to_owned());
+    let reported = validator(reported);
+    reported.present(&txt("fw", "two")).await.unwrap();
     let written = Proof::Txt {
         name: "_acme-challenge.fw.example.test.delegated.test".to_owned(),
         value: "two".to_owned(),
     };
     assert_eq!(followed.missing(&written).await.unwrap(), None);
-    told.withdraw(&txt("fw", "two")).await.unwrap();
+    reported.withdraw(&txt("fw", "two")).await.unwrap();
 }
 
 #[tokio::test]
@@ -240,13 +240,13 @@ async fn a_server_that_says_nothing_is_waited_for_only_some_minutes_and_one_that
         return;
     };
     let clock = Arc::new(ManualClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
-    let mut surroundings = Surroundings::system();
-    surroundings.clock = clock.clone();
+    let mut env = Env::system();
+    env.clock = clock.clone();
     let seen_by = |servers: &[SocketAddr]| {
         let mut settings = settings(good.address);
         settings.propagation = Propagation::Servers(servers.to_vec());
         let settings = dcv::Settings::Dns(Box::new(settings));
-        Validator::new(settings, surroundings.clone())
+        Validator::new(settings, env.clone())
     };
     let proof = txt("silent", "one");
     let with_silent = seen_by(&[good.address, silent.address]);
@@ -304,13 +304,13 @@ async fn where_nobody_can_be_asked_a_time_is_waited_for() {
         return;
     };
     let clock = Arc::new(ManualClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
-    let mut surroundings = Surroundings::system();
-    surroundings.clock = clock.clone();
+    let mut env = Env::system();
+    env.clock = clock.clone();
     let mut settings = settings(server.address);
     settings.propagation = Propagation::Wait(SignedDuration::from_secs(60));
     let settings = dcv::Settings::Dns(Box::new(settings));
     let proof = txt("waited", "one");
-    let validator = || Validator::new(settings.clone(), surroundings.clone());
+    let validator = || Validator::new(settings.clone(), env.clone());
     validator().present(&proof).await.unwrap();
     let missing = validator().missing(&proof).await.unwrap().unwrap();
     assert!(missing.contains("until 2026-11-22T12:01:00Z"), "{missing}");
@@ -391,7 +391,7 @@ fn rfc2136(settings: &mut DnsSettings) -> &mut Rfc2136 {
 
 fn validator(settings: DnsSettings) -> Validator {
     let settings = dcv::Settings::Dns(Box::new(settings));
-    Validator::new(settings, Surroundings::system())
+    Validator::new(settings, Env::system())
 }
 
 fn txt(host: &str, value: &str) -> Proof {

@@ -6,7 +6,7 @@ use renewd::clock::{Clock, SystemClock};
 use renewd::inventory::State;
 use simulators::sonicos::Profile;
 
-use crate::lab::Lab;
+use crate::test_bed::TestBed;
 
 /// Where Debian puts it.
 pub const LOCAL_SUBMIT: &str = "/usr/lib/certmonger/local-submit";
@@ -28,37 +28,37 @@ async fn a_firewall_is_renewed_by_certmongers_own_helper() {
     if !is_installed("a_firewall_is_renewed_by_certmongers_own_helper") {
         return;
     }
-    let lab = Lab::new(Profile::V8).await;
+    let bed = TestBed::new(Profile::V8).await;
     // It signs by the machine's clock.
-    lab.clock.set(SystemClock.now());
-    use_helper(&lab);
-    lab.run_once().await;
-    let renewals = lab.renewals().await;
+    bed.clock.set(SystemClock.now());
+    use_helper(&bed);
+    bed.run_once().await;
+    let renewals = bed.renewals().await;
     assert_eq!(renewals.len(), 1, "{renewals:#?}");
     let renewal = &renewals[0];
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
-    for seen in lab.seen().await {
+    for seen in bed.seen().await {
         assert_eq!(Some(seen.fingerprint), renewal.obtained.fingerprint);
         assert!(
             seen.issuer.contains("Local Signing Authority"),
             "{}",
             seen.issuer
         );
-        let born = lab.simulator.spki_sha256(&renewal.alias).unwrap();
+        let born = bed.simulator.spki_sha256(&renewal.alias).unwrap();
         assert_eq!(seen.public_key.to_string(), born);
     }
-    lab.assert_left_in_order();
+    bed.assert_left_in_order();
 }
 
 /// Puts the helper in the place of the local CA.
-fn use_helper(lab: &Lab) {
-    let folder = lab.folder.path().join("local");
+fn use_helper(bed: &TestBed) {
+    let folder = bed.folder.path().join("local");
     std::fs::create_dir(&folder).unwrap();
     let driver = format!(
         "driver.exec = {{ program = \"{LOCAL_SUBMIT}\", arguments = [\"-d\", \"{}\"] }}",
         folder.display()
     );
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let lines = text.lines().map(|line| {
         if line.starts_with("driver.local") {
             driver.as_str()
@@ -66,5 +66,5 @@ fn use_helper(lab: &Lab) {
             line
         }
     });
-    std::fs::write(lab.config_file(), lines.collect::<Vec<_>>().join("\n")).unwrap();
+    std::fs::write(bed.config_file(), lines.collect::<Vec<_>>().join("\n")).unwrap();
 }

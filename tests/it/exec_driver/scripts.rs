@@ -6,14 +6,14 @@ use jiff::SignedDuration;
 use renewd::ca::{Issuance, Issuer, Reference};
 use renewd::failure::FailureKind;
 
-use super::bench::Bench;
+use super::fixture::Fixture;
 
-fn assert_issued(issuance: &Issuance, bench: &Bench) {
+fn assert_issued(issuance: &Issuance, fixture: &Fixture) {
     let Issuance::Issued { leaf, chain } = issuance else {
         panic!("{issuance:?}")
     };
     assert_eq!(
-        leaf.public_key, bench.request.csr.public_key,
+        leaf.public_key, fixture.request.csr.public_key,
         "not the first of the output"
     );
     assert_eq!(chain.len(), 1);
@@ -21,62 +21,82 @@ fn assert_issued(issuance: &Issuance, bench: &Bench) {
 
 #[tokio::test]
 async fn a_certificate_that_is_issued_at_once_is_kept_and_the_program_is_not_asked_again() {
-    let bench = Bench::new("cat \"$D/leaf.pem\"");
-    assert_eq!(bench.driver().find(&bench.request).await.unwrap(), None);
-    let order = bench.driver().submit(&bench.request).await.unwrap();
+    let fixture = Fixture::new("cat \"$D/leaf.pem\"");
+    assert_eq!(fixture.driver().find(&fixture.request).await.unwrap(), None);
+    let order = fixture.driver().submit(&fixture.request).await.unwrap();
     // renewd dies before the reference is stored.
     assert_eq!(
-        bench.driver().find(&bench.request).await.unwrap(),
+        fixture.driver().find(&fixture.request).await.unwrap(),
         Some(order.clone())
     );
-    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
-    assert_issued(&issuance, &bench);
+    let issuance = fixture
+        .driver()
+        .poll(&order, &fixture.request)
+        .await
+        .unwrap();
+    assert_issued(&issuance, &fixture);
     // The record is lost, the reference is not.
-    std::fs::remove_dir_all(&bench.settings.records).unwrap();
-    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
-    assert_issued(&issuance, &bench);
-    assert_eq!(bench.note("calls"), "SUBMIT\n");
+    std::fs::remove_dir_all(&fixture.settings.records).unwrap();
+    let issuance = fixture
+        .driver()
+        .poll(&order, &fixture.request)
+        .await
+        .unwrap();
+    assert_issued(&issuance, &fixture);
+    assert_eq!(fixture.note("calls"), "SUBMIT\n");
 }
 
 #[tokio::test]
 async fn a_program_that_issues_the_leaf_alone_is_asked_for_the_rest() {
-    let bench = Bench::new(
+    let fixture = Fixture::new(
         "case $CERTMONGER_OPERATION in\n\
          FETCH-ROOTS) echo Root; sed '/^-----END/q' \"$D/leaf.pem\";;\n\
          *) sed '1,/^-----END/d' \"$D/leaf.pem\";;\n\
          esac",
     );
-    let order = bench.driver().submit(&bench.request).await.unwrap();
-    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
-    assert_issued(&issuance, &bench);
-    assert_eq!(bench.note("calls"), "SUBMIT\nFETCH-ROOTS\n");
+    let order = fixture.driver().submit(&fixture.request).await.unwrap();
+    let issuance = fixture
+        .driver()
+        .poll(&order, &fixture.request)
+        .await
+        .unwrap();
+    assert_issued(&issuance, &fixture);
+    assert_eq!(fixture.note("calls"), "SUBMIT\nFETCH-ROOTS\n");
 }
 
 #[tokio::test]
 async fn certificates_of_the_ca_that_could_not_be_told_once_are_asked_for_again() {
     for once in ["exit 99", "exit 3", "kill -9 $$", "echo '<html>'; exit 0"] {
-        let bench = Bench::new(&format!(
+        let fixture = Fixture::new(&format!(
             "if [ $CERTMONGER_OPERATION = SUBMIT ]; then sed '1,/^-----END/d' \"$D/leaf.pem\"; exit; fi\n\
              if ! [ -e \"$D/once\" ]; then : > \"$D/once\"; {once}; fi\n\
              sed '/^-----END/q' \"$D/leaf.pem\""
         ));
-        let order = bench.driver().submit(&bench.request).await.unwrap();
-        let failure = bench.driver().poll(&order, &bench.request).await;
+        let order = fixture.driver().submit(&fixture.request).await.unwrap();
+        let failure = fixture.driver().poll(&order, &fixture.request).await;
         assert_eq!(failure.unwrap_err().call, "FETCH-ROOTS", "{once}");
-        let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
-        assert_issued(&issuance, &bench);
-        assert_eq!(bench.note("calls"), "SUBMIT\nFETCH-ROOTS\nFETCH-ROOTS\n");
+        let issuance = fixture
+            .driver()
+            .poll(&order, &fixture.request)
+            .await
+            .unwrap();
+        assert_issued(&issuance, &fixture);
+        assert_eq!(fixture.note("calls"), "SUBMIT\nFETCH-ROOTS\nFETCH-ROOTS\n");
     }
 }
 
 #[tokio::test]
 async fn a_program_that_cannot_tell_the_certificates_of_the_ca_need_not() {
     for lacking in ["exit 6", "exit 1", "exit 0"] {
-        let bench = Bench::new(&format!(
+        let fixture = Fixture::new(&format!(
             "[ $CERTMONGER_OPERATION = FETCH-ROOTS ] && {lacking}\nsed '1,/^-----END/d' \"$D/leaf.pem\""
         ));
-        let order = bench.driver().submit(&bench.request).await.unwrap();
-        let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
+        let order = fixture.driver().submit(&fixture.request).await.unwrap();
+        let issuance = fixture
+            .driver()
+            .poll(&order, &fixture.request)
+            .await
+            .unwrap();
         assert!(
             matches!(&issuance, Issuance::Issued { chain, .. } if chain.is_empty()),
             "{lacking}: {issuance:?}"
@@ -86,15 +106,19 @@ async fn a_program_that_cannot_tell_the_certificates_of_the_ca_need_not() {
 
 #[tokio::test]
 async fn each_answer_brings_the_cookie_of_the_next_poll() {
-    let bench = Bench::new(
+    let fixture = Fixture::new(
         "case \"$CERTMONGER_CA_COOKIE\" in\n\
          '') echo step=1; exit 1;;\n\
          step=1) echo step=2; exit 1;;\n\
          step=2) cat \"$D/leaf.pem\";;\n\
          esac",
     );
-    let order = bench.driver().submit(&bench.request).await.unwrap();
-    let first = bench.driver().poll(&order, &bench.request).await.unwrap();
+    let order = fixture.driver().submit(&fixture.request).await.unwrap();
+    let first = fixture
+        .driver()
+        .poll(&order, &fixture.request)
+        .await
+        .unwrap();
     assert!(
         matches!(
             first,
@@ -106,27 +130,38 @@ async fn each_answer_brings_the_cookie_of_the_next_poll() {
         "{first:?}"
     );
     // The reference is still the first one, as the engine has it.
-    let second = bench.driver().poll(&order, &bench.request).await.unwrap();
-    assert_issued(&second, &bench);
-    assert_eq!(bench.note("calls"), "SUBMIT\nPOLL\nPOLL\n");
+    let second = fixture
+        .driver()
+        .poll(&order, &fixture.request)
+        .await
+        .unwrap();
+    assert_issued(&second, &fixture);
+    assert_eq!(fixture.note("calls"), "SUBMIT\nPOLL\nPOLL\n");
 }
 
 #[tokio::test]
 async fn a_program_that_names_a_time_is_not_asked_before_it() {
-    let bench = Bench::new(
+    let fixture = Fixture::new(
         "[ \"$CERTMONGER_OPERATION\" = POLL ] && exec cat \"$D/leaf.pem\"\necho 600; echo c; exit 5",
     );
-    let order = bench.driver().submit(&bench.request).await.unwrap();
-    let Issuance::Pending { retry_after, .. } =
-        bench.driver().poll(&order, &bench.request).await.unwrap()
+    let order = fixture.driver().submit(&fixture.request).await.unwrap();
+    let Issuance::Pending { retry_after, .. } = fixture
+        .driver()
+        .poll(&order, &fixture.request)
+        .await
+        .unwrap()
     else {
         panic!("too early")
     };
     assert_eq!(retry_after, Some(SignedDuration::from_mins(10)));
-    assert_eq!(bench.note("calls"), "SUBMIT\n");
-    bench.clock.advance(SignedDuration::from_mins(10));
-    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
-    assert_issued(&issuance, &bench);
+    assert_eq!(fixture.note("calls"), "SUBMIT\n");
+    fixture.clock.advance(SignedDuration::from_mins(10));
+    let issuance = fixture
+        .driver()
+        .poll(&order, &fixture.request)
+        .await
+        .unwrap();
+    assert_issued(&issuance, &fixture);
 }
 
 #[tokio::test]
@@ -140,22 +175,26 @@ async fn each_other_exit_status_is_a_failure_in_the_programs_own_words() {
         (17, FailureKind::Refused),
         (99, FailureKind::Unexpected),
     ] {
-        let bench = Bench::new(&format!("echo because; echo more >&2; exit {code}"));
-        let failure = bench.driver().submit(&bench.request).await.unwrap_err();
+        let fixture = Fixture::new(&format!("echo because; echo more >&2; exit {code}"));
+        let failure = fixture.driver().submit(&fixture.request).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{failure}");
         assert!(failure.detail.contains("because; more"), "{failure}");
-        assert_eq!(bench.driver().find(&bench.request).await.unwrap(), None);
+        assert_eq!(fixture.driver().find(&fixture.request).await.unwrap(), None);
     }
 }
 
 #[tokio::test]
 async fn a_no_to_a_poll_ends_the_order() {
     for code in [2, 17] {
-        let bench = Bench::new(&format!(
+        let fixture = Fixture::new(&format!(
             "[ \"$CERTMONGER_OPERATION\" = SUBMIT ] && exit 1\necho the registrar said no; exit {code}"
         ));
-        let order = bench.driver().submit(&bench.request).await.unwrap();
-        let end = bench.driver().poll(&order, &bench.request).await.unwrap();
+        let order = fixture.driver().submit(&fixture.request).await.unwrap();
+        let end = fixture
+            .driver()
+            .poll(&order, &fixture.request)
+            .await
+            .unwrap();
         let Issuance::Refused { reason } = end else {
             panic!("{end:?}")
         };
@@ -165,20 +204,20 @@ async fn a_no_to_a_poll_ends_the_order() {
 
 #[tokio::test]
 async fn a_slow_program_is_killed_with_everything_that_it_has_started() {
-    let mut bench = Bench::new("sleep 600 & echo $! > \"$D/child\"; wait");
-    bench.settings.timeout = Duration::from_millis(500);
-    let failure = bench.driver().submit(&bench.request).await.unwrap_err();
+    let mut fixture = Fixture::new("sleep 600 & echo $! > \"$D/child\"; wait");
+    fixture.settings.timeout = Duration::from_millis(500);
+    let failure = fixture.driver().submit(&fixture.request).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::OutcomeUnknown, "{failure}");
     assert!(
         failure.detail.contains("took longer than 0.5 s"),
         "{failure}"
     );
-    assert_ends(&bench).await;
+    assert_ends(&fixture).await;
 }
 
 /// The process whose number the program noted as its child is killed.
-async fn assert_ends(bench: &Bench) {
-    let child = bench.note("child");
+async fn assert_ends(fixture: &Fixture) {
+    let child = fixture.note("child");
     assert!(!child.is_empty(), "it never came so far");
     let state = format!("/proc/{}/stat", child.trim());
     let is_gone = || std::fs::read_to_string(&state).map_or(true, |stat| stat.contains(") Z "));
@@ -193,35 +232,39 @@ async fn assert_ends(bench: &Bench) {
 
 #[tokio::test]
 async fn what_a_program_leaves_running_with_its_output_holds_up_no_answer_and_is_killed() {
-    let mut bench = Bench::new("sleep 600 & echo $! > \"$D/child\"; cat \"$D/leaf.pem\"");
-    bench.settings.timeout = Duration::from_mins(5);
+    let mut fixture = Fixture::new("sleep 600 & echo $! > \"$D/child\"; cat \"$D/leaf.pem\"");
+    fixture.settings.timeout = Duration::from_mins(5);
     let started = std::time::Instant::now();
-    let order = bench.driver().submit(&bench.request).await.unwrap();
-    let issuance = bench.driver().poll(&order, &bench.request).await.unwrap();
-    assert_issued(&issuance, &bench);
-    assert_eq!(bench.note("calls"), "SUBMIT\n");
+    let order = fixture.driver().submit(&fixture.request).await.unwrap();
+    let issuance = fixture
+        .driver()
+        .poll(&order, &fixture.request)
+        .await
+        .unwrap();
+    assert_issued(&issuance, &fixture);
+    assert_eq!(fixture.note("calls"), "SUBMIT\n");
     assert!(
         started.elapsed() < Duration::from_mins(1),
         "{:?}",
         started.elapsed()
     );
-    assert_ends(&bench).await;
+    assert_ends(&fixture).await;
 }
 
 #[tokio::test]
 async fn a_program_that_never_stops_writing_is_killed() {
-    let bench = Bench::new("exec yes");
-    let failure = bench.driver().submit(&bench.request).await.unwrap_err();
+    let fixture = Fixture::new("exec yes");
+    let failure = fixture.driver().submit(&fixture.request).await.unwrap_err();
     assert!(failure.detail.contains("it wrote more than"), "{failure}");
 }
 
 #[tokio::test]
 async fn a_program_sees_the_contract_and_what_is_configured_and_nothing_else() {
-    let mut bench = Bench::new("env | cut -d= -f1 | sort > \"$D/env\"; exit 1");
+    let mut fixture = Fixture::new("env | cut -d= -f1 | sort > \"$D/env\"; exit 1");
     let more = ("CERTMONGER_OPERATION".to_owned(), "POLL".to_owned());
-    bench.settings.environment.push(more);
-    bench.driver().submit(&bench.request).await.unwrap();
-    let seen = bench.note("env");
+    fixture.settings.environment.push(more);
+    fixture.driver().submit(&fixture.request).await.unwrap();
+    let seen = fixture.note("env");
     let names: Vec<&str> = seen
         .lines()
         .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_') && !name.is_empty())
@@ -243,7 +286,7 @@ async fn a_program_sees_the_contract_and_what_is_configured_and_nothing_else() {
         ]
     );
     assert_eq!(
-        bench.note("calls"),
+        fixture.note("calls"),
         "SUBMIT\n",
         "the contract's own value counts"
     );
@@ -251,9 +294,9 @@ async fn a_program_sees_the_contract_and_what_is_configured_and_nothing_else() {
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_told_by_its_name() {
-    let mut bench = Bench::new("");
-    bench.settings.program = "/nowhere/helper".into();
-    let failure = bench.driver().check().await.unwrap_err();
+    let mut fixture = Fixture::new("");
+    fixture.settings.program = "/nowhere/helper".into();
+    let failure = fixture.driver().check().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);
     assert!(
         failure
@@ -269,12 +312,12 @@ async fn check_asks_the_program_who_it_is() {
         ("echo helper 1.0", "helper 1.0"),
         ("exit 6", "it does not say"),
     ] {
-        let bench = Bench::new(script);
-        let facts = bench.driver().check().await.unwrap();
+        let fixture = Fixture::new(script);
+        let facts = fixture.driver().check().await.unwrap();
         assert_eq!(facts[1].1, identity);
-        assert_eq!(bench.note("calls"), "IDENTIFY\n");
+        assert_eq!(fixture.note("calls"), "IDENTIFY\n");
     }
-    let failure = Bench::new("echo no keytab; exit 4")
+    let failure = Fixture::new("echo no keytab; exit 4")
         .driver()
         .check()
         .await
@@ -285,15 +328,15 @@ async fn check_asks_the_program_who_it_is() {
 #[tokio::test]
 async fn garbage_is_not_taken_for_a_certificate() {
     for output in ["<html>Sign in</html>", "", "{\"certificate\":"] {
-        let bench = Bench::new(&format!("printf '%s' '{output}'"));
-        let failure = bench.driver().submit(&bench.request).await.unwrap_err();
+        let fixture = Fixture::new(&format!("printf '%s' '{output}'"));
+        let failure = fixture.driver().submit(&fixture.request).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unexpected, "{failure}");
     }
-    let bench = Bench::new("exit 1");
+    let fixture = Fixture::new("exit 1");
     let strange = Reference("a reference of another driver".to_owned());
-    let failure = bench
+    let failure = fixture
         .driver()
-        .poll(&strange, &bench.request)
+        .poll(&strange, &fixture.request)
         .await
         .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);

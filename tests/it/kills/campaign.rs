@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::database::Standing;
-use super::moment::{Chance, Moment};
+use super::moment::{Moment, Rng};
 use super::{Daemon, Fleet};
 use crate::matrix::invariants::When;
 
@@ -64,7 +64,7 @@ pub fn is_long() -> bool {
 
 /// Runs the campaign; every assertion is in it.
 pub async fn run(fleet: &Fleet, plan: &Plan) -> Tally {
-    let chance = Chance::new(plan.seed);
+    let rng = Rng::new(plan.seed);
     let mut tally = Tally {
         test: plan.test,
         seed: plan.seed,
@@ -78,9 +78,9 @@ pub async fn run(fleet: &Fleet, plan: &Plan) -> Tally {
         for (home, daemon) in fleet.homes.iter().zip(&mut daemons) {
             daemon.get_or_insert_with(|| Daemon::start(home));
         }
-        let moment = Moment::draw(&chance);
+        let moment = Moment::draw(&rng);
         let mut watch = Watch::new(fleet);
-        let mut comes = pin!(moment.come(&chance, fleet));
+        let mut comes = pin!(moment.come(&rng, fleet));
         loop {
             tokio::select! {
                 () = &mut comes => break,
@@ -106,7 +106,7 @@ pub async fn run(fleet: &Fleet, plan: &Plan) -> Tally {
             if tally.has_begun {
                 fleet.assert_holds(When::AfterCrash).await;
             }
-            disturb(fleet, &chance);
+            disturb(fleet, &rng);
         }
         fleet.assert_nothing_doubled(tally.rounds);
     }
@@ -145,8 +145,8 @@ pub async fn until_all_ended(fleet: &Fleet, tally: &Tally) {
 
 /// A person begins to work on one device, and ends on others. Not while somebody may be between its last look and its
 /// commit: no device can be asked for both at once.
-fn disturb(fleet: &Fleet, chance: &Chance) {
-    let draw = || &fleet.firewalls[chance.below(fleet.firewalls.len())];
+fn disturb(fleet: &Fleet, rng: &Rng) {
+    let draw = || &fleet.firewalls[rng.below(fleet.firewalls.len())];
     draw()
         .simulator
         .other_administrator()
@@ -174,7 +174,7 @@ impl<'a> Watch<'a> {
     async fn go_on(&mut self, rounds: usize) {
         let (fleet, folder) = (self.fleet, self.fleet.path());
         loop {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(BETWEEN_CHECKS).await;
             fleet.set_clock();
             let Some(standings) = fleet.database.standings(folder).await else {
                 continue;
@@ -255,6 +255,6 @@ const SEEDS: u64 = 5;
 const MANY: usize = 35;
 /// What a daemon that was killed has still asked for is done by then.
 const LAST_REQUESTS: Duration = Duration::from_millis(100);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+const BETWEEN_CHECKS: Duration = Duration::from_millis(250);
 /// Longer than the last daemon needs on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(5);

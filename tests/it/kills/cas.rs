@@ -49,10 +49,10 @@ impl Ca {
         let clock = Arc::clone(clock);
         let peer = match name {
             "acme" => {
-                let unkind = |faces: &mut simulators::acme::Faces| {
-                    faces.bad_nonce_every = 7;
+                let unkind = |variants: &mut simulators::acme::Variants| {
+                    variants.bad_nonce_every = 7;
                     // It looks at one port only.
-                    faces.always_valid = daemons > 1;
+                    variants.always_valid = daemons > 1;
                 };
                 Peer::Acme(Box::new(Acme::with(clock, unkind).await))
             }
@@ -168,7 +168,7 @@ impl Peer {
             Self::Files(_) => return None,
         };
         let secret = secrets.into_iter().next().unwrap();
-        crate::lab::write_secret(&own.join(file), &secret);
+        crate::test_bed::write_secret(&own.join(file), &secret);
         Some(secret)
     }
 }

@@ -10,7 +10,7 @@ use renewd::clock::{Clock as _, ManualClock, SystemClock};
 use renewd::inventory::State;
 use renewd::probe;
 use renewd::store::Store;
-use simulators::sonicos::{Faces, Profile, Settings, Simulator};
+use simulators::sonicos::{Profile, Settings, Simulator, Variants};
 use tempfile::TempDir;
 
 use super::cas::{Ca, KINDS};
@@ -99,14 +99,15 @@ impl Fleet {
             cas,
             clock,
         };
-        crate::lab::write_secret(&fleet.path().join("password"), PASSWORD);
+        crate::test_bed::write_secret(&fleet.path().join("password"), PASSWORD);
         let url = fleet.database.url(fleet.path());
         for home in &fleet.homes {
             std::fs::create_dir(home).unwrap();
             fleet.configure(home, &url, IN_MANY_STATES);
         }
-        let told = office::told(office::renewd(&fleet.homes[0]).args(["ca", "init", "local"]));
-        assert_eq!(told.code, Some(0), "{told:#?}");
+        let reported =
+            office::output(office::renewd(&fleet.homes[0]).args(["ca", "init", "local"]));
+        assert_eq!(reported.code, Some(0), "{reported:#?}");
         fleet
     }
 
@@ -201,11 +202,11 @@ impl Fleet {
         }
         for device in &self.firewalls {
             let counters = device.simulator.counters();
-            let told = || device.told(&self.log());
-            assert_eq!(counters.commits_of_foreign_changes, 0, "{}", told());
-            assert_eq!(counters.locked_out, 0, "{}", told());
+            let reported = || device.reported(&self.log());
+            assert_eq!(counters.commits_of_foreign_changes, 0, "{}", reported());
+            assert_eq!(counters.locked_out, 0, "{}", reported());
             // The new one, and the old one until the proof.
-            assert!(counters.key_pairs_present <= 2, "{}", told());
+            assert!(counters.key_pairs_present <= 2, "{}", reported());
         }
     }
 
@@ -223,7 +224,7 @@ impl Fleet {
             assert_eq!(ca.orders(), self.users_of(ca) * rounds, "{}", ca.name);
         }
         self.assert_holds(When::AtEnd).await;
-        let verified = office::told(office::renewd(&self.homes[0]).args(["history", "verify"]));
+        let verified = office::output(office::renewd(&self.homes[0]).args(["history", "verify"]));
         assert_eq!(verified.code, Some(0), "{verified:#?}");
     }
 
@@ -238,13 +239,13 @@ impl Device {
         let face = &FACES[number % FACES.len()];
         let name = format!("fw-{number:03}");
         let mut settings = Settings::new(face.profile);
-        settings.faces = match number % 3 {
+        settings.variants = match number % 3 {
             // A device that says 500 three times in a row is given up, whatever it has done.
-            0 => Faces {
+            0 => Variants {
                 error_after_applying_one_in: 0,
-                ..Faces::unkind()
+                ..Variants::unkind()
             },
-            _ => Faces::default(),
+            _ => Variants::default(),
         };
         settings.seed = seed.wrapping_mul(1000) + u64::try_from(number).unwrap();
         settings.initial.common_name = format!("{name}.example.com");
@@ -297,7 +298,7 @@ endpoints = ["{management}", "{ssl_vpn}"]
     }
 
     /// What this device was asked, and what was logged of its certificate.
-    fn told(&self, log: &str) -> String {
+    fn reported(&self, log: &str) -> String {
         let name = format!("\"{}\"", self.name);
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(&name)).collect();
         let journal = self.simulator.journal();
@@ -306,11 +307,11 @@ endpoints = ["{management}", "{ssl_vpn}"]
 
     async fn assert_renewed(&self, store: &Store, rounds: usize, log: &str) {
         let renewals = store.renewals_of(&self.name, 100).await.unwrap();
-        let told = || self.told(log);
-        assert_eq!(renewals.len(), rounds, "{}", told());
+        let reported = || self.reported(log);
+        assert_eq!(renewals.len(), rounds, "{}", reported());
         for renewal in &renewals {
-            assert_eq!(renewal.state, State::Completed, "{}", told());
-            assert_eq!(renewal.obtained.sealed_key, None, "{}", told());
+            assert_eq!(renewal.state, State::Completed, "{}", reported());
+            assert_eq!(renewal.obtained.sealed_key, None, "{}", reported());
         }
         let counters = self.simulator.counters();
         let rounds = u64::try_from(rounds).unwrap();
@@ -326,16 +327,16 @@ endpoints = ["{management}", "{ssl_vpn}"]
             ),
             made,
             "key pairs made, imported, left; {}",
-            told()
+            reported()
         );
         let newest = renewals[0].obtained.fingerprint;
         for address in [self.simulator.management(), self.simulator.ssl_vpn()] {
             let endpoint = address.to_string().parse().unwrap();
-            let sight = probe::look(&endpoint, None, Duration::from_secs(10)).await;
-            let probe::Sight::Shown(shown, _) = sight else {
-                panic!("{address} shows nothing: {sight:?}")
+            let probed = probe::probe(&endpoint, None, Duration::from_secs(10)).await;
+            let probe::ProbeResult::Served(shown, _) = probed else {
+                panic!("{address} shows nothing: {probed:?}")
             };
-            assert_eq!(Some(shown.fingerprint), newest, "{}", told());
+            assert_eq!(Some(shown.fingerprint), newest, "{}", reported());
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use renewd::random::{Random as _, SeededRandom};
-use simulators::Gate;
+use simulators::Barrier;
 use simulators::ca::{Fault, On};
 use simulators::sonicos::{Action, Rule};
 
@@ -15,9 +15,9 @@ use super::cas::Ca;
 
 /// Seeded chance.
 #[derive(Debug)]
-pub struct Chance(SeededRandom);
+pub struct Rng(SeededRandom);
 
-impl Chance {
+impl Rng {
     pub fn new(seed: u64) -> Self {
         Self(SeededRandom::new(seed))
     }
@@ -49,68 +49,68 @@ enum Then {
     /// Some time.
     Passes(Duration),
     /// Somebody who waits at this gate.
-    Comes(Arc<Gate>),
+    Comes(Arc<Barrier>),
 }
 
 impl Moment {
-    /// Draws one, which comes after about as much work as `chance` likes.
-    pub fn draw(chance: &Chance) -> Self {
-        let requests = match chance.below(8) {
+    /// Draws one, which comes after about as much work as `rng` likes.
+    pub fn draw(rng: &Rng) -> Self {
+        let requests = match rng.below(8) {
             // In the middle of the start.
             0 => 0,
-            _ => u64::try_from(chance.below(LONGEST_LIFE)).unwrap(),
+            _ => u64::try_from(rng.below(LONGEST_LIFE)).unwrap(),
         };
-        let then = match chance.below(3) {
+        let then = match rng.below(3) {
             0 => Then::Passes(Duration::from_millis(
-                u64::try_from(chance.below(400)).unwrap(),
+                u64::try_from(rng.below(400)).unwrap(),
             )),
-            _ => Then::Comes(Gate::new()),
+            _ => Then::Comes(Barrier::new()),
         };
         Self { requests, then }
     }
 
     /// Returns when it has come, or will not come.
-    pub async fn come(&self, chance: &Chance, fleet: &Fleet) {
+    pub async fn come(&self, rng: &Rng, fleet: &Fleet) {
         let before = fleet.requests();
         while fleet.requests() < before + self.requests {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         match &self.then {
             Then::Passes(time) => tokio::time::sleep(*time).await,
-            Then::Comes(gate) => {
-                hold(chance, fleet, gate);
+            Then::Comes(barrier) => {
+                hold(rng, fleet, barrier);
                 // What is held for a renewal that has ended is never reached.
-                let _ = tokio::time::timeout(LONGEST_HOLD, gate.wait_reached()).await;
+                let _ = tokio::time::timeout(LONGEST_HOLD, barrier.wait_reached()).await;
             }
         }
     }
 
     /// Lets go what was held.
     pub fn release(&self) {
-        if let Then::Comes(gate) = &self.then {
-            gate.release();
+        if let Then::Comes(barrier) = &self.then {
+            barrier.release();
         }
     }
 }
 
-/// Holds some of the next requests at `gate`, before or after they are done; the first that reaches it counts.
-fn hold(chance: &Chance, fleet: &Fleet, gate: &Arc<Gate>) {
-    if chance.below(3) == 0 {
+/// Holds some of the next requests at `barrier`, before or after they are done; the first that reaches it counts.
+fn hold(rng: &Rng, fleet: &Fleet, barrier: &Arc<Barrier>) {
+    if rng.below(3) == 0 {
         for port in fleet.cas.iter().filter_map(Ca::port) {
-            let fault = match chance.below(2) {
-                0 => Fault::HoldBefore(Arc::clone(gate)),
-                _ => Fault::HoldAfter(Arc::clone(gate)),
+            let fault = match rng.below(2) {
+                0 => Fault::HoldBefore(Arc::clone(barrier)),
+                _ => Fault::HoldAfter(Arc::clone(barrier)),
             };
-            let nth = u32::try_from(1 + chance.below(4)).unwrap();
+            let nth = u32::try_from(1 + rng.below(4)).unwrap();
             port.fault(On::any(nth), fault);
         }
         return;
     }
-    let method = chance.one_of(&METHODS);
+    let method = rng.one_of(&METHODS);
     for device in &fleet.firewalls {
-        let action = match chance.below(2) {
-            0 => Action::HoldBefore(Arc::clone(gate)),
-            _ => Action::HoldAfter(Arc::clone(gate)),
+        let action = match rng.below(2) {
+            0 => Action::HoldBefore(Arc::clone(barrier)),
+            _ => Action::HoldAfter(Arc::clone(barrier)),
         };
         device.simulator.rule(Rule::once(method, "", action));
     }

@@ -1,10 +1,10 @@
 //! Attackers on the path, and what looks like one.
 
 use rcgen::KeyPair;
-use simulators::sonicos::{Faces, Profile, Replacement, ReplacementKey};
+use simulators::sonicos::{Profile, Replacement, ReplacementKey, Variants};
 
 use super::{DAY, HOUR, live, once};
-use crate::lab::{CERTIFICATE, Lab};
+use crate::test_bed::{CERTIFICATE, TestBed};
 use renewd::clock::Clock;
 use renewd::renewal::known_rows;
 use renewd::seal::Sealer;
@@ -15,11 +15,11 @@ async fn a_request_that_was_replaced_on_its_way_is_held_with_what_to_check() {
         (Profile::V6_5, "file_transfer = { protocol = \"scp\" }"),
         (Profile::V8, ""),
     ] {
-        let lab = Lab::with_keys(profile, Faces::kind(), keys).await;
+        let bed = TestBed::with_keys(profile, Variants::kind(), keys).await;
         let key = KeyPair::generate().unwrap();
-        lab.simulator.replace_requests(key.serialize_der());
-        let told = live(&lab, DAY).await;
-        told.is(
+        bed.simulator.replace_requests(key.serialize_der());
+        let reported = live(&bed, DAY).await;
+        reported.is(
             1,
             &["replaced on its way", "HELD for a person"],
             &["revoke the certificate", "renewd renew hq-portal"],
@@ -28,8 +28,8 @@ async fn a_request_that_was_replaced_on_its_way_is_held_with_what_to_check() {
 }
 
 /// Another administrator imports a certificate with its key and binds both services to it.
-fn replace_by_hand(lab: &Lab) {
-    let now = lab.device_time();
+fn replace_by_hand(bed: &TestBed) {
+    let now = bed.device_time();
     let replacement = Replacement {
         name: "by-hand".to_owned(),
         common_name: "vpn.example.com".to_owned(),
@@ -37,57 +37,57 @@ fn replace_by_hand(lab: &Lab) {
         not_after: now + time::Duration::days(90),
         key: ReplacementKey::EcdsaP256,
     };
-    let other = lab.simulator.other_administrator();
+    let other = bed.simulator.other_administrator();
     other.replaces_certificate(&replacement).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_not_known_is_named_with_its_address_and_how_to_adopt_it() {
-    let lab = Lab::new(Profile::V8).await;
-    assert_eq!(once(&lab).await.line, "");
-    replace_by_hand(&lab);
-    lab.clock.advance(2 * DAY);
-    let told = live(&lab, HOUR).await;
-    let address = lab.simulator.management().to_string();
-    let fingerprint = lab.seen().await[0].fingerprint.to_string();
-    told.is(
+    let bed = TestBed::new(Profile::V8).await;
+    assert_eq!(once(&bed).await.line, "");
+    replace_by_hand(&bed);
+    bed.clock.advance(2 * DAY);
+    let reported = live(&bed, HOUR).await;
+    let address = bed.simulator.management().to_string();
+    let fingerprint = bed.seen().await[0].fingerprint.to_string();
+    reported.is(
         1,
         &[&address, &fingerprint],
         &["renewd adopt hq-portal --fingerprint", &fingerprint],
     );
     // Accepted as what is served, it is still no pin, so that no login is possible.
-    let store = lab.store().await;
-    let now = lab.clock.now();
-    let seen = lab.seen().await[0].fingerprint;
-    let sealer = Sealer::new(None, lab.folder.path(), lab.surroundings().random);
+    let store = bed.store().await;
+    let now = bed.clock.now();
+    let seen = bed.seen().await[0].fingerprint;
+    let sealer = Sealer::new(None, bed.folder.path(), bed.env().random);
     let known = known_rows::authenticate(&sealer, CERTIFICATE, seen, true, now).unwrap();
     store.adopt(CERTIFICATE, &known, &[], now).await.unwrap();
     store.close().await;
-    let told = live(&lab, HOUR).await;
-    told.is(
+    let reported = live(&bed, HOUR).await;
+    reported.is(
         1,
         &["no pin accepts", &address, &fingerprint],
         &["`trust`", &fingerprint],
     );
     // Pinned, everything is in order, at once.
-    lab.configure(&fingerprint, "verify_timeout = \"5s\"");
-    lab.clock.advance(2 * HOUR);
-    assert_eq!(live(&lab, HOUR).await.line, "");
+    bed.configure(&fingerprint, "verify_timeout = \"5s\"");
+    bed.clock.advance(2 * HOUR);
+    assert_eq!(live(&bed, HOUR).await.line, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_firewall_that_offers_less_than_before_gets_no_login_and_says_so() {
     for (basic, md5) in [(true, false), (false, true)] {
-        let lab = Lab::new(Profile::V7_X).await;
-        once(&lab).await;
-        lab.simulator.set(|faces| {
-            (faces.digest_sha256, faces.digest_md5) = (false, Some(md5));
-            (faces.basic, faces.chap) = (Some(basic), Some(false));
-            faces.session_security = Some(!basic);
+        let bed = TestBed::new(Profile::V7_X).await;
+        once(&bed).await;
+        bed.simulator.set(|variants| {
+            (variants.digest_sha256, variants.digest_md5) = (false, Some(md5));
+            (variants.basic, variants.chap) = (Some(basic), Some(false));
+            variants.session_security = Some(!basic);
         });
-        lab.clock.advance(61 * DAY);
-        let told = live(&lab, HOUR).await;
-        told.is(
+        bed.clock.advance(61 * DAY);
+        let reported = live(&bed, HOUR).await;
+        reported.is(
             1,
             &["login"],
             &["`minimum_login`", "renewd renew hq-portal"],
@@ -97,10 +97,10 @@ async fn a_firewall_that_offers_less_than_before_gets_no_login_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_management_certificate_that_no_pin_names_stops_a_due_renewal() {
-    let lab = Lab::new(Profile::V8).await;
-    lab.configure(&"ab".repeat(32), "verify_timeout = \"5s\"");
-    let told = live(&lab, HOUR).await;
-    told.is(
+    let bed = TestBed::new(Profile::V8).await;
+    bed.configure(&"ab".repeat(32), "verify_timeout = \"5s\"");
+    let reported = live(&bed, HOUR).await;
+    reported.is(
         1,
         &["the firewall showed SHA-256"],
         &["renewd probe", "`trust`"],

@@ -1,24 +1,24 @@
 //! An older binding that is put back, by an administrator or by a central management with an older copy.
 
 use renewd::inventory::State;
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Profile, Variants};
 
 use super::{DAY, HOUR, live, once};
-use crate::lab::Lab;
+use crate::test_bed::TestBed;
 
-async fn renewed(managed: bool) -> Lab {
-    let faces = Faces {
+async fn renewed(managed: bool) -> TestBed {
+    let variants = Variants {
         managed_centrally: managed,
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    let lab = Lab::with(Profile::V8, faces).await;
-    once(&lab).await;
-    lab.assert_renewed_once().await;
-    lab
+    let bed = TestBed::with(Profile::V8, variants).await;
+    once(&bed).await;
+    bed.assert_renewed_once().await;
+    bed
 }
 
-async fn reported(lab: &Lab) -> Vec<String> {
-    let history = lab.history().await;
+async fn reported(bed: &TestBed) -> Vec<String> {
+    let history = bed.history().await;
     let put_back = history
         .iter()
         .filter(|event| event.name == "binding_put_back");
@@ -30,12 +30,12 @@ async fn reported(lab: &Lab) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_central_management_puts_back_is_bound_again_without_another_order() {
     for managed in [true, false] {
-        let lab = renewed(managed).await;
-        let renewed = lab.seen().await;
-        lab.simulator.other_administrator().binds("fw-initial");
-        lab.clock.advance(2 * DAY);
-        live(&lab, HOUR).await;
-        let reported = reported(&lab).await;
+        let bed = renewed(managed).await;
+        let renewed = bed.seen().await;
+        bed.simulator.other_administrator().binds("fw-initial");
+        bed.clock.advance(2 * DAY);
+        live(&bed, HOUR).await;
+        let reported = reported(&bed).await;
         assert_eq!(reported.len(), 1, "both addresses in one: {reported:?}");
         for words in &reported {
             assert_eq!(
@@ -48,27 +48,27 @@ async fn what_a_central_management_puts_back_is_bound_again_without_another_orde
                 "{words}"
             );
         }
-        assert_eq!(lab.seen().await, renewed, "bound again");
-        assert_eq!(lab.signatures(), 1, "nothing is ordered for it");
-        assert_eq!(lab.simulator.counters().key_pairs_generated, 1);
-        assert_eq!(lab.renewals().await[0].state, State::Completed);
-        lab.assert_left_in_order();
+        assert_eq!(bed.seen().await, renewed, "bound again");
+        assert_eq!(bed.signatures(), 1, "nothing is ordered for it");
+        assert_eq!(bed.simulator.counters().key_pairs_generated, 1);
+        assert_eq!(bed.renewals().await[0].state, State::Completed);
+        bed.assert_left_in_order();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_put_back_again_and_again_is_bound_again_once_a_day_and_is_in_the_last_line() {
-    let lab = renewed(true).await;
-    let other = lab.simulator.other_administrator();
+    let bed = renewed(true).await;
+    let other = bed.simulator.other_administrator();
     let mut last = String::new();
     for _ in 0..24 {
         other.binds("fw-initial");
-        lab.clock.advance(2 * HOUR);
-        let told = live(&lab, HOUR).await;
-        last = told.line.clone();
+        bed.clock.advance(2 * HOUR);
+        let reported = live(&bed, HOUR).await;
+        last = reported.line.clone();
         if !last.is_empty() {
-            let address = lab.simulator.management().to_string();
-            told.is(
+            let address = bed.simulator.management().to_string();
+            reported.is(
                 1,
                 &[&address, "an older binding was put back"],
                 &["central management", "renewd renew hq-portal"],
@@ -76,26 +76,26 @@ async fn what_is_put_back_again_and_again_is_bound_again_once_a_day_and_is_in_th
         }
     }
     assert!(!last.is_empty(), "it is not bound again each time");
-    let renewals = lab.renewals().await.len();
+    let renewals = bed.renewals().await.len();
     assert!((3..=5).contains(&renewals), "{renewals} in two days");
-    assert_eq!(lab.signatures(), 1);
+    assert_eq!(bed.signatures(), 1);
     // An operator who asks gets it bound at once, and no new certificate.
-    lab.decide().await;
-    assert_eq!(live(&lab, HOUR).await.line, "");
-    assert_eq!(lab.signatures(), 1);
+    bed.decide().await;
+    assert_eq!(live(&bed, HOUR).await.line, "");
+    assert_eq!(bed.signatures(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_put_back_before_the_verification_is_reported_as_such_and_not_ordered_again() {
-    let faces = Faces {
+    let variants = Variants {
         managed_centrally: true,
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    let lab = Lab::with(Profile::V8, faces).await;
-    lab.run_once_meeting(State::Bound, |other| other.binds("fw-initial"))
+    let bed = TestBed::with(Profile::V8, variants).await;
+    bed.run_once_meeting(State::Bound, |other| other.binds("fw-initial"))
         .await;
-    assert_eq!(lab.renewals().await[0].state, State::RolledBack);
-    let reported = reported(&lab).await;
+    assert_eq!(bed.renewals().await[0].state, State::RolledBack);
+    let reported = reported(&bed).await;
     assert_eq!(reported.len(), 1, "{reported:?}");
     for part in [
         "before renewd has bound it back",
@@ -104,9 +104,9 @@ async fn what_is_put_back_before_the_verification_is_reported_as_such_and_not_or
         assert!(reported[0].contains(part), "{reported:?}");
     }
     // Nothing puts it back any more: what was obtained is installed a day later.
-    lab.clock.advance(DAY + HOUR);
-    assert_eq!(live(&lab, HOUR).await.line, "");
-    assert_eq!(lab.renewals().await[0].state, State::Completed);
-    assert_eq!(lab.signatures(), 1);
-    lab.assert_left_in_order();
+    bed.clock.advance(DAY + HOUR);
+    assert_eq!(live(&bed, HOUR).await.line, "");
+    assert_eq!(bed.renewals().await[0].state, State::Completed);
+    assert_eq!(bed.signatures(), 1);
+    bed.assert_left_in_order();
 }

@@ -5,25 +5,25 @@ use std::sync::Arc;
 
 use renewd::ca;
 use renewd::clock::ManualClock;
-use renewd::config::Desired;
+use renewd::config::Config;
 use renewd::pki::{Certificate, KeyKind};
-use simulators::Witness;
+use simulators::Observer;
 
+use super::driver_pair::Kind;
 use super::outside_program::OutsideProgram;
-use super::pair::Kind;
 use crate::contract::acme::Acme;
 use crate::contract::pam360::Pam360;
 use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
 use crate::contract::{Port, Subject};
-use crate::lab::{LOCAL_CA, Lab};
+use crate::test_bed::{LOCAL_CA, TestBed};
 
 /// A CA that a laboratory runs with.
 pub trait Authority: Send + Sync {
     /// `driver.NAME = { … }`; FOLDER stands for the laboratory's folder.
     fn driver(&self) -> String;
     /// Puts what the configuration names into the laboratory's folder.
-    fn prepare(&mut self, lab: &Lab);
+    fn prepare(&mut self, bed: &TestBed);
     /// Orders that may have cost something.
     fn orders(&self) -> u64;
     /// Of those, orders for a key that had one already.
@@ -42,8 +42,8 @@ pub trait Authority: Send + Sync {
     }
     /// What it was asked, one line each.
     fn journal(&self) -> Vec<String>;
-    /// From now on, `witness` is told of everything that it does.
-    fn witnessed_by(&self, witness: Witness);
+    /// From now on, `observer` is told of everything that it does.
+    fn observed_by(&self, observer: Observer);
     /// The exchanges, where it has any.
     fn port(&self) -> Option<&dyn Port>;
 }
@@ -67,8 +67,8 @@ impl<S: Subject> Authority for Simulated<S> {
     fn driver(&self) -> String {
         self.0.driver()
     }
-    fn prepare(&mut self, lab: &Lab) {
-        self.0.prepare(lab);
+    fn prepare(&mut self, bed: &TestBed) {
+        self.0.prepare(bed);
     }
     fn orders(&self) -> u64 {
         self.0.orders()
@@ -88,8 +88,8 @@ impl<S: Subject> Authority for Simulated<S> {
     fn journal(&self) -> Vec<String> {
         self.0.port().journal()
     }
-    fn witnessed_by(&self, witness: Witness) {
-        self.0.port().witnessed_by(witness);
+    fn observed_by(&self, observer: Observer) {
+        self.0.port().observed_by(observer);
     }
     fn port(&self) -> Option<&dyn Port> {
         Some(self.0.port())
@@ -121,12 +121,12 @@ impl Authority for Local {
     fn driver(&self) -> String {
         LOCAL_CA.to_owned()
     }
-    fn prepare(&mut self, lab: &Lab) {
-        self.issued = lab.folder.path().join("ca/office");
-        let Desired { cas, .. } = lab.desired();
+    fn prepare(&mut self, bed: &TestBed) {
+        self.issued = bed.folder.path().join("ca/office");
+        let Config { cas, .. } = bed.config();
         if let ca::Settings::Local(settings) = &cas["office"] {
             let key = KeyKind::Ecdsa(256);
-            ca::local::init(settings, "Test CA", key, 10, &lab.surroundings()).unwrap();
+            ca::local::init(settings, "Test CA", key, 10, &bed.env()).unwrap();
         }
     }
     fn orders(&self) -> u64 {
@@ -141,7 +141,7 @@ impl Authority for Local {
     fn journal(&self) -> Vec<String> {
         Vec::new()
     }
-    fn witnessed_by(&self, _witness: Witness) {}
+    fn observed_by(&self, _witness: Observer) {}
     fn port(&self) -> Option<&dyn Port> {
         None
     }
@@ -151,8 +151,8 @@ impl Authority for OutsideProgram {
     fn driver(&self) -> String {
         Self::driver()
     }
-    fn prepare(&mut self, lab: &Lab) {
-        Self::prepare(self, lab);
+    fn prepare(&mut self, bed: &TestBed) {
+        Self::prepare(self, bed);
     }
     fn orders(&self) -> u64 {
         u64::try_from(Self::orders(self)).unwrap()
@@ -164,8 +164,8 @@ impl Authority for OutsideProgram {
     fn journal(&self) -> Vec<String> {
         Self::journal(self)
     }
-    fn witnessed_by(&self, witness: Witness) {
-        Self::witnessed_by(self, witness);
+    fn observed_by(&self, observer: Observer) {
+        Self::observed_by(self, observer);
     }
     fn port(&self) -> Option<&dyn Port> {
         None

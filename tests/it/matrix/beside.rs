@@ -10,20 +10,20 @@ use std::str::FromStr;
 
 use jiff::SignedDuration;
 use renewd::inventory::State;
-use simulators::Gate;
+use simulators::Barrier;
 
 use self::disturbance::{Act, Disturbance, SORTS};
 use self::scene::{Came, Scene};
-use super::bench::Bench;
+use super::driver_pair::DriverPair;
+use super::fixture::Fixture;
 use super::invariants::When;
-use super::pair::Pair;
 use super::sample::Sample;
 use super::{is_long, of_each, report, seed};
 
 /// A pair, the point at which its daemon stands, counted from 1 from its start, and what happens then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Case {
-    pair: Pair,
+    pair: DriverPair,
     point: usize,
     disturbance: Disturbance,
 }
@@ -38,7 +38,9 @@ async fn whatever_happens_beside_it_a_renewal_ends_the_same() {
         return replay(case).await;
     }
     // A pair alone: everything that may happen beside it.
-    let alone = asked.as_deref().and_then(|text| text.parse::<Pair>().ok());
+    let alone = asked
+        .as_deref()
+        .and_then(|text| text.parse::<DriverPair>().ok());
     let asked = asked.filter(|_| alone.is_none());
     let seed = seed(asked.as_deref(), "RENEWD_BESIDE");
     let mut sample = Sample::new(seed);
@@ -67,7 +69,7 @@ async fn on_postgresql_whoever_loses_a_claim_by_a_jump_of_the_clock_stores_nothi
     let mut sample = Sample::new(seed);
     let mut pairs = pairs(SHORT_PAIRS, &mut sample);
     pairs.retain(|pair| !pair.face.has_former());
-    let point = |pair: &Pair, sample: &mut Sample| Case {
+    let point = |pair: &DriverPair, sample: &mut Sample| Case {
         pair: *pair,
         point: FIRST_STEP + sample.below(SOME_STEPS),
         disturbance: Disturbance::SharedJump,
@@ -107,8 +109,8 @@ async fn check(what: &str, cases: Vec<Case>) {
 }
 
 /// All in the long run, and `some` of them in the short one.
-fn pairs(some: usize, sample: &mut Sample) -> Vec<Pair> {
-    let pairs = [Pair::all(), Pair::notable()].concat();
+fn pairs(some: usize, sample: &mut Sample) -> Vec<DriverPair> {
+    let pairs = [DriverPair::all(), DriverPair::notable()].concat();
     if is_long() {
         return pairs;
     }
@@ -117,7 +119,7 @@ fn pairs(some: usize, sample: &mut Sample) -> Vec<Pair> {
 }
 
 /// Each disturbance at some points in the long run; in the short one, one of each sort at one.
-fn cases(pair: Pair, points: usize, is_long: bool, sample: &mut Sample) -> Vec<Case> {
+fn cases(pair: DriverPair, points: usize, is_long: bool, sample: &mut Sample) -> Vec<Case> {
     let mut all = Disturbance::everywhere();
     all.retain(|it| it.can_happen(pair.face));
     let chosen: Vec<Disturbance> = if is_long {
@@ -139,31 +141,33 @@ fn cases(pair: Pair, points: usize, is_long: bool, sample: &mut Sample) -> Vec<C
 }
 
 /// How many points a daemon passes beside which nothing happens.
-async fn points_of(pair: Pair) -> Result<usize, String> {
-    let bench = Bench::new(pair).await;
-    bench
+async fn points_of(pair: DriverPair) -> Result<usize, String> {
+    let fixture = Fixture::new(pair).await;
+    fixture
         .completed()
         .await
         .map_err(|words| format!("{pair}: {words}"))?;
-    Ok(bench.referee.points().len())
+    Ok(fixture.crash_points.points().len())
 }
 
 async fn run(case: &Case) -> Result<Struck, String> {
-    let Some(bench) = case.disturbance.bench(case.pair).await else {
+    let Some(fixture) = case.disturbance.fixture(case.pair).await else {
         return Ok(None);
     };
-    let gate = Gate::new();
-    let mut scene = Scene::start(bench, case.point, &gate).await;
+    let barrier = Barrier::new();
+    let mut scene = Scene::start(fixture, case.point, &barrier).await;
     let mut act = None;
-    let played = play(&mut scene, case, &gate, &mut act).await;
-    gate.release();
+    let played = play(&mut scene, case, &barrier, &mut act).await;
+    barrier.release();
     let stopped = scene.running.stop().await;
-    let told = |words: String| {
+    let reported = |words: String| {
         let at = act.as_ref().map_or("no point", |act| &act.point);
-        format!("at {at}: {words}\n{}", tail(&scene.bench))
+        format!("at {at}: {words}\n{}", tail(&scene.fixture))
     };
-    played.and(stopped).map_err(&told)?;
-    ended_well(&scene.bench, act.as_ref()).await.map_err(told)?;
+    played.and(stopped).map_err(&reported)?;
+    ended_well(&scene.fixture, act.as_ref())
+        .await
+        .map_err(reported)?;
     Ok(act.map(|act| act.point))
 }
 
@@ -171,17 +175,17 @@ async fn run(case: &Case) -> Result<Struck, String> {
 async fn play(
     scene: &mut Scene,
     case: &Case,
-    gate: &Gate,
+    barrier: &Barrier,
     act: &mut Option<Act>,
 ) -> Result<(), String> {
     let end = case.pair.face.end();
     for _ in 0..ROUNDS {
         let reached = scene.comes_to_rest().await?;
-        scene.bench.hold(When::AfterCrash).await?;
+        scene.fixture.hold(When::AfterCrash).await?;
         if reached == Came::Point {
             let act = act.insert(case.disturbance.strike(scene, case.point).await?);
-            scene.bench.hold(When::AfterCrash).await?;
-            gate.release();
+            scene.fixture.hold(When::AfterCrash).await?;
+            barrier.release();
             act.follow(scene).await?;
             continue;
         }
@@ -196,7 +200,11 @@ async fn play(
             if let Some(act) = act {
                 act.end(scene).await?;
             }
-            scene.bench.lab.clock.advance(SignedDuration::from_hours(1));
+            scene
+                .fixture
+                .bed
+                .clock
+                .advance(SignedDuration::from_hours(1));
             return scene.comes_to_rest().await.map(drop);
         }
         scene.lets_time_pass().await;
@@ -207,10 +215,10 @@ async fn play(
 
 /// Every invariant holds, and the renewal has ended in the one way that is right for its firewall, with one order, and
 /// with one session at a time.
-async fn ended_well(bench: &Bench, act: Option<&Act>) -> Result<(), String> {
-    let facts = bench.facts(When::AtEnd).await;
+async fn ended_well(fixture: &Fixture, act: Option<&Act>) -> Result<(), String> {
+    let facts = fixture.facts(When::AtEnd).await;
     facts.hold().map_err(|broken| broken.to_string())?;
-    let wanted = bench.former + 1 + act.map_or(0, |act| act.more_renewals);
+    let wanted = fixture.former + 1 + act.map_or(0, |act| act.more_renewals);
     // What was not ordered when its certificate left the configuration begins anew.
     let mut renewals = facts.renewals.iter();
     let kept: Vec<State> = renewals
@@ -219,10 +227,10 @@ async fn ended_well(bench: &Bench, act: Option<&Act>) -> Result<(), String> {
         .filter(|state| *state != State::Cancelled)
         .collect();
     let (orders, replaced) = (
-        bench.ca.orders(),
-        bench.lab.simulator.counters().sessions_replaced,
+        fixture.ca.orders(),
+        fixture.bed.simulator.counters().sessions_replaced,
     );
-    if kept.first() == Some(&bench.pair.face.end())
+    if kept.first() == Some(&fixture.pair.face.end())
         && kept.len() == wanted
         && orders == u64::try_from(wanted).unwrap()
         && replaced == 0
@@ -236,9 +244,9 @@ async fn ended_well(bench: &Bench, act: Option<&Act>) -> Result<(), String> {
 }
 
 /// What was asked and logged last.
-fn tail(bench: &Bench) -> String {
-    let journal = bench.lab.simulator.journal();
-    let log = bench.log.text();
+fn tail(fixture: &Fixture) -> String {
+    let journal = fixture.bed.simulator.journal();
+    let log = fixture.log.text();
     let of_renewd = log.lines().filter(|line| line.contains("renewd"));
     let lines: Vec<&str> = of_renewd.collect();
     let last = |lines: &[&str]| lines[lines.len().saturating_sub(25)..].join("\n  ");

@@ -10,7 +10,7 @@ use renewd::renewal::Step;
 use renewd::store::PastEvent;
 
 use super::invariants::{CaFacts, DeviceFacts, Facts, INVARIANTS, Served, When};
-use crate::lab::TODAY;
+use crate::test_bed::TODAY;
 
 const FIRST: &str = "the first certificate";
 const FIRST_KEY: &str = "the first key";
@@ -29,7 +29,7 @@ fn healthy() -> Facts {
         when: When::AtEnd,
         now: TODAY.parse().unwrap(),
         tried: tried.map(|step| (renewal.id.clone(), step)).into(),
-        history: vec![told(&renewal, EventKind::RenewalCompleted)],
+        history: vec![reported(&renewal, EventKind::RenewalCompleted)],
         devices: vec![DeviceFacts {
             name: "hq".to_owned(),
             first: vec![FIRST.to_owned()],
@@ -101,7 +101,7 @@ fn completed() -> (Renewal, Certificate) {
     (renewal, parsed)
 }
 
-fn told(renewal: &Renewal, kind: EventKind) -> PastEvent {
+fn reported(renewal: &Renewal, kind: EventKind) -> PastEvent {
     PastEvent {
         id: 1,
         at: TODAY.parse().unwrap(),
@@ -251,7 +251,7 @@ fn a_renewal_that_stands_still_without_a_word_breaks_it() {
     let mut facts = healthy();
     unbind(&mut facts, State::Imported);
     facts.renewals[0].next_attempt_at = None;
-    let held = told(&facts.renewals[0], EventKind::RenewalHeld);
+    let held = reported(&facts.renewals[0], EventKind::RenewalHeld);
     facts.history.push(held);
     facts.hold().unwrap();
 }
@@ -267,7 +267,7 @@ fn a_failure_that_nobody_is_told_breaks_it() {
     });
     breaks(words, |facts| {
         unbind(facts, State::Failed);
-        let mut silent = told(&facts.renewals[0], EventKind::RenewalFailed);
+        let mut silent = reported(&facts.renewals[0], EventKind::RenewalFailed);
         silent.level = Level::Info;
         facts.history.push(silent);
     });

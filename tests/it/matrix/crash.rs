@@ -8,10 +8,10 @@ use std::str::FromStr;
 
 use jiff::SignedDuration;
 
-use super::bench::Bench;
+use super::crash_points::Stop;
+use super::driver_pair::DriverPair;
+use super::fixture::Fixture;
 use super::invariants::When;
-use super::pair::Pair;
-use super::referee::Stop;
 use super::right_end;
 use super::sample::Sample;
 use super::site::Site;
@@ -46,7 +46,13 @@ async fn stopped_at_any_point_a_renewal_ends_the_same() {
     let seed = seed(asked.as_deref(), "RENEWD_CRASH");
     let all = alone.is_some() || is_long();
     let sites = alone.map_or_else(
-        || Site::of_each(&[Pair::all(), Pair::notable()].concat(), seed, all),
+        || {
+            Site::of_each(
+                &[DriverPair::all(), DriverPair::notable()].concat(),
+                seed,
+                all,
+            )
+        },
         |site| vec![vec![site]],
     );
     let counted = count_points(&sites).await;
@@ -117,12 +123,12 @@ async fn count_points(sites: &[Vec<Site>]) -> Result<Vec<Vec<Counted>>, String> 
 }
 
 async fn points_of(site: Site) -> Result<Counted, String> {
-    let bench = Bench::new(site).await;
-    bench
+    let fixture = Fixture::new(site).await;
+    fixture
         .completed()
         .await
         .map_err(|words| format!("{site}: {words}"))?;
-    Ok((site, bench.referee.points().len()))
+    Ok((site, fixture.crash_points.points().len()))
 }
 
 /// The cases of the sites of a pair. They take turns: each point is one of a site that passes so many.
@@ -158,11 +164,11 @@ fn cases(sites: &[Counted], turn: u64, all: bool, sample: &mut Sample) -> Vec<Ca
 
 /// Runs a case; what was stopped, and the points of each daemon.
 async fn run(case: &Case) -> Result<(Crashes, Vec<Vec<String>>), String> {
-    let bench = Bench::new(case.site).await;
+    let fixture = Fixture::new(case.site).await;
     let mut points = Vec::new();
     for stop in &case.stops {
-        let ended = bench.drive(Stop::At(*stop)).await?;
-        points.push(bench.referee.points());
+        let ended = fixture.drive(Stop::At(*stop)).await?;
+        points.push(fixture.crash_points.points());
         if ended.is_some() {
             break;
         }
@@ -171,21 +177,21 @@ async fn run(case: &Case) -> Result<(Crashes, Vec<Vec<String>>), String> {
             .and_then(|points| points.last())
             .cloned()
             .unwrap_or_default();
-        bench
+        fixture
             .hold(When::AfterCrash)
             .await
             .map_err(|words| format!("stopped at {place}: {words}"))?;
         // As long as a service manager takes to start it again.
-        bench.lab.clock.advance(SignedDuration::from_secs(2));
+        fixture.bed.clock.advance(SignedDuration::from_secs(2));
     }
-    let told = |words: String| {
+    let reported = |words: String| {
         let places: Vec<&String> = points.iter().filter_map(|points| points.last()).collect();
         format!("after crashes at {places:?}: {words}")
     };
-    bench.completed().await.map_err(told)?;
-    bounded(&bench, case).await.map_err(told)?;
+    fixture.completed().await.map_err(reported)?;
+    bounded(&fixture, case).await.map_err(reported)?;
     let crashes = Crashes {
-        logins: bench.logins(),
+        logins: fixture.logins(),
         reached: points
             .iter()
             .zip(&case.stops)
@@ -197,13 +203,13 @@ async fn run(case: &Case) -> Result<(Crashes, Vec<Vec<String>>), String> {
 }
 
 /// Neither a renewal nor its roll-back logs in without end or takes its time.
-async fn bounded(bench: &Bench, case: &Case) -> Result<(), String> {
+async fn bounded(fixture: &Fixture, case: &Case) -> Result<(), String> {
     let lives = 1 + u64::try_from(case.stops.len()).unwrap();
-    let logins = bench.logins();
+    let logins = fixture.logins();
     if logins > lives * LOGINS {
         return Err(format!("{logins} logins of {lives} daemons"));
     }
-    let facts = bench.facts(When::AtEnd).await;
+    let facts = fixture.facts(When::AtEnd).await;
     let took = right_end::time_of_roll_back(&facts.renewals[0], &facts);
     match took.filter(|took| *took > LONGEST_ROLL_BACK) {
         Some(took) => Err(format!("the roll-back took {took:#}")),

@@ -143,7 +143,7 @@ impl Facts {
     }
 
     /// Whether the history tells one of these of this renewal.
-    pub fn is_told(&self, renewal: &Renewal, kinds: &[EventKind]) -> bool {
+    pub fn is_reported(&self, renewal: &Renewal, kinds: &[EventKind]) -> bool {
         self.history.iter().any(|past| {
             past.renewal.as_ref() == Some(&renewal.id)
                 && kinds.iter().any(|kind| kind.name() == past.name)

@@ -5,7 +5,7 @@
 //! `7`; or a seed and how many cases, such as `7:3000`.
 
 mod case;
-mod way;
+mod fault_kind;
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -13,8 +13,8 @@ use std::time::Instant;
 use futures_util::StreamExt as _;
 
 use self::case::{Came, Case, Exchanges};
+use super::driver_pair::DriverPair;
 use super::is_long;
-use super::pair::Pair;
 use super::sample::Sample;
 use super::site::Site;
 
@@ -56,7 +56,7 @@ async fn every_exchange_fails_once_in_every_way() {
 }
 
 fn tell(asked: &Asked, cases: &[Case], came: &[Result<Came, String>], began: Instant) {
-    let pairs: HashSet<Pair> = cases.iter().map(|case| case.site.pair).collect();
+    let pairs: HashSet<DriverPair> = cases.iter().map(|case| case.site.pair).collect();
     let sites: HashSet<Site> = cases.iter().map(|case| case.site).collect();
     let number = |wanted: fn(&Came) -> bool| {
         let fits = came.iter().flatten().filter(|came| wanted(came));
@@ -114,8 +114,8 @@ impl std::fmt::Display for Asked {
 
 /// So many of all cases: first each way at each kind of peer and each site, then whatever the seed says.
 async fn sample(seed: u64, count: usize) -> Vec<Case> {
-    let mut pairs = Pair::all();
-    pairs.extend(Pair::notable());
+    let mut pairs = DriverPair::all();
+    pairs.extend(DriverPair::notable());
     let sites = Site::of_each(&pairs, seed, is_long()).concat();
     let counted: Vec<(Site, Exchanges)> = futures_util::stream::iter(sites)
         .map(|site| async move { (site, case::count(site).await.unwrap()) })
@@ -126,14 +126,14 @@ async fn sample(seed: u64, count: usize) -> Vec<Case> {
         .iter()
         .flat_map(|(site, counted)| case::every(*site, counted));
     let mut every: Vec<Case> = every.collect();
-    let mut chance = Sample::new(seed);
+    let mut rng = Sample::new(seed);
     for place in (1..every.len()).rev() {
-        every.swap(place, chance.below(place + 1));
+        every.swap(place, rng.below(place + 1));
     }
     let (mut ways, mut sites) = (HashSet::new(), HashSet::new());
     // What is seen for the first time goes first; the order is else kept.
     every.sort_by_cached_key(|case| {
-        let is_new_way = ways.insert((case.peer, case.way));
+        let is_new_way = ways.insert((case.peer, case.fault_kind));
         let is_new_site = sites.insert(case.site);
         !(is_new_way || is_new_site)
     });

@@ -59,11 +59,11 @@ pub const INVARIANTS: [(&str, Check); 11] = [
     ),
     (
         "every failure that needs a person is told",
-        failures_are_told,
+        failures_are_reported,
     ),
     (
         "no secret is in a log, an error, the history or the database",
-        no_secret_is_told,
+        no_secret_is_reported,
     ),
     ("budgets and limits hold", budgets_and_limits_hold),
 ];
@@ -290,14 +290,15 @@ fn is_fact(device: &DeviceFacts, renewal: &Renewal) -> Result<(), String> {
 fn every_renewal_goes_on(facts: &Facts) -> Result<(), String> {
     for renewal in facts.renewals.iter().filter(|it| !it.state.is_end()) {
         let is_held = renewal.next_attempt_at.is_none();
-        if is_held && !facts.is_told(renewal, &[EventKind::RenewalHeld, EventKind::KeyMismatch]) {
+        if is_held && !facts.is_reported(renewal, &[EventKind::RenewalHeld, EventKind::KeyMismatch])
+        {
             return Err(format!("{} stands still: {renewal:?}", renewal.id));
         }
     }
     Ok(())
 }
 
-fn failures_are_told(facts: &Facts) -> Result<(), String> {
+fn failures_are_reported(facts: &Facts) -> Result<(), String> {
     for renewal in &facts.renewals {
         let wanted: &[EventKind] = match renewal.state {
             State::Failed => &[EventKind::RenewalFailed],
@@ -313,7 +314,7 @@ fn failures_are_told(facts: &Facts) -> Result<(), String> {
             ],
             _ => continue,
         };
-        if !facts.is_told(renewal, wanted) {
+        if !facts.is_reported(renewal, wanted) {
             return Err(format!("nobody was told of {renewal:?}"));
         }
     }
@@ -324,7 +325,7 @@ fn failures_are_told(facts: &Facts) -> Result<(), String> {
     silent.map_or(Ok(()), |past| Err(format!("{past:?} is told as no alert")))
 }
 
-fn no_secret_is_told(facts: &Facts) -> Result<(), String> {
+fn no_secret_is_reported(facts: &Facts) -> Result<(), String> {
     let history = facts.history.iter().map(|past| {
         let name = format!("the history: {}", past.name);
         (name, past.fields.to_string().into_bytes())

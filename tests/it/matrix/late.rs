@@ -8,19 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use simulators::Gate;
+use simulators::Barrier;
 use simulators::ca::{Fault, On};
 
-use super::bench::Bench;
+use super::crash_points::Stop;
+use super::driver_pair::{DriverPair, Face, Kind};
+use super::fixture::Fixture;
 use super::invariants::When;
-use super::pair::{Face, Kind, Pair};
-use super::referee::Stop;
 use super::{is_long, of_each, report};
 
 /// A pair, and the request that changes something at its CA and is acted on late, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Case {
-    pair: Pair,
+    pair: DriverPair,
     request: u32,
 }
 
@@ -36,7 +36,7 @@ async fn an_order_that_is_taken_late_is_not_placed_twice() {
     let kinds = [Kind::Acme, Kind::Pam360, Kind::Resello, Kind::Venafi];
     let pairs = [Face::V8, Face::V8Second]
         .into_iter()
-        .flat_map(|face| kinds.map(|kind| Pair { face, kind }));
+        .flat_map(|face| kinds.map(|kind| DriverPair { face, kind }));
     let requests = if is_long() { 1..=MOST } else { 1..=SHORT };
     let cases: Vec<Case> = pairs
         .flat_map(|pair| requests.clone().map(move |request| Case { pair, request }))
@@ -59,37 +59,37 @@ async fn an_order_that_is_taken_late_is_not_placed_twice() {
 
 /// Whether there was such a request.
 async fn run(case: &Case) -> Result<bool, String> {
-    let bench = Bench::new(case.pair).await;
-    let port = bench.ca.port().ok_or("it has no requests")?;
-    let gate = Gate::new();
+    let fixture = Fixture::new(case.pair).await;
+    let port = fixture.ca.port().ok_or("it has no requests")?;
+    let barrier = Barrier::new();
     port.fault(
         On::next("POST", "").nth(case.request),
-        Fault::HoldBefore(Arc::clone(&gate)),
+        Fault::HoldBefore(Arc::clone(&barrier)),
     );
-    let (referee, reached) = (Arc::clone(&bench.referee), Arc::clone(&gate));
+    let (crash_points, reached) = (Arc::clone(&fixture.crash_points), Arc::clone(&barrier));
     let stopping = tokio::spawn(async move {
         reached.wait_reached().await;
-        referee.halt();
+        crash_points.halt();
     });
-    let ended = bench.drive(Stop::Never).await?;
+    let ended = fixture.drive(Stop::Never).await?;
     stopping.abort();
     if ended.is_some() {
         return Ok(false);
     }
-    bench.hold(When::AfterCrash).await?;
-    bench.lab.clock.advance(SignedDuration::from_secs(2));
+    fixture.hold(When::AfterCrash).await?;
+    fixture.bed.clock.advance(SignedDuration::from_secs(2));
     // It looks before the CA has acted, and dies when it would wait.
-    bench.drive(Stop::Asleep).await?;
-    bench.referee.begin(Stop::Never);
-    gate.release();
+    fixture.drive(Stop::Asleep).await?;
+    fixture.crash_points.begin(Stop::Never);
+    barrier.release();
     let acted = async {
-        while bench.referee.points().is_empty() {
+        while fixture.crash_points.points().is_empty() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     let acted = tokio::time::timeout(Duration::from_secs(30), acted).await;
     acted.map_err(|_| "the CA never acted")?;
-    bench.completed().await?;
+    fixture.completed().await?;
     Ok(true)
 }
 

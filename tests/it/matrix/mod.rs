@@ -4,18 +4,18 @@
 //! fails prints the command that runs it alone.
 
 pub mod authorities;
-pub mod bench;
 mod beside;
 mod broken_invariants;
 mod crash;
+pub mod crash_points;
+pub mod driver_pair;
 mod facts;
 mod faults;
+pub mod fixture;
 pub mod invariants;
 mod late;
 mod outside_program;
-pub mod pair;
 mod path_attacker;
-pub mod referee;
 mod repeat;
 mod right_end;
 pub mod sample;

@@ -10,12 +10,12 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
 use renewd::clock::ManualClock;
-use simulators::Witness;
+use simulators::Observer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::lab::{Lab, device_time};
+use crate::test_bed::{TestBed, device_time};
 
 /// The server; it stops when it is dropped.
 pub struct OutsideProgram {
@@ -31,7 +31,7 @@ struct Desk {
     /// What was signed, by the CSR.
     orders: Mutex<HashMap<String, String>>,
     journal: Mutex<Vec<String>>,
-    witness: Mutex<Option<Witness>>,
+    observer: Mutex<Option<Observer>>,
 }
 
 impl OutsideProgram {
@@ -52,7 +52,7 @@ impl OutsideProgram {
             root_pem,
             orders: Mutex::default(),
             journal: Mutex::default(),
-            witness: Mutex::default(),
+            observer: Mutex::default(),
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -68,9 +68,9 @@ impl OutsideProgram {
         r#"driver.exec = { program = "/bin/bash", arguments = ["FOLDER/helper"] }"#.to_owned()
     }
 
-    pub fn prepare(&self, lab: &Lab) {
+    pub fn prepare(&self, bed: &TestBed) {
         let script = SCRIPT.replace("PORT", &self.address.port().to_string());
-        std::fs::write(lab.folder.path().join("helper"), script).unwrap();
+        std::fs::write(bed.folder.path().join("helper"), script).unwrap();
     }
 
     /// How many different requests it has taken.
@@ -82,8 +82,8 @@ impl OutsideProgram {
         self.desk.journal.lock().unwrap().clone()
     }
 
-    pub fn witnessed_by(&self, witness: Witness) {
-        *self.desk.witness.lock().unwrap() = Some(witness);
+    pub fn observed_by(&self, observer: Observer) {
+        *self.desk.observer.lock().unwrap() = Some(observer);
     }
 }
 
@@ -117,9 +117,9 @@ async fn answer(mut stream: TcpStream, desk: Arc<Desk>) {
     let csr = csr.trim_end_matches("\n.\n").to_owned();
     let said = desk.act(operation, &csr);
     desk.journal.lock().unwrap().push(operation.to_owned());
-    let witness = desk.witness.lock().unwrap().clone();
-    if let Some(witness) = witness {
-        witness.tell(operation.to_owned()).await;
+    let observer = desk.observer.lock().unwrap().clone();
+    if let Some(observer) = observer {
+        observer.tell(operation.to_owned()).await;
     }
     // A program that was killed hears no answer.
     let _ = stream.write_all(said.as_bytes()).await;

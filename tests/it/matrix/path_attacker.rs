@@ -20,18 +20,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::bench::Bench;
+use super::crash_points::{CrashPoints, Stop};
+use super::driver_pair::{DriverPair, Face, Kind};
+use super::fixture::Fixture;
 use super::invariants::When;
-use super::pair::{Face, Kind, Pair};
-use super::referee::{Referee, Stop};
 use super::sample::Sample;
 use super::{is_long, of_each, report, seed};
-use crate::lab::CERTIFICATE;
+use crate::test_bed::CERTIFICATE;
 
 /// A pair, the point at which the attack begins, counted from 1, and what the daemon does there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Case {
-    pair: Pair,
+    pair: DriverPair,
     point: usize,
     daemon: Daemon,
 }
@@ -98,14 +98,14 @@ async fn an_attacker_on_the_path_after_the_order_gets_no_login() {
 }
 
 /// Every pair in the long run; in the short one each generation with the CA that answers at once, and with one other.
-fn pairs(seed: u64) -> Vec<Pair> {
+fn pairs(seed: u64) -> Vec<DriverPair> {
     if is_long() {
-        return Pair::all();
+        return DriverPair::all();
     }
     let others = Kind::ALL.iter().filter(|kind| **kind != Kind::Local);
     let others = others.cycle().skip(usize::try_from(seed % 5).unwrap());
     let of_face = |(face, other): (&Face, &Kind)| {
-        [Kind::Local, *other].map(|kind| Pair { face: *face, kind })
+        [Kind::Local, *other].map(|kind| DriverPair { face: *face, kind })
     };
     Face::GENERATIONS
         .iter()
@@ -117,20 +117,20 @@ fn pairs(seed: u64) -> Vec<Pair> {
 /// The first and the last point at which he has something to attack with.
 type Points = (usize, usize);
 
-async fn points_of(pair: Pair) -> Result<Points, String> {
-    let bench = Bench::new(pair).await;
+async fn points_of(pair: DriverPair) -> Result<Points, String> {
+    let fixture = Fixture::new(pair).await;
     let key = KeyPair::generate().unwrap();
-    bench.lab.simulator.replace_requests(key.serialize_der());
-    let renewal = bench.finish().await?;
-    is_held(&bench, &renewal).await?;
-    let points = bench.referee.points();
+    fixture.bed.simulator.replace_requests(key.serialize_der());
+    let renewal = fixture.finish().await?;
+    is_held(&fixture, &renewal).await?;
+    let points = fixture.crash_points.points();
     let first = points.iter().position(|point| point == SUBMITTED);
     let first = first.ok_or_else(|| format!("{pair}: it was never ordered: {points:#?}"))?;
     Ok((first + 1, points.len()))
 }
 
 /// Each point in both ways with the CA that answers at once, and some with the others; in the short run some of all.
-fn cases(pair: Pair, (first, last): Points, sample: &mut Sample) -> Vec<Case> {
+fn cases(pair: DriverPair, (first, last): Points, sample: &mut Sample) -> Vec<Case> {
     let case = |point: usize, daemon| Case {
         pair,
         point: first - 1 + point,
@@ -153,49 +153,49 @@ fn cases(pair: Pair, (first, last): Points, sample: &mut Sample) -> Vec<Case> {
 }
 
 async fn run(case: &Case) -> Result<Attack, String> {
-    let bench = Bench::new(case.pair).await;
-    let attacker = Attacker::before(&bench, case.point).await;
+    let fixture = Fixture::new(case.pair).await;
+    let attacker = Attacker::before(&fixture, case.point).await;
     match case.daemon {
         Daemon::RunsOn => {}
         Daemon::StartsAgain => {
-            bench.drive(Stop::At(case.point)).await?;
+            fixture.drive(Stop::At(case.point)).await?;
             attacker.begin();
-            bench.lab.clock.advance(SignedDuration::from_secs(2));
+            fixture.bed.clock.advance(SignedDuration::from_secs(2));
         }
     }
-    let renewal = bench.drive(Stop::Never).await?.ok_or("it was stopped")?;
-    nothing_was_believed(&bench, &attacker, &renewal)?;
+    let renewal = fixture.drive(Stop::Never).await?.ok_or("it was stopped")?;
+    nothing_was_believed(&fixture, &attacker, &renewal)?;
     let turned_away = attacker.state().turned_away;
     attacker.end();
     let (renewal, when) = match renewal.next_attempt_at {
         // The firewall had refused it before, and he was on the path when the session was to be given back.
         None => (renewal, When::AfterCrash),
-        Some(_) => (bench.finish().await?, case.daemon.when()),
+        Some(_) => (fixture.finish().await?, case.daemon.when()),
     };
-    is_held(&bench, &renewal).await?;
-    let logins = bench.lab.simulator.counters().logins;
+    is_held(&fixture, &renewal).await?;
+    let logins = fixture.bed.simulator.counters().logins;
     attacker.begin();
-    a_day_passes(&bench).await?;
-    nothing_was_believed(&bench, &attacker, &renewal)?;
-    if bench.lab.simulator.counters().logins > logins {
+    a_day_passes(&fixture).await?;
+    nothing_was_believed(&fixture, &attacker, &renewal)?;
+    if fixture.bed.simulator.counters().logins > logins {
         return Err("a login after it was held".to_owned());
     }
-    bench.hold(when).await?;
+    fixture.hold(when).await?;
     Ok(Attack { turned_away })
 }
 
 /// As often as a person would look.
-async fn a_day_passes(bench: &Bench) -> Result<(), String> {
+async fn a_day_passes(fixture: &Fixture) -> Result<(), String> {
     for _ in 0..6 {
-        bench.lab.clock.advance(SignedDuration::from_hours(4));
-        bench.drive(Stop::Never).await?;
+        fixture.bed.clock.advance(SignedDuration::from_hours(4));
+        fixture.drive(Stop::Never).await?;
     }
     Ok(())
 }
 
 /// He got nothing, and what he presents has ended no renewal.
 fn nothing_was_believed(
-    bench: &Bench,
+    fixture: &Fixture,
     attacker: &Attacker,
     renewal: &Renewal,
 ) -> Result<(), String> {
@@ -208,7 +208,7 @@ fn nothing_was_believed(
     if renewal.state.is_end() || matches!(renewal.state, State::Bound | State::Verified) {
         return Err(format!("it is {}: {:?}", renewal.state, renewal.last_error));
     }
-    let orders = bench.ca.orders();
+    let orders = fixture.ca.orders();
     if orders != 1 {
         return Err(format!("{orders} orders"));
     }
@@ -216,7 +216,7 @@ fn nothing_was_believed(
 }
 
 /// Held, with one alert that says what to check.
-async fn is_held(bench: &Bench, renewal: &Renewal) -> Result<(), String> {
+async fn is_held(fixture: &Fixture, renewal: &Renewal) -> Result<(), String> {
     let kind = renewal.last_error_kind.as_deref();
     if renewal.next_attempt_at.is_some() || kind != Some("key_mismatch") {
         let error = &renewal.last_error;
@@ -225,18 +225,18 @@ async fn is_held(bench: &Bench, renewal: &Renewal) -> Result<(), String> {
             renewal.state
         ));
     }
-    let history = bench.lab.history().await;
-    let told: Vec<_> = history
+    let history = fixture.bed.history().await;
+    let reported: Vec<_> = history
         .iter()
         .filter(|event| event.name == "key_mismatch")
         .collect();
-    let [told] = told[..] else {
-        return Err(format!("{} alerts: {told:#?}", told.len()));
+    let [reported] = reported[..] else {
+        return Err(format!("{} alerts: {reported:#?}", reported.len()));
     };
     let csr = renewal.obtained.csr_pem.as_deref().ok_or("no request")?;
     let key = Csr::parse(csr.as_bytes()).map_err(|error| error.to_string())?;
     let key = key.public_key.to_string();
-    let detail = told.fields["detail"].as_str().unwrap_or_default();
+    let detail = reported.fields["detail"].as_str().unwrap_or_default();
     let missing = [key.as_str(), "revoke", "check the path", "office"];
     match missing.into_iter().find(|words| !detail.contains(words)) {
         Some(words) => Err(format!("{words} is not in {detail}")),
@@ -269,24 +269,24 @@ enum Attacks {
 #[derive(Clone)]
 struct Ambush {
     state: Arc<Mutex<Path>>,
-    referee: Arc<Referee>,
+    crash_points: Arc<CrashPoints>,
     firewall: SocketAddr,
     key: Arc<KeyPair>,
     database: String,
 }
 
 impl Attacker {
-    async fn before(bench: &Bench, point: usize) -> Self {
+    async fn before(fixture: &Fixture, point: usize) -> Self {
         let key = KeyPair::generate().unwrap();
-        bench.lab.simulator.replace_requests(key.serialize_der());
+        fixture.bed.simulator.replace_requests(key.serialize_der());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let firewall = bench.lab.simulator.management();
-        let text = std::fs::read_to_string(bench.lab.config_file()).unwrap();
+        let firewall = fixture.bed.simulator.management();
+        let text = std::fs::read_to_string(fixture.bed.config_file()).unwrap();
         // The address that renewd logs in to, and the one that it verifies.
         let (before, behind) = (firewall.to_string(), address.to_string());
         assert!(text.matches(&before).count() == 2, "{text}");
-        std::fs::write(bench.lab.config_file(), text.replace(&before, &behind)).unwrap();
+        std::fs::write(fixture.bed.config_file(), text.replace(&before, &behind)).unwrap();
         let state = Path {
             attacks: Attacks::From(point),
             turned_away: 0,
@@ -294,10 +294,10 @@ impl Attacker {
         };
         let ambush = Ambush {
             state: Arc::new(Mutex::new(state)),
-            referee: Arc::clone(&bench.referee),
+            crash_points: Arc::clone(&fixture.crash_points),
             firewall,
             key: Arc::new(key),
-            database: bench.lab.desired().daemon.database,
+            database: fixture.bed.config().daemon.database,
         };
         let state = Arc::clone(&ambush.state);
         let task = tokio::spawn(async move {
@@ -343,7 +343,7 @@ impl Ambush {
 
     fn is_under_way(&self) -> bool {
         match self.state.lock().unwrap().attacks {
-            Attacks::From(point) => self.referee.points().len() >= point,
+            Attacks::From(point) => self.crash_points.points().len() >= point,
             Attacks::Always => true,
             Attacks::Never => false,
         }

@@ -11,10 +11,10 @@ use renewd::inventory::State;
 use renewd::renewal::{Moment, Step};
 use sqlx::{Connection as _, SqliteConnection};
 
-use super::bench::Bench;
+use super::crash_points::Stop;
+use super::driver_pair::DriverPair;
+use super::fixture::Fixture;
 use super::invariants::When;
-use super::pair::Pair;
-use super::referee::Stop;
 use super::sample::Sample;
 use super::site::Site;
 use super::{is_long, of_each, report, seed};
@@ -57,7 +57,7 @@ async fn every_step_can_be_taken_twice() {
     }
     let seed = seed(asked.as_deref(), "RENEWD_REPEAT");
     let mut sample = Sample::new(seed);
-    let pairs = [Pair::all(), Pair::notable()].concat();
+    let pairs = [DriverPair::all(), DriverPair::notable()].concat();
     let cases: Vec<Case> = pairs
         .iter()
         .zip(seed..)
@@ -77,7 +77,7 @@ async fn every_step_can_be_taken_twice() {
 }
 
 /// Every step in both ways in the long run; in the short one some of them. The sites of the pair take turns.
-fn cases(pair: Pair, turn: u64, sample: &mut Sample) -> Vec<Case> {
+fn cases(pair: DriverPair, turn: u64, sample: &mut Sample) -> Vec<Case> {
     let turn = usize::try_from(turn).unwrap();
     let all = [State::Completed, State::RolledBack].into_iter();
     let all: Vec<Case> = all.flat_map(|end| cases_to(pair, end, turn)).collect();
@@ -91,7 +91,7 @@ fn cases(pair: Pair, turn: u64, sample: &mut Sample) -> Vec<Case> {
 }
 
 /// Every step of the sites of a pair that have this end.
-fn cases_to(pair: Pair, end: State, turn: usize) -> Vec<Case> {
+fn cases_to(pair: DriverPair, end: State, turn: usize) -> Vec<Case> {
     let mut sites = Site::of(pair);
     sites.retain(|site| site.end() == end);
     let mut steps = path(end)[1..].to_vec();
@@ -122,31 +122,31 @@ fn path(end: State) -> Vec<State> {
 }
 
 async fn run(case: &Case) -> Result<(), String> {
-    let bench = Bench::new(case.site).await;
+    let fixture = Fixture::new(case.site).await;
     let stop = match case.how {
         How::Unstored => Stop::Moment(Moment::Storing(case.to)),
         How::SetBack => Stop::Moment(Moment::Stored(case.to)),
     };
-    if bench.drive(stop).await?.is_some() {
+    if fixture.drive(stop).await?.is_some() {
         return Err("the step was never taken".to_owned());
     }
-    bench.hold(When::AfterCrash).await?;
+    fixture.hold(When::AfterCrash).await?;
     if case.how == How::SetBack {
-        set_back(&bench, case).await;
+        set_back(&fixture, case).await;
     }
-    bench.lab.clock.advance(SignedDuration::from_secs(2));
-    bench.completed().await
+    fixture.bed.clock.advance(SignedDuration::from_secs(2));
+    fixture.completed().await
 }
 
 /// The one place where a test writes what the store would not: the renewal is in the state before `to` again.
-async fn set_back(bench: &Bench, case: &Case) {
+async fn set_back(fixture: &Fixture, case: &Case) {
     let to = case.to;
     let path = path(case.site.end());
     let place = path.iter().position(|state| *state == to).unwrap();
     let before = path[place - 1];
-    let url = bench.lab.desired().daemon.database;
+    let url = fixture.bed.config().daemon.database;
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    let renewal = bench.lab.renewals().await.swap_remove(0);
+    let renewal = fixture.bed.renewals().await.swap_remove(0);
     let statement = "UPDATE renewal SET state = $1, ended_at = NULL WHERE state = $2 AND id = $3";
     let done = sqlx::query(statement)
         .bind(before.name())

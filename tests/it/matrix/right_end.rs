@@ -6,18 +6,18 @@ use renewd::event::EventKind;
 use renewd::inventory::{Renewal, State};
 use renewd::store::PastEvent;
 
-use super::bench::Bench;
 use super::facts::Facts;
+use super::fixture::Fixture;
 use super::site::{BY_HAND, Before};
 
 /// What is not as it must be.
-pub fn check(bench: &Bench, renewal: &Renewal, facts: &Facts) -> Result<(), String> {
-    services(bench, renewal, facts)?;
+pub fn check(fixture: &Fixture, renewal: &Renewal, facts: &Facts) -> Result<(), String> {
+    services(fixture, renewal, facts)?;
     let events = Events { facts, renewal };
-    before_the_order(bench, &events)?;
+    before_the_order(fixture, &events)?;
     match renewal.state {
-        State::RolledBack => rolled_back(bench, &events),
-        _ => completed(bench, &events),
+        State::RolledBack => rolled_back(fixture, &events),
+        _ => completed(fixture, &events),
     }
 }
 
@@ -30,10 +30,10 @@ pub fn time_of_roll_back(renewal: &Renewal, facts: &Facts) -> Option<SignedDurat
 }
 
 /// Each serves the new certificate, or each its own of before.
-fn services(bench: &Bench, renewal: &Renewal, facts: &Facts) -> Result<(), String> {
+fn services(fixture: &Fixture, renewal: &Renewal, facts: &Facts) -> Result<(), String> {
     let device = &facts.devices[0];
     let new = renewal.obtained.fingerprint.map(|print| print.to_string());
-    for (served, before) in device.served.iter().zip(&bench.before) {
+    for (served, before) in device.served.iter().zip(&fixture.before) {
         let wanted = match renewal.state {
             State::RolledBack => Some(before),
             _ => new.as_ref(),
@@ -42,18 +42,18 @@ fn services(bench: &Bench, renewal: &Renewal, facts: &Facts) -> Result<(), Strin
             return Err(format!("{served:?} is served, and not {wanted:?}"));
         }
     }
-    if bench.site.before == Before::Different && !device.has(BY_HAND) {
+    if fixture.site.before == Before::Different && !device.has(BY_HAND) {
         return Err(format!("{BY_HAND} is gone: {:?}", device.names));
     }
     Ok(())
 }
 
 /// An address that serves nothing, or an unknown certificate, is reported before the first state is left.
-fn before_the_order(bench: &Bench, events: &Events<'_>) -> Result<(), String> {
-    let Some(address) = bench.neighbours.address.as_deref() else {
+fn before_the_order(fixture: &Fixture, events: &Events<'_>) -> Result<(), String> {
+    let Some(address) = fixture.neighbours.address.as_deref() else {
         return Ok(());
     };
-    if !bench.site.before.is_reported() {
+    if !fixture.site.before.is_reported() {
         return Ok(());
     }
     let reported = events.first_of(EventKind::EndpointNotReady, address)?;
@@ -64,7 +64,7 @@ fn before_the_order(bench: &Bench, events: &Events<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn completed(bench: &Bench, events: &Events<'_>) -> Result<(), String> {
+fn completed(fixture: &Fixture, events: &Events<'_>) -> Result<(), String> {
     let unwanted = [
         EventKind::VerificationFailed,
         EventKind::RenewalRolledBack,
@@ -73,8 +73,8 @@ fn completed(bench: &Bench, events: &Events<'_>) -> Result<(), String> {
     if let Some(event) = unwanted.into_iter().find_map(|kind| events.first(kind)) {
         return Err(format!("it is completed, but {event:?}"));
     }
-    match bench.neighbours.address.as_deref() {
-        Some(dead) if bench.site.before == Before::Dead => {
+    match fixture.neighbours.address.as_deref() {
+        Some(dead) if fixture.site.before == Before::Dead => {
             events.first_of(EventKind::EndpointNotUpdated, dead)?;
         }
         _ => {}
@@ -83,13 +83,16 @@ fn completed(bench: &Bench, events: &Events<'_>) -> Result<(), String> {
 }
 
 /// Both alerts say which address is the cause, and the last one that every address is as before.
-fn rolled_back(bench: &Bench, events: &Events<'_>) -> Result<(), String> {
-    let foreign = bench.neighbours.address.as_deref();
-    let foreign = foreign.filter(|_| bench.site.before == Before::Foreign);
-    let cause = foreign.map_or_else(|| bench.lab.simulator.ssl_vpn().to_string(), str::to_owned);
-    let cause = match bench.site.before {
+fn rolled_back(fixture: &Fixture, events: &Events<'_>) -> Result<(), String> {
+    let foreign = fixture.neighbours.address.as_deref();
+    let foreign = foreign.filter(|_| fixture.site.before == Before::Foreign);
+    let cause = foreign.map_or_else(
+        || fixture.bed.simulator.ssl_vpn().to_string(),
+        str::to_owned,
+    );
+    let cause = match fixture.site.before {
         // It stands before the service.
-        Before::Nothing => bench.neighbours.address.clone().unwrap_or(cause),
+        Before::Nothing => fixture.neighbours.address.clone().unwrap_or(cause),
         _ => cause,
     };
     for kind in [EventKind::VerificationFailed, EventKind::RenewalRolledBack] {

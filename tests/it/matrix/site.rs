@@ -19,13 +19,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::pair::Pair;
-use crate::lab::Lab;
+use super::driver_pair::DriverPair;
+use crate::test_bed::TestBed;
 
 /// A driver pair, and what is served before the renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Site {
-    pub pair: Pair,
+    pub pair: DriverPair,
     pub before: Before,
 }
 
@@ -58,7 +58,7 @@ pub struct Neighbours {
 
 impl Site {
     /// Every site of a pair.
-    pub fn of(pair: Pair) -> Vec<Self> {
+    pub fn of(pair: DriverPair) -> Vec<Self> {
         let sites = Before::ALL.map(|before| Self { pair, before });
         let mut sites = sites.to_vec();
         // Where renewd has bound before, something is served.
@@ -67,9 +67,9 @@ impl Site {
     }
 
     /// Every site of each pair, or the one whose turn it is.
-    pub fn of_each(pairs: &[Pair], turn: u64, all: bool) -> Vec<Vec<Self>> {
+    pub fn of_each(pairs: &[DriverPair], turn: u64, all: bool) -> Vec<Vec<Self>> {
         let turns = (turn..).map(|turn| usize::try_from(turn).unwrap());
-        let of_one = |(pair, turn): (&Pair, usize)| {
+        let of_one = |(pair, turn): (&DriverPair, usize)| {
             let sites = Self::of(*pair);
             let its_turn = sites[turn % sites.len()];
             if all { sites } else { vec![its_turn] }
@@ -97,38 +97,38 @@ impl Before {
     ];
 
     /// Makes it so.
-    pub async fn arrange(self, lab: &Lab) -> Neighbours {
+    pub async fn arrange(self, bed: &TestBed) -> Neighbours {
         let mut neighbours = Neighbours::default();
         match self {
             Self::Same => {}
-            Self::Different => give_ssl_vpn_its_own(lab),
+            Self::Different => give_ssl_vpn_its_own(bed),
             Self::Dead => {
                 let socket = TcpSocket::new_v4().unwrap();
                 socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
                 let address = socket.local_addr().unwrap();
                 neighbours.reserved = Some(socket);
-                neighbours.at(lab, address, Listed::Too);
+                neighbours.at(bed, address, Listed::Too);
             }
             Self::Foreign => {
                 let (address, task) = other_machine().await;
                 neighbours.tasks.push(task);
-                neighbours.at(lab, address, Listed::Too);
+                neighbours.at(bed, address, Listed::Too);
             }
             Self::Nothing => {
-                let bound = lab.simulator.binding_of(Port::SslVpn);
+                let bound = bed.simulator.binding_of(Port::SslVpn);
                 let first = bound();
                 let (address, task) =
-                    relay(lab.simulator.ssl_vpn(), move |_| bound() != first).await;
+                    relay(bed.simulator.ssl_vpn(), move |_| bound() != first).await;
                 neighbours.tasks.push(task);
-                neighbours.at(lab, address, Listed::Alone);
+                neighbours.at(bed, address, Listed::Alone);
                 // What serves nothing is never due: an operator asks for the first certificate.
-                lab.run_once().await;
-                lab.decide().await;
+                bed.run_once().await;
+                bed.decide().await;
             }
             Self::Flapping => {
-                let (address, task) = relay(lab.simulator.ssl_vpn(), |nth| nth % 2 == 0).await;
+                let (address, task) = relay(bed.simulator.ssl_vpn(), |nth| nth % 2 == 0).await;
                 neighbours.tasks.push(task);
-                neighbours.at(lab, address, Listed::Too);
+                neighbours.at(bed, address, Listed::Too);
             }
         }
         neighbours
@@ -159,8 +159,8 @@ enum Listed {
 }
 
 impl Neighbours {
-    fn at(&mut self, lab: &Lab, address: SocketAddr, listed: Listed) {
-        let file = lab.config_file();
+    fn at(&mut self, bed: &TestBed, address: SocketAddr, listed: Listed) {
+        let file = bed.config_file();
         let text = std::fs::read_to_string(&file).unwrap();
         let (before, rest) = text.split_once("endpoints = [").unwrap();
         let (present, after) = rest.split_once(']').unwrap();
@@ -184,8 +184,8 @@ impl Drop for Neighbours {
 /// The name of what an administrator gave the SSL VPN.
 pub const BY_HAND: &str = "by-hand";
 
-fn give_ssl_vpn_its_own(lab: &Lab) {
-    let now = lab.device_time();
+fn give_ssl_vpn_its_own(bed: &TestBed) {
+    let now = bed.device_time();
     let own = Replacement {
         name: BY_HAND.to_owned(),
         common_name: "vpn.example.com".to_owned(),
@@ -194,14 +194,14 @@ fn give_ssl_vpn_its_own(lab: &Lab) {
         key: ReplacementKey::EcdsaP256,
     };
     // It is served before the device becomes as its face says: one that goes on serving the old one would not.
-    let faces = lab.simulator.faces();
-    lab.simulator
-        .set(|faces| faces.keep_serving_old_after_bind = false);
-    let other = lab.simulator.other_administrator();
+    let variants = bed.simulator.variants();
+    bed.simulator
+        .set(|variants| variants.keep_serving_old_after_bind = false);
+    let other = bed.simulator.other_administrator();
     other.gives_ssl_vpn_its_own(&own).unwrap();
-    lab.simulator.set(|now| *now = faces);
+    bed.simulator.set(|now| *now = variants);
     let [management, ssl_vpn] =
-        [Port::Management, Port::SslVpn].map(|port| lab.simulator.served_der(port));
+        [Port::Management, Port::SslVpn].map(|port| bed.simulator.served_der(port));
     assert_ne!(management, ssl_vpn, "both services serve the same");
 }
 
@@ -255,8 +255,8 @@ async fn relay(
 }
 
 /// As the matrices did it before there was a choice.
-impl From<Pair> for Site {
-    fn from(pair: Pair) -> Self {
+impl From<DriverPair> for Site {
+    fn from(pair: DriverPair) -> Self {
         let before = Before::Same;
         Self { pair, before }
     }
@@ -288,7 +288,7 @@ impl FromStr for Site {
 
 #[test]
 fn a_site_is_found_by_its_name() {
-    for pair in [Pair::all(), Pair::notable()].concat() {
+    for pair in [DriverPair::all(), DriverPair::notable()].concat() {
         for site in Site::of(pair) {
             assert_eq!(site.to_string().parse(), Ok(site));
         }
@@ -299,7 +299,7 @@ fn a_site_is_found_by_its_name() {
 
 #[test]
 fn every_site_has_its_turn() {
-    let pairs = [Pair::all(), Pair::notable()].concat();
+    let pairs = [DriverPair::all(), DriverPair::notable()].concat();
     let all = Site::of_each(&pairs, 0, true).concat();
     let turns = 0..u64::try_from(Before::ALL.len() * 5).unwrap();
     let by_turns: std::collections::HashSet<Site> = turns

@@ -3,9 +3,9 @@
 use renewd::ca::Issuance;
 use renewd::failure::FailureKind;
 use simulators::ca::{Fault, On, RetryAfter};
-use simulators::pam360::Faces;
+use simulators::pam360::Variants;
 
-use super::bench::Bench;
+use super::fixture::Fixture;
 
 /// What can happen to an exchange, and what it is told as: where nothing lasting was asked, and where it was.
 fn faults() -> Vec<(Fault, FailureKind, FailureKind)> {
@@ -30,50 +30,50 @@ fn faults() -> Vec<(Fault, FailureKind, FailureKind)> {
 /// Nothing is signed on the strength of a part of the list: ours may be in the other.
 #[tokio::test]
 async fn a_list_that_does_not_come_whole_is_an_error_with_a_remedy_and_never_a_no() {
-    let whole = Bench::start(Faces {
+    let whole = Fixture::start(Variants {
         foreign_rows: 2000,
-        ..Faces::kind()
+        ..Variants::kind()
     })
     .await;
     assert_eq!(whole.ca().find(&whole.request).await.unwrap(), None);
-    let too_long = Faces {
+    let too_long = Variants {
         foreign_rows: 40_000,
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    let in_pages = Faces {
+    let in_pages = Variants {
         foreign_rows: 200,
         rows_per_list: Some(100),
-        ..Faces::kind()
+        ..Variants::kind()
     };
-    for faces in [too_long, in_pages] {
-        let bench = Bench::start(faces).await;
-        let failure = bench.ca().find(&bench.request).await.unwrap_err();
+    for variants in [too_long, in_pages] {
+        let fixture = Fixture::start(variants).await;
+        let failure = fixture.ca().find(&fixture.request).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unexpected, "{failure}");
         let remedy = "delete expired certificates and old CSRs in PAM360";
         assert!(failure.detail.contains(remedy), "{failure}");
-        assert_eq!(bench.server.counters().signed, 0);
+        assert_eq!(fixture.server.counters().signed, 0);
     }
 }
 
 #[tokio::test]
 async fn every_exchange_may_fail_in_every_way_and_costs_no_second_order() {
-    let good = Bench::start(Faces::default()).await;
+    let good = Fixture::start(Variants::default()).await;
     good.obtain().await;
     let exchanges = good.server.requests();
     assert!(exchanges.len() >= 8, "{exchanges:#?}");
     for (place, exchange) in exchanges.iter().enumerate() {
         for (fault, reading, lasting) in faults() {
-            let bench = Bench::start(Faces::default()).await;
+            let fixture = Fixture::start(Variants::default()).await;
             let what = format!("{fault:?} at {exchange}, exchange {}", place + 1);
             let nth = u32::try_from(place + 1).unwrap();
-            bench.server.fault(On::any(nth), fault);
-            let obtained = bench.obtain().await;
-            assert_eq!(bench.server.faults_used(), 1, "{what}");
+            fixture.server.fault(On::any(nth), fault);
+            let obtained = fixture.obtain().await;
+            assert_eq!(fixture.server.faults_used(), 1, "{what}");
             assert_eq!(
-                obtained.leaf.public_key, bench.request.csr.public_key,
+                obtained.leaf.public_key, fixture.request.csr.public_key,
                 "{what}"
             );
-            bench.assert_ordered_once(&what);
+            fixture.assert_ordered_once(&what);
             let kinds: Vec<FailureKind> = obtained.failures.iter().map(|one| one.kind).collect();
             let expected = if exchange.starts_with("POST") {
                 lasting
@@ -81,9 +81,9 @@ async fn every_exchange_may_fail_in_every_way_and_costs_no_second_order() {
                 reading
             };
             // Half a CSR is not ours, and no failure. What was signed may be listed before it can be fetched.
-            let is_told = kinds.first().is_none_or(|first| *first == expected);
+            let is_reported = kinds.first().is_none_or(|first| *first == expected);
             let rest_is_patience = kinds.iter().skip(1).all(|kind| *kind == FailureKind::Busy);
-            assert!(is_told && rest_is_patience, "{what}: {kinds:?}");
+            assert!(is_reported && rest_is_patience, "{what}: {kinds:?}");
             let is_sure = exchange.ends_with("/signCSR") || exchange.ends_with("Certificates");
             assert!(!is_sure || !kinds.is_empty(), "{what}");
         }
@@ -92,67 +92,71 @@ async fn every_exchange_may_fail_in_every_way_and_costs_no_second_order() {
 
 #[tokio::test]
 async fn a_lost_signature_is_found_again_by_its_key_when_the_list_comes_to_know_it() {
-    let bench = Bench::start(Faces {
+    let fixture = Fixture::start(Variants {
         older_namesakes: 3,
         certificate_late_calls: 2,
         list_late_calls: 1,
-        ..Faces::default()
+        ..Variants::default()
     })
     .await;
-    bench
+    fixture
         .server
         .fault(On::next("POST", "signCSR"), Fault::LostAfter);
-    let failure = bench.submit().await.unwrap_err();
+    let failure = fixture.submit().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::OutcomeUnknown);
-    let ca = bench.ca();
+    let ca = fixture.ca();
     assert!(
-        ca.settling_time(&bench.request).as_secs() >= 60,
+        ca.visibility_delay(&fixture.request).as_secs() >= 60,
         "for the list to know it"
     );
-    assert_eq!(ca.find(&bench.request).await.unwrap(), None, "too early");
+    assert_eq!(ca.find(&fixture.request).await.unwrap(), None, "too early");
     for _ in 0..2 {
-        let doubt = ca.find(&bench.request).await.unwrap_err();
+        let doubt = ca.find(&fixture.request).await.unwrap_err();
         assert_eq!(doubt.kind, FailureKind::Busy, "listed, not there: {doubt}");
     }
-    let reference = ca.find(&bench.request).await.unwrap().unwrap();
-    let issued = bench.poll(&reference).await.unwrap();
+    let reference = ca.find(&fixture.request).await.unwrap().unwrap();
+    let issued = fixture.poll(&reference).await.unwrap();
     assert!(matches!(issued, Issuance::Issued { .. }));
-    bench.assert_ordered_once("a late list");
+    fixture.assert_ordered_once("a late list");
 }
 
 #[tokio::test]
 async fn a_token_that_ends_halfway_is_told_at_once_and_the_rest_is_done_with_the_next() {
-    let whole = Bench::start(Faces::default()).await;
+    let whole = Fixture::start(Variants::default()).await;
     whole.obtain().await;
     let exchanges = u32::try_from(whole.server.requests().len()).unwrap();
     for uses in 1..exchanges {
-        let bench = Bench::start(Faces {
+        let fixture = Fixture::start(Variants {
             token_ends_after: Some(uses),
-            ..Faces::default()
+            ..Variants::default()
         })
         .await;
-        let outcome = match bench.ca().find(&bench.request).await {
-            Ok(None) => bench.submit().await,
+        let outcome = match fixture.ca().find(&fixture.request).await {
+            Ok(None) => fixture.submit().await,
             other => panic!("{other:?}"),
         };
         if let Err(failure) = outcome {
             assert_eq!(failure.kind, FailureKind::Unauthorized, "{uses}: {failure}");
         }
-        bench.server.set(|faces| faces.token_ends_after = None);
-        bench.obtain().await;
-        bench.assert_ordered_once(&format!("a token for {uses} calls"));
+        fixture
+            .server
+            .set(|variants| variants.token_ends_after = None);
+        fixture.obtain().await;
+        fixture.assert_ordered_once(&format!("a token for {uses} calls"));
     }
 }
 
 #[tokio::test]
 async fn the_server_is_asked_again_when_it_says() {
-    let bench = Bench::start(Faces::kind()).await;
+    let fixture = Fixture::start(Variants::kind()).await;
     for (when, seconds) in [
         (RetryAfter::Silent, None),
         (RetryAfter::Seconds(120), Some(120)),
     ] {
-        bench.server.fault(On::any(1), Fault::TooManyRequests(when));
-        let failure = bench.ca().find(&bench.request).await.unwrap_err();
+        fixture
+            .server
+            .fault(On::any(1), Fault::TooManyRequests(when));
+        let failure = fixture.ca().find(&fixture.request).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy);
         assert_eq!(failure.retry_after.map(|wait| wait.as_secs()), seconds);
     }
@@ -160,9 +164,10 @@ async fn the_server_is_asked_again_when_it_says() {
 
 #[tokio::test]
 async fn a_stranger_gets_no_token() {
-    let mut bench = Bench::start(Faces::kind()).await;
-    bench.settings.trust.anchor = renewd::tls::Anchor::Pins(vec!["00".repeat(32).parse().unwrap()]);
-    let failure = bench.submit().await.unwrap_err();
+    let mut fixture = Fixture::start(Variants::kind()).await;
+    fixture.settings.trust.anchor =
+        renewd::tls::Anchor::Pins(vec!["00".repeat(32).parse().unwrap()]);
+    let failure = fixture.submit().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Untrusted);
-    assert_eq!(bench.server.requests().len(), 0);
+    assert_eq!(fixture.server.requests().len(), 0);
 }

@@ -2,16 +2,17 @@
 
 use renewd::ca::pam360::{Dialect, Encoding, InputData};
 use simulators::pam360::{
-    CertificateBody, CsrBody, DetailsForm, Faces, ImportId, Months, NameForm, RowKeys, SerialForm,
+    CertificateBody, CsrBody, DetailsForm, ImportId, Months, NameForm, RowKeys, SerialForm,
+    Variants,
 };
 
-use super::bench::Bench;
+use super::fixture::Fixture;
 
-async fn assert_issues(faces: Faces) {
-    let bench = Bench::start(faces).await;
-    let leaf = bench.obtain().await.leaf;
-    assert_eq!(leaf.public_key, bench.request.csr.public_key);
-    bench.assert_ordered_once(&format!("{:?}", bench.server.faces()));
+async fn assert_issues(variants: Variants) {
+    let fixture = Fixture::start(variants).await;
+    let leaf = fixture.obtain().await.leaf;
+    assert_eq!(leaf.public_key, fixture.request.csr.public_key);
+    fixture.assert_ordered_once(&format!("{:?}", fixture.server.variants()));
 }
 
 #[tokio::test]
@@ -25,9 +26,9 @@ async fn a_certificate_is_read_in_every_form() {
         CertificateBody::Pkcs7,
         CertificateBody::Pkcs7Pem,
     ] {
-        assert_issues(Faces {
+        assert_issues(Variants {
             certificate_body,
-            ..Faces::default()
+            ..Variants::default()
         })
         .await;
     }
@@ -37,11 +38,11 @@ async fn a_certificate_is_read_in_every_form() {
 async fn the_id_of_a_csr_is_learned_in_every_way() {
     for import_id in [ImportId::Absent, ImportId::Number, ImportId::Text] {
         for csr_row_keys in [RowKeys::Joined, RowKeys::Spaced] {
-            assert_issues(Faces {
+            assert_issues(Variants {
                 import_id,
                 csr_row_keys,
                 older_namesakes: 3,
-                ..Faces::default()
+                ..Variants::default()
             })
             .await;
         }
@@ -56,9 +57,9 @@ async fn a_csr_is_compared_in_every_form() {
         CsrBody::JsonPem,
         CsrBody::JsonBase64,
     ] {
-        assert_issues(Faces {
+        assert_issues(Variants {
             csr_body,
-            ..Faces::default()
+            ..Variants::default()
         })
         .await;
     }
@@ -66,32 +67,32 @@ async fn a_csr_is_compared_in_every_form() {
 
 #[tokio::test]
 async fn the_envelope_is_read_in_every_spelling() {
-    for faces in [
-        Faces {
+    for variants in [
+        Variants {
             name_form: NameForm::Upper,
             capital_keys: true,
-            ..Faces::default()
+            ..Variants::default()
         },
-        Faces {
+        Variants {
             operation_wrapper: true,
             details_form: DetailsForm::Object,
-            ..Faces::default()
+            ..Variants::default()
         },
-        Faces {
+        Variants {
             failure_status: 400,
             months: Months::German,
             serial_form: SerialForm::Upper,
-            ..Faces::default()
+            ..Variants::default()
         },
-        Faces {
+        Variants {
             serial_form: SerialForm::Stripped,
             csr_list_operation: None,
             import_id: ImportId::Number,
-            ..Faces::default()
+            ..Variants::default()
         },
-        Faces::unkind(),
+        Variants::unkind(),
     ] {
-        assert_issues(faces).await;
+        assert_issues(variants).await;
     }
 }
 
@@ -101,17 +102,17 @@ async fn every_dialect_is_spoken() {
         (InputData::Form, Encoding::Text, ""),
         (InputData::Query, Encoding::Plain, "CER"),
     ] {
-        let mut bench = Bench::start(Faces::default()).await;
-        bench.settings.dialect = Dialect {
+        let mut fixture = Fixture::start(Variants::default()).await;
+        fixture.settings.dialect = Dialect {
             input_data,
             csr_id: encoding,
             validity: encoding,
             is_intermediate: encoding,
             certificate_file_type: certificate_file_type.to_owned(),
         };
-        bench.settings.organization = Some("Example".to_owned());
-        bench.settings.expiry_email = Some("admin@example.com".to_owned());
-        bench.obtain().await;
-        bench.assert_ordered_once("a dialect");
+        fixture.settings.organization = Some("Example".to_owned());
+        fixture.settings.expiry_email = Some("admin@example.com".to_owned());
+        fixture.obtain().await;
+        fixture.assert_ordered_once("a dialect");
     }
 }

@@ -8,15 +8,15 @@ use renewd::failure::FailureKind;
 use renewd::pki::Certificate;
 use renewd::secret::{Secret, SecretSource};
 use simulators::ca::{ChainMischief, Mischief};
-use simulators::pam360::{Faces, ImportId, PendingAnswer};
+use simulators::pam360::{ImportId, PendingAnswer, Variants};
 
-use super::bench::{Bench, microsoft_ca};
+use super::fixture::{Fixture, microsoft_ca};
 
 #[tokio::test]
 async fn a_certificate_is_issued_with_its_chain() {
-    let bench = Bench::start(Faces::kind()).await;
-    let obtained = bench.obtain().await;
-    assert_eq!(obtained.leaf.public_key, bench.request.csr.public_key);
+    let fixture = Fixture::start(Variants::kind()).await;
+    let obtained = fixture.obtain().await;
+    assert_eq!(obtained.leaf.public_key, fixture.request.csr.public_key);
     assert!(
         !obtained.leaf.is_ca,
         "never what the vendor's samples ask for"
@@ -31,102 +31,102 @@ async fn a_certificate_is_issued_with_its_chain() {
         .duration_until(obtained.leaf.not_after);
     assert_eq!(days.as_hours() / 24, 90);
     assert_eq!(obtained.failures, []);
-    bench.assert_ordered_once("a good order");
+    fixture.assert_ordered_once("a good order");
 }
 
 #[tokio::test]
 async fn an_agent_is_named_and_waited_for() {
-    let mut bench = Bench::start(Faces::kind()).await;
-    bench.settings.signer = Signer::MscaUsingAgent {
+    let mut fixture = Fixture::start(Variants::kind()).await;
+    fixture.settings.signer = Signer::MscaUsingAgent {
         ca: microsoft_ca(),
         agent: "agent1".to_owned(),
         response_timeout: Duration::from_secs(90),
     };
-    bench.obtain().await;
-    bench.assert_ordered_once("an agent");
+    fixture.obtain().await;
+    fixture.assert_ordered_once("an agent");
 }
 
 #[tokio::test]
 async fn an_approval_is_waited_for_and_told_to_a_person_and_not_ordered_again() {
     for pending_answer in [PendingAnswer::Success, PendingAnswer::Failed] {
-        let bench = Bench::with_microsoft_ca(Faces {
+        let fixture = Fixture::with_microsoft_ca(Variants {
             needs_approval: true,
             approval_calls: None,
             pending_answer,
-            ..Faces::kind()
+            ..Variants::kind()
         })
         .await;
-        let reference = bench.submit().await.unwrap();
+        let reference = fixture.submit().await.unwrap();
         for _ in 0..5 {
             let Issuance::Pending {
                 waiting_for,
                 needs_person,
                 ..
-            } = bench.poll(&reference).await.unwrap()
+            } = fixture.poll(&reference).await.unwrap()
             else {
                 panic!("nobody has approved")
             };
             assert!(needs_person, "{waiting_for}");
             assert!(waiting_for.contains("CA manager"), "{waiting_for}");
         }
-        assert_eq!(bench.server.approve(), 1);
-        let issued = bench.poll(&reference).await.unwrap();
+        assert_eq!(fixture.server.approve(), 1);
+        let issued = fixture.poll(&reference).await.unwrap();
         assert!(matches!(issued, Issuance::Issued { .. }), "{issued:?}");
-        bench.assert_ordered_once("an approval");
+        fixture.assert_ordered_once("an approval");
     }
 }
 
 #[tokio::test]
 async fn what_the_server_refuses_is_refused_with_its_words() {
-    let mut bench = Bench::start(Faces::kind()).await;
-    bench.settings.signer = Signer::Root {
+    let mut fixture = Fixture::start(Variants::kind()).await;
+    fixture.settings.signer = Signer::Root {
         common_name: "nobody".to_owned(),
         serial_number: "1".to_owned(),
     };
-    let failure = bench.submit().await.unwrap_err();
+    let failure = fixture.submit().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(
         failure.detail.contains("No root certificate nobody"),
         "{failure}"
     );
-    bench.settings.signer = Signer::Msca(MicrosoftCa {
+    fixture.settings.signer = Signer::Msca(MicrosoftCa {
         template: "Users".to_owned(),
         ..microsoft_ca()
     });
-    let failure = bench.submit().await.unwrap_err();
+    let failure = fixture.submit().await.unwrap_err();
     assert!(failure.detail.contains("The template Users"), "{failure}");
-    assert_eq!(bench.server.counters().orders, 0);
+    assert_eq!(fixture.server.counters().orders, 0);
 }
 
 #[tokio::test]
 async fn a_csr_that_the_server_does_not_show_to_be_ours_is_never_signed() {
-    for faces in [
-        Faces {
+    for variants in [
+        Variants {
             export_foreign_csr: true,
             older_namesakes: 2,
-            ..Faces::kind()
+            ..Variants::kind()
         },
-        Faces {
+        Variants {
             export_works: false,
-            ..Faces::kind()
+            ..Variants::kind()
         },
     ] {
-        let bench = Bench::start(faces).await;
-        let failure = bench.submit().await.unwrap_err();
+        let fixture = Fixture::start(variants).await;
+        let failure = fixture.submit().await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unexpected, "{failure}");
-        assert_eq!(bench.requests("POST /api/pki/restapi/signCSR"), 0);
+        assert_eq!(fixture.requests("POST /api/pki/restapi/signCSR"), 0);
     }
 }
 
 #[tokio::test]
 async fn without_any_way_to_the_id_the_setting_is_named() {
-    let mut bench = Bench::start(Faces {
+    let mut fixture = Fixture::start(Variants {
         import_id: ImportId::Absent,
-        ..Faces::kind()
+        ..Variants::kind()
     })
     .await;
-    bench.settings.csr_list_operation = None;
-    let failure = bench.submit().await.unwrap_err();
+    fixture.settings.csr_list_operation = None;
+    let failure = fixture.submit().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);
     assert!(
         failure.detail.contains("set `csr_list_operation`"),
@@ -136,20 +136,20 @@ async fn without_any_way_to_the_id_the_setting_is_named() {
         failure.detail.contains("imported successfully"),
         "{failure}"
     );
-    assert_eq!(bench.server.counters().orders, 0);
+    assert_eq!(fixture.server.counters().orders, 0);
 }
 
 #[tokio::test]
 async fn a_csr_that_is_there_already_is_not_imported_again() {
-    let bench = Bench::start(Faces {
+    let fixture = Fixture::start(Variants {
         refuse_second_import: true,
         import_id: ImportId::Absent,
-        ..Faces::default()
+        ..Variants::default()
     })
     .await;
-    bench.submit().await.unwrap();
-    bench.submit().await.unwrap();
-    assert_eq!(bench.requests("POST /api/pki/restapi/importCSR"), 1);
+    fixture.submit().await.unwrap();
+    fixture.submit().await.unwrap();
+    assert_eq!(fixture.requests("POST /api/pki/restapi/importCSR"), 1);
 }
 
 #[tokio::test]
@@ -161,13 +161,17 @@ async fn what_is_wrong_with_a_certificate_is_left_to_the_engine() {
         Mischief::WrongName,
         Mischief::Expired,
     ] {
-        let bench = Bench::start(Faces::kind()).await;
-        bench.server.mischief(mischief);
-        let reference = bench.submit().await.unwrap();
-        let Issuance::Issued { leaf, .. } = bench.poll(&reference).await.unwrap() else {
+        let fixture = Fixture::start(Variants::kind()).await;
+        fixture.server.mischief(mischief);
+        let reference = fixture.submit().await.unwrap();
+        let Issuance::Issued { leaf, .. } = fixture.poll(&reference).await.unwrap() else {
             panic!("{mischief:?}")
         };
-        assert_eq!(leaf.der, bench.server.certificates()[0].der, "{mischief:?}");
+        assert_eq!(
+            leaf.der,
+            fixture.server.certificates()[0].der,
+            "{mischief:?}"
+        );
     }
 }
 
@@ -178,37 +182,37 @@ async fn the_leaf_is_found_wherever_it_stands() {
         ChainMischief::WithRoot,
         ChainMischief::WithoutRoot,
     ] {
-        let bench = Bench::start(Faces::kind()).await;
-        bench.server.chain_mischief(mischief);
-        let leaf = bench.obtain().await.leaf;
-        assert_eq!(leaf.public_key, bench.request.csr.public_key);
+        let fixture = Fixture::start(Variants::kind()).await;
+        fixture.server.chain_mischief(mischief);
+        let leaf = fixture.obtain().await.leaf;
+        assert_eq!(leaf.public_key, fixture.request.csr.public_key);
     }
 }
 
 #[tokio::test]
 async fn the_configured_chain_stands_in_for_one_that_does_not_come() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bench = Bench::start(Faces {
+    let mut fixture = Fixture::start(Variants {
         certificate_has_chain: false,
-        ..Faces::kind()
+        ..Variants::kind()
     })
     .await;
-    assert_eq!(bench.obtain().await.chain, []);
+    assert_eq!(fixture.obtain().await.chain, []);
     let path = folder.path().join("chain.pem");
-    bench.settings.chain = Some(path.clone());
-    let reference = bench.submit().await.unwrap();
-    let failure = bench.poll(&reference).await.unwrap_err();
+    fixture.settings.chain = Some(path.clone());
+    let reference = fixture.submit().await.unwrap();
+    let failure = fixture.poll(&reference).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);
-    std::fs::write(&path, bench.server.chain_pem()).unwrap();
-    let chain = Certificate::all_from_pem(&bench.server.chain_pem()).unwrap();
-    assert_eq!(bench.obtain().await.chain, chain);
+    std::fs::write(&path, fixture.server.chain_pem()).unwrap();
+    let chain = Certificate::all_from_pem(&fixture.server.chain_pem()).unwrap();
+    assert_eq!(fixture.obtain().await.chain, chain);
 }
 
 #[tokio::test]
 async fn check_tells_who_signs_and_what_is_stored() {
-    let bench = Bench::start(Faces::default()).await;
-    bench.obtain().await;
-    let facts = bench.ca().check().await.unwrap();
+    let fixture = Fixture::start(Variants::default()).await;
+    fixture.obtain().await;
+    let facts = fixture.ca().check().await.unwrap();
     let fact = |name: &str| {
         let found = facts.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.clone()).unwrap()
@@ -222,23 +226,23 @@ async fn check_tells_who_signs_and_what_is_stored() {
 
 #[tokio::test]
 async fn each_wrong_credential_is_one_clear_sentence() {
-    let mut bench = Bench::start(Faces::kind()).await;
-    bench.server.set(|faces| faces.refuse_host = true);
-    let failure = bench.ca().check().await.unwrap_err();
+    let mut fixture = Fixture::start(Variants::kind()).await;
+    fixture.server.set(|variants| variants.refuse_host = true);
+    let failure = fixture.ca().check().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unauthorized);
     assert!(
         failure.detail.contains("add this machine to the API user"),
         "{failure}"
     );
-    bench.settings.token = SecretSource::Inline(Secret::new("planted-Token-7431".to_owned()));
+    fixture.settings.token = SecretSource::Inline(Secret::new("planted-Token-7431".to_owned()));
     for status in [200, 401] {
-        bench
+        fixture
             .server
-            .set(|faces| faces.bad_credentials_status = status);
+            .set(|variants| variants.bad_credentials_status = status);
         for failure in [
-            bench.ca().check().await.unwrap_err(),
-            bench.ca().probe().await.unwrap_err(),
-            bench.submit().await.unwrap_err(),
+            fixture.ca().check().await.unwrap_err(),
+            fixture.ca().probe().await.unwrap_err(),
+            fixture.submit().await.unwrap_err(),
         ] {
             assert_eq!(failure.kind, FailureKind::Unauthorized, "{status}");
             assert!(
@@ -252,12 +256,12 @@ async fn each_wrong_credential_is_one_clear_sentence() {
 
 #[tokio::test]
 async fn a_probe_shows_each_answer_and_changes_nothing() {
-    let mut bench = Bench::start(Faces::default()).await;
-    bench.obtain().await;
-    bench.settings.csr_list_operation = None;
-    let before = (bench.server.counters().orders, bench.server.csrs());
-    let exchanges = bench.ca().probe().await.unwrap();
-    let told = format!("{exchanges:#?}");
+    let mut fixture = Fixture::start(Variants::default()).await;
+    fixture.obtain().await;
+    fixture.settings.csr_list_operation = None;
+    let before = (fixture.server.counters().orders, fixture.server.csrs());
+    let exchanges = fixture.ca().probe().await.unwrap();
+    let reported = format!("{exchanges:#?}");
     for words in [
         "GET getCertificate",
         "GET getAllSSLCertificates",
@@ -269,20 +273,20 @@ async fn a_probe_shows_each_answer_and_changes_nothing() {
         "Common Name",
         "Invalid operation",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(reported.contains(words), "{words}: {reported}");
     }
-    let SecretSource::Inline(token) = &bench.settings.token else {
+    let SecretSource::Inline(token) = &fixture.settings.token else {
         panic!("the token is written here")
     };
-    assert!(!told.contains(token.expose()));
+    assert!(!reported.contains(token.expose()));
     assert_eq!(
-        (bench.server.counters().orders, bench.server.csrs()),
+        (fixture.server.counters().orders, fixture.server.csrs()),
         before
     );
     let changing = |line: &String| !line.starts_with("GET ");
-    let after_the_order = bench.server.requests().len() - exchanges.len();
+    let after_the_order = fixture.server.requests().len() - exchanges.len();
     assert!(
-        !bench.server.requests()[after_the_order..]
+        !fixture.server.requests()[after_the_order..]
             .iter()
             .any(changing)
     );
@@ -290,17 +294,17 @@ async fn a_probe_shows_each_answer_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_subject_without_common_name_is_objected_to_before_anything_is_sent() {
-    let bench = Bench::start(Faces::kind()).await;
+    let fixture = Fixture::start(Variants::kind()).await;
     let mut wanted = renewd::pki::KeyRequest {
         subject: renewd::pki::Subject::default(),
         alternate_names: Vec::new(),
         key: renewd::pki::KeyKind::Rsa(2048),
         digest: renewd::pki::Digest::Sha256,
     };
-    let ca = bench.ca();
-    let objections = ca.objections(&wanted).await.unwrap();
+    let ca = fixture.ca();
+    let objections = ca.preflight(&wanted).await.unwrap();
     assert!(objections[0].contains("`common_name`"), "{objections:?}");
     wanted.subject.common_name = Some("vpn.example.com".to_owned());
-    assert_eq!(ca.objections(&wanted).await.unwrap(), Vec::<String>::new());
-    assert_eq!(bench.server.requests().len(), 0);
+    assert_eq!(ca.preflight(&wanted).await.unwrap(), Vec::<String>::new());
+    assert_eq!(fixture.server.requests().len(), 0);
 }

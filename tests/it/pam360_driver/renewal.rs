@@ -6,17 +6,17 @@ use std::sync::Arc;
 use renewd::clock::Clock;
 use renewd::inventory::State;
 use simulators::ca::{Fault, On};
-use simulators::pam360::{Faces, Settings, Simulator};
+use simulators::pam360::{Settings, Simulator, Variants};
 use simulators::sonicos::Profile;
 
-use crate::lab::{CERTIFICATE, Lab};
+use crate::test_bed::{CERTIFICATE, TestBed};
 
 /// The laboratory, its CA replaced by a simulated PAM360.
-async fn laboratory(faces: Faces) -> (Lab, Simulator) {
-    let lab = Lab::new(Profile::V8).await;
-    let clock = Arc::clone(&lab.clock);
+async fn laboratory(variants: Variants) -> (TestBed, Simulator) {
+    let bed = TestBed::new(Profile::V8).await;
+    let clock = Arc::clone(&bed.clock);
     let mut settings = Settings {
-        faces,
+        variants,
         ..Settings::default()
     };
     settings.common.now = Arc::new(move || {
@@ -24,9 +24,9 @@ async fn laboratory(faces: Faces) -> (Lab, Simulator) {
     });
     let token = settings.token.clone();
     let server = Simulator::start(settings).await.unwrap();
-    crate::lab::write_secret(&lab.folder.path().join("token"), &token);
-    std::fs::write(lab.folder.path().join("tls.pem"), server.ca_pem()).unwrap();
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    crate::test_bed::write_secret(&bed.folder.path().join("token"), &token);
+    std::fs::write(bed.folder.path().join("tls.pem"), server.ca_pem()).unwrap();
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let signer = server.intermediate();
     let driver = format!(
         r#"[ca.driver.pam360]
@@ -42,58 +42,58 @@ csr_list_operation = "getCSRList"
     );
     let is_driver = |line: &&str| line.starts_with("driver.local");
     let local = text.lines().find(is_driver).unwrap();
-    std::fs::write(lab.config_file(), text.replace(local, &driver)).unwrap();
-    (lab, server)
+    std::fs::write(bed.config_file(), text.replace(local, &driver)).unwrap();
+    (bed, server)
 }
 
-async fn assert_renewed_once(lab: &Lab, server: &Simulator) {
-    let renewals = lab.renewals().await;
+async fn assert_renewed_once(bed: &TestBed, server: &Simulator) {
+    let renewals = bed.renewals().await;
     assert_eq!(renewals.len(), 1, "{renewals:#?}");
     let renewal = &renewals[0];
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
     let counters = server.counters();
     assert_eq!((counters.orders, counters.duplicates), (1, 0));
-    for seen in lab.seen().await {
+    for seen in bed.seen().await {
         assert_eq!(Some(seen.fingerprint), renewal.obtained.fingerprint);
     }
-    lab.assert_left_in_order();
+    bed.assert_left_in_order();
 }
 
 #[tokio::test]
 async fn a_firewall_gets_its_certificate_from_a_pam360() {
-    let (lab, server) = laboratory(Faces::default()).await;
-    lab.run_once().await;
-    assert_renewed_once(&lab, &server).await;
+    let (bed, server) = laboratory(Variants::default()).await;
+    bed.run_once().await;
+    assert_renewed_once(&bed, &server).await;
 }
 
 #[tokio::test]
 async fn a_lost_signature_is_not_ordered_again_by_the_daemon() {
-    let (lab, server) = laboratory(Faces {
+    let (bed, server) = laboratory(Variants {
         list_late_calls: 1,
-        ..Faces::default()
+        ..Variants::default()
     })
     .await;
     server.fault(On::next("POST", "signCSR"), Fault::LostAfter);
     for _ in 0..20 {
-        lab.run_once().await;
-        let renewal = &lab.renewals().await[0];
+        bed.run_once().await;
+        let renewal = &bed.renewals().await[0];
         if renewal.state.is_end() {
             break;
         }
-        lab.clock.advance(jiff::SignedDuration::from_mins(5));
+        bed.clock.advance(jiff::SignedDuration::from_mins(5));
     }
     assert_eq!(server.faults_used(), 1);
-    assert_renewed_once(&lab, &server).await;
-    assert!(lab.renewals().await[0].certificate.as_ref() == CERTIFICATE);
+    assert_renewed_once(&bed, &server).await;
+    assert!(bed.renewals().await[0].certificate.as_ref() == CERTIFICATE);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_look_at_it_and_change_nothing() {
-    let (lab, server) = laboratory(Faces::default()).await;
+    let (bed, server) = laboratory(Variants::default()).await;
     let renewd = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_renewd"))
             .arg("--config")
-            .arg(lab.config_file())
+            .arg(bed.config_file())
             .args(arguments)
             .output()
             .unwrap();

@@ -147,9 +147,9 @@ impl Pebble {
     /// Names `window`, its start and its end, for `certificate` from now on; whether this release can be told so.
     pub async fn names_window(&self, certificate: &str, window: [Timestamp; 2]) -> bool {
         let [start, end] = window.map(|at| at.to_string());
-        let told = serde_json::json!({ "suggestedWindow": { "start": start, "end": end } });
+        let reported = serde_json::json!({ "suggestedWindow": { "start": start, "end": end } });
         let body =
-            serde_json::json!({ "certificate": certificate, "ariResponse": told.to_string() });
+            serde_json::json!({ "certificate": certificate, "ariResponse": reported.to_string() });
         let url = format!(
             "https://localhost:{}/set-renewal-info/",
             self.management.port()

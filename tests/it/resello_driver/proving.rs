@@ -7,10 +7,10 @@ use renewd::dcv;
 use renewd::failure::FailureKind;
 use simulators::resello::{DetailsForm, Spelling, UniqueValue};
 
-use super::bench::{Bench, NAME};
+use super::fixture::{Fixture, NAME};
 
-async fn pending(bench: &Bench, order: &Reference, request: &SigningRequest) -> (String, bool) {
-    match bench.driver().poll(order, request).await.unwrap() {
+async fn pending(fixture: &Fixture, order: &Reference, request: &SigningRequest) -> (String, bool) {
+    match fixture.driver().poll(order, request).await.unwrap() {
         Issuance::Pending {
             waiting_for,
             needs_person,
@@ -23,15 +23,15 @@ async fn pending(bench: &Bench, order: &Reference, request: &SigningRequest) -> 
 #[tokio::test]
 async fn a_file_is_served_while_the_shop_wants_to_see_it_and_no_longer() {
     for spelling in [Spelling::Camel, Spelling::Snake] {
-        let bench = Bench::looking(|faces| {
-            faces.details_spelling = spelling;
-            faces.unique_value = UniqueValue::Always;
-            faces.details_hidden = 2;
-            faces.looks_every = 0;
+        let fixture = Fixture::looking(|variants| {
+            variants.details_spelling = spelling;
+            variants.unique_value = UniqueValue::Always;
+            variants.details_hidden = 2;
+            variants.looks_every = 0;
         })
         .await;
-        let driver = bench.driver();
-        let request = bench.request("first", None);
+        let driver = fixture.driver();
+        let request = fixture.request("first", None);
         let order = driver.submit(&request).await.unwrap();
         for _ in 0..9 {
             let issuance = driver.poll(&order, &request).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_file_is_served_while_the_shop_wants_to_see_it_and_no_longer() {
                 break;
             }
         }
-        bench.assert_paid(1, "one order");
+        fixture.assert_paid(1, "one order");
         // The port is closed again: nothing is up any more.
         let words = format!("{:?}", driver.check().await.unwrap());
         assert!(words.contains("can be opened"), "{words}");
@@ -48,51 +48,51 @@ async fn a_file_is_served_while_the_shop_wants_to_see_it_and_no_longer() {
 
 #[tokio::test]
 async fn a_proof_that_the_shop_does_not_tell_is_computed() {
-    let mut bench = Bench::looking(|faces| {
-        faces.details_form = DetailsForm::Strange;
-        faces.unique_value = UniqueValue::Never;
-        faces.looks_every = 0;
-        "comodoca.com".clone_into(&mut faces.dcv_host);
+    let mut fixture = Fixture::looking(|variants| {
+        variants.details_form = DetailsForm::Strange;
+        variants.unique_value = UniqueValue::Never;
+        variants.looks_every = 0;
+        "comodoca.com".clone_into(&mut variants.dcv_host);
     })
     .await;
-    "comodoca.com".clone_into(&mut bench.settings.proof_host);
-    bench.buy().await;
-    bench.assert_paid(1, "one order");
+    "comodoca.com".clone_into(&mut fixture.settings.proof_host);
+    fixture.buy().await;
+    fixture.assert_paid(1, "one order");
 }
 
 #[tokio::test]
 async fn a_mail_waits_for_a_person_and_for_nothing_after_that() {
-    let mut bench = Bench::looking(|faces| faces.reads_before_active = 1).await;
-    bench.settings.control = Control::Mail;
-    let request = bench.request("first", None);
-    let order = bench.order(&request).await;
-    let (words, needs_person) = pending(&bench, &order, &request).await;
+    let mut fixture = Fixture::looking(|variants| variants.reads_before_active = 1).await;
+    fixture.settings.control = Control::Mail;
+    let request = fixture.request("first", None);
+    let order = fixture.order(&request).await;
+    let (words, needs_person) = pending(&fixture, &order, &request).await;
     assert!(
         needs_person && words.contains("`approver_email_address`"),
         "{words}"
     );
-    assert!(bench.shop.approve(&order.0));
-    bench.obtain(&request).await;
-    bench.assert_paid(1, "one order");
+    assert!(fixture.shop.approve(&order.0));
+    fixture.obtain(&request).await;
+    fixture.assert_paid(1, "one order");
 }
 
 #[tokio::test]
 async fn an_order_by_mail_is_turned_over_to_the_method_that_is_configured_now() {
-    let mut bench = Bench::looking(|faces| faces.looks_every = 0).await;
-    let unattended = bench.settings.control.clone();
-    bench.settings.control = Control::Mail;
-    let request = bench.request("first", None);
-    bench.order(&request).await;
-    bench.settings.control = unattended;
-    bench.obtain(&request).await;
-    bench.assert_paid(1, "one order");
+    let mut fixture = Fixture::looking(|variants| variants.looks_every = 0).await;
+    let unattended = fixture.settings.control.clone();
+    fixture.settings.control = Control::Mail;
+    let request = fixture.request("first", None);
+    fixture.order(&request).await;
+    fixture.settings.control = unattended;
+    fixture.obtain(&request).await;
+    fixture.assert_paid(1, "one order");
 }
 
 #[tokio::test]
 async fn an_organization_is_looked_at_by_persons_who_are_told_of() {
-    let mut bench = Bench::granting(|faces| faces.vets_at_once = false).await;
-    bench.settings.plan = renewd::ca::resello::PlanChoice::Name("InstantSSL".to_owned());
-    let applicant = &mut bench.settings.applicant;
+    let mut fixture = Fixture::granting(|variants| variants.vets_at_once = false).await;
+    fixture.settings.plan = renewd::ca::resello::PlanChoice::Name("InstantSSL".to_owned());
+    let applicant = &mut fixture.settings.applicant;
     for field in [
         &mut applicant.company_name,
         &mut applicant.department,
@@ -102,59 +102,60 @@ async fn an_organization_is_looked_at_by_persons_who_are_told_of() {
     ] {
         *field = Some("Example".to_owned());
     }
-    let request = bench.request("first", None);
-    let order = bench.order(&request).await;
-    let (words, needs_person) = pending(&bench, &order, &request).await;
+    let request = fixture.request("first", None);
+    let order = fixture.order(&request).await;
+    let (words, needs_person) = pending(&fixture, &order, &request).await;
     assert!(needs_person && words.contains("organization"), "{words}");
-    assert!(bench.shop.vet(&order.0));
-    bench.obtain(&request).await;
+    assert!(fixture.shop.vet(&order.0));
+    fixture.obtain(&request).await;
 }
 
 #[tokio::test]
 async fn a_port_that_cannot_be_opened_is_said_before_an_order_is_paid_and_after_it_gives_up_nothing()
  {
-    let mut bench = Bench::looking(|_| {}).await;
-    let request = bench.request("first", None);
-    let order = bench.order(&request).await;
+    let mut fixture = Fixture::looking(|_| {}).await;
+    let request = fixture.request("first", None);
+    let order = fixture.order(&request).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let http = dcv::http::Settings {
         listen: vec![taken.local_addr().unwrap()],
     };
-    bench.settings.control = Control::Published(dcv::Settings::Http(http));
-    let failure = bench.driver().poll(&order, &request).await.unwrap_err();
+    fixture.settings.control = Control::Published(dcv::Settings::Http(http));
+    let failure = fixture.driver().poll(&order, &request).await.unwrap_err();
     assert_ne!(failure.kind, FailureKind::Refused, "{failure}");
     assert!(!failure.detail.contains(NAME), "{failure}");
-    let failure = bench.driver().check().await.unwrap_err();
+    let failure = fixture.driver().check().await.unwrap_err();
     assert!(failure.call.contains("127.0.0.1"), "{failure}");
-    let second = bench.request("second", None);
-    let failure = bench.driver().prepare(&second).await.unwrap_err();
+    let second = fixture.request("second", None);
+    let failure = fixture.driver().prepare(&second).await.unwrap_err();
     assert!(failure.call.contains("127.0.0.1"), "{failure}");
-    bench.assert_paid(1, "only the first");
+    fixture.assert_paid(1, "only the first");
 }
 
 /// The calling convention of lego's `exec` has TXT records only, and this CA wants a CNAME record.
 #[tokio::test]
 async fn a_program_that_sets_txt_records_only_is_refused_before_anything_is_paid() {
-    let mut bench = Bench::looking(|_| {}).await;
+    let mut fixture = Fixture::looking(|_| {}).await;
     let program = dcv::dns::Exec {
         program: "/bin/true".into(),
         arguments: Vec::new(),
     };
-    bench.settings.control = Control::Published(dcv::Settings::Dns(Box::new(dcv::dns::Settings {
-        provider: dcv::dns::Provider::Exec(program),
-        zone: None,
-        ttl: 60,
-        follow_cname: false,
-        delegate_to: None,
-        resolvers: Vec::new(),
-        propagation: dcv::dns::Propagation::Wait(SignedDuration::ZERO),
-        timeout: std::time::Duration::from_secs(5),
-    })));
-    let driver = bench.driver();
+    fixture.settings.control =
+        Control::Published(dcv::Settings::Dns(Box::new(dcv::dns::Settings {
+            provider: dcv::dns::Provider::Exec(program),
+            zone: None,
+            ttl: 60,
+            follow_cname: false,
+            delegate_to: None,
+            resolvers: Vec::new(),
+            propagation: dcv::dns::Propagation::Wait(SignedDuration::ZERO),
+            timeout: std::time::Duration::from_secs(5),
+        })));
+    let driver = fixture.driver();
     let failure = driver.check().await.unwrap_err();
     assert!(failure.detail.contains("TXT records only"), "{failure}");
-    let request = bench.request("first", None);
+    let request = fixture.request("first", None);
     let failure = driver.prepare(&request).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
-    bench.assert_paid(0, "nothing");
+    fixture.assert_paid(0, "nothing");
 }

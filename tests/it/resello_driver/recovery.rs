@@ -2,9 +2,9 @@
 
 use renewd::clock::Clock as _;
 use simulators::ca::{Fault, On, RetryAfter};
-use simulators::resello::{Faces, ReferenceMatch};
+use simulators::resello::{ReferenceMatch, Variants};
 
-use super::bench::{Bench, DAY};
+use super::fixture::{DAY, Fixture};
 
 fn faults() -> Vec<Fault> {
     vec![
@@ -24,22 +24,22 @@ fn faults() -> Vec<Fault> {
 }
 
 /// How many exchanges there are of a purchase in which nothing goes wrong.
-async fn exchanges_of_a_purchase(change: impl FnOnce(&mut Faces)) -> u32 {
-    let bench = Bench::looking(change).await;
-    bench.buy().await;
-    u32::try_from(bench.shop.requests().len()).unwrap()
+async fn exchanges_of_a_purchase(change: impl FnOnce(&mut Variants)) -> u32 {
+    let fixture = Fixture::looking(change).await;
+    fixture.buy().await;
+    u32::try_from(fixture.shop.requests().len()).unwrap()
 }
 
-async fn every_exchange_goes_wrong_once(change: fn(&mut Faces)) {
+async fn every_exchange_goes_wrong_once(change: fn(&mut Variants)) {
     let exchanges = exchanges_of_a_purchase(change).await;
     assert!(exchanges > 7, "{exchanges}");
     for fault in faults() {
         for nth in 1..=exchanges {
-            let bench = Bench::looking(change).await;
-            bench.shop.fault(On::any(nth), fault.clone());
-            bench.buy().await;
-            assert_eq!(bench.shop.faults_used(), 1);
-            bench.assert_paid(1, &format!("{fault:?} at {nth}"));
+            let fixture = Fixture::looking(change).await;
+            fixture.shop.fault(On::any(nth), fault.clone());
+            fixture.buy().await;
+            assert_eq!(fixture.shop.faults_used(), 1);
+            fixture.assert_paid(1, &format!("{fault:?} at {nth}"));
         }
     }
 }
@@ -52,12 +52,12 @@ async fn whatever_exchange_goes_wrong_one_order_is_paid() {
 #[tokio::test]
 async fn so_it_is_in_a_shop_that_shows_late_and_little() {
     // A list that hides an order for longer than the driver asks the engine to wait costs money in any case.
-    every_exchange_goes_wrong_once(|faces| {
-        *faces = Faces {
+    every_exchange_goes_wrong_once(|variants| {
+        *variants = Variants {
             hidden_lists: 1,
             details_hidden: 1,
             reads_before_active: 1,
-            ..Faces::unkind()
+            ..Variants::unkind()
         };
     })
     .await;
@@ -65,10 +65,10 @@ async fn so_it_is_in_a_shop_that_shows_late_and_little() {
 
 #[tokio::test]
 async fn whatever_exchange_of_a_renewal_goes_wrong_one_renewal_is_paid() {
-    let shops: [fn(&mut Faces); 3] = [
-        |faces| faces.stale_active_answers = 2,
-        |faces| faces.renew_keeps_reference = true,
-        |faces| faces.renew_gives_new_id = true,
+    let shops: [fn(&mut Variants); 3] = [
+        |variants| variants.stale_active_answers = 2,
+        |variants| variants.renew_keeps_reference = true,
+        |variants| variants.renew_gives_new_id = true,
     ];
     for change in shops {
         let mut exchanges = 1;
@@ -76,19 +76,19 @@ async fn whatever_exchange_of_a_renewal_goes_wrong_one_renewal_is_paid() {
         // The first round, in which nothing goes wrong, tells how many there are.
         while nth <= exchanges {
             for fault in [Fault::LostBefore, Fault::LostAfter, Fault::Truncated] {
-                let bench = Bench::looking(change).await;
-                let first = bench.buy().await;
-                bench.clock.advance(DAY * 61);
-                let before = u32::try_from(bench.shop.requests().len()).unwrap();
+                let fixture = Fixture::looking(change).await;
+                let first = fixture.buy().await;
+                fixture.clock.advance(DAY * 61);
+                let before = u32::try_from(fixture.shop.requests().len()).unwrap();
                 if nth > 0 {
-                    bench.shop.fault(On::any(nth), fault.clone());
+                    fixture.shop.fault(On::any(nth), fault.clone());
                 }
-                let request = bench.request("second", Some(&first));
-                let second = bench.obtain(&request).await;
+                let request = fixture.request("second", Some(&first));
+                let second = fixture.obtain(&request).await;
                 assert_eq!(second.leaf.public_key, request.csr.public_key);
-                bench.assert_paid(2, &format!("{fault:?} at {nth}"));
+                fixture.assert_paid(2, &format!("{fault:?} at {nth}"));
                 if nth == 0 {
-                    exchanges = u32::try_from(bench.shop.requests().len()).unwrap() - before;
+                    exchanges = u32::try_from(fixture.shop.requests().len()).unwrap() - before;
                 }
             }
             nth += 1;
@@ -98,46 +98,48 @@ async fn whatever_exchange_of_a_renewal_goes_wrong_one_renewal_is_paid() {
 
 #[tokio::test]
 async fn a_renewal_whose_answer_was_lost_is_not_repeated_before_a_day_has_passed() {
-    let bench = Bench::granting(|_| {}).await;
-    let first = bench.buy().await;
-    bench.clock.advance(DAY * 61);
-    let began = bench.clock.now();
-    bench
+    let fixture = Fixture::granting(|_| {}).await;
+    let first = fixture.buy().await;
+    fixture.clock.advance(DAY * 61);
+    let began = fixture.clock.now();
+    fixture
         .shop
         .fault(On::next("POST", "/renew"), Fault::LostBefore);
-    bench.order(&bench.request("second", Some(&first))).await;
-    assert!(began.duration_until(bench.clock.now()) >= DAY);
-    bench.assert_paid(2, "bought and renewed");
+    fixture
+        .order(&fixture.request("second", Some(&first)))
+        .await;
+    assert!(began.duration_until(fixture.clock.now()) >= DAY);
+    fixture.assert_paid(2, "bought and renewed");
 }
 
 #[tokio::test]
 async fn an_order_is_found_among_those_of_others_on_many_pages() {
-    let bench = Bench::granting(|faces| {
-        faces.reference_match = ReferenceMatch::Ignored;
-        faces.largest_page = 2;
+    let fixture = Fixture::granting(|variants| {
+        variants.reference_match = ReferenceMatch::Ignored;
+        variants.largest_page = 2;
     })
     .await;
     for n in 0..7 {
-        bench
-            .order(&bench.request(&format!("other {n}"), None))
+        fixture
+            .order(&fixture.request(&format!("other {n}"), None))
             .await;
     }
-    bench
+    fixture
         .shop
         .fault(On::next("POST", "/ssl-certificate"), Fault::LostAfter);
-    bench.obtain(&bench.request("ours", None)).await;
-    bench.assert_paid(8, "eight orders");
+    fixture.obtain(&fixture.request("ours", None)).await;
+    fixture.assert_paid(8, "eight orders");
 }
 
 #[tokio::test]
 async fn two_orders_with_our_reference_stop_everything() {
     use renewd::ca::Issuer;
-    let bench = Bench::granting(|_| {}).await;
-    let request = bench.request("first", None);
+    let fixture = Fixture::granting(|_| {}).await;
+    let request = fixture.request("first", None);
     for _ in 0..2 {
-        bench.driver().submit(&request).await.unwrap();
+        fixture.driver().submit(&request).await.unwrap();
     }
-    let failure = bench.driver().find(&request).await.unwrap_err();
+    let failure = fixture.driver().find(&request).await.unwrap_err();
     assert_eq!(failure.kind, renewd::failure::FailureKind::Unexpected);
     assert!(failure.detail.contains("each costs money"), "{failure}");
 }

@@ -7,11 +7,12 @@ use jiff::SignedDuration;
 use renewd::clock::{Clock, SystemClock};
 use renewd::daemon::Daemon;
 use renewd::inventory::{
-    Observation, Obtained, Renewal, RenewalId, ReportedCondition, Served, Shown, State, Unreachable,
+    Observation, Obtained, Renewal, RenewalId, ReportedCondition, Served, ServedCertificate, State,
+    Unreachable,
 };
-use renewd::store::{Next, Postponed, Sighting, StepRecord, Store};
+use renewd::store::{Next, Postponed, ProbeRecord, StepRecord, Store};
 
-use super::fleet::{Fleet, expiring, surroundings};
+use super::fleet::{Fleet, env, expiring};
 use super::{Counting, Running, pause, wait_until};
 
 const HEALTHY: usize = 10;
@@ -34,11 +35,11 @@ async fn renew_all(fleet: &Fleet) -> Duration {
 /// Every black hole has a renewal that is due now, more urgent than all others, whose last attempt reached nobody; and
 /// nothing was seen there at the last look, which is to be repeated now.
 async fn let_them_be_known(fleet: &Fleet) {
-    let daemon = Daemon::start(&fleet.config_file(), fleet.desired(), surroundings()).await;
+    let daemon = Daemon::start(&fleet.config_file(), fleet.config(), env()).await;
     drop(daemon.unwrap());
     let store = fleet.store().await;
     let now = SystemClock.now();
-    let shown = Shown::of(&expiring(), now);
+    let shown = ServedCertificate::of(&expiring(), now);
     let unreachable = Unreachable {
         since: now,
         words: "no answer".to_owned(),
@@ -48,14 +49,14 @@ async fn let_them_be_known(fleet: &Fleet) {
         ..Served::known("192.0.2.1:443".to_owned(), shown)
     };
     let observations = [(Observation::probed(served), Vec::new())];
-    let sighting = Sighting {
+    let probe_record = ProbeRecord {
         observations: &observations,
         reported_condition: Some(ReportedCondition::Unreachable),
         next_probe_at: now,
-        ..Sighting::default()
+        ..ProbeRecord::default()
     };
     for name in &fleet.lost {
-        store.record_sight(name, &sighting, now).await.unwrap();
+        store.record_probe(name, &probe_record, now).await.unwrap();
         assert!(store.plan(&renewal(name), &[]).await.unwrap());
         fail_once(&store).await;
     }

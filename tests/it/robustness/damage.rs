@@ -74,8 +74,12 @@ async fn a_damaged_database_is_refused_with_advice_and_never_overwritten() {
             &["check", "--online"],
             &["discover", "hq"],
         ] {
-            let told = office.renewd(command);
-            assert_eq!(told.code, Some(74), "{name}: {command:?}: {told:#?}");
+            let reported = office.renewd(command);
+            assert_eq!(
+                reported.code,
+                Some(74),
+                "{name}: {command:?}: {reported:#?}"
+            );
             for part in [
                 words,
                 &*file.display().to_string(),
@@ -83,8 +87,8 @@ async fn a_damaged_database_is_refused_with_advice_and_never_overwritten() {
                 "finish or cancel by hand",
             ] {
                 assert!(
-                    told.stderr.contains(part),
-                    "{name}: no {part:?} in {told:#?}"
+                    reported.stderr.contains(part),
+                    "{name}: no {part:?} in {reported:#?}"
                 );
             }
             assert!(
@@ -133,8 +137,8 @@ async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
     other.close().await.unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let before = bytes(&office);
-    let told = office.renewd(&["run", "--once"]).with_code(74);
-    told.complains(&["another program", "name another one"]);
+    let reported = office.renewd(&["run", "--once"]).with_code(74);
+    reported.complains(&["another program", "name another one"]);
     assert!(bytes(&office) == before);
 }
 
@@ -145,8 +149,8 @@ async fn a_database_that_is_locked_too_long_is_told_and_nothing_is_done() {
     let mut holder = SqliteConnection::connect(&url).await.unwrap();
     holder.execute("BEGIN IMMEDIATE").await.unwrap();
     let requests = office.simulator.counters().requests;
-    let told = office.renewd(&["run", "--once"]).with_code(74);
-    told.complains(&["locked by another program"]);
+    let reported = office.renewd(&["run", "--once"]).with_code(74);
+    reported.complains(&["locked by another program"]);
     assert_eq!(office.simulator.counters().requests, requests);
     holder.execute("ROLLBACK").await.unwrap();
     office.renewd(&["run", "--once"]).with_code(0);
@@ -171,8 +175,8 @@ async fn a_disk_that_cannot_be_written_is_told_with_advice() {
     assert!(remounted.success());
     let before = fs::read(disk.path().join("renewd.db")).unwrap();
     for command in [&["run"][..], &["run", "--once"], &["renew", "hq-portal"]] {
-        let told = office.renewd(command).with_code(74);
-        told.complains(&["writ", "user that renewd runs as"]);
+        let reported = office.renewd(command).with_code(74);
+        reported.complains(&["writ", "user that renewd runs as"]);
     }
     assert_eq!(fs::read(disk.path().join("renewd.db")).unwrap(), before);
 }

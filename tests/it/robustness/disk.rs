@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::{Counting, Running, pause, wait_until};
 use crate::command_line::office::Office;
-use crate::lab::Lab;
+use crate::test_bed::TestBed;
 
 /// A small disk in memory.
 pub struct Disk {
@@ -69,16 +69,16 @@ impl Drop for Disk {
 
 /// The names of the events that were logged.
 #[derive(Debug, Clone, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
+struct LoggedEvents(Arc<Mutex<Vec<String>>>);
 
-impl Told {
+impl LoggedEvents {
     fn times(&self, event: &str) -> usize {
-        let told = self.0.lock().unwrap();
-        told.iter().filter(|name| *name == event).count()
+        let reported = self.0.lock().unwrap();
+        reported.iter().filter(|name| *name == event).count()
     }
 }
 
-impl<S: tracing::Subscriber> Layer<S> for Told {
+impl<S: tracing::Subscriber> Layer<S> for LoggedEvents {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         struct Name(Option<String>);
         impl Visit for Name {
@@ -96,13 +96,13 @@ impl<S: tracing::Subscriber> Layer<S> for Told {
 }
 
 /// A laboratory whose database and state lie on `disk`.
-async fn lab_on(disk: &Disk) -> (Lab, TempDir) {
-    let mut lab = Lab::new(Profile::V8).await;
+async fn lab_on(disk: &Disk) -> (TestBed, TempDir) {
+    let mut bed = TestBed::new(Profile::V8).await;
     let elsewhere = tempfile::tempdir_in(disk.path()).unwrap();
-    let folder = std::mem::replace(&mut lab.folder, elsewhere);
-    lab.write_password(crate::lab::PASSWORD);
-    lab.set_keys("");
-    (lab, folder)
+    let folder = std::mem::replace(&mut bed.folder, elsewhere);
+    bed.write_password(crate::test_bed::PASSWORD);
+    bed.set_keys("");
+    (bed, folder)
 }
 
 // On one thread, so that the log of the daemon's tasks is heard, and of no other test's.
@@ -111,12 +111,13 @@ async fn while_the_disk_is_full_nothing_is_begun_and_it_goes_on_when_there_is_ro
     let Some(disk) = Disk::mount("8m") else {
         return;
     };
-    let (lab, _ca) = lab_on(&disk).await;
-    let told = Told::default();
-    let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(told.clone()));
-    let clock = Counting::new(Arc::clone(&lab.clock));
-    let daemon = Running::start(&lab.config_file(), Arc::clone(&clock) as _, || disk.fill()).await;
-    wait_until("it is told", async || told.times("database_failed") > 0).await;
+    let (bed, _ca) = lab_on(&disk).await;
+    let reported = LoggedEvents::default();
+    let _log =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(reported.clone()));
+    let clock = Counting::new(Arc::clone(&bed.clock));
+    let daemon = Running::start(&bed.config_file(), Arc::clone(&clock) as _, || disk.fill()).await;
+    wait_until("it is told", async || reported.times("database_failed") > 0).await;
     let turns = clock.asked();
     pause(Duration::from_secs(3)).await;
     assert!(
@@ -124,24 +125,24 @@ async fn while_the_disk_is_full_nothing_is_begun_and_it_goes_on_when_there_is_ro
         "{} turns in vain",
         clock.asked() - turns
     );
-    assert_eq!(lab.simulator.counters().requests, 0, "a firewall was asked");
-    assert_eq!(lab.signatures(), 0);
-    assert_eq!(told.times("database_failed"), 1);
+    assert_eq!(bed.simulator.counters().requests, 0, "a firewall was asked");
+    assert_eq!(bed.signatures(), 0);
+    assert_eq!(reported.times("database_failed"), 1);
 
     disk.make_room();
     wait_until("it is renewed", async || {
         // The daemon sleeps in real time and waits for the device by this clock.
-        lab.clock.advance(SignedDuration::from_millis(100));
-        lab.renewals()
+        bed.clock.advance(SignedDuration::from_millis(100));
+        bed.renewals()
             .await
             .first()
             .is_some_and(|renewal| renewal.state == State::Completed)
     })
     .await;
     daemon.stop().await;
-    lab.assert_renewed_once().await;
-    assert_eq!(told.times("database_failed"), 1, "told once");
-    assert_eq!(told.times("database_recovered"), 1);
+    bed.assert_renewed_once().await;
+    assert_eq!(reported.times("database_failed"), 1, "told once");
+    assert_eq!(reported.times("database_recovered"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use renewd::clock::{Clock, SystemClock};
-use renewd::config::{self, Desired};
+use renewd::config::{self, Config};
+use renewd::env::Env;
 use renewd::inventory::State;
 use renewd::pki::{Certificate, KeyKind};
 use renewd::random::SystemRandom;
 use renewd::store::Store;
-use renewd::surroundings::Surroundings;
 use renewd::{ca, tls};
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use simulators::sonicos::{Faces, Profile, Settings, Simulator};
+use simulators::sonicos::{Profile, Settings, Simulator, Variants};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -57,7 +57,7 @@ impl Fleet {
         let mut simulators = Vec::new();
         for _ in 0..healthy {
             let mut settings = Settings::new(Profile::V8);
-            settings.faces = Faces::kind();
+            settings.variants = Variants::kind();
             "vpn.example.com".clone_into(&mut settings.initial.common_name);
             PASSWORD.clone_into(&mut settings.password);
             simulators.push(Simulator::start(settings).await.unwrap());
@@ -73,11 +73,11 @@ impl Fleet {
             holes,
         };
         fleet.write();
-        let ca::Settings::Local(settings) = &fleet.desired().cas["office"] else {
+        let ca::Settings::Local(settings) = &fleet.config().cas["office"] else {
             panic!("a local CA");
         };
         let key = KeyKind::Ecdsa(256);
-        ca::local::init(settings, "Test CA", key, 10, &surroundings()).unwrap();
+        ca::local::init(settings, "Test CA", key, 10, &env()).unwrap();
         fleet
     }
 
@@ -108,7 +108,7 @@ driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.
             let verify = format!("\"{address}\"");
             text += &member(name, &format!("https://{address}"), &pin, &verify);
         }
-        crate::lab::write_secret(&self.folder.path().join("password"), PASSWORD);
+        crate::test_bed::write_secret(&self.folder.path().join("password"), PASSWORD);
         std::fs::write(
             self.config_file(),
             text.replace("FOLDER", &folder.to_string()),
@@ -125,12 +125,12 @@ driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.
         self.folder.path().join("renewd.toml")
     }
 
-    pub fn desired(&self) -> Desired {
-        config::load(&self.config_file()).unwrap().desired
+    pub fn config(&self) -> Config {
+        config::load(&self.config_file()).unwrap().config
     }
 
     pub async fn store(&self) -> Store {
-        Store::open(&self.desired().daemon.database).await.unwrap()
+        Store::open(&self.config().daemon.database).await.unwrap()
     }
 
     /// How many of the firewalls that answer have a new certificate, proven.
@@ -149,7 +149,7 @@ driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.
 pub fn expiring() -> Certificate {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["vpn.example.com".to_owned()]).unwrap();
-    let now = crate::lab::device_time(&SystemClock);
+    let now = crate::test_bed::device_time(&SystemClock);
     params.not_before = now - time::Duration::days(80);
     params.not_after = now + time::Duration::hours(1);
     Certificate::from_der(params.self_signed(&key).unwrap().der()).unwrap()
@@ -166,8 +166,8 @@ fn folder() -> TempDir {
 }
 
 /// The machine's own clock and randomness.
-pub fn surroundings() -> Surroundings {
-    Surroundings {
+pub fn env() -> Env {
+    Env {
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         random: Arc::new(SystemRandom),
     }

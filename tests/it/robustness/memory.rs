@@ -25,10 +25,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::lab::{CERTIFICATE, run_once, today};
-use crate::matrix::bench::Bench;
+use crate::matrix::driver_pair::{DriverPair, Kind};
+use crate::matrix::fixture::Fixture;
 use crate::matrix::is_long;
-use crate::matrix::pair::{Kind, Pair};
+use crate::test_bed::{CERTIFICATE, run_once, today};
 
 /// Together every generation and every driver; the first are those of a short run.
 const PAIRS: [&str; 7] = [
@@ -97,7 +97,7 @@ async fn whatever_a_peer_answers_the_process_stays_below_128_mib() {
 async fn renew(config: &Path) {
     renewd::tls::install_provider();
     let clock = today();
-    let database = config::load(config).unwrap().desired.daemon.database;
+    let database = config::load(config).unwrap().config.daemon.database;
     loop {
         let [peak, files] = [memory("VmHWM:"), memory("RssFile:")];
         println!("\nstands {} {peak} {files}", clock.now().as_second());
@@ -135,20 +135,20 @@ enum Peer {
 }
 
 /// How many answers were given, and the peak of the process without its code, with the last answer before it.
-async fn flood(pair: Pair) -> (usize, (u64, String)) {
+async fn flood(pair: DriverPair) -> (usize, (u64, String)) {
     let mut waiting = answers(pair).await;
     let most = waiting.len();
-    let bench = Bench::new(pair).await;
-    let _noise = Noise::at(&bench).await;
+    let fixture = Fixture::new(pair).await;
+    let _noise = Noise::at(&fixture).await;
     if pair.kind == Kind::Exec {
-        let_program_flood(&bench);
+        let_program_flood(&fixture);
     }
-    let mut daemon = Daemon::start(&bench.lab.config_file());
+    let mut daemon = Daemon::start(&fixture.bed.config_file());
     let mut worst = (0, "the start".to_owned());
     let mut given: Option<(Answer, u64)> = None;
     let (mut struck, mut peak, mut files) = (0, 0, 0);
     while let Some(stands) = daemon.stands() {
-        bench.lab.clock.set(stands.now);
+        fixture.bed.clock.set(stands.now);
         if stands.peak > peak {
             let last = given.as_ref().map(|(answer, _)| answer.name());
             let last = last.unwrap_or_else(|| worst.1.clone());
@@ -158,7 +158,7 @@ async fn flood(pair: Pair) -> (usize, (u64, String)) {
         }
         (peak, files) = (stands.peak, stands.files);
         if let Some((answer, before)) = given.take() {
-            if answer.used(&bench) > before {
+            if answer.used(&fixture) > before {
                 struck += 1;
             } else if answer.missed < PATIENCE {
                 // It stays where it was put.
@@ -171,8 +171,8 @@ async fn flood(pair: Pair) -> (usize, (u64, String)) {
         let Some(answer) = waiting.pop_front() else {
             break;
         };
-        let before = answer.used(&bench);
-        answer.give(&bench);
+        let before = answer.used(&fixture);
+        answer.give(&fixture);
         given = Some((answer, before));
         daemon.go();
     }
@@ -185,16 +185,16 @@ async fn flood(pair: Pair) -> (usize, (u64, String)) {
 }
 
 /// Each call of a renewal that succeeds, with shapes that take turns.
-async fn answers(pair: Pair) -> VecDeque<Answer> {
-    let bench = Bench::new(pair).await;
-    bench.completed().await.unwrap();
+async fn answers(pair: DriverPair) -> VecDeque<Answer> {
+    let fixture = Fixture::new(pair).await;
+    fixture.completed().await.unwrap();
     let ca = match pair.kind {
         Kind::Exec => Peer::Program,
         _ => Peer::Ca,
     };
-    let device = bench.lab.simulator.journal();
+    let device = fixture.bed.simulator.journal();
     let device = device.iter().map(|line| (Peer::Device, line));
-    let of_ca = bench.ca.journal();
+    let of_ca = fixture.ca.journal();
     let mut calls: Vec<(Peer, String, String)> = Vec::new();
     for (peer, line) in device.chain(of_ca.iter().map(|line| (ca, line))) {
         let Some((method, path)) = call(line, peer) else {
@@ -253,24 +253,24 @@ impl Answer {
     }
 
     /// How many answers of this kind were given by now.
-    fn used(&self, bench: &Bench) -> u64 {
+    fn used(&self, fixture: &Fixture) -> u64 {
         match self.peer {
-            Peer::Device => bench.lab.simulator.faults_used(),
-            Peer::Ca => bench.ca.port().unwrap().faults_used(),
-            Peer::Program => u64::from(!self.file(bench).exists()),
+            Peer::Device => fixture.bed.simulator.faults_used(),
+            Peer::Ca => fixture.ca.port().unwrap().faults_used(),
+            Peer::Program => u64::from(!self.file(fixture).exists()),
         }
     }
 
-    fn file(&self, bench: &Bench) -> std::path::PathBuf {
-        bench
-            .lab
+    fn file(&self, fixture: &Fixture) -> std::path::PathBuf {
+        fixture
+            .bed
             .folder
             .path()
             .join(format!("flood-{}", self.method))
     }
 
     /// Has it given to the next such call.
-    fn give(&self, bench: &Bench) {
+    fn give(&self, fixture: &Fixture) {
         let body = largest(SHAPES[self.shape]);
         let headers = || {
             let line = |number| (format!("X-Line-{number}"), "x".repeat(LONGEST_HEADER));
@@ -279,17 +279,17 @@ impl Answer {
         match self.peer {
             Peer::Device => {
                 let action = Action::Status(200, body, headers());
-                bench
-                    .lab
+                fixture
+                    .bed
                     .simulator
                     .rule(Rule::once(&self.method, &self.path, action));
             }
             Peer::Ca => {
                 let on = On::next(&self.method, &self.path);
-                let port = bench.ca.port().unwrap();
+                let port = fixture.ca.port().unwrap();
                 port.fault(on, Fault::Status(200, body, headers()));
             }
-            Peer::Program => std::fs::write(self.file(bench), body).unwrap(),
+            Peer::Program => std::fs::write(self.file(fixture), body).unwrap(),
         }
     }
 }
@@ -308,8 +308,8 @@ fn largest((before, unit, behind): (&str, &str, &str)) -> String {
 }
 
 /// The outside program says and complains what lies in a file, where there is one for what it is asked.
-fn let_program_flood(bench: &Bench) {
-    let folder = bench.lab.folder.path().display();
+fn let_program_flood(fixture: &Fixture) {
+    let folder = fixture.bed.folder.path().display();
     std::fs::rename(format!("{folder}/helper"), format!("{folder}/honest")).unwrap();
     let script = format!(
         "flood={folder}/flood-$CERTMONGER_OPERATION\n\
@@ -324,10 +324,10 @@ fn let_program_flood(bench: &Bench) {
 struct Noise([JoinHandle<()>; 2]);
 
 impl Noise {
-    async fn at(bench: &Bench) -> Self {
+    async fn at(fixture: &Fixture) -> Self {
         let (chain, chains) = serve_long_chain().await;
         let (endless, speaks) = speak_without_end().await;
-        let file = bench.lab.config_file();
+        let file = fixture.bed.config_file();
         let text = std::fs::read_to_string(&file).unwrap();
         let more = format!("endpoints = [\"{chain}\", \"{endless}\", ");
         std::fs::write(&file, text.replace("endpoints = [", &more)).unwrap();

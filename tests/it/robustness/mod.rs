@@ -20,33 +20,31 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use renewd::clock::Clock;
 use renewd::config;
-use renewd::daemon::{Daemon, DaemonError, Poke};
+use renewd::daemon::{Command, Daemon, DaemonError};
+use renewd::env::Env;
 use renewd::random::SystemRandom;
-use renewd::surroundings::Surroundings;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// A daemon whose loop runs in this process.
 pub struct Running {
-    pokes: mpsc::Sender<Poke>,
+    commands: mpsc::Sender<Command>,
     task: JoinHandle<Result<(), DaemonError>>,
 }
 
 impl Running {
     /// Starts the daemon of `config_file`, and does `between` before its loop begins.
     pub async fn start(config_file: &Path, clock: Arc<dyn Clock>, between: impl FnOnce()) -> Self {
-        let surroundings = Surroundings {
+        let env = Env {
             clock,
             random: Arc::new(SystemRandom),
         };
-        let desired = config::load(config_file).unwrap().desired;
-        let daemon = Daemon::start(config_file, desired, surroundings)
-            .await
-            .unwrap();
+        let config = config::load(config_file).unwrap().config;
+        let daemon = Daemon::start(config_file, config, env).await.unwrap();
         between();
-        let (pokes, heard) = mpsc::channel(9);
+        let (commands, heard) = mpsc::channel(9);
         let task = tokio::spawn(daemon.run_with(heard));
-        Self { pokes, task }
+        Self { commands, task }
     }
 
     /// Waits for its end, which nobody asked for.
@@ -60,7 +58,7 @@ impl Running {
     }
 
     pub async fn stop(self) {
-        self.pokes.send(Poke::Stop).await.unwrap();
+        self.commands.send(Command::Shutdown).await.unwrap();
         self.ended().await.unwrap();
     }
 }

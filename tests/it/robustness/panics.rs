@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use renewd::ca::{Advice, Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
+use renewd::ca::{Issuance, Issuer, PreparedOrder, Reference, RenewalInfo, SigningRequest};
 use renewd::clock::{Clock, SystemClock};
-use renewd::daemon::{Crew, Daemon};
+use renewd::daemon::{Daemon, WorkerPool};
 use renewd::failure::Failure;
-use renewd::firewall::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, Known};
+use renewd::firewall::{
+    Binding, Firewall, Identity, InstalledObject, KnownDevice, PendingChangesOfOthers,
+};
 use renewd::inventory::{Endpoint, State};
 use renewd::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
-use renewd::probe::Sight;
+use renewd::probe::ProbeResult;
 use renewd::renewal::{ConfiguredPeers, Engine, NoCheckpoint, Peers};
 use renewd::transfer::Transfers;
 
-use super::fleet::{Fleet, surroundings};
+use super::fleet::{Fleet, env};
 use super::wait_until;
 
 /// The peers of a configuration, of which one panics in one of its methods.
@@ -37,7 +39,11 @@ impl Trapped {
 
 #[async_trait]
 impl Peers for Trapped {
-    async fn firewall(&self, name: &str, known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
+    async fn firewall(
+        &self,
+        name: &str,
+        known: &KnownDevice<'_>,
+    ) -> Result<Box<dyn Firewall>, Failure> {
         let session = self.peers.firewall(name, known).await?;
         if name != self.firewall {
             return Ok(session);
@@ -52,11 +58,11 @@ impl Peers for Trapped {
         Ok(Arc::new(Ca(issuer, self.method)))
     }
 
-    async fn look(&self, endpoint: &Endpoint, server_name: Option<&str>) -> Sight {
+    async fn probe(&self, endpoint: &Endpoint, server_name: Option<&str>) -> ProbeResult {
         if endpoint.to_string() == self.endpoint {
             self.trap("look");
         }
-        self.peers.look(endpoint, server_name).await
+        self.peers.probe(endpoint, server_name).await
     }
 }
 
@@ -80,8 +86,8 @@ impl Firewall for Session {
     async fn installed(&mut self) -> Result<Vec<InstalledObject>, Failure> {
         self.past("installed").installed().await
     }
-    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
-        self.past("lacks").lacks(alias).await
+    async fn is_absent(&mut self, alias: &str) -> Result<bool, Failure> {
+        self.past("lacks").is_absent(alias).await
     }
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure> {
         self.past("generate_csr").generate_csr(alias, request).await
@@ -100,14 +106,12 @@ impl Firewall for Session {
             .import_key_pair(alias, bundle)
             .await
     }
-    async fn contradictions(
+    async fn mismatches(
         &mut self,
         alias: &str,
         leaf: &Certificate,
     ) -> Result<Vec<String>, Failure> {
-        self.past("contradictions")
-            .contradictions(alias, leaf)
-            .await
+        self.past("contradictions").mismatches(alias, leaf).await
     }
     fn also_accept(&mut self, fingerprint: Fingerprint) {
         self.session.also_accept(fingerprint);
@@ -121,8 +125,12 @@ impl Firewall for Session {
     async fn remove(&mut self, alias: &str) -> Result<(), Failure> {
         self.past("remove").remove(alias).await
     }
-    async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure> {
-        self.past("foreign_changes").foreign_changes().await
+    async fn pending_changes_of_others(
+        &mut self,
+    ) -> Result<Option<PendingChangesOfOthers>, Failure> {
+        self.past("foreign_changes")
+            .pending_changes_of_others()
+            .await
     }
     async fn specification(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         self.past("specification").specification().await
@@ -175,7 +183,7 @@ impl Issuer for Ca {
     fn offers_windows(&self) -> bool {
         self.1 == "renewal_window"
     }
-    async fn renewal_window(&self, certificate: &Certificate) -> Result<Advice, Failure> {
+    async fn renewal_window(&self, certificate: &Certificate) -> Result<RenewalInfo, Failure> {
         self.trap("renewal_window", true);
         self.0.renewal_window(certificate).await
     }
@@ -188,12 +196,12 @@ impl Issuer for Ca {
 async fn survives(method: &'static str, told_of_a_renewal: bool) {
     let fleet = Fleet::new(2, 0).await;
     let (trapped, other) = (Fleet::healthy(0), Fleet::healthy(1));
-    let started = Daemon::start(&fleet.config_file(), fleet.desired(), surroundings()).await;
+    let started = Daemon::start(&fleet.config_file(), fleet.config(), env()).await;
     drop(started.unwrap());
-    let desired = Arc::new(fleet.desired());
+    let config = Arc::new(fleet.config());
     let store = fleet.store().await;
-    let transfers = Transfers::new(&desired.daemon.state_directory, &surroundings());
-    let peers = ConfiguredPeers::new(Arc::clone(&desired), surroundings(), transfers);
+    let transfers = Transfers::new(&config.daemon.state_directory, &env());
+    let peers = ConfiguredPeers::new(Arc::clone(&config), env(), transfers);
     let peers = Trapped {
         peers,
         firewall: trapped.clone(),
@@ -201,20 +209,20 @@ async fn survives(method: &'static str, told_of_a_renewal: bool) {
         method,
     };
     let engine = Arc::new(Engine {
-        desired,
+        config,
         store: store.clone(),
         peers: Arc::new(peers),
-        surroundings: surroundings(),
+        env: env(),
         checkpoint: Arc::new(NoCheckpoint),
     });
-    let mut crew = Crew::new("test".to_owned(), engine);
+    let mut workers = WorkerPool::new("test".to_owned(), engine);
     let mut turns = 0;
     wait_until(method, async || {
         turns += 1;
-        crew.turn(SystemClock.now()).await.unwrap();
+        workers.turn(SystemClock.now()).await.unwrap();
         let open = store.renewals_of(&trapped, 1).await.unwrap().pop();
         TRAPPED_ORDER.set(open.map(|renewal| renewal.id.0));
-        let _ = tokio::time::timeout(Duration::from_millis(20), crew.one_finished()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(20), workers.one_finished()).await;
         let others = store.renewals_of(&other, 1).await.unwrap();
         let is_done = others
             .first()
@@ -243,10 +251,10 @@ async fn survives(method: &'static str, told_of_a_renewal: bool) {
         "{method}"
     );
     let history = store.history(&trapped, 99).await.unwrap();
-    let told = history
+    let reported = history
         .iter()
         .filter(|event| event.name == "attention_needed");
-    assert_eq!(told.count(), 1, "{method}: told once in this time");
+    assert_eq!(reported.count(), 1, "{method}: told once in this time");
 }
 
 #[tokio::test]

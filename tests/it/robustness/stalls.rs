@@ -45,8 +45,8 @@ async fn a_loop_that_stalls_does_not_feed_the_watchdog() {
 async fn status_is_red_when_the_daemon_gives_no_sign_of_life() {
     let office = Office::new().await;
     office.renewd(&["run", "--once"]).with_code(0);
-    let told = office.renewd(&["status"]).with_code(0);
-    assert_eq!(told.stderr, "", "none should run");
+    let reported = office.renewd(&["status"]).with_code(0);
+    assert_eq!(reported.stderr, "", "none should run");
 
     let store = Store::open(&url(&office)).await.unwrap();
     let now = SystemClock.now();
@@ -54,17 +54,18 @@ async fn status_is_red_when_the_daemon_gives_no_sign_of_life() {
         .beat(now - SignedDuration::from_mins(1))
         .await
         .unwrap();
-    let told = office.renewd(&["status"]).with_code(0);
-    assert_eq!(told.stderr, "", "the next sign of life is due");
+    let reported = office.renewd(&["status"]).with_code(0);
+    assert_eq!(reported.stderr, "", "the next sign of life is due");
     store
         .beat(now - SignedDuration::from_mins(10))
         .await
         .unwrap();
-    let told = office.renewd(&["status"]).with_code(1);
-    told.prints(&["hq-portal", "ok"])
+    let reported = office.renewd(&["status"]).with_code(1);
+    reported
+        .prints(&["hq-portal", "ok"])
         .complains(&["no sign of life since"]);
 
-    store.rest().await.unwrap();
+    store.mark_stopped().await.unwrap();
     office.renewd(&["status"]).with_code(0);
 }
 

@@ -3,59 +3,59 @@
 
 use jiff::SignedDuration;
 use renewd::inventory::State;
-use simulators::sonicos::{Faces, Profile};
+use simulators::sonicos::{Profile, Variants};
 
 use crate::contract::acme::Acme;
 use crate::contract::venafi::Venafi;
-use crate::contract::{Behaviour, Bench, Subject};
-use crate::lab::{CERTIFICATE, Lab, today};
+use crate::contract::{Behaviour, Fixture, Subject};
+use crate::test_bed::{CERTIFICATE, TestBed, today};
 
 const STARTS: u32 = 50;
 
 /// Starts again and again, a second apart.
-async fn start_in_a_loop(lab: &Lab) {
+async fn start_in_a_loop(bed: &TestBed) {
     for _ in 0..STARTS {
-        lab.run_once().await;
-        lab.clock.advance(SignedDuration::from_secs(1));
+        bed.run_once().await;
+        bed.clock.advance(SignedDuration::from_secs(1));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_waits_for_a_person_is_not_asked_about_at_each_start() {
-    let bench = Bench::<Venafi>::new().await;
-    bench.ca.behave(Behaviour::WaitsForPerson);
-    bench.lab.run_once().await;
+    let fixture = Fixture::<Venafi>::new().await;
+    fixture.ca.behave(Behaviour::WaitsForPerson);
+    fixture.bed.run_once().await;
     let (calls, at_device) = (
-        bench.ca.port().counters().requests,
-        bench.lab.simulator.counters(),
+        fixture.ca.port().counters().requests,
+        fixture.bed.simulator.counters(),
     );
-    start_in_a_loop(&bench.lab).await;
-    let more = bench.ca.port().counters().requests - calls;
+    start_in_a_loop(&fixture.bed).await;
+    let more = fixture.ca.port().counters().requests - calls;
     // The time that passes meanwhile is worth a look or two, of a few calls each.
     assert!(more <= 10, "{more} calls of the CA in {STARTS} starts");
-    let after = bench.lab.simulator.counters();
+    let after = fixture.bed.simulator.counters();
     assert_eq!(
         after.requests, at_device.requests,
         "requests to the firewall"
     );
     assert_eq!(after.logins, at_device.logins, "logins");
-    assert_eq!(bench.ca.orders(), 1);
-    bench.ca.approve();
-    bench.run(SignedDuration::from_hours(48)).await;
-    bench.assert_one_order("after the starts").await;
+    assert_eq!(fixture.ca.orders(), 1);
+    fixture.ca.approve();
+    fixture.run(SignedDuration::from_hours(48)).await;
+    fixture.assert_one_order("after the starts").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_that_is_out_of_order_is_not_asked_at_each_start() {
-    let bench = Bench::<Venafi>::new().await;
-    bench.ca.spoil_credentials(true, &bench.lab);
-    bench.lab.run_once().await;
-    let calls = bench.ca.port().counters().requests;
-    let at_device = bench.lab.simulator.counters().requests;
-    start_in_a_loop(&bench.lab).await;
-    let more = bench.ca.port().counters().requests - calls;
+    let fixture = Fixture::<Venafi>::new().await;
+    fixture.ca.spoil_credentials(true, &fixture.bed);
+    fixture.bed.run_once().await;
+    let calls = fixture.ca.port().counters().requests;
+    let at_device = fixture.bed.simulator.counters().requests;
+    start_in_a_loop(&fixture.bed).await;
+    let more = fixture.ca.port().counters().requests - calls;
     assert!(more <= 4, "{more} calls of the CA in {STARTS} starts");
-    let more = bench.lab.simulator.counters().requests - at_device;
+    let more = fixture.bed.simulator.counters().requests - at_device;
     assert!(
         more <= 20,
         "{more} requests to the firewall in {STARTS} starts"
@@ -66,20 +66,20 @@ async fn a_ca_that_is_out_of_order_is_not_asked_at_each_start() {
 async fn a_fleet_at_rest_asks_no_ca_for_its_window_at_each_start() {
     renewd::tls::install_provider();
     let clock = today();
-    let acme = Acme::with(clock.clone(), |faces| faces.always_valid = true).await;
-    let lab = Lab::with_ca(Profile::V8, Faces::kind(), clock, &acme.driver_with("")).await;
-    acme.prepare(&lab);
-    lab.run_once().await;
-    lab.assert_installed_once().await;
-    lab.run_once().await;
+    let acme = Acme::with(clock.clone(), |variants| variants.always_valid = true).await;
+    let bed = TestBed::with_ca(Profile::V8, Variants::kind(), clock, &acme.driver_with("")).await;
+    acme.prepare(&bed);
+    bed.run_once().await;
+    bed.assert_installed_once().await;
+    bed.run_once().await;
     let calls = acme.port().counters().requests;
-    let requests = lab.simulator.counters().requests;
-    let store = lab.store().await;
+    let requests = bed.simulator.counters().requests;
+    let store = bed.store().await;
     let before = store.certificate(CERTIFICATE).await.unwrap().unwrap();
-    start_in_a_loop(&lab).await;
+    start_in_a_loop(&bed).await;
     assert_eq!(acme.port().counters().requests, calls, "calls of the CA");
-    assert_eq!(lab.simulator.counters().requests, requests);
+    assert_eq!(bed.simulator.counters().requests, requests);
     let after = store.certificate(CERTIFICATE).await.unwrap().unwrap();
     assert_eq!(after.probe_at, before.probe_at, "looks at the service");
-    assert_eq!(lab.renewals().await[0].state, State::Completed);
+    assert_eq!(bed.renewals().await[0].state, State::Completed);
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use renewd::ca::{
-    Advice, Issuance, Issuer, PreparedOrder, Previous, Reference, SigningRequest, Window,
+    Issuance, Issuer, PreparedOrder, Previous, Reference, RenewalInfo, SigningRequest, Window,
 };
 use renewd::failure::{Failure, FailureKind};
 use renewd::inventory::{Budget, RateLimit};
 use renewd::pki::Certificate;
 
 use super::device::refused;
-use super::paper::Signer;
+use super::test_pki::Signer;
 use super::world::{Obstacle, Scope, State, World};
 
 /// What kind of CA it is.
@@ -153,7 +153,7 @@ impl Kind {
     }
 
     /// For how long an order stays unknown to those who look for it.
-    const fn settling_time(self) -> SignedDuration {
+    const fn visibility_delay(self) -> SignedDuration {
         match self {
             Self::Venafi | Self::Pam360 => SignedDuration::from_mins(2),
             Self::Resello => SignedDuration::from_mins(15),
@@ -231,11 +231,11 @@ impl Counter {
 
     async fn order(&self, request: &SigningRequest) -> Result<Reference, Failure> {
         self.call("order", |state| {
-            if state.chance.one_in(400) {
+            if state.rng.one_in(400) {
                 return Err(refused("order", "not within the policy today"));
             }
             let reference = place(state, self.kind, request);
-            if state.chance.one_in(100) {
+            if state.rng.one_in(100) {
                 state.books.lost_answers += 1;
                 let words = "no answer to the order came";
                 return Err(Failure::new(FailureKind::OutcomeUnknown, "order", words));
@@ -261,11 +261,11 @@ impl Issuer for Counter {
         }
         self.call("find", |state| {
             let now = state.now;
-            let settling_time = self.kind.settling_time();
+            let visibility_delay = self.kind.visibility_delay();
             let orders = state.authority(self.kind).orders.iter();
             let mut ours = orders.filter(|(_, order)| {
                 order.client_reference == request.client_reference
-                    && order.placed_at + settling_time <= now
+                    && order.placed_at + visibility_delay <= now
                     && (order.fate != Fate::Void || now < order.ready_at)
             });
             Ok(ours
@@ -275,8 +275,8 @@ impl Issuer for Counter {
         .await
     }
 
-    fn settling_time(&self, _request: &SigningRequest) -> SignedDuration {
-        self.kind.settling_time()
+    fn visibility_delay(&self, _request: &SigningRequest) -> SignedDuration {
+        self.kind.visibility_delay()
     }
 
     async fn poll(
@@ -323,16 +323,16 @@ impl Issuer for Counter {
         matches!(self.kind, Kind::AcmeWithWindows | Kind::AcmeShort)
     }
 
-    async fn renewal_window(&self, certificate: &Certificate) -> Result<Advice, Failure> {
+    async fn renewal_window(&self, certificate: &Certificate) -> Result<RenewalInfo, Failure> {
         self.call("ask for the window", |state| {
             let issued = state.authority(self.kind).issued.get(&certificate.serial);
             let issued = issued.ok_or_else(|| refused("ask for the window", "not one of ours"))?;
-            Ok(advice(issued))
+            Ok(info(issued))
         })
         .await
     }
 
-    async fn retire(&self, _superseded: &Previous) -> Result<(), Failure> {
+    async fn decommission(&self, _superseded: &Previous) -> Result<(), Failure> {
         self.call("retire", |_| Ok(())).await
     }
 
@@ -379,10 +379,10 @@ fn place(state: &mut State, kind: Kind, request: &SigningRequest) -> Reference {
 
 /// How long an order of this kind takes, what becomes of it, and whether a person is waited for.
 fn habits(state: &mut State, kind: Kind) -> (SignedDuration, Fate, bool) {
-    let chance = &mut state.chance;
+    let rng = &mut state.rng;
     let mut takes = |shortest: i64, longest: i64| {
         let [shortest, longest] = [shortest, longest].map(SignedDuration::from_mins);
-        chance.between(shortest, longest)
+        rng.between(shortest, longest)
     };
     let (takes, needs_person, refused_one_in, void_one_in) = match kind {
         Kind::Local => (SignedDuration::ZERO, false, 0, 0),
@@ -394,10 +394,10 @@ fn habits(state: &mut State, kind: Kind) -> (SignedDuration, Fate, bool) {
         Kind::Resello if takes(0, 9).as_mins() < 1 => (takes(600, 5 * 24 * 60), false, 20, 10),
         Kind::Resello => (takes(10, 12 * 60), false, 100, 60),
     };
-    let happens = |chance: &mut super::chance::Chance, cases| cases > 0 && chance.one_in(cases);
-    let fate = if happens(&mut state.chance, refused_one_in) {
+    let happens = |rng: &mut super::rng::Rng, cases| cases > 0 && rng.one_in(cases);
+    let fate = if happens(&mut state.rng, refused_one_in) {
         Fate::Refuse
-    } else if happens(&mut state.chance, void_one_in) {
+    } else if happens(&mut state.rng, void_one_in) {
         Fate::Void
     } else {
         Fate::Issue
@@ -553,7 +553,7 @@ fn issue(state: &mut State, kind: Kind, reference: &str) -> Issuance {
 }
 
 /// When this certificate is to be renewed (CA rules reference 5).
-fn advice(issued: &Issued) -> Advice {
+fn info(issued: &Issued) -> RenewalInfo {
     let life = issued.not_before.duration_until(issued.not_after);
     let share = if life < SignedDuration::from_hours(240) {
         (1, 2)
@@ -570,7 +570,7 @@ fn advice(issued: &Issued) -> Advice {
             end: issued.not_before + life * share.0 / share.1 + life / 100,
         },
     };
-    Advice {
+    RenewalInfo {
         window: Some(window),
         explanation: issued
             .recalled_at

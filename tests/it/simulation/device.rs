@@ -7,11 +7,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use renewd::failure::{Failure, FailureKind};
-use renewd::firewall::{Binding, Firewall, ForeignChanges, Identity, InstalledObject, ObjectKind};
+use renewd::firewall::{
+    Binding, Firewall, Identity, InstalledObject, ObjectKind, PendingChangesOfOthers,
+};
 use renewd::inventory::Service;
 use renewd::pki::{Certificate, Fingerprint, KeyBundle, KeyRequest};
 
-use super::paper;
+use super::test_pki;
 use super::world::{State, World};
 
 /// One firewall.
@@ -117,7 +119,7 @@ impl Device {
     /// Makes a key pair and its request; the next one gets another key.
     pub fn make_request(&mut self, request: &KeyRequest, listed_at: Timestamp) -> Object {
         self.next_key += 1;
-        let (key, request) = paper::signing_request(self.next_key, request);
+        let (key, request) = test_pki::signing_request(self.next_key, request);
         Object {
             key,
             request: Some(request),
@@ -184,7 +186,7 @@ impl Session {
         self.world.travel().await;
         let answer = self.world.with(|state| {
             state.reach_device(&self.name, call)?;
-            let is_lost = state.chance.one_in(LOST);
+            let is_lost = state.rng.one_in(LOST);
             let answer = act(state);
             if is_lost && answer.is_ok() {
                 state.books.lost_answers += 1;
@@ -283,7 +285,7 @@ impl Firewall for Session {
         .await
     }
 
-    async fn lacks(&mut self, alias: &str) -> Result<bool, Failure> {
+    async fn is_absent(&mut self, alias: &str) -> Result<bool, Failure> {
         self.call("show", |state| {
             let now = state.now;
             let found = state.device(&self.name).objects.get(alias);
@@ -295,7 +297,7 @@ impl Firewall for Session {
     async fn generate_csr(&mut self, alias: &str, request: &KeyRequest) -> Result<(), Failure> {
         self.write("generate", |state| {
             let is_slow = state.device(&self.name).is_slow;
-            let takes = if is_slow { state.chance.below(60) } else { 0 };
+            let takes = if is_slow { state.rng.below(60) } else { 0 };
             let listed_at = state.now + SignedDuration::from_secs(i64::try_from(takes).unwrap());
             let device = state.device(&self.name);
             if device.objects.contains_key(alias) {
@@ -325,7 +327,7 @@ impl Firewall for Session {
 
     async fn import_signed(&mut self, alias: &str, leaf: &Certificate) -> Result<(), Failure> {
         self.write("import", |state| {
-            if state.chance.one_in(MOODY) {
+            if state.rng.one_in(MOODY) {
                 return Err(refused("import", "not now"));
             }
             let object = state.device(&self.name).objects.get_mut(alias);
@@ -343,7 +345,7 @@ impl Firewall for Session {
 
     async fn import_key_pair(&mut self, alias: &str, bundle: &KeyBundle) -> Result<(), Failure> {
         self.write("import a key pair", |state| {
-            let key = paper::public_key(&bundle.key);
+            let key = test_pki::public_key(&bundle.key);
             if key != bundle.leaf.public_key {
                 let words = format!("{}: {alias} came with another key", self.name);
                 state.violation(words);
@@ -363,7 +365,7 @@ impl Firewall for Session {
         .await
     }
 
-    async fn contradictions(
+    async fn mismatches(
         &mut self,
         alias: &str,
         leaf: &Certificate,
@@ -402,11 +404,13 @@ impl Firewall for Session {
             .await
     }
 
-    async fn foreign_changes(&mut self) -> Result<Option<ForeignChanges>, Failure> {
+    async fn pending_changes_of_others(
+        &mut self,
+    ) -> Result<Option<PendingChangesOfOthers>, Failure> {
         self.call("pending", |state| {
             let now = state.now;
             let is_there = now < state.device(&self.name).foreign_until;
-            Ok(is_there.then(|| ForeignChanges {
+            Ok(is_there.then(|| PendingChangesOfOthers {
                 by: "another administrator".to_owned(),
                 summary: "an access rule".to_owned(),
             }))

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use renewd::config::{self, Desired};
+use renewd::config::{self, Config};
 use renewd::firewall::Settings;
 use renewd::inventory::{ManagedCertificate, Service};
 use renewd::pki::Fingerprint;
@@ -15,10 +15,10 @@ use renewd::store::Configured;
 use renewd::tls::Anchor;
 
 use super::authority::Kind;
-use super::chance::Chance;
 use super::device::{Device, Object};
-use super::nights::Nights;
-use super::paper;
+use super::rng::Rng;
+use super::test_pki;
+use super::window_oracle::WindowOracle;
 use super::world::{Managed, State};
 
 /// One certificate on one firewall.
@@ -28,7 +28,7 @@ pub struct Member {
     services: &'static [Service],
     ca: Kind,
     is_key_ours: bool,
-    nights: Option<Nights>,
+    window_oracle: Option<WindowOracle>,
 }
 
 impl Member {
@@ -40,20 +40,20 @@ impl Member {
             services: &Service::ALL,
             ca,
             is_key_ours: false,
-            nights: None,
+            window_oracle: None,
         }
     }
 }
 
 /// Chooses the members of `firewalls` firewalls.
-pub fn choose(firewalls: usize, chance: &mut Chance) -> Vec<Member> {
+pub fn choose(firewalls: usize, rng: &mut Rng) -> Vec<Member> {
     let mut members = Vec::new();
     for n in 0..firewalls {
-        let nights = chance.one_in(2).then(|| {
-            let (kind, zone) = (chance.place(4), chance.place(6));
-            Nights::new(kind, zone)
+        let window_oracle = rng.one_in(2).then(|| {
+            let (kind, zone) = (rng.place(4), rng.place(6));
+            WindowOracle::new(kind, zone)
         });
-        let split: &[(&str, &'static [Service])] = match chance.below(10) {
+        let split: &[(&str, &'static [Service])] = match rng.below(10) {
             0 => &[
                 ("mgt", &[Service::WebManagement]),
                 ("vpn", &[Service::SslVpn]),
@@ -66,17 +66,17 @@ pub fn choose(firewalls: usize, chance: &mut Chance) -> Vec<Member> {
                 name: format!("{prefix}-{n:05}"),
                 firewall: format!("fw-{n:05}"),
                 services,
-                ca: choose_ca(chance),
-                is_key_ours: chance.one_in(8),
-                nights: nights.clone(),
+                ca: choose_ca(rng),
+                is_key_ours: rng.one_in(8),
+                window_oracle: window_oracle.clone(),
             });
         }
     }
     members
 }
 
-fn choose_ca(chance: &mut Chance) -> Kind {
-    match chance.below(100) {
+fn choose_ca(rng: &mut Rng) -> Kind {
+    match rng.below(100) {
         0..15 => Kind::Local,
         15..40 => Kind::Acme,
         40..50 => Kind::AcmeWithWindows,
@@ -89,16 +89,16 @@ fn choose_ca(chance: &mut Chance) -> Kind {
 }
 
 /// The windows of the firewalls that have one.
-pub fn nights(members: &[Member]) -> BTreeMap<Arc<str>, Nights> {
+pub fn window_oracle(members: &[Member]) -> BTreeMap<Arc<str>, WindowOracle> {
     let with_nights = members.iter().filter_map(|member| {
-        let nights = member.nights.clone()?;
-        Some((Arc::from(member.firewall.as_str()), nights))
+        let window_oracle = member.window_oracle.clone()?;
+        Some((Arc::from(member.firewall.as_str()), window_oracle))
     });
     with_nights.collect()
 }
 
 /// Writes the configuration into `folder` and reads it, as renewd does.
-pub fn configure(folder: &Path, members: &[Member], probe_interval: &str) -> Desired {
+pub fn configure(folder: &Path, members: &[Member], probe_interval: &str) -> Config {
     let place = folder.display();
     let mut text = format!(
         "[daemon]\ndatabase = \"sqlite://{place}/renewd.db\"\nstate_directory = \"{place}\"\n\
@@ -122,15 +122,15 @@ pub fn configure(folder: &Path, members: &[Member], probe_interval: &str) -> Des
     }
     let path = folder.join("renewd.toml");
     std::fs::write(&path, text).unwrap();
-    config::load(&path).unwrap().desired
+    config::load(&path).unwrap().config
 }
 
 fn firewall(member: &Member) -> String {
     let name = &member.firewall;
-    let window = member.nights.as_ref().map_or_else(String::new, |nights| {
+    let window = member.window_oracle.as_ref().map_or_else(String::new, |window_oracle| {
         format!(
             "maintenance_window = {{ start = \"{}\", duration = \"{}h\", time_zone = \"{}\" }}\n",
-            nights.expression, nights.hours, nights.zone
+            window_oracle.expression, window_oracle.hours, window_oracle.zone
         )
     });
     format!(
@@ -180,22 +180,22 @@ const fn port(service: Service) -> u16 {
 }
 
 /// Sets up the devices: each shows a certificate of some age, that a person put there.
-pub fn set_up(state: &mut State, desired: &mut Desired, members: &[Member]) {
-    for (n, name) in desired.firewalls.keys().enumerate() {
-        let factory = paper::factory(state.now);
-        let is_slow = state.chance.one_in(4);
+pub fn set_up(state: &mut State, config: &mut Config, members: &[Member]) {
+    for (n, name) in config.firewalls.keys().enumerate() {
+        let factory = test_pki::factory(state.now);
+        let is_slow = state.rng.one_in(4);
         let device = Device::new(factory, is_slow, n * 7);
         state.devices.insert(Arc::clone(name), device);
     }
     for member in members {
-        let wanted = Arc::clone(&desired.certificates[member.name.as_str()]);
-        manage(state, &wanted, member.nights.as_ref());
+        let wanted = Arc::clone(&config.certificates[member.name.as_str()]);
+        manage(state, &wanted, member.window_oracle.as_ref());
         let life = member.ca.lifetime(state.now);
-        let share = state.chance.below(900);
+        let share = state.rng.below(900);
         let age = life * i32::try_from(share).unwrap() / 1000;
         put_in_by_hand(state, &wanted, member.ca, age);
     }
-    for (name, firewall) in &mut desired.firewalls {
+    for (name, firewall) in &mut config.firewalls {
         let device = &state.devices[name];
         set_pins(
             Arc::make_mut(firewall),
@@ -205,7 +205,11 @@ pub fn set_up(state: &mut State, desired: &mut Desired, members: &[Member]) {
 }
 
 /// From now on the configuration wants `wanted`.
-pub fn manage(state: &mut State, wanted: &ManagedCertificate, nights: Option<&Nights>) {
+pub fn manage(
+    state: &mut State,
+    wanted: &ManagedCertificate,
+    window_oracle: Option<&WindowOracle>,
+) {
     let ca = Kind::ALL
         .into_iter()
         .find(|kind| kind.name() == &*wanted.ca);
@@ -213,7 +217,7 @@ pub fn manage(state: &mut State, wanted: &ManagedCertificate, nights: Option<&Ni
         let managed = Managed {
             certificate: Arc::clone(&wanted.name),
             ca: ca.unwrap(),
-            nights: nights.cloned(),
+            window_oracle: window_oracle.cloned(),
             since: state.now,
             changed_by_hand_at: state.now,
         };
@@ -274,8 +278,8 @@ pub fn set_pins(firewall: &mut config::ManagedFirewall, pins: Vec<Fingerprint>) 
 }
 
 /// What the store is told of a configuration.
-pub fn configured(desired: &Desired) -> Vec<Configured> {
-    let certificates = desired.certificates.values();
+pub fn configured(config: &Config) -> Vec<Configured> {
+    let certificates = config.certificates.values();
     certificates
         .map(|wanted| Configured {
             name: Arc::clone(&wanted.name),

@@ -4,21 +4,21 @@
 //! firewalls through five years.
 
 mod authority;
-mod chance;
-mod conductor;
 mod device;
-mod fate;
+mod driver;
 mod fleet;
-mod judge;
-mod lessons;
-mod nights;
-mod paper;
+mod oracle;
+mod regressions;
+mod rng;
+mod scenario_events;
+mod test_pki;
+mod window_oracle;
 mod world;
 
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use conductor::{Conductor, Plan};
+use driver::{Driver, Plan};
 use jiff::SignedDuration;
 
 #[tokio::test]
@@ -46,11 +46,11 @@ async fn a_seed_gives_the_same_days_again() {
 
 /// What a run came to, without the time that it took, and what is on the firewalls at its end.
 async fn trace(plan: Plan) -> String {
-    let mut conductor = Conductor::new(plan).await;
-    let end = conductor.now() + SignedDuration::from_hours(24 * 100);
-    conductor.run_until(end).await;
-    conductor.finish().await;
-    let objects = conductor.world.with(|state| {
+    let mut driver = Driver::new(plan).await;
+    let end = driver.now() + SignedDuration::from_hours(24 * 100);
+    driver.run_until(end).await;
+    driver.finish().await;
+    let objects = driver.world.with(|state| {
         let devices = state.devices.iter();
         let lines = devices.map(|(name, device)| {
             let aliases: Vec<&str> = device.objects.keys().map(String::as_str).collect();
@@ -58,35 +58,35 @@ async fn trace(plan: Plan) -> String {
         });
         lines.collect::<String>()
     });
-    summary(&conductor) + &objects
+    summary(&driver) + &objects
 }
 
 async fn simulate(plan: Plan) -> (String, Vec<String>) {
     eprintln!("replay: {}", replay(plan));
     let began = Instant::now();
-    let mut conductor = Conductor::new(plan).await;
-    conductor.run().await;
+    let mut driver = Driver::new(plan).await;
+    driver.run().await;
     let took = began.elapsed().as_secs_f64();
-    let mut report = summary(&conductor);
-    let steps = f64::from(u32::try_from(conductor.verdicts.steps).unwrap());
+    let mut report = summary(&driver);
+    let steps = f64::from(u32::try_from(driver.verdicts.steps).unwrap());
     let _ = write!(report, ", {:.0} steps/s, {took:.0} s", steps / took);
-    let violations = conductor.world.with(|state| state.books.violations.clone());
+    let violations = driver.world.with(|state| state.books.violations.clone());
     (report, violations)
 }
 
 /// All numbers that a seed determines.
-fn summary(conductor: &Conductor) -> String {
+fn summary(driver: &Driver) -> String {
     let Plan {
         seed,
         firewalls,
         years,
-    } = conductor.plan;
-    let verdicts = &conductor.verdicts;
+    } = driver.plan;
+    let verdicts = &driver.verdicts;
     let mut text = format!("simulation: seed {seed}: {years} virtual years, {firewalls} firewalls");
     for (state, count) in &verdicts.renewals {
         let _ = write!(text, ", {count} {state}");
     }
-    conductor.world.with(|state| {
+    driver.world.with(|state| {
         let books = &state.books;
         let _ = write!(
             text,

@@ -14,17 +14,17 @@ use jiff::{SignedDuration, Timestamp};
 use renewd::ca::Issuer;
 use renewd::clock::ManualClock;
 use renewd::failure::{Failure, FailureKind};
-use renewd::firewall::{Binding, Firewall, Known};
+use renewd::firewall::{Binding, Firewall, KnownDevice};
 use renewd::inventory::{Endpoint, Service};
 use renewd::pki::Certificate;
-use renewd::probe::Sight;
+use renewd::probe::ProbeResult;
 use renewd::renewal::Peers;
 
 use super::authority::{Authority, Counter, Kind};
-use super::chance::Chance;
 use super::device::{Device, Session, refused};
-use super::judge;
-use super::nights::Nights;
+use super::oracle;
+use super::rng::Rng;
+use super::window_oracle::WindowOracle;
 
 /// What everybody shares.
 pub struct World {
@@ -41,7 +41,7 @@ pub struct State {
     pub last_crash_at: Timestamp,
     /// When a person asked for a renewal last.
     pub last_request_at: Timestamp,
-    pub chance: Chance,
+    pub rng: Rng,
     /// One in so many exchanges takes up to a minute.
     pub slow_one_in: u64,
     pub devices: BTreeMap<Arc<str>, Device>,
@@ -64,7 +64,7 @@ pub struct State {
 pub struct Managed {
     pub certificate: Arc<str>,
     pub ca: Kind,
-    pub nights: Option<Nights>,
+    pub window_oracle: Option<WindowOracle>,
     /// Since when.
     pub since: Timestamp,
     /// When a person last changed there something by hand.
@@ -113,7 +113,7 @@ pub struct Books {
 }
 
 impl World {
-    pub fn new(now: Timestamp, chance: Chance, clock: Arc<ManualClock>, budget: u32) -> Self {
+    pub fn new(now: Timestamp, rng: Rng, clock: Arc<ManualClock>, budget: u32) -> Self {
         let long_ago = Timestamp::UNIX_EPOCH;
         let state = State {
             now,
@@ -121,7 +121,7 @@ impl World {
             last_clock_step_at: long_ago,
             last_crash_at: long_ago,
             last_request_at: long_ago,
-            chance,
+            rng,
             slow_one_in: 200,
             devices: BTreeMap::new(),
             authorities: Kind::ALL
@@ -152,9 +152,9 @@ impl World {
     pub async fn travel(&self) {
         self.with(|state| {
             state.books.exchanges += 1;
-            let is_slow = state.chance.one_in(state.slow_one_in);
+            let is_slow = state.rng.one_in(state.slow_one_in);
             let longest = if is_slow { 60_000 } else { 800 };
-            let takes = 5 + state.chance.below(longest);
+            let takes = 5 + state.rng.below(longest);
             let takes = SignedDuration::from_millis(i64::try_from(takes).unwrap());
             state.on_the_way = Some(state.on_the_way.map_or(takes, |other| other.max(takes)));
         });
@@ -221,7 +221,7 @@ impl State {
     }
 
     pub fn reach_device(&mut self, name: &str, call: &str) -> Result<(), Failure> {
-        let is_flaky = self.chance.one_in(500);
+        let is_flaky = self.rng.one_in(500);
         let now = self.now;
         if is_flaky || now < self.device(name).down_until {
             let words = "nobody answers";
@@ -231,8 +231,8 @@ impl State {
     }
 
     pub fn reach_authority(&mut self, kind: Kind, call: &str) -> Result<(), Failure> {
-        let is_flaky = self.chance.one_in(500);
-        let is_polite = self.chance.one_in(2);
+        let is_flaky = self.rng.one_in(500);
+        let is_polite = self.rng.one_in(2);
         let now = self.now;
         if !is_flaky && now >= self.authority(kind).down_until {
             return Ok(());
@@ -253,10 +253,10 @@ impl State {
         for binding in bindings {
             self.judge_binding(name, binding)?;
         }
-        let (is_slow, is_stuck) = (self.chance.one_in(30), self.chance.one_in(150));
+        let (is_slow, is_stuck) = (self.rng.one_in(30), self.rng.one_in(150));
         let lag = match (is_stuck, is_slow) {
             (true, _) => SignedDuration::from_hours(24 * 30),
-            (_, true) => SignedDuration::from_secs(i64::try_from(self.chance.below(60)).unwrap()),
+            (_, true) => SignedDuration::from_secs(i64::try_from(self.rng.below(60)).unwrap()),
             _ => SignedDuration::ZERO,
         };
         self.books.binds += 1;
@@ -332,7 +332,7 @@ impl State {
 
     /// Outside a window a certificate is bound only where no window opens before its last twentieth.
     fn judge_night(&mut self, name: &str, managed: &Managed, shown: &Certificate) {
-        let Some(nights) = &managed.nights else {
+        let Some(window_oracle) = &managed.window_oracle else {
             return;
         };
         let there = self.now + self.clock_error;
@@ -344,12 +344,12 @@ impl State {
                 || obstacle.scope == Scope::Everything
         });
         let changed_at = managed.changed_by_hand_at;
-        let is_known = judge::noticed_at(changed_at, obstacles) < self.now;
+        let is_known = oracle::noticed_at(changed_at, obstacles) < self.now;
         let is_disturbed = self.last_clock_step_at + SignedDuration::from_hours(26) > self.now;
         if is_known
             && !is_disturbed
-            && !nights.is_open(there)
-            && nights
+            && !window_oracle.is_open(there)
+            && window_oracle
                 .next_opening(there)
                 .is_some_and(|at| at < last_moment)
         {
@@ -427,21 +427,21 @@ impl State {
         }
     }
 
-    fn show(&mut self, endpoint: &Endpoint) -> Sight {
+    fn show(&mut self, endpoint: &Endpoint) -> ProbeResult {
         let service = match endpoint.port {
             1 => Service::WebManagement,
             _ => Service::SslVpn,
         };
         let now = self.now;
         if self.reach_device(&endpoint.host, "look").is_err() {
-            return Sight::Unreachable("nobody answers".to_owned());
+            return ProbeResult::Unreachable("nobody answers".to_owned());
         }
         let device = self.device(&endpoint.host);
         if device.flaps && service == Service::SslVpn {
             device.looks += 1;
             if device.looks.is_multiple_of(4) {
                 device.silent.insert(service);
-                return Sight::Unreachable("the address comes and goes".to_owned());
+                return ProbeResult::Unreachable("the address comes and goes".to_owned());
             }
         }
         device.silent.remove(&service);
@@ -451,23 +451,27 @@ impl State {
         if bound.is_some_and(|bound| bound.fingerprint == shown.fingerprint) {
             device.proven.insert(service);
         }
-        Sight::Shown(Box::new(shown), Vec::new())
+        ProbeResult::Served(Box::new(shown), Vec::new())
     }
 }
 
 /// The world as the engine sees it.
 #[derive(Clone)]
-pub struct Door(pub Arc<World>);
+pub struct WorldPeers(pub Arc<World>);
 
-impl fmt::Debug for Door {
+impl fmt::Debug for WorldPeers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Door")
     }
 }
 
 #[async_trait]
-impl Peers for Door {
-    async fn firewall(&self, name: &str, known: &Known<'_>) -> Result<Box<dyn Firewall>, Failure> {
+impl Peers for WorldPeers {
+    async fn firewall(
+        &self,
+        name: &str,
+        known: &KnownDevice<'_>,
+    ) -> Result<Box<dyn Firewall>, Failure> {
         let session = Session::open(&self.0, name, known.also_trusted).await?;
         Ok(Box::new(session))
     }
@@ -481,10 +485,10 @@ impl Peers for Door {
         }))
     }
 
-    async fn look(&self, endpoint: &Endpoint, _server_name: Option<&str>) -> Sight {
+    async fn probe(&self, endpoint: &Endpoint, _server_name: Option<&str>) -> ProbeResult {
         self.0.travel().await;
-        let sight = self.0.with(|state| state.show(endpoint));
+        let probed = self.0.with(|state| state.show(endpoint));
         self.0.travel().await;
-        sight
+        probed
     }
 }

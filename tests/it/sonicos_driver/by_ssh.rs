@@ -12,112 +12,112 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{HashAlg, PrivateKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, run_stream};
 use russh::{Channel, ChannelId};
-use simulators::sonicos::{Action, Gate, Profile, Rule, TransferSpelling};
+use simulators::sonicos::{Action, Barrier, Profile, Rule, TransferSpelling};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::bench::{Bench, install, list_of, listed, request};
+use super::fixture::{Fixture, install, list_of, listed, request};
 
 #[tokio::test]
 async fn what_the_api_cannot_is_done_on_the_command_line_over_ssh() {
-    let bench = stage(|_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = stage(|_| {}).await;
+    let mut session = fixture.session().await;
     let leaf = install(session.as_mut(), "fw-1").await;
     let expected = list_of(&[("fw-1", ObjectKind::Certificate)]);
     assert_eq!(listed(session.as_mut()).await, expected);
     assert_eq!(
-        bench.device.spki_sha256("fw-1"),
+        fixture.device.spki_sha256("fw-1"),
         Some(leaf.public_key.to_string())
     );
     // What was committed on the command line waits for no second commit through the API.
-    assert_eq!(bench.requests("POST /config/pending"), 0);
+    assert_eq!(fixture.requests("POST /config/pending"), 0);
     session.remove("fw-1").await.unwrap();
-    assert!(!bench.device.certificates().contains(&"fw-1".to_owned()));
+    assert!(!fixture.device.certificates().contains(&"fw-1".to_owned()));
     let quirks = session.identify().await.unwrap().quirks;
     for expected in ["export=ssh-scp-folder", "import=ssh-scp"] {
         assert!(quirks.contains(&expected.to_owned()), "{quirks:?}");
     }
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn nobody_loses_configuration_mode_for_a_look() {
-    let mut bench = stage(|_| {}).await;
-    bench.settings.preempt_idle_administrator = true;
-    let mut session = bench.session().await;
-    bench
+    let mut fixture = stage(|_| {}).await;
+    fixture.settings.preempt_idle_administrator = true;
+    let mut session = fixture.session().await;
+    fixture
         .device
         .other_administrator()
         .takes_configuration_mode();
     assert_eq!(session.installed().await.unwrap().len(), 1);
-    let journal = bench.device.journal();
+    let journal = fixture.device.journal();
     assert!(
         !journal.iter().any(|line| line.contains("configure")),
         "{journal:#?}"
     );
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn another_host_key_ends_it_before_any_credential_is_sent() {
     let other = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    let bench = stage(|command_line| other.clone_into(&mut command_line.host_key)).await;
-    let mut session = bench.session().await;
+    let fixture = stage(|command_line| other.clone_into(&mut command_line.host_key)).await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
     let failure = session.export_csr("fw-1").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Untrusted, "{failure}");
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 /// Between the look through the API and configuration mode on the command line.
 #[tokio::test]
 async fn a_change_that_comes_after_the_look_is_neither_committed_nor_discarded_over_ssh() {
-    let bench = stage(|_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = stage(|_| {}).await;
+    let mut session = fixture.session().await;
     install(session.as_mut(), "fw-1").await;
     session.generate_csr("fw-2", &request()).await.unwrap();
-    let gate = Gate::new();
-    let hold = Action::HoldAfter(gate.clone());
-    bench
+    let barrier = Barrier::new();
+    let hold = Action::HoldAfter(barrier.clone());
+    fixture
         .device
         .rule(Rule::once("GET", "/config/pending", hold));
-    let other = bench.device.other_administrator();
+    let other = fixture.device.other_administrator();
     let meddle = async {
-        gate.wait_reached().await;
+        barrier.wait_reached().await;
         other.has_pending_change("address-object ipv4 printer");
-        gate.release();
+        barrier.release();
     };
     let (exported, ()) = tokio::join!(session.export_csr("fw-2"), meddle);
     let failure = exported.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
     assert!(failure.waiting_for.is_some(), "{failure}");
-    let typed = bench.device.journal();
+    let typed = fixture.device.journal();
     let before = typed.iter().rposition(|line| line.contains("configure"));
     let exports = typed.iter().skip(before.unwrap());
     assert!(
         !exports.clone().any(|line| line.contains("export")),
         "{typed:#?}"
     );
-    let counters = bench.device.counters();
+    let counters = fixture.device.counters();
     assert_eq!(counters.commits_of_foreign_changes, 0);
     assert_eq!(counters.discards_of_foreign_changes, 0);
-    assert_eq!(bench.device.pending().len(), 1, "theirs is still there");
+    assert_eq!(fixture.device.pending().len(), 1, "theirs is still there");
     // They commit, and it goes on.
     other.commits();
     other.leaves();
     session.export_csr("fw-2").await.unwrap();
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 /// A device with SSH before its console, and an API that lacks everything that has another way.
-async fn stage(change: impl FnOnce(&mut CommandLine)) -> Bench {
-    let mut bench = Bench::start(Profile::V6_5, |faces| {
-        faces.transfer_spelling = Some(TransferSpelling::CliOnly);
-        faces.direct_cli = false;
-        faces.console_echoes = true;
+async fn stage(change: impl FnOnce(&mut CommandLine)) -> Fixture {
+    let mut fixture = Fixture::start(Profile::V6_5, |variants| {
+        variants.transfer_spelling = Some(TransferSpelling::CliOnly);
+        variants.direct_cli = false;
+        variants.console_echoes = true;
     })
     .await;
-    let (address, host_key) = relay(bench.device.console().unwrap()).await;
+    let (address, host_key) = relay(fixture.device.console().unwrap()).await;
     let mut command_line = CommandLine {
         address: Endpoint {
             host: address.ip().to_string(),
@@ -126,8 +126,8 @@ async fn stage(change: impl FnOnce(&mut CommandLine)) -> Bench {
         host_key,
     };
     change(&mut command_line);
-    bench.settings.command_line = Some(command_line);
-    bench
+    fixture.settings.command_line = Some(command_line);
+    fixture
 }
 
 /// Relays logins over SSH to `console`; where it listens, and its key's fingerprint.
@@ -142,7 +142,7 @@ async fn relay(console: SocketAddr) -> (SocketAddr, String) {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let door = Door {
+            let door = SshHandler {
                 console,
                 channel: None,
             };
@@ -152,12 +152,12 @@ async fn relay(console: SocketAddr) -> (SocketAddr, String) {
     (address, fingerprint)
 }
 
-struct Door {
+struct SshHandler {
     console: SocketAddr,
     channel: Option<Channel<Msg>>,
 }
 
-impl Handler for Door {
+impl Handler for SshHandler {
     type Error = russh::Error;
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {

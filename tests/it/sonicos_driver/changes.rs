@@ -3,9 +3,9 @@
 use renewd::failure::{Failure, FailureKind};
 use renewd::firewall::{Binding, Firewall};
 use renewd::inventory::Service;
-use simulators::sonicos::{Action, Gate, NonConfigMode, PendingForm, Port, Profile, Rule};
+use simulators::sonicos::{Action, Barrier, NonConfigMode, PendingForm, Port, Profile, Rule};
 
-use super::bench::{Bench, Office, both, request};
+use super::fixture::{Fixture, Office, both, request};
 
 /// Every form in which a device may answer that something waits for a commit, or that nothing does.
 pub const FORMS: [PendingForm; 12] = [
@@ -39,17 +39,17 @@ async fn our_own_change_is_committed_in_every_form_of_pending_answer() {
     for profile in [Profile::V6_5, Profile::V7_X, Profile::V8] {
         for form in FORMS {
             for cli_member in [true, false] {
-                let bench = Bench::start(profile, |faces| {
-                    (faces.pending_form, faces.cli_member) = (form, cli_member);
+                let fixture = Fixture::start(profile, |variants| {
+                    (variants.pending_form, variants.cli_member) = (form, cli_member);
                 })
                 .await;
-                let mut session = bench.session().await;
+                let mut session = fixture.session().await;
                 let bound = session.bind(&self_signed()).await;
                 assert!(bound.is_ok(), "{profile:?} {form:?}: {bound:?}");
                 // The certificate on the port may have changed under us.
                 let _ = session.close().await;
-                assert_eq!(bench.device.bound(Port::Management), None, "{form:?}");
-                assert_eq!(bench.device.bound(Port::SslVpn), None, "{form:?}");
+                assert_eq!(fixture.device.bound(Port::Management), None, "{form:?}");
+                assert_eq!(fixture.device.bound(Port::SslVpn), None, "{form:?}");
             }
         }
     }
@@ -61,23 +61,23 @@ async fn a_change_that_comes_at_any_request_is_neither_committed_nor_discarded_i
     for profile in [Profile::V8, Profile::V6_5] {
         for form in FORMS.into_iter().chain([PendingForm::Silent]) {
             for number in 1.. {
-                let mut bench = Bench::start(profile, |faces| {
-                    (faces.pending_form, faces.cli_member) = (form, number % 2 == 0);
+                let mut fixture = Fixture::start(profile, |variants| {
+                    (variants.pending_form, variants.cli_member) = (form, number % 2 == 0);
                 })
                 .await;
-                bench.settings.preempt_idle_administrator = number % 3 != 0;
-                let other = bench.device.other_administrator();
+                fixture.settings.preempt_idle_administrator = number % 3 != 0;
+                let other = fixture.device.other_administrator();
                 other.comes_at_request(number, CHANGE);
-                let _ = everything(&bench, profile).await;
-                untouched(&bench);
-                let journal = bench.device.journal();
+                let _ = everything(&fixture, profile).await;
+                untouched(&fixture);
+                let journal = fixture.device.journal();
                 if !journal
                     .iter()
                     .any(|line| line.contains("comes and changes"))
                 {
                     break;
                 }
-                let pending = bench.device.pending();
+                let pending = fixture.device.pending();
                 assert!(
                     pending.iter().any(|line| line.contains(CHANGE)),
                     "{profile:?} {form:?} request {number}: {journal:#?}"
@@ -88,8 +88,8 @@ async fn a_change_that_comes_at_any_request_is_neither_committed_nor_discarded_i
 }
 
 /// All that changes a device, in one session; on 6.5 the binding only.
-async fn everything(bench: &Bench, profile: Profile) -> Result<(), Failure> {
-    let mut session = bench.open(&[]).await?;
+async fn everything(fixture: &Fixture, profile: Profile) -> Result<(), Failure> {
+    let mut session = fixture.open(&[]).await?;
     let done = change_all(session.as_mut(), profile).await;
     let _ = session.close().await;
     done
@@ -107,66 +107,68 @@ async fn change_all(session: &mut dyn Firewall, profile: Profile) -> Result<(), 
 #[tokio::test]
 async fn on_a_device_that_never_tells_what_waits_nothing_is_committed() {
     for cli_member in [true, false] {
-        let bench = Bench::start(Profile::V7_X, |faces| {
-            (faces.pending_form, faces.cli_member) = (PendingForm::Silent, cli_member);
+        let fixture = Fixture::start(Profile::V7_X, |variants| {
+            (variants.pending_form, variants.cli_member) = (PendingForm::Silent, cli_member);
         })
         .await;
-        let mut session = bench.session().await;
+        let mut session = fixture.session().await;
         let failure = session.bind(&self_signed()).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
         assert!(failure.detail.contains("neither yes nor no"), "{failure}");
-        bench.close(session).await;
-        assert_eq!(bench.requests("POST /config/pending"), 0);
-        let bound = bench.device.bound(Port::Management);
+        fixture.close(session).await;
+        assert_eq!(fixture.requests("POST /config/pending"), 0);
+        let bound = fixture.device.bound(Port::Management);
         assert_eq!(bound.as_deref(), Some("fw-initial"));
     }
     // What it commits itself is seen in its settings.
-    let bench = Bench::start(Profile::V7_X, |faces| {
-        (faces.pending_form, faces.cli_member) = (PendingForm::Silent, false);
-        faces.auto_commit = true;
+    let fixture = Fixture::start(Profile::V7_X, |variants| {
+        (variants.pending_form, variants.cli_member) = (PendingForm::Silent, false);
+        variants.auto_commit = true;
     })
     .await;
-    let mut session = bench.session().await;
+    let mut session = fixture.session().await;
     session.bind(&self_signed()).await.unwrap();
     let _ = session.close().await;
-    assert_eq!(bench.device.bound(Port::Management), None);
+    assert_eq!(fixture.device.bound(Port::Management), None);
 }
 
 #[tokio::test]
 async fn a_change_made_just_before_configuration_mode_is_taken_is_seen_after_it() {
     for form in FORMS {
-        let mut bench = Bench::start(Profile::V7_X, |faces| faces.pending_form = form).await;
-        bench.settings.preempt_idle_administrator = true;
-        let other = bench.device.other_administrator();
+        let mut fixture =
+            Fixture::start(Profile::V7_X, |variants| variants.pending_form = form).await;
+        fixture.settings.preempt_idle_administrator = true;
+        let other = fixture.device.other_administrator();
         other.takes_configuration_mode();
-        let gate = Gate::new();
-        let take = Rule::once("POST", "/config-mode", Action::HoldBefore(gate.clone()));
-        bench.device.rule(take);
-        let mut session = bench.session().await;
+        let barrier = Barrier::new();
+        let take = Rule::once("POST", "/config-mode", Action::HoldBefore(barrier.clone()));
+        fixture.device.rule(take);
+        let mut session = fixture.session().await;
         let wanted = self_signed();
         let (outcome, ()) = tokio::join!(session.bind(&wanted), async {
-            gate.wait_reached().await;
+            barrier.wait_reached().await;
             other.has_pending_change("address-object ipv4 office");
-            gate.release();
+            barrier.release();
         });
         assert_eq!(outcome.unwrap_err().kind, FailureKind::Busy, "{form:?}");
-        bench.close(session).await;
-        assert_eq!(bench.device.pending().len(), 1, "{form:?}");
-        untouched(&bench);
+        fixture.close(session).await;
+        assert_eq!(fixture.device.pending().len(), 1, "{form:?}");
+        untouched(&fixture);
     }
 }
 
 #[tokio::test]
 async fn a_foreign_change_stops_the_first_write_and_names_whom_to_wait_for() {
     for form in FORMS {
-        let mut bench = Bench::start(Profile::V7_X, |faces| faces.pending_form = form).await;
-        bench.settings.preempt_idle_administrator = true;
-        bench
+        let mut fixture =
+            Fixture::start(Profile::V7_X, |variants| variants.pending_form = form).await;
+        fixture.settings.preempt_idle_administrator = true;
+        fixture
             .device
             .other_administrator()
             .has_pending_change("address-object ipv4 office");
-        let mut session = bench.session().await;
-        let seen = session.foreign_changes().await.unwrap().unwrap();
+        let mut session = fixture.session().await;
+        let seen = session.pending_changes_of_others().await.unwrap().unwrap();
         assert!(seen.by.contains("another administrator"), "{seen:?}");
         let failure = session.generate_csr("fw-1", &request()).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy);
@@ -178,47 +180,47 @@ async fn a_foreign_change_stops_the_first_write_and_names_whom_to_wait_for() {
         );
         let failure = session.bind(&both("fw-initial")).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy);
-        bench.close(session).await;
-        assert_eq!(bench.device.pending().len(), 1, "{form:?}");
-        untouched(&bench);
+        fixture.close(session).await;
+        assert_eq!(fixture.device.pending().len(), 1, "{form:?}");
+        untouched(&fixture);
     }
 }
 
 #[tokio::test]
 async fn a_foreign_change_between_write_and_commit_is_not_committed_and_ours_is_taken_back() {
     for form in [PendingForm::Paths, PendingForm::Text] {
-        let bench = Bench::start(Profile::V8, |faces| faces.pending_form = form).await;
-        let (mut session, _) = bench.with_certificate("fw-1").await;
-        let gate = Gate::new();
-        bench.device.rule(Rule::once(
+        let fixture = Fixture::start(Profile::V8, |variants| variants.pending_form = form).await;
+        let (mut session, _) = fixture.with_certificate("fw-1").await;
+        let barrier = Barrier::new();
+        fixture.device.rule(Rule::once(
             "PUT",
             "/administration/global",
-            Action::HoldAfter(gate.clone()),
+            Action::HoldAfter(barrier.clone()),
         ));
         let wanted = both("fw-1");
         let (outcome, ()) = tokio::join!(session.bind(&wanted), async {
-            gate.wait_reached().await;
-            bench
+            barrier.wait_reached().await;
+            fixture
                 .device
                 .other_administrator()
                 .has_pending_change("address-object ipv4 office");
-            gate.release();
+            barrier.release();
         });
         let failure = outcome.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
         assert!(failure.waiting_for.is_some());
-        let pending = bench.device.pending();
+        let pending = fixture.device.pending();
         assert!(
             pending.iter().any(|line| line.contains("address-object")),
             "{pending:?}"
         );
-        bench.device.other_administrator().commits();
-        bench.close(session).await;
+        fixture.device.other_administrator().commits();
+        fixture.close(session).await;
         assert_eq!(
-            bench.device.bound(Port::Management).as_deref(),
+            fixture.device.bound(Port::Management).as_deref(),
             Some("fw-initial")
         );
-        untouched(&bench);
+        untouched(&fixture);
     }
 }
 
@@ -229,14 +231,14 @@ async fn configuration_mode_is_left_to_an_administrator_unless_it_may_be_taken()
         (true, false, Ok(())),
         (true, true, Err(FailureKind::Busy)),
     ] {
-        let mut bench = Bench::start(Profile::V7_0, |_| {}).await;
-        bench.settings.preempt_idle_administrator = preempt;
-        let other = bench.device.other_administrator();
+        let mut fixture = Fixture::start(Profile::V7_0, |_| {}).await;
+        fixture.settings.preempt_idle_administrator = preempt;
+        let other = fixture.device.other_administrator();
         other.takes_configuration_mode();
         if changes {
             other.has_pending_change("address-object ipv4 office");
         }
-        let mut session = bench.session().await;
+        let mut session = fixture.session().await;
         assert_eq!(
             session.bindings().await.unwrap().len(),
             2,
@@ -244,24 +246,24 @@ async fn configuration_mode_is_left_to_an_administrator_unless_it_may_be_taken()
         );
         let outcome = session.generate_csr("fw-1", &request()).await;
         assert_eq!(outcome.map_err(|failure| failure.kind), expected);
-        bench.close(session).await;
+        fixture.close(session).await;
         let (taken, given_back) = (
-            bench.requests("POST /config-mode"),
-            bench.requests("POST /non-config-mode"),
+            fixture.requests("POST /config-mode"),
+            fixture.requests("POST /non-config-mode"),
         );
         let once = usize::from(expected.is_ok());
         assert_eq!((taken, given_back), (once, once));
-        untouched(&bench);
+        untouched(&fixture);
     }
 }
 
 #[tokio::test]
 async fn a_device_that_does_not_tell_who_has_configuration_mode_leaves_it_to_them_all_the_same() {
     for preempt in [false, true] {
-        let mut bench = Bench::start(Profile::V6_5, |_| {}).await;
-        bench.settings.preempt_idle_administrator = preempt;
-        let mut session = bench.session().await;
-        bench
+        let mut fixture = Fixture::start(Profile::V6_5, |_| {}).await;
+        fixture.settings.preempt_idle_administrator = preempt;
+        let mut session = fixture.session().await;
+        fixture
             .device
             .other_administrator()
             .takes_configuration_mode();
@@ -272,8 +274,8 @@ async fn a_device_that_does_not_tell_who_has_configuration_mode_leaves_it_to_the
             Err(FailureKind::Busy)
         };
         assert_eq!(outcome.map_err(|failure| failure.kind), expected);
-        assert_eq!(bench.requests("POST /config-mode"), usize::from(preempt));
-        bench.close(session).await;
+        assert_eq!(fixture.requests("POST /config-mode"), usize::from(preempt));
+        fixture.close(session).await;
     }
 }
 
@@ -284,74 +286,80 @@ async fn configuration_mode_lost_in_between_is_taken_again_only_where_that_is_al
         NonConfigMode::NotAllowed400,
     ] {
         for preempt in [false, true] {
-            let mut bench =
-                Bench::start(Profile::V8, |faces| faces.non_config_mode = refusal).await;
-            bench.settings.preempt_idle_administrator = preempt;
-            let mut session = bench.session().await;
-            bench
+            let mut fixture =
+                Fixture::start(Profile::V8, |variants| variants.non_config_mode = refusal).await;
+            fixture.settings.preempt_idle_administrator = preempt;
+            let mut session = fixture.session().await;
+            fixture
                 .device
                 .other_administrator()
                 .takes_configuration_mode();
             let outcome = session.generate_csr("fw-1", &request()).await;
             assert_eq!(outcome.is_ok(), preempt, "{outcome:?}");
             assert_eq!(
-                bench.device.counters().key_pairs_generated,
+                fixture.device.counters().key_pairs_generated,
                 u64::from(preempt)
             );
-            bench.close(session).await;
+            fixture.close(session).await;
         }
     }
 }
 
 #[tokio::test]
 async fn configuration_mode_that_is_kept_from_us_is_waited_for() {
-    let mut bench = Bench::start(Profile::V7_X, |faces| faces.configuration_mode_kept = true).await;
-    bench.settings.preempt_idle_administrator = true;
-    let other = bench.device.other_administrator();
+    let mut fixture = Fixture::start(Profile::V7_X, |variants| {
+        variants.configuration_mode_kept = true;
+    })
+    .await;
+    fixture.settings.preempt_idle_administrator = true;
+    let other = fixture.device.other_administrator();
     other.takes_configuration_mode();
-    let mut session = bench.session().await;
+    let mut session = fixture.session().await;
     let failure = session.generate_csr("fw-1", &request()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
     let whom = failure.waiting_for.unwrap();
     assert!(whom.contains("another administrator"), "{whom}");
     other.leaves();
     session.generate_csr("fw-1", &request()).await.unwrap();
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn configuration_mode_that_nobody_has_is_asked_for_whatever_preempting_says() {
     for (has_holder, expected) in [(false, Ok(())), (true, Err(FailureKind::Busy))] {
-        let bench = Bench::start(Profile::V7_0, |faces| {
-            faces.login_tells_holder = true;
-            faces.login_without_configuration_mode = true;
+        let fixture = Fixture::start(Profile::V7_0, |variants| {
+            variants.login_tells_holder = true;
+            variants.login_without_configuration_mode = true;
         })
         .await;
         if has_holder {
-            bench
+            fixture
                 .device
                 .other_administrator()
                 .takes_configuration_mode();
         }
-        let mut session = bench.session().await;
+        let mut session = fixture.session().await;
         let outcome = session.generate_csr("fw-1", &request()).await;
         assert_eq!(outcome.map_err(|failure| failure.kind), expected);
-        bench.close(session).await;
+        fixture.close(session).await;
     }
 }
 
 #[tokio::test]
 async fn an_administrator_who_may_only_read_is_refused_a_write() {
-    let bench = Bench::start(Profile::V8, |faces| faces.read_only_administrator = true).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V8, |variants| {
+        variants.read_only_administrator = true;
+    })
+    .await;
+    let mut session = fixture.session().await;
     let failure = session.generate_csr("fw-1", &request()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.detail.contains("full rights"), "{failure}");
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
-fn untouched(bench: &Bench) {
-    let counters = bench.device.counters();
+fn untouched(fixture: &Fixture) {
+    let counters = fixture.device.counters();
     assert_eq!(counters.commits_of_foreign_changes, 0);
     assert_eq!(counters.discards_of_foreign_changes, 0);
 }

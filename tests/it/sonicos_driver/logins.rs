@@ -4,18 +4,18 @@ use renewd::failure::{Failure, FailureKind};
 use renewd::firewall::sonicos::{Login, LoginLevel};
 use simulators::sonicos::{Action, Offer, Profile, Rule};
 
-use super::bench::{Bench, inline, pin};
+use super::fixture::{Fixture, inline, pin};
 
 /// Reads, writes and logs out; the login that was used.
-async fn visits(bench: &Bench) -> String {
-    let mut session = bench.session().await;
+async fn visits(fixture: &Fixture) -> String {
+    let mut session = fixture.session().await;
     for _ in 0..12 {
         session.bindings().await.unwrap();
     }
     session.remove("never-there").await.unwrap();
     let identity = session.identify().await.unwrap();
-    bench.close(session).await;
-    let counters = bench.device.counters();
+    fixture.close(session).await;
+    let counters = fixture.device.counters();
     assert_eq!((counters.failed_logins, counters.logins), (0, 1));
     let login = identity
         .quirks
@@ -31,16 +31,16 @@ async fn the_best_digest_is_taken_by_itself_on_every_generation() {
         (Profile::V7_X, "TZ 370"),
         (Profile::V8, "NSv 270"),
     ] {
-        let bench = Bench::start(profile, |_| {}).await;
-        assert_eq!(visits(&bench).await, "digest SHA-256");
-        let mut session = bench.session().await;
+        let fixture = Fixture::start(profile, |_| {}).await;
+        assert_eq!(visits(&fixture).await, "digest SHA-256");
+        let mut session = fixture.session().await;
         let identity = session.identify().await.unwrap();
         assert_eq!(
             (identity.model.as_str(), identity.firmware.as_str()),
             (model, profile.firmware())
         );
         assert_eq!(identity.privilege.as_deref(), Some("FULL_ADMIN"));
-        bench.close(session).await;
+        fixture.close(session).await;
     }
 }
 
@@ -56,22 +56,23 @@ async fn every_variant_of_digest_is_answered_across_nonces() {
             "digest SHA-256-sess auth-int",
         ),
     ] {
-        let bench = Bench::start(Profile::V7_X, |faces| {
-            (faces.integrity_protection, faces.session_variant) = (integrity, session_variant);
-            (faces.max_nonce, faces.challenges_in_one_header) = (3, true);
+        let fixture = Fixture::start(Profile::V7_X, |variants| {
+            (variants.integrity_protection, variants.session_variant) =
+                (integrity, session_variant);
+            (variants.max_nonce, variants.challenges_in_one_header) = (3, true);
         })
         .await;
-        assert_eq!(visits(&bench).await, expected);
+        assert_eq!(visits(&fixture).await, expected);
     }
 }
 
 #[tokio::test]
 async fn md5_is_answered_where_nothing_better_is_offered() {
-    let bench = Bench::start(Profile::V7_0, |faces| {
-        (faces.digest_sha256, faces.digest_md5) = (false, Some(true));
+    let fixture = Fixture::start(Profile::V7_0, |variants| {
+        (variants.digest_sha256, variants.digest_md5) = (false, Some(true));
     })
     .await;
-    assert_eq!(visits(&bench).await, "digest MD5");
+    assert_eq!(visits(&fixture).await, "digest MD5");
 }
 
 #[tokio::test]
@@ -82,26 +83,26 @@ async fn basic_and_chap_logins_work_with_and_without_session_security() {
         (Login::Chap, false, "chap"),
         (Login::Chap, true, "chap"),
     ] {
-        let mut bench = Bench::start(Profile::V7_0, |faces| {
-            (faces.basic, faces.chap) = (Some(true), Some(true));
-            faces.session_security = Some(secure);
+        let mut fixture = Fixture::start(Profile::V7_0, |variants| {
+            (variants.basic, variants.chap) = (Some(true), Some(true));
+            variants.session_security = Some(secure);
         })
         .await;
-        bench.settings.login = login;
-        assert_eq!(visits(&bench).await, expected);
+        fixture.settings.login = login;
+        assert_eq!(visits(&fixture).await, expected);
     }
 }
 
 #[tokio::test]
 async fn without_digest_chap_comes_before_basic() {
     for (chap, expected) in [(true, "chap"), (false, "basic")] {
-        let bench = Bench::start(Profile::V7_0, |faces| {
-            (faces.digest_sha256, faces.digest_md5) = (false, Some(false));
-            (faces.basic, faces.chap, faces.session_security) =
+        let fixture = Fixture::start(Profile::V7_0, |variants| {
+            (variants.digest_sha256, variants.digest_md5) = (false, Some(false));
+            (variants.basic, variants.chap, variants.session_security) =
                 (Some(true), Some(chap), Some(false));
         })
         .await;
-        assert_eq!(visits(&bench).await, expected);
+        assert_eq!(visits(&fixture).await, expected);
     }
 }
 
@@ -109,20 +110,22 @@ async fn without_digest_chap_comes_before_basic() {
 async fn a_two_factor_login_brings_a_token() {
     let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
     for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
-        let mut bench =
-            Bench::start(profile, |faces| faces.totp_secret = Some(key.to_owned())).await;
-        bench.settings.totp = Some(inline(key));
-        assert_eq!(visits(&bench).await, "bearer token");
+        let mut fixture = Fixture::start(profile, |variants| {
+            variants.totp_secret = Some(key.to_owned());
+        })
+        .await;
+        fixture.settings.totp = Some(inline(key));
+        assert_eq!(visits(&fixture).await, "bearer token");
     }
 }
 
 /// Nothing that comes from the password was sent, and the failure says how less is accepted.
-fn assert_nothing_was_shown(bench: &Bench, failure: &Failure) {
+fn assert_nothing_was_shown(fixture: &Fixture, failure: &Failure) {
     assert_eq!(failure.kind, FailureKind::LoginDowngrade, "{failure}");
     assert!(failure.detail.contains("`minimum_login`"), "{failure}");
-    let counters = bench.device.counters();
+    let counters = fixture.device.counters();
     assert_eq!((counters.logins, counters.failed_logins), (0, 0));
-    assert_eq!(bench.device.counters().credentials, 0, "{failure}");
+    assert_eq!(fixture.device.counters().credentials, 0, "{failure}");
 }
 
 /// A device that offers these logins and no other.
@@ -130,11 +133,11 @@ fn assert_nothing_was_shown(bench: &Bench, failure: &Failure) {
     clippy::fn_params_excessive_bools,
     reason = "the rows of a table, one column for each login"
 )]
-async fn offering(sha256: bool, md5: bool, chap: bool, basic: bool, integrity: Offer) -> Bench {
-    Bench::start(Profile::V7_0, |faces| {
-        (faces.digest_sha256, faces.digest_md5) = (sha256, Some(md5));
-        (faces.chap, faces.basic) = (Some(chap), Some(basic));
-        faces.integrity_protection = integrity;
+async fn offering(sha256: bool, md5: bool, chap: bool, basic: bool, integrity: Offer) -> Fixture {
+    Fixture::start(Profile::V7_0, |variants| {
+        (variants.digest_sha256, variants.digest_md5) = (sha256, Some(md5));
+        (variants.chap, variants.basic) = (Some(chap), Some(basic));
+        variants.integrity_protection = integrity;
     })
     .await
 }
@@ -181,10 +184,10 @@ async fn a_login_weaker_than_the_one_before_is_not_answered() {
         ("chap", Login::Automatic, (false, false, false, true, off)),
     ] {
         let (sha256, md5, chap, basic, integrity) = weaker;
-        let mut bench = offering(sha256, md5, chap, basic, integrity).await;
-        bench.settings.login = login;
-        let failure = bench.trying_with(&[format!("login={before}")]).await;
-        assert_nothing_was_shown(&bench, &failure.err().unwrap());
+        let mut fixture = offering(sha256, md5, chap, basic, integrity).await;
+        fixture.settings.login = login;
+        let failure = fixture.trying_with(&[format!("login={before}")]).await;
+        assert_nothing_was_shown(&fixture, &failure.err().unwrap());
     }
 }
 
@@ -198,10 +201,10 @@ async fn a_login_as_good_as_before_or_better_is_answered() {
         ("digest SHA-256 auth-int", "digest SHA-256 auth-int"),
         ("source address", "digest SHA-256"),
     ] {
-        let bench = offering(true, true, true, true, Offer::Allowed).await;
-        let mut session = bench.knowing(&[format!("login={before}")]).await;
+        let fixture = offering(true, true, true, true, Offer::Allowed).await;
+        let mut session = fixture.knowing(&[format!("login={before}")]).await;
         let quirks = session.identify().await.unwrap().quirks;
-        bench.close(session).await;
+        fixture.close(session).await;
         assert!(quirks.contains(&format!("login={expected}")), "{quirks:?}");
     }
 }
@@ -209,28 +212,28 @@ async fn a_login_as_good_as_before_or_better_is_answered() {
 #[tokio::test]
 async fn a_weaker_login_is_accepted_where_the_configuration_names_it() {
     let before = ["login=digest SHA-256".to_owned()];
-    let mut bench = offering(false, false, false, true, Offer::Off).await;
-    bench.settings.minimum_login = Some(LoginLevel::Basic);
-    let mut session = bench.knowing(&before).await;
+    let mut fixture = offering(false, false, false, true, Offer::Off).await;
+    fixture.settings.minimum_login = Some(LoginLevel::Basic);
+    let mut session = fixture.knowing(&before).await;
     let quirks = session.identify().await.unwrap().quirks;
-    bench.close(session).await;
+    fixture.close(session).await;
     assert!(quirks.contains(&"login=basic".to_owned()), "{quirks:?}");
 
-    let mut bench = offering(false, false, false, true, Offer::Off).await;
-    bench.settings.login = Login::Basic;
-    let session = bench.knowing(&before).await;
-    bench.close(session).await;
+    let mut fixture = offering(false, false, false, true, Offer::Off).await;
+    fixture.settings.login = Login::Basic;
+    let session = fixture.knowing(&before).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn the_least_login_of_the_configuration_counts_at_the_first_contact_too() {
-    let mut bench = offering(false, true, true, true, Offer::Off).await;
-    bench.settings.minimum_login = Some(LoginLevel::DigestSha256);
-    let failure = bench.trying_with(&[]).await;
-    assert_nothing_was_shown(&bench, &failure.err().unwrap());
+    let mut fixture = offering(false, true, true, true, Offer::Off).await;
+    fixture.settings.minimum_login = Some(LoginLevel::DigestSha256);
+    let failure = fixture.trying_with(&[]).await;
+    assert_nothing_was_shown(&fixture, &failure.err().unwrap());
     let lowered = ["login=basic".to_owned()];
-    let failure = bench.trying_with(&lowered).await;
-    assert_nothing_was_shown(&bench, &failure.err().unwrap());
+    let failure = fixture.trying_with(&lowered).await;
+    assert_nothing_was_shown(&fixture, &failure.err().unwrap());
 }
 
 #[tokio::test]
@@ -240,48 +243,48 @@ async fn a_digest_without_qop_is_never_answered_nor_replaced_by_the_password_its
         r#"Digest realm="r", algorithm=SHA-256, nonce="n", Basic realm="r""#,
     ] {
         for login in [Login::Automatic, Login::Digest] {
-            let mut bench = offering(false, false, false, true, Offer::Off).await;
-            bench.settings.login = login;
+            let mut fixture = offering(false, false, false, true, Offer::Off).await;
+            fixture.settings.login = login;
             let headers = vec![("WWW-Authenticate".to_owned(), challenge.to_owned())];
             let asks = Action::Status(401, String::new(), headers);
-            bench.device.rule(Rule::once("POST", "/auth", asks));
-            let failure = bench.open(&[]).await.err().unwrap();
+            fixture.device.rule(Rule::once("POST", "/auth", asks));
+            let failure = fixture.open(&[]).await.err().unwrap();
             assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
             assert!(failure.detail.contains("`qop`"), "{failure}");
-            assert_eq!(bench.device.counters().credentials, 0);
+            assert_eq!(fixture.device.counters().credentials, 0);
         }
     }
 }
 
 #[tokio::test]
 async fn a_weaker_challenge_in_a_session_is_not_answered() {
-    let bench = Bench::start(Profile::V7_X, |_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V7_X, |_| {}).await;
+    let mut session = fixture.session().await;
     let weak = r#"Digest realm="r", qop="auth", algorithm=MD5, nonce="n", stale=true"#;
     let headers = vec![("WWW-Authenticate".to_owned(), weak.to_owned())];
     let asks = Action::Status(401, String::new(), headers);
-    bench
+    fixture
         .device
         .rule(Rule::once("GET", "/administration/global", asks).repeated(0, 2));
-    let before = bench.device.counters().credentials;
+    let before = fixture.device.counters().credentials;
     let failure = session.bindings().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
     // Twice the request, and between them the one attempt to be let in to management.
-    assert!(bench.device.counters().credentials <= before + 3);
-    assert_eq!(bench.requests("GET /administration/global"), 2);
-    bench.close(session).await;
+    assert!(fixture.device.counters().credentials <= before + 3);
+    assert_eq!(fixture.requests("GET /administration/global"), 2);
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn a_wrong_password_costs_exactly_one_failed_login_with_every_scheme() {
     for login in [Login::Automatic, Login::Digest, Login::Basic, Login::Chap] {
-        let mut bench = Bench::start(Profile::V7_0, |faces| {
-            (faces.basic, faces.chap) = (Some(true), Some(true));
+        let mut fixture = Fixture::start(Profile::V7_0, |variants| {
+            (variants.basic, variants.chap) = (Some(true), Some(true));
         })
         .await;
-        bench.settings.login = login;
-        bench.settings.password = inline("wrong horse");
-        let failure = bench.open(&[]).await.err().unwrap();
+        fixture.settings.login = login;
+        fixture.settings.password = inline("wrong horse");
+        let failure = fixture.open(&[]).await.err().unwrap();
         assert_eq!(
             failure.kind,
             FailureKind::Unauthorized,
@@ -289,7 +292,7 @@ async fn a_wrong_password_costs_exactly_one_failed_login_with_every_scheme() {
         );
         assert!(!failure.may_leave_session, "{login:?}");
         assert!(!failure.to_string().contains("wrong horse"), "{failure}");
-        let counters = bench.device.counters();
+        let counters = fixture.device.counters();
         assert_eq!(
             (counters.failed_logins, counters.sessions_open),
             (1, 0),
@@ -300,92 +303,96 @@ async fn a_wrong_password_costs_exactly_one_failed_login_with_every_scheme() {
 
 #[tokio::test]
 async fn a_wrong_one_time_code_costs_exactly_one_failed_login() {
-    let mut bench = Bench::start(Profile::V8, |faces| {
-        faces.totp_secret = Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned());
+    let mut fixture = Fixture::start(Profile::V8, |variants| {
+        variants.totp_secret = Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned());
     })
     .await;
-    bench.settings.totp = Some(inline("MFRGGZDFMZTWQ2LK"));
-    let failure = bench.open(&[]).await.err().unwrap();
+    fixture.settings.totp = Some(inline("MFRGGZDFMZTWQ2LK"));
+    let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Unauthorized);
-    assert_eq!(bench.device.counters().failed_logins, 1);
+    assert_eq!(fixture.device.counters().failed_logins, 1);
 }
 
 #[tokio::test]
 async fn a_wrong_pin_is_refused_before_any_request_is_sent() {
-    let mut bench = Bench::start(Profile::V8, |_| {}).await;
-    bench.settings.trust = pin(&"ab".repeat(32));
-    let failure = bench.open(&[]).await.err().unwrap();
+    let mut fixture = Fixture::start(Profile::V8, |_| {}).await;
+    fixture.settings.trust = pin(&"ab".repeat(32));
+    let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Untrusted);
     assert!(
-        failure.detail.contains(&bench.device.fingerprint()),
+        failure.detail.contains(&fixture.device.fingerprint()),
         "{failure}"
     );
-    assert_eq!(bench.device.counters().requests, 0);
+    assert_eq!(fixture.device.counters().requests, 0);
 }
 
 #[tokio::test]
 async fn nobody_at_the_address_is_unreachable() {
-    let mut bench = Bench::start(Profile::V8, |_| {}).await;
-    let address = bench.device.url();
-    bench.device.stop().await;
-    bench.device = Bench::start(Profile::V8, |_| {}).await.device;
-    bench.settings.url = address.parse().unwrap();
-    let failure = bench.open(&[]).await.err().unwrap();
+    let mut fixture = Fixture::start(Profile::V8, |_| {}).await;
+    let address = fixture.device.url();
+    fixture.device.stop().await;
+    fixture.device = Fixture::start(Profile::V8, |_| {}).await.device;
+    fixture.settings.url = address.parse().unwrap();
+    let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");
     assert!(!failure.may_leave_session);
 }
 
 #[tokio::test]
 async fn an_unusable_door_says_what_is_wrong_with_it() {
-    let bench = Bench::start(Profile::V8, |faces| faces.api_disabled = true).await;
-    let failure = bench.open(&[]).await.err().unwrap();
+    let fixture = Fixture::start(Profile::V8, |variants| variants.api_disabled = true).await;
+    let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.detail.contains("switched off"), "{failure}");
 
-    let bench = Bench::start(Profile::V8, |faces| faces.password_must_change = true).await;
-    let failure = bench.open(&[]).await.err().unwrap();
+    let fixture =
+        Fixture::start(Profile::V8, |variants| variants.password_must_change = true).await;
+    let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Unauthorized);
     assert!(failure.detail.contains("password changed"), "{failure}");
-    assert_eq!(bench.device.counters().sessions_open, 0);
+    assert_eq!(fixture.device.counters().sessions_open, 0);
 
-    let bench = Bench::start(Profile::V8, |faces| faces.too_many_sessions = true).await;
-    let failure = bench.open(&[]).await.err().unwrap();
+    let fixture = Fixture::start(Profile::V8, |variants| variants.too_many_sessions = true).await;
+    let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Busy);
 
-    let mut bench = Bench::start(Profile::V8, |_| {}).await;
-    bench.settings.login = Login::Basic;
-    let failure = bench.open(&[]).await.err().unwrap();
+    let mut fixture = Fixture::start(Profile::V8, |_| {}).await;
+    fixture.settings.login = Login::Basic;
+    let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.detail.contains("Digest"), "{failure}");
 }
 
 #[tokio::test]
 async fn a_login_that_needs_to_start_management_starts_it() {
-    let bench = Bench::start(Profile::V7_X, |faces| faces.needs_start_management = true).await;
-    visits(&bench).await;
-    assert_eq!(bench.requests("POST /start-management"), 1);
+    let fixture = Fixture::start(Profile::V7_X, |variants| {
+        variants.needs_start_management = true;
+    })
+    .await;
+    visits(&fixture).await;
+    assert_eq!(fixture.requests("POST /start-management"), 1);
 }
 
 #[tokio::test]
 async fn a_session_that_is_not_known_after_a_good_login_starts_management_once() {
     for for_writes in [false, true] {
         for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
-            let bench = Bench::start(profile, |faces| {
-                faces.needs_start_management = true;
-                faces.start_management_status = 401;
-                faces.start_management_for_writes = for_writes;
+            let fixture = Fixture::start(profile, |variants| {
+                variants.needs_start_management = true;
+                variants.start_management_status = 401;
+                variants.start_management_for_writes = for_writes;
             })
             .await;
-            visits(&bench).await;
-            assert_eq!(bench.requests("POST /start-management"), 1);
+            visits(&fixture).await;
+            assert_eq!(fixture.requests("POST /start-management"), 1);
         }
     }
 }
 
 #[tokio::test]
 async fn a_session_that_ended_is_told_apart_after_one_attempt_to_start_management() {
-    let bench = Bench::start(Profile::V7_X, |_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V7_X, |_| {}).await;
+    let mut session = fixture.session().await;
     let ended = Action::Status(401, String::new(), Vec::new());
     for path in ["/administration/global", "/start-management"] {
         let method = if path == "/start-management" {
@@ -393,7 +400,7 @@ async fn a_session_that_ended_is_told_apart_after_one_attempt_to_start_managemen
         } else {
             "GET"
         };
-        bench
+        fixture
             .device
             .rule(Rule::once(method, path, ended.clone()).repeated(0, 9));
     }
@@ -401,19 +408,19 @@ async fn a_session_that_ended_is_told_apart_after_one_attempt_to_start_managemen
         let failure = session.bindings().await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
     }
-    assert_eq!(bench.requests("POST /start-management"), 1);
-    assert_eq!(bench.device.counters().failed_logins, 0);
+    assert_eq!(fixture.requests("POST /start-management"), 1);
+    assert_eq!(fixture.device.counters().failed_logins, 0);
 }
 
 #[tokio::test]
 async fn a_403_of_something_in_front_of_the_device_is_no_refused_login() {
-    let bench = Bench::start(Profile::V7_X, |_| {}).await;
+    let fixture = Fixture::start(Profile::V7_X, |_| {}).await;
     let headers = vec![("Server".to_owned(), "Apache".to_owned())];
     let box_in_between = Action::Status(403, "Forbidden".to_owned(), headers);
-    bench
+    fixture
         .device
         .rule(Rule::once("POST", "/auth", box_in_between));
-    let failure = bench.open(&[]).await.err().unwrap();
+    let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
     assert!(
         failure.detail.contains("in front of the device"),
@@ -443,22 +450,26 @@ async fn no_answer_to_the_question_for_chap_is_no_word_that_the_device_has_none(
             (Login::Automatic, "login=source address"),
             (Login::Chap, "login=chap"),
         ] {
-            let mut bench = offering(false, false, true, true, Offer::Off).await;
-            bench.settings.login = login;
+            let mut fixture = offering(false, false, true, true, Offer::Off).await;
+            fixture.settings.login = login;
             let rule = Rule::once("GET", "/auth", answer.clone());
-            bench.device.rule(rule);
-            let failure = bench.trying_with(&[before.to_owned()]).await.err().unwrap();
+            fixture.device.rule(rule);
+            let failure = fixture
+                .trying_with(&[before.to_owned()])
+                .await
+                .err()
+                .unwrap();
             let context = format!("{answer:?}, {login:?} after {before}: {failure}");
             assert_eq!(failure.kind, FailureKind::Busy, "{context}");
-            assert_eq!(bench.device.counters().credentials, 0, "{context}");
+            assert_eq!(fixture.device.counters().credentials, 0, "{context}");
             let asked = failure.retry_after.map(|wait| wait.as_secs());
             match &answer {
                 Action::Status(429, ..) => assert_eq!(asked, Some(120), "{context}"),
                 Action::Status(403, ..) => assert!(asked.is_some(), "{context}"),
                 _ => {}
             }
-            let session = bench.knowing(&[before.to_owned()]).await;
-            bench.close(session).await;
+            let session = fixture.knowing(&[before.to_owned()]).await;
+            fixture.close(session).await;
         }
     }
 }
@@ -471,47 +482,51 @@ async fn a_refusal_for_want_of_room_is_no_offer_of_a_weaker_login() {
         (Login::Digest, "login=source address"),
         (Login::PublicKey, "login=source address"),
     ] {
-        let mut bench = offering(true, true, true, true, Offer::Off).await;
-        bench.settings.login = login;
+        let mut fixture = offering(true, true, true, true, Offer::Off).await;
+        fixture.settings.login = login;
         let full = Action::Status(401, "Too many sessions".to_owned(), Vec::new());
-        bench
+        fixture
             .device
             .rule(Rule::once("", "/auth", full).repeated(0, 2));
-        let failure = bench.trying_with(&[before.to_owned()]).await.err().unwrap();
+        let failure = fixture
+            .trying_with(&[before.to_owned()])
+            .await
+            .err()
+            .unwrap();
         let context = format!("{login:?} after {before}: {failure}");
         assert_eq!(failure.kind, FailureKind::Busy, "{context}");
-        assert_eq!(bench.device.counters().credentials, 0, "{context}");
+        assert_eq!(fixture.device.counters().credentials, 0, "{context}");
     }
 }
 
 #[tokio::test]
 async fn what_is_neither_a_challenge_of_chap_nor_a_refusal_sends_no_password() {
-    let bench = offering(false, false, true, true, Offer::Off).await;
+    let fixture = offering(false, false, true, true, Offer::Off).await;
     for answer in [
         Action::Status(403, "Forbidden".to_owned(), Vec::new()),
         Action::Status(302, String::new(), Vec::new()),
         Action::Status(200, r#"{"id":"0b"}"#.to_owned(), Vec::new()),
     ] {
         let context = format!("{answer:?}");
-        bench.device.rule(Rule::once("GET", "/auth", answer));
-        let failure = bench.trying_with(&[]).await.err().unwrap();
+        fixture.device.rule(Rule::once("GET", "/auth", answer));
+        let failure = fixture.trying_with(&[]).await.err().unwrap();
         assert_eq!(failure.kind, FailureKind::Unexpected, "{context}");
     }
-    assert_eq!(bench.device.counters().credentials, 0);
+    assert_eq!(fixture.device.counters().credentials, 0);
 }
 
 /// Whether the failure of a login in which this goes wrong says that a session may be open.
 async fn leaves_session(login: Login, totp: bool, rule: Rule) -> bool {
     let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-    let mut bench = Bench::start(Profile::V7_0, |faces| {
-        (faces.basic, faces.chap) = (Some(true), Some(true));
-        faces.totp_secret = totp.then(|| key.to_owned());
+    let mut fixture = Fixture::start(Profile::V7_0, |variants| {
+        (variants.basic, variants.chap) = (Some(true), Some(true));
+        variants.totp_secret = totp.then(|| key.to_owned());
     })
     .await;
-    bench.settings.login = login;
-    bench.settings.totp = totp.then(|| inline(key));
-    bench.device.rule(rule);
-    bench.open(&[]).await.err().unwrap().may_leave_session
+    fixture.settings.login = login;
+    fixture.settings.totp = totp.then(|| inline(key));
+    fixture.device.rule(rule);
+    fixture.open(&[]).await.err().unwrap().may_leave_session
 }
 
 #[tokio::test]
@@ -550,39 +565,42 @@ async fn a_failed_login_says_whether_a_session_of_ours_may_be_open() {
 #[tokio::test]
 async fn a_central_management_is_told_by_the_device() {
     for is_managed in [true, false] {
-        let bench = Bench::start(Profile::V7_0, |faces| faces.managed_centrally = is_managed).await;
-        let mut session = bench.session().await;
+        let fixture = Fixture::start(Profile::V7_0, |variants| {
+            variants.managed_centrally = is_managed;
+        })
+        .await;
+        let mut session = fixture.session().await;
         let quirks = session.identify().await.unwrap().quirks;
-        bench.close(session).await;
-        let told = renewd::firewall::sonicos::is_managed_centrally(&quirks);
-        assert_eq!(told, is_managed, "{quirks:?}");
+        fixture.close(session).await;
+        let reported = renewd::firewall::sonicos::is_managed_centrally(&quirks);
+        assert_eq!(reported, is_managed, "{quirks:?}");
     }
 }
 
 #[tokio::test]
 async fn a_session_shows_no_secret_when_it_is_printed() {
-    let bench = Bench::start(Profile::V7_X, |_| {}).await;
-    let session = bench.log_in(&[]).await.unwrap();
+    let fixture = Fixture::start(Profile::V7_X, |_| {}).await;
+    let session = fixture.log_in(&[]).await.unwrap();
     let printed = format!("{session:?}");
     assert!(
         printed.contains("[secret]") && !printed.contains("correct horse"),
         "{printed}"
     );
-    bench.close(Box::new(session)).await;
+    fixture.close(Box::new(session)).await;
 }
 
 #[tokio::test]
 async fn a_stale_nonce_before_the_refusal_makes_no_second_failed_login() {
-    let mut bench = Bench::start(Profile::V8, |_| {}).await;
-    bench.settings.password = inline("wrong horse");
+    let mut fixture = Fixture::start(Profile::V8, |_| {}).await;
+    fixture.settings.password = inline("wrong horse");
     let stale = r#"Digest realm="r", qop="auth", algorithm=SHA-256, nonce="old", stale=true"#;
     let headers = vec![("WWW-Authenticate".to_owned(), stale.to_owned())];
     let stale = Action::Status(401, String::new(), headers);
-    bench
+    fixture
         .device
         .rule(Rule::once("POST", "/auth", stale).repeated(1, 1));
-    let failure = bench.open(&[]).await.err().unwrap();
+    let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Unauthorized);
-    assert_eq!(bench.requests("POST /auth"), 3);
-    assert_eq!(bench.device.counters().failed_logins, 1);
+    assert_eq!(fixture.requests("POST /auth"), 3);
+    assert_eq!(fixture.device.counters().failed_logins, 1);
 }

@@ -13,7 +13,7 @@ use simulators::sonicos::{
     TransferProtocols, TransferSpelling, UrlForm,
 };
 
-use super::bench::{Bench, Office, both, export, install, list_of, listed, request};
+use super::fixture::{Fixture, Office, both, export, install, list_of, listed, request};
 
 const SPELLINGS: [(TransferSpelling, &str); 3] = [
     (TransferSpelling::Put, "put"),
@@ -37,19 +37,19 @@ async fn the_whole_procedure_works_in_every_spelling_by_scp_and_by_ftp() {
                 Choice::Only(Protocol::Ftp),
             ),
         ] {
-            let mut bench = Bench::start(Profile::V6_5, |faces| {
-                faces.transfer_spelling = Some(spelling);
-                faces.transfer_protocols = protocols;
+            let mut fixture = Fixture::start(Profile::V6_5, |variants| {
+                variants.transfer_spelling = Some(spelling);
+                variants.transfer_protocols = protocols;
             })
             .await;
-            choose(&mut bench, choice);
-            let mut session = bench.session().await;
+            choose(&mut fixture, choice);
+            let mut session = fixture.session().await;
             let leaf = install(session.as_mut(), "fw-1").await;
             session.installed().await.unwrap();
             let quirks = session.identify().await.unwrap().quirks;
-            bench.close(session).await;
+            fixture.close(session).await;
             // Each call has a connection of its own, so that the next one already meets the new certificate.
-            let mut session = bench.open(&[leaf.fingerprint]).await.unwrap();
+            let mut session = fixture.open(&[leaf.fingerprint]).await.unwrap();
             session.bind(&both("fw-1")).await.unwrap();
             assert_eq!(session.bindings().await.unwrap(), both("fw-1"));
             session.remove("fw-initial").await.unwrap();
@@ -62,11 +62,11 @@ async fn the_whole_procedure_works_in_every_spelling_by_scp_and_by_ftp() {
             ] {
                 assert!(quirks.contains(&expected), "{expected}: {quirks:?}");
             }
-            bench.close(session).await;
+            fixture.close(session).await;
             for port in [Port::Management, Port::SslVpn] {
-                assert_eq!(bench.device.served_der(port), leaf.der);
+                assert_eq!(fixture.device.served_der(port), leaf.der);
             }
-            let counters = bench.device.counters();
+            let counters = fixture.device.counters();
             assert_eq!(
                 (counters.transfers_brought, counters.transfers_fetched),
                 (1, 2)
@@ -83,18 +83,18 @@ async fn the_whole_procedure_works_in_every_spelling_by_scp_and_by_ftp() {
 async fn a_transfer_that_is_refused_by_a_bare_404_or_405_is_tried_in_the_other_spellings() {
     for status in [404, 405] {
         for (spelling, way) in SPELLINGS {
-            let bench = Bench::start(Profile::V6_5, |faces| {
-                faces.transfer_spelling = Some(spelling);
-                faces.wrong_spelling_status = status;
+            let fixture = Fixture::start(Profile::V6_5, |variants| {
+                variants.transfer_spelling = Some(spelling);
+                variants.wrong_spelling_status = status;
             })
             .await;
-            let mut session = bench.session().await;
+            let mut session = fixture.session().await;
             install(session.as_mut(), "fw-1").await;
             let quirks = session.identify().await.unwrap().quirks;
             let expected = format!("import={way}-scp");
             assert!(quirks.contains(&expected), "{status}: {quirks:?}");
-            assert_eq!(bench.requests("POST /config-mode"), 0);
-            bench.close(session).await;
+            assert_eq!(fixture.requests("POST /config-mode"), 0);
+            fixture.close(session).await;
         }
     }
 }
@@ -105,25 +105,25 @@ async fn a_transfer_that_is_refused_in_words_that_name_no_cause_is_tried_in_the_
     let envelope = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_X","message":"schema validation"}]}}"#;
     for (status, body) in [(400, envelope), (400, ""), (406, "")] {
         for (spelling, way) in &SPELLINGS[1..] {
-            let bench = Bench::start(Profile::V6_5, |faces| {
-                faces.transfer_spelling = Some(*spelling);
-                faces.url_form = UrlForm::File;
+            let fixture = Fixture::start(Profile::V6_5, |variants| {
+                variants.transfer_spelling = Some(*spelling);
+                variants.url_form = UrlForm::File;
             })
             .await;
             for (method, path) in UNKNOWN.iter().filter(|(method, _)| way != method) {
                 let no = Action::Status(status, body.to_owned(), Vec::new());
                 let method = method.to_ascii_uppercase();
-                bench
+                fixture
                     .device
                     .rule(Rule::once(&method, path, no).repeated(0, 99));
             }
-            let mut session = bench.session().await;
+            let mut session = fixture.session().await;
             install(session.as_mut(), "fw-1").await;
             let quirks = session.identify().await.unwrap().quirks;
             for expected in [format!("export={way}-scp"), format!("import={way}-scp")] {
                 assert!(quirks.contains(&expected), "{status} {body}: {quirks:?}");
             }
-            bench.close(session).await;
+            fixture.close(session).await;
         }
     }
 }
@@ -138,55 +138,55 @@ const UNKNOWN: [(&str, &str); 4] = [
 
 #[tokio::test]
 async fn what_worked_is_tried_first_the_next_time_and_everything_when_it_fails() {
-    let mut bench = Bench::start(Profile::V6_5, |faces| {
-        faces.transfer_spelling = Some(TransferSpelling::Post);
-        faces.transfer_protocols = TransferProtocols::ScpOnly;
+    let mut fixture = Fixture::start(Profile::V6_5, |variants| {
+        variants.transfer_spelling = Some(TransferSpelling::Post);
+        variants.transfer_protocols = TransferProtocols::ScpOnly;
     })
     .await;
-    let mut session = bench.session().await;
+    let mut session = fixture.session().await;
     install(session.as_mut(), "fw-1").await;
     let quirks = session.identify().await.unwrap().quirks;
-    bench.close(session).await;
+    fixture.close(session).await;
 
-    let before = bench.requests("PUT /certificates/");
-    let mut session = bench.knowing(&quirks).await;
+    let before = fixture.requests("PUT /certificates/");
+    let mut session = fixture.knowing(&quirks).await;
     install(session.as_mut(), "fw-2").await;
-    assert_eq!(bench.requests("PUT /certificates/"), before);
-    assert_eq!(bench.device.counters().transfers_failed, 0);
-    bench.close(session).await;
+    assert_eq!(fixture.requests("PUT /certificates/"), before);
+    assert_eq!(fixture.device.counters().transfers_failed, 0);
+    fixture.close(session).await;
 
-    bench.device.set(|faces| {
-        faces.transfer_spelling = Some(TransferSpelling::Put);
-        faces.transfer_protocols = TransferProtocols::FtpOnly;
+    fixture.device.set(|variants| {
+        variants.transfer_spelling = Some(TransferSpelling::Put);
+        variants.transfer_protocols = TransferProtocols::FtpOnly;
     });
-    only(&mut bench, Protocol::Ftp);
-    let mut session = bench.knowing(&quirks).await;
+    only(&mut fixture, Protocol::Ftp);
+    let mut session = fixture.knowing(&quirks).await;
     install(session.as_mut(), "fw-3").await;
     let relearned = session.identify().await.unwrap().quirks;
     assert!(
         relearned.contains(&"export=put-ftp-folder".to_owned()),
         "{relearned:?}"
     );
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn ftp_is_never_tried_unless_it_was_asked_for() {
     for protocols in [TransferProtocols::FtpOnly, TransferProtocols::ScpBroken] {
-        let bench = Bench::start(Profile::V6_5, |faces| {
-            faces.transfer_protocols = protocols;
+        let fixture = Fixture::start(Profile::V6_5, |variants| {
+            variants.transfer_protocols = protocols;
         })
         .await;
         // Whatever worked before.
         let remembered = ["export=put-ftp-folder".to_owned()];
-        let mut session = bench.knowing(&remembered).await;
+        let mut session = fixture.knowing(&remembered).await;
         session.generate_csr("fw-1", &request()).await.unwrap();
         let failure = session.export_csr("fw-1").await.unwrap_err();
         let advice = "`file_transfer.protocol = \"ftp\"`";
         assert!(failure.detail.contains(advice), "{failure}");
-        bench.close(session).await;
-        assert_eq!(bench.device.counters().transfers_brought, 0);
-        let journal = bench.device.journal().join("\n");
+        fixture.close(session).await;
+        assert_eq!(fixture.device.counters().transfers_brought, 0);
+        let journal = fixture.device.journal().join("\n");
         assert!(
             !journal.contains("/ftp/") && !journal.contains("-ftp/"),
             "{journal}"
@@ -217,16 +217,16 @@ async fn a_request_comes_in_every_form_and_under_every_name() {
         ),
     ] {
         for protocol in [Protocol::Scp, Protocol::Ftp] {
-            let mut bench = Bench::start(Profile::V6_5, |faces| {
-                (faces.p10_form, faces.p10_name) = (form, name);
-                (faces.url_form, faces.ftp_mode) = (url, mode);
+            let mut fixture = Fixture::start(Profile::V6_5, |variants| {
+                (variants.p10_form, variants.p10_name) = (form, name);
+                (variants.url_form, variants.ftp_mode) = (url, mode);
             })
             .await;
-            only(&mut bench, protocol);
-            let mut session = bench.session().await;
+            only(&mut fixture, protocol);
+            let mut session = fixture.session().await;
             session.generate_csr("fw-1", &request()).await.unwrap();
             export(session.as_mut(), "fw-1").await;
-            bench.close(session).await;
+            fixture.close(session).await;
         }
     }
 }
@@ -235,37 +235,38 @@ async fn a_request_comes_in_every_form_and_under_every_name() {
 async fn a_request_under_a_similar_name_is_taken_and_another_name_is_told() {
     for protocol in [Protocol::Scp, Protocol::Ftp] {
         for name in [P10Name::Capitals, P10Name::AliasCsr] {
-            let mut bench = Bench::start(Profile::V6_5, |faces| faces.p10_name = name).await;
-            only(&mut bench, protocol);
-            let mut session = bench.session().await;
+            let mut fixture =
+                Fixture::start(Profile::V6_5, |variants| variants.p10_name = name).await;
+            only(&mut fixture, protocol);
+            let mut session = fixture.session().await;
             session.generate_csr("fw-1", &request()).await.unwrap();
             export(session.as_mut(), "fw-1").await;
-            bench.close(session).await;
+            fixture.close(session).await;
         }
-        let mut bench = Bench::start(Profile::V6_5, |faces| {
-            faces.p10_name = P10Name::Other;
-            faces.url_form = UrlForm::Folder;
+        let mut fixture = Fixture::start(Profile::V6_5, |variants| {
+            variants.p10_name = P10Name::Other;
+            variants.url_form = UrlForm::Folder;
         })
         .await;
-        only(&mut bench, protocol);
-        let mut session = bench.session().await;
+        only(&mut fixture, protocol);
+        let mut session = fixture.session().await;
         session.generate_csr("fw-1", &request()).await.unwrap();
         let failure = session.export_csr("fw-1").await.unwrap_err();
         for words in ["certreq.p10", "expected was the file fw-1.p10 or fw-1"] {
             assert!(failure.detail.contains(words), "{words}: {failure}");
         }
-        bench.close(session).await;
+        fixture.close(session).await;
     }
 }
 
 #[tokio::test]
 async fn a_protocol_that_was_chosen_is_obeyed() {
-    let mut bench = Bench::start(Profile::V6_5, |faces| {
-        faces.transfer_protocols = TransferProtocols::ScpBroken;
+    let mut fixture = Fixture::start(Profile::V6_5, |variants| {
+        variants.transfer_protocols = TransferProtocols::ScpBroken;
     })
     .await;
-    only(&mut bench, Protocol::Scp);
-    let mut session = bench.session().await;
+    only(&mut fixture, Protocol::Scp);
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
     let failure = session.export_csr("fw-1").await.unwrap_err();
     assert!(failure.detail.contains("put-scp-folder"), "{failure}");
@@ -274,46 +275,55 @@ async fn a_protocol_that_was_chosen_is_obeyed() {
         failure.detail.contains("`file_transfer.protocol`"),
         "{failure}"
     );
-    assert_eq!(bench.device.counters().transfers_brought, 0);
-    bench.close(session).await;
+    assert_eq!(fixture.device.counters().transfers_brought, 0);
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn an_answer_that_comes_before_the_file_is_not_taken_for_it() {
-    let bench = Bench::start(Profile::V6_5, |faces| faces.answers_before_transfer = true).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V6_5, |variants| {
+        variants.answers_before_transfer = true;
+    })
+    .await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
     export(session.as_mut(), "fw-1").await;
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn a_file_that_came_counts_and_a_lost_answer_to_an_import_leaves_a_doubt() {
-    let bench = Bench::start(Profile::V6_5, |_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V6_5, |_| {}).await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
-    bench.device.set(|faces| faces.transfer_answer_lost = true);
+    fixture
+        .device
+        .set(|variants| variants.transfer_answer_lost = true);
     let csr = export(session.as_mut(), "fw-1").await;
-    bench.device.set(|faces| faces.transfer_answer_lost = false);
+    fixture
+        .device
+        .set(|variants| variants.transfer_answer_lost = false);
     let office = Office::new();
     session.import_chain(&[office.certificate()]).await.unwrap();
-    bench.device.set(|faces| faces.transfer_answer_lost = true);
+    fixture
+        .device
+        .set(|variants| variants.transfer_answer_lost = true);
     let failure = session
         .import_signed("fw-1", &office.issue(&csr))
         .await
         .unwrap_err();
     assert_eq!(failure.kind, FailureKind::OutcomeUnknown, "{failure}");
-    assert_eq!(bench.device.counters().transfers_fetched, 2);
+    assert_eq!(fixture.device.counters().transfers_fetched, 2);
     let listed = session.installed().await.unwrap();
     let kind = listed.iter().find(|one| one.alias == "fw-1").unwrap().kind;
     assert_eq!(kind, ObjectKind::Certificate);
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn a_certificate_that_the_device_refuses_is_not_offered_in_another_way() {
-    let bench = Bench::start(Profile::V6_5, |_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V6_5, |_| {}).await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
     let office = Office::new();
     session.import_chain(&[office.certificate()]).await.unwrap();
@@ -321,31 +331,31 @@ async fn a_certificate_that_the_device_refuses_is_not_offered_in_another_way() {
     let failure = session.import_signed("fw-1", &foreign).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::KeyMismatch);
     assert!(failure.detail.contains("another key"), "{failure}");
-    assert_eq!(bench.device.counters().transfers_fetched, 2);
-    assert_eq!(bench.requests("PUT /certificates/import/signed-cert"), 1);
+    assert_eq!(fixture.device.counters().transfers_fetched, 2);
+    assert_eq!(fixture.requests("PUT /certificates/import/signed-cert"), 1);
 
     let failure = session.export_csr("fw-9").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.detail.contains("no certificate found"), "{failure}");
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn when_no_way_is_left_every_way_is_named_without_a_secret() {
-    let bench = Bench::start(Profile::V6_5, |faces| {
-        faces.transfer_spelling = Some(TransferSpelling::CliOnly);
+    let fixture = Fixture::start(Profile::V6_5, |variants| {
+        variants.transfer_spelling = Some(TransferSpelling::CliOnly);
     })
     .await;
-    let mut session = bench.session().await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
-    bench.device.set(|faces| faces.direct_cli = false);
+    fixture.device.set(|variants| variants.direct_cli = false);
     let failure = session.export_csr("fw-1").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
     for way in ["put-scp", "post-scp", "cli-scp", "`ssh`"] {
         assert!(failure.detail.contains(way), "{way}: {failure}");
     }
     assert!(!failure.to_string().contains("://"), "{failure}");
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
@@ -359,8 +369,9 @@ async fn a_request_that_was_swapped_on_its_way_is_told_from_what_was_asked_for()
         Tampering::Signature,
     ] {
         for profile in [Profile::V6_5, Profile::V8] {
-            let bench = Bench::start(profile, |faces| faces.csr_tampered = tampering).await;
-            let mut session = bench.session().await;
+            let fixture =
+                Fixture::start(profile, |variants| variants.csr_tampered = tampering).await;
+            let mut session = fixture.session().await;
             session.generate_csr("fw-1", &request()).await.unwrap();
             let der = session.export_csr("fw-1").await.unwrap();
             let differs = match Csr::parse(&der) {
@@ -368,7 +379,7 @@ async fn a_request_that_was_swapped_on_its_way_is_told_from_what_was_asked_for()
                 Err(_) => true,
             };
             assert!(differs, "{tampering:?} on {profile:?} went unseen");
-            bench.close(session).await;
+            fixture.close(session).await;
         }
     }
 }
@@ -376,12 +387,12 @@ async fn a_request_that_was_swapped_on_its_way_is_told_from_what_was_asked_for()
 #[tokio::test]
 async fn listings_of_the_command_line_are_read_as_json_and_as_text() {
     for (is_text, is_in_object) in [(false, false), (false, true), (true, false)] {
-        let bench = Bench::start(Profile::V6_5, |faces| {
-            faces.cli_shows_text = is_text;
-            faces.cli_listing_in_object = is_in_object;
+        let fixture = Fixture::start(Profile::V6_5, |variants| {
+            variants.cli_shows_text = is_text;
+            variants.cli_listing_in_object = is_in_object;
         })
         .await;
-        let mut session = bench.session().await;
+        let mut session = fixture.session().await;
         let leaf = install(session.as_mut(), "fw-1").await;
         session.generate_csr("fw-2", &request()).await.unwrap();
         let expected = list_of(&[
@@ -393,9 +404,9 @@ async fn listings_of_the_command_line_are_read_as_json_and_as_text() {
             expected,
             "text {is_text}, object {is_in_object}"
         );
-        let contradictions = session.contradictions("fw-1", &leaf).await.unwrap();
-        assert_eq!(contradictions, [""; 0]);
-        bench.close(session).await;
+        let mismatches = session.mismatches("fw-1", &leaf).await.unwrap();
+        assert_eq!(mismatches, [""; 0]);
+        fixture.close(session).await;
     }
 }
 
@@ -407,14 +418,15 @@ async fn basic_and_chap_log_in_without_a_word_about_configuration_mode() {
         (Login::Basic, true),
         (Login::Chap, true),
     ] {
-        let mut bench = Bench::start(Profile::V6_5, |faces| faces.chap = Some(chap)).await;
-        bench.settings.login = login;
-        let mut session = bench.session().await;
+        let mut fixture =
+            Fixture::start(Profile::V6_5, |variants| variants.chap = Some(chap)).await;
+        fixture.settings.login = login;
+        let mut session = fixture.session().await;
         session.generate_csr("fw-1", &request()).await.unwrap();
         let identity = session.identify().await.unwrap();
         assert!(identity.firmware.contains("6.5"), "{identity:?}");
-        bench.close(session).await;
-        assert_eq!(bench.device.counters().failed_logins, 0);
+        fixture.close(session).await;
+        assert_eq!(fixture.device.counters().failed_logins, 0);
     }
 }
 
@@ -425,42 +437,42 @@ async fn a_key_pair_of_renewd_is_fetched_by_scp_in_the_encryption_that_the_devic
         KeyPairEncryption::LegacyOnly,
         KeyPairEncryption::ModernOnly,
     ] {
-        let bench = Bench::start(Profile::V6_5, |faces| {
-            faces.transfer_spelling = Some(TransferSpelling::Post);
-            faces.key_pair_encryption = encryption;
+        let fixture = Fixture::start(Profile::V6_5, |variants| {
+            variants.transfer_spelling = Some(TransferSpelling::Post);
+            variants.key_pair_encryption = encryption;
         })
         .await;
-        let mut session = bench.session().await;
+        let mut session = fixture.session().await;
         let office = Office::new();
         session.import_chain(&[office.certificate()]).await.unwrap();
         let bundle = bundle(&office);
         session.import_key_pair("fw-1", &bundle).await.unwrap();
         assert_eq!(
-            bench.device.spki_sha256("fw-1"),
+            fixture.device.spki_sha256("fw-1"),
             Some(bundle.leaf.public_key.to_string())
         );
-        bench.close(session).await;
+        fixture.close(session).await;
     }
 }
 
 #[tokio::test]
 async fn a_key_pair_never_goes_by_ftp_unless_that_was_asked_for() {
-    let mut bench = Bench::start(Profile::V6_5, |faces| {
-        faces.transfer_spelling = Some(TransferSpelling::Post);
-        faces.transfer_protocols = TransferProtocols::FtpOnly;
+    let mut fixture = Fixture::start(Profile::V6_5, |variants| {
+        variants.transfer_spelling = Some(TransferSpelling::Post);
+        variants.transfer_protocols = TransferProtocols::FtpOnly;
     })
     .await;
     let bundle = bundle(&Office::new());
-    let mut session = bench.session().await;
+    let mut session = fixture.session().await;
     let refused = session.import_key_pair("fw-1", &bundle).await.unwrap_err();
     assert!(!refused.detail.contains("ftp:"), "{refused}");
-    assert_eq!(bench.device.counters().transfers_fetched, 0);
-    bench.close(session).await;
+    assert_eq!(fixture.device.counters().transfers_fetched, 0);
+    fixture.close(session).await;
 
-    only(&mut bench, Protocol::Ftp);
-    let mut session = bench.session().await;
+    only(&mut fixture, Protocol::Ftp);
+    let mut session = fixture.session().await;
     session.import_key_pair("fw-1", &bundle).await.unwrap();
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 fn bundle(office: &Office) -> KeyBundle {
@@ -473,12 +485,12 @@ fn bundle(office: &Office) -> KeyBundle {
     }
 }
 
-fn only(bench: &mut Bench, protocol: Protocol) {
-    choose(bench, Choice::Only(protocol));
+fn only(fixture: &mut Fixture, protocol: Protocol) {
+    choose(fixture, Choice::Only(protocol));
 }
 
-fn choose(bench: &mut Bench, protocol: Choice) {
-    bench.settings.transfers = Arc::new(Settings {
+fn choose(fixture: &mut Fixture, protocol: Choice) {
+    fixture.settings.transfers = Arc::new(Settings {
         protocol,
         ..Settings::default()
     });

@@ -7,16 +7,16 @@ use simulators::sonicos::{
     Action, CsrForm, ImportForm, PendingForm, Port, Profile, Rule, Specification, WrongForm,
 };
 
-use super::bench::{Bench, Office, both, export, install, list_of, listed, request};
+use super::fixture::{Fixture, Office, both, export, install, list_of, listed, request};
 
 #[tokio::test]
 async fn the_whole_procedure_works_on_every_generation() {
     for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
-        let bench = Bench::start(profile, |_| {}).await;
-        let mut session = bench.session().await;
+        let fixture = Fixture::start(profile, |_| {}).await;
+        let mut session = fixture.session().await;
         let leaf = install(session.as_mut(), "fw-1").await;
         assert_eq!(
-            bench.device.spki_sha256("fw-1"),
+            fixture.device.spki_sha256("fw-1"),
             Some(leaf.public_key.to_string())
         );
         session.bind(&both("fw-1")).await.unwrap();
@@ -31,11 +31,11 @@ async fn the_whole_procedure_works_on_every_generation() {
             .map(|one| one.alias)
             .collect();
         assert_eq!(names, ["fw-1"]);
-        bench.close(session).await;
+        fixture.close(session).await;
         for port in [Port::Management, Port::SslVpn] {
-            assert_eq!(bench.device.served_der(port), leaf.der);
+            assert_eq!(fixture.device.served_der(port), leaf.der);
         }
-        let counters = bench.device.counters();
+        let counters = fixture.device.counters();
         assert_eq!((counters.commits, counters.key_pairs_generated), (1, 1));
         assert_eq!(
             (counters.failed_logins, counters.commits_of_foreign_changes),
@@ -52,13 +52,13 @@ async fn a_request_becomes_a_certificate_in_the_listing_however_it_is_worded() {
         ("waiting", "Local cert", true),
         ("", "", false),
     ] {
-        let bench = Bench::start(Profile::V7_0, |faces| {
-            faces.request_type_text = request_text.to_owned();
-            faces.local_type_text = local_text.to_owned();
-            faces.filtered_listings_work = lists;
+        let fixture = Fixture::start(Profile::V7_0, |variants| {
+            variants.request_type_text = request_text.to_owned();
+            variants.local_type_text = local_text.to_owned();
+            variants.filtered_listings_work = lists;
         })
         .await;
-        let mut session = bench.session().await;
+        let mut session = fixture.session().await;
         install(session.as_mut(), "fw-1").await;
         session.generate_csr("fw-2", &request()).await.unwrap();
         let expected = list_of(&[
@@ -70,14 +70,17 @@ async fn a_request_becomes_a_certificate_in_the_listing_however_it_is_worded() {
             expected,
             "{request_text:?} {local_text:?}"
         );
-        bench.close(session).await;
+        fixture.close(session).await;
     }
 }
 
 #[tokio::test]
 async fn a_slow_key_appears_in_the_listing_later() {
-    let bench = Bench::start(Profile::V8, |faces| faces.key_ready_after_listings = 2).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V8, |variants| {
+        variants.key_ready_after_listings = 2;
+    })
+    .await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
     assert!(session.export_csr("fw-1").await.is_err());
     let mut looks = 0;
@@ -93,13 +96,13 @@ async fn a_slow_key_appears_in_the_listing_later() {
     }
     assert!(looks > 0);
     export(session.as_mut(), "fw-1").await;
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn a_request_is_read_in_every_form() {
-    let bench = Bench::start(Profile::V8, |_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V8, |_| {}).await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
     for form in [
         CsrForm::Pem,
@@ -108,7 +111,7 @@ async fn a_request_is_read_in_every_form() {
         CsrForm::JsonObject,
         CsrForm::Der,
     ] {
-        bench.device.set(|faces| faces.csr_form = form);
+        fixture.device.set(|variants| variants.csr_form = form);
         export(session.as_mut(), "fw-1").await;
     }
     let failure = session.export_csr("fw-2").await.unwrap_err();
@@ -116,23 +119,23 @@ async fn a_request_is_read_in_every_form() {
     assert!(failure.detail.contains("no certificate found"), "{failure}");
     let working = r#"{"status":{"success":false,"info":[{"level":"error","message":"Key generation in progress"}]}}"#;
     let working = Action::Status(400, working.to_owned(), Vec::new());
-    bench.device.rule(Rule::once("GET", "/export", working));
+    fixture.device.rule(Rule::once("GET", "/export", working));
     let failure = session.export_csr("fw-1").await.unwrap_err();
     assert_eq!(
         (failure.kind, failure.retry_after.is_some()),
         (FailureKind::Busy, true)
     );
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn a_device_that_takes_files_as_multipart_only_gets_them_so() {
     for status in [400, 406, 415] {
-        let bench = Bench::start(Profile::V8, |faces| {
-            (faces.import_form, faces.wrong_form_status) = (ImportForm::Multipart, status);
+        let fixture = Fixture::start(Profile::V8, |variants| {
+            (variants.import_form, variants.wrong_form_status) = (ImportForm::Multipart, status);
         })
         .await;
-        let mut session = bench.session().await;
+        let mut session = fixture.session().await;
         install(session.as_mut(), "fw-1").await;
         let quirks = session.identify().await.unwrap().quirks;
         assert!(
@@ -140,8 +143,8 @@ async fn a_device_that_takes_files_as_multipart_only_gets_them_so() {
             "{quirks:?}"
         );
         // Raw was tried once, for the CA; the certificate went the way that had worked.
-        assert_eq!(bench.requests("PUT /import/certificates/"), 3);
-        bench.close(session).await;
+        assert_eq!(fixture.requests("PUT /import/certificates/"), 3);
+        fixture.close(session).await;
     }
 }
 
@@ -150,14 +153,14 @@ async fn every_form_is_tried_where_the_device_calls_the_others_unknown_or_unread
     for form in [ImportForm::Raw, ImportForm::Multipart, ImportForm::Named] {
         for wrong in [WrongForm::Format, WrongForm::UnknownCall] {
             for status in [400, 404, 405, 415] {
-                let bench = Bench::start(Profile::V8, |faces| {
-                    (faces.import_form, faces.wrong_form) = (form, wrong);
-                    faces.wrong_form_status = status;
+                let fixture = Fixture::start(Profile::V8, |variants| {
+                    (variants.import_form, variants.wrong_form) = (form, wrong);
+                    variants.wrong_form_status = status;
                 })
                 .await;
-                let mut session = bench.session().await;
+                let mut session = fixture.session().await;
                 install(session.as_mut(), "fw-1").await;
-                bench.close(session).await;
+                fixture.close(session).await;
             }
         }
     }
@@ -165,28 +168,31 @@ async fn every_form_is_tried_where_the_device_calls_the_others_unknown_or_unread
 
 #[tokio::test]
 async fn a_form_that_does_not_match_what_the_device_expects_is_no_key_that_does_not_match() {
-    let bench = Bench::start(Profile::V8, |faces| faces.import_form = ImportForm::Both).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V8, |variants| {
+        variants.import_form = ImportForm::Both;
+    })
+    .await;
+    let mut session = fixture.session().await;
     let words = "schema validation: body does not match the expected content";
     let text = format!(
         r#"{{"status":{{"success":false,"info":[{{"level":"error","code":"E_INVALID","message":"{words}"}}]}}}}"#
     );
     let refusal = Action::Status(400, text, Vec::new());
     let path = "/import/certificates/signed-cert";
-    bench.device.rule(Rule::once("PUT", path, refusal));
+    fixture.device.rule(Rule::once("PUT", path, refusal));
     install(session.as_mut(), "fw-1").await;
     let quirks = session.identify().await.unwrap().quirks;
     assert!(
         quirks.contains(&"import=multipart".to_owned()),
         "{quirks:?}"
     );
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn when_no_form_is_taken_each_is_told_with_the_words_of_the_device() {
-    let bench = Bench::start(Profile::V8, |_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V8, |_| {}).await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
     let csr = export(session.as_mut(), "fw-1").await;
     let leaf = Office::new().issue(&csr);
@@ -198,7 +204,7 @@ async fn when_no_form_is_taken_each_is_told_with_the_words_of_the_device() {
     };
     for words in ["first no", "second no", "third no"] {
         let path = "/import/certificates/signed-cert";
-        bench.device.rule(Rule::once("PUT", path, unknown(words)));
+        fixture.device.rule(Rule::once("PUT", path, unknown(words)));
     }
     let failure = session.import_signed("fw-1", &leaf).await.unwrap_err();
     for words in [
@@ -212,71 +218,71 @@ async fn when_no_form_is_taken_each_is_told_with_the_words_of_the_device() {
         assert!(failure.detail.contains(words), "{words}: {failure}");
     }
     assert!(failure.detail.chars().count() <= 2001, "{failure}");
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn a_form_that_worked_is_tried_first_the_next_time() {
-    let bench = Bench::start(Profile::V8, |faces| {
-        faces.import_form = ImportForm::Multipart;
+    let fixture = Fixture::start(Profile::V8, |variants| {
+        variants.import_form = ImportForm::Multipart;
     })
     .await;
-    let mut session = bench.knowing(&["import=multipart".to_owned()]).await;
+    let mut session = fixture.knowing(&["import=multipart".to_owned()]).await;
     install(session.as_mut(), "fw-1").await;
-    assert_eq!(bench.requests("PUT /import/certificates/"), 2);
-    bench
+    assert_eq!(fixture.requests("PUT /import/certificates/"), 2);
+    fixture
         .device
-        .set(|faces| faces.import_form = ImportForm::Raw);
+        .set(|variants| variants.import_form = ImportForm::Raw);
     install(session.as_mut(), "fw-2").await;
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn a_name_that_is_too_long_for_the_device_is_told_with_what_to_do() {
-    let bench = Bench::start(Profile::V7_X, |faces| faces.alias_limit = Some(8)).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V7_X, |variants| variants.alias_limit = Some(8)).await;
+    let mut session = fixture.session().await;
     let refused = session.generate_csr("fw-too-long", &request()).await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Refused);
     assert!(refused.detail.contains("shorter `name`"), "{refused}");
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn the_device_hands_out_its_own_specification_where_it_has_one() {
     for profile in [Profile::V7_X, Profile::V6_5] {
-        let bench = Bench::start(profile, |_| {}).await;
-        let mut session = bench.session().await;
+        let fixture = Fixture::start(profile, |_| {}).await;
+        let mut session = fixture.session().await;
         assert_eq!(session.specification().await.unwrap(), None);
-        bench
+        fixture
             .device
-            .set(|faces| faces.openapi = Specification::Json);
+            .set(|variants| variants.openapi = Specification::Json);
         let specification = session.specification().await.unwrap().unwrap();
         let json: serde_json::Value = serde_json::from_slice(&specification).unwrap();
         assert!(json.get("openapi").is_some(), "{json}");
-        bench.close(session).await;
+        fixture.close(session).await;
     }
 }
 
 #[tokio::test]
 async fn a_ca_that_is_there_already_is_fine() {
-    let bench = Bench::start(Profile::V7_X, |_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V7_X, |_| {}).await;
+    let mut session = fixture.session().await;
     let chain = [Office::new().certificate()];
     session.import_chain(&chain).await.unwrap();
     session.import_chain(&chain).await.unwrap();
-    bench
+    fixture
         .device
-        .set(|faces| faces.ca_exists_text = "Certificate was loaded before".to_owned());
+        .set(|variants| variants.ca_exists_text = "Certificate was loaded before".to_owned());
     session.import_chain(&chain).await.unwrap();
-    assert_eq!(bench.device.counters().ca_imports, 1);
-    bench.close(session).await;
+    assert_eq!(fixture.device.counters().ca_imports, 1);
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn a_refused_certificate_says_why_and_is_not_sent_in_another_form() {
-    let bench = Bench::start(Profile::V8, |_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V8, |_| {}).await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
     let office = Office::new();
     let signed = office.issue(&export(session.as_mut(), "fw-1").await);
@@ -292,17 +298,17 @@ async fn a_refused_certificate_says_why_and_is_not_sent_in_another_form() {
         .unwrap_err();
     assert_eq!(failure.kind, FailureKind::KeyMismatch);
     assert!(failure.detail.contains("another key"), "{failure}");
-    assert_eq!(bench.requests("PUT /import/certificates/signed-cert"), 2);
+    assert_eq!(fixture.requests("PUT /import/certificates/signed-cert"), 2);
 
     session.import_signed("fw-1", &signed).await.unwrap();
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_asked_for_is_refused_before_anything_is_sent() {
-    let bench = Bench::start(Profile::V8, |_| {}).await;
-    let mut session = bench.session().await;
-    let before = bench.device.counters().requests;
+    let fixture = Fixture::start(Profile::V8, |_| {}).await;
+    let mut session = fixture.session().await;
+    let before = fixture.device.counters().requests;
     let ipv6 = AlternateName::Ip("2001:db8::1".parse().unwrap());
     for request in [
         KeyRequest {
@@ -323,14 +329,14 @@ async fn what_cannot_be_asked_for_is_refused_before_anything_is_sent() {
             FailureKind::Local
         );
     }
-    assert_eq!(bench.device.counters().requests, before);
-    bench.close(session).await;
+    assert_eq!(fixture.device.counters().requests, before);
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn a_name_in_use_is_refused_and_a_certificate_in_use_is_not_removed() {
-    let bench = Bench::start(Profile::V8, |_| {}).await;
-    let mut session = bench.session().await;
+    let fixture = Fixture::start(Profile::V8, |_| {}).await;
+    let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
     let failure = session.generate_csr("fw-1", &request()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
@@ -338,33 +344,33 @@ async fn a_name_in_use_is_refused_and_a_certificate_in_use_is_not_removed() {
     let failure = session.remove("fw-initial").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.detail.contains("still uses"), "{failure}");
-    bench.close(session).await;
+    fixture.close(session).await;
 }
 
 #[tokio::test]
 async fn operations_that_wait_for_a_commit_are_committed() {
     for form in [PendingForm::Paths, PendingForm::Status, PendingForm::Text] {
         for cli_member in [true, false] {
-            let bench = Bench::start(Profile::V8, |faces| {
-                faces.generation_is_pending = true;
-                faces.imports_are_pending = true;
-                faces.deletes_are_pending = true;
-                (faces.pending_form, faces.cli_member) = (form, cli_member);
+            let fixture = Fixture::start(Profile::V8, |variants| {
+                variants.generation_is_pending = true;
+                variants.imports_are_pending = true;
+                variants.deletes_are_pending = true;
+                (variants.pending_form, variants.cli_member) = (form, cli_member);
             })
             .await;
-            let mut session = bench.session().await;
+            let mut session = fixture.session().await;
             install(session.as_mut(), "fw-1").await;
             session.remove("fw-1").await.unwrap();
-            assert_eq!(bench.device.pending(), [""; 0]);
+            assert_eq!(fixture.device.pending(), [""; 0]);
             assert_eq!(
                 (
-                    bench.device.counters().imports,
-                    bench.device.counters().deletes
+                    fixture.device.counters().imports,
+                    fixture.device.counters().deletes
                 ),
                 (1, 1),
                 "{form:?}"
             );
-            bench.close(session).await;
+            fixture.close(session).await;
         }
     }
 }

@@ -7,8 +7,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
-use super::bench::{
-    Bench, CONTENT, PATIENCE, folder_url, is_absent, loopback, receiving, said, with_password,
+use super::fixture::{
+    CONTENT, Fixture, PATIENCE, folder_url, is_absent, loopback, receiving, said, with_password,
 };
 
 /// How curl makes the data connection.
@@ -22,25 +22,25 @@ const MANNERS: [&[&str]; 5] = [
 
 #[tokio::test]
 async fn the_right_file_is_brought_once_in_every_manner() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     for manner in MANNERS {
-        let mut transfer = bench.receive(Protocol::Ftp).await;
+        let mut transfer = fixture.receive(Protocol::Ftp).await;
         let url = folder_url(&transfer);
         let arguments = [manner, &["-T", "a.p10", url.as_str()]].concat();
-        let Some(done) = bench.curl(&arguments).await else {
+        let Some(done) = fixture.curl(&arguments).await else {
             return;
         };
         assert!(done.status.success(), "{manner:?}: {}", said(&done));
         assert_eq!(transfer.received().await.unwrap(), CONTENT, "{manner:?}");
-        let again = bench.curl(&arguments).await.unwrap();
+        let again = fixture.curl(&arguments).await.unwrap();
         assert!(!again.status.success(), "{manner:?}: {}", said(&again));
     }
 }
 
 #[tokio::test]
 async fn a_client_is_done_well_even_when_the_transfer_is_dropped_at_once() {
-    let bench = Bench::start();
-    let mut transfer = bench.receive(Protocol::Ftp).await;
+    let fixture = Fixture::start();
+    let mut transfer = fixture.receive(Protocol::Ftp).await;
     let url = folder_url(&transfer);
     let daemon = async move {
         let content = transfer.received().await;
@@ -48,7 +48,7 @@ async fn a_client_is_done_well_even_when_the_transfer_is_dropped_at_once() {
         content
     };
     let arguments = ["-v", "-T", "a.p10", url.as_str()];
-    let (done, content) = tokio::join!(bench.curl(&arguments), daemon);
+    let (done, content) = tokio::join!(fixture.curl(&arguments), daemon);
     let Some(done) = done else { return };
     assert!(said(&done).contains("< 226"), "{}", said(&done));
     assert!(done.status.success(), "{}", said(&done));
@@ -57,34 +57,36 @@ async fn a_client_is_done_well_even_when_the_transfer_is_dropped_at_once() {
 
 #[tokio::test]
 async fn the_file_is_handed_out_once_in_every_manner() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     for manner in MANNERS {
-        let mut transfer = bench.hand_out(Protocol::Ftp).await;
+        let mut transfer = fixture.hand_out(Protocol::Ftp).await;
         let url = transfer.file_url().expose().to_owned();
         let arguments = [manner, &["-o", "got", &url]].concat();
-        let Some(done) = bench.curl(&arguments).await else {
+        let Some(done) = fixture.curl(&arguments).await else {
             return;
         };
         assert!(done.status.success(), "{manner:?}: {}", said(&done));
-        assert_eq!(std::fs::read(bench.file("got")).unwrap(), CONTENT);
+        assert_eq!(std::fs::read(fixture.file("got")).unwrap(), CONTENT);
         transfer.fetched().await.unwrap();
-        let again = bench.curl(&[manner, &["-o", "again", &url]].concat()).await;
+        let again = fixture
+            .curl(&[manner, &["-o", "again", &url]].concat())
+            .await;
         assert!(!again.unwrap().status.success(), "{manner:?}");
-        assert!(is_absent(&bench.file("again")));
+        assert!(is_absent(&fixture.file("again")));
     }
 }
 
 #[tokio::test]
 async fn a_listing_shows_the_file_to_who_knows_its_name_and_nothing_else() {
-    let bench = Bench::start();
-    let transfer = bench.hand_out(Protocol::Ftp).await;
+    let fixture = Fixture::start();
+    let transfer = fixture.hand_out(Protocol::Ftp).await;
     let url = folder_url(&transfer);
-    let Some(listing) = bench.curl(&["--list-only", url.as_str()]).await else {
+    let Some(listing) = fixture.curl(&["--list-only", url.as_str()]).await else {
         return;
     };
     assert!(listing.status.success(), "{}", said(&listing));
     assert!(listing.stdout.is_empty(), "{}", said(&listing));
-    let size = bench
+    let size = fixture
         .curl(&["-I", transfer.file_url().expose()])
         .await
         .unwrap();
@@ -93,7 +95,7 @@ async fn a_listing_shows_the_file_to_who_knows_its_name_and_nothing_else() {
         "{}",
         said(&size)
     );
-    let other = bench
+    let other = fixture
         .curl(&["-I", url.join("etc/passwd").unwrap().as_str()])
         .await;
     assert!(!other.unwrap().status.success());
@@ -101,8 +103,8 @@ async fn a_listing_shows_the_file_to_who_knows_its_name_and_nothing_else() {
 
 #[tokio::test]
 async fn whatever_is_not_the_file_is_refused() {
-    let bench = Bench::start();
-    let mut transfer = bench.receive(Protocol::Ftp).await;
+    let fixture = Fixture::start();
+    let mut transfer = fixture.receive(Protocol::Ftp).await;
     let url = folder_url(&transfer);
     let base = url.as_str();
     for (file, target) in [
@@ -113,23 +115,23 @@ async fn whatever_is_not_the_file_is_refused() {
         ("a.p10", with_password(&url, "wrong").to_string()),
         ("a.p10", base.replace(url.username(), "root")),
     ] {
-        let Some(done) = bench.curl(&["--path-as-is", "-T", file, &target]).await else {
+        let Some(done) = fixture.curl(&["--path-as-is", "-T", file, &target]).await else {
             return;
         };
         assert!(!done.status.success(), "{file} {target}: {}", said(&done));
     }
     let elsewhere = ["--interface", "127.0.0.2", "-T", "a.p10", base];
-    assert!(!bench.curl(&elsewhere).await.unwrap().status.success());
+    assert!(!fixture.curl(&elsewhere).await.unwrap().status.success());
 
-    let done = bench.curl(&["-T", "a.p10", base]).await.unwrap();
+    let done = fixture.curl(&["-T", "a.p10", base]).await.unwrap();
     assert!(done.status.success(), "{}", said(&done));
     assert_eq!(transfer.received().await.unwrap(), CONTENT);
 }
 
 #[tokio::test]
 async fn a_data_connection_to_another_address_or_to_a_service_is_refused() {
-    let bench = Bench::start();
-    let transfer = bench.receive(Protocol::Ftp).await;
+    let fixture = Fixture::start();
+    let transfer = fixture.receive(Protocol::Ftp).await;
     let victim = TcpListener::bind("127.0.0.2:0").await.unwrap();
     let mut client = Client::logged_in(&transfer).await;
     let port = victim.local_addr().unwrap().port();
@@ -150,12 +152,12 @@ async fn a_data_connection_to_another_address_or_to_a_service_is_refused() {
 
 #[tokio::test]
 async fn a_data_connection_from_another_address_is_sent_away() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let settings = Settings {
         listen: Some(IpAddr::from([0, 0, 0, 0])),
         ..loopback()
     };
-    let opened = bench
+    let opened = fixture
         .open(&settings, Protocol::Ftp, receiving(), PATIENCE)
         .await;
     let mut transfer = opened.unwrap();
@@ -176,8 +178,8 @@ async fn a_data_connection_from_another_address_is_sent_away() {
 
 #[tokio::test]
 async fn an_upload_that_breaks_off_does_not_count_and_may_be_repeated() {
-    let bench = Bench::start();
-    let mut transfer = bench.receive(Protocol::Ftp).await;
+    let fixture = Fixture::start();
+    let mut transfer = fixture.receive(Protocol::Ftp).await;
 
     // The whole client is gone, as when it is killed or the device starts anew.
     let mut client = Client::logged_in(&transfer).await;
@@ -202,8 +204,8 @@ async fn an_upload_that_breaks_off_does_not_count_and_may_be_repeated() {
 
 #[tokio::test]
 async fn nothing_but_a_login_is_possible_without_one() {
-    let bench = Bench::start();
-    let transfer = bench.receive(Protocol::Ftp).await;
+    let fixture = Fixture::start();
+    let transfer = fixture.receive(Protocol::Ftp).await;
     let mut client = Client::connect(&folder_url(&transfer)).await;
     for command in [
         "PASV",
@@ -228,14 +230,14 @@ async fn nothing_but_a_login_is_possible_without_one() {
 
 #[tokio::test]
 async fn passive_ports_are_those_that_were_set_and_the_address_is_the_one_that_was_named() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let port = crate::peers::free_address().port();
     let settings = Settings {
         advertise: Some(IpAddr::from([192, 0, 2, 77])),
         passive_ports: Some(port..=port),
         ..loopback()
     };
-    let opened = bench
+    let opened = fixture
         .open(&settings, Protocol::Ftp, receiving(), PATIENCE)
         .await;
     let transfer = opened.unwrap();

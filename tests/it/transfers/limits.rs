@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use renewd::failure::FailureKind;
-use renewd::transfer::{Errand, Protocol, Settings, Task};
+use renewd::transfer::{Protocol, Settings, Task, TransferRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::bench::{Bench, CONTENT, PATIENCE, Way, folder_url, loopback, receiving, said};
+use super::fixture::{
+    CONTENT, Fixture, PATIENCE, ScpProtocol, folder_url, loopback, receiving, said,
+};
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Scp, Protocol::Ftp];
 
@@ -17,10 +19,12 @@ const BLINK: Duration = Duration::from_millis(50);
 
 #[tokio::test]
 async fn after_the_time_limit_nobody_is_let_in_and_the_failure_tells_what_happened() {
-    let bench = Bench::start();
-    bench.transfers.host_keys().await.unwrap();
+    let fixture = Fixture::start();
+    fixture.transfers.host_keys().await.unwrap();
     for protocol in PROTOCOLS {
-        let opened = bench.open(&loopback(), protocol, receiving(), BLINK).await;
+        let opened = fixture
+            .open(&loopback(), protocol, receiving(), BLINK)
+            .await;
         let mut transfer = opened.unwrap();
         let failure = transfer.received().await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unreachable);
@@ -42,9 +46,9 @@ async fn after_the_time_limit_nobody_is_let_in_and_the_failure_tells_what_happen
 
 #[tokio::test]
 async fn a_connection_that_has_logged_in_is_cut_at_the_time_limit() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let limit = Duration::from_millis(500);
-    let opened = bench
+    let opened = fixture
         .open(&loopback(), Protocol::Ftp, receiving(), limit)
         .await;
     let mut transfer = opened.unwrap();
@@ -64,9 +68,9 @@ async fn a_connection_that_has_logged_in_is_cut_at_the_time_limit() {
 
 #[tokio::test]
 async fn what_was_refused_is_told_without_secrets() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let limit = Duration::from_secs(3);
-    let opened = bench
+    let opened = fixture
         .open(&loopback(), Protocol::Ftp, receiving(), limit)
         .await;
     let mut transfer = opened.unwrap();
@@ -78,7 +82,7 @@ async fn what_was_refused_is_told_without_secrets() {
         &["-T", "a.p10", &as_name],
         &["--interface", "127.0.0.2", "-T", "a.p10", url.as_str()],
     ] {
-        let Some(done) = bench.curl(arguments).await else {
+        let Some(done) = fixture.curl(arguments).await else {
             return;
         };
         assert!(!done.status.success(), "{}", said(&done));
@@ -96,7 +100,7 @@ async fn what_was_refused_is_told_without_secrets() {
 
 #[tokio::test]
 async fn a_port_is_open_as_long_as_a_transfer_and_can_be_taken_again_at_once() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let address = crate::peers::free_address();
     let settings = Settings {
         scp_port: address.port(),
@@ -104,7 +108,7 @@ async fn a_port_is_open_as_long_as_a_transfer_and_can_be_taken_again_at_once() {
         ..loopback()
     };
     for protocol in [Protocol::Scp, Protocol::Ftp, Protocol::Ftp, Protocol::Scp] {
-        let open = || bench.open(&settings, protocol, receiving(), PATIENCE);
+        let open = || fixture.open(&settings, protocol, receiving(), PATIENCE);
         let first = open().await.unwrap();
         let second = open().await.unwrap();
         drop(first);
@@ -120,7 +124,7 @@ async fn a_port_is_open_as_long_as_a_transfer_and_can_be_taken_again_at_once() {
 
 #[tokio::test]
 async fn a_taken_port_and_a_foreign_address_are_told_with_what_to_do() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = Settings {
         ftp_port: taken.local_addr().unwrap().port(),
@@ -131,7 +135,7 @@ async fn a_taken_port_and_a_foreign_address_are_told_with_what_to_do() {
         ..loopback()
     };
     for (settings, advice) in [(busy, "`ftp_port`"), (foreign, "`listen`")] {
-        let opened = bench
+        let opened = fixture
             .open(&settings, Protocol::Ftp, receiving(), PATIENCE)
             .await;
         let failure = opened.unwrap_err();
@@ -142,14 +146,14 @@ async fn a_taken_port_and_a_foreign_address_are_told_with_what_to_do() {
 
 #[tokio::test]
 async fn too_many_transfers_are_told_to_wait() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let settings = Settings {
         ftp_port: crate::peers::free_address().port(),
         ..loopback()
     };
     let mut open = Vec::new();
     let failure = loop {
-        match bench
+        match fixture
             .open(&settings, Protocol::Ftp, receiving(), PATIENCE)
             .await
         {
@@ -159,7 +163,7 @@ async fn too_many_transfers_are_told_to_wait() {
     };
     assert_eq!(failure.kind, FailureKind::Busy);
     open.pop();
-    let opened = bench
+    let opened = fixture
         .open(&settings, Protocol::Ftp, receiving(), PATIENCE)
         .await;
     assert!(opened.is_ok());
@@ -167,20 +171,20 @@ async fn too_many_transfers_are_told_to_wait() {
 
 #[tokio::test]
 async fn without_an_address_the_one_that_reaches_the_firewall_is_taken_and_told() {
-    let bench = Bench::start();
-    let transfer = bench
+    let fixture = Fixture::start();
+    let transfer = fixture
         .open(&Settings::default(), Protocol::Ftp, receiving(), PATIENCE)
         .await;
     let url = folder_url(&transfer.unwrap());
     assert_eq!(url.host_str(), Some("127.0.0.1"));
-    let transfer = bench.hand_out(Protocol::Ftp).await;
+    let transfer = fixture.hand_out(Protocol::Ftp).await;
     let (folder, file) = (transfer.folder_url().expose(), transfer.file_url().expose());
     assert_eq!(format!("{folder}a.pem"), file);
 }
 
 #[tokio::test]
 async fn ipv6_works_like_ipv4_and_brackets_stand_in_the_url() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     if TcpListener::bind("[::1]:0").is_err() {
         println!("not tried: this machine has no IPv6");
         return;
@@ -190,18 +194,18 @@ async fn ipv6_works_like_ipv4_and_brackets_stand_in_the_url() {
         ..Settings::default()
     };
     for protocol in PROTOCOLS {
-        let errand = Errand {
+        let request = TransferRequest {
             protocol,
             firewall: "[::1]:443".parse().unwrap(),
             task: receiving(),
             time_limit: PATIENCE,
         };
-        let mut transfer = bench.transfers.open(&settings, errand).await.unwrap();
+        let mut transfer = fixture.transfers.open(&settings, request).await.unwrap();
         let url = folder_url(&transfer);
         assert_eq!(url.host_str(), Some("[::1]"));
         let done = match protocol {
-            Protocol::Scp => bench.bring(Way::Legacy, "a.p10", &url, "/").await,
-            Protocol::Ftp => bench.curl(&["-g", "-T", "a.p10", url.as_str()]).await,
+            Protocol::Scp => fixture.bring(ScpProtocol::Legacy, "a.p10", &url, "/").await,
+            Protocol::Ftp => fixture.curl(&["-g", "-T", "a.p10", url.as_str()]).await,
         };
         let Some(done) = done else { return };
         assert!(done.status.success(), "{}", said(&done));
@@ -211,7 +215,7 @@ async fn ipv6_works_like_ipv4_and_brackets_stand_in_the_url() {
 
 #[tokio::test]
 async fn an_ipv4_firewall_is_known_on_an_ipv6_port_too() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let settings = Settings {
         listen: Some("::".parse().unwrap()),
         advertise: Some(Ipv4Addr::LOCALHOST.into()),
@@ -221,7 +225,7 @@ async fn an_ipv4_firewall_is_known_on_an_ipv6_port_too() {
         name: "a.pem".to_owned(),
         content: CONTENT.to_vec(),
     };
-    let Ok(mut transfer) = bench.open(&settings, Protocol::Ftp, task, PATIENCE).await else {
+    let Ok(mut transfer) = fixture.open(&settings, Protocol::Ftp, task, PATIENCE).await else {
         println!("not tried: this machine has no IPv6");
         return;
     };
@@ -231,12 +235,12 @@ async fn an_ipv4_firewall_is_known_on_an_ipv6_port_too() {
         &["--ftp-port", "127.0.0.1", "--disable-eprt"],
     ] {
         let arguments = [manner, &["-I", &url]].concat();
-        let Some(done) = bench.curl(&arguments).await else {
+        let Some(done) = fixture.curl(&arguments).await else {
             return;
         };
         assert!(done.status.success(), "{}", said(&done));
     }
-    let done = bench
+    let done = fixture
         .curl(&["--disable-epsv", "-o", "got", &url])
         .await
         .unwrap();

@@ -5,26 +5,30 @@ use std::process::Stdio;
 use renewd::transfer::{Protocol, Settings};
 use tokio::io::AsyncWriteExt;
 
-use super::bench::{
-    Bench, CONTENT, PATIENCE, Way, folder_url, is_absent, loopback, output, receiving, said,
-    with_password,
+use super::fixture::{
+    CONTENT, Fixture, PATIENCE, ScpProtocol, folder_url, is_absent, loopback, output, receiving,
+    said, with_password,
 };
 
 #[tokio::test]
 async fn the_right_file_is_brought_to_the_folder_and_by_its_name() {
-    let bench = Bench::start();
-    for way in Way::BOTH {
+    let fixture = Fixture::start();
+    for scp_protocol in ScpProtocol::BOTH {
         for target in ["", ".", "/", "a.p10", "/a.p10", "./a.p10"] {
-            let mut transfer = bench.receive(Protocol::Scp).await;
+            let mut transfer = fixture.receive(Protocol::Scp).await;
             let url = folder_url(&transfer);
-            let Some(done) = bench.bring(way, "a.p10", &url, target).await else {
+            let Some(done) = fixture.bring(scp_protocol, "a.p10", &url, target).await else {
                 return;
             };
-            assert!(done.status.success(), "{way:?} {target:?}: {}", said(&done));
+            assert!(
+                done.status.success(),
+                "{scp_protocol:?} {target:?}: {}",
+                said(&done)
+            );
             assert_eq!(
                 transfer.received().await.unwrap(),
                 CONTENT,
-                "{way:?} {target:?}"
+                "{scp_protocol:?} {target:?}"
             );
         }
     }
@@ -32,61 +36,68 @@ async fn the_right_file_is_brought_to_the_folder_and_by_its_name() {
 
 #[tokio::test]
 async fn a_file_arrives_under_the_name_of_the_target_and_with_its_times() {
-    let bench = Bench::start();
-    for way in Way::BOTH {
-        let mut transfer = bench.receive(Protocol::Scp).await;
+    let fixture = Fixture::start();
+    for scp_protocol in ScpProtocol::BOTH {
+        let mut transfer = fixture.receive(Protocol::Scp).await;
         let url = folder_url(&transfer);
-        let Some(mut scp) = bench.scp(way, &url, &[]) else {
+        let Some(mut scp) = fixture.scp(scp_protocol, &url, &[]) else {
             return;
         };
-        scp.args(["-p", "-q"]).arg(bench.file("x.txt"));
+        scp.args(["-p", "-q"]).arg(fixture.file("x.txt"));
         scp.arg(format!("{}@127.0.0.1:/a.pem", url.username()));
         let done = output(scp).await;
-        assert!(done.status.success(), "{way:?}: {}", said(&done));
+        assert!(done.status.success(), "{scp_protocol:?}: {}", said(&done));
         assert_eq!(transfer.received().await.unwrap(), CONTENT);
     }
 }
 
 #[tokio::test]
 async fn a_client_is_done_well_even_when_the_transfer_is_dropped_at_once() {
-    let bench = Bench::start();
-    for way in Way::BOTH {
-        let mut transfer = bench.receive(Protocol::Scp).await;
+    let fixture = Fixture::start();
+    for scp_protocol in ScpProtocol::BOTH {
+        let mut transfer = fixture.receive(Protocol::Scp).await;
         let url = folder_url(&transfer);
         let daemon = async move {
             let content = transfer.received().await;
             drop(transfer);
             content
         };
-        let (done, content) = tokio::join!(bench.bring(way, "a.p10", &url, "/"), daemon);
+        let (done, content) = tokio::join!(fixture.bring(scp_protocol, "a.p10", &url, "/"), daemon);
         let Some(done) = done else { return };
-        assert!(done.status.success(), "{way:?}: {}", said(&done));
+        assert!(done.status.success(), "{scp_protocol:?}: {}", said(&done));
         assert_eq!(content.unwrap(), CONTENT);
     }
 }
 
 #[tokio::test]
 async fn the_file_is_handed_out_once() {
-    let bench = Bench::start();
-    for way in Way::BOTH {
-        let mut transfer = bench.hand_out(Protocol::Scp).await;
+    let fixture = Fixture::start();
+    for scp_protocol in ScpProtocol::BOTH {
+        let mut transfer = fixture.hand_out(Protocol::Scp).await;
         let url = folder_url(&transfer);
-        let Some(done) = bench.fetch(way, &url, "/a.pem", "got").await else {
+        let Some(done) = fixture.fetch(scp_protocol, &url, "/a.pem", "got").await else {
             return;
         };
-        assert!(done.status.success(), "{way:?}: {}", said(&done));
-        assert_eq!(std::fs::read(bench.file("got")).unwrap(), CONTENT);
+        assert!(done.status.success(), "{scp_protocol:?}: {}", said(&done));
+        assert_eq!(std::fs::read(fixture.file("got")).unwrap(), CONTENT);
         transfer.fetched().await.unwrap();
-        let again = bench.fetch(way, &url, "/a.pem", "again").await.unwrap();
-        assert!(!again.status.success(), "{way:?}: {}", said(&again));
-        assert!(is_absent(&bench.file("again")));
+        let again = fixture
+            .fetch(scp_protocol, &url, "/a.pem", "again")
+            .await
+            .unwrap();
+        assert!(
+            !again.status.success(),
+            "{scp_protocol:?}: {}",
+            said(&again)
+        );
+        assert!(is_absent(&fixture.file("again")));
     }
 }
 
 #[tokio::test]
 async fn whatever_is_not_the_file_is_refused_and_told_of() {
-    let bench = Bench::start();
-    for way in Way::BOTH {
+    let fixture = Fixture::start();
+    for scp_protocol in ScpProtocol::BOTH {
         for (from, to) in [
             ("x.txt", "/"),
             ("x.txt", "/x.txt"),
@@ -95,61 +106,84 @@ async fn whatever_is_not_the_file_is_refused_and_told_of() {
             ("a.p10", "/etc/a.p10"),
             ("large.p10", "/a.p10"),
         ] {
-            let transfer = bench.receive(Protocol::Scp).await;
+            let transfer = fixture.receive(Protocol::Scp).await;
             let url = folder_url(&transfer);
-            let Some(done) = bench.bring(way, from, &url, to).await else {
+            let Some(done) = fixture.bring(scp_protocol, from, &url, to).await else {
                 return;
             };
             assert!(
                 !done.status.success(),
-                "{way:?} {from} {to}: {}",
+                "{scp_protocol:?} {from} {to}: {}",
                 said(&done)
             );
         }
-        let transfer = bench.hand_out(Protocol::Scp).await;
+        let transfer = fixture.hand_out(Protocol::Scp).await;
         let url = folder_url(&transfer);
         for from in ["/x.txt", "/etc/passwd", "../a.pem", "/", "a.p10"] {
-            let done = bench.fetch(way, &url, from, "stolen").await.unwrap();
-            assert!(!done.status.success(), "{way:?} {from}: {}", said(&done));
-            assert!(is_absent(&bench.file("stolen")), "{way:?} {from}");
+            let done = fixture
+                .fetch(scp_protocol, &url, from, "stolen")
+                .await
+                .unwrap();
+            assert!(
+                !done.status.success(),
+                "{scp_protocol:?} {from}: {}",
+                said(&done)
+            );
+            assert!(
+                is_absent(&fixture.file("stolen")),
+                "{scp_protocol:?} {from}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn a_wrong_password_a_second_use_and_another_address_are_refused() {
-    let bench = Bench::start();
-    let mut transfer = bench.receive(Protocol::Scp).await;
+    let fixture = Fixture::start();
+    let mut transfer = fixture.receive(Protocol::Scp).await;
     let url = folder_url(&transfer);
     let wrong = with_password(&url, "not-the-password");
-    let Some(done) = bench.bring(Way::Legacy, "a.p10", &wrong, "/").await else {
+    let Some(done) = fixture
+        .bring(ScpProtocol::Legacy, "a.p10", &wrong, "/")
+        .await
+    else {
         return;
     };
     assert!(!done.status.success());
-    let mut elsewhere = bench
-        .scp(Way::Legacy, &url, &["BindAddress=127.0.0.2"])
+    let mut elsewhere = fixture
+        .scp(ScpProtocol::Legacy, &url, &["BindAddress=127.0.0.2"])
         .unwrap();
-    elsewhere.arg(bench.file("a.p10"));
+    elsewhere.arg(fixture.file("a.p10"));
     elsewhere.arg(format!("{}@127.0.0.1:/", url.username()));
     let done = output(elsewhere).await;
     assert!(!done.status.success(), "{}", said(&done));
 
-    let done = bench.bring(Way::Sftp, "a.p10", &url, "/").await.unwrap();
+    let done = fixture
+        .bring(ScpProtocol::Sftp, "a.p10", &url, "/")
+        .await
+        .unwrap();
     assert!(done.status.success(), "{}", said(&done));
     assert_eq!(transfer.received().await.unwrap(), CONTENT);
-    for way in Way::BOTH {
-        let again = bench.bring(way, "a.p10", &url, "/").await.unwrap();
-        assert!(!again.status.success(), "{way:?}: {}", said(&again));
+    for scp_protocol in ScpProtocol::BOTH {
+        let again = fixture
+            .bring(scp_protocol, "a.p10", &url, "/")
+            .await
+            .unwrap();
+        assert!(
+            !again.status.success(),
+            "{scp_protocol:?}: {}",
+            said(&again)
+        );
     }
 }
 
 #[tokio::test]
 async fn a_shell_a_command_and_a_tunnel_are_refused() {
-    let bench = Bench::start();
-    let transfer = bench.receive(Protocol::Scp).await;
+    let fixture = Fixture::start();
+    let transfer = fixture.receive(Protocol::Scp).await;
     let url = folder_url(&transfer);
     for command in [&["id"][..], &[], &["-W", "127.0.0.1:22"]] {
-        let Some(mut ssh) = bench.openssh("ssh", &url, &["ClearAllForwardings=no"]) else {
+        let Some(mut ssh) = fixture.openssh("ssh", &url, &["ClearAllForwardings=no"]) else {
             return;
         };
         ssh.args(["-p", &url.port().unwrap().to_string()]);
@@ -168,10 +202,10 @@ async fn a_shell_a_command_and_a_tunnel_are_refused() {
 
 #[tokio::test]
 async fn an_upload_that_breaks_off_does_not_count_and_may_be_repeated() {
-    let bench = Bench::start();
-    let mut transfer = bench.receive(Protocol::Scp).await;
+    let fixture = Fixture::start();
+    let mut transfer = fixture.receive(Protocol::Scp).await;
     let url = folder_url(&transfer);
-    let Some(mut ssh) = bench.openssh("ssh", &url, &[]) else {
+    let Some(mut ssh) = fixture.openssh("ssh", &url, &[]) else {
         return;
     };
     ssh.args(["-p", &url.port().unwrap().to_string()]);
@@ -192,14 +226,17 @@ async fn an_upload_that_breaks_off_does_not_count_and_may_be_repeated() {
     let ended = child.wait().await.unwrap();
     assert!(!ended.success());
 
-    let done = bench.bring(Way::Legacy, "a.p10", &url, "/").await.unwrap();
+    let done = fixture
+        .bring(ScpProtocol::Legacy, "a.p10", &url, "/")
+        .await
+        .unwrap();
     assert!(done.status.success(), "{}", said(&done));
     assert_eq!(transfer.received().await.unwrap(), CONTENT);
 }
 
 #[tokio::test]
 async fn a_client_that_knows_only_old_algorithms_gets_through() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let old = [
         "KexAlgorithms=diffie-hellman-group14-sha1",
         "HostKeyAlgorithms=ssh-rsa",
@@ -211,12 +248,13 @@ async fn a_client_that_knows_only_old_algorithms_gets_through() {
         "KexAlgorithms=diffie-hellman-group1-sha1",
         "KexAlgorithms=diffie-hellman-group-exchange-sha1",
     ] {
-        let mut transfer = bench.receive(Protocol::Scp).await;
+        let mut transfer = fixture.receive(Protocol::Scp).await;
         let url = folder_url(&transfer);
-        let Some(mut scp) = bench.scp(Way::Legacy, &url, &[kex, old[1], old[2], old[3]]) else {
+        let Some(mut scp) = fixture.scp(ScpProtocol::Legacy, &url, &[kex, old[1], old[2], old[3]])
+        else {
             return;
         };
-        scp.arg(bench.file("a.p10"));
+        scp.arg(fixture.file("a.p10"));
         scp.arg(format!("{}@127.0.0.1:/", url.username()));
         let done = output(scp).await;
         assert!(done.status.success(), "{kex}: {}", said(&done));
@@ -226,14 +264,14 @@ async fn a_client_that_knows_only_old_algorithms_gets_through() {
 
 #[tokio::test]
 async fn a_client_that_is_asked_for_the_password_in_a_dialogue_gets_through() {
-    let bench = Bench::start();
-    let mut transfer = bench.receive(Protocol::Scp).await;
+    let fixture = Fixture::start();
+    let mut transfer = fixture.receive(Protocol::Scp).await;
     let url = folder_url(&transfer);
     let options = ["PreferredAuthentications=keyboard-interactive"];
-    let Some(mut scp) = bench.scp(Way::Sftp, &url, &options) else {
+    let Some(mut scp) = fixture.scp(ScpProtocol::Sftp, &url, &options) else {
         return;
     };
-    scp.arg(bench.file("a.p10"));
+    scp.arg(fixture.file("a.p10"));
     scp.arg(format!("{}@127.0.0.1:/", url.username()));
     let done = output(scp).await;
     assert!(done.status.success(), "{}", said(&done));
@@ -242,16 +280,17 @@ async fn a_client_that_is_asked_for_the_password_in_a_dialogue_gets_through() {
 
 #[tokio::test]
 async fn the_host_key_that_is_shown_is_the_one_that_clients_see() {
-    let bench = Bench::start();
-    let shown = bench.transfers.host_keys().await.unwrap();
-    let transfer = bench.receive(Protocol::Scp).await;
+    let fixture = Fixture::start();
+    let shown = fixture.transfers.host_keys().await.unwrap();
+    let transfer = fixture.receive(Protocol::Scp).await;
     let url = folder_url(&transfer);
     for key in shown {
         let algorithm = format!("HostKeyAlgorithms={}", key.algorithm);
-        let Some(mut scp) = bench.scp(Way::Legacy, &url, &[&algorithm, "LogLevel=DEBUG"]) else {
+        let Some(mut scp) = fixture.scp(ScpProtocol::Legacy, &url, &[&algorithm, "LogLevel=DEBUG"])
+        else {
             return;
         };
-        scp.arg(bench.file("x.txt"));
+        scp.arg(fixture.file("x.txt"));
         scp.arg(format!("{}@127.0.0.1:/", url.username()));
         let done = output(scp).await;
         let words = said(&done);
@@ -265,23 +304,23 @@ async fn the_host_key_that_is_shown_is_the_one_that_clients_see() {
 
 #[tokio::test]
 async fn two_transfers_share_a_port_and_each_gets_its_own_file() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let settings = Settings {
         scp_port: crate::peers::free_address().port(),
         ..loopback()
     };
     let mut transfers = Vec::new();
     for _ in 0..2 {
-        let opened = bench
+        let opened = fixture
             .open(&settings, Protocol::Scp, receiving(), PATIENCE)
             .await;
         transfers.push(opened.unwrap());
     }
     let urls: Vec<_> = transfers.iter().map(folder_url).collect();
     assert_eq!(urls[0].port(), urls[1].port());
-    std::fs::write(bench.file("a.pem"), "the second").unwrap();
-    let first = bench.bring(Way::Legacy, "a.p10", &urls[0], "/");
-    let second = bench.bring(Way::Sftp, "a.pem", &urls[1], "/");
+    std::fs::write(fixture.file("a.pem"), "the second").unwrap();
+    let first = fixture.bring(ScpProtocol::Legacy, "a.p10", &urls[0], "/");
+    let second = fixture.bring(ScpProtocol::Sftp, "a.pem", &urls[1], "/");
     let (Some(first), Some(second)) = tokio::join!(first, second) else {
         return;
     };

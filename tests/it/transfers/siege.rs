@@ -6,13 +6,13 @@ use renewd::transfer::{Protocol, Transfer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::bench::{Bench, CONTENT, Way, folder_url, said};
+use super::fixture::{CONTENT, Fixture, ScpProtocol, folder_url, said};
 
 #[tokio::test]
 async fn a_port_scan_from_elsewhere_hears_nothing() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     for protocol in [Protocol::Scp, Protocol::Ftp] {
-        let transfer = bench.receive(protocol).await;
+        let transfer = fixture.receive(protocol).await;
         for _ in 0..50 {
             let socket = TcpSocket::new_v4().unwrap();
             socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
@@ -23,15 +23,15 @@ async fn a_port_scan_from_elsewhere_hears_nothing() {
             let _ = stream.read_to_end(&mut heard).await;
             assert!(heard.is_empty(), "{protocol:?}: {heard:?}");
         }
-        the_right_client_gets_through(&bench, transfer, protocol).await;
+        the_right_client_gets_through(&fixture, transfer, protocol).await;
     }
 }
 
 #[tokio::test]
 async fn garbage_and_connections_that_are_closed_at_once_do_no_harm() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     for protocol in [Protocol::Scp, Protocol::Ftp] {
-        let transfer = bench.receive(protocol).await;
+        let transfer = fixture.receive(protocol).await;
         for round in 0..50_usize {
             let mut stream = TcpStream::connect(address(&transfer)).await.unwrap();
             let garbage = vec![u8::try_from(round).unwrap(); round * 1000];
@@ -40,15 +40,15 @@ async fn garbage_and_connections_that_are_closed_at_once_do_no_harm() {
                 .write_all(b"SSH-2.0-x\r\n\xff\xff\xff\xff\r\n\r\n")
                 .await;
         }
-        the_right_client_gets_through(&bench, transfer, protocol).await;
+        the_right_client_gets_through(&fixture, transfer, protocol).await;
     }
 }
 
 #[tokio::test]
 async fn connections_that_are_held_half_open_keep_nobody_out() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     for protocol in [Protocol::Scp, Protocol::Ftp] {
-        let transfer = bench.receive(protocol).await;
+        let transfer = fixture.receive(protocol).await;
         let mut held = Vec::new();
         for round in 0..60 {
             let mut stream = TcpStream::connect(address(&transfer)).await.unwrap();
@@ -57,7 +57,7 @@ async fn connections_that_are_held_half_open_keep_nobody_out() {
             }
             held.push(stream);
         }
-        the_right_client_gets_through(&bench, transfer, protocol).await;
+        the_right_client_gets_through(&fixture, transfer, protocol).await;
         drop(held);
     }
 }
@@ -65,8 +65,8 @@ async fn connections_that_are_held_half_open_keep_nobody_out() {
 /// One thread for everything: what blocked it would hold the work up.
 #[tokio::test(flavor = "current_thread")]
 async fn the_daemons_other_work_goes_on_under_siege() {
-    let bench = Bench::start();
-    let transfer = bench.receive(Protocol::Scp).await;
+    let fixture = Fixture::start();
+    let transfer = fixture.receive(Protocol::Scp).await;
     let address = address(&transfer);
     let siege = tokio::spawn(async move {
         let mut held = Vec::new();
@@ -97,11 +97,15 @@ async fn the_daemons_other_work_goes_on_under_siege() {
     siege.abort();
 }
 
-async fn the_right_client_gets_through(bench: &Bench, mut transfer: Transfer, protocol: Protocol) {
+async fn the_right_client_gets_through(
+    fixture: &Fixture,
+    mut transfer: Transfer,
+    protocol: Protocol,
+) {
     let url = folder_url(&transfer);
     let done = match protocol {
-        Protocol::Scp => bench.bring(Way::Legacy, "a.p10", &url, "/").await,
-        Protocol::Ftp => bench.curl(&["-T", "a.p10", url.as_str()]).await,
+        Protocol::Scp => fixture.bring(ScpProtocol::Legacy, "a.p10", &url, "/").await,
+        Protocol::Ftp => fixture.curl(&["-T", "a.p10", url.as_str()]).await,
     };
     let Some(done) = done else { return };
     assert!(done.status.success(), "{protocol:?}: {}", said(&done));

@@ -2,9 +2,9 @@
 
 use renewd::ca::{Issuance, Issuer};
 use simulators::ca::{ChainMischief, Mischief};
-use simulators::venafi::{Faces, StatusPath};
+use simulators::venafi::{StatusPath, Variants};
 
-use super::bench::{Bench, request};
+use super::fixture::{Fixture, request};
 
 #[tokio::test]
 async fn every_final_no_ends_at_once_in_the_services_own_words() {
@@ -16,16 +16,16 @@ async fn every_final_no_ends_at_once_in_the_services_own_words() {
         (StatusPath::Revoked, "REVOKED"),
         (StatusPath::Deleted, "DELETED"),
     ] {
-        let bench = Bench::new(Faces {
+        let fixture = Fixture::new(Variants {
             status_path: path,
-            ..Faces::kind()
+            ..Variants::kind()
         })
         .await;
         let request = request("r1");
-        let order = bench.order(&request).await.unwrap();
+        let order = fixture.order(&request).await.unwrap();
         let mut reason = None;
         for _ in 0..10 {
-            match bench.driver.poll(&order, &request).await.unwrap() {
+            match fixture.driver.poll(&order, &request).await.unwrap() {
                 Issuance::Pending { .. } => {}
                 Issuance::Refused { reason: words } => {
                     reason = Some(words);
@@ -36,22 +36,22 @@ async fn every_final_no_ends_at_once_in_the_services_own_words() {
         }
         assert!(reason.unwrap().starts_with(word), "{word}");
         // It is found again, so that it is not placed again unasked.
-        assert_eq!(bench.driver.find(&request).await.unwrap(), Some(order));
+        assert_eq!(fixture.driver.find(&request).await.unwrap(), Some(order));
     }
 }
 
 #[tokio::test]
 async fn an_approval_is_waited_for_without_end_and_names_a_person() {
-    let bench = Bench::new(Faces {
+    let fixture = Fixture::new(Variants {
         status_path: StatusPath::Approved,
         approval_polls: None,
-        ..Faces::kind()
+        ..Variants::kind()
     })
     .await;
     let request = request("r1");
-    let order = bench.order(&request).await.unwrap();
+    let order = fixture.order(&request).await.unwrap();
     for _ in 0..30 {
-        let standing = bench.driver.poll(&order, &request).await.unwrap();
+        let standing = fixture.driver.poll(&order, &request).await.unwrap();
         let Issuance::Pending {
             needs_person,
             waiting_for,
@@ -65,30 +65,30 @@ async fn an_approval_is_waited_for_without_end_and_names_a_person() {
             "{waiting_for}"
         );
     }
-    assert!(bench.cloud.approve(&order.0));
-    bench.obtain(&request, 10).await.unwrap();
-    assert_eq!(bench.cloud.counters().orders, 1);
+    assert!(fixture.cloud.approve(&order.0));
+    fixture.obtain(&request, 10).await.unwrap();
+    assert_eq!(fixture.cloud.counters().orders, 1);
 }
 
 #[tokio::test]
 async fn a_status_that_nobody_knows_is_waited_out() {
-    let bench = Bench::new(Faces {
+    let fixture = Fixture::new(Variants {
         status_path: StatusPath::UnknownWord,
-        ..Faces::kind()
+        ..Variants::kind()
     })
     .await;
     let request = request("r1");
-    let order = bench.order(&request).await.unwrap();
+    let order = fixture.order(&request).await.unwrap();
     let mut heard = String::new();
     for _ in 0..10 {
-        match bench.driver.poll(&order, &request).await.unwrap() {
+        match fixture.driver.poll(&order, &request).await.unwrap() {
             Issuance::Pending { waiting_for, .. } => heard += &waiting_for,
             Issuance::Issued { .. } => break,
             other => panic!("{other:?}"),
         }
     }
     assert!(heard.contains("which renewd does not know"), "{heard}");
-    bench.obtain(&request, 1).await.unwrap();
+    fixture.obtain(&request, 1).await.unwrap();
 }
 
 #[tokio::test]
@@ -99,10 +99,10 @@ async fn a_wrong_certificate_is_given_as_it_is_for_the_engine_to_refuse() {
         Mischief::CaTrue,
         Mischief::Expired,
     ] {
-        let bench = Bench::new(Faces::kind()).await;
-        bench.cloud.mischief(mischief);
+        let fixture = Fixture::new(Variants::kind()).await;
+        fixture.cloud.mischief(mischief);
         let request = request("r1");
-        let (leaf, _) = bench.obtain(&request, 3).await.unwrap();
+        let (leaf, _) = fixture.obtain(&request, 3).await.unwrap();
         let has_our_key = leaf.public_key == request.csr.public_key;
         assert_eq!(has_our_key, mischief != Mischief::WrongKey, "{mischief:?}");
         assert_eq!(leaf.is_ca, mischief == Mischief::CaTrue, "{mischief:?}");
@@ -120,10 +120,10 @@ async fn the_leaf_is_found_in_whatever_order_the_chain_comes() {
         ChainMischief::WithStranger,
         ChainMischief::WithoutRoot,
     ] {
-        let bench = Bench::new(Faces::kind()).await;
-        bench.cloud.chain_mischief(mischief);
+        let fixture = Fixture::new(Variants::kind()).await;
+        fixture.cloud.chain_mischief(mischief);
         let request = request("r1");
-        let (leaf, chain) = bench.obtain(&request, 3).await.unwrap();
+        let (leaf, chain) = fixture.obtain(&request, 3).await.unwrap();
         assert_eq!(leaf.public_key, request.csr.public_key, "{mischief:?}");
         assert!(
             chain.iter().all(|one| !one.is_self_signed()),

@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use renewd::inventory::State;
 use simulators::sonicos::Profile;
-use simulators::venafi::{Faces, Settings, Simulator, StatusPath, Template};
+use simulators::venafi::{Settings, Simulator, StatusPath, Template, Variants};
 
-use crate::lab::Lab;
+use crate::test_bed::TestBed;
 
 #[tokio::test]
 async fn a_firewall_is_renewed_with_one_order() {
-    let (lab, cloud) = lab(Settings::default()).await;
-    lab.run_once().await;
-    let renewals = lab.renewals().await;
+    let (bed, cloud) = bed(Settings::default()).await;
+    bed.run_once().await;
+    let renewals = bed.renewals().await;
     assert_eq!(renewals.len(), 1, "{renewals:#?}");
     let renewal = &renewals[0];
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
-    for seen in lab.seen().await {
+    for seen in bed.seen().await {
         assert_eq!(Some(seen.fingerprint), renewal.obtained.fingerprint);
-        let born = lab.simulator.spki_sha256(&renewal.alias).unwrap();
+        let born = bed.simulator.spki_sha256(&renewal.alias).unwrap();
         assert_eq!(seen.public_key.to_string(), born);
     }
     let counters = cloud.counters();
@@ -28,40 +28,40 @@ async fn a_firewall_is_renewed_with_one_order() {
     );
     let reference = &cloud.orders()[0].body["certificateUsageMetadata"][0]["nodeName"];
     assert_eq!(reference, &renewal.id.to_string());
-    lab.assert_left_in_order();
+    bed.assert_left_in_order();
 }
 
 #[tokio::test]
 async fn what_the_template_refuses_costs_neither_a_key_nor_an_order() {
-    let mut told = Settings::default();
-    told.templates[0] = Template {
+    let mut reported = Settings::default();
+    reported.templates[0] = Template {
         subject_cn: vec![r"[a-z]+\.example\.org".to_owned()],
         ..Template::default()
     };
-    let (lab, cloud) = lab(told).await;
-    lab.run_once().await;
-    let renewal = &lab.renewals().await[0];
+    let (bed, cloud) = bed(reported).await;
+    bed.run_once().await;
+    let renewal = &bed.renewals().await[0];
     assert_eq!(renewal.state, State::Planned);
     let words = renewal.last_error.as_deref().unwrap_or_default();
     assert!(words.contains("breaks the template"), "{words}");
-    assert_eq!(lab.simulator.counters().key_pairs_generated, 0);
+    assert_eq!(bed.simulator.counters().key_pairs_generated, 0);
     assert_eq!(cloud.counters().orders, 0);
 }
 
 /// It was placed, so it is looked for, and never placed again.
 #[tokio::test]
 async fn an_order_whose_reference_cannot_be_stored_is_reported_and_not_placed_again() {
-    let (lab, cloud) = lab(Settings {
-        faces: Faces {
+    let (bed, cloud) = bed(Settings {
+        variants: Variants {
             longer_ids: 5000,
-            ..Faces::kind()
+            ..Variants::kind()
         },
         ..Settings::default()
     })
     .await;
     for _ in 0..6 {
-        lab.run_once().await;
-        let renewal = lab.renewals().await.swap_remove(0);
+        bed.run_once().await;
+        let renewal = bed.renewals().await.swap_remove(0);
         assert_eq!(renewal.state, State::CsrExported);
         let words = renewal.last_error.unwrap_or_default();
         assert!(
@@ -71,58 +71,58 @@ async fn an_order_whose_reference_cannot_be_stored_is_reported_and_not_placed_ag
         assert!(words.len() < 1000, "{words}");
         assert_eq!(cloud.counters().orders, 1);
         let submit = renewd::renewal::Step::Submit.name();
-        let intent = lab.store().await.intent(&renewal.id, submit).await.unwrap();
+        let intent = bed.store().await.intent(&renewal.id, submit).await.unwrap();
         assert!(intent.is_some(), "the intent is kept");
-        lab.clock.set(renewal.next_attempt_at.unwrap());
+        bed.clock.set(renewal.next_attempt_at.unwrap());
     }
-    assert!(lab.has_event("attention_needed").await);
+    assert!(bed.has_event("attention_needed").await);
 }
 
 #[tokio::test]
 async fn an_approval_is_waited_for_and_told() {
-    let (lab, cloud) = lab(Settings {
-        faces: Faces {
+    let (bed, cloud) = bed(Settings {
+        variants: Variants {
             status_path: StatusPath::Approved,
             approval_polls: None,
-            ..Faces::kind()
+            ..Variants::kind()
         },
         ..Settings::default()
     })
     .await;
-    lab.run_once().await;
-    assert_eq!(lab.renewals().await[0].state, State::Submitted);
+    bed.run_once().await;
+    assert_eq!(bed.renewals().await[0].state, State::Submitted);
     assert!(
-        lab.has_event("approval_needed").await,
+        bed.has_event("approval_needed").await,
         "{:#?}",
-        lab.history().await
+        bed.history().await
     );
     let order = cloud.orders()[0].id.clone();
     assert!(cloud.approve(&order));
     for _ in 0..3 {
-        lab.clock.advance(jiff::SignedDuration::from_hours(2));
-        lab.run_once().await;
+        bed.clock.advance(jiff::SignedDuration::from_hours(2));
+        bed.run_once().await;
     }
-    assert_eq!(lab.renewals().await[0].state, State::Completed);
+    assert_eq!(bed.renewals().await[0].state, State::Completed);
     assert_eq!(cloud.counters().orders, 1);
 }
 
 /// A laboratory whose CA is a simulated service.
-async fn lab(mut told: Settings) -> (Lab, Simulator) {
-    let lab = Lab::new(Profile::V8).await;
-    let clock = Arc::clone(&lab.clock);
-    told.common.now = Arc::new(move || {
+async fn bed(mut reported: Settings) -> (TestBed, Simulator) {
+    let bed = TestBed::new(Profile::V8).await;
+    let clock = Arc::clone(&bed.clock);
+    reported.common.now = Arc::new(move || {
         let now = renewd::clock::Clock::now(clock.as_ref());
         time::OffsetDateTime::from_unix_timestamp(now.as_second()).unwrap()
     });
-    crate::lab::write_secret(&lab.folder.path().join("api-key"), &told.api_key);
-    let cloud = Simulator::start(told).await.unwrap();
+    crate::test_bed::write_secret(&bed.folder.path().join("api-key"), &reported.api_key);
+    let cloud = Simulator::start(reported).await.unwrap();
     let driver = format!(
         "driver.venafi = {{ url = \"{}\", api_key = {{ file = \"api-key\" }}, application = \"Firewalls\", \
          template = \"Default\", include_root = true, trust = {{ sha256 = \"{}\" }} }}",
         cloud.url(),
         cloud.fingerprint()
     );
-    let text = std::fs::read_to_string(lab.config_file()).unwrap();
+    let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let lines = text.lines().map(|line| {
         if line.starts_with("driver.local") {
             driver.as_str()
@@ -130,6 +130,6 @@ async fn lab(mut told: Settings) -> (Lab, Simulator) {
             line
         }
     });
-    std::fs::write(lab.config_file(), lines.collect::<Vec<_>>().join("\n")).unwrap();
-    (lab, cloud)
+    std::fs::write(bed.config_file(), lines.collect::<Vec<_>>().join("\n")).unwrap();
+    (bed, cloud)
 }

@@ -4,20 +4,20 @@
 //! section that justifies it, or is marked `guess:`. Nothing listens beyond the addresses it was given.
 
 pub mod acme;
+mod barrier;
 pub mod ca;
-mod chance;
-mod door;
-mod gate;
+mod faulty_connections;
 mod multipart;
+mod observer;
 pub mod pam360;
-mod parcel;
 pub mod resello;
+mod response_delivery;
+mod rng;
 pub mod sonicos;
 pub mod switch;
 mod tls;
 pub mod venafi;
-mod witness;
 
-pub use self::door::ConnectionFault;
-pub use self::gate::Gate;
-pub use self::witness::{Wait, Witness};
+pub use self::barrier::Barrier;
+pub use self::faulty_connections::ConnectionFault;
+pub use self::observer::{Observer, Wait};

@@ -68,21 +68,21 @@ impl<T: Switch> Switch for Option<T> {
 }
 
 /// Declares the switches with their documentation and default, and gives each a name on the command line.
-macro_rules! faces {
+macro_rules! variants {
     ($($(#[doc = $text:literal])+ $name:ident: $kind:ty = $default:expr,)+) => {
         /// Every switch; the default is the documented behaviour, unkind where the reference warns of it.
         #[derive(Debug, Clone)]
-        pub struct Faces {
+        pub struct Variants {
             $($(#[doc = $text])+ pub $name: $kind,)+
         }
 
-        impl Default for Faces {
+        impl Default for Variants {
             fn default() -> Self {
                 Self { $($name: $default,)+ }
             }
         }
 
-        impl Faces {
+        impl Variants {
             /// Sets one switch by its name, as `--face name=value` does. The error says what is wrong.
             pub fn set_by_name(&mut self, name: &str, value: &str) -> Result<(), String> {
                 match name {
@@ -100,7 +100,7 @@ macro_rules! faces {
             }
         }
 
-        impl $crate::switch::ByName for Faces {
+        impl $crate::switch::ByName for Variants {
             fn set_by_name(&mut self, name: &str, value: &str) -> Result<(), String> {
                 self.set_by_name(name, value)
             }
@@ -141,4 +141,4 @@ macro_rules! choices {
     };
 }
 
-pub(crate) use {choices, faces};
+pub(crate) use {choices, variants};

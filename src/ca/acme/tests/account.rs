@@ -8,19 +8,19 @@ use crate::clock::ManualClock;
 use crate::random::SeededRandom;
 use crate::secret::SecretSource;
 
-fn surroundings(seed: u64) -> Surroundings {
-    Surroundings {
+fn env(seed: u64) -> Env {
+    Env {
         clock: Arc::new(ManualClock::new(now())),
         random: Arc::new(SeededRandom::new(seed)),
     }
 }
 
 fn made(settings: &Settings) -> Account {
-    Account::read_or_make(settings, &surroundings(1)).unwrap()
+    Account::read_or_make(settings, &env(1)).unwrap()
 }
 
 fn read(settings: &Settings) -> Result<Option<Account>, Failure> {
-    Account::read(settings, &surroundings(3))
+    Account::read(settings, &env(3))
 }
 
 fn content(settings: &Settings) -> String {
@@ -64,7 +64,7 @@ fn of_two_that_make_it_at_once_both_get_the_first_ones_key() {
             .map(|seed| {
                 let settings = &settings;
                 scope.spawn(move || {
-                    let account = Account::read_or_make(settings, &surroundings(seed)).unwrap();
+                    let account = Account::read_or_make(settings, &env(seed)).unwrap();
                     account.key.key_authorization("t")
                 })
             })
@@ -80,13 +80,13 @@ fn an_account_belongs_to_its_directory_and_a_changed_contact_is_noticed() {
     let mut settings = settings(folder.path());
     let url = "https://acme.example.com/account/7";
     made(&settings)
-        .remember(&settings, url.to_owned(), &surroundings(2))
+        .remember(&settings, url.to_owned(), &env(2))
         .unwrap();
     let account = made(&settings);
     assert_eq!(account.url(&settings.directory), Some(url));
-    assert!(account.has_told(&settings));
+    assert!(account.has_reported(&settings));
     settings.contact.push("night@example.com".to_owned());
-    assert!(!account.has_told(&settings));
+    assert!(!account.has_reported(&settings));
     let staging: Url = "https://staging.example.com/directory".parse().unwrap();
     assert_eq!(account.url(&staging), None);
 }
@@ -155,7 +155,7 @@ fn a_key_in_the_clear_is_sealed_at_its_first_use_and_stays_the_same_account() {
     assert!(content(&settings).contains("sealed-1:"));
     let account = made(&settings);
     assert_eq!(account.key.key_authorization("t"), key);
-    assert!(account.has_told(&settings));
+    assert!(account.has_reported(&settings));
     let mode = fs::metadata(&settings.account)
         .unwrap()
         .permissions()
@@ -170,7 +170,7 @@ fn a_key_in_the_clear_that_cannot_be_sealed_is_used_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(folder.path());
     let missing = SecretSource::File(folder.path().join("missing"));
-    settings.sealing_key = seal::Place::new(Some(missing), folder.path());
+    settings.sealing_key = seal::SealingKeyLocation::new(Some(missing), folder.path());
     let clear = write_clear(&settings);
     made(&settings);
     assert!(content(&settings).contains(&clear));
@@ -185,7 +185,7 @@ fn without_its_sealing_key_an_account_is_neither_opened_nor_replaced() {
     let seal_key = folder.path().join("seal.key");
     let former = fs::read(&seal_key).unwrap();
     let refused = |settings: &Settings, words: &str| {
-        let failure = Account::read_or_make(settings, &surroundings(5)).unwrap_err();
+        let failure = Account::read_or_make(settings, &env(5)).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Local);
         assert!(failure.detail.contains(words), "{failure}");
         assert_eq!(content(settings), before);
@@ -196,10 +196,10 @@ fn without_its_sealing_key_an_account_is_neither_opened_nor_replaced() {
     refused(&settings, "put the former sealing key back");
     assert!(!seal_key.exists(), "no new one is made for it");
     let missing = SecretSource::File(folder.path().join("missing"));
-    settings.sealing_key = seal::Place::new(Some(missing), folder.path());
+    settings.sealing_key = seal::SealingKeyLocation::new(Some(missing), folder.path());
     refused(&settings, "missing");
 
-    settings.sealing_key = seal::Place::new(None, folder.path());
+    settings.sealing_key = seal::SealingKeyLocation::new(None, folder.path());
     let random = SeededRandom::new(6);
     crate::private_file::create(&seal_key, &former, &random).unwrap();
     made(&settings);
@@ -212,7 +212,8 @@ fn a_sealing_key_that_moved_seals_the_account_anew() {
     let key = made(&settings).key.key_authorization("t");
     let moved = folder.path().join("credential");
     fs::write(&moved, data_encoding::BASE64.encode(&[7; 32])).unwrap();
-    settings.sealing_key = seal::Place::new(Some(SecretSource::File(moved)), folder.path());
+    settings.sealing_key =
+        seal::SealingKeyLocation::new(Some(SecretSource::File(moved)), folder.path());
     assert_eq!(made(&settings).key.key_authorization("t"), key);
     fs::remove_file(folder.path().join("seal.key")).unwrap();
     assert_eq!(made(&settings).key.key_authorization("t"), key);

@@ -9,7 +9,7 @@ fn hosts() -> hosts::Hosts {
 }
 
 fn directory(body: &Value) -> Result<Directory, Failure> {
-    let answer = Answer::example("GET /directory", 200, body.to_string().as_bytes());
+    let answer = Response::example("GET /directory", 200, body.to_string().as_bytes());
     Directory::read(&answer, hosts())
 }
 
@@ -84,7 +84,7 @@ fn what_a_directory_tells_of_the_ca_may_be_odd_and_what_it_is_for_may_not() {
 fn an_order_is_read_whatever_the_members_say_that_decide_nothing() {
     let called: Url = "https://acme.example.com/order/1".parse().unwrap();
     let read = |body: &Value| {
-        let answer = Answer::example("POST /order/1", 200, body.to_string().as_bytes());
+        let answer = Response::example("POST /order/1", 200, body.to_string().as_bytes());
         Order::read(&answer, &called, 1)
     };
     for odd in [

@@ -8,7 +8,7 @@
 mod account;
 mod answers;
 mod limits;
-mod objections;
+mod preflight;
 mod problems;
 mod signatures;
 
@@ -36,7 +36,7 @@ fn settings(folder: &Path) -> Settings {
         timeout: Duration::from_secs(1),
         contact: vec!["admin@example.com".to_owned()],
         account: folder.join("acme/office.account"),
-        sealing_key: seal::Place::new(None, folder),
+        sealing_key: seal::SealingKeyLocation::new(None, folder),
         external_account: None,
         profile: None,
         roots: None,

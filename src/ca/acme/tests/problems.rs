@@ -4,7 +4,7 @@ use super::*;
 use crate::ca::acme::problem::{Class, Problem};
 
 fn problem(text: &str) -> Problem {
-    Problem::of(&Answer::example("POST /new-order", 400, text.as_bytes()))
+    Problem::of(&Response::example("POST /new-order", 400, text.as_bytes()))
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn what_decides_nothing_may_be_as_odd_as_it_wants() {
     assert_eq!(problem.class(), Class::Input);
     assert_eq!(problem.to_string(), "dns; DNS is down; NXDOMAIN");
     for text in ["null", "7", "[]", "<html>", "{\"type\":{}}"] {
-        let answer = Answer::example("POST /x", 400, text.as_bytes());
+        let answer = Response::example("POST /x", 400, text.as_bytes());
         assert_eq!(
             Problem::of(&answer).to_string(),
             "no reason was given",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::KeyPair;
 
-use super::contract::{Answer, Operation, words};
+use super::contract::{Operation, ProgramAnswer, words};
 use super::record::{Records, Standing};
 use super::run::Finished;
 use crate::ca::{Previous, SigningRequest};
@@ -25,14 +25,14 @@ fn finished(code: i32, stdout: &[u8], stderr: &str) -> Finished {
     }
 }
 
-fn answer(code: i32, stdout: &str) -> Result<Answer, FailureKind> {
+fn answer(code: i32, stdout: &str) -> Result<ProgramAnswer, FailureKind> {
     let finished = finished(code, stdout.as_bytes(), "");
     let answer = Operation::Poll("c").answer(&finished);
     answer.map_err(|failure| failure.kind)
 }
 
-fn wait(cookie: &str, delay: Option<i64>) -> Answer {
-    Answer::Wait {
+fn wait(cookie: &str, delay: Option<i64>) -> ProgramAnswer {
+    ProgramAnswer::Wait {
         cookie: cookie.to_owned(),
         delay: delay.map(SignedDuration::from_secs),
     }
@@ -44,10 +44,13 @@ fn every_exit_status_of_the_contract_has_its_meaning() {
     assert_eq!(answer(5, "90\na\nb\n"), Ok(wait("a\nb", Some(90))));
     assert_eq!(answer(5, "90"), Ok(wait("", Some(90))));
     assert_eq!(answer(5, "soon\nx"), Err(FailureKind::Unexpected));
-    assert_eq!(answer(2, "no\n"), Ok(Answer::Rejected("no".to_owned())));
+    assert_eq!(
+        answer(2, "no\n"),
+        Ok(ProgramAnswer::Rejected("no".to_owned()))
+    );
     assert_eq!(
         answer(17, "used up"),
-        Ok(Answer::AnotherKey("used up".to_owned()))
+        Ok(ProgramAnswer::AnotherKey("used up".to_owned()))
     );
     for (code, kind) in [
         (3, FailureKind::Unreachable),
@@ -82,7 +85,7 @@ fn certificates_are_read_from_pem_der_and_json() {
         Authority::root("Leaf").certificate,
     );
     let pems = format!("{}{}", request.to_pem(), root.to_pem());
-    let expected = Ok(Answer::Issued(vec![request.clone(), root.clone()]));
+    let expected = Ok(ProgramAnswer::Issued(vec![request.clone(), root.clone()]));
     assert_eq!(answer(0, &pems), expected);
     for chain in [
         serde_json::json!([root.to_pem()]),
@@ -94,7 +97,7 @@ fn certificates_are_read_from_pem_der_and_json() {
     let der = Operation::Submit
         .answer(&finished(0, &request.der, ""))
         .unwrap();
-    assert_eq!(der, Answer::Issued(vec![request]));
+    assert_eq!(der, ProgramAnswer::Issued(vec![request]));
     assert_eq!(
         answer(0, "{\"certificate\":7}"),
         Err(FailureKind::Unexpected)
@@ -103,8 +106,8 @@ fn certificates_are_read_from_pem_der_and_json() {
 
 #[test]
 fn a_programs_words_are_its_output_and_the_end_of_its_complaints_in_one_line() {
-    let told = words(&finished(2, b"no\n way\x1b[1m", "one\ntwo\nthree\nfour\n"));
-    assert_eq!(told, "no way[1m; two three four");
+    let reported = words(&finished(2, b"no\n way\x1b[1m", "one\ntwo\nthree\nfour\n"));
+    assert_eq!(reported, "no way[1m; two three four");
     assert_eq!(words(&finished(2, b"", "")), "it says nothing");
     assert!(words(&finished(2, &[b'x'; 5000], "")).chars().count() <= 301);
 }

@@ -74,7 +74,7 @@ async fn the_check_tells_what_the_ca_is_and_changes_nothing() {
 #[test]
 fn a_new_ca_has_closed_files_and_is_never_overwritten() {
     let setup = Setup::without_ca();
-    let create = |key| init(&setup.settings, "Office CA", key, 10, &setup.surroundings());
+    let create = |key| init(&setup.settings, "Office CA", key, 10, &setup.env());
     let made = create(KeyKind::Ecdsa(384)).unwrap();
     assert!(made.is_ca && made.is_self_signed());
     assert_eq!(
@@ -102,7 +102,7 @@ async fn permitted_domains_become_critical_name_constraints_of_a_new_ca() {
     let mut setup = Setup::without_ca();
     setup.settings.permitted_domains = vec!["example.com".to_owned(), "example.net".to_owned()];
     let key = KeyKind::Ecdsa(256);
-    let ca = init(&setup.settings, "Office CA", key, 10, &setup.surroundings()).unwrap();
+    let ca = init(&setup.settings, "Office CA", key, 10, &setup.env()).unwrap();
     setup.issue(good_csr()).await.unwrap();
     let line = ["x509", "-in", "ca.pem", "-noout", "-ext", "nameConstraints"];
     let Some(text) = openssl(setup.folder.path(), &line) else {
@@ -162,7 +162,7 @@ fn is_accepted(setup: &Setup, file: &str) -> bool {
 fn a_ca_that_cannot_be_made_leaves_nothing_behind() {
     let mut setup = Setup::without_ca();
     let make = |setup: &Setup, name: &str, key, years| {
-        init(&setup.settings, name, key, years, &setup.surroundings())
+        init(&setup.settings, name, key, years, &setup.env())
             .unwrap_err()
             .detail
     };

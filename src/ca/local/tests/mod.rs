@@ -19,11 +19,11 @@ use tempfile::TempDir;
 use super::{LocalCa, Purpose, Settings, init};
 use crate::ca::{Issuance, Issuer, Reference, SigningRequest};
 use crate::clock::ManualClock;
+use crate::env::Env;
 use crate::failure::FailureKind;
 use crate::pki::testing::{csr, csr_params, key_request, now, openssl, params};
 use crate::pki::{AlternateName, Certificate, Csr, Expected, KeyKind, check_issued};
 use crate::random::SeededRandom;
-use crate::surroundings::Surroundings;
 
 /// A CA in a temporary folder with a clock that can be moved.
 struct Setup {
@@ -40,7 +40,7 @@ impl Setup {
             "Office CA",
             KeyKind::Ecdsa(256),
             10,
-            &setup.surroundings(),
+            &setup.env(),
         )
         .unwrap();
         setup
@@ -78,15 +78,15 @@ impl Setup {
             .set(first.not_before + SignedDuration::from_hours(1));
     }
 
-    fn surroundings(&self) -> Surroundings {
-        Surroundings {
+    fn env(&self) -> Env {
+        Env {
             clock: self.clock.clone(),
             random: Arc::new(SeededRandom::new(1)),
         }
     }
 
     fn ca(&self) -> LocalCa {
-        LocalCa::new(self.settings.clone(), self.surroundings())
+        LocalCa::new(self.settings.clone(), self.env())
     }
 
     /// Submits `csr` as "r1" and reads what was issued.

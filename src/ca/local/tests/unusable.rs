@@ -24,7 +24,7 @@ fn put(setup: &Setup, chain: &[&Certificate], key: &KeyPair) {
 async fn assert_unusable(setup: &Setup, words: &str) {
     let ca = setup.ca();
     let checked = ca.check().await.unwrap_err();
-    let preflight = ca.objections(&key_request()).await.unwrap_err();
+    let preflight = ca.preflight(&key_request()).await.unwrap_err();
     let request = request("r1", good_csr());
     let prepared = ca.prepare(&request).await.map(drop).unwrap_err();
     for failure in [checked, preflight, prepared] {
@@ -92,7 +92,7 @@ async fn a_ca_above_that_forbids_it_is_found_before_anything_is_made() {
     root.reissue_self(|params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1)));
     let files = [&issuing.certificate, &root.certificate];
     put(&setup, &files, issuing.issuer.key());
-    assert_eq!(objections(&setup, &key_request()).await, [""; 0]);
+    assert_eq!(preflight(&setup, &key_request()).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -130,16 +130,16 @@ async fn names_that_a_ca_of_the_chain_does_not_permit_are_found_before_anything_
         let setup = Setup::without_ca();
         let own = ca(constrain);
         put(&setup, &[&own.certificate], own.issuer.key());
-        let told = objections(&setup, &wanted).await;
-        assert!(told[0].contains(words), "{told:?}");
+        let reported = preflight(&setup, &wanted).await;
+        assert!(reported[0].contains(words), "{reported:?}");
         setup.ca().check().await.expect("it can sign other names");
 
         let root = ca(constrain);
         let issuing = root.sub("Issuing CA");
         let files = [&issuing.certificate, &root.certificate];
         put(&setup, &files, issuing.issuer.key());
-        let told = objections(&setup, &wanted).await;
-        assert!(told[0].contains(words), "{told:?}");
+        let reported = preflight(&setup, &wanted).await;
+        assert!(reported[0].contains(words), "{reported:?}");
     }
 }
 
@@ -151,10 +151,10 @@ async fn purposes_that_no_firewall_can_use_are_found_before_anything_is_made() {
     assert_unusable(&setup, "extended key usage does not allow TLS servers").await;
 }
 
-async fn objections(setup: &Setup, wanted: &KeyRequest) -> Vec<String> {
+async fn preflight(setup: &Setup, wanted: &KeyRequest) -> Vec<String> {
     let ca = setup.ca();
-    let told = ca.objections(wanted).await.unwrap();
-    if !told.is_empty() {
+    let reported = ca.preflight(wanted).await.unwrap();
+    if !reported.is_empty() {
         let mut params = csr_params();
         params.subject_alt_names = match &wanted.alternate_names[0] {
             AlternateName::Ip(address) => vec![SanType::IpAddress(*address)],
@@ -165,5 +165,5 @@ async fn objections(setup: &Setup, wanted: &KeyRequest) -> Vec<String> {
         assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
         assert!(!setup.settings.issued.join("r1.pem").exists());
     }
-    told
+    reported
 }

@@ -1,6 +1,6 @@
 //! Templates and what they object to.
 
-use super::super::rules::{keys_in_words, objections, unreadable};
+use super::super::rules::{keys_in_words, preflight, unreadable};
 use super::super::wire::Template;
 use crate::pki::testing::key_request;
 use crate::pki::{AlternateName, KeyKind};
@@ -16,7 +16,7 @@ fn a_template_that_says_nothing_objects_to_nothing() {
         r#"{"subjectCNRegexes":null,"keyTypes":[],"status":"AVAILABLE"}"#,
     ] {
         assert_eq!(
-            objections(&template(json), &key_request()),
+            preflight(&template(json), &key_request()),
             [""; 0],
             "{json}"
         );
@@ -35,7 +35,7 @@ fn expressions_count_for_the_whole_value_with_and_without_anchors() {
         (r"^vpn|.*\.example\.com$", true),
     ] {
         let json = format!(r#"{{"subjectCNRegexes":[{}]}}"#, serde_json::json!(regex));
-        let found = objections(&template(&json), &key_request());
+        let found = preflight(&template(&json), &key_request());
         assert_eq!(found.is_empty(), fits, "{regex}: {found:?}");
     }
 }
@@ -46,7 +46,7 @@ fn each_part_is_held_against_its_own_rule() {
         r#"{"subjectCNRegexes":["a"],"subjectORegexes":["b"],"subjectOURegexes":["IT"],"subjectCValues":["US"],
             "sanRegexes":[],"sanIpAddressRegexes":[".*"]}"#,
     );
-    let found = objections(&template, &key_request());
+    let found = preflight(&template, &key_request());
     assert_eq!(
         found,
         [
@@ -64,7 +64,7 @@ fn an_address_is_held_against_the_rule_for_addresses() {
     let mut wanted = key_request();
     wanted.alternate_names = vec![AlternateName::Ip("192.0.2.1".parse().unwrap())];
     let template = template(r#"{"sanRegexes":[],"sanIpAddressRegexes":["10\\..*"]}"#);
-    let found = objections(&template, &wanted);
+    let found = preflight(&template, &wanted);
     assert_eq!(
         found,
         [
@@ -80,14 +80,14 @@ fn a_key_that_the_template_does_not_take_is_told_with_those_that_it_takes() {
     );
     let mut wanted = key_request();
     assert_eq!(
-        objections(&template, &wanted),
+        preflight(&template, &wanted),
         ["the template takes no ECDSA P-256 key, only RSA 2048, 4096; EC P384"]
     );
     wanted.key = KeyKind::Rsa(3072);
-    assert_eq!(objections(&template, &wanted).len(), 1);
+    assert_eq!(preflight(&template, &wanted).len(), 1);
     for key in [KeyKind::Rsa(4096), KeyKind::Ecdsa(384)] {
         wanted.key = key;
-        assert_eq!(objections(&template, &wanted), [""; 0], "{key}");
+        assert_eq!(preflight(&template, &wanted), [""; 0], "{key}");
     }
     assert_eq!(keys_in_words(&template).unwrap(), "RSA 2048, 4096; EC P384");
 }
@@ -95,7 +95,7 @@ fn a_key_that_the_template_does_not_take_is_told_with_those_that_it_takes() {
 #[test]
 fn an_expression_that_cannot_be_read_is_told_and_refuses_nothing() {
     let template = template(r#"{"subjectCNRegexes":["(?!internal).*","other"]}"#);
-    assert_eq!(objections(&template, &key_request()), [""; 0]);
+    assert_eq!(preflight(&template, &key_request()), [""; 0]);
     assert_eq!(unreadable(&template), ["(?!internal).*"]);
 }
 
@@ -105,7 +105,7 @@ fn a_template_that_is_unavailable_or_makes_keys_itself_refuses_us() {
         r#"{"status":"UNAVAILABLE","reason":"CA account disabled","csrUploadAllowed":false}"#,
     );
     assert_eq!(
-        objections(&template, &key_request()),
+        preflight(&template, &key_request()),
         [
             "the template is unavailable: CA account disabled",
             "the template takes no CSR that was made elsewhere",
@@ -128,7 +128,7 @@ fn a_country_may_be_allowed_by_an_expression_and_any_by_the_services_own_any() {
         (r#"["U."]"#, false),
     ] {
         let template = template(&format!(r#"{{"subjectCValues":{allowed}}}"#));
-        let found = objections(&template, &key_request());
+        let found = preflight(&template, &key_request());
         assert_eq!(found.is_empty(), fits, "{allowed}: {found:?}");
     }
 }

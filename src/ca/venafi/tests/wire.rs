@@ -21,9 +21,9 @@ fn errors_are_told_with_code_and_with_arguments_that_their_message_lacks() {
             {"code":10726,"message":"CN breaks the policy","args":["CN","fw01",["^.*\\.com$"]]},{"message":null}]}"#,
     )
     .unwrap();
-    let told: Vec<String> = errors.errors.iter().map(ToString::to_string).collect();
+    let reported: Vec<String> = errors.errors.iter().map(ToString::to_string).collect();
     assert_eq!(
-        told,
+        reported,
         [
             r#"Invalid or missing request header [SESSION] (code 1004): ["SESSION","tppl-api-key"]"#,
             r#"CN breaks the policy (code 10726): fw01, ["^.*\\.com$"]"#,

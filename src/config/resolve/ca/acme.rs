@@ -5,42 +5,42 @@ use std::ops::Range;
 use jiff::SignedDuration;
 
 use crate::ca::acme::{AllowedHost, ExternalAccount, Limit, Limits, Settings};
-use crate::config::resolve::{Name, Resolver};
-use crate::config::values::{self, Wrong};
-use crate::config::written::{
+use crate::config::file_model::{
     self, ALLOW_HINT, AcmeCa, AcmeLimit, AcmeLimits, LIMIT_HINT, Placed, TERMS_HINT,
 };
+use crate::config::resolve::{Name, Resolver};
+use crate::config::values::{self, Wrong};
 use crate::seal;
 
 impl Resolver<'_> {
-    pub(super) fn acme(&mut self, written: AcmeCa, name: Option<&Name>) -> Option<Settings> {
-        let directory = written
+    pub(super) fn acme(&mut self, raw: AcmeCa, name: Option<&Name>) -> Option<Settings> {
+        let directory = raw
             .directory
             .and_then(|url| self.parse(&url, values::service_url));
-        let allow_hosts = self.allow_hosts(written.allow_hosts);
-        let agreed = self.agreed(written.terms_of_service_agreed.as_ref());
-        let contact = self.contact(written.contact);
-        let validation = written
+        let allow_hosts = self.allow_hosts(raw.allow_hosts);
+        let agreed = self.agreed(raw.terms_of_service_agreed.as_ref());
+        let contact = self.contact(raw.contact);
+        let validation = raw
             .validation
             .and_then(|validation| self.validation(validation));
-        let profile = written
+        let profile = raw
             .profile
             .and_then(|profile| self.parse(&profile, word("profile = \"classic\"")));
-        let external_account = written
+        let external_account = raw
             .external_account
             .map(|account| self.external_account(account.value));
-        let account = match &written.account {
-            Some(_) => self.path(written.account.as_ref()),
+        let account = match &raw.account {
+            Some(_) => self.path(raw.account.as_ref()),
             None => name.map(|name| {
                 let file = format!("{}.account", name.text);
                 self.shared.state_directory.join("acme").join(file)
             }),
         };
-        let roots = self.path(written.roots.as_ref());
-        let trust = self.ca_trust(written.trust.as_ref());
-        let timeout = self.ca_timeout(written.timeout.as_ref());
+        let roots = self.path(raw.roots.as_ref());
+        let trust = self.ca_trust(raw.trust.as_ref());
+        let timeout = self.ca_timeout(raw.timeout.as_ref());
         let directory = directory?;
-        let limits = self.limits(Limits::of(&directory), written.limits.map(|one| one.value));
+        let limits = self.limits(Limits::of(&directory), raw.limits.map(|one| one.value));
         agreed?;
         Some(Settings {
             directory,
@@ -49,7 +49,7 @@ impl Resolver<'_> {
             timeout,
             contact,
             account: account?,
-            sealing_key: seal::Place::new(
+            sealing_key: seal::SealingKeyLocation::new(
                 self.shared.sealing_key.clone(),
                 &self.shared.state_directory,
             ),
@@ -65,8 +65,8 @@ impl Resolver<'_> {
     }
 
     /// Only a person can agree, so only a person's word counts.
-    fn agreed(&mut self, written: Option<&Placed<bool>>) -> Option<()> {
-        let Placed { value, range } = written?;
+    fn agreed(&mut self, raw: Option<&Placed<bool>>) -> Option<()> {
+        let Placed { value, range } = raw?;
         if !value {
             let message =
                 "without agreeing to the CA's terms there is no account, and no certificate";
@@ -76,8 +76,8 @@ impl Resolver<'_> {
         Some(())
     }
 
-    fn contact(&mut self, written: Option<Placed<Vec<Placed<String>>>>) -> Vec<String> {
-        let addresses = written.into_iter().flat_map(|list| list.value);
+    fn contact(&mut self, raw: Option<Placed<Vec<Placed<String>>>>) -> Vec<String> {
+        let addresses = raw.into_iter().flat_map(|list| list.value);
         let mut contact = Vec::new();
         for address in addresses {
             contact.extend(self.parse(&address, |text| {
@@ -87,8 +87,8 @@ impl Resolver<'_> {
         contact
     }
 
-    fn allow_hosts(&mut self, written: Option<Placed<Vec<Placed<String>>>>) -> Vec<AllowedHost> {
-        let hosts = written.into_iter().flat_map(|list| list.value);
+    fn allow_hosts(&mut self, raw: Option<Placed<Vec<Placed<String>>>>) -> Vec<AllowedHost> {
+        let hosts = raw.into_iter().flat_map(|list| list.value);
         let mut allowed = Vec::new();
         for host in hosts {
             allowed.extend(self.parse(&host, |text| {
@@ -98,38 +98,38 @@ impl Resolver<'_> {
         allowed
     }
 
-    fn external_account(&mut self, written: written::ExternalAccount) -> Option<ExternalAccount> {
-        let key_id = written
+    fn external_account(&mut self, raw: file_model::ExternalAccount) -> Option<ExternalAccount> {
+        let key_id = raw
             .key_id
             .and_then(|id| self.parse(&id, word("key_id = \"kid-1\"")));
-        let hmac_key = written.hmac_key.and_then(|key| self.secret(key));
+        let hmac_key = raw.hmac_key.and_then(|key| self.secret(key));
         Some(ExternalAccount {
             key_id: key_id?,
             hmac_key: hmac_key?,
         })
     }
 
-    fn limits(&mut self, published: Limits, written: Option<AcmeLimits>) -> Limits {
-        let Some(written) = written else {
+    fn limits(&mut self, published: Limits, raw: Option<AcmeLimits>) -> Limits {
+        let Some(raw) = raw else {
             return published;
         };
-        let mut limit = |written: Option<Placed<AcmeLimit>>, published| match written {
+        let mut limit = |raw: Option<Placed<AcmeLimit>>, published| match raw {
             Some(Placed { value, range }) => self.limit(&value, &range),
             None => published,
         };
         Limits {
-            account: limit(written.account, published.account),
-            domain: limit(written.domain, published.domain),
-            names: limit(written.names, published.names),
+            account: limit(raw.account, published.account),
+            domain: limit(raw.domain, published.domain),
+            names: limit(raw.names, published.names),
         }
     }
 
-    fn limit(&mut self, written: &AcmeLimit, range: &Range<usize>) -> Option<Limit> {
-        let orders = written.orders.as_ref()?.value;
+    fn limit(&mut self, raw: &AcmeLimit, range: &Range<usize>) -> Option<Limit> {
+        let orders = raw.orders.as_ref()?.value;
         if orders == 0 {
             return None;
         }
-        let Some(within) = &written.within else {
+        let Some(within) = &raw.within else {
             self.lacking(
                 range,
                 "a limit needs the time that it counts for",

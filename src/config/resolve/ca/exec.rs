@@ -5,24 +5,24 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 
 use crate::ca::exec::Settings;
+use crate::config::file_model::{ExecCa, default};
 use crate::config::resolve::{Name, Resolver};
 use crate::config::values::Wrong;
-use crate::config::written::{ExecCa, default};
 
 impl Resolver<'_> {
-    pub(super) fn exec(&mut self, written: ExecCa, name: Option<&Name>) -> Option<Settings> {
-        let program = written.program.and_then(|path| self.parse(&path, absolute));
+    pub(super) fn exec(&mut self, raw: ExecCa, name: Option<&Name>) -> Option<Settings> {
+        let program = raw.program.and_then(|path| self.parse(&path, absolute));
         let mut environment = Vec::new();
-        for text in written.environment.into_iter().flat_map(|list| list.value) {
+        for text in raw.environment.into_iter().flat_map(|list| list.value) {
             environment.extend(self.parse(&text, variable));
         }
         let mut arguments = Vec::new();
-        for text in written.arguments.into_iter().flat_map(|list| list.value) {
+        for text in raw.arguments.into_iter().flat_map(|list| list.value) {
             arguments.extend(self.parse(&text, argument));
         }
-        let records = self.path(written.records.as_ref());
+        let records = self.path(raw.records.as_ref());
         let longest = SignedDuration::from_mins(10);
-        let timeout = self.timeout(written.timeout.as_ref(), default::PROGRAM_TIMEOUT, longest);
+        let timeout = self.timeout(raw.timeout.as_ref(), default::PROGRAM_TIMEOUT, longest);
         let name = &*name?.text;
         Some(Settings {
             name: name.to_owned(),

@@ -1,19 +1,17 @@
 //! `driver.local`.
 
 use crate::ca::local::{Purpose, Settings};
+use crate::config::file_model::{self, LocalCa, default};
 use crate::config::resolve::{Name, Resolver};
 use crate::config::values;
-use crate::config::written::{self, LocalCa, default};
 
 impl Resolver<'_> {
-    pub(super) fn local(&mut self, written: LocalCa, name: Option<&Name>) -> Option<Settings> {
-        let certificate = self.path(written.certificate.as_ref());
-        let key = written
-            .key
-            .and_then(|key| self.path(key.value.file.as_ref()));
-        let issued = self.path(written.issued.as_ref());
+    pub(super) fn local(&mut self, raw: LocalCa, name: Option<&Name>) -> Option<Settings> {
+        let certificate = self.path(raw.certificate.as_ref());
+        let key = raw.key.and_then(|key| self.path(key.value.file.as_ref()));
+        let issued = self.path(raw.issued.as_ref());
         let mut permitted_domains = Vec::new();
-        for domain in written
+        for domain in raw
             .permitted_domains
             .into_iter()
             .flat_map(|list| list.value)
@@ -29,10 +27,10 @@ impl Resolver<'_> {
                 Some(folder) => folder,
                 None => self.shared.state_directory.join("ca").join(&*name?.text),
             },
-            lifetime_days: written
+            lifetime_days: raw
                 .lifetime_days
                 .map_or(default::LIFETIME_DAYS, |days| days.value),
-            purposes: written.purposes.map_or_else(
+            purposes: raw.purposes.map_or_else(
                 || vec![Purpose::ServerAuth],
                 |purposes| {
                     purposes
@@ -47,12 +45,12 @@ impl Resolver<'_> {
     }
 }
 
-impl From<written::Purpose> for Purpose {
-    fn from(written: written::Purpose) -> Self {
-        match written {
-            written::Purpose::ServerAuth => Self::ServerAuth,
-            written::Purpose::ClientAuth => Self::ClientAuth,
-            written::Purpose::IpsecIke => Self::IpsecIke,
+impl From<file_model::Purpose> for Purpose {
+    fn from(raw: file_model::Purpose) -> Self {
+        match raw {
+            file_model::Purpose::ServerAuth => Self::ServerAuth,
+            file_model::Purpose::ClientAuth => Self::ClientAuth,
+            file_model::Purpose::IpsecIke => Self::IpsecIke,
         }
     }
 }

@@ -14,21 +14,21 @@ use jiff::SignedDuration;
 
 use super::Resolver;
 use crate::ca;
+use crate::config::file_model::{self, CaDriver, OneOrMany, OrderBudget, Placed, default};
 use crate::config::resolve::fleet::DraftCa;
-use crate::config::written::{self, CaDriver, OneOrMany, OrderBudget, Placed, default};
 use crate::inventory::Budget;
 use crate::tls::{Anchor, Trust};
 
 impl Resolver<'_> {
     /// One `[[ca]]`.
-    pub fn ca(&mut self, mut written: written::Ca) -> DraftCa {
-        let name = self.name(written.name.as_ref());
-        let budget = written
+    pub fn ca(&mut self, mut raw: file_model::Ca) -> DraftCa {
+        let name = self.name(raw.name.as_ref());
+        let budget = raw
             .driver
             .as_mut()
             .and_then(|driver| order_budget(&mut driver.value));
         let budget = budget.map(|budget| self.order_budget(Some(budget.value)));
-        let value = written.driver.and_then(|driver| match driver.value {
+        let value = raw.driver.and_then(|driver| match driver.value {
             CaDriver::Local(local) => self.local(*local, name.as_ref()).map(ca::Settings::Local),
             CaDriver::Exec(exec) => self
                 .exec(*exec, name.as_ref())
@@ -46,7 +46,7 @@ impl Resolver<'_> {
                 .resello(*resello, &driver.range)
                 .map(|settings| ca::Settings::Resello(Box::new(settings))),
         });
-        let chain_roots = match written.chain_roots {
+        let chain_roots = match raw.chain_roots {
             Some(files) => self.files(files),
             None => Vec::new(),
         };
@@ -59,14 +59,14 @@ impl Resolver<'_> {
     }
 
     /// One file or several; each must be named.
-    fn files(&mut self, written: Placed<OneOrMany>) -> Vec<PathBuf> {
-        let texts = match written.value {
+    fn files(&mut self, raw: Placed<OneOrMany>) -> Vec<PathBuf> {
+        let texts = match raw.value {
             OneOrMany::One(text) => vec![text],
             OneOrMany::Many(texts) => texts,
         };
         let place = |value| Placed {
             value,
-            range: written.range.clone(),
+            range: raw.range.clone(),
         };
         // No file would mean no check, which is not what somebody meant who wrote the key.
         let texts = if texts.is_empty() {
@@ -81,9 +81,9 @@ impl Resolver<'_> {
     }
 
     /// What is written for it, or what is left out of it.
-    fn order_budget(&mut self, written: Option<OrderBudget>) -> Budget {
-        let (orders, within) = match written {
-            Some(written) => (written.orders, written.within),
+    fn order_budget(&mut self, raw: Option<OrderBudget>) -> Budget {
+        let (orders, within) = match raw {
+            Some(raw) => (raw.orders, raw.within),
             None => (None, None),
         };
         let limits = (
@@ -97,9 +97,9 @@ impl Resolver<'_> {
     }
 
     /// Whom to believe who answers for a CA; a public service shows a certificate of a public CA.
-    fn ca_trust(&mut self, written: Option<&Placed<written::Trust>>) -> Option<Trust> {
-        match written {
-            Some(written) => self.trust(written),
+    fn ca_trust(&mut self, raw: Option<&Placed<file_model::Trust>>) -> Option<Trust> {
+        match raw {
+            Some(raw) => self.trust(raw),
             None => Some(Trust {
                 anchor: Anchor::System,
                 server_name: None,
@@ -116,11 +116,11 @@ impl Resolver<'_> {
 /// The budget of every kind of CA but the one that sells certificates: its driver has a default of its own.
 fn order_budget(driver: &mut CaDriver) -> Option<Placed<OrderBudget>> {
     match driver {
-        CaDriver::Local(written) => written.order_budget.take(),
-        CaDriver::Exec(written) => written.order_budget.take(),
-        CaDriver::Venafi(written) => written.order_budget.take(),
-        CaDriver::Pam360(written) => written.order_budget.take(),
-        CaDriver::Acme(written) => written.order_budget.take(),
+        CaDriver::Local(raw) => raw.order_budget.take(),
+        CaDriver::Exec(raw) => raw.order_budget.take(),
+        CaDriver::Venafi(raw) => raw.order_budget.take(),
+        CaDriver::Pam360(raw) => raw.order_budget.take(),
+        CaDriver::Acme(raw) => raw.order_budget.take(),
         CaDriver::Resello(_) => None,
     }
 }

@@ -3,39 +3,36 @@
 use std::ops::Range;
 
 use crate::ca::resello::{self, Control, Level, MAILBOXES, PlanChoice, Settings};
-use crate::config::resolve::Resolver;
-use crate::config::values::{self, Wrong};
-use crate::config::written::{
+use crate::config::file_model::{
     self, Download, Placed, RenewalMode, ReselloCa, ValidationLevel, default,
 };
+use crate::config::resolve::Resolver;
+use crate::config::values::{self, Wrong};
 use crate::dcv;
 use crate::dcv::dns::Provider;
 
 impl Resolver<'_> {
-    pub(super) fn resello(&mut self, written: ReselloCa, range: &Range<usize>) -> Option<Settings> {
-        let url = written
+    pub(super) fn resello(&mut self, raw: ReselloCa, range: &Range<usize>) -> Option<Settings> {
+        let url = raw
             .url
             .and_then(|url| self.parse(&url, values::service_url));
-        let user = written.user.and_then(|user| self.parse(&user, account));
-        let api_key = written.api_key.and_then(|key| self.secret(key));
-        let plan = written.plan.and_then(|plan| self.parse(&plan, line));
+        let user = raw.user.and_then(|user| self.parse(&user, account));
+        let api_key = raw.api_key.and_then(|key| self.secret(key));
+        let plan = raw.plan.and_then(|plan| self.parse(&plan, line));
         let applicant = self.applicant(
-            written.applicant.map(|applicant| applicant.value),
-            written.approver.map(|approver| approver.value),
+            raw.applicant.map(|applicant| applicant.value),
+            raw.approver.map(|approver| approver.value),
         );
-        let level = self.level(written.validation_level.as_ref(), &applicant);
-        let control = match written.validation {
+        let level = self.level(raw.validation_level.as_ref(), &applicant);
+        let control = match raw.validation {
             Some(validation) => self.published(validation),
             None => self.by_mail(&applicant, range),
         };
-        let proof_host = self.parse_or(
-            written.proof_host.as_ref(),
-            default::PROOF_HOST,
-            values::domain,
-        );
-        let budget = self.order_budget(written.order_budget.map(|budget| budget.value));
-        let trust = self.ca_trust(written.trust.as_ref());
-        let timeout = self.ca_timeout(written.timeout.as_ref());
+        let proof_host =
+            self.parse_or(raw.proof_host.as_ref(), default::PROOF_HOST, values::domain);
+        let budget = self.order_budget(raw.order_budget.map(|budget| budget.value));
+        let trust = self.ca_trust(raw.trust.as_ref());
+        let timeout = self.ca_timeout(raw.timeout.as_ref());
         Some(Settings {
             url: url?,
             user: user?,
@@ -44,13 +41,13 @@ impl Resolver<'_> {
             timeout,
             plan: PlanChoice::read(&plan?),
             level,
-            renewal_mode: self.renewal_mode(written.renewal_mode.as_ref()),
+            renewal_mode: self.renewal_mode(raw.renewal_mode.as_ref()),
             control: control?,
             proof_host: proof_host?,
-            download: written
+            download: raw
                 .download
                 .map_or(resello::Download::Crt, |download| download.value.into()),
-            elliptic_keys: written.elliptic_keys.is_some_and(|takes| takes.value),
+            elliptic_keys: raw.elliptic_keys.is_some_and(|takes| takes.value),
             budget,
             applicant,
         })
@@ -59,8 +56,8 @@ impl Resolver<'_> {
     /// What an order says besides the certificate.
     fn applicant(
         &mut self,
-        applicant: Option<written::Applicant>,
-        approver: Option<written::Approver>,
+        applicant: Option<file_model::Applicant>,
+        approver: Option<file_model::Approver>,
     ) -> resello::Applicant {
         let (applicant, approver) = (applicant.unwrap_or_default(), approver.unwrap_or_default());
         let mut text = |key: Option<Placed<String>>| self.parse(&key?, line);
@@ -86,10 +83,10 @@ impl Resolver<'_> {
     /// What an organization must tell is reported here: the CA would refuse each order.
     fn level(
         &mut self,
-        written: Option<&Placed<ValidationLevel>>,
+        raw: Option<&Placed<ValidationLevel>>,
         applicant: &resello::Applicant,
     ) -> Level {
-        let Some(Placed { value, range }) = written else {
+        let Some(Placed { value, range }) = raw else {
             return Level::Domain;
         };
         let level = match value {
@@ -123,9 +120,9 @@ impl Resolver<'_> {
     }
 
     /// The CA wants CNAME records, which not every provider can set: told here, and not after an order was paid.
-    fn published(&mut self, written: Placed<written::Validation>) -> Option<Control> {
-        let range = written.range.clone();
-        let settings = self.validation(written)?;
+    fn published(&mut self, raw: Placed<file_model::Validation>) -> Option<Control> {
+        let range = raw.range.clone();
+        let settings = self.validation(raw)?;
         if let dcv::Settings::Dns(dns) = &settings
             && matches!(dns.provider, Provider::Exec(_))
         {
@@ -156,8 +153,8 @@ impl Resolver<'_> {
         Some(Control::Mail)
     }
 
-    fn renewal_mode(&mut self, written: Option<&Placed<RenewalMode>>) -> resello::RenewalMode {
-        match written.map(|written| (written.value, &written.range)) {
+    fn renewal_mode(&mut self, raw: Option<&Placed<RenewalMode>>) -> resello::RenewalMode {
+        match raw.map(|raw| (raw.value, &raw.range)) {
             None | Some((RenewalMode::Renew, _)) => resello::RenewalMode::Renew,
             Some((RenewalMode::Buy, _)) => resello::RenewalMode::Buy,
             Some((RenewalMode::Reissue, range)) => {
@@ -171,8 +168,8 @@ impl Resolver<'_> {
 }
 
 impl From<Download> for resello::Download {
-    fn from(written: Download) -> Self {
-        match written {
+    fn from(raw: Download) -> Self {
+        match raw {
             Download::Crt => Self::Crt,
             Download::Pkcs7 => Self::Pkcs7,
             Download::Zip => Self::Zip,

@@ -3,34 +3,28 @@
 use std::ops::Range;
 
 use crate::ca::venafi::{Login, Settings, Target};
+use crate::config::file_model::{Identifier, Named, Placed, ServiceAccount, VenafiCa, default};
 use crate::config::resolve::Resolver;
 use crate::config::values::{self, Wrong};
-use crate::config::written::{Identifier, Named, Placed, ServiceAccount, VenafiCa, default};
 
 impl Resolver<'_> {
-    pub(super) fn venafi(&mut self, written: VenafiCa, range: &Range<usize>) -> Option<Settings> {
-        let url = self.parse_or(
-            written.url.as_ref(),
-            default::VENAFI_URL,
-            values::service_url,
-        );
-        let login = self.venafi_login(written.api_key, written.service_account, range);
-        let application = self.target(written.application.as_ref());
-        let template = self.target(written.template.as_ref());
-        let tags = written.tags.map(|tags| self.tags(&tags.value));
-        let trust = self.ca_trust(written.trust.as_ref());
-        let timeout = self.ca_timeout(written.timeout.as_ref());
+    pub(super) fn venafi(&mut self, raw: VenafiCa, range: &Range<usize>) -> Option<Settings> {
+        let url = self.parse_or(raw.url.as_ref(), default::VENAFI_URL, values::service_url);
+        let login = self.venafi_login(raw.api_key, raw.service_account, range);
+        let application = self.target(raw.application.as_ref());
+        let template = self.target(raw.template.as_ref());
+        let tags = raw.tags.map(|tags| self.tags(&tags.value));
+        let trust = self.ca_trust(raw.trust.as_ref());
+        let timeout = self.ca_timeout(raw.timeout.as_ref());
         Some(Settings {
             url: url?,
             login: login?,
             application: application?,
             template: template?,
-            validity_days: written.validity_days.map(|days| days.value),
+            validity_days: raw.validity_days.map(|days| days.value),
             tags,
-            include_root: written.include_root.is_some_and(|root| root.value),
-            decommission_superseded: written
-                .decommission_superseded
-                .is_some_and(|written| written.value),
+            include_root: raw.include_root.is_some_and(|root| root.value),
+            decommission_superseded: raw.decommission_superseded.is_some_and(|raw| raw.value),
             trust: trust?,
             timeout,
         })
@@ -38,7 +32,7 @@ impl Resolver<'_> {
 
     fn venafi_login(
         &mut self,
-        api_key: Option<Placed<crate::config::written::Secret>>,
+        api_key: Option<Placed<crate::config::file_model::Secret>>,
         account: Option<Placed<ServiceAccount>>,
         range: &Range<usize>,
     ) -> Option<Login> {
@@ -57,14 +51,14 @@ impl Resolver<'_> {
         }
     }
 
-    fn service_account(&mut self, written: ServiceAccount) -> Option<Login> {
-        let id = written.id.and_then(|id| self.parse(&id, identifier));
-        let jwt = written.jwt.and_then(|jwt| self.secret(jwt));
+    fn service_account(&mut self, raw: ServiceAccount) -> Option<Login> {
+        let id = raw.id.and_then(|id| self.parse(&id, identifier));
+        let jwt = raw.jwt.and_then(|jwt| self.secret(jwt));
         Some(Login::ServiceAccount { id: id?, jwt: jwt? })
     }
 
-    fn target(&mut self, written: Option<&Placed<Named>>) -> Option<Target> {
-        let Placed { value, range } = written?;
+    fn target(&mut self, raw: Option<&Placed<Named>>) -> Option<Target> {
+        let Placed { value, range } = raw?;
         match value {
             Named::Id(Identifier::Id(id)) => match identifier(id) {
                 Ok(id) => Some(Target::Id(id)),
@@ -82,7 +76,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn tags(&mut self, written: &[Placed<String>]) -> Vec<String> {
+    fn tags(&mut self, raw: &[Placed<String>]) -> Vec<String> {
         let tag = |text: &str| {
             let hint = "for example: tags = [\"env:prod\"]";
             let is_empty = text.trim().is_empty();
@@ -90,7 +84,7 @@ impl Resolver<'_> {
                 .then(|| text.to_owned())
                 .ok_or_else(|| Wrong::new("a tag is empty", hint))
         };
-        let read = written.iter().filter_map(|text| self.parse(text, tag));
+        let read = raw.iter().filter_map(|text| self.parse(text, tag));
         read.collect()
     }
 }

@@ -3,107 +3,105 @@
 use url::{Host, Url};
 
 use super::DNS_PORT;
+use crate::config::file_model::{self, DnsProvider, Placed, default};
 use crate::config::resolve::Resolver;
 use crate::config::values::{self, Wrong};
-use crate::config::written::{self, DnsProvider, Placed, default};
 use crate::dcv::dns::{self, Algorithm, AzureEnvironment, OvhEndpoint, Provider, Transport};
 use crate::inventory::Endpoint;
 use crate::secret::SecretSource;
 
 impl Resolver<'_> {
-    pub(super) fn dns_provider(&mut self, written: DnsProvider) -> Option<Provider> {
-        match written {
+    pub(super) fn dns_provider(&mut self, raw: DnsProvider) -> Option<Provider> {
+        match raw {
             DnsProvider::Rfc2136(server) => self.rfc2136(server),
-            DnsProvider::Cloudflare(written) => self.token(written).map(Provider::Cloudflare),
-            DnsProvider::Desec(written) => self.token(written).map(Provider::Desec),
-            DnsProvider::Digitalocean(written) => self.token(written).map(Provider::Digitalocean),
-            DnsProvider::Hetzner(written) => self.token(written).map(Provider::Hetzner),
-            DnsProvider::Gandi(written) => self.token(written).map(Provider::Gandi),
-            DnsProvider::Route53(written) => self.route53(written),
-            DnsProvider::Ovh(written) => self.ovh(written),
-            DnsProvider::Google(written) => self.google(&written),
-            DnsProvider::Azure(written) => self.azure(written),
-            DnsProvider::Powerdns(written) => self.powerdns(written),
-            DnsProvider::Infoblox(written) => self.infoblox(written),
-            DnsProvider::Exec(written) => self.dns_program(written),
+            DnsProvider::Cloudflare(raw) => self.token(raw).map(Provider::Cloudflare),
+            DnsProvider::Desec(raw) => self.token(raw).map(Provider::Desec),
+            DnsProvider::Digitalocean(raw) => self.token(raw).map(Provider::Digitalocean),
+            DnsProvider::Hetzner(raw) => self.token(raw).map(Provider::Hetzner),
+            DnsProvider::Gandi(raw) => self.token(raw).map(Provider::Gandi),
+            DnsProvider::Route53(raw) => self.route53(raw),
+            DnsProvider::Ovh(raw) => self.ovh(raw),
+            DnsProvider::Google(raw) => self.google(&raw),
+            DnsProvider::Azure(raw) => self.azure(raw),
+            DnsProvider::Powerdns(raw) => self.powerdns(raw),
+            DnsProvider::Infoblox(raw) => self.infoblox(raw),
+            DnsProvider::Exec(raw) => self.dns_program(raw),
         }
     }
 
-    fn rfc2136(&mut self, written: written::Rfc2136) -> Option<Provider> {
-        let server = self.parse(written.server.as_ref()?, |text| server(text, DNS_PORT));
-        let key_name = self.parse(written.key_name.as_ref()?, |text| {
+    fn rfc2136(&mut self, raw: file_model::Rfc2136) -> Option<Provider> {
+        let server = self.parse(raw.server.as_ref()?, |text| server(text, DNS_PORT));
+        let key_name = self.parse(raw.key_name.as_ref()?, |text| {
             values::domain(text.trim_end_matches('.'))
         });
-        let secret = written.secret.and_then(|secret| self.secret(secret));
+        let secret = raw.secret.and_then(|secret| self.secret(secret));
         Some(Provider::Rfc2136(dns::Rfc2136 {
             server: server?,
-            transport: match written.transport.map(|transport| transport.value) {
-                Some(written::Transport::Udp) => Transport::Udp,
-                Some(written::Transport::Tcp) | None => Transport::Tcp,
+            transport: match raw.transport.map(|transport| transport.value) {
+                Some(file_model::Transport::Udp) => Transport::Udp,
+                Some(file_model::Transport::Tcp) | None => Transport::Tcp,
             },
             key_name: key_name?,
-            algorithm: match written.algorithm.map(|algorithm| algorithm.value) {
-                Some(written::TsigAlgorithm::HmacSha512) => Algorithm::HmacSha512,
-                Some(written::TsigAlgorithm::HmacSha384) => Algorithm::HmacSha384,
-                Some(written::TsigAlgorithm::HmacSha256) | None => Algorithm::HmacSha256,
+            algorithm: match raw.algorithm.map(|algorithm| algorithm.value) {
+                Some(file_model::TsigAlgorithm::HmacSha512) => Algorithm::HmacSha512,
+                Some(file_model::TsigAlgorithm::HmacSha384) => Algorithm::HmacSha384,
+                Some(file_model::TsigAlgorithm::HmacSha256) | None => Algorithm::HmacSha256,
             },
             secret: secret?,
         }))
     }
 
-    fn token(&mut self, written: written::Token) -> Option<SecretSource> {
-        written.token.and_then(|token| self.secret(token))
+    fn token(&mut self, raw: file_model::Token) -> Option<SecretSource> {
+        raw.token.and_then(|token| self.secret(token))
     }
 
-    fn route53(&mut self, written: written::Route53) -> Option<Provider> {
-        let secret_access_key = written
-            .secret_access_key
-            .and_then(|secret| self.secret(secret));
+    fn route53(&mut self, raw: file_model::Route53) -> Option<Provider> {
+        let secret_access_key = raw.secret_access_key.and_then(|secret| self.secret(secret));
         Some(Provider::Route53(dns::Route53 {
-            access_key_id: self.word(written.access_key_id.as_ref())?,
+            access_key_id: self.word(raw.access_key_id.as_ref())?,
             secret_access_key: secret_access_key?,
-            hosted_zone_id: self.word(written.hosted_zone_id.as_ref()),
+            hosted_zone_id: self.word(raw.hosted_zone_id.as_ref()),
         }))
     }
 
-    fn ovh(&mut self, written: written::Ovh) -> Option<Provider> {
-        let application_secret = written
+    fn ovh(&mut self, raw: file_model::Ovh) -> Option<Provider> {
+        let application_secret = raw
             .application_secret
             .and_then(|secret| self.secret(secret));
-        let consumer_key = written.consumer_key.and_then(|secret| self.secret(secret));
+        let consumer_key = raw.consumer_key.and_then(|secret| self.secret(secret));
         Some(Provider::Ovh(dns::Ovh {
-            endpoint: match written.endpoint.map(|endpoint| endpoint.value) {
-                Some(written::OvhEndpoint::Ca) => OvhEndpoint::Ca,
-                Some(written::OvhEndpoint::Us) => OvhEndpoint::Us,
-                Some(written::OvhEndpoint::Eu) | None => OvhEndpoint::Eu,
+            endpoint: match raw.endpoint.map(|endpoint| endpoint.value) {
+                Some(file_model::OvhEndpoint::Ca) => OvhEndpoint::Ca,
+                Some(file_model::OvhEndpoint::Us) => OvhEndpoint::Us,
+                Some(file_model::OvhEndpoint::Eu) | None => OvhEndpoint::Eu,
             },
-            application_key: self.word(written.application_key.as_ref())?,
+            application_key: self.word(raw.application_key.as_ref())?,
             application_secret: application_secret?,
             consumer_key: consumer_key?,
         }))
     }
 
-    fn google(&mut self, written: &written::Google) -> Option<Provider> {
-        let service_account = self.path(written.service_account.as_ref());
-        let project = self.word(written.project.as_ref());
+    fn google(&mut self, raw: &file_model::Google) -> Option<Provider> {
+        let service_account = self.path(raw.service_account.as_ref());
+        let project = self.word(raw.project.as_ref());
         Some(Provider::Google(dns::Google {
             service_account: service_account?,
             project: project?,
-            managed_zone: self.word(written.managed_zone.as_ref()),
+            managed_zone: self.word(raw.managed_zone.as_ref()),
         }))
     }
 
-    fn azure(&mut self, written: written::Azure) -> Option<Provider> {
-        let client_secret = written.client_secret.and_then(|secret| self.secret(secret));
-        let tenant_id = self.word(written.tenant_id.as_ref());
-        let client_id = self.word(written.client_id.as_ref());
-        let subscription_id = self.word(written.subscription_id.as_ref());
-        let resource_group = self.word(written.resource_group.as_ref());
+    fn azure(&mut self, raw: file_model::Azure) -> Option<Provider> {
+        let client_secret = raw.client_secret.and_then(|secret| self.secret(secret));
+        let tenant_id = self.word(raw.tenant_id.as_ref());
+        let client_id = self.word(raw.client_id.as_ref());
+        let subscription_id = self.word(raw.subscription_id.as_ref());
+        let resource_group = self.word(raw.resource_group.as_ref());
         Some(Provider::Azure(dns::Azure {
-            environment: match written.environment.map(|environment| environment.value) {
-                Some(written::AzureEnvironment::China) => AzureEnvironment::China,
-                Some(written::AzureEnvironment::UsGovernment) => AzureEnvironment::UsGovernment,
-                Some(written::AzureEnvironment::Public) | None => AzureEnvironment::Public,
+            environment: match raw.environment.map(|environment| environment.value) {
+                Some(file_model::AzureEnvironment::China) => AzureEnvironment::China,
+                Some(file_model::AzureEnvironment::UsGovernment) => AzureEnvironment::UsGovernment,
+                Some(file_model::AzureEnvironment::Public) | None => AzureEnvironment::Public,
             },
             tenant_id: tenant_id?,
             client_id: client_id?,
@@ -113,11 +111,11 @@ impl Resolver<'_> {
         }))
     }
 
-    fn powerdns(&mut self, written: written::Powerdns) -> Option<Provider> {
-        let url = self.parse(written.url.as_ref()?, api_url);
-        let key = written.key.and_then(|key| self.secret(key));
-        let server_id = match &written.server_id {
-            Some(_) => self.word(written.server_id.as_ref()),
+    fn powerdns(&mut self, raw: file_model::Powerdns) -> Option<Provider> {
+        let url = self.parse(raw.url.as_ref()?, api_url);
+        let key = raw.key.and_then(|key| self.secret(key));
+        let server_id = match &raw.server_id {
+            Some(_) => self.word(raw.server_id.as_ref()),
             None => Some(default::POWERDNS_SERVER.to_owned()),
         };
         Some(Provider::Powerdns(dns::Powerdns {
@@ -127,12 +125,12 @@ impl Resolver<'_> {
         }))
     }
 
-    fn infoblox(&mut self, written: written::Infoblox) -> Option<Provider> {
-        let server = self.parse(written.server.as_ref()?, |text| server(text, HTTPS_PORT));
-        let password = written.password.and_then(|password| self.secret(password));
-        let user = self.word(written.user.as_ref());
-        let view = match &written.view {
-            Some(_) => self.word(written.view.as_ref()),
+    fn infoblox(&mut self, raw: file_model::Infoblox) -> Option<Provider> {
+        let server = self.parse(raw.server.as_ref()?, |text| server(text, HTTPS_PORT));
+        let password = raw.password.and_then(|password| self.secret(password));
+        let user = self.word(raw.user.as_ref());
+        let view = match &raw.view {
+            Some(_) => self.word(raw.view.as_ref()),
             None => Some(default::INFOBLOX_VIEW.to_owned()),
         };
         Some(Provider::Infoblox(dns::Infoblox {
@@ -143,9 +141,9 @@ impl Resolver<'_> {
         }))
     }
 
-    fn dns_program(&mut self, written: written::DnsProgram) -> Option<Provider> {
-        let program = self.path(written.program.as_ref());
-        let arguments = written.arguments.into_iter().flat_map(|list| list.value);
+    fn dns_program(&mut self, raw: file_model::DnsProgram) -> Option<Provider> {
+        let program = self.path(raw.program.as_ref());
+        let arguments = raw.arguments.into_iter().flat_map(|list| list.value);
         Some(Provider::Exec(dns::Exec {
             arguments: arguments.map(|argument| argument.value).collect(),
             program: program?,
@@ -153,8 +151,8 @@ impl Resolver<'_> {
     }
 
     /// An identifier of somebody else's: anything that is not empty and has no blanks.
-    fn word(&mut self, written: Option<&Placed<String>>) -> Option<String> {
-        self.parse(written?, |text| {
+    fn word(&mut self, raw: Option<&Placed<String>>) -> Option<String> {
+        self.parse(raw?, |text| {
             if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace()) {
                 let hint = "an id has no blanks in it and is not empty";
                 return Err(Wrong::new("this cannot be an id", hint));

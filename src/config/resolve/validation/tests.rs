@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::*;
-use crate::config::findings::{Findings, Origin};
+use crate::config::diagnostics::{Diagnostics, Origin};
 use crate::config::resolve::Shared;
 use crate::dcv::dns::{Algorithm, Provider, Transport};
 
@@ -18,28 +18,28 @@ struct Driver {
 /// What `text` means, and what is said about it.
 fn read(text: &str) -> (Option<dcv::Settings>, String) {
     let driver: Driver = toml::from_str(text).unwrap();
-    let mut findings = Findings::default();
-    let file = findings.add_file(Path::new("renewd.toml").into(), text.to_owned().into());
+    let mut diagnostics = Diagnostics::default();
+    let file = diagnostics.add_file(Path::new("renewd.toml").into(), text.to_owned().into());
     let mut resolver = Resolver {
-        findings: &mut findings,
+        diagnostics: &mut diagnostics,
         origin: Origin { file, start: 0 },
         folder: Path::new("/etc/renewd"),
         exposed: None,
         shared: &mut Shared::default(),
     };
     let settings = resolver.validation(driver.validation);
-    let told: Vec<String> = findings
-        .into_mistakes()
+    let reported: Vec<String> = diagnostics
+        .into_errors()
         .iter()
-        .map(|mistake| format!("{} ({:?})", mistake.message, mistake.hint))
+        .map(|error| format!("{} ({:?})", error.message, error.hint))
         .collect();
-    (settings, told.join("\n"))
+    (settings, reported.join("\n"))
 }
 
 fn dns(text: &str) -> Settings {
     match read(text) {
-        (Some(dcv::Settings::Dns(settings)), told) if told.is_empty() => *settings,
-        (settings, told) => panic!("{settings:?} {told}"),
+        (Some(dcv::Settings::Dns(settings)), reported) if reported.is_empty() => *settings,
+        (settings, reported) => panic!("{settings:?} {reported}"),
     }
 }
 
@@ -47,7 +47,7 @@ fn dns(text: &str) -> Settings {
 fn files_are_served_on_port_80_of_every_address_unless_told() {
     let listen = |text| match read(text) {
         (Some(dcv::Settings::Http(settings)), _) => settings.listen,
-        (settings, told) => panic!("{settings:?} {told}"),
+        (settings, reported) => panic!("{settings:?} {reported}"),
     };
     assert_eq!(listen("validation.http = {}"), ["[::]:80".parse().unwrap()]);
     let two = listen("validation.http.listen = ['192.0.2.10:80', '[2001:db8::10]:80']");
@@ -68,8 +68,11 @@ fn files_are_served_on_port_80_of_every_address_unless_told() {
             "each other's way",
         ),
     ] {
-        let (settings, told) = read(bad);
-        assert!(settings.is_none() && told.contains(words), "{bad}: {told}");
+        let (settings, reported) = read(bad);
+        assert!(
+            settings.is_none() && reported.contains(words),
+            "{bad}: {reported}"
+        );
     }
 }
 
@@ -94,7 +97,7 @@ fn a_name_server_with_a_key_is_all_that_is_needed() {
 
 #[test]
 fn every_provider_is_read() {
-    for (written, name) in [
+    for (raw, name) in [
         ("cloudflare = { token = 'x' }", "cloudflare"),
         ("desec = { token = 'x' }", "desec"),
         ("digitalocean = { token = 'x' }", "digitalocean"),
@@ -129,7 +132,7 @@ fn every_provider_is_read() {
             "exec",
         ),
     ] {
-        let settings = dns(&format!("validation.dns.provider.{written}"));
+        let settings = dns(&format!("validation.dns.provider.{raw}"));
         assert_eq!(settings.provider.name(), name);
         let is_program = matches!(settings.provider, Provider::Exec(_));
         assert_eq!(settings.provider.secrets().is_empty(), is_program, "{name}");
@@ -166,8 +169,8 @@ fn a_record_is_asked_for_or_waited_for_but_not_both() {
         ("zone = '*.example.com'", "is not a zone"),
         ("delegate_to = 'acme example'", "is not a domain name"),
     ] {
-        let (_, told) = read(&with(bad));
-        assert!(told.contains(words), "{bad}: {told}");
+        let (_, reported) = read(&with(bad));
+        assert!(reported.contains(words), "{bad}: {reported}");
     }
 }
 
@@ -183,8 +186,11 @@ fn an_api_key_goes_in_clear_text_to_this_machine_only() {
         let text = format!(
             "validation.dns.provider.powerdns = {{ url = '{url}', key = {{ env = 'K' }} }}"
         );
-        let (settings, told) = read(&text);
-        assert!(settings.is_none() && told.contains(words), "{url}: {told}");
-        assert!(!told.contains("hunter2"), "{told}");
+        let (settings, reported) = read(&text);
+        assert!(
+            settings.is_none() && reported.contains(words),
+            "{url}: {reported}"
+        );
+        assert!(!reported.contains("hunter2"), "{reported}");
     }
 }

@@ -1,7 +1,7 @@
 //! What a line does, and what the device's answer to it means (SonicOS reference 3.9, 6.12). The texts of most refusals
 //! are not published, so families of words are compared.
 
-use crate::firewall::sonicos::wording;
+use crate::firewall::sonicos::messages;
 
 /// Whether a line may change the device for good, so that a lost answer leaves a doubt.
 ///
@@ -48,7 +48,7 @@ pub(super) fn is_farewell(line: &str) -> bool {
 /// The login itself was refused.
 pub(super) fn is_refused_login(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    wording::is_locked_out(&text)
+    messages::is_locked_out(&text)
         || ["denied", "incorrect", "invalid", "failed", "locked"]
             .iter()
             .any(|word| text.contains(word))

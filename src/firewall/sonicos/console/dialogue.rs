@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use super::Preempt;
 use super::answer::{self, NO_PAGER};
-use super::discretion::Discretion;
 use super::prompt::{Prompt, Question};
+use super::redactor::Redactor;
 use super::terminal::{Screen, Silence, Terminal};
 use crate::failure::{Failure, FailureKind, readable};
-use crate::firewall::sonicos::wording;
+use crate::firewall::sonicos::messages;
 use crate::secret::Secret;
 
 /// A conversation.
 pub(super) struct Dialogue {
     terminal: Terminal,
-    place: Place,
+    place: CliMode,
     user: String,
-    discretion: Discretion,
+    redactor: Redactor,
     limits: Limits,
     /// What it is held with, for failures.
     name: String,
@@ -38,7 +38,7 @@ pub(super) struct Limits {
 
 /// Where the device takes our commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum CliMode {
     Ordinary,
     Configuration,
     /// A menu below configuration mode.
@@ -52,9 +52,9 @@ impl Dialogue {
     pub(super) fn new(terminal: Terminal, name: String, user: &str, limits: Limits) -> Self {
         Self {
             terminal,
-            place: Place::Lost,
+            place: CliMode::Lost,
             user: user.to_owned(),
-            discretion: Discretion::default(),
+            redactor: Redactor::default(),
             limits,
             name,
             changed: false,
@@ -65,7 +65,7 @@ impl Dialogue {
     /// Gets to the first prompt. Builds that take any SSH login ask for user and password only here; the reference is
     /// silent about which do. The password is offered once.
     pub(super) async fn enter(&mut self, password: &Secret) -> Result<(), Failure> {
-        self.discretion = Discretion::about(password);
+        self.redactor = Redactor::about(password);
         let mut offered = false;
         for _ in 0..MOST_QUESTIONS_AT_THE_DOOR {
             let waited = self.terminal.wait(self.limits.call).await;
@@ -113,15 +113,15 @@ impl Dialogue {
                 said.push('\n');
             }
         }
-        Ok(self.discretion.cut(&said))
+        Ok(self.redactor.cut(&said))
     }
 
     /// Types a line that only looks, where the session stands: nobody loses configuration mode for it.
-    pub(super) async fn look(&mut self, line: &str) -> Result<String, Failure> {
+    pub(super) async fn query(&mut self, line: &str) -> Result<String, Failure> {
         self.learn(&[line.to_owned()])?;
         self.changed = false;
         let said = self.command(line).await?;
-        Ok(self.discretion.cut(&said))
+        Ok(self.redactor.cut(&said))
     }
 
     /// Leaves configuration mode and logs out, without a change of ours that waits for a commit.
@@ -129,18 +129,18 @@ impl Dialogue {
         // Every change so far was answered; what is lost from here on is only the session.
         self.changed = false;
         let left = self.leave_configuration_mode().await;
-        if self.place == Place::Ordinary && self.terminal.type_line("exit").await.is_ok() {
+        if self.place == CliMode::Ordinary && self.terminal.type_line("exit").await.is_ok() {
             // How the device takes leave is its own affair.
             let _ = self.terminal.wait(FAREWELL_LIMIT).await;
         }
-        self.place = Place::Lost;
+        self.place = CliMode::Lost;
         left
     }
 
     /// What is secret in `lines`; one that would be several is refused.
     fn learn(&mut self, lines: &[String]) -> Result<(), Failure> {
         for line in lines {
-            self.discretion.learn(line);
+            self.redactor.learn(line);
             if line.chars().any(char::is_control) {
                 let detail = "a line may hold no control characters";
                 return Err(self.failure(FailureKind::Local, line, detail));
@@ -157,12 +157,12 @@ impl Dialogue {
 
     async fn take_configuration_mode(&mut self, preempt: Preempt) -> Result<(), Failure> {
         self.leave_menus().await?;
-        if self.place == Place::Configuration {
+        if self.place == CliMode::Configuration {
             return Ok(());
         }
         let mut screen = self.type_and_wait(CONFIGURE).await?;
         if let Prompt::Preempt { holder } = &screen.prompt {
-            let holder = self.discretion.cut(holder);
+            let holder = self.redactor.cut(holder);
             if !preempt.takes_from(&holder, &self.user) {
                 self.reply(CONFIGURE, "no").await?;
                 let detail = "configuration mode is taken; preempt_idle_administrator is off or changes may wait";
@@ -173,11 +173,11 @@ impl Dialogue {
         }
         let text = self.expect_command(CONFIGURE, screen).await?;
         self.leave_menus().await?;
-        if self.place == Place::Configuration {
+        if self.place == CliMode::Configuration {
             return Ok(());
         }
         let detail = format!("the device gives no configuration mode: {text}");
-        if wording::is_out_of_configuration_mode(&text) {
+        if messages::is_out_of_configuration_mode(&text) {
             return Err(self.held(&detail, ""));
         }
         Err(self.failure(FailureKind::Refused, CONFIGURE, &detail))
@@ -188,7 +188,7 @@ impl Dialogue {
         let screen = self.type_and_wait(line).await?;
         let text = self.expect_command(line, screen).await?;
         if let Some(words) = answer::refusal(&text) {
-            if wording::is_out_of_configuration_mode(&words) {
+            if messages::is_out_of_configuration_mode(&words) {
                 let detail = format!("configuration mode was taken from us: {words}");
                 return Err(self.held(&detail, ""));
             }
@@ -203,7 +203,7 @@ impl Dialogue {
     /// Back to the top of configuration mode; a session that somebody else began may stand in a menu.
     async fn leave_menus(&mut self) -> Result<(), Failure> {
         for line in WAYS_OUT {
-            if self.place != Place::Menu {
+            if self.place != CliMode::Menu {
                 return Ok(());
             }
             self.go_out(line).await?;
@@ -213,18 +213,18 @@ impl Dialogue {
     }
 
     async fn leave_configuration_mode(&mut self) -> Result<(), Failure> {
-        if self.place == Place::Lost {
+        if self.place == CliMode::Lost {
             return Ok(());
         }
-        if self.uncommitted && self.place != Place::Ordinary {
+        if self.uncommitted && self.place != CliMode::Ordinary {
             let screen = self.type_and_wait("cancel").await?;
             self.go_on("cancel", screen).await?;
         }
         self.leave_menus().await?;
-        if self.place == Place::Configuration {
+        if self.place == CliMode::Configuration {
             self.go_out("exit").await?;
         }
-        if self.place == Place::Configuration {
+        if self.place == CliMode::Configuration {
             let detail = "the device does not leave configuration mode";
             return Err(self.failure(FailureKind::Unexpected, "exit", detail));
         }
@@ -283,14 +283,14 @@ impl Dialogue {
     }
 
     async fn type_and_wait(&mut self, line: &str) -> Result<Screen, Failure> {
-        if self.place == Place::Lost {
+        if self.place == CliMode::Lost {
             return Err(self.failure(FailureKind::Unreachable, line, "the session is over"));
         }
         if answer::is_change(line) {
             self.changed = true;
             self.uncommitted = true;
         }
-        tracing::debug!(firewall = %self.name, line = %self.discretion.cut(line), "typed");
+        tracing::debug!(firewall = %self.name, line = %self.redactor.cut(line), "typed");
         let typed = self.terminal.type_line(line).await;
         typed.map_err(|silence| self.lost(line, &silence))?;
         self.arrival(line).await
@@ -310,16 +310,16 @@ impl Dialogue {
 
     fn arrive(&mut self, prompt: &Prompt) {
         self.place = match prompt {
-            Prompt::Ordinary => Place::Ordinary,
-            Prompt::Configuration => Place::Configuration,
-            Prompt::Menu => Place::Menu,
+            Prompt::Ordinary => CliMode::Ordinary,
+            Prompt::Configuration => CliMode::Configuration,
+            Prompt::Menu => CliMode::Menu,
             _ => self.place,
         };
     }
 
     /// The device waits for something that does not belong here.
     fn not_understood(&mut self, line: &str, screen: &Screen) -> Failure {
-        self.place = Place::Lost;
+        self.place = CliMode::Lost;
         let kind = if self.changed {
             FailureKind::OutcomeUnknown
         } else {
@@ -332,7 +332,7 @@ impl Dialogue {
     /// A session that ended at the door.
     fn turned_away(&mut self, silence: &Silence) -> Failure {
         match silence {
-            Silence::Ended(words) if wording::is_full(words) => {
+            Silence::Ended(words) if messages::is_full(words) => {
                 self.failure(FailureKind::Busy, "log in", words)
             }
             Silence::Ended(words) if answer::is_refused_login(words) => {
@@ -344,9 +344,9 @@ impl Dialogue {
 
     /// A session that ended, or a device that waits for nothing.
     fn lost(&mut self, line: &str, silence: &Silence) -> Failure {
-        self.place = Place::Lost;
+        self.place = CliMode::Lost;
         let (kind, detail) = match silence {
-            Silence::Ended(words) if wording::is_locked_out(words) => {
+            Silence::Ended(words) if messages::is_locked_out(words) => {
                 (FailureKind::Unauthorized, words.clone())
             }
             Silence::Ended(words) => (
@@ -379,8 +379,8 @@ impl Dialogue {
     }
 
     fn failure(&self, kind: FailureKind, line: &str, detail: &str) -> Failure {
-        let call = format!("{}: {}", self.name, self.discretion.cut(line));
-        Failure::new(kind, call, readable(&self.discretion.cut(detail)))
+        let call = format!("{}: {}", self.name, self.redactor.cut(line));
+        Failure::new(kind, call, readable(&self.redactor.cut(detail)))
     }
 }
 

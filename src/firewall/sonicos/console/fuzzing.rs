@@ -8,9 +8,9 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use super::answer::{is_refused_login, refusal};
-use super::discretion::Discretion;
-use super::noise::{after_echo, shown};
+use super::output_filter::{after_echo, visible};
 use super::prompt::Prompt;
+use super::redactor::Redactor;
 use super::terminal::Terminal;
 use crate::secret::Secret;
 
@@ -21,11 +21,11 @@ pub fn screen(data: &[u8]) {
     let (typed, raw) = raw.split_once('\u{0}').unwrap_or(("commit", &raw));
     let rest = after_echo(raw, typed);
     assert!(raw.ends_with(rest), "{raw:?}");
-    let screen = shown(rest);
+    let screen = visible(rest);
     assert!(screen.len() <= rest.len());
     let is_plain = |c: char| c == '\n' || !c.is_control();
     assert!(screen.chars().all(is_plain), "{screen:?}");
-    assert_eq!(shown(&screen), screen);
+    assert_eq!(visible(&screen), screen);
     if let Some(Prompt::Question(question) | Prompt::Uncommitted(question)) = Prompt::of(&screen) {
         let answers = ["yes", "no", "cancel"];
         assert!(answers.contains(&question.declining()));
@@ -58,18 +58,18 @@ fn wait(data: &[u8]) {
 }
 
 /// What came before and after a password, in any spelling of a terminal: it is cut out.
-pub fn discretion(data: &[u8]) {
+pub fn redactor(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (before, after) = text.split_once('\n').unwrap_or((&text, ""));
-    let mut discretion = Discretion::about(&Secret::new(PASSWORD.to_owned()));
+    let mut redactor = Redactor::about(&Secret::new(PASSWORD.to_owned()));
     let typed = format!("export x scp scp://r1:{ONE_TIME}@192.0.2.1/f password \"{WORD}\"");
-    discretion.learn(&typed);
-    discretion.learn(before);
+    redactor.learn(&typed);
+    redactor.learn(before);
     let broken = PASSWORD.replace(' ', "\r\n ");
     let said = format!("{before}{PASSWORD}{after}{broken} {typed}{after}");
-    let told = discretion.cut(&said);
+    let reported = redactor.cut(&said);
     for secret in [PASSWORD, &broken, ONE_TIME, WORD] {
-        assert!(!told.contains(secret), "{told}");
+        assert!(!reported.contains(secret), "{reported}");
     }
 }
 

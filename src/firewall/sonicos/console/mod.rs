@@ -5,11 +5,11 @@
 
 mod answer;
 mod dialogue;
-mod discretion;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-mod noise;
+mod output_filter;
 mod prompt;
+mod redactor;
 mod ssh;
 mod terminal;
 #[cfg(test)]
@@ -104,8 +104,8 @@ impl Console {
     ///
     /// # Errors
     /// `Refused` with the device's words; `Busy` where the device shows nothing outside of configuration mode.
-    pub async fn look(&mut self, line: &str) -> Result<String, Failure> {
-        self.dialogue.look(line).await
+    pub async fn query(&mut self, line: &str) -> Result<String, Failure> {
+        self.dialogue.query(line).await
     }
 
     /// Gives back configuration mode and logs out. Call it on every path.

@@ -20,7 +20,7 @@ use crate::secret::Secret;
 
 /// A connection that is logged in.
 pub(super) struct Connection {
-    handle: Handle<Doorkeeper>,
+    handle: Handle<HostKeyVerifier>,
 }
 
 impl Connection {
@@ -32,17 +32,18 @@ impl Connection {
         password: &Secret,
         name: &str,
     ) -> Result<(Self, Box<dyn Line>, Vec<u8>), Failure> {
-        let door = Door {
+        let connector = SshConnector {
             name,
             limit: settings.call_timeout,
             parting_words: Arc::default(),
         };
-        let handle = door.knock(command_line).await?;
+        let handle = connector.knock(command_line).await?;
         let mut connection = Self { handle };
         let opened = async {
-            door.log_in(&mut connection.handle, &settings.user, password)
+            connector
+                .log_in(&mut connection.handle, &settings.user, password)
                 .await?;
-            door.open_shell(&connection.handle).await
+            connector.open_shell(&connection.handle).await
         };
         match opened.await {
             Ok((line, said)) => Ok((connection, line, said)),
@@ -61,7 +62,7 @@ impl Connection {
 }
 
 /// Getting in: what each stage needs.
-struct Door<'a> {
+struct SshConnector<'a> {
     /// For failures.
     name: &'a str,
     /// For each stage.
@@ -70,34 +71,34 @@ struct Door<'a> {
     parting_words: Arc<Mutex<Option<String>>>,
 }
 
-impl Door<'_> {
-    async fn knock(&self, command_line: &CommandLine) -> Result<Handle<Doorkeeper>, Failure> {
+impl SshConnector<'_> {
+    async fn knock(&self, command_line: &CommandLine) -> Result<Handle<HostKeyVerifier>, Failure> {
         let address = &command_line.address;
         let limit = (self.limit / 2).min(CONNECT_LIMIT);
         let stream = connector::connect(&address.host, address.port, limit).await;
         let stream = stream.map_err(|error| self.failure(FailureKind::Unreachable, error))?;
-        let doorkeeper = Doorkeeper {
+        let verifier = HostKeyVerifier {
             pin: command_line.host_key.clone(),
             parting_words: Arc::clone(&self.parting_words),
         };
-        let meeting = client::connect_stream(Arc::new(config()), stream, doorkeeper);
+        let meeting = client::connect_stream(Arc::new(config()), stream, verifier);
         match self.within("handshake", self.limit, meeting).await? {
             Ok(handle) => Ok(handle),
-            Err(Trouble::Stranger { shown }) => Err(self.failure(
+            Err(ConnectError::HostKeyMismatch { presented }) => Err(self.failure(
                 FailureKind::Untrusted,
                 format!(
-                    "it shows the host key {shown}, and {} is pinned",
+                    "it shows the host key {presented}, and {} is pinned",
                     command_line.host_key
                 ),
             )),
-            Err(Trouble::Ssh(error)) => Err(self.broken(&error)),
+            Err(ConnectError::Ssh(error)) => Err(self.broken(&error)),
         }
     }
 
     /// Exactly one try. The question which methods there are is no try: it offers nothing (RFC 4252, 5.2).
     async fn log_in(
         &self,
-        handle: &mut Handle<Doorkeeper>,
+        handle: &mut Handle<HostKeyVerifier>,
         user: &str,
         password: &Secret,
     ) -> Result<(), Failure> {
@@ -131,7 +132,7 @@ impl Door<'_> {
     /// Keyboard-interactive (RFC 4256): the one hidden question is the password.
     async fn answer_questions(
         &self,
-        handle: &mut Handle<Doorkeeper>,
+        handle: &mut Handle<HostKeyVerifier>,
         user: &str,
         password: &Secret,
     ) -> Result<(), Failure> {
@@ -169,7 +170,7 @@ impl Door<'_> {
 
     async fn open_shell(
         &self,
-        handle: &Handle<Doorkeeper>,
+        handle: &Handle<HostKeyVerifier>,
     ) -> Result<(Box<dyn Line>, Vec<u8>), Failure> {
         let opening = async {
             let mut channel = handle.channel_open_session().await?;
@@ -205,7 +206,7 @@ impl Door<'_> {
     }
 
     /// The question about the methods may have ended the connection.
-    fn still_there(&self, handle: &Handle<Doorkeeper>) -> Result<(), Failure> {
+    fn still_there(&self, handle: &Handle<HostKeyVerifier>) -> Result<(), Failure> {
         if handle.is_closed() {
             return Err(self.broken(&russh::Error::Disconnect));
         }
@@ -213,7 +214,7 @@ impl Door<'_> {
     }
 
     /// A refused password; a connection that is gone without a word is no refusal.
-    fn refused_login(&self, handle: &Handle<Doorkeeper>, partial_success: bool) -> Failure {
+    fn refused_login(&self, handle: &Handle<HostKeyVerifier>, partial_success: bool) -> Failure {
         let words = self.parting_words();
         if handle.is_closed() && words.is_none() {
             return self.broken(&russh::Error::Disconnect);
@@ -252,32 +253,35 @@ impl Door<'_> {
 }
 
 /// Lets in only the device whose host key is pinned.
-struct Doorkeeper {
+struct HostKeyVerifier {
     pin: String,
     parting_words: Arc<Mutex<Option<String>>>,
 }
 
 /// Why there is no connection.
 #[derive(Debug)]
-enum Trouble {
+enum ConnectError {
     /// Another host key than the pinned one.
-    Stranger {
+    HostKeyMismatch {
         /// SHA-256 of the key, as OpenSSH prints it, and its algorithm.
-        shown: String,
+        presented: String,
     },
     Ssh(russh::Error),
 }
 
-impl From<russh::Error> for Trouble {
+impl From<russh::Error> for ConnectError {
     fn from(error: russh::Error) -> Self {
         Self::Ssh(error)
     }
 }
 
-impl Handler for Doorkeeper {
-    type Error = Trouble;
+impl Handler for HostKeyVerifier {
+    type Error = ConnectError;
 
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Trouble> {
+    async fn check_server_key(
+        &mut self,
+        key: &PublicKeyOrCertificate,
+    ) -> Result<bool, ConnectError> {
         // Certificates are not asked for.
         let PublicKeyOrCertificate::PublicKey { key, .. } = key else {
             return Ok(false);
@@ -286,18 +290,21 @@ impl Handler for Doorkeeper {
         if fingerprint == self.pin {
             return Ok(true);
         }
-        let shown = format!("{fingerprint} ({})", key.algorithm().as_str());
-        Err(Trouble::Stranger { shown })
+        let presented = format!("{fingerprint} ({})", key.algorithm().as_str());
+        Err(ConnectError::HostKeyMismatch { presented })
     }
 
-    async fn disconnected(&mut self, reason: DisconnectReason<Trouble>) -> Result<(), Trouble> {
+    async fn disconnected(
+        &mut self,
+        reason: DisconnectReason<ConnectError>,
+    ) -> Result<(), ConnectError> {
         match reason {
-            DisconnectReason::ReceivedDisconnect(told) => {
+            DisconnectReason::ReceivedDisconnect(reported) => {
                 let words = self.parting_words.lock();
-                *words.unwrap_or_else(PoisonError::into_inner) = Some(told.message);
+                *words.unwrap_or_else(PoisonError::into_inner) = Some(reported.message);
                 Ok(())
             }
-            DisconnectReason::Error(trouble) => Err(trouble),
+            DisconnectReason::Error(error) => Err(error),
         }
     }
 }

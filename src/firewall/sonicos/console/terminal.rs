@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::answer::is_farewell;
-use super::noise::{after_echo, shown};
+use super::output_filter::{after_echo, visible};
 use super::prompt::Prompt;
 
 /// Bytes to and from a device.
@@ -129,8 +129,8 @@ impl Terminal {
     fn text_from(&self, start: usize) -> String {
         let raw = String::from_utf8_lossy(self.said.get(start..).unwrap_or_default());
         match start {
-            0 => shown(after_echo(&raw, &self.typed)),
-            _ => shown(&raw),
+            0 => visible(after_echo(&raw, &self.typed)),
+            _ => visible(&raw),
         }
     }
 }

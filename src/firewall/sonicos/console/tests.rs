@@ -203,11 +203,11 @@ async fn the_first_refused_line_is_the_last_one_and_its_secrets_are_not_told() {
     )
     .await;
     assert_eq!(failure.kind, FailureKind::Refused);
-    let told = failure.to_string();
-    assert!(told.contains("% Error: Import failed."), "{told}");
+    let reported = failure.to_string();
+    assert!(reported.contains("% Error: Import failed."), "{reported}");
     assert!(
-        !told.contains("top-1") && !told.contains("one-time"),
-        "{told}"
+        !reported.contains("top-1") && !reported.contains("one-time"),
+        "{reported}"
     );
 }
 

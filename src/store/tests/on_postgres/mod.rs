@@ -4,9 +4,10 @@
 use super::*;
 use fixtures::*;
 
-mod carrying;
 #[path = "../chain.rs"]
 mod chain;
+#[path = "../clock_rollback.rs"]
+mod clock_rollback;
 #[path = "../fixtures.rs"]
 mod fixtures;
 #[path = "../history.rs"]
@@ -17,6 +18,9 @@ mod inventory;
 mod leases;
 #[path = "../limits.rs"]
 mod limits;
+mod migrating;
+#[path = "../next_wakeup.rs"]
+mod next_wakeup;
 #[path = "../renewals.rs"]
 mod renewals;
 #[path = "../restarting.rs"]
@@ -26,12 +30,8 @@ mod retention;
 #[path = "../served.rs"]
 mod served;
 mod server;
-#[path = "../set_back.rs"]
-mod set_back;
 #[path = "../upgrades.rs"]
 mod upgrades;
-#[path = "../waking.rs"]
-mod waking;
 
 fn home() -> Home {
     a_server()

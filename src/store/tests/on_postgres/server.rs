@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::postgres::{self, Cluster};
 use super::*;
 use crate::secret::{Secret, SecretSource};
-use crate::store::Look;
+use crate::store::PollKind;
 
 /// A server, or none after saying so.
 fn server() -> Option<(&'static Cluster, String)> {
@@ -16,12 +16,12 @@ fn server() -> Option<(&'static Cluster, String)> {
 /// The refusal to open `url`, in words; it holds no password.
 async fn refusal(url: &str, password: Option<&SecretSource>) -> String {
     match Store::open_with(url, password).await {
-        Err(StoreError::Unusable { place, advice }) => {
+        Err(StoreError::Unusable { location, advice }) => {
             assert!(
-                !format!("{place}{advice}").contains("s3cret"),
-                "{place} {advice}"
+                !format!("{location}{advice}").contains("s3cret"),
+                "{location} {advice}"
             );
-            format!("{place}: {advice}")
+            format!("{location}: {advice}")
         }
         other => panic!("{other:?}"),
     }
@@ -30,12 +30,12 @@ async fn refusal(url: &str, password: Option<&SecretSource>) -> String {
 #[tokio::test]
 async fn a_database_that_is_not_there_is_told_with_advice() {
     let Some((_, url)) = server() else { return };
-    let told = refusal(&format!("{url}_not"), None).await;
+    let reported = refusal(&format!("{url}_not"), None).await;
     assert!(
-        told.contains("does not exist") && told.contains("make it"),
-        "{told}"
+        reported.contains("does not exist") && reported.contains("make it"),
+        "{reported}"
     );
-    assert!(told.contains(&format!("{url}_not")), "{told}");
+    assert!(reported.contains(&format!("{url}_not")), "{reported}");
 }
 
 #[tokio::test]
@@ -80,14 +80,14 @@ async fn a_user_without_the_right_to_make_tables_is_told_what_to_do() {
     let statements = format!("CREATE ROLE guest_{name} LOGIN PASSWORD 's3cret'");
     cluster.psql(&url, &statements);
     let url = url.replace("renewd@", &format!("guest_{name}@"));
-    let told = refusal(&url, None).await;
-    assert!(told.contains("database_password"), "{told}");
+    let reported = refusal(&url, None).await;
+    assert!(reported.contains("database_password"), "{reported}");
     let wrong = SecretSource::Inline(Secret::new("s3cret-not".to_owned()));
-    let told = refusal(&url, Some(&wrong)).await;
-    assert!(told.contains("database_password"), "{told}");
+    let reported = refusal(&url, Some(&wrong)).await;
+    assert!(reported.contains("database_password"), "{reported}");
     let right = SecretSource::Inline(Secret::new("s3cret".to_owned()));
-    let told = refusal(&url, Some(&right)).await;
-    assert!(told.contains("owner of the database"), "{told}");
+    let reported = refusal(&url, Some(&right)).await;
+    assert!(reported.contains("owner of the database"), "{reported}");
 }
 
 #[tokio::test]
@@ -117,8 +117,8 @@ async fn the_servers_certificate_is_verified() {
         return;
     };
     let url = url.replace("127.0.0.1", "localhost") + "?sslmode=verify-full";
-    let told = refusal(&url, None).await;
-    assert!(told.contains("sslrootcert"), "{told}");
+    let reported = refusal(&url, None).await;
+    assert!(reported.contains("sslrootcert"), "{reported}");
     let known = format!("{url}&sslrootcert={}", cluster.certificate().display());
     // The server lets this user in from 127.0.0.1 alone, and says so only after TLS.
     match Store::open(&known).await {
@@ -126,8 +126,8 @@ async fn the_servers_certificate_is_verified() {
         Err(error) => panic!("{error}"),
     }
     let named_otherwise = known.replace("localhost", "127.0.0.1");
-    let told = refusal(&named_otherwise, None).await;
-    assert!(told.contains("by a name"), "{told}");
+    let reported = refusal(&named_otherwise, None).await;
+    assert!(reported.contains("by a name"), "{reported}");
 }
 
 #[tokio::test]
@@ -160,8 +160,8 @@ async fn a_database_of_another_program_is_refused_and_left_as_it_is() {
         return;
     };
     cluster.psql(&url, "CREATE TABLE letters (words TEXT)");
-    let told = refusal(&url, None).await;
-    assert!(told.contains("another program"), "{told}");
+    let reported = refusal(&url, None).await;
+    assert!(reported.contains("another program"), "{reported}");
     let tables = "SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(cluster.psql(&url, tables), "1");
 }
@@ -278,7 +278,7 @@ async fn of_two_that_see_the_same_due_look_one_has_it() {
     let first = async || {
         let due = due.clone();
         store
-            .first_come(Look::Services, due, at(1), at(300))
+            .first_come(PollKind::Services, due, at(1), at(300))
             .await
             .unwrap()
             .len()

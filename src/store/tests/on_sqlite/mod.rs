@@ -5,6 +5,8 @@ use fixtures::*;
 
 #[path = "../chain.rs"]
 mod chain;
+#[path = "../clock_rollback.rs"]
+mod clock_rollback;
 #[path = "../copy.rs"]
 mod copy;
 #[path = "../fixtures.rs"]
@@ -17,6 +19,8 @@ mod inventory;
 mod leases;
 #[path = "../limits.rs"]
 mod limits;
+#[path = "../next_wakeup.rs"]
+mod next_wakeup;
 #[path = "../opening.rs"]
 mod opening;
 #[path = "../plans.rs"]
@@ -29,12 +33,8 @@ mod restarting;
 mod retention;
 #[path = "../served.rs"]
 mod served;
-#[path = "../set_back.rs"]
-mod set_back;
 #[path = "../upgrades.rs"]
 mod upgrades;
-#[path = "../waking.rs"]
-mod waking;
 
 fn home() -> Home {
     a_folder()

@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use renewd::clock::Clock;
-use renewd::daemon::Poke;
+use renewd::daemon::Command;
 use renewd::event::EventKind;
 use renewd::inventory::State;
+use renewd::monitor;
 use renewd::renewal::retry::REFUSED_LOGIN_LIMIT;
 use renewd::store::{Lease, StoreError};
-use renewd::watch;
 use simulators::sonicos::Port;
 use tokio::sync::watch as signal;
 use tokio::task::JoinHandle;
 
 use super::scene::Scene;
-use crate::lab::CERTIFICATE;
-use crate::matrix::bench::Bench;
-use crate::matrix::pair::{Face, Pair};
+use crate::matrix::driver_pair::{DriverPair, Face};
+use crate::matrix::fixture::Fixture;
 use crate::postgres::Cluster;
 use crate::probes_beside::Slow;
+use crate::test_bed::CERTIFICATE;
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,36 +146,36 @@ impl Disturbance {
     }
 
     /// A laboratory in which it can happen; `None` where something is missing on this machine.
-    pub async fn bench(self, pair: Pair) -> Option<Bench> {
-        let bench = Bench::with(pair, |faces| {
+    pub async fn fixture(self, pair: DriverPair) -> Option<Fixture> {
+        let fixture = Fixture::with(pair, |variants| {
             if let Self::Pending(form) = self
                 && ![SILENT, GARBAGE].contains(&form)
             {
-                faces.set_by_name("pending_form", form).unwrap();
+                variants.set_by_name("pending_form", form).unwrap();
             }
         })
         .await;
-        keep_private(&bench);
+        keep_private(&fixture);
         match self {
-            Self::Reload(Reload::WindowGone) => reconfigure(&bench, &with_window),
+            Self::Reload(Reload::WindowGone) => reconfigure(&fixture, &with_window),
             Self::SharedJump => {
                 let url = crate::postgres::cluster().map(Cluster::database)?;
-                let file = bench.lab.folder.path().join("renewd.db");
+                let file = fixture.bed.folder.path().join("renewd.db");
                 let before = format!("sqlite://{}", file.display());
-                reconfigure(&bench, &|text| text.replace(&before, &url));
+                reconfigure(&fixture, &|text| text.replace(&before, &url));
             }
             _ => {}
         }
-        Some(bench)
+        Some(fixture)
     }
 
     /// Lets it happen, at the point at which the daemon of `scene` stands.
     pub async fn strike(self, scene: &mut Scene, number: usize) -> Result<Act, String> {
-        let points = scene.bench.referee.points();
+        let points = scene.fixture.crash_points.points();
         let mut act = Act {
             disturbance: self,
             point: points.get(number - 1).cloned().unwrap_or_default(),
-            configuration: configuration(&scene.bench),
+            configuration: configuration(&scene.fixture),
             change: String::new(),
             busy: 0,
             rests: 0,
@@ -187,19 +187,19 @@ impl Disturbance {
         };
         match self {
             Self::Jump(by) => {
-                scene.bench.lab.clock.advance(by);
+                scene.fixture.bed.clock.advance(by);
                 if let Some(lease) = claim(scene).await {
                     return Err(format!("another worker claims it: {lease:?}"));
                 }
-                drop(wake(scene, Poke::Look).await);
+                drop(wake(scene, Command::Tick).await);
             }
             Self::SharedJump => {
-                scene.bench.lab.clock.advance(A_DAY);
+                scene.fixture.bed.clock.advance(A_DAY);
                 act.lease = claim(scene).await;
             }
             Self::Reload(reload) => {
-                reconfigure(&scene.bench, &|text| reload.changed(text));
-                act.reloads.push(wake(scene, Poke::Reload).await);
+                reconfigure(&scene.fixture, &|text| reload.changed(text));
+                act.reloads.push(wake(scene, Command::Reload).await);
             }
             Self::Probe { at_once } => act.late = probe(scene, at_once).await?,
             Self::Pending(form) => {
@@ -238,7 +238,7 @@ impl Act {
             return Ok(());
         };
         // Whoever has lost its claim comes to its end, and stores nothing of what it did.
-        let points = || scene.bench.referee.points().len();
+        let points = || scene.fixture.crash_points.points().len();
         let mut before = 0;
         while points() > before {
             before = points();
@@ -270,8 +270,8 @@ impl Act {
                 let is_ended = renewal.is_some_and(|it| it.state == ended);
                 // A roll-back is no reason to begin again, and no certificate is there to come back to.
                 if !(is_ended && ended == State::RolledBack) {
-                    reconfigure(&scene.bench, &|_| self.configuration.clone());
-                    self.reloads.push(wake(scene, Poke::Reload).await);
+                    reconfigure(&scene.fixture, &|_| self.configuration.clone());
+                    self.reloads.push(wake(scene, Command::Reload).await);
                 }
                 self.is_over = true;
                 Ok(())
@@ -281,7 +281,7 @@ impl Act {
                 self.is_left_alone(scene)?;
                 let is_ended = renewal.is_some_and(|renewal| renewal.state.is_end());
                 if is_ended || self.busy == BUSY || self.rests == RESTS {
-                    self.is_told_once(scene).await?;
+                    self.is_reported_once(scene).await?;
                     self.ends_his_work(scene);
                 }
                 Ok(())
@@ -310,7 +310,7 @@ impl Act {
                     read.map_err(|_| "the configuration was not read again")?
                         .map_err(|panic| panic.to_string())?;
                 }
-                let is_refused = scene.bench.log.text().contains("configuration_refused");
+                let is_refused = scene.fixture.log.text().contains("configuration_refused");
                 (!is_refused)
                     .then_some(())
                     .ok_or_else(|| "the configuration was refused".to_owned())
@@ -320,41 +320,41 @@ impl Act {
     }
 
     fn is_left_alone(&self, scene: &Scene) -> Result<(), String> {
-        let pending = scene.bench.lab.simulator.pending();
+        let pending = scene.fixture.bed.simulator.pending();
         let is_there = pending.contains(&self.change);
         is_there
             .then_some(())
             .ok_or_else(|| format!("{:?} is gone: {pending:?}", self.change))
     }
 
-    async fn is_told_once(&self, scene: &Scene) -> Result<(), String> {
+    async fn is_reported_once(&self, scene: &Scene) -> Result<(), String> {
         let history = scene.store.history(CERTIFICATE, 10_000).await.unwrap();
         let is_alert = |name: &str| name == EventKind::AttentionNeeded.name();
-        let told = history.iter().filter(|past| is_alert(&past.name)).count();
+        let reported = history.iter().filter(|past| is_alert(&past.name)).count();
         let wanted = usize::from(self.busy == BUSY);
-        (told == wanted)
+        (reported == wanted)
             .then_some(())
-            .ok_or_else(|| format!("told {told} times of somebody's work, not {wanted} times"))
+            .ok_or_else(|| format!("told {reported} times of somebody's work, not {wanted} times"))
     }
 
     /// He commits, or leaves without having done so.
     fn ends_his_work(&mut self, scene: &Scene) {
-        let simulator = &scene.bench.lab.simulator;
+        let simulator = &scene.fixture.bed.simulator;
         if self.rests.is_multiple_of(2) {
             simulator.other_administrator().commits();
         }
         simulator.other_administrator().leaves();
         if let Disturbance::Pending(SILENT | GARBAGE) = self.disturbance {
-            simulator.set(|faces| faces.set_by_name("pending_form", "paths").unwrap());
+            simulator.set(|variants| variants.set_by_name("pending_form", "paths").unwrap());
         }
         self.is_over = true;
     }
 }
 
 /// Wakes the daemon, and waits until it has dealt with that where it can.
-async fn wake(scene: &Scene, meaning: Poke) -> JoinHandle<()> {
-    let mut dealt_with = tokio::spawn(scene.running.poke(meaning));
-    if !scene.bench.referee.is_loop_held() {
+async fn wake(scene: &Scene, meaning: Command) -> JoinHandle<()> {
+    let mut dealt_with = tokio::spawn(scene.running.command(meaning));
+    if !scene.fixture.crash_points.is_loop_held() {
         let _ = tokio::time::timeout(DEALT_WITH, &mut dealt_with).await;
     }
     dealt_with
@@ -365,8 +365,8 @@ async fn claim(scene: &Scene) -> Option<Lease> {
     if !scene.is_worked_on().await {
         return None;
     }
-    let now = scene.bench.lab.clock.now();
-    let until = now + scene.store.tenure().lease;
+    let now = scene.fixture.bed.clock.now();
+    let until = now + scene.store.lease_policy().lease;
     let claimed = scene
         .store
         .claim("another", now, until, REFUSED_LOGIN_LIMIT);
@@ -375,14 +375,14 @@ async fn claim(scene: &Scene) -> Option<Lease> {
 
 async fn probe(scene: &Scene, at_once: bool) -> Result<Option<Late>, String> {
     let (over, slow) = Slow::new();
-    let engine = slow.engine(&scene.bench.lab).await;
+    let engine = slow.engine(&scene.fixture.bed).await;
     let certificate = scene.store.certificate(CERTIFICATE).await.unwrap();
     // Before the first start there is none to look at.
     let Some(row) = certificate else {
         return Ok(None);
     };
     over.send_replace(at_once);
-    let probe = tokio::spawn(async move { watch::observe(&engine, &row).await });
+    let probe = tokio::spawn(async move { monitor::observe(&engine, &row).await });
     let looked = async {
         while slow.looked() < 2 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -400,7 +400,7 @@ async fn probe(scene: &Scene, at_once: bool) -> Result<Option<Late>, String> {
 
 /// What is stored of each address is what it serves.
 async fn is_what_is_served(scene: &Scene) -> Result<(), String> {
-    let simulator = &scene.bench.lab.simulator;
+    let simulator = &scene.fixture.bed.simulator;
     let row = scene.store.certificate(CERTIFICATE).await.unwrap().unwrap();
     for served in &row.served {
         let is_management = served.address == simulator.management().to_string();
@@ -423,10 +423,10 @@ async fn is_what_is_served(scene: &Scene) -> Result<(), String> {
 
 /// Another administrator changes something; the line that stands for it.
 async fn meddle(scene: &Scene, form: &'static str, takes_mode: bool, number: usize) -> String {
-    let simulator = &scene.bench.lab.simulator;
+    let simulator = &scene.fixture.bed.simulator;
     let other = simulator.other_administrator();
     if [SILENT, GARBAGE].contains(&form) {
-        simulator.set(|faces| faces.set_by_name("pending_form", form).unwrap());
+        simulator.set(|variants| variants.set_by_name("pending_form", form).unwrap());
     }
     // It is theirs also where it names our certificate.
     let line = match scene.newest().await {
@@ -454,7 +454,7 @@ async fn request(scene: &Scene, now: bool) -> Result<usize, String> {
         return Ok(0);
     }
     let newest = scene.newest().await;
-    let at = scene.bench.lab.clock.now();
+    let at = scene.fixture.bed.clock.now();
     let asked = if now {
         store.request_renewal_now(CERTIFICATE, at, &[]).await
     } else {
@@ -465,8 +465,8 @@ async fn request(scene: &Scene, now: bool) -> Result<usize, String> {
 }
 
 /// A reload refuses what others may read.
-fn keep_private(bench: &Bench) {
-    for file in std::fs::read_dir(bench.lab.folder.path()).unwrap() {
+fn keep_private(fixture: &Fixture) {
+    for file in std::fs::read_dir(fixture.bed.folder.path()).unwrap() {
         let path = file.unwrap().path();
         let mut permissions = path.metadata().unwrap().permissions();
         permissions.set_mode(permissions.mode() & 0o700);
@@ -474,13 +474,13 @@ fn keep_private(bench: &Bench) {
     }
 }
 
-fn configuration(bench: &Bench) -> String {
-    std::fs::read_to_string(bench.lab.config_file()).unwrap()
+fn configuration(fixture: &Fixture) -> String {
+    std::fs::read_to_string(fixture.bed.config_file()).unwrap()
 }
 
-fn reconfigure(bench: &Bench, change: &dyn Fn(&str) -> String) {
-    let changed = change(&configuration(bench));
-    crate::lab::replace_file(&bench.lab.config_file(), &changed);
+fn reconfigure(fixture: &Fixture, change: &dyn Fn(&str) -> String) {
+    let changed = change(&configuration(fixture));
+    crate::test_bed::replace_file(&fixture.bed.config_file(), &changed);
 }
 
 fn window() -> String {

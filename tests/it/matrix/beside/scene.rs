@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use renewd::clock::Clock;
-use renewd::daemon::Poke;
+use renewd::daemon::Command;
 use renewd::inventory::Renewal;
 use renewd::store::Store;
-use simulators::Gate;
+use simulators::Barrier;
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use tokio::time::Instant;
 
-use crate::lab::CERTIFICATE;
-use crate::matrix::bench::{Bench, Running};
-use crate::matrix::referee::Stop;
+use crate::matrix::crash_points::Stop;
+use crate::matrix::fixture::{Fixture, Running};
+use crate::test_bed::CERTIFICATE;
 
 /// One daemon at work.
 pub struct Scene {
-    pub bench: Bench,
+    pub fixture: Fixture,
     pub store: Store,
     pub running: Running,
     /// For a look at what the store does not say: who works on what, and what is due.
     database: AnyPool,
-    gate: Option<Arc<Gate>>,
+    barrier: Option<Arc<Barrier>>,
 }
 
 /// What was waited for.
@@ -38,21 +38,21 @@ pub enum Came {
 }
 
 impl Scene {
-    /// Starts a daemon that will stand at the point `number`, counted from its start, until `gate` opens.
-    pub async fn start(bench: Bench, number: usize, gate: &Arc<Gate>) -> Self {
-        let store = bench.lab.store().await;
-        let url = bench.lab.desired().daemon.database;
+    /// Starts a daemon that will stand at the point `number`, counted from its start, until `barrier` opens.
+    pub async fn start(fixture: Fixture, number: usize, barrier: &Arc<Barrier>) -> Self {
+        let store = fixture.bed.store().await;
+        let url = fixture.bed.config().daemon.database;
         let one = AnyPoolOptions::new().max_connections(1);
         let database = one.connect(&url).await.unwrap();
-        bench.referee.begin(Stop::Never);
-        bench.referee.hold_at(number, gate);
-        let running = bench.run();
+        fixture.crash_points.begin(Stop::Never);
+        fixture.crash_points.hold_at(number, barrier);
+        let running = fixture.run();
         Self {
-            bench,
+            fixture,
             store,
             running,
             database,
-            gate: Some(Arc::clone(gate)),
+            barrier: Some(Arc::clone(barrier)),
         }
     }
 
@@ -64,7 +64,7 @@ impl Scene {
     /// The renewal that was planned in this scene last.
     pub async fn newest(&self) -> Option<Renewal> {
         let mut renewals = self.renewals().await;
-        let is_planned = renewals.len() > self.bench.former;
+        let is_planned = renewals.len() > self.fixture.former;
         is_planned.then(|| renewals.swap_remove(0))
     }
 
@@ -79,7 +79,7 @@ impl Scene {
         let mut quiet = 0;
         while quiet < QUIET {
             if self.stands_at_its_point().await {
-                self.gate = None;
+                self.barrier = None;
                 return Ok(Came::Point);
             }
             if self.running.has_ended() {
@@ -102,24 +102,24 @@ impl Scene {
 
     /// Moves the clock to the next attempt, or a little further.
     pub async fn lets_time_pass(&self) {
-        let now = self.bench.lab.clock.now();
+        let now = self.fixture.bed.clock.now();
         let next = self.newest().await.and_then(|it| it.next_attempt_at);
         let soon = now + SignedDuration::from_secs(1);
-        self.bench.lab.clock.set(next.unwrap_or(soon).max(soon));
+        self.fixture.bed.clock.set(next.unwrap_or(soon).max(soon));
         self.look().await;
     }
 
     /// Has the daemon look what is due; not waited for where it stands at its point.
     async fn look(&self) {
-        let _ = tokio::time::timeout(SHORT, self.running.poke(Poke::Look)).await;
+        let _ = tokio::time::timeout(SHORT, self.running.command(Command::Tick)).await;
     }
 
     async fn stands_at_its_point(&self) -> bool {
-        let Some(gate) = &self.gate else {
+        let Some(barrier) = &self.barrier else {
             tokio::time::sleep(SHORT).await;
             return false;
         };
-        let reached = gate.wait_reached();
+        let reached = barrier.wait_reached();
         tokio::time::timeout(SHORT, reached).await.is_ok()
     }
 
@@ -129,7 +129,7 @@ impl Scene {
     }
 
     async fn count(&self, statement: &'static str) -> i64 {
-        let now = self.bench.lab.clock.now().as_microsecond();
+        let now = self.fixture.bed.clock.now().as_microsecond();
         let counted = sqlx::query_scalar(statement).bind(now);
         counted.fetch_one(&self.database).await.unwrap()
     }

@@ -11,13 +11,13 @@ use renewd::inventory::Renewal;
 use simulators::ca::On;
 use simulators::sonicos::Rule;
 
-use super::way::Way;
+use super::fault_kind::FaultKind;
 use crate::contract::Port;
-use crate::lab::CERTIFICATE;
-use crate::matrix::bench::Bench;
+use crate::matrix::driver_pair::Kind;
+use crate::matrix::fixture::Fixture;
 use crate::matrix::invariants::When;
-use crate::matrix::pair::Kind;
 use crate::matrix::site::Site;
+use crate::test_bed::CERTIFICATE;
 
 /// Which exchange fails, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Case {
     pub peer: Peer,
     /// Counted from 1: connections for what happens to a connection, else requests, runs or files.
     nth: u32,
-    pub way: Way,
+    pub fault_kind: FaultKind,
 }
 
 /// With whom an exchange is made.
@@ -70,28 +70,28 @@ pub struct Came {
 
 /// Counts the exchanges of one site.
 pub async fn count(site: Site) -> Result<Exchanges, String> {
-    let bench = Bench::new(site).await;
-    bench.lab.simulator.one_request_each(true);
-    if let Some(port) = bench.ca.port() {
+    let fixture = Fixture::new(site).await;
+    fixture.bed.simulator.one_request_each(true);
+    if let Some(port) = fixture.ca.port() {
         port.one_request_each(true);
     }
-    let before = Exchanges::until_now(&bench);
-    let completed = bench.completed().await;
+    let before = Exchanges::until_now(&fixture);
+    let completed = fixture.completed().await;
     completed.map_err(|words| format!("{site} without a fault: {words}"))?;
-    Ok(Exchanges::until_now(&bench).since(&before))
+    Ok(Exchanges::until_now(&fixture).since(&before))
 }
 
 /// Every case of a site.
 pub fn every(site: Site, exchanges: &Exchanges) -> Vec<Case> {
     let mut cases = Vec::new();
     for peer in Peer::ALL {
-        for way in Way::ALL {
-            let numbers = 1..=exchanges.with(peer, way);
+        for fault_kind in FaultKind::ALL {
+            let numbers = 1..=exchanges.with(peer, fault_kind);
             cases.extend(numbers.map(|nth| Case {
                 site,
                 peer,
                 nth,
-                way,
+                fault_kind,
             }));
         }
     }
@@ -100,51 +100,51 @@ pub fn every(site: Site, exchanges: &Exchanges) -> Vec<Case> {
 
 /// Runs one case; an error says what did not hold.
 pub async fn run(case: Case) -> Result<Came, String> {
-    let bench = Bench::with(case.site, |faces| {
+    let fixture = Fixture::with(case.site, |variants| {
         if case.peer == Peer::File {
-            faces.transfer_timeout_ms = Duration::from_secs(2);
+            variants.transfer_timeout_ms = Duration::from_secs(2);
         }
     })
     .await;
-    lose_patience(&bench, case.way.needs_a_deadline());
-    case.strike(&bench);
-    let began = bench.lab.clock.now();
-    let mut renewal = bench.finish().await?;
+    lose_patience(&fixture, case.fault_kind.needs_a_deadline());
+    case.strike(&fixture);
+    let began = fixture.bed.clock.now();
+    let mut renewal = fixture.finish().await?;
     let held = !renewal.state.is_end() && renewal.next_attempt_at.is_none();
     if held {
-        bench.hold(When::AtEnd).await?;
-        renew(&bench).await;
-        renewal = bench.finish().await?;
+        fixture.hold(When::AtEnd).await?;
+        renew(&fixture).await;
+        renewal = fixture.finish().await?;
     }
-    let took = began.duration_until(bench.lab.clock.now());
-    if case.peer == Peer::Device && bench.lab.simulator.counters().sessions_open > 0 {
-        let_session_end(&bench).await;
+    let took = began.duration_until(fixture.bed.clock.now());
+    if case.peer == Peer::Device && fixture.bed.simulator.counters().sessions_open > 0 {
+        let_session_end(&fixture).await;
     }
-    let struck = case.has_struck(&bench);
-    let facts = bench.facts(When::AtEnd).await;
+    let struck = case.has_struck(&fixture);
+    let facts = fixture.facts(When::AtEnd).await;
     facts.hold().map_err(|broken| broken.to_string())?;
-    match objection(&bench, &renewal, took).await {
+    match objection(&fixture, &renewal, took).await {
         None => Ok(Came { struck, held, took }),
         Some(words) => Err(format!("{words}\n{}", facts.tail())),
     }
 }
 
 /// What is wrong with an end at which every invariant holds.
-async fn objection(bench: &Bench, renewal: &Renewal, took: SignedDuration) -> Option<String> {
-    let pair = bench.pair;
-    if renewal.state != bench.site.end() {
+async fn objection(fixture: &Fixture, renewal: &Renewal, took: SignedDuration) -> Option<String> {
+    let pair = fixture.pair;
+    if renewal.state != fixture.site.end() {
         let error = &renewal.last_error;
         return Some(format!("it ended as {}: {error:?}", renewal.state));
     }
-    let (renewals, orders) = (bench.lab.renewals().await.len(), bench.ca.orders());
+    let (renewals, orders) = (fixture.bed.renewals().await.len(), fixture.ca.orders());
     let wanted = if pair.face.has_former() { 2 } else { 1 };
     if renewals != wanted || orders != u64::try_from(wanted).unwrap() {
         return Some(format!("{renewals} renewals, {orders} orders"));
     }
-    let of_ca = bench.ca.port().map_or(0, Port::told_to_stranger);
-    let told = bench.lab.simulator.told_to_stranger() + of_ca;
-    if told > 0 {
-        return Some(format!("{told} bytes were said to a stranger"));
+    let of_ca = fixture.ca.port().map_or(0, Port::told_to_stranger);
+    let reported = fixture.bed.simulator.told_to_stranger() + of_ca;
+    if reported > 0 {
+        return Some(format!("{reported} bytes were said to a stranger"));
     }
     let is_paid_again = pair.kind == Kind::Resello && pair.face.has_former();
     let longest = if is_paid_again { A_DAY } else { LONGEST };
@@ -152,10 +152,10 @@ async fn objection(bench: &Bench, renewal: &Renewal, took: SignedDuration) -> Op
 }
 
 /// What a person does: `renewd renew`.
-async fn renew(bench: &Bench) {
-    let store = bench.lab.store().await;
+async fn renew(fixture: &Fixture) {
+    let store = fixture.bed.store().await;
     let event = Event::of_certificate(EventKind::RenewalRequested, &CERTIFICATE.into());
-    let now = bench.lab.clock.now();
+    let now = fixture.bed.clock.now();
     store
         .request_renewal(CERTIFICATE, now, &[event])
         .await
@@ -164,19 +164,19 @@ async fn renew(bench: &Bench) {
 }
 
 /// A goodbye that failed leaves a session, which the device ends when it was idle for long. It notices at the next request.
-async fn let_session_end(bench: &Bench) {
-    let minutes = bench.lab.simulator.faces().idle_logout_minutes;
+async fn let_session_end(fixture: &Fixture) {
+    let minutes = fixture.bed.simulator.variants().idle_logout_minutes;
     let idle = SignedDuration::from_mins(i64::from(minutes) + 1);
-    bench.lab.clock.advance(idle);
+    fixture.bed.clock.advance(idle);
     let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true);
-    let version = format!("{}/api/sonicos/version", bench.lab.simulator.url());
+    let version = format!("{}/api/sonicos/version", fixture.bed.simulator.url());
     let _ = client.build().unwrap().get(version).send().await;
 }
 
 /// Writes a short time-out for files, which are waited for when the answer to a call is lost; and everywhere else the
 /// shortest that can be configured.
-fn lose_patience(bench: &Bench, everywhere: bool) {
-    let file = bench.lab.config_file();
+fn lose_patience(fixture: &Fixture, everywhere: bool) {
+    let file = fixture.bed.config_file();
     let mut text = std::fs::read_to_string(&file).unwrap();
     let mut put = |wanted: &str, more: &str| {
         assert!(text.contains(wanted), "{text}");
@@ -189,7 +189,7 @@ fn lose_patience(bench: &Bench, everywhere: bool) {
     let driver = ["acme", "venafi", "pam360", "resello", "exec"];
     let driver = driver.map(|name| format!("driver.{name} = {{ "));
     let mut driver = driver.iter();
-    let driver = driver.find(|driver| bench.lab.ca().starts_with(*driver));
+    let driver = driver.find(|driver| fixture.bed.ca().starts_with(*driver));
     if let Some(driver) = driver.filter(|_| everywhere) {
         put(driver, r#"timeout = "1s", "#);
     }
@@ -198,67 +198,70 @@ fn lose_patience(bench: &Bench, everywhere: bool) {
 
 impl Case {
     /// Tells the peer of it.
-    fn strike(&self, bench: &Bench) {
-        let device = &bench.lab.simulator;
+    fn strike(&self, fixture: &Fixture) {
+        let device = &fixture.bed.simulator;
         match self.peer {
             Peer::Device => {
-                if let Some(fault) = self.way.of_connection() {
+                if let Some(fault) = self.fault_kind.of_connection() {
                     device.one_request_each(true);
                     device.connection_fault(self.nth, fault);
-                } else if let Some(action) = self.way.of_device() {
+                } else if let Some(action) = self.fault_kind.of_device() {
                     device.rule(Rule::any(self.nth, action));
                 }
             }
             Peer::Ca => {
-                let port = bench.ca.port().expect("a CA with a port");
-                if let Some(fault) = self.way.of_connection() {
+                let port = fixture.ca.port().expect("a CA with a port");
+                if let Some(fault) = self.fault_kind.of_connection() {
                     port.one_request_each(true);
                     port.connection_fault(self.nth, fault);
-                } else if let Some(fault) = self.way.of_ca() {
+                } else if let Some(fault) = self.fault_kind.of_ca() {
                     port.fault(On::any(self.nth), fault);
                 }
             }
             Peer::Program => {
-                let way = self.way.of_program().expect("a way of programs");
-                wrap_program(bench, self.nth, way);
+                let fault_kind = self.fault_kind.of_program().expect("a way of programs");
+                wrap_program(fixture, self.nth, fault_kind);
             }
             Peer::File => {
-                let fault = self.way.of_file().expect("a way of files");
+                let fault = self.fault_kind.of_file().expect("a way of files");
                 device.transfer_fault(self.nth, fault);
             }
         }
     }
 
-    fn has_struck(&self, bench: &Bench) -> bool {
+    fn has_struck(&self, fixture: &Fixture) -> bool {
         match self.peer {
-            Peer::Device | Peer::File => bench.lab.simulator.faults_used() == 1,
-            Peer::Ca => bench.ca.port().is_some_and(|port| port.faults_used() == 1),
-            Peer::Program => bench.lab.folder.path().join("struck").exists(),
+            Peer::Device | Peer::File => fixture.bed.simulator.faults_used() == 1,
+            Peer::Ca => fixture
+                .ca
+                .port()
+                .is_some_and(|port| port.faults_used() == 1),
+            Peer::Program => fixture.bed.folder.path().join("struck").exists(),
         }
     }
 }
 
 /// The `nth` run of the outside program is another one's.
-fn wrap_program(bench: &Bench, nth: u32, way: &str) {
-    let folder = bench.lab.folder.path().display();
+fn wrap_program(fixture: &Fixture, nth: u32, fault_kind: &str) {
+    let folder = fixture.bed.folder.path().display();
     std::fs::rename(format!("{folder}/helper"), format!("{folder}/honest")).unwrap();
     let script = format!(
         "runs=$(cat {folder}/runs 2>/dev/null || echo 0)\nruns=$((runs + 1))\necho $runs >{folder}/runs\n\
          act() {{ /bin/bash {folder}/honest; }}\n\
-         if [ $runs = {nth} ]; then\n  : >{folder}/struck\n  {way}\nfi\nact\n"
+         if [ $runs = {nth} ]; then\n  : >{folder}/struck\n  {fault_kind}\nfi\nact\n"
     );
     std::fs::write(format!("{folder}/helper"), script).unwrap();
 }
 
 impl Exchanges {
-    fn until_now(bench: &Bench) -> Self {
+    fn until_now(fixture: &Fixture) -> Self {
         let number = |count: u64| u32::try_from(count).unwrap();
-        let device = &bench.lab.simulator;
+        let device = &fixture.bed.simulator;
         let counters = device.counters();
-        let port = bench.ca.port();
+        let port = fixture.ca.port();
         let runs = match port {
             Some(_) => 0,
-            None => bench.ca.journal().len(),
+            None => fixture.ca.journal().len(),
         };
         Self {
             device: Counted {
@@ -287,18 +290,18 @@ impl Exchanges {
         }
     }
 
-    /// In how many places `way` can be tried with `source_address`.
-    fn with(&self, peer: Peer, way: Way) -> u32 {
-        let of = |counted: Counted, is_request: bool| match way.of_connection() {
+    /// In how many places `fault_kind` can be tried with `source_address`.
+    fn with(&self, peer: Peer, fault_kind: FaultKind) -> u32 {
+        let of = |counted: Counted, is_request: bool| match fault_kind.of_connection() {
             Some(_) => counted.connections,
             None if is_request => counted.requests,
             None => 0,
         };
         match peer {
-            Peer::Device => of(self.device, way.of_device().is_some()),
-            Peer::Ca => of(self.ca, way.of_ca().is_some()),
-            Peer::Program if way.of_program().is_some() => self.runs,
-            Peer::File if way.of_file().is_some() => self.files,
+            Peer::Device => of(self.device, fault_kind.of_device().is_some()),
+            Peer::Ca => of(self.ca, fault_kind.of_ca().is_some()),
+            Peer::Program if fault_kind.of_program().is_some() => self.runs,
+            Peer::File if fault_kind.of_file().is_some() => self.files,
             Peer::Program | Peer::File => 0,
         }
     }
@@ -319,8 +322,8 @@ impl Peer {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (site, peer, way) = (self.site, self.peer.name(), self.way.name());
-        write!(f, "{site}:{peer}-{}:{way}", self.nth)
+        let (site, peer, fault_kind) = (self.site, self.peer.name(), self.fault_kind.name());
+        write!(f, "{site}:{peer}-{}:{fault_kind}", self.nth)
     }
 }
 
@@ -330,17 +333,19 @@ impl FromStr for Case {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong =
             || format!("{text:?} is no SITE:EXCHANGE:WAY, such as 8/venafi:ca-3:reset-after");
-        let [site, exchange, way] = text.split(':').collect::<Vec<_>>()[..] else {
+        let [site, exchange, fault_kind] = text.split(':').collect::<Vec<_>>()[..] else {
             return Err(wrong());
         };
         let (peer, nth) = exchange.split_once('-').ok_or_else(wrong)?;
         let peer = Peer::ALL.into_iter().find(|one| one.name() == peer);
-        let way = Way::ALL.into_iter().find(|one| one.name() == way);
+        let fault_kind = FaultKind::ALL
+            .into_iter()
+            .find(|one| one.name() == fault_kind);
         Ok(Self {
             site: site.parse()?,
             peer: peer.ok_or_else(wrong)?,
             nth: nth.parse().map_err(|_| wrong())?,
-            way: way.ok_or_else(wrong)?,
+            fault_kind: fault_kind.ok_or_else(wrong)?,
         })
     }
 }

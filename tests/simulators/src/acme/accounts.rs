@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::call::Call;
+use super::call::AcmeCall;
 use super::jws::{Jwk, Jws};
 use super::wire::{Handled, Problem};
 use super::{Acme, ProblemType};
@@ -32,7 +32,7 @@ pub(super) enum Status {
 
 impl Acme {
     /// 7.3: `POST newAccount`; a key that has an account already gets that one.
-    pub(super) fn new_account(&mut self, office: &mut Office, call: &Call) -> Handled {
+    pub(super) fn new_account(&mut self, office: &mut Office, call: &AcmeCall) -> Handled {
         if call.account.is_some() {
             return Err(Problem::malformed("newAccount is signed with jwk"));
         }
@@ -45,16 +45,16 @@ impl Acme {
             let missing = "no account has this key";
             return Err(Problem::new(ProblemType::AccountDoesNotExist, missing));
         }
-        if let Some(kind) = self.faces.new_account_refused {
-            return Err(Problem::asked_for(kind, self.faces.refused_retry_after));
+        if let Some(kind) = self.variants.new_account_refused {
+            return Err(Problem::asked_for(kind, self.variants.refused_retry_after));
         }
-        if self.faces.terms_required && body["termsOfServiceAgreed"] != json!(true) {
+        if self.variants.terms_required && body["termsOfServiceAgreed"] != json!(true) {
             // guess: 7.3 demands the refusal and names no type for it.
             let terms = format!("agree to {} first", self.settings.terms);
             return Err(Problem::new(ProblemType::UserActionRequired, terms));
         }
         let account = Account {
-            id: office.chance.hex(1),
+            id: office.rng.hex(1),
             key: call.key.clone(),
             status: Status::Valid,
             contact: contact(&body)?.unwrap_or_default(),
@@ -67,7 +67,7 @@ impl Acme {
     }
 
     /// 7.3.2, 7.3.6: `POST account/{id}`.
-    pub(super) fn account(&mut self, call: &Call, id: &str) -> Handled {
+    pub(super) fn account(&mut self, call: &AcmeCall, id: &str) -> Handled {
         let index = self.own_account(call, id)?;
         if !call.is_get() {
             let body = call.json()?;
@@ -83,7 +83,7 @@ impl Acme {
     }
 
     /// 7.1.2.1: `POST account/{id}/orders`.
-    pub(super) fn orders_of_account(&self, call: &Call, id: &str) -> Handled {
+    pub(super) fn orders_of_account(&self, call: &AcmeCall, id: &str) -> Handled {
         let index = self.own_account(call, id)?;
         call.must_be_get()?;
         let urls: Vec<String> = self
@@ -107,7 +107,7 @@ impl Acme {
             .position(|account| account.key == *key && account.status != Status::Forgotten)
     }
 
-    fn own_account(&self, call: &Call, id: &str) -> Result<usize, Problem> {
+    fn own_account(&self, call: &AcmeCall, id: &str) -> Result<usize, Problem> {
         let index = call.account()?;
         if self.account_index(id) == Some(index) {
             Ok(index)
@@ -120,9 +120,9 @@ impl Acme {
     }
 
     /// 7.3.4: signed with the MAC key of an account with the CA, over the key of the ACME account, for the same URL.
-    fn external_account(&self, call: &Call, body: &Value) -> Result<Option<String>, Problem> {
+    fn external_account(&self, call: &AcmeCall, body: &Value) -> Result<Option<String>, Problem> {
         let Some(binding) = body.get("externalAccountBinding") else {
-            return if self.faces.external_account_required {
+            return if self.variants.external_account_required {
                 Err(Problem::new(
                     ProblemType::ExternalAccountRequired,
                     "an account with the CA must be bound",
@@ -153,7 +153,7 @@ impl Acme {
     }
 
     /// 7.1.2.
-    fn account_reply(&self, call: &Call, index: usize, status: u16) -> Reply {
+    fn account_reply(&self, call: &AcmeCall, index: usize, status: u16) -> Reply {
         let Some(account) = self.accounts.get(index) else {
             return Problem::not_found("the account").into();
         };

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
 use tokio::sync::oneshot::error::TryRecvError;
 
-use super::call::Call;
+use super::call::AcmeCall;
 use super::identifier::Identifier;
 use super::validation::{Page, Proof, Record, Verdict, look};
 use super::wire::{Handled, Problem, date, token};
@@ -171,13 +171,13 @@ impl Acme {
                 && known.identifier == proved
                 && known.expires > now
         };
-        if self.faces.authorizations_reused
+        if self.variants.authorizations_reused
             && let Some(known) = self.authorizations.iter().find(is_good)
         {
             return known.id.clone();
         }
         let authorization = Authorization {
-            id: office.chance.hex(1),
+            id: office.rng.hex(1),
             account,
             challenges: self.challenges(office, &proved, is_wildcard),
             identifier: proved,
@@ -199,11 +199,11 @@ impl Acme {
         is_wildcard: bool,
     ) -> Vec<Challenge> {
         let is_domain = matches!(identifier, Identifier::Dns(_));
-        let faces = &self.faces;
+        let variants = &self.variants;
         let offers = [
-            (Kind::Http01, faces.http_01_offered && !is_wildcard),
-            (Kind::Dns01, faces.dns_01_offered && is_domain),
-            (Kind::DnsPersist01, faces.unknown_challenge && is_domain),
+            (Kind::Http01, variants.http_01_offered && !is_wildcard),
+            (Kind::Dns01, variants.dns_01_offered && is_domain),
+            (Kind::DnsPersist01, variants.unknown_challenge && is_domain),
         ];
         let mut challenges: Vec<Challenge> = offers
             .into_iter()
@@ -214,14 +214,19 @@ impl Acme {
                 outcome: None,
             })
             .collect();
-        if challenges.len() > 1 && office.chance.one_in(2) {
+        if challenges.len() > 1 && office.rng.one_in(2) {
             challenges.rotate_left(1);
         }
         challenges
     }
 
     /// 7.5: `POST authorization/{id}`.
-    pub(super) fn authorization(&mut self, office: &mut Office, call: &Call, id: &str) -> Handled {
+    pub(super) fn authorization(
+        &mut self,
+        office: &mut Office,
+        call: &AcmeCall,
+        id: &str,
+    ) -> Handled {
         let index = self.own_authorization(call, id)?;
         self.deny(&format!("/authorization/{id}"), "the authorization")?;
         let deactivates = !call.is_get() && call.json()?["status"] == "deactivated";
@@ -239,7 +244,7 @@ impl Acme {
     pub(super) fn challenge(
         &mut self,
         office: &mut Office,
-        call: &Call,
+        call: &AcmeCall,
         id: &str,
         number: &str,
     ) -> Handled {
@@ -263,13 +268,16 @@ impl Acme {
             .ok_or_else(|| Problem::not_found("the challenge"))?;
         let note = json["status"].as_str().unwrap_or_default().to_owned();
         let reply = Reply::json(200, &self.decorated(json)).header("Link", &up);
-        let wait = self.faces.poll_retry_after.filter(|_| note == "processing");
+        let wait = self
+            .variants
+            .poll_retry_after
+            .filter(|_| note == "processing");
         Ok(self.wait(office, reply.noted(note), wait))
     }
 
     /// Looks at a proof, unless one of this authorization is or was looked at: to say it twice is harmless (8.2).
-    fn begin(&mut self, call: &Call, index: usize, number: usize) -> Result<(), Problem> {
-        let polls_left = self.faces.validation_polls;
+    fn begin(&mut self, call: &AcmeCall, index: usize, number: usize) -> Result<(), Problem> {
+        let polls_left = self.variants.validation_polls;
         let authorization = self.authorization_mut(index)?;
         let challenge = authorization
             .challenges
@@ -296,7 +304,7 @@ impl Acme {
             }
         };
         self.validations += 1;
-        let verdict = look(&self.faces, &self.txt, proof);
+        let verdict = look(&self.variants, &self.txt, proof);
         self.authorization_mut(index)?.validation = Some(Validation {
             challenge: number,
             polls_left,
@@ -334,7 +342,7 @@ impl Acme {
         (!statuses.iter().all(is_open)).then_some(false)
     }
 
-    fn own_authorization(&self, call: &Call, id: &str) -> Result<usize, Problem> {
+    fn own_authorization(&self, call: &AcmeCall, id: &str) -> Result<usize, Problem> {
         let account = call.account()?;
         let known = self.authorizations.iter().enumerate();
         match known.clone().find(|(_, known)| known.id == id) {
@@ -354,7 +362,7 @@ impl Acme {
     }
 
     /// 7.1.4.
-    fn authorization_reply(&self, office: &Office, call: &Call, index: usize) -> Handled {
+    fn authorization_reply(&self, office: &Office, call: &AcmeCall, index: usize) -> Handled {
         let known = self.authorizations.get(index);
         let known = known.ok_or_else(|| Problem::not_found("the authorization"))?;
         let challenges: Vec<Value> = (0..known.challenges.len())
@@ -367,20 +375,20 @@ impl Acme {
             "expires": date(known.expires),
             "challenges": challenges,
         });
-        if self.faces.odd_members {
+        if self.variants.odd_members {
             body["expires"] = json!("0001-01-01T00:00:00Z");
         }
         if known.is_wildcard {
             body["wildcard"] = json!(true);
         }
         let reply = Reply::json(200, &self.decorated(body)).noted(known.status.word());
-        let wait = self.faces.poll_retry_after;
+        let wait = self.variants.poll_retry_after;
         Ok(self.wait(office, reply, wait.filter(|_| known.validation.is_some())))
     }
 
     /// What no client that takes http-01 or dns-01 reads.
     fn with_oddities(&self, mut challenge: Value) -> Value {
-        if self.faces.odd_members && challenge["type"] == Kind::DnsPersist01.word() {
+        if self.variants.odd_members && challenge["type"] == Kind::DnsPersist01.word() {
             challenge["url"] = json!("");
             challenge["token"] = json!(7);
             challenge["error"] = json!("none");

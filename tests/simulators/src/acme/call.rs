@@ -13,7 +13,7 @@ use crate::ca::{Office, Request};
 
 /// A request that has passed.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct AcmeCall {
     /// `https://HOST`, as the client wrote it: every URL that it is given begins with this.
     pub(super) base: String,
     /// The signed URL.
@@ -32,7 +32,7 @@ pub(super) struct Nonces {
     good: u32,
 }
 
-impl Call {
+impl AcmeCall {
     /// 6.3: POST-as-GET.
     pub(super) fn is_get(&self) -> bool {
         self.payload.is_empty()
@@ -90,7 +90,7 @@ impl Acme {
         &mut self,
         office: &mut Office,
         request: &Request,
-    ) -> Result<Call, Problem> {
+    ) -> Result<AcmeCall, Problem> {
         if request.header("content-type") != Some("application/jose+json") {
             let wrong = Problem::malformed("the content type must be application/jose+json");
             return Err(wrong.with_status(415));
@@ -103,14 +103,14 @@ impl Acme {
         });
         let (key, account) = signed_by.inspect_err(|_| office.counters.credentials_refused += 1)?;
         self.nonces
-            .spend(jws.header("nonce"), self.faces.bad_nonce_every)?;
+            .spend(jws.header("nonce"), self.variants.bad_nonce_every)?;
         let url = format!("{base}{}", request.path);
         if jws.header("url") != Some(&url) {
             // 6.4
             let wrong = format!("the signed url is not {url}");
             return Err(Problem::new(ProblemType::Unauthorized, wrong));
         }
-        Ok(Call {
+        Ok(AcmeCall {
             base,
             url,
             key,
@@ -163,13 +163,13 @@ impl Acme {
                 "termsOfService": self.settings.terms,
                 "website": "https://ca.example/",
                 "caaIdentities": ["ca.example"],
-                "externalAccountRequired": self.faces.external_account_required,
+                "externalAccountRequired": self.variants.external_account_required,
             },
         });
-        if self.faces.ari_offered {
+        if self.variants.ari_offered {
             directory["renewalInfo"] = json!(format!("{base}/renewal-info"));
         }
-        if self.faces.profiles_offered {
+        if self.variants.profiles_offered {
             for profile in &self.settings.profiles {
                 directory["meta"]["profiles"][&profile.name] = json!(profile.description);
             }

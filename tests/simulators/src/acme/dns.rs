@@ -9,8 +9,8 @@ pub(super) async fn texts(name: &str, server: SocketAddr) -> Result<Vec<String>,
     let mut name = name.to_owned();
     for _ in 0..MOST_ALIASES {
         match ask(&name, server).await? {
-            Answer::Texts(texts) => return Ok(texts),
-            Answer::Alias(target) => name = target,
+            DnsAnswer::Texts(texts) => return Ok(texts),
+            DnsAnswer::Alias(target) => name = target,
         }
     }
     Err("too many aliases".to_owned())
@@ -18,13 +18,13 @@ pub(super) async fn texts(name: &str, server: SocketAddr) -> Result<Vec<String>,
 
 /// What a message says to a question.
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+enum DnsAnswer {
     Texts(Vec<String>),
     /// A CNAME whose target is not in the message.
     Alias(String),
 }
 
-async fn ask(name: &str, server: SocketAddr) -> Result<Answer, String> {
+async fn ask(name: &str, server: SocketAddr) -> Result<DnsAnswer, String> {
     let text = |error: std::io::Error| error.to_string();
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
         .await
@@ -53,7 +53,7 @@ fn question(name: &str) -> Option<Vec<u8>> {
 }
 
 /// Outer: what the server refuses. Inner: none when the message ends where it should not.
-fn read(message: &[u8]) -> Result<Option<Answer>, String> {
+fn read(message: &[u8]) -> Result<Option<DnsAnswer>, String> {
     match message.get(3).map(|flags| flags & 0x0f) {
         Some(0) => Ok(answer(message)),
         Some(1) => Err("FORMERR".to_owned()),
@@ -64,7 +64,7 @@ fn read(message: &[u8]) -> Result<Option<Answer>, String> {
     }
 }
 
-fn answer(message: &[u8]) -> Option<Answer> {
+fn answer(message: &[u8]) -> Option<DnsAnswer> {
     let mut at = skip_name(message, 12)? + 4;
     let (mut texts, mut alias) = (Vec::new(), None);
     for _ in 0..number(message, 6)? {
@@ -80,8 +80,8 @@ fn answer(message: &[u8]) -> Option<Answer> {
         at = end;
     }
     Some(match alias {
-        Some(alias) if texts.is_empty() => Answer::Alias(alias),
-        _ => Answer::Texts(texts),
+        Some(alias) if texts.is_empty() => DnsAnswer::Alias(alias),
+        _ => DnsAnswer::Texts(texts),
     })
 }
 
@@ -134,7 +134,7 @@ const MOST_ALIASES: usize = 8;
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, question, read};
+    use super::{DnsAnswer, question, read};
 
     /// A question for `a.b` answered with these records, whose names point at the question's.
     fn message(code: u8, records: &[(u8, &[u8])]) -> Vec<u8> {
@@ -153,16 +153,19 @@ mod tests {
     fn all_texts_are_read_and_their_parts_joined() {
         let message = message(0, &[(16, b"\x02ab\x01c"), (16, b"\x01d")]);
         let texts = vec!["abc".to_owned(), "d".to_owned()];
-        assert_eq!(read(&message), Ok(Some(Answer::Texts(texts))));
+        assert_eq!(read(&message), Ok(Some(DnsAnswer::Texts(texts))));
     }
 
     #[test]
     fn an_alias_is_followed_only_when_its_target_is_not_there() {
         let alias: (u8, &[u8]) = (5, b"\x01x\xc0\x0e");
         let only = message(0, &[alias]);
-        assert_eq!(read(&only), Ok(Some(Answer::Alias("x.b".to_owned()))));
+        assert_eq!(read(&only), Ok(Some(DnsAnswer::Alias("x.b".to_owned()))));
         let both = message(0, &[alias, (16, b"\x01d")]);
-        assert_eq!(read(&both), Ok(Some(Answer::Texts(vec!["d".to_owned()]))));
+        assert_eq!(
+            read(&both),
+            Ok(Some(DnsAnswer::Texts(vec!["d".to_owned()])))
+        );
     }
 
     #[test]

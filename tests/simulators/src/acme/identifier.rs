@@ -102,7 +102,7 @@ impl Acme {
             }
             // guess: `malformed` is as good a type.
             "dns" => Err(rejected("no domain that a public CA certifies")),
-            "ip" if self.faces.addresses_offered => text
+            "ip" if self.variants.addresses_offered => text
                 .parse()
                 .map(Identifier::Ip)
                 .map_err(|_| rejected("no address")),

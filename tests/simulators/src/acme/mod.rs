@@ -8,20 +8,20 @@ mod accounts;
 mod authorizations;
 mod call;
 mod dns;
-mod faces;
 mod identifier;
 mod jws;
 mod orders;
 mod renewal;
 mod settings;
 mod validation;
+mod variants;
 mod wire;
 
 use std::collections::HashMap;
 
-pub use self::faces::{Faces, ProblemType};
 pub use self::renewal::Window;
 pub use self::settings::{ExternalAccount, Profile, Settings};
+pub use self::variants::{ProblemType, Variants};
 
 use self::accounts::{Account, Status};
 use self::authorizations::Authorization;
@@ -38,7 +38,7 @@ pub type Simulator = crate::ca::Simulator<Acme>;
 #[derive(Debug)]
 pub struct Acme {
     settings: Settings,
-    faces: Faces,
+    variants: Variants,
     nonces: Nonces,
     accounts: Vec<Account>,
     orders: Vec<Order>,
@@ -170,7 +170,7 @@ impl Simulator {
 
 impl Model for Acme {
     type Settings = Settings;
-    type Faces = Faces;
+    type Variants = Variants;
     const NAME: &'static str = "Simulated ACME";
 
     fn common(settings: &Settings) -> &Common {
@@ -179,7 +179,7 @@ impl Model for Acme {
 
     fn open(settings: Settings, _: &mut Office) -> Self {
         Self {
-            faces: settings.faces.clone(),
+            variants: settings.variants.clone(),
             settings,
             nonces: Nonces::default(),
             accounts: Vec::new(),
@@ -192,8 +192,8 @@ impl Model for Acme {
         }
     }
 
-    fn faces(&mut self) -> &mut Faces {
-        &mut self.faces
+    fn variants(&mut self) -> &mut Variants {
+        &mut self.variants
     }
 
     fn answer(&mut self, office: &mut Office, request: &Request) -> Reply {
@@ -215,8 +215,8 @@ impl Model for Acme {
 
 impl Acme {
     /// What URLs begin with.
-    fn links(&self, call: &call::Call) -> String {
-        if self.faces.relative_urls {
+    fn links(&self, call: &call::AcmeCall) -> String {
+        if self.variants.relative_urls {
             String::new()
         } else {
             call.base.clone()
@@ -226,7 +226,7 @@ impl Acme {
     /// Denies the first looks at an object, as a switch asks for.
     fn deny(&mut self, path: &str, what: &str) -> Result<(), Problem> {
         let looks = self.denied.entry(path.to_owned()).or_default();
-        if *looks >= self.faces.unknown_looks {
+        if *looks >= self.variants.unknown_looks {
             return Ok(());
         }
         *looks += 1;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use super::call::Call;
+use super::call::AcmeCall;
 use super::identifier::Identifier;
 use super::wire::{Handled, Problem, date};
 use super::{Acme, ProblemType, authorizations, renewal};
@@ -55,7 +55,7 @@ impl State {
 
 impl Acme {
     /// 7.4: `POST newOrder`.
-    pub(super) fn new_order(&mut self, office: &mut Office, call: &Call) -> Handled {
+    pub(super) fn new_order(&mut self, office: &mut Office, call: &AcmeCall) -> Handled {
         let account = call.account()?;
         let body = call.json()?;
         let identifiers = self.identifiers(&body)?;
@@ -67,29 +67,29 @@ impl Acme {
         }
         let profile = self.asked_profile(&body)?;
         let replaces = self.replaced(account, &identifiers, &body)?;
-        if let Some(kind) = self.faces.new_order_refused {
-            let refusal = Problem::asked_for(kind, self.faces.refused_retry_after);
+        if let Some(kind) = self.variants.new_order_refused {
+            let refusal = Problem::asked_for(kind, self.variants.refused_retry_after);
             return Err(refusal.about(&body["identifiers"][0]));
         }
         if let Some(index) = self.open_order(office, account, &identifiers, profile.as_ref()) {
             return self.order_reply(office, call, index, 201);
         }
         office.counters.orders += 1;
-        let also = self.faces.authorizes_also.clone().map(Identifier::Dns);
+        let also = self.variants.authorizes_also.clone().map(Identifier::Dns);
         let authorizations = identifiers
             .iter()
             .chain(&also)
             .map(|identifier| self.authorization_for(office, account, identifier))
             .collect();
         self.orders.push(Order {
-            id: office.chance.hex(1),
+            id: office.rng.hex(1),
             account,
             identifiers,
             authorizations,
             profile,
             replaces,
             state: State::Pending {
-                polls_left: self.faces.ready_polls,
+                polls_left: self.variants.ready_polls,
             },
             csr: None,
             issued: None,
@@ -98,7 +98,7 @@ impl Acme {
             error: None,
         });
         let index = self.orders.len() - 1;
-        if self.faces.ready_polls == 0 {
+        if self.variants.ready_polls == 0 {
             self.settle(office, index);
         }
         self.order_reply(office, call, index, 201)
@@ -117,7 +117,7 @@ impl Acme {
             matches!(order.state, State::Pending { .. } | State::Ready) && order.expires > now
         };
         self.orders.iter().position(|order| {
-            self.faces.orders_reused
+            self.variants.orders_reused
                 && is_open(order)
                 && order.account == account
                 && order.identifiers == identifiers
@@ -126,7 +126,7 @@ impl Acme {
     }
 
     /// 7.4: `POST order/{id}`; each look lets a passing status pass.
-    pub(super) fn order(&mut self, office: &mut Office, call: &Call, id: &str) -> Handled {
+    pub(super) fn order(&mut self, office: &mut Office, call: &AcmeCall, id: &str) -> Handled {
         let index = self.own_order(call, id)?;
         call.must_be_get()?;
         self.deny(&format!("/order/{id}"), "the order")?;
@@ -136,7 +136,7 @@ impl Acme {
     }
 
     /// 7.4: `POST order/{id}/finalize`.
-    pub(super) fn finalize(&mut self, office: &mut Office, call: &Call, id: &str) -> Handled {
+    pub(super) fn finalize(&mut self, office: &mut Office, call: &AcmeCall, id: &str) -> Handled {
         let index = self.own_order(call, id)?;
         let body = call.json()?;
         // A client may look at its authorizations only: the order is ready all the same.
@@ -150,11 +150,11 @@ impl Acme {
             return Err(Problem::new(ProblemType::OrderNotReady, detail));
         }
         let csr = self.csr(index, call, &body)?;
-        if let Some(kind) = self.faces.finalize_refused {
-            return Err(Problem::asked_for(kind, self.faces.refused_retry_after));
+        if let Some(kind) = self.variants.finalize_refused {
+            return Err(Problem::asked_for(kind, self.variants.refused_retry_after));
         }
         office.take_key(&csr);
-        let polls_left = self.faces.processing_polls;
+        let polls_left = self.variants.processing_polls;
         if let Some(order) = self.orders.get_mut(index) {
             order.csr = Some(csr);
             order.state = State::Processing { polls_left };
@@ -166,7 +166,12 @@ impl Acme {
     }
 
     /// 7.4.2: `POST certificate/{id}`: the leaf and its issuer, without the root.
-    pub(super) fn certificate(&mut self, office: &mut Office, call: &Call, id: &str) -> Handled {
+    pub(super) fn certificate(
+        &mut self,
+        office: &mut Office,
+        call: &AcmeCall,
+        id: &str,
+    ) -> Handled {
         let index = self.own_order(call, id)?;
         call.must_be_get()?;
         self.deny(&format!("/certificate/{id}"), "the certificate")?;
@@ -191,7 +196,7 @@ impl Acme {
         self.orders.get(index).map(|order| order.state)
     }
 
-    fn own_order(&self, call: &Call, id: &str) -> Result<usize, Problem> {
+    fn own_order(&self, call: &AcmeCall, id: &str) -> Result<usize, Problem> {
         let account = call.account()?;
         let is_it = |order: &super::Order| order.id == id;
         let index = self.orders.iter().position(is_it);
@@ -210,7 +215,7 @@ impl Acme {
         let Some(asked) = body.get("profile").and_then(Value::as_str) else {
             return Ok(None);
         };
-        let is_offered = self.faces.profiles_offered
+        let is_offered = self.variants.profiles_offered
             && self
                 .settings
                 .profiles
@@ -227,7 +232,7 @@ impl Acme {
     }
 
     /// 7.4: exactly the names of the order, CN among them, and a key that may be certified.
-    fn csr(&self, index: usize, call: &Call, body: &Value) -> Result<Csr, Problem> {
+    fn csr(&self, index: usize, call: &AcmeCall, body: &Value) -> Result<Csr, Problem> {
         let bad = |detail: String| Problem::new(ProblemType::BadCsr, detail);
         let text = body["csr"].as_str().unwrap_or_default();
         let csr = Csr::from_der(&super::jws::decoded(text, "csr")?).map_err(bad)?;
@@ -280,7 +285,7 @@ impl Acme {
         let Some((csr, lifetime)) = self.to_sign(office, index) else {
             return;
         };
-        let outcome = match self.faces.order_fails {
+        let outcome = match self.variants.order_fails {
             Some(kind) => Err(Problem::asked_for(kind, None)),
             None => office
                 .sign(&csr, Tier::Intermediate, lifetime, false)
@@ -320,7 +325,7 @@ impl Acme {
         csr.subject
             .retain(|(kind, _)| with_common_name && kind == "CN");
         let by_profile = profile.and_then(|profile| profile.lifetime);
-        let by_switch = self.faces.lifetime_seconds;
+        let by_switch = self.variants.lifetime_seconds;
         let lifetime = by_switch
             .map(|seconds| Duration::seconds(i64::from(seconds)))
             .or(by_profile)
@@ -329,13 +334,13 @@ impl Acme {
     }
 
     /// 7.1.3.
-    fn order_reply(&self, office: &Office, call: &Call, index: usize, status: u16) -> Handled {
+    fn order_reply(&self, office: &Office, call: &AcmeCall, index: usize, status: u16) -> Handled {
         let order = self.orders.get(index);
         let order = order.ok_or_else(|| Problem::not_found("the order"))?;
         let base = self.links(call);
         let url = format!("{base}/order/{}", order.id);
         let word = match order.state {
-            State::Processing { .. } if self.faces.unknown_status => "dozing",
+            State::Processing { .. } if self.variants.unknown_status => "dozing",
             state => state.word(),
         };
         let authorizations = order.authorizations.iter();
@@ -358,7 +363,7 @@ impl Acme {
                     .map(|_| json!(format!("{base}/certificate/{}", order.id))),
             ),
         ];
-        if self.faces.odd_members {
+        if self.variants.odd_members {
             body["expires"] = json!("");
             body["notBefore"] = json!("0001-01-01T00:00:00Z");
             body["error"] = json!("");
@@ -373,7 +378,7 @@ impl Acme {
             .header("Location", &url)
             .noted(word);
         let is_final = matches!(order.state, State::Valid | State::Invalid | State::Ready);
-        let seconds = self.faces.poll_retry_after.filter(|_| !is_final);
+        let seconds = self.variants.poll_retry_after.filter(|_| !is_final);
         Ok(self.wait(office, reply, seconds))
     }
 }

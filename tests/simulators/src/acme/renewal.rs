@@ -55,18 +55,18 @@ impl Acme {
     pub(super) fn renewal_info(&self, office: &Office, id: &str) -> Handled {
         let order = self
             .order_of_certificate(id)
-            .filter(|_| self.faces.ari_offered);
+            .filter(|_| self.variants.ari_offered);
         let issued = order.and_then(|order| order.issued.as_ref());
         let issued = issued.ok_or_else(|| Problem::not_found("the certificate"))?;
         let window = self.window.unwrap_or_else(|| Window::of(issued));
         let mut body = json!({
             "suggestedWindow": {"start": date(window.start), "end": date(window.end)},
         });
-        if let Some(page) = &self.faces.explanation {
+        if let Some(page) = &self.variants.explanation {
             body["explanationURL"] = json!(page);
         }
         let reply = Reply::json(200, &self.decorated(body));
-        Ok(self.wait(office, reply, self.faces.ari_retry_after))
+        Ok(self.wait(office, reply, self.variants.ari_retry_after))
     }
 
     /// RFC 9773 5: an order may replace a certificate of its own account, with a name in common, once.
@@ -78,11 +78,11 @@ impl Acme {
     ) -> Result<Option<String>, Problem> {
         let asked = body.get("replaces").and_then(Value::as_str);
         // Unknown members are ignored (RFC 8555 7.1), and without renewal information this is one.
-        let Some(id) = asked.filter(|_| self.faces.ari_offered) else {
+        let Some(id) = asked.filter(|_| self.variants.ari_offered) else {
             return Ok(None);
         };
-        if let Some(kind) = self.faces.replaces_refused {
-            return Err(Problem::asked_for(kind, self.faces.refused_retry_after));
+        if let Some(kind) = self.variants.replaces_refused {
+            return Err(Problem::asked_for(kind, self.variants.refused_retry_after));
         }
         let old = self
             .order_of_certificate(id)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use time::Duration;
 
-use super::Faces;
+use super::Variants;
 use crate::ca::Common;
 
 /// Everything needed to start a [`super::Simulator`].
@@ -19,7 +19,7 @@ pub struct Settings {
     /// The terms of service (7.1.1).
     pub terms: String,
     /// Every switch.
-    pub faces: Faces,
+    pub variants: Variants,
 }
 
 /// A kind of certificate (draft-ietf-acme-profiles; CA rules reference 2).
@@ -59,7 +59,7 @@ impl Default for Settings {
                 key: b"an HMAC key that only tests know".to_vec(),
             }],
             terms: "https://ca.example/terms/v1".to_owned(),
-            faces: Faces::default(),
+            variants: Variants::default(),
         }
     }
 }
@@ -84,7 +84,7 @@ impl fmt::Debug for Settings {
             .field("profiles", &self.profiles)
             .field("external_accounts", &self.external_accounts)
             .field("terms", &self.terms)
-            .field("faces", &self.faces)
+            .field("faces", &self.variants)
             .finish()
     }
 }

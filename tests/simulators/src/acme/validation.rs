@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::identifier::Identifier;
 use super::wire::Problem;
-use super::{Faces, ProblemType, dns};
+use super::{ProblemType, Variants, dns};
 
 /// What will come of a look.
 pub(super) type Verdict = oneshot::Receiver<Result<(), Problem>>;
@@ -45,14 +45,18 @@ pub(super) struct Record {
 }
 
 /// Begins to look where the switches say. What needs no network is decided at once.
-pub(super) fn look(faces: &Faces, txt: &HashMap<String, Vec<String>>, proof: Proof) -> Verdict {
+pub(super) fn look(
+    variants: &Variants,
+    txt: &HashMap<String, Vec<String>>,
+    proof: Proof,
+) -> Verdict {
     let (sender, verdict) = oneshot::channel();
     // A verdict that nobody wants to hear any more is no failure.
     let send = |outcome| drop(sender.send(outcome));
-    let times = faces.vantage_points.max(1);
-    match (faces.validation_fails, proof, faces.dns_server) {
+    let times = variants.vantage_points.max(1);
+    match (variants.validation_fails, proof, variants.dns_server) {
         (Some(kind), ..) => send(Err(Problem::asked_for(kind, None))),
-        _ if faces.always_valid => send(Ok(())),
+        _ if variants.always_valid => send(Ok(())),
         (None, Proof::Dns(record), None) => {
             let texts = txt.get(&record.name).map(Vec::as_slice);
             send(record.compare(texts.unwrap_or_default()));
@@ -61,7 +65,7 @@ pub(super) fn look(faces: &Faces, txt: &HashMap<String, Vec<String>>, proof: Pro
             tokio::spawn(async move { send(record.look(times, server).await) });
         }
         (None, Proof::Http(page), _) => {
-            let port = faces.http_port;
+            let port = variants.http_port;
             tokio::spawn(async move { send(page.look(times, port).await) });
         }
     }

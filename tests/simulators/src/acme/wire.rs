@@ -103,7 +103,7 @@ impl Acme {
         let Some(seconds) = seconds else {
             return reply;
         };
-        let when = if self.faces.retry_after_as_date {
+        let when = if self.variants.retry_after_as_date {
             RetryAfter::Date(office.now() + Duration::seconds(i64::from(seconds)))
         } else {
             RetryAfter::Seconds(seconds)
@@ -113,7 +113,7 @@ impl Acme {
 
     /// Clients must live with members that are newer than they are (7.1).
     pub(super) fn decorated(&self, mut object: Value) -> Value {
-        if self.faces.unknown_members {
+        if self.variants.unknown_members {
             object["postQuantum"] = json!({"ready": null, "trees": []});
         }
         object
@@ -137,7 +137,7 @@ pub(super) fn date(moment: OffsetDateTime) -> String {
 /// 256 bits in the alphabet of tokens and nonces (6.5.1, 8.1).
 pub(super) fn token(office: &mut Office) -> String {
     let bytes: Vec<u8> = (0..4)
-        .flat_map(|_| office.chance.next().to_be_bytes())
+        .flat_map(|_| office.rng.next().to_be_bytes())
         .collect();
     BASE64URL_NOPAD.encode(&bytes)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::http::{Reply, Request};
-use crate::Gate;
-use crate::parcel::Handling;
+use crate::Barrier;
+use crate::response_delivery::Handling;
 use crate::tls::Cut;
 
 /// Which request a fault is for: the `nth` that matches, counted from 1 and from the moment the fault was given.
@@ -93,9 +93,9 @@ pub enum Fault {
     /// Waits in real time, then acts.
     Delay(Duration),
     /// Waits for the gate, then acts, even if the client has gone by then.
-    HoldBefore(Arc<Gate>),
+    HoldBefore(Arc<Barrier>),
     /// Acts, then keeps the answer back until the gate opens.
-    HoldAfter(Arc<Gate>),
+    HoldAfter(Arc<Barrier>),
 }
 
 /// The Retry-After header (RFC 9110 10.2.3).

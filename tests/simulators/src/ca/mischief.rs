@@ -1,6 +1,6 @@
 //! What can be wrong with a certificate, or with the certificates around it, that a CA hands out with a good conscience.
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 use crate::switch::choices;
 
 choices! {
@@ -58,7 +58,7 @@ pub(super) struct Delivery<'a> {
 
 impl Delivery<'_> {
     /// The list as the CA sends it.
-    pub(super) fn arrange(mut self, mischief: ChainMischief, chance: &mut Chance) -> Vec<Vec<u8>> {
+    pub(super) fn arrange(mut self, mischief: ChainMischief, rng: &mut Rng) -> Vec<Vec<u8>> {
         let with_root = match mischief {
             ChainMischief::WithRoot => true,
             ChainMischief::WithoutRoot => false,
@@ -71,7 +71,7 @@ impl Delivery<'_> {
             .chain(self.above)
             .collect();
         match mischief {
-            ChainMischief::Shuffled => shuffle(&mut list, chance),
+            ChainMischief::Shuffled => shuffle(&mut list, rng),
             ChainMischief::WithStranger => list.insert(1, self.stranger.to_vec()),
             ChainMischief::WithoutLeaf => drop(list.remove(0)),
             _ => {}
@@ -81,8 +81,8 @@ impl Delivery<'_> {
 }
 
 /// Every rotation but the identity puts every certificate in a wrong place.
-fn shuffle(list: &mut [Vec<u8>], chance: &mut Chance) {
+fn shuffle(list: &mut [Vec<u8>], rng: &mut Rng) {
     let wrong_places = u64::try_from(list.len()).unwrap_or_default().max(2) - 1;
-    let by = 1 + usize::try_from(chance.next() % wrong_places).unwrap_or_default();
+    let by = 1 + usize::try_from(rng.next() % wrong_places).unwrap_or_default();
     list.rotate_left(by.min(list.len()));
 }

@@ -13,7 +13,7 @@ use super::counters::Counters;
 use super::csr::Csr;
 use super::http::{Reply, Request};
 use super::mischief::{ChainMischief, Delivery, Mischief};
-use crate::chance::Chance;
+use crate::rng::Rng;
 use crate::switch::ByName;
 
 /// The clock of a CA. Every date that it writes comes from here; nothing waits for it.
@@ -63,7 +63,7 @@ pub trait Model: Sized + Send + 'static {
     /// What it is told before it starts.
     type Settings;
     /// What can be switched while it runs.
-    type Faces: Clone + ByName;
+    type Variants: Clone + ByName;
     /// What its two CA certificates are called.
     const NAME: &'static str;
 
@@ -74,7 +74,7 @@ pub trait Model: Sized + Send + 'static {
     fn open(settings: Self::Settings, office: &mut Office) -> Self;
 
     /// The switches.
-    fn faces(&mut self) -> &mut Self::Faces;
+    fn variants(&mut self) -> &mut Self::Variants;
 
     /// What must be fetched from elsewhere before this request is answered. Whatever comes of it waits in the model for
     /// [`Model::answer`]; nothing is locked meanwhile.
@@ -93,7 +93,7 @@ pub struct Office {
     pub authority: Authority,
     /// What was counted so far.
     pub counters: Counters,
-    pub(crate) chance: Chance,
+    pub(crate) rng: Rng,
     pub(super) mischief: Mischief,
     pub(super) chain_mischief: ChainMischief,
     common: Common,
@@ -110,7 +110,7 @@ impl Office {
         Ok(Self {
             authority: Authority::new(name, trimmed(&root_serial), now)?,
             counters: Counters::default(),
-            chance: Chance::new(common.seed),
+            rng: Rng::new(common.seed),
             mischief: Mischief::Nothing,
             chain_mischief: ChainMischief::Nothing,
             common,
@@ -164,7 +164,7 @@ impl Office {
     ) -> Result<Issued, String> {
         let not_before = self.begin();
         // Serial numbers that begin with a zero digit are where text comparisons fail.
-        let serial = u32::try_from(self.chance.next() >> 33).unwrap_or(1) | 1;
+        let serial = u32::try_from(self.rng.next() >> 33).unwrap_or(1) | 1;
         let wish = Wish {
             csr,
             signer,
@@ -190,12 +190,12 @@ impl Office {
             with_root,
             stranger: self.authority.stranger(),
         };
-        delivery.arrange(self.chain_mischief, &mut self.chance)
+        delivery.arrange(self.chain_mischief, &mut self.rng)
     }
 
     /// A version 4 UUID (RFC 9562 5.4) of seeded chance.
     pub fn uuid(&mut self) -> String {
-        let digits = self.chance.hex(2);
+        let digits = self.rng.hex(2);
         let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
         format!(
             "{}-{}-4{}-a{}-{}",

@@ -17,10 +17,10 @@ use tokio_rustls::TlsAcceptor;
 use super::fault::{Fault, Faults};
 use super::http::{Reply, Request};
 use super::model::{Model, Office};
-use crate::door::{Door, reset, turn_away};
-use crate::parcel::{Handling, Parcel};
+use crate::faulty_connections::{FaultyConnections, reset, turn_away};
+use crate::response_delivery::{Handling, ResponseDelivery};
 use crate::tls::Cut;
-use crate::{ConnectionFault, Witness};
+use crate::{ConnectionFault, Observer};
 
 /// A CA and what happens around it.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ pub(super) struct State<M> {
     pub(super) model: M,
     pub(super) office: Office,
     pub(super) faults: Faults,
-    pub(super) door: Door,
+    pub(super) connections: FaultyConnections,
     /// `POST /path`, one per request.
     pub(super) requests: Vec<String>,
     /// The same with what came of it.
     pub(super) journal: Vec<String>,
     pub(super) refuse_connections: bool,
-    pub(super) witness: Option<Witness>,
+    pub(super) observer: Option<Observer>,
 }
 
 impl<M: Model> Shared<M> {
@@ -47,11 +47,11 @@ impl<M: Model> Shared<M> {
             model,
             office,
             faults: Faults::default(),
-            door: Door::default(),
+            connections: FaultyConnections::default(),
             requests: Vec::new(),
             journal: Vec::new(),
             refuse_connections: false,
-            witness: None,
+            observer: None,
         })))
     }
 
@@ -76,7 +76,7 @@ pub(super) async fn serve<M: Model>(
             reset(&stream);
             continue;
         }
-        let fault = shared.state().door.enter();
+        let fault = shared.state().connections.enter();
         if let Some(fault) = fault {
             connections.spawn(turned_away(stream, fault, shared.clone()));
             continue;
@@ -87,8 +87,8 @@ pub(super) async fn serve<M: Model>(
 }
 
 async fn turned_away<M: Model>(stream: TcpStream, fault: ConnectionFault, shared: Arc<Shared<M>>) {
-    let told = turn_away(stream, fault).await;
-    shared.state().door.told_to_stranger += told;
+    let reported = turn_away(stream, fault).await;
+    shared.state().connections.told_to_stranger += reported;
 }
 
 async fn serve_connection<M: Model>(
@@ -116,7 +116,7 @@ async fn serve_connection<M: Model>(
     }
 }
 
-type HttpReply = Result<Response<Parcel>, Cut>;
+type HttpReply = Result<Response<ResponseDelivery>, Cut>;
 
 async fn answer_http<M: Model>(
     request: hyper::Request<Incoming>,
@@ -138,7 +138,7 @@ async fn answer_http<M: Model>(
     let (reply, handling) = tokio::spawn(answer(request, shared.clone()))
         .await
         .map_err(|_| Cut::Closed)??;
-    let ends_connection = shared.state().door.one_request_each;
+    let ends_connection = shared.state().connections.one_request_each;
     send(reply, handling, ends_connection).await
 }
 
@@ -168,7 +168,7 @@ async fn answer<M: Model>(
     }
     match &fault {
         Fault::Delay(delay) => tokio::time::sleep(*delay).await,
-        Fault::HoldBefore(gate) => gate.hold().await,
+        Fault::HoldBefore(barrier) => barrier.hold().await,
         Fault::SilentBefore => {
             let _ = lost(&line, "silent by fault, nothing done", &shared, Cut::Closed);
             return Ok((Reply::empty(200), Handling::Never));
@@ -179,8 +179,8 @@ async fn answer<M: Model>(
     if let Some(cut) = fault.cut_after() {
         return Err(lost(&line, "done, its answer cut by fault", &shared, cut));
     }
-    if let Fault::HoldAfter(gate) = &fault {
-        gate.hold().await;
+    if let Fault::HoldAfter(barrier) = &fault {
+        barrier.hold().await;
     }
     let reply = fault.after(reply);
     note(&line, &reply, &shared);
@@ -193,7 +193,7 @@ async fn act<M: Model>(request: Request, shared: &Arc<Shared<M>>) -> Result<Repl
     if let Some(errand) = errand {
         errand.await;
     }
-    let witness = shared.state().witness.clone();
+    let observer = shared.state().observer.clone();
     let line = request.line();
     let shared = shared.clone();
     let acting = tokio::task::spawn_blocking(move || {
@@ -203,8 +203,8 @@ async fn act<M: Model>(request: Request, shared: &Arc<Shared<M>>) -> Result<Repl
         reply.header("Date", &date.replace("+0000", "GMT"))
     });
     let reply = acting.await.map_err(|_| Cut::Closed)?;
-    if let Some(witness) = witness {
-        witness.tell(line).await;
+    if let Some(observer) = observer {
+        observer.tell(line).await;
     }
     Ok(reply)
 }
@@ -232,8 +232,8 @@ async fn send(reply: Reply, handling: Handling, ends_connection: bool) -> HttpRe
     if ends_connection {
         builder = builder.header("Connection", "close");
     }
-    let parcel = Parcel::new(reply.body, handling).await?;
-    builder.body(parcel).map_err(|_| Cut::Closed)
+    let delivery = ResponseDelivery::new(reply.body, handling).await?;
+    builder.body(delivery).map_err(|_| Cut::Closed)
 }
 
 /// No request to a CA is anywhere near it.

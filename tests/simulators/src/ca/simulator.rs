@@ -18,7 +18,7 @@ use super::fault::{Fault, On};
 use super::mischief::{ChainMischief, Mischief};
 use super::model::{Model, Office};
 use super::server::{Shared, State, serve};
-use crate::{ConnectionFault, Witness, tls};
+use crate::{ConnectionFault, Observer, tls};
 
 /// A running CA. It stops when it is dropped.
 #[derive(Debug)]
@@ -102,13 +102,13 @@ impl<M: Model> Simulator<M> {
     }
 
     /// The switches as they are now.
-    pub fn faces(&self) -> M::Faces {
-        self.shared.state().model.faces().clone()
+    pub fn variants(&self) -> M::Variants {
+        self.shared.state().model.variants().clone()
     }
 
     /// Changes switches while it runs.
-    pub fn set(&self, change: impl FnOnce(&mut M::Faces)) {
-        change(self.shared.state().model.faces());
+    pub fn set(&self, change: impl FnOnce(&mut M::Variants)) {
+        change(self.shared.state().model.variants());
     }
 
     /// Adds a fault of one exchange.
@@ -118,28 +118,28 @@ impl<M: Model> Simulator<M> {
 
     /// Adds a fault of the `nth` connection from now.
     pub fn connection_fault(&self, nth: u32, fault: ConnectionFault) {
-        self.shared.state().door.fault(nth, fault);
+        self.shared.state().connections.fault(nth, fault);
     }
 
     /// How many of the faults have happened, those of connections among them.
     pub fn faults_used(&self) -> u64 {
         let state = self.shared.state();
-        state.faults.used() + state.door.used()
+        state.faults.used() + state.connections.used()
     }
 
     /// Whether every answer ends its connection, so that each exchange has a connection of its own.
     pub fn one_request_each(&self, one: bool) {
-        self.shared.state().door.one_request_each = one;
+        self.shared.state().connections.one_request_each = one;
     }
 
     /// Connections so far, also those that a fault ended.
     pub fn connections(&self) -> u64 {
-        self.shared.state().door.opened()
+        self.shared.state().connections.opened()
     }
 
     /// Bytes that were said to the stranger of [`ConnectionFault::WrongCertificate`].
     pub fn told_to_stranger(&self) -> u64 {
-        self.shared.state().door.told_to_stranger
+        self.shared.state().connections.told_to_stranger
     }
 
     /// What is wrong with certificates signed from now on.
@@ -158,8 +158,8 @@ impl<M: Model> Simulator<M> {
     }
 
     /// From now on, somebody is told of every request that was acted on, before it is answered.
-    pub fn witnessed_by(&self, witness: Witness) {
-        self.shared.state().witness = Some(witness);
+    pub fn observed_by(&self, observer: Observer) {
+        self.shared.state().observer = Some(observer);
     }
 
     /// Closes the port and all connections.

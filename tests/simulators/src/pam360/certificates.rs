@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
 use super::Pam;
-use super::faces::{CertificateBody, Months, SerialForm};
 use super::pkcs7;
 use super::requests::shuffle;
 use super::signing::is_same_number;
-use super::wire::{Answer, Handled, text};
+use super::variants::{CertificateBody, Months, SerialForm};
+use super::wire::{Handled, PortalAnswer, text};
 use crate::ca::{Issued, Office, pem};
 
 /// A certificate in the store.
@@ -61,16 +61,16 @@ impl Pam {
         };
         if stored.late_calls > 0 {
             stored.late_calls -= 1;
-            return Ok(Answer::File {
+            return Ok(PortalAnswer::File {
                 content_type: "application/json",
                 bytes: Vec::new(),
             });
         }
         let mut list = office.deliver(&stored.issued, true);
-        if !self.faces.certificate_has_chain {
+        if !self.variants.certificate_has_chain {
             list.truncate(1);
         }
-        let body = match (self.faces.certificate_body, file_type) {
+        let body = match (self.variants.certificate_body, file_type) {
             (CertificateBody::Documented, Some(_)) => CertificateBody::Pem,
             (CertificateBody::Documented, None) => CertificateBody::JsonPem,
             (other, _) => other,
@@ -82,7 +82,7 @@ impl Pam {
     pub(super) fn certificate_details(&self, details: &Value) -> Handled {
         let index = self.stored_index(details)?;
         let row = self.certificates.get(index).map(|stored| self.row(stored));
-        Ok(Answer::with_details(
+        Ok(PortalAnswer::with_details(
             "Certificate details fetched successfully.",
             row.into_iter().collect(),
         ))
@@ -110,7 +110,7 @@ impl Pam {
         };
         let wanted = self.certificates.iter().filter(is_wanted);
         let mut rows: Vec<Value> = wanted.map(|stored| self.row(stored)).collect();
-        rows.extend((0..self.faces.foreign_rows).map(|number| {
+        rows.extend((0..self.variants.foreign_rows).map(|number| {
             let name = format!("host-{number}.example.net");
             json!({"Common Name": name, "serialNumber": format!("{number:08x}"), "ExpiryDate": "Jan 2, 2030",
                 "Issuer": "Example Issuing CA", "DNS Name/FQDN": name, "Description": ""})
@@ -119,7 +119,10 @@ impl Pam {
         for stored in &mut self.certificates {
             stored.hidden_lists = stored.hidden_lists.saturating_sub(1);
         }
-        Ok(Answer::list("SSL certificates fetched successfully.", rows))
+        Ok(PortalAnswer::list(
+            "SSL certificates fetched successfully.",
+            rows,
+        ))
     }
 
     fn stored_index(&self, details: &Value) -> Result<usize, String> {
@@ -145,10 +148,13 @@ impl Pam {
             .map_or("", |signer| signer.common_name.as_str());
         let members = [
             ("Common Name", json!(stored.common_name)),
-            ("serialNumber", json!(stored.serial(self.faces.serial_form))),
+            (
+                "serialNumber",
+                json!(stored.serial(self.variants.serial_form)),
+            ),
             (
                 "ExpiryDate",
-                json!(day(stored.issued.not_after, self.faces.months)),
+                json!(day(stored.issued.not_after, self.variants.months)),
             ),
             ("Issuer", json!(issuer)),
             ("DNS Name/FQDN", json!(stored.common_name)),
@@ -161,16 +167,16 @@ impl Pam {
     }
 }
 
-fn body_of(body: CertificateBody, list: &[Vec<u8>], name: &str) -> Answer {
+fn body_of(body: CertificateBody, list: &[Vec<u8>], name: &str) -> PortalAnswer {
     let leaf = list.first().cloned().unwrap_or_default();
     let text: String = list.iter().map(|der| pem("CERTIFICATE", der)).collect();
-    let file = |content_type, bytes| Answer::File {
+    let file = |content_type, bytes| PortalAnswer::File {
         content_type,
         bytes,
     };
     let in_json = |content: String| {
         let details = json!({"commonName": name, "certificate": content});
-        Answer::with_details("Certificate fetched successfully.", vec![details])
+        PortalAnswer::with_details("Certificate fetched successfully.", vec![details])
     };
     match body {
         CertificateBody::Documented | CertificateBody::Pem => {

@@ -4,21 +4,21 @@
 //! says UNKNOWN there is a switch. Not made: what has the server make the key, discovery, delete.
 
 mod certificates;
-mod faces;
 mod pkcs7;
 mod requests;
 mod settings;
 mod signing;
+mod variants;
 mod wire;
 
 use data_encoding::HEXLOWER;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-pub use self::faces::{
-    CertificateBody, CsrBody, DetailsForm, Faces, ImportId, Months, NameForm, PendingAnswer,
-    RowKeys, SerialForm,
-};
 pub use self::settings::{MicrosoftCa, Settings};
+pub use self::variants::{
+    CertificateBody, CsrBody, DetailsForm, ImportId, Months, NameForm, PendingAnswer, RowKeys,
+    SerialForm, Variants,
+};
 
 use self::certificates::Stored;
 use self::requests::Imported;
@@ -33,7 +33,7 @@ pub type Simulator = crate::ca::Simulator<Pam>;
 #[derive(Debug)]
 pub struct Pam {
     settings: Settings,
-    faces: Faces,
+    variants: Variants,
     requests: Vec<Imported>,
     certificates: Vec<Stored>,
     waiting: Vec<Waiting>,
@@ -110,7 +110,7 @@ impl Simulator {
             let view = |stored: &Stored| CertificateView {
                 id: stored.id,
                 common_name: stored.common_name.clone(),
-                serial: stored.serial(pam.faces.serial_form),
+                serial: stored.serial(pam.variants.serial_form),
                 der: stored.issued.der.clone(),
             };
             pam.certificates.iter().map(view).collect()
@@ -152,7 +152,7 @@ impl Signer {
 
 impl Model for Pam {
     type Settings = Settings;
-    type Faces = Faces;
+    type Variants = Variants;
     const NAME: &'static str = "PAM360";
 
     fn common(settings: &Settings) -> &Common {
@@ -161,7 +161,7 @@ impl Model for Pam {
 
     fn open(settings: Settings, office: &mut Office) -> Self {
         Self {
-            faces: settings.faces.clone(),
+            variants: settings.variants.clone(),
             settings,
             requests: Vec::new(),
             certificates: Vec::new(),
@@ -175,8 +175,8 @@ impl Model for Pam {
         }
     }
 
-    fn faces(&mut self) -> &mut Faces {
-        &mut self.faces
+    fn variants(&mut self) -> &mut Variants {
+        &mut self.variants
     }
 
     fn answer(&mut self, office: &mut Office, request: &Request) -> Reply {
@@ -187,11 +187,11 @@ impl Model for Pam {
         };
         if let Err(message) = self.admit(request) {
             office.counters.credentials_refused += 1;
-            let status = self.faces.bad_credentials_status;
-            return failure(&self.faces, "Authentication", status, message);
+            let status = self.variants.bad_credentials_status;
+            return failure(&self.variants, "Authentication", status, message);
         }
         let handled = self.handle(office, request, operation);
-        reply(&self.faces, operation, handled)
+        reply(&self.variants, operation, handled)
     }
 }
 
@@ -200,14 +200,14 @@ impl Pam {
     fn admit(&mut self, request: &Request) -> Result<(), &'static str> {
         self.token_used = self.token_used.saturating_add(1);
         let is_over = self
-            .faces
+            .variants
             .token_ends_after
             .is_some_and(|uses| self.token_used > uses);
         let token = request.header("authtoken");
         if token != Some(self.settings.token.as_str()) || is_over {
             return Err("API key received is not associated to any user. Authentication failed.");
         }
-        if self.faces.refuse_host {
+        if self.variants.refuse_host {
             return Err("User is not allowed to access from this host");
         }
         match request.header("orgname") {
@@ -221,7 +221,7 @@ impl Pam {
 
     /// 3: the operation and its method. guess: what a wrong one gets.
     fn handle(&mut self, office: &mut Office, request: &Request, operation: &str) -> Handled {
-        let is_csr_list = self.faces.csr_list_operation.as_deref() == Some(operation);
+        let is_csr_list = self.variants.csr_list_operation.as_deref() == Some(operation);
         match (request.method.as_str(), operation) {
             ("POST", "importCSR") => self.import_csr(office, request),
             ("GET", _) if is_csr_list => Ok(self.list_csrs(office)),

@@ -7,8 +7,8 @@ use time::Duration;
 
 use super::Pam;
 use super::certificates::Stored;
-use super::faces::{CsrBody, ImportId, RowKeys};
-use super::wire::{Answer, Handled, text};
+use super::variants::{CsrBody, ImportId, RowKeys};
+use super::wire::{Handled, PortalAnswer, text};
 use crate::ca::{Csr, Mischief, Office, Request, Tier, Wish};
 use crate::multipart;
 
@@ -37,7 +37,7 @@ impl Pam {
         let csr = Csr::from_pem(&String::from_utf8_lossy(&file.content))
             .map_err(|error| format!("The CSR is not valid: {error}"))?;
         let is_known = self.requests.iter().any(|known| known.csr.der == csr.der);
-        if is_known && self.faces.refuse_second_import {
+        if is_known && self.variants.refuse_second_import {
             return Err(format!("CSR {} already exists.", csr.common_name()));
         }
         let name = csr.common_name().to_owned();
@@ -48,22 +48,22 @@ impl Pam {
             csr,
             signatures: 0,
             is_namesake: false,
-            hidden_lists: self.faces.csr_list_late_calls,
+            hidden_lists: self.variants.csr_list_late_calls,
         });
-        let details = match self.faces.import_id {
+        let details = match self.variants.import_id {
             ImportId::Absent => Vec::new(),
             ImportId::Number => vec![json!({"CSR_ID": id})],
             ImportId::Text => vec![json!({"CSR_ID": id.to_string()})],
         };
         let message = format!("CSR {name} imported successfully.");
-        Ok(Answer::with_details(message, details))
+        Ok(PortalAnswer::with_details(message, details))
     }
 
     /// UNKNOWN in 9: rows in an order that means nothing.
-    pub(super) fn list_csrs(&mut self, office: &mut Office) -> Answer {
+    pub(super) fn list_csrs(&mut self, office: &mut Office) -> PortalAnswer {
         let row = |request: &Imported| {
             let name = request.csr.common_name();
-            match self.faces.csr_row_keys {
+            match self.variants.csr_row_keys {
                 RowKeys::Joined => json!({"CSR_ID": request.id.to_string(), "commonName": name}),
                 RowKeys::Spaced => json!({"CSR ID": request.id, "Common Name": name}),
             }
@@ -77,12 +77,12 @@ impl Pam {
         for request in &mut self.requests {
             request.hidden_lists = request.hidden_lists.saturating_sub(1);
         }
-        Answer::list("CSR details fetched successfully.", rows)
+        PortalAnswer::list("CSR details fetched successfully.", rows)
     }
 
     /// 3 and 3.2. The key of an imported CSR is elsewhere: nothing but the CSR can be had.
     pub(super) fn export_csr(&self, details: &Value) -> Handled {
-        if !self.faces.export_works {
+        if !self.variants.export_works {
             return Err("You are not authorized to perform this operation".to_owned());
         }
         let request = self.request(&text(details, "CSR_ID")?)?;
@@ -93,21 +93,21 @@ impl Pam {
             other.id != request.id && other.csr.common_name() == request.csr.common_name()
         });
         let csr = match namesake {
-            Some(namesake) if self.faces.export_foreign_csr => &namesake.csr,
+            Some(namesake) if self.variants.export_foreign_csr => &namesake.csr,
             _ => &request.csr,
         };
         let in_json = |content: String| {
-            Answer::with_details(
+            PortalAnswer::with_details(
                 "CSR exported successfully.",
                 vec![json!({"fileContent": content})],
             )
         };
-        Ok(match self.faces.csr_body {
-            CsrBody::Pem => Answer::File {
+        Ok(match self.variants.csr_body {
+            CsrBody::Pem => PortalAnswer::File {
                 content_type: "application/octet-stream",
                 bytes: csr.pem().into_bytes(),
             },
-            CsrBody::Der => Answer::File {
+            CsrBody::Der => PortalAnswer::File {
                 content_type: "application/octet-stream",
                 bytes: csr.der.clone(),
             },
@@ -132,7 +132,7 @@ impl Pam {
         if present.count() > 0 {
             return Ok(());
         }
-        for age in (1..=self.faces.older_namesakes).rev() {
+        for age in (1..=self.variants.older_namesakes).rev() {
             let csr = foreign_csr(name)?;
             let id = self.next_id();
             let certificate_id = self.next_id();
@@ -180,7 +180,7 @@ fn foreign_csr(name: &str) -> Result<Csr, String> {
 pub(super) fn shuffle(office: &mut Office, rows: &mut [Value]) {
     for last in (1..rows.len()).rev() {
         let choices = u64::try_from(last + 1).unwrap_or(1);
-        let other = usize::try_from(office.chance.next() % choices).unwrap_or_default();
+        let other = usize::try_from(office.rng.next() % choices).unwrap_or_default();
         rows.swap(last, other);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Faces;
+use super::Variants;
 use crate::ca::Common;
 
 /// Everything needed to start a [`super::Simulator`].
@@ -17,7 +17,7 @@ pub struct Settings {
     /// The Microsoft CA that it can reach (4).
     pub microsoft: MicrosoftCa,
     /// Every switch.
-    pub faces: Faces,
+    pub variants: Variants,
 }
 
 impl Default for Settings {
@@ -32,7 +32,7 @@ impl Default for Settings {
                 templates: vec!["WebServer".to_owned()],
                 agent: "agent1".to_owned(),
             },
-            faces: Faces::default(),
+            variants: Variants::default(),
         }
     }
 }
@@ -45,7 +45,7 @@ impl fmt::Debug for Settings {
             .field("common", &self.common)
             .field("organisation", &self.organisation)
             .field("microsoft", &self.microsoft)
-            .field("faces", &self.faces)
+            .field("faces", &self.variants)
             .finish_non_exhaustive()
     }
 }

@@ -5,8 +5,8 @@ use time::Duration;
 
 use super::Pam;
 use super::certificates::Stored;
-use super::faces::PendingAnswer;
-use super::wire::{Answer, Handled, text};
+use super::variants::PendingAnswer;
+use super::wire::{Handled, PortalAnswer, text};
 use crate::ca::{Csr, Office, Tier};
 
 /// A signature that is permitted, or will be.
@@ -48,11 +48,11 @@ impl Pam {
             .waiting
             .iter()
             .any(|waiting| waiting.signature.request_id == id);
-        if (signatures > 0 || waits) && self.faces.refuse_second_signature {
+        if (signatures > 0 || waits) && self.variants.refuse_second_signature {
             return Err("The CSR is already signed".to_owned());
         }
         office.take_order(&csr);
-        if self.faces.needs_approval && kind != "signWithRoot" {
+        if self.variants.needs_approval && kind != "signWithRoot" {
             return self.wait_for_approval(signature);
         }
         let signed_with = signature.signed_with.clone();
@@ -61,7 +61,7 @@ impl Pam {
             "Certificate {} successfully signed with {signed_with}.",
             csr.common_name()
         );
-        Ok(Answer::with_details(message, vec![details]))
+        Ok(PortalAnswer::with_details(message, vec![details]))
     }
 
     /// 4: the root is named by common name and serial, the latter a number; `isIntermediate` really makes a CA.
@@ -80,7 +80,7 @@ impl Pam {
             .to_ascii_lowercase()
             .parse()
             .map_err(|_| "isIntermediate is neither true nor false")?;
-        if self.faces.root_drops_names {
+        if self.variants.root_drops_names {
             csr.names.clear();
         }
         Ok(Signature {
@@ -112,7 +112,7 @@ impl Pam {
                 "The template {template} is not supported by the CA"
             ));
         }
-        if self.faces.template_drops_names {
+        if self.variants.template_drops_names {
             csr.names.clear();
         }
         Ok(Signature {
@@ -132,7 +132,7 @@ impl Pam {
         if patience.parse::<u32>().is_err() {
             return Err("agentResponseTimeout is not a number of seconds".to_owned());
         }
-        if agent != self.settings.microsoft.agent || self.faces.agent_is_away {
+        if agent != self.settings.microsoft.agent || self.variants.agent_is_away {
             return Err(format!("No response from the agent {agent}"));
         }
         Ok(())
@@ -142,12 +142,12 @@ impl Pam {
     fn wait_for_approval(&mut self, signature: Signature) -> Handled {
         self.waiting.push(Waiting {
             signature,
-            calls: self.faces.approval_calls,
+            calls: self.variants.approval_calls,
         });
         let message =
             "The request is taken under submission and waits for the approval of the CA manager.";
-        match self.faces.pending_answer {
-            PendingAnswer::Success => Ok(Answer::success(message)),
+        match self.variants.pending_answer {
+            PendingAnswer::Success => Ok(PortalAnswer::success(message)),
             PendingAnswer::Failed => Err(message.to_owned()),
         }
     }
@@ -182,11 +182,11 @@ impl Pam {
         let issued = office.sign(csr, *signer, *lifetime, *is_ca)?;
         let id = self.next_id();
         let stored = Stored {
-            late_calls: self.faces.certificate_late_calls,
-            hidden_lists: self.faces.list_late_calls,
+            late_calls: self.variants.certificate_late_calls,
+            hidden_lists: self.variants.list_late_calls,
             ..Stored::visible(id, csr.common_name(), issued)
         };
-        let serial = stored.serial(self.faces.serial_form);
+        let serial = stored.serial(self.variants.serial_form);
         let details =
             json!({"commonName": csr.common_name(), "Certificate_ID": id, "serialNumber": serial});
         self.certificates.push(stored);

@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::faces::{DetailsForm, Faces, NameForm};
+use super::variants::{DetailsForm, NameForm, Variants};
 use crate::ca::{Reply, Request};
 use crate::multipart;
 
 /// What handlers return: what is answered, or the text of a failure.
-pub(super) type Handled = Result<Answer, String>;
+pub(super) type Handled = Result<PortalAnswer, String>;
 
 /// An answer before it becomes bytes.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum PortalAnswer {
     /// The envelope with status Success.
     Success {
         message: String,
@@ -27,7 +27,7 @@ pub(super) enum Answer {
     },
 }
 
-impl Answer {
+impl PortalAnswer {
     pub(super) fn success(message: impl Into<String>) -> Self {
         Self::with_details(message, Vec::new())
     }
@@ -92,40 +92,45 @@ pub(super) fn text(details: &Value, member: &str) -> Result<String, String> {
 }
 
 /// The bytes of what a handler said.
-pub(super) fn reply(faces: &Faces, operation: &str, handled: Handled) -> Reply {
+pub(super) fn reply(variants: &Variants, operation: &str, handled: Handled) -> Reply {
     match handled {
-        Ok(Answer::File {
+        Ok(PortalAnswer::File {
             content_type,
             bytes,
         }) => Reply::bytes(content_type, bytes),
-        Ok(Answer::Success {
+        Ok(PortalAnswer::Success {
             message,
             details,
             is_list,
         }) => {
-            let envelope = envelope(faces, operation, "Success", &message);
+            let envelope = envelope(variants, operation, "Success", &message);
             Reply::json(
                 200,
-                &wrapped(faces, with_details(faces, envelope, details, is_list)),
+                &wrapped(variants, with_details(variants, envelope, details, is_list)),
             )
         }
-        Err(message) => failure(faces, operation, faces.failure_status, &message),
+        Err(message) => failure(variants, operation, variants.failure_status, &message),
     }
 }
 
 /// guess: the texts; no real failure of these operations is public (2).
-pub(super) fn failure(faces: &Faces, operation: &str, status: u16, message: &str) -> Reply {
-    let envelope = envelope(faces, operation, "Failed", message);
-    Reply::json(status, &wrapped(faces, envelope)).noted(message)
+pub(super) fn failure(variants: &Variants, operation: &str, status: u16, message: &str) -> Reply {
+    let envelope = envelope(variants, operation, "Failed", message);
+    Reply::json(status, &wrapped(variants, envelope)).noted(message)
 }
 
-fn envelope(faces: &Faces, operation: &str, status: &str, message: &str) -> Map<String, Value> {
-    let name = match (faces.name_form, operation) {
+fn envelope(
+    variants: &Variants,
+    operation: &str,
+    status: &str,
+    message: &str,
+) -> Map<String, Value> {
+    let name = match (variants.name_form, operation) {
         (NameForm::Documented, "signCSR") => "SignCSR".to_owned(),
         (NameForm::Upper, _) => operation.to_uppercase(),
         _ => operation.to_owned(),
     };
-    let status_key = if faces.capital_keys {
+    let status_key = if variants.capital_keys {
         "Status"
     } else {
         "status"
@@ -136,7 +141,7 @@ fn envelope(faces: &Faces, operation: &str, status: &str, message: &str) -> Map<
         json!({"message": message, status_key: status}),
     );
     envelope.insert("name".to_owned(), json!(name));
-    if faces.unknown_members {
+    if variants.unknown_members {
         envelope.insert("buildNumber".to_owned(), json!(8000));
     }
     envelope
@@ -144,24 +149,24 @@ fn envelope(faces: &Faces, operation: &str, status: &str, message: &str) -> Map<
 
 /// 2: absent when there is nothing to tell, a list of one, an object, or a list with its length.
 fn with_details(
-    faces: &Faces,
+    variants: &Variants,
     mut envelope: Map<String, Value>,
     mut details: Vec<Value>,
     is_list: bool,
 ) -> Map<String, Value> {
-    let key = if faces.capital_keys {
+    let key = if variants.capital_keys {
         "Details"
     } else {
         "details"
     };
     if is_list {
         envelope.insert("totalRows".to_owned(), json!(details.len()));
-        if let Some(rows) = faces.rows_per_list {
+        if let Some(rows) = variants.rows_per_list {
             details.truncate(rows.try_into().unwrap_or(usize::MAX));
         }
         envelope.insert(key.to_owned(), Value::Array(details));
     } else if !details.is_empty() {
-        let value = match faces.details_form {
+        let value = match variants.details_form {
             DetailsForm::List => Value::Array(details),
             DetailsForm::Object => details.remove(0),
         };
@@ -171,8 +176,8 @@ fn with_details(
 }
 
 /// 2: the sister product wraps everything once more.
-fn wrapped(faces: &Faces, envelope: Map<String, Value>) -> Value {
-    if faces.operation_wrapper {
+fn wrapped(variants: &Variants, envelope: Map<String, Value>) -> Value {
+    if variants.operation_wrapper {
         json!({"operation": envelope})
     } else {
         Value::Object(envelope)

@@ -4,19 +4,19 @@ use super::Shop;
 use super::archive::{pkcs7, zip};
 use super::order::Order;
 use super::switch::PendingDownload;
-use super::wire::{Answer, Handled, Refusal};
+use super::wire::{Handled, Refusal, ShopAnswer};
 use crate::ca::{Csr, Office, Reply, pem};
 
 impl Shop {
     /// A file-attachment (Content-Type: application/octet-stream).
     pub(super) fn download(&mut self, office: &mut Office, id: &str, format: &str) -> Handled {
-        let is_it = |order: &&Order| order.id == id && order.is_known(&self.faces);
+        let is_it = |order: &&Order| order.id == id && order.is_known(&self.variants);
         let order = self.orders.iter().find(is_it);
         let order = order.ok_or_else(Refusal::not_found)?;
-        let name = order.csr(&self.faces).map(Csr::common_name);
+        let name = order.csr(&self.variants).map(Csr::common_name);
         let name = name.unwrap_or("certificate").replace(['*', '"'], "_");
         if format == "csr" {
-            let csr = order.csr(&self.faces).ok_or_else(Refusal::not_found)?;
+            let csr = order.csr(&self.variants).ok_or_else(Refusal::not_found)?;
             return Ok(file(&format!("{name}.csr"), self.lines(csr.pem())));
         }
         let Some(current) = &order.current else {
@@ -25,7 +25,7 @@ impl Shop {
         let leaf = &current.issued.der;
         let all = office.deliver(&current.issued, true);
         Ok(match format {
-            "crt" if self.faces.crt_with_chain => file(&format!("{name}.crt"), self.text(&all)),
+            "crt" if self.variants.crt_with_chain => file(&format!("{name}.crt"), self.text(&all)),
             "crt" => file(&format!("{name}.crt"), self.text(&leaf_of(&all, leaf))),
             "ca" => file("ca.crt", self.text(&self.authorities(&all, leaf))),
             "pkcs7" => {
@@ -46,14 +46,14 @@ impl Shop {
 
     /// What a download says before there is a certificate: unknown (4.5).
     fn nothing_yet(&self) -> Handled {
-        match self.faces.pending_download {
+        match self.variants.pending_download {
             // guess: the code.
             PendingDownload::Error => Err(Refusal::new(
                 409,
                 "not_active",
                 "The certificate is not active yet.",
             )),
-            PendingDownload::NotFound => Ok(Answer::Bare(Reply::empty(404))),
+            PendingDownload::NotFound => Ok(ShopAnswer::Bare(Reply::empty(404))),
             PendingDownload::Empty => Ok(file("certificate.crt", Vec::new())),
             PendingDownload::Html => Ok(file("certificate.crt", PAGE.into())),
         }
@@ -63,7 +63,7 @@ impl Shop {
     fn authorities(&self, all: &[Vec<u8>], leaf: &[u8]) -> Vec<Vec<u8>> {
         let others = all.iter().filter(|der| der.as_slice() != leaf).cloned();
         let mut others: Vec<_> = others.collect();
-        if self.faces.ca_from_root {
+        if self.variants.ca_from_root {
             others.reverse();
         }
         others
@@ -75,7 +75,7 @@ impl Shop {
     }
 
     fn lines(&self, text: String) -> Vec<u8> {
-        if self.faces.windows_line_ends {
+        if self.variants.windows_line_ends {
             text.replace('\n', "\r\n").into_bytes()
         } else {
             text.into_bytes()
@@ -89,9 +89,9 @@ fn leaf_of(all: &[Vec<u8>], leaf: &[u8]) -> Vec<Vec<u8>> {
     found.or(all.first()).cloned().into_iter().collect()
 }
 
-fn file(name: &str, bytes: Vec<u8>) -> Answer {
+fn file(name: &str, bytes: Vec<u8>) -> ShopAnswer {
     let disposition = format!("attachment; filename=\"{name}\"");
-    Answer::Bare(
+    ShopAnswer::Bare(
         Reply::bytes("application/octet-stream", bytes).header("Content-Disposition", &disposition),
     )
 }

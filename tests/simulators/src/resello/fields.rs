@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::dcv::Method;
-use super::faces::Faces;
 use super::order::NameProof;
 use super::settings::{Plan, PlanKind};
+use super::variants::Variants;
 use super::wire::{FieldError, Refusal};
 use crate::ca::{Csr, KeyType, Name, Request};
 
@@ -26,7 +26,7 @@ impl Purchase {
         request: &Request,
         plans: &[Plan],
         plan: Option<&Plan>,
-        faces: &Faces,
+        variants: &Variants,
     ) -> Result<Self, Refusal> {
         let body = body(request)?;
         let mut form = Form {
@@ -47,7 +47,7 @@ impl Purchase {
         }
         match (csr, method, plan, form.errors) {
             (Some(csr), Some(method), Some(plan), errors) if errors.is_empty() => Ok(Self {
-                csr: trimmed(csr, faces),
+                csr: trimmed(csr, variants),
                 method,
                 plan,
                 client_reference,
@@ -214,8 +214,8 @@ fn names(csr: &Csr) -> Vec<String> {
 }
 
 /// Nobody knows whether names in the CSR count (4.1).
-fn trimmed(mut csr: Csr, faces: &Faces) -> Csr {
-    let kept = if faces.honours_alternate_names {
+fn trimmed(mut csr: Csr, variants: &Variants) -> Csr {
+    let kept = if variants.honours_alternate_names {
         usize::MAX
     } else {
         1

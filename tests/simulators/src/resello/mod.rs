@@ -6,7 +6,6 @@
 mod archive;
 mod dcv;
 mod download;
-mod faces;
 mod fields;
 mod ledger;
 mod look;
@@ -16,18 +15,19 @@ mod reading;
 mod settings;
 mod switch;
 mod validation;
+mod variants;
 mod wire;
 
 use std::collections::HashSet;
 
 use data_encoding::BASE64;
 
-pub use self::faces::Faces;
 pub use self::ledger::Ledger;
 pub use self::settings::{Dcv, Plan, PlanKind, Settings};
 pub use self::switch::{
     DeletedAs, DetailsForm, ErrorMessage, PendingDownload, ReferenceMatch, Spelling, UniqueValue,
 };
+pub use self::variants::Variants;
 
 use self::dcv::Published;
 use self::order::Order;
@@ -42,7 +42,7 @@ pub type Simulator = ca::Simulator<Shop>;
 #[derive(Debug)]
 pub struct Shop {
     settings: Settings,
-    faces: Faces,
+    variants: Variants,
     ledger: Ledger,
     orders: Vec<Order>,
     invalidated: Vec<Vec<u8>>,
@@ -140,7 +140,7 @@ impl Simulator {
 
 impl Model for Shop {
     type Settings = Settings;
-    type Faces = Faces;
+    type Variants = Variants;
     const NAME: &'static str = "Purchase API";
 
     fn common(settings: &Settings) -> &Common {
@@ -149,7 +149,7 @@ impl Model for Shop {
 
     fn open(settings: Settings, _: &mut Office) -> Self {
         Self {
-            faces: settings.faces.clone(),
+            variants: settings.variants.clone(),
             ledger: Ledger {
                 balance_cents: settings.balance_cents,
                 ..Ledger::default()
@@ -164,8 +164,8 @@ impl Model for Shop {
         }
     }
 
-    fn faces(&mut self) -> &mut Faces {
-        &mut self.faces
+    fn variants(&mut self) -> &mut Variants {
+        &mut self.variants
     }
 
     fn errand(&mut self, request: &Request) -> Option<Errand> {
@@ -188,8 +188,8 @@ impl Model for Shop {
             ))
         };
         let reply = match handled {
-            Ok(answer) => answer.reply(&self.faces),
-            Err(refusal) => refusal.reply(&self.faces),
+            Ok(answer) => answer.reply(&self.variants),
+            Err(refusal) => refusal.reply(&self.variants),
         };
         if reply.status == 401 {
             return reply.header("WWW-Authenticate", "Basic realm=\"api\"");
@@ -243,7 +243,7 @@ impl Shop {
         let current = order.current.as_ref();
         OrderView {
             id: order.id.clone(),
-            status: order.status(&self.faces).to_owned(),
+            status: order.status(&self.variants).to_owned(),
             client_reference: order.client_reference.clone(),
             plan: order.plan.id.clone(),
             paid_cents: order.payments.iter().map(|payment| payment.cents).sum(),

@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 
 use super::dcv::{Method, Proof, Wanted};
-use super::faces::Faces;
 use super::ledger::Payment;
 use super::settings::Plan;
 use super::switch::DeletedAs;
+use super::variants::Variants;
 use crate::ca::{Csr, Issued, Office, Tier};
 
 /// An "SSL Certificate" of the API.
@@ -72,10 +72,10 @@ pub(super) struct NameProof {
 
 impl Order {
     /// The word that answers show.
-    pub(super) fn status(&self, faces: &Faces) -> &str {
+    pub(super) fn status(&self, variants: &Variants) -> &str {
         match (&self.ended, &self.job) {
             (Some(word), _) => word,
-            _ if self.deleted && faces.deleted_as == DeletedAs::Deleted => "deleted",
+            _ if self.deleted && variants.deleted_as == DeletedAs::Deleted => "deleted",
             _ if self.deleted => "cancelled",
             (None, Some(_)) if self.is_stale() => "active",
             (None, Some(_)) => "pending",
@@ -84,8 +84,8 @@ impl Order {
     }
 
     /// Whether the API still knows it.
-    pub(super) fn is_known(&self, faces: &Faces) -> bool {
-        !self.deleted || faces.deleted_as != DeletedAs::Gone
+    pub(super) fn is_known(&self, variants: &Variants) -> bool {
+        !self.deleted || variants.deleted_as != DeletedAs::Gone
     }
 
     /// Whether it can be renewed, reissued, validated or deleted.
@@ -94,7 +94,7 @@ impl Order {
     }
 
     /// A read of what is proved brings it nearer to its end.
-    pub(super) fn bring_on(&mut self, faces: &Faces, office: &mut Office) {
+    pub(super) fn bring_on(&mut self, variants: &Variants, office: &mut Office) {
         if self.is_stale() || !self.is_open() {
             return;
         }
@@ -104,16 +104,16 @@ impl Order {
         if job.reads_left > 0 {
             job.reads_left -= 1;
         } else {
-            self.finish(faces, office);
+            self.finish(variants, office);
         }
     }
 
     /// Signs, or ends the order as the switch says.
-    pub(super) fn finish(&mut self, faces: &Faces, office: &mut Office) {
+    pub(super) fn finish(&mut self, variants: &Variants, office: &mut Office) {
         let Some(job) = self.job.take() else {
             return;
         };
-        let outcome = match &faces.ends_as {
+        let outcome = match &variants.ends_as {
             Some(word) => Err(word.clone()),
             None => job.sign(office).map_err(|_| "failed".to_owned()),
         };
@@ -138,10 +138,10 @@ impl Order {
     }
 
     /// When the certificate, or with the switch the plan's term, ends (4.3).
-    pub(super) fn expires(&self, faces: &Faces) -> Option<OffsetDateTime> {
+    pub(super) fn expires(&self, variants: &Variants) -> Option<OffsetDateTime> {
         let ends = self.ends()?;
         let months = i64::from(self.plan.interval_months);
-        Some(if faces.expires_with_term {
+        Some(if variants.expires_with_term {
             self.ordered + Duration::days(30 * months)
         } else {
             ends
@@ -149,10 +149,10 @@ impl Order {
     }
 
     /// The request that download-csr gives: the newest, or with the switch the one of the certificate.
-    pub(super) fn csr(&self, faces: &Faces) -> Option<&Csr> {
+    pub(super) fn csr(&self, variants: &Variants) -> Option<&Csr> {
         let current = self.current.as_ref().map(|current| &current.csr);
         let job = self.job.as_ref().map(|job| &job.csr);
-        if faces.csr_lags {
+        if variants.csr_lags {
             current.or(job)
         } else {
             job.or(current)

@@ -9,13 +9,13 @@ use super::ledger::Payment;
 use super::order::{Job, Order};
 use super::settings::PlanKind;
 use super::switch::UniqueValue;
-use super::wire::{Answer, Handled, Refusal};
+use super::wire::{Handled, Refusal, ShopAnswer};
 use crate::ca::{Csr, Office, Request};
 
 impl Shop {
     /// `POST /ssl-certificate`.
     pub(super) fn create(&mut self, office: &mut Office, request: &Request) -> Handled {
-        let purchase = Purchase::read(request, &self.settings.plans, None, &self.faces)?;
+        let purchase = Purchase::read(request, &self.settings.plans, None, &self.variants)?;
         let payment = self.ledger.charge(office, &purchase.plan)?;
         self.ledger.bought += 1;
         office.take_order(&purchase.csr);
@@ -25,24 +25,24 @@ impl Shop {
     /// 4.3: the same order is pending again; what it answers may still be the state before. Has no guard against a
     /// repetition (6): a second call buys again.
     pub(super) fn renew(&mut self, office: &mut Office, request: &Request, id: &str) -> Handled {
-        let purchase = Purchase::read(request, &self.settings.plans, None, &self.faces)?;
+        let purchase = Purchase::read(request, &self.settings.plans, None, &self.variants)?;
         let at = self.find_open(id)?;
         self.check_window(office, at)?;
         let payment = self.ledger.charge(office, &purchase.plan)?;
         self.ledger.renewed += 1;
         self.count(office, at, &purchase.csr);
-        if self.faces.renew_gives_new_id {
+        if self.variants.renew_gives_new_id {
             return self.open_order(office, purchase, payment);
         }
         let job = self.job(office, &purchase);
         let order = self.orders.get_mut(at).ok_or_else(Refusal::not_found)?;
         order.plan = purchase.plan;
         order.contact = purchase.contact;
-        if purchase.client_reference.is_some() && !self.faces.renew_keeps_reference {
+        if purchase.client_reference.is_some() && !self.variants.renew_keeps_reference {
             order.client_reference = purchase.client_reference;
         }
         order.job = Some(job);
-        order.stale_answers = self.faces.stale_active_answers;
+        order.stale_answers = self.variants.stale_active_answers;
         order.payments.push(payment);
         order.ordered = office.now();
         self.show(office, id)
@@ -55,7 +55,7 @@ impl Shop {
         let plan = order.plan.clone();
         // guess: an order that never had a certificate has nothing to reissue.
         let ends = order.ends().ok_or_else(not_active)?;
-        let purchase = Purchase::read(request, &self.settings.plans, Some(&plan), &self.faces)?;
+        let purchase = Purchase::read(request, &self.settings.plans, Some(&plan), &self.variants)?;
         self.ledger.reissued += 1;
         self.count(office, at, &purchase.csr);
         let mut job = self.job(office, &purchase);
@@ -68,8 +68,8 @@ impl Shop {
         let former = order.current.take();
         self.invalidated
             .extend(former.map(|former| former.issued.der));
-        if self.faces.reissue_without_validation {
-            order.finish(&self.faces, office);
+        if self.variants.reissue_without_validation {
+            order.finish(&self.variants, office);
         }
         self.show(office, id)
     }
@@ -92,12 +92,12 @@ impl Shop {
             office.order_failed(&current.csr);
             self.invalidated.push(current.issued.der);
         }
-        Ok(Answer::Object(serde_json::json!({})))
+        Ok(ShopAnswer::Object(serde_json::json!({})))
     }
 
     /// Where an order stands that can still be worked with.
     pub(super) fn find_open(&self, id: &str) -> Result<usize, Refusal> {
-        let is_it = |order: &Order| order.id == id && order.is_known(&self.faces);
+        let is_it = |order: &Order| order.id == id && order.is_known(&self.variants);
         let at = self.orders.iter().position(is_it);
         let at = at.ok_or_else(Refusal::not_found)?;
         let is_open = self.orders.get(at).is_some_and(Order::is_open);
@@ -107,10 +107,10 @@ impl Shop {
     /// `renew_days_before_expiration` (4.4). guess: an order without a certificate cannot be renewed.
     fn check_window(&self, office: &Office, at: usize) -> Result<(), Refusal> {
         let order = self.orders.get(at).ok_or_else(Refusal::not_found)?;
-        let expires = order.expires(&self.faces).ok_or_else(not_active)?;
+        let expires = order.expires(&self.variants).ok_or_else(not_active)?;
         let days = order.plan.renew_days_before_expiration;
         let is_early = expires - office.now() > Duration::days(i64::from(days));
-        if is_early && !self.faces.early_renewal {
+        if is_early && !self.variants.early_renewal {
             let message = format!("The certificate can be renewed {days} days before it expires.");
             return Err(Refusal::new(409, "renew_too_early", &message));
         }
@@ -140,7 +140,7 @@ impl Shop {
             ended: None,
             deleted: false,
             stale_answers: 0,
-            hidden_lists: self.faces.hidden_lists,
+            hidden_lists: self.variants.hidden_lists,
             payments: vec![payment],
             ordered: office.now(),
         });
@@ -150,7 +150,7 @@ impl Shop {
     fn job(&mut self, office: &mut Office, purchase: &Purchase) -> Job {
         let csr = purchase.csr.clone();
         let is_reused = !self.used_keys.insert(csr.public_key.clone());
-        let is_unique = match self.faces.unique_value {
+        let is_unique = match self.variants.unique_value {
             UniqueValue::Always => true,
             UniqueValue::WhenReused => is_reused,
             UniqueValue::Never => false,
@@ -159,12 +159,12 @@ impl Shop {
         self.jobs += 1;
         Job {
             number: self.jobs,
-            proof: Proof::new(&csr.der, unique, &self.faces.dcv_host),
+            proof: Proof::new(&csr.der, unique, &self.variants.dcv_host),
             names: purchase.proofs(),
-            vetted: self.faces.vets_at_once || purchase.plan.kind == PlanKind::DomainValidated,
+            vetted: self.variants.vets_at_once || purchase.plan.kind == PlanKind::DomainValidated,
             ends: None,
-            reads_left: self.faces.reads_before_active,
-            details_hidden: self.faces.details_hidden,
+            reads_left: self.variants.reads_before_active,
+            details_hidden: self.variants.details_hidden,
             reads_since_look: 0,
             csr,
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::Faces;
+use super::Variants;
 use crate::ca::Common;
 
 /// Everything needed to start a [`super::Simulator`].
@@ -22,7 +22,7 @@ pub struct Settings {
     /// How control over the names is looked at (5).
     pub dcv: Dcv,
     /// Every switch.
-    pub faces: Faces,
+    pub variants: Variants,
 }
 
 impl Default for Settings {
@@ -39,7 +39,7 @@ impl Default for Settings {
             ],
             balance_cents: 100_000,
             dcv: Dcv::Fake,
-            faces: Faces::default(),
+            variants: Variants::default(),
         }
     }
 }

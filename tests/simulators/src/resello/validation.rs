@@ -11,7 +11,7 @@ use super::look::look;
 use super::order::{Job, NameProof, Order};
 use super::settings::Dcv;
 use super::switch::{DetailsForm, Spelling};
-use super::wire::{Answer, Handled, Refusal};
+use super::wire::{Handled, Refusal, ShopAnswer};
 use crate::ca::{Errand, Office, Request};
 
 /// What came of looks, until the next request.
@@ -28,7 +28,7 @@ struct Found {
 
 /// One look to take.
 #[derive(Debug)]
-struct Look {
+struct ValidationCheck {
     job: u64,
     name: String,
     /// Nothing when it needs a person.
@@ -54,16 +54,16 @@ impl Shop {
 
     /// `GET /ssl-certificate/{id}/validation-details` (4.6): inferred from the service that is probably behind this one.
     pub(super) fn details(&mut self, id: &str) -> Handled {
-        let is_it = |order: &&mut Order| order.id == id && order.is_known(&self.faces);
+        let is_it = |order: &&mut Order| order.id == id && order.is_known(&self.variants);
         let order = self.orders.iter_mut().find(is_it);
         let order = order.ok_or_else(Refusal::not_found)?;
-        if self.faces.details_form == DetailsForm::Strange {
-            return Ok(Answer::Object(
+        if self.variants.details_form == DetailsForm::Strange {
+            return Ok(ShopAnswer::Object(
                 json!({"steps": ["Please look into your mailbox."]}),
             ));
         }
         let details = order.job.as_mut().map_or_else(all_done, Job::details);
-        Ok(Answer::Object(match self.faces.details_spelling {
+        Ok(ShopAnswer::Object(match self.variants.details_spelling {
             Spelling::Camel => details,
             Spelling::Snake => snake_case(details),
         }))
@@ -83,7 +83,7 @@ impl Shop {
                 None
             }
             Dcv::Real { http, dns } => Some(Box::pin(async move {
-                for Look { job, name, wanted } in looks {
+                for ValidationCheck { job, name, wanted } in looks {
                     let Some(wanted) = wanted else { continue };
                     let outcome = look(&wanted, http, dns).await;
                     inbox.push(Found { job, name, outcome });
@@ -106,9 +106,9 @@ impl Shop {
     }
 
     /// A read of an order makes the shop look every so often, a call to validate makes it look now.
-    fn due_looks(&mut self, request: &Request) -> Vec<Look> {
+    fn due_looks(&mut self, request: &Request) -> Vec<ValidationCheck> {
         let route = request.route();
-        let (id, told) = match (request.method.as_str(), route.as_slice()) {
+        let (id, reported) = match (request.method.as_str(), route.as_slice()) {
             ("POST", [.., "ssl-certificate", id, "validate"]) => match Validate::read(request) {
                 Ok(validate) => (Some(*id), Some(validate)),
                 Err(_) => return Vec::new(),
@@ -120,11 +120,11 @@ impl Shop {
             ("GET", [.., "ssl-certificate"]) => (None, None),
             _ => return Vec::new(),
         };
-        let every = self.faces.looks_every;
+        let every = self.variants.looks_every;
         let is_meant = |order: &&mut Order| id.is_none_or(|id| order.id == id) && order.is_open();
         let meant = self.orders.iter_mut().filter(is_meant);
         let jobs = meant.filter_map(|order| order.job.as_mut());
-        jobs.flat_map(|job| job.due_looks(told.as_ref(), every))
+        jobs.flat_map(|job| job.due_looks(reported.as_ref(), every))
             .collect()
     }
 }
@@ -133,10 +133,10 @@ impl Inbox {
     /// Takes looks that need no network; `None` is a look that cannot be taken.
     fn take_in(
         &self,
-        looks: Vec<Look>,
+        looks: Vec<ValidationCheck>,
         take: impl Fn(Option<Wanted>) -> Option<Result<(), String>>,
     ) {
-        for Look { job, name, wanted } in looks {
+        for ValidationCheck { job, name, wanted } in looks {
             if let Some(outcome) = take(wanted) {
                 self.push(Found { job, name, outcome });
             }
@@ -200,15 +200,15 @@ impl Validate {
 }
 
 impl Job {
-    fn due_looks(&mut self, told: Option<&Validate>, every: u32) -> Vec<Look> {
+    fn due_looks(&mut self, reported: Option<&Validate>, every: u32) -> Vec<ValidationCheck> {
         self.reads_since_look += 1;
-        if let Some(validate) = told {
+        if let Some(validate) = reported {
             self.names.iter_mut().for_each(|row| validate.apply(row));
         } else if every == 0 || self.reads_since_look < every {
             return Vec::new();
         }
         self.reads_since_look = 0;
-        let look = |(name, wanted)| Look {
+        let look = |(name, wanted)| ValidationCheck {
             job: self.number,
             name,
             wanted,

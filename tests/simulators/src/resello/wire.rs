@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::faces::Faces;
 use super::switch::ErrorMessage;
+use super::variants::Variants;
 use crate::ca::Reply;
 
 /// What handlers return.
-pub(super) type Handled = Result<Answer, Refusal>;
+pub(super) type Handled = Result<ShopAnswer, Refusal>;
 
 /// An answer before its envelope.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum ShopAnswer {
     /// `result`.
     Object(Value),
     /// A page of a list.
@@ -25,9 +25,9 @@ pub(super) enum Answer {
     Bare(Reply),
 }
 
-impl Answer {
-    pub(super) fn reply(self, faces: &Faces) -> Reply {
-        let success = success(faces, true);
+impl ShopAnswer {
+    pub(super) fn reply(self, variants: &Variants) -> Reply {
+        let success = success(variants, true);
         let body = match self {
             Self::Bare(reply) => return reply,
             Self::Object(result) => json!({"success": success, "result": result}),
@@ -90,15 +90,15 @@ impl Refusal {
         }
     }
 
-    pub(super) fn reply(&self, faces: &Faces) -> Reply {
+    pub(super) fn reply(&self, variants: &Variants) -> Reply {
         let status = match self.status {
-            401 if !faces.unauthorized_with_200 => 401,
-            _ if faces.errors_with_200 => 200,
+            401 if !variants.unauthorized_with_200 => 401,
+            _ if variants.errors_with_200 => 200,
             status => status,
         };
         let body = json!({
-            "success": success(faces, false),
-            "error": {"code": self.code, "message": self.message.value(faces.error_message)},
+            "success": success(variants, false),
+            "error": {"code": self.code, "message": self.message.value(variants.error_message)},
         });
         Reply::json(status, &body).noted(self.code)
     }
@@ -128,8 +128,8 @@ impl Message {
 }
 
 /// A truth value, or the text of one (3).
-fn success(faces: &Faces, success: bool) -> Value {
-    if faces.success_as_text {
+fn success(variants: &Variants, success: bool) -> Value {
+    if variants.success_as_text {
         json!(success.to_string())
     } else {
         json!(success)

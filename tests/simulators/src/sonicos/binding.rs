@@ -132,8 +132,8 @@ impl Device {
             self.serve(&binding, &port, is_management);
             served.push(binding);
         }
-        let is_faulty = self.faces.serve_wrong_certificate_after_bind != On::Neither
-            || self.faces.keep_serving_old_after_bind;
+        let is_faulty = self.variants.serve_wrong_certificate_after_bind != On::Neither
+            || self.variants.keep_serving_old_after_bind;
         for row in &mut self.certificates.rows {
             row.was_served |= !is_faulty && served.contains(&Binding::Name(row.name.clone()));
         }
@@ -143,11 +143,11 @@ impl Device {
         let Some((identity, was_served)) = self.identity(binding) else {
             return;
         };
-        if !was_served && self.faces.keep_serving_old_after_bind {
+        if !was_served && self.variants.keep_serving_old_after_bind {
             return;
         }
         let wrong = !was_served
-            && match self.faces.serve_wrong_certificate_after_bind {
+            && match self.variants.serve_wrong_certificate_after_bind {
                 On::Neither => false,
                 On::Management => is_management,
                 On::SslVpn => !is_management,
@@ -232,7 +232,7 @@ impl Device {
             .rev()
             .find_map(|change| match &change.kind {
                 ChangeKind::Bind(other, binding)
-                    if *other == service && self.faces.reads_show_pending =>
+                    if *other == service && self.variants.reads_show_pending =>
                 {
                     Some(binding)
                 }
@@ -245,7 +245,7 @@ impl Device {
     fn administration(&self) -> Value {
         json!({"administration": {
             "firewall_name": "FW-SIMULATED",
-            "idle_logout_time": self.faces.idle_logout_minutes,
+            "idle_logout_time": self.variants.idle_logout_minutes,
             "admin": {"preempt_action": "goto-non-config", "preempt_inactivity_timeout": 10},
             "web_management": {
                 "https_port": self.settings.management.port(),

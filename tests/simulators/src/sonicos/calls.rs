@@ -12,11 +12,11 @@ impl Device {
     pub(super) fn has_call(&self, method: &str, segments: &[&str]) -> bool {
         let is_old = self.is_old();
         match segments {
-            ["reporting", ..] => self.faces.reporting_calls.unwrap_or(!is_old),
+            ["reporting", ..] => self.variants.reporting_calls.unwrap_or(!is_old),
             ["export" | "import", "certificates", ..] | ["ssl-vpn", "server", "base"] => !is_old,
-            ["ssl-vpn", "server"] => is_old && (method == "GET" || self.faces.binding_calls),
-            ["administration", "global"] => method == "GET" || self.faces.binding_calls,
-            ["certificates", "name", _] => self.faces.delete_call,
+            ["ssl-vpn", "server"] => is_old && (method == "GET" || self.variants.binding_calls),
+            ["administration", "global"] => method == "GET" || self.variants.binding_calls,
+            ["certificates", "name", _] => self.variants.delete_call,
             _ => true,
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Profile;
 use super::device::Device;
 use super::wire::{Body, Reply, Request};
-use crate::parcel::Handling;
+use crate::response_delivery::Handling;
 
 /// A reply as bytes.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Device {
             earlier,
             ..
         } = reply;
-        if self.faces.failures_with_200 && matches!(status, 400 | 404 | 405 | 500) {
+        if self.variants.failures_with_200 && matches!(status, 400 | 404 | 405 | 500) {
             status = 200;
         }
         let (content_type, bytes) = match body {
@@ -71,12 +71,12 @@ impl Device {
         let is_action = request.is_write() && !is_login;
         let mut info = earlier;
         info.push(Value::Object(result));
-        if is_action && self.faces.several_info_entries {
+        if is_action && self.variants.several_info_entries {
             let warning = json!({"level": "warning", "code": "E_WARNING", "message": "Another log setting may be affected."});
             info.insert(0, warning);
         }
         let info: Vec<String> = info.iter().map(entry_text).collect();
-        let cli = if is_action && self.faces.cli_member {
+        let cli = if is_action && self.variants.cli_member {
             format!("\"cli\":{},", self.cli_member(request, success))
         } else {
             String::new()
@@ -85,7 +85,7 @@ impl Device {
             "{{\"status\":{{\"success\":{success},{cli}\"info\":[{}]}}}}",
             info.join(",")
         );
-        if is_action && self.chance.one_in(self.faces.progress_lines_one_in) {
+        if is_action && self.rng.one_in(self.variants.progress_lines_one_in) {
             return format!("% Working...\n% Completed 100%.\n{text}");
         }
         text
@@ -95,7 +95,7 @@ impl Device {
     fn json_text(&self, value: &Value) -> String {
         let text = value.to_string();
         let is_old = self.settings.profile == Profile::V6_5;
-        if self.faces.unquoted_expired.unwrap_or(is_old) {
+        if self.variants.unquoted_expired.unwrap_or(is_old) {
             text.replace("\"Expired\"", "expired")
         } else {
             text

@@ -20,22 +20,22 @@ use super::session::{Holder, Session};
 use super::settings::Settings;
 use super::switch::Specification;
 use super::wire::{Handled, Refusal, Reply, Request, without_credentials};
-use super::{Counters, Faces};
-use crate::chance::Chance;
-use crate::door::Door;
+use super::{Counters, Variants};
+use crate::faulty_connections::FaultyConnections;
+use crate::rng::Rng;
 
 /// One firewall.
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) settings: Settings,
-    pub(super) faces: Faces,
-    pub(super) chance: Chance,
+    pub(super) variants: Variants,
+    pub(super) rng: Rng,
     pub(super) counters: Counters,
     pub(super) journal: Vec<String>,
     pub(super) rules: Rules,
     /// What was said by [`super::Action::Echo`].
     pub(super) echoed: Vec<String>,
-    pub(super) door: Door,
+    pub(super) connections: FaultyConnections,
     pub(super) transfer_faults: TransferFaults,
     pub(super) gatekeeper: Gatekeeper,
     pub(super) session: Option<Session>,
@@ -150,7 +150,7 @@ impl Device {
         let note = note
             .map(|note| format!(" ({})", without_credentials(note)))
             .unwrap_or_default();
-        let (method, path) = (&request.method, request.shown_path());
+        let (method, path) = (&request.method, request.display_path());
         self.journal.push(format!("{method} {path} {status}{note}"));
     }
 
@@ -159,20 +159,20 @@ impl Device {
     }
 
     fn dispatch(&mut self, request: &Request, next_nonce: &mut Option<String>) -> Handled {
-        let order_matters = self.faces.header_order_matters;
+        let order_matters = self.variants.header_order_matters;
         if order_matters.unwrap_or(self.is_old()) && !request.accept_comes_first() {
             // guess: the status.
             return Err(Refusal::new(406, "Not acceptable: order of the headers."));
         }
-        if self.faces.api_disabled {
+        if self.variants.api_disabled {
             return Err(Refusal::coded(403, "E_DISABLED", "Service disabled."));
         }
-        if request.body.len() > self.faces.max_payload as usize {
+        if request.body.len() > self.variants.max_payload as usize {
             return Err(Refusal::new(413, "Payload too large."));
         }
         let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
         match (request.method.as_str(), segments.as_slice()) {
-            ("GET", []) if self.faces.root_lists_endpoints => return Ok(endpoints()),
+            ("GET", []) if self.variants.root_lists_endpoints => return Ok(endpoints()),
             ("GET", ["auth"]) => return Ok(self.challenge_for_chap()),
             ("POST" | "HEAD", ["auth"]) => return self.log_in(request),
             ("POST", ["tfa"]) => return self.log_in_with_totp(request),
@@ -190,7 +190,7 @@ impl Device {
             ("DELETE", ["auth"]) => Ok(self.log_out()),
             ("POST", ["start-management"]) => Ok(self.start_management()),
             (method, _) if self.awaits_start_management(method) => {
-                match self.faces.start_management_status {
+                match self.variants.start_management_status {
                     401 => Err(Refusal::unauthorized("Unauthorized.")),
                     status => Err(Refusal::new(status, "Management has not been started.")),
                 }
@@ -199,7 +199,7 @@ impl Device {
             ("POST", ["config-mode"]) => self.enter_configuration_mode(),
             ("POST", ["non-config-mode"]) => Ok(self.leave_configuration_mode()),
             ("GET", ["version"]) => Ok(self.version()),
-            ("GET", ["openapi"]) if self.faces.openapi == Specification::Json => {
+            ("GET", ["openapi"]) if self.variants.openapi == Specification::Json => {
                 Ok(self.specification())
             }
             ("GET", ["config", "pending"] | ["config", "pending", "best-effort"]) => {
@@ -209,7 +209,7 @@ impl Device {
             ("GET", ["export", "certificates", "signing-request", "name", alias]) => {
                 self.export_request(alias)
             }
-            ("POST", ["direct", "cli"]) if self.faces.direct_cli => self.run_lines(request),
+            ("POST", ["direct", "cli"]) if self.variants.direct_cli => self.run_lines(request),
             ("GET", ["administration", "global"]) => Ok(self.read_administration()),
             ("GET", ["ssl-vpn", "server"] | ["ssl-vpn", "server", "base"]) => {
                 Ok(self.read_ssl_vpn())
@@ -227,9 +227,9 @@ impl Device {
             }
             // 1.5: one firmware says so of a transfer that it knows in another verb or spelling.
             (_, ["certificates", "import" | "export", ..])
-                if self.is_old() && self.faces.wrong_spelling_status != 400 =>
+                if self.is_old() && self.variants.wrong_spelling_status != 400 =>
             {
-                Ok(Reply::empty(self.faces.wrong_spelling_status))
+                Ok(Reply::empty(self.variants.wrong_spelling_status))
             }
             _ => Err(self.unknown_path(segments)),
         }
@@ -299,11 +299,11 @@ impl Device {
                 .is_some_and(|first| first == "auth");
         if harmless {
             None
-        } else if (carried && self.faces.transfer_answer_lost)
-            || self.chance.one_in(self.faces.lost_answer_one_in)
+        } else if (carried && self.variants.transfer_answer_lost)
+            || self.rng.one_in(self.variants.lost_answer_one_in)
         {
             Some(LOST)
-        } else if self.chance.one_in(self.faces.error_after_applying_one_in) {
+        } else if self.rng.one_in(self.variants.error_after_applying_one_in) {
             Some("done, but answered with 500")
         } else {
             None

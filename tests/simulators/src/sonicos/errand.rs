@@ -128,7 +128,7 @@ impl fmt::Debug for Continuation {
 impl Shared {
     /// Runs an errand without the device's lock. A device that answers first is not waited for.
     pub(super) async fn carry(self: &Arc<Self>, errand: Errand) -> Handled {
-        let answers_first = self.device().faces.answers_before_transfer;
+        let answers_first = self.device().variants.answers_before_transfer;
         let carried = tokio::spawn(run(self.clone(), errand));
         if answers_first {
             return Ok(Reply::done("Success."));
@@ -142,7 +142,7 @@ impl Shared {
 async fn run(shared: Arc<Shared>, errand: Errand) -> Handled {
     let (manner, fault) = {
         let mut device = shared.device();
-        (Manner::of(&device.faces), device.transfer_faults.take())
+        (Manner::of(&device.variants), device.transfer_faults.take())
     };
     match errand {
         Errand::Bring {

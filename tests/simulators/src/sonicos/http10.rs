@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::decorate::Finished;
 use super::server::{LARGEST_BODY, Role, Shared, answer};
 use super::wire::{Refusal, Request, envelope_text};
-use crate::parcel::{Handling, Parcel};
+use crate::response_delivery::{Handling, ResponseDelivery};
 
 /// Answers one request, then closes.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
@@ -41,14 +41,14 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let head = head_of(&finished);
     let body = if is_head { Vec::new() } else { finished.body };
-    let parcel = Parcel::new(body, finished.handling);
+    let delivery = ResponseDelivery::new(body, finished.handling);
     // Who is never answered goes at some time.
-    let parcel = tokio::select! {
-        parcel = parcel => parcel.map_err(io::Error::other)?,
+    let delivery = tokio::select! {
+        delivery = delivery => delivery.map_err(io::Error::other)?,
         _ = stream.read_u8() => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
     stream.write_all(&head).await?;
-    parcel.write(stream).await?;
+    delivery.write(stream).await?;
     stream.shutdown().await
 }
 

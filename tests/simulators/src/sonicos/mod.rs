@@ -15,7 +15,6 @@ mod counters;
 mod decorate;
 mod device;
 mod errand;
-mod faces;
 mod http10;
 mod other_administrator;
 mod pending;
@@ -26,6 +25,7 @@ mod settings;
 mod specification;
 mod switch;
 mod transfers;
+mod variants;
 mod wire;
 
 use std::fmt::Write as _;
@@ -36,12 +36,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::chance::Chance;
-use crate::door::Door;
+use crate::faulty_connections::FaultyConnections;
+use crate::rng::Rng;
 
 pub use self::carrier::TransferFault;
 pub use self::counters::Counters;
-pub use self::faces::Faces;
 pub use self::other_administrator::{OtherAdministrator, Replacement, ReplacementKey};
 pub use self::rules::{Action, Rule};
 pub use self::settings::{DeviceClock, InitialCertificate, Profile, Settings};
@@ -50,7 +49,8 @@ pub use self::switch::{
     On, P10Form, P10Name, PendingForm, PublicKeyPadding, ScpAlgorithms, Specification, Tampering,
     TransferProtocols, TransferSpelling, UrlForm, WrongForm,
 };
-pub use crate::{ConnectionFault, Gate, Witness};
+pub use self::variants::Variants;
+pub use crate::{Barrier, ConnectionFault, Observer};
 
 use self::binding::{Binding, Bindings};
 use self::certificates::{INITIAL, Identity, Kind, Store};
@@ -228,13 +228,13 @@ impl Simulator {
     }
 
     /// The switches as they are now.
-    pub fn faces(&self) -> Faces {
-        self.shared.device().faces.clone()
+    pub fn variants(&self) -> Variants {
+        self.shared.device().variants.clone()
     }
 
     /// Changes switches while it runs. What is on the wire changes with the next commit.
-    pub fn set(&self, change: impl FnOnce(&mut Faces)) {
-        change(&mut self.shared.device().faces);
+    pub fn set(&self, change: impl FnOnce(&mut Variants)) {
+        change(&mut self.shared.device().variants);
     }
 
     /// From now on somebody on the path replaces each exported request by one of the same names with this key, PKCS#8.
@@ -254,7 +254,7 @@ impl Simulator {
 
     /// Adds a fault of the `nth` connection from now, to either port.
     pub fn connection_fault(&self, nth: u32, fault: ConnectionFault) {
-        self.shared.device().door.fault(nth, fault);
+        self.shared.device().connections.fault(nth, fault);
     }
 
     /// Adds a fault of the `nth` file from now that the device brings or fetches.
@@ -265,28 +265,28 @@ impl Simulator {
     /// How many of all these faults and holds have happened.
     pub fn faults_used(&self) -> u64 {
         let device = self.shared.device();
-        device.rules.used() + device.door.used() + device.transfer_faults.used()
+        device.rules.used() + device.connections.used() + device.transfer_faults.used()
     }
 
     /// Whether every answer ends its connection, so that each exchange has a connection of its own, as on 6.5 always.
     pub fn one_request_each(&self, one: bool) {
-        self.shared.device().door.one_request_each = one;
+        self.shared.device().connections.one_request_each = one;
     }
 
     /// Connections to both ports so far, also those that a fault ended.
     pub fn connections(&self) -> u64 {
-        self.shared.device().door.opened()
+        self.shared.device().connections.opened()
     }
 
     /// Bytes that were said to the stranger of [`ConnectionFault::WrongCertificate`].
     pub fn told_to_stranger(&self) -> u64 {
-        self.shared.device().door.told_to_stranger
+        self.shared.device().connections.told_to_stranger
     }
 
     /// From now on, for good, somebody is told of every request that was acted on, before it is answered.
-    pub fn witnessed_by(&self, witness: Witness) {
+    pub fn observed_by(&self, observer: Observer) {
         // A second witness is not heard.
-        let _ = self.shared.witness.set(witness);
+        let _ = self.shared.observer.set(observer);
     }
 
     /// Whether the session of the API holds configuration mode.
@@ -346,13 +346,13 @@ fn new_device(settings: Settings) -> std::io::Result<Device> {
     let port = || PortCertificate::new(&initial).map(Arc::new);
     let bound = Binding::Name(INITIAL.to_owned());
     Ok(Device {
-        faces: settings.faces.clone(),
-        chance: Chance::new(settings.seed),
+        variants: settings.variants.clone(),
+        rng: Rng::new(settings.seed),
         counters: Counters::default(),
         journal: Vec::new(),
         rules: rules::Rules::default(),
         echoed: Vec::new(),
-        door: Door::default(),
+        connections: FaultyConnections::default(),
         transfer_faults: errand::TransferFaults::default(),
         gatekeeper: auth::Gatekeeper::default(),
         session: None,

@@ -47,7 +47,7 @@ impl Device {
         };
         let text = |text: &str| Reply::file("text/plain; charset=UTF-8", text.as_bytes().to_vec());
         let lines = || self.pending.iter().map(|change| change.kind.cli_line());
-        match self.faces.pending_form {
+        match self.variants.pending_form {
             PendingForm::Paths => Reply::json(self.pending_paths()),
             PendingForm::Status => Reply::json(json!({"status": {
                 "success": true,
@@ -84,9 +84,9 @@ impl Device {
 
     /// 2: `POST /config/pending` commits what is pending, whoever made it.
     pub(super) fn commit(&mut self) -> Handled {
-        if self.faces.commit_failures > 0 {
-            self.faces.commit_failures -= 1;
-            return Err(Refusal::new(500, self.faces.commit_failure_text.clone()));
+        if self.variants.commit_failures > 0 {
+            self.variants.commit_failures -= 1;
+            return Err(Refusal::new(500, self.variants.commit_failure_text.clone()));
         }
         if self.pending.is_empty() {
             return Ok(Reply::done("No changes made."));
@@ -103,9 +103,9 @@ impl Device {
         self.counters.commits_of_foreign_changes += u64::from(foreign);
         if self.apply_pending() {
             self.restart_required
-                .clone_from(&self.faces.restart_required);
-            self.cut_connections = self.faces.drop_on_management_commit;
-            if self.faces.session_lost_on_management_commit {
+                .clone_from(&self.variants.restart_required);
+            self.cut_connections = self.variants.drop_on_management_commit;
+            if self.variants.session_lost_on_management_commit {
                 self.close_session();
             }
         }
@@ -119,7 +119,7 @@ impl Device {
 
     /// 1.1: `auto_commit`.
     pub(super) fn commit_automatically(&mut self) -> Result<(), Refusal> {
-        if self.faces.auto_commit && !self.pending.is_empty() {
+        if self.variants.auto_commit && !self.pending.is_empty() {
             self.commit()?;
         }
         Ok(())

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Gate;
-use crate::parcel::Handling;
+use crate::Barrier;
+use crate::response_delivery::Handling;
 
 /// "The next `times` requests that match, after the first `skip`, get this."
 ///
@@ -87,9 +87,9 @@ pub enum Action {
     /// Waits in real time, then acts.
     DelayBefore(Duration),
     /// Waits for the gate, then acts, even if the client has gone by then.
-    HoldBefore(Arc<Gate>),
+    HoldBefore(Arc<Barrier>),
     /// Acts, then keeps the answer back until the gate opens.
-    HoldAfter(Arc<Gate>),
+    HoldAfter(Arc<Barrier>),
 }
 
 impl Action {

@@ -25,17 +25,17 @@ use super::errand::Commission;
 use super::rules::Action;
 use super::wire::{Request, envelope_text};
 use super::{Profile, http10};
-use crate::door::{reset, turn_away};
-use crate::parcel::{Handling, Parcel};
+use crate::faulty_connections::{reset, turn_away};
+use crate::response_delivery::{Handling, ResponseDelivery};
 use crate::tls::{self, Cut};
-use crate::{ConnectionFault, Witness};
+use crate::{ConnectionFault, Observer};
 
 /// The device, and the means to cut its management connections.
 #[derive(Debug)]
 pub(super) struct Shared {
     device: Mutex<Device>,
     hang_up: watch::Sender<u64>,
-    pub(super) witness: OnceLock<Witness>,
+    pub(super) observer: OnceLock<Observer>,
 }
 
 impl Shared {
@@ -43,7 +43,7 @@ impl Shared {
         Arc::new(Self {
             device: Mutex::new(device),
             hang_up: watch::Sender::new(0),
-            witness: OnceLock::new(),
+            observer: OnceLock::new(),
         })
     }
 
@@ -53,8 +53,8 @@ impl Shared {
     }
 
     async fn tell(&self, deed: String) {
-        if let Some(witness) = self.witness.get() {
-            witness.tell(deed).await;
+        if let Some(observer) = self.observer.get() {
+            observer.tell(deed).await;
         }
     }
 
@@ -129,7 +129,7 @@ pub(super) async fn serve_port(
         if is_refused(role, &shared) {
             continue;
         }
-        let fault = shared.device().door.enter();
+        let fault = shared.device().connections.enter();
         if let Some(fault) = fault {
             connections.spawn(turned_away(stream, fault, shared.clone()));
             continue;
@@ -146,16 +146,16 @@ pub(super) async fn serve_port(
 }
 
 fn is_refused(role: Role, shared: &Shared) -> bool {
-    let faces = &shared.device().faces;
+    let variants = &shared.device().variants;
     match role {
-        Role::Management => faces.refuse_connections_on_management,
-        Role::SslVpn => faces.refuse_connections_on_ssl_vpn,
+        Role::Management => variants.refuse_connections_on_management,
+        Role::SslVpn => variants.refuse_connections_on_ssl_vpn,
     }
 }
 
 async fn turned_away(stream: TcpStream, fault: ConnectionFault, shared: Arc<Shared>) {
-    let told = turn_away(stream, fault).await;
-    shared.device().door.told_to_stranger += told;
+    let reported = turn_away(stream, fault).await;
+    shared.device().connections.told_to_stranger += reported;
 }
 
 async fn serve_connection(
@@ -212,7 +212,7 @@ async fn serve_new(stream: &mut Stream, peer: SocketAddr, role: Role, shared: Ar
     to_reset
 }
 
-type HttpReply = Result<Response<Parcel>, Cut>;
+type HttpReply = Result<Response<ResponseDelivery>, Cut>;
 
 async fn answer_http(
     request: hyper::Request<Incoming>,
@@ -233,7 +233,7 @@ async fn answer_http(
         .to_vec();
     let request = Request::new(head.method.as_str(), target, head.headers, body, peer.ip());
     let finished = answer(request, role, shared.clone()).await?;
-    let ends_connection = shared.device().door.one_request_each;
+    let ends_connection = shared.device().connections.one_request_each;
     response(finished, ends_connection).await
 }
 
@@ -271,8 +271,8 @@ async fn answer_api(request: Request, shared: Arc<Shared>) -> Result<Finished, C
             tokio::time::sleep(delay).await;
             act(request, &shared).await
         }
-        Action::HoldBefore(gate) => {
-            gate.hold().await;
+        Action::HoldBefore(barrier) => {
+            barrier.hold().await;
             act(request, &shared).await
         }
         instead => answer_instead(&request, instead, &shared),
@@ -286,15 +286,15 @@ async fn act_then(
     handling: Handling,
     shared: &Arc<Shared>,
 ) -> Result<Finished, Cut> {
-    let line = format!("{} {}", request.method, request.shown_path());
+    let line = format!("{} {}", request.method, request.display_path());
     let reply = act(request, shared).await;
     let note = |what: &str| {
         let line = format!("- the answer to {line} {what} by rule");
         shared.device().journal.push(line);
     };
     match action {
-        Action::HoldAfter(gate) => {
-            gate.hold().await;
+        Action::HoldAfter(barrier) => {
+            barrier.hold().await;
             reply
         }
         Action::DropAfter => {
@@ -325,7 +325,7 @@ async fn act_then(
 
 /// The device acts, and runs the errands that it needs for that.
 async fn act(request: Request, shared: &Arc<Shared>) -> Result<Finished, Cut> {
-    let deed = format!("{} {}", request.method, request.shown_path());
+    let deed = format!("{} {}", request.method, request.display_path());
     let request = Arc::new(request);
     let asked = request.clone();
     let mut outcome = on_device(shared, move |device| device.answer(&asked)).await?;
@@ -420,8 +420,8 @@ async fn response(finished: Finished, ends_connection: bool) -> HttpReply {
     if ends_connection {
         builder = builder.header("Connection", "close");
     }
-    let parcel = Parcel::new(finished.body, finished.handling).await?;
-    builder.body(parcel).map_err(|_| Cut::Closed)
+    let delivery = ResponseDelivery::new(finished.body, finished.handling).await?;
+    builder.body(delivery).map_err(|_| Cut::Closed)
 }
 
 /// What a browser would see: enough to know that something is there.

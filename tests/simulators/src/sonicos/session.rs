@@ -34,7 +34,7 @@ impl Device {
     /// 1.2: the reply of a good login, whatever the scheme. The caller has checked who it is.
     pub(super) fn open_session(&mut self, request: &Request, with_token: bool) -> Handled {
         self.refuse_one_session_too_many(request)?;
-        if self.faces.password_must_change {
+        if self.variants.password_must_change {
             let result = json!({"level": "info", "code": "E_OK", "message": "Success.",
                 "auth_code": "API_AUTH_PASSWORD_UPDATE", "config_mode": "No"});
             return Ok(Reply::succeeded(result).noted("the password must be changed first"));
@@ -43,20 +43,20 @@ impl Device {
         self.close_session();
         let session = Session {
             source: request.peer,
-            token: self.chance.hex(4),
+            token: self.rng.hex(4),
             last_seen: self.now(),
-            management_started: !self.faces.needs_start_management,
+            management_started: !self.variants.needs_start_management,
         };
         self.take_mode_at_login(request.wants_override());
         self.counters.logins += 1;
         let mut result = json!({
             "level": "info", "code": "E_OK", "message": "Success.",
             "auth_code": "API_AUTH_SUCCESS",
-            "privilege": if self.faces.read_only_administrator { "READ_ONLY_ADMIN" } else { "FULL_ADMIN" },
+            "privilege": if self.variants.read_only_administrator { "READ_ONLY_ADMIN" } else { "FULL_ADMIN" },
             "config_mode": if self.holds_configuration_mode() { "Yes" } else { "No" },
             "model": self.settings.profile.model(),
         });
-        if self.faces.login_tells_holder {
+        if self.variants.login_tells_holder {
             let (kind, address) = match self.mode {
                 None => ("NONE", "0.0.0.0"),
                 Some(Holder::Other) => ("WEB", "192.0.2.200"),
@@ -64,7 +64,7 @@ impl Device {
             };
             (result["curr_config_type"], result["curr_config_ip"]) = (json!(kind), json!(address));
         }
-        if self.faces.managed_centrally {
+        if self.variants.managed_centrally {
             result["is_fw_managed_by_gms_actively"] = json!(true);
         }
         if with_token {
@@ -80,16 +80,16 @@ impl Device {
 
     /// 1.3: one API session at a time; 503 beyond that. guess: override replaces a session that was left open.
     fn refuse_one_session_too_many(&self, request: &Request) -> Result<(), Refusal> {
-        let replaces = request.wants_override() && self.faces.override_replaces_session;
-        if self.faces.too_many_sessions || (self.session.is_some() && !replaces) {
+        let replaces = request.wants_override() && self.variants.override_replaces_session;
+        if self.variants.too_many_sessions || (self.session.is_some() && !replaces) {
             return Err(Refusal::new(503, "Session limit exceeded."));
         }
         Ok(())
     }
 
     fn take_mode_at_login(&mut self, wants_override: bool) {
-        let allowed =
-            !self.faces.login_without_configuration_mode && !self.faces.read_only_administrator;
+        let allowed = !self.variants.login_without_configuration_mode
+            && !self.variants.read_only_administrator;
         if allowed && (self.mode.is_none() || wants_override) {
             self.mode = Some(Holder::Api);
         }
@@ -112,7 +112,7 @@ impl Device {
     }
 
     pub(super) fn expire_idle_session(&mut self) {
-        let limit = Duration::minutes(i64::from(self.faces.idle_logout_minutes));
+        let limit = Duration::minutes(i64::from(self.variants.idle_logout_minutes));
         let now = self.now();
         if self
             .session
@@ -140,7 +140,7 @@ impl Device {
     }
 
     pub(super) fn awaits_start_management(&self, method: &str) -> bool {
-        let is_let_through = self.faces.start_management_for_writes && method == "GET";
+        let is_let_through = self.variants.start_management_for_writes && method == "GET";
         !is_let_through
             && self
                 .session
@@ -158,10 +158,10 @@ impl Device {
 
     /// 1.4: takes the mode from whoever holds it.
     pub(super) fn enter_configuration_mode(&mut self) -> Handled {
-        if self.faces.configuration_mode_refused || self.faces.read_only_administrator {
+        if self.variants.configuration_mode_refused || self.variants.read_only_administrator {
             return Err(Refusal::new(403, "Not allowed in current mode."));
         }
-        if self.faces.configuration_mode_kept && self.mode == Some(Holder::Other) {
+        if self.variants.configuration_mode_kept && self.mode == Some(Holder::Other) {
             // 1.4: with HTTP 200.
             return Err(Refusal::new(200, "Cannot change to config mode"));
         }
@@ -197,7 +197,7 @@ impl Device {
     /// 1.4: how a write fails without it is a switch.
     pub(super) fn require_configuration_mode(&self, holder: Holder) -> Result<(), Refusal> {
         use super::switch::NonConfigMode::{NonConfigMode405, NotAllowed400};
-        match self.faces.non_config_mode {
+        match self.variants.non_config_mode {
             _ if self.mode == Some(holder) => Ok(()),
             NonConfigMode405 => Err(Refusal::new(405, "Non config mode")),
             NotAllowed400 => Err(Refusal::new(400, "Not allowed in current mode")),

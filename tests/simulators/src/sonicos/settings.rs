@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
 
-use super::Faces;
+use super::Variants;
 
 /// The device clock. Everything on the device that depends on time asks it.
 pub type DeviceClock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
@@ -29,7 +29,7 @@ pub struct Settings {
     /// What both services serve at the start.
     pub initial: InitialCertificate,
     /// Every switch.
-    pub faces: Faces,
+    pub variants: Variants,
     /// The device clock.
     pub now: DeviceClock,
     /// Seed of nonces, tokens and of all mischief; key pairs do not depend on it.
@@ -53,7 +53,7 @@ impl Settings {
                 not_before: now - Duration::days(80),
                 not_after: now + Duration::days(10),
             },
-            faces: Faces::default(),
+            variants: Variants::default(),
             now: Arc::new(OffsetDateTime::now_utc),
             seed: 1,
         }

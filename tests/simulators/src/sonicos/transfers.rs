@@ -11,7 +11,7 @@ use super::{Profile, switch};
 
 /// A call that names a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Call<'a> {
+struct TransferCall<'a> {
     spelling: TransferSpelling,
     file: File<'a>,
     protocol: Protocol,
@@ -31,12 +31,12 @@ enum File<'a> {
 impl Device {
     /// Whether this device knows the call (9: three spellings, only one accepted).
     pub(super) fn knows_transfer(&self, method: &str, segments: &[&str]) -> bool {
-        Call::read(method, segments).is_some_and(|call| self.knows(call))
+        TransferCall::read(method, segments).is_some_and(|call| self.knows(call))
     }
 
     /// Does such a call; `None` when it is none or of a spelling that this device does not know.
     pub(super) fn transfer(&mut self, method: &str, segments: &[&str]) -> Option<Handled> {
-        let call = Call::read(method, segments).filter(|call| self.knows(*call))?;
+        let call = TransferCall::read(method, segments).filter(|call| self.knows(*call))?;
         let (protocol, url) = (call.protocol, call.url);
         self.file_passwords.extend(password_in(url));
         Some(match call.file {
@@ -61,18 +61,18 @@ impl Device {
         url: &str,
     ) -> Handled {
         let target = self.check_url(protocol, url)?;
-        let form = self.faces.url_form;
+        let form = self.variants.url_form;
         if (form == UrlForm::Folder && !target.is_folder())
             || (form == UrlForm::File && target.is_folder())
         {
             return Err(Refusal::unreasonable(url));
         }
         let der = self.exported_request(alias)?;
-        let content = match self.faces.p10_form {
+        let content = match self.variants.p10_form {
             P10Form::Pem => pem("CERTIFICATE REQUEST", &der).into_bytes(),
             P10Form::Der => der,
         };
-        let file_name = match self.faces.p10_name {
+        let file_name = match self.variants.p10_name {
             P10Name::Alias => alias.to_owned(),
             P10Name::AliasP10 => format!("{alias}.p10"),
             P10Name::Capitals => format!("{alias}.p10").to_ascii_uppercase(),
@@ -157,36 +157,36 @@ impl Device {
         if url.protocol != protocol || !self.speaks(protocol) {
             return Err(Refusal::unreasonable(text));
         }
-        if url.has_port && !self.faces.url_port {
+        if url.has_port && !self.variants.url_port {
             return Err(Refusal::unreasonable(&url.port.to_string()));
         }
         Ok(url)
     }
 
     fn speaks(&self, protocol: Protocol) -> bool {
-        match self.faces.transfer_protocols {
+        match self.variants.transfer_protocols {
             TransferProtocols::Both | TransferProtocols::ScpBroken => true,
             TransferProtocols::FtpOnly => protocol == Protocol::Ftp,
             TransferProtocols::ScpOnly => protocol == Protocol::Scp,
         }
     }
 
-    fn knows(&self, call: Call<'_>) -> bool {
-        let usual = self.faces.transfer_spelling.or_else(|| {
+    fn knows(&self, call: TransferCall<'_>) -> bool {
+        let usual = self.variants.transfer_spelling.or_else(|| {
             let has_calls = self.settings.profile == Profile::V6_5;
             has_calls.then_some(TransferSpelling::Put)
         });
         let spelling = match call.file {
             File::Request(_) => usual,
             File::Signed(_) | File::Authority | File::KeyPair(..) => {
-                self.faces.import_spelling.or(usual)
+                self.variants.import_spelling.or(usual)
             }
         };
         spelling == Some(call.spelling) && self.speaks(call.protocol)
     }
 }
 
-impl<'a> Call<'a> {
+impl<'a> TransferCall<'a> {
     /// 3.6: shown with this verb only.
     fn read_key_pair(method: &str, segments: &[&'a str]) -> Option<Self> {
         let [
@@ -297,7 +297,7 @@ pub(super) const TRANSFERS: &[&[&str]] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, File, Protocol, TransferSpelling};
+    use super::{File, Protocol, TransferCall, TransferSpelling};
 
     #[test]
     fn the_spellings_of_the_reference_are_told_apart() {
@@ -321,8 +321,8 @@ mod tests {
             url,
         ];
         assert_eq!(
-            Call::read("PUT", &put),
-            Some(Call {
+            TransferCall::read("PUT", &put),
+            Some(TransferCall {
                 spelling: TransferSpelling::Put,
                 file: File::Request("fw"),
                 protocol: Protocol::Ftp,
@@ -330,14 +330,14 @@ mod tests {
             })
         );
         assert_eq!(
-            Call::read("POST", &post),
-            Some(Call {
+            TransferCall::read("POST", &post),
+            Some(TransferCall {
                 spelling: TransferSpelling::Post,
                 file: File::Signed("fw"),
                 protocol: Protocol::Scp,
                 url
             })
         );
-        assert_eq!(Call::read("POST", &put), None);
+        assert_eq!(TransferCall::read("POST", &put), None);
     }
 }

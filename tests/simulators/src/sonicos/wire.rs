@@ -78,7 +78,7 @@ impl Request {
     }
 
     /// The path for the journal: without the credentials of an URL and without the password of a PKCS#12 file (3.6).
-    pub(super) fn shown_path(&self) -> String {
+    pub(super) fn display_path(&self) -> String {
         let mut shown = String::new();
         let mut hide = false;
         for segment in self.path.split('/').skip(1) {
@@ -386,7 +386,7 @@ mod tests {
         let peer = [127, 0, 0, 1].into();
         Request::new("PUT", &target, HeaderMap::new(), Vec::new(), peer)
             .unwrap()
-            .shown_path()
+            .display_path()
     }
 
     #[test]

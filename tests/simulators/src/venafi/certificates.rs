@@ -75,7 +75,7 @@ impl Cloud {
             let der = office.authority.certificate(tier).to_vec();
             return Self::delivered(request, vec![der]);
         }
-        let status = self.faces.contents_late_status;
+        let status = self.variants.contents_late_status;
         let certificate = self.certificate_mut(id)?;
         if certificate.late_contents > 0 {
             certificate.late_contents -= 1;
@@ -174,7 +174,7 @@ impl Cloud {
 
     /// 7: the values of a record.
     pub(super) fn record_json(&self, office: &mut Office, certificate: &Certificate) -> Value {
-        let form = self.faces.date_form;
+        let form = self.variants.date_form;
         let (begin, end) = (certificate.issued.not_before, certificate.issued.not_after);
         self.decorated(json!({
             "id": certificate.id,

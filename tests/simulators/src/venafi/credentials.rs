@@ -34,7 +34,7 @@ impl Cloud {
     fn admit_key(&mut self, key: &str) -> Result<(), Refusal> {
         self.key_used = self.key_used.saturating_add(1);
         let is_over = self
-            .faces
+            .variants
             .key_ends_after
             .is_some_and(|uses| self.key_used > uses);
         if key == self.settings.api_key && !is_over {
@@ -45,7 +45,7 @@ impl Cloud {
     }
 
     fn admit_token(&mut self, text: &str) -> Result<(), Refusal> {
-        let ends_after = self.faces.token_ends_after;
+        let ends_after = self.variants.token_ends_after;
         let good = self
             .tokens
             .iter_mut()
@@ -57,7 +57,7 @@ impl Cloud {
             }
             // guess: the form of this refusal is not public.
             None => Err(Refusal::new(
-                self.faces.bad_token_status,
+                self.variants.bad_token_status,
                 10502,
                 "Access token is invalid or expired",
             )),
@@ -98,9 +98,9 @@ impl Cloud {
     /// 2: `GET /v1/useraccounts`.
     pub(super) fn account(&self, office: &mut Office) -> Reply {
         let now = office.now();
-        let end = now + Duration::days(i64::from(self.faces.key_days_left));
+        let end = now + Duration::days(i64::from(self.variants.key_days_left));
         let begin = end - Duration::days(365);
-        let form = self.faces.date_form;
+        let form = self.variants.date_form;
         let account = json!({
             "user": {"username": "renewd@example.com", "id": self.owner_id, "companyId": self.company_id, "userStatus": "ACTIVE"},
             "company": {"id": self.company_id, "name": "example.com"},

@@ -6,18 +6,18 @@
 
 mod certificates;
 mod credentials;
-mod faces;
 mod orders;
 mod progress;
 mod search;
 mod settings;
 mod templates;
+mod variants;
 mod wire;
 
 use serde_json::{Value, json};
 
-pub use self::faces::{DateForm, Faces, StatusPath};
 pub use self::settings::{Application, Settings, Template};
+pub use self::variants::{DateForm, StatusPath, Variants};
 
 use self::certificates::Certificate;
 use self::credentials::Token;
@@ -32,7 +32,7 @@ pub type Simulator = crate::ca::Simulator<Cloud>;
 #[derive(Debug)]
 pub struct Cloud {
     settings: Settings,
-    faces: Faces,
+    variants: Variants,
     orders: Vec<Order>,
     certificates: Vec<Certificate>,
     tokens: Vec<Token>,
@@ -126,7 +126,7 @@ impl Simulator {
 
 impl Model for Cloud {
     type Settings = Settings;
-    type Faces = Faces;
+    type Variants = Variants;
     const NAME: &'static str = "TLS Protect Cloud";
 
     fn common(settings: &Settings) -> &Common {
@@ -135,7 +135,7 @@ impl Model for Cloud {
 
     fn open(settings: Settings, office: &mut Office) -> Self {
         Self {
-            faces: settings.faces.clone(),
+            variants: settings.variants.clone(),
             settings,
             orders: Vec::new(),
             certificates: Vec::new(),
@@ -147,8 +147,8 @@ impl Model for Cloud {
         }
     }
 
-    fn faces(&mut self) -> &mut Faces {
-        &mut self.faces
+    fn variants(&mut self) -> &mut Variants {
+        &mut self.variants
     }
 
     fn answer(&mut self, office: &mut Office, request: &Request) -> Reply {
@@ -235,7 +235,7 @@ impl Cloud {
 
     /// Clients must live with members that are newer than they are.
     fn decorated(&self, mut object: Value) -> Value {
-        if self.faces.unknown_members {
+        if self.variants.unknown_members {
             object["riskPosture"] = json!({"level": null, "reasons": []});
         }
         object

@@ -48,20 +48,20 @@ impl Cloud {
         office.take_order(&csr);
         let now = office.now();
         let order = Order {
-            id: office.uuid() + &"0".repeat(self.faces.longer_ids.try_into().unwrap_or(0)),
+            id: office.uuid() + &"0".repeat(self.variants.longer_ids.try_into().unwrap_or(0)),
             application_id,
             template_id,
             csr,
             tags: self.tags(&body, existing.as_deref()),
             existing,
             lifetime,
-            progress: Progress::new(&self.faces),
+            progress: Progress::new(&self.variants),
             certificate: None,
             failure: None,
             is_failed: false,
             created: now,
             modified: now,
-            hidden_searches: self.faces.index_late_searches,
+            hidden_searches: self.variants.index_late_searches,
             body,
         };
         self.orders.push(order);
@@ -109,7 +109,7 @@ impl Cloud {
     /// 4: `POST certificaterequests/{id}/resubmission` of a failed one. guess: others are refused with 412.
     pub(super) fn resubmit(&mut self, office: &mut Office, id: &str) -> Handled {
         let index = self.order_index(id)?;
-        let progress = Progress::new(&self.faces);
+        let progress = Progress::new(&self.variants);
         if let Some(order) = self.orders.get_mut(index) {
             if order.progress.status() != "FAILED" {
                 return Err(Refusal::new(
@@ -228,8 +228,8 @@ impl Cloud {
         };
         let period = Period::read(asked)
             .ok_or_else(|| Refusal::malformed(format!("{asked} is not a period")))?;
-        let is_ignored = self.faces.validity_ignored
-            || (period.is_hours_only() && self.faces.validity_in_hours_ignored);
+        let is_ignored = self.variants.validity_ignored
+            || (period.is_hours_only() && self.variants.validity_in_hours_ignored);
         Ok(if is_ignored {
             longest
         } else {
@@ -257,7 +257,7 @@ impl Cloud {
         let Some(order) = self.orders.get(index) else {
             return Value::Null;
         };
-        let form = self.faces.date_form;
+        let form = self.variants.date_form;
         let (key_type, key_length, key_curve) = key_words(order.csr.key);
         let mut answer = json!({
             "id": order.id,

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::Cloud;
 use super::certificates::Certificate;
-use super::faces::{Faces, StatusPath};
 use super::orders::Order;
+use super::variants::{StatusPath, Variants};
 use super::wire::{Handled, Refusal};
 use crate::ca::{Office, Reply, Tier};
 
@@ -23,18 +23,18 @@ struct Step {
 }
 
 impl Progress {
-    pub(super) fn new(faces: &Faces) -> Self {
-        let looks = Some(faces.polls_per_status);
+    pub(super) fn new(variants: &Variants) -> Self {
+        let looks = Some(variants.polls_per_status);
         let passing = |status| Step { status, looks };
         let approval = |status| Step {
             status,
-            looks: faces.approval_polls,
+            looks: variants.approval_polls,
         };
         let last = |status| Step {
             status,
             looks: None,
         };
-        let steps = match faces.status_path {
+        let steps = match variants.status_path {
             StatusPath::Immediate => vec![last("ISSUED")],
             StatusPath::Steps => vec![
                 passing("NEW"),
@@ -164,9 +164,9 @@ impl Cloud {
             issued,
             is_current: true,
             state: "ACTIVE",
-            late_contents: self.faces.contents_late_calls,
-            late_record: self.faces.record_late_calls,
-            hidden_searches: self.faces.index_late_searches,
+            late_contents: self.variants.contents_late_calls,
+            late_record: self.variants.record_late_calls,
+            hidden_searches: self.variants.index_late_searches,
         });
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Faces;
+use super::Variants;
 use crate::ca::Common;
 
 /// Everything needed to start a [`super::Simulator`].
@@ -21,7 +21,7 @@ pub struct Settings {
     /// Every issuing template.
     pub templates: Vec<Template>,
     /// Every switch.
-    pub faces: Faces,
+    pub variants: Variants,
 }
 
 impl Default for Settings {
@@ -39,7 +39,7 @@ impl Default for Settings {
                 templates: vec![("Default".to_owned(), template.id.clone())],
             }],
             templates: vec![template],
-            faces: Faces::default(),
+            variants: Variants::default(),
         }
     }
 }
@@ -52,7 +52,7 @@ impl fmt::Debug for Settings {
             .field("common", &self.common)
             .field("applications", &self.applications)
             .field("templates", &self.templates)
-            .field("faces", &self.faces)
+            .field("faces", &self.variants)
             .finish_non_exhaustive()
     }
 }

@@ -68,7 +68,7 @@ impl Cloud {
 
     fn named_application(&self, name: &str) -> Result<&Application, Refusal> {
         self.may_read()?;
-        let status = self.faces.unknown_application_status;
+        let status = self.variants.unknown_application_status;
         self.settings
             .applications
             .iter()
@@ -78,7 +78,7 @@ impl Cloud {
 
     /// guess: the refusal of a user without the right.
     fn may_read(&self) -> Result<(), Refusal> {
-        if self.faces.may_read_templates {
+        if self.variants.may_read_templates {
             return Ok(());
         }
         Err(Refusal::new(403, 1403, "Access is denied"))

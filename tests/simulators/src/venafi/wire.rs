@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, UtcOffset};
 
-use super::faces::DateForm;
+use super::variants::DateForm;
 use crate::ca::{Office, Reply};
 
 /// What handlers return.
@@ -65,7 +65,7 @@ pub(super) fn date(moment: OffsetDateTime, form: DateForm, office: &mut Office) 
         DateForm::Basic => "+0000",
         DateForm::Extended => "+00:00",
         DateForm::Zulu => "Z",
-        DateForm::Mixed => match office.chance.next() % 3 {
+        DateForm::Mixed => match office.rng.next() % 3 {
             0 => "+0000",
             1 => "+00:00",
             _ => "Z",

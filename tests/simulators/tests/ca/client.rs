@@ -25,13 +25,13 @@ pub struct Client {
 
 /// One answer.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpAnswer {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
@@ -73,11 +73,11 @@ impl Client {
         }
     }
 
-    pub async fn get(&self, target: &str) -> std::io::Result<Answer> {
+    pub async fn get(&self, target: &str) -> std::io::Result<HttpAnswer> {
         self.send("GET", target, "text/plain", b"").await
     }
 
-    pub async fn post(&self, target: &str, body: &Value) -> std::io::Result<Answer> {
+    pub async fn post(&self, target: &str, body: &Value) -> std::io::Result<HttpAnswer> {
         let body = body.to_string();
         self.send("POST", target, "application/json", body.as_bytes())
             .await
@@ -89,7 +89,7 @@ impl Client {
         target: &str,
         content_type: &str,
         body: &[u8],
-    ) -> std::io::Result<Answer> {
+    ) -> std::io::Result<HttpAnswer> {
         let stream = TcpStream::connect(self.address).await?;
         let mut stream = TlsConnector::from(self.config.clone())
             .connect(ServerName::from(self.address.ip()), stream)
@@ -117,7 +117,7 @@ impl Client {
         };
         let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-        Ok(Answer {
+        Ok(HttpAnswer {
             status: status.unwrap_or_default(),
             head,
             body: bytes[end + 4..].to_vec(),

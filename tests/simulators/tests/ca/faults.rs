@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use simulators::ca::{Fault, On, RetryAfter};
-use simulators::{ConnectionFault, Gate};
+use simulators::{Barrier, ConnectionFault};
 use time::OffsetDateTime;
 
 use crate::client::Applicant;
@@ -105,18 +105,18 @@ async fn every_exchange_of_a_run_can_be_failed_once() {
 async fn a_held_ca_acts_on_release_even_when_the_client_is_gone() {
     let simulator = start(|_| {}).await;
     let client = client(&simulator);
-    let gate = Gate::new();
-    simulator.fault(On::next("POST", ""), Fault::HoldBefore(gate.clone()));
+    let barrier = Barrier::new();
+    simulator.fault(On::next("POST", ""), Fault::HoldBefore(barrier.clone()));
     let held = tokio::spawn(async move {
         client
             .post(ORDERS, &body(&Applicant::new("fw.example.com")))
             .await
     });
-    gate.wait_reached().await;
+    barrier.wait_reached().await;
     held.abort();
     assert!(held.await.unwrap_err().is_cancelled());
     assert_eq!(simulator.counters().orders, 0);
-    gate.release();
+    barrier.release();
     while simulator.counters().orders == 0 {
         tokio::task::yield_now().await;
     }

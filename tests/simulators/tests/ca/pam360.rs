@@ -4,20 +4,20 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use simulators::ca::{Fault, On};
 use simulators::pam360::{
-    CertificateBody, CsrBody, Faces, ImportId, PendingAnswer, SerialForm, Settings, Simulator,
+    CertificateBody, CsrBody, ImportId, PendingAnswer, SerialForm, Settings, Simulator, Variants,
 };
 
-use crate::client::{Answer, Applicant, Client, certificates, is_chain, parsed};
+use crate::client::{Applicant, Client, HttpAnswer, certificates, is_chain, parsed};
 
 const API: &str = "/api/pki/restapi";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Nothing is late, but for what the test says.
-async fn start(change: impl FnOnce(&mut Faces)) -> Simulator {
-    let mut faces = Faces::kind();
-    change(&mut faces);
+async fn start(change: impl FnOnce(&mut Variants)) -> Simulator {
+    let mut variants = Variants::kind();
+    change(&mut variants);
     let settings = Settings {
-        faces,
+        variants,
         ..Settings::default()
     };
     Simulator::start(settings).await.unwrap()
@@ -33,12 +33,12 @@ fn input_data(details: &Value) -> String {
     format!("INPUT_DATA={encoded}")
 }
 
-async fn get(client: &Client, operation: &str, details: &Value) -> Answer {
+async fn get(client: &Client, operation: &str, details: &Value) -> HttpAnswer {
     let target = format!("{API}/{operation}?{}", input_data(details));
     client.get(&target).await.unwrap()
 }
 
-async fn import(client: &Client, applicant: &Applicant) -> Answer {
+async fn import(client: &Client, applicant: &Applicant) -> HttpAnswer {
     let body = format!(
         "--frontier\r\nContent-Disposition: form-data; name=\"INPUT_DATA\"\r\n\r\n\
          {{\"operation\":{{\"Details\":{{}}}}}}\r\n\
@@ -51,13 +51,13 @@ async fn import(client: &Client, applicant: &Applicant) -> Answer {
     answer.await.unwrap()
 }
 
-async fn post(client: &Client, operation: &str, details: &Value) -> std::io::Result<Answer> {
+async fn post(client: &Client, operation: &str, details: &Value) -> std::io::Result<HttpAnswer> {
     let target = format!("{API}/{operation}");
     let body = input_data(details);
     client.send("POST", &target, FORM, body.as_bytes()).await
 }
 
-async fn sign(client: &Client, details: &Value) -> Answer {
+async fn sign(client: &Client, details: &Value) -> HttpAnswer {
     post(client, "signCSR", details).await.unwrap()
 }
 
@@ -92,7 +92,7 @@ async fn imported(client: &Client) -> (Applicant, Value) {
     (applicant, answer.json()["details"][0]["CSR_ID"].clone())
 }
 
-fn succeeded(answer: &Answer) {
+fn succeeded(answer: &HttpAnswer) {
     assert_eq!(
         answer.json()["result"]["status"],
         json!("Success"),
@@ -101,7 +101,7 @@ fn succeeded(answer: &Answer) {
     );
 }
 
-fn failed(answer: &Answer) -> String {
+fn failed(answer: &HttpAnswer) -> String {
     assert_eq!(
         answer.json()["result"]["status"],
         json!("Failed"),
@@ -127,7 +127,7 @@ async fn a_wrong_token_and_a_wrong_host_fail_with_status_200() {
         (200, &json!("Authentication"))
     );
     assert!(failed(&answer).contains("not associated"));
-    simulator.set(|faces| (faces.refuse_host, faces.bad_credentials_status) = (true, 401));
+    simulator.set(|variants| (variants.refuse_host, variants.bad_credentials_status) = (true, 401));
     let answer = get(&client(&simulator), "getAllSSLCertificates", &json!({})).await;
     assert_eq!(answer.status, 401);
     assert!(failed(&answer).contains("host"));
@@ -138,7 +138,7 @@ async fn a_wrong_token_and_a_wrong_host_fail_with_status_200() {
 
 #[tokio::test]
 async fn a_token_may_end_halfway() {
-    let simulator = start(|faces| faces.token_ends_after = Some(1)).await;
+    let simulator = start(|variants| variants.token_ends_after = Some(1)).await;
     let client = client(&simulator);
     succeeded(&import(&client, &Applicant::new("fw.example.com")).await);
     failed(&import(&client, &Applicant::new("fw.example.com")).await);
@@ -244,7 +244,7 @@ async fn what_is_wrong_or_missing_fails_and_signs_nothing() {
 
 #[tokio::test]
 async fn the_file_part_must_be_named_csr_and_hold_one() {
-    let simulator = start(|faces| faces.refuse_second_import = true).await;
+    let simulator = start(|variants| variants.refuse_second_import = true).await;
     let client = client(&simulator);
     let mut applicant = Applicant::new("fw.example.com");
     succeeded(&import(&client, &applicant).await);
@@ -257,11 +257,11 @@ async fn the_file_part_must_be_named_csr_and_hold_one() {
 
 #[tokio::test]
 async fn without_an_id_the_csr_is_found_among_its_namesakes_by_export() {
-    let simulator = start(|faces| {
-        faces.import_id = ImportId::Absent;
-        faces.older_namesakes = 2;
-        faces.csr_list_operation = Some("listCSR".to_owned());
-        faces.csr_body = CsrBody::JsonBase64;
+    let simulator = start(|variants| {
+        variants.import_id = ImportId::Absent;
+        variants.older_namesakes = 2;
+        variants.csr_list_operation = Some("listCSR".to_owned());
+        variants.csr_body = CsrBody::JsonBase64;
     })
     .await;
     let client = client(&simulator);
@@ -294,7 +294,7 @@ async fn without_an_id_the_csr_is_found_among_its_namesakes_by_export() {
 
 #[tokio::test]
 async fn a_template_of_the_microsoft_ca_may_drop_the_names_and_sets_the_days() {
-    let simulator = start(|faces| faces.template_drops_names = true).await;
+    let simulator = start(|variants| variants.template_drops_names = true).await;
     let client = client(&simulator);
     let (applicant, id) = imported(&client).await;
     succeeded(&sign(&client, &with_microsoft(&id)).await);
@@ -318,17 +318,17 @@ async fn an_agent_must_be_named_and_be_there() {
     failed(&sign(&client, &details).await);
     details["agentName"] = json!(Settings::default().microsoft.agent);
     details["agentResponseTimeout"] = json!(90);
-    simulator.set(|faces| faces.agent_is_away = true);
+    simulator.set(|variants| variants.agent_is_away = true);
     failed(&sign(&client, &details).await);
-    simulator.set(|faces| faces.agent_is_away = false);
+    simulator.set(|variants| variants.agent_is_away = false);
     succeeded(&sign(&client, &details).await);
 }
 
 #[tokio::test]
 async fn an_approval_comes_after_calls_or_by_a_person() {
-    let simulator = start(|faces| {
-        faces.needs_approval = true;
-        faces.approval_calls = Some(2);
+    let simulator = start(|variants| {
+        variants.needs_approval = true;
+        variants.approval_calls = Some(2);
     })
     .await;
     let client = client(&simulator);
@@ -343,9 +343,9 @@ async fn an_approval_comes_after_calls_or_by_a_person() {
     };
     assert_eq!(rows().await["totalRows"], json!(0));
     assert_eq!(rows().await["totalRows"], json!(1));
-    simulator.set(|faces| {
-        faces.approval_calls = None;
-        faces.pending_answer = PendingAnswer::Failed;
+    simulator.set(|variants| {
+        variants.approval_calls = None;
+        variants.pending_answer = PendingAnswer::Failed;
     });
     let (_, id) = imported(&client).await;
     assert!(failed(&sign(&client, &with_microsoft(&id)).await).contains("approval"));
@@ -357,20 +357,20 @@ async fn an_approval_comes_after_calls_or_by_a_person() {
 
 #[tokio::test]
 async fn a_certificate_comes_in_every_form_and_late() {
-    let simulator = start(|faces| faces.certificate_late_calls = 1).await;
+    let simulator = start(|variants| variants.certificate_late_calls = 1).await;
     let client = client(&simulator);
     let (_, id) = imported(&client).await;
     let details = sign(&client, &with_root(&simulator, &id)).await.json()["details"][0].clone();
     let wanted = json!({"common_name": "fw.example.com", "serial_number": details["serialNumber"]});
     let fetch = async |form| {
-        simulator.set(|faces| faces.certificate_body = form);
+        simulator.set(|variants| variants.certificate_body = form);
         get(&client, "getCertificate", &wanted).await
     };
     assert!(fetch(CertificateBody::Pem).await.body.is_empty());
     let leaf = simulator.certificates().remove(0).der;
     assert_eq!(fetch(CertificateBody::Pem).await.certificates()[0], leaf);
     assert_eq!(fetch(CertificateBody::Der).await.body, leaf);
-    let json_of = |answer: Answer| {
+    let json_of = |answer: HttpAnswer| {
         let content = &answer.json()["details"][0]["certificate"];
         content.as_str().unwrap().to_owned()
     };
@@ -388,9 +388,9 @@ async fn a_certificate_comes_in_every_form_and_late() {
 
 #[tokio::test]
 async fn odd_spellings_are_all_there() {
-    let mut faces = Faces::unkind();
-    faces.import_id = ImportId::Number;
-    let simulator = start(|old| *old = faces).await;
+    let mut variants = Variants::unkind();
+    variants.import_id = ImportId::Number;
+    let simulator = start(|old| *old = variants).await;
     let client = client(&simulator);
     let answer = import(&client, &Applicant::new("fw.example.com"))
         .await
@@ -416,14 +416,14 @@ async fn odd_spellings_are_all_there() {
     let is_ours = |row: &&Value| row["serialNumber"] == json!(serial);
     let row = last.as_array().unwrap().iter().find(is_ours).unwrap();
     assert_eq!(row["Common Name"], json!("fw.example.com"));
-    simulator.set(|faces| faces.serial_form = SerialForm::Stripped);
+    simulator.set(|variants| variants.serial_form = SerialForm::Stripped);
     let stripped = simulator.certificates().pop().unwrap().serial;
     assert_eq!(stripped, serial.to_lowercase().trim_start_matches('0'));
 }
 
 #[tokio::test]
 async fn a_signature_whose_answer_is_lost_is_found_by_its_key() {
-    let simulator = start(|faces| faces.older_namesakes = 2).await;
+    let simulator = start(|variants| variants.older_namesakes = 2).await;
     let client = client(&simulator);
     let (applicant, id) = imported(&client).await;
     simulator.fault(On::next("POST", "signCSR"), Fault::LostAfter);

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use simulators::ca::{Fault, On};
-use simulators::venafi::{Application, Faces, Settings, StatusPath, Template};
+use simulators::venafi::{Application, Settings, StatusPath, Template, Variants};
 use x509_parser::extensions::GeneralName;
 
-use crate::client::{Answer, Applicant, Client, is_chain, parsed};
+use crate::client::{Applicant, Client, HttpAnswer, is_chain, parsed};
 
 pub use simulators::venafi::Simulator;
 
@@ -15,7 +15,7 @@ const SEARCH: &str = "/outagedetection/v1/certificaterequestssearch";
 /// Nothing waits, nothing is late, but for what the test says.
 pub async fn start(change: impl FnOnce(&mut Settings)) -> Simulator {
     let mut settings = Settings {
-        faces: Faces::kind(),
+        variants: Variants::kind(),
         ..Settings::default()
     };
     change(&mut settings);
@@ -63,7 +63,7 @@ async fn order(client: &Client, body: &Value) -> Value {
     answer.json()["certificateRequests"][0].clone()
 }
 
-async fn contents(client: &Client, id: &str) -> Answer {
+async fn contents(client: &Client, id: &str) -> HttpAnswer {
     let path =
         format!("/outagedetection/v1/certificates/{id}/contents?chainOrder=EE_FIRST&format=PEM");
     client.get(&path).await.unwrap()
@@ -74,7 +74,7 @@ async fn status(client: &Client, id: &Value) -> Value {
     client.get(&path).await.unwrap().json()
 }
 
-fn error_code(answer: &Answer) -> i64 {
+fn error_code(answer: &HttpAnswer) -> i64 {
     answer.json()["errors"][0]["code"].as_i64().unwrap()
 }
 
@@ -94,7 +94,7 @@ async fn an_unknown_key_is_412_and_no_key_is_400() {
 
 #[tokio::test]
 async fn a_service_account_gets_a_token_that_can_end() {
-    let simulator = start(|settings| settings.faces.token_ends_after = Some(1)).await;
+    let simulator = start(|settings| settings.variants.token_ends_after = Some(1)).await;
     let settings = Settings::default();
     let form = format!(
         "grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer\
@@ -165,9 +165,9 @@ async fn a_request_is_issued_with_its_key_its_names_and_the_asked_days() {
 #[tokio::test]
 async fn passing_statuses_pass_with_each_look_and_late_contents_come() {
     let simulator = start(|settings| {
-        settings.faces.status_path = StatusPath::Steps;
-        settings.faces.contents_late_calls = 1;
-        settings.faces.record_late_calls = 1;
+        settings.variants.status_path = StatusPath::Steps;
+        settings.variants.contents_late_calls = 1;
+        settings.variants.record_late_calls = 1;
     })
     .await;
     let client = client(&simulator);
@@ -205,7 +205,7 @@ async fn every_bad_end_is_reached_and_a_second_order_after_it_is_no_duplicate() 
     let client = client(&simulator);
     let applicant = Applicant::new("fw.example.com");
     for (path, end) in ends {
-        simulator.set(|faces| faces.status_path = path);
+        simulator.set(|variants| variants.status_path = path);
         let id = order(&client, &body(&applicant)).await["id"].clone();
         let mut looks = 0;
         while status(&client, &id).await["status"] != json!(end) {
@@ -216,7 +216,7 @@ async fn every_bad_end_is_reached_and_a_second_order_after_it_is_no_duplicate() 
         assert_eq!(failure["args"][2].is_array(), end == "FAILED");
     }
     assert_eq!(simulator.counters().duplicates, 0);
-    simulator.set(|faces| faces.status_path = StatusPath::Immediate);
+    simulator.set(|variants| variants.status_path = StatusPath::Immediate);
     order(&client, &body(&applicant)).await;
     for failed in simulator.orders() {
         status(&client, &json!(failed.id)).await;
@@ -228,8 +228,8 @@ async fn every_bad_end_is_reached_and_a_second_order_after_it_is_no_duplicate() 
 #[tokio::test]
 async fn a_request_waits_for_a_person_who_decides() {
     let simulator = start(|settings| {
-        settings.faces.status_path = StatusPath::Approved;
-        settings.faces.approval_polls = None;
+        settings.variants.status_path = StatusPath::Approved;
+        settings.variants.approval_polls = None;
     })
     .await;
     let client = client(&simulator);
@@ -331,7 +331,7 @@ async fn a_renewal_makes_the_former_version_old_and_an_old_one_cannot_be_renewed
 #[tokio::test]
 async fn a_lost_order_is_found_by_a_late_index_and_recognised_by_its_csr() {
     let simulator = start(|settings| {
-        settings.faces = Faces::unkind();
+        settings.variants = Variants::unkind();
         settings.common.seed = 7;
     })
     .await;

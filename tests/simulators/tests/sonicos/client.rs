@@ -44,13 +44,13 @@ pub struct Client {
 
 /// One answer.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// The JSON of the body, after any `%` lines.
     pub fn json(&self) -> Value {
         let text = String::from_utf8_lossy(&self.body).into_owned();
@@ -114,7 +114,12 @@ impl Client {
         }
     }
 
-    pub async fn call(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
+    pub async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> std::io::Result<HttpAnswer> {
         self.call_as(method, path, "application/json", body.as_bytes())
             .await
     }
@@ -126,7 +131,7 @@ impl Client {
         path: &str,
         kind: &str,
         body: &[u8],
-    ) -> std::io::Result<Answer> {
+    ) -> std::io::Result<HttpAnswer> {
         let target = format!("/api/sonicos{path}");
         for _ in 0..3 {
             let authorization = self.authorization(method, &target, body);
@@ -236,7 +241,7 @@ impl Client {
         true
     }
 
-    fn follow_next_nonce(&mut self, answer: &Answer) {
+    fn follow_next_nonce(&mut self, answer: &HttpAnswer) {
         let Some(header) = answer.header("authentication-info").pop() else {
             return;
         };
@@ -270,7 +275,7 @@ async fn send(
     kind: &str,
     authorization: Option<&str>,
     body: &[u8],
-) -> std::io::Result<Answer> {
+) -> std::io::Result<HttpAnswer> {
     let mut stream = connect(address).await?;
     let authorization = authorization
         .map(|value| format!("Authorization: {value}\r\n"))
@@ -296,7 +301,7 @@ async fn send(
         .nth(1)
         .and_then(|status| status.parse().ok())
         .unwrap_or_default();
-    Ok(Answer {
+    Ok(HttpAnswer {
         status,
         head,
         body: bytes[end + 4..].to_vec(),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use simulators::sonicos::{Action, Faces, Port, Profile, Rule, Settings, Simulator};
+use simulators::sonicos::{Action, Port, Profile, Rule, Settings, Simulator, Variants};
 use time::{Duration, OffsetDateTime};
 
 use crate::steps::{bind, generate, logged_in};
@@ -105,7 +105,7 @@ async fn a_request_is_deleted_at_once() {
 
 #[tokio::test]
 async fn a_long_listing_stops_at_each_page_until_the_pager_is_off() {
-    let simulator = start(|faces| faces.console_page_lines = 2).await;
+    let simulator = start(|variants| variants.console_page_lines = 2).await;
     let mut terminal = Terminal::open(&simulator).await;
     terminal.press("show certificates status\n").await;
     let page = terminal.until("--MORE--").await;
@@ -230,7 +230,7 @@ async fn a_foreign_change_is_asked_for_too_and_counted_when_it_is_committed() {
 
 #[tokio::test]
 async fn the_policy_wants_a_yes_and_too_many_logins_end_the_session() {
-    let simulator = start(|faces| faces.console_banner = true).await;
+    let simulator = start(|variants| variants.console_banner = true).await;
     let mut terminal = Terminal::connect(&simulator).await;
     terminal.until("(yes)? ").await;
     terminal.line("yes", TOP).await;
@@ -238,7 +238,7 @@ async fn the_policy_wants_a_yes_and_too_many_logins_end_the_session() {
     unwilling.until("(yes)? ").await;
     unwilling.press("no\n").await;
     assert_eq!(unwilling.rest().await, "");
-    simulator.set(|faces| faces.console_login_attempts_exceeded = true);
+    simulator.set(|variants| variants.console_login_attempts_exceeded = true);
     let refused = Terminal::connect(&simulator).await.rest().await;
     assert_eq!(refused, "% Maximum login attempts exceeded.\r\n");
 }
@@ -255,7 +255,7 @@ async fn an_idle_session_times_out_by_the_device_clock_and_by_the_switch() {
     *clock.lock().unwrap() += Duration::minutes(6);
     terminal.press("commit\n").await;
     assert_eq!(terminal.rest().await, "% Session timed out.\r\n");
-    simulator.set(|faces| faces.console_times_out_after = 1);
+    simulator.set(|variants| variants.console_times_out_after = 1);
     let mut short = Terminal::open(&simulator).await;
     // The mode of the session that timed out is free.
     short.line("configure", CONFIG).await;
@@ -265,9 +265,9 @@ async fn an_idle_session_times_out_by_the_device_clock_and_by_the_switch() {
 
 #[tokio::test]
 async fn a_commit_at_the_console_cuts_the_connections_of_the_management_not_its_own() {
-    let simulator = start(|faces| {
-        faces.drop_on_management_commit = true;
-        faces.session_lost_on_management_commit = true;
+    let simulator = start(|variants| {
+        variants.drop_on_management_commit = true;
+        variants.session_lost_on_management_commit = true;
     })
     .await;
     let mut client = logged_in(&simulator).await;
@@ -285,16 +285,16 @@ async fn a_commit_at_the_console_cuts_the_connections_of_the_management_not_its_
     assert_eq!(terminal.line("end", TOP).await, "");
 }
 
-fn with_console(change: impl FnOnce(&mut Faces)) -> Settings {
+fn with_console(change: impl FnOnce(&mut Variants)) -> Settings {
     let mut settings = Settings {
-        faces: Faces::kind(),
+        variants: Variants::kind(),
         console: Some(([127, 0, 0, 1], 0).into()),
         ..Settings::new(Profile::V7_0)
     };
-    change(&mut settings.faces);
+    change(&mut settings.variants);
     settings
 }
 
-async fn start(change: impl FnOnce(&mut Faces)) -> Simulator {
+async fn start(change: impl FnOnce(&mut Variants)) -> Simulator {
     Simulator::start(with_console(change)).await.unwrap()
 }

@@ -1,10 +1,10 @@
 //! `POST /direct/cli`: lines in, the object of a `show` or the envelope out, under the rules of the API.
 
 use serde_json::{Value, json};
-use simulators::sonicos::{Faces, NonConfigMode, Port, Profile};
+use simulators::sonicos::{NonConfigMode, Port, Profile, Variants};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::{Answer, Client, Login, connect};
+use crate::client::{Client, HttpAnswer, Login, connect};
 use crate::steps::{generate, log_in, logged_in, start};
 
 #[tokio::test]
@@ -18,9 +18,9 @@ async fn a_listing_is_json_like_that_of_the_api_in_three_forms() {
         .json();
     let lines = "show certificates status imported";
     assert_eq!(run(&mut client, lines).await.json(), api);
-    simulator.set(|faces| faces.cli_listing_in_object = true);
+    simulator.set(|variants| variants.cli_listing_in_object = true);
     assert_eq!(run(&mut client, lines).await.json()["certificates"], api);
-    simulator.set(|faces| faces.cli_shows_text = true);
+    simulator.set(|variants| variants.cli_shows_text = true);
     let text = run(&mut client, lines).await;
     assert_eq!(text.header("content-type"), ["text/plain; charset=UTF-8"]);
     assert!(text.text().starts_with("Certificate "), "{}", text.text());
@@ -126,15 +126,15 @@ async fn what_the_command_line_does_not_understand_is_refused_in_its_words() {
     }
     let json = client.call("POST", "/direct/cli", "{}").await.unwrap();
     assert_eq!(json.status, 400);
-    simulator.set(|faces| faces.direct_cli = false);
+    simulator.set(|variants| variants.direct_cli = false);
     let unknown = run(&mut client, "show certificates status").await;
     assert_eq!(unknown.info("message"), "API not found.");
 }
 
 #[tokio::test]
 async fn another_administrator_lets_it_show_but_not_change() {
-    let simulator = start(Profile::V7_0, |faces| {
-        faces.non_config_mode = NonConfigMode::NotAllowed400;
+    let simulator = start(Profile::V7_0, |variants| {
+        variants.non_config_mode = NonConfigMode::NotAllowed400;
     })
     .await;
     let mut client = logged_in(&simulator).await;
@@ -165,7 +165,7 @@ async fn it_needs_the_session_of_the_address_and_is_closed_with_it() {
     // 1.3: without session security the address is enough.
     client.login = Login::Nothing;
     run(&mut client, "commit").await.succeeded();
-    simulator.set(|faces| faces.too_many_sessions = true);
+    simulator.set(|variants| variants.too_many_sessions = true);
     client.login = Login::Basic;
     let second = client.call("POST", "/auth", "{}").await.unwrap();
     assert_eq!(second.status, 503);
@@ -175,7 +175,7 @@ async fn it_needs_the_session_of_the_address_and_is_closed_with_it() {
 
 #[tokio::test]
 async fn a_locked_account_runs_no_line() {
-    let simulator = start(Profile::V7_X, |faces| faces.lockout_after = 1).await;
+    let simulator = start(Profile::V7_X, |variants| variants.lockout_after = 1).await;
     let mut client = logged_in(&simulator).await;
     let mut stranger = Client::new(simulator.management(), client.login.clone());
     stranger.password = "guessed".to_owned();
@@ -190,11 +190,11 @@ async fn a_locked_account_runs_no_line() {
 
 #[tokio::test]
 async fn a_commit_that_cuts_the_connection_loses_the_answer_of_all_lines() {
-    let simulator = start(Profile::V7_0, |faces| {
-        *faces = Faces {
+    let simulator = start(Profile::V7_0, |variants| {
+        *variants = Variants {
             drop_on_management_commit: true,
             session_lost_on_management_commit: true,
-            ..Faces::kind()
+            ..Variants::kind()
         };
     })
     .await;
@@ -216,7 +216,7 @@ async fn a_device_may_hand_out_its_own_specification() {
     let mut client = logged_in(&simulator).await;
     let off = client.call("GET", "/openapi", "").await.unwrap();
     assert_eq!(off.info("message"), "API not found.");
-    simulator.set(|faces| faces.set_by_name("openapi", "json").unwrap());
+    simulator.set(|variants| variants.set_by_name("openapi", "json").unwrap());
     let document = client.call("GET", "/openapi", "").await.unwrap().json();
     assert_eq!(document["info"]["title"], "SonicOS API");
     assert_eq!(
@@ -225,7 +225,7 @@ async fn a_device_may_hand_out_its_own_specification() {
     );
 }
 
-pub async fn run(client: &mut Client, lines: &str) -> Answer {
+pub async fn run(client: &mut Client, lines: &str) -> HttpAnswer {
     client
         .call_as("POST", "/direct/cli", "text/plain", lines.as_bytes())
         .await
@@ -233,7 +233,7 @@ pub async fn run(client: &mut Client, lines: &str) -> Answer {
 }
 
 /// The messages of all entries.
-pub fn messages(answer: &Answer) -> Vec<String> {
+pub fn messages(answer: &HttpAnswer) -> Vec<String> {
     let json = answer.json();
     let info = json.pointer("/status/info").and_then(Value::as_array);
     info.into_iter()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use simulators::sonicos::{
-    Action, ConnectionFault, CsrForm, Faces, Gate, On, Profile, Rule, Tampering,
+    Action, Barrier, ConnectionFault, CsrForm, On, Profile, Rule, Tampering, Variants,
 };
 use x509_parser::prelude::{FromDer, X509CertificationRequest};
 
@@ -53,11 +53,11 @@ async fn an_answer_lost_by_rule_leaves_the_key_pair_on_the_device() {
 async fn the_device_acts_on_release_even_when_the_client_is_gone() {
     let simulator = start(Profile::V8, |_| {}).await;
     let mut client = logged_in(&simulator).await;
-    let gate = Gate::new();
+    let barrier = Barrier::new();
     simulator.rule(Rule::once(
         "POST",
         "/certificates/generate",
-        Action::HoldBefore(gate.clone()),
+        Action::HoldBefore(barrier.clone()),
     ));
     let held = tokio::spawn(async move {
         client
@@ -68,11 +68,11 @@ async fn the_device_acts_on_release_even_when_the_client_is_gone() {
             )
             .await
     });
-    gate.wait_reached().await;
+    barrier.wait_reached().await;
     held.abort();
     assert!(held.await.unwrap_err().is_cancelled());
     assert_eq!(simulator.counters().key_pairs_generated, 0);
-    gate.release();
+    barrier.release();
     while simulator.counters().key_pairs_generated == 0 {
         tokio::task::yield_now().await;
     }
@@ -81,8 +81,8 @@ async fn the_device_acts_on_release_even_when_the_client_is_gone() {
 
 #[tokio::test]
 async fn a_wrong_certificate_on_the_wire_goes_away_when_the_previous_one_is_bound_again() {
-    let simulator = start(Profile::V8, |faces| {
-        faces.serve_wrong_certificate_after_bind = On::Both;
+    let simulator = start(Profile::V8, |variants| {
+        variants.serve_wrong_certificate_after_bind = On::Both;
     })
     .await;
     let mut client = logged_in(&simulator).await;
@@ -108,11 +108,11 @@ async fn a_wrong_certificate_on_the_wire_goes_away_when_the_previous_one_is_boun
 
 #[tokio::test]
 async fn the_way_is_the_same_on_an_unkind_device() {
-    let simulator = start(Profile::V8, |faces| {
-        *faces = Faces {
+    let simulator = start(Profile::V8, |variants| {
+        *variants = Variants {
             lost_answer_one_in: 0,
             error_after_applying_one_in: 0,
-            ..Faces::unkind()
+            ..Variants::unkind()
         }
     })
     .await;
@@ -152,8 +152,8 @@ async fn a_tampered_request_has_other_names_or_another_key() {
     let mut client = logged_in(&simulator).await;
     let honest = generate(&mut client, "tampered").await;
     let mut export = async |tampering| {
-        simulator.set(|faces| {
-            (faces.csr_tampered, faces.csr_form) = (tampering, CsrForm::Der);
+        simulator.set(|variants| {
+            (variants.csr_tampered, variants.csr_form) = (tampering, CsrForm::Der);
         });
         client
             .call(
@@ -191,7 +191,7 @@ async fn a_tampered_request_has_other_names_or_another_key() {
 
 #[tokio::test]
 async fn a_failed_commit_leaves_the_change_pending_until_it_is_discarded() {
-    let simulator = start(Profile::V8, |faces| faces.commit_failures = 1).await;
+    let simulator = start(Profile::V8, |variants| variants.commit_failures = 1).await;
     let mut client = logged_in(&simulator).await;
     let before = simulator.fingerprint();
     let body = r#"{"administration":{"web_management":{"certificate":{"use_self_signed":true}}}}"#;
@@ -234,20 +234,20 @@ async fn a_failed_commit_leaves_the_change_pending_until_it_is_discarded() {
 
 #[tokio::test]
 async fn a_portal_that_refuses_connections_shows_no_certificate() {
-    let simulator = start(Profile::V8, |faces| {
-        faces.refuse_connections_on_ssl_vpn = true;
+    let simulator = start(Profile::V8, |variants| {
+        variants.refuse_connections_on_ssl_vpn = true;
     })
     .await;
     assert!(served_leaf(simulator.ssl_vpn()).await.is_err());
     assert!(served_leaf(simulator.management()).await.is_ok());
-    simulator.set(|faces| faces.refuse_connections_on_ssl_vpn = false);
+    simulator.set(|variants| variants.refuse_connections_on_ssl_vpn = false);
     assert!(served_leaf(simulator.ssl_vpn()).await.is_ok());
 }
 
 #[tokio::test]
 async fn the_old_certificate_stays_on_the_wire_when_told_so() {
-    let simulator = start(Profile::V8, |faces| {
-        faces.keep_serving_old_after_bind = true;
+    let simulator = start(Profile::V8, |variants| {
+        variants.keep_serving_old_after_bind = true;
     })
     .await;
     let mut client = logged_in(&simulator).await;
@@ -333,14 +333,19 @@ async fn by_chance_an_answer_is_lost_or_says_500_after_the_act() {
     let simulator = start(Profile::V8, |_| {}).await;
     let mut client = logged_in(&simulator).await;
     let path = "/certificates/generate-signing-request";
-    simulator.set(|faces| faces.lost_answer_one_in = 1);
+    simulator.set(|variants| variants.lost_answer_one_in = 1);
     assert!(
         client
             .call("POST", path, &request_body("lost"))
             .await
             .is_err()
     );
-    simulator.set(|faces| (faces.lost_answer_one_in, faces.error_after_applying_one_in) = (0, 1));
+    simulator.set(|variants| {
+        (
+            variants.lost_answer_one_in,
+            variants.error_after_applying_one_in,
+        ) = (0, 1);
+    });
     assert_eq!(
         client
             .call("POST", path, &request_body("failed"))
@@ -368,11 +373,15 @@ async fn every_kind_of_fault_happens_to_the_request_it_is_for() {
             let mut client = Client::new(simulator.management(), Login::Nothing);
             simulator.rule(Rule::any(1, action.clone()));
             let answer = client.call("GET", "", "").await;
-            let told = format!("{profile:?} {action:?}: {answer:?}");
-            assert_eq!(answer.ok().map(|answer| answer.status), status, "{told}");
-            assert_eq!(simulator.faults_used(), 1, "{told}");
+            let reported = format!("{profile:?} {action:?}: {answer:?}");
+            assert_eq!(
+                answer.ok().map(|answer| answer.status),
+                status,
+                "{reported}"
+            );
+            assert_eq!(simulator.faults_used(), 1, "{reported}");
             let whole = client.call("GET", "", "").await.unwrap();
-            assert_eq!(whole.status, 200, "{told}");
+            assert_eq!(whole.status, 200, "{reported}");
         }
     }
 }

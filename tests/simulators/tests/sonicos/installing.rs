@@ -162,7 +162,10 @@ async fn a_bound_certificate_and_a_wrong_key_are_refused() {
 
 #[tokio::test]
 async fn a_new_request_shows_up_only_after_some_listings() {
-    let simulator = start(Profile::V8, |faces| faces.key_ready_after_listings = 2).await;
+    let simulator = start(Profile::V8, |variants| {
+        variants.key_ready_after_listings = 2;
+    })
+    .await;
     let mut client = logged_in(&simulator).await;
     client
         .call(
@@ -197,8 +200,8 @@ async fn a_new_request_shows_up_only_after_some_listings() {
 
 #[tokio::test]
 async fn a_device_that_wants_multipart_refuses_the_raw_body() {
-    let simulator = start(Profile::V8, |faces| {
-        faces.import_form = ImportForm::Multipart;
+    let simulator = start(Profile::V8, |variants| {
+        variants.import_form = ImportForm::Multipart;
     })
     .await;
     let mut client = logged_in(&simulator).await;
@@ -243,7 +246,7 @@ async fn a_request_is_exported_in_every_form_with_the_same_bytes() {
     let mut client = logged_in(&simulator).await;
     let der = generate(&mut client, "forms").await;
     let mut export = async |form: CsrForm| {
-        simulator.set(|faces| faces.csr_form = form);
+        simulator.set(|variants| variants.csr_form = form);
         client
             .call("GET", "/export/certificates/signing-request/name/forms", "")
             .await
@@ -269,7 +272,7 @@ async fn a_request_is_exported_in_every_form_with_the_same_bytes() {
 
 #[tokio::test]
 async fn with_auto_commit_a_binding_is_served_at_once() {
-    let simulator = start(Profile::V7_0, |faces| faces.auto_commit = true).await;
+    let simulator = start(Profile::V7_0, |variants| variants.auto_commit = true).await;
     let mut client = logged_in(&simulator).await;
     let before = simulator.served_der(Port::SslVpn);
     let body = r#"{"ssl_vpn":{"server":{"certificate":{"use_self_signed":true}}}}"#;
@@ -331,8 +334,8 @@ async fn unknown_and_incomplete_paths_are_told_apart() {
 
 #[tokio::test]
 async fn certificate_operations_wait_for_a_commit_when_told_so() {
-    let simulator = start(Profile::V8, |faces| {
-        (faces.generation_is_pending, faces.imports_are_pending) = (true, true);
+    let simulator = start(Profile::V8, |variants| {
+        (variants.generation_is_pending, variants.imports_are_pending) = (true, true);
     })
     .await;
     let mut client = logged_in(&simulator).await;

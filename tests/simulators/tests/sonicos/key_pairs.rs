@@ -7,7 +7,7 @@ use p12_keystore::{
 use rcgen::KeyPair;
 use simulators::sonicos::{KeyPairEncryption, KeyPairForm, Port, Profile, Simulator};
 
-use crate::client::{Answer, Client, served_leaf};
+use crate::client::{Client, HttpAnswer, served_leaf};
 use crate::office::Office;
 use crate::steps::{bind, import_authorities, logged_in, spki_sha256, start};
 
@@ -79,7 +79,7 @@ async fn the_form_that_a_device_does_not_have_is_no_call_of_it() {
     let (key, certificate) = issue(&Office::new());
     let file = pkcs12(&key, &[&certificate], MODERN);
     for (form, as_form, message) in wanted {
-        let simulator = start(Profile::V8, |faces| faces.key_pair_form = Some(form)).await;
+        let simulator = start(Profile::V8, |variants| variants.key_pair_form = Some(form)).await;
         let mut client = logged_in(&simulator).await;
         let answer = import(&mut client, "portal", PASSWORD, &file, as_form).await;
         assert_eq!(answer.info("message"), message, "{}", form.word());
@@ -120,7 +120,10 @@ async fn a_device_opens_only_the_encryption_that_it_knows() {
         (KeyPairEncryption::ModernOnly, MODERN, LEGACY),
     ];
     for (face, known, unknown) in cases {
-        let simulator = start(Profile::V7_0, |faces| faces.key_pair_encryption = face).await;
+        let simulator = start(Profile::V7_0, |variants| {
+            variants.key_pair_encryption = face;
+        })
+        .await;
         let mut client = logged_in(&simulator).await;
         let refused = pkcs12(&key, &[&certificate], unknown);
         let answer = import(&mut client, "portal", PASSWORD, &refused, false).await;
@@ -135,8 +138,8 @@ async fn a_device_opens_only_the_encryption_that_it_knows() {
 #[tokio::test]
 async fn the_chain_in_the_file_is_taken_only_where_the_device_does_so() {
     for brings in [false, true] {
-        let simulator = start(Profile::V7_0, |faces| {
-            faces.key_pair_brings_authorities = brings;
+        let simulator = start(Profile::V7_0, |variants| {
+            variants.key_pair_brings_authorities = brings;
         })
         .await;
         let mut client = logged_in(&simulator).await;
@@ -167,7 +170,7 @@ async fn import(
     password: &str,
     file: &[u8],
     as_form: bool,
-) -> Answer {
+) -> HttpAnswer {
     let path = format!("/import/certificates/cert-key-pair/name/{name}");
     if !as_form {
         let path = format!("{path}/password/{password}");

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use simulators::sonicos::{Faces, Offer, Profile, Settings, Simulator};
+use simulators::sonicos::{Offer, Profile, Settings, Simulator, Variants};
 use time::{Duration, OffsetDateTime};
 
 use crate::client::{self, Client, Login};
@@ -19,8 +19,9 @@ async fn digest_logs_in_with_every_algorithm_and_both_qualities() {
         ("SHA-256", "auth-int"),
     ];
     for (algorithm, quality) in variants {
-        let simulator = start(Profile::V7_X, |faces| {
-            (faces.session_variant, faces.integrity_protection) = (Offer::Allowed, Offer::Allowed);
+        let simulator = start(Profile::V7_X, |variants| {
+            (variants.session_variant, variants.integrity_protection) =
+                (Offer::Allowed, Offer::Allowed);
         })
         .await;
         let mut client = Client::new(simulator.management(), Login::Digest(algorithm, quality));
@@ -48,7 +49,7 @@ async fn a_nonce_serves_ten_requests_then_the_next_one_is_handed_out() {
 
 #[tokio::test]
 async fn a_good_nonce_is_sometimes_called_stale() {
-    let simulator = start(Profile::V8, |faces| faces.refused_nonce_one_in = 3).await;
+    let simulator = start(Profile::V8, |variants| variants.refused_nonce_one_in = 3).await;
     let mut client = Client::new(simulator.management(), SHA256);
     log_in(&mut client).await;
     for _ in 0..20 {
@@ -128,9 +129,9 @@ async fn chap_logs_in_and_session_security_continues_with_digest() {
 async fn a_totp_login_gives_a_bearer_token() {
     let settings = Settings {
         // RFC 6238 appendix B: 287082 is the code of the 59th second.
-        faces: Faces {
+        variants: Variants {
             totp_secret: Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned()),
-            ..Faces::kind()
+            ..Variants::kind()
         },
         now: Arc::new(|| OffsetDateTime::from_unix_timestamp(59).unwrap()),
         ..Settings::new(Profile::V8)
@@ -217,14 +218,15 @@ async fn an_idle_session_is_closed_by_the_device_clock() {
 
 #[tokio::test]
 async fn a_disabled_api_and_a_reader_are_told_so() {
-    let simulator = start(Profile::V8, |faces| faces.api_disabled = true).await;
+    let simulator = start(Profile::V8, |variants| variants.api_disabled = true).await;
     let mut client = Client::new(simulator.management(), SHA256);
     let disabled = client.call("POST", "/auth", "{}").await.unwrap();
     assert_eq!(
         (disabled.status, disabled.info("code").as_str()),
         (403, "E_DISABLED")
     );
-    simulator.set(|faces| (faces.api_disabled, faces.read_only_administrator) = (false, true));
+    simulator
+        .set(|variants| (variants.api_disabled, variants.read_only_administrator) = (false, true));
     assert_eq!(log_in(&mut client).await.info("config_mode"), "No");
     assert_eq!(
         client

@@ -6,13 +6,16 @@ use aws_lc_rs::rsa::{
 use data_encoding::BASE64;
 use simulators::sonicos::{Profile, PublicKeyPadding, Simulator};
 
-use crate::client::{Answer, Client, Login};
+use crate::client::{Client, HttpAnswer, Login};
 use crate::steps::start;
 
 #[tokio::test]
 async fn the_password_comes_encrypted_in_the_padding_of_the_device() {
     for padding in [PublicKeyPadding::Pkcsv15, PublicKeyPadding::OaepSha256] {
-        let simulator = start(Profile::V7_0, |faces| faces.public_key_padding = padding).await;
+        let simulator = start(Profile::V7_0, |variants| {
+            variants.public_key_padding = padding;
+        })
+        .await;
         let answer = log_in(&simulator, padding, "correct horse").await;
         assert_eq!(answer.status, 200, "{}: {}", padding.word(), answer.text());
         assert_eq!(answer.info("config_mode"), "Yes");
@@ -27,9 +30,9 @@ async fn the_password_comes_encrypted_in_the_padding_of_the_device() {
 
 #[tokio::test]
 async fn the_other_padding_and_a_wrong_password_count_as_wrong_logins_until_the_lockout() {
-    let simulator = start(Profile::V7_X, |faces| {
-        faces.public_key_padding = PublicKeyPadding::OaepSha256;
-        faces.lockout_after = 2;
+    let simulator = start(Profile::V7_X, |variants| {
+        variants.public_key_padding = PublicKeyPadding::OaepSha256;
+        variants.lockout_after = 2;
     })
     .await;
     let padding = log_in(&simulator, PublicKeyPadding::Pkcsv15, "correct horse").await;
@@ -52,7 +55,7 @@ async fn it_is_not_offered_unless_it_is_switched_on() {
     assert_eq!(simulator.counters().failed_logins, 0);
 }
 
-async fn log_in(simulator: &Simulator, padding: PublicKeyPadding, password: &str) -> Answer {
+async fn log_in(simulator: &Simulator, padding: PublicKeyPadding, password: &str) -> HttpAnswer {
     let key = challenge(simulator).await.unwrap();
     let key = PublicEncryptingKey::from_der(&BASE64.decode(key.as_bytes()).unwrap()).unwrap();
     let mut data = vec![0; key.key_size_bytes()];
@@ -88,7 +91,7 @@ async fn challenge(simulator: &Simulator) -> Option<String> {
     Some(challenge.trim_end_matches('"').to_owned())
 }
 
-async fn with_header(simulator: &Simulator, header: &str) -> Answer {
+async fn with_header(simulator: &Simulator, header: &str) -> HttpAnswer {
     let login = Login::Header(header.to_owned());
     let mut client = Client::new(simulator.management(), login);
     client

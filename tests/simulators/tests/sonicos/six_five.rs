@@ -3,14 +3,14 @@
 use data_encoding::BASE64;
 use serde_json::json;
 use simulators::sonicos::{
-    Faces, FtpMode, P10Form, P10Name, Port, Profile, Settings, Simulator, Tampering, TransferFault,
-    TransferProtocols, TransferSpelling, UrlForm,
+    FtpMode, P10Form, P10Name, Port, Profile, Settings, Simulator, Tampering, TransferFault,
+    TransferProtocols, TransferSpelling, UrlForm, Variants,
 };
 use time::{Duration, OffsetDateTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use x509_parser::prelude::{FromDer, X509CertificationRequest};
 
-use crate::client::{self, Answer, Client, Login};
+use crate::client::{self, Client, HttpAnswer, Login};
 use crate::ftp_server::FtpServer;
 use crate::office::Office;
 use crate::scp_server::ScpServer;
@@ -18,21 +18,21 @@ use crate::steps::{log_in, request_body, start};
 
 const GENERATE: &str = "/certificates/generate-signing-request";
 
-async fn device(change: impl FnOnce(&mut Faces)) -> (Simulator, Client) {
+async fn device(change: impl FnOnce(&mut Variants)) -> (Simulator, Client) {
     let simulator = start(Profile::V6_5, change).await;
     let mut client = Client::new(simulator.management(), Login::Basic);
     log_in(&mut client).await;
     (simulator, client)
 }
 
-async fn with_request(change: impl FnOnce(&mut Faces)) -> (Simulator, Client) {
+async fn with_request(change: impl FnOnce(&mut Variants)) -> (Simulator, Client) {
     let (simulator, mut client) = device(change).await;
     let made = client.call("POST", GENERATE, &request_body("fw")).await;
     made.unwrap().succeeded();
     (simulator, client)
 }
 
-async fn export(client: &mut Client, url: &str) -> Answer {
+async fn export(client: &mut Client, url: &str) -> HttpAnswer {
     let path = format!("/certificates/export/signing-request/name/fw/ftp/{url}");
     client.call("PUT", &path, "").await.unwrap()
 }
@@ -148,7 +148,7 @@ async fn every_way_to_a_data_connection_works() {
         (FtpMode::Active, "PORT"),
         (FtpMode::ExtendedActive, "EPRT"),
     ] {
-        let (_simulator, mut client) = with_request(|faces| faces.ftp_mode = mode).await;
+        let (_simulator, mut client) = with_request(|variants| variants.ftp_mode = mode).await;
         let server = FtpServer::start().await;
         export(&mut client, &server.url("in/box/"))
             .await
@@ -175,7 +175,7 @@ async fn only_one_spelling_is_known() {
         (TransferSpelling::CliOnly, [404, 404]),
     ] {
         let (_simulator, mut client) =
-            with_request(|faces| faces.transfer_spelling = Some(spelling)).await;
+            with_request(|variants| variants.transfer_spelling = Some(spelling)).await;
         let first = client.call("PUT", &put, "").await.unwrap().status;
         let second = client.call("POST", &post, "").await.unwrap().status;
         assert_eq!([first, second], statuses, "{spelling:?}");
@@ -184,15 +184,15 @@ async fn only_one_spelling_is_known() {
 
 #[tokio::test]
 async fn a_file_has_the_form_and_the_name_of_the_faces() {
-    let (simulator, mut client) = with_request(|faces| {
-        (faces.p10_form, faces.p10_name) = (P10Form::Der, P10Name::Alias);
+    let (simulator, mut client) = with_request(|variants| {
+        (variants.p10_form, variants.p10_name) = (P10Form::Der, P10Name::Alias);
     })
     .await;
     let server = FtpServer::start().await;
     export(&mut client, &server.url("")).await.succeeded();
     let file = server.file("fw").unwrap();
     X509CertificationRequest::from_der(&file).unwrap();
-    simulator.set(|faces| faces.url_form = UrlForm::File);
+    simulator.set(|variants| variants.url_form = UrlForm::File);
     export(&mut client, &server.url("other.csr"))
         .await
         .succeeded();
@@ -202,7 +202,7 @@ async fn a_file_has_the_form_and_the_name_of_the_faces() {
 
 #[tokio::test]
 async fn a_bad_url_is_refused_and_nothing_is_tried() {
-    let (simulator, mut client) = with_request(|faces| faces.url_port = false).await;
+    let (simulator, mut client) = with_request(|variants| variants.url_port = false).await;
     let port = FtpServer::start().await;
     for url in [
         "ftp%3A%2F%2Fa%3Ab%40ftp.example.com%2F",
@@ -229,20 +229,20 @@ async fn a_server_that_refuses_is_told_without_its_password() {
 
 #[tokio::test]
 async fn one_file_goes_wrong_in_every_way_and_the_next_does_not() {
-    for (fault, told) in [
+    for (fault, reported) in [
         (TransferFault::NotConnected, "connection refused"),
         (TransferFault::HungUp, "connection closed"),
         (TransferFault::Silent, "timed out"),
         (TransferFault::WrongPassword, "530 Login incorrect."),
     ] {
-        let (simulator, mut client) = with_request(|faces| {
-            faces.transfer_timeout_ms = std::time::Duration::from_millis(200);
+        let (simulator, mut client) = with_request(|variants| {
+            variants.transfer_timeout_ms = std::time::Duration::from_millis(200);
         })
         .await;
         let server = FtpServer::start().await;
         simulator.transfer_fault(1, fault);
         let refused = export(&mut client, &server.url("")).await;
-        assert!(refused.info("message").contains(told), "{refused:?}");
+        assert!(refused.info("message").contains(reported), "{refused:?}");
         assert_eq!(server.file("fw.p10"), None, "{fault:?}");
         export(&mut client, &server.url("")).await.succeeded();
         assert!(server.file("fw.p10").is_some(), "{fault:?}");
@@ -263,7 +263,8 @@ async fn half_a_file_is_brought_as_if_it_were_the_whole() {
 
 #[tokio::test]
 async fn an_answer_may_come_first_or_never_and_the_file_arrives() {
-    let (simulator, mut client) = with_request(|faces| faces.transfer_answer_lost = true).await;
+    let (simulator, mut client) =
+        with_request(|variants| variants.transfer_answer_lost = true).await;
     let server = FtpServer::start().await;
     let path = format!(
         "/certificates/export/signing-request/name/fw/ftp/{}",
@@ -271,8 +272,11 @@ async fn an_answer_may_come_first_or_never_and_the_file_arrives() {
     );
     assert!(client.call("PUT", &path, "").await.is_err());
     assert!(server.file("fw.p10").is_some());
-    simulator.set(|faces| {
-        (faces.transfer_answer_lost, faces.answers_before_transfer) = (false, true);
+    simulator.set(|variants| {
+        (
+            variants.transfer_answer_lost,
+            variants.answers_before_transfer,
+        ) = (false, true);
     });
     export(&mut client, &server.url("later/")).await.succeeded();
     let arrives = async {
@@ -286,27 +290,28 @@ async fn an_answer_may_come_first_or_never_and_the_file_arrives() {
 
 #[tokio::test]
 async fn what_is_refused_after_the_answer_is_in_the_journal_only() {
-    let (simulator, mut client) = with_request(|faces| faces.answers_before_transfer = true).await;
+    let (simulator, mut client) =
+        with_request(|variants| variants.answers_before_transfer = true).await;
     let server = FtpServer::start().await;
     server.offer("fw.pem", "no certificate");
     let url = server.url("fw.pem");
     let path = format!("/certificates/import/signed-cert/name/fw/ftp/{url}");
     client.call("PUT", &path, "").await.unwrap().succeeded();
-    let told = async {
+    let reported = async {
         let line = "- refused what was fetched: Invalid certificate format";
         while !simulator.journal().contains(&line.to_owned()) {
             tokio::task::yield_now().await;
         }
     };
     let limit = std::time::Duration::from_secs(20);
-    tokio::time::timeout(limit, told).await.unwrap();
+    tokio::time::timeout(limit, reported).await.unwrap();
     assert!(simulator.is_request("fw"));
 }
 
 #[tokio::test]
 async fn a_listing_with_an_expired_certificate_is_no_json() {
     let mut settings = Settings::new(Profile::V6_5);
-    settings.faces = Faces::kind();
+    settings.variants = Variants::kind();
     settings.initial.not_after = OffsetDateTime::now_utc() - Duration::days(1);
     let simulator = Simulator::start(settings).await.unwrap();
     let mut client = Client::new(simulator.management(), Login::Basic);
@@ -316,7 +321,7 @@ async fn a_listing_with_an_expired_certificate_is_no_json() {
     let listing = listing.unwrap();
     assert!(listing.text().contains(":expired"), "{}", listing.text());
     assert!(listing.json().is_null());
-    simulator.set(|faces| faces.unquoted_expired = Some(false));
+    simulator.set(|variants| variants.unquoted_expired = Some(false));
     let listing = client.call_as("POST", path, "text/plain", lines).await;
     assert!(!listing.unwrap().json().is_null());
 }
@@ -331,7 +336,7 @@ async fn files_go_by_scp_as_well() {
         client.call("PUT", &path, "").await.unwrap().succeeded();
         assert!(server.file(file).is_some(), "{file}");
     }
-    simulator.set(|faces| (faces.needs_ca_first, faces.scp_from_root) = (false, true));
+    simulator.set(|variants| (variants.needs_ca_first, variants.scp_from_root) = (false, true));
     let request = der(&server.file(". fw.p10").unwrap());
     server.offer("/fw.pem", &office.sign(&request));
     let path = "/certificates/import/signed-cert/name/fw/scp";
@@ -352,11 +357,11 @@ async fn scp_can_be_broken_pinned_or_refused() {
     let wrong = good.replace("secret", "guessed");
     let refused = client.call("PUT", &wrong, "").await.unwrap();
     assert!(refused.info("message").contains("login incorrect"));
-    simulator.set(|faces| faces.scp_host_key = Some("SHA256:other".to_owned()));
+    simulator.set(|variants| variants.scp_host_key = Some("SHA256:other".to_owned()));
     assert_eq!(client.call("PUT", &good, "").await.unwrap().status, 400);
-    simulator.set(|faces| faces.scp_host_key = Some(server.fingerprint.clone()));
+    simulator.set(|variants| variants.scp_host_key = Some(server.fingerprint.clone()));
     client.call("PUT", &good, "").await.unwrap().succeeded();
-    simulator.set(|faces| faces.transfer_protocols = TransferProtocols::ScpBroken);
+    simulator.set(|variants| variants.transfer_protocols = TransferProtocols::ScpBroken);
     assert_eq!(client.call("PUT", &good, "").await.unwrap().status, 400);
     let counters = simulator.counters();
     assert_eq!(
@@ -368,7 +373,7 @@ async fn scp_can_be_broken_pinned_or_refused() {
 #[tokio::test]
 async fn an_unknown_protocol_is_an_unknown_call() {
     let (_simulator, mut client) =
-        with_request(|faces| faces.transfer_protocols = TransferProtocols::ScpOnly).await;
+        with_request(|variants| variants.transfer_protocols = TransferProtocols::ScpOnly).await;
     let server = FtpServer::start().await;
     assert_eq!(export(&mut client, &server.url("")).await.status, 404);
 }
@@ -386,7 +391,7 @@ async fn a_request_can_be_swapped_in_every_part() {
         Tampering::KeyType,
         Tampering::KeySize,
     ] {
-        simulator.set(|faces| faces.csr_tampered = tampering);
+        simulator.set(|variants| variants.csr_tampered = tampering);
         export(&mut client, &server.url("")).await.succeeded();
         let request = der(&server.file("fw.p10").unwrap());
         let (_, parsed) = X509CertificationRequest::from_der(&request).unwrap();

@@ -3,20 +3,20 @@
 use data_encoding::BASE64;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use simulators::sonicos::{Faces, Profile, Settings, Simulator};
+use simulators::sonicos::{Profile, Settings, Simulator, Variants};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::client::{Answer, Client, Login, hex};
+use crate::client::{Client, HttpAnswer, Login, hex};
 use crate::office::Office;
 
 pub const SHA256: Login = Login::Digest("SHA-256", "auth");
 
-pub async fn start(profile: Profile, change: impl FnOnce(&mut Faces)) -> Simulator {
+pub async fn start(profile: Profile, change: impl FnOnce(&mut Variants)) -> Simulator {
     let mut settings = Settings {
-        faces: Faces::kind(),
+        variants: Variants::kind(),
         ..Settings::new(profile)
     };
-    change(&mut settings.faces);
+    change(&mut settings.variants);
     Simulator::start(settings).await.unwrap()
 }
 
@@ -26,7 +26,7 @@ pub async fn logged_in(simulator: &Simulator) -> Client {
     client
 }
 
-pub async fn log_in(client: &mut Client) -> Answer {
+pub async fn log_in(client: &mut Client) -> HttpAnswer {
     client
         .call("POST", "/auth", r#"{"override": true}"#)
         .await

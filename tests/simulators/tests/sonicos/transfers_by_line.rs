@@ -1,7 +1,7 @@
 //! Files that the device brings and fetches because the command line says so: over the API, and at a terminal.
 
 use p12_keystore::EncryptionAlgorithm;
-use simulators::sonicos::{Faces, Port, Profile, Settings, Simulator, TransferSpelling};
+use simulators::sonicos::{Port, Profile, Settings, Simulator, TransferSpelling, Variants};
 
 use crate::client::{Client, Login, served_leaf};
 use crate::direct_cli::{messages, run};
@@ -16,9 +16,9 @@ const FILE_PASSWORD: &str = "one-time";
 
 #[tokio::test]
 async fn a_device_that_knows_no_call_for_it_does_everything_over_direct_cli() {
-    let (simulator, mut client) = device(|faces| {
-        faces.transfer_spelling = Some(TransferSpelling::CliOnly);
-        (faces.delete_call, faces.binding_calls) = (false, false);
+    let (simulator, mut client) = device(|variants| {
+        variants.transfer_spelling = Some(TransferSpelling::CliOnly);
+        (variants.delete_call, variants.binding_calls) = (false, false);
     })
     .await;
     let (server, office) = (FtpServer::start().await, Office::new());
@@ -74,7 +74,7 @@ async fn a_key_pair_is_fetched_in_each_way_that_6_5_has() {
     let url = plain_url(&server, "portal.p12");
 
     let (simulator, mut client) =
-        device(|faces| faces.transfer_spelling = Some(TransferSpelling::Post)).await;
+        device(|variants| variants.transfer_spelling = Some(TransferSpelling::Post)).await;
     let path = format!(
         "/certificates/import/cert-key-pair-ftp/name/portal/password/{FILE_PASSWORD}/url/{}/",
         server.url("portal.p12")
@@ -135,7 +135,7 @@ async fn a_transfer_that_fails_ends_the_lines_and_keeps_what_was_done_before() {
 
 #[tokio::test]
 async fn a_lost_answer_leaves_the_certificate_on_the_device() {
-    let (simulator, mut client) = device(|faces| faces.transfer_answer_lost = true).await;
+    let (simulator, mut client) = device(|variants| variants.transfer_answer_lost = true).await;
     let (server, office) = (FtpServer::start().await, Office::new());
     server.offer("root.pem", &office.root_pem);
     let lines = format!(
@@ -149,7 +149,7 @@ async fn a_lost_answer_leaves_the_certificate_on_the_device() {
     assert_eq!(simulator.counters().ca_imports, 1);
 }
 
-async fn device(change: impl FnOnce(&mut Faces)) -> (Simulator, Client) {
+async fn device(change: impl FnOnce(&mut Variants)) -> (Simulator, Client) {
     let simulator = crate::steps::start(Profile::V6_5, change).await;
     let mut client = Client::new(simulator.management(), Login::Basic);
     log_in(&mut client).await;
@@ -158,7 +158,7 @@ async fn device(change: impl FnOnce(&mut Faces)) -> (Simulator, Client) {
 
 async fn at_console() -> Simulator {
     let settings = Settings {
-        faces: Faces::kind(),
+        variants: Variants::kind(),
         console: Some(([127, 0, 0, 1], 0).into()),
         ..Settings::new(Profile::V6_5)
     };

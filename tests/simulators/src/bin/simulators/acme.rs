@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use data_encoding::BASE64URL_NOPAD;
-use simulators::acme::{ExternalAccount, Faces, Settings, Simulator};
+use simulators::acme::{ExternalAccount, Settings, Simulator, Variants};
 
 use crate::serve::{self, name_and_value, say};
 
@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.list_faces {
-        return serve::list_faces::<Faces>();
+        return serve::list_faces::<Variants>();
     }
     let signals = serve::signals()?;
     let simulator = Simulator::start(settings(arguments)?)
@@ -62,18 +62,18 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
 }
 
 fn introduce(simulator: &Simulator, arguments: &Arguments) -> Result<(), String> {
-    let faces = simulator.faces();
+    let variants = simulator.variants();
     say(&format!("ACME server, seed {}", arguments.seed))?;
     say(&format!("directory    {}", simulator.directory_url()))?;
     say(&format!("sha256       {}", simulator.fingerprint()))?;
-    if faces.always_valid {
+    if variants.always_valid {
         say("proofs       are believed")?;
     } else {
         say(&format!(
             "http-01      at http://127.0.0.1:{}",
-            faces.http_port
+            variants.http_port
         ))?;
-        match faces.dns_server {
+        match variants.dns_server {
             Some(server) => say(&format!("dns-01       asks {server}"))?,
             None => say("dns-01       finds nothing: no --dns-server")?,
         }
@@ -95,9 +95,9 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
     settings.common.listen = arguments.listen;
     settings.common.lifetime_days = arguments.lifetime;
     settings.common.seed = arguments.seed;
-    settings.faces.http_port = arguments.http_port;
-    settings.faces.dns_server = arguments.dns_server;
-    settings.faces.always_valid = arguments.always_valid;
+    settings.variants.http_port = arguments.http_port;
+    settings.variants.dns_server = arguments.dns_server;
+    settings.variants.always_valid = arguments.always_valid;
     if let Some(kid) = &arguments.eab_kid {
         let text = serve::secret(None, arguments.eab_key_file.as_deref())?;
         let key = BASE64URL_NOPAD
@@ -105,10 +105,10 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
             .map_err(|error| format!("the HMAC key is not base64url: {error}"))?;
         let kid = kid.clone();
         settings.external_accounts = vec![ExternalAccount { kid, key }];
-        settings.faces.external_account_required = true;
+        settings.variants.external_account_required = true;
     }
     for (name, value) in &arguments.face {
-        settings.faces.set_by_name(name, value)?;
+        settings.variants.set_by_name(name, value)?;
     }
     Ok(settings)
 }

@@ -38,13 +38,13 @@ impl CaArguments {
     pub(crate) fn apply<F: ByName>(
         &self,
         common: &mut Common,
-        faces: &mut F,
+        variants: &mut F,
     ) -> Result<(), String> {
         common.lifetime_days = self.lifetime_days;
         common.seed = self.seed;
         self.face
             .iter()
-            .try_for_each(|(name, value)| faces.set_by_name(name, value))
+            .try_for_each(|(name, value)| variants.set_by_name(name, value))
     }
 }
 

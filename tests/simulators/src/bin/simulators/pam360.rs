@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use simulators::pam360::{Faces, Pam, Settings, Simulator};
+use simulators::pam360::{Pam, Settings, Simulator, Variants};
 
 use crate::{ca, serve};
 
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.ca.list_faces {
-        return serve::list_faces::<Faces>();
+        return serve::list_faces::<Variants>();
     }
     let signals = serve::signals()?;
     let settings = settings(arguments)?;
@@ -84,7 +84,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
     let mut settings = Settings::default();
     arguments
         .ca
-        .apply(&mut settings.common, &mut settings.faces)?;
+        .apply(&mut settings.common, &mut settings.variants)?;
     settings.common.listen = arguments.listen;
     settings.organisation.clone_from(&arguments.organisation);
     if arguments.token.is_some() || arguments.token_file.is_some() {

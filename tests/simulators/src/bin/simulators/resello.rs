@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use simulators::resello::{Dcv, Faces, Settings, Simulator};
+use simulators::resello::{Dcv, Settings, Simulator, Variants};
 
 use crate::serve::{self, name_and_value, say};
 
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.list_faces {
-        return serve::list_faces::<Faces>();
+        return serve::list_faces::<Variants>();
     }
     let signals = serve::signals()?;
     let simulator = Simulator::start(settings(arguments)?)
@@ -106,7 +106,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
         _ => Dcv::Granted,
     };
     for (name, value) in &arguments.face {
-        settings.faces.set_by_name(name, value)?;
+        settings.variants.set_by_name(name, value)?;
     }
     Ok(settings)
 }

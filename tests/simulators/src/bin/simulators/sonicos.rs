@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use simulators::sonicos::{Faces, Profile, Settings, Simulator};
+use simulators::sonicos::{Profile, Settings, Simulator, Variants};
 use time::OffsetDateTime;
 
 use crate::serve::{self, name_and_value, say};
@@ -74,7 +74,7 @@ enum ProfileName {
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.list_faces {
-        return serve::list_faces::<Faces>();
+        return serve::list_faces::<Variants>();
     }
     let signals = serve::signals()?;
     let simulator = Simulator::start(settings(arguments)?)
@@ -115,9 +115,9 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
         OffsetDateTime::now_utc() + time::Duration::days(arguments.expires_in_days);
     settings.initial.not_before = settings.initial.not_after - time::Duration::days(90);
     settings.seed = arguments.seed;
-    settings.faces.key_delay_ms = Duration::from_millis(arguments.key_delay_ms);
+    settings.variants.key_delay_ms = Duration::from_millis(arguments.key_delay_ms);
     for (name, value) in &arguments.face {
-        settings.faces.set_by_name(name, value)?;
+        settings.variants.set_by_name(name, value)?;
     }
     Ok(settings)
 }

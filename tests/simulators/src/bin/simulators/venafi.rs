@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use simulators::venafi::{Cloud, Faces, Settings, Simulator};
+use simulators::venafi::{Cloud, Settings, Simulator, Variants};
 
 use crate::{ca, serve};
 
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.ca.list_faces {
-        return serve::list_faces::<Faces>();
+        return serve::list_faces::<Variants>();
     }
     let signals = serve::signals()?;
     let settings = settings(arguments)?;
@@ -80,7 +80,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
     let mut settings = Settings::default();
     arguments
         .ca
-        .apply(&mut settings.common, &mut settings.faces)?;
+        .apply(&mut settings.common, &mut settings.variants)?;
     settings.common.listen = arguments.listen;
     if arguments.api_key.is_some() || arguments.api_key_file.is_some() {
         settings.api_key = serve::secret(

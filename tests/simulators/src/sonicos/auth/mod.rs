@@ -33,7 +33,7 @@ pub(super) struct Gatekeeper {
 impl Device {
     /// 1.2: `POST` (or `HEAD`) `/auth`. The body or the header tells the scheme.
     pub(super) fn log_in(&mut self, request: &Request) -> Handled {
-        if self.faces.totp_secret.is_some() {
+        if self.variants.totp_secret.is_some() {
             // guess: an account with a bound TOTP key cannot enter through /auth.
             return Err(Refusal::unauthorized("Two-factor authentication required."));
         }
@@ -45,7 +45,7 @@ impl Device {
             Some(("digest", header)) => match self.check_digest(request, header) {
                 Ok(next_nonce) => {
                     let reply = self
-                        .open_session(request, self.faces.bearer_token)?
+                        .open_session(request, self.variants.bearer_token)?
                         .noted("digest");
                     Ok(match next_nonce {
                         Some(nonce) => {
@@ -64,7 +64,7 @@ impl Device {
 
     /// 1.2: `POST /tfa`; afterwards `Authorization: Bearer`.
     pub(super) fn log_in_with_totp(&mut self, request: &Request) -> Handled {
-        let Some(secret) = self.faces.totp_secret.clone() else {
+        let Some(secret) = self.variants.totp_secret.clone() else {
             return Err(Refusal::new(
                 400,
                 "Two-factor authentication is not enabled for this user.",
@@ -73,7 +73,7 @@ impl Device {
         let body = request.json()?;
         let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
         let step = totp::matching_step(&secret, text("tfa"), self.now().unix_timestamp());
-        let replayed = self.faces.totp_code_only_once
+        let replayed = self.variants.totp_code_only_once
             && step.is_some()
             && step <= self.gatekeeper.last_totp_step;
         let right = self.is_right(text("user"), text("password")) && step.is_some() && !replayed;
@@ -87,14 +87,14 @@ impl Device {
         if !self.offers_chap() {
             return self.challenge(false);
         }
-        if self.faces.chap_busy_text && self.mode.is_some_and(|holder| holder != Holder::Api) {
+        if self.variants.chap_busy_text && self.mode.is_some_and(|holder| holder != Holder::Api) {
             return Reply::file(
                 "text/plain",
                 b"An administrator is already logged in.".to_vec(),
             );
         }
-        let id: String = self.chance.hex(1).chars().take(2).collect();
-        let challenge = self.chance.hex(2);
+        let id: String = self.rng.hex(1).chars().take(2).collect();
+        let challenge = self.rng.hex(2);
         self.gatekeeper.chap.push((id.clone(), challenge.clone()));
         Reply::json(json!({"id": id, "challenge": challenge}))
     }
@@ -182,7 +182,7 @@ impl Device {
 
     /// 1.2: the password, encrypted with the key of the challenge. guess: what cannot be read counts as a wrong password.
     fn log_in_with_public_key(&mut self, request: &Request, parameters: &str) -> Handled {
-        let padding = self.faces.public_key_padding;
+        let padding = self.variants.public_key_padding;
         if padding == PublicKeyPadding::Off {
             return Ok(self.challenge(false));
         }
@@ -223,8 +223,8 @@ impl Device {
             password: &self.settings.password,
             realm: &realm,
             offered: &offered,
-            integrity: self.faces.integrity_protection,
-            max_nonce: self.faces.max_nonce,
+            integrity: self.variants.integrity_protection,
+            max_nonce: self.variants.max_nonce,
         };
         match self.gatekeeper.nonces.check(header, check) {
             Verdict::Right { nonce, .. } if self.refuses_by_chance(&nonce) => {
@@ -249,7 +249,7 @@ impl Device {
     /// Only a nonce that worked before: a client that starts afresh always gets through.
     fn refuses_by_chance(&mut self, nonce: &str) -> bool {
         self.gatekeeper.nonces.uses(nonce) > 1
-            && self.chance.one_in(self.faces.refused_nonce_one_in)
+            && self.rng.one_in(self.variants.refused_nonce_one_in)
     }
 
     fn judge_login(&mut self, right: bool) -> Result<(), Refusal> {
@@ -265,13 +265,13 @@ impl Device {
     fn count_wrong_login(&mut self) {
         self.counters.failed_logins += 1;
         self.gatekeeper.wrong_in_a_row += 1;
-        if self.faces.lockout_after > 0
-            && self.gatekeeper.wrong_in_a_row >= self.faces.lockout_after
+        if self.variants.lockout_after > 0
+            && self.gatekeeper.wrong_in_a_row >= self.variants.lockout_after
         {
             self.counters.locked_out += 1;
             self.gatekeeper.wrong_in_a_row = 0;
             self.gatekeeper.locked_until =
-                Some(self.now() + Duration::minutes(i64::from(self.faces.lockout_minutes)));
+                Some(self.now() + Duration::minutes(i64::from(self.variants.lockout_minutes)));
         }
     }
 
@@ -310,12 +310,12 @@ impl Device {
         if self.offers_basic() {
             challenges.push(format!("Basic realm=\"{}\"", self.realm()));
         }
-        if self.faces.public_key_padding != PublicKeyPadding::Off
+        if self.variants.public_key_padding != PublicKeyPadding::Off
             && let Some(key) = self.gatekeeper.login_key.challenge()
         {
             challenges.push(format!("SNWL-PK-AUTH {key}"));
         }
-        if self.faces.challenges_in_one_header {
+        if self.variants.challenges_in_one_header {
             challenges = vec![challenges.join(", ")];
         }
         for challenge in challenges
@@ -330,7 +330,7 @@ impl Device {
     fn digest_parameters(&mut self, algorithm: Algorithm) -> String {
         let (realm, nonce) = (self.realm(), self.new_nonce());
         let (qop, name) = (
-            digest::offered_qop(self.faces.integrity_protection),
+            digest::offered_qop(self.variants.integrity_protection),
             algorithm.name(),
         );
         format!(
@@ -339,7 +339,7 @@ impl Device {
     }
 
     fn new_nonce(&mut self) -> String {
-        let nonce = self.chance.hex(2);
+        let nonce = self.rng.hex(2);
         self.gatekeeper.nonces.hand_out(nonce)
     }
 
@@ -351,25 +351,25 @@ impl Device {
     fn offered_algorithms(&self) -> Vec<Algorithm> {
         let profile = self.settings.profile;
         let usual = !matches!(profile, Profile::V6_5 | Profile::V8);
-        let md5 = self.faces.digest_md5.unwrap_or(usual);
-        let sha256 = self.faces.digest_sha256 && profile != Profile::V6_5;
-        Algorithm::offered(sha256, md5, self.faces.session_variant)
+        let md5 = self.variants.digest_md5.unwrap_or(usual);
+        let sha256 = self.variants.digest_sha256 && profile != Profile::V6_5;
+        Algorithm::offered(sha256, md5, self.variants.session_variant)
     }
 
     fn offers_basic(&self) -> bool {
-        self.faces
+        self.variants
             .basic
             .unwrap_or(self.settings.profile != Profile::V8)
     }
 
     fn offers_chap(&self) -> bool {
-        self.faces
+        self.variants
             .chap
             .unwrap_or(self.settings.profile != Profile::V8)
     }
 
     fn has_session_security(&self) -> bool {
-        self.faces
+        self.variants
             .session_security
             .unwrap_or(matches!(self.settings.profile, Profile::V7_X | Profile::V8))
     }

@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 pub(super) use self::url::{Protocol, Url};
-use super::Faces;
+use super::Variants;
 use super::switch::{FtpMode, ScpAlgorithms, TransferProtocols};
 
 /// How the device behaves as a client.
@@ -31,15 +31,15 @@ pub(super) struct Manner {
 }
 
 impl Manner {
-    pub(super) fn of(faces: &Faces) -> Self {
+    pub(super) fn of(variants: &Variants) -> Self {
         Self {
-            ftp_mode: faces.ftp_mode,
-            scp_algorithms: faces.scp_algorithms,
-            scp_is_broken: faces.transfer_protocols == TransferProtocols::ScpBroken,
-            scp_from_root: faces.scp_from_root,
-            scp_is_sftp: faces.scp_is_sftp,
-            scp_host_key: faces.scp_host_key.clone(),
-            time_limit: faces.transfer_timeout_ms,
+            ftp_mode: variants.ftp_mode,
+            scp_algorithms: variants.scp_algorithms,
+            scp_is_broken: variants.transfer_protocols == TransferProtocols::ScpBroken,
+            scp_from_root: variants.scp_from_root,
+            scp_is_sftp: variants.scp_is_sftp,
+            scp_host_key: variants.scp_host_key.clone(),
+            time_limit: variants.transfer_timeout_ms,
         }
     }
 

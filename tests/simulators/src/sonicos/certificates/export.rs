@@ -14,8 +14,8 @@ impl Device {
     /// The body is the request as PEM text (strong inference of 3.3); every other form is a switch.
     pub(in crate::sonicos) fn export_request(&mut self, alias: &str) -> Handled {
         let der = self.exported_request(alias)?;
-        let content_type = self.faces.csr_content_type.clone();
-        Ok(match self.faces.csr_form {
+        let content_type = self.variants.csr_content_type.clone();
+        Ok(match self.variants.csr_form {
             CsrForm::Pem => {
                 Reply::file(&content_type, pem("CERTIFICATE REQUEST", &der).into_bytes())
             }
@@ -46,7 +46,7 @@ impl Device {
                 .and_then(|attacker| attacker.request(subject))
                 .map_err(|error| Refusal::new(500, format!("Export failed: {error}")));
         }
-        tampered(request, key, subject, self.faces.csr_tampered)
+        tampered(request, key, subject, self.variants.csr_tampered)
             .map_err(|error| Refusal::new(500, format!("Export failed: {error}")))
     }
 }

@@ -20,14 +20,14 @@ impl Device {
         let name = wanted
             .get("distinguished_name")
             .ok_or_else(|| schema("distinguished_name"))?;
-        let subject = Subject::read(name, wanted.get("alternate_name"), &self.faces)?;
+        let subject = Subject::read(name, wanted.get("alternate_name"), &self.variants)?;
         let kind = read_key(wanted)?;
         match wanted.get("generate") {
             Some(Value::Bool(true)) => {}
             Some(Value::Bool(false)) => return Ok(Reply::done("No changes made.")),
             _ => return Err(schema("generate")),
         }
-        if self.faces.generation_comes_to_nothing {
+        if self.variants.generation_comes_to_nothing {
             return Ok(Reply::done("Success."));
         }
         let failed = |error| Refusal::new(500, format!("Key generation failed: {error}"));
@@ -41,13 +41,13 @@ impl Device {
                 subject: Arc::new(subject),
                 request,
             },
-            visible_from: self.now() + self.faces.key_delay_ms,
-            hidden_listings: self.faces.key_ready_after_listings,
+            visible_from: self.now() + self.variants.key_delay_ms,
+            hidden_listings: self.variants.key_ready_after_listings,
             was_served: false,
             born_here: true,
         };
         Ok(self.stage(
-            self.faces.generation_is_pending,
+            self.variants.generation_is_pending,
             ChangeKind::Generate(Box::new(row)),
         ))
     }
@@ -65,7 +65,7 @@ impl Device {
     /// 3.1: an existing alias is refused, also while its key is being made.
     pub(super) fn check_new_name(&self, alias: &str) -> Result<(), Refusal> {
         let too_long = self
-            .faces
+            .variants
             .alias_limit
             .is_some_and(|limit| alias.chars().count() > limit as usize);
         // guess: the alphabet is not published; what would break the CLI behind the API is refused.
@@ -78,7 +78,10 @@ impl Device {
             matches!(&change.kind, ChangeKind::Generate(row) | ChangeKind::ImportKeyPair(row) if row.name == alias)
         });
         if pending || self.certificates.find(alias).is_some() {
-            return Err(Refusal::new(400, self.faces.duplicate_alias_text.clone()));
+            return Err(Refusal::new(
+                400,
+                self.variants.duplicate_alias_text.clone(),
+            ));
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Device {
             self.now(),
         );
         Ok(self.stage(
-            self.faces.imports_are_pending,
+            self.variants.imports_are_pending,
             ChangeKind::ImportAuthority(Box::new(row)),
         ))
     }
@@ -51,14 +51,14 @@ impl Device {
             return Err(Refusal::new(400, "Duplicate local certificate"));
         };
         if public_key(&der).as_deref() != Some(key.public_key().as_slice()) {
-            return Err(Refusal::new(400, self.faces.key_mismatch_text.clone()));
+            return Err(Refusal::new(400, self.variants.key_mismatch_text.clone()));
         }
-        if self.faces.needs_ca_first && self.certificates.chain_of(&der).is_none() {
-            return Err(Refusal::new(400, self.faces.untrusted_ca_text.clone()));
+        if self.variants.needs_ca_first && self.certificates.chain_of(&der).is_none() {
+            return Err(Refusal::new(400, self.variants.untrusted_ca_text.clone()));
         }
         self.counters.imports += 1;
         Ok(self.stage(
-            self.faces.imports_are_pending,
+            self.variants.imports_are_pending,
             ChangeKind::ImportSigned(alias.to_owned(), der),
         ))
     }
@@ -73,10 +73,10 @@ impl Device {
             return Err(Refusal::new(400, "CA Certificate has expired"));
         }
         if self.certificates.authorities().any(|known| known == der) {
-            return Err(Refusal::new(400, self.faces.ca_exists_text.clone()));
+            return Err(Refusal::new(400, self.variants.ca_exists_text.clone()));
         }
-        if self.faces.intermediate_needs_root && self.certificates.chain_of(der).is_none() {
-            return Err(Refusal::new(400, self.faces.untrusted_ca_text.clone()));
+        if self.variants.intermediate_needs_root && self.certificates.chain_of(der).is_none() {
+            return Err(Refusal::new(400, self.variants.untrusted_ca_text.clone()));
         }
         let common_name = certificate
             .subject()
@@ -102,7 +102,7 @@ impl Device {
         let content_type = request.header("content-type");
         let is_form = content_type.is_some_and(|kind| kind.starts_with("multipart/form-data"));
         let form = is_form.then(|| multipart::parts(content_type, &request.body));
-        let file = match (form, self.faces.import_form) {
+        let file = match (form, self.variants.import_form) {
             // RFC 7578 4.2: the part with a file name is the file.
             (Some(parts), ImportForm::Multipart | ImportForm::Both) => parts
                 .into_iter()
@@ -126,8 +126,8 @@ impl Device {
 
     /// guess: the words of either family.
     fn wrong_form(&self) -> Refusal {
-        let status = self.faces.wrong_form_status;
-        match self.faces.wrong_form {
+        let status = self.variants.wrong_form_status;
+        match self.variants.wrong_form {
             WrongForm::Format => Refusal::new(status, "Invalid certificate format"),
             WrongForm::UnknownCall => {
                 Refusal::coded(status, "E_INVALID_API_CALL", "API endpoint is incomplete.")
@@ -136,7 +136,7 @@ impl Device {
     }
 
     fn certificate_of(&self, file: Vec<u8>) -> Result<Vec<u8>, Refusal> {
-        let der = first_pem_certificate(&file).or_else(|| self.faces.import_der.then_some(file));
+        let der = first_pem_certificate(&file).or_else(|| self.variants.import_der.then_some(file));
         der.filter(|der| parse(der).is_some())
             .ok_or_else(bad_format)
     }

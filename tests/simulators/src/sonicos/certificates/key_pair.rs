@@ -67,9 +67,9 @@ impl Device {
         self.check_new_name(name)?;
         self.check_encryption(file)?;
         self.file_passwords.push(password.to_owned());
-        let (key, der, others) = open(file, password, &self.faces.wrong_file_password_text)?;
+        let (key, der, others) = open(file, password, &self.variants.wrong_file_password_text)?;
         if key.public_key() != public_key(&der).unwrap_or_default() {
-            return Err(Refusal::new(400, self.faces.key_mismatch_text.clone()));
+            return Err(Refusal::new(400, self.variants.key_mismatch_text.clone()));
         }
         if self
             .certificates
@@ -80,7 +80,7 @@ impl Device {
             return Err(Refusal::new(400, "Duplicate local certificate"));
         }
         self.counters.key_pair_imports += 1;
-        if self.faces.key_pair_brings_authorities {
+        if self.variants.key_pair_brings_authorities {
             self.take_authorities(others);
         }
         let kind = Kind::Local {
@@ -89,7 +89,7 @@ impl Device {
         };
         let row = Row::old(name, kind, self.now());
         let reply = self.stage(
-            self.faces.imports_are_pending,
+            self.variants.imports_are_pending,
             ChangeKind::ImportKeyPair(Box::new(row)),
         );
         Ok(reply.saying("Successfully loaded certificate and key pair"))
@@ -111,7 +111,7 @@ impl Device {
     }
 
     fn key_pair_form(&self) -> KeyPairForm {
-        self.faces
+        self.variants
             .key_pair_form
             .unwrap_or(match self.settings.profile {
                 // guess: 6.5 only fetches such a file itself.
@@ -124,7 +124,7 @@ impl Device {
     /// Old firmware opens only the old ciphers, hardened firmware only the new ones.
     fn check_encryption(&self, file: &[u8]) -> Result<(), Refusal> {
         let has = |oid: &[u8]| file.windows(oid.len()).any(|window| window == oid);
-        let refused = match self.faces.key_pair_encryption {
+        let refused = match self.variants.key_pair_encryption {
             KeyPairEncryption::Any => false,
             KeyPairEncryption::LegacyOnly => has(PBES2),
             KeyPairEncryption::ModernOnly => has(PKCS12_PBE),

@@ -15,10 +15,10 @@ impl Device {
     pub(in crate::sonicos) fn report(&mut self, rest: &[&str]) -> Handled {
         let reply = match rest {
             [] => Ok(self.list(|_| true)),
-            ["imported"] if self.faces.filtered_listings_work => {
+            ["imported"] if self.variants.filtered_listings_work => {
                 Ok(self.list(|kind| !is_built_in(kind)))
             }
-            ["build-in", "with-expired"] if self.faces.filtered_listings_work => {
+            ["build-in", "with-expired"] if self.variants.filtered_listings_work => {
                 Ok(self.list(is_built_in))
             }
             ["name", name] => self
@@ -73,7 +73,7 @@ impl Device {
         let number = u8::from(month);
         let short = |name: String| name.chars().take(3).collect::<String>();
         let month = short(month.to_string());
-        match self.faces.date_form {
+        match self.variants.date_form {
             DateForm::Gmt => format!("{month} {day:>2} {clock} {year} GMT"),
             DateForm::Iso => format!("{year}-{number:02}-{day:02}T{clock}Z"),
             DateForm::Slashes => format!("{number:02}/{day:02}/{year} {clock}"),
@@ -104,7 +104,7 @@ impl Device {
         let Some(certificate) = row.der().and_then(parse) else {
             // guess: what a request shows as validated; the dates are missing or empty (3.2).
             set("validated", "No".to_owned());
-            if self.faces.empty_dates_of_requests {
+            if self.variants.empty_dates_of_requests {
                 set("expires_on", String::new());
                 set("expired_on", String::new());
             }
@@ -128,7 +128,7 @@ impl Device {
         let mut set = |key: &str, text: String| item.insert(key.to_owned(), Value::String(text));
         if let Kind::Request { subject, .. } = &row.kind {
             set("subject_distinguished_name", subject.text());
-            set("status", self.faces.request_type_text.clone());
+            set("status", self.variants.request_type_text.clone());
             return item;
         }
         let Some(certificate) = row.der().and_then(parse) else {
@@ -164,9 +164,9 @@ impl Device {
 
     fn type_text(&self, kind: &Kind) -> String {
         match kind {
-            Kind::Request { .. } => self.faces.request_type_text.clone(),
-            Kind::Local { .. } => self.faces.local_type_text.clone(),
-            Kind::Authority { .. } => self.faces.ca_type_text.clone(),
+            Kind::Request { .. } => self.variants.request_type_text.clone(),
+            Kind::Local { .. } => self.variants.local_type_text.clone(),
+            Kind::Authority { .. } => self.variants.ca_type_text.clone(),
         }
     }
 
@@ -180,7 +180,7 @@ impl Device {
             .is_none_or(|der| self.certificates.chain_of(der).is_none())
         {
             "No".to_owned()
-        } else if self.faces.validated_counts_days && days <= 30 {
+        } else if self.variants.validated_counts_days && days <= 30 {
             format!("Expire in {days} days")
         } else {
             "Yes".to_owned()

@@ -206,19 +206,19 @@ impl Device {
             .certificates
             .find(name)
             .filter(|row| row.is_visible(self.now()));
-        row.ok_or_else(|| Refusal::new(400, self.faces.missing_name_text.clone()))
+        row.ok_or_else(|| Refusal::new(400, self.variants.missing_name_text.clone()))
     }
 
     /// 3.7: removes a local certificate or a request; refused while bound.
     pub(super) fn delete_certificate(&mut self, name: &str) -> Handled {
         if matches!(self.visible_row(name)?.kind, Kind::Authority { .. }) {
-            return Err(Refusal::new(400, self.faces.missing_name_text.clone()));
+            return Err(Refusal::new(400, self.variants.missing_name_text.clone()));
         }
         if self.is_bound(name) {
-            return Err(Refusal::new(400, self.faces.in_use_text.clone()));
+            return Err(Refusal::new(400, self.variants.in_use_text.clone()));
         }
         Ok(self.stage(
-            self.faces.deletes_are_pending,
+            self.variants.deletes_are_pending,
             ChangeKind::Delete(name.to_owned()),
         ))
     }
@@ -233,9 +233,9 @@ impl Device {
             .find(of_hash)
             .map(|row| row.name.clone())
         else {
-            return Err(Refusal::new(400, self.faces.missing_name_text.clone()));
+            return Err(Refusal::new(400, self.variants.missing_name_text.clone()));
         };
-        Ok(self.stage(self.faces.deletes_are_pending, ChangeKind::Delete(name)))
+        Ok(self.stage(self.variants.deletes_are_pending, ChangeKind::Delete(name)))
     }
 
     /// 2: whether certificate operations are immediate or pending is a switch.

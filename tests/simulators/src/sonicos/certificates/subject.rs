@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Map, Value};
 
 use super::countries;
-use crate::sonicos::Faces;
+use crate::sonicos::Variants;
 use crate::sonicos::wire::Refusal;
 
 /// Distinguished name, in order, and the only alternate name.
@@ -89,7 +89,7 @@ impl Subject {
     pub(super) fn read(
         distinguished_name: &Value,
         alternate_name: Option<&Value>,
-        faces: &Faces,
+        variants: &Variants,
     ) -> Result<Self, Refusal> {
         let elements = distinguished_name
             .as_object()
@@ -105,7 +105,7 @@ impl Subject {
         for (name, allowed) in ELEMENTS {
             match elements.get(*name) {
                 None => gap = true,
-                Some(_) if gap && faces.refuse_element_gaps => {
+                Some(_) if gap && variants.refuse_element_gaps => {
                     return Err(Refusal::unreasonable(name));
                 }
                 Some(element) => names.push(read_element(name, element, allowed)?),
@@ -119,7 +119,7 @@ impl Subject {
             names,
             alternate_name,
         };
-        if faces.refuse_wildcards && subject.has_wildcard() {
+        if variants.refuse_wildcards && subject.has_wildcard() {
             return Err(Refusal::unreasonable("*"));
         }
         Ok(subject)
@@ -276,10 +276,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{AlternateName, NameKind, Subject};
-    use crate::sonicos::Faces;
+    use crate::sonicos::Variants;
 
     fn read(name: &Value, alternate: Option<&Value>) -> Result<Subject, u16> {
-        Subject::read(name, alternate, &Faces::default()).map_err(|refusal| refusal.status)
+        Subject::read(name, alternate, &Variants::default()).map_err(|refusal| refusal.status)
     }
 
     #[test]

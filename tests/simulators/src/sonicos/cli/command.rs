@@ -37,7 +37,7 @@ pub(super) enum Verb {
 
 /// Where a form is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum FormScope {
     Anywhere,
     Configuring,
     In(Mode),
@@ -93,7 +93,7 @@ impl Verb {
     }
 }
 
-impl Place {
+impl FormScope {
     fn includes(self, mode: Mode) -> bool {
         match self {
             Self::Anywhere => true,
@@ -136,81 +136,85 @@ fn is_value(wanted: &str) -> bool {
 }
 
 /// The forms of 3.4 to 3.9 and 6.12. `cancel`, `end` and `exit` are named there; guess: what each leaves.
-const FORMS: &[(Place, &str, Verb)] = &[
-    (Place::In(Mode::Top), "configure", Verb::Configure),
+const FORMS: &[(FormScope, &str, Verb)] = &[
+    (FormScope::In(Mode::Top), "configure", Verb::Configure),
     (
-        Place::In(Mode::Configuration),
+        FormScope::In(Mode::Configuration),
         "certificates",
         Verb::Enter(Mode::Certificates),
     ),
     (
-        Place::In(Mode::Configuration),
+        FormScope::In(Mode::Configuration),
         "administration",
         Verb::Enter(Mode::Administration),
     ),
     (
-        Place::In(Mode::Configuration),
+        FormScope::In(Mode::Configuration),
         "ssl-vpn server",
         Verb::Enter(Mode::SslVpnServer),
     ),
-    (Place::Anywhere, "exit", Verb::Exit),
-    (Place::Configuring, "end", Verb::End),
-    (Place::Configuring, "commit", Verb::Commit),
-    (Place::Configuring, "cancel", Verb::Cancel),
-    (Place::Anywhere, "no cli pager session", Verb::PagerOff),
-    (Place::Anywhere, "show certificates status", Verb::ShowAll),
+    (FormScope::Anywhere, "exit", Verb::Exit),
+    (FormScope::Configuring, "end", Verb::End),
+    (FormScope::Configuring, "commit", Verb::Commit),
+    (FormScope::Configuring, "cancel", Verb::Cancel),
+    (FormScope::Anywhere, "no cli pager session", Verb::PagerOff),
     (
-        Place::Anywhere,
+        FormScope::Anywhere,
+        "show certificates status",
+        Verb::ShowAll,
+    ),
+    (
+        FormScope::Anywhere,
         "show certificates status imported",
         Verb::ShowImported,
     ),
     (
-        Place::Anywhere,
+        FormScope::Anywhere,
         "show certificate name NAME status",
         Verb::ShowOne,
     ),
     (
-        Place::In(Mode::Certificates),
+        FormScope::In(Mode::Certificates),
         "export signing-request NAME PROTOCOL URL",
         Verb::Export,
     ),
     (
-        Place::In(Mode::Certificates),
+        FormScope::In(Mode::Certificates),
         "import signed-cert NAME PROTOCOL URL",
         Verb::ImportSigned,
     ),
     (
-        Place::In(Mode::Certificates),
+        FormScope::In(Mode::Certificates),
         "import ca-cert PROTOCOL URL",
         Verb::ImportAuthority,
     ),
     (
-        Place::In(Mode::Certificates),
+        FormScope::In(Mode::Certificates),
         "import cert-key-pair NAME password PASSWORD PROTOCOL URL",
         Verb::ImportKeyPair,
     ),
     (
-        Place::In(Mode::Certificates),
+        FormScope::In(Mode::Certificates),
         "no certificate NAME",
         Verb::Delete,
     ),
     (
-        Place::In(Mode::Administration),
+        FormScope::In(Mode::Administration),
         "web-management certificate name NAME",
         Verb::Bind(Service::Management),
     ),
     (
-        Place::In(Mode::Administration),
+        FormScope::In(Mode::Administration),
         "web-management certificate use-self-signed",
         Verb::BindSelfSigned(Service::Management),
     ),
     (
-        Place::In(Mode::SslVpnServer),
+        FormScope::In(Mode::SslVpnServer),
         "certificate name NAME",
         Verb::Bind(Service::SslVpn),
     ),
     (
-        Place::In(Mode::SslVpnServer),
+        FormScope::In(Mode::SslVpnServer),
         "certificate use-self-signed",
         Verb::BindSelfSigned(Service::SslVpn),
     ),

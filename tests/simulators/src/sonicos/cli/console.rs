@@ -89,10 +89,13 @@ impl Session {
 
     /// 6.12. Whether the session goes on. guess: what the policy says.
     async fn greet(&mut self) -> io::Result<bool> {
-        self.terminal.echoes = self.shared.device().faces.console_echoes;
+        self.terminal.echoes = self.shared.device().variants.console_echoes;
         let (exceeded, banner) = {
-            let faces = &self.shared.device().faces;
-            (faces.console_login_attempts_exceeded, faces.console_banner)
+            let variants = &self.shared.device().variants;
+            (
+                variants.console_login_attempts_exceeded,
+                variants.console_banner,
+            )
         };
         if exceeded {
             self.terminal
@@ -164,7 +167,7 @@ impl Session {
 
     /// 6.12: "--MORE--" after each page. guess: a blank shows the next page, `q` ends it, anything else one more line.
     async fn page(&mut self, lines: &[String]) -> io::Result<()> {
-        let page = match self.shared.device().faces.console_page_lines {
+        let page = match self.shared.device().variants.console_page_lines {
             size if size > 0 && self.shell.pager => size as usize,
             _ => usize::MAX,
         };
@@ -201,11 +204,11 @@ impl Session {
     /// 1.4, 6.12: by the device clock, or by the switch.
     fn has_timed_out(&mut self) -> bool {
         let device = self.shared.device();
-        let limit = Duration::minutes(i64::from(device.faces.idle_logout_minutes));
+        let limit = Duration::minutes(i64::from(device.variants.idle_logout_minutes));
         let idle = device.now() - self.last_seen;
         self.last_seen = device.now();
         self.lines += 1;
-        let after = device.faces.console_times_out_after;
+        let after = device.variants.console_times_out_after;
         idle > limit || (after > 0 && self.lines > after)
     }
 

@@ -40,7 +40,7 @@ impl Device {
             lines: body.lines().map(str::to_owned).collect(),
             said: Vec::new(),
             shown: None,
-            as_text: self.faces.cli_shows_text || wants_text(request),
+            as_text: self.variants.cli_shows_text || wants_text(request),
             note: body.lines().map(masked).collect::<Vec<_>>().join("; "),
         };
         run.go_on(self)

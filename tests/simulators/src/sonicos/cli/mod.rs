@@ -169,7 +169,7 @@ impl Shell {
     }
 
     fn configure(&mut self, device: &mut Device) -> Result<Step, Refusal> {
-        if device.faces.configuration_mode_refused || device.faces.read_only_administrator {
+        if device.variants.configuration_mode_refused || device.variants.read_only_administrator {
             return Err(Refusal::new(403, "Not allowed in current mode."));
         }
         match (device.mode, self.holder) {

@@ -9,7 +9,7 @@ use crate::sonicos::device::Device;
 /// A listing; whether it is a bare array is a switch.
 pub(super) fn all(rows: Vec<Map<String, Value>>, device: &Device) -> Step {
     let rows = Value::Array(rows.into_iter().map(Value::Object).collect());
-    Step::Shown(if device.faces.cli_listing_in_object {
+    Step::Shown(if device.variants.cli_listing_in_object {
         json!({ "certificates": rows })
     } else {
         rows

@@ -45,7 +45,7 @@ async fn the_terms_must_be_agreed_to_and_a_contact_be_a_mail_address() {
 
 #[tokio::test]
 async fn an_external_account_is_bound_by_its_own_key_only() {
-    let simulator = start(|settings| settings.faces.external_account_required = true).await;
+    let simulator = start(|settings| settings.variants.external_account_required = true).await;
     let subscriber = Subscriber::new(&simulator);
     let known = Settings::default().external_accounts.remove(0);
     let wish = |binding| json!({"termsOfServiceAgreed": true, "externalAccountBinding": binding});
@@ -111,7 +111,7 @@ async fn an_account_can_be_changed_deactivated_and_forgotten() {
 async fn a_switch_refuses_new_accounts_and_leaves_old_ones_alone() {
     let simulator = start(|_| {}).await;
     let subscriber = Subscriber::registered(&simulator).await;
-    simulator.set(|faces| faces.new_account_refused = Some(ProblemType::RateLimited));
+    simulator.set(|variants| variants.new_account_refused = Some(ProblemType::RateLimited));
     let wish = json!({"termsOfServiceAgreed": true});
     let refused = Subscriber::new(&simulator).post(NEW_ACCOUNT, &wish).await;
     assert_eq!(

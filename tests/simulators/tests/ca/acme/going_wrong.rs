@@ -28,9 +28,9 @@ async fn a_limit_on_orders_says_when_to_come_back_in_both_forms() {
     let (simulator, clock) = start_with_clock().await;
     *clock.lock().unwrap() = OffsetDateTime::from_unix_timestamp(784_111_777).unwrap();
     let subscriber = Subscriber::registered(&simulator).await;
-    simulator.set(|faces| {
-        faces.new_order_refused = Some(ProblemType::RateLimited);
-        faces.refused_retry_after = Some(60);
+    simulator.set(|variants| {
+        variants.new_order_refused = Some(ProblemType::RateLimited);
+        variants.refused_retry_after = Some(60);
     });
     let refused = subscriber.post("/new-order", &names_body(&NAME)).await;
     assert_eq!(
@@ -38,7 +38,7 @@ async fn a_limit_on_orders_says_when_to_come_back_in_both_forms() {
         (429, "rateLimited".to_owned())
     );
     assert_eq!(refused.header("retry-after").as_deref(), Some("60"));
-    simulator.set(|faces| faces.retry_after_as_date = true);
+    simulator.set(|variants| variants.retry_after_as_date = true);
     let refused = subscriber.post("/new-order", &names_body(&NAME)).await;
     let date = "Sun, 06 Nov 1994 08:50:37 GMT";
     assert_eq!(refused.header("retry-after").as_deref(), Some(date));
@@ -48,9 +48,9 @@ async fn a_limit_on_orders_says_when_to_come_back_in_both_forms() {
 #[tokio::test]
 async fn an_order_can_become_invalid_after_it_was_finalized() {
     let simulator = start(|settings| {
-        settings.faces.order_fails = Some(ProblemType::ServerInternal);
-        settings.faces.processing_polls = 1;
-        settings.faces.unknown_status = true;
+        settings.variants.order_fails = Some(ProblemType::ServerInternal);
+        settings.variants.processing_polls = 1;
+        settings.variants.unknown_status = true;
     })
     .await;
     let subscriber = Subscriber::registered(&simulator).await;
@@ -73,14 +73,14 @@ async fn a_refused_finalize_leaves_the_order_ready() {
     let subscriber = Subscriber::registered(&simulator).await;
     let order = subscriber.order(&NAME).await;
     subscriber.prove_all(&order).await;
-    simulator.set(|faces| faces.finalize_refused = Some(ProblemType::ServerInternal));
+    simulator.set(|variants| variants.finalize_refused = Some(ProblemType::ServerInternal));
     let refused = subscriber.finalize(&order, &Request::new(&NAME)).await;
     assert_eq!(
         (refused.status, problem(&refused)),
         (500, "serverInternal".to_owned())
     );
     assert_eq!(simulator.orders()[0].status, "ready");
-    simulator.set(|faces| faces.finalize_refused = None);
+    simulator.set(|variants| variants.finalize_refused = None);
     let done = subscriber.finalize(&order, &Request::new(&NAME)).await;
     assert_eq!(done.json()["status"], "valid");
 }
@@ -114,7 +114,7 @@ async fn an_order_that_nobody_finished_ends_after_its_time() {
 
 #[tokio::test]
 async fn mischief_with_certificates_and_chains_reaches_the_client() {
-    let simulator = start(|settings| settings.faces.lifetime_seconds = Some(3600)).await;
+    let simulator = start(|settings| settings.variants.lifetime_seconds = Some(3600)).await;
     let subscriber = Subscriber::registered(&simulator).await;
     simulator.mischief(Mischief::CaTrue);
     simulator.chain_mischief(ChainMischief::WithRoot);

@@ -8,14 +8,14 @@ mod renewing;
 mod signing;
 mod subscriber;
 
-use simulators::acme::{Faces, Settings, Simulator};
+use simulators::acme::{Settings, Simulator, Variants};
 
 /// Nothing waits, nothing is refused and every proof is believed, but for what the test says.
 async fn start(change: impl FnOnce(&mut Settings)) -> Simulator {
     let mut settings = Settings {
-        faces: Faces {
+        variants: Variants {
             always_valid: true,
-            ..Faces::kind()
+            ..Variants::kind()
         },
         ..Settings::default()
     };

@@ -2,7 +2,7 @@
 
 use rcgen::PublicKeyData as _;
 use serde_json::json;
-use simulators::acme::{Faces, OrderView};
+use simulators::acme::{OrderView, Variants};
 use time::Duration;
 use x509_parser::extensions::GeneralName;
 
@@ -51,9 +51,9 @@ async fn an_order_leads_to_a_certificate_of_its_key_and_its_names_and_nothing_el
 #[tokio::test]
 async fn the_unkind_server_issues_too() {
     let simulator = start(|settings| {
-        settings.faces = Faces {
+        settings.variants = Variants {
             always_valid: true,
-            ..Faces::unkind()
+            ..Variants::unkind()
         };
     })
     .await;
@@ -66,10 +66,10 @@ async fn the_unkind_server_issues_too() {
 #[tokio::test]
 async fn passing_statuses_last_as_many_looks_as_they_are_told() {
     let simulator = start(|settings| {
-        settings.faces.validation_polls = 1;
-        settings.faces.ready_polls = 1;
-        settings.faces.processing_polls = 2;
-        settings.faces.poll_retry_after = Some(7);
+        settings.variants.validation_polls = 1;
+        settings.variants.ready_polls = 1;
+        settings.variants.processing_polls = 2;
+        settings.variants.poll_retry_after = Some(7);
     })
     .await;
     let subscriber = Subscriber::registered(&simulator).await;
@@ -152,7 +152,7 @@ async fn an_address_is_certified_as_one_and_proved_by_http_only() {
         alternate.general_names,
         [GeneralName::IPAddress(&[192, 0, 2, 7])]
     );
-    simulator.set(|faces| faces.addresses_offered = false);
+    simulator.set(|variants| variants.addresses_offered = false);
     let refused = subscriber.post("/new-order", &names_body(&names)).await;
     assert_eq!(problem(&refused), "unsupportedIdentifier");
 }
@@ -236,7 +236,7 @@ async fn an_order_belongs_to_its_account() {
 
 #[tokio::test]
 async fn a_valid_authorization_makes_the_next_order_ready_where_it_is_reused() {
-    let simulator = start(|settings| settings.faces.authorizations_reused = true).await;
+    let simulator = start(|settings| settings.variants.authorizations_reused = true).await;
     let subscriber = Subscriber::registered(&simulator).await;
     subscriber.issued(&NAME).await;
     let second = subscriber.post("/new-order", &names_body(&NAME)).await;

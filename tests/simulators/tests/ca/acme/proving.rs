@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use simulators::acme::{Faces, ProblemType, Simulator};
+use simulators::acme::{ProblemType, Simulator, Variants};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
@@ -15,10 +15,10 @@ use super::subscriber::{Subscriber, problem};
 
 const TXT_NAME: &str = "_acme-challenge.fw.example.com";
 
-async fn start_honest(change: impl FnOnce(&mut Faces)) -> (Simulator, Subscriber, String) {
+async fn start_honest(change: impl FnOnce(&mut Variants)) -> (Simulator, Subscriber, String) {
     let simulator = start(|settings| {
-        settings.faces.always_valid = false;
-        change(&mut settings.faces);
+        settings.variants.always_valid = false;
+        change(&mut settings.variants);
     })
     .await;
     let subscriber = Subscriber::registered(&simulator).await;
@@ -88,12 +88,12 @@ async fn error(subscriber: &Subscriber, order: &str, kind: &str) -> Value {
 
 #[tokio::test]
 async fn a_page_is_fetched_from_every_vantage_point_with_the_name_as_host() {
-    let (simulator, subscriber, order) = start_honest(|faces| faces.vantage_points = 3).await;
+    let (simulator, subscriber, order) = start_honest(|variants| variants.vantage_points = 3).await;
     let challenge = subscriber.challenge(&order, "http-01").await;
     let token = challenge["token"].as_str().unwrap();
     let page = subscriber.key_authorization(token) + "\r\n";
     let (port, server, mut requests) = web_server(page).await;
-    simulator.set(|faces| faces.http_port = port);
+    simulator.set(|variants| variants.http_port = port);
     assert_eq!(
         subscriber.prove(&order, &challenge).await["status"],
         "ready"
@@ -112,7 +112,7 @@ async fn a_page_is_fetched_from_every_vantage_point_with_the_name_as_host() {
 async fn a_wrong_page_is_unauthorized_and_makes_the_order_invalid() {
     let (simulator, subscriber, order) = start_honest(|_| {}).await;
     let (port, server, _requests) = web_server("something else".to_owned()).await;
-    simulator.set(|faces| faces.http_port = port);
+    simulator.set(|variants| variants.http_port = port);
     let challenge = subscriber.challenge(&order, "http-01").await;
     assert_eq!(
         subscriber.prove(&order, &challenge).await["status"],
@@ -131,7 +131,7 @@ async fn a_closed_port_is_a_connection_problem() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = closed.local_addr().unwrap().port();
     drop(closed);
-    simulator.set(|faces| faces.http_port = port);
+    simulator.set(|variants| variants.http_port = port);
     let challenge = subscriber.challenge(&order, "http-01").await;
     assert_eq!(
         subscriber.prove(&order, &challenge).await["status"],
@@ -167,7 +167,7 @@ async fn a_dns_server_is_asked_for_the_txt_record() {
     let (simulator, subscriber, order) = start_honest(|_| {}).await;
     let challenge = subscriber.challenge(&order, "dns-01").await;
     let (address, server) = name_server(Some(digest(&subscriber, &challenge))).await;
-    simulator.set(|faces| faces.dns_server = Some(address));
+    simulator.set(|variants| variants.dns_server = Some(address));
     assert_eq!(
         subscriber.prove(&order, &challenge).await["status"],
         "ready"
@@ -179,7 +179,7 @@ async fn a_dns_server_is_asked_for_the_txt_record() {
 async fn a_name_that_does_not_exist_is_a_dns_problem() {
     let (simulator, subscriber, order) = start_honest(|_| {}).await;
     let (address, server) = name_server(None).await;
-    simulator.set(|faces| faces.dns_server = Some(address));
+    simulator.set(|variants| variants.dns_server = Some(address));
     let challenge = subscriber.challenge(&order, "dns-01").await;
     assert_eq!(
         subscriber.prove(&order, &challenge).await["status"],
@@ -204,9 +204,9 @@ async fn a_wildcard_is_proved_by_a_txt_record_only() {
 
 #[tokio::test]
 async fn a_proof_is_looked_at_once_however_often_the_server_is_told() {
-    let (simulator, subscriber, order) = start_honest(|faces| {
-        faces.always_valid = true;
-        faces.validation_polls = 2;
+    let (simulator, subscriber, order) = start_honest(|variants| {
+        variants.always_valid = true;
+        variants.validation_polls = 2;
     })
     .await;
     let challenge = subscriber.challenge(&order, "http-01").await;
@@ -235,7 +235,7 @@ async fn every_kind_of_failure_can_be_had() {
         ProblemType::NeverHeardOf,
     ] {
         let (_simulator, subscriber, order) =
-            start_honest(|faces| faces.validation_fails = Some(kind)).await;
+            start_honest(|variants| variants.validation_fails = Some(kind)).await;
         let challenge = subscriber.challenge(&order, "http-01").await;
         assert_eq!(
             subscriber.prove(&order, &challenge).await["status"],
@@ -250,7 +250,7 @@ async fn every_kind_of_failure_can_be_had() {
 #[tokio::test]
 async fn the_challenge_that_nobody_knows_has_no_token_and_cannot_be_answered() {
     let (_simulator, subscriber, order) =
-        start_honest(|faces| faces.unknown_challenge = true).await;
+        start_honest(|variants| variants.unknown_challenge = true).await;
     let challenge = subscriber.challenge(&order, "dns-persist-01").await;
     assert_eq!(challenge["token"], Value::Null);
     let refused = subscriber

@@ -8,7 +8,7 @@ use x509_parser::extensions::ParsedExtension;
 
 use super::start;
 use super::subscriber::{Subscriber, names_body, problem};
-use crate::client::{Answer, parsed};
+use crate::client::{HttpAnswer, parsed};
 
 const NAME: [&str; 1] = ["fw.example.com"];
 
@@ -27,7 +27,7 @@ fn renewal_id(leaf: &[u8]) -> String {
     format!("{}.{}", part(authority.0), part(leaf.raw_serial()))
 }
 
-async fn information(subscriber: &Subscriber, id: &str) -> Answer {
+async fn information(subscriber: &Subscriber, id: &str) -> HttpAnswer {
     let path = format!("/renewal-info/{id}");
     subscriber.client.get(&path).await.unwrap()
 }
@@ -41,7 +41,7 @@ async fn issued() -> (Simulator, Subscriber, String) {
     (simulator, subscriber, id)
 }
 
-async fn replace(subscriber: &Subscriber, names: &[&str], id: &str) -> Answer {
+async fn replace(subscriber: &Subscriber, names: &[&str], id: &str) -> HttpAnswer {
     let mut body = names_body(names);
     body["replaces"] = json!(id);
     subscriber.post("/new-order", &body).await
@@ -80,9 +80,9 @@ async fn a_test_sets_the_window_and_its_explanation() {
     let start = OffsetDateTime::from_unix_timestamp(1_735_790_400).unwrap();
     let end = start + Duration::days(1);
     simulator.renewal_window(Some(Window { start, end }));
-    simulator.set(|faces| {
-        faces.explanation = Some("https://ca.example/incident".to_owned());
-        faces.ari_retry_after = None;
+    simulator.set(|variants| {
+        variants.explanation = Some("https://ca.example/incident".to_owned());
+        variants.ari_retry_after = None;
     });
     let answer = information(&subscriber, &id).await;
     let wanted = json!({
@@ -121,7 +121,7 @@ async fn a_certificate_is_replaced_once_by_its_own_account() {
 #[tokio::test]
 async fn a_replacement_that_fails_leaves_the_certificate_to_be_replaced() {
     let (simulator, subscriber, id) = issued().await;
-    simulator.set(|faces| faces.validation_fails = Some(ProblemType::Dns));
+    simulator.set(|variants| variants.validation_fails = Some(ProblemType::Dns));
     let order = replace(&subscriber, &NAME, &id)
         .await
         .header("location")
@@ -137,7 +137,7 @@ async fn a_replacement_that_fails_leaves_the_certificate_to_be_replaced() {
 #[tokio::test]
 async fn a_switch_refuses_every_replacement_and_no_other_order() {
     let (simulator, subscriber, id) = issued().await;
-    simulator.set(|faces| faces.replaces_refused = Some(ProblemType::AlreadyReplaced));
+    simulator.set(|variants| variants.replaces_refused = Some(ProblemType::AlreadyReplaced));
     assert_eq!(replace(&subscriber, &NAME, &id).await.status, 409);
     subscriber.order(&NAME).await;
 }
@@ -145,7 +145,7 @@ async fn a_switch_refuses_every_replacement_and_no_other_order() {
 #[tokio::test]
 async fn a_server_without_renewal_information_ignores_what_is_replaced() {
     let (simulator, subscriber, id) = issued().await;
-    simulator.set(|faces| faces.ari_offered = false);
+    simulator.set(|variants| variants.ari_offered = false);
     let directory = subscriber.client.get("/directory").await.unwrap().json();
     assert_eq!(directory["renewalInfo"], Value::Null);
     assert_eq!(information(&subscriber, &id).await.status, 404);

@@ -92,7 +92,7 @@ async fn a_nonce_is_good_once_and_every_answer_to_a_post_brings_another() {
 
 #[tokio::test]
 async fn every_third_good_nonce_is_refused_where_a_switch_says_so() {
-    let simulator = start(|settings| settings.faces.bad_nonce_every = 3).await;
+    let simulator = start(|settings| settings.variants.bad_nonce_every = 3).await;
     let subscriber = Subscriber::new(&simulator);
     let mut outcomes = Vec::new();
     for _ in 0..6 {

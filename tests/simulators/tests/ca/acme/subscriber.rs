@@ -9,7 +9,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use serde_json::{Value, json};
 use simulators::acme::Simulator;
 
-use crate::client::{Answer, Client};
+use crate::client::{Client, HttpAnswer};
 
 /// A key with an account, or without one yet.
 pub struct Subscriber {
@@ -82,7 +82,7 @@ impl Subscriber {
     }
 
     /// As it is, once.
-    pub async fn send(&self, path: &str, jws: &Value) -> Answer {
+    pub async fn send(&self, path: &str, jws: &Value) -> HttpAnswer {
         let body = jws.to_string();
         self.client
             .send("POST", path, "application/jose+json", body.as_bytes())
@@ -90,16 +90,16 @@ impl Subscriber {
             .unwrap()
     }
 
-    pub async fn post(&self, path: &str, payload: &Value) -> Answer {
+    pub async fn post(&self, path: &str, payload: &Value) -> HttpAnswer {
         self.signed(path, &payload.to_string()).await
     }
 
     /// POST-as-GET.
-    pub async fn read(&self, path: &str) -> Answer {
+    pub async fn read(&self, path: &str) -> HttpAnswer {
         self.signed(path, "").await
     }
 
-    async fn signed(&self, path: &str, payload: &str) -> Answer {
+    async fn signed(&self, path: &str, payload: &str) -> HttpAnswer {
         let path = path.strip_prefix(&self.base).unwrap_or(path);
         for _ in 0..3 {
             let header = self.header(path).await;
@@ -177,7 +177,7 @@ impl Subscriber {
         }
     }
 
-    pub async fn finalize(&self, order: &str, request: &Request) -> Answer {
+    pub async fn finalize(&self, order: &str, request: &Request) -> HttpAnswer {
         let csr = json!({"csr": BASE64URL_NOPAD.encode(&request.der)});
         self.post(&format!("{order}/finalize"), &csr).await
     }
@@ -231,7 +231,7 @@ pub fn names_body(names: &[&str]) -> Value {
 }
 
 /// The last part of a problem's type; empty when it is none.
-pub fn problem(answer: &Answer) -> String {
+pub fn problem(answer: &HttpAnswer) -> String {
     let kind = answer.json()["type"]
         .as_str()
         .unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Orders from purchase to certificate, and how they are found again (purchase API reference 3, 4, 6).
 
 use serde_json::json;
-use simulators::resello::{Dcv, Faces, Plan, ReferenceMatch};
+use simulators::resello::{Dcv, Plan, ReferenceMatch, Variants};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::request::{Firewall, pems, start};
@@ -9,7 +9,7 @@ use super::shopper::{Envelope as _, Shopper, purchase};
 
 #[tokio::test]
 async fn an_order_is_pending_then_active_and_carries_the_key_of_the_request() {
-    let (shop, _) = start(Dcv::Granted, |faces| faces.reads_before_active = 2).await;
+    let (shop, _) = start(Dcv::Granted, |variants| variants.reads_before_active = 2).await;
     let shopper = Shopper::new(&shop);
     let firewall = Firewall::new(&["fw.example.com", "vpn.example.com"]);
     let id = shopper.buy(&firewall.csr).await;
@@ -64,7 +64,7 @@ async fn every_missing_field_is_named() {
 
 #[tokio::test]
 async fn an_order_is_found_by_its_encoded_reference_once_the_index_knows_it() {
-    let (shop, _) = start(Dcv::Granted, |faces| faces.hidden_lists = 2).await;
+    let (shop, _) = start(Dcv::Granted, |variants| variants.hidden_lists = 2).await;
     let shopper = Shopper::new(&shop);
     let id = shopper.buy(&Firewall::new(&["fw.example.com"]).csr).await;
     let path = "/ssl-certificate?client_reference=fw01%2F%231";
@@ -82,7 +82,7 @@ async fn an_order_is_found_by_its_encoded_reference_once_the_index_knows_it() {
         json!(0),
         "the filter compares the whole text"
     );
-    shop.set(|faces| faces.reference_match = ReferenceMatch::Partial);
+    shop.set(|variants| variants.reference_match = ReferenceMatch::Partial);
     let cut = shopper
         .get("/ssl-certificate?client_reference=fw01%2F")
         .await;
@@ -91,7 +91,7 @@ async fn an_order_is_found_by_its_encoded_reference_once_the_index_knows_it() {
 
 #[tokio::test]
 async fn lists_come_in_pages() {
-    let (shop, _) = start(Dcv::Granted, |faces| faces.largest_page = 2).await;
+    let (shop, _) = start(Dcv::Granted, |variants| variants.largest_page = 2).await;
     let shopper = Shopper::new(&shop);
     for _ in 0..3 {
         shopper.buy(&Firewall::new(&["fw.example.com"]).csr).await;
@@ -107,11 +107,11 @@ async fn lists_come_in_pages() {
 
 #[tokio::test]
 async fn a_renew_keeps_its_id_and_first_still_says_active() {
-    let (shop, days) = start(Dcv::Granted, |faces| {
-        *faces = Faces {
+    let (shop, days) = start(Dcv::Granted, |variants| {
+        *variants = Variants {
             stale_active_answers: 2,
             reads_before_active: 1,
-            ..Faces::kind()
+            ..Variants::kind()
         };
     })
     .await;
@@ -144,7 +144,7 @@ async fn a_renew_keeps_its_id_and_first_still_says_active() {
 
 #[tokio::test]
 async fn a_renew_may_get_an_id_of_its_own() {
-    let (shop, days) = start(Dcv::Granted, |faces| faces.renew_gives_new_id = true).await;
+    let (shop, days) = start(Dcv::Granted, |variants| variants.renew_gives_new_id = true).await;
     let shopper = Shopper::new(&shop);
     let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
@@ -162,9 +162,9 @@ async fn a_renew_may_get_an_id_of_its_own() {
 
 #[tokio::test]
 async fn a_renew_may_keep_the_reference_and_show_the_former_request() {
-    let (shop, days) = start(Dcv::Granted, |faces| {
-        faces.renew_keeps_reference = true;
-        faces.csr_lags = true;
+    let (shop, days) = start(Dcv::Granted, |variants| {
+        variants.renew_keeps_reference = true;
+        variants.csr_lags = true;
     })
     .await;
     let shopper = Shopper::new(&shop);
@@ -188,7 +188,10 @@ async fn a_renew_may_keep_the_reference_and_show_the_former_request() {
 
 #[tokio::test]
 async fn without_alternate_names_a_certificate_has_its_common_name_only() {
-    let (shop, _) = start(Dcv::Granted, |faces| faces.honours_alternate_names = false).await;
+    let (shop, _) = start(Dcv::Granted, |variants| {
+        variants.honours_alternate_names = false;
+    })
+    .await;
     let shopper = Shopper::new(&shop);
     let firewall = Firewall::new(&["fw.example.com", "vpn.example.com"]);
     let id = shopper.buy_active(&firewall.csr).await;

@@ -9,9 +9,9 @@ use super::shopper::{Envelope as _, Shopper};
 
 #[tokio::test]
 async fn the_leaf_the_authorities_and_the_request_are_apart() {
-    let (shop, _) = start(Dcv::Granted, |faces| {
-        faces.ca_from_root = true;
-        faces.windows_line_ends = true;
+    let (shop, _) = start(Dcv::Granted, |variants| {
+        variants.ca_from_root = true;
+        variants.windows_line_ends = true;
     })
     .await;
     let shopper = Shopper::new(&shop);
@@ -67,7 +67,7 @@ async fn before_there_is_a_certificate_only_the_request_can_be_downloaded() {
         (refused.status, refused.refusal().as_str()),
         (200, "not_active")
     );
-    shop.set(|faces| faces.pending_download = PendingDownload::Html);
+    shop.set(|variants| variants.pending_download = PendingDownload::Html);
     assert!(
         shopper
             .download(&id, "crt")
@@ -75,7 +75,7 @@ async fn before_there_is_a_certificate_only_the_request_can_be_downloaded() {
             .text()
             .contains("<!doctype html>")
     );
-    shop.set(|faces| faces.pending_download = PendingDownload::NotFound);
+    shop.set(|variants| variants.pending_download = PendingDownload::NotFound);
     assert_eq!(shopper.download(&id, "crt").await.status, 404);
     assert_eq!(
         pems(&shopper.download(&id, "csr").await.body),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use simulators::ca::{Fault, On};
-use simulators::resello::{Dcv, ErrorMessage, Faces};
+use simulators::resello::{Dcv, ErrorMessage, Variants};
 
 use super::request::{Firewall, start};
 use super::shopper::{Envelope as _, Shopper, purchase};
@@ -29,19 +29,19 @@ async fn a_wrong_key_is_refused_and_counted() {
 
 #[tokio::test]
 async fn an_error_has_the_form_that_was_asked_for() {
-    let (shop, _) = start(Dcv::Granted, |faces| faces.errors_with_200 = false).await;
+    let (shop, _) = start(Dcv::Granted, |variants| variants.errors_with_200 = false).await;
     let shopper = Shopper::new(&shop);
     let nested = shopper.post("/ssl-certificate", &json!({})).await;
     assert_eq!(nested.status, 400);
     let message = &nested.json()["error"]["message"];
     assert_eq!(message["csr"][0]["code"], json!("required"));
-    shop.set(|faces| faces.error_message = ErrorMessage::Texts);
+    shop.set(|variants| variants.error_message = ErrorMessage::Texts);
     let texts = shopper.post("/ssl-certificate", &json!({})).await.json();
     assert_eq!(
         texts["error"]["message"]["csr"][0],
         json!("This field is required.")
     );
-    shop.set(|faces| faces.error_message = ErrorMessage::Plain);
+    shop.set(|variants| variants.error_message = ErrorMessage::Plain);
     let plain = shopper.post("/ssl-certificate", &json!({})).await.json();
     assert!(
         plain["error"]["message"]
@@ -54,8 +54,8 @@ async fn an_error_has_the_form_that_was_asked_for() {
 
 #[tokio::test]
 async fn an_order_may_end_in_a_status_that_nobody_documented() {
-    let (shop, _) = start(Dcv::Granted, |faces| {
-        faces.ends_as = Some("failed".to_owned());
+    let (shop, _) = start(Dcv::Granted, |variants| {
+        variants.ends_as = Some("failed".to_owned());
     })
     .await;
     let shopper = Shopper::new(&shop);
@@ -73,7 +73,7 @@ async fn an_order_may_end_in_a_status_that_nobody_documented() {
 
 #[tokio::test]
 async fn the_unkind_shop_still_sells() {
-    let (shop, _) = start(Dcv::Granted, |faces| *faces = Faces::unkind()).await;
+    let (shop, _) = start(Dcv::Granted, |variants| *variants = Variants::unkind()).await;
     let shopper = Shopper::new(&shop);
     let order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     let answer = shopper.post("/ssl-certificate", &order).await.json();

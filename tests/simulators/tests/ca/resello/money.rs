@@ -100,7 +100,7 @@ async fn an_early_renew_is_refused_and_costs_nothing() {
 
 #[tokio::test]
 async fn with_the_term_as_the_limit_a_short_certificate_cannot_be_renewed_before_it_ends() {
-    let (shop, days) = start(Dcv::Granted, |faces| faces.expires_with_term = true).await;
+    let (shop, days) = start(Dcv::Granted, |variants| variants.expires_with_term = true).await;
     let shopper = Shopper::new(&shop);
     let id = shopper
         .buy_active(&Firewall::new(&["fw.example.com"]).csr)
@@ -116,8 +116,8 @@ async fn with_the_term_as_the_limit_a_short_certificate_cannot_be_renewed_before
 
 #[tokio::test]
 async fn a_delete_in_the_grace_period_refunds_and_a_later_one_does_not() {
-    let (shop, days) = start(Dcv::Granted, |faces| {
-        faces.deleted_as = DeletedAs::Cancelled;
+    let (shop, days) = start(Dcv::Granted, |variants| {
+        variants.deleted_as = DeletedAs::Cancelled;
     })
     .await;
     let shopper = Shopper::new(&shop);
@@ -233,8 +233,8 @@ async fn a_reissue_is_free_and_kills_the_certificate_at_once() {
 
 #[tokio::test]
 async fn a_reissue_without_validation_is_active_in_its_own_answer() {
-    let (shop, _) = start(Dcv::Granted, |faces| {
-        faces.reissue_without_validation = true;
+    let (shop, _) = start(Dcv::Granted, |variants| {
+        variants.reissue_without_validation = true;
     })
     .await;
     let shopper = Shopper::new(&shop);

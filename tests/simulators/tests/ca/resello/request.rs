@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use simulators::ca::{Clock, Common};
-use simulators::resello::{Dcv, Faces, Settings, Simulator};
+use simulators::resello::{Dcv, Settings, Simulator, Variants};
 use time::{Duration, OffsetDateTime};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, X509CertificationRequest};
@@ -66,7 +66,7 @@ impl Days {
 }
 
 /// A shop without surprises, and its clock.
-pub async fn start(dcv: Dcv, change: impl FnOnce(&mut Faces)) -> (Simulator, Days) {
+pub async fn start(dcv: Dcv, change: impl FnOnce(&mut Variants)) -> (Simulator, Days) {
     let days = Days::default();
     let mut settings = Settings {
         common: Common {
@@ -74,9 +74,9 @@ pub async fn start(dcv: Dcv, change: impl FnOnce(&mut Faces)) -> (Simulator, Day
             ..Common::default()
         },
         dcv,
-        faces: Faces::kind(),
+        variants: Variants::kind(),
         ..Settings::default()
     };
-    change(&mut settings.faces);
+    change(&mut settings.variants);
     (Simulator::start(settings).await.unwrap(), days)
 }

@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use simulators::resello::{Plan, Simulator};
 
-use crate::client::{Answer, Client};
+use crate::client::{Client, HttpAnswer};
 
 /// Buys, and looks after what it bought.
 pub struct Shopper {
@@ -23,7 +23,7 @@ pub trait Envelope {
     fn wrong_fields(&self) -> Vec<String>;
 }
 
-impl Envelope for Answer {
+impl Envelope for HttpAnswer {
     fn result(&self) -> Value {
         let json = self.json();
         assert_eq!(json["success"], json!(true), "{} {json}", self.status);
@@ -58,20 +58,25 @@ impl Shopper {
         }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> HttpAnswer {
         self.call("GET", path, &Value::Null).await.unwrap()
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> HttpAnswer {
         self.call("POST", path, body).await.unwrap()
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> HttpAnswer {
         self.call("DELETE", path, &Value::Null).await.unwrap()
     }
 
     /// As the samples of the documentation do it: JSON that is called a form (2).
-    pub async fn call(&self, method: &str, path: &str, body: &Value) -> std::io::Result<Answer> {
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> std::io::Result<HttpAnswer> {
         let kind = "application/x-www-form-urlencoded";
         let target = format!("/api/v1{path}");
         let body = Some(body).filter(|body| !body.is_null());
@@ -110,7 +115,7 @@ impl Shopper {
     }
 
     /// A downloaded file.
-    pub async fn download(&self, id: &str, format: &str) -> Answer {
+    pub async fn download(&self, id: &str, format: &str) -> HttpAnswer {
         self.get(&format!("/ssl-certificate/{id}/download-{format}"))
             .await
     }

@@ -40,7 +40,10 @@ async fn an_order_waits_until_every_name_has_its_record() {
 
 #[tokio::test]
 async fn a_unique_value_changes_the_record_and_the_file() {
-    let (shop, _) = start(Dcv::Fake, |faces| faces.unique_value = UniqueValue::Always).await;
+    let (shop, _) = start(Dcv::Fake, |variants| {
+        variants.unique_value = UniqueValue::Always;
+    })
+    .await;
     let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     order["dcv_type"] = json!("FILE");
@@ -60,9 +63,9 @@ async fn a_unique_value_changes_the_record_and_the_file() {
 
 #[tokio::test]
 async fn the_details_come_late_in_another_spelling_or_not_at_all() {
-    let (shop, _) = start(Dcv::Fake, |faces| {
-        faces.details_hidden = 1;
-        faces.details_spelling = Spelling::Snake;
+    let (shop, _) = start(Dcv::Fake, |variants| {
+        variants.details_hidden = 1;
+        variants.details_spelling = Spelling::Snake;
     })
     .await;
     let shopper = Shopper::new(&shop);
@@ -75,7 +78,7 @@ async fn the_details_come_late_in_another_spelling_or_not_at_all() {
             .unwrap()
             .ends_with(".sectigo.com")
     );
-    shop.set(|faces| faces.details_form = DetailsForm::Strange);
+    shop.set(|variants| variants.details_form = DetailsForm::Strange);
     let strange = shopper
         .get(&format!("/ssl-certificate/{id}/validation-details"))
         .await;
@@ -84,7 +87,7 @@ async fn the_details_come_late_in_another_spelling_or_not_at_all() {
 
 #[tokio::test]
 async fn the_shop_looks_only_when_told_and_the_method_can_be_changed() {
-    let (shop, _) = start(Dcv::Fake, |faces| faces.looks_every = 0).await;
+    let (shop, _) = start(Dcv::Fake, |variants| variants.looks_every = 0).await;
     let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     order["dcv_type"] = json!("EMAIL");
@@ -121,7 +124,7 @@ async fn an_order_by_mail_waits_for_a_person() {
 
 #[tokio::test]
 async fn an_organization_may_have_to_be_vetted_by_a_person() {
-    let (shop, _) = start(Dcv::Granted, |faces| faces.vets_at_once = false).await;
+    let (shop, _) = start(Dcv::Granted, |variants| variants.vets_at_once = false).await;
     let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
     order["plan"] = json!(Plan::organization_validated().id);
