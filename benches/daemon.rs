@@ -77,7 +77,7 @@ impl TestBed {
         Self { folder, manager }
     }
 
-    /// Starts the daemon a few times, and tells how soon it was ready; whether the median is within the limit.
+    /// Starts the daemon a few times and prints how soon it was ready. Returns whether the median is within the limit.
     fn starts(&self, words: &str, is_new: bool) -> bool {
         let mut took: Vec<Duration> = (0..STARTS)
             .map(|_| {

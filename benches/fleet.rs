@@ -1,5 +1,5 @@
-//! A fleet on paper: one CA, and as many firewalls as are asked for, each with one certificate. Every address is on
-//! loopback with nobody behind it, so that nothing is ever reached or renewed for real.
+//! The configuration of a fleet: one CA, and the requested number of firewalls, each with one certificate. Every address
+//! is on loopback and without a listener, so that nothing is reached or renewed.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ driver.local = {{ certificate = "{folder}/ca.pem", key = {{ file = "{folder}/ca.
     )
 }
 
-/// The firewall number `n` and its certificate. Nobody listens on the first ports.
+/// The firewall number `n` and its certificate. The first ports have no listener.
 pub fn member(n: usize) -> String {
     let host = host(n);
     format!(

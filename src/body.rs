@@ -1,5 +1,5 @@
-//! Takes in what a peer sends, within limits: on its bytes, on the values that a document of them would become, and on
-//! the memory that all answers together may take. It knows nothing of what the bytes say.
+//! Reads the body of a peer's answer within limits: on its bytes, on the number of values in the document, and on the
+//! memory of all answers together. It does not interpret the bytes.
 
 use std::sync::{Arc, LazyLock};
 
@@ -44,7 +44,7 @@ pub enum Excess {
 }
 
 impl Limits {
-    /// An answer of a peer that has accepted our login, or that needs none from anybody.
+    /// An answer of a peer that has accepted our login, or that requires no login.
     pub const USUAL: Self = Self {
         bytes: 8 << 20,
         weight: Some(24 << 20),
@@ -134,7 +134,7 @@ pub fn weight(bytes: &[u8]) -> usize {
 static MEMORY: LazyLock<Arc<Semaphore>> =
     LazyLock::new(|| Arc::new(Semaphore::new(ALL_BYTES / UNIT)));
 const ALL_BYTES: usize = 48 << 20;
-/// A body up to here is not counted: those who send large ones keep no memory from those who do not.
+/// Smaller bodies are not counted, so peers with large answers cannot starve the others.
 const FREE: usize = 128 << 10;
 /// Bytes of a permit.
 const UNIT: usize = 1 << 10;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-/// Tells the time in UTC.
+/// The source of the time in UTC.
 #[async_trait]
 pub trait Clock: Debug + Send + Sync {
     /// The present moment.

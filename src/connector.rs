@@ -1,5 +1,5 @@
-//! Opens a TCP connection to a host that has several addresses (happy eyeballs, RFC 8305): one that does not answer holds
-//! up none that does. It knows nothing of what is spoken on the connection.
+//! Opens a TCP connection to a host that has several addresses (happy eyeballs, RFC 8305): an address that does
+//! not answer does not delay the others. Independent of the protocol on the connection.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-/// Why there is no connection: each address that was tried, and what came of it.
+/// Why there is no connection: each address that was tried, and its result.
 #[derive(Debug)]
 pub struct NotConnected {
     host: String,
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_address_holds_up_the_next_for_a_moment_and_a_refusal_not_at_all() {
+    async fn an_unresponsive_address_delays_the_next_for_a_moment_and_a_refusal_not_at_all() {
         let (moment, for_ever) = (Duration::from_millis(1), Duration::from_hours(1));
         let silent = [
             "[2001:db8::1]:3",
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_became_of_each_address_is_told() {
+    async fn the_result_of_each_address_is_reported() {
         let limit = Duration::from_millis(20);
         let addresses = ["[2001:db8::1]:3", "192.0.2.1:2"];
         let lost = raced(&addresses, limit, Duration::from_millis(1)).await;

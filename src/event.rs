@@ -1,6 +1,6 @@
-//! Every event there is: its name, level and fields. What is not here is not told.
+//! Every event: its name, level and fields. Nothing else is reported.
 //!
-//! An event is stored in the history in the same transaction as what it tells of, and logged by the store after the commit.
+//! An event is stored in the history in the same transaction as what it reports, and logged by the store after the commit.
 //! `docs/events.md` is printed from this file.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,13 +44,13 @@ pub struct Event {
     /// `failure::FailureKind`, by name.
     #[serde(rename = "error.kind", skip_serializing_if = "Option::is_none")]
     pub error_kind: Option<String>,
-    /// In words: what happened, whom it waits for, what to do. Peers may have a hand in it.
+    /// In words: what happened, what it waits for, what to do. It may contain text of peers.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "as_readable"
     )]
     pub detail: Option<String>,
-    /// When it goes on.
+    /// When it continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
     /// How long the step took, in milliseconds.
@@ -61,7 +61,7 @@ pub struct Event {
     pub place: HistoryPosition,
 }
 
-/// Where in the history an event was stored last. Two events that tell the same are equal wherever they are.
+/// Where in the history an event was stored last. Two events with the same contents are equal wherever they are.
 #[derive(Debug, Default)]
 pub struct HistoryPosition(Mutex<Option<String>>);
 
@@ -137,14 +137,14 @@ macro_rules! log_at {
     }};
 }
 
-/// How loud an event is.
+/// How urgent an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Ordinary progress.
     Info,
-    /// Worth a look; renewd goes on by itself.
+    /// Worth a check; renewd continues by itself.
     Warning,
-    /// A person is needed.
+    /// An operator is needed.
     Alert,
 }
 
@@ -174,7 +174,7 @@ macro_rules! events {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// How loud it is.
+            /// How urgent it is.
             pub const fn level(self) -> Level {
                 match self { $(Self::$variant => Level::$level,)+ }
             }
@@ -205,7 +205,7 @@ events! {
     /// Events and ended renewals older than `keep_history` were removed.
     HistoryRemoved => "history_removed", Info;
     /// The history is not what renewd stored, or the sealing key cannot be used: of what is older than `keep_history` no
-    /// event is removed. Told once a day.
+    /// event is removed. Reported once a day.
     HistoryNotRemoved => "history_not_removed", Alert;
     /// The database failed: nothing is begun until it works again.
     DatabaseFailed => "database_failed", Alert;
@@ -216,9 +216,9 @@ events! {
     /// The clock of this machine differs from that of the database, which other daemons share: nothing is begun until it is
     /// set right.
     ClockDiffers => "clock_differs", Alert;
-    /// A certificate came into the configuration.
+    /// A certificate was added to the configuration.
     CertificateAdded => "certificate_added", Info;
-    /// A certificate left the configuration; nothing is done on its firewall.
+    /// A certificate was removed from the configuration; nothing is changed on its firewall.
     CertificateRemoved => "certificate_removed", Info;
     /// A due rule says that the certificate must be renewed; a renewal begins.
     RenewalPlanned => "renewal_planned", Info;
@@ -226,17 +226,17 @@ events! {
     StateReached => "state_reached", Info;
     /// Nothing failed, but the renewal cannot continue yet. `reason` names what it waits for.
     RenewalWaiting => "renewal_waiting", Info;
-    /// The CA waits for a person: an approval, or a mail that must be answered.
+    /// The CA waits for an operator: an approval, or a mail that must be answered.
     ApprovalNeeded => "approval_needed", Alert;
     /// The order budget of a CA is exhausted; nothing is ordered there before `next_attempt_at`.
     OrderBudgetExhausted => "order_budget_exhausted", Alert;
-    /// The CA ended an order without a certificate; another one is placed at the time that is told.
+    /// The CA ended an order without a certificate; another one is placed at the time that is given.
     OrderVoid => "order_void", Alert;
     /// A step failed and will be tried again.
     StepFailed => "step_failed", Warning;
     /// A step failed in a way that an operator should check; it is retried anyway.
     AttentionNeeded => "attention_needed", Alert;
-    /// The renewal waits for a person and will not go on by itself.
+    /// The renewal waits for an operator and does not continue by itself.
     RenewalHeld => "renewal_held", Alert;
     /// The firewall refused the issued certificate, because it belongs to another key: the request may have been replaced on
     /// its way. The renewal is held, and nothing more is tried.
@@ -244,7 +244,7 @@ events! {
     /// The certificate is bound outside its maintenance window: none fits before it expires, an operator asked for it, or the
     /// CA wants it to be replaced at once and the configuration allows that.
     MaintenanceWindowOverridden => "maintenance_window_overridden", Warning;
-    /// An address serves nothing, or a certificate that renewd does not know, before anything is ordered.
+    /// Before the order: an address serves nothing, or a certificate that renewd does not know.
     EndpointNotReady => "endpoint_not_ready", Warning;
     /// The new certificate was verified, but an address that served nothing before the bind does not serve it either.
     EndpointNotUpdated => "endpoint_not_updated", Warning;
@@ -252,7 +252,7 @@ events! {
     VerificationFailed => "verification_failed", Alert;
     /// The previous certificate stays on the firewall, because renewd did not make it.
     PreviousCertificateKept => "previous_certificate_kept", Info;
-    /// Proven, and what renewd itself had put there before was removed.
+    /// The renewal is verified and complete. Objects of earlier renewals were removed from the firewall.
     RenewalCompleted => "renewal_completed", Info;
     /// The new certificate was not served; the previous one is bound again. It says what an address serves that is not as
     /// before.
@@ -271,7 +271,7 @@ events! {
     /// A CA certificate was installed on a firewall that renewd had not installed there before: the firewall may trust it.
     /// Reported once for each firewall and CA certificate.
     CaCertificateInstalled => "ca_certificate_installed", Warning;
-    /// Somebody replaced the certificate by hand; the renewal stood down.
+    /// Another administrator replaced the certificate by hand; the renewal ended.
     RenewalSuperseded => "renewal_superseded", Info;
     /// An address serves another certificate of a trusted CA than at the last probe; that one is monitored from now on.
     CertificateReplacedExternally => "certificate_replaced_externally", Warning;
@@ -303,16 +303,16 @@ events! {
     /// The CA wants the certificate to be replaced at once, as before a revocation, and its firewall's maintenance window is
     /// closed: an operator decides whether it is bound outside the window.
     RenewalUrgent => "renewal_urgent", Alert;
-    /// A person asked for a renewal.
+    /// An operator requested a renewal.
     RenewalRequested => "renewal_requested", Info;
     /// A certificate that the database names as trusted for a firewall was not stored there by renewd, or under another
-    /// sealing key. It is not trusted; told once.
+    /// sealing key. It is not trusted; reported once.
     PinNotAuthentic => "pin_not_authentic", Alert;
     /// A certificate that the database names as known, as if a chain or an operator vouched for it, was not stored there by
-    /// renewd, or under another sealing key. It is not known; told once.
+    /// renewd, or under another sealing key. It is not known; reported once.
     KnownCertificateNotAuthentic => "known_certificate_not_authentic", Alert;
     /// A certificate that an older renewd had learned to trust was taken over at the upgrade, and is authenticated from now
-    /// on. Compare it with the device if somebody else could write the database.
+    /// on. Compare it with the device if another program could write the database.
     PinAuthenticated => "pin_authenticated", Warning;
     /// The new management certificate of a firewall is a pin from now on: it was verified, or it stays bound because the
     /// previous one has ended.
@@ -337,7 +337,7 @@ Every event is a log line with the field `event` and, where they are known, the 
 `firewall`, `ca`, `state`, `next_state`, `attempt`, `reason`, `error.kind`, `next_attempt_at` and `elapsed_ms`; the
 message says the rest in words. An alert and `renewal_completed` carry `history_head`, where the history ended with them
 (`renewd history verify --head`). Events of a certificate are also stored in its history (`renewd show CERT`). An event of
-the level `alert` needs a person; it is logged as an error with the field `alert=true`.
+the level `alert` needs an operator; it is logged as an error with the field `alert=true`.
 
 | event | level | meaning |
 | --- | --- | --- |
@@ -384,15 +384,15 @@ impl Event {
         }
     }
 
-    /// Where the history ends, with what a person is told and with what a renewal came to: whoever keeps the log can find
-    /// a history that was cut off behind it or written anew.
+    /// Where the history ends, for alerts and for the end of a renewal. With a log that holds it, an operator can detect
+    /// that the history was cut off after it or rewritten.
     fn head(&self) -> Option<String> {
         let is_reported =
             self.kind.level() == Level::Alert || self.kind == EventKind::RenewalCompleted;
         is_reported.then(|| self.place.head()).flatten()
     }
 
-    /// The line that a person reads.
+    /// The line for the operator.
     fn message(&self) -> String {
         let moved = match (self.state, self.next_state) {
             (Some(from), Some(to)) => Some(format!("{from} -> {to}")),

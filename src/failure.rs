@@ -1,4 +1,4 @@
-//! How a call to a firewall or a CA can fail, told by what the caller can do about it.
+//! How a call to a firewall or a CA can fail, classified by what the caller can do about it.
 //!
 //! Drivers only name the kind and give the evidence; when to try again is decided in
 //! `renewal/retry.rs` and nowhere else.
@@ -43,7 +43,7 @@ pub enum FailureKind {
     Unauthorized,
     /// The peer is not the one that was expected (pin, CA, host name); no credential was sent.
     Untrusted,
-    /// The peer offers only weaker logins than it did before; no credential was sent. A person has to look why.
+    /// The peer offers only weaker logins than it did before; no credential was sent. An operator has to find out why.
     LoginDowngrade,
     /// The peer understood and said no. Repeating the same request is of no use.
     Refused,
@@ -52,7 +52,7 @@ pub enum FailureKind {
     KeyMismatch,
     /// The request was sent and its answer was lost: look before acting again.
     OutcomeUnknown,
-    /// An answer that is in no documentation. The evidence is for a person.
+    /// An answer that is in no documentation. The evidence is for an operator.
     Unexpected,
     /// Something on this machine: a file, a setting, a full disk.
     Local,
@@ -156,15 +156,16 @@ impl Failure {
 
     /// Adds who or what has to act first.
     #[must_use]
-    pub fn waiting_for(mut self, whom: impl Into<String>) -> Self {
-        self.waiting_for = Some(readable(&whom.into()));
+    pub fn waiting_for(mut self, holder: impl Into<String>) -> Self {
+        self.waiting_for = Some(readable(&holder.into()));
         self
     }
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
 impl Failure {
-    /// That this may be shown to a person and stored: it is of bearable length, and none of `secrets` is in it.
+    /// Asserts that this may be shown to an operator and stored: it is of bounded length, and contains none of
+    /// `secrets`.
     ///
     /// # Panics
     /// When it may not.
@@ -192,12 +193,12 @@ mod tests {
     #[test]
     fn only_a_lost_or_unreadable_answer_to_the_request_itself_leaves_a_doubt() {
         for kind in FailureKind::ALL {
-            let failure = Failure::new(kind, "POST /order", "as told");
-            let is_doubtful = matches!(
+            let failure = Failure::new(kind, "POST /order", "as reported");
+            let may_be_done = matches!(
                 kind,
                 FailureKind::OutcomeUnknown | FailureKind::Unexpected | FailureKind::KeyMismatch
             );
-            assert_eq!(failure.is_surely_not_done(), !is_doubtful, "{kind}");
+            assert_eq!(failure.is_surely_not_done(), !may_be_done, "{kind}");
             assert!(failure.before_request().is_surely_not_done(), "{kind}");
         }
     }

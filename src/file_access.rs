@@ -1,5 +1,5 @@
-//! Who may change or read a file that renewd relies on: judged by owner and mode, along every folder and link on the way
-//! to it, as sshd and sudo do. It reads no content and changes nothing.
+//! Which accounts may change or read a file that renewd relies on. It checks owner and mode of every folder and link on
+//! the path, as sshd and sudo do. It reads no content and changes nothing.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -113,7 +113,7 @@ impl Owners {
         Ok(())
     }
 
-    /// A folder on the way: whoever can write to it can put another file in the place of ours, unless it is sticky.
+    /// A folder on the path: an account that can write to it can replace our file, unless the folder is sticky.
     fn check_folder(&self, path: &Path) -> Result<(), Unsafe> {
         let Ok(metadata) = fs::metadata(path) else {
             return Ok(());
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_may_be_read_by_its_group_and_by_nobody_else() {
+    fn a_secret_may_be_read_by_its_group_and_by_no_other_user() {
         let (folder, owners) = folder();
         let path = folder.path().join("password");
         for (mode, is_fine) in [
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_may_be_read_by_all_and_written_by_nobody_else() {
+    fn a_trusted_file_may_be_read_by_all_and_written_by_no_other_user() {
         let (folder, owners) = folder();
         let path = folder.path().join("hook");
         for (mode, is_fine) in [

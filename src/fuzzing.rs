@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Tells which input was looked at when the test stopped.
+    /// Reports the input of a test that panicked.
     struct Trace<'a>(String, &'a [u8]);
 
     impl Drop for Trace<'_> {

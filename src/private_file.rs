@@ -21,7 +21,7 @@ pub fn replace(path: &Path, content: &[u8], random: &dyn Random) -> io::Result<(
 /// Writes `content` to `path`, and never over what is there. The folder is made where it is missing.
 ///
 /// # Errors
-/// `AlreadyExists` when somebody was there first; else what the system says.
+/// `AlreadyExists` when the file exists already; else the error of the system.
 pub fn create(path: &Path, content: &[u8], random: &dyn Random) -> io::Result<()> {
     // A link, unlike a rename, fails where there is a file already.
     put(path, content, random, |temporary, path| {

@@ -1,7 +1,7 @@
 //! Which certificate does this service show now? A TLS handshake, no application data.
 //!
 //! A probe judges neither chain nor name nor dates, because it reports what is served, good or bad. It does verify that the
-//! peer has the key: a certificate is public, and anybody could show it.
+//! peer has the key: a certificate is public, and any server could present it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::tls::{self, Handshake, Version};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResult {
     /// A handshake showed this certificate, and the peer proved that it has the key; with the certificates that came
-    /// after it, DER, which nobody has judged.
+    /// after it, DER, which are not verified.
     Served(Box<Certificate>, Vec<Vec<u8>>),
     /// A handshake showed a certificate that cannot be read; why. The peer proved that it has the key.
     Unreadable(Fingerprint, String),
@@ -29,7 +29,7 @@ pub enum ProbeResult {
     Unreachable(String),
 }
 
-/// What a sight says about a certificate that was just bound.
+/// What a probe result says about a certificate that was just bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The new certificate is served.
@@ -42,9 +42,8 @@ pub enum Verdict {
     Unreachable(String),
 }
 
-/// Looks at `endpoint`, naming `server_name` in the handshake (SNI) where it can be named there, else the endpoint's own
-/// name: an address that cannot be asked for a name is there all the same.
-/// All of it takes `limit` at most.
+/// Probes `endpoint`, with `server_name` in the handshake (SNI) where it can be named there, else with the endpoint's
+/// own name. An address that cannot be named in SNI is probed anyway. The probe takes `limit` at most.
 pub async fn probe(endpoint: &Endpoint, server_name: Option<&str>, limit: Duration) -> ProbeResult {
     let recorder = Arc::new(CertificateRecorder::new());
     let handshake = shake_hands(endpoint, server_name, limit, Arc::clone(&recorder));
@@ -93,7 +92,7 @@ async fn shake_hands(
             return Err(format!("{address}: no answer within {limit} s"));
         }
     };
-    // A device that does not answer the farewell has shown its certificate all the same.
+    // A device that does not answer the shutdown has presented its certificate anyway.
     let _ = timeout_at(deadline, stream.shutdown()).await;
     Ok(())
 }
@@ -293,7 +292,7 @@ mod tests {
         );
         drop(silent);
         let ProbeResult::Unreachable(why) = probe(&endpoint, None, LIMIT).await else {
-            panic!("nobody listens");
+            panic!("nothing listens there");
         };
         assert!(why.contains("refused"), "{why}");
     }
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sight_is_judged_by_the_new_and_the_old_certificate() {
+    fn a_probe_result_is_compared_with_the_new_and_the_old_certificate() {
         let served = ProbeResult::Served(Box::new(certificate().1), Vec::new());
         let ProbeResult::Served(seen, _) = &served else {
             return;

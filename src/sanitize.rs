@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a person could be deceived by the character, or a terminal controlled: control characters (C0, DEL, C1),
+/// Whether the character could deceive a reader or control a terminal: control characters (C0, DEL, C1),
 /// line and paragraph separators, bidirectional marks, and everything that has no width of its own.
 pub const fn is_unsafe(character: char) -> bool {
     // General categories Cc, Cf, Zl and Zp, and the property Default_Ignorable_Code_Point (Unicode 17).

@@ -1,7 +1,7 @@
 //! What is to be done now? `tick(now)` decides from stored facts alone; a missed or doubled tick changes nothing.
 //!
-//! It plans renewals, claims those that are ready, and names the certificates to look at. It does not do the work,
-//! does not sleep, and talks to nobody but the store.
+//! It plans renewals, claims those that are ready, and names the certificates to probe. It does not do the work,
+//! does not sleep, and uses only the store.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Tick {
     pub planned: usize,
     /// Renewals to work on; each claim must be handed to the engine.
     pub claimed: Vec<Lease>,
-    /// Certificates whose services are to be looked at.
+    /// Certificates whose services are to be probed.
     pub to_probe: Vec<TrackedCertificate>,
     /// Certificates about whose renewal their CA is to be asked.
     pub to_ask: Vec<TrackedCertificate>,
@@ -40,7 +40,7 @@ pub struct Tick {
 pub struct Capacity<'a> {
     /// Renewals.
     pub renewals: usize,
-    /// Of these, renewals whose last attempt reached nobody.
+    /// Of these, renewals whose last attempt did not reach the peer.
     pub suspect_renewals: usize,
     /// Probes.
     pub probes: usize,
@@ -76,8 +76,8 @@ pub async fn tick(
         tick.planned = plan_due(engine, now).await?;
     }
     match fill(&mut tick, engine, owner, capacity, due, now).await {
-        // A claim that nobody works on would block its firewall: what was claimed is handed out all the same, and the
-        // store fails again at the next tick.
+        // A claim without a worker would block its firewall. What was claimed is handed out anyway, and the store fails
+        // again at the next tick.
         Err(_) if !tick.claimed.is_empty() => {
             tick.wake = Some(now);
             Ok(tick)
@@ -125,7 +125,7 @@ fn is_due(at: Option<Timestamp>, now: Timestamp) -> bool {
     at.is_some_and(|at| at <= now)
 }
 
-/// Those that were reached the last time, or never tried, come before the others, whose places are counted.
+/// Peers that were reached at the last attempt, or never tried, come first. The slots of the others are limited.
 async fn claim(
     tick: &mut Tick,
     engine: &Engine,
@@ -303,8 +303,8 @@ enum Beginning {
 
 /// Nothing is ordered while the last certificate that was obtained is as good as a new one, whatever an address serves
 /// instead: an older binding that was put back, or another machine behind the same name, would be followed by order after
-/// order. It is installed again, and no more often than once a day: who puts something else there does so time and again,
-/// and each bind is a commit. A request of an operator is not held back.
+/// order. It is installed again, at most once a day: another program that replaces it may do so again and again, and
+/// each bind is a commit. A request of an operator is not delayed.
 async fn beginning(
     engine: &Engine,
     wanted: &ManagedCertificate,
@@ -414,7 +414,7 @@ fn installable<'a>(
     matches!(decision, Decision::Rest { until: Some(_), .. }).then_some(good)
 }
 
-/// Lets `renewal` begin with what `past` obtained; the import step looks whether it is still on the device.
+/// Lets `renewal` begin with what `past` obtained; the import step checks whether it is still on the device.
 fn install_again(renewal: &mut Renewal, past: Renewal) {
     renewal.state = State::Issued;
     renewal.alias = past.alias;
@@ -498,7 +498,7 @@ fn fresh_renewal(
     }
 }
 
-/// The day and fifty random bits: sorts by day, and a person can read it aloud. Ten thousand of one day meet once in
+/// The day and fifty random bits: sorts by day, and an operator can read it aloud. Ten thousand of one day meet once in
 /// sixty thousand years; the alias, whose length devices limit, still has room for a name.
 fn new_id(random: &dyn Random, now: Timestamp) -> RenewalId {
     let mut bytes = [0; 7];
@@ -533,17 +533,17 @@ fn alias(name: &str, id: &RenewalId) -> String {
     }
 }
 
-/// A look that was begun by another daemon has ended by then; if not, it is done again.
+/// A probe that another daemon started has ended by then; if not, it is repeated.
 const LOOK: SignedDuration = SignedDuration::from_mins(5);
-/// Where something is left to another daemon, what is due is looked at no more often than this.
+/// Where work is left to another daemon, due work is checked no more often than this.
 const LEFT: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_ALIAS: usize = 31;
 const BATCH: u32 = 500;
 /// Some seconds on a slow disk, far less than a watchdog waits.
 const PLANNED_AT_ONCE: usize = 200;
-/// What is replaced by something else again and again is bound again no more often than this.
+/// A certificate that is replaced repeatedly is bound again no more often than this.
 const BETWEEN_BINDS: SignedDuration = SignedDuration::from_hours(24);
-/// An id that is taken already is drawn again so often.
+/// How often a new id is drawn when the id is taken already.
 const OTHER_IDS: u32 = 8;
 /// However far away the next due time is, the rules are asked once a day: a clock that was wrong is found out.
 const LONGEST_REST: SignedDuration = SignedDuration::from_hours(24);

@@ -1,5 +1,5 @@
-//! Seals private keys that are to be kept: AES-256-GCM (NIST SP 800-38D) under a key that does not lie beside them.
-//! Authenticates under the same key what is stored in the clear and decides about trust: HMAC-SHA-256 (RFC 2104).
+//! Seals stored private keys: AES-256-GCM (NIST SP 800-38D) under a key that is stored elsewhere.
+//! Authenticates stored plaintext that decides about trust, under the same key: HMAC-SHA-256 (RFC 2104).
 //!
 //! A seal is bound to what it was made for: the key of one renewal cannot be put in the place of another's. The sealing
 //! key is read at each use, so that it is in memory only for a moment.
@@ -33,7 +33,7 @@ pub struct Sealer {
 pub struct SealingKeyLocation {
     /// As configured; `None`: in a file of our own.
     source: Option<SecretSource>,
-    /// The file of our own, made at first need.
+    /// renewd's own file, created on first use.
     file: PathBuf,
 }
 
@@ -48,7 +48,7 @@ pub struct Opened {
 /// Why a key could not be sealed or opened. Says where the sealing key was looked for, never what was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// There is no sealing key that could be used; it can be mended, and then the same works.
+    /// There is no usable sealing key. After an operator has fixed that, a retry succeeds.
     #[error("the sealing key, {place}: {problem}")]
     NoKey {
         /// Where it was looked for.
@@ -126,8 +126,8 @@ impl Sealer {
         self.opened(sealed, OF_ACCOUNT)
     }
 
-    /// A code over `parts` that only who has the sealing key can make, for `label` and nothing else. Makes the sealing key
-    /// as `seal` does.
+    /// A code over `parts` for `label` only. It cannot be computed without the sealing key. Creates the sealing key as
+    /// `seal` does.
     ///
     /// # Errors
     /// `NoKey`.
@@ -143,7 +143,7 @@ impl Sealer {
     /// is after another one was configured.
     ///
     /// # Errors
-    /// `NoKey`: that cannot be told now.
+    /// `NoKey`: authenticity cannot be verified now.
     pub fn is_authentic(&self, label: &str, parts: &[&str], code: &str) -> Result<bool, SealError> {
         if self.place.source.is_none() && !self.place.file.exists() {
             return Ok(false);
@@ -247,8 +247,8 @@ impl Sealer {
         }
     }
 
-    /// Makes a sealing key; whoever comes second takes that of the first. Where the database lies elsewhere, nobody may
-    /// have needed the state directory yet: it is made too.
+    /// Creates a sealing key. If another process creates one at the same time, the first key is used by both. Creates
+    /// the state directory too: it may not exist if the database is stored elsewhere.
     fn make_file(&self) -> Result<(), SealError> {
         let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
         self.random.fill(&mut *bytes);
@@ -270,7 +270,7 @@ impl Sealer {
             return Ok(());
         }
         Err(self.no_key(&format!(
-            "others may use it (mode {mode:04o}): find out who did, then run `chmod 600` on it"
+            "other users may have read it (mode {mode:04o}): find out whether they did, then run `chmod 600` on it"
         )))
     }
 
@@ -296,7 +296,7 @@ impl Sealer {
     }
 }
 
-/// Shows nothing of the key.
+/// Does not show the key.
 impl std::fmt::Debug for Opened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Opened").finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! Secrets: where they are read from, a wrapper that never shows them, and how they are cut out of what others say.
+//! Secrets: their sources, a wrapper that never shows them, and their redaction in text of peers.
 //!
 //! A [`SecretSource`] is what the configuration holds; it is read at each use, so that a changed
 //! password file takes effect at the next login and ten thousand passwords do not lie in memory.
@@ -50,7 +50,7 @@ pub enum SecretSource {
     Env(String),
     /// A systemd credential: the file of this name in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), LoadCredential=).
     Credential(String),
-    /// Written in the configuration, in a file that nobody else can read.
+    /// Written in the configuration, in a file that no other user can read.
     Inline(Secret),
 }
 
@@ -295,7 +295,7 @@ fn begun(text: &str, form: &str) -> Option<usize> {
 }
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
-/// What stands in the place of a secret.
+/// The replacement for a secret.
 const CUT: &str = "[secret]";
 /// Where something long was cut off.
 const ELLIPSIS: char = '…';
@@ -303,7 +303,7 @@ const ELLIPSIS: char = '…';
 const LONGEST_TEXT: usize = 1 << 20;
 /// What is shorter than this occurs in every text.
 const SHORTEST: usize = 4;
-/// So little of a secret tells nothing.
+/// A shorter beginning of a secret reveals nothing.
 const SHORTEST_BEGINNING: usize = 3;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub enum LogFormat {
     /// The journal when stderr is connected to it, text on a terminal, else JSON lines.
     #[default]
     Auto,
-    /// Text for people.
+    /// Text for operators.
     Text,
     /// One JSON object a line.
     Json,
@@ -65,9 +65,9 @@ pub fn start(filter: &str, format: LogFormat) -> Result<Log, String> {
 /// # Errors
 /// When `filter` cannot be read.
 pub fn filter(filter: &str) -> Result<EnvFilter, String> {
-    // Others may log at most warnings: what they tell at `info` is of no use to an operator.
-    // Through the SSH library, whoever reaches a port could write lines without end; what is refused we tell ourselves.
-    // What the cookie store tells are the cookies themselves, and with one of them goes a session.
+    // Libraries may log at most warnings: their `info` lines are of no use to an operator.
+    // Any client that reaches a port could write unlimited lines through the SSH library; renewd logs refusals itself.
+    // The cookie store logs the cookies themselves, and a cookie gives access to a session.
     let quiet = "tokio_cron_scheduler=warn,sqlx=warn,hyper=warn,reqwest=warn,rustls=warn,h2=warn,cookie_store=off,\
                  russh=off";
     EnvFilter::builder()
@@ -100,7 +100,7 @@ fn text() -> Box<dyn Layer<Registry> + Send + Sync> {
     )
 }
 
-/// Writes lines of the log to stderr, without characters that deceive whoever reads them. The formatter hands over a
+/// Writes lines of the log to stderr, without characters that deceive a reader. The formatter hands over a
 /// whole line at a time.
 struct Cleaned(fn(&str) -> String);
 

@@ -1,8 +1,8 @@
-//! The one place of renewd that touches dns-update: its methods are generic over every provider, and would otherwise
-//! be compiled into their caller (the build of renewd took a quarter of an hour with them).
+//! The only crate of renewd that uses dns-update. The methods of dns-update are generic over every provider, and would
+//! otherwise be compiled into their caller (the build of renewd took a quarter of an hour with them).
 //!
-//! One boxed, non-generic function per operation; plain texts in, what can be done about a failure out. It knows
-//! nothing of proofs, and keeps no secret longer than its caller keeps an [`Updater`].
+//! There is one boxed, non-generic function per operation. It takes plain texts and returns a classified failure. The
+//! crate is independent of proofs, and keeps no secret longer than its caller keeps an [`Updater`].
 
 mod login;
 mod problem;
@@ -28,7 +28,7 @@ pub enum Record {
     Cname(String),
 }
 
-/// What comes of an operation.
+/// The result of an operation.
 pub type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send>>;
 
 impl Updater {

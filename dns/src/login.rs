@@ -1,6 +1,6 @@
 //! How to log in to each provider, as dns-update wants it. Nothing is sent yet; `limit` is that of one HTTP exchange.
 //!
-//! Providers with an HTTP API need the system's root certificates: without any, dns-update panics. Look first.
+//! Providers with an HTTP API need the system's root certificates: without any, dns-update panics, so check them first.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What dns-update says when something fails, sorted by what can be done about it: its own kinds are those of its code.
+//! Failures of dns-update, classified by the possible reaction. The error kinds of dns-update follow its own code.
 
 use dns_update::Error;
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_of_a_name_server_are_told_apart() {
+    fn the_answers_of_a_name_server_are_distinguished() {
         let sorted = |code: &str| Problem::from(Error::Response(code.to_owned()));
         assert!(matches!(sorted("Query Refused"), Problem::Refused(_)));
         assert!(matches!(sorted("Not authorized"), Problem::Unknown(_)));

@@ -1,5 +1,5 @@
-//! A CA that is only asked: what it would refuse, and whether it has an order already. Orders are told, and a CA that
-//! exists for the moment signs in its place.
+//! The CA of a dry run. The real CA is only asked what it would refuse and whether it has an order already. Orders are
+//! reported instead of placed, and a temporary CA in memory signs in its place.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl DryRun {
     }
 
     fn report(&self, words: String) {
-        // Nobody listens any more when the dry run is over.
+        // After the end of the dry run the receiver is closed.
         let _ = self.settings.reported.try_send(words);
     }
 }
@@ -96,7 +96,7 @@ impl Issuer for DryRun {
         self.report(format!(
             "fetch the certificate from {name}, once it is issued"
         ));
-        let (leaf, authority) = local::sign_for_nobody(&request.csr, &self.env)?;
+        let (leaf, authority) = local::sign_for_dry_run(&request.csr, &self.env)?;
         Ok(Issuance::Issued {
             leaf: Box::new(leaf),
             chain: vec![authority],
@@ -126,7 +126,7 @@ impl Issuer for DryRun {
     async fn decommission(&self, _superseded: &Previous) -> Result<(), Failure> {
         let name = &self.settings.name;
         self.report(format!(
-            "let {name} retire the certificate before it, if it is configured to"
+            "decommission the previous certificate at {name}, if that is configured"
         ));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a CA says over HTTP, under any input, and the doors to the bodies of each driver: for fuzz targets.
+//! Answers of a CA over HTTP with any input, and the entry points to each driver's parsers: for fuzz targets.
 #![allow(
     clippy::missing_panics_doc,
     reason = "a property that does not hold is a panic"
@@ -17,7 +17,8 @@ pub use super::pam360::fuzzing::pam360;
 pub use super::resello::fuzzing::{archive, resello};
 pub use super::venafi::fuzzing::venafi;
 
-/// A status, headers in two lines, and a body that repeats a secret: what is told is short, plain and without it.
+/// A status, headers in two lines, and a body that repeats a secret: the message is short, plain and does not contain
+/// it.
 pub fn http(data: &[u8]) {
     let Some(mut answer) = Response::planted(data) else {
         return;

@@ -1,5 +1,5 @@
-//! One HTTP exchange with a CA. Knows how a connection fails and what that means for what was asked; knows nothing of
-//! what an answer says. Secrets that were sent, or that the CA has of us, are taken out of everything that comes back.
+//! One HTTP exchange with a CA. Classifies connection failures by whether the call may have been executed, and does not
+//! interpret the answer. Secrets that were sent, or that the CA has of us, are redacted in everything that comes back.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(super) struct Response {
     pub call: String,
     pub status: u16,
     pub headers: HeaderMap,
-    /// As it came; for a person's eyes there is `evidence`.
+    /// As received. For messages use `evidence`.
     pub body: Vec<u8>,
     secrets: Vec<Secret>,
     /// Of the memory for all bodies.
@@ -106,7 +106,7 @@ impl Request {
     /// A call that changes nothing.
     pub fn reading(method: Method, url: Url) -> Self {
         Self {
-            // The query may say a name, but it is nobody's business in every log line.
+            // The query may contain a name, which does not belong in every log line.
             name: format!("{method} {}", url.path()),
             method,
             url,
@@ -123,7 +123,7 @@ impl Request {
         }
     }
 
-    /// Carries `secret`, which never shows in what is told of the answer.
+    /// Sends `secret`, which is redacted in all messages about the answer.
     pub fn with_secret(mut self, secret: &Secret) -> Self {
         self.secrets.push(secret.clone());
         self
@@ -170,8 +170,8 @@ impl Response {
         Failure::new(kind, &self.call, self.redacted(&detail.to_string()))
     }
 
-    /// `words` for a person: as every failure has them, and without the secrets that were sent, also where a sign that
-    /// is not shown stood in one. Shortened before it is searched: a CA decides how long it is.
+    /// `words` for a message: in the form of every failure, and without the secrets that were sent, even if an
+    /// invisible character stood in one. Shortened before the search, because the CA decides how long the text is.
     pub fn redacted(&self, words: &str) -> String {
         self.scrub(&readable(words))
     }
@@ -224,7 +224,7 @@ impl Response {
         Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
     }
 
-    /// The beginning of the body for a person's eyes: in one short line, without secrets and control characters.
+    /// The beginning of the body for messages: one short line without secrets and control characters.
     pub fn evidence(&self) -> String {
         self.excerpt(EVIDENCE)
     }
@@ -241,7 +241,7 @@ impl Response {
         }
     }
 
-    /// So much of the body as a person may be shown of it.
+    /// The part of the body that may appear in a message.
     fn beginning(&self) -> String {
         let Some(beginning) = self.body.get(..LONGEST_LOOK_BYTES) else {
             return String::from_utf8_lossy(&self.body).into_owned();
@@ -269,7 +269,7 @@ impl Response {
     }
 }
 
-/// For a member of an answer: a `null` is as good as nothing. Servers in Go write an empty list so.
+/// For a member of an answer: `null` counts as absent. Servers in Go write an empty list as `null`.
 pub(super) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_page_is_told_by_its_title() {
+    fn a_login_page_is_reported_by_its_title() {
         let page = "<!DOCTYPE html><html><head><title>Sign in</title></head>…</html>";
         let failure = answer(200, page).json().unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unexpected);
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_megabytes_of_ellipses_is_told_at_once_and_without_secrets() {
+    fn a_body_of_megabytes_of_ellipses_is_reported_at_once_and_without_secrets() {
         let secret = "k7Qm2xWz".repeat(250);
         for part in ["…", "k7Qm2xWz…", "\u{202e}…"] {
             let mut answer = answer(500, &part.repeat((8 << 20) / part.len()));

@@ -1,4 +1,4 @@
-//! What every certificate authority can do for us, and the drivers behind it.
+//! The interface of a certificate authority, and its drivers.
 //!
 //! A driver does not retry and does not wait. Placing an order may cost money: the engine stores an intent between
 //! `prepare` and `place`, and asks `find` before it places again.
@@ -74,13 +74,13 @@ pub trait Issuer: Send + Sync {
         String::new()
     }
 
-    /// Why `reference`, which the CA gave, cannot be stored; `None`: it can. What does not end is a defect or an attack.
+    /// Why `reference`, which the CA gave, cannot be stored; `None`: it can. An endless one is a defect or an attack.
     fn reference_objection(&self, reference: &Reference) -> Option<String> {
         reference.objection()
     }
 
-    /// How the order stands. Also does what the order needs next, such as proving control of a domain: in small
-    /// pieces, each of which is harmless when it is repeated.
+    /// The state of the order. Also performs the next action of the order, such as the proof of control of a domain, in
+    /// small steps, each of which is harmless when it is repeated.
     async fn poll(&self, order: &Reference, request: &SigningRequest) -> Result<Issuance, Failure>;
 
     /// As `poll`, for a driver that must remember something of the order until the next look: with the reference that is
@@ -93,7 +93,7 @@ pub trait Issuer: Send + Sync {
         Ok((self.poll(order, request).await?, None))
     }
 
-    /// Names that this CA is known to add to a certificate for `wanted` of its own accord: they are reported, not refused.
+    /// Names that this CA adds to a certificate for `wanted` without a request. They are reported, not refused.
     fn tolerated_names(&self, _wanted: &KeyRequest) -> Vec<AlternateName> {
         Vec::new()
     }
@@ -109,12 +109,12 @@ pub trait Issuer: Send + Sync {
     }
 
     /// Whether an order that ended without a certificate that could be used may have cost money anyway. A CA that is
-    /// reached over another account does not say what it charges, so this is a no only where it is sure.
+    /// reached over another account does not say what it charges, so this is `false` only if it is certain.
     fn may_have_cost(&self, _order: &Reference) -> bool {
         true
     }
 
-    /// Whether `renewal_window` has anything to tell.
+    /// Whether the CA offers renewal windows.
     fn offers_windows(&self) -> bool {
         false
     }
@@ -124,21 +124,21 @@ pub trait Issuer: Send + Sync {
         Ok(RenewalInfo::default())
     }
 
-    /// Tells the CA that a certificate is no longer used: another one took its place and was proven.
+    /// Reports to the CA that a certificate is no longer used: its successor was installed and verified.
     async fn decommission(&self, _superseded: &Previous) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Gives an order back, where the CA takes it; what became of it, in words.
+    /// Cancels an order, if the CA supports it. Returns the outcome in words.
     async fn cancel(&self, _order: &Reference) -> Result<String, Failure> {
         Err(unsupported("cancel an order"))
     }
 
-    /// Looks whether the CA can be used, changing nothing; facts worth showing, `name` and value.
+    /// Checks whether the CA can be used, without changing anything. Returns facts for display as name and value.
     async fn check(&self) -> Result<Vec<(String, String)>, Failure>;
 
-    /// Performs the calls whose answers differ from site to site, changing nothing, and gives them as they came, without
-    /// secrets.
+    /// Performs the calls whose answers differ from site to site, without changing anything. Returns the answers as
+    /// received, without secrets.
     async fn probe(&self) -> Result<Vec<Exchange>, Failure> {
         Err(unsupported("probe"))
     }
@@ -153,10 +153,10 @@ impl<'a> PreparedOrder<'a> {
         Self(Box::pin(call))
     }
 
-    /// Places it: the one call that can cost. The reference is enough to find the order again.
+    /// Places it: the only call that can cost money. The reference is enough to find the order again.
     ///
     /// # Errors
-    /// [`Failure::is_surely_not_done`] says whether the order may have been placed all the same.
+    /// [`Failure::is_surely_not_done`] says whether the order may have been placed anyway.
     pub async fn place(self) -> Result<Reference, Failure> {
         self.0.await
     }
@@ -183,10 +183,10 @@ pub struct SigningRequest {
     pub window: Option<Window>,
 }
 
-/// A certificate whose place another one takes.
+/// A certificate that is replaced by another one.
 #[derive(Debug, Clone)]
 pub struct Previous {
-    /// The certificate; anybody may have issued it.
+    /// The certificate. Any CA may have issued it.
     pub certificate: Certificate,
     /// The CA's reference of the order that it came from, if it was ours and at this CA.
     pub order: Option<Reference>,
@@ -229,16 +229,16 @@ impl Reference {
     }
 }
 
-/// How an order stands.
+/// The state of an order.
 #[derive(Debug, Clone)]
 pub enum Issuance {
     /// Not yet.
     Pending {
         /// When the CA wants to be asked again; `None`: it did not say.
         retry_after: Option<SignedDuration>,
-        /// Whom or what it waits for, such as "approval".
+        /// The cause of the wait, such as "approval".
         waiting_for: String,
-        /// Whether it is a person that it waits for: then one is told, once.
+        /// Whether the order waits for an operator. If so, one alert is raised.
         needs_person: bool,
     },
     /// Done.
@@ -287,7 +287,7 @@ pub struct RenewalInfo {
     pub ask_again: Option<SignedDuration>,
 }
 
-/// A call and its answer, for a person's eyes.
+/// A call and its answer, for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     /// What was asked, such as `GET /v1/useraccounts`.
@@ -428,7 +428,7 @@ fn unsupported(call: &str) -> Failure {
     Failure::new(
         FailureKind::Refused,
         call,
-        "this kind of CA has no such thing",
+        "this kind of CA does not support it",
     )
 }
 

@@ -103,7 +103,7 @@ async fn still_served(
     Ok(())
 }
 
-/// What could be accepted, for a person to check.
+/// What could be accepted, for an operator to check.
 fn show(row: &TrackedCertificate) -> Result<(), CliError> {
     let name = &row.name;
     let mut is_any = false;
@@ -115,7 +115,7 @@ fn show(row: &TrackedCertificate) -> Result<(), CliError> {
             unknown.words
         );
         say!(
-            "  check who put it there; to accept it: renewd adopt {name} --fingerprint {}",
+            "  check which administrator installed it; to accept it: renewd adopt {name} --fingerprint {}",
             unknown.fingerprint
         );
     }

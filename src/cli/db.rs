@@ -39,7 +39,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         let words = "the configuration names this database already";
         return Err(CliError::Usage(words.to_owned()));
     }
-    // Both, for as long as it takes: nobody may begin to work on either.
+    // Both, for as long as it takes: no daemon may start on either.
     let _locks = (Lock::take(from)?, Lock::take(to)?);
     let source = open::store(&config).await?;
     let password = password_file.clone().map(SecretSource::File);
@@ -52,7 +52,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         say!("{table}: {}", print::count(rows, "row"));
     }
     say!(
-        "everything was carried; write this in {}:",
+        "everything was copied; write this in {}:",
         globals.config.display()
     );
     say!();

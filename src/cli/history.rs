@@ -96,7 +96,7 @@ fn unproven(verdict: &Verdict, reported: Option<&Head>) -> Option<String> {
     }
     let reported = reported.filter(|_| verdict.is_reported_removed)?;
     Some(format!(
-        "event {} of the head that was told was removed at {:.0} with all events up to {} (keep_history): tell a newer head",
+        "event {} of the given head was removed at {:.0} with all events up to {} (keep_history): give a newer head",
         reported.id, checkpoint.removed_at, checkpoint.head.id
     ))
 }

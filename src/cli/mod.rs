@@ -98,7 +98,7 @@ enum Command {
 /// Why a command ended without success; each has its exit code.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
-    /// A renewal failed or needs a person; it was told already.
+    /// A renewal failed or needs an operator; it was reported already.
     #[error("")]
     Reported,
     #[error("{0}")]
@@ -121,10 +121,10 @@ enum CliError {
     System(String),
 }
 
-/// The codes follow sysexits(3), so that service managers and scripts can tell them apart.
+/// The codes follow sysexits(3), so that service managers and scripts can distinguish them.
 const EXIT_CODES: &str = "Exit codes:
   0   done
-  1   a renewal failed or needs a person, or check or history found something
+  1   a renewal failed or needs an operator, or check or history found something
   2   the command line is wrong
   69  a firewall, CA or address could not be reached, or refused
   71  the operating system refused something

@@ -34,7 +34,7 @@ pub fn text(text: &str) {
     );
 }
 
-/// Tells a person on stderr what went wrong, in one line.
+/// Reports on stderr what went wrong, in one line.
 pub fn complain(words: &str) {
     diagnose(&format!("renewd: {}", printable(words)));
 }
@@ -47,7 +47,7 @@ pub fn diagnose(words: &str) {
         character => character,
     };
     let words: String = words.chars().map(visible).collect();
-    // Whoever closed stderr does not want to know.
+    // A closed stderr means that no output is wanted.
     let _ = writeln!(io::stderr().lock(), "{words}");
 }
 

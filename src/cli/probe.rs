@@ -27,7 +27,7 @@ pub struct Arguments {
     pem: bool,
 }
 
-/// A person who asks for a name wants to know what is shown for it, not what is shown for another.
+/// An operator who asks for a name wants to know what is served for it, not what is served for another.
 fn server_name(text: &str) -> Result<String, String> {
     if probe::is_server_name(text) {
         return Ok(text.to_owned());

@@ -1,4 +1,4 @@
-//! `renewd renew`: a person asks.
+//! `renewd renew`: an operator requests a renewal.
 
 use clap::Args;
 
@@ -36,11 +36,11 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
     store.close().await;
     match row.open_renewal {
         Some(renewal) => say!(
-            "{}: renewal {renewal} goes on at the daemon's next look, within a minute",
+            "{}: renewal {renewal} goes on when the daemon checks next, within a minute",
             wanted.name
         ),
         None => say!(
-            "{}: a renewal is planned at the daemon's next look, within a minute",
+            "{}: a renewal is planned when the daemon checks next, within a minute",
             wanted.name
         ),
     }

@@ -68,7 +68,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
 pub struct Summary {
     /// A line for each certificate: first those with a renewal, then those that rest.
     pub lines: Vec<String>,
-    /// What a person has to look at, each with what to do. The run fails unless this is empty.
+    /// What an operator has to check, each with what to do. The run fails unless this is empty.
     pub problems: Vec<String>,
     /// Renewals that go on by themselves, each with what could be done.
     pub waits: Vec<String>,
@@ -260,7 +260,7 @@ fn names(renewals: &[Renewal]) -> HashSet<&str> {
     names.collect()
 }
 
-/// A line for each certificate that was not `reported` of, and those among them that a person has to look at.
+/// A line for each certificate that was not `reported` of, and those among them that an operator has to check.
 async fn rests(
     store: &Store,
     config: &Config,
@@ -294,7 +294,7 @@ async fn rests(
     })
 }
 
-/// What a person has to look at, of a certificate without an open renewal.
+/// What an operator has to check, of a certificate without an open renewal.
 fn problem(row: &TrackedCertificate, rest: &Rest) -> Option<String> {
     let name = &row.name;
     let found = status::findings(row);
@@ -320,7 +320,7 @@ fn problem(row: &TrackedCertificate, rest: &Rest) -> Option<String> {
     ))
 }
 
-/// What came of a renewal, and what a person can do about it.
+/// The result of a renewal, and what an operator can do about it.
 async fn line(store: &Store, renewal: &Renewal, now: Timestamp) -> Result<String, StoreError> {
     let state = renewal.state;
     if state.is_end() {
@@ -337,7 +337,7 @@ async fn line(store: &Store, renewal: &Renewal, now: Timestamp) -> Result<String
         Some(at) if refused < REFUSED_LOGIN_LIMIT => {
             format!("{state}, goes on {}: {why}", distance(now, at))
         }
-        _ => format!("{state}, HELD for a person: {why}"),
+        _ => format!("{state}, HELD for an operator: {why}"),
     })
 }
 

@@ -74,7 +74,7 @@ impl Check<'_> {
         let (word, node) = suggest::nearest(name, shape.words())
             .and_then(|word| shape.keys.get_key_value(word))
             .unzip();
-        // What is meant as a table is looked at key by key; of anything else nobody knows what it holds.
+        // A value that is meant as a table is checked key by key. The contents of any other value are unknown.
         let has_keys = node
             .and_then(|node| fitting(&node.shape, value.get_ref()))
             .is_some_and(|shape| shape.table().is_some());
@@ -214,7 +214,7 @@ impl Check<'_> {
     ) -> bool {
         let fits = words.iter().any(|known| known == word);
         if !fits {
-            // A guess could lead astray where a key has its own hint: to FTP, whoever wrote SFTP.
+            // A guess could be wrong where a key has its own hint: it would suggest FTP for SFTP.
             let guess = || suggest::hint(word, words.iter().map(String::as_str), "one of");
             let hint = node.hint.clone().unwrap_or_else(guess);
             let message = format!("`{key}` cannot be `{word}`");

@@ -1,5 +1,5 @@
-//! The address of the database: `sqlite://` and a file, or a PostgreSQL server that is verified before it is told
-//! anything. Pure; no message repeats an address, which might carry a password.
+//! The address of the database: `sqlite://` and a file, or a PostgreSQL server that is verified before anything
+//! is sent. Pure; no message repeats an address, which might carry a password.
 
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub(super) fn server(text: &str) -> Result<Url, Wrong> {
     }
     if address.password().is_some() {
         let hint = "take the password out, and say with `database_password` where it is";
-        return Err(Wrong::new("a password stands in the address", hint));
+        return Err(Wrong::new("the address contains a password", hint));
     }
     if address.fragment().is_some() || address.path().trim_matches('/').is_empty() {
         return Err(Wrong::new("the name of the database is missing", SERVER));

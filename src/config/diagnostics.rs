@@ -38,7 +38,7 @@ struct Diagnostic {
     file: FileId,
     /// `None`: the file as a whole.
     range: Option<Range<usize>>,
-    /// The text could not be taken apart, so that nobody knows where a secret is: show no value at all.
+    /// The text could not be parsed, so that the place of a secret is unknown: show no value at all.
     guarded: bool,
     severity: Severity,
     message: String,

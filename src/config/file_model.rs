@@ -1,8 +1,8 @@
-//! The configuration as a person writes it: the one source of its keys, their documentation and their bounds.
+//! The configuration as an operator writes it: the one source of its keys, their documentation and their bounds.
 //!
 //! `schema.rs` makes the JSON Schema from these types, `check.rs` checks every file against it, and only then are
 //! these types filled. So every field is optional here, also a key that must be there: what is missing or wrong was
-//! reported, and what is left is looked at all the same. `x-hint` is what a person is told at such a mistake;
+//! reported, and what is left is checked anyway. `x-hint` is the hint at such a mistake;
 //! `writeOnly` marks what may hold a secret and is never shown.
 
 mod ca;
@@ -127,7 +127,7 @@ pub(super) struct File {
 pub(super) struct Daemon {
     /// Where the database is: `sqlite://` and an absolute path, or `postgres://USER@HOST/DATABASE` for a fleet that several
     /// daemons share. Left out: `renewd.db` in the state directory.
-    // A password has no place in it, and is not shown where somebody wrote one all the same.
+    // A password does not belong here, and is not shown where there is one anyway.
     #[schemars(extend("default" = default::DATABASE, "writeOnly" = true))]
     pub database: Key<String>,
     /// The password of that user on the PostgreSQL server. Left out: libpq's ways hold (`PGPASSFILE`, `~/.pgpass`), or none
@@ -138,7 +138,7 @@ pub(super) struct Daemon {
     #[schemars(extend("default" = default::STATE_DIRECTORY))]
     pub state_directory: Key<String>,
     /// The key that seals private keys in the database, for certificates with `key = { origin = "renewd" }`: 32 random
-    /// bytes in base64. Left out: a file `seal.key` in the state directory, made at first need.
+    /// bytes in base64. Left out: a file `seal.key` in the state directory, made on first use.
     #[schemars(extend("x-hint" = "say where it is: { credential = \"NAME\" } (systemd's LoadCredential=), { file = \"/path\" } or { env = \"NAME\" }", "writeOnly" = true))]
     pub sealing_key: Key<SecretReference>,
     /// How many renewals may be worked on at the same time; on one firewall it is always one.
@@ -232,9 +232,9 @@ pub(super) struct Sonicos {
     #[schemars(extend("default" = "automatic"))]
     pub login: Key<Login>,
     /// The least login that is accepted, from `basic` over `public-key`, `chap` and `digest-md5` to `digest-sha256`. Left
-    /// out: the one that the firewall had before, so that nobody on the way can ask for the password in a weaker way.
+    /// out: the one that the firewall had before, so that no attacker on the path can request a weaker login.
     pub minimum_login: Key<LoginLevel>,
-    /// Whom to believe: the device's certificate is always verified before anything is sent.
+    /// How the device's certificate is verified. That always happens before anything is sent.
     #[schemars(required, extend("x-hint" = TRUST_HINT))]
     pub trust: Key<Trust>,
     /// Limit of an ordinary call, from "1s" to "10m".
@@ -259,14 +259,14 @@ pub(super) struct Sonicos {
 
 pub(super) const SECRET_HINT: &str = "say where it is: { file = \"/path\" }, { env = \"NAME\" } or { credential = \"NAME\" } (systemd's LoadCredential=)";
 
-/// Also told where `trust` holds nothing to trust.
+/// Also the hint where `trust` is empty.
 pub(super) const TRUST_HINT: &str = "trust = { sha256 = \"…\" } pins the device's certificate; `renewd probe HOST:PORT` prints its fingerprint";
 
 /// Where a secret is.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Secret {
-    /// The secret itself: only in a file that nobody but its owner can read.
+    /// The secret itself: only in a file that its owner alone can read.
     Inline(String),
     /// Where to read it.
     Reference(SecretReference),
@@ -372,7 +372,7 @@ pub(super) struct Certificate {
     /// The name of the `[[ca]]` that issues it.
     #[schemars(required, extend("x-hint" = "for example: ca = \"office\""))]
     pub ca: Key<String>,
-    /// Whom it names.
+    /// The subject of the certificate.
     #[schemars(required, extend("x-hint" = "for example: subject = { common_name = \"vpn.example.com\" }"))]
     pub subject: Key<Subject>,
     /// Host names among its subject alternative names. A request that is made on the device can carry one alternative
@@ -431,7 +431,7 @@ pub(super) struct Subject {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyPair {
-    /// Who makes it. "firewall": the device itself, which never lets it out. "renewd": this daemon, which keeps it sealed,
+    /// Who makes it. "firewall": the device itself, which never exports it. "renewd": this daemon, which keeps it sealed,
     /// puts it on the device with the certificate, and destroys it when the services show that; the key has then been
     /// outside the device, which is the price of several names or a wildcard.
     #[schemars(extend("default" = "firewall"))]

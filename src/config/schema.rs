@@ -35,11 +35,11 @@ pub(super) fn is_key(text: &str) -> bool {
 
 static ROOT: LazyLock<Table> = LazyLock::new(|| compile_table(&raw_schema(), &Path::default()));
 
-/// What a value may be, and what a person is told where it is not.
+/// What a value may be, and the hint where it is not.
 #[derive(Debug)]
 pub(super) struct Node {
     pub shape: Shape,
-    /// Told at a mistake.
+    /// The hint at a mistake.
     pub hint: Option<String>,
     /// What stands in when it is left out, as TOML.
     pub default: Option<String>,
@@ -63,7 +63,7 @@ pub(super) enum Shape {
     Boolean,
     List(Box<Node>),
     Table(Table),
-    /// One of these, told apart by the type of the value.
+    /// One of these, distinguished by the type of the value.
     Either(Vec<Shape>),
 }
 

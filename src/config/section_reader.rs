@@ -102,7 +102,7 @@ impl<'a> SectionReader<'a> {
         let place = origin.place(&key.span());
         let diagnostics = &mut self.loader.diagnostics;
         if !self.is_main {
-            let message = format!("[{name}] stands in the main file only");
+            let message = format!("[{name}] belongs in the main file only");
             let hint = "a file in conf.d holds [[ca]], [[firewall]] and [[certificate]]".to_owned();
             diagnostics.error(place, message, Some(hint));
         } else if let Some(first) = self.sections.insert(name, place) {
@@ -178,18 +178,20 @@ impl<'a> SectionReader<'a> {
     }
 }
 
-/// The parser says what it expected; a person wants to know what to do.
+/// The parser states what it expected. An operator wants to know what to do.
 fn syntax_hint(message: &str) -> String {
     let hint = match message {
         _ if message.starts_with("duplicate key") => {
-            "a key stands once in a table: remove one of the two"
+            "a key can occur only once in a table: remove one of the two"
         }
         _ if message.starts_with("key with no value") => "write it as: key = value",
         _ if message.contains("unclosed inline table") || message.contains("missing comma") => {
-            "a table in braces stands between `{` and `}`, with commas between its keys"
+            "a table in braces is written between `{` and `}`, with commas between its keys"
         }
-        _ if message.contains("unclosed array") => "a list stands between `[` and `]`",
-        _ if message.contains("string") => "a text stands between two quotes in one line: \"text\"",
+        _ if message.contains("unclosed array") => "a list is written between `[` and `]`",
+        _ if message.contains("string") => {
+            "a text is written between two quotes in one line: \"text\""
+        }
         _ => "a value is a \"text\", a number, true, false, a list [ ] or a table { }",
     };
     hint.to_owned()

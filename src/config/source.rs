@@ -1,4 +1,4 @@
-//! The texts that were read, and how a stretch of one is shown to a person. A hidden stretch is never shown.
+//! The texts that were read, and how a part of one is shown to an operator. A hidden part is never shown.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -12,9 +12,9 @@ use crate::sanitize::is_unsafe;
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     files: Vec<File>,
-    /// The number of the first of them: those before it are somebody else's.
+    /// The number of the first of them: those before it belong to another share.
     first: u32,
-    /// Byte ranges that are never shown, also of files that are somebody else's.
+    /// Byte ranges that are never shown, also of files that belong to another share.
     hidden: Vec<(FileId, Range<usize>)>,
     /// The texts of small files, one after the other: ten thousand that lie among what was made of them would leave
     /// ten thousand holes when they are dropped, and the daemon would keep that memory for ever. One for each share.

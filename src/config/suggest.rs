@@ -1,4 +1,4 @@
-//! What a person probably meant. Pure.
+//! Which word was probably meant. Pure.
 
 /// The one of `known` that `raw` is most probably a misspelling of.
 pub(super) fn nearest<'a>(raw: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

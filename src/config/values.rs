@@ -153,7 +153,7 @@ pub(super) fn email(text: &str) -> Result<String, Wrong> {
 
 /// An address for a certificate.
 pub(super) fn ip_address(text: &str) -> Result<IpAddr, Wrong> {
-    let hint = "write \"192.0.2.1\" or \"2001:db8::1\"; a host name stands in `dns_names`";
+    let hint = "write \"192.0.2.1\" or \"2001:db8::1\"; a host name belongs in `dns_names`";
     text.parse()
         .map_err(|_| Wrong::new(format!("`{text}` is not an IP address"), hint))
 }

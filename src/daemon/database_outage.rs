@@ -1,18 +1,18 @@
-//! A database that fails, or whose clock differs from ours: reported once, and once more when that is over.
+//! Reports a database that fails, or whose clock differs from ours: once at the beginning and once at the end.
 
 use std::mem::{Discriminant, discriminant};
 
 use crate::event::{Event, EventKind};
 use crate::store::StoreError;
 
-/// What was told of the database and is not over yet.
+/// The database failure that was reported and is not over yet.
 #[derive(Debug, Default)]
 pub struct DatabaseOutage {
     reported: Option<Discriminant<StoreError>>,
 }
 
 impl DatabaseOutage {
-    /// The database failed. The same trouble is told once, however often it is met.
+    /// The database failed. The same kind of failure is reported once, however often it occurs.
     pub fn begin(&mut self, error: &StoreError) {
         let kind = discriminant(error);
         if self.reported != Some(kind) {

@@ -1,32 +1,33 @@
-//! How much may be under way at a time, so that those who do not answer keep nobody waiting who does.
+//! Concurrency limits. Unresponsive peers do not count against the limit, so they cannot starve responsive ones.
 //!
-//! Who is silent gives its place to the next and goes on beside, in a number that is bounded as well. Who was not
-//! reached at the last attempt comes after everybody else, and gets a quarter of the places until it answers.
+//! A stalled session gives its slot to the next one and continues beside it; the number of stalled sessions is bounded
+//! as well. A suspect peer (unreachable at the last attempt) comes after all others, and suspect peers get a quarter of
+//! the slots until they answer.
 
 use std::time::Duration;
 
 /// What is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// It answers, or is not silent for long.
+    /// The peer answers, or has not been silent for long.
     Active,
-    /// The same, but it did not answer the last time, and has not yet.
+    /// The same, but the peer did not answer at the last attempt, and has not answered yet.
     Suspect,
-    /// It waits for an answer for longer than a living peer takes.
+    /// The peer has not answered for longer than a responsive one takes.
     Stalled,
 }
 
-/// How many more may begin.
+/// How many more may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slots {
-    /// In all.
+    /// In total.
     pub total: usize,
-    /// Of these, for those that were not reached the last time.
+    /// Of these, for suspect peers.
     pub suspect: usize,
 }
 
 impl Slots {
-    /// What is free of `total` when so much is under way.
+    /// The free slots of `total` beside the work under way.
     pub fn of(total: usize, under_way: impl Iterator<Item = Stage>) -> Self {
         let (mut taken, mut suspect, mut stalled) = (0, 0, 0);
         for stage in under_way {
@@ -42,7 +43,7 @@ impl Slots {
             suspect: (total / 4)
                 .max(1)
                 .saturating_sub(suspect)
-                // The other half is kept for those of whom nothing is known yet.
+                // The other half is reserved for peers of which nothing is known yet.
                 .min((MOST_STALLED / 2).saturating_sub(stalled))
                 .min(free),
         }
@@ -53,11 +54,11 @@ impl Slots {
 pub const PROBES: usize = 32;
 /// Questions to CAs at a time.
 pub const QUESTIONS: usize = 16;
-/// A handshake that takes longer counts no longer among those at a time.
+/// A handshake that takes longer no longer counts against the limit.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(1);
-/// The same for a session with a firewall; the slowest log in within it.
+/// The same for a session with a firewall; the slowest firewalls complete a login within it.
 pub const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
-/// Who is silent takes a socket and some ten KiB.
+/// A stalled session holds a socket and some ten KiB.
 const MOST_STALLED: usize = 256;
 
 #[cfg(test)]
@@ -78,16 +79,16 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_not_reached_before_gets_a_quarter_and_the_others_the_rest() {
+    fn suspect_peers_get_a_quarter_and_the_others_the_rest() {
         assert_eq!(free(8, 0, 0, 0), (8, 2));
         assert_eq!(free(8, 0, 2, 0), (6, 0));
         assert_eq!(free(8, 6, 1, 0), (1, 1));
         assert_eq!(free(8, 8, 0, 0), (0, 0));
-        assert_eq!(free(1, 0, 0, 0), (1, 1), "one place is everybody's");
+        assert_eq!(free(1, 0, 0, 0), (1, 1), "one slot, free for both");
     }
 
     #[test]
-    fn the_silent_take_no_places_but_are_bounded_all_the_same() {
+    fn stalled_sessions_take_no_slots_but_are_bounded() {
         assert_eq!(free(8, 0, 0, 100), (8, 2));
         assert_eq!(free(8, 0, 0, 128), (8, 0), "half of them were known to be");
         assert_eq!(free(8, 0, 0, 254), (2, 0));

@@ -1,5 +1,5 @@
-//! The daily maintenance of the database, beside the loop: looks for damage, removes what is older than `keep_history`, and
-//! tells the log where the history ends.
+//! The daily maintenance of the database, beside the loop: checks for damage, removes what is older than
+//! `keep_history`, and logs where the history ends.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -102,7 +102,7 @@ async fn remove_events(
     Ok((all, up_to))
 }
 
-/// Tells the log where the history ends: who changes the database cannot change what left it.
+/// Logs where the history ends. An attacker who changes the database cannot change a log that was sent elsewhere.
 pub(super) async fn log_history_head(store: &Store) {
     match store.history_head().await {
         Ok(Some(head)) => {
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::random::SeededRandom;
 
-    /// A fleet that tells one event a day, and a look each day.
+    /// A fleet with one event and one probe a day.
     #[tokio::test]
     async fn what_is_older_goes_day_by_day_and_the_history_says_so() {
         let folder = tempfile::tempdir().unwrap();

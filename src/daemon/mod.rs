@@ -1,6 +1,6 @@
 //! The daemon: one loop that wakes, asks the scheduler, hands out the work, and sleeps.
 //!
-//! It is the only place that sleeps. Signals and cron ticks only wake it; what is to be done is read from the store.
+//! Only this loop sleeps. Signals and cron ticks only wake it; the work to do is read from the store.
 
 mod database_outage;
 mod dry_run;
@@ -44,9 +44,9 @@ use triggers::Ticks;
 /// What wakes the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// A tick, or a piece of work that ended: look what is due.
+    /// A tick, or the end of some work: check what is due.
     Tick,
-    /// At the start and once a day: keep the database quick and small, and look for damage.
+    /// At the start and once a day: keep the database fast and small, and check it for damage.
     Maintain,
     /// SIGHUP: read the configuration again.
     Reload,
@@ -78,11 +78,12 @@ pub struct Daemon {
     engine: Arc<Engine>,
     workers: WorkerPool,
     env: Env,
-    /// One for the whole life: a reload finds the ports of transfers that are open.
+    /// The same for the lifetime of the daemon: a reload keeps the ports of open transfers.
     transfers: Transfers,
-    /// The same: a reload forgets nothing of what is known of firewalls.
+    /// Also the same: a reload keeps what is known of the firewalls.
     runtime: Runtime,
-    /// The ticks of `scan`, and what they poke; none where somebody else pokes.
+    /// The schedule of `scan`, and the channel that its ticks are sent to. `None` where another caller sends the
+    /// commands.
     ticks: Option<(mpsc::Sender<Command>, Ticks)>,
     /// Where `log` of the configuration counts.
     log: Option<LogFilter>,
@@ -91,7 +92,7 @@ pub struct Daemon {
     _lock: Lock,
 }
 
-/// A step that runs when the daemon is told to stop may go on for this long; then it is parked.
+/// A step that runs when the daemon is stopped may continue for this long; then it is parked.
 const LAST_STEPS: Duration = Duration::from_secs(15);
 /// A full channel already holds what will wake the loop.
 const MOST_COMMANDS: usize = 64;
@@ -107,7 +108,7 @@ impl Daemon {
         Self::start_with(config_file, config, env, Arc::new(NoCheckpoint)).await
     }
 
-    /// As `start`, with somebody who is told of every moment.
+    /// As `start`, with a checkpoint that is called at every step.
     ///
     /// # Errors
     /// As `start`.
@@ -130,15 +131,15 @@ impl Daemon {
             .await?;
         report_clock_difference(&store, now).await?;
         let owner = owner(env.random.as_ref());
-        // The lock says that nobody else works on this database: claims that are left are those of a dead daemon. On a
-        // server others may live; there a claim says itself when its time is over.
+        // The lock proves that no other daemon uses this database: remaining claims are those of a dead daemon. On a
+        // database server other daemons may be alive; there each claim has its own expiry.
         let left_sessions = if store.is_shared() {
             Vec::new()
         } else {
             store.take_over().await?
         };
         synchronise(&store, &config, now).await?;
-        // Where the clock was set back, the first turn moves what was put off under the former one.
+        // Where the clock was set back, the first turn reschedules what was postponed under the former one.
         if last_write.is_none_or(|last| last <= now) {
             let interval = config.daemon.probe_interval;
             store.shorten_probes(interval, now).await?;
@@ -189,7 +190,7 @@ impl Daemon {
         Ok(report?)
     }
 
-    /// Runs until it is told to stop by a signal.
+    /// Runs until a signal stops it.
     ///
     /// # Errors
     /// When it could not start, or the database is damaged; other errors are logged and tried again.
@@ -205,7 +206,7 @@ impl Daemon {
         ended
     }
 
-    /// Runs until `commands` tell it to stop, or nobody is left who could.
+    /// Runs until a command stops it, or until every sender of `commands` is dropped.
     ///
     /// # Errors
     /// When the database is damaged: nothing more is written to it.
@@ -235,7 +236,7 @@ impl Daemon {
         Event::new(EventKind::DaemonReady).log();
         notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
         loop {
-            // Here and nowhere else: a loop that stalls does not feed it.
+            // Only here: a stalled loop does not feed the watchdog.
             if watchdog.is_some() {
                 notify(&[NotifyState::Watchdog]);
             }
@@ -260,7 +261,8 @@ impl Daemon {
         }
     }
 
-    /// Stores now and then that the loop is alive, which also tells whether anything can be stored; then does one turn.
+    /// Stores periodically that the loop is alive, which also checks that the database accepts writes; then does one
+    /// turn.
     async fn turn(&mut self, pacer: &mut Pacer) -> Result<(), StoreError> {
         let now = self.env.clock.now();
         // A time that is wrong is not stored as the last one: the next start compares with it.
@@ -283,7 +285,7 @@ impl Daemon {
         }
     }
 
-    /// Looks after the database beside the loop: on a large one it takes a while.
+    /// Starts the maintenance of the database beside the loop: on a large database it takes a while.
     fn start_maintenance(&mut self) {
         let engine = Arc::clone(&self.engine);
         if self.maintenance.is_empty() {
@@ -292,7 +294,7 @@ impl Daemon {
         }
     }
 
-    /// Puts a changed configuration in force; a broken one changes nothing.
+    /// Applies a changed configuration; an invalid one changes nothing.
     async fn reload(&mut self) {
         let started = NotifyState::monotonic_usec_now();
         if let Ok(moment) = started {
@@ -330,7 +332,7 @@ impl Daemon {
         synchronise(&store, &config, now).await?;
         let interval = config.daemon.probe_interval;
         store.shorten_probes(interval, now).await?;
-        // Last of all that can fail: what is refused changes nothing.
+        // The last operation that can fail: a refused configuration changes nothing.
         let changed_log = config.daemon.log != former.log;
         if let Some(log) = self.log.as_ref().filter(|_| changed_log) {
             log.change(&config.daemon.log)?;
@@ -357,7 +359,7 @@ impl Daemon {
         )
     }
 
-    /// `as_it_should`: nobody need wonder why it is silent from now on.
+    /// `as_it_should`: the stop was requested, so no alert is needed for the missing heartbeat.
     async fn stop(mut self, as_it_should: bool) {
         self.workers.stop(Instant::now() + LAST_STEPS).await;
         self.maintenance.shutdown().await;
@@ -370,12 +372,12 @@ impl Daemon {
     }
 }
 
-/// What of the upkeep's errors must stop the daemon; the others are told.
+/// The errors of the maintenance that must stop the daemon; the others are logged.
 fn only_damage(maintenance: Result<(), StoreError>) -> Result<(), StoreError> {
     match maintenance {
         Err(error @ StoreError::Corrupt { .. }) => Err(error),
         Err(error) => {
-            tracing::error!(%error, "the upkeep of the database failed");
+            tracing::error!(%error, "the maintenance of the database failed");
             Ok(())
         }
         Ok(()) => Ok(()),
@@ -395,7 +397,7 @@ fn owner(random: &dyn Random) -> String {
     }
 }
 
-/// Leases end by each daemon's own clock: one that goes wrong takes from the others what they still work on.
+/// Leases expire by each daemon's own clock. A daemon with a wrong clock takes leases that others still use.
 async fn report_clock_difference(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     let difference = store.clock_difference(now).await?;
     if let Some(difference) = difference.filter(|by| by.abs() > CLOCKS_AGREE) {
@@ -431,9 +433,9 @@ fn engine(
     })
 }
 
-/// Tells the service manager; without one it is nobody's loss.
+/// Notifies the service manager. Without one nothing is sent.
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager could not be told");
+        tracing::debug!(%error, "the service manager could not be notified");
     }
 }

@@ -41,13 +41,13 @@ impl Report {
         Ok(report)
     }
 
-    /// Whether something failed or needs a person.
+    /// Whether something failed or needs an operator.
     pub fn has_failed(&self) -> bool {
         self.worked_on.iter().chain(&self.waiting).any(has_failed)
     }
 }
 
-/// Whether a renewal failed, or cannot go on without a person.
+/// Whether a renewal failed, or cannot continue without an operator.
 pub fn has_failed(renewal: &Renewal) -> bool {
     match renewal.state {
         State::RolledBack | State::NotRolledBack | State::Failed => true,
@@ -73,8 +73,8 @@ pub(super) async fn run(
     engine: &Arc<Engine>,
 ) -> Result<Report, StoreError> {
     let clock = &engine.env.clock;
-    // For everything but a proof, which is bounded itself and must not be left half way. A failure on the way to it is
-    // bounded by nothing but this.
+    // For every wait except a verification, which has its own limit and must not be interrupted. A failure before it is
+    // bounded only by this.
     let mut patience = LONGEST_PATIENCE;
     loop {
         let now = clock.now();
@@ -83,7 +83,7 @@ pub(super) async fn run(
         if !workers.is_idle() {
             tokio::select! {
                 () = workers.one_finished() => {}
-                // Who is silent gives its place away after a while.
+                // A stalled session gives its slot away after a while.
                 () = tokio::time::sleep(LONGEST_WAIT) => {}
             }
             continue;
@@ -109,13 +109,13 @@ pub(super) async fn run(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Soon {
     at: Timestamp,
-    /// Whether it is a look for a proof, after which nothing failed.
+    /// Whether it is a verification after which nothing failed.
     is_proof: bool,
 }
 
-/// When an open renewal goes on that is worth waiting for: one that waits for something short, within the `patience` that is
-/// left, or one that is half way between bind and proof and must not be left there. Not one that waits for an operator, or
-/// that another daemon works on.
+/// When the next open renewal continues that this run waits for: a renewal with a short wait within the remaining
+/// `patience`, or one between bind and verification, which must not be interrupted. Not one that waits for an operator,
+/// or that another daemon works on.
 async fn soon(
     engine: &Engine,
     now: Timestamp,
@@ -132,7 +132,7 @@ async fn soon(
         let at = renewal.next_attempt_at?;
         let is_theirs =
             leased.contains(&*renewal.firewall) || engine.store.leaves(&renewal.certificate);
-        // Nothing is tried at a firewall that has refused too many logins.
+        // No login is tried at a firewall that has refused too many.
         let is_locked = renewal.refused_logins >= REFUSED_LOGIN_LIMIT;
         if is_theirs || is_locked || needs_operator(renewal) {
             return None;
@@ -151,7 +151,7 @@ async fn soon(
     Ok(open.iter().filter_map(soon).min())
 }
 
-/// Half way between bind and proof.
+/// Between bind and verification.
 const fn is_midway(state: State) -> bool {
     matches!(
         state,
@@ -159,12 +159,13 @@ const fn is_midway(state: State) -> bool {
     )
 }
 
-/// Longer than the default grace period of a proof, and as long as a slow firewall needs for a key pair.
+/// Longer than the default `verify_timeout`, and as long as a slow firewall needs for a key pair.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
-/// A run waits no longer than this in all for anything but a proof. A failing roll-back is no proof. The whole wait for a key pair after a crash fits into it.
+/// The longest total wait of a run, apart from verifications. A failing rollback is no verification. The whole wait for
+/// a key pair after a crash fits into it.
 const LONGEST_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 /// While something is under way.
 const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 const SHORTEST_SLEEP: SignedDuration = SignedDuration::from_millis(20);
-/// A failure that is looked into this soon is waited for; shorter than the first wait of the retry table.
+/// A run waits for a retry that is due this soon; shorter than the first wait of the retry table.
 const MOMENT: SignedDuration = SignedDuration::from_secs(31);

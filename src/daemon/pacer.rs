@@ -1,5 +1,5 @@
-//! When the loop turns next: not before something is due, not more often than a second where what is due finds no place,
-//! not before a while where the database failed, and never later than the watchdog wants.
+//! When the loop turns next: not before something is due, at most once a second while no slot is free for due work,
+//! after a pause when the database failed, and always in time for the watchdog.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Pacer {
         self.next.min(now + self.longest_sleep)
     }
 
-    /// Whether the loop, now awake, may turn: while the database fails, what wakes it does not.
+    /// Whether the loop, now awake, may turn. While the database fails, a command does not make it turn.
     pub fn may_turn(&self, now: Instant) -> bool {
         !self.outage.lasts() || now >= self.next
     }
@@ -71,8 +71,8 @@ impl Pacer {
     }
 }
 
-/// How long until `wake`. What is due already found no place, or is under way: the end of something makes place and wakes
-/// the loop, and so does the time after which who is silent gives its place away.
+/// How long until `wake`. Work that is due already had no free slot, or is under way. The end of any work frees a slot
+/// and wakes the loop; so does the time after which a stalled session gives its slot away.
 fn until(now: Timestamp, wake: Timestamp) -> Duration {
     match now.duration_until(wake).try_into() {
         Ok(wait) if wait > Duration::ZERO => wait,
@@ -80,11 +80,11 @@ fn until(now: Timestamp, wake: Timestamp) -> Duration {
     }
 }
 
-/// However far away the next due time is, the loop looks this often.
+/// However far away the next due time is, the loop turns this often.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// After the store failed, the loop tries it again this soon.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(5);
-/// While more is due than has place.
+/// While more is due than there are slots.
 const BETWEEN_TURNS: Duration = Duration::from_secs(1);
 const BETWEEN_BEATS: Duration = Duration::from_mins(1);
 
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_and_has_no_place_does_not_make_the_loop_run_hot() {
+    fn due_work_without_a_slot_does_not_make_the_loop_spin() {
         let mut pacer = Pacer::new(None);
         let now = Instant::now();
         for (wake, slept) in [

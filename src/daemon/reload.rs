@@ -1,4 +1,4 @@
-//! What a changed configuration changes in a daemon that runs. Each key counts at once, or is refused by name.
+//! Applies a changed configuration to a running daemon. Each key takes effect at once, or is refused by name.
 //!
 //! Keys of `[daemon]` stand in the lists below. All others are a part of what each certificate asks for, by its own keys
 //! and those of its firewall and its CA: their change is a change of the certificate, whose waits are computed anew.
@@ -14,7 +14,7 @@ use crate::config::{Config, Daemon};
 use crate::inventory::ManagedCertificate;
 use crate::store::{Configured, Store, StoreError};
 
-/// Changes what is logged; where the log was started by hand, nothing does.
+/// Changes the log filter. Where the log was started without one, nothing changes it.
 #[derive(Clone)]
 pub struct LogFilter(Arc<Change>);
 
@@ -55,7 +55,7 @@ const AFTER_A_RESTART: [Key; 3] = [
     }),
 ];
 
-/// Refuses a configuration of which something can only count after a restart.
+/// Refuses a configuration with changes that only take effect after a restart.
 ///
 /// # Errors
 /// It names every such key that was changed.
@@ -79,7 +79,7 @@ pub(super) fn refuse_what_needs_a_restart(
     }
 }
 
-/// Stores what is configured, and has every wait that rests on the configuration computed anew where that has changed.
+/// Stores the configuration. Where it has changed, every wait that depends on it is computed anew.
 pub(super) async fn synchronise(
     store: &Store,
     config: &Config,
@@ -103,8 +103,9 @@ fn configured(config: &Config, wanted: &ManagedCertificate) -> Configured {
     }
 }
 
-/// Tells one configuration of a certificate, its firewall and its CA from the next. After an upgrade of renewd or of its
-/// compiler every row may count as changed once; that only asks the due rules again, and computes waits anew.
+/// Identifies one configuration of a certificate, its firewall and its CA. After an upgrade of renewd or of its
+/// compiler every row may count as changed once. Then the due rules are only evaluated again, and the waits are
+/// computed anew.
 fn hash(config: &Config, wanted: &ManagedCertificate) -> String {
     let mut hasher = DefaultHasher::new();
     wanted.hash(&mut hasher);
@@ -140,7 +141,7 @@ mod tests {
         "scan",
         "sealing_key",
     ];
-    /// Their keys are parts of certificates, firewalls and CAs, which `hash` tells from one another.
+    /// Their keys are parts of certificates, firewalls and CAs, which `hash` covers.
     const IN_CERTIFICATES: [&str; 5] =
         ["ca", "certificate", "firewall", "renewal", "file_transfer"];
 

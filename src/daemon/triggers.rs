@@ -1,4 +1,5 @@
-//! What pokes the loop: cron ticks, signals, and notices of other daemons. They carry no information, only "look".
+//! The sources of commands for the loop: cron ticks, signals, and notifications of other daemons. A command contains no
+//! data; the loop reads the database.
 
 use std::fmt;
 use std::time::Duration;
@@ -29,7 +30,7 @@ impl Drop for Ticks {
 
 /// Starts the tick of the cron expression `scan`, in UTC.
 ///
-/// A tick may come late, twice or never (the scheduler forgets those missed while down): nothing rests on it, the loop
+/// A tick may come late, twice or never (the scheduler drops those missed while down). Nothing depends on it: the loop
 /// also wakes by itself.
 pub async fn cron(scan: &str, command_sender: Sender<Command>) -> Result<Ticks, DaemonError> {
     let failed = |error| {
@@ -50,8 +51,8 @@ pub async fn cron(scan: &str, command_sender: Sender<Command>) -> Result<Ticks, 
     Ok(Ticks(jobs))
 }
 
-/// Listens for what other daemons on the same database say, as long as the task lives; on a file there are none. What is
-/// missed is found by the loop's own looks.
+/// Listens for notifications of other daemons on the same database, as long as the task lives; with a database file
+/// there are none. The loop's own schedule finds what a missed notification announced.
 pub fn notifications(
     store: &Store,
     owner: &str,
@@ -73,19 +74,19 @@ pub fn notifications(
     })
 }
 
-/// Pokes at each notice, until the connection breaks.
+/// Sends a command at each notification, until the connection breaks.
 async fn pass_on(mut notifications: Notifications, command_sender: &Sender<Command>) {
-    // Something may have been said while nobody listened.
+    // A notification may have been missed while there was no connection.
     let _ = command_sender.try_send(Command::Tick);
     while notifications.next().await.is_ok() {
         // A full channel already holds what will wake the loop.
         let _ = command_sender.try_send(Command::Tick);
-        // Many that come at once are one look.
+        // Several notifications at once cause one turn.
         tokio::time::sleep(TOGETHER).await;
     }
 }
 
-/// Turns signals into pokes: SIGHUP reloads, SIGTERM and SIGINT stop.
+/// Turns signals into commands: SIGHUP reloads, SIGTERM and SIGINT stop.
 pub fn signals(command_sender: &Sender<Command>) -> Result<(), DaemonError> {
     for (kind, meaning) in [
         (SignalKind::hangup(), Command::Reload),

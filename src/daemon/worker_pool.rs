@@ -1,5 +1,5 @@
-//! The crew: renewals and probes under way, bounded in number, each behind a panic fence. After the store failed it
-//! begins nothing before something can be stored again.
+//! The worker pool: renewals and probes under way, bounded in number, each isolated against panics. After the store
+//! failed, the pool starts nothing until the store accepts writes again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::renewal::{Engine, Liveness};
 use crate::scheduler::{self, Capacity};
 use crate::store::{Lease, PollKind, StoreError};
 
-/// Everything that is under way.
+/// All work under way.
 #[derive(Debug)]
 pub struct WorkerPool {
     owner: String,
@@ -38,9 +38,9 @@ pub struct WorkerPool {
     outdated: Vec<RenewalId>,
     /// Whether such a probe was stored.
     has_outdated_probe: bool,
-    /// Claims that could not be given back.
+    /// Claims that could not be released.
     unreleased_leases: Vec<Claim>,
-    /// Claims whose worker panicked, and looks that did.
+    /// Claims whose worker panicked, and probes that did.
     panicked: Vec<Claim>,
     panicked_probes: Vec<Probe>,
     /// The time of the last turn.
@@ -53,24 +53,24 @@ struct Claim {
     renewal: RenewalId,
     token: i64,
     configuration: u64,
-    /// Its last attempt reached nobody.
+    /// Its last attempt did not reach the peer.
     is_suspect: bool,
     liveness: Arc<Liveness>,
 }
 
-/// What must be known of a look under way.
+/// What must be known of a probe under way.
 #[derive(Debug)]
 struct Probe {
     poll: PollKind,
     certificate: Arc<str>,
     configuration: u64,
-    /// The last one saw nothing.
+    /// The last one reached no service.
     is_suspect: bool,
     since: Instant,
 }
 
 impl WorkerPool {
-    /// A crew with nothing to do; `owner` is the name on its claims.
+    /// An idle worker pool; `owner` is the name on its claims.
     pub fn new(owner: String, engine: Arc<Engine>) -> Self {
         Self {
             owner,
@@ -118,7 +118,7 @@ impl WorkerPool {
     /// is no place for it.
     ///
     /// # Errors
-    /// The store's, also when it failed somebody of the crew since the last turn.
+    /// The store's, also when it failed for a worker since the last turn.
     pub async fn turn(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         if let Some(error) = self.failed.take() {
             self.is_unsure = true;
@@ -144,7 +144,7 @@ impl WorkerPool {
         self.hand_out(now).await
     }
 
-    /// What was put off by a configuration that is no longer in force is looked at again: the window for which it waits
+    /// Evaluates again what was postponed by a configuration that is no longer in force: the window for which it waits
     /// may be another one by now, and so may the time of the next probe.
     async fn reconsider_outdated(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let store = &self.engine.store;
@@ -182,7 +182,7 @@ impl WorkerPool {
         }
     }
 
-    /// What was put off under a clock that was ahead does not wait until it is there again.
+    /// Reschedules what was postponed under a clock that was ahead.
     async fn check_the_clock(&mut self, now: Timestamp) -> Result<(), StoreError> {
         if let Some(before) = self.set_back_from(now) {
             let interval = self.engine.config.daemon.probe_interval;
@@ -260,7 +260,7 @@ impl WorkerPool {
         Slots::of(limits::PROBES, stages)
     }
 
-    /// Else nobody could work on these firewalls before the claims run out.
+    /// Otherwise no daemon could work on these firewalls until the claims expire.
     async fn release_leases(&mut self) -> Result<(), StoreError> {
         while let Some(claim) = self.unreleased_leases.last() {
             let engine = &self.engine;
@@ -309,7 +309,7 @@ impl WorkerPool {
             }
         }
         if let Err(error) = self.report_panics().await {
-            tracing::error!(%error, "that somebody panicked could not be stored");
+            tracing::error!(%error, "a panic could not be stored");
         }
     }
 
@@ -349,13 +349,13 @@ impl WorkerPool {
         self.probing.insert(task.id(), probe);
     }
 
-    /// Certificates that are looked at in this way at this moment.
+    /// Certificates that are being probed in this way.
     fn busy(&self, poll: PollKind) -> HashSet<Arc<str>> {
         let probes = self.probing.values().filter(|probe| probe.poll == poll);
         probes.map(|probe| Arc::clone(&probe.certificate)).collect()
     }
 
-    /// Waits for nothing: whoever waits for the end of something may stop waiting at any moment.
+    /// Does not await anything: the caller's wait for the end of a task may be cancelled at any moment.
     fn renewal_ended(&mut self, ended: Result<(Id, Result<(), StoreError>), JoinError>) {
         match ended {
             Ok((id, result)) => {
@@ -399,7 +399,7 @@ impl WorkerPool {
         }
     }
 
-    /// Stores that somebody panicked: a person is told, and it is not tried again at once.
+    /// Stores that a worker panicked: an operator is notified, and the work is not retried at once.
     async fn report_panics(&mut self) -> Result<(), StoreError> {
         while let Some(claim) = self.panicked.last() {
             let engine = &self.engine;
@@ -416,5 +416,5 @@ impl WorkerPool {
     }
 }
 
-/// A clock that is corrected by less has done no harm: what it put off comes that much later.
+/// A smaller correction of the clock is harmless: what was postponed is only delayed by that much.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(10);

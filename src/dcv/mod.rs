@@ -1,8 +1,8 @@
-//! Proof of control over a domain (domain control validation): a file on a web server or a record in the DNS, put where
-//! a CA looks for it, and taken away again.
+//! Proof of control over a domain (domain control validation): a file on a web server or a DNS record. It is published
+//! where a CA looks for it, and withdrawn again.
 //!
-//! Nothing here knows which CA asks. Every call is harmless when it is repeated: after a crash the same proof is put
-//! up again.
+//! Nothing here depends on the CA. Every call is harmless when it is repeated: after a crash the same proof is
+//! published again.
 
 pub mod dns;
 pub mod http;
@@ -59,7 +59,7 @@ pub enum Method {
     Dns,
 }
 
-/// Puts proofs where a CA looks for them.
+/// Publishes proofs where a CA looks for them.
 #[derive(Debug)]
 pub struct Validator {
     settings: Settings,
@@ -101,7 +101,7 @@ impl Validator {
         }
     }
 
-    /// Whether it can put up a CNAME record at all.
+    /// Whether it can publish a CNAME record at all.
     pub fn gives_cnames(&self) -> bool {
         match &self.settings {
             Settings::Http(_) => false,
@@ -122,10 +122,10 @@ impl Validator {
         }
     }
 
-    /// Who does not show `proof` yet, in words; `None` when everybody does whom the CA may ask.
+    /// The servers that do not show `proof` yet, in words; `None` if every server that the CA may ask shows it.
     ///
     /// # Errors
-    /// When nobody can be asked.
+    /// If no server can be asked.
     pub async fn missing(&self, proof: &Proof) -> Result<Option<String>, Failure> {
         match &self.settings {
             Settings::Http(settings) => Ok(http::missing(settings, &http::Page::of(proof)?).await),
@@ -149,10 +149,10 @@ impl Validator {
         }
     }
 
-    /// Does what `present` does for `proof`, but puts nothing up: what would be in its way is in the way of this.
+    /// Does what `present` does for `proof`, but publishes nothing. It fails for the same reasons.
     ///
     /// # Errors
-    /// As `present`, as far as something harmless tells.
+    /// As `present`, as far as a harmless call shows.
     pub async fn rehearse(&self, proof: &Proof) -> Result<(), Failure> {
         match &self.settings {
             Settings::Http(settings) => {
@@ -163,10 +163,10 @@ impl Validator {
         }
     }
 
-    /// Looks whether proofs could be given, changing nothing; facts worth showing.
+    /// Checks whether proofs could be published, without changing anything. Returns facts for display.
     ///
     /// # Errors
-    /// The first thing that is in the way.
+    /// The first problem.
     pub async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
         match &self.settings {
             Settings::Http(settings) => http::check(settings).await,

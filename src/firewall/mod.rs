@@ -1,8 +1,8 @@
 //! What every firewall can do for us, and the drivers behind it.
 //!
-//! A driver does not retry, does not wait and does not decide: it looks, acts once, and turns each failure
-//! into a [`Failure`] by what the caller can do about it. It leaves no session, no configuration mode and no
-//! uncommitted change behind.
+//! A driver does not retry, does not wait and does not decide. It reads, acts once, and turns each failure into a
+//! [`Failure`] by what the caller can do about it. It leaves no session, no configuration mode and no uncommitted
+//! change behind.
 
 pub mod dry_run;
 pub mod sonicos;
@@ -51,8 +51,8 @@ pub trait Firewall: Send {
     /// Puts a key pair that renewd made, with its certificate, on the device under `alias`.
     async fn import_key_pair(&mut self, alias: &str, bundle: &KeyBundle) -> Result<(), Failure>;
 
-    /// What the device tells of the certificate of `alias` that contradicts `leaf` (serial number, public key),
-    /// in words; empty when nothing does, or when the device tells nothing.
+    /// The differences between `leaf` and what the device reports about the certificate of `alias` (serial number,
+    /// public key), in words. Empty when there are none, or when the device reports nothing.
     async fn mismatches(&mut self, alias: &str, leaf: &Certificate)
     -> Result<Vec<String>, Failure>;
 
@@ -64,13 +64,13 @@ pub trait Firewall: Send {
 
     /// Points services at certificates and commits, in one commit for all; never with a foreign change in it.
     ///
-    /// The answer to the commit may be lost (`OutcomeUnknown`): connect again, look at `bindings`, go on.
+    /// The answer to the commit may be lost (`OutcomeUnknown`): connect again, read `bindings`, and continue.
     async fn bind(&mut self, bindings: &[Binding]) -> Result<(), Failure>;
 
     /// Removes a certificate or a pending request; one that is not there is fine.
     async fn remove(&mut self, alias: &str) -> Result<(), Failure>;
 
-    /// Changes that somebody else has not committed yet; `None` when there are none.
+    /// Uncommitted changes of another administrator; `None` when there are none.
     async fn pending_changes_of_others(
         &mut self,
     ) -> Result<Option<PendingChangesOfOthers>, Failure>;
@@ -82,7 +82,7 @@ pub trait Firewall: Send {
     async fn close(self: Box<Self>) -> Result<(), Failure>;
 }
 
-/// What a firewall says of itself.
+/// What a firewall reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
     /// Model, such as "TZ 270".
@@ -121,7 +121,7 @@ impl Identity {
     }
 }
 
-/// Characters of what a device says of itself: no honest one has more.
+/// Characters of a text that a device reports about itself: no genuine device has more.
 pub const LONGEST_FACT: usize = 256;
 const MOST_QUIRKS: usize = 64;
 
@@ -135,7 +135,7 @@ pub struct KnownDevice<'a> {
     pub refused_keys: &'a [Fingerprint],
     /// What the device turned out to need in earlier sessions ([`Identity::quirks`]): tried first, never relied on.
     pub quirks: &'a [String],
-    /// Which one-time codes were used already; `None`: nobody keeps a record, and none was used.
+    /// The one-time codes that were used already. `None`: no record is kept, and no code was used.
     pub codes: Option<&'a dyn OneTimeCodes>,
     /// A session that renewd left there refused the last login, so that this one replaces it.
     pub left_session_blocks: bool,
@@ -184,7 +184,7 @@ pub struct Binding {
 /// Uncommitted changes of another administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingChangesOfOthers {
-    /// Who made them, as far as the device tells; else "another administrator".
+    /// Their author, where the device reports one; else "another administrator".
     pub by: String,
     /// What they are, shortened.
     pub summary: String,
@@ -195,7 +195,7 @@ pub struct PendingChangesOfOthers {
 pub enum Settings {
     /// `SonicWall` `SonicOS` 6.5, 7.0, 7.1, 7.2, 7.3 and 8.
     Sonicos(Box<sonicos::Settings>),
-    /// Another one that is only looked at; never configured.
+    /// Another firewall in a dry run; never configured.
     DryRun(Arc<dry_run::Settings>),
 }
 
@@ -228,7 +228,7 @@ impl Settings {
         }
     }
 
-    /// How the device that says `identity` of itself reaches us, when it brings and fetches its files itself.
+    /// How the device with this `identity` reaches us, when it transfers files over SCP or FTP.
     pub fn transfers_of(&self, identity: &Identity) -> Option<&transfer::Settings> {
         match self {
             Self::Sonicos(settings) => {

@@ -1,4 +1,4 @@
-//! A certificate that a person asked us to keep renewed.
+//! A certificate that is configured to be renewed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct ManagedCertificate {
 /// Who makes a key pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum KeyOrigin {
-    /// The firewall, which never lets it out.
+    /// The firewall, which never exports it.
     #[default]
     Firewall,
     /// renewd, which puts it on the firewall with its certificate and forgets it then: for what a request that is made on

@@ -20,7 +20,7 @@ pub struct Facts<'a> {
     pub unknown: Option<&'a str>,
     /// Whether an earlier renewal of ours was completed.
     pub renewed_before: bool,
-    /// When a person asked for a renewal.
+    /// When an operator requested a renewal.
     pub requested_at: Option<Timestamp>,
     /// When the CA wants the shown certificate to be renewed.
     pub window: Option<&'a RenewalWindow>,
@@ -31,7 +31,7 @@ pub struct Facts<'a> {
 /// Why a certificate is due. The same word is event field, log field and column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// A person asked (`renewd renew`).
+    /// An operator requested it (`renewd renew`).
     Requested,
     /// The services show no certificate that renewd knows with the wanted names and key, and we never issued one.
     NotYetIssued,
@@ -41,8 +41,8 @@ pub enum Reason {
     Emergency,
     /// The moment has come that was chosen in the window of the CA (RFC 9773).
     RenewalWindow,
-    /// The configured share of the real lifetime is spent. Where the CA told a window and no share is configured, the
-    /// window stands in its place.
+    /// The configured share of the real lifetime is spent. Where the CA announced a window and no share is configured,
+    /// the window applies instead.
     ShareOfLifetimeSpent,
 }
 
@@ -87,7 +87,7 @@ impl Reason {
         match self {
             Self::Requested => facts
                 .requested_at
-                .map(|at| format!("a person asked for it at {at:.0}")),
+                .map(|at| format!("an operator requested it at {at:.0}")),
             // What is not known cannot be relied on; of a certificate that renewd installed it changes nothing.
             Self::NotYetIssued => (!facts.renewed_before)
                 .then(|| mismatch(facts).or_else(|| facts.unknown.map(str::to_owned)))
@@ -154,8 +154,7 @@ pub fn decide(facts: &Facts<'_>, now: Timestamp) -> Decision {
         return Decision::Rest {
             until: None,
             rule: None,
-            words: "no address has shown a certificate yet; the next probe will look again"
-                .to_owned(),
+            words: "no address has shown a certificate yet; the next probe checks again".to_owned(),
         };
     };
     let (until, rule, why) = next(facts, current);

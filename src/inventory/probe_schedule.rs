@@ -6,7 +6,7 @@ use super::due;
 use crate::pki::{Certificate, Fingerprint};
 
 /// When to look at the services again after a look or a proof at `now`: within the interval, and when what they show comes
-/// to its last twentieth or its end, so that a person hears of it in time.
+/// to its last twentieth or its end, so that it is reported in time.
 pub fn next(
     certificate: &str,
     current: Option<&Certificate>,
@@ -31,7 +31,7 @@ fn regular_probe(certificate: &str, interval: SignedDuration, now: Timestamp) ->
     now.saturating_add(wait).unwrap_or(now)
 }
 
-/// Its last twentieth and its end: a person hears of each, whatever the interval.
+/// Its last twentieth and its end: each is reported, whatever the interval.
 pub fn endings(certificate: &Certificate) -> [Timestamp; 2] {
     [due::emergency_at(certificate), certificate.not_after]
 }

@@ -45,7 +45,7 @@ pub struct Renewal {
     pub bind_now: bool,
     /// Refused logins in a row; survives a change of state.
     pub refused_logins: u32,
-    /// When the next step may be taken; `None`: held until a person asks (`renewd renew`).
+    /// When the next step may be taken; `None`: held until an operator requests it (`renewd renew`).
     pub next_attempt_at: Option<Timestamp>,
     /// Why the last attempt failed or waits: `failure::FailureKind` or a waiting reason, by name.
     pub last_error_kind: Option<String>,
@@ -78,7 +78,7 @@ impl Renewal {
         self.last_error_kind.as_deref() == Some(FailureKind::KeyMismatch.name())
     }
 
-    /// Whether the last attempt reached nobody: the next one may take as long again, for nothing.
+    /// Whether the last attempt reached no peer: the next one may take as long again, for nothing.
     pub fn is_unreached(&self) -> bool {
         let kind = self.last_error_kind.as_deref();
         matches!(
@@ -125,7 +125,7 @@ pub struct Obtained {
     pub sealed_key: Option<SealedKey>,
 }
 
-/// A private key, sealed under a key that does not lie beside it: of no use alone, and not shown all the same.
+/// A private key, sealed under a key that does not lie beside it: of no use alone, and not shown anyway.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedKey(String);
 
@@ -189,7 +189,7 @@ pub enum State {
     Failed,
     /// The end: its certificate or firewall left the configuration, or an operator decided against it.
     Cancelled,
-    /// The end: somebody replaced the certificate by hand.
+    /// The end: another administrator replaced the certificate by hand.
     Superseded,
 }
 
@@ -239,8 +239,8 @@ impl State {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// Whether a private key that renewd made is still needed: until the proof shows that the firewall has it. After an
-    /// end nobody installs it again but from the firewall itself.
+    /// Whether a private key that renewd made is still needed: until the verification shows that the firewall has it.
+    /// After an end it is installed again only from the firewall itself.
     pub const fn needs_key(self) -> bool {
         !matches!(self, Self::Verified) && !self.is_end()
     }

@@ -1,8 +1,8 @@
 //! How long a certificate rests after its renewal, whatever its dates and its CA say. Pure.
 //!
-//! A CA that backdates, a CA that wants everything to be renewed at once, or a wrong clock would otherwise be followed
-//! round and round: each round costs an order, a key pair and a commit. After a failed renewal the same holds for its
-//! pause: what is seen or heard meanwhile does not end it.
+//! A CA that backdates, a CA that wants everything to be renewed at once, or a wrong clock would otherwise cause
+//! one renewal after the other: each costs an order, a key pair and a commit. After a failed renewal the same holds for its
+//! pause: no probe result and no message of the CA ends it.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -179,13 +179,13 @@ impl DecisionKind {
     /// How an operator lets it go on.
     pub fn remedy(self, certificate: &str) -> String {
         let what = match self {
-            Self::AlreadyDue => "to install it all the same",
+            Self::AlreadyDue => "to install it anyway",
             Self::OrdersEnded => "to order another one",
             Self::OrderAgain => "if there was none, to order once more",
             Self::OrderGone => {
                 "to look for it once more, and to give it up where it is not issued by then"
             }
-            Self::BindAgain => "when it is mended, to bind it once more",
+            Self::BindAgain => "when it is fixed, to bind it once more",
         };
         format!("{what}: renewd renew {certificate}")
     }

@@ -28,7 +28,7 @@ pub struct TrackedCertificate {
     pub decision: Option<String>,
     /// When the served certificate is to be looked at next.
     pub probe_at: Option<Timestamp>,
-    /// When a person asked for a renewal, until one is planned.
+    /// When an operator requested a renewal, until one is planned.
     pub requested_at: Option<Timestamp>,
     /// The alias that our last completed renewal bound.
     pub alias: Option<String>,
@@ -203,6 +203,6 @@ pub struct TrackedFirewall {
     pub pins_code: Option<String>,
     /// The rows that did not verify and were reported, so that they are reported once.
     pub distrusted: Option<String>,
-    /// Refused logins in a row; at two nothing more is tried until a person asks.
+    /// Refused logins in a row; at two nothing more is tried until an operator requests it.
     pub refused_logins: u32,
 }

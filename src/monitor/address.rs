@@ -1,7 +1,7 @@
-//! What one address serves, compared with what renewd knows: which of it counts from now on, and what is reported.
+//! Compares what one address serves with what renewd knows. It decides what counts from now on, and what is reported.
 //!
-//! A condition is reported once, and again only when it has been over for a while: an address that comes and goes fills
-//! nobody's mailbox.
+//! A condition is reported once, and again only when it has been over for a while. An address that alternates between
+//! reachable and unreachable does not flood the operator's mailbox.
 
 use std::mem::discriminant;
 
@@ -16,7 +16,7 @@ use crate::probe::ProbeResult;
 use crate::renewal::known::{Familiarity, Knowledge};
 use crate::store::Report;
 
-/// One look at the addresses of a certificate.
+/// One probe of the addresses of a certificate.
 #[derive(Debug)]
 pub(super) struct Address<'a> {
     /// What is wanted.
@@ -27,11 +27,12 @@ pub(super) struct Address<'a> {
     pub cause_of_put_back: &'a str,
     /// Where the firewall serves its management page.
     pub management: Option<Endpoint>,
-    /// The fingerprints that a login to the firewall accepts; `None`: it does not go by fingerprints, or that cannot be told.
+    /// The fingerprints that a login to the firewall accepts; `None`: it does not use fingerprints, or that is not
+    /// known.
     pub pins: Option<Vec<Fingerprint>>,
     /// Whether nothing that renewd knows was ever served for the certificate: then what is unknown makes it due.
     pub is_first: bool,
-    /// When the look began: what was stored since then counts more.
+    /// When the probe began: what was stored since then counts more.
     pub started: Timestamp,
     /// When it had ended.
     pub now: Timestamp,
@@ -202,7 +203,7 @@ impl Address<'_> {
         });
     }
 
-    /// What comes of an unknown certificate, and what an operator does about it.
+    /// The consequence of an unknown certificate, and what an operator can do about it.
     fn consequence(&self, fingerprint: Fingerprint) -> String {
         let name = &self.wanted.name;
         if self.is_first {
@@ -225,7 +226,7 @@ impl Address<'_> {
         )
     }
 
-    /// The second look in a row tells a person, once for an outage.
+    /// An operator is notified at the second unreachable probe in a row, once for each outage.
     fn unreachable(&self, seen: &mut ProbedAddress, before: Option<&Served>, why: &str) {
         let outage = before.and_then(|before| before.unreachable.as_ref());
         let since = outage.map_or(self.started, |outage| outage.since);

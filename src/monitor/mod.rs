@@ -1,6 +1,6 @@
-//! Looks at what the services serve between renewals, address by address: reports a certificate that renewd does not
-//! know, and an address that serves none any more. It changes nothing on a firewall and plans nothing; the due rules are
-//! only asked.
+//! Probes the services between renewals, address by address. It reports a certificate that renewd does not know, and an
+//! address that serves none any more. It changes nothing on a firewall and plans nothing; it only evaluates the due
+//! rules.
 
 mod address;
 mod management;
@@ -33,10 +33,10 @@ pub use crate::store::PollKind;
 pub use panicked::after_panic;
 pub use window::ask;
 
-/// Looks once at every address of a certificate and stores what was seen.
+/// Probes every address of a certificate once and stores the results.
 ///
 /// # Errors
-/// The store's; an unreachable address is not an error but a sight.
+/// The store's; an unreachable address is not an error but a probe result.
 pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), StoreError> {
     let Some(wanted) = engine.config.certificates.get(&row.name) else {
         return Ok(());
@@ -81,7 +81,7 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     store(engine, &row, &finding, now).await
 }
 
-/// Stores what a look came to, and when the next one is due.
+/// Stores the result of a probe, and when the next one is due.
 async fn store(
     engine: &Engine,
     row: &TrackedCertificate,
@@ -163,7 +163,7 @@ async fn report_forged_pins(
     stored: &PinsOf,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // Without the sealing key nothing can be told; the next login reports that.
+    // Without the sealing key the pins cannot be checked; the next login reports that.
     let forged = stored.as_ref().map_or("", |stored| &stored.forged);
     let Some(mark) = pins::unreported(tracked, forged) else {
         return Ok(());
@@ -182,7 +182,7 @@ async fn report_forged_pins(
         .await
 }
 
-/// What is known from now on. Without the sealing key nothing is: the next look finds the same.
+/// What is known from now on. Without the sealing key nothing is stored, and the next probe finds the same.
 fn by_chain(
     sealer: &Sealer,
     row: &TrackedCertificate,
@@ -198,7 +198,7 @@ fn by_chain(
     })
 }
 
-/// What a look at every address of a certificate comes to.
+/// The result of probing every address of a certificate.
 #[derive(Debug, Default)]
 struct Finding {
     /// Every address as it is stored from now on.
@@ -206,7 +206,7 @@ struct Finding {
     observations: Vec<(Observation, Vec<Report>)>,
     forgotten: Vec<String>,
     verified_by_chain: Vec<Fingerprint>,
-    /// What decides when a renewal is due is another one than at the last look: the due rules must be asked.
+    /// What decides when a renewal is due is another one than at the last probe: the due rules must be asked.
     is_news: bool,
     /// What is wrong with the certificate as a whole, stored so that it is reported once.
     condition: Option<ReportedCondition>,
@@ -232,7 +232,7 @@ impl Finding {
         finding
     }
 
-    /// One look may fall into a restart; only the second tells a person.
+    /// One probe may fall into a restart; an operator is notified only at the second.
     fn unseen(&mut self, before: Option<&Served>, seen: &Served) {
         if seen.unreachable.is_none() {
             return;
@@ -257,7 +257,7 @@ impl Finding {
         }
     }
 
-    /// What the dates of the deciding certificate make necessary to say.
+    /// Reports a deciding certificate that has expired, expires soon or is not valid yet.
     fn report_dates(&mut self, row: &TrackedCertificate, now: Timestamp) {
         let Some(worst) = deciding(&self.served).and_then(ServedCertificate::certificate) else {
             return;
@@ -301,7 +301,8 @@ fn is_news(row: &TrackedCertificate, served: &[Served]) -> bool {
     before != now || (now.is_none() && is_unknown(served) && !is_unknown(&row.served))
 }
 
-/// Its clock or ours is wrong, and only a person knows which: a renewal under a wrong clock would be for nothing.
+/// The clock of the CA, or ours, is wrong, and only an operator can find out which. A renewal under a wrong clock would
+/// be wasted.
 fn not_yet_valid(row: &TrackedCertificate, current: &Certificate, now: Timestamp) -> Event {
     let words = format!(
         "it is not valid before {:.0}, and it is {now:.0} here: is the clock right? If it is, `renewd renew {}`",
@@ -310,7 +311,7 @@ fn not_yet_valid(row: &TrackedCertificate, current: &Certificate, now: Timestamp
     event_of(EventKind::CertificateNotYetValid, &row.name, words)
 }
 
-/// Whatever holds the renewal up, and whether or not it was told already: this is the last moment to look.
+/// Reported whatever delays the renewal, and whether or not that was reported already: this is the last chance to act.
 fn comes_to_its_end(row: &TrackedCertificate, current: &Certificate, now: Timestamp) -> Event {
     let (name, end) = (&row.name, current.not_after);
     let (kind, when) = if end <= now {
@@ -334,5 +335,5 @@ fn event_of(kind: EventKind, certificate: &Arc<str>, words: String) -> Event {
     }
 }
 
-/// How soon the second look follows.
+/// How soon the second probe follows.
 const SECOND_PROBE: SignedDuration = SignedDuration::from_mins(1);

@@ -1,5 +1,5 @@
-//! What follows a look that ended in a panic: a person is told, and the next one comes in its time. Without that it would
-//! be due at once, again and again.
+//! Handles a probe that ended in a panic: an operator is notified, and the next probe is scheduled normally. Without
+//! that it would be due at once, again and again.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::inventory::{ServedCertificate, probe_schedule};
 use crate::renewal::Engine;
 use crate::store::{ProbeRecord, StoreError};
 
-/// Stores that the look at `certificate` panicked.
+/// Stores that the probe of `certificate` panicked.
 ///
 /// # Errors
 /// The store's.
@@ -64,6 +64,6 @@ pub async fn after_panic(
 }
 
 const PANICKED: &str =
-    "a look at it panicked: a defect of renewd; the log of this moment has its place";
+    "its probe panicked: a defect of renewd; the log of this moment contains the location";
 /// Before the CA is asked again.
 const PAUSE: SignedDuration = SignedDuration::from_hours(6);

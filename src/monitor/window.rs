@@ -1,4 +1,4 @@
-//! Asks the CAs when they want what is shown to be renewed (RFC 9773), and chooses the moment.
+//! Asks the CAs for the renewal window of the served certificate (RFC 9773), and chooses the time of the renewal in it.
 //!
 //! The moment is chosen once and kept as long as the window holds it. It is stored, so that it is met however long the
 //! pause between two questions is.
@@ -83,7 +83,7 @@ async fn info(
     engine.peers.issuer(ca)?.renewal_window(certificate).await
 }
 
-/// What comes of an answer.
+/// The consequence of an answer.
 struct Heard {
     window: Option<RenewalWindow>,
     ask_again: Option<SignedDuration>,
@@ -101,7 +101,7 @@ impl Heard {
             Ok(info) => return Self::of_advice(info, known, random, now),
             Err(failure) => failure,
         };
-        tracing::debug!(certificate = &*row.name, error = %failure, "the CA did not tell its renewal window");
+        tracing::debug!(certificate = &*row.name, error = %failure, "the CA did not report its renewal window");
         Self {
             // What is known stays in force.
             window: known.cloned(),

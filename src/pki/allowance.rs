@@ -1,4 +1,4 @@
-//! How many certificates are read of what one peer sent. What no CA sends would take memory and time that others need.
+//! Limits on the certificates that are read from one peer's answer. Without them a peer could exhaust memory and time.
 
 use super::{Certificate, PkiError};
 

@@ -111,7 +111,7 @@ impl Certificate {
             .collect()
     }
 
-    /// Every CN of its subject, in their order: whoever trusts one CN may take any of them.
+    /// Every CN of its subject, in their order: a client that trusts a CN may use any of them.
     pub fn common_names(&self) -> Vec<String> {
         let attributes = parse(&self.der).map(|parsed| name::attributes(parsed.subject()));
         let attributes = attributes.unwrap_or_default().into_iter();
@@ -208,8 +208,8 @@ fn serial(raw: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(digits)
 }
 
-/// The nearest moment that can be told: "99991231235959Z", by which a certificate that never expires is known (RFC 5280,
-/// 4.1.2.5), lies a few hours behind the last of them.
+/// The nearest `Timestamp`. "99991231235959Z", which marks a certificate that never expires (RFC 5280, 4.1.2.5), lies a
+/// few hours after the greatest one.
 fn timestamp(time: ASN1Time) -> Timestamp {
     let seconds = time.timestamp();
     let limit = if seconds < 0 {

@@ -1,4 +1,4 @@
-//! Countries: the English names that a firewall is told (SonicOS reference 3.1) and the codes that a certificate
+//! Countries: the English names that a firewall takes (SonicOS reference 3.1) and the codes that a certificate
 //! carries (ISO 3166-1 alpha-2; RFC 5280, appendix A, countryName). Case does not count.
 
 /// The two-letter code of a country, which is given by that code or by its name in any spelling of the table.
@@ -274,7 +274,7 @@ const COUNTRIES: [(&str, &str); 249] = [
     ("ZW", "Zimbabwe"),
 ];
 
-/// Official and older names, and other spellings that are met.
+/// Official and older names, and other spellings that occur.
 const OTHER_SPELLINGS: [(&str, &str); 71] = [
     ("AX", "Åland Islands"),
     ("BL", "Saint Barthélemy"),

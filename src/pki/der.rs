@@ -1,4 +1,5 @@
-//! Reads and writes DER (ITU-T X.690), no more of it than requests and certificates need. Knows nothing of what it means.
+//! Reads and writes DER (ITU-T X.690), only the part that requests and certificates need. It does not interpret the
+//! values.
 
 /// One element as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What differs between what was asked for and what is: in a request, and in a certificate. In words for a person.
+//! The differences between the configuration and a CSR or a certificate, in words for a message.
 
 use super::country::{country_code, country_name};
 use super::request::{AlternateName, KeyRequest, Subject};
@@ -100,8 +100,8 @@ fn is_same_part(attribute: &str, wanted: &str, found: &str) -> bool {
     }
 }
 
-/// The device is told a country's name and writes the name or its code. Where the device's spelling of the name is not
-/// in our table nothing can be said about the code; a renewal must not fail for that.
+/// The device takes a country's name and writes the name or its code into the CSR. If the device's spelling of the name
+/// is not in our table, the code cannot be verified. A renewal must not fail for that.
 fn is_same_country(wanted: &str, found: &str) -> bool {
     if wanted.eq_ignore_ascii_case(found) {
         return true;

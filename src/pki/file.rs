@@ -1,5 +1,5 @@
-//! Certificates and keys in files that a person keeps: bytes, not text. Comments in any encoding, a byte order mark, other
-//! blocks and DER in the place of PEM are all met. No I/O.
+//! Certificates and keys in files that operators maintain: bytes, not text. Comments in any encoding, a byte order
+//! mark, other blocks and DER instead of PEM all occur. No I/O.
 
 use zeroize::Zeroizing;
 

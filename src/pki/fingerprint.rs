@@ -18,7 +18,7 @@ impl Fingerprint {
         Self(fingerprint)
     }
 
-    /// The first eight digits, enough for a person to tell two apart.
+    /// The first eight digits, enough to distinguish two certificates in a message.
     pub fn short(&self) -> String {
         self.to_string().chars().take(8).collect()
     }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fingerprint_is_told_why() {
+    fn an_invalid_fingerprint_is_reported_with_the_reason() {
         let error = "5f:ab".parse::<Fingerprint>().unwrap_err();
         assert_eq!(
             error.0,

@@ -1,4 +1,4 @@
-//! Certificates and requests of others, under any input: the bodies of fuzz targets; and a request that all of them share.
+//! The parsers of certificates and requests with any input: the bodies of fuzz targets, and a request that they share.
 #![allow(
     clippy::missing_panics_doc,
     reason = "a property that does not hold is a panic"

@@ -13,7 +13,7 @@ pub struct Expected<'a> {
     pub public_key: Fingerprint,
     /// The names in the CSR.
     pub request: &'a KeyRequest,
-    /// Names that this CA is known to add of its own accord.
+    /// Names that this CA adds without a request.
     pub tolerated: &'a [AlternateName],
     /// Its chain must lead to one of these CA certificates; empty: to any.
     pub chain_roots: &'a [Certificate],
@@ -79,7 +79,7 @@ pub fn check_issued(leaf: &Certificate, bag: &[Certificate], expected: &Expected
     }
 }
 
-/// The names of `leaf` that were not asked for: those that are borne, and the others in words.
+/// The names of `leaf` that were not requested: the tolerated ones, and the others in words.
 fn foreign_names(leaf: &Certificate, expected: &Expected<'_>) -> (Vec<AlternateName>, Vec<String>) {
     let asked_for = expected.request.host_names();
     let is_one_of = |names: &[AlternateName], name| names.iter().any(|own| own.is_same(name));
@@ -156,7 +156,7 @@ pub fn is_not_yet_valid(not_before: Timestamp, now: Timestamp) -> bool {
     now.saturating_add(CLOCK_SKEW).unwrap_or(now) < not_before
 }
 
-/// CAs whose clock is a little ahead are met; waiting helps against no longer ones.
+/// The tolerance for CAs whose clock is a little ahead.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
 /// TLS servers and clients, IPsec (RFC 4945, 5.1.3.12, and the older kinds of RFC 2459), and what browsers of the nineties

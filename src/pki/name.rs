@@ -76,7 +76,7 @@ pub(super) fn general_name<'a>(name: &Element<'a>) -> Option<GeneralName<'a>> {
     }
 }
 
-/// A name for a person. What a peer wrote is told in characters that a line can hold.
+/// A name for a message. Text of a peer is reduced to printable characters.
 pub(super) fn in_words(name: &GeneralName<'_>) -> String {
     let text = match name {
         GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => {
@@ -120,7 +120,7 @@ pub(super) fn alternate_names<'a, 'b: 'a>(
     (known, unknown)
 }
 
-/// Whether `text` can stand in a dNSName: labels of letters, digits, `-` and `_`; the first may be `*`.
+/// Whether `text` is valid in a dNSName: labels of letters, digits, `-` and `_`; the first may be `*`.
 pub(crate) fn is_dns_name(text: &str) -> bool {
     let labels = text.strip_prefix("*.").unwrap_or(text);
     let last_is_number = labels
@@ -198,7 +198,7 @@ fn text(value: &Any<'_>) -> Option<String> {
         | Tag::Ia5String
         | Tag::NumericString
         | Tag::VisibleString => String::from_utf8(value.data.to_vec()).ok(),
-        // Nobody ever switched code pages in it: what is found is Latin-1.
+        // Code page switches do not occur in practice: the text is Latin-1.
         Tag::T61String => Some(value.data.iter().map(|byte| char::from(*byte)).collect()),
         Tag::BmpString => utf16(value.data),
         Tag::UniversalString => utf32(value.data),
@@ -232,7 +232,7 @@ fn short_name(oid: &Oid<'_>) -> String {
         .map_or(dotted, |(_, name)| (*name).to_owned())
 }
 
-/// Microsoft's name for who logs in to a domain.
+/// Microsoft's user principal name: the login name in a domain.
 const USER_PRINCIPAL: &str = "1.3.6.1.4.1.311.20.2.3";
 
 /// RFC 4514, 3, and the two more that firewalls write (RFC 4519 2.31, RFC 2985 5.2.1).
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn dns_names_are_told_from_addresses_and_free_text() {
+    fn dns_names_are_distinguished_from_addresses_and_free_text() {
         for name in [
             "vpn.example.com",
             "*.example.com",

@@ -4,15 +4,15 @@ use super::PkiError;
 
 /// One block of a PEM text.
 pub(super) struct Block<'a> {
-    /// What stands after BEGIN.
+    /// The label after BEGIN.
     pub label: &'a str,
     /// The content, decoded.
     pub der: Vec<u8>,
 }
 
-/// What stands at one BEGIN.
+/// The block at one BEGIN.
 pub(super) struct Found<'a> {
-    /// What stands after BEGIN; empty when the line is not complete.
+    /// The label after BEGIN; empty if the line is not complete.
     pub label: &'a str,
     /// The line of the BEGIN, from 1.
     pub line: usize,
@@ -44,7 +44,7 @@ pub(super) fn each(text: &str) -> Vec<Found<'_>> {
     all
 }
 
-/// What stands at a BEGIN, of which `after` is what follows; and the text behind it.
+/// The block at a BEGIN, which `after` follows, and the text behind the block.
 fn one(after: &str, line: usize) -> (Found<'_>, &str) {
     let failed = |label, words: String| Found {
         label,

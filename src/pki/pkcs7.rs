@@ -1,5 +1,5 @@
 //! Bags of certificates: PKCS#7, which is CMS SignedData without a signature (RFC 2315, RFC 5652), and whatever else CAs
-//! wrap certificates in. Verifies nothing: what is in a bag is only as good as the checks that follow.
+//! wrap certificates in. It verifies nothing: the caller has to verify the content.
 
 use x509_parser::asn1_rs::{Any, Class, FromBer, Oid, Tag};
 
@@ -65,7 +65,7 @@ pub fn certificates_within(
     };
     match found {
         Ok(certificates) if certificates.is_empty() => {
-            Err(PkiError("there is not one certificate in it".to_owned()))
+            Err(PkiError("it contains no certificate".to_owned()))
         }
         Ok(certificates) => Ok(certificates),
         Err(NotRead::Broken(error)) => Err(error),
@@ -81,7 +81,7 @@ pub fn certificates_within(
 
 /// Why nothing was read.
 enum NotRead {
-    /// It is nothing of this kind; it may be base64 of such.
+    /// It is none of these, but may be base64 of one.
     Unknown,
     /// It is, and is damaged.
     Broken(PkiError),

@@ -1,7 +1,7 @@
-//! A private key that renewd makes itself, for devices that cannot make one for what a certificate asks for.
+//! A private key that renewd generates itself, for devices that cannot generate one for the configured certificate.
 //!
-//! It lives in memory only as long as a step needs it; whoever stores it seals it first. The cryptographic library has a
-//! generator of its own for keys and signatures, which cannot be given as an argument.
+//! It is in memory only as long as a step needs it. Callers that store it seal it first. The cryptographic library has
+//! a generator of its own for keys and signatures, which cannot be given as an argument.
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom as SignatureNonces;
@@ -16,7 +16,7 @@ use super::{Digest, KeyKind, PkiError};
 pub struct PrivateKey(Zeroizing<Vec<u8>>);
 
 impl PrivateKey {
-    /// Makes a key. An RSA key of 4096 bits takes seconds: not to be called where others wait.
+    /// Generates a key. An RSA key of 4096 bits takes seconds, so call it only on a thread that may block.
     ///
     /// # Errors
     /// When renewd makes no keys of this kind.

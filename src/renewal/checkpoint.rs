@@ -23,8 +23,8 @@ pub enum Moment {
     Stored(State),
 }
 
-/// Somebody who is told of every moment, and of every commit. Who does not return from it stops the daemon there: what
-/// is dropped then has done nothing more.
+/// An observer of every moment and of every commit. One that does not return stops the daemon there: a task that is
+/// dropped then has done nothing more.
 #[async_trait]
 pub trait Checkpoint: CommitObserver {
     /// Called when `moment` is reached.

@@ -46,7 +46,7 @@ pub struct Engine {
     pub peers: Arc<dyn Peers>,
     /// The time and randomness.
     pub env: Env,
-    /// Told of every moment.
+    /// Called at every moment.
     pub checkpoint: Arc<dyn Checkpoint>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Context {
     pub(super) wanted: Arc<ManagedCertificate>,
     pub(super) tracked: TrackedCertificate,
     pub(super) also_trusted: Vec<Fingerprint>,
-    /// Why it cannot be told by what the firewall is trusted besides its configuration.
+    /// Why the certificates that are trusted besides the configuration could not be verified.
     unverifiable: Option<SealError>,
     refused_keys: Vec<Fingerprint>,
     /// Whether the database names a certificate as trusted there that this renewd did not store.
@@ -97,15 +97,15 @@ const STEP_LIMIT: Duration = Duration::from_mins(25);
 /// what any lease is longer than the step, or the beat, that it must outlast.
 const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
-/// Why a renewal ends whose certificate belongs to another key, once a person asks for another.
+/// Why a renewal ends whose certificate belongs to another key, once an operator requests another one.
 const ANOTHER_KEY_PAIR: &str = "its certificate belongs to another key than that of the firewall; the next renewal makes a new key pair";
 /// An order that has not been issued by then is not waited for when its certificate left the configuration.
 const LONGEST_ORDER: SignedDuration = SignedDuration::from_hours(30 * 24);
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Engine {
-    /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back. `liveness` tells
-    /// meanwhile whether the firewall answers.
+    /// Takes steps until the renewal waits, fails, ends, or `stop` is called; then gives the claim back. `liveness`
+    /// shows meanwhile whether the firewall answers.
     ///
     /// # Errors
     /// Only the store's: what peers do wrong is stored as the renewal's own story.
@@ -246,7 +246,7 @@ impl Engine {
                 .map(Next::after);
         }
         if lease.renewal.has_key_mismatch() {
-            // It is held since; that it is here means that a person has asked for it.
+            // It was held since. It is here because an operator requested it.
             let words = ANOTHER_KEY_PAIR;
             return self
                 .advance(lease, Fact::CancelledByOperator, None, now, words)
@@ -445,7 +445,7 @@ impl Engine {
 
     /// Certificates that the firewall is trusted by besides the configuration: those that renewd bound and verified there,
     /// and those that open renewals may have bound. That a certificate was issued does not make it one: its request may
-    /// have been replaced on its way, and then somebody else has the key. The firewall itself has confirmed the import,
+    /// have been replaced on its way, and then an attacker has the key. The firewall itself has confirmed the import,
     /// over a connection that the old trust verified, and the intent to bind it is stored.
     ///
     /// # Errors
@@ -507,7 +507,7 @@ impl Engine {
         may_be_kept && now < end && (is_gone || self.is_worth_its_order(renewal))
     }
 
-    /// Whether the order of a renewal may have cost money, and nobody has given it up.
+    /// Whether the order of a renewal may have cost money, and no operator has given it up.
     fn is_worth_its_order(&self, renewal: &Renewal) -> bool {
         if renewal.decided.as_deref() == Some(WaitReason::ChangedConfiguration.name()) {
             return false;
@@ -585,7 +585,7 @@ fn until_it_is_put_back(words: &str, renewal: &Renewal) -> Wait {
 }
 
 /// Why a renewal that began under another configuration does not fit this one any more. What is bound is brought to
-/// its end all the same.
+/// its end anyway.
 fn asks_for_another(
     wanted: &ManagedCertificate,
     renewal: &Renewal,
@@ -616,7 +616,7 @@ fn asks_for_another(
         .then_some("the configuration asks for other names or another key by now")
 }
 
-/// Whether somebody put in a certificate that is not due, so that ours is no longer needed.
+/// Whether another administrator installed a certificate that is not due, so that ours is no longer needed.
 fn replaced_by_hand(lease: &Lease, context: &Context, now: Timestamp) -> Option<String> {
     let renewal = &lease.renewal;
     state::next(renewal.state, Fact::ReplacedByHand)?;

@@ -1,5 +1,5 @@
 //! Rows of an older renewd that carry no code: authenticated once in the life of a state directory, and only beside a
-//! database that is a file. Who can write that file can read the sealing key as well (ADR 22).
+//! database that is a file. An account that can write that file can read the sealing key as well (ADR 22).
 
 use std::sync::Arc;
 

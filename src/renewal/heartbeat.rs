@@ -48,9 +48,9 @@ pub(super) async fn while_kept<T>(
     }
 }
 
-/// What comes of `work`, each piece of which begins before `end`; `None` after it. A process that was stopped for longer
-/// than its lease has answers lying ready when it goes on, and the work would send the next request at once, while
-/// somebody else works there.
+/// The result of `work`, each piece of which begins before `end`; `None` after it. A process that was stopped for longer
+/// than its lease finds answers in its buffers when it continues, and the work would send the next request at once, while
+/// another worker has the firewall.
 async fn before<T>(end: Instant, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|context| {
         if Instant::now() >= end {

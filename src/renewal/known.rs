@@ -17,7 +17,7 @@ use crate::seal::{SealError, Sealer};
 use crate::store::{BoundBefore, KnownCertificate, Store, StoreError, UnconfirmedKey};
 use crate::tls::{Anchor, Roots, is_trusted};
 
-/// Who may have put an older binding back, and what to do, by what `firewall` said of itself last (SonicOS reference 6.13).
+/// What may have put an older binding back, and what to do, by what `firewall` said of itself last (SonicOS reference 6.13).
 pub fn cause_of_put_back(firewall: &TrackedFirewall) -> String {
     let identity = firewall.identity.as_deref().and_then(Identity::from_json);
     let quirks = identity.map(|identity| identity.quirks).unwrap_or_default();
@@ -47,7 +47,7 @@ pub struct Knowledge<'a> {
     forged: Vec<KnownCertificate>,
     /// Keys that were requested at its firewall and that it has not confirmed.
     unconfirmed: Vec<UnconfirmedKey>,
-    /// What may be known, and why that cannot be told now.
+    /// Certificates that may be known, and why they could not be verified.
     unverifiable: Option<(Vec<Fingerprint>, SealError)>,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Knowledge<'a> {
         &self.forged
     }
 
-    /// The certificate of a sight with what it is to renewd; `None` where nothing was presented that can be read.
+    /// The certificate of a probe result with what it is to renewd; `None` where no readable certificate was presented.
     pub fn judge<'s>(
         &self,
         probed: &'s ProbeResult,
@@ -163,7 +163,7 @@ impl<'a> Knowledge<'a> {
             return Familiarity::Known;
         }
         if let Some(renewal) = self.not_installed(certificate) {
-            // Whoever serves it has a key for which our CA signed, and the firewall has not taken it.
+            // The server of it has a key that our CA certified, and the firewall has not accepted that certificate.
             return Familiarity::Unknown(format!(
                 "SHA-256 {fingerprint}, which renewal {renewal} obtained and has not installed"
             ));
@@ -200,7 +200,7 @@ impl<'a> Knowledge<'a> {
         let problem = problem
             .filter(|(stored, _)| stored.contains(fingerprint))
             .map_or_else(String::new, |(_, problem)| {
-                format!("; whether renewd knows it cannot be told: {problem}")
+                format!("; renewd could not verify whether it is known: {problem}")
             });
         let request = &self.wanted.request;
         let is_public = !self.system_roots_count()
@@ -260,8 +260,8 @@ impl<'a> Knowledge<'a> {
     }
 
     /// Whether a chain to the system's roots vouches for a certificate: the firewall is verified by them, or the CA of this
-    /// certificate may issue below them. Anybody who holds the path for a moment gets a certificate of a public CA for its
-    /// name; where the CA has roots of its own, such a one is never right.
+    /// certificate may issue below them. An attacker on the path can get a certificate of a public CA for its name within
+    /// moments; where the CA has roots of its own, such a certificate is never right.
     fn system_roots_count(&self) -> bool {
         matches!(self.anchor(), Some(Anchor::System)) || self.own_roots().is_empty()
     }

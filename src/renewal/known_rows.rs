@@ -35,7 +35,7 @@ pub fn authenticate(
 /// Those of `rows` that renewd stored itself, and those that it did not.
 ///
 /// # Errors
-/// The sealing key cannot be read, so that nothing can be told.
+/// The sealing key cannot be read, so that nothing can be verified.
 pub fn verify(
     sealer: &Sealer,
     name: &str,
@@ -54,7 +54,7 @@ pub fn verify(
     Ok((known, forged))
 }
 
-/// What a person has to know of rows that renewd did not store.
+/// What an operator has to know of rows that renewd did not store.
 pub fn advice(name: &str, forged: &[KnownCertificate]) -> String {
     let fingerprints: Vec<String> = forged
         .iter()
@@ -62,7 +62,7 @@ pub fn advice(name: &str, forged: &[KnownCertificate]) -> String {
         .collect();
     format!(
         "the database names SHA-256 {} as known for {name}, and this renewd did not store that: it is from a version before \
-         6, was stored under another sealing key, or was written by somebody else. It is not known. Find out who can write \
+         6, was stored under another sealing key, or was written by another program. It is not known. Find out who can write \
          the database; if an address serves that certificate and it is right: renewd adopt {name}",
         fingerprints.join(", ")
     )

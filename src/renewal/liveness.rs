@@ -1,5 +1,5 @@
-//! Whether a renewal under way has heard from its firewall yet: one that waits for a silent peer uses nothing but time,
-//! and need not keep others from their turn.
+//! Whether the firewall of a running renewal has answered yet. A renewal that waits for an unresponsive peer does not
+//! count against the limit of the others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

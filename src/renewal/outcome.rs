@@ -350,7 +350,7 @@ impl Engine {
         let is_news = renewal.last_error_kind.as_deref() != Some(waiting.kind.name())
             && !self
                 .store
-                .was_told_to_wait(renewal, waiting.kind.name())
+                .is_wait_reported(renewal, waiting.kind.name())
                 .await?;
         let words = readable(&waiting.words);
         let event = Event {
@@ -474,7 +474,7 @@ impl Engine {
         }
     }
 
-    /// Logins in a row that the firewall refused, with the one that is about to be stored. Nobody else logs in there: the
+    /// Logins in a row that the firewall refused, with the one that is about to be stored. No other worker logs in there: the
     /// lease covers the firewall.
     async fn refused_logins(&self, renewal: &Renewal) -> Result<u32, StoreError> {
         let firewall = self.store.firewall(&renewal.firewall).await?;
@@ -508,7 +508,7 @@ impl Engine {
         Ok(false)
     }
 
-    /// Ends what cannot succeed; where an end would leave services half way, a person is called instead.
+    /// Ends what cannot succeed. Where that would leave services half way, the renewal is held for an operator instead.
     pub(super) async fn fail_permanently(
         &self,
         lease: &mut Lease,
@@ -538,7 +538,7 @@ impl Engine {
         let event = Event {
             error_kind: Some(kind.to_owned()),
             detail: Some(format!(
-                "{words}; when it is mended: renewd renew {}",
+                "{words}; when it is fixed: renewd renew {}",
                 renewal.certificate
             )),
             ..Event::of_renewal(held_event(kind), renewal)
@@ -735,7 +735,7 @@ fn lease(renewal: Renewal, owner: &str, token: i64, until: Timestamp) -> Lease {
     }
 }
 
-/// Who failed.
+/// Which peer failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     Firewall,
@@ -760,7 +760,7 @@ fn ending(
         State::Failed if renewal.decided.as_deref() == Some(DecisionKind::OrderGone.name()) => {
             SignedDuration::ZERO
         }
-        // It was good, and waited for its firewall until its end: nothing speaks against the next one.
+        // It was valid, and waited for its firewall until it expired: the next one may follow at once.
         State::Failed if has_ended(&renewal.obtained, now) => SignedDuration::ZERO,
         _ => retry::capped_by_expiry(
             retry::backoff(u32::MAX, lifetime_of(&renewal.obtained)),
@@ -796,7 +796,7 @@ fn rest(
     Some(Rest::after(previous, planned_at, reason, &leaf, now))
 }
 
-/// For an approval or more money it is a person that a renewal waits for, and one should see why nothing comes.
+/// An approval or a larger budget needs an operator, who should see why the renewal does not continue.
 fn waiting_event(reason: WaitReason) -> EventKind {
     match reason {
         WaitReason::Approval => EventKind::ApprovalNeeded,
@@ -818,7 +818,7 @@ fn waiting_event(reason: WaitReason) -> EventKind {
     }
 }
 
-/// That somebody may be attacking is not to be lost among ordinary failures.
+/// A possible attack must not be lost among ordinary failures.
 fn held_event(kind: &str) -> EventKind {
     if kind == FailureKind::KeyMismatch.name() {
         EventKind::KeyMismatch
@@ -827,7 +827,7 @@ fn held_event(kind: &str) -> EventKind {
     }
 }
 
-/// What a person has to look at where the firewall refuses a certificate because of its key.
+/// What an operator has to check where the firewall refuses a certificate because of its key.
 fn what_to_check(renewal: &Renewal) -> String {
     let csr = renewal.obtained.csr_pem.as_deref();
     let csr = csr.and_then(|pem| Csr::parse(pem.as_bytes()).ok());
@@ -844,7 +844,7 @@ fn what_to_check(renewal: &Renewal) -> String {
         format!(" (serial number {})", leaf.serial)
     });
     format!(
-        "The request may have been replaced on its way from the firewall, and somebody else may have the key of the issued \
+        "The request may have been replaced on its way from the firewall, and an attacker may have the key of the issued \
          certificate: renewd does not log in again for this renewal. Compare {key} with the request {} on the firewall; \
          check the path between renewd and the firewall; revoke the certificate{serial} at {}",
         renewal.alias, renewal.ca
@@ -885,7 +885,7 @@ fn retry_context<'a>(
 
 fn words_of(failure: &Failure) -> String {
     match &failure.waiting_for {
-        Some(whom) => format!("{failure}; waiting for {whom}"),
+        Some(peer) => format!("{failure}; waiting for {peer}"),
         None => failure.to_string(),
     }
 }

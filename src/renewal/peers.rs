@@ -150,5 +150,5 @@ fn unknown(what: &str, name: &str) -> Failure {
     )
 }
 
-/// A handshake that takes longer than this helps nobody.
+/// A handshake that takes longer than this is useless.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);

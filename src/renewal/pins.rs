@@ -1,8 +1,8 @@
 //! Certificates that a firewall is trusted by besides its configuration, and how their rows are authenticated.
 //!
-//! Who can write the database could put a fingerprint there and get every password. So each row carries a code under the
-//! sealing key, over the firewall, the configured trust that it belongs to, and the fingerprints. What does not verify is
-//! not trusted.
+//! An attacker who can write the database could add a fingerprint and get every password. So each row carries a code
+//! under the sealing key, over the firewall, the configured trust that it belongs to, and the fingerprints. A row that
+//! does not verify is not trusted.
 
 use super::state::Step;
 use crate::inventory::{RenewalId, TrackedFirewall};
@@ -43,7 +43,7 @@ pub struct Verified {
 /// Sorts what is stored of the firewall `known` under the configured `trust`. What belongs to another trust is neither.
 ///
 /// # Errors
-/// The sealing key cannot be read, so that nothing can be told.
+/// The sealing key cannot be read, so that nothing can be verified.
 pub fn verify(
     sealer: &Sealer,
     known: &TrackedFirewall,
@@ -151,11 +151,11 @@ pub fn unreported(known: &TrackedFirewall, forged: &str) -> Option<String> {
     (!forged.is_empty() && !is_reported).then_some(mark)
 }
 
-/// What a person has to know of rows that renewd did not store.
+/// What an operator has to know of rows that renewd did not store.
 pub fn advice(firewall: &str) -> String {
     format!(
         "a certificate that the database names as trusted for {firewall} was not stored there by this renewd: it is from a \
-         version before 5, was stored under another sealing key, or was written by somebody else. It is not trusted, and \
+         version before 5, was stored under another sealing key, or was written by another program. It is not trusted, and \
          only `trust` in the configuration counts. If renewd has replaced the management certificate since, compare the \
          fingerprint that {firewall} shows (renewd probe) with the device itself and put it into `trust`"
     )

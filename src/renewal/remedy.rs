@@ -33,7 +33,7 @@ pub fn of_end(state: State, certificate: &str) -> Option<String> {
             "check the addresses and what the services use, then: renewd renew {certificate}"
         )),
         State::Failed => Some(format!(
-            "mend what these words name, in the configuration, at the firewall or at the CA, then: renewd renew \
+            "fix what this message names, in the configuration, at the firewall or at the CA, then: renewd renew \
              {certificate}; what led to it: renewd show {certificate}"
         )),
         State::Planned
@@ -51,7 +51,7 @@ pub fn of_end(state: State, certificate: &str) -> Option<String> {
     }
 }
 
-/// Words without a remedy at their end that is told apart.
+/// Words without the remedy at their end, for a remedy that is shown separately.
 pub fn apart<'a>(words: &'a str, remedy: &str) -> &'a str {
     let without = words
         .strip_suffix(remedy)
@@ -67,15 +67,16 @@ fn of_failure(kind: FailureKind, renewal: &Renewal) -> String {
             "check that {peer} is switched on and can be reached from here (renewd check --online)"
         ),
         FailureKind::Busy if is_at_the_ca(renewal) => format!(
-            "look into the account at {peer} how the order stands; a limit of {peer} ends by itself"
+            "look into the account at {peer} for the status of the order; a limit of {peer} ends by \
+             itself"
         ),
         FailureKind::Busy => format!(
-            "let whoever works on {peer} finish, and commit or discard there what is not committed; a limit of {peer} ends \
-             by itself"
+            "let the administrator who works on {peer} finish, and commit or discard uncommitted \
+             changes there; a limit of {peer} ends by itself"
         ),
         FailureKind::Unauthorized => format!(
             "check the user, the password or key and, where one is asked for, `totp` of {peer}: renewd check --online \
-             tells whether they are accepted"
+             shows whether they are accepted"
         ),
         FailureKind::Untrusted if peer != **firewall => format!(
             "compare what {peer} shows (renewd probe) with its console or web page; when it is the right one, put that \
@@ -98,7 +99,7 @@ fn of_failure(kind: FailureKind, renewal: &Renewal) -> String {
                 .to_owned()
         }
         FailureKind::OutcomeUnknown => format!(
-            "check the connection to {peer}; renewd looks what became of the request before it repeats it"
+            "check the connection to {peer}; renewd checks the result of the request before it repeats it"
         ),
         FailureKind::Unexpected => format!(
             "read what led to it (renewd show {name}) and look at {peer}: its answer is in no documentation"
@@ -120,7 +121,7 @@ pub(super) fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
     } = renewal;
     match reason {
         WaitReason::KeyGeneration => {
-            format!("nothing: {firewall} is looked at again until it lists the key pair")
+            format!("nothing: {firewall} is checked again until it lists the key pair")
         }
         WaitReason::OrderLookup => format!(
             "nothing: {ca} is asked again by itself; whether the order was taken is also seen in the account there"
@@ -128,7 +129,7 @@ pub(super) fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
         WaitReason::OrderLimit => format!("nothing: its turn at {ca} comes by itself"),
         WaitReason::OrderBudget => {
             format!(
-                "look why so many orders were placed at {ca}; to order sooner, raise its `order_budget`"
+                "find out why so many orders were placed at {ca}; to order sooner, raise its `order_budget`"
             )
         }
         WaitReason::OrderShared => {
@@ -138,7 +139,7 @@ pub(super) fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
         }
         WaitReason::Issuance => format!("nothing: {ca} is asked again by itself"),
         WaitReason::IssuanceOverdue => {
-            format!("look into the account at {ca} why it does not issue")
+            format!("look into the account at {ca} for the reason why it does not issue")
         }
         WaitReason::Approval => {
             format!("approve the order at {ca}, or do there what it waits for")
@@ -148,11 +149,11 @@ pub(super) fn of_wait(reason: WaitReason, renewal: &Renewal) -> String {
         ),
         WaitReason::ConfirmingBind => format!("nothing: {firewall} is asked whether it was done"),
         WaitReason::EndpointCheck | WaitReason::Verification | WaitReason::RollbackVerification => {
-            "nothing: the addresses are looked at again in a moment".to_owned()
+            "nothing: the addresses are probed again in a moment".to_owned()
         }
         WaitReason::LeftConfiguration => {
             format!(
-                "put {name} back into the configuration to have it installed, or leave it: it ends by itself"
+                "put {name} back into the configuration to have it installed, or do nothing: it ends by itself"
             )
         }
         WaitReason::ChangedConfiguration => format!(
@@ -170,12 +171,12 @@ fn is_at_the_ca(renewal: &Renewal) -> bool {
     Step::leaving(renewal.state).is_some_and(Step::is_at_the_ca)
 }
 
-/// With whom the step is done that could not be done.
+/// The peer of the step that failed.
 fn peer(renewal: &Renewal) -> String {
     let (firewall, ca) = (&renewal.firewall, &renewal.ca);
     match Step::leaving(renewal.state) {
         Some(Step::Submit | Step::PollIssuance) => ca.to_string(),
-        // The CA is asked before a key pair is made, and told when the old certificate was retired.
+        // The CA is asked before a key pair is made, and notified after the old certificate was retired.
         Some(Step::GenerateCsr | Step::RetireOld) => {
             format!("{firewall} or {ca}")
         }
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_end_has_a_remedy_and_is_told_once() {
+    fn a_failed_end_has_a_remedy_that_is_shown_once() {
         for state in [State::RolledBack, State::NotRolledBack, State::Failed] {
             let remedy = of_end(state, "hq-portal").unwrap();
             assert!(remedy.contains("renewd renew hq-portal"), "{remedy}");

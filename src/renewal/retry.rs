@@ -1,4 +1,4 @@
-//! The retry table: after which failure is tried again, when, and when a person is needed.
+//! The retry table: which failures are retried, when, and when an operator is needed.
 //!
 //! Drivers never retry; every repetition is decided here. Pure: jitter is a function of the renewal and the attempt.
 
@@ -13,15 +13,15 @@ use crate::pki::Fingerprint;
 pub enum Retry {
     /// Try again after this time.
     After(SignedDuration),
-    /// Try again after this time, and tell a person.
+    /// Try again after this time, and raise an alert.
     AfterAndReport(SignedDuration),
-    /// Nothing more until a person asks.
+    /// Nothing more until an operator requests it.
     Hold,
     /// End it: repeating is of no use.
     GiveUp,
 }
 
-/// What the decision rests on.
+/// What the decision depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryContext<'a> {
     /// The renewal.
@@ -43,7 +43,7 @@ pub struct RetryContext<'a> {
 }
 
 /// Logins that a firewall may refuse in a row before nothing more is tried: SonicOS locks an account after three to
-/// five (SonicOS reference 1.4), and a person may have mistyped once as well.
+/// five (SonicOS reference 1.4), and an operator may have mistyped once as well.
 pub const REFUSED_LOGIN_LIMIT: u32 = 2;
 
 /// Decides what follows `failure`.
@@ -106,7 +106,7 @@ fn by_the_table(attempt: u32, failure: &Failure, context: &RetryContext<'_>) -> 
     let wait = if is_busy_firewall(failure.kind, context.state) {
         wait.min(longest_busy(context.attempt))
     } else if failure.kind == FailureKind::Refused && !context.was_refused {
-        // What has just come back after an outage may be in a mood, and the long waits were meant for the outage.
+        // A peer that has just restarted may have a temporary error, and the long waits were meant for the outage.
         wait.min(STEPS[1])
     } else {
         wait
@@ -123,8 +123,8 @@ fn jittered(wait: SignedDuration, renewal: &RenewalId, attempt: u32) -> SignedDu
     wait + SignedDuration::from_millis(i64::try_from(offset).unwrap_or(0))
 }
 
-/// By the fourth failure in a row the short waits are over: whoever runs this should know. A firewall that somebody works
-/// on is asked far more often than its administrators want to hear of it: of that they are told again once a day.
+/// The short waits end with the fourth failure in a row, and the operator should know of it. A firewall that another
+/// administrator works on is asked far more often than its administrators want alerts: they get one a day.
 fn is_to_be_reported(kind: FailureKind, context: &RetryContext<'_>) -> bool {
     let short = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     let Some(more) = context.attempt.checked_sub(short + 1) else {
@@ -141,7 +141,7 @@ fn is_busy_firewall(kind: FailureKind, state: State) -> bool {
     kind == FailureKind::Busy && !asks_the_ca_only(state)
 }
 
-/// Another administrator's work is over in minutes, not hours; what he left uncommitted may lie there for days.
+/// Another administrator's work ends in minutes, not hours. Uncommitted changes may stay for days.
 const fn longest_busy(attempt: u32) -> SignedDuration {
     if attempt < BUSY_ATTEMPTS {
         SignedDuration::from_mins(10)
@@ -150,14 +150,14 @@ const fn longest_busy(attempt: u32) -> SignedDuration {
     }
 }
 
-/// Whether the step that leaves `state` has to do with the CA alone: one that is out of order for hours is neither asked
-/// nor told of every few minutes.
+/// Whether the step that leaves `state` uses the CA alone. A CA that fails for hours is neither asked nor reported every
+/// few minutes.
 const fn asks_the_ca_only(state: State) -> bool {
     matches!(state, State::CsrExported | State::Submitted)
 }
 
-/// Whether a refusal is the last word: one that ends an outage may be a passing mood of what has just come back. The same
-/// words are the last word also where something was waited for in between.
+/// Whether a refusal is final. One that follows an outage may be a temporary error of a peer that has just restarted. The
+/// same refusal is final also where something was waited for in between.
 const fn is_final(context: &RetryContext<'_>) -> bool {
     let in_a_row = context.attempt >= REFUSALS && context.was_refused;
     (in_a_row || context.same_cause >= REFUSALS) && may_give_up(context.state)
@@ -179,12 +179,13 @@ const STEPS: [SignedDuration; 3] = [
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// So many attempts in a row may follow each other as soon as the peer asks.
 const SHORT_RETRIES: u32 = 3;
-/// So many attempts at a firewall that somebody works on, some two hours, come minutes apart; those after them an hour.
+/// This many attempts at a firewall that another administrator works on, some two hours, are minutes apart; later ones are
+/// an hour apart.
 const BUSY_ATTEMPTS: u32 = 13;
 const BUSY_ATTEMPTS_PER_DAY: u32 = 24;
 const SHORTEST_CAPPED_WAIT: SignedDuration = SignedDuration::from_hours(1);
 const FIRST_CHECK: SignedDuration = SignedDuration::from_secs(5);
-/// A "no" as the last of so many failures, which was said before, minutes apart, was no passing mood of the device.
+/// A refusal after this many failures, repeated minutes apart, is no temporary error of the device.
 pub const REFUSALS: u32 = 3;
 
 #[cfg(test)]
@@ -205,7 +206,7 @@ mod tests {
     }
 
     fn failure(kind: FailureKind) -> Failure {
-        Failure::new(kind, "GET /version", "as told")
+        Failure::new(kind, "GET /version", "as reported")
     }
 
     #[test]
@@ -269,8 +270,8 @@ mod tests {
         );
     }
 
-    /// The waits after `attempts` failures in a row of `kind` in `state`, each with a wish for `asked` seconds, and how many
-    /// of them are told.
+    /// The waits after `attempts` failures in a row of `kind` in `state`, each with a request for `asked` seconds, and how many
+    /// of them are reported.
     fn waits_asked(state: State, asked: i64, attempts: u32) -> (Vec<SignedDuration>, usize) {
         let id = RenewalId("r".to_owned());
         let failure = failure(FailureKind::Busy).retry_after(SignedDuration::from_secs(asked));
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_firewall_that_asks_for_seconds_each_time_is_called_some_dozens_of_times_a_day_and_told_of_twice()
+    fn a_firewall_that_asks_for_seconds_each_time_is_called_some_dozens_of_times_a_day_and_reported_twice()
      {
         let (waits, _) = waits_asked(State::VerificationFailed, 5, 100);
         let mut passed = SignedDuration::ZERO;
@@ -321,7 +322,7 @@ mod tests {
         let a_day = u32::try_from(a_day.count()).unwrap_or(u32::MAX);
         assert!((30..45).contains(&a_day), "{a_day} attempts in a day");
         let (_, reported) = waits_asked(State::VerificationFailed, 5, a_day);
-        assert_eq!(reported, 2, "told in a day");
+        assert_eq!(reported, 2, "reported in a day");
     }
 
     #[test]
@@ -331,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_ca_backs_off_to_a_day_and_is_told_of_each_time() {
+    fn a_busy_ca_backs_off_to_a_day_and_is_reported_each_time() {
         let id = RenewalId("r".to_owned());
         for state in [State::CsrExported, State::Submitted] {
             let context = RetryContext {
@@ -346,8 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_firewall_is_asked_every_ten_minutes_for_two_hours_then_hourly_and_told_of_once_a_day()
-    {
+    fn a_busy_firewall_is_asked_every_ten_minutes_then_hourly_and_reported_once_a_day() {
         let id = RenewalId("r".to_owned());
         let mut waited = SignedDuration::ZERO;
         let mut reported = Vec::new();

@@ -212,7 +212,7 @@ impl Drop for OpenSession<'_> {
 
 /// A wait in which a session stays open: a device needs some seconds to list a key pair, or to present a certificate.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(5);
-/// All such waits of one session: who holds configuration mode keeps other administrators from their work.
+/// All such waits of one session: a session with configuration mode blocks other administrators.
 const LONGEST_WAITS: SignedDuration = SignedDuration::from_secs(10);
 /// Between two steps that use it, while others run.
 const LONGEST_REST: Duration = Duration::from_secs(5);

@@ -115,7 +115,7 @@ pub enum Fact {
     GivenUp,
     /// An operator decided against it.
     CancelledByOperator,
-    /// Somebody put in a certificate that is not due.
+    /// Another administrator installed a certificate that is not due.
     ReplacedByHand,
     /// Its certificate or firewall is no longer configured.
     LeftConfiguration,

@@ -22,7 +22,7 @@ pub struct Explanation {
     pub now: Vec<String>,
     /// What happens next, when, and by which rule.
     pub next: Vec<String>,
-    /// What a person can or must do; empty: nothing.
+    /// What an operator can or must do; empty: nothing.
     pub to_do: Vec<String>,
 }
 
@@ -222,7 +222,7 @@ fn hold(explanation: &mut Explanation, renewal: &Renewal, refused_logins: u32) {
     }
     explanation
         .next
-        .push("nothing, until a person asks".to_owned());
+        .push("nothing, until an operator requests a renewal".to_owned());
 }
 
 /// So begins a remedy where there is nothing to do.

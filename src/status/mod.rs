@@ -1,4 +1,4 @@
-//! How things stand, read from the store alone: for `renewd status`, `show` and `explain`.
+//! The state of every certificate, read from the store alone: for `renewd status`, `show` and `explain`.
 
 mod address;
 mod explain;
@@ -20,7 +20,7 @@ use crate::renewal::retry::REFUSED_LOGIN_LIMIT;
 use crate::scheduler;
 use crate::store::{Store, StoreError};
 
-/// How one certificate stands. The field names are a promise to scripts (docs/json.md).
+/// The state of one certificate. The field names are a promise to scripts (docs/json.md).
 #[derive(Debug, Clone, Serialize)]
 pub struct Standing {
     /// The certificate's name in the configuration.
@@ -46,12 +46,12 @@ pub struct Standing {
     /// When it was seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
-    /// When the open renewal goes on, or the next one begins; absent when it waits for a person.
+    /// When the open renewal continues, or the next one begins; absent when it waits for an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
     /// What each address serves.
     pub addresses: Vec<AddressStanding>,
-    /// Why it stands so, in words.
+    /// The reason for its state, in words.
     pub reason: String,
 }
 
@@ -120,7 +120,7 @@ pub fn findings(row: &TrackedCertificate) -> Vec<Finding> {
         .collect()
 }
 
-/// How a certificate stands, in one word.
+/// The state of a certificate, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
@@ -130,7 +130,7 @@ pub enum Health {
     Renewing,
     /// The renewal's last step failed, or the whole renewal; it will be tried again.
     Failing,
-    /// It waits for a person.
+    /// It waits for an operator.
     Held,
     /// What the services show has expired.
     Expired,
@@ -163,7 +163,7 @@ impl Health {
         }
     }
 
-    /// Whether somebody should look.
+    /// Whether an operator should check it.
     pub const fn is_bad(self) -> bool {
         matches!(
             self,
@@ -179,7 +179,7 @@ impl Health {
     }
 }
 
-/// How every configured certificate stands, by name.
+/// The state of every configured certificate, by name.
 ///
 /// # Errors
 /// The store's.
@@ -223,7 +223,7 @@ pub async fn silent_since(store: &Store, now: Timestamp) -> Result<Option<Timest
 /// A daemon stores a sign of life every minute; a busy one, or one whose database was locked for a moment, comes late.
 const LONGEST_SILENCE: SignedDuration = SignedDuration::from_mins(5);
 
-/// How one certificate stands.
+/// The state of one certificate.
 pub fn standing(
     wanted: &ManagedCertificate,
     row: &TrackedCertificate,
@@ -256,7 +256,7 @@ pub fn standing(
     }
 }
 
-/// Why it stands so: what is wrong first.
+/// The reason for its state; problems come first.
 fn reason(
     row: &TrackedCertificate,
     renewal: Option<&Renewal>,
@@ -280,7 +280,7 @@ fn reason(
     format!("{}; {known}", problems.join("; "))
 }
 
-/// How a certificate without an open renewal stands.
+/// The state of a certificate without an open renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rest {
     /// Whether it is due, but the next renewal was put off, since the last one failed.
@@ -320,7 +320,7 @@ pub fn rest(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestam
     }
 }
 
-/// Why an open renewal stands where it stands.
+/// The reason for the state of an open renewal.
 pub fn reason_of(renewal: &Renewal, refused_logins: u32) -> String {
     match &renewal.last_error {
         Some(error) => error.clone(),
@@ -332,7 +332,7 @@ pub fn reason_of(renewal: &Renewal, refused_logins: u32) -> String {
     }
 }
 
-/// What a state says, for people.
+/// The description of a state, for operators.
 pub const fn meaning(state: State) -> &'static str {
     match state {
         State::Planned => "it was decided, nothing was done yet",
@@ -353,7 +353,7 @@ pub const fn meaning(state: State) -> &'static str {
         State::Cancelled => {
             "it was cancelled: its certificate left the configuration, or an operator decided against it"
         }
-        State::Superseded => "somebody replaced the certificate by hand",
+        State::Superseded => "the certificate was replaced outside renewd",
     }
 }
 

@@ -58,7 +58,7 @@ impl Store {
     }
 }
 
-/// Nothing is put off further without being looked at again, but what waits for a window, a person or a turn.
+/// The longest wait that is kept, except for waits for a window, an operator or a turn.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
 /// Jitter, and the time that passes between a decision and its commit.
 const SLACK: SignedDuration = SignedDuration::from_hours(3);

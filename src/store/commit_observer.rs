@@ -1,12 +1,12 @@
-//! Who is told when a transaction was committed.
+//! An observer of commits.
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-/// Somebody who is told of every commit. Nothing else is done before it returns, so that a test can stop there.
+/// Called at every commit. The store continues only after it returns, so that a test can stop there.
 #[async_trait]
 pub trait CommitObserver: Debug + Send + Sync {
-    /// Called when a transaction was committed: it is on the disk, and nobody has heard of it yet.
+    /// Called when a transaction was committed. It is on the disk, and has not been reported yet.
     async fn committed(&self) {}
 }

@@ -1,5 +1,5 @@
-//! Connections that nothing waits on for ever: every statement, the beginning of a transaction and its commit have a
-//! time. A server that was cut off sends no word of it, and the operating system gives up after a quarter of an hour.
+//! Connections with time limits: for every statement, for the beginning of a transaction and for its commit. A connection
+//! that was cut is not reported, and the operating system gives up only after a quarter of an hour.
 
 use std::fmt::Debug;
 use std::io;
@@ -28,7 +28,7 @@ pub(super) type Reading = Session<PoolConnection<Any>>;
 pub(super) struct Session<C> {
     connection: C,
     patience: Option<Duration>,
-    /// Told of the commit.
+    /// Called at the commit.
     observer: Option<Arc<dyn CommitObserver>>,
     /// What was stored in this transaction, to be logged after its commit.
     to_log: Vec<Event>,
@@ -46,7 +46,7 @@ impl<C> Session<C> {
 }
 
 impl Writing {
-    /// The same, with somebody who is told of its commit.
+    /// The same, with an observer of its commit.
     pub(super) fn observed_by(mut self, observer: Option<Arc<dyn CommitObserver>>) -> Self {
         self.observer = observer;
         self

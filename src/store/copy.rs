@@ -33,7 +33,7 @@ impl Store {
 
 async fn copy_file(location: &Location, copy: &Path) -> Result<(), StoreError> {
     let mut url = location.url().clone();
-    // Not "ro": whoever may not write leaves the write-ahead log behind.
+    // Not "ro": a read-only connection leaves the write-ahead log behind.
     url.set_query(Some("mode=rw"));
     let options = AnyConnectOptions::from_url(&url)?.disable_statement_logging();
     let mut connection = AnyConnection::connect_with(&options).await?;

@@ -44,7 +44,7 @@ impl Dialect {
         }
     }
 
-    /// How long a statement may be silent. SQLite waits for nobody but other processes, and ends that itself.
+    /// How long a statement may take to answer. SQLite waits for other processes only, and limits that wait itself.
     pub(super) const fn patience(self) -> Option<Duration> {
         match self {
             Self::Sqlite => None,
@@ -174,12 +174,12 @@ impl Dialect {
         Ok(())
     }
 
-    /// Whether no daemon is connected, until the end of the transaction; beside a file its lock says that.
-    pub(super) const fn is_nobody_there(self) -> Option<&'static str> {
+    /// Whether no daemon is connected, until the end of the transaction. For a file its lock shows that.
+    pub(super) const fn is_unused(self) -> Option<&'static str> {
         match self {
             Self::Sqlite => None,
             Self::Postgres => Some(
-                "SELECT CAST(CASE WHEN pg_try_advisory_xact_lock(125779969406821) THEN 1 ELSE 0 END AS BIGINT) AS nobody",
+                "SELECT CAST(CASE WHEN pg_try_advisory_xact_lock(125779969406821) THEN 1 ELSE 0 END AS BIGINT) AS unused",
             ),
         }
     }
@@ -217,9 +217,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const SQLITE_SETTINGS: &[&str] = &[
     "PRAGMA foreign_keys = ON",
-    // A commit that was reported survives a power cut: the promise of one order per renewal rests on it.
+    // A commit that was reported survives a power cut: one order per renewal depends on it.
     "PRAGMA synchronous = FULL",
-    // What is deleted is overwritten with zeros: a private key that was destroyed lies on nowhere, not even sealed.
+    // Deleted data is overwritten with zeros: a private key that was destroyed remains nowhere, not even sealed.
     "PRAGMA secure_delete = ON",
 ];
 

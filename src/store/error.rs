@@ -1,4 +1,4 @@
-//! How the store can fail, told by what the caller can do about it. The database's own words are kept as evidence.
+//! The errors of the store, by what the caller can do about them. The database's own words are kept as evidence.
 
 use std::fmt::Display;
 
@@ -14,7 +14,7 @@ pub enum StoreError {
     /// The renewal is no longer ours, or no longer in the state that was left: stop working on it.
     #[error("another worker has taken this renewal over, or it moved on; this worker must stop")]
     LeaseLost,
-    /// Somebody else holds the database. Try again later.
+    /// Another program has locked the database. Try again later.
     #[error("the database is locked by another program; it will be tried again")]
     Busy,
     /// The server does not answer, or not any more: what was being stored may be stored or not. Every caller that goes on
@@ -42,7 +42,7 @@ pub enum StoreError {
     Corrupt {
         /// The database's own words.
         evidence: String,
-        /// What a person can do.
+        /// What an operator can do.
         advice: String,
     },
     /// Its tables were made by a newer renewd. It is left as it is.
@@ -55,7 +55,7 @@ pub enum StoreError {
     Unusable {
         /// The file, folder or URL.
         location: String,
-        /// Why, and what a person can do.
+        /// Why, and what an operator can do.
         advice: String,
     },
     /// A row that is not valid, or one that must be there and is not.
@@ -134,7 +134,7 @@ impl From<sqlx::Error> for StoreError {
                 evidence: error.to_string(),
             },
             sqlx::Error::Tls(error) => Self::unusable(SOMEWHERE, format!("{error}; {TLS_ADVICE}")),
-            // A connection that ends in the middle of an answer, as behind a proxy whose server is gone, is told like this.
+            // The error of a connection that ends in the middle of an answer, as behind a proxy whose server is gone.
             sqlx::Error::Protocol(words) => Self::Unreachable {
                 evidence: format!("no whole answer of a PostgreSQL server: {words}"),
             },

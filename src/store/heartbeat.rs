@@ -12,7 +12,7 @@ impl Store {
         self.write_probe(now).await
     }
 
-    /// Stores that the daemon stopped as it should: nobody need wonder why it is silent.
+    /// Stores that the daemon stopped regularly, so that its missing heartbeat is no problem.
     pub async fn mark_stopped(&self) -> Result<(), StoreError> {
         self.keep_beat(AT_REST).await
     }

@@ -38,9 +38,9 @@ pub struct PastEvent {
     pub at: Timestamp,
     /// `event::EventKind`, by name; an older renewd may have known others.
     pub name: String,
-    /// How loud it was.
+    /// How urgent it was.
     pub level: Level,
-    /// The renewal that it tells of.
+    /// The renewal that it is about.
     pub renewal: Option<RenewalId>,
     /// Everything else, a JSON object.
     pub fields: serde_json::Value,
@@ -84,8 +84,8 @@ impl Store {
         row.as_ref().map(past_event).transpose()
     }
 
-    /// Whether the history tells already that `renewal` waits for `reason` in its present state.
-    pub async fn was_told_to_wait(
+    /// Whether the history states already that `renewal` waits for `reason` in its present state.
+    pub async fn is_wait_reported(
         &self,
         renewal: &Renewal,
         reason: &str,
@@ -155,8 +155,8 @@ pub(super) async fn append_for_each(
     Ok(())
 }
 
-/// A whole fleet in one line: the journal drops what comes in thousands, and with it what matters. Each certificate's
-/// history has it all the same.
+/// One line for a whole fleet. The journal drops lines that come in thousands, important ones included. The history of
+/// each certificate has the event anyway.
 fn lines(kind: EventKind, certificates: &[Arc<str>]) -> Vec<Event> {
     if certificates.len() <= LOGGED_ONE_BY_ONE {
         let one = |name| Event::of_certificate(kind, name);

@@ -70,7 +70,7 @@ pub enum PollKind {
 impl Store {
     /// Takes over everything that is configured. What is new or changed is probed at once; the due rules are asked at
     /// once of what is changed, and of what is new as soon as something was seen of it. What is gone is kept with its
-    /// past, but never due. The history tells of what came and went. Costs one read and no write when nothing changed.
+    /// past, but never due. The history states what came and went. Costs one read and no write when nothing changed.
     pub async fn sync_inventory(
         &self,
         configured: &[Configured],
@@ -260,8 +260,8 @@ impl Store {
     }
 
     /// Stores what the due rules said, of each certificate once, and when they are to be asked again. Many at once,
-    /// because a fleet is looked at in one commit instead of thousands. A decision that is out of date is left out: a probe,
-    /// a CA or a person has brought something new while it was made, and the rules are asked again.
+    /// because a fleet takes one commit instead of thousands. A decision that is out of date is left out: a probe, a CA or
+    /// an operator changed something while it was made, and the rules are asked again.
     pub async fn record_decisions(&self, decisions: &[Decision<'_>]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         bulk::decide(&mut transaction, decisions).await?;
@@ -332,8 +332,8 @@ impl Store {
         commit(transaction).await
     }
 
-    /// A person asks for a renewal: the due rules hear of it at once. A renewal that is open already is the answer to
-    /// the request instead: it goes on at once, even when it was held. The firewall gets its login attempts back.
+    /// An operator requests a renewal: the due rules are asked at once. Where a renewal is open already, it continues at
+    /// once instead, even when it was held. The firewall gets its login attempts back.
     pub async fn request_renewal(
         &self,
         name: &str,
@@ -384,7 +384,7 @@ impl Store {
             .execute(&mut transaction)
             .await?;
         history::append(&mut transaction, events, now).await?;
-        // A person asks at a command line, which is nobody's daemon.
+        // The request comes from a command line, which is no daemon.
         self.dialect.notify(&mut transaction, "").await?;
         commit(transaction).await
     }
@@ -696,9 +696,9 @@ pub(super) const FORGET_REFUSED_LOGINS: &str = "UPDATE firewall SET refused_logi
      (SELECT c.firewall FROM certificate c WHERE c.name = $1 \
       UNION SELECT r.firewall FROM renewal r WHERE r.certificate = $1 AND r.ended_at IS NULL)";
 
-/// A decision is remembered by what was to be decided. Where an order was placed, or may have been, it is remembered also
-/// of one that was not held that somebody asked for it. So is that an order is given up of which the configuration asks for
-/// something else.
+/// A decision is remembered by what was to be decided. Where an order was placed, or may have been, the request of
+/// an operator is remembered also for a renewal that was not held. It is also remembered that an order is given up because
+/// the configuration requests something else.
 pub(super) const RELEASE_HELD: &str = "UPDATE renewal SET next_attempt_at = $2, attempts = 0, polls = 0, cause = NULL, same_cause = 0, \
      decided = CASE WHEN next_attempt_at IS NULL OR last_error_kind = 'changed_configuration' THEN last_error_kind \
      WHEN state IN ('csr_exported', 'submitted') THEN COALESCE(decided, last_error_kind) ELSE decided END, \

@@ -1,5 +1,5 @@
-//! Who works on which renewal. A lease covers the renewal and its firewall, because two workers on one firewall would
-//! throw each other out of its configuration mode. It expires, so that a dead worker blocks nothing for long.
+//! Leases: the right to work on a renewal. A lease covers the renewal and its firewall, because two workers on one
+//! firewall would take its configuration mode from each other. It expires, so that a crashed worker blocks nothing for long.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -20,9 +20,9 @@ pub struct Lease {
     pub owner: String,
     /// Fencing: larger with each claim on this firewall.
     pub token: i64,
-    /// When somebody else may take it.
+    /// When another holder may take it.
     pub until: Timestamp,
-    /// Whoever worked on this firewall before let his claim run out: he may have left a session there.
+    /// The previous lease on this firewall expired: its holder may have left a session there.
     pub follows_lost: bool,
 }
 
@@ -50,14 +50,14 @@ pub struct LeasePolicy {
     pub lease: SignedDuration,
     /// How often it is renewed while a step runs; `None`: only between steps.
     pub beat: Option<Duration>,
-    /// A holder that could not renew it for this long stops: before anybody else may begin, even where two clocks differ
-    /// by what is left of the lease.
+    /// A holder that could not renew it for this long stops. It stops before another holder may begin, even where two
+    /// clocks differ by what is left of the lease.
     pub lost_after: Duration,
 }
 
 impl LeasePolicy {
-    /// Where a lock says that nobody else is there, a lease ends with its process, whatever the clock of the machine does
-    /// meanwhile: one that jumps by days lets no second worker in. Whoever has the lock next takes it over.
+    /// Where a lock excludes every other process, a lease ends with its process, whatever the clock of the machine does
+    /// meanwhile: a clock that jumps by days lets no second worker in. The next holder of the lock takes the lease over.
     pub(super) const ALONE: Self = Self {
         lease: SignedDuration::from_hours(24 * 365 * 100),
         beat: None,
@@ -98,8 +98,8 @@ impl Store {
             .await
     }
 
-    /// The same, but none whose last attempt reached nobody ([`Renewal::is_unreached`]): those wait until nobody else
-    /// does.
+    /// The same, without renewals whose last attempt reached no peer ([`Renewal::is_unreached`]): those wait until no other
+    /// renewal does.
     pub async fn claim_reachable(
         &self,
         owner: &str,
@@ -185,7 +185,7 @@ impl Store {
         Ok(())
     }
 
-    /// The same, for somebody who keeps it while another works.
+    /// The same, for a task that keeps the lease while another one works.
     pub async fn prolong(&self, key: &LeaseKey, until: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for statement in [EXTEND_RENEWAL, EXTEND_FIREWALL] {
@@ -200,7 +200,7 @@ impl Store {
         commit(transaction).await
     }
 
-    /// Gives the renewal and its firewall back. [`StoreError::LeaseLost`]: somebody else has them already, and there is
+    /// Gives the renewal and its firewall back. [`StoreError::LeaseLost`]: another holder has them already, and there is
     /// nothing left to give back.
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
@@ -217,7 +217,7 @@ impl Store {
         commit(transaction).await
     }
 
-    /// The firewalls on which somebody may work at `now`.
+    /// The firewalls with a lease at `now`.
     pub async fn leased(&self, now: Timestamp) -> Result<HashSet<String>, StoreError> {
         let rows = sqlx::query(LEASED)
             .bind(micros(now))
@@ -226,8 +226,8 @@ impl Store {
         rows.iter().map(|row| row.text("name")).collect()
     }
 
-    /// Frees every lease, whoever holds it. Only for a caller that knows that nobody else works on this database, such
-    /// as one that holds the lock file of an SQLite database: the holders are dead, and need not be waited for.
+    /// Frees every lease, whoever holds it. Only for a caller that knows that no other process works on this database, such
+    /// as one that holds the lock file of an SQLite database: the holders have crashed, and waiting for them is useless.
     ///
     /// Returns the firewalls that were worked on: sessions may have been left there.
     pub async fn take_over(&self) -> Result<Vec<String>, StoreError> {

@@ -25,7 +25,7 @@ pub(super) enum Location {
     Server {
         /// Its address, with the password.
         url: Url,
-        /// What may be told of it.
+        /// What messages may contain of it.
         name: String,
     },
 }
@@ -53,7 +53,7 @@ impl Location {
         }
     }
 
-    /// Makes what is missing around a file. A database on a server is made by whoever runs the server.
+    /// Makes what is missing around a file. A database on a server is made by its administrator.
     pub(super) fn prepare(&self) -> Result<(), StoreError> {
         match self {
             Self::File { file, .. } => prepare(file),
@@ -99,7 +99,7 @@ pub(super) fn path_of(url: &str) -> Result<(Url, PathBuf), StoreError> {
     Ok((parsed, path))
 }
 
-/// Makes the folder (0700) and the file (0600) when they are missing, and takes the file away from everybody else.
+/// Makes the folder (0700) and the file (0600) when they are missing, and removes the permissions of all other users.
 /// SQLite gives the permissions of the file to the -wal and -shm that it makes beside it.
 fn prepare(file: &Path) -> Result<(), StoreError> {
     if let Some(folder) = file.parent() {

@@ -13,13 +13,13 @@ use super::{Store, StoreError, Writing, bulk, commit};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigratedRows(pub Vec<(&'static str, u64)>);
 
-/// Carries everything that `from` holds to `to`, which must be empty. Nobody may work on either at that time: the caller
-/// holds the locks of files; of servers it is asked here.
+/// Carries everything that `from` holds to `to`, which must be empty. No program may work on either at that time: the
+/// caller holds the locks of files; servers are checked here.
 pub async fn migrate(from: &Store, to: &Store, now: Timestamp) -> Result<MigratedRows, StoreError> {
     let mut source = from.begin().await?;
     let mut target = to.begin().await?;
     for (dialect, transaction) in [(from.dialect, &mut source), (to.dialect, &mut target)] {
-        refuse_where_somebody_works(dialect, transaction, now).await?;
+        refuse_where_in_use(dialect, transaction, now).await?;
     }
     refuse_unless_empty(&mut target).await?;
     let migrated = tables((from.dialect, &mut source), (to.dialect, &mut target)).await?;
@@ -52,7 +52,7 @@ pub(super) struct Column {
     pub(super) is_number: bool,
 }
 
-/// The columns of a table, as the database itself tells them.
+/// The columns of a table, as the database itself reports them.
 pub(super) async fn columns(
     dialect: Dialect,
     connection: &mut Writing,
@@ -142,22 +142,22 @@ async fn refuse_unless_empty(target: &mut Writing) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A lease that has not ended, or a daemon that is connected. Beside a file the lock says it, and leases are those of the
-/// dead.
-async fn refuse_where_somebody_works(
+/// A lease that has not ended, or a daemon that is connected. For a file the lock shows it, and leases are those of
+/// processes that ended.
+async fn refuse_where_in_use(
     dialect: Dialect,
     connection: &mut Writing,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(statement) = dialect.is_nobody_there() else {
+    let Some(statement) = dialect.is_unused() else {
         return Ok(());
     };
-    let nobody = sqlx::query(statement).fetch_one(&mut *connection).await?;
+    let unused = sqlx::query(statement).fetch_one(&mut *connection).await?;
     let leased = sqlx::query("SELECT COUNT(*) AS leases FROM firewall WHERE lease_until > $1")
         .bind(micros(now))
         .fetch_one(connection)
         .await?;
-    if nobody.number("nobody")? == 1 && leased.number("leases")? == 0 {
+    if unused.number("unused")? == 1 && leased.number("leases")? == 0 {
         return Ok(());
     }
     let advice = "a renewd works with it; stop every one first, and wait two minutes after one that was killed";

@@ -118,7 +118,7 @@ impl Store {
             location.prepare()?;
         }
         let dialect = location.dialect();
-        // Statements are not worth a log line; what they bring about is told as events.
+        // Statements are not logged; their effects are reported as events.
         let options = AnyConnectOptions::from_url(location.url())?.disable_statement_logging();
         let ready = match access {
             Access::Write => make_ready(&options, &location, busy_timeout).await,
@@ -139,7 +139,7 @@ impl Store {
         })
     }
 
-    /// The same database, with somebody who is told of every commit.
+    /// The same database, with an observer of every commit.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn CommitObserver>) -> Self {
         self.observer = Some(observer);
@@ -193,7 +193,7 @@ impl Store {
         self.empty_write_ahead_log().await
     }
 
-    /// What was overwritten in the file does not lie on in the log. Where somebody reads just then, it is cut off later.
+    /// What was overwritten in the file must not stay in the log. Where another connection reads just then, it is cut off later.
     async fn empty_write_ahead_log(&self) -> Result<(), StoreError> {
         if let Some(statement) = self.dialect.empty_log() {
             sqlx::query(statement).execute(&self.writer).await?;

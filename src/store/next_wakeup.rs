@@ -15,7 +15,7 @@ pub struct Counts {
     pub certificates: u32,
     /// Renewals that have not ended.
     pub open: u32,
-    /// Those of them that wait for a person.
+    /// Those of them that wait for an operator.
     pub held: u32,
     /// Open renewals in each state; states without any are left out.
     pub by_state: BTreeMap<State, u32>,

@@ -1,5 +1,5 @@
-//! Word between daemons that share a server: something may be done now. It carries nothing and may be lost; whoever
-//! listens looks by himself often enough.
+//! Notifications between daemons that share a server: something may be due now. A notification carries no data and may be
+//! lost; each daemon also checks at intervals.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::dialect::{CHANNEL, Dialect, PRESENT};
 use super::location::Location;
 use super::{Store, StoreError};
 
-/// The connection that is listened at, not made before somebody does.
+/// The connection for notifications, made on first use.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pool: PgPool,

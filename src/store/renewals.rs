@@ -276,8 +276,8 @@ pub(super) const OPEN_RENEWALS: &str =
 pub(super) const RENEWALS_OF: &str =
     select_renewal!("WHERE r.certificate = $1 ORDER BY r.planned_at DESC, r.id DESC LIMIT $2");
 
-/// Urgent is what expires first; what a person asked for and what is not installed at all goes by the time of planning,
-/// before everything that is still valid.
+/// What expires first is the most urgent. What an operator requested and what is not installed at all goes by the time of
+/// planning, before everything that is still valid.
 pub(super) const PLAN: &str = "INSERT INTO renewal \
      (id, certificate, firewall, ca, alias, reason, state, planned_at, state_since, next_attempt_at, \
      csr_pem, ca_reference, leaf_pem, chain_pem, fingerprint, bind_now, deadline) \

@@ -207,7 +207,7 @@ async fn is_open(
     Ok(found.is_some())
 }
 
-/// A certificate that could still be served says something of whoever serves it.
+/// A certificate that could still be served is needed to judge the address that serves it.
 fn is_valid_still(row: &AnyRow, now: Timestamp) -> Result<bool, StoreError> {
     let pem = row.maybe_text("leaf_pem")?;
     let leaf = pem.and_then(|pem| Certificate::from_pem(&pem).ok());

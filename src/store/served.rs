@@ -44,7 +44,7 @@ pub struct Report {
     pub words: String,
 }
 
-/// A renewal that bound its certificate, as far as it tells which certificates are known.
+/// The part of a renewal that bound its certificate that decides which certificates are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundBefore {
     /// The renewal.

@@ -61,7 +61,7 @@ pub struct Reached<'a> {
 pub struct Postponed<'a> {
     /// The failures in a row.
     pub attempts: u32,
-    /// When the next step may be taken; `None`: the renewal is held until a person asks.
+    /// When the next step may be taken; `None`: the renewal is held until an operator requests it.
     pub next_attempt_at: Option<Timestamp>,
     /// `failure::FailureKind` or a wait reason, by name.
     pub error_kind: &'a str,

@@ -1,4 +1,5 @@
-//! Whether a certificate that a service presents leads to a CA that is trusted: for a verdict, not for a connection.
+//! Whether a certificate that a service presents leads to a trusted CA. The result is reported and does not affect the
+//! connection.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};

@@ -1,5 +1,5 @@
-//! The signature in a TLS handshake: the proof that the peer has the key of the certificate that it shows.
-//! It is verified always, also for certificates that are trusted without looking at their chain.
+//! The signature in a TLS handshake: the proof that the peer has the key of the certificate that it presents.
+//! It is always verified, also for certificates that are trusted without their chain.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{
@@ -40,7 +40,7 @@ impl Handshake {
     }
 
     /// The signature by a certificate that is known by its fingerprint, or only looked at. webpki reads no X.509 v1
-    /// and takes no RSA key below 2048 bits, which old firewalls show: their signature is verified here all the same.
+    /// and takes no RSA key below 2048 bits, which old firewalls present: their signature is verified here anyway.
     pub(crate) fn verify_known(
         &self,
         version: Version,

@@ -1,4 +1,4 @@
-//! Whom to believe on a TLS connection: always somebody, never nobody. There is no way to turn verification off.
+//! Verification of server certificates on TLS connections. There is no way to turn verification off.
 
 mod chain;
 mod handshake;
@@ -139,7 +139,7 @@ pub fn client_config_with(
     };
     if pins.is_empty() && accepted.all().is_empty() && authorities.is_none() {
         return Err(local(
-            "not one fingerprint is given, so nobody can be trusted",
+            "no fingerprint is given, so no server can be trusted",
         ));
     }
     config(Arc::new(Verifier {

@@ -1,4 +1,4 @@
-//! Why a peer was not believed, and how to find that again under the errors of other libraries.
+//! Why a server's certificate was refused, and how that reason is found inside the errors of other libraries.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub fn root_cause(error: &dyn StdError) -> String {
         .to_owned()
 }
 
-/// Without the words "invalid peer certificate", which are not true of a valid certificate that nobody vouched for.
+/// Without the words "invalid peer certificate", which are wrong for a valid certificate of an untrusted CA.
 pub(super) fn words(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(reason) => reason_words(reason),
@@ -66,5 +66,5 @@ fn reason_words(reason: &CertificateError) -> String {
     }
 }
 
-/// Devices make such certificates for themselves, and no CA can vouch for them.
-const CA_AS_SERVER: &str = "it is a CA certificate (CA:TRUE), which no CA file can vouch for as a server: pin it with `trust = { sha256 = \"…\" }`";
+/// Devices generate such certificates themselves, and they are invalid under any CA.
+const CA_AS_SERVER: &str = "it is a CA certificate (CA:TRUE), which no CA file can verify as a server: pin it with `trust = { sha256 = \"…\" }`";

@@ -60,7 +60,7 @@ pub(crate) async fn serve(address: &str, chain: &[&Certificate], key: &KeyPair) 
     Server { endpoint, task }
 }
 
-/// Shows the same certificate to everybody.
+/// Presents the same certificate to every client.
 #[derive(Debug)]
 struct Always(Arc<CertifiedKey>);
 

@@ -1,4 +1,4 @@
-//! Whom a configuration believes, tried against real servers.
+//! The verification of server certificates, tested against real servers.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
@@ -144,7 +144,7 @@ async fn a_ca_vouches_for_its_name_and_for_no_other() {
 }
 
 #[tokio::test]
-async fn a_stranger_with_a_good_looking_certificate_is_refused() {
+async fn an_unknown_certificate_with_the_right_names_is_refused() {
     let (_folder, path, _, _) = vouched_certificate();
     let (_other_folder, _, key, leaf) = vouched_certificate();
     let server = serve("127.0.0.1", &[&leaf], &key).await;
@@ -257,14 +257,14 @@ fn one_certificate_that_cannot_be_read_does_not_spoil_a_file_of_cas() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_told_in_words() {
+fn invalid_settings_are_reported_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "nothing").unwrap();
     let missing = folder.path().join("missing.pem");
     let (_folder, ca, _, _) = vouched_certificate();
     for (anchor, server_name, words) in [
-        (Anchor::Pins(vec![]), None, "not one fingerprint is given"),
+        (Anchor::Pins(vec![]), None, "no fingerprint is given"),
         (Anchor::Ca(empty), None, "it holds no BEGIN CERTIFICATE"),
         (Anchor::Ca(missing), None, "No such file"),
         (

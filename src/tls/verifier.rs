@@ -1,4 +1,4 @@
-//! Judges the certificate that a peer shows: known by its fingerprint, or vouched for by a CA, or refused.
+//! Verifies the certificate that a peer presents: pinned by its fingerprint, issued by a trusted CA, or refused.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ pub(super) struct Verifier {
     pub pins: Vec<Fingerprint>,
     /// The same, besides the configured trust.
     pub accepted: Accepted,
-    /// Keys for which no CA vouches, by the SHA-256 of their SubjectPublicKeyInfo.
+    /// Keys that are refused even with a certificate of a trusted CA, by the SHA-256 of their SubjectPublicKeyInfo.
     pub refused_keys: Vec<Fingerprint>,
-    /// Who may vouch for any other.
+    /// The CAs that may issue any other certificate.
     pub authorities: Option<Authorities>,
     /// Verifies the proof of the key.
     pub handshake: Handshake,

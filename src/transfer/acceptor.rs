@@ -1,5 +1,5 @@
-//! Who comes to a listener: whether they may come in, how many at once, how long, and what they were refused. Before
-//! the address is known to be that of a transfer, not a byte is read.
+//! The clients of a listener: which ones are admitted, how many at once, for how long, and what was refused. No byte is
+//! read before the address is known to be that of a transfer.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,7 +28,7 @@ pub(super) struct Acceptor {
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// Never an IPv4 address in IPv6's clothes.
+    /// Never an IPv4-mapped IPv6 address.
     pub peer: SocketAddr,
     /// The address that it came to.
     pub local: SocketAddr,
@@ -74,7 +74,7 @@ impl Acceptor {
         grants.is_empty()
     }
 
-    /// Says how many refused attempts were not logged; nobody comes any more.
+    /// Logs how many refused attempts were not logged. Called when no more connections are accepted.
     pub fn say_goodbye(&self) {
         let unwritten = lock(&self.quota).unwritten();
         if unwritten > 0 {
@@ -87,8 +87,8 @@ impl Acceptor {
         tracing::debug!(address = %self.address, protocol = self.protocol.name(), "the port for transfers is closed");
     }
 
-    /// Lets somebody in whose address is that of a transfer. Where there is no room, the one of that address that has
-    /// waited longest without logging in has to leave: who only holds connections open keeps nobody out.
+    /// Admits a client whose address is that of a transfer. At the limit, the oldest connection from that address that
+    /// has not logged in is closed, so that idle connections cannot block other clients.
     pub fn admit(self: &Arc<Self>, peer: SocketAddr, local: SocketAddr) -> Option<Arc<Client>> {
         let peer = canonical(peer);
         let is_expected = lock(&self.grants)
@@ -124,7 +124,7 @@ impl Acceptor {
     /// The transfer for which these are the name and the password.
     fn find(&self, peer: IpAddr, user: &str, password: &str) -> Option<Arc<Grant>> {
         let grants = lock(&self.grants);
-        // Every transfer is compared: the time it takes does not tell which one was nearly right.
+        // Every transfer is compared: the time that it takes does not show which one was nearly right.
         let right = grants.iter().fold(None, |found, grant| {
             if grant.accepts(user, password) {
                 Some(grant)
@@ -187,7 +187,7 @@ impl Client {
             return None;
         };
         if self.acceptor.visits(&grant) >= VISITS {
-            self.refuse("one login too many at a time");
+            self.refuse("a login beyond the limit of simultaneous logins");
             return None;
         }
         let connection = Connection {
@@ -201,7 +201,7 @@ impl Client {
         Some(connection.clone())
     }
 
-    /// Who this has logged in as.
+    /// The name that the client has logged in with.
     pub fn connection(&self) -> Option<&Connection> {
         self.connection.get()
     }
@@ -214,8 +214,8 @@ impl Client {
         self.acceptor.refuse(grant, self.peer.ip(), what);
     }
 
-    /// Returns when it has to leave: no login in time, evicted, or the transfer is over. After a whole transfer it has
-    /// a moment to take leave as its protocol wants it.
+    /// Returns when the connection has to end: no login in time, evicted, or the transfer is over. After a whole
+    /// transfer the client has a moment to close the connection as its protocol requires.
     pub async fn time_is_up(&self) {
         tokio::select! {
             () = self.logged_in.cancelled() => {}
@@ -264,13 +264,13 @@ impl Connection {
     pub fn finish(&self, upload: Upload, path: &str) -> Result<(), Refusal> {
         let size = upload.size();
         self.noted(upload.finish(), path)?;
-        tracing::debug!(peer = %self.peer, path = quoted(path), size, "a file was brought");
+        tracing::debug!(peer = %self.peer, path = quoted(path), size, "a file was uploaded");
         Ok(())
     }
 
     /// The whole file is with the firewall.
     pub fn fetched(&self) {
-        tracing::debug!(peer = %self.peer, "a file was fetched");
+        tracing::debug!(peer = %self.peer, "a file was downloaded");
         self.grant.fetched();
     }
 
@@ -293,12 +293,12 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Makes room among those who have not logged in and are `meant`, for one more beside `most - 1`.
+/// Evicts the oldest connection without a login that is `meant`, when there are `most` of them.
 fn evict(clients: &mut Vec<Arc<Client>>, most: usize, meant: impl Fn(&Client) -> bool) {
-    let is_stranger = |client: &Arc<Client>| client.connection.get().is_none() && meant(client);
-    // They stand in the order in which they came.
-    if clients.iter().filter(|client| is_stranger(client)).count() >= most
-        && let Some(oldest) = clients.iter().position(is_stranger)
+    let is_idle = |client: &Arc<Client>| client.connection.get().is_none() && meant(client);
+    // They are in the order of their arrival.
+    if clients.iter().filter(|client| is_idle(client)).count() >= most
+        && let Some(oldest) = clients.iter().position(is_idle)
     {
         clients.remove(oldest).evicted.cancel();
     }

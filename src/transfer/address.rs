@@ -1,5 +1,5 @@
-//! Where to listen, and what the firewall is told: always a numeric address, because devices refuse names
-//! (SonicOS reference 3.3).
+//! The address to listen on, and the address that is advertised to the firewall. Both are numeric, because devices
+//! refuse names (SonicOS reference 3.3).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -25,7 +25,7 @@ pub(super) fn listen(
     Ok(SocketAddr::new(address, port))
 }
 
-/// The address that `firewall` is told. Nothing is opened or sent.
+/// The address that is advertised to `firewall`. Nothing is opened or sent.
 ///
 /// # Errors
 /// `Local` when none is configured and there is no way to `firewall` from here.
@@ -38,7 +38,7 @@ pub fn advertised(settings: &Settings, firewall: SocketAddr) -> Result<IpAddr, F
     }
 }
 
-/// The URL of the folder at `address`; a port that everybody knows is left out.
+/// The URL of the folder at `address`; the protocol's default port is left out.
 pub(super) fn folder_url(protocol: Protocol, address: SocketAddr, grant: &Grant) -> Secret {
     let (name, well_known) = match protocol {
         Protocol::Scp => (protocol.name(), 22),

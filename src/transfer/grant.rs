@@ -1,4 +1,4 @@
-//! What one transfer allows: to whom, until when, which file, once. It knows no protocol and opens nothing.
+//! What one transfer allows: which client, until when, which file, once. It knows no protocol and opens nothing.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,7 +16,7 @@ use crate::secret::Secret;
 /// A transfer, as its listener and the connections that serve it see it.
 #[derive(Debug)]
 pub(super) struct Grant {
-    /// From where the firewall comes; never an IPv4 address in IPv6's clothes.
+    /// From where the firewall comes; never an IPv4-mapped IPv6 address.
     pub peer: IpAddr,
     /// The one-time name.
     pub user: String,
@@ -26,17 +26,17 @@ pub(super) struct Grant {
     pub task: Task,
     /// After it everything is refused.
     pub deadline: Instant,
-    /// What a `PASV` answer tells instead of the address that was connected to.
+    /// The address in a `PASV` answer, in place of the one that the client connected to.
     pub passive_address: Option<Ipv4Addr>,
     /// Where data connections of passive FTP are taken; `None`: at any free port.
     pub passive_ports: Option<RangeInclusive<u16>>,
     /// Cancelled when the transfer is over, whatever came of it.
     pub closed: CancellationToken,
-    /// Cancelled when the whole file was brought or fetched.
+    /// Cancelled when the whole file was uploaded or downloaded.
     pub done: CancellationToken,
     /// What was refused meanwhile.
     pub refusals: Refusals,
-    /// What was brought.
+    /// The uploaded file.
     pub content: Mutex<Vec<u8>>,
 }
 
@@ -59,19 +59,19 @@ pub(super) enum Refusal {
     TooLarge,
     /// Bytes that leave a gap before them.
     Gap,
-    /// It was brought or fetched already.
+    /// It was uploaded or downloaded already.
     Done,
     /// The time limit has passed, or the transfer was given up.
     Over,
 }
 
 impl Grant {
-    /// Whether somebody at `source_address` may try.
+    /// Whether a client at `peer` may connect.
     pub fn admits(&self, peer: IpAddr) -> bool {
         self.peer == peer && self.objection().is_none()
     }
 
-    /// Whether these are the one-time name and password; how long it takes does not tell how much of them is right.
+    /// Whether these are the one-time name and password; the time does not show how much of them is right.
     pub fn accepts(&self, user: &str, password: &str) -> bool {
         let right_user = verify_slices_are_equal(self.user.as_bytes(), user.as_bytes()).is_ok();
         let own = self.password.expose().as_bytes();
@@ -216,7 +216,7 @@ pub(super) fn name_in(path: &str) -> Option<&str> {
 }
 
 /// Whether a file called `name` is the one that was expected as `expected`: in small or capital letters, and with another
-/// extension, none of which is documented. What is in it is checked by whoever asked for it.
+/// extension, none of which is documented. The caller checks its content.
 fn is_named(expected: &str, name: &str) -> bool {
     let stem = |name: &str| -> Option<String> {
         let (stem, extension) = name.rsplit_once('.')?;
@@ -353,7 +353,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_closed_transfer_admits_nobody() {
+    fn a_closed_transfer_admits_no_client() {
         let grant = receiving(4);
         let peer = grant.peer;
         assert!(grant.admits(peer));

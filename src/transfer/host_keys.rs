@@ -1,5 +1,5 @@
-//! The host keys of the SCP server: made at first use, and the same from then on. A key that is broken or that others
-//! can read is refused and never overwritten: a person has to see it.
+//! The host keys of the SCP server: made on first use, and the same from then on. A key that is damaged or that other
+//! users can read is refused and never overwritten: an operator has to check it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -26,7 +26,7 @@ pub(super) fn read_or_make(folder: &Path, random: &dyn Random) -> Result<Vec<Pri
         .collect()
 }
 
-/// What a person compares.
+/// What an operator compares.
 pub(super) fn public_key(key: &PrivateKey) -> HostKey {
     HostKey {
         algorithm: key.algorithm().as_str().to_owned(),
@@ -40,7 +40,7 @@ struct Kind {
     make: fn() -> Result<KeyPair, rcgen::Error>,
 }
 
-/// Devices of many years know only RSA; today's want one of the others.
+/// Old devices support only RSA; current ones require one of the others.
 const KINDS: [Kind; 3] = [
     Kind {
         file: "ssh_host_ed25519_key",

@@ -28,7 +28,7 @@ impl Service {
     }
 }
 
-/// Takes `address` for this process. It does not wait for anybody.
+/// Takes `address` for this process. It does not block.
 pub(super) fn bind(address: SocketAddr, protocol: Protocol) -> Result<TcpListener, Failure> {
     // The standard library lets an address be taken again at once after a listener of ours has left it.
     let bound = std::net::TcpListener::bind(address).and_then(|listener| {
@@ -57,7 +57,7 @@ pub(super) async fn accept(socket: TcpListener, acceptor: Arc<Acceptor>, service
     acceptor.say_goodbye();
 }
 
-/// Nobody is waited for at another one's cost: each connection has a task of its own.
+/// Each connection has a task of its own, so that a slow client does not delay another one.
 fn take(stream: TcpStream, peer: SocketAddr, acceptor: &Arc<Acceptor>, service: &Service) {
     let local = stream.local_addr().unwrap_or(acceptor.address);
     if let Some(client) = acceptor.admit(peer, local) {

@@ -1,5 +1,5 @@
-//! The files that some firewalls bring and fetch themselves (SonicOS reference 3.3, 3.4): servers for SCP and FTP that
-//! exist for the seconds of a transfer.
+//! Files that some firewalls transfer over SCP or FTP (SonicOS reference 3.3, 3.4). The servers for it exist only
+//! during a transfer.
 //!
 //! A transfer is one file, in one direction, for one peer, with a one-time name and password, within a time. Whatever
 //! else comes is refused and logged. Nothing here knows what is in a file.
@@ -49,7 +49,7 @@ struct Shared {
     /// Where the host keys lie.
     folder: PathBuf,
     env: Env,
-    /// How SCP is served; made when it is first needed, and kept.
+    /// How SCP is served; made on first use, and kept.
     scp: OnceCell<Scp>,
     ports: Ports,
 }
@@ -60,7 +60,7 @@ struct Scp {
     config: Arc<russh::server::Config>,
 }
 
-/// One file that a firewall is to bring or fetch.
+/// One file that a firewall is to upload or download.
 #[derive(Debug, Clone)]
 pub struct TransferRequest {
     /// In which protocol.
@@ -76,14 +76,14 @@ pub struct TransferRequest {
 /// The direction of a transfer.
 #[derive(Debug, Clone)]
 pub enum Task {
-    /// The firewall brings a file under one of these names, of at most so many bytes.
+    /// The firewall uploads a file under one of these names, of at most so many bytes.
     Receive {
         /// Names that are taken, without folders; the first is the one in the URL of the file.
         names: Vec<String>,
         /// Bytes.
         largest: usize,
     },
-    /// The firewall fetches this file.
+    /// The firewall downloads this file.
     HandOut {
         /// Its name.
         name: String,
@@ -125,7 +125,7 @@ impl Transfers {
         }
     }
 
-    /// Opens a server for one errand.
+    /// Opens a server for one transfer request.
     ///
     /// # Errors
     /// `Local` when the address cannot be listened on, or the host keys cannot be read or made; `Busy` when too many
@@ -183,7 +183,7 @@ impl Shared {
         self.scp.get_or_try_init(read).await
     }
 
-    /// Making an RSA key takes a second, and files block: neither may hold others up.
+    /// Generating an RSA key takes a second, and file access blocks: neither may delay other tasks.
     async fn read_host_keys(&self) -> Result<Vec<PrivateKey>, Failure> {
         let folder = self.folder.clone();
         let random = Arc::clone(&self.env.random);
@@ -242,7 +242,7 @@ impl Transfer {
         &self.file_url
     }
 
-    /// The one-time password, to be cut out of whatever the device says.
+    /// The one-time password, to be redacted in the device's output.
     pub fn password(&self) -> &Secret {
         &self.grant.password
     }
@@ -257,22 +257,22 @@ impl Transfer {
         Some(format!("{refused}; expected was the file {expected}"))
     }
 
-    /// The file, once the firewall has brought it.
+    /// The file, once the firewall has uploaded it.
     ///
     /// # Errors
-    /// `Unreachable` when nobody brought it within the time limit; the detail tells what was refused meanwhile.
+    /// `Unreachable` when no client uploaded it within the time limit; the detail lists what was refused meanwhile.
     pub async fn received(&mut self) -> Result<Vec<u8>, Failure> {
-        self.done("receive a file", "brought").await?;
+        self.done("receive a file", "uploaded").await?;
         let content = self.grant.content.lock();
         Ok(content.unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    /// Returns once the firewall has fetched the whole file.
+    /// Returns once the firewall has downloaded the whole file.
     ///
     /// # Errors
-    /// `Unreachable` when nobody fetched it within the time limit; the detail tells what was refused meanwhile.
+    /// `Unreachable` when no client downloaded it within the time limit; the detail lists what was refused meanwhile.
     pub async fn fetched(&mut self) -> Result<(), Failure> {
-        self.done("hand out a file", "fetched").await
+        self.done("hand out a file", "downloaded").await
     }
 
     async fn done(&self, what: &str, verb: &str) -> Result<(), Failure> {
@@ -285,7 +285,7 @@ impl Transfer {
         }
         let call = format!("{what} by {}", self.slot.protocol().name());
         let detail = format!(
-            "nobody {verb} the file within {} s; {}; it was awaited from {} at port {}",
+            "no client {verb} the file within {} s; {}; it was expected from {} at port {}",
             self.time_limit.as_secs(),
             self.grant.refusals,
             self.grant.peer,
@@ -295,8 +295,8 @@ impl Transfer {
     }
 }
 
-/// Bytes of chance in a name: enough to tell transfers apart.
+/// Random bytes in a name: enough to distinguish transfers.
 const USER_BYTES: usize = 5;
 
-/// Bytes of chance in a password: enough that nobody guesses it.
+/// Random bytes in a password: enough that it cannot be guessed.
 const PASSWORD_BYTES: usize = 16;

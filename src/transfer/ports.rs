@@ -44,7 +44,7 @@ pub(super) struct TransferSlot {
 }
 
 impl Ports {
-    /// Opens `address`, or joins those who are there.
+    /// Opens `address`, or joins the listener that is open there.
     pub async fn enter(
         &self,
         address: SocketAddr,
@@ -64,7 +64,7 @@ impl Ports {
             tokio::spawn(listener::accept(socket, Arc::clone(&acceptor), service));
             return Ok(self.slot(acceptor, grant, &mut self.lock()));
         }
-        // Nobody is waited for while the map is locked.
+        // Nothing is awaited while the map is locked.
         if let Some(ending) = self.ending(address, service.protocol()) {
             // The port is free when the task is gone; how it went is no news.
             let _ = ending.await;
@@ -72,7 +72,7 @@ impl Ports {
         self.join(address, service, grant)
     }
 
-    /// The end of a listener at `address` that nobody uses any more.
+    /// The end of a listener at `address` that no transfer uses any more.
     fn ending(&self, address: SocketAddr, protocol: Protocol) -> Option<JoinHandle<()>> {
         let key = (address, protocol);
         let mut fixed = self.lock();
@@ -94,7 +94,7 @@ impl Ports {
         let key = (address, service.protocol());
         let mut fixed = self.lock();
         let there = fixed.listeners.get(&key).map(|there| &there.acceptor);
-        // The last one may have left since the look before.
+        // The last transfer may have left since the check before.
         let acceptor = if let Some(there) = there.filter(|there| !there.closed.is_cancelled()) {
             Arc::clone(there)
         } else {
@@ -140,7 +140,7 @@ impl TransferSlot {
 impl Drop for TransferSlot {
     fn drop(&mut self) {
         self.grant.closed.cancel();
-        // Locked, so that nobody joins a listener that is about to close.
+        // Locked, so that no transfer joins a listener that is about to close.
         let mut fixed = self.ports.lock();
         fixed.transfers = fixed.transfers.saturating_sub(1);
         if self.acceptor.remove(&self.grant) {
@@ -149,7 +149,7 @@ impl Drop for TransferSlot {
     }
 }
 
-/// The reception of a listener that has just been opened.
+/// The acceptor of a listener that has just been opened.
 fn open(socket: &TcpListener, wanted: SocketAddr, service: &Service) -> Arc<Acceptor> {
     let address = socket.local_addr().unwrap_or(wanted);
     tracing::debug!(%address, protocol = service.protocol().name(), "the port for transfers is open");

@@ -56,7 +56,7 @@ impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.kinds.is_empty() {
-            return f.write_str("nobody tried");
+            return f.write_str("nothing was refused");
         }
         f.write_str("refused meanwhile: ")?;
         for (position, (kind, times)) in seen.kinds.iter().enumerate() {
@@ -99,13 +99,13 @@ impl LogQuota {
         Some(std::mem::take(&mut self.unwritten))
     }
 
-    /// How many have not been told of.
+    /// How many were not logged.
     pub fn unwritten(&self) -> u64 {
         self.unwritten
     }
 }
 
-/// What a stranger said, in quotes and of bearable length.
+/// Text from an unauthenticated client, in quotes and of bounded length.
 pub(super) fn quoted(words: &str) -> String {
     let line = readable(words);
     let mut text: String = line.chars().take(LONGEST_QUOTE).collect();
@@ -118,14 +118,14 @@ pub(super) fn quoted(words: &str) -> String {
     quoted
 }
 
-/// Different refusals that are told in words.
+/// Different refusals that are listed in words.
 const KINDS: usize = 6;
 
 /// Lines of a listener in each period.
 const QUOTA_LINES: u32 = 20;
 const QUOTA_PERIOD: Duration = Duration::from_mins(1);
 
-/// Characters of a stranger.
+/// Characters of an unauthenticated client's text.
 const LONGEST_QUOTE: usize = 80;
 
 #[cfg(test)]
@@ -133,9 +133,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_counted_and_told_in_bounded_words() {
+    fn refusals_are_counted_and_listed_in_bounded_text() {
         let refusals = Refusals::default();
-        assert_eq!(refusals.to_string(), "nobody tried");
+        assert_eq!(refusals.to_string(), "nothing was refused");
         for _ in 0..2 {
             refusals.note("a connection from 192.0.2.9");
         }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_cannot_write_into_the_log_what_he_wants() {
+    fn an_unauthenticated_client_cannot_inject_text_into_the_log() {
         assert_eq!(quoted("a\n\u{1b}[2Jb\"c"), "\"a [2Jb\\\"c\"");
         assert_eq!(quoted(&"x".repeat(500)).chars().count(), LONGEST_QUOTE + 3);
     }

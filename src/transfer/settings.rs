@@ -1,17 +1,18 @@
-//! How a firewall that brings and fetches its files itself reaches us.
+//! How a firewall that transfers files over SCP or FTP reaches us.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-/// Where the servers for transfers listen, and what the firewall is told. `[file_transfer]`, and each firewall's own.
+/// Where the servers for transfers listen, and which address is advertised to the firewall. `[file_transfer]`, and each
+/// firewall's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Which protocol is used.
     pub protocol: Choice,
     /// The address to listen on; `None`: the one by which renewd reaches the firewall.
     pub listen: Option<IpAddr>,
-    /// The address that the firewall is told; `None`: the one that is listened on. Another one where addresses are
-    /// translated in between.
+    /// The address that is advertised to the firewall; `None`: the one that is listened on. It differs where addresses
+    /// are translated in between.
     pub advertise: Option<IpAddr>,
     /// From where the firewall comes; `None`: its management address.
     pub source_address: Option<IpAddr>,

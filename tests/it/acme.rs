@@ -1,4 +1,4 @@
-//! Renewals at real ACME servers: Pebble, which is unkind on purpose, and Caddy with a CA of its own.
+//! Renewals at real ACME servers: Pebble, which injects faults on purpose, and Caddy with its local CA.
 
 pub mod odd_answers;
 mod records;
@@ -22,17 +22,17 @@ use renewd::store::CommitObserver;
 use simulators::sonicos::Profile;
 
 use crate::peers::caddy::Caddy;
-use crate::peers::pebble::{HMAC_KEY, Pebble, Unkindness};
+use crate::peers::pebble::{HMAC_KEY, Pebble, PebbleFaults};
 use crate::test_bed::{self, TestBed};
 
-/// A laboratory whose CA is `driver` instead of its own, on the day that the server believes it is.
-async fn lab_at(driver: &str) -> TestBed {
-    let bed = lab_today().await;
+/// A test bed whose CA is `driver` instead of its own, on the day that the server believes it is.
+async fn test_bed_at(driver: &str) -> TestBed {
+    let bed = test_bed_today().await;
     use_driver(&bed, driver);
     bed
 }
 
-async fn lab_today() -> TestBed {
+async fn test_bed_today() -> TestBed {
     let bed = TestBed::new(Profile::V8).await;
     bed.clock.set(SystemClock.now());
     bed
@@ -105,10 +105,10 @@ async fn assert_shown(bed: &TestBed) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_proves_control_and_the_device_shows_what_pebble_issued() {
-    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+    let Some(pebble) = Pebble::start(PebbleFaults::USUAL).await else {
         return;
     };
-    let bed = lab_at(&at(&pebble, "")).await;
+    let bed = test_bed_at(&at(&pebble, "")).await;
     assert_eq!(until_it_ends(&bed).await, State::Completed);
     assert_shown(&bed).await;
     assert_eq!((pebble.orders(), pebble.certificates()), (1, 1));
@@ -118,13 +118,13 @@ async fn a_file_proves_control_and_the_device_shows_what_pebble_issued() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_before_any_look_at_the_order_a_renewal_costs_no_second_order() {
-    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+async fn killed_before_any_poll_of_the_order_a_renewal_costs_no_second_order() {
+    let Some(pebble) = Pebble::start(PebbleFaults::USUAL).await else {
         return;
     };
     let mut kills = 0;
     for look in 1.. {
-        let bed = lab_at(&at(&pebble, "")).await;
+        let bed = test_bed_at(&at(&pebble, "")).await;
         let before = (pebble.orders(), pebble.certificates());
         let killed = kill_at(&bed, &pebble, &format!("Before(PollIssuance) {look}"));
         assert_eq!(until_it_ends(&bed).await, State::Completed, "look {look}");
@@ -136,16 +136,16 @@ async fn killed_before_any_look_at_the_order_a_renewal_costs_no_second_order() {
         }
         kills += 1;
     }
-    // To prove, to finalize, and to download are three looks at least.
+    // Validation, finalization and download are three polls at least.
     assert!(kills >= 3, "{kills}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_the_download_the_same_certificate_is_downloaded_again() {
-    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+    let Some(pebble) = Pebble::start(PebbleFaults::USUAL).await else {
         return;
     };
-    let bed = lab_at(&at(&pebble, "")).await;
+    let bed = test_bed_at(&at(&pebble, "")).await;
     assert!(kill_at(&bed, &pebble, "Acted(PollIssuance) 1"));
     assert_eq!(until_it_ends(&bed).await, State::Completed);
     assert_shown(&bed).await;
@@ -154,10 +154,10 @@ async fn killed_after_the_download_the_same_certificate_is_downloaded_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_url_was_lost_is_left_to_expire_and_costs_no_certificate() {
-    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+    let Some(pebble) = Pebble::start(PebbleFaults::USUAL).await else {
         return;
     };
-    let bed = lab_at(&at(&pebble, "")).await;
+    let bed = test_bed_at(&at(&pebble, "")).await;
     assert!(kill_at(&bed, &pebble, "Acted(Submit) 1"));
     assert_eq!(until_it_ends(&bed).await, State::Completed);
     assert_shown(&bed).await;
@@ -166,15 +166,15 @@ async fn an_order_whose_url_was_lost_is_left_to_expire_and_costs_no_certificate(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_the_ca_rejects_is_told_at_once_and_tried_again_in_a_day() {
-    let unkindness = Unkindness {
+async fn a_name_that_the_ca_rejects_is_reported_at_once_and_retried_after_a_day() {
+    let faults = PebbleFaults {
         blocked_name: "vpn.example.com",
-        ..Unkindness::USUAL
+        ..PebbleFaults::USUAL
     };
-    let Some(pebble) = Pebble::start(unkindness).await else {
+    let Some(pebble) = Pebble::start(faults).await else {
         return;
     };
-    let bed = lab_at(&at(&pebble, "")).await;
+    let bed = test_bed_at(&at(&pebble, "")).await;
     let start = bed.clock.now();
     bed.run_once().await;
     assert!(bed.has_event("attention_needed").await);
@@ -186,15 +186,15 @@ async fn a_name_that_the_ca_rejects_is_told_at_once_and_tried_again_in_a_day() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proof_that_the_ca_cannot_fetch_ends_the_order_in_its_words_and_waits_a_day() {
-    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+async fn a_challenge_that_the_ca_cannot_fetch_ends_the_order_and_is_retried_after_a_day() {
+    let Some(pebble) = Pebble::start(PebbleFaults::USUAL).await else {
         return;
     };
     let elsewhere = at(&pebble, "").replace(
         &pebble.http.to_string(),
         &crate::peers::free_address().to_string(),
     );
-    let bed = lab_at(&elsewhere).await;
+    let bed = test_bed_at(&elsewhere).await;
     let start = Instant::now();
     let renewal = loop {
         bed.run_once().await;
@@ -214,14 +214,14 @@ async fn a_proof_that_the_ca_cannot_fetch_ends_the_order_in_its_words_and_waits_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_that_takes_only_its_customers_gets_no_key_made_for_nothing() {
-    let unkindness = Unkindness {
+    let faults = PebbleFaults {
         external_accounts: true,
-        ..Unkindness::USUAL
+        ..PebbleFaults::USUAL
     };
-    let Some(pebble) = Pebble::start(unkindness).await else {
+    let Some(pebble) = Pebble::start(faults).await else {
         return;
     };
-    let bed = lab_at(&at(&pebble, "")).await;
+    let bed = test_bed_at(&at(&pebble, "")).await;
     bed.run_once().await;
     let words = bed.renewals().await[0].last_error.clone().unwrap();
     assert!(words.contains("external_account"), "{words}");
@@ -235,18 +235,18 @@ async fn a_ca_that_takes_only_its_customers_gets_no_key_made_for_nothing() {
     };
     let key = bed.folder.path().join("hmac");
     test_bed::write_secret(&key, HMAC_KEY);
-    let known = lab_at(&customer(&key.display().to_string())).await;
+    let known = test_bed_at(&customer(&key.display().to_string())).await;
     assert_eq!(until_it_ends(&known).await, State::Completed);
     assert_shown(&known).await;
     assert_eq!(pebble.accounts(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_at_the_ca_tells_its_terms_profiles_account_and_windows_and_makes_no_account() {
-    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+async fn a_check_of_the_ca_reports_terms_profiles_account_and_windows_and_creates_no_account() {
+    let Some(pebble) = Pebble::start(PebbleFaults::USUAL).await else {
         return;
     };
-    let bed = lab_at(&at(&pebble, "")).await;
+    let bed = test_bed_at(&at(&pebble, "")).await;
     let facts = facts(&bed).await;
     assert_eq!(facts["directory"], pebble.directory());
     assert!(facts["terms of service"].starts_with("data:"), "{facts:?}");
@@ -257,7 +257,7 @@ async fn a_look_at_the_ca_tells_its_terms_profiles_account_and_windows_and_makes
     assert!(self::facts(&bed).await["account"].ends_with(": valid"));
 }
 
-/// Caddy comes to port 80 and asks the system for names, so what is proven is the address of this machine itself.
+/// Caddy connects to port 80 and resolves names with the system, so it validates the address of this machine itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caddy_with_a_ca_of_its_own_renews_a_device_that_is_known_by_its_address() {
     if let Err(error) = std::net::TcpListener::bind("127.0.0.1:80") {
@@ -267,7 +267,7 @@ async fn a_caddy_with_a_ca_of_its_own_renews_a_device_that_is_known_by_its_addre
     let Some(caddy) = Caddy::start().await else {
         return;
     };
-    let bed = lab_at(&format!(
+    let bed = test_bed_at(&format!(
         r#"driver.acme = {{ directory = "{}", terms_of_service_agreed = true, trust = {{ ca = "{root}" }}, roots = "{root}", validation.http = {{ listen = "127.0.0.1:80" }} }}"#,
         caddy.directory(),
         root = caddy.root().display(),
@@ -343,7 +343,7 @@ async fn a_daemon_that_is_to_be_killed() {
     }
 }
 
-/// Kills the process when it comes to a moment for the last time that is left.
+/// Kills the process when it reaches a moment for the last time that is left.
 #[derive(Debug)]
 struct Deadly {
     moment: String,

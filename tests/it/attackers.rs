@@ -136,7 +136,7 @@ async fn ask_for_basic(
 }
 
 /// A device of `profile` behind an attacker who replaces its requests.
-async fn lab_behind_attacker(profile: Profile, keys: &str) -> (TestBed, Arc<Attacker>) {
+async fn test_bed_behind_attacker(profile: Profile, keys: &str) -> (TestBed, Arc<Attacker>) {
     let mut bed = TestBed::with(profile, Variants::kind()).await;
     let attacker = Attacker::before(bed.simulator.management()).await;
     bed.simulator.replace_requests(attacker.key.serialize_der());
@@ -184,7 +184,7 @@ const DEVICES: [(Profile, &str); 4] = [
     (Profile::V8, ""),
 ];
 
-/// Works for a day, as often as a person would look.
+/// Runs for a day, as often as an operator would look.
 async fn a_day_passes(bed: &TestBed) {
     for _ in 0..12 {
         bed.clock.advance(SignedDuration::from_hours(2));
@@ -196,7 +196,7 @@ async fn a_day_passes(bed: &TestBed) {
 async fn an_attacker_who_replaced_the_request_gets_no_login_with_the_certificate_that_was_issued_for_it()
  {
     for (profile, keys) in DEVICES {
-        let (bed, attacker) = lab_behind_attacker(profile, keys).await;
+        let (bed, attacker) = test_bed_behind_attacker(profile, keys).await;
         let ambush = Ambush {
             attacker: Arc::clone(&attacker),
             database: bed.config().daemon.database.clone(),
@@ -214,9 +214,9 @@ async fn an_attacker_who_replaced_the_request_gets_no_login_with_the_certificate
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_another_key_holds_the_renewal_at_once_and_says_what_to_check() {
+async fn a_certificate_for_another_key_holds_the_renewal_at_once_with_a_hint() {
     for (profile, keys) in DEVICES {
-        let (bed, attacker) = lab_behind_attacker(profile, keys).await;
+        let (bed, attacker) = test_bed_behind_attacker(profile, keys).await;
         let report = bed.run_once().await;
         assert!(report.has_failed());
         let logins = bed.simulator.counters().logins;
@@ -244,8 +244,8 @@ async fn a_certificate_of_another_key_holds_the_renewal_at_once_and_says_what_to
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_certificate_of_another_key_a_person_gets_a_renewal_with_a_new_key_pair() {
-    let (bed, attacker) = lab_behind_attacker(Profile::V8, "").await;
+async fn after_a_certificate_for_another_key_an_operator_can_renew_with_a_new_key_pair() {
+    let (bed, attacker) = test_bed_behind_attacker(Profile::V8, "").await;
     bed.run_once().await;
     bed.simulator.stop_replacing_requests();
     renew_again(&bed).await;
@@ -259,7 +259,7 @@ async fn after_a_certificate_of_another_key_a_person_gets_a_renewal_with_a_new_k
 /// A CA that is trusted for the management connection vouches for what it issued, also where the request was replaced.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_issued_it() {
-    let (bed, attacker) = lab_behind_attacker(Profile::V8, "").await;
+    let (bed, attacker) = test_bed_behind_attacker(Profile::V8, "").await;
     bed.run_once().await;
     let store = bed.store().await;
     let leaf = issued(&store).await;
@@ -270,7 +270,7 @@ async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_is
     let firewall::Settings::Sonicos(settings) = &config.firewalls["hq"].settings else {
         panic!("a SonicWall is configured");
     };
-    // What rustls asks is the machine's clock, which is not that of the laboratory: the CA is not what is tried here.
+    // rustls uses the machine's clock, which is not that of the test bed. This test is not about the CA.
     let mut settings = settings.as_ref().clone();
     settings.trust = Trust {
         anchor: Anchor::Ca(bed.folder.path().join("ca.pem")),
@@ -283,7 +283,7 @@ async fn what_the_firewall_has_not_confirmed_is_refused_although_a_trusted_ca_is
         ..KnownDevice::default()
     };
     let settings = firewall::Settings::Sonicos(Box::new(settings));
-    // A signature has a twin that is valid as well, which anybody can compute: another certificate by its fingerprint.
+    // Any client can compute a second valid form of a signature: a certificate with another fingerprint.
     let twin = twin(&leaf);
     assert_ne!(twin.fingerprint, leaf.fingerprint);
     for shown in [&leaf, &twin] {
@@ -375,9 +375,9 @@ fn difference(a: &[u8], b: &[u8]) -> Vec<u8> {
 /// SEC 2, 2.4.2.
 const ORDER_OF_P256: &[u8] = b"FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551";
 
-/// A renewed firewall whose first pin stands in the configuration still, behind an attacker with a certificate of his own.
-async fn lab_with_learned_pin() -> (TestBed, Arc<Attacker>, Certificate) {
-    let (bed, attacker) = lab_behind_attacker(Profile::V8, "").await;
+/// A renewed firewall whose first pin stands in the configuration still, behind an attacker with another certificate.
+async fn test_bed_with_learned_pin() -> (TestBed, Arc<Attacker>, Certificate) {
+    let (bed, attacker) = test_bed_behind_attacker(Profile::V8, "").await;
     bed.simulator.stop_replacing_requests();
     bed.run_once().await;
     bed.assert_renewed_once().await;
@@ -408,15 +408,15 @@ async fn alerts(bed: &TestBed) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_renewd_bound_is_trusted_after_a_restart_although_the_configuration_has_the_first_pin()
 {
-    let (bed, _attacker, _) = lab_with_learned_pin().await;
+    let (bed, _attacker, _) = test_bed_with_learned_pin().await;
     let renewal = renew_again(&bed).await;
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
     assert_eq!(alerts(&bed).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pin_that_somebody_wrote_into_the_database_is_not_trusted_and_is_told_once() {
-    let (bed, attacker, forged) = lab_with_learned_pin().await;
+async fn a_pin_forged_in_the_database_is_not_trusted_and_is_reported_once() {
+    let (bed, attacker, forged) = test_bed_with_learned_pin().await;
     // One that is new, one with the code of another, and one of before the upgrade: the state directory knows better.
     let print = forged.fingerprint;
     for set in [
@@ -448,8 +448,8 @@ async fn a_pin_that_somebody_wrote_into_the_database_is_not_trusted_and_is_told_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pin_that_somebody_wrote_into_the_database_is_reported_by_the_next_probe_once() {
-    let (bed, _attacker, forged) = lab_with_learned_pin().await;
+async fn a_pin_forged_in_the_database_is_reported_once_by_the_next_probe() {
+    let (bed, _attacker, forged) = test_bed_with_learned_pin().await;
     let set = format!("pins = '{}'", forged.fingerprint);
     meddle(&bed, format!("UPDATE firewall SET {set}")).await;
     for _ in 0..3 {
@@ -466,7 +466,7 @@ async fn a_pin_that_somebody_wrote_into_the_database_is_reported_by_the_next_pro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pin_of_a_renewal_under_way_cannot_be_exchanged_in_the_database() {
-    let (bed, attacker, forged) = lab_with_learned_pin().await;
+    let (bed, attacker, forged) = test_bed_with_learned_pin().await;
     let print = forged.fingerprint;
     // As if a bind was under way, with the code that belongs to what was bound.
     let set = format!(
@@ -483,7 +483,7 @@ async fn the_pin_of_a_renewal_under_way_cannot_be_exchanged_in_the_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_learned_before_the_upgrade_is_taken_over_once_where_the_database_is_a_file() {
-    let (bed, _attacker, _) = lab_with_learned_pin().await;
+    let (bed, _attacker, _) = test_bed_with_learned_pin().await;
     let former = "UPDATE firewall SET pins_code = 'former'".to_owned();
     meddle(&bed, former.clone()).await;
     std::fs::remove_file(bed.folder.path().join("pins.authenticated")).unwrap();

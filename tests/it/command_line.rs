@@ -1,4 +1,4 @@
-//! The real binary, as an administrator uses it: a configuration written by hand, commands, exit codes, signals.
+//! The real binary, as an operator uses it: a configuration written by hand, commands, exit codes, signals.
 
 mod adopt;
 mod checks;
@@ -7,8 +7,8 @@ mod ends;
 mod generated;
 mod history;
 mod hostile;
+mod inspection;
 mod json;
-mod looks;
 pub mod office;
 mod once;
 mod references;

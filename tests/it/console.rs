@@ -130,7 +130,7 @@ async fn a_transfer_that_fails_is_a_refusal_without_the_password_in_it() {
     };
     let mut console = stage.open().await.unwrap();
     let url = format!(
-        "scp://{FILES_USER}:never-told@{}/fw-1.pem",
+        "scp://{FILES_USER}:never-typed@{}/fw-1.pem",
         stage.sshd.address
     );
     let typed = lines(&[
@@ -145,19 +145,19 @@ async fn a_transfer_that_fails_is_a_refusal_without_the_password_in_it() {
         reported.contains("Import failed") && reported.contains("import ca-cert scp"),
         "{reported}"
     );
-    assert!(!reported.contains("never-told"), "{reported}");
+    assert!(!reported.contains("never-typed"), "{reported}");
     console.close().await.unwrap();
     assert!(!stage.sshd.typed().contains(&"commit".to_owned()));
 }
 
 #[tokio::test]
-async fn a_device_that_says_its_password_again_gets_it_told_nowhere() {
+async fn a_password_that_a_device_repeats_appears_nowhere() {
     let Some(stage) = Stage::set("gossip").await else {
         return;
     };
     let log = Log::catch();
     let mut console = stage.open().await.unwrap();
-    let typed = lines(&["bind everything password never-told"]);
+    let typed = lines(&["bind everything password never-typed"]);
     let failure = console.run(&typed).await.unwrap_err();
     let reported = format!("{failure} {failure:?} {console:?}");
     console.close().await.unwrap();
@@ -168,7 +168,7 @@ async fn a_device_that_says_its_password_again_gets_it_told_nowhere() {
     let log = String::from_utf8(log.text()).unwrap();
     assert!(!log.is_empty());
     for (place, text) in [("the failure", &reported), ("the log", &log)] {
-        for secret in [PASSWORD, "never-told"] {
+        for secret in [PASSWORD, "never-typed"] {
             assert!(!text.contains(secret), "{place}: {text}");
         }
     }
@@ -278,7 +278,7 @@ async fn configuration_mode_is_taken_from_an_idle_administrator_only() {
 }
 
 #[tokio::test]
-async fn changes_of_somebody_else_are_neither_committed_nor_discarded() {
+async fn changes_of_another_administrator_are_neither_committed_nor_discarded() {
     let Some(stage) = Stage::set("pending").await else {
         return;
     };
@@ -316,7 +316,7 @@ async fn changes_of_ours_that_were_not_committed_are_given_up() {
 }
 
 #[tokio::test]
-async fn sessions_that_the_device_ends_are_told_apart() {
+async fn each_reason_for_which_the_device_ends_a_session_is_reported() {
     let Some(stage) = Stage::set("late").await else {
         return;
     };
@@ -344,7 +344,7 @@ async fn sessions_that_the_device_ends_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_question_that_nobody_foresaw_is_declined() {
+async fn an_unknown_question_is_declined() {
     let Some(stage) = Stage::set("").await else {
         return;
     };
@@ -368,7 +368,7 @@ async fn a_simulated_device_is_bound_on_its_command_line() {
     device.console = Some(([127, 0, 0, 1], 0).into());
     let device = Simulator::start(device).await.unwrap();
     let port = device.console().unwrap().port();
-    // What is typed and said goes through as it is; the device itself echoes.
+    // Input and output pass unchanged; the device itself echoes.
     let relay = format!(
         "stty raw -echo; exec 3<>/dev/tcp/127.0.0.1/{port} 4<&0; cat <&4 >&3 & cat <&3; kill $!"
     );

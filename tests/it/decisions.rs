@@ -1,4 +1,4 @@
-//! What only an operator may decide: before money is spent once more, and when a CA is in a hurry.
+//! Decisions of an operator: before money is spent again, and when a CA shortens its window.
 
 use jiff::SignedDuration;
 use renewd::clock::Clock;
@@ -13,7 +13,7 @@ use crate::contract::resello::Resello;
 use crate::contract::venafi::Venafi;
 use crate::contract::{Behaviour, Fixture, Subject};
 use crate::test_bed::{CERTIFICATE, TestBed, today};
-use crate::watches::{adopt_what_is_shown, replace};
+use crate::watches::{adopt_served_certificate, replace};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -98,9 +98,9 @@ async fn refused_each_time<S: Subject>(fixture: &Fixture<S>) {
     assert!(!words.contains('{'), "an order as people know it: {words}");
 }
 
-/// Nothing was issued, so nothing was charged: it goes on until the proof is seen.
+/// Nothing was issued, so nothing was charged: it continues until the validation succeeds.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_acme_order_whose_proof_is_not_seen_is_placed_again_without_an_operator() {
+async fn an_acme_order_whose_validation_fails_is_placed_again_without_an_operator() {
     let fixture = Fixture::<Acme>::new().await;
     fixture.ca.simulator.set(|variants| {
         variants.always_valid = false;
@@ -228,7 +228,7 @@ async fn serve_another(bed: &TestBed) {
     replace(bed, "vpn.example.com", ReplacementKey::EcdsaP256);
     bed.clock.advance(HOUR);
     bed.run_once().await;
-    adopt_what_is_shown(bed).await;
+    adopt_served_certificate(bed).await;
     let after = bed.store().await.certificate(CERTIFICATE).await;
     let [before, after] = [before, after].map(|row| row.unwrap().unwrap().current.unwrap());
     assert_ne!(before.fingerprint, after.fingerprint);
@@ -243,7 +243,7 @@ async fn is_held_and_paid_once(fixture: &Fixture<Resello>, renewal: &Renewal) {
     fixture.ca.assert_paid_once("held");
 }
 
-/// It was not placed for what is served by now: that says nothing of whether it was taken.
+/// It was not placed for what is served now, which does not show whether it was accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_whose_answer_was_lost_is_not_bought_when_another_certificate_is_served_meanwhile()
  {
@@ -264,7 +264,7 @@ async fn a_renewal_whose_answer_was_lost_is_not_bought_when_the_next_ones_are_to
     is_held_and_paid_once(&fixture, &renewal).await;
 }
 
-/// The shop says it of the certificate before, whose order the renewal keeps.
+/// The shop reports it of the previous certificate, whose order the renewal keeps.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_the_shop_works_on_is_followed_when_another_certificate_is_served_meanwhile()
 {
@@ -388,10 +388,9 @@ async fn an_order_that_the_shop_does_not_show_any_more_is_given_up_by_an_operato
     }
 }
 
-/// A server that answers 500 to each order, and so says neither yes nor no.
+/// A server that answers 500 to each order, so that its outcome is unknown.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_an_operator_is_alerted()
- {
+async fn an_order_whose_response_is_lost_each_time_is_retried_with_backoff_and_reported() {
     let limits = r#", limits = { names = { orders = 5, within = "7d" } }"#;
     let (acme, bed) = acme_lab(limits).await;
     for nth in 1..=6 {
@@ -408,7 +407,7 @@ async fn an_order_whose_answer_is_lost_each_time_is_tried_ever_more_seldom_and_a
         .filter(|event| event.name == "attention_needed")
         .map(|event| start.duration_until(event.at))
         .collect();
-    assert!(!alerts.is_empty(), "nobody was alerted");
+    assert!(!alerts.is_empty(), "no alert was raised");
     assert!(alerts.iter().all(|at| *at > HOUR), "{alerts:?}");
     // The server works again: nothing of the limits was used up.
     let renewal = live(&bed, 6 * DAY, 12 * HOUR).await;
@@ -468,7 +467,7 @@ pub async fn acme_lab(keys: &str) -> (Acme, TestBed) {
     (acme, bed)
 }
 
-/// A laboratory whose certificate is recalled by its CA, five days before the next maintenance window.
+/// A test bed whose certificate is recalled by its CA, five days before the next maintenance window.
 pub async fn recalled(policy: &str) -> (Acme, TestBed) {
     let (acme, bed) = acme_lab("").await;
     bed.run_once().await;
@@ -570,7 +569,7 @@ async fn an_operator_is_asked_once_where_the_maintenance_window_closes_before_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_is_asked_once_where_the_configuration_begins_to_want_that() {
+async fn an_operator_is_asked_once_after_a_change_of_the_configuration() {
     let (_acme, bed) = recalled("urgent = \"wait\"").await;
     live(&bed, 12 * HOUR, HOUR).await;
     assert_eq!(count(&bed, "renewal_urgent").await, 0);
@@ -582,7 +581,7 @@ async fn an_operator_is_asked_once_where_the_configuration_begins_to_want_that()
     }
 }
 
-/// The order whose answer was lost still counts as the replacement: said without `replaces`, the same order comes back.
+/// The order whose answer was lost still counts as the replacement: without `replaces`, the same order is returned.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_order_that_replaces_is_followed_by_one_that_does_not_say_so() {
     let (acme, bed) = acme_lab("").await;

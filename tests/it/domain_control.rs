@@ -1,4 +1,4 @@
-//! Proofs of control over a domain, put where a CA looks for them: seen from the CA's side.
+//! Domain validation, published where a CA fetches it: seen from the CA's side.
 
 pub mod apis;
 mod files;

@@ -1,4 +1,4 @@
-//! `renewd run --dry-run`: it tells what a run would do, in order, and neither firewall nor CA nor database notices.
+//! `renewd run --dry-run` prints what a run would do, in order, and changes neither firewall nor CA nor database.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -44,7 +44,7 @@ fn files(folder: &Path) -> BTreeSet<(String, u64)> {
     found
 }
 
-/// Runs it, and sees that nobody but the reader noticed.
+/// Runs it, and asserts that no device, CA or row has changed.
 fn dry_run(office: &Office) -> CommandOutput {
     let before = (traces(office), files(office.folder.path()));
     let output = office.renewd(&["run", "--dry-run"]);
@@ -73,7 +73,7 @@ fn plan(output: &CommandOutput) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_tells_every_change_in_order_and_makes_none() {
+async fn it_prints_every_change_in_order_and_makes_none() {
     let office = Office::new().await;
     let output = dry_run(&office).with_code(0).fits_80_columns();
     let output = output.prints(&["hq-portal: a run would", "this was a dry run"]);
@@ -113,7 +113,7 @@ async fn no_changing_call_reaches_the_device() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_told_is_what_a_run_then_does() {
+async fn the_printed_steps_are_the_steps_of_the_next_run() {
     let office = Office::new().await;
     dry_run(&office).with_code(0);
     assert!(!office.path("renewd.db").exists(), "it makes no database");
@@ -177,7 +177,7 @@ async fn a_daemon_that_has_the_database_is_not_disturbed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_login_is_told_as_in_a_run_and_tried_once() {
+async fn a_refused_login_is_reported_as_in_a_run_and_tried_once() {
     let office = Office::new().await;
     office.write("hq.password", "mistyped\n");
     let output = office.renewd(&["run", "--dry-run"]).with_code(1);
@@ -198,7 +198,7 @@ async fn a_refused_login_is_told_as_in_a_run_and_tried_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_uncommitted_changes_stop_it_as_they_stop_a_run() {
+async fn uncommitted_changes_of_another_administrator_stop_it_as_they_stop_a_run() {
     let office = Office::new().await;
     let other = office.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
@@ -232,7 +232,7 @@ async fn it_stops_at_a_shut_window_and_says_when_that_opens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_is_half_done_is_told_from_where_it_stands() {
+async fn a_renewal_in_progress_is_printed_from_its_current_step() {
     let bed = TestBed::new(Profile::V8).await;
     bed.configure_window("start = \"0 2 * * WED\", duration = \"3h\"");
     bed.run_once().await;
@@ -259,7 +259,7 @@ async fn a_renewal_that_is_half_done_is_told_from_where_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_ca_would_refuse_is_asked_for_real() {
+async fn a_dry_run_includes_the_preflight_of_the_ca() {
     let office = Office::new().await;
     let elsewhere = "permitted_domains = [\"example.org\"], certificate = ";
     let text = office.configuration().replace("certificate = ", elsewhere);

@@ -132,7 +132,7 @@ async fn a_step_whose_claim_is_lost_is_stopped_and_one_whose_claim_is_kept_is_no
             .work(lease, &CancellationToken::new(), &Liveness::default())
             .await
     });
-    // However long it takes, the claim is prolonged, and nobody else gets it.
+    // However long it takes, the claim is prolonged, and no other daemon gets it.
     let later = now + SignedDuration::from_mins(3);
     bed.clock.advance(SignedDuration::from_mins(2));
     let prolonged = "SELECT lease_until FROM firewall WHERE name = 'hq'";
@@ -153,7 +153,7 @@ async fn a_step_whose_claim_is_lost_is_stopped_and_one_whose_claim_is_kept_is_no
     ended.expect("it stops by itself").unwrap().unwrap();
 }
 
-/// Lets the laboratory's daemons work on the database `url`.
+/// Lets the test bed's daemons work on the database `url`.
 fn move_to(bed: &TestBed, url: &str) {
     let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let file = format!("sqlite://{}/renewd.db", bed.folder.path().display());
@@ -233,7 +233,7 @@ impl Peers for Silent {
     }
 }
 
-/// A laboratory on a server, with a renewal that cannot get far.
+/// A test bed on a server, with a renewal that cannot get far.
 async fn planned_on(cluster: &postgres::Cluster) -> (TestBed, Store) {
     let bed = TestBed::new(Profile::V8).await;
     let url = cluster.database();
@@ -264,7 +264,7 @@ async fn a_single_run_does_not_wait_for_what_another_daemon_works_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_whose_clock_is_behind_that_of_the_server_begins_nothing_and_changes_nothing() {
+async fn a_daemon_with_a_clock_behind_the_servers_begins_nothing_and_changes_nothing() {
     let Some(cluster) = postgres::cluster() else {
         return;
     };

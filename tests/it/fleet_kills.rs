@@ -1,5 +1,5 @@
 //! Several daemons, real processes, share one fleet on one PostgreSQL, and one of them is killed, stopped or cut off in
-//! the middle: the others go on where it was, and what it still believes to hold is worth nothing.
+//! the middle: the others continue its work, and the leases that it still believes to hold have no effect.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ async fn two_daemons_renew_a_fleet_while_one_after_the_other_is_killed() {
     println!("kills: two daemons, which completed {shares:?}: {tally}");
 }
 
-/// How many renewals each daemon says it has completed.
+/// How many renewals each daemon reports as completed.
 fn shares(fleet: &Fleet) -> Vec<usize> {
     let completed = |log: String| log.matches("\"event\":\"renewal_completed\"").count();
     let logs = fleet.homes.iter().map(|home| Daemon::log(home));
@@ -134,8 +134,8 @@ impl Scene {
         database.let_leases_end(self.fleet.path(), process).await;
     }
 
-    /// A second daemon brings everything to its end and stops; then the first one's answers come, and its `line` is
-    /// mended.
+    /// A second daemon completes everything and stops. Then the first daemon gets its answers, and its `line` is
+    /// restored.
     async fn others_finish(self, line: Option<&watch::Sender<bool>>) -> (Fleet, Daemon) {
         let second = Daemon::start(&self.fleet.homes[1]);
         let mut tally = Tally::default();
@@ -172,7 +172,7 @@ impl Fleet {
     }
 }
 
-/// That nobody asks a device or a CA anything: everything has ended.
+/// Asserts that no daemon sends a request to a device or a CA: everything has ended.
 async fn assert_silent(fleet: &Fleet) {
     let before = fleet.requests();
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -184,7 +184,7 @@ async fn assert_silent(fleet: &Fleet) {
     assert_eq!(fleet.requests(), before, "{journals:#?} {}", fleet.log());
 }
 
-/// A way to the database of `url` that can be broken and mended; the address of its beginning.
+/// A connection to the database of `url` that can be broken and restored; the address to connect to.
 async fn breakable(url: &str) -> (watch::Sender<bool>, String) {
     let server = url.split('@').nth(1).unwrap().split('/').next().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -15,7 +15,7 @@ use crate::contract::{Fixture, Subject};
 use crate::test_bed::{CERTIFICATE, TestBed, run_once};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_names_begin_anew_instead_of_installing_what_nobody_wants() {
+async fn changed_names_start_a_new_renewal_instead_of_installing_an_outdated_certificate() {
     let bed = TestBed::new(Profile::V8).await;
     // The renewal stops with its CSR exported.
     bed.let_ca_fail();
@@ -261,7 +261,7 @@ async fn what_may_have_cost_money_is_kept_until_the_configuration_asks_for_it_ag
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_have_cost_money_is_given_up_for_what_the_configuration_asks_for_on_request() {
+async fn a_renewal_that_may_have_cost_money_is_replaced_after_a_configuration_change_on_request() {
     for change in CHANGES {
         let (fixture, _) = changed_at(State::Issued, change).await;
         fixture.bed.decide().await;
@@ -281,7 +281,7 @@ async fn what_may_have_cost_money_is_given_up_for_what_the_configuration_asks_fo
 
 /// A certificate of the local CA costs nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cost_nothing_makes_way_at_once_for_what_the_configuration_asks_for() {
+async fn a_renewal_without_costs_is_replaced_at_once_after_a_configuration_change() {
     let bed = TestBed::new(Profile::V8).await;
     live_until(&bed, State::Issued).await;
     let file = bed.config_file();

@@ -65,7 +65,7 @@ async fn live(bed: &TestBed, longest: SignedDuration) -> Renewal {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_firewall_that_asks_for_seconds_each_time_ends_the_run_and_is_called_ever_more_seldom() {
+async fn a_firewall_that_requests_seconds_each_time_ends_the_run_and_is_retried_with_backoff() {
     let bed = verification_failed(serves_the_old_one()).await;
     let wait = ("Retry-After".to_owned(), "5".to_owned());
     let busy = Action::Status(503, "Service unavailable".to_owned(), vec![wait]);
@@ -109,7 +109,7 @@ async fn what_is_served_after_all_while_an_administrator_holds_the_roll_back_up_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bind_whose_answer_is_lost_after_a_busy_time_is_looked_for_at_once() {
+async fn a_bind_whose_response_is_lost_after_a_busy_time_is_checked_at_once() {
     let bed = TestBed::new(Profile::V8).await;
     bed.run_once_meeting(State::Imported, |other| other.has_pending_change(PRINTER))
         .await;
@@ -127,7 +127,7 @@ async fn a_bind_whose_answer_is_lost_after_a_busy_time_is_looked_for_at_once() {
     assert!(took < MINUTE, "{took:#}");
 }
 
-async fn told_once_that_nothing_was_bound_back(bed: &TestBed, why: &str) {
+async fn assert_missing_rollback_reported_once(bed: &TestBed, why: &str) {
     let renewal = newest(bed).await;
     let error = &renewal.last_error;
     assert_eq!(renewal.state, State::NotRolledBack, "{error:?}");
@@ -152,11 +152,11 @@ async fn is_renewed_on_request(bed: &TestBed) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_previous_certificate_is_gone_the_roll_back_ends_and_its_firewall_stays_known() {
+async fn without_the_previous_certificate_the_roll_back_ends_and_the_firewall_stays_known() {
     let bed = verification_failed(serves_a_wrong_one()).await;
     bed.simulator.other_administrator().deletes("fw-initial");
     live(&bed, HOUR).await;
-    told_once_that_nothing_was_bound_back(&bed, "no longer has fw-initial").await;
+    assert_missing_rollback_reported_once(&bed, "no longer has fw-initial").await;
     // Its management page serves what renewd bound, which no configured pin names.
     is_renewed_on_request(&bed).await;
 }
@@ -172,7 +172,7 @@ async fn a_roll_back_that_is_refused_each_time_ends_within_the_retry_table() {
     let took = began.duration_until(bed.clock.now());
     assert!(took < HOUR, "{took:#}");
     let why = "the firewall refuses to bind what was bound before";
-    told_once_that_nothing_was_bound_back(&bed, why).await;
+    assert_missing_rollback_reported_once(&bed, why).await;
     assert_eq!(events(&bed, "attention_needed").await.len(), 2);
 }
 

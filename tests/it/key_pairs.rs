@@ -18,7 +18,7 @@ use crate::test_bed::{self, TestBed};
 
 const NAMES: [&str; 3] = ["vpn.example.com", "*.example.net", "192.0.2.1"];
 
-/// A laboratory whose certificate has several names and a key that renewd makes.
+/// A test bed whose certificate has several names and a key that renewd makes.
 async fn bed(profile: Profile, variants: Variants) -> TestBed {
     let bed = TestBed::with(profile, variants).await;
     ask_for_own_key(&bed);
@@ -80,7 +80,7 @@ async fn several_names_and_a_wildcard_are_served_with_a_key_of_renewd_on_every_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ordinarily_unkind_device_takes_a_key_of_renewd_all_the_same() {
+async fn a_device_with_common_faults_still_takes_a_key_of_renewd() {
     for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
         renews(profile, Variants::default()).await;
     }
@@ -114,7 +114,7 @@ async fn a_6_5_fetches_the_file_itself_and_gets_the_encryption_that_it_opens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_knows_no_such_import_is_told_with_what_to_do() {
+async fn a_device_without_such_an_import_is_reported_with_a_remedy() {
     let variants = Variants {
         key_pair_form: Some(KeyPairForm::Neither),
         ..Variants::kind()
@@ -132,7 +132,7 @@ async fn a_device_that_knows_no_such_import_is_told_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_private_key_is_never_on_the_disk_in_clear_nor_in_any_form_after_the_proof() {
+async fn the_private_key_is_never_on_the_disk_in_clear_nor_in_any_form_after_the_verification() {
     let bed = bed(Profile::V8, Variants::kind()).await;
     let watcher = Arc::new(Watcher::new(bed.folder.path()));
     let checkpoint = Arc::clone(&watcher);
@@ -237,7 +237,7 @@ async fn a_sealing_key_that_was_lost_before_the_order_costs_no_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sealing_key_that_was_mislaid_after_the_order_is_asked_for_and_the_order_is_kept() {
+async fn a_sealing_key_that_is_missing_after_the_order_is_requested_and_the_order_is_kept() {
     let bed = bed(Profile::V8, Variants::kind()).await;
     kill_at(&bed.config_file(), Moment::Stored(State::Issued));
     let file = bed.folder.path().join("seal.key");
@@ -255,7 +255,7 @@ async fn a_sealing_key_that_was_mislaid_after_the_order_is_asked_for_and_the_ord
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_to_be_made_elsewhere_is_made_anew_before_an_order_and_not_after_it() {
+async fn a_changed_key_origin_makes_a_new_key_before_an_order_and_not_after_it() {
     for (state, signatures) in [(State::CsrExported, 0), (State::Issued, 1)] {
         let bed = TestBed::new(Profile::V8).await;
         kill_at(&bed.config_file(), Moment::Stored(state));

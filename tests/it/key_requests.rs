@@ -75,8 +75,8 @@ async fn a_refusal_leaves_no_intent_behind() {
     bed.assert_renewed_once().await;
 }
 
-/// Somebody's changes that nobody commits: told again and again, and never hidden behind a wait for a key pair that nobody
-/// asked for.
+/// Uncommitted changes of another administrator are reported repeatedly. A wait for a key pair that was not requested
+/// never hides them.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_another_administrator_are_reported_again_and_stay_visible() {
     let bed = TestBed::with(Profile::V8, Variants::kind()).await;

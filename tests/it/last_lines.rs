@@ -17,7 +17,7 @@ use crate::test_bed::{CERTIFICATE, TestBed};
 pub const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// What the last run of a scenario said, and what the other commands say after it.
+/// The output of the last run of a scenario, and of the other commands after it.
 #[derive(Debug)]
 pub struct RunOutput {
     code: u8,

@@ -200,7 +200,7 @@ async fn a_chain_that_leads_to_a_pinned_root_is_installed_as_it_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chain_that_leads_elsewhere_is_refused_before_it_is_imported() {
+async fn a_chain_to_another_root_is_refused_before_it_is_imported() {
     let bed = pinned("\"FOLDER/stranger.pem\"").await;
     assert!(bed.run_once().await.has_failed());
     let renewal = bed.renewals().await.swap_remove(0);

@@ -14,7 +14,7 @@ use crate::test_bed::{CERTIFICATE, TestBed};
 
 const KEY: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
-/// A laboratory whose device, which otherwise behaves as `variants` say, takes each code once.
+/// A test bed whose device, which otherwise behaves as `variants` say, takes each code once.
 pub async fn bed(variants: Variants) -> TestBed {
     let variants = Variants {
         totp_secret: Some(KEY.to_owned()),

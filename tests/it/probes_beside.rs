@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::test_bed::{CERTIFICATE, TestBed, run_once};
 
-/// Addresses that are looked at at once, and whose answers take until the end.
+/// Addresses that are probed concurrently, and whose answers come at the end.
 #[derive(Debug)]
 pub struct Slow {
     looked: AtomicUsize,
@@ -27,14 +27,14 @@ pub struct Slow {
 }
 
 impl Slow {
-    /// Answers that take until the sender says that it is over.
+    /// Answers that come when the sender ends the wait.
     pub fn new() -> (signal::Sender<bool>, Arc<Self>) {
         let (over, is_over) = signal::channel(false);
         let looked = AtomicUsize::new(0);
         (over, Arc::new(Self { looked, is_over }))
     }
 
-    /// How many addresses were looked at.
+    /// How many addresses were probed.
     pub fn looked(&self) -> usize {
         self.looked.load(Ordering::SeqCst)
     }

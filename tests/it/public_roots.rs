@@ -1,5 +1,6 @@
-//! A certificate of a public CA for the name of a firewall: somebody on the path gets one within minutes. It counts where the
-//! system's roots are what is trusted, and nowhere else. The roots of the system are those of a process of its own.
+//! A certificate of a public CA for the name of a firewall: an attacker on the path gets one within minutes. It is
+//! trusted where the configuration trusts the system's roots, and nowhere else. A process of its own has the roots of
+//! the system.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +22,7 @@ fn a_certificate_of_a_public_ca_counts_only_where_the_roots_of_the_system_are_tr
         let folder = Path::new(&folder);
         return runtime.block_on(async {
             after_a_renewal(folder).await;
-            at_the_first_look(folder).await;
+            at_the_first_probe(folder).await;
         });
     }
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +44,7 @@ fn a_certificate_of_a_public_ca_counts_only_where_the_roots_of_the_system_are_tr
     assert!(said.contains("1 passed"), "{said}");
 }
 
-/// The address of the SSL VPN leads over an attacker who has a certificate of the public CA.
+/// The path to the SSL VPN leads through an attacker with a certificate of the public CA.
 async fn bed(folder: &Path) -> (TestBed, Attacker, Certificate) {
     let bed = TestBed::with(Profile::V8, Variants::kind()).await;
     let attacker = Attacker::before(bed.simulator.ssl_vpn()).await;
@@ -85,7 +86,7 @@ async fn after_a_renewal(folder: &Path) {
         assert!(words.contains(part), "{part}: {words}");
     }
     assert_eq!(bed.renewals().await.len(), 1);
-    // An operator who trusts the roots of the system for this firewall gets what they vouch for.
+    // Where an operator trusts the roots of the system for this firewall, every certificate below them is accepted.
     let pin = format!("trust = {{ sha256 = [\"{}\"] }}", first_pin(&bed));
     change(&bed, &pin, "trust = { system = true }");
     a_day_passes(&bed).await;
@@ -95,7 +96,7 @@ async fn after_a_renewal(folder: &Path) {
 }
 
 /// As when a certificate moves from a public CA to the local one.
-async fn at_the_first_look(folder: &Path) {
+async fn at_the_first_probe(folder: &Path) {
     let (bed, attacker, leaf) = bed(folder).await;
     attacker.attack_with(&leaf);
     // What the management page serves is pinned, and so known.

@@ -118,7 +118,7 @@ impl Checkpoint for Reloads {
     }
 }
 
-/// What a reload changes, as text to find and text to put in its place. None of it is a reason to begin anew.
+/// What a reload changes, as text to find and text to put in its place. None of it is a reason to start again.
 const CHANGES: [(&str, &str); 4] = [
     (
         "[daemon]",
@@ -217,7 +217,7 @@ async fn execute(bed: &TestBed, statement: &str) {
     connection.close().await.unwrap();
 }
 
-/// A laboratory in which a renewal waits for a window that is far away.
+/// A test bed in which a renewal waits for a window that is far away.
 async fn waiting_for_a_window() -> TestBed {
     let bed = TestBed::new(Profile::V8).await;
     bed.configure_window(SHUT.split_once('{').unwrap().1.trim_end_matches('}'));

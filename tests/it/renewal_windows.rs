@@ -1,4 +1,4 @@
-//! A CA that says when it wants a certificate to be renewed (RFC 9773), and one that limits orders: the real engine
+//! A CA that announces a renewal window (RFC 9773), and one that limits orders: the real engine
 //! against the simulated ACME server.
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,7 @@ use crate::test_bed::{CERTIFICATE, TestBed, today};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// A laboratory whose certificate was just obtained by ACME.
+/// A test bed whose certificate was just obtained by ACME.
 async fn renewed(keys: &str) -> (Acme, TestBed) {
     renewd::tls::install_provider();
     let clock = today();
@@ -85,7 +85,7 @@ async fn a_certificate_is_renewed_at_the_chosen_moment_of_its_window_and_replace
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() {
+async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_reported() {
     let (acme, bed) = renewed("").await;
     live(&bed, days_from_today(1), HOUR).await;
     assert_eq!(bed.renewals().await.len(), 1);
@@ -95,7 +95,7 @@ async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() 
     let why = "https://ca.example/incident".to_owned();
     acme.simulator
         .set(|variants| variants.explanation = Some(why.clone()));
-    // The CA said that it need not be asked again for six hours.
+    // The CA requested the next poll after six hours.
     live(&bed, days_from_today(1) + 8 * HOUR, HOUR).await;
     let renewals = bed.renewals().await;
     assert_eq!(renewals.len(), 2);
@@ -113,9 +113,9 @@ async fn an_incident_moves_the_window_to_the_past_and_the_explanation_is_told() 
     assert!(explained, "{reported:#?}");
 }
 
-/// Each certificate is to be replaced at once, says the CA: it rests longer and longer.
+/// The CA requests that each certificate be replaced at once. renewd waits longer each time.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ca_that_wants_everything_to_be_renewed_now_is_followed_ever_more_seldom() {
+async fn a_ca_that_requests_immediate_renewal_each_time_is_followed_with_backoff() {
     let (acme, bed) = renewed("").await;
     let past = days_from_today(0) - 48 * HOUR;
     acme.simulator

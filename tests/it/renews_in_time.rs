@@ -31,7 +31,7 @@ async fn a_certificate_near_its_expiry_is_renewed_on_sonicos_8() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ordinarily_unkind_device_is_renewed_all_the_same() {
+async fn a_device_with_common_faults_is_still_renewed() {
     for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
         renews(profile, Variants::default()).await;
     }

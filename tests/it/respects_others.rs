@@ -6,7 +6,7 @@ use simulators::sonicos::{Action, Barrier, Profile, Rule, Variants};
 use crate::test_bed::TestBed;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_somebody_has_not_committed_stops_every_write_and_is_told() {
+async fn an_uncommitted_change_of_another_administrator_stops_every_write_and_is_reported() {
     let bed = TestBed::new(Profile::V8).await;
     bed.simulator
         .other_administrator()
@@ -24,7 +24,7 @@ async fn a_change_that_somebody_has_not_committed_stops_every_write_and_is_told(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_comes_between_our_write_and_our_commit_is_not_committed() {
+async fn a_foreign_change_between_our_write_and_our_commit_is_not_committed() {
     let bed = TestBed::with(Profile::V8, Variants::kind()).await;
     let barrier = Barrier::new();
     bed.simulator.rule(Rule::once(
@@ -54,14 +54,14 @@ async fn a_change_that_comes_between_our_write_and_our_commit_is_not_committed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waited_for_somebody_goes_on_when_he_is_done() {
+async fn a_renewal_that_waited_for_another_administrator_continues_after_the_commit() {
     let bed = TestBed::new(Profile::V7_X).await;
     let other = bed.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
     bed.run_once().await;
     other.commits();
     other.leaves();
-    // A person need not wait for the next attempt.
+    // An operator need not wait for the next attempt.
     let store = bed.store().await;
     store
         .request_renewal(

@@ -26,7 +26,7 @@ async fn a_crash_loop_does_not_become_a_storm_of_logins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fleet_at_rest_is_neither_probed_nor_asked_again_by_restarts() {
+async fn an_idle_fleet_is_neither_probed_nor_polled_again_by_restarts() {
     let bed = TestBed::new(Profile::V8).await;
     bed.run_once().await;
     let requests = bed.simulator.counters().requests;

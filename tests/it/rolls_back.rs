@@ -54,7 +54,7 @@ async fn a_device_that_serves_another_certificate_gets_its_previous_one_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_goes_on_serving_the_old_one_is_set_back_too() {
+async fn a_device_that_continues_to_serve_the_old_certificate_is_rolled_back_too() {
     rolls_back(Variants {
         keep_serving_old_after_bind: true,
         ..Variants::kind()
@@ -63,7 +63,7 @@ async fn a_device_that_goes_on_serving_the_old_one_is_set_back_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_old_certificate_is_never_deleted_without_proof() {
+async fn the_old_certificate_is_never_deleted_before_the_verification() {
     let bed = rolls_back(Variants {
         serve_wrong_certificate_after_bind: On::SslVpn,
         ..Variants::kind()
@@ -78,7 +78,7 @@ async fn the_old_certificate_is_never_deleted_without_proof() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_renewd_itself_put_there_is_kept_until_the_next_one_is_proven() {
+async fn a_certificate_that_renewd_installed_is_kept_until_the_next_one_is_verified() {
     let bed = TestBed::new(Profile::V8).await;
     bed.run_once().await;
     bed.assert_renewed_once().await;
@@ -107,7 +107,7 @@ async fn a_roll_back_is_not_followed_by_another_order_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_on_the_management_port_gets_no_credentials_until_a_person_trusts_it() {
+async fn an_unknown_certificate_on_the_management_port_gets_no_credentials_until_it_is_pinned() {
     let variants = Variants {
         serve_wrong_certificate_after_bind: On::Management,
         ..Variants::kind()
@@ -125,7 +125,7 @@ async fn a_stranger_on_the_management_port_gets_no_credentials_until_a_person_tr
     assert!(bed.has_event("attention_needed").await);
     let requests = bed.simulator.counters().requests;
 
-    // A person looked at the device, and trusts what it shows now besides what it showed before.
+    // An operator checked the device, and pins what it shows now besides what it showed before.
     let stranger = bed.simulator.fingerprint();
     bed.configure(&format!("{pin}\", \"{stranger}"), "verify_timeout = \"5s\"");
     let store = bed.store().await;
@@ -226,7 +226,7 @@ pub fn give_ssl_vpn_its_own(bed: &TestBed) {
     other.gives_ssl_vpn_its_own(&own).unwrap();
 }
 
-/// A port where nobody listens.
+/// A port without a listener.
 pub fn dead_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
@@ -253,7 +253,7 @@ async fn an_address_that_served_nothing_before_is_reported_and_rolls_nothing_bac
     bed.assert_renewed_once().await;
     let history = bed.history().await;
     let place = |name: &str| history.iter().position(|event| event.name == name);
-    // Newest first: it was said before the first state was left.
+    // Newest first: it was reported before the first state was left.
     assert!(place("endpoint_not_ready") > place("state_reached"));
     for name in ["endpoint_not_ready", "endpoint_not_updated"] {
         let event = event(&bed, name).await;
@@ -348,7 +348,7 @@ impl Checkpoint for SwitchOff {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_address_never_serves_again_ends_the_roll_back_without_further_logins() {
+async fn a_roll_back_that_one_address_never_serves_ends_without_further_logins() {
     let bed = TestBed::new(Profile::V8).await;
     let foreign = TestBed::new(Profile::V8).await;
     let address = foreign.simulator.management().to_string();
@@ -467,7 +467,7 @@ fn fails_to_verify() -> Variants {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_an_older_renewd_bound_comes_to_its_end_after_the_upgrade() {
+async fn a_renewal_that_an_older_renewd_bound_completes_after_the_upgrade() {
     for (variants, moment, end) in [
         (
             Variants::kind(),
@@ -500,9 +500,9 @@ async fn a_renewal_that_an_older_renewd_bound_comes_to_its_end_after_the_upgrade
     }
 }
 
-/// Where others can write the database, such a pin does not count: a person is told, and what to do is enough.
+/// Where other programs can write the database, such a pin is not trusted. An alert is raised, and its remedy works.
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_server_such_a_renewal_says_what_to_do_and_goes_on_when_that_is_done() {
+async fn on_a_server_such_a_renewal_gives_a_hint_and_continues_after_the_remedy() {
     let bed = TestBed::with(Profile::V8, fails_to_verify()).await;
     upgraded_at(&bed, Moment::Stored(State::VerificationFailed), true).await;
     for _ in 0..3 {
@@ -517,7 +517,7 @@ async fn on_a_server_such_a_renewal_says_what_to_do_and_goes_on_when_that_is_don
         .filter(|event| event.name == "pin_not_authentic");
     let detail = reported.next().unwrap().fields["detail"].as_str().unwrap();
     assert!(detail.contains("put it into `trust`"), "{detail}");
-    assert!(reported.next().is_none(), "told once");
+    assert!(reported.next().is_none(), "reported once");
 
     bed.configure(&bed.simulator.fingerprint(), "verify_timeout = \"5s\"");
     bed.clock.advance(jiff::SignedDuration::from_hours(2));
@@ -571,7 +571,7 @@ async fn what_an_administrator_binds_before_the_roll_back_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_ended_is_not_bound_in_the_place_of_what_is_valid() {
+async fn an_expired_certificate_is_not_bound_in_place_of_a_valid_one() {
     let bed = TestBed::new(Profile::V8).await;
     let foreign = TestBed::new(Profile::V8).await;
     let pin = bed.simulator.fingerprint();
@@ -608,7 +608,7 @@ async fn what_has_ended_is_not_bound_in_the_place_of_what_is_valid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_just_proven_is_not_removed_where_a_former_renewal_had_its_alias() {
+async fn a_verified_certificate_is_not_removed_where_a_former_renewal_had_its_alias() {
     let bed = a_day_after_a_roll_back().await;
     bed.run_once_meeting(State::Verified, |other| other.binds("fw-initial"))
         .await;

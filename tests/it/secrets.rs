@@ -1,5 +1,5 @@
-//! Peers that say again what they were told: whatever a firewall or a CA repeats, and in whatever encoding, no secret is in
-//! the log at its loudest, in the history, in any file but those that hold it, or in what the commands print.
+//! Peers that repeat what they received: whatever a firewall or a CA repeats, and in whatever encoding, no secret is in
+//! the log at level `trace`, in the history, in any file but those that hold it, or in the output of the commands.
 //!
 //! One run after the other stands in one thread, because the log of a thread is what is caught.
 
@@ -31,7 +31,7 @@ use crate::domain_control::apis;
 use crate::test_bed::{self, CERTIFICATE, PASSWORD, TestBed};
 
 #[tokio::test]
-async fn a_firewall_that_repeats_every_request_gets_no_secret_told() {
+async fn a_firewall_that_repeats_every_request_reveals_no_secret() {
     for letters in LETTERS {
         let variants = Variants {
             key_pair_form: Some(KeyPairForm::Path),
@@ -55,7 +55,7 @@ async fn a_firewall_that_repeats_every_request_gets_no_secret_told() {
 }
 
 #[tokio::test]
-async fn a_firewall_that_repeats_how_it_was_told_to_carry_a_file_gets_no_secret_told() {
+async fn a_firewall_that_repeats_its_transfer_commands_reveals_no_secret() {
     for letters in LETTERS {
         let bed = TestBed::new(Profile::V6_5).await;
         let carry = Rule::once("PUT", "/certificates/export", Action::Echo(400, letters));
@@ -65,22 +65,22 @@ async fn a_firewall_that_repeats_how_it_was_told_to_carry_a_file_gets_no_secret_
 }
 
 #[tokio::test]
-async fn pam360_that_repeats_its_token_gets_no_secret_told() {
+async fn pam360_that_repeats_its_token_reveals_no_secret() {
     at_a_ca(Fixture::<Pam360>::new).await;
 }
 
 #[tokio::test]
-async fn tls_protect_cloud_that_repeats_its_key_gets_no_secret_told() {
+async fn tls_protect_cloud_that_repeats_its_key_reveals_no_secret() {
     at_a_ca(Fixture::<Venafi>::new).await;
 }
 
 #[tokio::test]
-async fn a_shop_that_repeats_its_key_gets_no_secret_told() {
+async fn a_shop_that_repeats_its_key_reveals_no_secret() {
     at_a_ca(Fixture::<Resello>::new).await;
 }
 
 #[tokio::test]
-async fn an_acme_server_that_repeats_the_key_of_its_customer_gets_no_secret_told() {
+async fn an_acme_server_that_repeats_the_key_of_its_customer_reveals_no_secret() {
     at_a_ca(async || {
         let keys =
             r#", external_account = { key_id = "kid-1", hmac_key = { file = "FOLDER/key" } }"#;
@@ -93,7 +93,7 @@ async fn an_acme_server_that_repeats_the_key_of_its_customer_gets_no_secret_told
 }
 
 #[tokio::test]
-async fn a_dns_provider_that_repeats_its_key_gets_no_secret_told() {
+async fn a_dns_provider_that_repeats_its_key_reveals_no_secret() {
     let secrets = BTreeSet::from([DNS_KEY.to_owned()]);
     for letters in [0, 285] {
         for shape in SHAPES {
@@ -121,7 +121,7 @@ async fn a_dns_provider_that_repeats_its_key_gets_no_secret_told() {
     }
 }
 
-/// A laboratory with an ACME server that looks at proofs, and this `driver` line.
+/// A test bed with an ACME server that looks at proofs, and this `driver` line.
 async fn acme(driver: impl FnOnce(&Acme) -> String) -> Fixture<Acme> {
     let clock = test_bed::today();
     let ca = Acme::with(Arc::clone(&clock), |_| {}).await;
@@ -134,7 +134,7 @@ const DNS_KEY: &str = "hunter2/and \"more";
 
 /// With the cookie of a session goes the session.
 #[test]
-fn what_a_library_tells_of_cookies_is_not_logged_at_any_level() {
+fn cookie_messages_of_a_library_are_not_logged_at_any_level() {
     let log = Log::catch();
     tracing::error!(target: "cookie_store::cookie_store", "inserting Set-Cookie 'SessId=7431'");
     tracing::trace!(target: "renewd::telemetry", "this is");
@@ -149,7 +149,7 @@ fn each_form_of_a_secret_is_found() {
         assert_eq!(leak(form.as_bytes(), "p\"a ss/w"), Some(form));
     }
     assert_eq!(leak(b"nothing of it", "p\"a ss/w"), None);
-    assert!(leak("he said hunt… (400)".as_bytes(), "hunter2").is_some());
+    assert!(leak("it said hunt… (400)".as_bytes(), "hunter2").is_some());
 }
 
 /// Runs with a device that repeats one request after the other.
@@ -225,7 +225,7 @@ async fn two_days(bed: &TestBed) {
     }
 }
 
-/// The headers that we look at, and that a library might log.
+/// The headers that renewd reads, and that a library might log.
 const HEADERS: [&str; 6] = [
     "Location",
     "Retry-After",
@@ -351,7 +351,7 @@ fn leak(content: &[u8], secret: &str) -> Option<String> {
     whole.cloned().or_else(begun)
 }
 
-/// Written anew here: a second opinion about what an encoding looks like.
+/// A second implementation of the encodings, independent of the program's.
 fn forms(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
     let percent = |hex: fn(u8) -> String| -> String {
@@ -385,7 +385,7 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// What is logged in this thread while it lives: as an operator gets it who asks for everything.
+/// Collects the log of this thread at level `trace` while it exists.
 pub struct Log {
     text: Text,
     _caught: tracing::subscriber::DefaultGuard,

@@ -115,8 +115,8 @@ async fn a_session_that_could_not_be_closed_is_replaced_at_the_next_login() {
     assert_eq!(bed.simulator.counters().failed_logins, 0);
 }
 
-/// A renewal at whose first login these go wrong: it goes on at the next login, without waiting until the device has closed
-/// the session that it kept.
+/// A renewal at whose first login these fail: it continues at the next login, without waiting until the device has
+/// closed the session that it kept.
 async fn replaces_the_session_that_was_left(profile: Profile, rules: &[Rule]) {
     let bed = TestBed::new(profile).await;
     for rule in rules {

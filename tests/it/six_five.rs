@@ -18,8 +18,8 @@ use crate::test_bed::{TestBed, today};
 
 const PROTOCOLS: [&str; 2] = ["scp", "ftp"];
 
-/// The configuration of the document with the addresses, paths and fingerprints of a laboratory, one protocol, and the CA
-/// of the laboratory.
+/// The configuration of the document with the addresses, paths and fingerprints of a test bed, one protocol, and the CA
+/// of the test bed.
 fn use_document(bed: &TestBed, protocol: &str) {
     let folder = bed.folder.path().display().to_string();
     let document = include_str!("../../docs/sonicos-6.5.md");

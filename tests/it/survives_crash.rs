@@ -1,6 +1,6 @@
 //! kill -9 at every moment of every step, then a start like any other: one key pair, one signature, proven.
 //!
-//! The daemon that is killed runs in a process of its own: this test binary again, told by its environment what to do.
+//! The daemon that is killed runs in a process of its own: this test binary again, controlled by its environment.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,7 +49,7 @@ fn forward_moments() -> Vec<Moment> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_moment_a_renewal_goes_on_without_a_second_key_pair_or_signature() {
+async fn killed_at_any_moment_a_renewal_continues_without_a_second_key_pair_or_signature() {
     let moments = forward_moments();
     for moment in &moments {
         let bed = TestBed::new(Profile::V8).await;
@@ -66,7 +66,7 @@ async fn killed_at_any_moment_a_renewal_goes_on_without_a_second_key_pair_or_sig
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_while_rolling_back_the_previous_certificate_is_proven_all_the_same() {
+async fn killed_while_rolling_back_the_previous_certificate_is_still_verified() {
     let moments = [
         Moment::Stored(State::VerificationFailed),
         Moment::Before(Step::RollBack),

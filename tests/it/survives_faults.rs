@@ -73,7 +73,7 @@ async fn survives_at_every_call(action: Action) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_call_whose_answer_is_lost_is_looked_into_and_not_repeated_blindly() {
+async fn after_a_lost_response_the_device_is_checked_before_a_call_is_repeated() {
     survives_at_every_call(Action::DropAfter).await;
 }
 
@@ -83,7 +83,7 @@ async fn every_call_that_does_not_arrive_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_call_that_ends_in_an_error_of_the_server_is_made_again() {
+async fn every_call_that_ends_in_a_server_error_is_repeated() {
     let action = Action::Status(500, "internal error".to_owned(), Vec::new());
     survives_at_every_call(action).await;
 }
@@ -163,7 +163,7 @@ async fn a_bad_certificate_that_was_paid_for_is_not_paid_for_again_the_next_day(
     assert_eq!(renewal.state, State::Submitted, "{:?}", renewal.last_error);
     assert_eq!(fixture.ca.orders(), 1);
     let reported = fixture.reported("attention_needed").await;
-    assert!((3..10).contains(&reported), "told {reported} times");
+    assert!((3..10).contains(&reported), "reported {reported} times");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,7 +189,7 @@ async fn a_key_pair_that_is_listed_late_is_waited_for_when_its_name_is_refused()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_pair_that_is_listed_late_is_waited_for_though_somebody_held_the_device_before() {
+async fn a_key_pair_that_is_listed_late_is_waited_for_though_the_device_was_held_before() {
     let variants = Variants {
         key_ready_after_listings: 20,
         ..Variants::kind()
@@ -208,7 +208,7 @@ async fn a_key_pair_that_is_listed_late_is_waited_for_though_somebody_held_the_d
             .iter()
             .any(|line| line.starts_with(asked))
     };
-    assert!(!is_asked(), "not beside somebody else's changes");
+    assert!(!is_asked(), "not beside another administrator's changes");
     other.leaves();
     for _ in 0..8 {
         bed.run_once().await;
@@ -224,7 +224,7 @@ async fn a_key_pair_that_is_listed_late_is_waited_for_though_somebody_held_the_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_pair_that_is_refused_for_another_reason_is_given_up_and_told() {
+async fn a_key_pair_that_is_refused_for_another_reason_is_given_up_and_reported() {
     let bed = TestBed::new(Profile::V8).await;
     let lost = Rule::once(
         "POST",
@@ -248,7 +248,7 @@ async fn a_key_pair_that_is_refused_for_another_reason_is_given_up_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ended_before_its_window_opened_is_followed_by_another_at_once() {
+async fn a_certificate_that_expired_before_its_window_opened_is_replaced_at_once() {
     let bed = TestBed::new(Profile::V8).await;
     bed.configure_window(r#"start = "0 2 24 * *", duration = "1h", time_zone = "UTC""#);
     let text = std::fs::read_to_string(bed.config_file()).unwrap();
@@ -268,7 +268,7 @@ async fn what_ended_before_its_window_opened_is_followed_by_another_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_single_run_ends_though_the_ca_wants_to_be_asked_again_each_time() {
+async fn a_single_run_ends_though_the_ca_requests_another_poll_each_time() {
     let driver = r#"driver.exec = { program = "/bin/sh", arguments = ["FOLDER/helper"] }"#;
     let bed = TestBed::with_ca(Profile::V8, Variants::kind(), today(), driver).await;
     let script =

@@ -1,4 +1,4 @@
-//! A laboratory: a simulated SonicWall, a local CA, a temporary folder with a configuration, and the real daemon.
+//! A test bed: a simulated SonicWall, a local CA, a temporary folder with a configuration, and the real daemon.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct TestBed {
     keys: String,
 }
 
-/// Puts `text` in the place of a file at once: who reads it meanwhile has all of one or of the other. A configuration that
+/// Replaces a file by `text` atomically: a concurrent reader gets the old or the new text. A configuration that
 /// was read half written would be another one, with the database of this machine.
 pub fn replace_file(file: &Path, text: &str) {
     let new = file.with_extension("new");
@@ -49,17 +49,17 @@ const POLICY: &str = "verify_timeout = \"5s\"";
 pub const CERTIFICATE: &str = "hq-portal";
 
 impl TestBed {
-    /// A laboratory with a kind device of `profile`, whose certificate is near its expiry.
+    /// A test bed with a device of `profile` without faults, whose certificate is near its expiry.
     pub async fn new(profile: Profile) -> Self {
         Self::with(profile, Variants::kind()).await
     }
 
-    /// A laboratory with a device that behaves as `variants` say.
+    /// A test bed with a device that behaves as `variants` say.
     pub async fn with(profile: Profile, variants: Variants) -> Self {
         Self::with_keys(profile, variants, "").await
     }
 
-    /// A laboratory with a device that behaves as `variants` say, and further `keys` of `driver.sonicos`.
+    /// A test bed with a device that behaves as `variants` say, and further `keys` of `driver.sonicos`.
     pub async fn with_keys(profile: Profile, variants: Variants, keys: &str) -> Self {
         let mut bed = Self::with_ca(profile, variants, today(), LOCAL_CA).await;
         bed.set_keys(keys);
@@ -71,7 +71,7 @@ impl TestBed {
         bed
     }
 
-    /// A laboratory whose CA is configured by `ca`, in which FOLDER stands for its folder.
+    /// A test bed whose CA is configured by `ca`, in which FOLDER stands for its folder.
     pub async fn with_ca(
         profile: Profile,
         variants: Variants,
@@ -213,7 +213,7 @@ endpoints = ["{management}", "{ssl_vpn}"]
         run_once(&self.config_file(), Arc::clone(&self.clock), acts).await;
     }
 
-    /// An operator asks for a renewal, or decides that the one that is held goes on.
+    /// An operator requests a renewal, or resumes a held one.
     pub async fn decide(&self) {
         let now = self.clock.now();
         let store = self.store().await;
@@ -323,7 +323,7 @@ endpoints = ["{management}", "{ssl_vpn}"]
         self.assert_left_in_order();
     }
 
-    /// That nothing of ours is left open or pending on the device, and nothing of anybody else's was touched.
+    /// Asserts that renewd left nothing open or pending on the device, and changed nothing of other administrators.
     pub fn assert_left_in_order(&self) {
         let counters = self.simulator.counters();
         assert_eq!(counters.sessions_open, 0, "open sessions");
@@ -342,7 +342,7 @@ pub fn device_time(clock: &dyn Clock) -> time::OffsetDateTime {
     time::OffsetDateTime::from_unix_timestamp(clock.now().as_second()).unwrap()
 }
 
-/// As `renewd run --once`, with somebody who is told of every moment. One that comes to no end is told as a failure.
+/// As `renewd run --once`, with an observer of every checkpoint. A run that does not end is a failure.
 pub async fn run_once(
     config_file: &Path,
     clock: Arc<ManualClock>,

@@ -125,7 +125,7 @@ fn every_lookup_and_connection_has_a_deadline() {
 }
 
 #[test]
-fn every_file_begins_with_what_it_is() {
+fn every_file_begins_with_its_purpose() {
     for source in sources("src").into_iter().chain(sources("tests")) {
         assert!(
             source.text.starts_with("//! "),

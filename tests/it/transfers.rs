@@ -1,8 +1,8 @@
-//! The embedded servers for files that firewalls bring and fetch themselves, tried with the clients of others:
+//! The embedded servers for files that firewalls transfer themselves, tested with other programs' clients:
 //! OpenSSH's `scp` in both its protocols, and curl for FTP.
 
 mod fixture;
 mod ftp;
+mod hostile_clients;
 mod limits;
 mod scp;
-mod siege;

@@ -1,4 +1,4 @@
-//! What the hourly looks between renewals notice.
+//! What the hourly probes between renewals detect.
 
 use jiff::SignedDuration;
 use renewd::clock::Clock;
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use crate::test_bed::{CERTIFICATE, TestBed};
 
-/// A certificate for `common_name` that begins now and lives for 90 days.
+/// A certificate for `common_name` that is valid from now for 90 days.
 fn replacement(bed: &TestBed, common_name: &str, key: ReplacementKey) -> Replacement {
     let now = bed.device_time();
     Replacement {
@@ -36,14 +36,14 @@ async fn after(bed: &TestBed, time: SignedDuration) {
     bed.run_once().await;
 }
 
-/// A person pins what the management port shows now; the open renewal tries again.
-async fn trust_what_is_shown(bed: &TestBed) {
+/// An operator pins what the management port shows now; the open renewal retries.
+async fn trust_served_certificate(bed: &TestBed) {
     bed.configure(&bed.simulator.fingerprint(), "verify_timeout = \"5s\"");
     after(bed, SignedDuration::from_mins(61)).await;
 }
 
 /// What `renewd adopt` does.
-pub async fn adopt_what_is_shown(bed: &TestBed) {
+pub async fn adopt_served_certificate(bed: &TestBed) {
     let [seen, _] = bed.seen().await;
     let store = bed.store().await;
     let now = bed.clock.now();
@@ -76,7 +76,7 @@ async fn newest(bed: &TestBed) -> Renewal {
     bed.renewals().await.swap_remove(0)
 }
 
-/// A laboratory whose certificate was renewed already.
+/// A test bed whose certificate was renewed already.
 async fn renewed() -> TestBed {
     let bed = TestBed::new(Profile::V8).await;
     bed.run_once().await;
@@ -97,8 +97,8 @@ async fn a_certificate_that_was_replaced_by_hand_counts_once_an_operator_has_acc
         ours.fingerprint
     );
     after(&bed, SignedDuration::from_hours(1)).await;
-    assert_eq!(count(&bed, "certificate_unknown").await, 1, "told once");
-    adopt_what_is_shown(&bed).await;
+    assert_eq!(count(&bed, "certificate_unknown").await, 1, "reported once");
+    adopt_served_certificate(&bed).await;
     let [seen, _] = bed.seen().await;
     let shown = row(&bed).await.current.unwrap();
     assert_eq!(
@@ -115,10 +115,10 @@ async fn a_certificate_that_was_replaced_by_hand_counts_once_an_operator_has_acc
     assert_eq!(bed.renewals().await.len(), 1);
     after(&bed, SignedDuration::from_hours(24 * 30)).await;
     assert_eq!(bed.renewals().await.len(), 2);
-    // Whoever replaced it is trusted only when a person says so: it is not the pinned one, nor one of ours.
+    // The replacement is trusted only when an operator pins it: it is neither the pinned one nor one of ours.
     let renewal = newest(&bed).await;
     assert_eq!(renewal.last_error_kind.as_deref(), Some("untrusted"));
-    trust_what_is_shown(&bed).await;
+    trust_served_certificate(&bed).await;
     assert_eq!(newest(&bed).await.state, State::Completed);
 }
 
@@ -146,7 +146,7 @@ fn leave_the_management_page_out(bed: &TestBed) {
     std::fs::write(bed.config_file(), text).unwrap();
 }
 
-/// Nothing else looks at that page before a renewal has to log in there.
+/// Nothing else probes that page before a renewal has to log in there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_management_page_among_no_endpoints_is_reported_when_no_pin_accepts_what_it_serves() {
     let bed = TestBed::new(Profile::V8).await;
@@ -217,7 +217,7 @@ async fn a_management_certificate_that_no_pin_names_is_reported_at_once_and_unti
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_waits_stands_down_when_somebody_replaces_the_certificate() {
+async fn a_waiting_renewal_ends_when_the_certificate_is_replaced_externally() {
     let bed = TestBed::new(Profile::V8).await;
     let other = bed.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
@@ -230,7 +230,7 @@ async fn a_renewal_that_waits_stands_down_when_somebody_replaces_the_certificate
         State::Planned,
         "an unknown certificate supersedes nothing"
     );
-    adopt_what_is_shown(&bed).await;
+    adopt_served_certificate(&bed).await;
     other.leaves();
     after(&bed, SignedDuration::from_hours(1)).await;
     let renewal = newest(&bed).await;
@@ -248,9 +248,9 @@ async fn an_accepted_certificate_with_other_names_is_replaced() {
     after(&bed, SignedDuration::from_hours(1)).await;
     assert_eq!(count(&bed, "certificate_unknown").await, 1);
     assert_eq!(bed.renewals().await.len(), 1, "it triggers nothing");
-    adopt_what_is_shown(&bed).await;
+    adopt_served_certificate(&bed).await;
     assert_eq!(newest(&bed).await.reason, "names_or_key_changed");
-    trust_what_is_shown(&bed).await;
+    trust_served_certificate(&bed).await;
     let renewal = newest(&bed).await;
     assert_eq!(renewal.state, State::Completed, "{:?}", renewal.last_error);
     let [seen, _] = bed.seen().await;
@@ -263,15 +263,15 @@ async fn an_accepted_certificate_with_another_key_is_replaced() {
     replace(&bed, "vpn.example.com", ReplacementKey::EcdsaP384);
     after(&bed, SignedDuration::from_hours(1)).await;
     assert_eq!(count(&bed, "certificate_unknown").await, 1);
-    adopt_what_is_shown(&bed).await;
+    adopt_served_certificate(&bed).await;
     assert_eq!(newest(&bed).await.reason, "names_or_key_changed");
 }
 
 const ENDINGS: [&str; 2] = ["certificate_expiring", "certificate_expired"];
 
-/// Its last twentieth and its end: each is told then, and once.
+/// Its last twentieth and its end: each is reported then, and once.
 async fn is_reported_at_both_moments(bed: &TestBed, seen: &Certificate) {
-    // The moment itself is what the daemon sleeps until, whenever the next regular look would be.
+    // The daemon sleeps until that moment, whenever the next regular probe is due.
     let moments = [due::emergency_at(seen), seen.not_after];
     for (event, moment) in ENDINGS.into_iter().zip(moments) {
         assert!(row(bed).await.probe_at.is_some_and(|at| at <= moment));
@@ -279,12 +279,12 @@ async fn is_reported_at_both_moments(bed: &TestBed, seen: &Certificate) {
         bed.run_once().await;
         assert_eq!(count(bed, event).await, 1);
         after(bed, SignedDuration::from_hours(2)).await;
-        assert_eq!(count(bed, event).await, 1, "told once");
+        assert_eq!(count(bed, event).await, 1, "reported once");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_nothing_replaces_is_told_at_its_last_twentieth_and_at_its_end() {
+async fn a_certificate_without_a_successor_is_reported_in_its_last_twentieth_and_at_its_expiry() {
     let bed = renewed().await;
     let other = bed.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
@@ -306,7 +306,7 @@ async fn a_certificate_that_nothing_replaces_is_told_at_its_last_twentieth_and_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_seldom_the_looks_what_was_just_renewed_is_looked_at_when_it_ends() {
+async fn a_renewed_certificate_is_probed_at_its_expiry_however_rare_the_probes() {
     let bed = TestBed::new(Profile::V8).await;
     let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let seldom = "[daemon]\nprobe_interval = \"168h\"\n";
@@ -326,7 +326,7 @@ async fn however_seldom_the_looks_what_was_just_renewed_is_looked_at_when_it_end
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_address_of_two_still_shows_is_told_when_it_ends() {
+async fn an_old_certificate_on_one_address_of_two_is_reported_when_it_expires() {
     let bed = renewed().await;
     let other = bed.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
@@ -344,7 +344,7 @@ async fn what_one_address_of_two_still_shows_is_told_when_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_that_are_gone_are_told_once_and_at_the_second_look() {
+async fn unreachable_services_are_reported_once_and_at_the_second_probe() {
     let bed = renewed().await;
     bed.simulator.set(|variants| {
         variants.refuse_connections_on_management = true;
@@ -361,7 +361,11 @@ async fn services_that_are_gone_are_told_once_and_at_the_second_look() {
     for _ in 0..3 {
         after(&bed, SignedDuration::from_hours(1)).await;
     }
-    assert_eq!(count(&bed, "endpoint_unreachable").await, 1, "told once");
+    assert_eq!(
+        count(&bed, "endpoint_unreachable").await,
+        1,
+        "reported once"
+    );
     assert_eq!(
         bed.renewals().await.len(),
         1,
@@ -381,7 +385,7 @@ async fn services_that_are_gone_are_told_once_and_at_the_second_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_address_of_two_that_is_gone_is_told_by_name() {
+async fn one_unreachable_address_of_two_is_reported_by_name() {
     let bed = renewed().await;
     bed.simulator
         .set(|variants| variants.refuse_connections_on_ssl_vpn = true);
@@ -404,14 +408,14 @@ async fn one_address_of_two_that_is_gone_is_told_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_on_the_path_neither_stops_nor_postpones_nor_triggers_a_renewal() {
+async fn an_attacker_on_the_path_neither_stops_nor_postpones_nor_triggers_a_renewal() {
     let bed = renewed().await;
     let ours = row(&bed).await;
     // Self-signed, with our names, valid until 2099.
-    let mut stranger = replacement(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
-    stranger.not_after = bed.device_time() + time::Duration::days(365 * 73);
+    let mut unknown = replacement(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
+    unknown.not_after = bed.device_time() + time::Duration::days(365 * 73);
     let other = bed.simulator.other_administrator();
-    other.replaces_certificate(&stranger).unwrap();
+    other.replaces_certificate(&unknown).unwrap();
     after(&bed, SignedDuration::from_hours(1)).await;
     let seen = row(&bed).await;
     assert_eq!(count(&bed, "certificate_unknown").await, 1);
@@ -457,7 +461,7 @@ async fn unknown_certificates_in_turns_are_one_condition_that_is_reported_every_
     assert_eq!(row(&bed).await.unknown().count(), 2, "both addresses");
 }
 
-/// Runs a statement as somebody who can write the database.
+/// Runs a statement as an attacker who can write the database.
 pub async fn meddle(bed: &TestBed, statement: String) {
     let url = bed.config().daemon.database.clone();
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
@@ -491,32 +495,32 @@ async fn shown(bed: &TestBed) -> Fingerprint {
     row(bed).await.current.unwrap().fingerprint
 }
 
-/// A renewed firewall, and then somebody's certificate on it.
-async fn lab_with_a_stranger() -> (TestBed, Fingerprint, Fingerprint) {
+/// A renewed firewall, and then an unknown certificate on it.
+async fn test_bed_with_an_unknown_certificate() -> (TestBed, Fingerprint, Fingerprint) {
     let bed = TestBed::new(Profile::V8).await;
     bed.run_once().await;
     bed.assert_renewed_once().await;
     let ours = shown(&bed).await;
     replace(&bed, "vpn.example.com", ReplacementKey::EcdsaP256);
-    let [stranger, _] = bed.seen().await;
-    assert_ne!(stranger.fingerprint, ours);
-    (bed, ours, stranger.fingerprint)
+    let [unknown, _] = bed.seen().await;
+    assert_ne!(unknown.fingerprint, ours);
+    (bed, ours, unknown.fingerprint)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_somebody_wrote_makes_no_certificate_known_and_is_reported_once() {
+async fn a_forged_row_makes_no_certificate_known_and_is_reported_once() {
     for (basis, code) in [
         ("operator", "NULL"),
         ("chain", "'former'"),
         ("operator", "'mac-1:AAAA'"),
     ] {
-        let (bed, ours, stranger) = lab_with_a_stranger().await;
+        let (bed, ours, unknown) = test_bed_with_an_unknown_certificate().await;
         let at = bed.clock.now().as_microsecond();
         meddle(
             &bed,
             format!(
                 "INSERT INTO known_certificate (certificate, fingerprint, basis, known_at, code) \
-                 VALUES ('{CERTIFICATE}', '{stranger}', '{basis}', {at}, {code})"
+                 VALUES ('{CERTIFICATE}', '{unknown}', '{basis}', {at}, {code})"
             ),
         )
         .await;
@@ -528,16 +532,16 @@ async fn a_row_that_somebody_wrote_makes_no_certificate_known_and_is_reported_on
         assert_eq!(count(&bed, "certificate_unknown").await, 1);
 
         // An operator who has checked it still can.
-        adopt_what_is_shown(&bed).await;
-        assert_eq!(shown(&bed).await, stranger);
+        adopt_served_certificate(&bed).await;
+        assert_eq!(shown(&bed).await, unknown);
         assert_eq!(count(&bed, "known_certificate_not_authentic").await, 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_known_before_an_upgrade_stays_known_once_beside_a_file() {
-    let (bed, _, stranger) = lab_with_a_stranger().await;
-    adopt_what_is_shown(&bed).await;
+    let (bed, _, unknown) = test_bed_with_an_unknown_certificate().await;
+    adopt_served_certificate(&bed).await;
     let upgraded = || {
         meddle(
             &bed,
@@ -547,7 +551,7 @@ async fn what_was_known_before_an_upgrade_stays_known_once_beside_a_file() {
     upgraded().await;
     std::fs::remove_file(bed.folder.path().join("known.authenticated")).unwrap();
     after(&bed, SignedDuration::from_hours(2)).await;
-    assert_eq!(shown(&bed).await, stranger);
+    assert_eq!(shown(&bed).await, unknown);
     assert_eq!(count(&bed, "known_certificate_not_authentic").await, 0);
     // A dump that was edited and put back later is none.
     upgraded().await;

@@ -89,7 +89,7 @@ async fn outside_the_window_it_is_obtained_and_waits_and_inside_it_is_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_person_binds_before_the_window_opens_is_proven_and_completed() {
+async fn a_certificate_that_an_operator_binds_before_the_window_opens_is_verified_and_completed() {
     let bed = bed(r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#).await;
     bed.run_once().await;
     let renewal = bed.renewals().await.swap_remove(0);
@@ -102,7 +102,7 @@ async fn what_a_person_binds_before_the_window_opens_is_proven_and_completed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_person_put_in_and_has_ended_does_not_wait_for_the_window() {
+async fn an_expired_certificate_that_an_operator_installed_does_not_wait_for_the_window() {
     let window = r#"start = "0 2 * * TUE", duration = "1h", time_zone = "UTC""#;
     let bed = bed(window).await;
     bed.run_once().await;
@@ -134,7 +134,7 @@ fn look_seldom(bed: &TestBed) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_person_put_in_unseen_can_wait_where_what_was_seen_before_could_not() {
+async fn a_certificate_installed_unseen_can_wait_where_the_one_seen_before_could_not() {
     // The second window comes after the last twentieth of what is served at first.
     let window = r#"start = "0 2 24,28 * *", duration = "1h", time_zone = "UTC""#;
     let bed = bed(window).await;
@@ -182,7 +182,7 @@ impl Checkpoint for Closing {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bind_whose_answer_was_lost_as_the_window_closed_is_looked_for_at_once() {
+async fn a_bind_whose_response_was_lost_as_the_window_closed_is_checked_at_once() {
     let next_window = "2026-11-23T09:00:00Z".parse().unwrap();
     for (drops, is_bound) in [(Action::DropAfter, true), (Action::DropBefore, false)] {
         let bed = bed(r#"start = "0 9 * * *", duration = "62m", time_zone = "UTC""#).await;
@@ -219,7 +219,7 @@ async fn inside_the_window_it_is_bound_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_no_window_before_the_expiry_it_is_bound_at_once_and_told() {
+async fn with_no_window_before_the_expiry_it_is_bound_at_once_and_reported() {
     let bed = bed(r#"start = "0 2 1 1 *", duration = "3h""#).await;
     let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");
@@ -234,7 +234,7 @@ async fn with_no_window_before_the_expiry_it_is_bound_at_once_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_that_yields_after_refusals_inside_of_it_is_told_of_once() {
+async fn a_window_that_yields_after_refusals_inside_of_it_is_reported_once() {
     // The next window comes after the certificate's end.
     let bed = bed(r#"start = "0 9 22 * *", duration = "90m", time_zone = "UTC""#).await;
     let refused = Action::Status(503, "busy".to_owned(), Vec::new());
@@ -270,7 +270,7 @@ async fn a_window_that_was_missed_is_not_made_up_for_outside_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_bound_before_is_what_was_bound_before_the_attempt_that_bound() {
+async fn the_previous_certificate_is_the_one_before_the_attempt_that_bound() {
     let window = r#"start = "0 9 * * *", duration = "2h", time_zone = "UTC""#;
     let bed = bed(window).await;
     let second = TestBed::new(Profile::V8).await;

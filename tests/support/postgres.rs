@@ -1,9 +1,9 @@
-//! A real PostgreSQL that is thrown away: one per test process, with a database of its own for each test. Included by
-//! path from the unit tests and from `tests/it`; it knows nothing of renewd.
+//! A temporary real PostgreSQL: one server per test process, one database per test. Included by path from the unit tests
+//! and from `tests/it`. Independent of renewd.
 //!
-//! It listens on a free port of the loopback interface and at a Unix socket, and lets the user "renewd" in without a
-//! password, everybody else with one. It stops when the test process ends, however that ends: a shell waits for the end
-//! of its standard input, which the system closes then.
+//! It listens on a free port of the loopback interface and on a Unix socket. The user "renewd" needs no password, all
+//! other users need one over TCP. The server stops when the test process ends in any way: a shell waits for the end of its
+//! standard input, which the system closes then.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -27,12 +27,12 @@ pub struct Cluster {
     programs: PathBuf,
     folder: PathBuf,
     port: u16,
-    /// Its standard input is the thread that the server hangs by.
+    /// The server stops when the standard input of this shell is closed.
     shell: Child,
 }
 
-/// The server of this process, started at the first call. `None`, after saying so: it is not installed; with `CI=true`
-/// that fails.
+/// The server of this process, started at the first call. `None`, with a message, when PostgreSQL is not installed; with
+/// `CI=true` that is a failure.
 pub fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| programs().map(|programs| Cluster::start(&programs)));
@@ -48,7 +48,7 @@ pub fn cluster() -> Option<&'static Cluster> {
 }
 
 impl Cluster {
-    /// Makes an empty database for one test; its address.
+    /// Creates an empty database for one test. Returns its address.
     pub fn database(&self) -> String {
         format!(
             "postgres://renewd@127.0.0.1:{}/{}",
@@ -57,14 +57,14 @@ impl Cluster {
         )
     }
 
-    /// Makes an empty database for one test; its address at the Unix socket.
+    /// Creates an empty database for one test. Returns its address at the Unix socket.
     pub fn database_at_socket(&self) -> String {
         let folder = self.folder.display().to_string().replace('/', "%2F");
         let port = self.port;
         format!("postgres://renewd@{folder}:{port}/{}", self.new_database())
     }
 
-    /// Runs statements with `psql`, as the owner of everything; what it prints.
+    /// Runs statements with `psql`, as the owner of all databases. Returns the output.
     pub fn psql(&self, database: &str, statements: &str) -> String {
         let done = self
             .client("psql")
@@ -83,7 +83,7 @@ impl Cluster {
         self.port
     }
 
-    /// The certificate that it shows, for `localhost`, signed by itself.
+    /// The self-signed certificate that it presents, for `localhost`.
     pub fn certificate(&self) -> PathBuf {
         self.folder.join("server.crt")
     }
@@ -102,7 +102,7 @@ impl Cluster {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(fs::File::create(folder.join("shell.log")).unwrap())
-            // Ctrl-C ends the test process; the shell then does it in order.
+            // Ctrl-C ends the test process. The shell then stops the server in order.
             .process_group(0)
             .spawn()
             .unwrap();
@@ -158,7 +158,7 @@ impl Cluster {
     }
 }
 
-/// Where the server's programs are: Debian keeps those of each version in a folder that is in nobody's PATH.
+/// The folder of the server's programs. Debian keeps those of each version in a folder that is not in PATH.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -178,7 +178,7 @@ fn write_settings(folder: &Path) {
     let shown = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(folder.join("server.crt"), shown.cert.pem()).unwrap();
     fs::write(folder.join("server.key"), shown.signing_key.serialize_pem()).unwrap();
-    fs::write(folder.join("hba.conf"), WHO_MAY_COME_IN).unwrap();
+    fs::write(folder.join("hba.conf"), HBA_CONF).unwrap();
 }
 
 fn free_port() -> u16 {
@@ -186,13 +186,13 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-const WHO_MAY_COME_IN: &str = "\
+const HBA_CONF: &str = "\
 local all all trust
 host all renewd 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
 ";
 
-/// PostgreSQL refuses to run as root, so root lends it to somebody else. Nothing needs to survive a power cut.
+/// PostgreSQL refuses to run as root, so root starts it as another user. No data has to survive a power failure.
 const SCRIPT: &str = r#"
 set -eu
 umask 077
@@ -220,6 +220,6 @@ server=$!
     # More than once: at its very start it does not listen yet.
     while kill -INT "$server" 2>/dev/null; do sleep 0.2; done
 ) <&3 &
-# Where it ends by itself, its folder stays, for its log.
+# When the server ends unexpectedly, its folder is kept for the log.
 if wait "$server"; then rm -rf "$folder"; fi
 "#;

@@ -1,7 +1,7 @@
 //! The account: its key, sealed, in a file of its own, and its registration at the CA.
 //!
-//! The key is on the disk before the CA hears of it. To make an account for a key that has one gives that one
-//! (RFC 8555, 7.3.1), so a crash in between makes no second account, and no second bucket of its limits.
+//! The key is on disk before it is registered at the CA. A registration of a known key returns the existing account
+//! (RFC 8555, 7.3.1), so a crash in between creates no second account and no second set of rate limits.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -62,13 +62,13 @@ impl Account {
         };
         let mode = std::fs::metadata(path).map_err(|error| problem(path, error))?;
         if mode.permissions().mode() & 0o077 != 0 {
-            let words = "others can read the account's key: chmod 600 this file";
+            let words = "other users can read the account's key: run `chmod 600` on this file";
             return Err(problem(path, words));
         }
         let written: Written = serde_json::from_str(&text).map_err(|error| {
             // The text of the error may repeat what was read.
             let place = format!("line {}, column {}", error.line(), error.column());
-            problem(path, format!("not an account file ({place}): {MEND}"))
+            problem(path, format!("not an account file ({place}): {RESTORE}"))
         })?;
         let (key, is_sealed) = match (written.sealed_key, written.key.map(Zeroizing::new)) {
             (Some(sealed), _) => open(path, &sealed, &sealer(settings, env))?,
@@ -76,7 +76,7 @@ impl Account {
             (None, None) => (Err("it holds no key".to_owned()), false),
         };
         Ok(Some(Self {
-            key: key.map_err(|error| problem(path, format!("{error}: {MEND}")))?,
+            key: key.map_err(|error| problem(path, format!("{error}: {RESTORE}")))?,
             is_sealed,
             registrations: written.accounts,
         }))
@@ -105,10 +105,10 @@ impl Account {
             _ => {}
         }
         Self::read(settings, env)?
-            .ok_or_else(|| problem(path, "it vanished as soon as it was made"))
+            .ok_or_else(|| problem(path, "it disappeared after it was created"))
     }
 
-    /// The key can be used all the same when this fails; it is tried again at the next use.
+    /// Seals the key in its file. The key is usable even if this fails; the next use retries it.
     fn seal(&mut self, settings: &Settings, env: &Env) {
         let path = settings.account.display();
         match self.write(settings, env) {
@@ -128,14 +128,14 @@ impl Account {
         Some(&registration.url)
     }
 
-    /// Whether the CA was told these mail addresses.
+    /// Whether the CA has these mail addresses.
     pub fn has_reported(&self, settings: &Settings) -> bool {
         self.registrations
             .get(settings.directory.as_str())
             .is_some_and(|registration| registration.contact == settings.contact)
     }
 
-    /// Remembers the account's URL, and what the CA was told.
+    /// Records the account's URL and the mail addresses that the CA has.
     pub fn remember(&mut self, settings: &Settings, url: String, env: &Env) -> Result<(), Failure> {
         let registration = Registration {
             url,
@@ -204,7 +204,7 @@ pub(super) async fn register(
             payload["externalAccountBinding"] = binding;
         }
         None if session.directory.meta.external_account_required => {
-            let words = "this CA takes only customers that it knows: set `external_account` to the key that it gives them";
+            let words = "this CA requires an external account: set `external_account` to the key that it gives its customers";
             return Err(refused("make an ACME account", words));
         }
         None => {}
@@ -215,7 +215,7 @@ pub(super) async fn register(
     Ok(account.into())
 }
 
-/// Tells the CA the mail addresses that are wanted now (RFC 8555, 7.3.2).
+/// Sends the configured mail addresses to the CA (RFC 8555, 7.3.2).
 pub(super) async fn update(session: &mut Session, settings: &Settings) -> Result<(), Failure> {
     if let Some(url) = url_of(session)? {
         session
@@ -256,4 +256,4 @@ fn problem(path: &Path, problem: impl std::fmt::Display) -> Failure {
 
 const UNSEAL: &str =
     "put the former sealing key back; or remove this file, and a new account is made";
-const MEND: &str = "put it back from a backup, or remove it, and a new account is made";
+const RESTORE: &str = "put it back from a backup, or remove it, and a new account is made";

@@ -1,5 +1,5 @@
-//! Authorizations and their challenges: the proof is put up, seen, and only then the server is told to look
-//! (RFC 8555, 7.5 and 8).
+//! Authorizations and their challenges. The proof is published and its visibility is verified before the server is
+//! asked to validate it (RFC 8555, 7.5 and 8).
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -126,7 +126,8 @@ impl Challenge {
         })
     }
 
-    /// Whether the server was not told to look yet. One without a status is told, which is harmless when repeated.
+    /// Whether the server was not asked to validate it yet. A challenge without a status counts as pending: a repeated
+    /// request is harmless.
     fn is_pending(&self) -> bool {
         self.status
             .as_deref()
@@ -174,11 +175,11 @@ impl Proofs<'_> {
             strange(format!("the {kind} challenge has no readable URL"))
         })?;
         session.directory.hosts.check("a challenge", url)?;
-        // Also while the server looks: after a restart the proof may be gone.
+        // Also while the server validates: after a restart the proof may be gone.
         self.validator.present(&proof).await?;
         if challenge.is_pending() {
-            if let Some(whom) = self.validator.missing(&proof).await? {
-                let waiting_for = format!("the proof for {name} to be seen: {whom}");
+            if let Some(missing) = self.validator.missing(&proof).await? {
+                let waiting_for = format!("the proof for {name} to be seen: {missing}");
                 let wait = Some(UNTIL_SEEN);
                 return Ok(Step { waiting_for, wait });
             }
@@ -237,7 +238,7 @@ impl Proofs<'_> {
     }
 }
 
-/// Looks whether control over `identifier` could be proven, before anybody asks for it.
+/// Checks whether control over `identifier` could be proven, before the CA asks for it.
 pub(super) async fn rehearse(
     validator: &Validator,
     identifier: &Identifier,
@@ -247,7 +248,7 @@ pub(super) async fn rehearse(
     validator.rehearse(&proof).await
 }
 
-/// What the CA looks for (RFC 8555, 8.3 and 8.4).
+/// The proof that the CA checks (RFC 8555, 8.3 and 8.4).
 fn proof(method: Method, identifier: &Identifier, token: &str, content: String) -> Proof {
     let name = identifier.value.trim_start_matches("*.");
     match method {
@@ -263,8 +264,8 @@ fn proof(method: Method, identifier: &Identifier, token: &str, content: String) 
     }
 }
 
-/// Tells the server to look. One that has looked already calls that malformed, and one that does not know the challenge yet
-/// says 404: the next look at the order tells more.
+/// Asks the server to validate. A server that has validated already answers `malformed`, and one that does not know the
+/// challenge yet answers 404. The next poll of the order shows which it is.
 async fn report(session: &mut Session, url: &Url) -> Result<(), Failure> {
     match session.post(url, &json!({})).await {
         Err(refusal)

@@ -1,4 +1,4 @@
-//! The directory: where an ACME server takes which request, and what it tells of itself (RFC 8555, 7.1.1).
+//! The directory: the URLs of an ACME server's resources and its metadata (RFC 8555, 7.1.1).
 
 use std::collections::BTreeSet;
 
@@ -19,14 +19,14 @@ pub(super) struct Directory {
     pub new_nonce: Url,
     pub new_account: Url,
     pub new_order: Url,
-    /// Where renewal windows are told (RFC 9773).
+    /// The resource of renewal windows (RFC 9773).
     pub renewal_info: Option<Url>,
     pub meta: Meta,
     /// Where the URLs of this CA may lead.
     pub hosts: Hosts,
 }
 
-/// What the CA tells of itself; each of it may be missing.
+/// The CA's metadata. Each member is optional.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Meta {
     pub terms_of_service: Option<String>,

@@ -1,7 +1,7 @@
 //! Which servers the URLs of a CA may lead to: the origin of its directory, and those that the operator allowed.
 //!
-//! Every URL that a server names is signed for with the account's key and called. A server that is wrong or hostile
-//! must not send these calls elsewhere.
+//! Each call to a URL of the server is signed with the account's key. A faulty or hostile server must not direct these
+//! calls to other servers.
 
 use std::fmt;
 

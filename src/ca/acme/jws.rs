@@ -17,7 +17,7 @@ use crate::secret::Secret;
 /// The P-256 key that an account is known by. Never shown.
 pub(super) struct AccountKey(EcdsaKeyPair);
 
-/// As whom a request is signed (RFC 8555, 6.2).
+/// The identity that a request is signed with (RFC 8555, 6.2).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Signer<'a> {
     /// By the key itself: only to make its account.

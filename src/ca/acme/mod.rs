@@ -1,12 +1,12 @@
 //! ACME (RFC 8555), as Let's Encrypt, step-ca, ZeroSSL and many others speak it, with renewal windows (RFC 9773).
 //!
-//! The order's URL is all that is kept of an order. An order costs nothing until it is finalized, and a finalized one
-//! is found again under its URL; so a lost answer never costs a second certificate.
+//! Only the URL of an order is stored. An order costs nothing until it is finalized, and a finalized one is found again
+//! under its URL, so a lost answer never costs a second certificate.
 //!
-//! The protocol is spoken here and not by a client library, because what those hide is what a daemon lives by: the
-//! account's key must be on the disk before it is registered, also where an outside account is bound to it; an order
-//! that was taken must not be lost because its answer lacks a word; an unknown status must be waited out; Retry-After
-//! and the page that a person must visit must reach the one who decides.
+//! The protocol is implemented here and not by a client library, because such libraries hide what a daemon depends on.
+//! The account's key must be on disk before it is registered, also with an external account binding. An accepted order
+//! must not be lost because its answer lacks a member. An unknown status must be waited out. Retry-After and the page
+//! that an operator must visit must reach the renewal engine.
 
 mod account;
 mod challenge;
@@ -128,7 +128,7 @@ impl Acme {
         .await
     }
 
-    /// Runs `work`, which reads and writes files, where it holds up nobody.
+    /// Runs `work`, which reads and writes files, on a thread where it may block.
     async fn with_file<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Settings, &Env) -> Result<T, Failure> + Send + 'static,
@@ -195,24 +195,24 @@ impl Acme {
 
 #[async_trait]
 impl Issuer for Acme {
-    /// What the directory and the request tell; and where that is nothing, whether proofs could be put up: a login at the
-    /// DNS that is refused is told before there is a key, and not after an order.
+    /// Compares the request with the directory. If there is no problem, checks whether proofs could be published: a
+    /// refused DNS login is reported before a key is generated, and not after an order.
     async fn preflight(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
         let directory = self.directory(&self.http()?).await?;
         let method = self.validator.method();
-        let mut objections = names::preflight(wanted, &self.settings, method, &directory);
+        let mut problems = names::preflight(wanted, &self.settings, method, &directory);
         // Needed only when the certificate is there, which is too late to find out.
         if let Some(path) = self.settings.roots.clone()
             && let Err(failure) = self.with_file(move |_, _| roots(&path)).await
         {
-            objections.push(failure.to_string());
+            problems.push(failure.to_string());
         }
-        if objections.is_empty() {
+        if problems.is_empty() {
             for identifier in names::sorted(wanted.host_names().into_iter()) {
                 challenge::rehearse(&self.validator, &identifier).await?;
             }
         }
-        Ok(objections)
+        Ok(problems)
     }
 
     /// The order as it will be placed. An account is made only when one is placed.
@@ -226,7 +226,7 @@ impl Issuer for Acme {
         Ok(PreparedOrder::new(self.place(http, directory, payload)))
     }
 
-    /// Always a no: ACME has no way to look for an order. One whose URL was lost is never finalized, costs nothing, and
+    /// Always `None`: ACME cannot search for an order. One whose URL was lost is never finalized, costs nothing, and
     /// expires by itself.
     async fn find(&self, _request: &SigningRequest) -> Result<Option<Reference>, Failure> {
         Ok(None)
@@ -327,7 +327,7 @@ impl Issuer for Acme {
 }
 
 impl Acme {
-    /// What the directory tells a person.
+    /// The directory's metadata for display.
     fn facts(&self, directory: &Directory) -> Vec<(String, String)> {
         let meta = &directory.meta;
         let profiles: Vec<&str> = meta.profiles.iter().map(String::as_str).collect();
@@ -364,7 +364,7 @@ impl Acme {
         ]
     }
 
-    /// How the account stands; none is made.
+    /// The state of the account; none is created.
     async fn account_fact(&self, http: Http, directory: Arc<Directory>) -> Result<String, Failure> {
         let account = self.with_file(Account::read).await?;
         let Some((account, url)) = account.and_then(|account| {

@@ -1,4 +1,4 @@
-//! The names of a request as ACME writes them, and what can be said against them before anything is sent. Pure.
+//! The names of a request as ACME writes them, and their problems that are known before anything is sent. Pure.
 
 use std::net::IpAddr;
 
@@ -68,12 +68,12 @@ pub(super) fn preflight(
     method: Method,
     directory: &Directory,
 ) -> Vec<String> {
-    let mut objections = name_objections(wanted, method);
+    let mut problems = name_problems(wanted, method);
     if let Some(profile) = &settings.profile
         && !directory.meta.profiles.contains(profile)
     {
         let offered: Vec<&str> = directory.meta.profiles.iter().map(String::as_str).collect();
-        objections.push(format!(
+        problems.push(format!(
             "the CA offers no profile {profile:?}, but {}",
             if offered.is_empty() {
                 "none at all: leave `profile` out".to_owned()
@@ -83,29 +83,29 @@ pub(super) fn preflight(
         ));
     }
     if directory.meta.external_account_required && settings.external_account.is_none() {
-        let words = "the CA takes only customers that it knows: set `external_account` to the key that it gives them";
-        objections.push(words.to_owned());
+        let words = "the CA requires an external account: set `external_account` to the key that it gives its customers";
+        problems.push(words.to_owned());
     }
-    objections
+    problems
 }
 
-fn name_objections(wanted: &KeyRequest, method: Method) -> Vec<String> {
+fn name_problems(wanted: &KeyRequest, method: Method) -> Vec<String> {
     let names = wanted.host_names();
-    let mut objections = Vec::new();
+    let mut problems = Vec::new();
     if names.iter().find_map(identifier).is_none() {
-        objections.push(NO_NAME.to_owned());
+        problems.push(NO_NAME.to_owned());
     }
     for name in &names {
         match (name, method) {
-            (AlternateName::Email(address), _) => objections.push(format!(
+            (AlternateName::Email(address), _) => problems.push(format!(
                 "{address}: ACME has no certificates for mail addresses"
             )),
             (AlternateName::Domain(domain), Method::Http) if domain.starts_with("*.") => {
-                objections.push(format!(
+                problems.push(format!(
                     "{domain}: a wildcard is proven by DNS only: use `validation.dns` (RFC 8555, 8.3)"
                 ));
             }
-            (AlternateName::Ip(address), Method::Dns) => objections.push(format!(
+            (AlternateName::Ip(address), Method::Dns) => problems.push(format!(
                 "{address}: an address is proven over HTTP only: use `validation.http` (RFC 8738, 4)"
             )),
             _ => {}
@@ -114,11 +114,11 @@ fn name_objections(wanted: &KeyRequest, method: Method) -> Vec<String> {
     if let Some(name) = &wanted.subject.common_name
         && name.chars().count() > LONGEST_COMMON_NAME
     {
-        objections.push(format!(
+        problems.push(format!(
             "the common name {name} is longer than {LONGEST_COMMON_NAME} characters (RFC 5280, appendix A)"
         ));
     }
-    objections
+    problems
 }
 
 fn identifier(name: &AlternateName) -> Option<Identifier> {

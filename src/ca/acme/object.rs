@@ -1,5 +1,5 @@
-//! One reader for what an ACME server answers. A member that decides something is read strictly, with an error that names
-//! it. A member that decides nothing may be as odd as it wants: it is read as absent.
+//! The reader for the answers of an ACME server. A required member is read strictly, and the error names it. An invalid
+//! optional member is read as absent.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -41,7 +41,7 @@ impl<'a> Object<'a> {
             .ok_or_else(|| self.strange(&format!("no text in {name:?}")))
     }
 
-    /// A URL that decides something; the failure is for whoever needs it.
+    /// A required URL. The failure is for the caller that needs it.
     pub fn url(&self, name: &str) -> Result<Url, Failure> {
         url(self.members.get(name), self.called)
             .ok_or_else(|| self.strange(&format!("no URL in {name:?}")))
@@ -73,7 +73,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A member that decides nothing by itself.
+    /// An optional member.
     pub fn member(&self, name: &str) -> Option<&Value> {
         self.members.get(name)
     }

@@ -1,6 +1,6 @@
-//! An order as the server tells it, driven on by one small piece at each look (RFC 8555, 7.1.6 and 7.4).
+//! An order as the server reports it. Each poll advances it by one step (RFC 8555, 7.1.6 and 7.4).
 //!
-//! What the server says now decides. Only a denial is compared with what it said before: one alone is no proof.
+//! The latest answer decides. Only a denial is compared with earlier answers: a single denial is not conclusive.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -22,7 +22,7 @@ use crate::pki::{Certificate, Csr};
 pub(super) struct Order {
     status: String,
     expires: Option<Timestamp>,
-    /// `None`: not told, or in no readable way.
+    /// `None`: missing or unreadable.
     identifiers: Option<Vec<Identifier>>,
     authorizations: Result<Vec<Url>, Failure>,
     finalize: Result<Url, Failure>,
@@ -30,7 +30,7 @@ pub(super) struct Order {
     error: Option<Problem>,
 }
 
-/// One look at an order.
+/// One poll of an order.
 pub(super) struct OrderCheck<'a> {
     pub session: &'a mut Session,
     pub proofs: Proofs<'a>,
@@ -43,12 +43,12 @@ pub(super) struct OrderCheck<'a> {
     pub unknown_since: Option<Timestamp>,
 }
 
-/// What a denial means once it is believed.
+/// The consequence of a confirmed denial.
 #[derive(Clone, Copy)]
 enum Loss {
     /// The order can be placed again.
     Order(Option<SignedDuration>),
-    /// There is a certificate that cannot be had.
+    /// There is a certificate that cannot be fetched.
     Certificate,
 }
 
@@ -190,8 +190,8 @@ impl OrderCheck<'_> {
         }
     }
 
-    /// The CA did not take the CSR, whose account was good enough to read the order a moment ago. It may have taken it
-    /// before: the order tells.
+    /// The CA refused the CSR, although the same account could read the order a moment ago. It may have taken the CSR
+    /// before: the order's status decides.
     async fn not_finalized(&mut self, refusal: Refusal) -> Result<Issuance, Failure> {
         let url = self.record.order.clone();
         let answer = match self.session.read(&url).await {
@@ -236,7 +236,7 @@ impl OrderCheck<'_> {
         Ok(issuance)
     }
 
-    /// The order came to nothing: why, and who has to act before another one makes sense.
+    /// The order failed: the reason, and whether an operator has to act before another order makes sense.
     async fn ended(&mut self, order: &Order) -> Issuance {
         let mut problems: Vec<Problem> = order.error.iter().cloned().collect();
         for authorization in self.authorizations(order).await {
@@ -277,7 +277,7 @@ impl OrderCheck<'_> {
         authorizations
     }
 
-    /// The CA denies `what` it made: that is believed when it says so for minutes.
+    /// The CA denies `what` it created. The denial is confirmed when the CA repeats it for minutes.
     fn denied(&mut self, what: &str, refusal: &Refusal, loss: Loss) -> Result<Issuance, Failure> {
         let now = self.session.now;
         let reason = format!(
@@ -286,13 +286,13 @@ impl OrderCheck<'_> {
         );
         match self.record.doubt(self.unknown_since, now) {
             Doubt::AskAgain(wait) => {
-                tracing::info!(reason = %refusal.failure, wait = wait.as_secs(), "the CA denies {what}; it is asked again");
+                tracing::info!(reason = %refusal.failure, wait = wait.as_secs(), "the CA denies {what}; renewd asks again");
                 Ok(pending(
                     &format!("{what} to be known again: {reason}"),
                     Some(wait),
                 ))
             }
-            Doubt::Believed => match loss {
+            Doubt::Confirmed => match loss {
                 Loss::Order(retry_after) => Ok(void(reason, retry_after)),
                 Loss::Certificate => Err(Failure {
                     kind: FailureKind::Refused,
@@ -327,7 +327,7 @@ pub(super) fn issued(answer: &Response, csr: &Csr) -> Result<Issuance, Failure> 
         let detail = format!("there is no certificate in it: {}", answer.evidence());
         return Err(answer.failure(FailureKind::Unexpected, detail));
     }
-    // The leaf comes first (RFC 8555, 7.4.2); a server that sorts otherwise is understood all the same.
+    // The leaf comes first (RFC 8555, 7.4.2); a server with another order is accepted too.
     let ours = |certificate: &Certificate| certificate.public_key == csr.public_key;
     let leaf = chain.remove(chain.iter().position(ours).unwrap_or(0));
     Ok(Issuance::Issued {
@@ -358,7 +358,7 @@ const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(24);
 /// Names in a message.
 const LISTED: usize = 10;
-/// Problems of a finalization that no repetition mends.
+/// Problems of a finalization that a retry cannot fix.
 const CSR_FAULTS: [&str; 6] = [
     "badCSR",
     "badPublicKey",

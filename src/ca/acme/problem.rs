@@ -1,4 +1,4 @@
-//! What an ACME server says when it does not do as asked (RFC 7807, RFC 8555 6.7), and what can be done about it.
+//! The problem document of an ACME server (RFC 7807, RFC 8555 6.7), and the possible reaction to it.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use super::object;
 use crate::ca::http::Response;
 use crate::failure::{Failure, FailureKind};
 
-/// A problem document. Members and types that are unknown are skipped; one that is odd is read as absent.
+/// A problem document. Unknown members and types are skipped, and an invalid member is read as absent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Problem {
     kind: String,
     detail: String,
-    /// Where a person has to go, for `userActionRequired` (RFC 8555, 7.3.3).
+    /// The page that an operator has to visit, for `userActionRequired` (RFC 8555, 7.3.3).
     instance: Option<String>,
     subproblems: Vec<Problem>,
     /// Of a subproblem: the name that it is about.
@@ -29,12 +29,12 @@ pub(super) struct Refusal {
     pub failure: Failure,
 }
 
-/// Who has to act before the same request can succeed (CA rules reference 4).
+/// Whether an operator has to act before the same request can succeed (CA rules reference 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// A person: the name, its DNS, the web server, the request.
+    /// An operator: the name, its DNS, the web server or the request has to be corrected.
     Input,
-    /// Nobody: it passes.
+    /// No action is needed: it passes by itself.
     Passing,
 }
 
@@ -81,7 +81,7 @@ impl Problem {
         self.kind.strip_prefix(PREFIX).unwrap_or(&self.kind)
     }
 
-    /// Who has to act. One subproblem that a person has to mend is enough.
+    /// Whether an operator has to act. One subproblem that an operator has to correct is enough.
     pub fn class(&self) -> Class {
         let is_input = INPUT.contains(&self.name())
             || self
@@ -154,7 +154,7 @@ fn judge(failure: &mut Failure, problem: &Problem) {
         ),
         "userActionRequired" => (
             FailureKind::Refused,
-            "; the CA wants a person to act, such as to agree to new terms",
+            "; an operator has to act at the CA, such as agree to new terms",
         ),
         // A CA that is out of order is not a matter of our request, whatever it calls it.
         _ if matches!(
@@ -166,7 +166,7 @@ fn judge(failure: &mut Failure, problem: &Problem) {
         }
         "unauthorized" => (
             FailureKind::Unauthorized,
-            "; is the account still valid? `renewd check --online` tells",
+            "; check with `renewd check --online` whether the account is still valid",
         ),
         "serverInternal" => (FailureKind::Busy, ""),
         _ => (FailureKind::Refused, ""),
@@ -178,7 +178,7 @@ fn judge(failure: &mut Failure, problem: &Problem) {
     }
 }
 
-/// How long is waited for a person to mend something: failed tries are counted, and a name that fails hourly is paused
+/// The wait for an operator to correct something. The CA counts failed attempts, and pauses a name that fails hourly
 /// (CA rules reference 4).
 pub(super) const INPUT_PAUSE: SignedDuration = SignedDuration::from_hours(24);
 

@@ -1,5 +1,5 @@
-//! What is stored of an order between two looks at it: its URL, the CA that it was placed at, and what must be known to
-//! judge the next answer. Pure.
+//! What is stored of an order between two polls: its URL, the CA that it was placed at, and what the interpretation of
+//! the next answer depends on. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,9 @@ pub(super) struct Record {
     /// The directory of the CA that the order was placed at; `None`: an older renewd placed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Url>,
-    /// Whether the CA took our CSR for this order. Where it did not and the order has a certificate all the same, the
-    /// certificate is another one's: a CA may give one order to two that ask for the same names (CA rules reference 5).
+    /// Whether the CA took our CSR for this order. If it did not and the order has a certificate anyway, the
+    /// certificate is another client's: a CA may give one order to two clients that ask for the same names (CA rules
+    /// reference 5).
     #[serde(default, skip_serializing_if = "is_false")]
     pub finalized: bool,
     /// Since when the CA answers that it does not know the order or a part of it.
@@ -25,13 +26,13 @@ pub(super) struct Record {
     pub unknown_since: Option<Timestamp>,
 }
 
-/// What a negative answer of the CA is worth.
+/// How a denial of the CA is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {
     /// It may be wrong: ask again after this time.
     AskAgain(SignedDuration),
-    /// It was given for minutes.
-    Believed,
+    /// The CA has repeated it for minutes.
+    Confirmed,
 }
 
 impl Record {
@@ -81,8 +82,8 @@ impl Record {
         let since = before.filter(|since| *since <= now).unwrap_or(now);
         self.unknown_since = Some(since);
         let waited = since.duration_until(now);
-        if waited >= UNTIL_BELIEVED {
-            return Doubt::Believed;
+        if waited >= UNTIL_CONFIRMED {
+            return Doubt::Confirmed;
         }
         Doubt::AskAgain(waited.clamp(SOONEST_CHECK, LATEST_CHECK))
     }
@@ -112,9 +113,9 @@ fn order_of(reference: &Reference) -> Option<Url> {
     record.order.has_host().then_some(record.order)
 }
 
-/// How long a CA has to deny what it made before it is believed.
-const UNTIL_BELIEVED: SignedDuration = SignedDuration::from_mins(10);
-/// Between two looks in that time.
+/// A denial is confirmed when the CA has repeated it for this time.
+const UNTIL_CONFIRMED: SignedDuration = SignedDuration::from_mins(10);
+/// Between two requests in that time.
 const SOONEST_CHECK: SignedDuration = SignedDuration::from_secs(5);
 const LATEST_CHECK: SignedDuration = SignedDuration::from_mins(2);
 
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_ca_denies_is_asked_for_again_for_minutes_before_it_is_believed() {
+    fn a_denial_of_the_ca_is_confirmed_only_after_minutes() {
         let start: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let mut record = record();
         let (mut now, mut before, mut looks) = (start, None, 0);

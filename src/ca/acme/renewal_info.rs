@@ -1,4 +1,4 @@
-//! When the CA wants a certificate to be renewed (RFC 9773). Asked without an account.
+//! The CA's renewal window for a certificate (ARI, RFC 9773). The request needs no account.
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
@@ -30,8 +30,8 @@ pub(super) fn identifier(der: &[u8]) -> Option<String> {
 /// Asks for the window of the certificate of this name.
 ///
 /// # Errors
-/// Only where asking again soon may help: nobody answers, or a server error. Whatever else is no answer leads to
-/// asking again in six hours (RFC 9773, 4.3.3).
+/// Only where a retry soon may help: no answer, or a server error. After any other failure the next request follows in
+/// six hours (RFC 9773, 4.3.3).
 pub(super) async fn ask(
     http: &Http,
     service: &Url,

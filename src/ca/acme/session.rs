@@ -28,7 +28,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A session that has not called anybody yet.
+    /// A session that has sent no request yet.
     pub fn new(http: Http, directory: Arc<Directory>, key: AccountKey, now: Timestamp) -> Self {
         Self {
             http,
@@ -108,7 +108,7 @@ impl Session {
 }
 
 impl From<Failure> for Refusal {
-    /// A call that nobody answered.
+    /// A call without an answer.
     fn from(failure: Failure) -> Self {
         Self {
             status: 0,

@@ -1,4 +1,4 @@
-//! What an ACME CA is, and how it is used.
+//! The settings of an ACME CA.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,11 +19,11 @@ pub struct Settings {
     pub directory: Url,
     /// Servers besides that of the directory to which the URLs of the CA may lead.
     pub allow_hosts: Vec<AllowedHost>,
-    /// Whom to believe.
+    /// How the server's certificate is verified.
     pub trust: Trust,
     /// Limit of each call.
     pub timeout: Duration,
-    /// Mail addresses under which the CA reaches a person.
+    /// Mail addresses under which the CA reaches the operator.
     pub contact: Vec<String>,
     /// The file of the account's key; made where it is missing.
     pub account: PathBuf,
@@ -105,5 +105,5 @@ impl Limits {
     }
 }
 
-/// Not its staging environment, whose limits nobody comes near.
+/// Not its staging environment, whose limits are out of reach.
 const LETS_ENCRYPT: &str = "acme-v02.api.letsencrypt.org";

@@ -1,4 +1,4 @@
-//! The contract of certmonger's enrollment helpers: what a program is told by its environment, and what its exit status
+//! The contract of certmonger's enrollment helpers: the environment variables of a program, and what its exit status
 //! and its output mean (certmonger, doc/helpers.txt, version 0.79). Pure.
 
 use std::os::unix::process::ExitStatusExt;
@@ -19,11 +19,11 @@ use crate::sanitize::bounded;
 /// What a program is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation<'a> {
-    /// Say who it is.
+    /// Report its identity.
     Identify,
     /// Ask for a certificate.
     Submit,
-    /// Ask how that stands; with the cookie of the answer before.
+    /// Ask for the state of the request, with the cookie of the previous answer.
     Poll(&'a str),
     /// Hand out the CA's own certificates.
     FetchRoots,
@@ -36,7 +36,7 @@ pub(super) enum ProgramAnswer {
     Issued(Vec<Certificate>),
     /// Not yet.
     Wait {
-        /// What it wants to be told next time.
+        /// The value to pass at the next call.
         cookie: String,
         /// When it wants to be asked again.
         delay: Option<SignedDuration>,
@@ -116,9 +116,9 @@ impl Operation<'_> {
             6 => (FailureKind::Local, "it does not know this operation"),
             16 => (
                 FailureKind::Local,
-                "it wants SCEP, which renewd does not speak",
+                "it requires SCEP, which renewd does not support",
             ),
-            _ => (FailureKind::Unexpected, "an exit status of no meaning"),
+            _ => (FailureKind::Unexpected, "an undefined exit status"),
         };
         Err(self.failure(kind, format!("exit status {code}, {meaning}: {words}")))
     }
@@ -298,7 +298,7 @@ fn from_json(output: &[u8]) -> Result<Vec<Certificate>, String> {
     Ok(all)
 }
 
-/// Whoever asks for more is asked daily all the same: a program that has lost its mind must not end a renewal.
+/// A longer delay is shortened to this: a program that states an absurd delay must not stop a renewal.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_hours(24);
 const LAST_LINES: usize = 3;
 const WITHOUT_ROOTS: &str = "; a program without this operation ends with status 6";

@@ -1,4 +1,4 @@
-//! What an outside program says, under any input: the body of a fuzz target.
+//! The parsers of an outside program's output with any input: the body of a fuzz target.
 #![allow(
     clippy::missing_panics_doc,
     reason = "a property that does not hold is a panic"

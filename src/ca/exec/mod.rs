@@ -1,8 +1,8 @@
-//! An outside program as a CA: whatever speaks the contract of certmonger's enrollment helpers.
+//! An outside program as a CA: any program with the contract of certmonger's enrollment helpers.
 //!
-//! The contract knows no question "do you have my order?". What a program has answered is on disk before anybody acts on
-//! it; a program that was killed before it answered is asked once more with the same CSR, so it should take the
-//! same CSR for the same order.
+//! The contract has no operation that looks an order up. An answer of a program is on disk before renewd acts on it.
+//! A program that was killed before it answered is asked once more with the same CSR, so it should take the same CSR
+//! for the same order.
 
 mod contract;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -89,8 +89,8 @@ impl ExecCa {
         Operation::FetchRoots.roots(&finished)
     }
 
-    /// Keeps what was answered before anybody acts on it. It is worth more than its record: without one it is as good
-    /// until renewd is stopped.
+    /// Records an answer before renewd acts on it. If the record cannot be written, the answer is used anyway: it is
+    /// valid until renewd stops.
     async fn keep(&self, request: &SigningRequest, standing: Standing) -> Standing {
         let reference = &request.client_reference;
         if let Err(error) = self.records.write(reference, &standing).await {
@@ -111,7 +111,7 @@ impl ExecCa {
         self.env.clock.now()
     }
 
-    /// `standing` as the engine is told it.
+    /// `standing` in the form that the renewal engine takes.
     async fn issuance(
         &self,
         standing: &Standing,
@@ -229,7 +229,7 @@ fn is_ours(certificate: &Certificate, request: &SigningRequest) -> bool {
 }
 
 fn another_key(words: &str) -> String {
-    format!("the CA wants another key pair; the next renewal makes one: {words}")
+    format!("the CA requires another key pair; the next renewal generates one: {words}")
 }
 
 fn refused(words: String) -> Failure {

@@ -1,5 +1,5 @@
-//! What the program answered last about an order: the reference that the engine stores, and a file for the case that
-//! renewd dies before it does, or that a later answer brings another cookie.
+//! The program's last answer about an order: the reference that the engine stores, and a file for the case that renewd
+//! is killed before that, or that a later answer contains another cookie.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -67,7 +67,7 @@ impl FromStr for Standing {
                 cookie: body,
             }),
             _ => Err(format!(
-                "it begins with {head:?}: nothing that renewd wrote"
+                "it begins with {head:?}, so renewd did not write it"
             )),
         }
     }

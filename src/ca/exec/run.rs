@@ -1,4 +1,5 @@
-//! Runs a program once: no shell, no inherited environment, limits on time and output. Knows nothing of what it is for.
+//! Runs a program once: no shell, no inherited environment, limits on time and output. Independent of the program's
+//! purpose.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -31,7 +32,7 @@ pub(super) enum Stopped {
     TooMuch,
     #[error("wrote more values than any answer holds")]
     TooDense,
-    #[error("lost touch with it: {0}")]
+    #[error("lost the connection to it: {0}")]
     Broken(#[from] std::io::Error),
 }
 

@@ -1,4 +1,4 @@
-//! Which program is asked, and with what.
+//! The program and its arguments.
 
 use std::path::PathBuf;
 use std::time::Duration;

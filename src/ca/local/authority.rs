@@ -29,7 +29,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Reads both files, and makes sure that what is signed with them now can be valid.
+    /// Reads both files, and verifies that certificates signed with them now can be valid.
     pub fn load(settings: &Settings, env: &Env) -> Result<Self, Failure> {
         let chain = read_certificates(&settings.certificate)?;
         let certificate = chain
@@ -47,7 +47,7 @@ impl Authority {
     }
 
     /// A new CA whose key is nowhere but in memory.
-    pub fn for_nobody(env: &Env) -> Result<Self, Failure> {
+    pub fn in_memory(env: &Env) -> Result<Self, Failure> {
         let (certificate, key) = init::unwritten("renewd dry run", env)?;
         Ok(Self {
             key,
@@ -117,7 +117,8 @@ impl Authority {
         local(CALL, format!("the CA certificate {subject} is {why}"))
     }
 
-    /// Signs a certificate without names that nobody gets: what is wrong with it would be wrong with every other one.
+    /// Signs a test certificate without names and discards it. A fault of it would be a fault of every other
+    /// certificate.
     fn try_out(&self, settings: &Settings, env: &Env) -> Result<(), Failure> {
         let key = init::throwaway_key()?;
         let content = sign::Content::of_key(&key);
@@ -185,7 +186,7 @@ fn read_key(path: &Path) -> Result<KeyPair, Failure> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error));
     let bytes = Zeroizing::new(bytes?);
     let der = private_key_of_file(&bytes).map_err(|error| problem(path, error))?;
-    // The error of the parser is left out: it knows nothing more, and nothing of a key may get into a log.
+    // The parser's error is left out: it adds nothing, and no part of a key may get into a log.
     KeyPair::try_from(der.as_slice()).map_err(|_| {
         let words = "not a private key that renewd can sign with: RSA, ECDSA P-256, P-384 or P-521, or Ed25519";
         problem(path, words)

@@ -116,8 +116,9 @@ fn self_sign(
     Certificate::from_der(signed.der()).map_err(|error| local(CALL, error))
 }
 
-/// What `permitted_domains` means to everybody who trusts the CA, whoever has its key: these domains with everything below
-/// them, and no address. rcgen makes the extension critical, as RFC 5280, 4.2.1.10, demands.
+/// The name constraints for `permitted_domains`: these domains with all their subdomains, and no address. They bind
+/// every relying party of the CA, even if the key is stolen. rcgen makes the extension critical, as RFC 5280, 4.2.1.10,
+/// demands.
 fn name_constraints(permitted_domains: &[String]) -> Option<NameConstraints> {
     if permitted_domains.is_empty() {
         return None;

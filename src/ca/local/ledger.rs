@@ -1,5 +1,5 @@
-//! What was issued: one file per client reference, holding the certificate and the chain above it. The record that makes
-//! a repeated submit harmless, so each file appears whole and durable, or not at all.
+//! The record of issued certificates: one file per client reference with the certificate and its chain. It makes a
+//! repeated submit harmless, so each file is written atomically and durably.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
@@ -25,8 +25,8 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Makes the folder where it is missing, and keeps everybody else from signing, in this process or another,
-    /// until the answer is dropped.
+    /// Locks the ledger until the returned file is dropped: no other task and no other process can sign. Creates the
+    /// folder if it is missing.
     pub fn lock(&self) -> Result<File, Failure> {
         let lock = || {
             DirBuilder::new()

@@ -1,4 +1,4 @@
-//! The built-in private CA: its key is on this machine, what it issued lies in a folder.
+//! The built-in private CA. Its key is on this machine, and the issued certificates are in a folder.
 //!
 //! Only the public key of a request is signed; everything else in the certificate is filled in here. Files are read
 //! at each use, in a blocking thread, so that a replaced CA takes effect at once.
@@ -39,7 +39,7 @@ impl LocalCa {
         Self { settings, env }
     }
 
-    /// Runs `work`, which reads and writes files, where it holds up nobody.
+    /// Runs `work`, which reads and writes files, on a thread where it may block.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Settings, &Env) -> Result<T, Failure> + Send + 'static,
@@ -115,11 +115,14 @@ impl Issuer for LocalCa {
     }
 }
 
-/// A certificate for `csr` and the certificate of the CA that signed it, which existed for this call only: for a dry
-/// run, where every other CA might issue it too.
-pub(super) fn sign_for_nobody(csr: &Csr, env: &Env) -> Result<(Certificate, Certificate), Failure> {
-    let authority = Authority::for_nobody(env)?;
-    let settings = Settings::for_nobody();
+/// A certificate for `csr` and the certificate of the CA that signed it. That CA exists for this call only. For a dry
+/// run, in the place of any other CA.
+pub(super) fn sign_for_dry_run(
+    csr: &Csr,
+    env: &Env,
+) -> Result<(Certificate, Certificate), Failure> {
+    let authority = Authority::in_memory(env)?;
+    let settings = Settings::unrestricted();
     let mut names = csr.alternate_names.clone();
     let common_name = csr.common_name().and_then(AlternateName::from_common_name);
     names.extend(common_name.filter(|name| !names.iter().any(|known| known.is_same(name))));
@@ -153,9 +156,9 @@ fn signed(settings: &Settings, env: &Env, csr: &Csr) -> Result<(Certificate, Aut
 /// What forbids the names of `wanted`: the configuration, or the certificates of the CA and of those above it.
 fn preflight(wanted: &KeyRequest, settings: &Settings, env: &Env) -> Result<Vec<String>, Failure> {
     let authority = Authority::load(settings, env)?;
-    let objections = policy::preflight(wanted, settings);
-    if !objections.is_empty() {
-        return Ok(objections);
+    let problems = policy::preflight(wanted, settings);
+    if !problems.is_empty() {
+        return Ok(problems);
     }
     let key = init::throwaway_key()?;
     let content = Content::of_key(&key).named(wanted);

@@ -1,4 +1,4 @@
-//! What a request may get: names in the permitted domains, keys that last.
+//! What a request may contain: names in the permitted domains and strong keys.
 
 use std::net::IpAddr;
 

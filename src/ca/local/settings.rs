@@ -1,4 +1,4 @@
-//! What a local CA is and what it signs.
+//! The settings of a local CA.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ pub struct Settings {
 
 impl Settings {
     /// Signs anything; has no files.
-    pub(super) fn for_nobody() -> Self {
+    pub(super) fn unrestricted() -> Self {
         Self {
             certificate: PathBuf::new(),
             key: PathBuf::new(),

@@ -59,7 +59,7 @@ impl Content {
     }
 }
 
-/// Signs `content`, and makes sure that what came out can be installed.
+/// Signs `content`, and verifies that the certificate can be installed.
 pub(super) fn sign(
     authority: &Authority,
     content: &Content,
@@ -150,7 +150,7 @@ pub(super) fn serial(random: &dyn Random) -> SerialNumber {
     SerialNumber::from_slice(&bytes)
 }
 
-/// Only the CN: what else a request claims (O, OU) was not checked by anybody.
+/// Only the CN: the other attributes of a request (O, OU) are unverified.
 fn subject(content: &Content) -> DistinguishedName {
     let mut subject = DistinguishedName::new();
     if let Some(common_name) = &content.common_name {

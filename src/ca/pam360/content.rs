@@ -1,5 +1,5 @@
-//! Certificates and CSRs wherever an answer holds them: the body itself, or some text inside JSON (PAM360 reference 3.2,
-//! 5). Told apart by content: the content types of the server say nothing.
+//! Certificates and CSRs wherever an answer contains them: the body itself, or some text inside JSON (PAM360 reference
+//! 3.2, 5). They are recognised by their content, because the server's content types are meaningless.
 
 use serde_json::Value;
 

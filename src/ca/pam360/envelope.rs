@@ -1,5 +1,6 @@
-//! What an answer says (PAM360 reference 2). Keys are found whatever their case and separators, and inside the wrapping
-//! that some builds add: documents, samples and real servers differ in both. Only the status decides; words are shown.
+//! The envelope of an answer (PAM360 reference 2). Keys are found with any case and separators, and inside the wrapper
+//! that some builds add: documents, samples and real servers differ in both. Only the status decides. The message is
+//! shown.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,7 +18,7 @@ pub(super) struct Envelope {
     pub message: String,
     /// The rows; `None`: there is no such key.
     pub details: Option<Vec<Value>>,
-    /// How many rows there are altogether, where it is told.
+    /// The total number of rows, if the server reports it.
     pub total_rows: Option<u64>,
     /// All of it.
     pub whole: Value,
@@ -37,8 +38,8 @@ pub(super) enum Verdict {
 }
 
 impl Envelope {
-    /// Reads `answer`. Fails where the server did not come to look at the call itself: refused credentials, a limit,
-    /// a breakdown, a page of somebody else. `lasting`: the call may have happened all the same.
+    /// Reads `answer`. Fails if the server did not process the call itself: refused credentials, a limit, a breakdown,
+    /// the page of a proxy. `lasting`: the call changes something and may have been executed anyway.
     pub fn open(
         answer: &Response,
         product: Product,
@@ -62,7 +63,7 @@ impl Envelope {
                 let words = format!("a JSON object was expected: {}", answer.evidence());
                 Err(answer.failure(FailureKind::Unexpected, words))
             }
-            // What was cut off came from somebody who had acted; a web page did not.
+            // A truncated answer comes from a server that has executed the call. A web page does not.
             (None, Err(failure)) if lasting && !answer.is_html() => Err(Failure {
                 kind: FailureKind::OutcomeUnknown,
                 ..failure
@@ -194,7 +195,7 @@ pub(super) fn text(value: &Value) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Says which setting a refused credential stands in.
+/// Names the setting of a refused credential.
 fn with_remedy(mut failure: Failure, product: Product) -> Failure {
     if failure.kind == FailureKind::Unauthorized {
         failure.detail = refused_token(product, &failure.detail);
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_credentials_are_told_apart_whatever_the_http_status() {
+    fn refused_credentials_are_recognised_whatever_the_http_status() {
         let refused = r#"{"operation":{"name":"Authentication","result":{"status":"Failed","message":"API key received is not associated to any user. Authentication failed."}}}"#;
         let host = r#"{"name":"x","result":{"status":"Failed","message":"User is not allowed to access from this host"}}"#;
         for (status, body, words) in [
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_of_the_server_is_told_by_what_may_have_happened() {
+    fn other_answers_are_classified_by_whether_the_call_may_have_been_executed() {
         assert_eq!(kind(429, SIGNED, true), FailureKind::Busy);
         assert_eq!(kind(500, SIGNED, true), FailureKind::OutcomeUnknown);
         assert_eq!(kind(500, "", false), FailureKind::Busy);

@@ -1,4 +1,4 @@
-//! What PAM360 says, under any input: the body of a fuzz target.
+//! The parsers of PAM360's answers with any input: the body of a fuzz target.
 #![allow(
     clippy::missing_panics_doc,
     reason = "a property that does not hold is a panic"

@@ -1,8 +1,9 @@
 //! ManageEngine PAM360 and Key Manager Plus: a CSR is imported, signed there by a CA of the product or by a Microsoft CA,
 //! and the certificate is fetched (PAM360 reference).
 //!
-//! The interface has no idempotency key and answers at once or not at all. What was lost is found by our public key among
-//! the stored certificates. Certificates are addressed by common name and serial number, so a request needs a common name.
+//! The interface has no idempotency key and answers at once or not at all. A lost certificate is found by our public
+//! key among the stored certificates. Certificates are addressed by common name and serial number, so a request needs a
+//! common name.
 
 mod content;
 mod envelope;
@@ -72,9 +73,9 @@ impl Pam360 {
 #[async_trait]
 impl Issuer for Pam360 {
     async fn preflight(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
-        let mut objections = Vec::new();
+        let mut problems = Vec::new();
         if wanted.subject.common_name.is_none() {
-            objections.push(format!(
+            problems.push(format!(
                 "{} finds a certificate by its common name: give the subject a `common_name`",
                 self.settings.product.name()
             ));
@@ -83,12 +84,12 @@ impl Issuer for Pam360 {
         if let Some(path) = &self.settings.chain
             && let Err(failure) = chain(path).await
         {
-            objections.push(failure.to_string());
+            problems.push(failure.to_string());
         }
-        Ok(objections)
+        Ok(problems)
     }
 
-    /// Looks whether the CSR is stored already. To store it costs nothing, but changes the server: that is left to the
+    /// Checks whether the CSR is stored already. To store it costs nothing, but changes the server: that is left to the
     /// placing.
     async fn prepare<'a>(
         &'a self,
@@ -148,7 +149,7 @@ impl Issuer for Pam360 {
             },
             None => order.words().to_owned(),
         };
-        // The server may have stored it under other names than it told.
+        // The server may have stored it under other names than it reported.
         match stored::find(&session, &request.csr, request.planned_at).await? {
             Search::Found(_, found) => self.issued(&order, request, found).await,
             Search::Nothing => Ok(order.pending(&words)),

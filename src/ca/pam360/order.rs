@@ -10,7 +10,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::pki::{Certificate, Csr};
 use crate::sanitize::bounded;
 
-/// The way back to a certificate. Written as JSON, so that a person can read it too.
+/// The reference of an order. JSON, so that an operator can read it too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Order {
     common_name: String,
@@ -24,7 +24,8 @@ pub(super) struct Order {
     said: Option<String>,
 }
 
-/// What signCSR led to. An answer without a serial number is an order all the same: to sign again would double it.
+/// The order that signCSR placed. An answer without a serial number is an order too: a second signCSR would duplicate
+/// it.
 pub(super) fn signed(
     csr_id: &str,
     csr: &Csr,
@@ -32,7 +33,7 @@ pub(super) fn signed(
     envelope: &Envelope,
 ) -> Result<Order, Failure> {
     let words = envelope.words(answer);
-    if envelope.verdict != Verdict::Done && !is_order_all_the_same(&words) {
+    if envelope.verdict != Verdict::Done && !is_order_anyway(&words) {
         envelope.done(answer, "sign the CSR")?;
     }
     let row = envelope.details.as_ref().and_then(|rows| rows.first());
@@ -76,7 +77,7 @@ impl Order {
         Reference(serde_json::to_string(self).unwrap_or_default())
     }
 
-    /// Where its certificate is, if the server told.
+    /// The location of its certificate, if the server reported it.
     pub fn address(&self) -> Option<Address> {
         Some(Address {
             common_name: self.common_name.clone(),
@@ -89,7 +90,7 @@ impl Order {
         self.said.as_deref().unwrap_or_default()
     }
 
-    /// Whether `certificate` has the serial number that the server told; leading zeros do not count.
+    /// Whether `certificate` has the serial number that the server reported. Leading zeros are ignored.
     pub fn has_serial_number(&self, certificate: &Certificate) -> bool {
         let plain = |text: &str| text.trim_start_matches('0').to_ascii_lowercase();
         self.serial_number
@@ -97,7 +98,7 @@ impl Order {
             .is_some_and(|serial| plain(serial) == plain(&certificate.serial))
     }
 
-    /// Not yet: stored in a moment, or after somebody's approval at the Microsoft CA.
+    /// Not issued yet: it will be stored in a moment, or after an approval at the Microsoft CA.
     pub fn pending(&self, words: &str) -> Issuance {
         let needs_person = self.serial_number.is_none();
         let what = if needs_person {
@@ -128,9 +129,10 @@ pub fn display(reference: &Reference) -> Option<String> {
     })
 }
 
-/// Templates of a Microsoft CA can ask for a manager's approval, and a CSR may be signed once only; how the product tells
-/// so is not documented (PAM360 reference 4).
-fn is_order_all_the_same(words: &str) -> bool {
+/// Whether the words of a failure mean that there is an order. Templates of a Microsoft CA can require a manager's
+/// approval, and a CSR can be signed only once. The product's messages for both are not documented (PAM360 reference
+/// 4).
+fn is_order_anyway(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     ["pending", "approv", "already signed"]
         .iter()
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_of_somebody_else_is_refused() {
+    fn a_reference_of_another_ca_is_refused() {
         let failure = Order::parse(&Reference("https://acme/order/1".to_owned())).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Local);
     }

@@ -1,5 +1,5 @@
-//! What can be learned of a server without changing it: whether it can be used, and how its build answers where documents
-//! are silent (PAM360 reference 7, 9).
+//! Read-only checks of a server: whether it can be used, and how its build answers undocumented calls (PAM360 reference
+//! 7, 9).
 
 use serde_json::{Value, json};
 
@@ -49,8 +49,8 @@ pub(super) async fn check(session: &Session<'_>) -> Result<Vec<(String, String)>
         .collect())
 }
 
-/// Who signs. A root of the product need not be among the certificates that the API gives, so not to find it is
-/// worth telling and no failure.
+/// The signing CA. A root of the product may be missing among the certificates of the API, so its absence is reported
+/// and is no failure.
 async fn signer(session: &Session<'_>) -> Result<String, Failure> {
     Ok(match &session.settings.signer {
         Signer::Root {
@@ -88,15 +88,15 @@ async fn csr_list(session: &Session<'_>) -> Result<String, Failure> {
             let rows = session.list(operation, "list the CSRs").await?;
             format!("{} by {operation}", rows.len())
         }
-        None => "csr_list_operation is not set, so importCSR has to tell the id".to_owned(),
+        None => "csr_list_operation is not set, so importCSR has to return the id".to_owned(),
     })
 }
 
 /// The calls whose answers a site must know about. Each answer is a finding, also a refusal; only a refused token ends it.
 pub(super) async fn probe(session: &Session<'_>) -> Result<Vec<Exchange>, Failure> {
     let mut exchanges = Vec::new();
-    let nobody = json!({ "common_name": NOBODY, "serial_number": "0" });
-    let answer = ask(session, "getCertificate", &nobody, &mut exchanges).await?;
+    let absent = json!({ "common_name": ABSENT, "serial_number": "0" });
+    let answer = ask(session, "getCertificate", &absent, &mut exchanges).await?;
     if let Err(failure) = session.open(&answer, false)
         && failure.kind == FailureKind::Unauthorized
     {
@@ -183,6 +183,6 @@ fn display(answer: &Response) -> String {
 }
 
 /// No certificate has this name (RFC 2606, 2).
-const NOBODY: &str = "renewd-probe.invalid";
+const ABSENT: &str = "renewd-probe.invalid";
 /// Characters: enough for the rows of a list that show how it is made.
 const LONGEST_SHOWN: usize = 4000;

@@ -1,4 +1,4 @@
-//! Calls of the interface: how each is put on the wire (PAM360 reference 1, 3). Knows nothing of orders.
+//! Calls of the interface: how each is put on the wire (PAM360 reference 1, 3). Independent of orders.
 
 use jiff::Timestamp;
 use reqwest::header::HeaderValue;
@@ -33,7 +33,10 @@ impl<'a> Session<'a> {
             .read()
             .map_err(|error| local(error.to_string()))?;
         if HeaderValue::from_str(token.expose()).is_err() {
-            let words = format!("{}: a token has no such characters", settings.token);
+            let words = format!(
+                "{}: it contains characters that a token cannot have",
+                settings.token
+            );
             return Err(local(words));
         }
         Ok(Self {

@@ -1,4 +1,4 @@
-//! What has to be known of one PAM360 or Key Manager Plus.
+//! The settings of one PAM360 or Key Manager Plus server.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,17 +19,17 @@ pub struct Settings {
     pub token: SecretSource,
     /// The display name of the organization, where the server keeps several (header `orgName`).
     pub organization: Option<String>,
-    /// Whom to believe.
+    /// How the server's certificate is verified.
     pub trust: Trust,
     /// Limit of one call; signing through an agent takes its own limit besides.
     pub timeout: Duration,
-    /// Who signs.
+    /// The signing CA.
     pub signer: Signer,
-    /// The validity to ask for, in days; a template of a Microsoft CA may know better.
+    /// The validity to ask for, in days; a template of a Microsoft CA may override it.
     pub validity_days: u16,
     /// Whether a CA certificate is asked for. No firewall gets one: it is refused when it comes.
     pub is_intermediate: bool,
-    /// Who gets the product's own mails about expiry.
+    /// The recipient of the product's own mails about expiry.
     pub expiry_email: Option<String>,
     /// The operation that lists the stored CSRs; its name is in no public document (PAM360 reference 3).
     pub csr_list_operation: Option<String>,
@@ -60,7 +60,7 @@ pub enum Product {
     KeyManagerPlus,
 }
 
-/// Who signs a CSR (PAM360 reference 4).
+/// The CA that signs a CSR (PAM360 reference 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signer {
     /// `signWithRoot`: a CA certificate whose key the product itself holds.

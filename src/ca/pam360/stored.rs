@@ -1,4 +1,4 @@
-//! The certificates that the server stores: what shows after a lost answer whether one was signed (PAM360 reference 6).
+//! The certificates that the server stores. After a lost answer they show whether one was signed (PAM360 reference 6).
 //! Every renewal has a fresh key, so "its public key is ours" is an exact test.
 
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ pub(super) enum Fetched {
     Missing(String),
 }
 
-/// What a look at all stored certificates came to.
+/// The result of a search in all stored certificates.
 #[derive(Debug)]
 pub(super) enum Search {
     /// The certificate with our key, and what came with it.
@@ -77,7 +77,7 @@ pub(super) async fn fetch(session: &Session<'_>, address: &Address) -> Result<Fe
     }
 }
 
-/// Looks for a certificate with the key of `csr`, which was asked for after `planned_at`.
+/// Searches a certificate with the key of `csr` that was requested after `planned_at`.
 pub(super) async fn find(
     session: &Session<'_>,
     csr: &Csr,
@@ -149,8 +149,8 @@ pub(super) fn candidates(
     Ok(found.into_iter().map(|(_, address)| address).collect())
 }
 
-/// Whether the certificate of `row` has one of `names`. One without any name has none of ours, but a row that does not
-/// even have the keys is of a form that nobody knows.
+/// Whether the certificate of `row` has one of `names`. A certificate without any name has none of ours. A row without
+/// the keys has an unknown form, which is an error.
 fn is_of(row: &Value, names: &[String]) -> Result<bool, Failure> {
     let fields: Vec<&Value> = NAMES.iter().filter_map(|name| field(row, name)).collect();
     if fields.is_empty() {
@@ -164,7 +164,7 @@ fn is_of(row: &Value, names: &[String]) -> Result<bool, Failure> {
 }
 
 fn doubt(what: &str, row: &Value) -> Failure {
-    let words = format!("{what}, so nobody knows whether it is ours: {row}");
+    let words = format!("{what}, so it is unknown whether it is ours: {row}");
     Failure::new(FailureKind::Unexpected, CALL, words)
 }
 
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_cannot_be_judged_is_a_doubt_and_not_a_no() {
+    fn an_unreadable_row_is_an_error_and_not_an_absence() {
         for rows in [
             json!([{"Name": "vpn.example.com", "serialNumber": "01"}]),
             json!([{"Common Name": "vpn.example.com"}]),

@@ -1,6 +1,6 @@
-//! The CSRs that the server stores: ours put there, and the id under which it can be signed (PAM360 reference 3.1).
-//! No public document says how to learn that id, so each way is tried, and none is believed: a CSR is signed only after
-//! the server has shown that it is ours, byte by byte.
+//! The CSRs that the server stores: the import of ours, and the id under which it can be signed (PAM360 reference 3.1).
+//! No public document says how to find that id, so each way is tried and its result verified: a CSR is signed only
+//! after the server has returned it and it is ours, byte by byte.
 
 use serde_json::Value;
 
@@ -34,18 +34,18 @@ pub(super) async fn store(
     Err(unknown(session, &answer, display))
 }
 
-/// The CSR is there, and nobody knows under which id.
+/// The CSR is stored, but its id is unknown.
 fn unknown(session: &Session<'_>, answer: &Response, display: Option<String>) -> Failure {
     let display = display.map_or_else(
         || {
             format!(
-                "the answer to importCSR tells no CSR_ID ({})",
+                "the answer to importCSR contains no CSR_ID ({})",
                 answer.evidence()
             )
         },
         |words| {
             format!(
-                "exportCSR does not show our CSR under the CSR_ID that importCSR told ({words})"
+                "exportCSR does not show our CSR under the CSR_ID that importCSR returned ({words})"
             )
         },
     );
@@ -121,7 +121,7 @@ pub(super) fn id_of(object: &Value) -> Option<String> {
         .find_map(|name| field(object, name).and_then(text))
 }
 
-/// The id that stands anywhere in `value`.
+/// The id anywhere in `value`.
 fn id_anywhere(value: &Value) -> Option<String> {
     match value {
         Value::Object(fields) => id_of(value).or_else(|| fields.values().find_map(id_anywhere)),
@@ -132,7 +132,7 @@ fn id_anywhere(value: &Value) -> Option<String> {
 
 /// As documents and clients call it, the surest first; compared without case and separators.
 const ID_NAMES: [&str; 3] = ["CSR_ID", "certificateRequestId", "id"];
-/// Exports for one look at the list; ours is among the newest of its name.
+/// Exports for one read of the list. Our CSR is among the newest of its name.
 const MOST_EXPORTS: usize = 20;
 
 #[cfg(test)]

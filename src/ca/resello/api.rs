@@ -1,4 +1,4 @@
-//! The calls of the purchase API (purchase API reference 4), one function each. Decides nothing.
+//! The calls of the purchase API (purchase API reference 4), one function each, without decisions.
 
 use std::collections::BTreeSet;
 
@@ -116,7 +116,7 @@ impl<'a> Api<'a> {
         }
     }
 
-    /// `POST /ssl-certificate/{id}/validate`: the CA is to look for the proof now.
+    /// `POST /ssl-certificate/{id}/validate`: asks the CA to check the proof now.
     pub async fn validate(&self, id: &str, domain: &str, dcv_type: &str) -> Result<(), Failure> {
         let body = json!({ "domain": domain, "dcv_type": dcv_type });
         // It may be asked for again at any time, so it does not matter whether a lost answer was a yes.

@@ -1,5 +1,5 @@
-//! The certificates that an order delivers (purchase API reference 4.5), in whichever form they are fetched. What is
-//! right about them is judged elsewhere.
+//! The certificates that an order delivers (purchase API reference 4.5), in whichever form they are fetched. They
+//! are verified elsewhere.
 
 use std::io::{Cursor, Read};
 

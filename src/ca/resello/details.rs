@@ -11,7 +11,7 @@ use crate::dcv::{Method, Proof};
 pub(super) enum Details {
     /// What was understood.
     Known {
-        /// Every name that is told of; none: not yet.
+        /// Every reported name; empty: none is reported yet.
         domains: Vec<Domain>,
         /// What else is looked at and not done, such as the organization: in words.
         open: Vec<String>,
@@ -75,7 +75,7 @@ impl Domain {
         })
     }
 
-    /// Whether it tells nothing that could be published.
+    /// Whether it contains nothing that could be published.
     pub fn lacks(&self, method: Method) -> bool {
         match method {
             Method::Dns => self.record.is_none(),
@@ -83,7 +83,7 @@ impl Domain {
         }
     }
 
-    /// What is to be published; `None`: it is not told (yet). An error says why it is not published.
+    /// The proof to publish; `None`: it is not reported (yet). An error says why it is not published.
     pub fn proof(&self, proven: Proven<'_>, method: Method) -> Option<Result<Proof, String>> {
         Some(match method {
             Method::Dns => {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_not_told_yet_is_waited_for_and_not_computed() {
+    fn a_record_that_is_not_reported_yet_is_waited_for_and_not_computed() {
         let (domains, _) = known(&json!({"dcv": {"status": false, "domains": []}}));
         assert!(domains.is_empty());
         let (domains, _) = known(&json!([{"domain": "fw.example.com", "dnsRecord": ""}]));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_none_of_the_keys_is_strange() {
+    fn an_answer_with_none_of_the_keys_is_unexpected() {
         for value in [
             json!({"steps": [{"label": "1", "done": 0}]}),
             json!("soon"),

@@ -1,5 +1,5 @@
 //! The envelope around every JSON answer (purchase API reference 3): whether it went well, and an error in words. An
-//! error may come with HTTP 200, `success` may be a text, and what is told may be nested.
+//! error may come with HTTP 200, `success` may be a text, and the error may be nested.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -140,7 +140,7 @@ fn clear(answer: &Response, failure: Option<Failure>, words: &str) -> Failure {
     };
     failure.detail = match failure.kind {
         FailureKind::Unauthorized => format!(
-            "the CA refuses the credentials: mend `user` or `api_key` of this CA, or let the CA give them the right ({evidence})"
+            "the CA refuses the credentials: correct `user` or `api_key` of this CA, or let the CA give them the right ({evidence})"
         ),
         _ if answer.status == 404 => {
             format!("{evidence}: does `url` of this CA lead to the base of the API?")
@@ -152,7 +152,7 @@ fn clear(answer: &Response, failure: Option<Failure>, words: &str) -> Failure {
 
 fn strange(answer: &Response) -> Failure {
     let detail = format!(
-        "neither success nor an error is told: HTTP {}: {}",
+        "the answer contains neither success nor an error: HTTP {}: {}",
         answer.status,
         answer.evidence()
     );
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn refused_credentials_are_one_sentence_however_they_are_told() {
+    fn refused_credentials_are_one_sentence_however_they_are_reported() {
         let object =
             r#"{"success":"false","error":{"code":"authentication_failed","message":"who?"}}"#;
         for (status, body) in [(401, "Unauthorized"), (403, object), (200, object)] {
             let failure = failure(status, body, true);
             assert_eq!(failure.kind, FailureKind::Unauthorized, "{status}");
             assert!(
-                failure.detail.contains("mend `user` or `api_key`"),
+                failure.detail.contains("correct `user` or `api_key`"),
                 "{failure}"
             );
         }
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_countless_parts_is_told_in_a_few_words() {
+    fn an_error_of_countless_parts_is_reported_in_a_few_words() {
         let (name, zeros) = ("a".repeat(10_000), "0,".repeat(10_000));
         let body = format!(r#"{{"success":false,"error":{{"message":{{"{name}":[{zeros}0]}}}}}}"#);
         let (_, words) = error(&serde_json::from_str(&body).unwrap());

@@ -1,8 +1,8 @@
 //! Whether an order was placed already, and which kind of order is to be placed (purchase API reference 4.3, 6). Both
-//! look at the same things, and neither changes anything.
+//! read the same data, and neither changes anything.
 //!
-//! It rests on two marks, since neither is sure: our reference, which a renewal may not take over, and the request that
-//! an order holds, which may be shown late.
+//! An order is recognised by two marks, because each can be missing: our reference, which a renewal may not take over,
+//! and the CSR in the order, which may be shown late.
 
 use jiff::SignedDuration;
 
@@ -144,10 +144,10 @@ fn too_early(plan: &Plan, wait: SignedDuration) -> Failure {
     Failure::new(FailureKind::Busy, "renew", detail).retry_after(wait)
 }
 
-/// Somebody, perhaps ourselves, has ordered something that is not to be seen yet.
+/// There is an order, perhaps our own, whose request is not visible yet.
 fn busy(id: &str, status: &str) -> Failure {
     let detail = format!(
-        "the order {id} is {status:?} with another request: nothing is ordered until it is known what becomes of it"
+        "the order {id} is {status:?} with another request: renewd orders nothing until that order has ended"
     );
     Failure::new(FailureKind::Busy, "renew", detail).waiting_for(format!("the order {id}"))
 }

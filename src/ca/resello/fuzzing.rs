@@ -1,4 +1,4 @@
-//! What the purchase API says, under any input: the bodies of fuzz targets.
+//! The parsers of the purchase API's answers with any input: the bodies of fuzz targets.
 #![allow(
     clippy::missing_panics_doc,
     reason = "a property that does not hold is a panic"
@@ -114,7 +114,7 @@ fn assert_in_its_place(domain: &Domain, proof: &Proof) {
     }
 }
 
-/// What is published tells the digests of our request, in the place for them.
+/// The published proof contains the digests of our request in their position.
 fn assert_is_of_our_request(proof: &Proof, computed: &Proof) {
     let begin = |own: &str, with: &str| {
         let with = with.strip_suffix("sectigo.com").unwrap_or(with).trim_end();

@@ -1,8 +1,8 @@
 //! The `/ssl-certificate` purchase API (Resello, on the HostControl platform): every order costs money.
 //!
-//! Much about it is in no documentation, so nothing is believed that can be looked at: an order counts as placed when
-//! the CA shows it, a certificate as ours when it has our key, and a doubt is a failure. It keeps nothing of
-//! importance: after a restart everything is asked anew.
+//! Much of it is undocumented, so everything is verified: an order counts as placed when the CA shows it, a certificate
+//! as ours when it has our key, and an ambiguous answer is a failure. The driver keeps no important state: after a
+//! restart it requests everything again.
 
 mod api;
 mod delivery;
@@ -56,7 +56,7 @@ impl Resello {
         Api::open(&self.settings, self.env.clock.now())
     }
 
-    /// How the order stands, and what it needs next.
+    /// The state of the order, and its next action.
     async fn check(
         &self,
         api: &Api<'_>,
@@ -124,14 +124,14 @@ impl Resello {
 #[async_trait]
 impl Issuer for Resello {
     async fn preflight(&self, wanted: &KeyRequest) -> Result<Vec<String>, Failure> {
-        let mut objections = rules::preflight(wanted, &self.settings, self.prover.dcv_type());
-        objections.extend(self.prover.objection().map(str::to_owned));
+        let mut problems = rules::preflight(wanted, &self.settings, self.prover.dcv_type());
+        problems.extend(self.prover.preflight().map(str::to_owned));
         match self.api()?.plan().await {
             Ok(_) => {}
-            Err(failure) if failure.kind == FailureKind::Refused => objections.push(failure.detail),
+            Err(failure) if failure.kind == FailureKind::Refused => problems.push(failure.detail),
             Err(failure) => return Err(failure),
         }
-        if objections.is_empty() {
+        if problems.is_empty() {
             let names = wanted.host_names();
             let domains = names.iter().filter_map(|name| match name {
                 AlternateName::Domain(domain) => Some(domain.as_str()),
@@ -139,7 +139,7 @@ impl Issuer for Resello {
             });
             self.prover.rehearse(domains).await?;
         }
-        Ok(objections)
+        Ok(problems)
     }
 
     async fn prepare<'a>(
@@ -253,7 +253,7 @@ fn needs_person(word: &str) -> Issuance {
     Issuance::Pending {
         retry_after: None,
         waiting_for: format!(
-            "somebody to look into the account: the order has the status {word:?}, which renewd does not know"
+            "an operator to look into the account: the order has the status {word:?}, which renewd does not know"
         ),
         needs_person: true,
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::super::SigningRequest;
 use super::settings::{RenewalMode, Settings};
 
-/// An order as far as it shows itself: only its id is sure.
+/// An order with the members that the API shows: only its id is certain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Order {
     pub id: String,
@@ -15,10 +15,10 @@ pub(super) struct Order {
     pub client_reference: Option<String>,
 }
 
-/// How an order stands.
+/// The state of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Status {
-    /// There is a certificate; whose key it has, only the certificate tells.
+    /// There is a certificate. Only the certificate itself shows which key it has.
     Active,
     /// It is being worked on.
     Pending,
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_nobody_documented_are_never_taken_for_an_end() {
+    fn undocumented_words_are_never_taken_for_an_end() {
         assert_eq!(Status::read("Active"), Status::Active);
         assert_eq!(Status::read("pending"), Status::Pending);
         assert_eq!(

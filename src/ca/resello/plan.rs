@@ -1,4 +1,4 @@
-//! What the account may buy (purchase API reference 4.4).
+//! The plans that the account may buy (purchase API reference 4.4).
 
 use std::fmt;
 
@@ -92,7 +92,7 @@ pub(super) fn choose(plans: Vec<Plan>, choice: &PlanChoice) -> Result<Plan, Fail
     }
 }
 
-/// A list for a person.
+/// A list for a message.
 pub(super) fn in_words(plans: &[Plan]) -> String {
     let mut words: Vec<String> = plans
         .iter()

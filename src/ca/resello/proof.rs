@@ -1,6 +1,6 @@
-//! What is published to prove control over a domain (purchase API reference 5): as the CA tells it, or computed from the
-//! request where the CA does not. What the CA tells must be the proof of our own request: any other record is power over
-//! the domain, and the proof of another request would get another customer a certificate.
+//! What is published to prove control over a domain (purchase API reference 5): as the CA states it, or computed from
+//! the request if the CA does not. A stated proof must be the proof of our own request: any other record would give
+//! control over the domain away, and the proof of another request would let another customer obtain a certificate.
 
 use data_encoding::{HEXLOWER, HEXUPPER};
 use md5::{Digest as _, Md5};
@@ -39,7 +39,7 @@ impl Proven<'_> {
         format!("{first}.{last}")
     }
 
-    /// Whether a proof may end in `host`: which of its two names the CA tells is not known, whatever is configured.
+    /// Whether a proof may end in `host`. The CA may state either of its two names, whatever is configured.
     fn ends_in(&self, host: &str) -> bool {
         std::iter::once(self.host)
             .chain(HOSTS)
@@ -117,7 +117,7 @@ pub(super) fn computed(proven: Proven<'_>, domain: &str, method: Method) -> Proo
     }
 }
 
-/// A proof for `domain` as it would be, to find out whether it could be put up.
+/// A sample proof for `domain`, to find out whether it could be published.
 pub(super) fn rehearsal(domain: &str, method: Method, host: &str) -> Proof {
     let domain = bare(domain);
     match method {
@@ -133,7 +133,7 @@ pub(super) fn rehearsal(domain: &str, method: Method, host: &str) -> Proof {
     }
 }
 
-/// The record that the CA tells for `domain`; an error says why it is not written.
+/// The record that the CA states for `domain`; an error says why it is not written.
 pub(super) fn stated_record(
     proven: Proven<'_>,
     domain: &str,
@@ -176,7 +176,7 @@ pub(super) fn stated_record(
     Ok(Proof::Cname { name, target })
 }
 
-/// The file that the CA tells for `domain`; an error says why it is not served.
+/// The file that the CA states for `domain`; an error says why it is not served.
 pub(super) fn stated_file(
     proven: Proven<'_>,
     domain: &str,
@@ -224,7 +224,7 @@ pub(super) fn stated_file(
     })
 }
 
-/// Whether `domain` is one of `names`, or one of them with or without a `www.` that a CA adds of its own accord.
+/// Whether `domain` is one of `names`, or one of them with or without a `www.` that a CA adds without a request.
 pub(super) fn is_among(domain: &str, names: &[String]) -> bool {
     let domain = bare(domain);
     names
@@ -458,7 +458,7 @@ mod tests {
     const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223.b00361a396177a9cb410ff61f20015ad";
 
     #[test]
-    fn a_www_that_the_ca_adds_is_no_stranger() {
+    fn a_www_name_that_the_ca_adds_is_accepted() {
         let names = ["example.com".to_owned()];
         assert!(is_among("www.example.com", &names) && is_among("*.Example.com", &names));
         assert!(!is_among("vpn.example.com", &names));

@@ -1,5 +1,5 @@
-//! Drives the proof of control over the domains of an order that is pending: publishes it, sees that it is seen, has the
-//! CA look, takes it away. Everything is harmless when it is repeated, and nothing waits.
+//! Proves control over the domains of a pending order: publishes the proof, verifies its visibility, asks the CA to
+//! check it, and withdraws it. Each step is harmless when it is repeated, and none of them waits.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub(super) struct Prover {
     /// What this process published for an order: a record with a value that only the CA knows cannot be computed when
     /// it is to be taken away. Forgotten in a restart, after which such a record stays where it is.
     published: Mutex<BTreeMap<String, Vec<Proof>>>,
-    /// When the CA was told to look at an order's proofs. Forgotten in a restart, after which it is told once more.
+    /// When the CA was asked to check an order's proofs. Lost in a restart, after which the CA is asked once more.
     reported: Mutex<BTreeMap<String, Timestamp>>,
     env: Env,
 }
@@ -62,26 +62,26 @@ impl Prover {
         }
     }
 
-    /// Whether proofs could be published; facts worth showing.
+    /// Checks whether proofs could be published. Returns facts for display.
     pub async fn check(&self) -> Result<Vec<(String, String)>, Failure> {
         let Some(validator) = &self.validator else {
             return Ok(Vec::new());
         };
-        if let Some(words) = self.objection() {
+        if let Some(words) = self.preflight() {
             let call = "prove control over a domain";
             return Err(Failure::new(FailureKind::Refused, call, words));
         }
         validator.check().await
     }
 
-    /// Why no proof could ever be given in the configured way.
-    pub fn objection(&self) -> Option<&'static str> {
+    /// Why the configured method can never give a proof.
+    pub fn preflight(&self) -> Option<&'static str> {
         let validator = self.validator.as_ref()?;
         let is_unable = validator.method() == Method::Dns && !validator.gives_cnames();
         is_unable.then_some(NO_CNAMES)
     }
 
-    /// Does what is in the way of a proof for each of `names`, without putting one up: before anything is paid.
+    /// Checks that a proof for each of `names` could be published, without publishing one: before anything is paid.
     pub async fn rehearse(&self, names: impl Iterator<Item = &str>) -> Result<(), Failure> {
         let Some(validator) = &self.validator else {
             return Ok(());
@@ -108,7 +108,7 @@ impl Prover {
             Details::Known { domains, open } => (domains, open),
         };
         if domains.is_empty() {
-            return Ok(waiting(None, "the CA to tell what is to be published"));
+            return Ok(waiting(None, "the CA to state the proof to publish"));
         }
         let (proven, unproven): (Vec<_>, Vec<_>) =
             domains.into_iter().partition(|domain| domain.is_valid);
@@ -151,7 +151,7 @@ impl Prover {
                 continue;
             }
             if let Err(failure) = validator.withdraw(proof).await {
-                tracing::warn!(order = id, error = %failure, "a proof of control over a domain stays where it is");
+                tracing::warn!(order = id, error = %failure, "a proof of control over a domain could not be withdrawn");
             }
         }
     }
@@ -194,7 +194,7 @@ impl Prover {
         Ok(waiting(None, &words))
     }
 
-    /// Whether the CA may be told to look at the proofs of an order now; if so, that is remembered.
+    /// Whether the CA may be asked to check the proofs of an order now. If so, the time is recorded.
     fn may_report(&self, id: &str) -> bool {
         let now = self.env.clock.now();
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +207,7 @@ impl Prover {
         !is_recent
     }
 
-    /// The order wants to see another kind of proof than is configured: it is told ours.
+    /// The order has another validation method than is configured: changes it to the configured one.
     async fn switch_method(
         &self,
         api: &Api<'_>,
@@ -220,7 +220,7 @@ impl Prover {
             .as_deref()
             .is_none_or(|theirs| theirs.eq_ignore_ascii_case(ours))
         {
-            return Ok(waiting(None, "the CA to tell what is to be published"));
+            return Ok(waiting(None, "the CA to state the proof to publish"));
         }
         not_wanted(api.validate(id, &domain.name, ours).await)?;
         let words = format!(
@@ -263,7 +263,7 @@ impl Prover {
     }
 }
 
-/// What the CA told, where it may be published.
+/// The proofs that the CA stated and that may be published.
 fn reported(
     domains: Vec<Domain>,
     proven: Proven<'_>,
@@ -297,7 +297,7 @@ fn reported(
     Ok(tasks)
 }
 
-/// A CA that does not want to look again now is no failure: it looks by itself as well. Its words.
+/// The answer of a CA that refuses another check now. That is no failure, because the CA also checks by itself.
 fn not_wanted(answer: Result<(), Failure>) -> Result<Option<String>, Failure> {
     match answer {
         Ok(()) => Ok(None),
@@ -315,7 +315,7 @@ fn by_mail(details: &Details) -> Issuance {
         }
         _ => Issuance::Pending {
             retry_after: None,
-            waiting_for: "somebody to follow the link in the mail to `approver_email_address`"
+            waiting_for: "the recipient to follow the link in the mail to `approver_email_address`"
                 .to_owned(),
             needs_person: true,
         },
@@ -330,7 +330,7 @@ fn proven_waits_for(open: &[String]) -> Issuance {
     Issuance::Pending {
         retry_after: None,
         waiting_for,
-        // Papers and calls come to whoever answers for the order.
+        // The CA sends documents and calls to the contact of the order.
         needs_person: !open.is_empty(),
     }
 }
@@ -345,5 +345,6 @@ fn waiting(retry_after: Option<SignedDuration>, waiting_for: &str) -> Issuance {
 
 const NO_CNAMES: &str = "the CA wants to see a CNAME record, and `validation.dns` with `provider.exec` can set TXT records only: choose another provider, or `validation.http`";
 const UNTIL_SEEN: SignedDuration = SignedDuration::from_secs(30);
-/// How often the CA may be told to look is in no document; a mistake of ours should not look like an attack.
+/// The minimum time between two requests to check the proofs. The documents state no limit, and a fault of renewd
+/// should not look like an attack.
 const BETWEEN_CHECKS: SignedDuration = SignedDuration::from_mins(3);

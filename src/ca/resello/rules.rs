@@ -1,4 +1,5 @@
-//! What the API is known to refuse (purchase API reference 4.1, 5), and what a person is told of the settings. Pure.
+//! What the API is known to refuse (purchase API reference 4.1, 5), and the description of the settings for the
+//! operator. Pure.
 
 use super::plan::Plan;
 use super::settings::{Level, RenewalMode, Settings};
@@ -6,16 +7,16 @@ use crate::pki::{AlternateName, KeyKind, KeyRequest};
 
 /// Why an order for `wanted` would be refused, or would bring a certificate of no use.
 pub(super) fn preflight(wanted: &KeyRequest, settings: &Settings, dcv_type: &str) -> Vec<String> {
-    let mut objections = Vec::new();
-    objections.extend(key(wanted.key, settings.elliptic_keys));
-    objections.extend(names(wanted, dcv_type));
+    let mut problems = Vec::new();
+    problems.extend(key(wanted.key, settings.elliptic_keys));
+    problems.extend(names(wanted, dcv_type));
     if dcv_type == "EMAIL" {
-        objections.extend(mail(wanted, settings));
+        problems.extend(mail(wanted, settings));
     }
     if settings.level != Level::Domain {
-        objections.extend(organization(wanted, settings));
+        problems.extend(organization(wanted, settings));
     }
-    objections
+    problems
 }
 
 /// The products of the shop are good for a domain with and without `www.`, and those for a wildcard for the domain itself.
@@ -51,22 +52,22 @@ fn key(key: KeyKind, elliptic_keys: bool) -> Option<String> {
 /// An order has no list of names: those that differ would have to be in the plan.
 fn names(wanted: &KeyRequest, dcv_type: &str) -> Vec<String> {
     let names = wanted.host_names();
-    let mut objections = Vec::new();
+    let mut problems = Vec::new();
     for name in &names {
         match name {
             AlternateName::Domain(domain) if domain.starts_with("*.") && dcv_type == "FILE" => {
-                objections.push(format!(
+                problems.push(format!(
                     "control over the wildcard {domain} cannot be proven by a file: set `validation.dns`"
                 ));
             }
             AlternateName::Domain(_) => {}
-            other => objections.push(format!(
+            other => problems.push(format!(
                 "{other} is no domain, and the CA sells certificates for domains only"
             )),
         }
     }
     if names.is_empty() {
-        objections.push("it names no domain over which control could be proven".to_owned());
+        problems.push("it names no domain over which control could be proven".to_owned());
     }
     let domains = names.iter().filter_map(|name| match name {
         AlternateName::Domain(domain) => Some(domain.as_str()),
@@ -74,23 +75,23 @@ fn names(wanted: &KeyRequest, dcv_type: &str) -> Vec<String> {
     });
     let domains: Vec<&str> = domains.collect();
     if domains.len() > 1 {
-        objections.push(format!(
+        problems.push(format!(
             "it names {}, and an order has room for one name: use one certificate for each",
             domains.join(" and ")
         ));
     }
-    objections
+    problems
 }
 
 /// The mail has to go to a mailbox of the domain that the CA writes to (purchase API reference 5).
 fn mail(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
     let Some(address) = &settings.applicant.approver_email_address else {
-        return vec!["nobody would get the mail that proves control over the domain: set `approver.email_address`".to_owned()];
+        return vec!["no recipient is set for the mail that proves control over the domain: set `approver.email_address`".to_owned()];
     };
     let (mailbox, at) = address.rsplit_once('@').unwrap_or((address, ""));
-    let mut objections = Vec::new();
+    let mut problems = Vec::new();
     if !MAILBOXES.contains(&mailbox.to_ascii_lowercase().as_str()) {
-        objections.push(format!(
+        problems.push(format!(
             "the CA sends no mail to {address}, only to {} of the domain",
             MAILBOXES.join(", ")
         ));
@@ -100,29 +101,29 @@ fn mail(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
         if let AlternateName::Domain(domain) = name {
             let domain = domain.trim_start_matches("*.").to_ascii_lowercase();
             if domain != at && !domain.ends_with(&format!(".{at}")) {
-                objections.push(format!("{address} is not a mailbox of {domain}"));
+                problems.push(format!("{address} is not a mailbox of {domain}"));
             }
         }
     }
-    objections
+    problems
 }
 
 /// What is looked at besides the domain.
 fn organization(wanted: &KeyRequest, settings: &Settings) -> Vec<String> {
-    let mut objections = Vec::new();
+    let mut problems = Vec::new();
     if wanted.subject.organization.is_none() && settings.applicant.company_name.is_none() {
-        objections.push(
+        problems.push(
             "it names no organization, which this `validation_level` needs: set `subject.organization`, or `company_name` of this CA"
                 .to_owned(),
         );
     }
     if wanted.subject.country.is_none() {
-        objections.push(
+        problems.push(
             "it names no country, which this `validation_level` needs: set `subject.country`"
                 .to_owned(),
         );
     }
-    objections
+    problems
 }
 
 /// How a certificate gets its successor.
@@ -144,7 +145,7 @@ pub(super) fn budget_in_words(settings: &Settings) -> String {
     format!("{} orders in {days} days", budget.orders)
 }
 
-/// Whom the CA writes to (purchase API reference 5).
+/// The mailboxes that the CA writes to (purchase API reference 5).
 pub(crate) const MAILBOXES: [&str; 5] = [
     "admin",
     "administrator",
@@ -227,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_fits_meets_no_objection() {
+    fn a_valid_request_has_no_problem() {
         for level in [Level::Domain, Level::Organization, Level::Extended] {
             assert_eq!(reported(&wanted(), level, "FILE"), [""; 0]);
         }
     }
 
     #[test]
-    fn short_and_elliptic_keys_are_objected_to() {
+    fn short_and_elliptic_keys_are_refused() {
         for (kind, words) in [
             (KeyKind::Rsa(1024), "its key has 1024 bits"),
             (KeyKind::Ecdsa(256), "`elliptic_keys = true`"),
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_an_order_has_no_room_for_are_objected_to() {
+    fn names_that_an_order_cannot_contain_are_refused() {
         let domain = |name: &str| vec![AlternateName::Domain(name.to_owned())];
         let address = vec![AlternateName::Ip("192.0.2.1".parse().unwrap())];
         for (alternate_names, dcv_type, words) in [
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_that_the_ca_does_not_send_or_that_goes_elsewhere_is_objected_to() {
+    fn an_approver_address_that_the_ca_does_not_write_to_is_refused() {
         let reported = |address: Option<&str>| {
             let mut settings = settings(Level::Domain);
             settings.applicant.approver_email_address = address.map(str::to_owned);
@@ -312,7 +313,7 @@ mod tests {
                 Some("admin@ample.com"),
                 "is not a mailbox of vpn.example.com",
             ),
-            (None, "nobody would get the mail"),
+            (None, "no recipient is set for the mail"),
         ] {
             let reported = reported(address);
             assert!(
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_organization_without_name_or_country_is_objected_to() {
+    fn an_organization_without_name_or_country_is_refused() {
         let mut wanted = wanted();
         wanted.subject.organization = None;
         wanted.subject.country = None;

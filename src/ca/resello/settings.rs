@@ -19,7 +19,7 @@ pub struct Settings {
     pub user: String,
     /// Its key (`api_key`).
     pub api_key: SecretSource,
-    /// Whom to believe.
+    /// How the server's certificate is verified.
     pub trust: Trust,
     /// Limit of each call.
     pub timeout: Duration,
@@ -39,7 +39,7 @@ pub struct Settings {
     pub elliptic_keys: bool,
     /// How many orders may be placed.
     pub budget: Budget,
-    /// Whom the certificates name, and who answers for the order.
+    /// The organization in the certificates, and the contact of the order.
     pub applicant: Applicant,
 }
 
@@ -79,7 +79,7 @@ pub enum RenewalMode {
 pub enum Control {
     /// By a file or a DNS record, unattended.
     Published(dcv::Settings),
-    /// By a person who follows a link in the mail to `approver_email_address`.
+    /// By an operator who follows a link in the mail to `approver_email_address`.
     Mail,
 }
 

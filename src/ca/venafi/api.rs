@@ -94,7 +94,8 @@ impl VenafiCa {
             return Err(failure);
         }
         let wire: wire::Token = serde_json::from_slice(&answer.body).map_err(|_| {
-            let words = "what came is not the JSON of an access token; does `url` lead to the API?";
+            let words =
+                "the answer is not the JSON of an access token; does `url` lead to the API?";
             answer.failure(FailureKind::Unexpected, words)
         })?;
         if wire.access_token.len() > LONGEST_TOKEN_BYTES {
@@ -146,7 +147,7 @@ impl Session<'_> {
         Ok((read(&answer)?, answer.date()))
     }
 
-    /// Changes something. What is accepted and cannot be read has happened all the same.
+    /// Sends a call that changes something. A call with an accepted but unreadable answer has been executed.
     pub async fn change<T: DeserializeOwned>(
         &self,
         path: &[&str],

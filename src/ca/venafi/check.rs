@@ -1,4 +1,4 @@
-//! What an operator wants to know: who we are there, until when, and what the template allows.
+//! Facts for the operator: the account, its expiry, and what the template allows.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,7 +12,7 @@ use crate::failure::{Failure, FailureKind};
 type Facts = Vec<(String, String)>;
 
 impl Session<'_> {
-    /// Looks at account, application and template.
+    /// Checks account, application and template.
     pub async fn facts(&self, ca: &VenafiCa) -> Result<Facts, Failure> {
         let mut facts = vec![fact("service", host(&ca.settings.url))];
         facts.extend(self.account(ca).await?);
@@ -149,5 +149,5 @@ fn fact(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
 }
 
-/// Long enough for a person to be back from holiday.
+/// Long enough for an operator to be back from holiday.
 const NEAR: SignedDuration = SignedDuration::from_hours(30 * 24);

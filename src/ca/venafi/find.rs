@@ -1,6 +1,6 @@
 //! Whether the service has a request of ours: the way back after a lost answer (TLS Protect Cloud reference 7).
 //!
-//! A search does not show CSRs, so every hit is looked at by itself, once: what a request asked for never changes. The
+//! A search does not show CSRs, so every hit is read by itself, once: the CSR of a request never changes. The
 //! answer is "no" only when every page and every hit was read.
 
 use std::collections::{HashMap, HashSet};
@@ -171,7 +171,7 @@ fn search(ids: &Ids, since: Timestamp, page: usize) -> Value {
     })
 }
 
-/// The base64 of PEM: as good as the DER, whatever became of the line ends and the label.
+/// The base64 text of PEM. It identifies the DER, whatever the line ends and the label are.
 fn unframed(pem: &str) -> String {
     let lines = pem.lines().map(str::trim);
     lines.filter(|line| !line.starts_with("-----")).collect()

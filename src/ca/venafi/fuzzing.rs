@@ -1,4 +1,4 @@
-//! What TLS Protect Cloud says, under any input: the body of a fuzz target.
+//! The parsers of TLS Protect Cloud's answers with any input: the body of a fuzz target.
 #![allow(
     clippy::missing_panics_doc,
     reason = "a property that does not hold is a panic"

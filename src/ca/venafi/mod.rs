@@ -1,8 +1,8 @@
 //! TLS Protect Cloud, formerly Venafi as a Service, now CyberArk Certificate Manager, SaaS: a service between us and the CA
 //! behind it, with rules, approvals and an inventory.
 //!
-//! Nothing there recognises a repeated request, so the only protection from a second certificate is to look first, by
-//! the CSR. What the service was asked for is never believed to be what it gave.
+//! The service does not recognise a repeated request, so the only protection from a second certificate is a search by
+//! the CSR before each request. The issued certificate is always compared with the request.
 
 mod api;
 mod check;

@@ -37,7 +37,7 @@ impl Session<'_> {
         }
     }
 
-    /// How the request stands; fetches the certificate when there is one.
+    /// The state of the request. Fetches the certificate if there is one.
     pub async fn standing(
         &self,
         ca: &VenafiCa,
@@ -212,7 +212,7 @@ fn split(mut certificates: Vec<Certificate>, place: usize) -> Option<Issuance> {
     })
 }
 
-/// Whoever believes in a root has it.
+/// Removes the root from the chain: a client that trusts a root has it already.
 fn without_root(mut issuance: Issuance) -> Issuance {
     if let Issuance::Issued { chain, .. } = &mut issuance {
         chain.retain(|certificate| !certificate.is_self_signed());
@@ -233,7 +233,8 @@ fn refusal(standing: &CertificateRequest) -> String {
     match &standing.error_information {
         Some(error) => format!("{}: {error}", standing.status),
         None if standing.status == "REJECTED_APPROVAL" => {
-            "REJECTED_APPROVAL: an approver said no, or nobody decided in time".to_owned()
+            "REJECTED_APPROVAL: an approver rejected the request, or the approval timed out"
+                .to_owned()
         }
         None => standing.status.clone(),
     }

@@ -1,6 +1,6 @@
 //! The rules of an issuing template, applied to what is wanted before a key exists (TLS Protect Cloud reference 4.2). Pure.
 //!
-//! Only what the service would surely refuse is an objection: a rule that is missing or cannot be understood is none.
+//! Only what the service would certainly refuse is reported. A missing or unreadable rule refuses nothing.
 
 use regex::{Regex, RegexBuilder};
 
@@ -35,7 +35,7 @@ pub(super) fn unreadable(template: &Template) -> Vec<&str> {
         .collect()
 }
 
-/// The kinds of key that the template takes, for a person; `None`: it does not say.
+/// The kinds of key that the template accepts, for a message; `None`: it does not restrict them.
 pub(super) fn keys_in_words(template: &Template) -> Option<String> {
     let kinds: Vec<String> = template
         .key_types

@@ -1,4 +1,4 @@
-//! What a TLS Protect Cloud is and what is asked of it.
+//! The settings of a TLS Protect Cloud CA.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::tls::Trust;
 pub struct Settings {
     /// Where the API is; the region is a part of it (TLS Protect Cloud reference 1).
     pub url: Url,
-    /// Who asks.
+    /// The credentials.
     pub login: Login,
     /// The application that certificates belong to.
     pub application: Target,
@@ -26,7 +26,7 @@ pub struct Settings {
     pub include_root: bool,
     /// Whether a superseded certificate is taken out of the inventory, once its successor was proven.
     pub decommission_superseded: bool,
-    /// Whom to believe.
+    /// How the server's certificate is verified.
     pub trust: Trust,
     /// Limit of one exchange.
     pub timeout: Duration,

@@ -33,7 +33,7 @@ impl Session<'_> {
         let template = match (&settings.template, aliases) {
             (Target::Id(id), _) => id.clone(),
             (Target::Name(alias), Some(aliases)) => of_alias(&aliases, alias)?,
-            // Only an application read by its name tells its aliases.
+            // The answer contains the aliases only if the application is read by its name.
             (Target::Name(name), None) => self.template_named(name).await?.id,
         };
         Ok(Ids {
@@ -46,7 +46,7 @@ impl Session<'_> {
     pub async fn rules(&self, settings: &Settings) -> Result<Option<Template>, Failure> {
         match (&settings.application, &settings.template) {
             (Target::Name(application), Target::Name(alias)) => {
-                // An unknown alias is told with those that there are.
+                // The error for an unknown alias lists the known ones.
                 let found = self.application(application).await?;
                 of_alias(&found.certificate_issuing_template_alias_id_map, alias)?;
                 let path = path(&["applications", application, TEMPLATES, alias]);

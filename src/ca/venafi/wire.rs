@@ -1,5 +1,5 @@
-//! What the service says, as far as renewd reads it (TLS Protect Cloud reference 3, 4 and 7). Unknown members are skipped,
-//! a `null` is as good as nothing, and words of open sets stay words.
+//! The members of the service's answers that renewd reads (TLS Protect Cloud reference 3, 4 and 7). Unknown members are
+//! skipped, `null` counts as absent, and open sets of words stay strings.
 
 use serde::Deserialize;
 use serde_json::Value;

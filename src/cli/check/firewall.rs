@@ -91,7 +91,7 @@ impl Check<'_> {
             ),
         );
         let reported =
-            |text: &Option<String>| text.clone().unwrap_or("not told by the device".into());
+            |text: &Option<String>| text.clone().unwrap_or("not reported by the device".into());
         let privilege = reported(&identity.privilege);
         findings.good(&what, &format!("rights of the login: {privilege}"));
         let clock = reported(&identity.system_time);
@@ -108,7 +108,7 @@ impl Check<'_> {
     /// How a device that brings and fetches its files itself would reach us.
     async fn check_transfers(&self, settings: &transfer::Settings, findings: &mut Findings) {
         let what = format!("{}, transfers", self.what());
-        match self.told_address(settings).await {
+        match self.address_for_transfers(settings).await {
             Ok(words) => findings.good(&what, &words),
             Err(words) => findings.wrong(&what, &words),
         }
@@ -132,8 +132,8 @@ impl Check<'_> {
         }
     }
 
-    /// The address that the device would be told, and from where it is expected.
-    async fn told_address(&self, settings: &transfer::Settings) -> Result<String, String> {
+    /// The address that the device would get, and from where it is expected.
+    async fn address_for_transfers(&self, settings: &transfer::Settings) -> Result<String, String> {
         let management = self.managed.settings.management();
         let management = management.ok_or("the firewall has no address")?;
         let firewall = resolved(&management).await;
@@ -142,7 +142,7 @@ impl Check<'_> {
             transfer::advertised_address(settings, firewall).map_err(|error| error.to_string())?;
         let peer = settings.source_address.unwrap_or(firewall.ip());
         Ok(format!(
-            "it is told to go to {reported}, and must come from {peer}"
+            "it connects to {reported}, and must come from {peer}"
         ))
     }
 

@@ -55,7 +55,7 @@ impl Findings {
     }
 }
 
-/// What was found, in a line that a person can read: a peer decides how much it lists.
+/// What was found, in a line of bounded length: a peer decides how much it lists.
 fn short(words: &str) -> Cow<'_, str> {
     if words.len() <= LONGEST_FINDING {
         return Cow::Borrowed(words);
@@ -115,7 +115,7 @@ pub async fn run(globals: &Globals, arguments: &Arguments) -> Result<(), CliErro
         return Ok(());
     }
     print::complain(&format!(
-        "{} of {} findings must be seen to; they are marked FAIL",
+        "{} of {} findings need action; they are marked FAIL",
         findings.wrong,
         findings.wrong + findings.good
     ));
@@ -235,10 +235,10 @@ async fn check_order(
         return;
     };
     match issuer.preflight(&wanted.request).await {
-        Ok(objections) if objections.is_empty() => {
-            findings.good(&what, "nothing speaks against an order");
+        Ok(problems) if problems.is_empty() => {
+            findings.good(&what, "no reason was found to refuse an order");
         }
-        Ok(objections) => findings.wrong(&what, &objections.join("; ")),
+        Ok(problems) => findings.wrong(&what, &problems.join("; ")),
         Err(failure) => findings.wrong(&what, &failure.to_string()),
     }
 }
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_peer_lists_without_end_is_told_in_a_line_of_bounded_length() {
+    fn what_a_peer_lists_without_end_is_shown_in_a_line_of_bounded_length() {
         assert_eq!(short("a  b"), "a  b");
         let reported = short(&"fw-1, ".repeat(1 << 18)).into_owned();
         assert!(reported.len() <= LONGEST_FINDING + 3 && reported.ends_with('…'));

@@ -67,7 +67,9 @@ async fn show(firewalls: &[Simulated], office: &Office, folder: &Path) -> Result
     say!("Before: certificates near their expiry");
     print_handshakes(&before);
     say!();
-    say!("The renewals, step by step; each key pair is born on its firewall and never leaves it");
+    say!(
+        "The renewals, step by step; each key pair is generated on its firewall and never leaves it"
+    );
     let has_failed = renew(&config, folder).await?;
     let after = handshakes(&config).await;
     say!();
@@ -144,7 +146,7 @@ fn tables(firewall: &Simulated, folder: &Path) -> Result<String, CliError> {
     ))
 }
 
-/// Runs the daemon until nothing is left to do, and tells its events as they are stored.
+/// Runs the daemon until nothing is left to do, and prints its events as they are stored.
 async fn renew(config: &Config, folder: &Path) -> Result<bool, CliError> {
     let file = folder.join("renewd.toml");
     let daemon = Daemon::start(&file, config.clone(), Env::system()).await?;

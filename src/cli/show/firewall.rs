@@ -179,7 +179,7 @@ fn refusals(count: u32) -> String {
     match count {
         0 => "none".to_owned(),
         count if count < REFUSED_LOGIN_LIMIT => format!("{count} in a row"),
-        count => format!("{count} in a row: nothing more is tried until a person asks"),
+        count => format!("{count} in a row: nothing more is tried until an operator requests it"),
     }
 }
 
@@ -194,7 +194,7 @@ fn explained(quirk: &str) -> String {
 }
 
 const NOT_CONFIGURED: &str = "the firewall is not in the configuration";
-const NOT_AUTHENTIC: &str = "this renewd did not store it under this sealing key: it is from an older version, or somebody else wrote it";
+const NOT_AUTHENTIC: &str = "this renewd did not store it under this sealing key: it is from an older version, or another program wrote it";
 const OF_ANOTHER_TRUST: &str =
     "it was stored for another url or trust than the one that is configured";
 
@@ -216,7 +216,7 @@ const MEANINGS: [(&str, &str); 12] = [
     ("ssl-vpn", "whether it has that service"),
     (
         "restart_required",
-        "it wants a restart before a change takes effect",
+        "it needs a restart before a change takes effect",
     ),
 ];
 

@@ -60,7 +60,7 @@ fn unknown(config: &Config, arguments: &Arguments) -> CliError {
     CliError::Usage(words)
 }
 
-/// Model, firmware and serial number, as the device told them last.
+/// Model, firmware and serial number, as the device reported them last.
 fn device(identity: Option<&Value>) -> String {
     let field = |name: &str| identity.and_then(|identity| identity.get(name)?.as_str());
     let parts: Vec<&str> = ["model", "firmware", "serial"]

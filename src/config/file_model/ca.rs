@@ -1,4 +1,4 @@
-//! `[[ca]]` as a person writes it; one file for each kind of CA.
+//! `[[ca]]` as an operator writes it; one file for each kind of CA.
 
 mod acme;
 mod exec;

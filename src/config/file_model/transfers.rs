@@ -16,7 +16,7 @@ pub struct Transfers {
     /// The numeric address to listen on. Left out: the one by which renewd reaches the firewall.
     #[schemars(extend("x-hint" = "for example: listen = \"192.0.2.10\""))]
     pub listen: Key<String>,
-    /// The numeric address that the firewall is told, where addresses are translated in between. Left out: the one
+    /// The numeric address that is given to the firewall, where addresses are translated in between. Left out: the one
     /// that is listened on.
     #[schemars(extend("x-hint" = "for example: advertise = \"198.51.100.10\""))]
     pub advertise: Key<String>,
@@ -59,5 +59,5 @@ pub struct Ssh {
     pub host_key: Key<String>,
 }
 
-/// Also told where a host key is written in another form.
+/// Also the hint where a host key is written in another form.
 pub const HOST_KEY_HINT: &str = "host_key = \"SHA256:…\" as `ssh-keyscan HOST | ssh-keygen -lf -` prints it; compare it with what the device itself shows";

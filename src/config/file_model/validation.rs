@@ -45,11 +45,11 @@ pub struct DnsValidation {
     /// Name servers that find zones and follow CNAMEs, each as ADDRESS or ADDRESS:PORT. Left out: the system's.
     #[schemars(extend("x-hint" = "for example: resolvers = [\"192.0.2.53\"]"))]
     pub resolvers: Key<Vec<Placed<String>>>,
-    /// Name servers that must show a record before the CA is told, each as ADDRESS or ADDRESS:PORT. Left out: every
+    /// Name servers that must show a record before the CA is notified, each as ADDRESS or ADDRESS:PORT. Left out: every
     /// name server of the zone.
     #[schemars(extend("x-hint" = "for example: check_servers = [\"192.0.2.53\", \"[2001:db8::53]:5353\"]"))]
     pub check_servers: Key<Vec<Placed<String>>>,
-    /// Whether name servers are asked for a record before the CA is told.
+    /// Whether name servers are asked for a record before the CA is notified.
     #[schemars(extend("default" = true))]
     pub check: Key<bool>,
     /// How long to wait instead, with `check = false`, from "0s" to "1h".

@@ -137,7 +137,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// The least login; one that `login` cannot reach would let nobody in.
+    /// The least login. One that `login` cannot reach would refuse every login.
     fn minimum_login(
         &mut self,
         raw: Option<&Placed<file_model::LoginLevel>>,
@@ -183,7 +183,7 @@ impl Resolver<'_> {
                 (None, None) => Some(Anchor::System),
             },
             0 => {
-                let message = "`trust` names nobody: it needs `sha256`, `ca` or `system = true`";
+                let message = "`trust` is empty: it needs `sha256`, `ca` or `system = true`";
                 self.lacking(range, message, TRUST_HINT);
                 None
             }

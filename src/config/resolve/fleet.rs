@@ -58,7 +58,7 @@ pub(in crate::config) struct DraftCa {
     pub chain_roots: Vec<PathBuf>,
 }
 
-/// A firewall with what is told of all of them together.
+/// A firewall with what is reported for all of them together.
 #[derive(Debug)]
 pub(in crate::config) struct DraftFirewall {
     pub name: Option<Name>,
@@ -81,8 +81,7 @@ pub(in crate::config) struct DraftCertificate {
     pub certificate: Option<Arc<ManagedCertificate>>,
 }
 
-/// What is ordered within a day where nobody wrote another budget: far more than any fleet needs, and far less than an
-/// endless loop would take.
+/// The default order budget of a day: far more than any fleet needs, and far less than an endless loop would order.
 const ORDERS: u32 = 50;
 const ORDERS_PER_CERTIFICATE: u32 = 10;
 const ORDERS_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -241,7 +240,7 @@ impl Fleet {
         }
     }
 
-    /// Once for all firewalls that ask for it themselves: ten thousand warnings are read by nobody.
+    /// Once for all firewalls that ask for it themselves: no operator reads ten thousand warnings.
     fn warn_of_ftp(&self, diagnostics: &mut Diagnostics) {
         let Some((place, firewalls)) = self.forced_ftp.filter(|_| !diagnostics.any_error()) else {
             return;

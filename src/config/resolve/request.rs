@@ -64,7 +64,7 @@ impl Resolver<'_> {
         };
         if subject == Subject::default() {
             let hint = "for example: subject = { common_name = \"vpn.example.com\" }";
-            self.lacking(&range, "`subject` names nobody", hint);
+            self.lacking(&range, "`subject` is empty", hint);
             return None;
         }
         Some(subject)
@@ -78,7 +78,7 @@ impl Resolver<'_> {
                 return Err(Wrong::new("this is empty", "leave the key out"));
             }
             if text.contains(char::is_control) {
-                let message = "control characters cannot stand in a subject";
+                let message = "a subject cannot contain control characters";
                 return Err(Wrong::new(message, "write it in one line, without tabs"));
             }
             if length > longest {
@@ -153,7 +153,7 @@ impl Resolver<'_> {
         self.wrong(range, Wrong::new(message, RENEWD_KEY_HINT));
     }
 
-    /// A request of our own holds the code of a country; the name is only what a device is told.
+    /// A request of our own holds the code of a country; only a device gets the name.
     fn check_country_code(&mut self, subject: &Subject, range: &Range<usize>) {
         let Some(name) = subject.country.as_deref() else {
             return;
@@ -294,4 +294,4 @@ impl From<file_model::Digest> for Digest {
     }
 }
 
-const RENEWD_KEY_HINT: &str = "let renewd make the key: key = { origin = \"renewd\" } (docs/operations.md tells the price), or use one certificate for each name";
+const RENEWD_KEY_HINT: &str = "let renewd make the key: key = { origin = \"renewd\" } (docs/operations.md lists the disadvantages), or use one certificate for each name";

@@ -108,7 +108,7 @@ impl Resolver<'_> {
         self.parse(key?, check)
     }
 
-    /// One port serves one protocol. Told at the key that is written here: the other may stand in `[file_transfer]`.
+    /// One port serves one protocol. Reported at the key that is written here: the other may be in `[file_transfer]`.
     fn check_ports(&mut self, raw: &file_model::Transfers, settings: &Settings) {
         let here = [&raw.ftp_port, &raw.scp_port].into_iter().flatten();
         let here = here.map(|key| &key.range).next();
@@ -156,11 +156,11 @@ impl Resolver<'_> {
     }
 }
 
-/// Told once, however many firewalls it concerns.
+/// Reported once, however many firewalls it concerns.
 pub(super) const FTP_WARNING: &str =
     "FTP carries requests, certificates and one-time passwords in clear text";
 /// What to do about it.
-pub(super) const FTP_HINT: &str = "\"automatic\" is SCP, and never uses FTP; docs/threat-model.md tells what somebody on the path can do";
+pub(super) const FTP_HINT: &str = "\"automatic\" is SCP, and never uses FTP; docs/threat-model.md lists what an attacker on the path can do";
 
 const fn choice(raw: TransferProtocol) -> Choice {
     match raw {
@@ -175,7 +175,10 @@ fn listened(text: &str) -> Result<IpAddr, Wrong> {
     let address = numeric(text)?;
     if is_of_many(address) {
         let hint = "write an address of this machine, or leave `listen` out";
-        return Err(Wrong::new(format!("nobody can listen on {address}"), hint));
+        return Err(Wrong::new(
+            format!("{address} is not an address to listen on"),
+            hint,
+        ));
     }
     Ok(address)
 }

@@ -123,7 +123,7 @@ fn listening<T: AsRef<str>>(texts: &[T]) -> Result<Vec<SocketAddr>, Wrong> {
             return Err(Wrong::new(format!("`{text}` has no port"), hint));
         }
         if let Some(other) = listen.iter().find(|other| overlap(**other, address)) {
-            let message = format!("`{other}` and `{address}` are in each other's way");
+            let message = format!("`{other}` and `{address}` conflict");
             let hint = "\"[::]\" takes every address, of IPv4 too: leave the other one out";
             return Err(Wrong::new(message, hint));
         }

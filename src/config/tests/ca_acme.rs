@@ -108,7 +108,7 @@ timeout = "1m""#,
 }
 
 #[test]
-fn nobody_agrees_to_terms_by_leaving_something_out() {
+fn terms_are_not_agreed_to_by_leaving_something_out() {
     let lacking = said(&format!(
         "directory = \"{LETS_ENCRYPT}\"\nvalidation.http = {{}}"
     ));
@@ -129,7 +129,7 @@ fn nobody_agrees_to_terms_by_leaving_something_out() {
 #[test]
 fn each_mistake_has_its_words() {
     for (more, words) in [
-        ("contact = [\"nobody\"]", "`nobody` is not a mail address"),
+        ("contact = [\"admin\"]", "`admin` is not a mail address"),
         (
             "allow_hosts = [\"https://files.example.com/\"]",
             "`https://files.example.com/` is not a host name",
@@ -149,7 +149,7 @@ fn each_mistake_has_its_words() {
             "no limit: { orders = 0 }",
         ),
         ("timeout = \"1h\"", "too long"),
-        ("trust = { }", "names nobody"),
+        ("trust = { }", "`trust` is empty"),
         ("kontact = []", "contact"),
     ] {
         let said = said(&sound("https://ca.example.com/dir", more));

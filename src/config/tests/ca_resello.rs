@@ -47,7 +47,7 @@ fn said(more: &str) -> String {
 }
 
 #[test]
-fn what_is_left_out_costs_little_and_asks_nobody() {
+fn defaults_cost_little_and_need_no_operator() {
     let settings = settings(FILES);
     assert_eq!(settings.url.as_str(), "https://api.example.com/v1");
     assert_eq!(settings.plan, PlanChoice::Name("PositiveSSL".to_owned()));
@@ -110,15 +110,15 @@ fn an_organization_must_tell_what_the_ca_will_ask_for() {
 }
 
 #[test]
-fn somebody_must_prove_control_over_the_domain() {
-    let nobody = said("");
+fn a_way_to_prove_control_over_the_domain_is_needed() {
+    let lacking = said("");
     assert!(
-        nobody.contains("nothing says how control over the domain is proven"),
-        "{nobody}"
+        lacking.contains("nothing says how control over the domain is proven"),
+        "{lacking}"
     );
-    assert!(nobody.contains("`validation.dns`"), "{nobody}");
+    assert!(lacking.contains("`validation.dns`"), "{lacking}");
     let mail = |address| warnings(&format!("approver = {{ email_address = \"{address}\" }}\n"));
-    let by_hand = "somebody must follow a link in a mail at each renewal";
+    let by_hand = "an operator must follow a link in a mail at each renewal";
     assert_eq!(mail("hostmaster@example.com"), [by_hand]);
     assert_eq!(mail("joe@example.com"), ["the CA sends no mail to `joe`"]);
 }

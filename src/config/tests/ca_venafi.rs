@@ -47,7 +47,7 @@ fn each_mistake_has_its_words() {
     for (driver, words) in [
         (
             LEAST.replace("api_key = { env = \"KEY\" }", ""),
-            "nobody is named who logs in",
+            "no login is configured",
         ),
         (
             format!("{LEAST}service_account = {{ id = \"a\", jwt = {{ env = \"JWT\" }} }}"),
@@ -82,7 +82,7 @@ fn each_mistake_has_its_words() {
         (format!("{LEAST}validity_days = 0"), "between 1 and 825"),
         (format!("{LEAST}tags = [\"\"]"), "a tag is empty"),
         (format!("{LEAST}timeout = \"1h\""), "too long"),
-        (format!("{LEAST}trust = {{ }}"), "names nobody"),
+        (format!("{LEAST}trust = {{ }}"), "`trust` is empty"),
     ] {
         let reported = with(&driver).unwrap_err();
         assert!(reported.contains(words), "{driver}\n{reported}");

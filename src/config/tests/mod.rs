@@ -33,7 +33,7 @@ fn folder_with(text: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// What a person is shown, with the folder as it would be on a firewall's keeper.
+/// What an operator is shown, with the folder as it would be on a real machine.
 fn reported(folder: &Path, errors: &ConfigErrors) -> String {
     errors
         .to_string()
@@ -244,7 +244,7 @@ fn a_file_that_is_missing_among_many_is_explained_without_endless_guesses() {
 }
 
 #[test]
-fn a_secret_in_the_file_is_accepted_only_when_nobody_else_can_read_it() {
+fn a_secret_in_the_file_is_accepted_only_when_no_other_user_can_read_it() {
     let text = sound("\"hunter2\"", "");
     for (mode, accepted) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
         let (_folder, path) = folder_with(text.as_bytes(), mode);
@@ -310,7 +310,7 @@ fn companions_are_read_in_their_order_and_may_refer_to_each_other() {
 }
 
 #[test]
-fn companions_hold_no_daemon_and_what_is_wrong_is_told_of_all_files() {
+fn companions_hold_no_daemon_and_mistakes_are_reported_of_all_files() {
     let (folder, path) = folder_with(format!("{CA}{CERTIFICATE}").as_bytes(), 0o600);
     let companions = folder.path().join("conf.d");
     fs::create_dir_all(companions.join("c.toml")).unwrap();
@@ -330,9 +330,9 @@ fn companions_hold_no_daemon_and_what_is_wrong_is_told_of_all_files() {
         first_lines,
         [
             "/etc/renewd/renewd.toml:8:12: error: there is no [[firewall]] with the name `hq`",
-            "/etc/renewd/conf.d/a.toml:1:2: error: [daemon] stands in the main file only",
+            "/etc/renewd/conf.d/a.toml:1:2: error: [daemon] belongs in the main file only",
             "/etc/renewd/conf.d/a.toml:2:27: error: `max_concurrent_renewals` must be between 1 and 256, not 0",
-            "/etc/renewd/conf.d/a.toml:3:2: error: [renewal] stands in the main file only",
+            "/etc/renewd/conf.d/a.toml:3:2: error: [renewal] belongs in the main file only",
             "/etc/renewd/conf.d/b.toml:3:8: error: there are two [[ca]] with the name `office`",
             "/etc/renewd/conf.d/c.toml: error: cannot be read: Is a directory (os error 21)",
             "/etc/renewd/conf.d/d.toml:1:3: error: this is not UTF-8",
@@ -341,7 +341,7 @@ fn companions_hold_no_daemon_and_what_is_wrong_is_told_of_all_files() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_told() {
+fn a_file_that_is_not_there_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let errors = load(&folder.path().join("renewd.toml")).unwrap_err();
     let reported = errors.to_string();

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a slip of the hand or a tired editor puts into a file.
+/// Typing errors and damage by editors.
 const SCRAPS: [&str; 24] = [
     "\"",
     "'",

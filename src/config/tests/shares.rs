@@ -1,4 +1,4 @@
-//! A fleet is read by several threads; nobody can tell from what comes out.
+//! A fleet is read by several threads; the result is the same as with one.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn lines(folder: &Path, errors: &ConfigErrors) -> Vec<String> {
 }
 
 #[test]
-fn mistakes_far_apart_in_one_file_are_told_in_order_with_what_they_refer_to() {
+fn mistakes_far_apart_in_one_file_are_reported_in_order_with_what_they_refer_to() {
     let mut text = CA.to_owned();
     for n in 0..MANY {
         text += &firewall(n);
@@ -52,7 +52,7 @@ fn mistakes_far_apart_in_one_file_are_told_in_order_with_what_they_refer_to() {
 }
 
 #[test]
-fn mistakes_in_a_folder_of_many_files_are_told_with_their_own_file() {
+fn mistakes_in_a_folder_of_many_files_are_reported_with_their_own_file() {
     let (folder, path) = folder_with(CA.as_bytes(), 0o600);
     let companions = folder.path().join("conf.d");
     fs::create_dir(&companions).unwrap();

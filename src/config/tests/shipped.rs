@@ -184,7 +184,7 @@ fn the_words_for_services_are_those_of_the_inventory() {
 
 #[test]
 fn what_passes_the_check_fits_the_written_types() {
-    // `section_reader::file_model` tells of a value that passed the check and did not fit; no file may come to that.
+    // `section_reader::file_model` reports a value that passed the check and did not fit; no file may cause that.
     for name in ["renewd.toml", "minimal.toml"] {
         let text = with_defaults_written(&fs::read_to_string(shipped(name)).unwrap());
         let mut table = toml::de::DeTable::parse(&text).unwrap().into_inner();

@@ -1,5 +1,5 @@
-//! `run --dry-run`: takes what is due through all its steps, with firewalls and CAs that are only looked at, on a copy of
-//! the database. Nothing of it is kept, and a daemon that runs meanwhile is not disturbed.
+//! `run --dry-run`: performs all steps of the due renewals on a copy of the database, with read-only access to
+//! firewalls and CAs. Nothing of it is kept, and a running daemon is not affected.
 
 mod scratch;
 mod stage;
@@ -93,7 +93,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Looks at every service, and asks every CA, that a run would look at and ask first.
+    /// Probes every service and asks every CA that a run would probe and ask first.
     async fn check(&self) -> Result<(), StoreError> {
         let (mut probed, mut asked) = (HashSet::new(), HashSet::new());
         loop {
@@ -124,11 +124,11 @@ impl Walk {
         }
     }
 
-    /// Takes every renewal that can go on as far as it goes. The time stands still for the scheduler, so that none comes
-    /// back after a failure.
+    /// Continues every renewal as far as possible. The scheduler's clock does not advance, so that no renewal is
+    /// retried after a failure.
     async fn renew(&mut self) -> Result<(), StoreError> {
         let now = self.engine.env.clock.now();
-        let (nobody, one) = (HashSet::new(), 1);
+        let (no_certificates, one) = (HashSet::new(), 1);
         loop {
             let capacity = Capacity {
                 renewals: one,
@@ -136,8 +136,8 @@ impl Walk {
                 probes: 0,
                 suspect_probes: 0,
                 questions: 0,
-                probing: &nobody,
-                asking: &nobody,
+                probing: &no_certificates,
+                asking: &no_certificates,
             };
             let Some(lease) = self.tick(capacity, now).await?.claimed.pop() else {
                 return Ok(());
@@ -149,8 +149,8 @@ impl Walk {
     async fn work(&mut self, lease: Lease) -> Result<(), StoreError> {
         let id = lease.renewal.id.clone();
         self.stage.expect(&lease.renewal);
-        let (never, nobody) = (CancellationToken::new(), Liveness::default());
-        self.engine.work(lease, &never, &nobody).await?;
+        let (never, liveness) = (CancellationToken::new(), Liveness::default());
+        self.engine.work(lease, &never, &liveness).await?;
         let reported = self.reported.entry(id).or_default();
         while let Ok(words) = self.words.try_recv() {
             reported.push(words);
@@ -163,11 +163,11 @@ impl Walk {
     }
 }
 
-/// What was sealed opens as in a run; but a sealing key or a host key that is not there yet is made in `scratch`. In the
-/// state directory it would belong to whoever tries something out, and the daemon might not be able to read it.
+/// Sealed values are opened as in a run, but a missing sealing key or host key is made in `scratch`. In the state
+/// directory it would belong to the account of this command, and the daemon might not be able to read it.
 fn leave_state_alone(daemon: &mut Daemon, scratch: &Path) {
     let own = seal::own_file(&daemon.state_directory);
-    // One that cannot be looked at is told of as in a run.
+    // A key file that cannot be accessed is reported as in a normal run.
     if daemon.sealing_key.is_none() && !matches!(own.try_exists(), Ok(false)) {
         daemon.sealing_key = Some(SecretSource::File(own));
     }

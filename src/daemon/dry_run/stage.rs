@@ -1,4 +1,5 @@
-//! The outside world of a dry run: every firewall and CA is played, and so is what the services would show.
+//! The peers of a dry run: every firewall and CA is simulated, and so are the certificates that the services would
+//! serve.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -109,7 +110,7 @@ impl Peers for Stage {
         let Some(certificate) = self.served(endpoint) else {
             return self.played.probe(endpoint, server_name).await;
         };
-        // Nobody listens any more when the dry run is over.
+        // The receiver is closed when the dry run is over.
         let _ = self
             .reported
             .try_send(format!("look whether {endpoint} shows it"));

@@ -60,7 +60,7 @@ impl Account {
     pub async fn set(&self, place: &RecordLocation, ttl: u32) -> Result<(), Failure> {
         let (name, zone, record) = (&place.record.name, &place.zone, place.record.wire());
         let listing = self.updater.list(name, &record, zone);
-        // Who cannot list can still set.
+        // A login that cannot list may still set.
         if self
             .done("list", place, listing)
             .await
@@ -85,7 +85,7 @@ impl Account {
         self.done("remove", place, removing).await
     }
 
-    /// Fails where adding a record would fail, as far as something harmless tells.
+    /// Fails where adding a record would fail, as far as a harmless update shows.
     pub async fn rehearse(&self, place: &RecordLocation) -> Result<(), Failure> {
         let RecordLocation { record, zone } = place;
         match self.touch(&record.name, zone).await {
@@ -104,14 +104,14 @@ impl Account {
         }
     }
 
-    /// Whether the login is accepted, as far as something harmless tells.
+    /// Whether the login is accepted, as far as a harmless update shows.
     pub async fn try_login(&self, zone: Option<&String>) -> Result<String, Failure> {
         let any = zone.map_or(NO_ZONE, String::as_str);
         let name = format!("_acme-challenge.{any}");
         match (self.touch(&name, any).await, zone) {
             (Ok(()), Some(zone)) => Ok(format!("accepted for {zone}")),
             (Ok(()), None) => Ok("accepted".to_owned()),
-            // Past the login, a zone that nobody has can only be refused.
+            // After the login a zone that does not exist can only be refused.
             (Err(Problem::Refused(words) | Problem::Unknown(words)), None) => Ok(format!(
                 "not refused; more is known when `zone` names a zone to try (answer: {})",
                 scrubbed(&self.secrets, &words)
@@ -359,5 +359,5 @@ const SYSTEM: Trust = Trust {
     server_name: None,
 };
 
-/// Reserved (RFC 6761, 6.4): in nobody's hands.
+/// Reserved (RFC 6761, 6.4): this zone cannot exist.
 const NO_ZONE: &str = "renewd.invalid";

@@ -1,4 +1,4 @@
-//! What a name server says, under any input: the body of a fuzz target. The message itself is read by hickory.
+//! The answers of a name server with any input: the body of a fuzz target. The message itself is read by hickory.
 #![allow(
     clippy::missing_panics_doc,
     reason = "a property that does not hold is a panic"

@@ -1,5 +1,5 @@
-//! Questions to name servers: to those of the system, to configured ones, or to one alone. Nothing is remembered
-//! between two questions.
+//! DNS queries: to the name servers of the system, to configured ones, or to a single one. Nothing is cached between
+//! two queries.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use super::{Data, Settings};
 use crate::failure::{Failure, FailureKind};
 
-/// Whom questions go to.
+/// The resolver that queries are sent to.
 pub(super) struct Lookup(TokioResolver);
 
 impl Lookup {

@@ -1,7 +1,7 @@
-//! Proof by a record in the DNS: written where the name, a CNAME or the operator says, and believed when those whom a
-//! CA may ask show it.
+//! Proof by a DNS record. The record is written at the name, at the target of a CNAME or where the operator says. It
+//! counts as visible when the name servers that a CA may query show it.
 //!
-//! Values of others under the same name stay: two certificates may be proven for one name at a time.
+//! Other values under the same name are kept: two certificates may be proven for one name at a time.
 
 mod account;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -34,7 +34,7 @@ pub use settings::{
 /// A record that proves control over a domain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Record {
-    /// Where the CA looks for it, in lower case, without the dot at the end.
+    /// The name that the CA queries, in lower case, without the dot at the end.
     pub name: String,
     pub data: Data,
 }
@@ -136,8 +136,8 @@ pub(super) async fn present(
     Ok(())
 }
 
-/// Who does not show `record` yet. A name server that does not answer is waited for only some minutes: it may never do, and
-/// the CA may do without it.
+/// The name servers that do not show `record` yet. One that does not answer is waited for only some minutes: it may
+/// never answer, and the CA may not need it.
 pub(super) async fn missing(
     settings: &Settings,
     clock: &dyn Clock,
@@ -169,7 +169,7 @@ pub(super) async fn missing(
     }
     tracing::warn!(
         lacking = words,
-        "name servers that do not answer are not waited for any longer; the CA is asked to look"
+        "name servers that do not answer are not waited for any longer; the CA is asked to validate"
     );
     Ok(None)
 }
@@ -213,7 +213,7 @@ pub(super) async fn rehearse(settings: &Settings, record: &Record) -> Result<(),
     account.rehearse(&place).await
 }
 
-/// Looks whether records could be written.
+/// Checks whether records could be written.
 pub(super) async fn check(settings: &Settings) -> Result<Vec<(String, String)>, Failure> {
     let fact = |name: &str, value: String| (name.to_owned(), value);
     let mut facts = vec![fact(

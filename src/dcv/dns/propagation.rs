@@ -1,7 +1,8 @@
-//! Whether those whom a CA may ask show a record: each name server itself, and no resolver that remembers.
+//! Whether the name servers that a CA may query show a record. Each name server is queried itself, without a caching
+//! resolver.
 //!
-//! A name server that answers without the record contradicts, and is waited for. One that does not answer, or has no usable
-//! address, says nothing: whether it ever will is not known.
+//! A name server that answers without the record is waited for. One that does not answer, or has no usable address, is
+//! inconclusive: it may never answer.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -109,9 +110,9 @@ async fn ask(server: SocketAddr, record: &Record) -> RecordState {
     }
 }
 
-/// What `server` lacks by what was seen at its addresses, which stand in the same order.
+/// What `server` lacks, by the states at its addresses in the same order.
 ///
-/// A server is believed when one address answers, as long as none contradicts: a machine without IPv6 cannot ask all.
+/// One address with the record is enough if no other address contradicts it: a machine without IPv6 cannot query all.
 fn lack(server: &NameServer, seen: &[RecordState]) -> Option<Lack> {
     let who = |address: &SocketAddr| match &server.name {
         Some(name) => format!("{name} ({address})"),

@@ -47,7 +47,7 @@ pub(super) async fn name(settings: &Settings, record: &Record) -> Result<Record,
         }
         None => record.name.clone(),
     };
-    // It may come from a CNAME that somebody else wrote.
+    // The name may come from a CNAME that another administrator wrote.
     record.named(&name)
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn zone_of(lookup: &Lookup, name: &str) -> Result<String, Failu
 }
 
 async fn find_zone(settings: &Settings, account: &Account, name: &str) -> Result<String, Failure> {
-    // A primary name server knows its own zones, also those that nobody else is shown.
+    // A primary name server knows its own zones, also those that it hides from other clients.
     if let Some(server) = account.primary()
         && let Ok(zone) = zone_of(&Lookup::server(server)?, name).await
     {

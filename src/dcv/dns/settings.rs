@@ -1,4 +1,4 @@
-//! Who holds the DNS records, how to log in there, and whom to ask whether they are seen.
+//! The provider of the DNS records, its login, and the name servers that are queried for their visibility.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use crate::secret::SecretSource;
 /// How records are set and looked for.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Who holds the records.
+    /// The provider of the records.
     pub provider: Provider,
     /// The zone that they are in; `None`: found by its SOA record.
     pub zone: Option<String>,
-    /// How long a record may be remembered by those who ask, in seconds.
+    /// The TTL of a record, in seconds.
     pub ttl: u32,
     /// Whether a TXT record is written where a CNAME in its place points.
     pub follow_cname: bool,
@@ -38,11 +38,11 @@ pub enum Propagation {
     Authoritative,
     /// When each of these shows it.
     Servers(Vec<SocketAddr>),
-    /// When this much time has passed; nobody is asked.
+    /// When this much time has passed. No name server is queried.
     Wait(SignedDuration),
 }
 
-/// Who holds the records, and how to log in there.
+/// The provider of the records, and its login.
 #[derive(Debug, Clone)]
 pub enum Provider {
     /// A name server that takes dynamic updates (RFC 2136).

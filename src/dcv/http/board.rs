@@ -1,7 +1,7 @@
-//! What is served: proofs, to everyone who asks for their path. Pure but for the lock around them.
+//! The served proofs. Any client that requests the path of a proof gets it. Pure but for the lock around them.
 //!
-//! The token in the path is the secret, and the host that is asked for is no part of it: a proxy in front of renewd may
-//! replace it, as nginx and Apache do unless they are told otherwise.
+//! The token in the path is the secret, and the requested host is no part of it: a proxy in front of renewd may
+//! replace it, as nginx and Apache do by default.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,7 +33,7 @@ struct Found {
 }
 
 impl Board {
-    /// Puts `page` up in the place of another one that may be there.
+    /// Publishes `page`. It replaces another page at the same path.
     pub fn put(&self, page: Page<'_>) {
         let content = Bytes::copy_from_slice(page.content.as_bytes());
         let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ impl Board {
         published.content = content;
     }
 
-    /// Takes `page` away, but not another one in its place.
+    /// Withdraws `page`, but not another page that has replaced it.
     pub fn remove(&self, page: &Page<'_>) {
         let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let Some(here) = pages.get_mut(page.path) else {
@@ -96,7 +96,7 @@ impl Board {
             tracing::warn!(
                 domain,
                 host,
-                "a proof of control was asked for under another Host header, and given; does a proxy replace the header?"
+                "a proof of control was requested with another Host header, and served; does a proxy replace the header?"
             );
         }
         let mut answer = Response::new(Full::new(content));
@@ -146,7 +146,7 @@ fn plain(domain: &str) -> String {
     domain.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// Characters of a stranger's host in the log.
+/// Characters of an unknown client's host in the log.
 const SHOWN: usize = 120;
 
 #[cfg(test)]
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proof_is_given_to_who_asks_for_its_host_and_path() {
+    async fn a_proof_is_served_at_its_host_and_path() {
         let board = board();
         for host in [
             "vpn.example.com",
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(reported("vpn.example.com"), None);
         assert_eq!(reported("backend").as_deref(), Some("vpn.example.com"));
         assert_eq!(reported("backend"), None);
-        // To put the same proof up again, as each look at an order does, reports nothing again.
+        // Each poll of an order publishes the same proof again, which reports nothing again.
         board.put(PAGE);
         assert_eq!(reported("127.0.0.1"), None);
     }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_page_itself_is_taken_away_and_not_its_successor() {
+    fn only_the_page_itself_is_withdrawn_and_not_its_successor() {
         let board = board();
         board.remove(&Page {
             content: "another",

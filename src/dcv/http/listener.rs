@@ -1,5 +1,5 @@
-//! One open port. Each connection gets one short answer and little time. Where there are too many, the oldest that has not
-//! asked for anything is dropped, so that the next request is always taken at once.
+//! One open port. Each connection gets one short answer and little time. If there are too many connections, the oldest
+//! one without a request is dropped, so that the next request is always accepted at once.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -154,7 +154,7 @@ struct Client {
 struct Crowd(Arc<Mutex<Vec<Arc<Client>>>>);
 
 impl Crowd {
-    /// Takes a connection from `address` in; where there are too many, another one goes.
+    /// Accepts a connection from `address`. If there are too many, another one is dropped.
     fn admit(&self, address: IpAddr) -> Arc<Client> {
         let client = Arc::new(Client {
             address,
@@ -213,7 +213,7 @@ const CONNECTION_LIMIT: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;
 
-/// Characters of a stranger's path in the log.
+/// Characters of an unknown client's path in the log.
 const SHOWN: usize = 120;
 
 /// After a connection that could not be taken.
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_also_where_nobody_is_idle_and_none_where_nobody_is() {
+    fn a_busy_client_is_dropped_if_none_is_idle_and_no_client_is_no_error() {
         let crowd = Crowd::default();
         crowd.drop_oldest();
         let clients = [crowd.admit(address(1)), crowd.admit(address(2))];

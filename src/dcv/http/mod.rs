@@ -1,5 +1,5 @@
-//! Proof by a file, served by renewd itself. A port is open only while a proof is up, and nothing but proofs comes out
-//! of it.
+//! Proof by a file, served by renewd itself. A port is open only while a proof is published, and serves nothing but
+//! proofs.
 //!
 //! The listeners belong to the process and not to a CA: several CAs, and the old and the new configuration during a
 //! reload, may use the same address.
@@ -90,8 +90,8 @@ pub(super) async fn present(settings: &Settings, page: Page<'_>) -> Result<(), F
     Ok(())
 }
 
-/// Takes `page` away, and closes the addresses that have none left. Also those that the configuration named when it was
-/// put up and does not name any more: nobody else would close them.
+/// Withdraws `page`, and closes the listeners that serve no page any more. That includes addresses that have left the
+/// configuration since the page was published: nothing else would close them.
 pub(super) async fn withdraw(page: &Page<'_>) {
     let mut listeners = LISTENERS.lock().await;
     for listener in listeners.values() {
@@ -100,7 +100,7 @@ pub(super) async fn withdraw(page: &Page<'_>) {
     close_idle(&mut listeners).await;
 }
 
-/// Who does not give `page`: each address is asked as a CA would ask, but from this machine.
+/// The addresses that do not serve `page`. Each is requested as a CA would do it, but from this machine.
 pub(super) async fn missing(settings: &Settings, page: &Page<'_>) -> Option<String> {
     for address in &settings.listen {
         let problem = match tokio::time::timeout(ASK_LIMIT, ask(*address, page)).await {
@@ -117,7 +117,7 @@ pub(super) async fn missing(settings: &Settings, page: &Page<'_>) -> Option<Stri
 
 /// Whether every address can be opened.
 pub(super) async fn check(settings: &Settings) -> Result<Vec<(String, String)>, Failure> {
-    // Held throughout: what is tried here would be in the way of a proof that is put up at the same moment.
+    // Held throughout: the trial would block a proof that is published at the same moment.
     let listeners = LISTENERS.lock().await;
     let mut facts = Vec::new();
     for address in &settings.listen {

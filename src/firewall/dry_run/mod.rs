@@ -1,7 +1,7 @@
-//! A firewall that is only looked at: what a change would be is told, and played on a copy in memory.
+//! A firewall in a dry run. Changes are reported and applied to a copy in memory.
 //!
-//! The real device is read in one session, which is closed before anything is played. No call that changes something
-//! ever reaches it.
+//! The real device is read in one session. That session is closed before the copy is changed. No call that changes
+//! something is sent to the device.
 
 mod settings;
 
@@ -26,7 +26,7 @@ use crate::transfer::Transfers;
 pub struct DryRun(Arc<Settings>);
 
 impl DryRun {
-    /// A session with the copy; the first one logs in to the device and looks.
+    /// A session with the copy; the first one logs in to the device and reads it.
     ///
     /// # Errors
     /// Those of the device.
@@ -58,7 +58,8 @@ impl DryRun {
         copy.as_ref().map(lock).map_err(Clone::clone)
     }
 
-    /// The copy to play a change on: refused where a device refuses it, while somebody else's changes wait for a commit.
+    /// The copy that a change is applied to. Like the device, it refuses changes while another administrator has
+    /// uncommitted changes.
     fn change(&self, words: String) -> Result<MutexGuard<'_, Copy>, Failure> {
         let copy = self.copy()?;
         if let Some(PendingChangesOfOthers { by, summary }) = &copy.pending_changes_of_others {
@@ -90,7 +91,7 @@ impl Firewall for DryRun {
             "generate a key pair ({}) on {} with a request for {}, as {alias}",
             request.key,
             self.0.name,
-            whom(request)
+            host_names(request)
         );
         self.change(words)?.put(alias, ObjectKind::PendingRequest);
         let made = Expected {
@@ -203,7 +204,7 @@ fn pointed(binding: &Binding) -> String {
     format!("{} at {alias}", binding.service)
 }
 
-fn whom(request: &KeyRequest) -> String {
+fn host_names(request: &KeyRequest) -> String {
     let names: Vec<String> = request
         .host_names()
         .iter()

@@ -1,4 +1,4 @@
-//! What a dry run of one firewall needs: the firewall itself, whom to tell, and the copy that is played on.
+//! The settings of one firewall in a dry run: the firewall itself, the channel for reports, and the copy in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,7 +85,7 @@ impl Settings {
     }
 
     pub(super) fn report(&self, words: String) {
-        // Nobody listens any more when the dry run is over.
+        // The receiver is closed when the dry run is over.
         let _ = self.reported.try_send(words);
     }
 }

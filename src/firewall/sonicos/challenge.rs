@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_challenges_in_one_header_are_told_apart() {
+    fn several_challenges_in_one_header_are_parsed_separately() {
         let header = r#"Basic realm="a, b", Digest realm="admin-users@192.0.2.1", qop="auth,auth-int", nonce="x\"y" , algorithm=SHA-256, Digest realm="c", nonce=z"#;
         let found = challenges([header]);
         assert_eq!(found.len(), 3);

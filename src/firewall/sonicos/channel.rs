@@ -1,5 +1,5 @@
 //! Authorised exchanges: puts the right `Authorization` on each request and answers digest challenges
-//! (SonicOS reference 1.3). It may never offer a password again that the device refused.
+//! (SonicOS reference 1.3). It must never send a password again that the device refused.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ pub(super) struct Channel {
     standing: Standing,
     /// The least login that is accepted; nothing is sent to a peer that offers less.
     pub(super) floor: Floor,
-    /// How the login showed the password; a digest tells it itself.
+    /// How the login showed the password; a digest names its own algorithm.
     displayed_as: Option<LoginLevel>,
     /// How the accepted login was made.
     login: Option<String>,
@@ -110,7 +110,7 @@ impl Channel {
         Ok(answer)
     }
 
-    /// Sends a login whose proof goes with this one request and stands for nothing afterwards.
+    /// Sends a login whose credentials are valid for this request only.
     pub(super) async fn send_with(
         &mut self,
         call: &Request,
@@ -122,7 +122,7 @@ impl Channel {
         Ok(answer)
     }
 
-    /// Before the login anybody may have answered, and nothing long is asked.
+    /// Before the login the peer is not authenticated. Only short requests are sent until then.
     fn bounded<'a>(&self, call: &'a Request) -> Cow<'a, Request> {
         if self.proven {
             Cow::Borrowed(call)
@@ -229,7 +229,7 @@ impl Channel {
         self.peer
     }
 
-    /// From here on `secret` is cut out of failures.
+    /// From here on `secret` is redacted in failures.
     pub(super) fn hide(&mut self, secret: &Secret) {
         self.one_time.push(secret.clone());
     }
@@ -248,7 +248,7 @@ impl Channel {
     pub(super) fn without_secrets(&self, failure: Failure) -> Failure {
         Failure {
             detail: self.discreet(&failure.detail),
-            waiting_for: failure.waiting_for.map(|whom| self.discreet(&whom)),
+            waiting_for: failure.waiting_for.map(|holder| self.discreet(&holder)),
             ..failure
         }
     }

@@ -124,7 +124,7 @@ impl Session {
         }
     }
 
-    /// Whether there is a last resort.
+    /// Whether the command line over SSH may be used.
     pub(super) fn has_ssh(&self) -> bool {
         self.settings.command_line.is_some()
     }
@@ -139,8 +139,9 @@ impl Session {
         self.put_down(console, said).await
     }
 
-    /// Configuration mode first, then a look, then the lines: nobody else can change anything from the look on, and what
-    /// they changed before it is seen. A commit has no owner, on the command line either (SonicOS reference 2).
+    /// Enters configuration mode, reads the pending changes, then types the lines. No other administrator can change
+    /// anything after the pending changes were read, and earlier changes are among them. A commit has no owner, on the
+    /// command line either (SonicOS reference 2).
     async fn run_alone(
         &mut self,
         console: &mut Console,
@@ -151,7 +152,7 @@ impl Session {
         console.run(lines).await
     }
 
-    /// Has one line that only looks typed over SSH; in configuration mode only on a device that shows nothing without.
+    /// Has one read-only line typed over SSH; in configuration mode only on a device that shows nothing without.
     async fn show_over_ssh(&mut self, line: &str) -> Result<String, Failure> {
         let mut console = self.console().await?;
         let said = Box::pin(console.query(line)).await;
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn json_and_text_are_told_apart_from_an_envelope_and_from_refusals() {
+    fn json_and_text_are_distinguished_from_an_envelope_and_from_refusals() {
         let json = serde_json::json!({ "certificate": "fw-1" });
         assert_eq!(
             what(r#"{"certificate":"fw-1"}"#).unwrap(),

@@ -1,8 +1,9 @@
-//! Files that the device brings and fetches itself: a server of ours is opened, the device is told in one way after the
-//! other, and the file is what counts, whatever becomes of the answer (SonicOS reference 3.3 to 3.6).
+//! Files that the device uploads and downloads itself. renewd opens a server and requests the transfer in one variant
+//! after the other. The file decides whether a transfer worked, not the answer (SonicOS reference 3.3 to 3.6).
 //!
-//! A way that the device does not know is followed by the next one; so is a protocol in which no file came. A refusal that
-//! names neither rules nothing out. What the device says after it has fetched a file is about the file, and is final.
+//! The next variant is tried when the device does not know the call, or when no file was transferred over the protocol.
+//! A refusal that names neither rules no variant out. An answer after the device has fetched the file is about the
+//! file, and is final.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -22,7 +23,7 @@ use crate::secret::Secret;
 use crate::transfer::{Task, Transfer, TransferRequest};
 
 impl Session {
-    /// The pending request of `alias`, DER, brought by the device.
+    /// The pending request of `alias`, DER, uploaded by the device.
     pub(super) async fn have_request_brought(&mut self, alias: &str) -> Result<Vec<u8>, Failure> {
         let payload = Payload::Request(alias);
         let task = Task::Receive {
@@ -59,8 +60,8 @@ impl Session {
             ..self.writer.nothing()
         };
         match self.have_fetched(Payload::Authority, &file, ours).await {
-            // The device fetched it. Whether it took it is told by the certificate below it, which needs it; asked once
-            // more, a device that loses such answers would lose the next one too.
+            // The device fetched it. The import of the certificate that it issued shows whether the device took it. The
+            // call is not repeated: a device that loses such answers would lose the next one too.
             Err(failure) if failure.kind == FailureKind::OutcomeUnknown => {
                 tracing::debug!(error = %failure, "whether the CA certificate was taken is not known");
                 Ok(())
@@ -104,7 +105,7 @@ impl Session {
         }
     }
 
-    /// Tries one way after the other until the file is there.
+    /// Tries one variant after the other until the file was transferred.
     async fn carry(&mut self, payload: Payload<'_>, task: &Task) -> Result<Transferred, Failure> {
         let remembered = self
             .writer
@@ -136,7 +137,7 @@ impl Session {
         Err(every_way_failed(payload, &misses))
     }
 
-    /// Opens a server, tells the device in one way, and waits for what becomes of it.
+    /// Opens a server, requests the transfer in one variant, and waits for the result.
     async fn attempt(
         &mut self,
         payload: Payload<'_>,
@@ -161,7 +162,7 @@ impl Session {
         let answer = Box::pin(self.report(payload, variant, &url));
         let arrival = Box::pin(arrival(&mut transfer, task));
         let (answer, arrival) = both(answer, arrival, patience).await;
-        // An arrival that was waited for in vain tells it itself.
+        // When the wait for the file ended without one, its failure contains what was refused.
         let refused = transfer.refused().filter(|_| arrival.is_none());
         let attempt = match task {
             Task::Receive { .. } => brought(payload, answer, arrival),
@@ -173,8 +174,9 @@ impl Session {
         })
     }
 
-    /// Tells the device what to carry and where. An answer may come before the file is fetched, so that what it says of
-    /// a commit is about an earlier moment: only of lines that we committed ourselves it is known that nothing waits.
+    /// Requests the transfer of `payload` to or from the URL. The answer may arrive before the file is fetched, and
+    /// then its commit status is outdated. Only after lines that we committed ourselves it is known that nothing is
+    /// pending.
     async fn report(
         &mut self,
         payload: Payload<'_>,
@@ -194,7 +196,7 @@ impl Session {
         }
         match self.type_lines(&lines).await {
             Ok(_) => Ok(Reply::settled()),
-            // The API is there, so that this is the way and not the device.
+            // The API is reachable, so the failure is about this call and not about the device.
             Err(failure) if failure.kind == FailureKind::Unreachable => {
                 let kind = FailureKind::Unexpected;
                 Err(Failure { kind, ..failure })
@@ -203,7 +205,7 @@ impl Session {
         }
     }
 
-    /// Where the connection to the API really goes: from there the device will come.
+    /// The address that the API connection really uses: the device connects from there.
     fn address(&self, payload: Payload<'_>) -> Result<SocketAddr, Failure> {
         self.writer.channel.peer().ok_or_else(|| {
             let detail = "the address of the device is not known";
@@ -217,8 +219,8 @@ fn hand_out(name: String, content: Vec<u8>) -> Task {
     Task::HandOut { name, content }
 }
 
-/// How long an answer is worth waiting for once the file has got where it should. Cut off on the command line, the
-/// session would stay on the device, in configuration mode and before the commit; each of its lines has its own limit.
+/// How long to wait for an answer once the file was transferred. An interrupted session on the command line would stay
+/// on the device, in configuration mode and before the commit; each of its lines has its own limit.
 const fn patience(form: CallForm, call_timeout: Duration) -> Duration {
     match form {
         CallForm::Put | CallForm::Post | CallForm::Direct => call_timeout,
@@ -234,7 +236,7 @@ async fn arrival(transfer: &mut Transfer, task: &Task) -> Result<Vec<u8>, Failur
     }
 }
 
-/// The device's answer and the arrival of the file; `None` for what did not come while it was worth waiting.
+/// The device's answer and the arrival of the file; `None` for what did not arrive in time.
 async fn both(
     answer: impl Future<Output = Result<Reply, Failure>>,
     arrival: impl Future<Output = Result<Vec<u8>, Failure>>,
@@ -257,7 +259,7 @@ async fn both(
     }
 }
 
-/// Whether the file may still be carried after this answer.
+/// Whether the file may still be transferred after this answer.
 fn may_follow(answer: &Result<Reply, Failure>) -> bool {
     match answer {
         Ok(_) => true,

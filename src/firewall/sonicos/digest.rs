@@ -110,7 +110,7 @@ impl Digester {
 }
 
 /// One challenge as an offer that we answer. Unknown algorithms and protections are left to others; without `qop` (RFC 2069)
-/// the answer holds nothing of our choice, so that whoever asks can have computed a table for it beforehand.
+/// the answer holds nothing of our choice, so that the peer can have computed a table for it beforehand.
 fn offer(challenge: &Challenge, with_integrity: bool) -> Option<WwwAuthenticateHeader> {
     let yes = |name| {
         challenge

@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_for_a_restart_is_told_in_short_and_only_where_it_is_one() {
+    fn a_restart_request_is_reported_shortened_and_only_where_it_is_one() {
         let long = format!("\"{}\"", "a".repeat(1 << 20));
         for (said, wanted) in [
             (r#""APPLIANCE""#, Some("APPLIANCE")),

@@ -217,13 +217,13 @@ fn size(rows: &[listing::Row]) -> usize {
     rows.iter().map(|row| row.alias.len() + columns(row)).sum()
 }
 
-/// Uncommitted changes: what the device says is pending is never nothing, what is not ours is foreign, and what we are told
-/// of it is of bearable length.
+/// Uncommitted changes: a device that reports pending changes is never read as having none, changes that are not ours
+/// are foreign, and the report about them is of bounded length.
 pub fn pending(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let pending = Pending::of(&text);
-    let nobody = Ours::by("renewd");
-    let foreign = pending.foreign(&nobody);
+    let nothing_written = Ours::by("renewd");
+    let foreign = pending.foreign(&nothing_written);
     if let Some(json) = json_in(&text) {
         let flag = &json["status"]["cli"]["pending_config"];
         assert!(
@@ -239,7 +239,7 @@ pub fn pending(data: &[u8]) {
     }
     let ours = Ours {
         aliases: vec!["fw-1".to_owned()],
-        ..nobody
+        ..nothing_written
     };
     let rest = pending.foreign(&ours);
     let is_whole = foreign.len() < 100;
@@ -316,7 +316,7 @@ fn said(status: u16, body: &[u8]) -> Response {
 
 const LONGEST_WISH: usize = 301;
 const PASSWORD: &str = "correct horse battery";
-/// What is told may repeat the names of columns and settings, but not without limit.
+/// The report may repeat the names of columns and settings, but not without limit.
 const WORDS_PER_BYTE: usize = 200;
 /// Bytes: of what is longer, not every beginning is looked at.
 const LONGEST_TORN: usize = 2000;

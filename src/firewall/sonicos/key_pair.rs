@@ -209,7 +209,7 @@ fn parts<'a>(password: &'a Secret, file_name: &'a str, file: &'a [u8]) -> [trans
     ]
 }
 
-/// What a refusal is about, as far as it can be told: most texts are not published.
+/// What a refusal is about, where its text is known. Most texts are not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     /// The device has no such call.

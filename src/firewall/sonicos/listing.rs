@@ -21,7 +21,7 @@ pub(super) enum RowKind {
     Ca,
     /// Ours to report.
     Object(ObjectKind),
-    /// Only the detail tells.
+    /// Only the detail shows it.
     Unclear,
 }
 
@@ -130,7 +130,7 @@ pub(super) fn mismatches(detail: &[(String, String)], leaf: &Certificate) -> Vec
     match reported {
         Some(reported) if reported != leaf.serial.trim_start_matches('0') => {
             vec![format!(
-                "the firewall tells the serial number {reported} where {} was sent",
+                "the firewall reports the serial number {reported}, but {} was sent",
                 leaf.serial
             )]
         }

@@ -20,12 +20,12 @@ use crate::firewall::{KnownDevice, LONGEST_FACT, NEXT_CODE, OneTimeCodes};
 use crate::sanitize::bounded;
 use crate::secret::{Secret, SecretSource};
 
-/// What the device says at the door.
+/// The device's answer to the login.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Welcome {
     /// Whether we are in configuration mode; `None` when the device does not say.
     pub(super) configuration_mode: Option<bool>,
-    /// Whether the device says that nobody is.
+    /// Whether the device reports that no administrator is in configuration mode.
     pub(super) is_mode_free: bool,
     /// Whether the device says that a central management has it (SonicOS reference 1.2, 6.13).
     pub(super) is_managed_centrally: bool,
@@ -44,7 +44,7 @@ pub(super) async fn log_in(
     match log_in_once(channel, settings, known, clock).await {
         // A code is used up, whatever came of it: the next login, with the next code, replaces the session.
         outcome if settings.totp.is_some() || channel.overrides => outcome,
-        // Nobody else is thrown out: only a session that renewd itself left behind is replaced.
+        // Only a session that renewd itself left behind is replaced. No other administrator is logged out.
         Err(failure) if failure.kind == FailureKind::Busy && settings.replaces_left_session => {
             channel.overrides = true;
             log_in_once(channel, settings, known, clock).await
@@ -263,8 +263,8 @@ impl ChapAnswer {
     }
 }
 
-/// A refusal that tells nothing of the logins that the device offers: it comes from something in front of the device, or
-/// from a device that takes no login now.
+/// A refusal that does not list the logins that the device offers. It comes from a proxy in front of the device, or
+/// from a device that accepts no login at the moment.
 fn not_now(call: &Request, answer: &Response) -> Option<Failure> {
     if let Some(failure) = intercepted(call, answer) {
         return Some(failure);
@@ -392,7 +392,7 @@ fn welcome(channel: &mut Channel, call: &Request, answer: &Response) -> Result<W
         Some("API_AUTH_FAILURE") => "the device refused the name or the password",
         _ => {
             return Ok(Welcome {
-                is_mode_free: is_nobody_in_mode(&envelope),
+                is_mode_free: is_mode_unheld(&envelope),
                 is_managed_centrally: envelope.flag("is_fw_managed_by_gms_actively") == Some(true),
                 configuration_mode: envelope
                     .field("config_mode")
@@ -407,7 +407,7 @@ fn welcome(channel: &mut Channel, call: &Request, answer: &Response) -> Result<W
 }
 
 /// Whether the login's reply says that no administrator is in configuration mode (SonicOS reference 1.2).
-fn is_nobody_in_mode(envelope: &Envelope) -> bool {
+fn is_mode_unheld(envelope: &Envelope) -> bool {
     let holder = envelope.field("curr_config_type");
     let address = envelope.field("curr_config_ip");
     holder.is_some_and(|holder| holder.eq_ignore_ascii_case("none"))
@@ -474,7 +474,7 @@ fn allow(channel: &mut Channel, call: &Request, level: LoginLevel) -> Result<(),
     Err(downgraded(channel, call, &Response::default()))
 }
 
-/// A peer that offers less than before: an attacker on the way does so, and so does a device whose settings were changed.
+/// A peer that offers less than before: an attacker on the path, or a device whose settings were changed.
 /// Nothing that comes from the password was sent.
 fn downgraded(channel: &Channel, call: &Request, answer: &Response) -> Failure {
     if let Some(failure) = not_now(call, answer) {
@@ -489,8 +489,8 @@ fn downgraded(channel: &Channel, call: &Request, answer: &Response) -> Failure {
     };
     let detail = format!(
         "the peer offers only logins weaker than {wanted}{integrity}, which this firewall had before (it offers {}): no \
-         credential was sent. Somebody on the way may be asking for the password. Look at the API settings on the device \
-         itself; if the weaker login is wanted, name it in `minimum_login` of this firewall",
+         credential was sent. An attacker on the network path may be asking for the password. Check the API settings \
+         on the device itself; if the weaker login is wanted, name it in `minimum_login` of this firewall",
         offered(answer)
     );
     call.failure(FailureKind::LoginDowngrade, detail)

@@ -3,7 +3,7 @@
 
 use super::settings::{Login, Settings};
 
-/// The login methods, by how much they show to whoever answers.
+/// The login methods, by how much of the password they show to the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LoginLevel {
     /// HTTP Basic: the password itself.
@@ -46,8 +46,8 @@ impl Floor {
         with_integrity: false,
     };
 
-    /// The least that is accepted from a firewall whose sessions had the quirk `login` before. What the configuration
-    /// names counts more than what was learned: that is how a person accepts less.
+    /// The weakest login that is accepted from a firewall whose earlier sessions had the quirk `login`. A level in the
+    /// configuration overrides the learned one, so that an operator can accept a weaker login.
     pub(super) fn of(settings: &Settings, learned: Option<&str>) -> Self {
         let named = settings.minimum_login.map(|level| Self {
             level,

@@ -80,7 +80,7 @@ pub(super) fn is_nowhere(detail: &str) -> bool {
     has(detail, &["(http 404", "(http 405"])
 }
 
-/// Configuration mode cannot be taken from whoever has it (SonicOS reference 1.4).
+/// Configuration mode cannot be taken from its holder (SonicOS reference 1.4).
 pub(super) fn is_mode_kept(text: &str) -> bool {
     has(
         text,
@@ -256,7 +256,7 @@ const DIFFERENT: [&str; 13] = [
     "wrong key",
 ];
 
-/// How an unknown call is told; recognised by [`is_unknown_call`].
+/// How an unknown call is reported; recognised by [`is_unknown_call`].
 pub(super) const UNKNOWN_CALL: &str = "this firmware does not know the call";
 
 fn has(text: &str, families: &[&str]) -> bool {

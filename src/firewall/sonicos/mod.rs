@@ -1,8 +1,8 @@
 //! The SonicOS driver, for 6.5, 7.0, 7.1, 7.2, 7.3 and 8.
 //!
-//! This file tells each call as a procedure; the folder's other files hold the parts, none of which knows the
-//! whole. Nothing here waits, retries or decides: the one thing that is sent twice is what the device said that
-//! it did not do, in the form that it asks for.
+//! This file contains each call as a procedure; the other files of the folder contain the parts. The driver does not
+//! wait, retry or decide. A request is sent twice only when the device reported that it did not perform it, in the
+//! form that the device asks for.
 
 mod binding;
 mod challenge;
@@ -88,7 +88,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Logs in and looks which device it is. After a failure there is no session left, unless the failure says that there
+    /// Logs in and identifies the device. After a failure there is no session left, unless the failure says that there
     /// may be one.
     ///
     /// # Errors

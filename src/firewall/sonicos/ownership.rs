@@ -1,5 +1,5 @@
-//! Which uncommitted changes are ours. In doubt a change is somebody else's: a foreign change must never be
-//! committed (SonicOS reference 2).
+//! Which uncommitted changes are ours. In doubt a change counts as another administrator's: a foreign change must never
+//! be committed (SonicOS reference 2).
 
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ impl Ours {
         if foreign.len() >= MOST_FOREIGN {
             return;
         }
-        // No setting lies so deep: nobody knows what it is.
+        // No known setting is nested so deeply.
         if path.len() > DEEPEST_SETTING {
             foreign.push(shortened(&path.join(" ")));
             return;
@@ -126,15 +126,15 @@ impl Ours {
                 let names = NAME_KEYS.iter().filter_map(|key| members.get(*key));
                 names.filter_map(Value::as_str).any(is_ours)
             });
-        // A CA's name on the device is the device's choice. Nobody else can have changed a certificate since the
-        // look before the write: only one administrator is in configuration mode.
+        // The device chooses the name of a CA. No other administrator can have changed a certificate since the pending
+        // changes were read before the write: only one administrator is in configuration mode.
         let is_generated = |part: String| MAKES_KEYS.contains(&part.as_str());
         let is_ca = parts.next().is_some() && !path.iter().map(plain).any(is_generated);
         names_ours || (self.ca_certificates && is_ca)
     }
 
-    /// Whether a line of the command line is ours, wherever it would be typed. Only lines about the certificates that
-    /// we wrote and about the bindings that we wrote are: the same name in any other line is somebody else's.
+    /// Whether a line of the command line is ours, in whatever mode it would be typed. Only lines about certificates
+    /// and bindings that we wrote are ours. The same name in any other line belongs to another administrator.
     pub(super) fn owns_line(&self, line: &str) -> bool {
         if line.len() > LONGEST_LINE {
             return false;
@@ -235,7 +235,8 @@ fn plain(leaf: &Value) -> String {
         .map_or_else(|| leaf.to_string(), str::to_owned)
 }
 
-/// One is enough to commit nothing; these are for a person. A long path before each of many values would fill the memory.
+/// One is enough to commit nothing; the others are for the report. A long path before each of many values would fill
+/// the memory.
 const MOST_FOREIGN: usize = 100;
 /// Parts of a path.
 const DEEPEST_SETTING: usize = 64;

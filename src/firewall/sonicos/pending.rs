@@ -13,7 +13,7 @@ use super::sentence::{LONGEST_LINE, Sentence, author_in};
 pub(super) enum Pending {
     /// Nothing waits: the device says so.
     Nothing,
-    /// The answer says neither that something waits nor that nothing does. Before a write that is no change of anybody;
+    /// The answer says neither that something waits nor that nothing does. Before a write that counts as no change;
     /// after a write it is no reason to commit.
     Unsaid,
     /// Something waits; the device does not list it.
@@ -71,8 +71,8 @@ impl Pending {
         }
     }
 
-    /// What of it is not ours, one line each. The caller decides about [`Pending::Something`] and
-    /// [`Pending::Unsaid`], of which nothing can be told apart.
+    /// The changes that are not ours, one line each. The caller decides about [`Pending::Something`] and
+    /// [`Pending::Unsaid`], which list no changes.
     pub(super) fn foreign(&self, ours: &Ours) -> Vec<String> {
         match self {
             Self::Nothing | Self::Unsaid | Self::Something(_) => Vec::new(),
@@ -193,12 +193,12 @@ impl Pending {
             _ => {
                 let is_listed = |one: &Self| matches!(one, Self::Settings(_) | Self::Lines(_));
                 let names_author = |one: &Self| matches!(one, Self::Something(announcement) if announcement.author.is_some());
-                let is_by_somebody = waiting.iter().any(names_author);
+                let has_author = waiting.iter().any(names_author);
                 let mut listed = waiting.iter().filter(|one| is_listed(one));
                 match (listed.next(), listed.next()) {
-                    (Some(only), None) if !is_by_somebody => only.clone(),
+                    (Some(only), None) if !has_author => only.clone(),
                     (None, _) => Self::Something(together(waiting)),
-                    // Whose they are is judged with them.
+                    // Their author is evaluated together with them.
                     _ => Self::Settings(object),
                 }
             }
@@ -228,7 +228,7 @@ impl Pending {
                 Sentence::Nothing => is_denied = true,
                 Sentence::Announcement { count, author } => {
                     if author.is_some() {
-                        // Whose a list is, is judged with it.
+                        // The author of a list is evaluated together with it.
                         lines.push(line.to_owned());
                     }
                     let one = Announcement {
@@ -269,7 +269,7 @@ fn together(announcements: Vec<Pending>) -> Announcement {
     })
 }
 
-/// One author; of two different ones both, which are the name of nobody.
+/// One author; of two different ones both, which match no user.
 fn both(one: Option<String>, other: Option<String>) -> Option<String> {
     match (one, other) {
         (Some(one), Some(other)) if !one.eq_ignore_ascii_case(&other) => {
@@ -552,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_shapes_wait_for_somebody_else() {
+    fn unknown_shapes_count_as_changes_of_another_administrator() {
         for text in [
             r#"[{"id":4}]"#,
             r#"{"address_object":{"ipv4":null}}"#,

@@ -1,5 +1,6 @@
-//! What a device turned out to need. Habits are remembered from session to session, and tried first; facts of one
-//! session are told and forgotten. Nothing is relied on: what a habit fails at is tried in every other way.
+//! What a device turned out to need. Learned defaults are stored from session to session and tried first; facts of one
+//! session are reported and not stored. renewd relies on none of them: when a learned default fails, every other
+//! variant is tried.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +9,11 @@ use std::collections::BTreeMap;
 pub(super) struct Quirks(BTreeMap<&'static str, String>);
 
 impl Quirks {
-    /// The habits among what earlier sessions told, each `name=value`.
+    /// The learned defaults among the quirks of earlier sessions, each `name=value`.
     pub(super) fn known(reported: &[String]) -> Self {
         let learned_defaults = reported.iter().filter_map(|quirk| {
             let (name, value) = quirk.split_once('=')?;
-            let name = HABITS
+            let name = LEARNED_DEFAULTS
                 .into_iter()
                 .find(|learned_default| *learned_default == name)?;
             Some((name, value.to_owned()))
@@ -25,7 +26,7 @@ impl Quirks {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Takes down what the device has just shown.
+    /// Records what the device has just shown.
     pub(super) fn note(&mut self, name: &'static str, value: impl Into<String>) {
         self.0.insert(name, value.into());
     }
@@ -58,7 +59,7 @@ pub(super) const BIND: &str = "bind";
 /// How certificates are removed.
 pub(super) const DELETE: &str = "delete";
 
-const HABITS: [&str; 9] = [
+const LEARNED_DEFAULTS: [&str; 9] = [
     LOGIN,
     EXPORT,
     IMPORT,
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn habits_are_remembered_and_facts_of_one_session_are_not() {
+    fn learned_defaults_are_stored_and_facts_of_one_session_are_not() {
         let reported = [
             "export=put-scp",
             "listing=cli",

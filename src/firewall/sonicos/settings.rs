@@ -26,13 +26,13 @@ pub struct Settings {
     pub login: Login,
     /// The least login that is accepted, in the place of what was learned; `None`: what the firewall had before.
     pub minimum_login: Option<LoginLevel>,
-    /// Whom to believe.
+    /// How the server's certificate is verified.
     pub trust: Trust,
     /// Limit of an ordinary call.
     pub call_timeout: Duration,
     /// Limit of a transfer or a key generation call (SonicOS reference 3.1: allow 60 s).
     pub transfer_timeout: Duration,
-    /// How a device that brings and fetches its files itself reaches us (SonicOS reference 3.3).
+    /// How a device that transfers files over SCP or FTP reaches us (SonicOS reference 3.3).
     pub transfers: Arc<transfer::Settings>,
     /// The command line over SSH, the last resort of devices whose API lacks a call; `None`: it is not used.
     pub command_line: Option<CommandLine>,

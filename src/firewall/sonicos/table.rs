@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_apart_from_what_is_no_listing() {
+    fn an_empty_listing_is_distinguished_from_what_is_no_listing() {
         for text in [
             "",
             "\r\n",

@@ -1,5 +1,5 @@
-//! The ways in which a device may want to be told to bring or fetch a file: none of them is documented for every build,
-//! so each has a name by which the one that worked is remembered (SonicOS reference 3.3 to 3.6, 3.9). Pure functions.
+//! The calls that may make a device upload or download a file. None of them is documented for every build, so the one
+//! that worked is stored by its name (SonicOS reference 3.3 to 3.6, 3.9). Pure functions.
 
 use reqwest::Method;
 
@@ -18,7 +18,7 @@ pub(super) struct TransferVariant {
     pub(super) place: UrlTarget,
 }
 
-/// By what means the device is told.
+/// How the transfer is requested from the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallForm {
     /// `PUT`, with the protocol and the URL as segments of the path: the form seen to work on 6.5.
@@ -40,7 +40,7 @@ pub(super) enum UrlTarget {
     File,
 }
 
-/// What is carried.
+/// The file that is transferred.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Payload<'a> {
     /// The pending request of that name, to us.
@@ -72,8 +72,8 @@ impl TransferVariant {
 
 impl Payload<'_> {
     /// Every way to carry it that is allowed: the remembered one first, then all by what is documented best. FTP only where
-    /// that was asked for: whoever is on the path can read and replace what it carries, and blocking SCP must not be
-    /// enough to get there.
+    /// that was asked for: an attacker on the path can read and replace the file, and blocking SCP must not
+    /// be enough to force FTP.
     pub(super) fn variants(
         self,
         choice: Choice,
@@ -104,7 +104,7 @@ impl Payload<'_> {
         all
     }
 
-    /// Under which name the way that worked is remembered.
+    /// The name under which the variant that worked is stored.
     pub(super) fn learned_default(self) -> &'static str {
         match self {
             Self::Request(_) => quirks::EXPORT,
@@ -124,7 +124,7 @@ impl Payload<'_> {
         }
     }
 
-    /// Whether a word of the device holds the name of what is carried.
+    /// Whether a word of the device contains the name of the file.
     pub(super) fn is_named_in(self, word: &str) -> bool {
         match self {
             Self::Request(alias) | Self::Signed(alias) | Self::KeyPair(alias, _) => {
@@ -212,7 +212,7 @@ impl Payload<'_> {
         form != CallForm::Put || !matches!(self, Self::KeyPair(..))
     }
 
-    /// What is fetched must be named; what is brought goes into a folder, and only perhaps under a name.
+    /// A download names the file; an upload goes into a folder, possibly under a name.
     fn places(self) -> &'static [UrlTarget] {
         match self {
             Self::Request(_) => &[UrlTarget::Folder, UrlTarget::File],

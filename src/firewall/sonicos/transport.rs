@@ -198,8 +198,8 @@ impl Response {
         challenges(headers.iter().filter_map(|header| header.to_str().ok()))
     }
 
-    /// Whether only the end of the connection tells where it ends, as with HTTP/1.0 (RFC 9112, 6.3). What of it is
-    /// missing is for its reader to find out: JSON and PEM have ends of their own.
+    /// Whether only the end of the connection marks the end of the body, as with HTTP/1.0 (RFC 9112, 6.3). The parser
+    /// of the body detects a truncated one: JSON and PEM have ends of their own.
     fn ends_with_connection(&self) -> bool {
         !self.headers.contains_key(CONTENT_LENGTH) && !self.headers.contains_key(TRANSFER_ENCODING)
     }
@@ -246,8 +246,8 @@ impl Transport {
             .retry(reqwest::retry::never())
             .cookie_store(true)
             .connect_timeout((settings.call_timeout / 2).min(CONNECT_LIMIT))
-            // Whoever wrote the HTTP of SonicOS 6.5 tried it with clients that write names so, and its parser is
-            // known to be a picky one.
+            // The HTTP parser of SonicOS 6.5 is known to be strict, and was tested with clients that write header names
+            // so.
             .http1_title_case_headers()
             .build()
             .map_err(|error| local(tls::root_cause(&error)))?;

@@ -1,6 +1,6 @@
-//! What came of one way of having a file carried, judged by the device's answer and by the file. Pure functions.
+//! The result of one transfer variant, from the device's answer and the file. Pure functions.
 //!
-//! A refusal never passes for a success: what is believed is the file that is there, or a yes together with the fetch.
+//! A refusal never counts as a success. Only an uploaded file counts, or a positive answer together with the download.
 
 use jiff::SignedDuration;
 
@@ -12,28 +12,28 @@ use crate::failure::{Failure, FailureKind};
 /// A file that got where it should.
 #[derive(Debug)]
 pub(super) struct Transferred {
-    /// What was brought; empty when the device fetched it.
+    /// The uploaded file; empty when the device downloaded it.
     pub(super) file: Vec<u8>,
     /// What the device said to it.
     pub(super) reply: Reply,
 }
 
-/// What came of one way.
+/// The result of one variant.
 #[derive(Debug)]
 pub(super) enum VariantResult {
     Done(Transferred),
-    /// No file was carried: what failed, and what was seen.
+    /// No file was transferred: what failed, and what was seen.
     Missed(Cause, Failure),
-    /// Another way would not help, or may not be tried.
+    /// Another variant would not help, or may not be tried.
     Final(Failure),
 }
 
-/// What failed where no file was carried.
+/// What failed where no file was transferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// The way: the device does not know it.
+    /// The call: the device does not know it.
     CallForm,
-    /// The transfer: the device knows the way.
+    /// The transfer: the device knows the call.
     Transfer,
     /// The device refused without coming to our server, in words that name neither: an unknown call, a URL that it does
     /// not take and a protocol that it does not speak are all refused like this.
@@ -41,10 +41,10 @@ pub(super) enum Cause {
 }
 
 impl VariantResult {
-    /// With what our own server refused meanwhile, where no file was carried.
+    /// With what our own server refused meanwhile, where no file was transferred.
     pub(super) fn noting(self, refused: &str) -> Self {
         match self {
-            // The device knows the way: it came.
+            // The device connected, so it knows the call.
             Self::Missed(_, mut failure) => {
                 failure.detail = format!("{}; our server {refused}", failure.detail);
                 Self::Missed(Cause::Transfer, failure)
@@ -54,7 +54,7 @@ impl VariantResult {
     }
 }
 
-/// A way in which no file was carried.
+/// A variant in which no file was transferred.
 #[derive(Debug)]
 pub(super) struct Miss {
     pub(super) variant: TransferVariant,
@@ -63,8 +63,8 @@ pub(super) struct Miss {
 }
 
 impl Miss {
-    /// Whether `variant` would end in the same way: the device does not know the call, or nobody can tell what it
-    /// says to it, whatever the URL; or it knows it, and the protocol is what fails.
+    /// Whether `variant` would end in the same way: the device does not know the call, or its answer to the call cannot
+    /// be interpreted, whatever the URL; or the device knows the call, and the protocol fails.
     pub(super) fn rules_out(&self, variant: TransferVariant) -> bool {
         if self.variant == variant {
             return true;
@@ -81,7 +81,7 @@ impl Miss {
     }
 }
 
-/// What came of asking for a file: when it is there, nothing else counts.
+/// The result of an upload by the device: an uploaded file is a success, whatever the answer.
 pub(super) fn brought(
     payload: Payload<'_>,
     answer: Option<Result<Reply, Failure>>,
@@ -111,7 +111,7 @@ pub(super) fn brought(
     }
 }
 
-/// What came of having a file fetched.
+/// The result of a download by the device.
 pub(super) fn fetched(
     payload: Payload<'_>,
     answer: Option<Result<Reply, Failure>>,
@@ -154,7 +154,7 @@ fn is_open(failure: &Failure) -> bool {
     )
 }
 
-/// Whether a refusal is about what is to be carried rather than about the way.
+/// Whether a refusal is about the file rather than about the call.
 fn is_about_object(payload: Payload<'_>, said: &str) -> bool {
     let names_it = said
         .split_whitespace()
@@ -195,13 +195,13 @@ fn nothing_came(payload: Payload<'_>) -> Failure {
     Failure::new(FailureKind::Unreachable, payload.words(), detail)
 }
 
-/// The device is still at work on the key.
+/// The device is still generating the key.
 fn at_work(mut failure: Failure, wait: SignedDuration) -> Failure {
     failure.kind = FailureKind::Busy;
     failure.retry_after(wait)
 }
 
-/// Every way with what was seen, and what a person can do.
+/// Every variant with its result, and what an operator can do.
 pub(super) fn every_way_failed(payload: Payload<'_>, misses: &[Miss]) -> Failure {
     let is_refused = |miss: &Miss| miss.failure.kind == FailureKind::Refused;
     // Where the device was willing and no file came, the network may be better later.
@@ -220,7 +220,7 @@ pub(super) fn every_way_failed(payload: Payload<'_>, misses: &[Miss]) -> Failure
     let has_ssh = misses.iter().any(|miss| miss.variant.form == CallForm::Ssh);
     let ssh = if has_ssh { "" } else { SSH_ADVICE };
     let detail = format!(
-        "no way in which the device could be told has worked ({}). {TRANSFER_ADVICE}{ssh}",
+        "every transfer variant failed ({}). {TRANSFER_ADVICE}{ssh}",
         seen.join("; ")
     );
     Failure::new(kind, payload.words(), detail)
@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn late() -> Option<Result<Vec<u8>, Failure>> {
-        let detail = "nobody brought a file within 60 s";
+        let detail = "no client uploaded a file within 60 s";
         Some(Err(failure(FailureKind::Unreachable, detail)))
     }
 
@@ -366,8 +366,8 @@ mod tests {
 
     #[test]
     fn a_lost_answer_leaves_a_doubt_only_when_the_file_was_fetched() {
-        let doubtful = fetched(SIGNED, lost(), there());
-        assert_eq!(final_kind(&doubtful), Some(FailureKind::OutcomeUnknown));
+        let unknown = fetched(SIGNED, lost(), there());
+        assert_eq!(final_kind(&unknown), Some(FailureKind::OutcomeUnknown));
         assert_eq!(
             missed_as(&fetched(SIGNED, lost(), late())),
             Some(Cause::Transfer)

@@ -25,7 +25,7 @@ pub(super) enum Generation {
 }
 
 impl Generation {
-    /// Whether the device brings and fetches its files itself, by FTP or SCP (SonicOS reference 3.3, 3.4).
+    /// Whether the device transfers files itself, over FTP or SCP (SonicOS reference 3.3, 3.4).
     pub(super) fn carries_files(self) -> bool {
         self == Self::Six
     }

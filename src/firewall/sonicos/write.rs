@@ -1,6 +1,6 @@
-//! Changing the device: look for somebody else's changes, make sure of configuration mode, write, look again,
-//! commit (SonicOS reference 1.4, 2). It may never commit, discard or push aside what another administrator
-//! has not committed yet.
+//! Changes the device: read the pending changes of other administrators, take configuration mode, write, read again,
+//! commit (SonicOS reference 1.4, 2). It must never commit, discard or overwrite uncommitted changes of another
+//! administrator.
 
 use reqwest::Method;
 use serde_json::json;
@@ -42,20 +42,20 @@ pub(super) struct Writer {
 pub(super) enum Settled {
     /// It was committed, or needed no commit.
     Done,
-    /// The device does not tell whether it waits for a commit, so that none was made.
-    Untold,
+    /// The device does not report whether the change waits for a commit, so none was made.
+    Unreported,
 }
 
-/// Who is in configuration mode, as far as the device has told.
+/// Which session is in configuration mode, where the device has reported it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConfigurationMode {
     Ours,
     /// The device did not say: ours by the login (SonicOS reference 1.2), unless a write is refused.
-    Untold,
-    /// We gave it back, to go on over another way into the device.
+    Unreported,
+    /// We released it, to continue over another interface of the device.
     GivenBack,
     Others,
-    /// The device said that nobody has it: it has to be asked for, and is taken from nobody.
+    /// The device reported that no session has it. It has to be requested, and no session loses it.
     Free,
 }
 
@@ -67,7 +67,7 @@ impl Writer {
                 Some(false) if welcome.is_mode_free => ConfigurationMode::Free,
                 Some(true) => ConfigurationMode::Ours,
                 Some(false) => ConfigurationMode::Others,
-                None => ConfigurationMode::Untold,
+                None => ConfigurationMode::Unreported,
             },
             took_mode: false,
             preempt_idle_administrator: preempt,
@@ -80,7 +80,7 @@ impl Writer {
         }
     }
 
-    /// Before a write: nothing of anybody else waits for a commit, and configuration mode is ours.
+    /// Before a write: no other administrator has uncommitted changes, and configuration mode is ours.
     pub(super) async fn begin(&mut self) -> Result<(), Failure> {
         self.only_ours().await?;
         if matches!(
@@ -122,7 +122,7 @@ impl Writer {
             }
         }
         let outcome = match self.settle(&replies, ours).await {
-            Ok(Settled::Untold) => self.see_bound(wanted).await,
+            Ok(Settled::Unreported) => self.see_bound(wanted).await,
             outcome => outcome.map(|_| ()),
         };
         if outcome.as_ref().is_err_and(is_certain) {
@@ -147,7 +147,8 @@ impl Writer {
         }
         self.written = ours;
         let outcome = self.commit().await;
-        // A commit whose answer was lost may have been made: there is nothing to withdraw, the caller looks.
+        // A commit whose answer was lost may have been made: nothing can be withdrawn, and the caller reads the device
+        // again.
         if outcome.as_ref().is_err_and(is_certain) {
             self.discard().await;
         }
@@ -203,7 +204,7 @@ impl Writer {
         Ok(Pending::of(&answer.text()))
     }
 
-    /// Who made changes that are not ours, as far as the device tells.
+    /// The author of changes that are not ours, where the device reports one.
     pub(super) async fn author(&mut self, pending: &Pending) -> String {
         if let Some(author) = pending.author() {
             return if author.eq_ignore_ascii_case(&self.channel.user) {
@@ -220,8 +221,8 @@ impl Writer {
         }
     }
 
-    /// Before we go on over another way into the device: nothing of anybody else waits for a commit, and configuration
-    /// mode is given back. From whom it may be taken there.
+    /// Before the write continues over another interface of the device: no other administrator has uncommitted changes,
+    /// and configuration mode is released. Returns which session may lose it there.
     pub(super) async fn hand_over(&mut self) -> Result<Preempt, Failure> {
         self.only_ours().await?;
         if matches!(
@@ -239,7 +240,7 @@ impl Writer {
         }
     }
 
-    /// Gives configuration mode back, if we took it.
+    /// Releases configuration mode, if we took it.
     pub(super) async fn leave(&mut self) -> Result<(), Failure> {
         if !std::mem::take(&mut self.took_mode) {
             return Ok(());
@@ -257,11 +258,11 @@ impl Writer {
         Ours::by(&self.channel.user)
     }
 
-    /// What waits for a commit, or the failure that somebody else's changes are.
+    /// The pending changes; a failure when some of them belong to another administrator.
     pub(super) async fn only_ours(&mut self) -> Result<Pending, Failure> {
         let pending = self.pending().await?;
         let foreign = pending.foreign(&self.written);
-        let is_doubtful = match &pending {
+        let is_uncertain = match &pending {
             // A device that announces changes after our write would have announced those of others before it, so an answer
             // that says nothing counts as quiet. Nothing is committed on a device that never announces any (`commit`).
             Pending::Nothing | Pending::Unsaid => {
@@ -271,11 +272,11 @@ impl Writer {
             Pending::Something(announcement) => !self.made(announcement),
             Pending::Settings(_) | Pending::Lines(_) => false,
         };
-        if foreign.is_empty() && !is_doubtful {
+        if foreign.is_empty() && !is_uncertain {
             return Ok(pending);
         }
         let author = self.author(&pending).await;
-        let detail = if is_doubtful {
+        let detail = if is_uncertain {
             format!(
                 "uncommitted changes that may not be ours, by {author}: {}",
                 pending.summary()
@@ -287,9 +288,9 @@ impl Writer {
         Err(Failure::new(FailureKind::Busy, format!("GET {PENDING}"), detail).waiting_for(author))
     }
 
-    /// Whether changes that the device does not list are ours: none were there before we wrote, and nobody else can have
-    /// made any since, because only one administrator is in configuration mode (SonicOS reference 1.4). That the device names
-    /// our user as their author is not enough: another session may have the same user.
+    /// Whether changes that the device does not list are ours: none existed before we wrote, and no other administrator
+    /// can have made any since, because only one is in configuration mode (SonicOS reference 1.4). It is not enough
+    /// that the device names our user as their author: another session may have the same user.
     fn made(&self, announcement: &Announcement) -> bool {
         let most = self.written.count();
         let author = announcement.author.as_ref();
@@ -301,16 +302,16 @@ impl Writer {
             && announcement.count.is_none_or(|count| count <= most)
     }
 
-    /// Whether configuration mode is ours, as far as the device has told.
+    /// Whether configuration mode is ours, where the device has reported it.
     fn is_ours_alone(&self) -> bool {
         matches!(
             self.mode,
-            ConfigurationMode::Ours | ConfigurationMode::Untold
+            ConfigurationMode::Ours | ConfigurationMode::Unreported
         )
     }
 
     /// Enters configuration mode, taking it from another administrator only where that is allowed. The caller
-    /// has seen that nobody else has an uncommitted change.
+    /// has checked that no other administrator has an uncommitted change.
     async fn take_configuration_mode(&mut self) -> Result<(), Failure> {
         let call = Request::session(Method::POST, "/config-mode").json(&json!({}));
         if let Some(rights) = self
@@ -341,7 +342,7 @@ impl Writer {
         })?;
         self.mode = ConfigurationMode::Ours;
         self.took_mode = true;
-        // Until now somebody else could change something.
+        // Until now another administrator could change something.
         self.only_ours().await.map(|_| ())
     }
 
@@ -354,16 +355,16 @@ impl Writer {
     }
 
     async fn commit(&mut self) -> Result<Settled, Failure> {
-        // A commit would take with it what the device does not tell of.
+        // A commit would include changes that the device does not report.
         if self.only_ours().await? == Pending::Unsaid {
-            return Ok(Settled::Untold);
+            return Ok(Settled::Unreported);
         }
         let call = Request::change(Method::POST, PENDING).json(&json!({}));
         self.write(&call).await.map(|_| Settled::Done)
     }
 
-    /// On a device that does not tell whether something waits: whether the services use what they should all the same, as
-    /// with `auto_commit` (SonicOS reference 1.1).
+    /// On a device that does not report pending changes: checks whether the services use the wanted certificates
+    /// anyway, as with `auto_commit` (SonicOS reference 1.1).
     async fn see_bound(&mut self, wanted: &[Binding]) -> Result<(), Failure> {
         for wanted in wanted {
             let call = Request::get(binding::path(wanted.service, self.generation));
@@ -401,8 +402,9 @@ impl Writer {
         }
     }
 
-    /// Where ours could not be discarded because somebody else's are among them, or may be: writes the old values back. On
-    /// a device that does not tell, only after a failure that `is_certain`: what it committed itself stays.
+    /// Writes the old values back where our changes could not be discarded because changes of another administrator
+    /// are, or may be, among them. On a device that does not report pending changes, only after a failure that
+    /// `is_certain`: what it committed itself stays.
     async fn put_back(&mut self, before: &[Binding], is_certain: bool) {
         match self.pending().await {
             Ok(Pending::Settings(_) | Pending::Lines(_) | Pending::Something(_)) => {}
@@ -417,13 +419,13 @@ impl Writer {
     }
 }
 
-/// From whom configuration mode may be taken after a device refused to take it back.
+/// Which session may lose configuration mode after the device refused to release ours.
 fn kept(refusal: &Failure) -> Preempt {
     if messages::is_out_of_configuration_mode(&refusal.detail) {
-        // It was not ours, so that whoever has it is somebody else.
+        // It was not ours, so another administrator has it.
         Preempt::Idle
     } else {
-        // It is ours still, as far as the device tells.
+        // The device reports nothing else, so it is still ours.
         Preempt::OwnSession
     }
 }
@@ -433,8 +435,8 @@ fn is_certain(failure: &Failure) -> bool {
     failure.kind != FailureKind::OutcomeUnknown
 }
 
-/// Whether the device did nothing because somebody else is in configuration mode, or nobody. Only its words say so: a 405
-/// alone says no more than that the verb or the spelling is another one (SonicOS reference 1.4, 1.5).
+/// Whether the device did nothing because another session, or none, is in configuration mode. Only its text says so: a
+/// 405 alone says only that the method or the path is another one (SonicOS reference 1.4, 1.5).
 fn is_out_of_configuration_mode(answer: &Response) -> bool {
     messages::is_out_of_configuration_mode(&answer.text())
 }
@@ -446,7 +448,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn configuration_mode_that_was_not_ours_to_give_back_is_somebody_elses() {
+    fn configuration_mode_that_was_not_ours_to_release_is_another_administrators() {
         let refused = |said| Failure::new(FailureKind::Refused, "POST /non-config-mode", said);
         assert_eq!(kept(&refused("Non config mode")), Preempt::Idle);
         let unknown = refused("API endpoint is incomplete.");

@@ -129,7 +129,7 @@ fn a_configured_share_wins_over_the_default() {
 }
 
 #[test]
-fn other_names_are_due_at_once_and_told_apart_from_a_first_issue() {
+fn other_names_are_due_at_once_with_another_reason_than_a_first_issue() {
     let (wanted, mut current) = (wanted(None), current(days(90)));
     current.alternate_names = vec![AlternateName::Domain("old.example.com".to_owned())];
     current.common_name = Some("old.example.com".to_owned());
@@ -147,7 +147,7 @@ fn other_names_are_due_at_once_and_told_apart_from_a_first_issue() {
 }
 
 #[test]
-fn a_person_wins_over_every_other_rule() {
+fn a_request_of_an_operator_wins_over_every_other_rule() {
     let (wanted, current) = (wanted(None), current(days(90)));
     let facts = Facts {
         requested_at: Some(start()),
@@ -183,7 +183,7 @@ fn what_was_never_seen_is_not_renewed_blindly() {
 
 proptest! {
     #[test]
-    fn once_due_a_certificate_stays_due_and_the_moment_is_told_beforehand(
+    fn once_due_a_certificate_stays_due_and_the_moment_is_known_beforehand(
         lifetime_hours in 1_i64..10_000,
         age_hours in 0_i64..10_000,
     ) {

@@ -12,7 +12,7 @@ use super::super::name::{Comparable, comparable, general_name};
 pub(super) struct AuthorityKey<'a> {
     /// The subject key identifier of the issuer.
     pub key: Option<&'a [u8]>,
-    /// Who issued the certificate of the issuer.
+    /// The issuer of the issuer's certificate.
     pub issuer: Option<Comparable>,
     /// The serial number of the certificate of the issuer, as it stands in it.
     pub serial: Option<&'a [u8]>,

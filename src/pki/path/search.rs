@@ -1,4 +1,4 @@
-//! Looks for the best valid path above a leaf. Bounded: what no CA sends must not keep us busy for hours.
+//! Searches the best valid path above a leaf. Bounded: a hostile chain must not cause hours of work.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ pub(super) struct Path {
     pub certificates: Vec<Certificate>,
 }
 
-/// What came of a search.
+/// The result of a search.
 pub(super) struct Searched {
     /// The best valid path.
     pub best: Option<Path>,
@@ -89,7 +89,7 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Looks for all paths within reason, and picks the best one that webpki takes as well.
+    /// Searches all paths within the limits, and picks the best one that webpki accepts too.
     pub fn run(mut self) -> Searched {
         self.climb(&mut vec![LEAF]);
         let mut found = std::mem::take(&mut self.found);
@@ -220,14 +220,14 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Its own signature matters to nobody: a root may be signed with what is weak today.
+    /// A root's own signature is irrelevant: a root may be signed with an algorithm that is weak today.
     fn is_root(&mut self, at: usize) -> bool {
         self.nodes.get(at).is_some_and(Node::is_self_issued)
             && (self.signature(at, at).is_ok()
                 || self.nodes.get(at).is_some_and(|node| !node.is_verifiable()))
     }
 
-    /// Whether nothing above the outdated certificate `at` is valid either, so that nobody could have meant to use it.
+    /// Whether nothing above the expired certificate `at` is valid either, so that no valid path can lead through it.
     fn has_ended(&mut self, at: usize, path: &mut Vec<usize>) -> bool {
         if self.is_root(at) {
             return true;

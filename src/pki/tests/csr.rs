@@ -52,7 +52,7 @@ fn a_request_changed_after_signing_is_refused() {
 }
 
 #[test]
-fn what_is_no_request_is_told_by_its_beginning() {
+fn the_error_for_an_invalid_csr_quotes_its_beginning() {
     assert_eq!(
         Csr::parse(b"<html>login</html>").unwrap_err().0,
         "neither DER nor PEM of a certificate signing request; it begins with \"<html>login</html>\""

@@ -34,7 +34,7 @@ fn the_order_of_parts_and_a_repeated_cn_do_not_count() {
 }
 
 #[test]
-fn every_difference_is_told() {
+fn every_difference_is_reported() {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
     let mut made = params(&[
         (DnType::CountryName, "DE"),

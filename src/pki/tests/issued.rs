@@ -46,7 +46,7 @@ fn a_ca_may_leave_the_cn_out_or_put_a_host_name_there() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told() {
+fn every_fault_is_reported() {
     let mut params = leaf_params();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -70,7 +70,7 @@ fn everything_that_is_wrong_is_told() {
 }
 
 #[test]
-fn a_clock_ten_minutes_ahead_is_borne_and_no_more() {
+fn a_clock_ten_minutes_ahead_is_tolerated_and_no_more() {
     let key = KeyPair::generate().unwrap();
     let root = Authority::root("root");
     let issued = |start: i64, end: i64| {
@@ -85,7 +85,7 @@ fn a_clock_ten_minutes_ahead_is_borne_and_no_more() {
 }
 
 #[test]
-fn a_chain_that_does_not_hold_is_refused() {
+fn an_invalid_chain_is_refused() {
     let root = Authority::root("root");
     let near = root.sub("near");
     let key = KeyPair::generate().unwrap();
@@ -232,7 +232,7 @@ fn purposes_that_no_firewall_has_are_refused() {
     }
 }
 
-/// Who trusts a CN may take any of them.
+/// A client that trusts a CN may use any of them.
 #[test]
 fn every_cn_must_be_one_that_was_asked_for_wherever_it_stands() {
     let root = Authority::root("root");

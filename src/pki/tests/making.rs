@@ -107,7 +107,7 @@ fn openssl_reads_a_request_of_ours_and_finds_it_signed() {
 }
 
 #[test]
-fn what_a_request_cannot_hold_is_said() {
+fn values_that_a_request_cannot_hold_are_reported() {
     let key = PrivateKey::generate(KeyKind::Ecdsa(256)).unwrap();
     let refusal = |change: fn(&mut KeyRequest)| {
         let mut wanted = key_request();

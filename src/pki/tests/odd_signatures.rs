@@ -1,4 +1,4 @@
-//! Signatures that few CAs make: what can be verified is taken, and nobody is accused for what cannot.
+//! Signatures that few CAs make. A verifiable one is accepted, and an unsupported one is not reported as forged.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
@@ -120,7 +120,7 @@ pub(super) fn chains(folder: &Path) -> Option<Vec<(String, Chain)>> {
 }
 
 #[test]
-fn who_signed_in_a_way_that_cannot_be_verified_is_not_accused_of_a_forgery() {
+fn an_unsupported_signature_is_not_reported_as_forged() {
     let folder = tempfile::tempdir().unwrap();
     let Some(chains) = chains(folder.path()) else {
         return;

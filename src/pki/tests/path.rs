@@ -165,7 +165,7 @@ fn names_that_differ_in_case_and_spaces_are_the_same() {
 }
 
 #[test]
-fn an_unordered_bag_is_ordered_and_strangers_and_doubles_are_dropped() {
+fn an_unordered_bag_is_ordered_and_unrelated_and_duplicate_certificates_are_dropped() {
     let root = Authority::root("root");
     let middle = root.sub("middle");
     let near = middle.sub("near");
@@ -235,7 +235,7 @@ fn a_leaf_that_names_itself_as_its_issuer_is_refused() {
     }
 }
 
-/// By the key that it names, its CA is told from itself.
+/// The authority key identifier distinguishes its CA from itself.
 #[test]
 fn a_leaf_may_have_the_name_of_its_ca_where_it_names_the_key_of_the_ca() {
     let namesake = Authority::root("vpn.example.com");
@@ -299,7 +299,7 @@ fn a_chain_without_an_end_is_refused() {
 }
 
 #[test]
-fn a_bag_of_many_ways_costs_a_bounded_number_of_looks() {
+fn a_bag_with_many_paths_costs_a_bounded_number_of_steps() {
     // Four certificates of each of twelve CAs: sixteen million ways.
     let mut layers: Vec<Vec<Authority>> = vec![vec![Authority::root("0")]];
     for depth in 1..=12 {
@@ -341,7 +341,7 @@ fn rand_serial() -> rcgen::SerialNumber {
 }
 
 #[test]
-fn a_ca_that_may_not_is_refused_and_named() {
+fn a_ca_that_may_not_issue_is_refused_and_named() {
     type Change = fn(&mut rcgen::CertificateParams);
     let cases: [(Change, &str); 4] = [
         (|params| params.is_ca = IsCa::ExplicitNoCa, "is not a CA"),

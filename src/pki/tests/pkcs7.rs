@@ -84,12 +84,15 @@ fn keys_and_requests_beside_certificates_are_skipped() {
 }
 
 #[test]
-fn what_is_no_certificate_is_told_with_its_beginning() {
+fn the_error_for_an_invalid_certificate_quotes_its_beginning() {
     for (bytes, words) in [
         (&b""[..], "it begins with \"\""),
         (b"<html>Sign in</html>", "it begins with \"<html>"),
         (b"c29tZXRoaW5n", "it begins with \"c29tZXRoaW5n\""),
-        (b"-----BEGIN X-----\n-----END X-----", "not one certificate"),
+        (
+            b"-----BEGIN X-----\n-----END X-----",
+            "contains no certificate",
+        ),
         (
             b"-----BEGIN CERTIFICATE-----\nAQID",
             "has no END CERTIFICATE",

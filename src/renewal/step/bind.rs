@@ -40,7 +40,7 @@ pub async fn take(context: &StepContext<'_>) -> Result<Outcome, StepError> {
                 FIRST_CHECK,
                 WaitReason::ConfirmingBind,
                 format!(
-                    "looking whether the management page serves the new certificate already: {failure}"
+                    "checking whether the management page serves the new certificate already: {failure}"
                 ),
             ));
         }
@@ -104,7 +104,7 @@ async fn check_then_bind(
         .iter()
         .filter(|object| object.kind == ObjectKind::Certificate);
     if !certificates.any(|object| object.alias == context.renewal().alias) {
-        // Somebody removed it: the device would say no for ever.
+        // Another administrator removed it: the device would refuse every bind.
         let call = "look for the certificate to bind";
         return Err(context.gone_from_device(session, call).await);
     }
@@ -137,7 +137,7 @@ async fn bind(
             return Ok(Outcome::wait(
                 FIRST_CHECK,
                 WaitReason::ConfirmingBind,
-                format!("looking whether it was done: {failure}"),
+                format!("checking whether it was done: {failure}"),
             ));
         }
         // Nothing was bound: the first answer that is lost later is still the first.
@@ -172,7 +172,7 @@ async fn remember_previous(
         return Ok((obtained, None));
     }
     let json = serde_json::to_string(&concerned).map_err(|error| {
-        StepError::Permanent(format!("the bindings cannot be written down: {error}"))
+        StepError::Permanent(format!("the bindings cannot be stored as JSON: {error}"))
     })?;
     let results = context.results().await;
     let before = obtained.previous_served.as_deref();
@@ -188,7 +188,7 @@ async fn remember_previous(
         })
         .collect();
     let json_of_served = serde_json::to_string(&served).map_err(|error| {
-        StepError::Permanent(format!("what is served cannot be written down: {error}"))
+        StepError::Permanent(format!("what is served cannot be stored as JSON: {error}"))
     })?;
     obtained.previous_bindings = Some(json);
     obtained.previous_served = Some(json_of_served);
@@ -243,12 +243,12 @@ enum Opening {
     Shut(Wait),
     /// The end of what is served comes before the next window.
     Forced(String),
-    /// Somebody who may decide that does not want to wait.
+    /// An operator decided not to wait.
     Urgent(String),
 }
 
 /// Whether a bind is allowed now. Where the last look says that the window cannot be waited for, the services are looked at
-/// again: that look may be days old, and somebody may have put in by hand what can wait.
+/// again: that look may be days old, and another administrator may have installed a certificate that can wait.
 async fn opening(context: &StepContext<'_>) -> Result<Opening, StepError> {
     let Some(window) = context.window else {
         return Ok(Opening::Open);
@@ -344,7 +344,7 @@ async fn was_asked(context: &StepContext<'_>) -> Result<bool, StepError> {
     Ok(ended.is_none_or(|ended| ended <= asked.at))
 }
 
-/// Of what the addresses serve; `None` where one of them serves nothing, or nothing that is known: a stranger's
+/// Of what the addresses serve; `None` where one of them serves nothing, or nothing that is known: an unknown
 /// certificate is no reason to wait.
 fn first_to_end<'a>(
     knowledge: &Knowledge<'_>,

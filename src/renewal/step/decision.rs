@@ -35,7 +35,7 @@ pub async fn on_an_order_after_one_that_ended(
     context: &StepContext<'_>,
     issuer: &dyn Issuer,
 ) -> Result<(), StepError> {
-    // Whoever has just let it order once more need not be asked twice.
+    // An operator who has just allowed another order is not asked twice.
     if [DecisionKind::OrdersEnded, DecisionKind::OrderAgain]
         .iter()
         .any(|kind| context.is_decided(*kind))
@@ -311,7 +311,7 @@ fn ends_too_early(
     let is_wanted = pki::differences_from_request(&certificate, &wanted.request).is_empty();
     let ends_too_early = match reason {
         // A reissue ends with the term that was paid, and has made what is served invalid: held, it would be of no use to
-        // whoever asked. It causes no further order, because nobody asks for the next one.
+        // the operator. It causes no further order, because no operator requests the next one.
         Some(Reason::Requested) => leaf.not_after < served.not_after,
         Some(reason) if reason.goes_by_time() => leaf.not_after <= served.not_after,
         _ => false,
@@ -332,5 +332,5 @@ const MOST_ROLLED_BACK: usize = 2;
 /// Looks for an order that the CA does not show, before an operator has to decide: by then the retry table waits for a day.
 const MOST_CHECKS: u32 = 4;
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
-/// An approval may take days, and whoever has just given it asks whether it is there.
+/// An approval may take days, and an operator who has just given it asks for the result.
 const A_WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -136,8 +136,8 @@ fn doubt(address: &str, verdict: &Verdict) -> Option<String> {
     }
 }
 
-/// Reports, before anything is ordered, the addresses that serve nothing or a certificate that is not known. It is for a
-/// person to judge; nothing waits for it.
+/// Reports, before anything is ordered, the addresses that serve nothing or a certificate that is not known. An
+/// operator decides about them; nothing waits for it.
 pub(super) async fn report_unready(context: &StepContext<'_>) -> Result<(), StepError> {
     let renewal = context.renewal();
     if renewal.attempts > 0 || renewal.last_error_kind.is_some() {

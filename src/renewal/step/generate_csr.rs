@@ -1,7 +1,7 @@
 //! Planned: generate the key pair and its CSR, on the firewall or here.
 //!
-//! The alias holds the renewal's id, so a key pair that exists under it is ours, whoever crashed in between. A key that
-//! renewd makes itself exists from the moment at which it is stored: before, there is nothing to look for.
+//! The alias holds the renewal's id, so a key pair that exists under it is ours, also after a crash. A key that renewd
+//! makes itself exists once it is stored: before that, there is nothing to look for.
 
 use jiff::SignedDuration;
 
@@ -51,7 +51,7 @@ async fn here(context: &StepContext<'_>) -> Result<Outcome, StepError> {
     }))
 }
 
-/// Takes seconds for a large key, on a thread where nobody waits for it.
+/// Takes seconds for a large key, on a thread where no other task waits for it.
 async fn make(context: &StepContext<'_>) -> Result<(PrivateKey, Csr), StepError> {
     let wanted = context.wanted.request.clone();
     let making = move || -> Result<(PrivateKey, Csr), PkiError> {
@@ -72,15 +72,15 @@ async fn ask_the_ca(context: &StepContext<'_>) -> Result<(), StepError> {
     // Needed only when the certificate is there, which is too late to find out.
     let chain_roots = chain_roots::of_ca(context.config, &context.renewal().ca).await;
     chain_roots.map_err(StepError::Ca)?;
-    let objections = issuer
+    let problems = issuer
         .preflight(&context.wanted.request)
         .await
         .map_err(StepError::Ca)?;
-    if objections.is_empty() {
+    if problems.is_empty() {
         return Ok(());
     }
     let call = format!("ask {} before a key is generated", context.renewal().ca);
-    Err(refused(&call, &objections))
+    Err(refused(&call, &problems))
 }
 
 async fn check_then_generate(
@@ -105,8 +105,8 @@ async fn check_then_generate(
     let alias = &context.renewal().alias;
     let intent = context.intend(Step::GenerateCsr, alias).await?;
     match session.generate_csr(alias, &context.wanted.request).await {
-        // An alias is refused as long as a key pair has it, listed or not (SonicOS reference 3.1), and this alias is
-        // nobody's but ours: an earlier request may have arrived after all.
+        // An alias is refused as long as a key pair has it, listed or not (SonicOS reference 3.1), and only
+        // renewd uses this alias: an earlier request may have arrived after all.
         Err(failure) if failure.kind == FailureKind::Refused && may_exist(context, &intent) => {
             return Ok(not_listed_yet(SignedDuration::ZERO));
         }
@@ -124,8 +124,8 @@ async fn check_then_generate(
     Ok(not_listed_yet(SignedDuration::ZERO))
 }
 
-/// An earlier request may have arrived: those that certainly did not are not counted. But it is not waited for for ever:
-/// a device may have another reason to say no.
+/// An earlier request may have arrived: those that certainly did not are not counted. But the wait is
+/// limited: a device may have another reason to refuse.
 fn may_exist(context: &StepContext<'_>, intent: &Intent) -> bool {
     let renewal = context.renewal();
     intent.tries > 1 && !renewal.was_refused() && renewal.polls < MOST_CHECKS

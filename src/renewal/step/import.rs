@@ -130,7 +130,7 @@ async fn confirm(
     if object.is_none_or(|object| object.kind != ObjectKind::Certificate) {
         return Err(refused(
             call,
-            &["the firewall said yes, but lists no certificate under the alias".to_owned()],
+            &["the firewall reported success, but does not list the certificate".to_owned()],
         ));
     }
     // Only now the device has shown what it needs.
@@ -153,6 +153,6 @@ async fn find(
         .find(|object| object.alias == context.renewal().alias))
 }
 
-/// How often a key that does not open is tried: a person is told each time, and has some days to put the former sealing
+/// How often a key that does not open is tried: an operator is alerted each time, and has some days to put the former sealing
 /// key back before another certificate is ordered.
 const OPENINGS: u32 = 6;

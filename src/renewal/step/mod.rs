@@ -68,7 +68,7 @@ pub struct StepContext<'a> {
     pub store: &'a Store,
     /// Seals and opens the private keys that renewd made.
     pub sealer: &'a Sealer,
-    /// Told of every moment.
+    /// Called at every moment.
     pub checkpoint: &'a dyn Checkpoint,
     /// The moment at which the step began.
     pub now: Timestamp,
@@ -225,8 +225,8 @@ impl StepContext<'_> {
         Ok(objects)
     }
 
-    /// What was on the firewall when it was listed last in this session, a moment ago; else now. Only where nothing is
-    /// wrong when somebody has changed it since: the firewall itself refuses what it lacks.
+    /// What was on the firewall when it was listed last in this session, a moment ago; else now. Only where a change
+    /// since then does no harm: the firewall itself refuses what it lacks.
     async fn listed(&self, session: &mut dyn Firewall) -> Result<Vec<InstalledObject>, StepError> {
         match self.session.listed() {
             Some(objects) => Ok(objects),
@@ -271,12 +271,12 @@ impl StepContext<'_> {
         Ok(())
     }
 
-    /// Tells the checkpoint that the intent of `step` is stored.
+    /// Reports to the checkpoint that the intent of `step` is stored.
     async fn intended(&self, step: Step) {
         self.checkpoint.pass(Moment::Intended(step)).await;
     }
 
-    /// Tells the checkpoint that the effect of `step` has happened.
+    /// Reports to the checkpoint that the effect of `step` has happened.
     async fn acted(&self, step: Step) {
         self.checkpoint.pass(Moment::Acted(step)).await;
     }
@@ -285,7 +285,7 @@ impl StepContext<'_> {
     async fn record_identity(&self, session: &mut dyn Firewall) -> Result<(), StepError> {
         let identity = session.identify().await?.bounded();
         let json = serde_json::to_string(&identity).map_err(|error| {
-            StepError::Permanent(format!("the identity cannot be written down: {error}"))
+            StepError::Permanent(format!("the identity cannot be stored as JSON: {error}"))
         })?;
         self.store
             .record_identity(self.lease, &json, self.now)
@@ -318,7 +318,7 @@ impl StepContext<'_> {
             Ok(false) => {
                 let doubt =
                     format!("the firewall does not list {alias}, but does not say that it is gone");
-                (doubt, DOUBTFUL_LISTINGS)
+                (doubt, SUSPECT_LISTINGS)
             }
         };
         if self.renewal().is_failing() && self.renewal().attempts >= enough {
@@ -441,8 +441,8 @@ impl StepContext<'_> {
         }))
     }
 
-    /// What was bound before us, as stored by the bind step. Nothing, where somebody else bound our certificate: nobody
-    /// knows then what there was to go back to.
+    /// What was bound before us, as stored by the bind step. Nothing, where another administrator bound our
+    /// certificate: what to go back to is unknown then.
     fn previous_bindings(&self) -> Result<Vec<Binding>, StepError> {
         let Some(json) = self.renewal().obtained.previous_bindings.as_deref() else {
             return Ok(Vec::new());
@@ -514,18 +514,18 @@ fn obtained<'a>(value: Option<&'a str>, what: &str) -> Result<&'a str, StepError
     value.ok_or_else(|| StepError::Permanent(format!("the store holds no {what} for this state")))
 }
 
-/// One listing may be wrong; after this many, minutes apart, the key pair is believed to be gone, and only a new one
-/// with a new order helps.
+/// One listing may be wrong. After this many, minutes apart, the key pair counts as gone, and a new one with a new order
+/// is needed.
 const LISTINGS: u32 = 2;
-/// The same where the listings may have been cut off: a person is told each time, and has some days.
-const DOUBTFUL_LISTINGS: u32 = 6;
+/// The same where the listings may have been cut off: an operator is alerted each time, and has some days.
+const SUSPECT_LISTINGS: u32 = 6;
 
 /// A "no" of our own, with its reasons.
 fn refused(call: &str, reasons: &[String]) -> StepError {
     StepError::Ca(Failure::new(FailureKind::Refused, call, reasons.join("; ")))
 }
 
-/// A step that cannot go on without the sealing key; a person can mend that.
+/// A step that cannot continue without the sealing key; an operator can fix that.
 fn sealing(call: &str, error: &SealError) -> StepError {
     StepError::Firewall(Failure::new(FailureKind::Local, call, error))
 }

@@ -157,7 +157,7 @@ fn remarks(context: &StepContext<'_>, verdict: &Verdict) -> Vec<Event> {
     events
 }
 
-/// For what is waited: each is told once.
+/// What the renewal waits for: each reason is reported once.
 fn kind_of_wait(needs_person: bool, waited: SignedDuration) -> WaitReason {
     match needs_person {
         true => WaitReason::Approval,
@@ -175,7 +175,7 @@ fn pause(asked: Option<SignedDuration>, waited: SignedDuration) -> SignedDuratio
     )
 }
 
-/// After this time somebody should look why nothing comes, though nobody is asked for.
+/// After this time an operator should find out why nothing is issued, though the CA does not ask for one.
 const OVERDUE: SignedDuration = SignedDuration::from_hours(24);
 const SHORTEST_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_PATIENCE: SignedDuration = SignedDuration::from_hours(1);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_nobody_in_particular_is_told_after_a_day() {
+    fn an_issuance_that_needs_no_operator_is_reported_after_a_day() {
         let almost = OVERDUE - SignedDuration::from_secs(1);
         assert_eq!(kind_of_wait(false, almost), WaitReason::Issuance);
         assert_eq!(kind_of_wait(false, OVERDUE), WaitReason::IssuanceOverdue);

@@ -1,7 +1,7 @@
 //! Verified: remove what is no longer needed from the firewall.
 //!
 //! Only objects that renewd made itself are removed: the previous certificate if it was ours, and what earlier
-//! renewals of this certificate left behind. What a person put there stays, and the history says so.
+//! renewals of this certificate left behind. What an operator put there stays, and the history says so.
 
 use super::{Outcome, REMEMBERED, StepContext, StepError};
 use crate::event::{Event, EventKind};
@@ -26,8 +26,8 @@ pub async fn take(context: &StepContext<'_>) -> Result<Outcome, StepError> {
     Ok(outcome)
 }
 
-/// Lets the CA know that the previous certificate is no longer used. That is a courtesy: where the CA cannot be told it is
-/// logged, and the renewal, which stands in the way of the next one, is not held back for it.
+/// Lets the CA know that the previous certificate is no longer used. That is optional: where it fails, it is logged, and
+/// the renewal is not delayed for it, because it would delay the next one.
 async fn notify_the_ca(context: &StepContext<'_>) -> Result<(), StepError> {
     let past = context
         .store
@@ -70,7 +70,7 @@ fn is_worth_another_try(failure: &Failure, renewal: &Renewal) -> bool {
         failure.kind,
         FailureKind::Unreachable | FailureKind::Busy | FailureKind::OutcomeUnknown
     );
-    may_pass && (!renewal.is_failing() || renewal.attempts < COURTESIES)
+    may_pass && (!renewal.is_failing() || renewal.attempts < NOTIFICATIONS)
 }
 
 async fn remove_leftovers(
@@ -149,5 +149,5 @@ async fn remove(session: &mut dyn Firewall, alias: &str) -> Result<(), StepError
     }
 }
 
-/// How often a CA is told in vain: the short waits of the retry table, and no more.
-const COURTESIES: u32 = 3;
+/// How many failed notifications of the CA are retried: the short waits of the retry table, and no more.
+const NOTIFICATIONS: u32 = 3;

@@ -2,7 +2,7 @@
 //! ours: what another administrator has bound meanwhile stays, and what has ended is not bound again.
 //!
 //! A session is opened to bind, and no more: whether it is served again is seen without one. The proof is bounded in time,
-//! because an address may never serve again what it served before; then a person is told what differs.
+//! because an address may never serve again what it served before; then an operator gets an alert with the differences.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -56,7 +56,7 @@ pub async fn take(context: &StepContext<'_>) -> Result<Outcome, StepError> {
     })
 }
 
-/// Once the previous certificate was asked for again, a late sight of the new one no longer counts.
+/// Once the previous certificate was asked for again, a late probe result with the new one no longer counts.
 async fn is_begun(context: &StepContext<'_>) -> Result<bool, StepError> {
     Ok(context
         .store
@@ -92,7 +92,7 @@ async fn check_then_bind_previous(
     let good = ours.iter().filter(|(_, ended)| ended.is_none());
     let good: Vec<Binding> = good.map(|(before, _)| (*before).clone()).collect();
     if good.is_empty() {
-        // What was read may be what somebody has not committed yet.
+        // What was read may be an uncommitted change of another administrator.
         if let Some(foreign) = session.pending_changes_of_others().await? {
             return Err(not_committed(&foreign));
         }
@@ -123,7 +123,7 @@ async fn bind_back(
         if !failure.is_surely_not_done() || !is_untouched(context, session, &good, &failure).await {
             return Err(failure.into());
         }
-        // The services still use the new certificate: until they do not, a late sight of it counts.
+        // The services still use the new certificate: until they do not, a late probe result with it counts.
         context.withdraw(Step::RollBack).await?;
         if failure.kind != FailureKind::Refused {
             return Err(failure.into());
@@ -185,7 +185,7 @@ async fn missing(
     Ok(missing)
 }
 
-/// Whether the firewall has refused so often in the same words that it would do so for ever.
+/// Whether the firewall has refused with the same message so often that a retry is useless.
 fn is_said_again(context: &StepContext<'_>, refusal: &Failure) -> bool {
     let renewal = context.renewal();
     let said = cause(refusal.kind, &readable(&refusal.to_string()));
@@ -255,7 +255,7 @@ fn nothing_bound_back(context: &StepContext<'_>, fact: Fact, why: &str) -> Outco
     ))
 }
 
-/// renewd has bound the new certificate and has not bound the previous one yet: somebody else has.
+/// renewd has bound the new certificate and has not bound the previous one yet: another administrator has.
 async fn report_put_back(context: &StepContext<'_>) -> Result<(), StepError> {
     let firewall = context.store.firewall(&context.renewal().firewall).await?;
     let event = Event {
@@ -298,7 +298,7 @@ fn outcome(context: &StepContext<'_>, differences: &[String], waited: SignedDura
     ))
 }
 
-/// There is nothing that could be bound again: the new certificate stays, and a person is told.
+/// There is nothing that could be bound again: the new certificate stays, and an operator gets an alert.
 fn not_rolled_back(context: &StepContext<'_>, bindings: &[Binding]) -> Outcome {
     let why = if bindings.is_empty() {
         "what was bound before is not known".to_owned()

@@ -196,7 +196,7 @@ async fn within(
         })
 }
 
-/// What was placed under a reference that cannot be stored is placed all the same: it is looked for.
+/// An order whose reference cannot be stored was placed anyway: it is looked up.
 fn usable(issuer: &dyn Issuer, reference: Reference) -> Result<Reference, Failure> {
     match unusable(issuer, &reference) {
         Some(words) => Err(Failure::new(FailureKind::OutcomeUnknown, "order", words)),

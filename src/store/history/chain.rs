@@ -79,7 +79,7 @@ impl Chain {
             .bind(id)
             .fetch_optional(connection)
             .await?;
-        // Who took the end out must not stop renewals; that it is gone is seen for ever by the ids.
+        // A removed end must not stop renewals. The ids show later that it was removed.
         let hash = row.map(|row| row.maybe_text("hash")).transpose()?.flatten();
         Ok(Self::after(Head {
             id,

@@ -1,5 +1,5 @@
 //! Where the history begins after its oldest events were removed: the last of them, authenticated under the sealing key, so
-//! that nobody else can remove events and store a checkpoint for it.
+//! that no other program can remove events and store a checkpoint for them.
 
 use jiff::Timestamp;
 use sqlx::AnyExecutor;
@@ -46,7 +46,7 @@ impl Checkpoint {
     /// Whether renewd stored it under this sealing key.
     ///
     /// # Errors
-    /// The sealing key cannot be read, so that this cannot be told.
+    /// The sealing key cannot be read, so that this is unknown.
     pub fn is_authentic(&self, sealer: &Sealer) -> Result<bool, SealError> {
         let parts = self.parts();
         let parts = parts.each_ref().map(String::as_str);

@@ -19,9 +19,9 @@ pub struct Verdict {
     pub events: i64,
     /// Where the history begins, because what is older was removed; `None`: with its first event.
     pub checkpoint: Option<Checkpoint>,
-    /// Why it cannot be told whether the checkpoint is authentic.
+    /// Why the checkpoint could not be verified.
     pub unverifiable: Option<SealError>,
-    /// The event of the head that was told was removed: the head proves nothing any more.
+    /// The event of the given head was removed: the head proves nothing any more.
     pub is_reported_removed: bool,
     /// When the first of them happened; `None` where there is none.
     pub since: Option<Timestamp>,
@@ -51,11 +51,11 @@ pub enum Misfit {
     Unreadable(i64),
     /// An event under an id that no event was given.
     PutIn(i64),
-    /// The event of a head that was told carries another hash now.
+    /// The event of the given head carries another hash now.
     Rewritten(i64),
     /// The checkpoint says that the events up to this one were removed, and renewd did not store it.
     Checkpoint(i64),
-    /// The history ends before the head that was told.
+    /// The history ends before the given head.
     CutOff {
         /// The id of the head.
         reported: i64,
@@ -192,7 +192,7 @@ impl Store {
     }
 }
 
-/// A head that was told of the very event after which the history begins.
+/// A given head of the very event after which the history begins.
 fn rewritten(former: Option<&Head>, reported: Option<&Head>) -> Option<Misfit> {
     let (former, reported) = former.zip(reported)?;
     (former.id == reported.id && former.hash != reported.hash)
@@ -297,16 +297,16 @@ impl fmt::Display for Misfit {
             ),
             Self::Rewritten(id) => write!(
                 f,
-                "event {id} is not the one of the head that was told: the history was written anew, up to there at least"
+                "event {id} is not the one of the given head: the history was rewritten, at least up to there"
             ),
             Self::Checkpoint(id) => write!(
                 f,
                 "the checkpoint that says that the events up to {id} were removed was not stored by this renewd under this \
-                 sealing key: somebody else removed events, or the sealing key is another one; put the former one back"
+                 sealing key: another program removed events, or the sealing key is another one; put the former one back"
             ),
             Self::CutOff { reported, last } => write!(
                 f,
-                "the history ends with event {last}, before event {reported} of the head that was told: its end was cut off, \
+                "the history ends with event {last}, before event {reported} of the given head: its end was cut off, \
                  or an old copy of the database was put back"
             ),
         }

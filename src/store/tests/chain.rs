@@ -1,4 +1,4 @@
-//! The chain of the history: it fits as long as nobody meddles, and says where somebody did.
+//! The chain of the history: it fits while no other program changes events, and it shows where one did.
 
 use sqlx::AssertSqlSafe;
 
@@ -45,7 +45,7 @@ async fn misfit_after(meddling: &[&'static str]) -> Option<Misfit> {
 }
 
 #[tokio::test]
-async fn a_history_that_nobody_touched_is_unbroken_and_tells_its_head() {
+async fn an_unchanged_history_is_unbroken_and_reports_its_head() {
     let (store, _folder) = with_twelve().await;
     let found = verdict(&store).await;
     assert_eq!((found.events, found.since), (12, Some(at(1))));

@@ -30,7 +30,7 @@ async fn a_copy_holds_what_was_committed_and_goes_its_own_way() {
 }
 
 #[tokio::test]
-async fn a_database_that_nobody_uses_is_left_as_it_was() {
+async fn a_database_that_is_not_in_use_is_left_as_it_was() {
     let (store, folder) = store_with_portal().await;
     store.close().await;
     let (before, bytes) = (files(&folder), fs::read(folder.path().join("renewd.db")));

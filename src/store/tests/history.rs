@@ -68,7 +68,7 @@ async fn thousands_of_events_at_once_are_stored_in_their_order() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_valid_is_told() {
+async fn an_event_that_is_not_valid_is_reported() {
     let (store, _folder) = store().await;
     store
         .record(&[of_portal(EventKind::RenewalHeld)], at(1))

@@ -170,7 +170,7 @@ async fn what_was_decided_before_something_new_was_seen_or_asked_for_is_not_stor
             (row.due_check_at, row.decision, due.len())
         }
     };
-    // All of it happens at one moment, as far as the clock tells.
+    // All of it happens at one moment by the clock.
     for new in 0..2 {
         let (was_due_at, ..) = is_due_at(at(10)).await;
         if new == 0 {
@@ -230,7 +230,7 @@ async fn the_longest_waiting_is_due_first_and_only_when_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn a_sight_without_a_certificate_keeps_the_last_one() {
+async fn a_probe_result_without_a_certificate_keeps_the_last_one() {
     let (store, _folder) = store_with_portal().await;
     let seen = current("pem", 30);
     let drift = [Event {
@@ -341,7 +341,7 @@ async fn what_is_not_in_the_inventory_cannot_be_written() {
 }
 
 #[tokio::test]
-async fn half_a_sight_in_the_database_is_told() {
+async fn half_a_probe_result_in_the_database_is_reported() {
     let (store, _folder) = store_with_portal().await;
     let seen = current("pem", 30);
     record_probe(&store, "portal", Some(&seen), None, at(5), None, &[], at(1))
@@ -468,12 +468,12 @@ async fn where_nothing_was_seen_is_looked_at_apart_from_the_others() {
     let names_of = |rows: Vec<TrackedCertificate>| -> Vec<String> {
         rows.iter().map(|row| row.name.to_string()).collect()
     };
-    let fleet = ["new", "once", "seen", "told"].map(|name| configured(name, "hq", "1"));
+    let fleet = ["new", "once", "seen", "reported"].map(|name| configured(name, "hq", "1"));
     store.sync_inventory(&fleet, at(0)).await.unwrap();
     for (name, reported) in [
         ("once", Some(ReportedCondition::UnreachableOnce)),
         ("seen", None),
-        ("told", Some(ReportedCondition::Unreachable)),
+        ("reported", Some(ReportedCondition::Unreachable)),
     ] {
         record_probe(&store, name, None, reported, at(1), None, &[], at(0))
             .await
@@ -484,7 +484,7 @@ async fn where_nothing_was_seen_is_looked_at_apart_from_the_others() {
     assert_eq!(names_of(seen), ["new", "seen"]);
     let unseen = store.due_for_probe(at(2), false, 9).await.unwrap();
     assert!(unseen.iter().all(TrackedCertificate::is_unseen));
-    assert_eq!(names_of(unseen), ["once", "told"]);
+    assert_eq!(names_of(unseen), ["once", "reported"]);
 }
 
 #[tokio::test]
@@ -522,7 +522,7 @@ async fn a_changed_configuration_lets_what_waits_look_again_at_once() {
         .await
         .unwrap();
     store.sync_inventory(&same, at(60)).await.unwrap();
-    assert_eq!(next().await, None, "what is held waits for a person");
+    assert_eq!(next().await, None, "what is held waits for an operator");
     waits("maintenance_window").await.unwrap();
     store.sync_inventory(&[], at(70)).await.unwrap();
     assert_eq!(next().await, Some(at(70)), "it left the configuration");

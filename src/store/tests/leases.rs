@@ -133,7 +133,7 @@ async fn an_extended_lease_is_not_taken() {
     assert!(claim(&store, "them", 120).await.is_some());
 }
 
-/// Every method that is given a lease writes only under it: whoever adds one adds it to `nothing_can_be_written_with`.
+/// Every method that is given a lease writes only under it: a new one belongs into `nothing_can_be_written_with` too.
 #[test]
 fn every_write_of_a_step_is_tried_with_a_lost_lease() {
     let tried = include_str!("leases.rs");
@@ -163,7 +163,7 @@ fn every_write_of_a_step_is_tried_with_a_lost_lease() {
 }
 
 #[tokio::test]
-async fn who_follows_a_worker_that_was_lost_is_told_so() {
+async fn a_lease_after_a_lost_worker_says_so() {
     let (store, first, _folder) = store_with_lease().await;
     assert!(!first.follows_lost);
     let second = claim(&store, "them", 60).await.unwrap();
@@ -320,7 +320,7 @@ async fn nothing_can_be_written_with(store: &Store, lost: &mut Lease) {
     assert_eq!(after, before);
 }
 
-/// Neither what it found out nor what it tells is stored where the lease is lost.
+/// Neither its findings nor its events are stored where the lease is lost.
 async fn everything_of_a_step_is_lost(store: &Store, lost: &Lease) {
     let portal = &lost.renewal.certificate;
     let everything = async || {

@@ -78,7 +78,7 @@ async fn a_renewal_behind_another_of_its_firewall_waits_for_that_lease() {
 }
 
 #[tokio::test]
-async fn a_firewall_that_refuses_logins_wakes_nobody() {
+async fn a_firewall_that_refuses_logins_causes_no_wake_up() {
     let (store, lease, _folder) = store_with_only_a_lease().await;
     store.count_refused_login("hq", at(0)).await.unwrap();
     store.count_refused_login("hq", at(0)).await.unwrap();

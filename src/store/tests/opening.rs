@@ -166,7 +166,7 @@ async fn a_database_of_another_program_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_place_that_cannot_be_used_is_told_with_advice() {
+async fn a_location_that_cannot_be_used_is_reported_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     fs::create_dir(folder.path().join("folder")).unwrap();
@@ -189,7 +189,7 @@ async fn a_place_that_cannot_be_used_is_told_with_advice() {
 }
 
 #[tokio::test]
-async fn a_file_that_turned_read_only_is_told_with_advice() {
+async fn a_file_that_turned_read_only_is_reported_with_advice() {
     let (store, _folder) = store().await;
     meddle(&store, "PRAGMA query_only = ON").await;
     match store.write_probe(at(0)).await {
@@ -264,7 +264,7 @@ async fn a_transaction_that_sqlite_itself_rolled_back_does_not_end_all_writing()
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_nothing_is_half_stored() {
+async fn a_full_disk_is_reported_and_nothing_is_half_stored() {
     let (store, _folder) = store().await;
     meddle(&store, "PRAGMA max_page_count = 1").await;
     let many: Vec<_> = (0..2000)

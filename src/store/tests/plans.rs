@@ -120,7 +120,7 @@ async fn assert_searches(store: &Store, statement: &str) {
 }
 
 #[tokio::test]
-async fn waking_looks_at_few_rows_even_when_the_whole_fleet_is_renewed_at_once() {
+async fn the_next_wake_up_looks_at_few_rows_even_when_the_whole_fleet_is_renewed_at_once() {
     let (store, _folder) = store().await;
     let steps = plan(&store, next_wakeup::NEXT_DUE).await.join("\n");
     for wanted in [

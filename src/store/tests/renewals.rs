@@ -317,7 +317,7 @@ async fn whatever_a_peer_says_can_be_stored() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_not_valid_is_told_by_what_is_wrong_with_it() {
+async fn a_row_that_is_not_valid_is_reported_with_what_is_wrong() {
     let (store, lease, _folder) = store_with_lease().await;
     for (meddling, named) in [
         ("UPDATE renewal SET state = 'lost'", "no state \"lost\""),
@@ -422,21 +422,21 @@ async fn a_key_is_destroyed_with_the_proof_and_with_every_end_and_lies_on_nowher
     }
 }
 
-/// What is told of the certificate, newest first.
+/// The events of the certificate, newest first.
 async fn past(store: &Store) -> Vec<String> {
     let past = store.history("portal", 10).await.unwrap();
     past.into_iter().map(|event| event.name).collect()
 }
 
 #[tokio::test]
-async fn a_reason_to_wait_is_told_once_in_a_state_also_when_two_take_turns() {
+async fn a_wait_is_reported_once_in_a_state_also_when_two_take_turns() {
     let (store, mut lease, _folder) = store_with_lease().await;
     let reported = [Event {
         reason: Some("approval".to_owned()),
         ..Event::of_renewal(EventKind::ApprovalNeeded, &lease.renewal)
     }];
     let was_reported =
-        async |renewal: &Renewal, reason| store.was_told_to_wait(renewal, reason).await.unwrap();
+        async |renewal: &Renewal, reason| store.is_wait_reported(renewal, reason).await.unwrap();
     assert!(!was_reported(&lease.renewal, "approval").await);
     let postponed = store.postpone(&lease, 1, Some(at(5)), "approval", "", &reported, at(1));
     postponed.await.unwrap();

@@ -17,7 +17,7 @@ async fn a_restart_keeps_everything_even_after_a_kill() {
             1,
             Some(at(9)),
             "busy",
-            "somebody is there",
+            "another administrator is there",
             &reported,
             at(2),
         )

@@ -122,7 +122,7 @@ async fn a_batch_is_bounded_and_a_great_many_follow_in_turn() {
     assert_eq!(batches, [500, 500, 111]);
 }
 
-/// What somebody does after five of twelve are removed, and how that is found.
+/// Changes of another program after five of twelve are removed, and how they are detected.
 const MEDDLING: &[(&[&str], Misfit)] = &[
     (
         &["UPDATE history SET at = at + 1 WHERE id = 8"],
@@ -207,7 +207,7 @@ async fn what_is_changed_cut_off_or_removed_beyond_the_checkpoint_is_found() {
     }
 }
 
-/// Another sealing key, and none at all: what renewd stored cannot be told from what somebody else did.
+/// Another sealing key, and none at all: what renewd stored cannot be distinguished from what another program stored.
 #[tokio::test]
 async fn without_its_sealing_key_a_checkpoint_counts_for_nothing_and_nothing_more_is_removed() {
     let (store, _home, sealer, folder) = with_twelve().await;
@@ -262,7 +262,7 @@ async fn an_event_that_does_not_fit_is_never_removed() {
 }
 
 #[tokio::test]
-async fn a_head_that_was_told_is_compared_as_long_as_its_event_or_the_checkpoint_at_it_is_kept() {
+async fn a_given_head_is_compared_while_its_event_or_the_checkpoint_at_it_is_kept() {
     let (store, _home, sealer, _folder) = with_twelve().await;
     let heads = [
         head_of(&store, 3).await,

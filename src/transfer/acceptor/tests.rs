@@ -1,4 +1,4 @@
-//! Who is let in, who has to leave, and what is written about it.
+//! Which clients are admitted, which are evicted, and what is logged.
 
 use std::io::Write;
 use std::net::Ipv4Addr;

@@ -1,5 +1,5 @@
-//! Data connections of FTP: to and from the client's own address only. A server that connects wherever it is told
-//! ("bounce", RFC 2577) would let a client reach ports of other machines in our name.
+//! Data connections of FTP: to and from the client's own address only. A server that connects to any address
+//! in a request ("bounce", RFC 2577) would let a client reach ports of other machines from our address.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -79,7 +79,7 @@ async fn dial(address: SocketAddr, own: IpAddr) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// Waits for the client; others are sent away.
+/// Waits for the client; connections from other addresses are refused.
 async fn welcome(listener: TcpListener, client: &Client) -> io::Result<TcpStream> {
     loop {
         let (stream, peer) = listener.accept().await?;

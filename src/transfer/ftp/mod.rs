@@ -1,8 +1,8 @@
 //! The FTP server (RFC 959, 2428): one user, one folder, one file.
 //!
-//! It is written here and not taken from a library: a whole upload must be told from one that broke off, which needs
-//! both connections in one place; a data connection may go to the client's own address only; a line has a limit; and
-//! everything must end with the transfer.
+//! It is not taken from a library, for four reasons. A whole upload must be distinguished from one that broke off,
+//! which needs both connections in one place. A data connection may go to the client's own address only. A line has a
+//! limit. Every connection must end with the transfer.
 
 mod command;
 mod data;
@@ -254,7 +254,7 @@ impl Session {
         Ok(())
     }
 
-    /// Shows the one file to who asks for it by name; the folder shows nothing.
+    /// Lists the one file where the client names it; a listing of the folder is empty.
     async fn list(
         &mut self,
         path: &str,

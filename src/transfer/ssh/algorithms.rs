@@ -3,8 +3,8 @@
 //! The old ones are offered although they are weak, because what is left for a device without them is FTP, in clear
 //! text. What they protect is little: the one-time name and password are worth nothing when the transfer is over, a
 //! request and a certificate are no secrets and are checked when they arrive, and a key pair goes sealed with a
-//! password of its own. A device that compares no host key is not protected from somebody on the path by any algorithm.
-//! Compression is not offered: nothing can unfold in memory.
+//! password of its own. A device that compares no host key is not protected from an attacker on the path by any
+//! algorithm. Compression is not offered: nothing can unfold in memory.
 
 use std::borrow::Cow;
 

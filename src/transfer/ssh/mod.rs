@@ -27,7 +27,7 @@ use super::refusals::quoted;
 /// How every connection is served.
 pub(super) fn configuration(host_keys: Vec<PrivateKey>) -> Config {
     Config {
-        // Tells neither a version nor a library.
+        // Names neither a version nor a library.
         server_id: SshId::Standard("SSH-2.0-renewd".into()),
         methods: MethodSet::from(&[MethodKind::Password, MethodKind::KeyboardInteractive][..]),
         auth_rejection_time: REJECTION_TIME,
@@ -241,8 +241,8 @@ async fn serve_files(channel: Channel<Msg>, handle: Handle, connection: Connecti
     drop(stream);
 }
 
-/// Tells how it went, which a client hands on to its user. To be called before the stream of the channel is dropped,
-/// which closes the channel without a word. When the connection is gone, nobody hears it, and that is fine.
+/// Sends the exit status, which a client reports to its user. To be called before the stream of the channel is dropped,
+/// which closes the channel without an exit status. When the connection is gone, the status is lost, which is fine.
 async fn hang_up(handle: &Handle, id: ChannelId, status: u32) {
     let _ = handle.exit_status_request(id, status).await;
     let _ = handle.eof(id).await;

@@ -79,7 +79,7 @@ where
     match ended {
         Ok(()) => 0,
         Err(Ended::Refused(refusal)) => {
-            // The client may be gone already; then nobody needs the words.
+            // The client may be gone already; then the message is not needed.
             let words = format!("\u{1}scp: {refusal}\n");
             let _ = stream.write_all(words.as_bytes()).await;
             let _ = stream.flush().await;
@@ -97,7 +97,7 @@ where
 enum Ended {
     /// We said no; it is noted.
     Refused(Refusal),
-    /// The client left, or talks no `scp`.
+    /// The client closed the connection, or does not speak the `scp` protocol.
     Broken(String),
 }
 

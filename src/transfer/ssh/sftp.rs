@@ -154,7 +154,7 @@ impl Desk<'_> {
         let Some(Opened::Upload { path, upload }) = self.open.get_mut(&request.handle) else {
             return Err(StatusCode::Failure);
         };
-        // What came after a refused write has been told of with it.
+        // Data after a refused write was reported with that write.
         let file = upload.as_mut().ok_or(StatusCode::Failure)?;
         if let Err(refusal) = file.write_at(request.offset, &request.data) {
             *upload = None;

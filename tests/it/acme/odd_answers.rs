@@ -28,7 +28,7 @@ async fn members_that_decide_nothing_may_be_odd_and_urls_relative() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_does_not_know_yet_is_looked_for_again_and_never_ordered_twice() {
+async fn an_order_that_the_server_does_not_know_yet_is_looked_up_again_and_never_placed_twice() {
     let (acme, bed) = fixture(|variants| variants.unknown_looks = 3).await;
     assert_eq!(until_it_ends(&bed).await, State::Completed);
     assert_shown(&bed).await;
@@ -79,7 +79,7 @@ async fn a_refused_request_is_believed_only_when_the_order_says_the_same_for_min
 
 /// The planted fault that this catches lets the server choose which names of ours are written to.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_wants_a_proof_for_another_name_proves_nothing() {
+async fn an_order_with_an_authorization_for_another_name_gets_no_validation() {
     let (acme, bed) = fixture(|variants| {
         variants.authorizes_also = Some("intranet.example.com".to_owned());
     })

@@ -92,11 +92,11 @@ async fn a_wrong_key_is_one_clear_sentence_before_a_key_pair_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_sets_the_record_proves_control_and_is_told_to_clean_up() {
-    let Some(pebble) = Pebble::start(Unkindness::USUAL).await else {
+async fn a_program_sets_the_record_that_proves_control_and_is_run_again_to_clean_up() {
+    let Some(pebble) = Pebble::start(PebbleFaults::USUAL).await else {
         return;
     };
-    let bed = lab_today().await;
+    let bed = test_bed_today().await;
     let script = bed.folder.path().join("set-record");
     let (dns, management) = (pebble.names().dns, pebble.names().management);
     write_program(
@@ -114,10 +114,10 @@ async fn a_program_that_sets_the_record_proves_control_and_is_told_to_clean_up()
     assert_no_record_is_left(&bed).await;
 }
 
-/// A Pebble that asks the server at `dns`, and a laboratory that may change the records there.
+/// A Pebble that asks the server at `dns`, and a test bed that may change the records there.
 async fn fixture(dns: SocketAddr, more: &str) -> Option<(Pebble, TestBed)> {
-    let pebble = Pebble::asking(dns, Unkindness::USUAL).await?;
-    let bed = lab_today().await;
+    let pebble = Pebble::asking(dns, PebbleFaults::USUAL).await?;
+    let bed = test_bed_today().await;
     write_secret(&bed, KEY.1);
     let validation = format!(
         r#"validation.dns = {{ provider.rfc2136 = {{ server = "{dns}", key_name = "{}", secret = {{ file = "{}/tsig" }} }}, resolvers = ["{dns}"], check_servers = ["{dns}"]{more} }}"#,
@@ -144,7 +144,7 @@ fn validator(bed: &TestBed) -> Validator {
     Validator::new(settings.validation.clone(), bed.env())
 }
 
-/// A record that nobody writes: servers that do not show it tell whether they show others in its place.
+/// A record that no program writes. Servers without it show whether they answer with other records instead.
 fn never() -> Proof {
     Proof::Txt {
         name: "_acme-challenge.vpn.example.com".to_owned(),
@@ -164,7 +164,7 @@ const DELEGATING: &str = "$ORIGIN example.com.\n$TTL 60\n\
 const VALIDATION: &str = "$ORIGIN validation.test.\n$TTL 60\n\
     @ SOA ns1 hostmaster 1 3600 900 604800 60\n@ NS ns1\nns1 A 127.0.0.1\n";
 
-/// Speaks with the management port of Pebble's name server.
+/// Calls the management port of Pebble's name server.
 const PROGRAM: &str = r#"#!/bin/bash
 set -eu
 case $1 in

@@ -198,7 +198,7 @@ async fn newest_of_both(bed: &TestBed) -> Vec<Renewal> {
     both
 }
 
-/// How often a renewal reported that it waits for the order of the other one, with whose words.
+/// How often a renewal reported that it waits for the order of the other one, with the messages.
 async fn waits_for_the_other(bed: &TestBed) -> Vec<String> {
     let store = bed.store().await;
     let mut waits = Vec::new();

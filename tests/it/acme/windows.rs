@@ -1,4 +1,5 @@
-//! Renewal windows (RFC 9773), above all of a Pebble that offers them; with others they are not tried, which is said.
+//! Renewal windows (RFC 9773), above all of a Pebble that offers them; with others they are skipped, and the test
+//! prints it.
 //!
 //! That is no `skipped:`, which fails where everything is to be tried: a distribution has the Pebble that it has.
 
@@ -30,7 +31,7 @@ async fn a_certificate_is_renewed_in_the_window_that_the_server_names_and_the_or
     let window = [start + 8 * HOUR, start + 9 * HOUR];
     let pem = first.to_pem();
     if !pebble.names_window(&pem, window).await {
-        println!("not tried: this pebble cannot be told a renewal window (2.8 and later can)");
+        println!("skipped: this pebble cannot set a renewal window (2.8 and later can)");
         return;
     }
     while bed.renewals().await.len() == 1 {
@@ -55,7 +56,7 @@ async fn a_certificate_is_renewed_in_the_window_that_the_server_names_and_the_or
     assert_eq!(pebble.replacements(), 1);
 }
 
-/// By the share of its lifetime the certificate may rest, by the window it may not: it was not put in by hand since.
+/// By the share of its lifetime the certificate is not due; by the window it is. It was not installed by hand since.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_in_the_window_outlasts_an_outage_of_the_ca() {
     let clock = today();
@@ -81,10 +82,10 @@ async fn a_renewal_in_the_window_outlasts_an_outage_of_the_ca() {
     assert_eq!(acme.simulator.faults_used(), 1);
 }
 
-/// A laboratory whose certificate was just obtained from a server that offers windows.
+/// A test bed whose certificate was just obtained from a server that offers windows.
 async fn renewed() -> Option<(Pebble, TestBed)> {
-    let pebble = Pebble::start(Unkindness::USUAL).await?;
-    let bed = lab_at(&at(&pebble, "")).await;
+    let pebble = Pebble::start(PebbleFaults::USUAL).await?;
+    let bed = test_bed_at(&at(&pebble, "")).await;
     if facts(&bed).await["renewal windows"] == "not offered" {
         println!("not tried: this pebble offers no renewal windows (2.6 and later do)");
         return None;
@@ -125,7 +126,7 @@ async fn a_server_that_offers_windows_names_one_and_takes_an_order_that_replaces
     };
     issuer.submit(&request).await.unwrap();
     assert_eq!(pebble.orders(), 2);
-    // Replaced already: the server refuses the whole order, and takes it without the word.
+    // Replaced already: the server refuses the whole order, and accepts it without `replaces`.
     issuer.submit(&request).await.unwrap();
     assert_eq!(pebble.orders(), 3);
 }

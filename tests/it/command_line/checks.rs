@@ -9,7 +9,7 @@ use simulators::sonicos::{Profile, Specification, Variants};
 use super::office::{Office, PASSWORD};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_configuration_is_found_good_without_a_word_to_the_firewall() {
+async fn a_valid_configuration_passes_without_a_connection_to_the_firewall() {
     let office = Office::new().await;
     let output = office.renewd(&["check"]).with_code(0);
     output.prints(&["ok      configuration: 1 certificate, 1 firewall, 1 CA"]);
@@ -17,7 +17,7 @@ async fn a_good_configuration_is_found_good_without_a_word_to_the_firewall() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn online_it_tells_model_rights_and_pending_changes_and_changes_nothing() {
+async fn online_it_reports_model_rights_and_pending_changes_and_changes_nothing() {
     let office = Office::new().await;
     let before = (
         office.simulator.certificates(),
@@ -97,7 +97,7 @@ async fn online_a_wrong_password_is_found_with_one_try() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn online_somebody_elses_pending_change_is_found() {
+async fn online_a_pending_change_of_another_administrator_is_found() {
     let office = Office::new().await;
     let other = office.simulator.other_administrator();
     other.has_pending_change("address-object ipv4 printer");
@@ -108,11 +108,11 @@ async fn online_somebody_elses_pending_change_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn online_it_tells_how_a_device_that_carries_its_files_would_reach_us() {
+async fn online_it_reports_how_a_device_that_transfers_files_would_connect_to_renewd() {
     let office = Office::of(Profile::V6_5, Variants::kind()).await;
     let first = office.renewd(&["check", "--online"]).with_code(0);
     let first = first.prints(&[
-        "firewall hq, transfers: it is told to go to 127.0.0.1, and must come from 127.0.0.1",
+        "firewall hq, transfers: it connects to 127.0.0.1, and must come from 127.0.0.1",
         "firewall hq, transfers: host key ssh-ed25519 SHA256:",
     ]);
     let again = office.renewd(&["check", "--online"]).with_code(0);
@@ -189,7 +189,7 @@ fn put_ca(office: &Office, files: [Option<String>; 2]) {
 
 /// Each fault with the words that name it; put right, everything is good again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_local_ca_that_cannot_sign_what_is_wanted_is_found_offline() {
+async fn a_local_ca_that_cannot_sign_the_certificate_is_found_offline() {
     let office = Office::new().await;
     let good = ["ca.pem", "ca.key"].map(|name| std::fs::read_to_string(office.path(name)).ok());
     let [certificate, key] = good.clone();
@@ -370,7 +370,7 @@ async fn a_broken_configuration_is_refused_with_its_line_and_column_by_every_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_line_that_is_wrong_is_told_apart() {
+async fn each_kind_of_wrong_command_line_has_its_exit_code() {
     let office = Office::new().await;
     office.renewd(&["frobnicate"]).with_code(2);
     office.renewd(&[]).with_code(2);

@@ -22,7 +22,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Starts `renewd run` as systemd does, and waits until it says that it is ready.
+    /// Starts `renewd run` as systemd does, and waits until it reports that it is ready.
     pub fn start(office: &Office) -> Self {
         let notices = listen(&office.path("notify"));
         let environment = [
@@ -54,7 +54,7 @@ impl Running {
     }
 }
 
-/// Hears notices as the service manager does: at once, since a socket that nobody empties stops who writes to it.
+/// Reads notifications at once, as the service manager does. A full socket would block the daemon.
 fn listen(path: &Path) -> Receiver<String> {
     let socket = UnixDatagram::bind(path).unwrap();
     let (heard, notices) = channel();
@@ -84,7 +84,7 @@ pub async fn wait_for_log(office: &Office, wanted: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_ready_feeds_its_watchdog_renews_and_stops_when_told() {
+async fn it_reports_ready_feeds_its_watchdog_renews_and_stops_on_request() {
     let office = Office::new().await;
     let mut daemon = Running::start(&office);
     daemon.wait_for_notice("WATCHDOG=1");
@@ -100,7 +100,7 @@ async fn it_is_ready_feeds_its_watchdog_renews_and_stops_when_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_file_is_put_in_force_and_a_broken_one_is_not() {
+async fn a_changed_file_is_applied_and_an_invalid_one_is_not() {
     let office = Office::new().await;
     let daemon = Running::start(&office);
     wait_for_log(&office, "\"event\":\"renewal_completed\"").await;
@@ -182,7 +182,7 @@ async fn a_reload_changes_scan_and_log_and_names_what_needs_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_renewd_is_kept_out_while_looking_and_asking_are_not() {
+async fn a_second_daemon_is_refused_while_read_only_commands_and_requests_work() {
     let office = Office::new().await;
     let text = office
         .configuration()

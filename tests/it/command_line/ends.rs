@@ -22,7 +22,7 @@ fn ends(office: &Office, code: i32, parts: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_has_its_exit_code_and_says_what_to_do() {
+async fn each_has_its_exit_code_and_a_hint() {
     let office = Office::new().await;
     let good = office.configuration();
     office.configure(&good.replace("ca = \"office\"", "ca = \"offic\""));

@@ -11,12 +11,12 @@ use sqlx::{Connection, Row, SqliteConnection};
 use super::office::{Office, PASSWORD};
 
 /// The head that the log of a run ends with.
-fn told_head(log: &str) -> String {
+fn reported_head(log: &str) -> String {
     let lines = log
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
     let mut heads = lines.filter(|line: &Value| line["event"] == "history_head");
-    let head = heads.next_back().expect("the log tells no head");
+    let head = heads.next_back().expect("the log contains no head");
     head["message"].as_str().unwrap().to_owned()
 }
 
@@ -31,10 +31,10 @@ pub async fn meddle(office: &Office, statement: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_is_unbroken_until_somebody_meddles_and_its_head_is_in_the_log() {
+async fn a_history_is_intact_until_it_is_tampered_with_and_its_head_is_in_the_log() {
     let office = Office::new().await;
     let run = office.renewd(&["run", "--once"]).with_code(0);
-    let head = told_head(&run.stderr);
+    let head = reported_head(&run.stderr);
     let whole = office.renewd(&["history", "verify", "--head", &head]);
     whole
         .with_code(0)
@@ -79,7 +79,7 @@ pub async fn remove_oldest(office: &Office, events: usize) {
 async fn a_history_whose_oldest_events_were_removed_is_verified_from_the_checkpoint_on() {
     let office = Office::new().await;
     let run = office.renewd(&["run", "--once"]).with_code(0);
-    let newest = told_head(&run.stderr);
+    let newest = reported_head(&run.stderr);
     let whole = office
         .renewd(&["history", "verify", "--json"])
         .with_code(0)
@@ -103,7 +103,7 @@ async fn a_history_whose_oldest_events_were_removed_is_verified_from_the_checkpo
     let too_old = office.renewd(&["history", "verify", "--head", &oldest]);
     too_old.with_code(1).prints(&[
         "NOT PROVEN: event 1 of the head",
-        "tell a newer head",
+        "give a newer head",
         "unbroken",
     ]);
     let too_old = office.renewd(&["history", "verify", "--head", &oldest, "--json"]);
@@ -134,7 +134,7 @@ async fn first_head(office: &Office) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_is_none_and_a_database_that_is_not_there_are_told() {
+async fn a_malformed_head_and_a_missing_database_are_reported() {
     let office = Office::new().await;
     let wrong = office.renewd(&["history", "verify", "--head", "12"]);
     wrong.with_code(2).complains(&["history_head"]);
@@ -143,7 +143,7 @@ async fn a_head_that_is_none_and_a_database_that_is_not_there_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_alert_and_each_completed_renewal_tells_in_the_log_where_the_history_ended() {
+async fn each_alert_and_each_completed_renewal_logs_the_head_of_the_history() {
     let office = Office::new().await;
     office.write("hq.password", "mistyped\n");
     let failed = office.renewd(&["run", "--once"]).with_code(1);

@@ -1,4 +1,4 @@
-//! A device that says what a terminal obeys, what forges lines, and more than anybody wants to hear.
+//! A device that sends terminal escape sequences, text that forges log lines, and responses without end.
 
 use renewd::sanitize::is_unsafe;
 use simulators::sonicos::{Action, Profile, Rule, Settings, Simulator, Variants};
@@ -47,7 +47,7 @@ fn assert_harmless(output: &CommandOutput) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_peer_says_reaches_no_terminal_with_what_it_obeys_and_makes_no_line() {
+async fn text_of_a_peer_reaches_the_terminal_without_escape_sequences_and_forges_no_line() {
     let office = office().await;
     let rule = Rule::once("GET", "/version", version(HOSTILE));
     office.simulator.rule(rule.repeated(0, 100));

@@ -95,7 +95,7 @@ async fn a_stored_pin_is_shown_as_trusted_only_where_it_is() {
             .with_code(0)
             .prints(&["not trusted"]);
     }
-    // Without the sealing key nothing can be told.
+    // Without the sealing key nothing can be verified.
     office.write("seal.key", "none\n");
     let output = show()["not_trusted"][0]["why"].as_str().unwrap().to_owned();
     assert!(output.contains("cannot be verified"), "{output}");
@@ -113,7 +113,7 @@ async fn fields_that_are_always_there_are_there_in_every_state() {
     assert_eq!(standing["sha256"], office.simulator.fingerprint());
 }
 
-/// Beyond the end: what is told of a whole history, and of a broken one.
+/// Beyond the end: the reports on an intact history and on a broken one.
 const ANOTHER_HEAD: &str = "99999:00000000000000000000000000000000000000000000000000000000000000aa";
 
 /// The part of the page below `heading`.
@@ -139,7 +139,7 @@ fn example(section: &str) -> Value {
     serde_json::from_str(json).unwrap()
 }
 
-/// The paths of all fields: `standing.health`, `renewals[].id`. What an event's `fields` hold is told in docs/events.md.
+/// The paths of all fields: `standing.health`, `renewals[].id`. docs/events.md describes an event's `fields`.
 fn fields(value: &Value, place: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {

@@ -1,5 +1,5 @@
 //! An office: a simulated SonicWall on loopback, a folder with a configuration that was written by hand, and the
-//! binary. Real time runs here; what needs a clock that can be moved is tested in the laboratory instead.
+//! binary. Real time runs here; what needs a clock that can be moved is tested in the test bed instead.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -116,7 +116,7 @@ endpoints = ["{management}", "{ssl_vpn}"]
         output(renewd(self.folder.path()).args(arguments))
     }
 
-    /// Starts a command and lets it run; its log goes to the file `log`. As under systemd, it is told its own process
+    /// Starts a command and lets it run; its log goes to the file `log`. As under systemd, it gets its own process
     /// id, which only a shell in between knows before it begins.
     pub fn start_service(&self, arguments: &[&str], environment: &[(&str, String)]) -> Child {
         let log = std::fs::File::create(self.path("log")).unwrap();
@@ -132,7 +132,7 @@ endpoints = ["{management}", "{ssl_vpn}"]
     }
 }
 
-/// The binary, told of `renewd.toml` in `folder` and of nothing else of this machine.
+/// The binary with `renewd.toml` in `folder` and with nothing else of this machine's environment.
 pub fn renewd(folder: &Path) -> Command {
     renewd_by(env!("CARGO_BIN_EXE_renewd"), folder)
 }

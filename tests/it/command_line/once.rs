@@ -62,7 +62,7 @@ async fn a_second_run_says_why_it_does_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_was_rolled_back_fails_and_says_what_was_shown_instead() {
+async fn a_renewal_that_was_rolled_back_fails_and_reports_the_served_certificate() {
     let office = Office::with(Variants {
         serve_wrong_certificate_after_bind: On::SslVpn,
         ..Variants::kind()
@@ -99,7 +99,7 @@ async fn a_wrong_password_fails_is_held_and_is_explained() {
     hold(&office);
     let output = office.renewd(&["run", "--once"]).with_code(1);
     // The other certificate of this firewall is held as well; either comes first.
-    output.prints(&["HELD for a person", "renewd renew hq-"]);
+    output.prints(&["HELD for an operator", "renewd renew hq-"]);
     office
         .renewd(&["status"])
         .with_code(1)

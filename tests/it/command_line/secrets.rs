@@ -19,7 +19,7 @@ fn assert_silent(what: &str, text: &[u8]) {
     }
 }
 
-fn assert_told_nothing(arguments: &[&str], output: &CommandOutput) {
+fn assert_no_secret_printed(arguments: &[&str], output: &CommandOutput) {
     assert_silent(
         &format!("stdout of {arguments:?}"),
         output.stdout.as_bytes(),
@@ -46,7 +46,7 @@ fn assert_files_silent(office: &Office) {
     );
 }
 
-async fn nothing_tells(profile: Profile, variants: Variants) {
+async fn no_secret_is_revealed(profile: Profile, variants: Variants) {
     let office = Office::of(profile, variants).await;
     for arguments in [
         &["run", "--once", "--log", "trace"][..],
@@ -57,18 +57,18 @@ async fn nothing_tells(profile: Profile, variants: Variants) {
         &["show", "hq-portal", "--json"],
         &["explain", "hq-portal"],
     ] {
-        assert_told_nothing(arguments, &office.renewd(arguments).with_code(0));
+        assert_no_secret_printed(arguments, &office.renewd(arguments).with_code(0));
     }
     assert_files_silent(&office);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_with_digest_tells_no_secret_at_the_loudest_log() {
-    nothing_tells(Profile::V8, Variants::kind()).await;
+async fn a_renewal_with_digest_reveals_no_secret_at_the_trace_log_level() {
+    no_secret_is_revealed(Profile::V8, Variants::kind()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_with_basic_tells_no_secret_at_the_loudest_log() {
+async fn a_renewal_with_basic_reveals_no_secret_at_the_trace_log_level() {
     let variants = Variants {
         digest_sha256: false,
         digest_md5: Some(false),
@@ -76,7 +76,7 @@ async fn a_renewal_with_basic_tells_no_secret_at_the_loudest_log() {
         basic: Some(true),
         ..Variants::kind()
     };
-    nothing_tells(Profile::V7_0, variants).await;
+    no_secret_is_revealed(Profile::V7_0, variants).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,10 +85,10 @@ async fn a_refused_password_is_not_repeated() {
     // The right one for the device, the wrong user: what is refused is the secret of this test.
     let text = office
         .configuration()
-        .replace("user = \"renewd\"", "user = \"nobody\"");
+        .replace("user = \"renewd\"", "user = \"unknown\"");
     office.configure(&text);
     let arguments = ["run", "--once", "--log", "trace"];
-    assert_told_nothing(&arguments, &office.renewd(&arguments).with_code(1));
+    assert_no_secret_printed(&arguments, &office.renewd(&arguments).with_code(1));
     assert_files_silent(&office);
 }
 
@@ -101,6 +101,6 @@ async fn a_mistake_beside_an_inline_password_does_not_show_it() {
     for arguments in [&["check"][..], &["run", "--once"]] {
         let output = office.renewd(arguments).with_code(78);
         assert!(output.stderr.contains("sise"), "{output:#?}");
-        assert_told_nothing(arguments, &output);
+        assert_no_secret_printed(arguments, &output);
     }
 }

@@ -30,7 +30,7 @@ pub async fn waits_long_with_few_questions<S: Subject>() {
     fixture.assert_one_order("after thirty looks").await;
 }
 
-pub async fn tells_a_person_once_and_waits_for_days<S: Subject>() {
+pub async fn alerts_an_operator_once_and_waits_for_days<S: Subject>() {
     if !S::ASKS_PEOPLE {
         return;
     }
@@ -54,7 +54,7 @@ pub async fn tells_a_person_once_and_waits_for_days<S: Subject>() {
     fixture.assert_one_order("after the approval").await;
 }
 
-pub async fn ends_at_once_when_it_is_refused_with_the_words_of_the_ca<S: Subject>() {
+pub async fn ends_at_once_with_the_message_of_the_ca_when_it_is_refused<S: Subject>() {
     if !S::ENDS_WHEN_REFUSED {
         return;
     }
@@ -98,7 +98,7 @@ pub async fn lets_no_bad_certificate_onto_the_device<S: Subject>() {
         assert!(
             fixture.reported("attention_needed").await + fixture.reported("approval_needed").await
                 > 0,
-            "{mischief:?}: nobody was told"
+            "{mischief:?}: no alert was raised"
         );
         assert_eq!(fixture.ca.orders(), 1, "{mischief:?}");
         assert_eq!(fixture.bed.simulator.counters().imports, 0, "{mischief:?}");
@@ -185,7 +185,7 @@ pub async fn counts_no_order_for_what_fails_before_it_is_placed<S: Subject>() {
             .port()
             .fault(On::any(nth), Fault::ServerErrorAfter);
         fixture.bed.run_once().await;
-        // The order was placed before that call or by it, or all the same.
+        // The order was placed before that call, by it, or in spite of its failure.
         let placed = |call: &String| fixture.ca.is_placing(call);
         if fixture.ca.orders() > 0 || fixture.ca.port().requests().iter().any(placed) {
             continue;
@@ -249,7 +249,7 @@ async fn at_every_call<S: Subject>(fault: &Fault) {
     eprintln!("{fault:?} at each of {calls} calls");
 }
 
-pub async fn comes_back_when_it_is_told_to<S: Subject>() {
+pub async fn retries_at_the_requested_time<S: Subject>() {
     for (fault, least) in [
         (Fault::TooManyRequests(RetryAfter::Seconds(1234)), 1234),
         (Fault::Unavailable(RetryAfter::Seconds(77)), 77),
@@ -270,7 +270,7 @@ pub async fn comes_back_when_it_is_told_to<S: Subject>() {
     }
 }
 
-pub async fn goes_on_when_refused_credentials_are_mended<S: Subject>() {
+pub async fn continues_when_refused_credentials_are_fixed<S: Subject>() {
     if !S::HAS_CREDENTIALS {
         return;
     }
@@ -298,7 +298,7 @@ pub async fn goes_on_when_refused_credentials_are_mended<S: Subject>() {
     fixture.ca.spoil_credentials(false, &fixture.bed);
     fixture.ca.behave(Behaviour::Signs);
     fixture.run(30 * DAY).await;
-    fixture.assert_one_order("with mended credentials").await;
+    fixture.assert_one_order("with fixed credentials").await;
 }
 
 pub async fn orders_once_when_killed_between_order_and_reference<S: Subject>() {

@@ -16,8 +16,8 @@ macro_rules! contract {
             contract! { @case $subject:
                 issues_one_certificate_for_one_order,
                 waits_long_with_few_questions,
-                tells_a_person_once_and_waits_for_days,
-                ends_at_once_when_it_is_refused_with_the_words_of_the_ca,
+                alerts_an_operator_once_and_waits_for_days,
+                ends_at_once_with_the_message_of_the_ca_when_it_is_refused,
                 lets_no_bad_certificate_onto_the_device,
                 holds_what_is_already_due_until_an_operator_decides,
                 puts_any_chain_in_order,
@@ -28,8 +28,8 @@ macro_rules! contract {
                 survives_half_an_answer_at_every_call,
                 survives_garbage_at_every_call,
                 survives_a_login_page_at_every_call,
-                comes_back_when_it_is_told_to,
-                goes_on_when_refused_credentials_are_mended,
+                retries_at_the_requested_time,
+                continues_when_refused_credentials_are_fixed,
                 orders_once_when_killed_between_order_and_reference,
             }
         }

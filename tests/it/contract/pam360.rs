@@ -80,7 +80,10 @@ impl Subject for Pam360 {
     }
 
     fn approve(&self) {
-        assert!(self.simulator.approve() > 0, "nothing waits for a person");
+        assert!(
+            self.simulator.approve() > 0,
+            "nothing waits for an operator"
+        );
     }
 
     fn refusal(&self) -> &'static str {

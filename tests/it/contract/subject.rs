@@ -1,4 +1,4 @@
-//! A CA under test: what all of them can be told, and a laboratory around one.
+//! A CA under test: the operations that all of them have, and a fixture around one.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use crate::test_bed::{TestBed, device_time, today};
 /// How a CA treats the orders that come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Signs after a look or two.
+    /// Signs after one or two polls.
     Signs,
-    /// Signs after so many looks.
+    /// Signs after so many polls.
     SignsAfter(u32),
-    /// Waits for a person.
+    /// Waits for an operator's approval.
     WaitsForPerson,
-    /// Says no.
+    /// Refuses.
     Refuses,
 }
 
 /// One kind of CA.
 #[async_trait]
 pub trait Subject: Sized + Send + Sync {
-    /// Whether a person can be waited for.
+    /// Whether an order can wait for an operator's approval.
     const ASKS_PEOPLE: bool = true;
     /// Whether it signs while the order waits for the answer, so that nothing is ever pending.
     const SIGNS_AT_ONCE: bool = false;
@@ -42,9 +42,9 @@ pub trait Subject: Sized + Send + Sync {
 
     /// Starts the simulated CA, whose clock is `clock`.
     async fn start(clock: Arc<ManualClock>) -> Self;
-    /// `driver.NAME = { … }`; FOLDER stands for the laboratory's folder.
+    /// `driver.NAME = { … }`; FOLDER stands for the test bed's folder.
     fn driver(&self) -> String;
-    /// Puts what the configuration names into the laboratory's folder.
+    /// Puts what the configuration names into the test bed's folder.
     fn prepare(&self, bed: &TestBed);
     /// What every simulated CA has.
     fn port(&self) -> &dyn Port;
@@ -68,9 +68,9 @@ pub trait Subject: Sized + Send + Sync {
     }
     /// From now on.
     fn behave(&self, behaviour: Behaviour);
-    /// The person for whom it waited says yes.
+    /// The operator approves what waits.
     fn approve(&self);
-    /// Words that the CA says when it refuses.
+    /// A part of the CA's message when it refuses.
     fn refusal(&self) -> &'static str;
     /// From now on our credentials are refused, or good again.
     fn spoil_credentials(&self, spoiled: bool, bed: &TestBed);
@@ -82,7 +82,7 @@ pub trait Port: Send + Sync {
     fn connection_fault(&self, nth: u32, fault: ConnectionFault);
     fn one_request_each(&self, one: bool);
     fn connections(&self) -> u64;
-    fn told_to_stranger(&self) -> u64;
+    fn bytes_sent_to_impostor(&self) -> u64;
     fn faults_used(&self) -> u64;
     fn requests(&self) -> Vec<String>;
     fn counters(&self) -> Counters;
@@ -105,8 +105,8 @@ impl<M: Model> Port for Simulator<M> {
     fn connections(&self) -> u64 {
         Self::connections(self)
     }
-    fn told_to_stranger(&self) -> u64 {
-        Self::told_to_stranger(self)
+    fn bytes_sent_to_impostor(&self) -> u64 {
+        Self::bytes_sent_to_impostor(self)
     }
     fn faults_used(&self) -> u64 {
         Self::faults_used(self)
@@ -131,7 +131,7 @@ impl<M: Model> Port for Simulator<M> {
     }
 }
 
-/// The clock of a laboratory as simulated CAs want it.
+/// The clock of a test bed as simulated CAs want it.
 pub fn ca_clock(clock: &Arc<ManualClock>) -> simulators::ca::Clock {
     let clock = Arc::clone(clock);
     Arc::new(move || device_time(clock.as_ref() as &dyn Clock))
@@ -140,7 +140,7 @@ pub fn ca_clock(clock: &Arc<ManualClock>) -> simulators::ca::Clock {
 /// More than any case needs.
 const RUNS: usize = 300;
 
-/// A CA and a laboratory with a simulated SonicWall that uses it.
+/// A CA and a test bed with a simulated SonicWall that uses it.
 pub struct Fixture<S> {
     pub ca: S,
     pub bed: TestBed,
@@ -197,7 +197,7 @@ impl<S: Subject> Fixture<S> {
         self.bed.assert_installed_once().await;
     }
 
-    /// How often the history tells of `event`.
+    /// How often `event` is in the history.
     pub async fn reported(&self, event: &str) -> usize {
         let history = self.bed.history().await;
         history.iter().filter(|past| past.name == event).count()

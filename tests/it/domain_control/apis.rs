@@ -1,5 +1,5 @@
-//! Records written through a provider's HTTP API: how its refusals are told. PowerDNS stands for all, because it may
-//! be anywhere.
+//! Records written through a provider's HTTP API: how its refusals are reported. PowerDNS stands for all providers,
+//! because its address is configurable.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn a_refusal_is_told_by_what_can_be_done_and_without_the_key() {
+async fn a_refusal_is_reported_with_a_remedy_and_without_the_key() {
     for (status, kind) in [
         ("401 Unauthorized", FailureKind::Unauthorized),
         ("403 Forbidden", FailureKind::Unauthorized),
@@ -53,7 +53,7 @@ async fn a_refusal_is_told_by_what_can_be_done_and_without_the_key() {
 }
 
 #[tokio::test]
-async fn a_provider_that_cannot_be_reached_is_told_as_that() {
+async fn a_provider_that_cannot_be_reached_is_reported_as_unreachable() {
     let validator = validator(crate::peers::free_address());
     let failure = validator.present(&txt()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unreachable, "{failure}");

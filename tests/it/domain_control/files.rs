@@ -32,8 +32,7 @@ async fn a_file_is_served_from_present_to_withdraw_and_then_the_port_is_free() {
 }
 
 #[tokio::test]
-async fn a_port_that_left_the_configuration_while_a_proof_was_up_is_free_when_the_proof_is_taken_away()
- {
+async fn a_port_removed_from_the_configuration_during_a_validation_is_free_afterwards() {
     let (before, after) = (free_address(), free_address());
     let proof = file("reloaded");
     validator(&[before]).present(&proof).await.unwrap();
@@ -46,7 +45,7 @@ async fn a_port_that_left_the_configuration_while_a_proof_was_up_is_free_when_th
 }
 
 #[tokio::test]
-async fn everything_but_the_proof_is_not_found() {
+async fn everything_but_the_validation_file_is_not_found() {
     let address = free_address();
     let validator = validator(&[address]);
     validator.present(&file("one-2")).await.unwrap();
@@ -128,7 +127,7 @@ async fn slow_guests_do_not_keep_the_ca_waiting() {
 
 /// As nginx (`proxy_pass`) and Apache (`ProxyPass`) ask by default: under the name of the server behind them.
 #[tokio::test]
-async fn behind_a_proxy_that_replaces_the_host_the_proof_is_given_all_the_same() {
+async fn behind_a_proxy_that_replaces_the_host_the_validation_still_succeeds() {
     let address = free_address();
     let validator = validator(&[address]);
     validator.present(&file("one-9")).await.unwrap();
@@ -163,7 +162,7 @@ async fn six_hundred_half_open_connections_do_not_delay_the_ca() {
 }
 
 #[tokio::test]
-async fn two_cas_share_a_port_and_it_closes_with_the_last_proof() {
+async fn two_cas_share_a_port_and_it_closes_with_the_last_validation() {
     let address = free_address();
     let (first, second) = (validator(&[address]), validator(&[address]));
     first.present(&file("one-6")).await.unwrap();
@@ -212,7 +211,7 @@ async fn a_check_opens_nothing_for_longer_than_it_takes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_is_never_in_the_way_of_a_proof() {
+async fn a_check_never_blocks_a_validation() {
     let address = free_address();
     for _ in 0..50 {
         let tasks = ["one", "two", "three"].map(|token| {
@@ -285,7 +284,7 @@ async fn get(address: SocketAddr, path: &str, host: &str) -> String {
     exchange(address, request.as_bytes()).await
 }
 
-/// What comes back until the other side closes, also when it does not want to hear the rest.
+/// The response until the other side closes, even if it does not read the whole request.
 async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let _ = stream.write_all(request).await;

@@ -42,7 +42,7 @@ async fn a_program_is_called_as_lego_calls_it() {
 }
 
 #[tokio::test]
-async fn what_a_failing_program_says_is_shown_but_not_all_of_it() {
+async fn the_output_of_a_failing_program_is_shown_in_part() {
     let folder = tempfile::tempdir().unwrap();
     let script =
         "#!/bin/sh\necho 'no such zone' >&2\nhead -c 1000000 /dev/zero | tr '\\0' x\nexit 3\n";
@@ -84,7 +84,7 @@ async fn what_a_program_leaves_running_does_not_hold_us_up() {
 }
 
 #[tokio::test]
-async fn a_program_that_cannot_be_started_is_told_by_the_check() {
+async fn a_program_that_cannot_be_started_is_reported_by_the_check() {
     let folder = tempfile::tempdir().unwrap();
     let validator = validator(&folder, "#!/bin/sh\n", &[]);
     let program = folder.path().join("hook");

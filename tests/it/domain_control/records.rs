@@ -22,7 +22,7 @@ async fn a_record_is_written_seen_and_removed_at_knot() {
     let Some(server) = knot::start(free_address(), KEY, &zones()).await else {
         return;
     };
-    comes_and_goes(server.address).await;
+    is_written_seen_and_removed(server.address).await;
 }
 
 #[tokio::test]
@@ -30,10 +30,10 @@ async fn a_record_is_written_seen_and_removed_at_bind() {
     let Some(server) = bind::start(free_address(), KEY, &zones()).await else {
         return;
     };
-    comes_and_goes(server.address).await;
+    is_written_seen_and_removed(server.address).await;
 }
 
-async fn comes_and_goes(server: SocketAddr) {
+async fn is_written_seen_and_removed(server: SocketAddr) {
     for transport in [Transport::Tcp, Transport::Udp] {
         let mut settings = settings(server);
         rfc2136(&mut settings).transport = transport;
@@ -91,7 +91,7 @@ async fn a_wrong_key_is_one_clear_sentence() {
         bind.as_ref().map(|bind| bind.address),
     ];
     for server in servers.into_iter().flatten() {
-        for (name, secret) in [("renewd", "d3Jvbmcgd3Jvbmcgd3Jvbmc="), ("nobody", KEY.1)] {
+        for (name, secret) in [("renewd", "d3Jvbmcgd3Jvbmcgd3Jvbmc="), ("unknown", KEY.1)] {
             let mut settings = settings(server);
             rfc2136(&mut settings).key_name = name.to_owned();
             rfc2136(&mut settings).secret = inline(secret);
@@ -229,7 +229,7 @@ async fn a_record_is_seen_when_the_last_server_shows_it() {
     assert_eq!(at_knot.missing(&txt("fw", "one")).await.unwrap(), None);
 }
 
-/// A server that does not know the zone says nothing about the record (a lame delegation).
+/// A server that does not know the zone has no answer about the record (a lame delegation).
 #[tokio::test]
 async fn a_server_that_says_nothing_is_waited_for_only_some_minutes_and_one_that_contradicts_for_ever()
  {
@@ -299,7 +299,7 @@ async fn every_name_server_of_the_zone_is_asked_at_port_53() {
 }
 
 #[tokio::test]
-async fn where_nobody_can_be_asked_a_time_is_waited_for() {
+async fn without_a_server_to_ask_a_fixed_time_is_waited() {
     let Some(server) = knot::start(free_address(), KEY, &zones()).await else {
         return;
     };

@@ -1,4 +1,4 @@
-//! certmonger's own helper, which signs with a CA of its own: a renewal from end to end.
+//! certmonger's own helper, which signs with its local CA: a renewal from end to end.
 
 use std::path::Path;
 

@@ -24,7 +24,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// A helper that does what `script` says. It finds the certificate as `$D/leaf.pem`, and leaves notes in `$D`.
+    /// A helper that runs `script`. It finds the certificate as `$D/leaf.pem`, and leaves notes in `$D`.
     pub fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let request = request_with_certificate(&folder.path().join("leaf.pem"));

@@ -20,11 +20,11 @@ fn assert_issued(issuance: &Issuance, fixture: &Fixture) {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_issued_at_once_is_kept_and_the_program_is_not_asked_again() {
+async fn a_certificate_that_is_issued_at_once_is_kept_and_the_program_is_not_run_again() {
     let fixture = Fixture::new("cat \"$D/leaf.pem\"");
     assert_eq!(fixture.driver().find(&fixture.request).await.unwrap(), None);
     let order = fixture.driver().submit(&fixture.request).await.unwrap();
-    // renewd dies before the reference is stored.
+    // renewd crashes before the reference is stored.
     assert_eq!(
         fixture.driver().find(&fixture.request).await.unwrap(),
         Some(order.clone())
@@ -47,7 +47,7 @@ async fn a_certificate_that_is_issued_at_once_is_kept_and_the_program_is_not_ask
 }
 
 #[tokio::test]
-async fn a_program_that_issues_the_leaf_alone_is_asked_for_the_rest() {
+async fn a_program_that_issues_the_leaf_alone_is_asked_for_the_chain() {
     let fixture = Fixture::new(
         "case $CERTMONGER_OPERATION in\n\
          FETCH-ROOTS) echo Root; sed '/^-----END/q' \"$D/leaf.pem\";;\n\
@@ -65,7 +65,7 @@ async fn a_program_that_issues_the_leaf_alone_is_asked_for_the_rest() {
 }
 
 #[tokio::test]
-async fn certificates_of_the_ca_that_could_not_be_told_once_are_asked_for_again() {
+async fn ca_certificates_that_could_not_be_fetched_once_are_requested_again() {
     for once in ["exit 99", "exit 3", "kill -9 $$", "echo '<html>'; exit 0"] {
         let fixture = Fixture::new(&format!(
             "if [ $CERTMONGER_OPERATION = SUBMIT ]; then sed '1,/^-----END/d' \"$D/leaf.pem\"; exit; fi\n\
@@ -165,7 +165,7 @@ async fn a_program_that_names_a_time_is_not_asked_before_it() {
 }
 
 #[tokio::test]
-async fn each_other_exit_status_is_a_failure_in_the_programs_own_words() {
+async fn each_other_exit_status_is_a_failure_with_the_programs_message() {
     for (code, kind) in [
         (2, FailureKind::Refused),
         (3, FailureKind::Unreachable),
@@ -184,7 +184,7 @@ async fn each_other_exit_status_is_a_failure_in_the_programs_own_words() {
 }
 
 #[tokio::test]
-async fn a_no_to_a_poll_ends_the_order() {
+async fn a_refusal_of_a_poll_ends_the_order() {
     for code in [2, 17] {
         let fixture = Fixture::new(&format!(
             "[ \"$CERTMONGER_OPERATION\" = SUBMIT ] && exit 1\necho the registrar said no; exit {code}"
@@ -259,7 +259,7 @@ async fn a_program_that_never_stops_writing_is_killed() {
 }
 
 #[tokio::test]
-async fn a_program_sees_the_contract_and_what_is_configured_and_nothing_else() {
+async fn a_program_gets_the_contract_and_the_configured_values_and_nothing_else() {
     let mut fixture = Fixture::new("env | cut -d= -f1 | sort > \"$D/env\"; exit 1");
     let more = ("CERTMONGER_OPERATION".to_owned(), "POLL".to_owned());
     fixture.settings.environment.push(more);
@@ -293,7 +293,7 @@ async fn a_program_sees_the_contract_and_what_is_configured_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_told_by_its_name() {
+async fn a_missing_program_is_reported_by_its_name() {
     let mut fixture = Fixture::new("");
     fixture.settings.program = "/nowhere/helper".into();
     let failure = fixture.driver().check().await.unwrap_err();
@@ -307,7 +307,7 @@ async fn a_program_that_is_not_there_is_told_by_its_name() {
 }
 
 #[tokio::test]
-async fn check_asks_the_program_who_it_is() {
+async fn check_reports_the_identity_of_the_program() {
     for (script, identity) in [
         ("echo helper 1.0", "helper 1.0"),
         ("exit 6", "it does not say"),

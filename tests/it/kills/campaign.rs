@@ -143,8 +143,8 @@ pub async fn until_all_ended(fleet: &Fleet, tally: &Tally) {
     }
 }
 
-/// A person begins to work on one device, and ends on others. Not while somebody may be between its last look and its
-/// commit: no device can be asked for both at once.
+/// Another administrator begins to work on one device, and ends on others. Not while a daemon may be between its last
+/// check and its commit: no device can do both atomically.
 fn disturb(fleet: &Fleet, rng: &Rng) {
     let draw = || &fleet.firewalls[rng.below(fleet.firewalls.len())];
     draw()
@@ -156,7 +156,7 @@ fn disturb(fleet: &Fleet, rng: &Rng) {
     }
 }
 
-/// Looks at the renewals while a daemon works on them, and lets no time be wasted.
+/// Reads the renewals while a daemon works on them, and skips waiting times.
 struct Watch<'a> {
     fleet: &'a Fleet,
     standings: Vec<Standing>,
@@ -180,7 +180,7 @@ impl<'a> Watch<'a> {
                 continue;
             };
             self.standings = standings;
-            self.assert_nobody_held();
+            self.assert_no_renewal_held();
             let passed = fleet.database.let_time_pass(folder, &self.standings).await;
             for (device, passed) in passed {
                 fleet.advance(&device, passed);
@@ -192,7 +192,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn assert_nobody_held(&self) {
+    fn assert_no_renewal_held(&self) {
         let held =
             |one: &&Standing| !one.has_ended && !one.is_leased && one.next_attempt_at.is_none();
         if let Some(held) = self.standings.iter().find(held) {

@@ -51,7 +51,7 @@ impl Ca {
             "acme" => {
                 let unkind = |variants: &mut simulators::acme::Variants| {
                     variants.bad_nonce_every = 7;
-                    // It looks at one port only.
+                    // It validates at one port only.
                     variants.always_valid = daemons > 1;
                 };
                 Peer::Acme(Box::new(Acme::with(clock, unkind).await))

@@ -39,7 +39,7 @@ impl Daemon {
         self.child.id()
     }
 
-    /// How it ended, if it did: nobody asked it to.
+    /// Its exit status, if it ended without a request.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
     }
@@ -52,7 +52,7 @@ impl Daemon {
         assert_eq!(signal, Some(9), "it ended by itself: {status}");
     }
 
-    /// Tells it to stop, as a service manager does, and waits until it has.
+    /// Stops it as a service manager does, and waits for its end.
     pub async fn stop(mut self) {
         self.signal("TERM");
         let mut child = std::mem::replace(&mut self.child, Command::new("true").spawn().unwrap());

@@ -1,6 +1,6 @@
 //! The daemon's database from outside: how its renewals stand, and time that passes for those that rest.
 //!
-//! It is looked at while a daemon lives, by a connection for one look only: a connection that outlives a killed daemon
+//! It is read while a daemon runs, with one connection for each query: a connection that outlives a killed daemon
 //! would do the recovery in its place.
 
 use std::collections::HashMap;
@@ -28,11 +28,11 @@ pub struct Standing {
     pub certificate: String,
     pub state: String,
     pub has_ended: bool,
-    /// Whether somebody works on it.
+    /// Whether a daemon works on it.
     pub is_leased: bool,
-    /// When it goes on, in microseconds; none: held until a person asks.
+    /// When it continues, in microseconds; none: held until an operator requests it.
     pub next_attempt_at: Option<i64>,
-    #[expect(dead_code, reason = "told when it does not come to its end")]
+    #[expect(dead_code, reason = "printed when it does not end")]
     pub last_error: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl Database {
         }
     }
 
-    /// The database while no daemon lives; of a file a copy, so that the daemon itself recovers it.
+    /// The database while no daemon runs; a copy of a file, so that the daemon itself recovers it.
     pub async fn read(&self, folder: &Path) -> Store {
         let Some(file) = self.file(folder) else {
             return Store::open(&self.url(folder)).await.unwrap();
@@ -82,8 +82,8 @@ impl Database {
         standings
     }
 
-    /// Lets the time pass for which renewals rest, at once: all times of each are moved into the past by as much.
-    /// Nobody works on such a renewal, and nobody remembers it: all that is known of it are its rows.
+    /// Skips the time for which renewals wait: all times of each are moved into the past by as much. No daemon works on
+    /// such a renewal or has it in memory: its rows are all that exists of it.
     ///
     /// Returns how long it was for each certificate, in microseconds.
     pub async fn let_time_pass(
@@ -115,7 +115,7 @@ impl Database {
     }
 
     /// Lets the time pass until the leases of the daemon with this process id have ended: it is dead, or does not know
-    /// that time passes. Where a lock says that it is dead, nobody waits for that.
+    /// that time passes. Where a lock shows that it is dead, other daemons do not wait for that.
     pub async fn let_leases_end(&self, folder: &Path, process: u32) {
         let Self::Postgres(_) = self else { return };
         let mut connection = self.connect(folder).await.unwrap();
@@ -128,7 +128,7 @@ impl Database {
                 .await
                 .unwrap();
         }
-        // A look that it had begun is anybody's again only when nobody can be at it any more, minutes later.
+        // A probe that it had begun becomes due again only minutes later, when no daemon can still be probing.
         sqlx::query(END_OF_LOOKS)
             .bind(now)
             .execute(&mut connection)
@@ -173,7 +173,7 @@ async fn age(
 ) -> Result<bool, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     if transaction.backend_name() == "PostgreSQL" {
-        // As everybody who writes there.
+        // As every writer does.
         sqlx::query(WRITERS_LOCK).execute(&mut *transaction).await?;
     }
     let done = sqlx::query(AGE_RENEWAL)
@@ -184,7 +184,7 @@ async fn age(
         .execute(&mut *transaction)
         .await?;
     if done.rows_affected() == 1 {
-        for statement in [AGE_PAST, AGE_INTENTS, AGE_SLOT, AGE_SIGHT] {
+        for statement in [AGE_PAST, AGE_INTENTS, AGE_SLOT, AGE_SERVED] {
             sqlx::query(statement)
                 .bind(&*standing.id)
                 .bind(by)
@@ -204,7 +204,7 @@ const AGE_RENEWAL: &str = "UPDATE renewal SET planned_at = planned_at - $2, stat
      next_attempt_at = next_attempt_at - $2 \
      WHERE id = $1 AND next_attempt_at = $3 AND ended_at IS NULL AND (lease_until IS NULL OR lease_until <= $4)";
 
-/// Who came before stays before.
+/// The order of renewals is kept.
 const AGE_PAST: &str = "UPDATE renewal SET planned_at = planned_at - $2, state_since = state_since - $2, \
      ended_at = ended_at - $2 \
      WHERE ended_at IS NOT NULL AND certificate = (SELECT r.certificate FROM renewal r WHERE r.id = $1)";
@@ -214,7 +214,7 @@ const AGE_INTENTS: &str =
 
 const AGE_SLOT: &str = "UPDATE order_slot SET at = at - $2 WHERE renewal = $1";
 
-const AGE_SIGHT: &str = "UPDATE served SET seen_at = seen_at - $2, probed_at = probed_at - $2, \
+const AGE_SERVED: &str = "UPDATE served SET seen_at = seen_at - $2, probed_at = probed_at - $2, \
      verified_at = verified_at - $2 \
      WHERE certificate = (SELECT r.certificate FROM renewal r WHERE r.id = $1)";
 
@@ -228,5 +228,5 @@ const END_OF_LOOKS: &str = "UPDATE certificate SET probe_at = $1 WHERE probe_at 
 
 const WRITERS_LOCK: &str = "SELECT 1 FROM pg_advisory_xact_lock(125779969406820)";
 
-/// Not worth a word, in microseconds.
+/// Short enough not to be printed, in microseconds.
 const SHORT_REST: i64 = 500_000;

@@ -47,12 +47,12 @@ pub struct Face {
     profile: Profile,
     /// Further keys of `driver.sonicos`, each after a comma.
     keys: &'static str,
-    /// Who makes the keys.
+    /// Where the keys are generated.
     origin: &'static str,
 }
 
-/// Every generation, both ways of 6.5 to carry files, and both origins of keys.
-pub const FACES: [Face; 6] = [
+/// Every generation, both protocols of 6.5 to transfer files, and both origins of keys.
+pub const DEVICES: [Face; 6] = [
     Face::new(Profile::V6_5, ", file_transfer = { protocol = \"scp\" }"),
     Face::new(Profile::V6_5, ", file_transfer = { protocol = \"ftp\" }"),
     Face::new(Profile::V7_0, ""),
@@ -138,7 +138,7 @@ impl Fleet {
         self.homes.iter().map(|home| Daemon::log(home)).collect()
     }
 
-    /// A device's clock goes on by as much as the daemon believes, in microseconds.
+    /// A device's clock advances by the time that the daemon believes to have passed, in microseconds.
     pub fn advance(&self, device: &str, passed: i64) {
         let found = self.firewalls.iter().find(|one| one.name == device);
         found.unwrap().ahead.fetch_add(passed, Ordering::Relaxed);
@@ -157,7 +157,7 @@ impl Fleet {
         self.clock.set(SystemClock.now());
     }
 
-    /// Asks for a renewal of every certificate, as a person does. A daemon must be running.
+    /// Requests a renewal of every certificate, as an operator does. A daemon must be running.
     pub async fn ask_for_more(&self) {
         let store = Store::open(&self.database.url(self.path())).await.unwrap();
         for device in &self.firewalls {
@@ -167,7 +167,7 @@ impl Fleet {
         store.close().await;
     }
 
-    /// That every invariant holds, after a crash or at the end. Nobody may work meanwhile.
+    /// Asserts that every invariant holds, after a crash or at the end. No daemon may run meanwhile.
     pub async fn assert_holds(&self, when: When) {
         let store = self.database.read(self.path()).await;
         let names: Vec<&str> = self.firewalls.iter().map(|it| &*it.name).collect();
@@ -236,11 +236,11 @@ impl Fleet {
 
 impl Device {
     async fn start(number: usize, seed: u64) -> Self {
-        let face = &FACES[number % FACES.len()];
+        let face = &DEVICES[number % DEVICES.len()];
         let name = format!("fw-{number:03}");
         let mut settings = Settings::new(face.profile);
         settings.variants = match number % 3 {
-            // A device that says 500 three times in a row is given up, whatever it has done.
+            // A device that answers 500 three times in a row is given up, whatever it has done.
             0 => Variants {
                 error_after_applying_one_in: 0,
                 ..Variants::unkind()
@@ -262,7 +262,7 @@ impl Device {
             first: simulator.fingerprint(),
             simulator,
             // Each kind of device meets each kind of CA, and few firewalls have several CAs.
-            ca: KINDS[(number + number / FACES.len()) % KINDS.len()],
+            ca: KINDS[(number + number / DEVICES.len()) % KINDS.len()],
             face,
             ahead,
         }

@@ -1,7 +1,7 @@
 //! The real binary, killed for real (`kill -9`) in the middle of many renewals at once and started again, until all have
-//! ended: nothing is lost, nothing is done twice, nobody is locked out.
+//! ended: nothing is lost, nothing is done twice, no account is locked out.
 //!
-//! Devices and CAs are simulated in this process, unkind as they come. A run prints its seed and its counts;
+//! Devices and CAs are simulated in this process, with their usual faults. A run prints its seed and its counts;
 //! `RENEWD_KILLS=SEED` or `SEED:KILLS` asks for another, `RENEWD_LONG=1` for the long ones.
 
 mod campaign;
@@ -48,4 +48,4 @@ async fn campaigns(test: &'static str, database: fn() -> Option<Database>) {
 }
 
 /// Each kind of device meets each kind of CA once.
-pub const FIREWALLS: usize = fleet::FACES.len() * cas::KINDS.len();
+pub const FIREWALLS: usize = fleet::DEVICES.len() * cas::KINDS.len();

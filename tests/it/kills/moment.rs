@@ -1,6 +1,6 @@
 //! The moments at which a daemon is killed: after so many of its requests, which spreads them over its work whatever the
-//! speed of the machine; then after some time, or while it waits for the answer to a request, which was done already
-//! or is done when nobody waits for it any more.
+//! speed of the machine; then after some time, or while it waits for the answer to a request. The peer has acted on
+//! that request already, or acts on it when the daemon is dead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub struct Moment {
 enum Then {
     /// Some time.
     Passes(Duration),
-    /// Somebody who waits at this gate.
+    /// A daemon arrives at this barrier.
     Comes(Arc<Barrier>),
 }
 
@@ -119,5 +119,5 @@ fn hold(rng: &Rng, fleet: &Fleet, barrier: &Arc<Barrier>) {
 /// Requests in the longest life of a daemon: with some twenty kills a fleet is in every state.
 const LONGEST_LIFE: usize = 300;
 const LONGEST_HOLD: Duration = Duration::from_millis(1500);
-/// What changes something is held more often than what only looks.
+/// Requests that change something are held more often than those that only read.
 const METHODS: [&str; 6] = ["POST", "POST", "POST", "PUT", "DELETE", "GET"];

@@ -1,4 +1,4 @@
-//! Addresses that are dead, foreign, or different from each other.
+//! Addresses that are unreachable, that belong to another machine, or that differ from each other.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ async fn a_dead_address_is_named_after_the_renewal_is_completed() {
     also_verify(&bed, &dead);
     let reported = live(&bed, HOUR).await;
     reported.is(1, &[&dead, "serves nothing"], &["`endpoints`"]);
-    // As long as it is dead, and whatever else is in order.
+    // As long as it is unreachable, even if everything else is in order.
     bed.clock.advance(DAY);
     let reported = once(&bed).await;
     reported.is(1, &[&dead, "serves nothing"], &["`endpoints`"]);
@@ -48,7 +48,7 @@ async fn an_address_of_another_machine_is_named_in_the_roll_back() {
         &[&address, "still shows the old certificate"],
         &["check these addresses", "renewd renew hq-portal"],
     );
-    // The next run, in which nothing is done, says it again.
+    // The next run, in which nothing is done, reports it again.
     let reported = once(&bed).await;
     assert!(reported.line.contains(&address), "{reported:#?}");
     assert_eq!(reported.code, 1);
@@ -72,7 +72,7 @@ async fn services_that_differ_are_rolled_back_each_to_its_own_and_the_address_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_cannot_be_rolled_back_says_what_is_bound() {
+async fn a_renewal_that_cannot_be_rolled_back_reports_the_bound_certificate() {
     let bed = TestBed::new(Profile::V8).await;
     let foreign = TestBed::new(Profile::V8).await;
     also_verify(&bed, &foreign.simulator.management().to_string());
@@ -88,7 +88,7 @@ async fn a_renewal_that_cannot_be_rolled_back_says_what_is_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_on_the_management_port_after_the_bind_is_named() {
+async fn an_unknown_certificate_on_the_management_port_after_the_bind_is_named() {
     let variants = Variants {
         serve_wrong_certificate_after_bind: On::Management,
         ..Variants::kind()

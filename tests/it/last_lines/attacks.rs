@@ -1,4 +1,4 @@
-//! Attackers on the path, and what looks like one.
+//! Attackers on the path, and faults that resemble one.
 
 use rcgen::KeyPair;
 use simulators::sonicos::{Profile, Replacement, ReplacementKey, Variants};
@@ -10,7 +10,7 @@ use renewd::renewal::known_rows;
 use renewd::seal::Sealer;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_was_replaced_on_its_way_is_held_with_what_to_check() {
+async fn a_request_that_was_replaced_in_transit_is_held_with_a_hint() {
     for (profile, keys) in [
         (Profile::V6_5, "file_transfer = { protocol = \"scp\" }"),
         (Profile::V8, ""),
@@ -21,7 +21,7 @@ async fn a_request_that_was_replaced_on_its_way_is_held_with_what_to_check() {
         let reported = live(&bed, DAY).await;
         reported.is(
             1,
-            &["replaced on its way", "HELD for a person"],
+            &["replaced on its way", "HELD for an operator"],
             &["revoke the certificate", "renewd renew hq-portal"],
         );
     }

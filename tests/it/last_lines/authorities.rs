@@ -17,7 +17,7 @@ use crate::decisions::{acme_lab, recalled};
 use crate::test_bed::{TestBed, today};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_not_what_was_asked_for_is_refused_with_what_is_wrong() {
+async fn a_certificate_that_does_not_match_the_request_is_refused_with_the_mismatch() {
     async fn misissued<S: Subject>(mischief: Mischief) -> RunOutput {
         let fixture = Fixture::<S>::new().await;
         fixture.ca.port().mischief(mischief);
@@ -29,7 +29,7 @@ async fn a_certificate_that_is_not_what_was_asked_for_is_refused_with_what_is_wr
         &["check the issued certificate"],
         &["office", "renewd renew hq-portal"],
     );
-    // The shop shows the certificate of another order; whose it is, a person has to ask there.
+    // The shop shows the certificate of another order; an operator has to ask the shop for its owner.
     let other = misissued::<Resello>(Mischief::WrongKey).await;
     other.is(
         1,
@@ -54,14 +54,14 @@ async fn a_certificate_that_is_already_due_is_held_for_a_decision() {
         let reported = live(&fixture.bed, 2 * DAY).await;
         reported.is(
             1,
-            &["is the clock right?", "HELD for a person"],
-            &["to install it all the same: renewd renew hq-portal"],
+            &["is the clock right?", "HELD for an operator"],
+            &["to install it anyway: renewd renew hq-portal"],
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_that_a_shop_ends_time_and_again_are_held_for_a_decision() {
+async fn orders_that_a_shop_cancels_repeatedly_are_held_for_a_decision() {
     let fixture = Fixture::<Resello>::new().await;
     fixture.ca.behave(Behaviour::Refuses);
     let reported = live(&fixture.bed, 2 * HOUR).await;
@@ -73,7 +73,7 @@ async fn orders_that_a_shop_ends_time_and_again_are_held_for_a_decision() {
     let reported = once(&fixture.bed).await;
     reported.is(
         1,
-        &["the last 2 orders", "HELD for a person"],
+        &["the last 2 orders", "HELD for an operator"],
         &["to order another one: renewd renew hq-portal"],
     );
     assert_eq!(fixture.ca.orders(), 2);
@@ -92,7 +92,7 @@ async fn a_renewal_that_may_have_been_paid_is_held_for_a_decision() {
     let reported = live(&fixture.bed, 3 * DAY).await;
     reported.is(
         1,
-        &["it may have been paid", "HELD for a person"],
+        &["it may have been paid", "HELD for an operator"],
         &["to order once more: renewd renew hq-portal"],
     );
 }
@@ -111,7 +111,7 @@ async fn a_recalled_certificate_asks_binds_or_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_stays_pending_waits_and_then_needs_somebody() {
+async fn an_order_that_stays_pending_waits_and_then_needs_an_operator() {
     let fixture = Fixture::<Venafi>::new().await;
     fixture.ca.behave(Behaviour::SignsAfter(100_000));
     let reported = live(&fixture.bed, HOUR / 6).await;
@@ -179,7 +179,7 @@ async fn an_acme_server_that_asks_for_more_than_was_ordered_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_acme_server_that_leads_elsewhere_is_not_followed_and_the_other_server_is_named() {
+async fn an_acme_server_that_redirects_elsewhere_is_not_followed_and_the_other_server_is_named() {
     let (acme, bed) = acme_lab("").await;
     for _ in 0..200 {
         answer_instead(&acme, "/directory", |body| {

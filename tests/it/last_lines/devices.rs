@@ -1,4 +1,4 @@
-//! Firewalls that refuse, wait for somebody, or answer what is in no documentation.
+//! Firewalls that refuse, wait for another administrator, or send responses that are not documented.
 
 use simulators::sonicos::{Action, P10Name, Profile, Rule, Variants};
 
@@ -7,7 +7,7 @@ use crate::sonicos_driver::changes::FORMS;
 use crate::test_bed::{TestBed, write_secret};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_of_another_administrator_are_waited_for_in_each_form_in_which_they_are_shown() {
+async fn changes_of_another_administrator_are_waited_for_in_each_form_of_the_listing() {
     for form in FORMS {
         for profile in [Profile::V7_X, Profile::V8] {
             let variants = Variants {
@@ -44,7 +44,7 @@ async fn configuration_mode_of_another_administrator_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_key_pair_is_given_up_with_the_words_of_the_device() {
+async fn a_refused_key_pair_is_given_up_with_the_message_of_the_device() {
     for words in ["Invalid country name.", "The name is too long."] {
         let bed = TestBed::new(Profile::V8).await;
         let refusal = Action::SuccessFalseWith200(words.to_owned());
@@ -85,7 +85,7 @@ async fn a_key_pair_that_is_never_listed_is_given_up_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_import_that_is_refused_in_every_form_keeps_what_was_ordered() {
+async fn an_import_that_is_refused_in_every_form_keeps_the_ordered_certificate() {
     let bed = TestBed::new(Profile::V8).await;
     let refusal = Action::Status(
         400,
@@ -119,14 +119,14 @@ async fn a_wrong_password_is_held_and_says_how_often_it_was_refused() {
     let reported = live(&bed, DAY).await;
     reported.is(
         1,
-        &["refused", "HELD for a person"],
+        &["refused", "HELD for an operator"],
         &["check --online", "renewd renew hq-portal"],
     );
     assert_eq!(bed.simulator.counters().failed_logins, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_one_time_code_that_is_not_configured_is_asked_for() {
+async fn a_missing_one_time_code_secret_is_reported_with_its_setting() {
     let variants = Variants {
         totp_secret: Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned()),
         ..Variants::kind()
@@ -143,7 +143,7 @@ async fn a_one_time_code_that_is_not_configured_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_in_between_that_refuses_is_no_refused_login() {
+async fn a_refusal_by_a_proxy_in_between_is_no_refused_login() {
     let bed = TestBed::new(Profile::V8).await;
     let page = Action::Status(
         403,
@@ -158,7 +158,7 @@ async fn a_device_in_between_that_refuses_is_no_refused_login() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_bodies_and_unknown_answers_end_with_what_was_met() {
+async fn hostile_bodies_and_unknown_responses_end_with_the_evidence() {
     let huge = format!("[{}0]", "{\"\":0},".repeat(1 << 20));
     for action in [
         Action::Status(200, huge, Vec::new()),

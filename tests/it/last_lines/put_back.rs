@@ -28,7 +28,7 @@ async fn reported(bed: &TestBed) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_central_management_puts_back_is_bound_again_without_another_order() {
+async fn after_a_central_management_reverts_the_bind_it_is_repeated_without_another_order() {
     for managed in [true, false] {
         let bed = renewed(managed).await;
         let renewed = bed.seen().await;
@@ -57,7 +57,7 @@ async fn what_a_central_management_puts_back_is_bound_again_without_another_orde
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_put_back_again_and_again_is_bound_again_once_a_day_and_is_in_the_last_line() {
+async fn a_bind_that_is_reverted_repeatedly_is_repeated_once_a_day_and_reported_in_the_last_line() {
     let bed = renewed(true).await;
     let other = bed.simulator.other_administrator();
     let mut last = String::new();
@@ -79,14 +79,14 @@ async fn what_is_put_back_again_and_again_is_bound_again_once_a_day_and_is_in_th
     let renewals = bed.renewals().await.len();
     assert!((3..=5).contains(&renewals), "{renewals} in two days");
     assert_eq!(bed.signatures(), 1);
-    // An operator who asks gets it bound at once, and no new certificate.
+    // On an operator's request it is bound at once, without a new certificate.
     bed.decide().await;
     assert_eq!(live(&bed, HOUR).await.line, "");
     assert_eq!(bed.signatures(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_put_back_before_the_verification_is_reported_as_such_and_not_ordered_again() {
+async fn a_bind_that_is_reverted_before_the_verification_is_reported_and_not_ordered_again() {
     let variants = Variants {
         managed_centrally: true,
         ..Variants::kind()

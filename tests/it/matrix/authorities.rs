@@ -1,4 +1,4 @@
-//! The CAs of a driver pair, behind one face: what they were ordered, and what nobody may read.
+//! The CAs of a driver pair, behind one trait: the orders that they received, and the secrets that may not leak.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::contract::venafi::Venafi;
 use crate::contract::{Port, Subject};
 use crate::test_bed::{LOCAL_CA, TestBed};
 
-/// A CA that a laboratory runs with.
+/// The CA of a test bed.
 pub trait Authority: Send + Sync {
-    /// `driver.NAME = { … }`; FOLDER stands for the laboratory's folder.
+    /// `driver.NAME = { … }`; FOLDER stands for the test bed's folder.
     fn driver(&self) -> String;
-    /// Puts what the configuration names into the laboratory's folder.
+    /// Puts what the configuration names into the test bed's folder.
     fn prepare(&mut self, bed: &TestBed);
     /// Orders that may have cost something.
     fn orders(&self) -> u64;
@@ -42,7 +42,7 @@ pub trait Authority: Send + Sync {
     }
     /// What it was asked, one line each.
     fn journal(&self) -> Vec<String>;
-    /// From now on, `observer` is told of everything that it does.
+    /// From now on, `observer` is notified of everything that it does.
     fn observed_by(&self, observer: Observer);
     /// The exchanges, where it has any.
     fn port(&self) -> Option<&dyn Port>;
@@ -141,7 +141,7 @@ impl Authority for Local {
     fn journal(&self) -> Vec<String> {
         Vec::new()
     }
-    fn observed_by(&self, _witness: Observer) {}
+    fn observed_by(&self, _observer: Observer) {}
     fn port(&self) -> Option<&dyn Port> {
         None
     }

@@ -1,6 +1,6 @@
 //! The beside matrix: one thing happens beside a renewal while its daemon stands at one point: the clock jumps, the
 //! configuration is read again, a probe runs, another administrator changes something, an operator asks for a renewal.
-//! Then everything goes on. The renewal ends the same, with one order, in one session at a time.
+//! Then everything continues. The renewal ends the same, with one order, in one session at a time.
 
 mod disturbance;
 mod scene;
@@ -32,7 +32,7 @@ struct Case {
 type Struck = Option<String>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_happens_beside_it_a_renewal_ends_the_same() {
+async fn a_renewal_ends_the_same_under_every_disturbance() {
     let asked = std::env::var("RENEWD_BESIDE").ok();
     if let Some(case) = asked.as_deref().and_then(|text| text.parse::<Case>().ok()) {
         return replay(case).await;
@@ -60,7 +60,7 @@ async fn whatever_happens_beside_it_a_renewal_ends_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_postgresql_whoever_loses_a_claim_by_a_jump_of_the_clock_stores_nothing_more() {
+async fn on_postgresql_a_worker_that_loses_its_claim_by_a_clock_jump_stores_nothing_more() {
     if crate::postgres::cluster().is_none() {
         return;
     }
@@ -219,7 +219,7 @@ async fn ended_well(fixture: &Fixture, act: Option<&Act>) -> Result<(), String> 
     let facts = fixture.facts(When::AtEnd).await;
     facts.hold().map_err(|broken| broken.to_string())?;
     let wanted = fixture.former + 1 + act.map_or(0, |act| act.more_renewals);
-    // What was not ordered when its certificate left the configuration begins anew.
+    // A renewal that was not ordered when its certificate left the configuration starts again.
     let mut renewals = facts.renewals.iter();
     let kept: Vec<State> = renewals
         .by_ref()
@@ -254,7 +254,7 @@ fn tail(fixture: &Fixture) -> String {
     format!("device:\n  {}\nlog:\n  {}", last(&asked), last(&lines))
 }
 
-/// Runs one case alone, and says where it struck.
+/// Runs one case alone, and prints the point at which it happened.
 async fn replay(case: Case) {
     let struck = run(&case).await;
     let struck = struck.unwrap_or_else(|words| panic!("{case}: {words}"));
@@ -297,7 +297,7 @@ fn a_case_is_read_as_it_is_written() {
 const SHORT_PAIRS: usize = 5;
 /// How often each disturbance happens to each pair, in the long run.
 const LONG: usize = 2;
-/// A renewal that waits for people is asked after for days.
+/// A renewal that waits for an approval is polled for days.
 const ROUNDS: usize = 200;
 /// Points of a start, after which the steps begin, and points of steps that every pair passes.
 const FIRST_STEP: usize = 12;

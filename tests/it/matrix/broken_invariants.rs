@@ -179,7 +179,7 @@ fn a_served_certificate_that_was_not_checked_breaks_it() {
 }
 
 #[test]
-fn an_old_certificate_that_is_gone_before_the_proof_breaks_it() {
+fn an_old_certificate_that_is_gone_before_the_verification_breaks_it() {
     let words = "what was bound before stays";
     breaks(words, |facts| {
         facts.devices[0].names.remove(0);
@@ -243,8 +243,8 @@ fn a_state_that_is_not_true_breaks_it() {
 }
 
 #[test]
-fn a_renewal_that_stands_still_without_a_word_breaks_it() {
-    breaks("every renewal has ended, goes on", |facts| {
+fn a_renewal_that_stops_without_an_alert_breaks_it() {
+    breaks("every renewal has ended, continues", |facts| {
         unbind(facts, State::Imported);
         facts.renewals[0].next_attempt_at = None;
     });
@@ -257,8 +257,8 @@ fn a_renewal_that_stands_still_without_a_word_breaks_it() {
 }
 
 #[test]
-fn a_failure_that_nobody_is_told_breaks_it() {
-    let words = "every failure that needs a person";
+fn a_failure_without_an_alert_breaks_it() {
+    let words = "every failure that needs an operator";
     breaks(words, |facts| unbind(facts, State::Failed));
     breaks(words, |facts| unbind(facts, State::RolledBack));
     breaks(words, |facts| {

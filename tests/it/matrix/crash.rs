@@ -217,7 +217,7 @@ async fn bounded(fixture: &Fixture, case: &Case) -> Result<(), String> {
     }
 }
 
-/// Runs one case alone, and tells what it went through.
+/// Runs one case alone, and prints its course.
 async fn replay(case: &Case) {
     let (crashes, points) = run(case)
         .await

@@ -9,7 +9,7 @@ use renewd::store::CommitObserver;
 use simulators::Barrier;
 use tokio::sync::watch;
 
-/// Told of every point of one daemon after the other.
+/// Counts every point of one daemon after the other.
 #[derive(Debug)]
 pub struct CrashPoints {
     life: Mutex<Life>,
@@ -50,7 +50,7 @@ impl CrashPoints {
         })
     }
 
-    /// Begins to count anew.
+    /// Restarts the count.
     pub fn begin(&self, stop: Stop) {
         *self.life() = Life {
             stop,
@@ -64,7 +64,7 @@ impl CrashPoints {
         self.life().held = Some((number, Arc::clone(barrier)));
     }
 
-    /// Is told by a daemon where its loop is about to run.
+    /// A daemon calls this before each run of its loop.
     pub fn daemon_is_here(&self) {
         self.life().daemon = tokio::task::try_id();
     }
@@ -109,7 +109,7 @@ impl CrashPoints {
         let _ = self.is_stopped.subscribe().wait_for(|is| *is).await;
     }
 
-    /// Is told of everything that simulators do.
+    /// An observer of everything that a simulator does.
     pub fn of_peers(self: &Arc<Self>, name: &'static str) -> simulators::Observer {
         let crash_points = Arc::clone(self);
         simulators::Observer::new(move |deed| {

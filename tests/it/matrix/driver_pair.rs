@@ -24,7 +24,7 @@ pub enum Face {
     V8Second,
     /// SonicOS 6.5 of which the same is true.
     V65Second,
-    /// SonicOS 8 that goes on to show the old certificate: what was bound is rolled back.
+    /// SonicOS 8 that continues to serve the old certificate: the bind is rolled back.
     V8Stale,
     /// SonicOS 8 that cuts the connection and ends the session when its management certificate changes, and is slow to
     /// list a new request.

@@ -1,5 +1,5 @@
-//! What renewd has stored and told, and what its peers say of themselves, all of one moment. It is only gathered here; what
-//! must hold of it stands in `invariants.rs`.
+//! What renewd has stored and reported, and the state of its peers, all at one moment. This module only collects it;
+//! `invariants.rs` says what must hold.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use simulators::sonicos::{Port, Simulator};
 
 use super::authorities::Authority;
 
-/// At what time is looked: in the middle of things, or when nothing is under way any more.
+/// When the facts are collected: during the work, or when nothing is in progress any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     AfterCrash,
@@ -39,7 +39,7 @@ pub struct Facts {
     pub secrets: Vec<String>,
 }
 
-/// A firewall, by its own word.
+/// A firewall, by its own counters.
 #[derive(Debug, Clone)]
 pub struct DeviceFacts {
     /// Its name in the configuration.
@@ -69,7 +69,7 @@ pub struct Served {
     pub bound: Option<String>,
 }
 
-/// A CA, by its own word.
+/// A CA, by its own counters.
 #[derive(Debug, Clone)]
 pub struct CaFacts {
     /// Its name in the configuration.
@@ -142,7 +142,7 @@ impl Facts {
             .filter(|renewal| *renewal.firewall == *device.name)
     }
 
-    /// Whether the history tells one of these of this renewal.
+    /// Whether the history has one of these events for this renewal.
     pub fn is_reported(&self, renewal: &Renewal, kinds: &[EventKind]) -> bool {
         self.history.iter().any(|past| {
             past.renewal.as_ref() == Some(&renewal.id)

@@ -1,5 +1,5 @@
-//! Fault matrix: one exchange of a renewal fails, once, in one way; the renewal completes all the same, and every
-//! invariant holds. Every exchange, every way, every driver pair; a seeded sample of that where nobody asks for more.
+//! Fault matrix: one exchange of a renewal fails, once, in one way. The renewal still completes, and every invariant
+//! holds. Every exchange, every way, every driver pair; by default, a seeded sample of that.
 //!
 //! `RENEWD_FAULT` asks for others: one case, such as `8/venafi:ca-3:reset-after`, which is run alone; a seed, such as
 //! `7`; or a seed and how many cases, such as `7:3000`.
@@ -50,7 +50,7 @@ async fn every_exchange_fails_once_in_every_way() {
     assert_eq!(
         violations,
         0,
-        "of {} cases; each is told above",
+        "of {} cases; each is printed above",
         cases.len()
     );
 }
@@ -64,7 +64,7 @@ fn tell(asked: &Asked, cases: &[Case], came: &[Result<Came, String>], began: Ins
     };
     let longest = came.iter().flatten().map(|came| came.took).max();
     println!(
-        "fault matrix: {asked}: {} cases over {} driver pairs at {} sites ({} never came to pass, {} waited for a person, the longest took {:#}), {} violations, {} s",
+        "fault matrix: {asked}: {} cases over {} driver pairs at {} sites ({} never occurred, {} waited for an operator, the longest took {:#}), {} violations, {} s",
         cases.len(),
         pairs.len(),
         sites.len(),
@@ -146,7 +146,7 @@ async fn sample(seed: u64, count: usize) -> Vec<Case> {
     every
 }
 
-/// Cases of a run that nobody asked more of, and of a long one.
+/// Cases of a default run, and of a long one.
 const SHORT: usize = 90;
 const LONG: usize = 1500;
 /// Most of a case that runs into a deadline is waiting.

@@ -1,4 +1,4 @@
-//! A laboratory for any driver pair, and daemons that live and die in it.
+//! A test bed for any driver pair, and daemons that are started and crashed in it.
 //!
 //! A daemon has a thread and a runtime of its own. A crash drops both in the middle of whatever is under way: nothing of
 //! it runs on, as after a kill; what it had written down, and what its peers have done, stays.
@@ -28,7 +28,7 @@ use super::right_end;
 use super::site::{Before, Neighbours, Site};
 use crate::test_bed::{CERTIFICATE, PASSWORD, TestBed, today};
 
-/// One firewall, one CA, one certificate that is due, and a referee.
+/// One firewall, one CA, one certificate that is due, and the crash points.
 pub struct Fixture {
     pub pair: DriverPair,
     pub site: Site,
@@ -51,9 +51,9 @@ pub struct Fixture {
 enum Life {
     /// It did what was due, until nothing could move.
     Idle,
-    /// It was stopped by the referee.
+    /// It was stopped at a crash point.
     Crashed,
-    /// It said why it could not go on.
+    /// It reported why it could not continue.
     Failed(String),
 }
 
@@ -112,14 +112,14 @@ impl Fixture {
         fixture
     }
 
-    /// Lets a daemon live until nothing can move, or until the referee stops it.
+    /// Runs a daemon until nothing can make progress, or until a crash point stops it.
     async fn live(&self) -> Life {
         let daemon = self.living();
         let lived = tokio::task::spawn_blocking(|| daemon.live(None)).await;
         lived.unwrap_or_else(|panic| Life::Failed(panic.to_string()))
     }
 
-    /// Starts a daemon that runs until it is told to stop, as under a service manager. Nothing moves its clock.
+    /// Starts a daemon that runs until a stop is requested, as under a service manager. Its clock stands still.
     pub fn run(&self) -> Running {
         // With room for one: the third is taken in only when the first was dealt with.
         let (command_sender, commands) = mpsc::channel(1);
@@ -146,7 +146,7 @@ impl Fixture {
         }
     }
 
-    /// Lets daemons live, one after the other, until the renewal has ended, waits for a person, or `PATIENCE` is over.
+    /// Runs daemons, one after the other, until the renewal has ended, waits for an operator, or `PATIENCE` is over.
     pub async fn finish(&self) -> Result<Renewal, String> {
         let ended = self.drive(Stop::Never).await?;
         ended.ok_or_else(|| "it was stopped".to_owned())
@@ -265,7 +265,7 @@ fn ask_for_own_key(bed: &TestBed) {
     std::fs::write(bed.config_file(), changed).unwrap();
 }
 
-/// A daemon, and who stops it.
+/// A daemon, and the handle that stops it.
 struct Living {
     config_file: PathBuf,
     env: Env,
@@ -282,7 +282,7 @@ impl Living {
             .with_ansi(false)
             .with_writer(move || log.clone())
             .finish();
-        let _told = tracing::subscriber::set_default(subscriber);
+        let _guard = tracing::subscriber::set_default(subscriber);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -295,7 +295,7 @@ impl Living {
                 () = tokio::time::sleep(LONGEST_LIFE) => Life::Failed("it hangs".to_owned()),
             }
         });
-        // What blocks, such as a file that is being written, is let go on for a moment: nothing can drop it.
+        // A blocking call, such as the write of a file, may run for a moment longer: it cannot be dropped.
         runtime.shutdown_timeout(LAST_BLOCKING);
         life
     }
@@ -337,7 +337,7 @@ impl Running {
         self.life.is_finished()
     }
 
-    /// Has it stop, and says how it ended.
+    /// Stops it, and returns its result.
     pub async fn stop(self) -> Result<(), String> {
         let _ = self.command_sender.send(Command::Shutdown).await;
         match self.life.await {
@@ -348,7 +348,7 @@ impl Running {
     }
 }
 
-/// The clock of the laboratory, and who is told when somebody would wait.
+/// The clock of the fixture, and the observer of each wait on it.
 #[derive(Debug)]
 struct Watched {
     clock: Arc<ManualClock>,
@@ -395,7 +395,7 @@ const BUDGET: &str = r#"order_budget = { orders = 2, within = "30d" }"#;
 const BUDGETED: &str = "driver.resello = { ";
 /// Of the ninety days of a certificate.
 const NEXT_IS_DUE: SignedDuration = SignedDuration::from_hours(65 * 24);
-/// Longer than any CA takes that is not waited for by a person.
+/// Longer than any CA takes without an approval.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(72);
 /// More than any renewal needs.
 const LIVES: usize = 100;

@@ -1,5 +1,5 @@
-//! What must hold whatever breaks: one function over what renewd has stored and told, what its peers have counted, and
-//! what the services show. The list stands in ARCHITECTURE.md.
+//! What must hold whatever breaks: one function over what renewd has stored and reported, what its peers have counted,
+//! and what the services show. The list stands in ARCHITECTURE.md.
 //!
 //! It looks at facts that are gathered first, so that each invariant can be broken by hand; the tests below do.
 
@@ -54,11 +54,11 @@ pub const INVARIANTS: [(&str, Check); 11] = [
     ),
     ("a stored state is true", states_are_facts),
     (
-        "every renewal has ended, goes on at a time, or waits for a person who was told",
-        every_renewal_goes_on,
+        "every renewal has ended, continues at a time, or waits for an operator who got an alert",
+        every_renewal_continues,
     ),
     (
-        "every failure that needs a person is told",
+        "every failure that needs an operator is reported",
         failures_are_reported,
     ),
     (
@@ -230,7 +230,7 @@ fn is_of_renewd(line: &str) -> bool {
     line.contains("certificate")
 }
 
-/// What a state says of the device is so, as long as nobody else has a hand in it.
+/// The device is as the state says, as long as no other administrator changes it.
 fn states_are_facts(facts: &Facts) -> Result<(), String> {
     for device in &facts.devices {
         for renewal in facts.renewals_at(device) {
@@ -287,7 +287,7 @@ fn is_fact(device: &DeviceFacts, renewal: &Renewal) -> Result<(), String> {
     }
 }
 
-fn every_renewal_goes_on(facts: &Facts) -> Result<(), String> {
+fn every_renewal_continues(facts: &Facts) -> Result<(), String> {
     for renewal in facts.renewals.iter().filter(|it| !it.state.is_end()) {
         let is_held = renewal.next_attempt_at.is_none();
         if is_held && !facts.is_reported(renewal, &[EventKind::RenewalHeld, EventKind::KeyMismatch])
@@ -315,14 +315,16 @@ fn failures_are_reported(facts: &Facts) -> Result<(), String> {
             _ => continue,
         };
         if !facts.is_reported(renewal, wanted) {
-            return Err(format!("nobody was told of {renewal:?}"));
+            return Err(format!("no alert was raised for {renewal:?}"));
         }
     }
     let silent = facts.history.iter().find(|past| {
         let kind = EventKind::ALL.iter().find(|kind| kind.name() == past.name);
         past.level < Level::Alert && kind.is_some_and(|kind| kind.level() == Level::Alert)
     });
-    silent.map_or(Ok(()), |past| Err(format!("{past:?} is told as no alert")))
+    silent.map_or(Ok(()), |past| {
+        Err(format!("{past:?} is not reported as an alert"))
+    })
 }
 
 fn no_secret_is_reported(facts: &Facts) -> Result<(), String> {

@@ -1,6 +1,6 @@
-//! Requests that a CA acts on late: the daemon is stopped while one is on its way, the next one looks and finds nothing
-//! done, and only then the CA does what the first had asked for, as long as its driver allows for. An order must not be
-//! placed twice all the same.
+//! Requests that a CA acts on late: the daemon is stopped while one is in transit, the next daemon looks and finds
+//! nothing done, and only then the CA does what the first had requested, within the time that its driver allows for. An
+//! order must not be placed twice even then.
 
 use std::fmt;
 use std::str::FromStr;
@@ -78,7 +78,7 @@ async fn run(case: &Case) -> Result<bool, String> {
     }
     fixture.hold(When::AfterCrash).await?;
     fixture.bed.clock.advance(SignedDuration::from_secs(2));
-    // It looks before the CA has acted, and dies when it would wait.
+    // It checks before the CA has acted, and is stopped when it would wait.
     fixture.drive(Stop::Asleep).await?;
     fixture.crash_points.begin(Stop::Never);
     barrier.release();
@@ -112,7 +112,7 @@ impl FromStr for Case {
     }
 }
 
-/// As many as the CA hears that is talked to most.
+/// As many as the CA with the most requests gets.
 const MOST: u32 = 12;
 /// The order is among the first.
 const SHORT: u32 = 3;

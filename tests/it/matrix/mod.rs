@@ -77,5 +77,5 @@ pub fn report<C: Display, T>(
 
 /// Any would do; this one is always the same, so that a test that passed yesterday passes today.
 const DEFAULT_SEED: u64 = 1;
-/// Daemons that live at the same time, each with a laboratory of its own.
+/// Daemons that live at the same time, each with a test bed of its own.
 const AT_ONCE: usize = 4;

@@ -98,7 +98,7 @@ async fn serve(listener: TcpListener, desk: Arc<Desk>) {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
-        // On a task of its own: what was asked is done even when the program is gone.
+        // In a separate task: the request is carried out even when the program is gone.
         tokio::spawn(answer(stream, Arc::clone(&desk)));
     }
 }
@@ -121,7 +121,7 @@ async fn answer(mut stream: TcpStream, desk: Arc<Desk>) {
     if let Some(observer) = observer {
         observer.tell(operation.to_owned()).await;
     }
-    // A program that was killed hears no answer.
+    // A program that was killed gets no answer.
     let _ = stream.write_all(said.as_bytes()).await;
 }
 

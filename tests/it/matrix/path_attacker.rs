@@ -1,7 +1,7 @@
 //! Attacker matrix: an attacker on the path replaced the request, and from one point of the renewal on ends every
-//! connection with the certificate that the CA issues for his key. Each point from the order on; the daemon runs on, or is
-//! started again there. No login reaches him, nothing that he presents is believed, and once the firewall has refused the
-//! certificate an operator hears what to check.
+//! connection with the certificate that the CA issues for the attacker's key. Each point from the order on; the daemon
+//! runs on, or is started again there. No login reaches the attacker, no certificate of the attacker is trusted, and
+//! once the firewall has refused the certificate, an alert reports what to check.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -38,9 +38,9 @@ struct Case {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Daemon {
-    /// It goes on; connections that are open are cut.
+    /// It continues; open connections are closed.
     RunsOn,
-    /// It is stopped and started again: it has to log in anew.
+    /// It is stopped and started again: it has to log in again.
     StartsAgain,
 }
 
@@ -84,7 +84,7 @@ async fn an_attacker_on_the_path_after_the_order_gets_no_login() {
     let met = outcomes.iter().flatten().filter(|it| it.turned_away > 0);
     let met = met.count();
     println!(
-        "attacker matrix: seed {seed}: {} driver pairs, {} points ({met} where he was met), {} violations",
+        "attacker matrix: seed {seed}: {} driver pairs, {} points ({met} where a connection reached the attacker), {} violations",
         pairs.len(),
         cases.len(),
         broken.len()
@@ -92,7 +92,7 @@ async fn an_attacker_on_the_path_after_the_order_gets_no_login() {
     assert!(broken.is_empty(), "{}", broken.join("\n\n"));
     assert!(
         met * 4 > cases.len(),
-        "he was met in {met} of {}",
+        "a connection reached the attacker in {met} of {}",
         cases.len()
     );
 }
@@ -114,7 +114,7 @@ fn pairs(seed: u64) -> Vec<DriverPair> {
         .collect()
 }
 
-/// The first and the last point at which he has something to attack with.
+/// The first and the last point at which the attacker has a certificate to attack with.
 type Points = (usize, usize);
 
 async fn points_of(pair: DriverPair) -> Result<Points, String> {
@@ -164,11 +164,11 @@ async fn run(case: &Case) -> Result<Attack, String> {
         }
     }
     let renewal = fixture.drive(Stop::Never).await?.ok_or("it was stopped")?;
-    nothing_was_believed(&fixture, &attacker, &renewal)?;
+    nothing_was_trusted(&fixture, &attacker, &renewal)?;
     let turned_away = attacker.state().turned_away;
     attacker.end();
     let (renewal, when) = match renewal.next_attempt_at {
-        // The firewall had refused it before, and he was on the path when the session was to be given back.
+        // The firewall had refused it before, and the attacker was on the path when the session was to be closed.
         None => (renewal, When::AfterCrash),
         Some(_) => (fixture.finish().await?, case.daemon.when()),
     };
@@ -176,7 +176,7 @@ async fn run(case: &Case) -> Result<Attack, String> {
     let logins = fixture.bed.simulator.counters().logins;
     attacker.begin();
     a_day_passes(&fixture).await?;
-    nothing_was_believed(&fixture, &attacker, &renewal)?;
+    nothing_was_trusted(&fixture, &attacker, &renewal)?;
     if fixture.bed.simulator.counters().logins > logins {
         return Err("a login after it was held".to_owned());
     }
@@ -184,7 +184,7 @@ async fn run(case: &Case) -> Result<Attack, String> {
     Ok(Attack { turned_away })
 }
 
-/// As often as a person would look.
+/// As often as an operator would look.
 async fn a_day_passes(fixture: &Fixture) -> Result<(), String> {
     for _ in 0..6 {
         fixture.bed.clock.advance(SignedDuration::from_hours(4));
@@ -193,8 +193,8 @@ async fn a_day_passes(fixture: &Fixture) -> Result<(), String> {
     Ok(())
 }
 
-/// He got nothing, and what he presents has ended no renewal.
-fn nothing_was_believed(
+/// The attacker received nothing, and no certificate of the attacker has ended a renewal.
+fn nothing_was_trusted(
     fixture: &Fixture,
     attacker: &Attacker,
     renewal: &Renewal,
@@ -202,7 +202,7 @@ fn nothing_was_believed(
     let state = attacker.state();
     if !state.loot.is_empty() {
         let loot = String::from_utf8_lossy(&state.loot).into_owned();
-        return Err(format!("he was sent {loot:?}"));
+        return Err(format!("the attacker was sent {loot:?}"));
     }
     drop(state);
     if renewal.state.is_end() || matches!(renewal.state, State::Bound | State::Verified) {
@@ -215,7 +215,7 @@ fn nothing_was_believed(
     Ok(())
 }
 
-/// Held, with one alert that says what to check.
+/// Held, with one alert that names what to check.
 async fn is_held(fixture: &Fixture, renewal: &Renewal) -> Result<(), String> {
     let kind = renewal.last_error_kind.as_deref();
     if renewal.next_attempt_at.is_some() || kind != Some("key_mismatch") {
@@ -244,8 +244,8 @@ async fn is_held(fixture: &Fixture, renewal: &Renewal) -> Result<(), String> {
     }
 }
 
-/// Stands before the management of the firewall. He passes connections through until the referee has counted so many
-/// points; from then on he ends them himself.
+/// Stands before the management of the firewall. The attacker forwards connections until so many crash points were
+/// counted, and terminates them from then on.
 struct Attacker {
     state: Arc<Mutex<Path>>,
     task: JoinHandle<()>,
@@ -349,7 +349,7 @@ impl Ambush {
         }
     }
 
-    /// Until the attack begins: then the next that is said on it is not passed on.
+    /// Until the attack begins: from then on, nothing is forwarded.
     async fn pass(&self, mut stream: TcpStream) {
         let Ok(mut firewall) = TcpStream::connect(self.firewall).await else {
             return;
@@ -372,7 +372,7 @@ impl Ambush {
         }
     }
 
-    /// With what was issued for his key; before it was, with a certificate of his own.
+    /// With the certificate issued for the attacker's key; before its issuance, with a self-signed one.
     async fn acceptor(&self) -> Option<TlsAcceptor> {
         let leaf = if let Some(leaf) = self.issued().await {
             leaf
@@ -388,7 +388,7 @@ impl Ambush {
         Some(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// Certificates are public: he reads it where the CA publishes it.
+    /// Certificates are public: the attacker reads it where the CA publishes it.
     async fn issued(&self) -> Option<Vec<u8>> {
         let store = Store::open(&self.database).await.ok()?;
         let renewals = store.renewals_of(CERTIFICATE, 1).await;

@@ -1,6 +1,6 @@
 //! The repeat matrix: every step is taken twice, for every driver pair, and the renewal ends the same. Twice because the
-//! daemon dies before it stores what came of the step, and twice because the step's state is set back after it was stored,
-//! as if a database had been restored from the moment before.
+//! daemon crashes before it stores the result of the step, and twice because the step's state is set back after it was
+//! stored, as if a database had been restored from the moment before.
 
 use std::collections::HashSet;
 use std::fmt;

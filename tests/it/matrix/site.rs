@@ -52,7 +52,7 @@ pub struct Neighbours {
     /// The address that is not the firewall's own, where there is one.
     pub address: Option<String>,
     tasks: Vec<JoinHandle<()>>,
-    /// Holds a port, so that nobody else listens there.
+    /// Holds a port, so that no other process listens there.
     reserved: Option<TcpSocket>,
 }
 
@@ -193,7 +193,7 @@ fn give_ssl_vpn_its_own(bed: &TestBed) {
         not_after: now + time::Duration::days(60),
         key: ReplacementKey::EcdsaP256,
     };
-    // It is served before the device becomes as its face says: one that goes on serving the old one would not.
+    // It is served before the variants of the device apply: a device that keeps serving the old one would not serve it.
     let variants = bed.simulator.variants();
     bed.simulator
         .set(|variants| variants.keep_serving_old_after_bind = false);

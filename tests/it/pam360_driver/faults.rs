@@ -1,4 +1,4 @@
-//! Every exchange fails once in every way: each time one order, and the certificate comes all the same.
+//! Every exchange fails once in every way. Each time there is one order, and the certificate is still issued.
 
 use renewd::ca::Issuance;
 use renewd::failure::FailureKind;
@@ -7,7 +7,8 @@ use simulators::pam360::Variants;
 
 use super::fixture::Fixture;
 
-/// What can happen to an exchange, and what it is told as: where nothing lasting was asked, and where it was.
+/// What can happen to an exchange, and the kind of failure it is reported as: for a request that changes nothing, and
+/// for one that does.
 fn faults() -> Vec<(Fault, FailureKind, FailureKind)> {
     use FailureKind::{Busy, OutcomeUnknown, Unauthorized, Unexpected, Unreachable};
     vec![
@@ -29,7 +30,7 @@ fn faults() -> Vec<(Fault, FailureKind, FailureKind)> {
 
 /// Nothing is signed on the strength of a part of the list: ours may be in the other.
 #[tokio::test]
-async fn a_list_that_does_not_come_whole_is_an_error_with_a_remedy_and_never_a_no() {
+async fn a_truncated_list_is_an_error_with_a_remedy_and_never_taken_as_absent() {
     let whole = Fixture::start(Variants {
         foreign_rows: 2000,
         ..Variants::kind()
@@ -91,7 +92,7 @@ async fn every_exchange_may_fail_in_every_way_and_costs_no_second_order() {
 }
 
 #[tokio::test]
-async fn a_lost_signature_is_found_again_by_its_key_when_the_list_comes_to_know_it() {
+async fn a_lost_signature_is_found_by_its_key_when_the_list_contains_it() {
     let fixture = Fixture::start(Variants {
         older_namesakes: 3,
         certificate_late_calls: 2,
@@ -121,7 +122,7 @@ async fn a_lost_signature_is_found_again_by_its_key_when_the_list_comes_to_know_
 }
 
 #[tokio::test]
-async fn a_token_that_ends_halfway_is_told_at_once_and_the_rest_is_done_with_the_next() {
+async fn an_expired_token_is_reported_at_once_and_the_renewal_continues_with_the_next_token() {
     let whole = Fixture::start(Variants::default()).await;
     whole.obtain().await;
     let exchanges = u32::try_from(whole.server.requests().len()).unwrap();
@@ -147,7 +148,7 @@ async fn a_token_that_ends_halfway_is_told_at_once_and_the_rest_is_done_with_the
 }
 
 #[tokio::test]
-async fn the_server_is_asked_again_when_it_says() {
+async fn the_server_is_polled_again_at_the_time_that_it_requests() {
     let fixture = Fixture::start(Variants::kind()).await;
     for (when, seconds) in [
         (RetryAfter::Silent, None),
@@ -163,7 +164,7 @@ async fn the_server_is_asked_again_when_it_says() {
 }
 
 #[tokio::test]
-async fn a_stranger_gets_no_token() {
+async fn an_unknown_server_gets_no_token() {
     let mut fixture = Fixture::start(Variants::kind()).await;
     fixture.settings.trust.anchor =
         renewd::tls::Anchor::Pins(vec!["00".repeat(32).parse().unwrap()]);

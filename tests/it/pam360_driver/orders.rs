@@ -47,7 +47,7 @@ async fn an_agent_is_named_and_waited_for() {
 }
 
 #[tokio::test]
-async fn an_approval_is_waited_for_and_told_to_a_person_and_not_ordered_again() {
+async fn a_pending_approval_raises_an_alert_and_is_not_ordered_again() {
     for pending_answer in [PendingAnswer::Success, PendingAnswer::Failed] {
         let fixture = Fixture::with_microsoft_ca(Variants {
             needs_approval: true,
@@ -64,7 +64,7 @@ async fn an_approval_is_waited_for_and_told_to_a_person_and_not_ordered_again() 
                 ..
             } = fixture.poll(&reference).await.unwrap()
             else {
-                panic!("nobody has approved")
+                panic!("nothing was approved")
             };
             assert!(needs_person, "{waiting_for}");
             assert!(waiting_for.contains("CA manager"), "{waiting_for}");
@@ -77,16 +77,16 @@ async fn an_approval_is_waited_for_and_told_to_a_person_and_not_ordered_again() 
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_is_refused_with_its_words() {
+async fn a_refusal_of_the_server_is_reported_with_its_message() {
     let mut fixture = Fixture::start(Variants::kind()).await;
     fixture.settings.signer = Signer::Root {
-        common_name: "nobody".to_owned(),
+        common_name: "unknown".to_owned(),
         serial_number: "1".to_owned(),
     };
     let failure = fixture.submit().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(
-        failure.detail.contains("No root certificate nobody"),
+        failure.detail.contains("No root certificate unknown"),
         "{failure}"
     );
     fixture.settings.signer = Signer::Msca(MicrosoftCa {
@@ -176,7 +176,7 @@ async fn what_is_wrong_with_a_certificate_is_left_to_the_engine() {
 }
 
 #[tokio::test]
-async fn the_leaf_is_found_wherever_it_stands() {
+async fn the_leaf_is_found_at_every_position() {
     for mischief in [
         ChainMischief::Shuffled,
         ChainMischief::WithRoot,
@@ -190,7 +190,7 @@ async fn the_leaf_is_found_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn the_configured_chain_stands_in_for_one_that_does_not_come() {
+async fn the_configured_chain_replaces_a_missing_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut fixture = Fixture::start(Variants {
         certificate_has_chain: false,
@@ -209,7 +209,7 @@ async fn the_configured_chain_stands_in_for_one_that_does_not_come() {
 }
 
 #[tokio::test]
-async fn check_tells_who_signs_and_what_is_stored() {
+async fn check_reports_the_issuer_and_what_is_stored() {
     let fixture = Fixture::start(Variants::default()).await;
     fixture.obtain().await;
     let facts = fixture.ca().check().await.unwrap();
@@ -302,8 +302,8 @@ async fn a_subject_without_common_name_is_objected_to_before_anything_is_sent() 
         digest: renewd::pki::Digest::Sha256,
     };
     let ca = fixture.ca();
-    let objections = ca.preflight(&wanted).await.unwrap();
-    assert!(objections[0].contains("`common_name`"), "{objections:?}");
+    let problems = ca.preflight(&wanted).await.unwrap();
+    assert!(problems[0].contains("`common_name`"), "{problems:?}");
     wanted.subject.common_name = Some("vpn.example.com".to_owned());
     assert_eq!(ca.preflight(&wanted).await.unwrap(), Vec::<String>::new());
     assert_eq!(fixture.server.requests().len(), 0);

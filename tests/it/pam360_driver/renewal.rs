@@ -1,4 +1,4 @@
-//! Whole renewals of a simulated SonicWall by a simulated PAM360, and the commands that look at it.
+//! Whole renewals of a simulated SonicWall by a simulated PAM360, and the commands that show it.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use simulators::sonicos::Profile;
 
 use crate::test_bed::{CERTIFICATE, TestBed};
 
-/// The laboratory, its CA replaced by a simulated PAM360.
-async fn laboratory(variants: Variants) -> (TestBed, Simulator) {
+/// The test bed, its CA replaced by a simulated PAM360.
+async fn test_bed_with_pam360(variants: Variants) -> (TestBed, Simulator) {
     let bed = TestBed::new(Profile::V8).await;
     let clock = Arc::clone(&bed.clock);
     let mut settings = Settings {
@@ -61,14 +61,14 @@ async fn assert_renewed_once(bed: &TestBed, server: &Simulator) {
 
 #[tokio::test]
 async fn a_firewall_gets_its_certificate_from_a_pam360() {
-    let (bed, server) = laboratory(Variants::default()).await;
+    let (bed, server) = test_bed_with_pam360(Variants::default()).await;
     bed.run_once().await;
     assert_renewed_once(&bed, &server).await;
 }
 
 #[tokio::test]
 async fn a_lost_signature_is_not_ordered_again_by_the_daemon() {
-    let (bed, server) = laboratory(Variants {
+    let (bed, server) = test_bed_with_pam360(Variants {
         list_late_calls: 1,
         ..Variants::default()
     })
@@ -88,8 +88,8 @@ async fn a_lost_signature_is_not_ordered_again_by_the_daemon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands_look_at_it_and_change_nothing() {
-    let (bed, server) = laboratory(Variants::default()).await;
+async fn the_commands_show_it_and_change_nothing() {
+    let (bed, server) = test_bed_with_pam360(Variants::default()).await;
     let renewd = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_renewd"))
             .arg("--config")
@@ -120,7 +120,7 @@ async fn the_commands_look_at_it_and_change_nothing() {
     assert!(stderr.contains("add --yes"), "{stderr}");
     let (code, _, stderr) = renewd(&["ca", "cancel", "office", "x", "--yes"]);
     assert_eq!(code, Some(69));
-    assert!(stderr.contains("has no such thing"), "{stderr}");
+    assert!(stderr.contains("does not support it"), "{stderr}");
     assert_eq!(server.counters().orders, 0);
     assert!(
         !server

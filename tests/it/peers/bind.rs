@@ -24,7 +24,8 @@ pub async fn start(address: SocketAddr, key: (&str, &str), zones: &[(&str, &str)
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().display();
     let (name, secret) = key;
-    // Without recursion it would not follow a CNAME into another zone, not even one of its own; it gets nowhere else.
+    // Without recursion it would not follow a CNAME into another zone, not even a local one. It has no other server to
+    // ask.
     let mut config = format!(
         "options {{ directory \"{path}\"; pid-file \"{path}/pid\"; session-keyfile \"{path}/session.key\";\n\
          listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }};\n\

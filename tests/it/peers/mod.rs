@@ -43,7 +43,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; what it says goes to the file `log`.
+    /// Starts `command`; its output goes to the file `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
         let file = File::create(log).unwrap();
         let child = command
@@ -72,7 +72,7 @@ impl Process {
         }
     }
 
-    /// Everything that it has said so far.
+    /// Its output so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
@@ -86,8 +86,8 @@ impl Drop for Process {
     }
 }
 
-/// An address of this machine that nobody listens at, and that the system gives to nobody else: its port is below those
-/// that it hands out by itself (ip_local_port_range), so it is still free when it is opened later.
+/// An address of this machine without a listener, which the system assigns to no other process: its port is below
+/// `ip_local_port_range`, so it is still free when it is opened later.
 pub fn free_address() -> SocketAddr {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     let own = std::process::id().wrapping_mul(97);

@@ -1,4 +1,4 @@
-//! OpenSSH's server with users of its own: it runs in a mount namespace in which other files stand in the place of
+//! OpenSSH's server with separate users: it runs in a mount namespace in which other files stand in the place of
 //! /etc/passwd and its like, so the machine stays as it is. That takes root.
 
 use std::fs::{self, Permissions};
@@ -22,7 +22,7 @@ pub struct Sshd {
     pub host_key: String,
 }
 
-/// How its users prove who they are.
+/// How its users authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     /// `password` (RFC 4252).
@@ -33,7 +33,7 @@ pub enum Proof {
     Nothing,
 }
 
-/// The user at whom a shell waits.
+/// The user who gets a shell.
 pub const USER: &str = "renewd";
 pub const PASSWORD: &str = "correct horse";
 /// A user who can fetch files with `scp`.

@@ -1,4 +1,4 @@
-//! Pebble, the unkind ACME server of Let's Encrypt, and the name server that comes with it.
+//! Pebble, the fault-injecting ACME server of Let's Encrypt, and the name server that comes with it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub struct Pebble {
     management: SocketAddr,
     client: reqwest::Client,
     names: Option<Names>,
-    /// Where it looks for files that prove control.
+    /// Where it fetches HTTP-01 files.
     pub http: SocketAddr,
 }
 
@@ -25,20 +25,20 @@ pub struct Pebble {
 pub struct Names {
     /// Where it answers questions.
     pub dns: SocketAddr,
-    /// Where it takes changes, in a way of its own.
+    /// Where it accepts changes, by its own HTTP API.
     pub management: SocketAddr,
     _process: Process,
     _folder: TempDir,
 }
 
-/// How unkind it is.
+/// The faults that it injects.
 #[derive(Debug, Clone, Copy)]
-pub struct Unkindness {
+pub struct PebbleFaults {
     /// Of a hundred good nonces, how many it refuses.
     pub refused_nonces: u8,
     /// Whether it validates only after up to so many seconds; 0: at once.
     pub sleep_seconds: u8,
-    /// Whether it wants customers that it knows: `kid-1` with [`HMAC_KEY`].
+    /// Whether it requires an external account: `kid-1` with [`HMAC_KEY`].
     pub external_accounts: bool,
     /// A name that it rejects.
     pub blocked_name: &'static str,
@@ -50,7 +50,7 @@ const LIFETIME_SECONDS: u32 = 6 * 24 * 3600;
 /// The key of the customer `kid-1`.
 pub const HMAC_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
-impl Unkindness {
+impl PebbleFaults {
     /// It refuses every second good nonce, and takes its time to validate.
     pub const USUAL: Self = Self {
         refused_nonces: 50,
@@ -62,30 +62,27 @@ impl Unkindness {
 
 impl Pebble {
     /// Starts it with the name server that comes with it; `None`: it is not installed.
-    pub async fn start(unkindness: Unkindness) -> Option<Self> {
+    pub async fn start(faults: PebbleFaults) -> Option<Self> {
         let names = Names::start().await?;
-        let mut pebble = Self::asking(names.dns, unkindness).await?;
+        let mut pebble = Self::asking(names.dns, faults).await?;
         pebble.names = Some(names);
         Some(pebble)
     }
 
     /// Starts it with the name server at `dns`; `None`: it is not installed.
-    pub async fn asking(dns: SocketAddr, unkindness: Unkindness) -> Option<Self> {
+    pub async fn asking(dns: SocketAddr, faults: PebbleFaults) -> Option<Self> {
         let pebble = program("pebble", "PEBBLE")?;
         let folder = tempfile::tempdir().unwrap();
         let (address, management, http) = (free_address(), free_address(), free_address());
-        let config = configure(folder.path(), [address, management, http], unkindness);
+        let config = configure(folder.path(), [address, management, http], faults);
         let mut server = Process::start(
             Command::new(pebble)
                 .args(["-strict", "-config"])
                 .arg(config)
                 .args(["-dnsserver", &dns.to_string()])
-                .env(
-                    "PEBBLE_WFE_NONCEREJECT",
-                    unkindness.refused_nonces.to_string(),
-                )
-                .env("PEBBLE_VA_SLEEPTIME", unkindness.sleep_seconds.to_string())
-                .envs((unkindness.sleep_seconds == 0).then_some(("PEBBLE_VA_NOSLEEP", "1")))
+                .env("PEBBLE_WFE_NONCEREJECT", faults.refused_nonces.to_string())
+                .env("PEBBLE_VA_SLEEPTIME", faults.sleep_seconds.to_string())
+                .envs((faults.sleep_seconds == 0).then_some(("PEBBLE_VA_NOSLEEP", "1")))
                 .env("PEBBLE_AUTHZREUSE", "0"),
             &folder.path().join(LOG),
         );
@@ -144,7 +141,7 @@ impl Pebble {
         self.said("is a replacement of")
     }
 
-    /// Names `window`, its start and its end, for `certificate` from now on; whether this release can be told so.
+    /// Names `window`, its start and its end, for `certificate` from now on; whether this release can set it.
     pub async fn names_window(&self, certificate: &str, window: [Timestamp; 2]) -> bool {
         let [start, end] = window.map(|at| at.to_string());
         let reported = serde_json::json!({ "suggestedWindow": { "start": start, "end": end } });
@@ -164,12 +161,12 @@ impl Pebble {
         answer.status().is_success()
     }
 
-    /// Where it writes what it says.
+    /// The file of its log.
     pub fn log_file(&self) -> PathBuf {
         self.folder.path().join(LOG)
     }
 
-    /// Everything that it has said.
+    /// Its whole log.
     pub fn log(&self) -> String {
         self.server.said()
     }
@@ -213,7 +210,7 @@ impl Names {
 fn client(folder: &Path) -> reqwest::Client {
     let own = std::fs::read(folder.join("tls.pem")).unwrap();
     reqwest::Client::builder()
-        // It answers nobody who does not say what he is.
+        // It refuses requests without a `User-Agent`.
         .user_agent("tests of renewd")
         .tls_certs_only([reqwest::Certificate::from_pem(&own).unwrap()])
         .build()
@@ -230,7 +227,7 @@ async fn root(client: &reqwest::Client, management: SocketAddr) -> String {
 fn configure(
     folder: &Path,
     [address, management, http]: [SocketAddr; 3],
-    unkindness: Unkindness,
+    faults: PebbleFaults,
 ) -> PathBuf {
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -245,11 +242,11 @@ fn configure(
         "httpPort": http.port(),
         "tlsPort": free_address().port(),
         "ocspResponderURL": "",
-        "externalAccountBindingRequired": unkindness.external_accounts,
+        "externalAccountBindingRequired": faults.external_accounts,
         "externalAccountMACKeys": { "kid-1": HMAC_KEY },
-        "domainBlocklist": [unkindness.blocked_name],
+        "domainBlocklist": [faults.blocked_name],
         "retryAfter": { "authz": 1, "order": 1 },
-        // The word of 2.4, and that of later ones.
+        // The log line of 2.4, and that of later ones.
         "certificateValidityPeriod": LIFETIME_SECONDS,
         "profiles": { "default": { "description": "six days", "validityPeriod": LIFETIME_SECONDS } },
     }});

@@ -1,4 +1,4 @@
-//! One order from the first look to the certificate, and how it can end otherwise.
+//! One order from the first request to the certificate, and the other ways in which it can end.
 
 use renewd::ca::resello::{Download, PlanChoice};
 use renewd::ca::{Issuance, Issuer, Reference};
@@ -42,7 +42,7 @@ async fn a_reference_with_a_hash_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_long_wait_is_pending_and_nothing_else() {
+async fn a_long_wait_is_reported_as_pending_only() {
     let fixture = Fixture::granting(|variants| {
         variants.reads_before_active = 30;
         variants.pending_download = PendingDownload::Html;
@@ -54,7 +54,7 @@ async fn a_long_wait_is_pending_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_order_that_failed_is_refused_and_an_unknown_word_is_shown_to_a_person() {
+async fn an_order_that_failed_is_refused_and_an_unknown_status_is_reported() {
     let fixture = Fixture::granting(|variants| variants.reads_before_active = 9).await;
     let request = fixture.request("first", None);
     let order = fixture.order(&request).await;
@@ -77,7 +77,7 @@ async fn an_order_that_failed_is_refused_and_an_unknown_word_is_shown_to_a_perso
         panic!("failed is an end");
     };
     assert!(reason.contains("is failed"), "{reason}");
-    // It is not ordered again behind the back of whoever pays.
+    // It is not ordered again without the operator's consent.
     assert_eq!(fixture.driver().find(&request).await.unwrap(), Some(order));
 }
 
@@ -97,7 +97,7 @@ async fn what_is_wrong_with_a_certificate_of_our_key_is_left_to_the_engine() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_key_is_never_taken_and_a_person_is_told() {
+async fn a_certificate_for_another_key_is_never_taken_and_an_alert_is_raised() {
     let fixture = Fixture::granting(|_| {}).await;
     fixture.shop.mischief(Mischief::WrongKey);
     let request = fixture.request("first", None);
@@ -112,11 +112,11 @@ async fn a_certificate_of_another_key_is_never_taken_and_a_person_is_told() {
             return;
         }
     }
-    panic!("nobody was told");
+    panic!("no alert was raised");
 }
 
 #[tokio::test]
-async fn the_chain_is_given_as_it_comes() {
+async fn the_chain_is_returned_unchanged() {
     for mischief in [
         ChainMischief::Shuffled,
         ChainMischief::WithoutRoot,
@@ -139,18 +139,18 @@ async fn the_plan_is_looked_up_before_a_key_exists() {
     fixture.settings.plan = PlanChoice::Name("Positive".to_owned());
     fixture.settings.elliptic_keys = false;
     wanted.alternate_names.clear();
-    let objections = fixture.driver().preflight(&wanted).await.unwrap();
-    assert_eq!(objections.len(), 2, "{objections:?}");
-    assert!(objections[0].contains("means RSA"), "{objections:?}");
+    let problems = fixture.driver().preflight(&wanted).await.unwrap();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].contains("means RSA"), "{problems:?}");
     assert!(
-        objections[1].contains("it may buy: PositiveSSL (3f7830c3"),
-        "{objections:?}"
+        problems[1].contains("it may buy: PositiveSSL (3f7830c3"),
+        "{problems:?}"
     );
     fixture.assert_paid(0, "nothing was ordered");
 }
 
 #[tokio::test]
-async fn an_order_that_the_shop_refuses_is_told_in_its_words() {
+async fn an_order_that_the_shop_refuses_is_reported_with_its_message() {
     for errors_with_200 in [true, false] {
         let mut fixture =
             Fixture::granting(|variants| variants.errors_with_200 = errors_with_200).await;

@@ -21,7 +21,7 @@ async fn pending(fixture: &Fixture, order: &Reference, request: &SigningRequest)
 }
 
 #[tokio::test]
-async fn a_file_is_served_while_the_shop_wants_to_see_it_and_no_longer() {
+async fn a_file_is_served_while_the_shop_requests_it_and_no_longer() {
     for spelling in [Spelling::Camel, Spelling::Snake] {
         let fixture = Fixture::looking(|variants| {
             variants.details_spelling = spelling;
@@ -47,7 +47,7 @@ async fn a_file_is_served_while_the_shop_wants_to_see_it_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_proof_that_the_shop_does_not_tell_is_computed() {
+async fn a_validation_value_that_the_shop_does_not_return_is_computed() {
     let mut fixture = Fixture::looking(|variants| {
         variants.details_form = DetailsForm::Strange;
         variants.unique_value = UniqueValue::Never;
@@ -61,7 +61,7 @@ async fn a_proof_that_the_shop_does_not_tell_is_computed() {
 }
 
 #[tokio::test]
-async fn a_mail_waits_for_a_person_and_for_nothing_after_that() {
+async fn a_mail_waits_for_an_operator_and_for_nothing_after_that() {
     let mut fixture = Fixture::looking(|variants| variants.reads_before_active = 1).await;
     fixture.settings.control = Control::Mail;
     let request = fixture.request("first", None);
@@ -89,7 +89,7 @@ async fn an_order_by_mail_is_turned_over_to_the_method_that_is_configured_now() 
 }
 
 #[tokio::test]
-async fn an_organization_is_looked_at_by_persons_who_are_told_of() {
+async fn an_organization_validation_by_the_cas_staff_is_reported() {
     let mut fixture = Fixture::granting(|variants| variants.vets_at_once = false).await;
     fixture.settings.plan = renewd::ca::resello::PlanChoice::Name("InstantSSL".to_owned());
     let applicant = &mut fixture.settings.applicant;

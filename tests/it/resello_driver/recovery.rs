@@ -30,7 +30,7 @@ async fn exchanges_of_a_purchase(change: impl FnOnce(&mut Variants)) -> u32 {
     u32::try_from(fixture.shop.requests().len()).unwrap()
 }
 
-async fn every_exchange_goes_wrong_once(change: fn(&mut Variants)) {
+async fn every_exchange_fails_once(change: fn(&mut Variants)) {
     let exchanges = exchanges_of_a_purchase(change).await;
     assert!(exchanges > 7, "{exchanges}");
     for fault in faults() {
@@ -45,14 +45,14 @@ async fn every_exchange_goes_wrong_once(change: fn(&mut Variants)) {
 }
 
 #[tokio::test]
-async fn whatever_exchange_goes_wrong_one_order_is_paid() {
-    every_exchange_goes_wrong_once(|_| {}).await;
+async fn one_order_is_paid_whichever_exchange_fails() {
+    every_exchange_fails_once(|_| {}).await;
 }
 
 #[tokio::test]
 async fn so_it_is_in_a_shop_that_shows_late_and_little() {
     // A list that hides an order for longer than the driver asks the engine to wait costs money in any case.
-    every_exchange_goes_wrong_once(|variants| {
+    every_exchange_fails_once(|variants| {
         *variants = Variants {
             hidden_lists: 1,
             details_hidden: 1,
@@ -64,7 +64,7 @@ async fn so_it_is_in_a_shop_that_shows_late_and_little() {
 }
 
 #[tokio::test]
-async fn whatever_exchange_of_a_renewal_goes_wrong_one_renewal_is_paid() {
+async fn one_renewal_is_paid_whichever_of_its_exchanges_fails() {
     let shops: [fn(&mut Variants); 3] = [
         |variants| variants.stale_active_answers = 2,
         |variants| variants.renew_keeps_reference = true,
@@ -73,7 +73,7 @@ async fn whatever_exchange_of_a_renewal_goes_wrong_one_renewal_is_paid() {
     for change in shops {
         let mut exchanges = 1;
         let mut nth = 0;
-        // The first round, in which nothing goes wrong, tells how many there are.
+        // The first round, without a fault, shows how many there are.
         while nth <= exchanges {
             for fault in [Fault::LostBefore, Fault::LostAfter, Fault::Truncated] {
                 let fixture = Fixture::looking(change).await;

@@ -15,7 +15,7 @@ async fn an_order_of_ours_is_renewed_under_its_id_and_the_old_certificate_stays_
     let request = fixture.request("second", Some(&first));
     let order = fixture.order(&request).await;
     assert_eq!(order, first.order);
-    // "active" is still said of the old one.
+    // "active" is still the status of the old one.
     let issuance = fixture.driver().poll(&order, &request).await.unwrap();
     let Issuance::Pending {
         needs_person,
@@ -57,7 +57,7 @@ async fn a_renewal_before_its_time_waits_for_it_and_is_not_counted_as_an_order()
 }
 
 #[tokio::test]
-async fn a_certificate_is_bought_anew_where_that_is_written_or_the_old_order_is_gone() {
+async fn a_certificate_is_bought_as_new_where_that_is_configured_or_the_old_order_is_gone() {
     for gone in [false, true] {
         let mut fixture = Fixture::granting(|_| {}).await;
         let first = fixture.buy().await;
@@ -100,7 +100,7 @@ async fn a_reissue_is_free_and_kills_the_certificate_in_use() {
 }
 
 #[tokio::test]
-async fn nothing_is_ordered_while_somebody_else_renews_the_order() {
+async fn nothing_is_ordered_while_another_program_renews_the_order() {
     let mut fixture = Fixture::granting(|variants| variants.reads_before_active = 9).await;
     fixture
         .shop
@@ -112,7 +112,7 @@ async fn nothing_is_ordered_while_somebody_else_renews_the_order() {
         .set(|variants| variants.reads_before_active = 9);
     fixture
         .driver()
-        .submit(&fixture.request("somebody", Some(&first)))
+        .submit(&fixture.request("another", Some(&first)))
         .await
         .unwrap();
     for renewals in [RenewalMode::Renew, RenewalMode::Buy] {
@@ -122,5 +122,5 @@ async fn nothing_is_ordered_while_somebody_else_renews_the_order() {
         assert_eq!(failure.kind, FailureKind::Busy);
         assert!(failure.detail.contains("is \"pending\""), "{failure}");
     }
-    fixture.assert_paid(2, "bought and renewed by somebody");
+    fixture.assert_paid(2, "bought, and renewed by another program");
 }

@@ -1,4 +1,4 @@
-//! What is said to the shop, what it may answer, and what a person is told of it.
+//! The requests to the shop, its possible responses, and what is reported of them.
 
 use jiff::SignedDuration;
 use renewd::ca::Issuer;
@@ -10,7 +10,7 @@ use simulators::resello::ErrorMessage;
 use super::fixture::{Fixture, KEY};
 
 #[tokio::test]
-async fn check_tells_what_a_person_wants_to_know_and_orders_nothing() {
+async fn check_reports_account_products_and_balance_and_orders_nothing() {
     let fixture = Fixture::granting(|_| {}).await;
     let facts = fixture.driver().check().await.unwrap();
     let fact = |name: &str| {
@@ -35,14 +35,14 @@ async fn check_tells_what_a_person_wants_to_know_and_orders_nothing() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_one_clear_sentence_however_the_shop_tells_it() {
+async fn wrong_credentials_give_one_clear_message_in_every_form_of_refusal() {
     for with_200 in [false, true] {
         let mut fixture =
             Fixture::granting(|variants| variants.unauthorized_with_200 = with_200).await;
         fixture.settings.api_key = SecretSource::Inline(Secret::new("wrong key".to_owned()));
         let failure = fixture.driver().check().await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unauthorized);
-        let words = "the CA refuses the credentials: mend `user` or `api_key` of this CA";
+        let words = "the CA refuses the credentials: correct `user` or `api_key` of this CA";
         assert!(failure.detail.starts_with(words), "{failure}");
         assert!(!failure.to_string().contains("wrong key"), "{failure}");
         assert_eq!(fixture.shop.counters().credentials_refused, 1);
@@ -122,7 +122,7 @@ async fn every_form_of_an_error_is_understood() {
 }
 
 #[tokio::test]
-async fn a_probe_shows_answers_as_they_come_and_changes_nothing() {
+async fn a_probe_shows_responses_unchanged_and_changes_nothing() {
     let fixture = Fixture::granting(|_| {}).await;
     let exchanges = fixture.driver().probe().await.unwrap();
     assert_eq!(exchanges.len(), 2);

@@ -1,4 +1,4 @@
-//! Firewalls that take a connection and never answer hold up nobody who does.
+//! Firewalls that accept a connection and never respond do not delay responsive ones.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,8 +32,8 @@ async fn renew_all(fleet: &Fleet) -> Duration {
     took
 }
 
-/// Every black hole has a renewal that is due now, more urgent than all others, whose last attempt reached nobody; and
-/// nothing was seen there at the last look, which is to be repeated now.
+/// Every black hole has a renewal that is due now, more urgent than all others, whose last attempt got no
+/// response. The last probe there failed too, and is to be repeated now.
 async fn let_them_be_known(fleet: &Fleet) {
     let daemon = Daemon::start(&fleet.config_file(), fleet.config(), env()).await;
     drop(daemon.unwrap());
@@ -126,7 +126,7 @@ async fn a_thousand_black_holes_delay_ten_healthy_firewalls_by_less_than_twice_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_for_those_who_do_not_answer_does_not_make_the_loop_run_hot() {
+async fn waiting_for_unresponsive_firewalls_does_not_make_the_loop_spin() {
     let fleet = Fleet::new(0, 60).await;
     let clock = Counting::new(Arc::new(SystemClock));
     let daemon = Running::start(&fleet.config_file(), Arc::clone(&clock) as _, || {}).await;

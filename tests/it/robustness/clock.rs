@@ -1,5 +1,5 @@
 //! A clock that jumps: nothing is ordered more than it must be, nothing waits for a time that was never meant, and a
-//! certificate that is not valid yet is told of.
+//! certificate that is not valid yet is reported.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use crate::test_bed::{CERTIFICATE, TestBed};
 const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// A laboratory that has renewed its certificate.
+/// A test bed that has renewed its certificate.
 async fn renewed() -> TestBed {
     let bed = TestBed::new(Profile::V8).await;
     bed.run_once().await;
@@ -59,13 +59,13 @@ async fn a_year_forward_and_back_costs_one_order_and_starves_nothing() {
     }
     assert_nothing_starves(&bed, &bed.store().await).await;
     assert_eq!(bed.signatures(), 2, "nothing more is ordered by itself");
-    // It was issued in a future that did not come, and is of no use to anybody before.
+    // It was issued at a time that is in the future again, and no client accepts it before.
     let drifted = bed.history().await;
     let drifted: Vec<_> = drifted
         .iter()
         .filter(|event| event.name == "certificate_not_yet_valid")
         .collect();
-    assert_eq!(drifted.len(), 1, "told once: {drifted:#?}");
+    assert_eq!(drifted.len(), 1, "reported once: {drifted:#?}");
     assert!(
         drifted[0]
             .fields
@@ -80,13 +80,17 @@ async fn a_year_forward_and_back_costs_one_order_and_starves_nothing() {
         .await
         .unwrap();
     bed.run_once().await;
-    assert_eq!(bed.signatures(), 3, "a person who asks for it gets another");
+    assert_eq!(
+        bed.signatures(),
+        3,
+        "an operator who requests it gets another"
+    );
     let [shown, _] = bed.seen().await;
     assert!(shown.not_before <= bed.clock.now());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_waited_under_a_clock_ahead_goes_on_when_it_is_right_again() {
+async fn a_renewal_that_waited_under_a_clock_ahead_continues_when_the_clock_is_right_again() {
     let bed = TestBed::new(Profile::V8).await;
     bed.write_password("wrong");
     bed.clock.advance(YEAR);
@@ -109,7 +113,7 @@ async fn a_renewal_that_waited_under_a_clock_ahead_goes_on_when_it_is_right_agai
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_its_certificates_were_issued_nothing_is_ordered_and_afterwards_it_goes_on() {
+async fn with_the_clock_before_the_issuance_nothing_is_ordered_and_afterwards_it_continues() {
     let bed = renewed().await;
     // A machine without a battery begins in another century.
     let today = bed.clock.now();
@@ -127,7 +131,7 @@ async fn before_its_certificates_were_issued_nothing_is_ordered_and_afterwards_i
     assert_eq!(
         row.unwrap().reported_condition,
         None,
-        "what was told is over"
+        "the reported condition is over"
     );
 }
 
@@ -152,7 +156,7 @@ async fn hours_back_and_forth_again_and_again_cost_nothing() {
     );
 }
 
-/// Sets the clock forward by a day at one moment of a renewal, and lets a second worker look for something to do.
+/// Sets the clock forward by a day at one moment of a renewal, and starts a second worker.
 #[derive(Debug)]
 struct Jump {
     clock: Arc<ManualClock>,

@@ -1,5 +1,5 @@
-//! A database that is damaged, locked, read-only or somebody else's: the real program refuses it with advice and the
-//! right exit code, and leaves every byte of it as it was.
+//! A database that is damaged, locked, read-only or of another program: the real program refuses it with a hint and the
+//! right exit code, and changes no byte of it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use super::disk::Disk;
 use crate::command_line::office::Office;
 
-/// What is done to the file, and a word of the answer.
+/// The change to the file, and a part of the message.
 type Damage = (&'static str, fn(&mut Vec<u8>), &'static str);
 
 const PAGE: usize = 4096;
@@ -50,7 +50,7 @@ async fn office() -> Office {
     office
 }
 
-/// The bytes of the database. Whoever looks at it may leave an empty log beside it.
+/// The bytes of the database. A reader may leave an empty log beside it.
 fn bytes(office: &Office) -> Vec<u8> {
     fs::read(office.path("renewd.db")).unwrap()
 }
@@ -70,7 +70,7 @@ async fn a_damaged_database_is_refused_with_advice_and_never_overwritten() {
             &["run", "--once"],
             &["status"],
             &["renew", "hq-portal"],
-            // What it knows of earlier logins decides how a login may be made.
+            // Its record of earlier logins decides which login is allowed.
             &["check", "--online"],
             &["discover", "hq"],
         ] {
@@ -143,7 +143,7 @@ async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_locked_too_long_is_told_and_nothing_is_done() {
+async fn a_database_that_is_locked_too_long_is_reported_and_nothing_is_done() {
     let office = office().await;
     let url = format!("sqlite://{}", office.path("renewd.db").display());
     let mut holder = SqliteConnection::connect(&url).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_database_that_is_locked_too_long_is_told_and_nothing_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_cannot_be_written_is_told_with_advice() {
+async fn a_disk_that_cannot_be_written_is_reported_with_a_hint() {
     let Some(disk) = Disk::mount("8m") else {
         return;
     };

@@ -1,5 +1,5 @@
-//! A disk without room: nothing is ordered whose intent cannot be stored, nobody is asked in vain, a person is told once,
-//! and it goes on by itself when there is room.
+//! A full disk: nothing is ordered whose intent cannot be stored, no peer gets a request without use, one alert is
+//! raised, and renewd continues by itself when there is space.
 
 use std::fs;
 use std::io::Write;
@@ -26,7 +26,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Mounts one of `size`; says so and returns nothing where that is not allowed.
+    /// Mounts one of `size`; prints a note and returns nothing where that is not allowed.
     pub fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
@@ -95,8 +95,8 @@ impl<S: tracing::Subscriber> Layer<S> for LoggedEvents {
     }
 }
 
-/// A laboratory whose database and state lie on `disk`.
-async fn lab_on(disk: &Disk) -> (TestBed, TempDir) {
+/// A test bed whose database and state lie on `disk`.
+async fn test_bed_on(disk: &Disk) -> (TestBed, TempDir) {
     let mut bed = TestBed::new(Profile::V8).await;
     let elsewhere = tempfile::tempdir_in(disk.path()).unwrap();
     let folder = std::mem::replace(&mut bed.folder, elsewhere);
@@ -107,22 +107,25 @@ async fn lab_on(disk: &Disk) -> (TestBed, TempDir) {
 
 // On one thread, so that the log of the daemon's tasks is heard, and of no other test's.
 #[tokio::test]
-async fn while_the_disk_is_full_nothing_is_begun_and_it_goes_on_when_there_is_room() {
+async fn while_the_disk_is_full_nothing_is_begun_and_it_continues_when_there_is_space() {
     let Some(disk) = Disk::mount("8m") else {
         return;
     };
-    let (bed, _ca) = lab_on(&disk).await;
+    let (bed, _ca) = test_bed_on(&disk).await;
     let reported = LoggedEvents::default();
     let _log =
         tracing::subscriber::set_default(tracing_subscriber::registry().with(reported.clone()));
     let clock = Counting::new(Arc::clone(&bed.clock));
     let daemon = Running::start(&bed.config_file(), Arc::clone(&clock) as _, || disk.fill()).await;
-    wait_until("it is told", async || reported.times("database_failed") > 0).await;
+    wait_until("it is reported", async || {
+        reported.times("database_failed") > 0
+    })
+    .await;
     let turns = clock.asked();
     pause(Duration::from_secs(3)).await;
     assert!(
         clock.asked() - turns < 10,
-        "{} turns in vain",
+        "{} wasted turns",
         clock.asked() - turns
     );
     assert_eq!(bed.simulator.counters().requests, 0, "a firewall was asked");
@@ -141,7 +144,7 @@ async fn while_the_disk_is_full_nothing_is_begun_and_it_goes_on_when_there_is_ro
     .await;
     daemon.stop().await;
     bed.assert_renewed_once().await;
-    assert_eq!(reported.times("database_failed"), 1, "told once");
+    assert_eq!(reported.times("database_failed"), 1, "reported once");
     assert_eq!(reported.times("database_recovered"), 1);
 }
 

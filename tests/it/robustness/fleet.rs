@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 const PASSWORD: &str = "correct horse";
 
-/// A configuration, and whom it names.
+/// A configuration, and the peers that it names.
 pub struct Fleet {
     pub simulators: Vec<Simulator>,
     pub folder: TempDir,
@@ -35,9 +35,9 @@ pub struct Fleet {
 /// How a peer does not answer.
 #[derive(Debug, Clone, Copy)]
 pub enum Silence {
-    /// Takes the connection and says nothing.
+    /// Accepts the connection and sends nothing.
     Mute,
-    /// Shakes hands and says nothing.
+    /// Completes the TLS handshake and sends nothing.
     MuteAfterHandshake,
     /// Shakes hands and answers a byte at a time, without end.
     Drip,

@@ -115,7 +115,7 @@ async fn renew(config: &Path) {
     }
 }
 
-/// A call, as it is told to a simulator, and the shape of its answer.
+/// A call, as it is sent to a simulator, and the shape of its response.
 #[derive(Debug, Clone)]
 struct Answer {
     peer: Peer,
@@ -234,7 +234,7 @@ fn call(line: &str, peer: Peer) -> Option<(String, String)> {
     };
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let own = parts.iter().position(|part| is_own(part));
-    // Behind an identifier only a verb tells two calls apart.
+    // After an identifier, only a verb distinguishes two calls.
     let last = parts
         .last()
         .filter(|last| own.is_some() && peer == Peer::Ca && !is_own(last));
@@ -307,7 +307,7 @@ fn largest((before, unit, behind): (&str, &str, &str)) -> String {
     body + behind
 }
 
-/// The outside program says and complains what lies in a file, where there is one for what it is asked.
+/// The outside program prints the contents of a file to stdout and stderr, where there is one for the request.
 fn let_program_flood(fixture: &Fixture) {
     let folder = fixture.bed.folder.path().display();
     std::fs::rename(format!("{folder}/helper"), format!("{folder}/honest")).unwrap();

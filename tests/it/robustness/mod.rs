@@ -1,5 +1,5 @@
-//! Disks that fill, databases that are locked or damaged, clocks that jump, peers that never answer, restarts without
-//! end, panics: nothing is lost, nobody else waits, and a person is told.
+//! Disks that fill, databases that are locked or damaged, clocks that jump, peers that never answer, endless restarts,
+//! panics: nothing is lost, no other certificate waits, and an alert is raised.
 
 mod black_holes;
 mod clock;
@@ -47,7 +47,7 @@ impl Running {
         Self { commands, task }
     }
 
-    /// Waits for its end, which nobody asked for.
+    /// Waits for its end, which was not requested.
     pub async fn ended(self) -> Result<(), DaemonError> {
         self.task.await.unwrap()
     }
@@ -97,12 +97,12 @@ impl<C: Clock> Clock for Counting<C> {
 pub async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !is_so().await {
-        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(started.elapsed() < PATIENCE, "timed out: {what}");
         pause(Duration::from_millis(20)).await;
     }
 }
 
-/// Lets the daemon go on for a moment of real time.
+/// Lets the daemon run for a moment of real time.
 pub async fn pause(how_long: Duration) {
     tokio::time::sleep(how_long).await;
 }

@@ -1,5 +1,5 @@
-//! A driver, a probe or a question to a CA that panics: that one fails and a person is told, the others go on, and it is
-//! not tried again at once.
+//! A driver, a probe or a request to a CA that panics: that one fails and an alert is raised, the others continue, and
+//! it is not retried at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,8 +192,8 @@ impl Issuer for Ca {
     }
 }
 
-/// The firewall that panics, and one beside it, worked on by a crew until the other is done and what panicked is told.
-async fn survives(method: &'static str, told_of_a_renewal: bool) {
+/// A worker pool with the firewall that panics and another one, until the other is done and the panic is reported.
+async fn survives(method: &'static str, fails_a_renewal: bool) {
     let fleet = Fleet::new(2, 0).await;
     let (trapped, other) = (Fleet::healthy(0), Fleet::healthy(1));
     let started = Daemon::start(&fleet.config_file(), fleet.config(), env()).await;
@@ -232,7 +232,7 @@ async fn survives(method: &'static str, told_of_a_renewal: bool) {
     })
     .await;
     let renewal = store.renewals_of(&trapped, 1).await.unwrap().pop();
-    if told_of_a_renewal {
+    if fails_a_renewal {
         let renewal = renewal.unwrap();
         assert!(renewal.last_error.unwrap().contains("panicked"), "{method}");
         assert!(
@@ -254,7 +254,7 @@ async fn survives(method: &'static str, told_of_a_renewal: bool) {
     let reported = history
         .iter()
         .filter(|event| event.name == "attention_needed");
-    assert_eq!(reported.count(), 1, "{method}: told once in this time");
+    assert_eq!(reported.count(), 1, "{method}: reported once in this time");
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn a_panic_in_any_method_of_a_ca_driver_fails_that_renewal_alone() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_look_or_in_a_question_about_a_window_is_told_and_not_repeated_at_once() {
+async fn a_panic_in_a_probe_or_in_a_poll_of_a_window_is_reported_and_not_repeated_at_once() {
     for method in ["look", "renewal_window"] {
         survives(method, false).await;
     }

@@ -1,4 +1,4 @@
-//! A loop that stalls: the watchdog is not fed, and who looks from outside is told that the daemon is silent.
+//! A loop that stalls: the watchdog is not fed, and the commands report that the daemon is not responding.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn a_loop_that_stalls_does_not_feed_the_watchdog() {
     wait_for_log(&office, "\"event\":\"renewal_completed\"").await;
     daemon.wait_for_notice("WATCHDOG=1");
 
-    // A reload must write, and waits for whoever holds the database: the loop stands still meanwhile.
+    // A reload writes, and waits for the process that has locked the database. The loop is blocked meanwhile.
     let mut holder = SqliteConnection::connect(&url(&office)).await.unwrap();
     holder.execute("BEGIN IMMEDIATE").await.unwrap();
     let text = office.configuration().replace("hq-portal", "hq-renamed");
@@ -35,7 +35,7 @@ async fn a_loop_that_stalls_does_not_feed_the_watchdog() {
     let fed = daemon.notices.recv_timeout(Duration::from_secs(1));
     assert!(
         fed.is_err(),
-        "the watchdog was fed by somebody else: {fed:?}"
+        "the watchdog was fed by another loop: {fed:?}"
     );
     holder.execute("ROLLBACK").await.unwrap();
     daemon.wait_for_notice("WATCHDOG=1");

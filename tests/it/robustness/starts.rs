@@ -21,7 +21,7 @@ async fn start_in_a_loop(bed: &TestBed) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_waits_for_a_person_is_not_asked_about_at_each_start() {
+async fn an_order_that_waits_for_an_operator_is_not_polled_at_each_start() {
     let fixture = Fixture::<Venafi>::new().await;
     fixture.ca.behave(Behaviour::WaitsForPerson);
     fixture.bed.run_once().await;
@@ -31,7 +31,7 @@ async fn an_order_that_waits_for_a_person_is_not_asked_about_at_each_start() {
     );
     start_in_a_loop(&fixture.bed).await;
     let more = fixture.ca.port().counters().requests - calls;
-    // The time that passes meanwhile is worth a look or two, of a few calls each.
+    // In the time that passes meanwhile, one or two polls are due, of a few calls each.
     assert!(more <= 10, "{more} calls of the CA in {STARTS} starts");
     let after = fixture.bed.simulator.counters();
     assert_eq!(
@@ -46,7 +46,7 @@ async fn an_order_that_waits_for_a_person_is_not_asked_about_at_each_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ca_that_is_out_of_order_is_not_asked_at_each_start() {
+async fn a_ca_that_is_down_is_not_contacted_at_each_start() {
     let fixture = Fixture::<Venafi>::new().await;
     fixture.ca.spoil_credentials(true, &fixture.bed);
     fixture.bed.run_once().await;

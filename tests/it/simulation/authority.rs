@@ -1,4 +1,4 @@
-//! CAs as they are on paper, each kind with its habits: approvals, validations, refusals, limits, windows, incidents.
+//! Simulated CAs, each kind with its behaviour: approvals, validations, refusals, limits, windows, incidents.
 //! They keep the ledgers that tell whether anything was ordered twice, too often, or asked for too early.
 
 use std::collections::BTreeMap;
@@ -24,13 +24,13 @@ pub enum Kind {
     Local,
     /// Public, 90 days and shrinking, without windows.
     Acme,
-    /// The same, which tells windows.
+    /// The same, with renewal windows (ARI).
     AcmeWithWindows,
-    /// Public, 160 hours, which tells windows.
+    /// Public, 160 hours, with renewal windows (ARI).
     AcmeShort,
     /// Private; some requests wait for an approval, some are refused.
     Venafi,
-    /// Private; somebody signs when he comes to it.
+    /// Private; an employee signs by hand.
     Pam360,
     /// Each order costs money; validated for hours; 200 days and shrinking.
     Resello,
@@ -152,7 +152,7 @@ impl Kind {
         SignedDuration::from_hours(24 * days)
     }
 
-    /// For how long an order stays unknown to those who look for it.
+    /// For how long a new order is not found.
     const fn visibility_delay(self) -> SignedDuration {
         match self {
             Self::Venafi | Self::Pam360 => SignedDuration::from_mins(2),
@@ -176,7 +176,7 @@ impl Authority {
         }
     }
 
-    /// Signs what did not come from an order: what was there before, or what a person put in by hand.
+    /// Signs what did not come from an order: the first certificates, and those that an operator installs by hand.
     pub fn sign(&mut self, request: &[u8], from: Timestamp, life: SignedDuration) -> Certificate {
         let serial = 1000 + u64::try_from(self.issued.len()).unwrap();
         let leaf = self.signer.sign(request, serial, from, from + life);
@@ -377,7 +377,7 @@ fn place(state: &mut State, kind: Kind, request: &SigningRequest) -> Reference {
     Reference(reference)
 }
 
-/// How long an order of this kind takes, what becomes of it, and whether a person is waited for.
+/// How long an order of this kind takes, how it ends, and whether it waits for an approval.
 fn habits(state: &mut State, kind: Kind) -> (SignedDuration, Fate, bool) {
     let rng = &mut state.rng;
     let mut takes = |shortest: i64, longest: i64| {
@@ -405,7 +405,8 @@ fn habits(state: &mut State, kind: Kind) -> (SignedDuration, Fate, bool) {
     (takes, fate, needs_person)
 }
 
-/// Whether the CA itself wants this renewal now: such an order counts against no limit (CA rules reference 4).
+/// Whether the CA's renewal window requests this renewal now: such an order counts against no limit (CA rules reference
+/// 4).
 fn is_asked_for(request: &SigningRequest, now: Timestamp) -> bool {
     let is_ours = request.previous.as_ref().is_some_and(|p| p.order.is_some());
     is_ours
@@ -432,7 +433,7 @@ fn count_order(state: &mut State, kind: Kind, name: &str, is_asked_for: bool) {
         check("account".to_owned(), 2 * ORDERS_IN_3_HOURS, hours(3));
         check(format!("names {name}"), 2 * NAMES_IN_7_DAYS, hours(7 * 24));
     }
-    // Whatever a CA issues, and however often it wants what to be renewed.
+    // Whatever a CA issues, and however often it requests a renewal.
     let count = authority.count(
         format!("endless {name}"),
         SignedDuration::from_hours(24),
@@ -475,7 +476,7 @@ fn charge(state: &mut State, kind: Kind, client_reference: &str) {
 
 fn poll(state: &mut State, kind: Kind, reference: &str) -> Result<Issuance, Failure> {
     let now = state.now;
-    // An answer that died with renewd, or that a person did not want to wait for, binds nobody.
+    // An answer that was lost with renewd, or that an operator did not wait for, is not binding.
     let undisturbed_since = state.last_clock_step_at.max(state.last_request_at);
     let undisturbed_since = undisturbed_since.max(state.last_crash_at);
     let order = state.authority(kind).orders.get(reference);
@@ -519,7 +520,7 @@ fn poll(state: &mut State, kind: Kind, reference: &str) -> Result<Issuance, Fail
     }
 }
 
-/// The other drivers are told no pause.
+/// The other drivers get no pause from their CA.
 fn asked_wait(kind: Kind) -> Option<SignedDuration> {
     kind.is_acme().then(|| SignedDuration::from_secs(20))
 }

@@ -29,7 +29,7 @@ pub struct Device {
     pub lagging: Option<(BTreeMap<Service, Option<String>>, Timestamp)>,
     /// Its own certificate.
     pub factory: Certificate,
-    /// Whom the configuration believes.
+    /// The pins of the configuration.
     pub pins: BTreeSet<Fingerprint>,
     pub down_until: Timestamp,
     /// Our password is wrong until then.
@@ -40,20 +40,20 @@ pub struct Device {
     pub foreign_until: Timestamp,
     /// A session of ours that was not closed ends then.
     pub left_session_until: Timestamp,
-    /// renewd was told that it left a session here.
+    /// renewd knows that it left a session here.
     pub may_replace_session: bool,
     pub session_open: bool,
     pub refused_in_a_row: u32,
     /// Whether a small box takes its time for a key pair.
     pub is_slow: bool,
-    /// Whether every fourth look at its SSL VPN is not answered.
+    /// Whether every fourth probe of its SSL VPN is not answered.
     pub flaps: bool,
     pub looks: u32,
     /// Services of which the certificate that is bound now was seen.
     pub proven: BTreeSet<Service>,
-    /// Services that did not answer the last look at them.
+    /// Services that did not answer their last probe.
     pub silent: BTreeSet<Service>,
-    /// Those that had not answered the last look before they were bound.
+    /// Those that had not answered the last probe before they were bound.
     pub silent_at_bind: BTreeSet<Service>,
     /// Everything that was ever bound here: binding it again is a way back.
     pub was_bound: BTreeSet<String>,
@@ -139,16 +139,16 @@ impl Device {
         self.lagging = None;
     }
 
-    /// Why nobody can write now.
+    /// Why no client can write now.
     fn busy(&self, now: Timestamp, call: &str) -> Result<(), Failure> {
-        let whom = if now < self.foreign_until {
+        let reason = if now < self.foreign_until {
             "changes of another administrator wait for their commit"
         } else if now < self.configured_by_other_until {
             "another administrator has configuration mode"
         } else {
             return Ok(());
         };
-        Err(Failure::new(FailureKind::Busy, call, whom).waiting_for("another administrator"))
+        Err(Failure::new(FailureKind::Busy, call, reason).waiting_for("another administrator"))
     }
 }
 
@@ -333,7 +333,10 @@ impl Firewall for Session {
             let object = state.device(&self.name).objects.get_mut(alias);
             let object = object.ok_or_else(|| refused("import", "no such request"))?;
             if object.key != leaf.public_key {
-                let words = format!("{}: {alias} was given a stranger's certificate", self.name);
+                let words = format!(
+                    "{}: {alias} was given a certificate for another key",
+                    self.name
+                );
                 state.violation(words);
                 return Err(refused("import", "the key is another"));
             }
@@ -423,7 +426,7 @@ impl Firewall for Session {
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), Failure> {
-        // Set at once: whoever calls this has done his part, whatever becomes of the farewell.
+        // Set at once: the caller has done its part, whether or not the logout succeeds.
         self.is_closed = true;
         let is_reached = self.world.with(|state| {
             let is_reached = state.reach_device(&self.name, "log out");
@@ -461,5 +464,5 @@ const LOST: u64 = 300;
 const MOODY: u64 = 200;
 /// Refused logins in a row that a device may see: one more could lock the account.
 const LOGIN_LIMIT: u32 = 2;
-/// A session that nobody uses is ended by the device.
+/// The device ends an idle session.
 const IDLE_TIMEOUT: SignedDuration = SignedDuration::from_mins(5);

@@ -49,9 +49,9 @@ pub struct Driver {
     works: Vec<Work>,
     calendar: BTreeMap<(Timestamp, u64), Happening>,
     entries: u64,
-    /// More is due than there is room for: whoever is done makes room at once.
+    /// More is due than there is capacity for: each finished task frees its slot at once.
     is_crowded: bool,
-    /// renewd dies after so many more exchanges.
+    /// renewd crashes after so many more exchanges.
     crashes_after: Option<u64>,
     env: Env,
     end: Timestamp,
@@ -59,7 +59,7 @@ pub struct Driver {
     _folder: TempDir,
 }
 
-/// renewd, while it lives.
+/// renewd, while it runs.
 pub struct Daemon {
     pub engine: Arc<Engine>,
     /// The true time at which it wakes.
@@ -196,7 +196,7 @@ impl Driver {
         }
     }
 
-    /// renewd dies in the middle of what it does: at once, or after some more exchanges.
+    /// renewd crashes in the middle of its work: at once, or after some more exchanges.
     pub fn arm_crash(&mut self) {
         self.crashes_after = Some(self.rng.below(40));
     }
@@ -340,7 +340,7 @@ impl Driver {
         self.daemon.as_mut().unwrap().wakes_at = due.clamp(now, now + LONGEST_SLEEP) + late;
     }
 
-    /// The larger the fleet, the less it matters that each is looked after at the second.
+    /// The larger the fleet, the coarser the schedule may be.
     fn lateness(&self) -> SignedDuration {
         let seconds = i64::try_from(self.plan.firewalls).unwrap();
         SignedDuration::from_secs(seconds.clamp(2, 600))
@@ -358,7 +358,7 @@ impl Driver {
         });
     }
 
-    /// Lets a task go on until it is on the way again, or has ended.
+    /// Runs a task until its next exchange, or its end.
     async fn go_on(&mut self, place: usize) {
         let work = &mut self.works[place];
         let world = &self.world;
@@ -421,15 +421,15 @@ fn folder() -> TempDir {
 const START: &str = "2026-11-22T10:00:00Z";
 const YEAR: SignedDuration = SignedDuration::from_hours(24 * 365);
 const OWNER: &str = "simulated";
-/// As many as the daemon's crew has.
+/// As many as the daemon's worker pool has.
 const PROBES: usize = 32;
-/// How often served certificates are looked at: seldom, because that is most of the work.
+/// The interval of probes: long, because probes are most of the work.
 pub const PROBE_INTERVAL: &str = "96h";
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_hours(24);
 /// So many violations say enough.
 const ENOUGH: usize = 10;
-/// Why nobody could do anything.
+/// Why nothing could be done.
 pub const DOWN: &str = "renewd was down";
-/// Why nobody could do, or see, anything there.
+/// Why nothing could be done or probed there.
 pub const FIREWALL_DOWN: &str = "the firewall was down";

@@ -179,7 +179,7 @@ const fn port(service: Service) -> u16 {
     }
 }
 
-/// Sets up the devices: each shows a certificate of some age, that a person put there.
+/// Sets up the devices: each shows a certificate of some age, which an operator installed.
 pub fn set_up(state: &mut State, config: &mut Config, members: &[Member]) {
     for (n, name) in config.firewalls.keys().enumerate() {
         let factory = test_pki::factory(state.now);
@@ -227,8 +227,7 @@ pub fn manage(
     }
 }
 
-/// A person makes a certificate of this age, and binds it. Whoever looks at the pins of the configuration has them
-/// right.
+/// An operator creates a certificate of this age, and binds it. The pins of the configuration are corrected.
 pub fn put_in_by_hand(
     state: &mut State,
     wanted: &ManagedCertificate,
@@ -242,7 +241,7 @@ pub fn put_in_by_hand(
     let life = ca.lifetime(now);
     let leaf = state.authority(ca).sign(&request, now - age, life);
     let fingerprint = leaf.fingerprint;
-    // Keys are drawn anew in each run, and with them fingerprints: a name must not depend on them.
+    // Keys, and with them fingerprints, differ in each run: a name must not depend on them.
     let alias = format!("by-hand-{}-{}", ca.name(), leaf.serial);
     let object = Object {
         leaf: Some(leaf),
@@ -260,7 +259,7 @@ pub fn put_in_by_hand(
     touched(state, wanted, now);
 }
 
-/// Somebody changed by hand what `wanted` is about.
+/// An operator changed by hand what `wanted` is about.
 pub fn touched(state: &mut State, wanted: &ManagedCertificate, at: Timestamp) {
     for service in &wanted.services {
         let place = (Arc::clone(&wanted.firewall), *service);
@@ -270,14 +269,14 @@ pub fn touched(state: &mut State, wanted: &ManagedCertificate, at: Timestamp) {
     }
 }
 
-/// Writes whom the configuration believes.
+/// Sets the pins in the configuration.
 pub fn set_pins(firewall: &mut config::ManagedFirewall, pins: Vec<Fingerprint>) {
     if let Settings::Sonicos(settings) = &mut firewall.settings {
         settings.trust.anchor = Anchor::Pins(pins);
     }
 }
 
-/// What the store is told of a configuration.
+/// What the store gets of a configuration.
 pub fn configured(config: &Config) -> Vec<Configured> {
     let certificates = config.certificates.values();
     certificates

@@ -1,5 +1,5 @@
 //! A fleet through virtual years, in process and without sockets: the real scheduler, engine, steps, watch and store
-//! against a world of firewalls, CAs and people in memory. One number gives a whole run, and replays it:
+//! against a world of firewalls, CAs and operators in memory. One number gives a whole run, and replays it:
 //! `RENEWD_SIMULATION=SEED[:FIREWALLS[:YEARS]] cargo test --test it simulation::`; `RENEWD_LONG=1` runs a thousand
 //! firewalls through five years.
 
@@ -22,8 +22,7 @@ use driver::{Driver, Plan};
 use jiff::SignedDuration;
 
 #[tokio::test]
-async fn a_fleet_goes_through_years_of_troubles_without_a_certificate_that_ends_for_want_of_renewal()
- {
+async fn a_fleet_survives_years_of_outages_and_no_certificate_expires_for_lack_of_renewal() {
     for plan in plans() {
         let (report, violations) = simulate(plan).await;
         println!("{report}");

@@ -1,5 +1,5 @@
 //! What may never be, and whose fault it was: certificates that were served after their end, alerts that did not come,
-//! renewals that go on nowhere.
+//! renewals without progress.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ pub struct Verdicts {
     pub crashes: u32,
     pub clock_steps: u32,
     pub recalled: usize,
-    /// How often a person let a renewal go on that was held.
+    /// How often an operator resumed a held renewal.
     pub let_go_on: u32,
     /// Hours for which certificates were served after their end, by what made it impossible to renew them.
     pub expired_hours: BTreeMap<&'static str, i64>,
@@ -62,7 +62,9 @@ impl Driver {
         let longest = obstacles
             .iter()
             .max_by_key(|o| o.from.duration_until(o.until));
-        let why = longest.map_or("a person put in what had ended, or it was new", |o| o.why);
+        let why = longest.map_or("an operator installed an expired one, or it was new", |o| {
+            o.why
+        });
         self.verdicts.expired += 1;
         *self.verdicts.expired_hours.entry(why).or_default() += hours;
         let (earliest, latest) = time_to_tell(expiry, from, &obstacles);
@@ -71,7 +73,7 @@ impl Driver {
             && !self.was_reported(expiry, earliest, latest).await
         {
             let words = format!(
-                "{} came to its end at {:.0} (due since {from:.0}) and nobody was told from {earliest:.0} to {latest:.0} \
+                "{} expired at {:.0} (due since {from:.0}) and no alert was raised from {earliest:.0} to {latest:.0} \
                  ({why}){}",
                 expiry.managed.certificate,
                 expiry.leaf.not_after,
@@ -101,8 +103,7 @@ impl Driver {
         }
     }
 
-    /// What the history says of a certificate in the time before now, an event a line; one that is told again and again
-    /// takes one line.
+    /// What the history says of a certificate in the time before now, an event a line; a repeated event takes one line.
     async fn tale(&self, certificate: &str) -> String {
         let Some(store) = self.store() else {
             return String::new();
@@ -135,7 +136,7 @@ impl Driver {
             return true;
         };
         if expiry.until < latest {
-            // It was over before anybody had to know.
+            // It was over before an alert was due.
             return true;
         }
         let error = self.world.with(|state| state.clock_error);
@@ -176,7 +177,7 @@ impl Driver {
                 |at: Option<Timestamp>, by| at.is_some_and(|at| at + by < now) && !was_disturbed;
             let patience = SignedDuration::from_hours(30);
             if late(row.probe_at, patience) || late(row.due_check_at, patience) {
-                found.push(format!("nobody looks at {} any more: {row:?}", row.name));
+                found.push(format!("{} is not probed any more: {row:?}", row.name));
             }
             if row.open_renewal.is_none() && row.current.is_some() && row.due_check_at.is_none() {
                 found.push(format!("the rules are never asked of {}", row.name));
@@ -202,7 +203,7 @@ impl Driver {
             let reported = self
                 .alerts_since(store, renewal, EventKind::RenewalHeld)
                 .await;
-            return (!reported).then(|| format!("{} is held, and nobody was told", renewal.id));
+            return (!reported).then(|| format!("{} is held, and no alert was raised", renewal.id));
         };
         let is_late = next + SignedDuration::from_hours(30) < now && !was_disturbed;
         if is_late && renewal.refused_logins < 2 {
@@ -212,7 +213,7 @@ impl Driver {
             );
             return Some(words);
         }
-        // What a firewall refuses is told once, with the renewal that met it, and holds the others up as well.
+        // A refusal by a firewall is reported once, with the renewal that got it, and holds the others as well.
         let open = store.open_renewals().await.unwrap();
         let is_held_too = open
             .iter()
@@ -223,7 +224,7 @@ impl Driver {
                 .alerts_since(store, renewal, EventKind::RenewalHeld)
                 .await
         {
-            let words = "its firewall refuses logins, and nobody was told of it";
+            let words = "its firewall refuses logins, and no alert was raised";
             return Some(format!(
                 "{} of {}: {words}",
                 renewal.id, renewal.certificate
@@ -320,13 +321,13 @@ fn opportunity(expiry: &Expiry, obstacles: &[Obstacle]) -> Timestamp {
     }
 }
 
-/// Its last twentieth begins: whatever goes on, a person is told.
+/// Its last twentieth begins: an alert is raised in any case.
 fn last_moment(leaf: &Certificate) -> Timestamp {
     leaf.not_after - leaf.not_before.duration_until(leaf.not_after) / 20
 }
 
-/// When what was changed on a device was seen at the latest. A look that saw nothing is repeated soon once, and then comes
-/// as seldom as any.
+/// When what was changed on a device was seen at the latest. A failed probe is repeated soon once, and then at the
+/// usual interval.
 pub fn noticed_at<'a>(
     changed_at: Timestamp,
     obstacles: impl IntoIterator<Item = &'a Obstacle>,
@@ -343,8 +344,8 @@ pub fn noticed_at<'a>(
     noticed_at
 }
 
-/// When a person should have heard of it: before its end; of what had ended when a person put it in, as soon as that could
-/// be seen.
+/// When an alert is due: before its expiry; for one that had expired when an operator installed it, as soon as a probe
+/// could see it.
 fn time_to_tell(
     expiry: &Expiry,
     from: Timestamp,
@@ -356,7 +357,7 @@ fn time_to_tell(
     (earliest, seen.max(expiry.leaf.not_after))
 }
 
-/// Whether renewd was down or did not know the time all the while, or so long that its first look came too late.
+/// Whether renewd was down or did not know the time all the while, or so long that its first probe came too late.
 fn was_blind(obstacles: &[Obstacle], from: Timestamp, end: Timestamp) -> bool {
     let mut sees_from = from;
     let is_blind = |o: &&Obstacle| o.scope == Scope::Everything;
@@ -399,11 +400,11 @@ fn needed(at: Timestamp, end: Timestamp) -> SignedDuration {
     (distance / 3).min(SignedDuration::from_hours(27)) + PROCESSING
 }
 
-/// More than the time within which a start looks at everything that is due.
+/// More than the time within which a start probes everything that is due.
 const ONE_LOOK: SignedDuration = SignedDuration::from_mins(30);
 /// In lines.
 const LONGEST_TALE: usize = 60;
 /// More than all waits for a CA that has the certificate ready already.
 const PROCESSING: SignedDuration = SignedDuration::from_hours(3);
-/// More than the time between two looks at what is served.
+/// More than the interval of probes.
 const NOTICED: SignedDuration = SignedDuration::from_hours(100);

@@ -26,7 +26,7 @@ fn violations(driver: &Driver) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_ca_that_answers_slowly_is_asked_again_when_it_wants_to_be_all_the_same() {
+async fn a_ca_that_answers_slowly_is_still_polled_at_the_time_that_it_requests() {
     let mut driver = one(Kind::AcmeShort).await;
     driver.world.with(|state| state.slow_one_in = 1);
     let end = driver.now() + SignedDuration::from_hours(24 * 60);
@@ -45,7 +45,7 @@ async fn a_ca_that_answers_slowly_is_asked_again_when_it_wants_to_be_all_the_sam
     assert!(completed > 10, "{completed} renewals in sixty days");
 }
 
-/// Lets the world go on until a new certificate is valid for so many hours more.
+/// Runs the world until a new certificate is valid for so many hours more.
 async fn until_left(driver: &mut Driver, hours: i64) {
     while left(driver) < SignedDuration::from_hours(150) {
         let soon = driver.now() + SignedDuration::from_hours(1);
@@ -55,7 +55,7 @@ async fn until_left(driver: &mut Driver, hours: i64) {
     driver.run_until(then).await;
 }
 
-/// Lets the world go on, second by second, until the open renewal stands at `stage`.
+/// Runs the world, second by second, until the open renewal is at `stage`.
 async fn until(driver: &mut Driver, stage: Stage) {
     let store = driver.store().unwrap();
     for _ in 0..100_000 {
@@ -69,7 +69,7 @@ async fn until(driver: &mut Driver, stage: Stage) {
     panic!("no renewal came as far as {stage}");
 }
 
-/// Nobody reaches the firewall for so long from now on.
+/// The firewall is unreachable for so long from now on.
 fn cut_off(driver: &Driver, hours: i64) {
     driver.world.with(|state| {
         let lasts = SignedDuration::from_hours(hours);
@@ -88,9 +88,9 @@ fn left(driver: &Driver) -> SignedDuration {
     })
 }
 
-/// Whatever a CA does wrong with its dates, nobody asks for it again and again, and a person is asked.
+/// Whatever a CA does wrong with its dates, renewd does not order repeatedly, and it alerts an operator.
 #[tokio::test]
-async fn a_ca_that_misissues_is_not_asked_again_and_again_and_what_it_issued_waits_for_a_person() {
+async fn a_ca_that_misissues_gets_no_repeated_orders_and_its_certificate_waits_for_an_operator() {
     for how in Misissue::ALL {
         for ca in [Kind::Local, Kind::AcmeShort, Kind::Resello] {
             let mut driver = one(ca).await;
@@ -127,7 +127,7 @@ async fn a_certificate_that_ended_before_it_could_be_installed_is_not_bound_any_
 }
 
 #[tokio::test]
-async fn a_firewall_that_comes_back_shortly_before_the_end_is_not_found_too_late() {
+async fn a_firewall_that_recovers_shortly_before_the_expiry_is_found_in_time() {
     let mut driver = one(Kind::AcmeShort).await;
     until_left(&mut driver, 84).await;
     let away = left(&driver).as_hours() - 9;
@@ -147,7 +147,7 @@ async fn a_firewall_that_comes_back_shortly_before_the_end_is_not_found_too_late
 }
 
 #[tokio::test]
-async fn a_certificate_that_a_person_removed_before_the_bind_is_not_waited_for() {
+async fn a_certificate_that_an_operator_removed_before_the_bind_is_not_waited_for() {
     let mut driver = one(Kind::AcmeShort).await;
     until_left(&mut driver, 83).await;
     until(&mut driver, Stage::Imported).await;

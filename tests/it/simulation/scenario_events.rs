@@ -1,5 +1,5 @@
-//! What happens in the world, and what people do: outages, restarts, other administrators, mistakes and their mending,
-//! clocks that are set wrong, crashes, incidents at CAs, changes of the configuration.
+//! What happens in the world, and what operators do: outages, restarts, other administrators, mistakes and their
+//! repair, clocks that are set wrong, crashes, incidents at CAs, changes of the configuration.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ pub enum Happening {
     /// renewd starts again.
     Restart,
     /// The clock is right again.
-    ClockMended,
+    ClockFixed,
     /// The password of this firewall is right again.
-    PasswordMended(Arc<str>),
-    /// A person writes into the configuration what this firewall shows.
-    PinMended(Arc<str>),
+    PasswordFixed(Arc<str>),
+    /// An operator writes into the configuration what this firewall shows.
+    PinFixed(Arc<str>),
     /// A certificate comes back into the configuration.
     Return(Arc<ManagedCertificate>),
-    /// Once a day somebody looks what waits for a person.
+    /// Once a day an operator looks for held renewals.
     Round,
     /// Once a week the store is compared with what must be true.
     Audit,
@@ -98,9 +98,9 @@ impl Driver {
                     self.start_daemon().await;
                 }
             }
-            Happening::ClockMended => self.set_clock(SignedDuration::ZERO),
-            Happening::PasswordMended(firewall) => self.mend_held(&firewall).await,
-            Happening::PinMended(firewall) => self.write_pin(&firewall).await,
+            Happening::ClockFixed => self.set_clock(SignedDuration::ZERO),
+            Happening::PasswordFixed(firewall) => self.fix_held(&firewall).await,
+            Happening::PinFixed(firewall) => self.write_pin(&firewall).await,
             Happening::Return(wanted) => {
                 self.put_in(&wanted);
                 self.reload().await;
@@ -188,12 +188,12 @@ impl Driver {
         );
         self.world.with(|state| {
             let scope = Scope::Device(Arc::clone(firewall));
-            state.obstruct(scope, lasts, "a person changed the password");
+            state.obstruct(scope, lasts, "an operator changed the password");
             let until = state.now + lasts;
             let device = state.device(firewall);
             device.locked_until = until.max(device.locked_until);
         });
-        self.schedule(lasts, Happening::PasswordMended(Arc::clone(firewall)));
+        self.schedule(lasts, Happening::PasswordFixed(Arc::clone(firewall)));
     }
 
     /// One of the certificates, of this firewall where it has one.
@@ -207,7 +207,7 @@ impl Driver {
         Arc::clone(wanted.unwrap())
     }
 
-    /// Most people write the new pin down at once, some only when they are told.
+    /// Most operators configure the new pin at once, some only after an alert.
     async fn replace_by_hand(&mut self, firewall: &str) {
         let wanted = self.certificate_of(firewall);
         let is_wrong = self.rng.one_in(5);
@@ -235,9 +235,9 @@ impl Driver {
         );
         self.world.with(|state| {
             let scope = Scope::Device(Arc::clone(firewall));
-            state.obstruct(scope, lasts, "a person forgot the pin");
+            state.obstruct(scope, lasts, "an operator forgot the pin");
         });
-        self.schedule(lasts, Happening::PinMended(Arc::clone(firewall)));
+        self.schedule(lasts, Happening::PinFixed(Arc::clone(firewall)));
     }
 
     async fn write_pin(&mut self, firewall: &Arc<str>) {
@@ -257,7 +257,7 @@ impl Driver {
         self.reload().await;
     }
 
-    /// Somebody points the services at something else that is on the device.
+    /// An operator binds the services to another certificate of the device.
     async fn bind_by_hand(&mut self, firewall: &str) {
         let wanted = self.certificate_of(firewall);
         let firewall = &wanted.firewall;
@@ -280,7 +280,7 @@ impl Driver {
         self.write_pin(firewall).await;
     }
 
-    /// Somebody deletes something that is not in use, perhaps ours.
+    /// An operator deletes something that is not in use, perhaps ours.
     fn delete_by_hand(&mut self, firewall: &Arc<str>) {
         let rng = &mut self.rng;
         self.world.with(|state| {
@@ -296,7 +296,7 @@ impl Driver {
             // What was ordered for it is lost; another order follows in a day or so.
             let lasts = SignedDuration::from_hours(30);
             let scope = Scope::Device(Arc::clone(firewall));
-            state.obstruct(scope, lasts, "a person deleted what renewd had made");
+            state.obstruct(scope, lasts, "an operator deleted what renewd had created");
         });
     }
 
@@ -310,13 +310,13 @@ impl Driver {
         });
     }
 
-    /// A CA issues with dates that are of no use, until somebody sets it right.
+    /// A CA issues with unusable dates, until it is fixed.
     fn misissue(&mut self, lasts: SignedDuration) {
         let kind = *self.rng.pick(&Kind::ALL);
         let how = *self.rng.pick(&Misissue::ALL);
         self.world.with(|state| {
             let until = state.now + lasts;
-            // What was issued last in this time waits for a person, and then for its successor.
+            // What was issued last in this time waits for an operator, and then for its successor.
             let felt = lasts + SignedDuration::from_hours(75);
             state.obstruct(Scope::Ca(kind.name()), felt, "the CA misissued");
             state.authority(kind).misissues = Some((how, until));
@@ -351,7 +351,7 @@ impl Driver {
             state.obstruct(Scope::Everything, total, "the clock was wrong");
         });
         self.set_clock(error);
-        self.schedule(lasts, Happening::ClockMended);
+        self.schedule(lasts, Happening::ClockFixed);
     }
 
     fn set_clock(&mut self, error: SignedDuration) {
@@ -414,7 +414,7 @@ impl Driver {
         self.schedule(away, Happening::Return(Arc::clone(wanted)));
     }
 
-    /// Somebody looks what is held, and lets it go on where its cause is gone.
+    /// An operator looks for held renewals, and resumes those whose cause is gone.
     async fn make_round(&mut self) {
         for renewal in self.held().await {
             let is_locked = self.world.with(|state| {
@@ -427,7 +427,7 @@ impl Driver {
         }
     }
 
-    async fn mend_held(&mut self, firewall: &Arc<str>) {
+    async fn fix_held(&mut self, firewall: &Arc<str>) {
         let is_locked = self.world.with(|state| {
             let now = state.now;
             now < state.device(firewall).locked_until
@@ -450,12 +450,12 @@ impl Driver {
 
     async fn let_go_on(&mut self, renewal: &Renewal) {
         self.world.with(|state| {
-            // Nobody looks before the next morning.
+            // No operator looks before the next morning.
             state.obstacles.push(Obstacle {
                 scope: Scope::Device(Arc::clone(&renewal.firewall)),
                 from: state.now - SignedDuration::from_hours(25),
                 until: state.now,
-                why: "a person was asked to act",
+                why: "an operator was asked to act",
             });
         });
         self.verdicts.let_go_on += 1;

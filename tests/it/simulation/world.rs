@@ -1,7 +1,7 @@
 //! The world outside renewd, all of it in memory, and the books about what may never happen in it.
 //!
-//! Every exchange with it takes time. A task that is on the way stands still until the conductor lets it go on, so that
-//! one task runs at a time, and a seed gives the same run each time.
+//! Every exchange with it takes time. A task in an exchange stands still until the driver lets it continue, so that one
+//! task runs at a time, and a seed gives the same run each time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ use super::oracle;
 use super::rng::Rng;
 use super::window_oracle::WindowOracle;
 
-/// What everybody shares.
+/// What all tasks share.
 pub struct World {
     state: Mutex<State>,
 }
@@ -39,7 +39,7 @@ pub struct State {
     pub clock_error: SignedDuration,
     pub last_clock_step_at: Timestamp,
     pub last_crash_at: Timestamp,
-    /// When a person asked for a renewal last.
+    /// When an operator last requested a renewal.
     pub last_request_at: Timestamp,
     pub rng: Rng,
     /// One in so many exchanges takes up to a minute.
@@ -67,11 +67,11 @@ pub struct Managed {
     pub window_oracle: Option<WindowOracle>,
     /// Since when.
     pub since: Timestamp,
-    /// When a person last changed there something by hand.
+    /// When an operator last changed something there by hand.
     pub changed_by_hand_at: Timestamp,
 }
 
-/// Something that would have held up anybody.
+/// Something that would have delayed any client.
 #[derive(Debug, Clone)]
 pub struct Obstacle {
     pub scope: Scope,
@@ -80,7 +80,7 @@ pub struct Obstacle {
     pub why: &'static str,
 }
 
-/// Whom an obstacle stands in the way of.
+/// The clients that an obstacle affects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     Everything,
@@ -140,7 +140,7 @@ impl World {
         }
     }
 
-    /// Looks at the world, or changes it. A panic in a simulation ends it, so a poisoned lock is of no interest.
+    /// Reads the world, or changes it. A panic in a simulation ends it, so a poisoned lock is of no interest.
     pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self
             .state
@@ -167,7 +167,7 @@ impl World {
     }
 }
 
-/// Stands still once; the conductor goes on with it when its time has come.
+/// Stands still once; the driver continues it when its time has come.
 struct OnTheWay {
     is_begun: bool,
 }
@@ -224,7 +224,7 @@ impl State {
         let is_flaky = self.rng.one_in(500);
         let now = self.now;
         if is_flaky || now < self.device(name).down_until {
-            let words = "nobody answers";
+            let words = "no server answers";
             return Err(Failure::new(FailureKind::Unreachable, call, words));
         }
         Ok(())
@@ -244,7 +244,7 @@ impl State {
         Err(Failure::new(
             FailureKind::Unreachable,
             call,
-            "nobody answers",
+            "no server answers",
         ))
     }
 
@@ -268,7 +268,7 @@ impl State {
         Ok(())
     }
 
-    /// Points services at objects, whoever wants it.
+    /// Binds services to objects, on behalf of any client.
     pub fn rebind(
         &mut self,
         name: &str,
@@ -338,7 +338,7 @@ impl State {
         let there = self.now + self.clock_error;
         let life = shown.not_before.duration_until(shown.not_after);
         let last_moment = shown.not_after - life / 20;
-        // What was changed by hand is known to renewd after its next look only.
+        // renewd knows of a change by hand only after its next probe.
         let obstacles = self.obstacles.iter().filter(|obstacle| {
             matches!(&obstacle.scope, Scope::Device(of) if **of == *name)
                 || obstacle.scope == Scope::Everything
@@ -434,7 +434,7 @@ impl State {
         };
         let now = self.now;
         if self.reach_device(&endpoint.host, "look").is_err() {
-            return ProbeResult::Unreachable("nobody answers".to_owned());
+            return ProbeResult::Unreachable("no server answers".to_owned());
         }
         let device = self.device(&endpoint.host);
         if device.flaps && service == Service::SslVpn {

@@ -41,7 +41,7 @@ async fn what_the_api_cannot_is_done_on_the_command_line_over_ssh() {
 }
 
 #[tokio::test]
-async fn nobody_loses_configuration_mode_for_a_look() {
+async fn a_probe_takes_configuration_mode_from_no_administrator() {
     let mut fixture = stage(|_| {}).await;
     fixture.settings.preempt_idle_administrator = true;
     let mut session = fixture.session().await;
@@ -69,9 +69,9 @@ async fn another_host_key_ends_it_before_any_credential_is_sent() {
     fixture.close(session).await;
 }
 
-/// Between the look through the API and configuration mode on the command line.
+/// Between the check through the API and configuration mode on the command line.
 #[tokio::test]
-async fn a_change_that_comes_after_the_look_is_neither_committed_nor_discarded_over_ssh() {
+async fn a_change_after_the_check_is_neither_committed_nor_discarded_over_ssh() {
     let fixture = stage(|_| {}).await;
     let mut session = fixture.session().await;
     install(session.as_mut(), "fw-1").await;
@@ -102,7 +102,7 @@ async fn a_change_that_comes_after_the_look_is_neither_committed_nor_discarded_o
     assert_eq!(counters.commits_of_foreign_changes, 0);
     assert_eq!(counters.discards_of_foreign_changes, 0);
     assert_eq!(fixture.device.pending().len(), 1, "theirs is still there");
-    // They commit, and it goes on.
+    // The other administrator commits, and the renewal continues.
     other.commits();
     other.leaves();
     session.export_csr("fw-2").await.unwrap();

@@ -56,7 +56,7 @@ async fn our_own_change_is_committed_in_every_form_of_pending_answer() {
 }
 
 #[tokio::test]
-async fn a_change_that_comes_at_any_request_is_neither_committed_nor_discarded_in_any_form() {
+async fn a_change_at_any_request_is_neither_committed_nor_discarded_in_any_form() {
     const CHANGE: &str = "address-object ipv4 office";
     for profile in [Profile::V8, Profile::V6_5] {
         for form in FORMS.into_iter().chain([PendingForm::Silent]) {
@@ -105,7 +105,7 @@ async fn change_all(session: &mut dyn Firewall, profile: Profile) -> Result<(), 
 }
 
 #[tokio::test]
-async fn on_a_device_that_never_tells_what_waits_nothing_is_committed() {
+async fn on_a_device_that_never_lists_pending_changes_nothing_is_committed() {
     for cli_member in [true, false] {
         let fixture = Fixture::start(Profile::V7_X, |variants| {
             (variants.pending_form, variants.cli_member) = (PendingForm::Silent, cli_member);
@@ -158,7 +158,7 @@ async fn a_change_made_just_before_configuration_mode_is_taken_is_seen_after_it(
 }
 
 #[tokio::test]
-async fn a_foreign_change_stops_the_first_write_and_names_whom_to_wait_for() {
+async fn a_foreign_change_stops_the_first_write_and_names_the_other_administrator() {
     for form in FORMS {
         let mut fixture =
             Fixture::start(Profile::V7_X, |variants| variants.pending_form = form).await;
@@ -258,7 +258,7 @@ async fn configuration_mode_is_left_to_an_administrator_unless_it_may_be_taken()
 }
 
 #[tokio::test]
-async fn a_device_that_does_not_tell_who_has_configuration_mode_leaves_it_to_them_all_the_same() {
+async fn configuration_mode_is_left_to_its_holder_even_where_the_device_does_not_name_the_holder() {
     for preempt in [false, true] {
         let mut fixture = Fixture::start(Profile::V6_5, |_| {}).await;
         fixture.settings.preempt_idle_administrator = preempt;
@@ -317,18 +317,18 @@ async fn configuration_mode_that_is_kept_from_us_is_waited_for() {
     let mut session = fixture.session().await;
     let failure = session.generate_csr("fw-1", &request()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
-    let whom = failure.waiting_for.unwrap();
-    assert!(whom.contains("another administrator"), "{whom}");
+    let holder = failure.waiting_for.unwrap();
+    assert!(holder.contains("another administrator"), "{holder}");
     other.leaves();
     session.generate_csr("fw-1", &request()).await.unwrap();
     fixture.close(session).await;
 }
 
 #[tokio::test]
-async fn configuration_mode_that_nobody_has_is_asked_for_whatever_preempting_says() {
+async fn free_configuration_mode_is_requested_whatever_preempting_says() {
     for (has_holder, expected) in [(false, Ok(())), (true, Err(FailureKind::Busy))] {
         let fixture = Fixture::start(Profile::V7_0, |variants| {
-            variants.login_tells_holder = true;
+            variants.login_reports_holder = true;
             variants.login_without_configuration_mode = true;
         })
         .await;
@@ -346,7 +346,7 @@ async fn configuration_mode_that_nobody_has_is_asked_for_whatever_preempting_say
 }
 
 #[tokio::test]
-async fn an_administrator_who_may_only_read_is_refused_a_write() {
+async fn a_read_only_administrator_is_refused_a_write() {
     let fixture = Fixture::start(Profile::V8, |variants| {
         variants.read_only_administrator = true;
     })

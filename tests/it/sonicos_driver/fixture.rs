@@ -68,7 +68,7 @@ impl Fixture {
         Ok(Box::new(self.log_in(also).await?))
     }
 
-    /// Logs in where nothing may go wrong, with what earlier sessions told.
+    /// Logs in where nothing may go wrong, with the quirks that earlier sessions found.
     pub async fn knowing(&self, quirks: &[String]) -> Box<dyn Firewall> {
         let known = KnownDevice {
             quirks,
@@ -77,7 +77,7 @@ impl Fixture {
         Box::new(self.log_in_knowing(&known).await.unwrap())
     }
 
-    /// Tries to log in, with what earlier sessions told.
+    /// Tries to log in, with the quirks that earlier sessions found.
     pub async fn trying_with(&self, quirks: &[String]) -> Result<Session, Failure> {
         let known = KnownDevice {
             quirks,
@@ -122,7 +122,7 @@ impl Fixture {
         assert_eq!(self.device.counters().sessions_open, 0);
     }
 
-    /// Requests of that line in the device's journal, which may go on behind it.
+    /// Requests of that line in the device's journal, which may continue after it.
     pub fn requests(&self, beginning: &str) -> usize {
         let journal = self.device.journal();
         journal

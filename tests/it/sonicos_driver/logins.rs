@@ -1,4 +1,4 @@
-//! Who is let in and how; a refusal costs one login and no more.
+//! Logins: which succeed, and by which scheme. A refusal costs one login and no more.
 
 use renewd::failure::{Failure, FailureKind};
 use renewd::firewall::sonicos::{Login, LoginLevel};
@@ -119,7 +119,7 @@ async fn a_two_factor_login_brings_a_token() {
     }
 }
 
-/// Nothing that comes from the password was sent, and the failure says how less is accepted.
+/// Nothing derived from the password was sent, and the failure names the setting that accepts less.
 fn assert_nothing_was_shown(fixture: &Fixture, failure: &Failure) {
     assert_eq!(failure.kind, FailureKind::LoginDowngrade, "{failure}");
     assert!(failure.detail.contains("`minimum_login`"), "{failure}");
@@ -327,7 +327,7 @@ async fn a_wrong_pin_is_refused_before_any_request_is_sent() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_unreachable() {
+async fn an_address_without_a_listener_is_unreachable() {
     let mut fixture = Fixture::start(Profile::V8, |_| {}).await;
     let address = fixture.device.url();
     fixture.device.stop().await;
@@ -339,7 +339,7 @@ async fn nobody_at_the_address_is_unreachable() {
 }
 
 #[tokio::test]
-async fn an_unusable_door_says_what_is_wrong_with_it() {
+async fn a_login_that_the_device_cannot_accept_is_reported_with_the_reason() {
     let fixture = Fixture::start(Profile::V8, |variants| variants.api_disabled = true).await;
     let failure = fixture.open(&[]).await.err().unwrap();
     assert_eq!(failure.kind, FailureKind::Refused);
@@ -390,7 +390,7 @@ async fn a_session_that_is_not_known_after_a_good_login_starts_management_once()
 }
 
 #[tokio::test]
-async fn a_session_that_ended_is_told_apart_after_one_attempt_to_start_management() {
+async fn an_ended_session_is_recognized_after_one_attempt_to_start_management() {
     let fixture = Fixture::start(Profile::V7_X, |_| {}).await;
     let mut session = fixture.session().await;
     let ended = Action::Status(401, String::new(), Vec::new());
@@ -429,7 +429,7 @@ async fn a_403_of_something_in_front_of_the_device_is_no_refused_login() {
     assert!(failure.retry_after.is_some());
 }
 
-/// Answers that come in the place of the device's own word on a login: what it offers is not in them.
+/// Responses that replace the device's own response to a login: its login schemes are not in them.
 fn no_answer_of_the_device() -> [Action; 5] {
     let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     let sessions = "Too many sessions".to_owned();
@@ -443,7 +443,7 @@ fn no_answer_of_the_device() -> [Action; 5] {
 }
 
 #[tokio::test]
-async fn no_answer_to_the_question_for_chap_is_no_word_that_the_device_has_none() {
+async fn a_missing_response_to_the_chap_request_does_not_mean_that_the_device_has_no_chap() {
     for answer in no_answer_of_the_device() {
         for (login, before) in [
             (Login::Automatic, "login=chap"),
@@ -563,7 +563,7 @@ async fn a_failed_login_says_whether_a_session_of_ours_may_be_open() {
 }
 
 #[tokio::test]
-async fn a_central_management_is_told_by_the_device() {
+async fn a_central_management_is_reported_by_the_device() {
     for is_managed in [true, false] {
         let fixture = Fixture::start(Profile::V7_0, |variants| {
             variants.managed_centrally = is_managed;

@@ -64,7 +64,7 @@ async fn without_a_choice_of_padding_no_login_is_spent_on_the_encrypted_password
 }
 
 #[tokio::test]
-async fn a_device_that_does_not_offer_it_is_told_apart_from_a_refusal() {
+async fn a_device_that_does_not_offer_it_is_distinguished_from_a_refusal() {
     let mut fixture = device(PublicKeyPadding::Off, |_| {}).await;
     fixture.settings.login = Login::PublicKey;
     let failure = fixture.open(&[]).await.err().unwrap();

@@ -22,7 +22,7 @@ const SPELLINGS: [(TransferSpelling, &str); 3] = [
 ];
 
 #[tokio::test]
-async fn the_whole_procedure_works_in_every_spelling_by_scp_and_by_ftp() {
+async fn the_whole_procedure_works_in_every_transfer_variant_by_scp_and_by_ftp() {
     for (spelling, way) in SPELLINGS {
         for (protocols, protocol, choice) in [
             (TransferProtocols::Both, "scp", Choice::Automatic),
@@ -99,9 +99,9 @@ async fn a_transfer_that_is_refused_by_a_bare_404_or_405_is_tried_in_the_other_s
     }
 }
 
-/// A build that knows one spelling, and refuses the others in words that say nothing of calls.
+/// A build that accepts one variant, and refuses the others with messages that do not name a call.
 #[tokio::test]
-async fn a_transfer_that_is_refused_in_words_that_name_no_cause_is_tried_in_the_other_spellings() {
+async fn a_transfer_that_is_refused_without_a_cause_is_tried_in_the_other_variants() {
     let envelope = r#"{"status":{"success":false,"info":[{"level":"error","code":"E_X","message":"schema validation"}]}}"#;
     for (status, body) in [(400, envelope), (400, ""), (406, "")] {
         for (spelling, way) in &SPELLINGS[1..] {
@@ -171,7 +171,7 @@ async fn what_worked_is_tried_first_the_next_time_and_everything_when_it_fails()
 }
 
 #[tokio::test]
-async fn ftp_is_never_tried_unless_it_was_asked_for() {
+async fn ftp_is_never_tried_unless_it_is_configured() {
     for protocols in [TransferProtocols::FtpOnly, TransferProtocols::ScpBroken] {
         let fixture = Fixture::start(Profile::V6_5, |variants| {
             variants.transfer_protocols = protocols;
@@ -232,7 +232,7 @@ async fn a_request_comes_in_every_form_and_under_every_name() {
 }
 
 #[tokio::test]
-async fn a_request_under_a_similar_name_is_taken_and_another_name_is_told() {
+async fn a_request_under_a_similar_name_is_taken_and_another_name_is_reported() {
     for protocol in [Protocol::Scp, Protocol::Ftp] {
         for name in [P10Name::Capitals, P10Name::AliasCsr] {
             let mut fixture =
@@ -280,7 +280,7 @@ async fn a_protocol_that_was_chosen_is_obeyed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_before_the_file_is_not_taken_for_it() {
+async fn a_response_before_the_file_is_not_taken_for_the_file() {
     let fixture = Fixture::start(Profile::V6_5, |variants| {
         variants.answers_before_transfer = true;
     })
@@ -359,7 +359,7 @@ async fn when_no_way_is_left_every_way_is_named_without_a_secret() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_swapped_on_its_way_is_told_from_what_was_asked_for() {
+async fn a_request_that_was_replaced_in_transit_is_distinguished_from_the_requested_one() {
     for tampering in [
         Tampering::Names,
         Tampering::AlternateName,
@@ -411,7 +411,7 @@ async fn listings_of_the_command_line_are_read_as_json_and_as_text() {
 }
 
 #[tokio::test]
-async fn basic_and_chap_log_in_without_a_word_about_configuration_mode() {
+async fn basic_and_chap_log_in_without_requesting_configuration_mode() {
     for (login, chap) in [
         (Login::Automatic, true),
         (Login::Automatic, false),
@@ -456,7 +456,7 @@ async fn a_key_pair_of_renewd_is_fetched_by_scp_in_the_encryption_that_the_devic
 }
 
 #[tokio::test]
-async fn a_key_pair_never_goes_by_ftp_unless_that_was_asked_for() {
+async fn a_key_pair_is_never_transferred_by_ftp_unless_that_is_configured() {
     let mut fixture = Fixture::start(Profile::V6_5, |variants| {
         variants.transfer_spelling = Some(TransferSpelling::Post);
         variants.transfer_protocols = TransferProtocols::FtpOnly;

@@ -45,7 +45,7 @@ async fn the_whole_procedure_works_on_every_generation() {
 }
 
 #[tokio::test]
-async fn a_request_becomes_a_certificate_in_the_listing_however_it_is_worded() {
+async fn a_request_becomes_a_certificate_in_every_form_of_the_listing() {
     for (request_text, local_text, lists) in [
         ("Pending request", "Local certificate", true),
         ("Certificate Signing Request", "local CERTIFICATE", false),
@@ -167,7 +167,7 @@ async fn every_form_is_tried_where_the_device_calls_the_others_unknown_or_unread
 }
 
 #[tokio::test]
-async fn a_form_that_does_not_match_what_the_device_expects_is_no_key_that_does_not_match() {
+async fn a_form_that_the_device_rejects_is_not_reported_as_a_key_mismatch() {
     let fixture = Fixture::start(Profile::V8, |variants| {
         variants.import_form = ImportForm::Both;
     })
@@ -190,7 +190,7 @@ async fn a_form_that_does_not_match_what_the_device_expects_is_no_key_that_does_
 }
 
 #[tokio::test]
-async fn when_no_form_is_taken_each_is_told_with_the_words_of_the_device() {
+async fn when_no_form_is_taken_each_is_reported_with_the_message_of_the_device() {
     let fixture = Fixture::start(Profile::V8, |_| {}).await;
     let mut session = fixture.session().await;
     session.generate_csr("fw-1", &request()).await.unwrap();
@@ -238,7 +238,7 @@ async fn a_form_that_worked_is_tried_first_the_next_time() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_too_long_for_the_device_is_told_with_what_to_do() {
+async fn a_name_that_is_too_long_for_the_device_is_reported_with_a_remedy() {
     let fixture = Fixture::start(Profile::V7_X, |variants| variants.alias_limit = Some(8)).await;
     let mut session = fixture.session().await;
     let refused = session.generate_csr("fw-too-long", &request()).await;
@@ -305,7 +305,7 @@ async fn a_refused_certificate_says_why_and_is_not_sent_in_another_form() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_for_is_refused_before_anything_is_sent() {
+async fn an_unsupported_request_is_refused_before_anything_is_sent() {
     let fixture = Fixture::start(Profile::V8, |_| {}).await;
     let mut session = fixture.session().await;
     let before = fixture.device.counters().requests;

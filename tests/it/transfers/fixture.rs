@@ -145,7 +145,7 @@ impl Fixture {
     }
 }
 
-/// A client that knows nobody, has no key, asks once and says little.
+/// A client that knows no host, has no key, tries once and prints little.
 const QUIET_AND_STRANGE: [&str; 6] = [
     "StrictHostKeyChecking=no",
     "UserKnownHostsFile=/dev/null",
@@ -200,7 +200,7 @@ pub async fn output(mut command: Command) -> Output {
     command.output().await.unwrap()
 }
 
-/// What a program said, for the message of a failed test.
+/// The output of a program, for the message of a failed test.
 pub fn said(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);

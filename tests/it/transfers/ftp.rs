@@ -1,4 +1,4 @@
-//! With curl, active and passive, and where curl is too polite, by hand.
+//! FTP with curl, active and passive; where curl follows the protocol too strictly, with a raw client.
 
 use std::net::IpAddr;
 
@@ -77,7 +77,7 @@ async fn the_file_is_handed_out_once_in_every_manner() {
 }
 
 #[tokio::test]
-async fn a_listing_shows_the_file_to_who_knows_its_name_and_nothing_else() {
+async fn a_listing_shows_the_file_to_a_client_that_knows_its_name_and_nothing_else() {
     let fixture = Fixture::start();
     let transfer = fixture.hand_out(Protocol::Ftp).await;
     let url = folder_url(&transfer);
@@ -146,8 +146,8 @@ async fn a_data_connection_to_another_address_or_to_a_service_is_refused() {
         assert_eq!(client.ask(&command).await, 501, "{command}");
         assert_eq!(client.ask("STOR a.p10").await, 425, "{command}");
     }
-    let nobody = futures_util::poll!(std::pin::pin!(victim.accept()));
-    assert!(nobody.is_pending());
+    let connection = futures_util::poll!(std::pin::pin!(victim.accept()));
+    assert!(connection.is_pending());
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn an_upload_that_breaks_off_does_not_count_and_may_be_repeated() {
     let fixture = Fixture::start();
     let mut transfer = fixture.receive(Protocol::Ftp).await;
 
-    // The whole client is gone, as when it is killed or the device starts anew.
+    // The whole client is gone, as when it is killed or the device restarts.
     let mut client = Client::logged_in(&transfer).await;
     let mut data = client.store().await;
     data.write_all(b"half").await.unwrap();

@@ -1,4 +1,4 @@
-//! Where and how long servers are open, and what is told when nobody came.
+//! Where and how long servers are open, and what is reported when no client came.
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const PROTOCOLS: [Protocol; 2] = [Protocol::Scp, Protocol::Ftp];
 const BLINK: Duration = Duration::from_millis(50);
 
 #[tokio::test]
-async fn after_the_time_limit_nobody_is_let_in_and_the_failure_tells_what_happened() {
+async fn after_the_time_limit_no_client_is_accepted_and_the_failure_reports_what_happened() {
     let fixture = Fixture::start();
     fixture.transfers.host_keys().await.unwrap();
     for protocol in PROTOCOLS {
@@ -29,10 +29,12 @@ async fn after_the_time_limit_nobody_is_let_in_and_the_failure_tells_what_happen
         let failure = transfer.received().await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unreachable);
         assert!(
-            failure.detail.contains("nobody brought the file within"),
+            failure
+                .detail
+                .contains("no client uploaded the file within"),
             "{failure}"
         );
-        assert!(failure.detail.contains("nobody tried"), "{failure}");
+        assert!(failure.detail.contains("nothing was refused"), "{failure}");
         let address = ("127.0.0.1", folder_url(&transfer).port().unwrap());
         let mut late = TcpStream::connect(address).await.unwrap();
         assert!(hears_nothing(&mut late).await, "{protocol:?}");
@@ -63,11 +65,11 @@ async fn a_connection_that_has_logged_in_is_cut_at_the_time_limit() {
     client.read_to_string(&mut heard).await.unwrap();
     assert!(heard.contains("230"), "{heard}");
     let failure = transfer.received().await.unwrap_err();
-    assert!(failure.detail.contains("nobody tried"), "{failure}");
+    assert!(failure.detail.contains("nothing was refused"), "{failure}");
 }
 
 #[tokio::test]
-async fn what_was_refused_is_told_without_secrets() {
+async fn refusals_are_reported_without_secrets() {
     let fixture = Fixture::start();
     let limit = Duration::from_secs(3);
     let opened = fixture
@@ -123,7 +125,7 @@ async fn a_port_is_open_as_long_as_a_transfer_and_can_be_taken_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_taken_port_and_a_foreign_address_are_told_with_what_to_do() {
+async fn a_port_in_use_and_a_foreign_address_are_reported_with_a_remedy() {
     let fixture = Fixture::start();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = Settings {
@@ -145,7 +147,7 @@ async fn a_taken_port_and_a_foreign_address_are_told_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn too_many_transfers_are_told_to_wait() {
+async fn too_many_transfers_have_to_wait() {
     let fixture = Fixture::start();
     let settings = Settings {
         ftp_port: crate::peers::free_address().port(),
@@ -170,7 +172,7 @@ async fn too_many_transfers_are_told_to_wait() {
 }
 
 #[tokio::test]
-async fn without_an_address_the_one_that_reaches_the_firewall_is_taken_and_told() {
+async fn without_an_address_the_one_that_reaches_the_firewall_is_taken_and_reported() {
     let fixture = Fixture::start();
     let transfer = fixture
         .open(&Settings::default(), Protocol::Ftp, receiving(), PATIENCE)
@@ -248,10 +250,10 @@ async fn an_ipv4_firewall_is_known_on_an_ipv6_port_too() {
     transfer.fetched().await.unwrap();
 }
 
-/// Whether the server closes without a word.
+/// Whether the server closes without a response.
 async fn hears_nothing(stream: &mut TcpStream) -> bool {
     let mut heard = Vec::new();
-    // Closed with an error or without: either way nothing was said.
+    // Closed with an error or without: either way nothing was sent.
     let _ = stream.read_to_end(&mut heard).await;
     heard.is_empty()
 }

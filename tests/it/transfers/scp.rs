@@ -95,7 +95,7 @@ async fn the_file_is_handed_out_once() {
 }
 
 #[tokio::test]
-async fn whatever_is_not_the_file_is_refused_and_told_of() {
+async fn whatever_is_not_the_file_is_refused_and_reported() {
     let fixture = Fixture::start();
     for scp_protocol in ScpProtocol::BOTH {
         for (from, to) in [
@@ -263,7 +263,7 @@ async fn a_client_that_knows_only_old_algorithms_gets_through() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_asked_for_the_password_in_a_dialogue_gets_through() {
+async fn a_client_with_keyboard_interactive_authentication_is_accepted() {
     let fixture = Fixture::start();
     let mut transfer = fixture.receive(Protocol::Scp).await;
     let url = folder_url(&transfer);
@@ -297,7 +297,7 @@ async fn the_host_key_that_is_shown_is_the_one_that_clients_see() {
         assert!(words.contains(&key.fingerprint), "{key:?}: {words}");
         assert!(
             !words.contains("0.65"),
-            "the version of the library is told: {words}"
+            "the version of the library is reported: {words}"
         );
     }
 }

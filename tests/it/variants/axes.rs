@@ -1,5 +1,5 @@
-//! The switches that are put in company. A name with `@` is something that is not a face of the device alone; `row.rs`
-//! tells what it does. A first value is the friendly or the documented one.
+//! The switches that are combined. A name with `@` is not a variant of the device alone; `row.rs` defines its effect.
+//! The first value is the simplest or the documented one.
 
 use super::pairwise::Axis;
 
@@ -16,9 +16,9 @@ pub const MODERN: &[Axis] = &[
         "@login",
         &["automatic", "digest", "basic", "chap", "public-key"],
     ),
-    axis("@administrator", &["nobody", "in configuration mode"]),
+    axis("@administrator", &["none", "in configuration mode"]),
     axis("@trouble", TROUBLE),
-    // Who may enter, and how (SonicOS reference 1.1 to 1.4).
+    // Logins (SonicOS reference 1.1 to 1.4).
     axis("session_security", SWITCH),
     axis("bearer_token", SWITCH),
     axis("digest_md5", SWITCH),
@@ -34,7 +34,7 @@ pub const MODERN: &[Axis] = &[
     ),
     axis("needs_start_management", SWITCH),
     axis("start_management_status", &["403", "401"]),
-    axis("login_tells_holder", SWITCH),
+    axis("login_reports_holder", SWITCH),
     // The envelope (1.5).
     axis("progress_lines_one_in", &["0", "1"]),
     axis("failures_with_200", SWITCH),
@@ -79,7 +79,7 @@ pub const MODERN: &[Axis] = &[
 pub const OLD: &[Axis] = &[
     axis("@profile", &["6.5"]),
     axis("@login", &["automatic", "basic", "chap"]),
-    axis("@administrator", &["nobody", "in configuration mode"]),
+    axis("@administrator", &["none", "in configuration mode"]),
     axis("@trouble", TROUBLE),
     axis("@protocol", &["automatic", "scp", "ftp"]),
     // Requests and the envelope (SonicOS reference 1.5).

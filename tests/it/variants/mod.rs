@@ -11,9 +11,9 @@ use futures_util::StreamExt as _;
 
 use pairwise::Axis;
 
-/// Runs the rows of all seeds that are asked for; `RENEWD_FACES=SEED` or `SEED:ROW` asks for others.
+/// Runs the rows of all seeds that are asked for; `RENEWD_VARIANTS=SEED` or `SEED:ROW` asks for others.
 async fn every_row(name: &str, axes: &'static [Axis]) {
-    let asked = std::env::var("RENEWD_FACES").ok();
+    let asked = std::env::var("RENEWD_VARIANTS").ok();
     let (seed, only) = asked.as_deref().map_or((DEFAULT_SEED, None), read);
     let rows = pairwise::rows(axes, seed);
     println!("{name}: {} rows of seed {seed}", rows.len());
@@ -31,7 +31,7 @@ async fn every_row(name: &str, axes: &'static [Axis]) {
             // The whole of it was printed where it happened.
             let panic: String = panic.to_string().chars().take(300).collect();
             format!(
-                "row {number}: {settings:?}\n{panic}\nagain: RENEWD_FACES={seed}:{number} cargo test --test it variants::{name}"
+                "row {number}: {settings:?}\n{panic}\nagain: RENEWD_VARIANTS={seed}:{number} cargo test --test it variants::{name}"
             )
         })
     });
@@ -54,7 +54,7 @@ fn read(asked: &str) -> (u64, Option<usize>) {
     let (seed, row) = asked
         .split_once(':')
         .map_or((asked, None), |(seed, row)| (seed, Some(row)));
-    let wanted = "RENEWD_FACES is SEED or SEED:ROW";
+    let wanted = "RENEWD_VARIANTS is SEED or SEED:ROW";
     (
         seed.parse().expect(wanted),
         row.map(|row| row.parse().expect(wanted)),

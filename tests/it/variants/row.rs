@@ -42,7 +42,7 @@ impl Settings {
         for (name, value) in self.0.iter().filter(|(name, _)| !name.starts_with('@')) {
             variants.set_by_name(name, value).unwrap();
         }
-        // The other administrator stays: what waits for him would wait for ever.
+        // The other administrator stays: a renewal would wait for ever.
         variants.chap_busy_text = false;
         // What the configuration asks for, the device must offer.
         match self.get("@login") {
@@ -72,7 +72,7 @@ impl Settings {
         )
     }
 
-    /// What the device cannot do, nobody would ask for; and FTP is used only where it was asked for.
+    /// An operator configures only what the device can do; FTP is used only where it is configured.
     fn protocol(&self) -> &'static str {
         match (self.get("@protocol"), self.get("transfer_protocols")) {
             (_, "ftp_only" | "scp_broken") => "ftp",

@@ -7,7 +7,7 @@ use simulators::venafi::{StatusPath, Variants};
 use super::fixture::{Fixture, request};
 
 #[tokio::test]
-async fn every_final_no_ends_at_once_in_the_services_own_words() {
+async fn every_final_refusal_ends_at_once_with_the_message_of_the_service() {
     for (path, word) in [
         (StatusPath::Rejected, "REJECTED"),
         (StatusPath::ApprovalRefused, "REJECTED_APPROVAL"),
@@ -41,7 +41,7 @@ async fn every_final_no_ends_at_once_in_the_services_own_words() {
 }
 
 #[tokio::test]
-async fn an_approval_is_waited_for_without_end_and_names_a_person() {
+async fn an_approval_is_waited_for_without_end_and_names_the_approver() {
     let fixture = Fixture::new(Variants {
         status_path: StatusPath::Approved,
         approval_polls: None,
@@ -71,7 +71,7 @@ async fn an_approval_is_waited_for_without_end_and_names_a_person() {
 }
 
 #[tokio::test]
-async fn a_status_that_nobody_knows_is_waited_out() {
+async fn an_unknown_status_is_waited_out() {
     let fixture = Fixture::new(Variants {
         status_path: StatusPath::UnknownWord,
         ..Variants::kind()
@@ -114,7 +114,7 @@ async fn a_wrong_certificate_is_given_as_it_is_for_the_engine_to_refuse() {
 }
 
 #[tokio::test]
-async fn the_leaf_is_found_in_whatever_order_the_chain_comes() {
+async fn the_leaf_is_found_in_any_order_of_the_chain() {
     for mischief in [
         ChainMischief::Shuffled,
         ChainMischief::WithStranger,

@@ -83,7 +83,7 @@ async fn a_lost_answer_leaves_the_outcome_open_and_the_order_is_adopted() {
 }
 
 #[tokio::test]
-async fn a_request_that_the_index_shows_late_is_found_within_the_settling_time() {
+async fn a_request_that_the_index_shows_late_is_found_within_the_visibility_delay() {
     let fixture = Fixture::new(Variants {
         index_late_searches: 2,
         ..Variants::kind()
@@ -98,7 +98,7 @@ async fn a_request_that_the_index_shows_late_is_found_within_the_settling_time()
 }
 
 #[tokio::test]
-async fn requests_of_others_and_more_than_a_page_of_them_are_told_from_ours() {
+async fn our_request_is_found_among_more_than_a_page_of_requests_of_others() {
     let fixture = Fixture::new(Variants::kind()).await;
     let ours = request("ours");
     fixture.driver.submit(&ours).await.unwrap();
@@ -112,12 +112,12 @@ async fn requests_of_others_and_more_than_a_page_of_them_are_told_from_ours() {
     let order = fixture.driver.find(&ours).await.unwrap().unwrap();
     assert_eq!(order.0, fixture.cloud.orders()[0].id);
     assert_eq!(
-        fixture.driver.find(&request("nobody's")).await.unwrap(),
+        fixture.driver.find(&request("unknown")).await.unwrap(),
         None
     );
     let before = fixture.cloud.requests().len();
     assert_eq!(
-        fixture.driver.find(&request("nobody's")).await.unwrap(),
+        fixture.driver.find(&request("unknown")).await.unwrap(),
         None
     );
     let calls = fixture.cloud.requests().len() - before;
@@ -139,7 +139,7 @@ async fn the_services_own_wait_is_handed_on() {
 }
 
 #[tokio::test]
-async fn a_login_page_in_front_of_the_service_is_told_as_such() {
+async fn a_login_page_in_front_of_the_service_is_reported_as_such() {
     let fixture = Fixture::new(Variants::kind()).await;
     fixture.cloud.fault(On::any(1), Fault::LoginPage);
     let failure = fixture.driver.find(&request("r1")).await.unwrap_err();

@@ -80,7 +80,7 @@ impl Fixture {
         driver(&self.settings, &clock)
     }
 
-    /// As the engine: looks, and orders only after a positive no.
+    /// As the engine: looks for the order, and places one only when it is surely absent.
     pub async fn order(&self, request: &SigningRequest) -> Result<Reference, Failure> {
         match self.driver.find(request).await? {
             Some(order) => Ok(order),

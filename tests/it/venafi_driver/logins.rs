@@ -1,4 +1,4 @@
-//! Credentials: right, wrong, missing, ended halfway; and what `check` tells of them.
+//! Credentials: right, wrong, missing, expired during a renewal; and what `check` reports of them.
 
 use renewd::ca::Issuer;
 use renewd::ca::venafi::{Login, Target};
@@ -47,7 +47,7 @@ async fn a_wrong_key_is_one_clear_sentence_without_the_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_ends_halfway_is_told_and_the_order_goes_on_with_a_new_one() {
+async fn a_key_that_expires_during_an_order_is_reported_and_a_new_key_continues_the_order() {
     let mut fixture = Fixture::new(Variants::kind()).await;
     let request = request("r1");
     let order = fixture.order(&request).await.unwrap();
@@ -69,7 +69,7 @@ async fn a_service_accounts_token_is_used_for_many_calls() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_forgotten_halfway_is_replaced_without_a_person() {
+async fn a_token_that_is_forgotten_halfway_is_replaced_without_an_operator() {
     let fixture = with_service_account(Variants::kind()).await;
     let request = request("r1");
     let order = fixture.order(&request).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_jwt_that_is_not_accepted_is_one_clear_sentence_without_the_jwt() {
 }
 
 #[tokio::test]
-async fn check_tells_account_key_template_and_warns_of_a_key_that_ends_soon() {
+async fn check_reports_account_key_template_and_warns_of_a_key_that_expires_soon() {
     let fixture = Fixture::new(Variants::default()).await;
     let facts = fixture.driver.check().await.unwrap();
     for name in [
@@ -130,7 +130,7 @@ async fn check_tells_account_key_template_and_warns_of_a_key_that_ends_soon() {
 }
 
 #[tokio::test]
-async fn an_unknown_application_or_template_is_told_with_what_there_is() {
+async fn an_unknown_application_or_template_is_reported_with_the_known_ones() {
     for status in [404, 400] {
         let mut fixture = Fixture::new(Variants {
             unknown_application_status: status,
@@ -141,11 +141,11 @@ async fn an_unknown_application_or_template_is_told_with_what_there_is() {
         let failure = fixture.driver.check().await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Local);
         assert!(failure.detail.contains("there are: Default"), "{failure}");
-        fixture.configure(|settings| settings.application = Target::Name("Nobody's".to_owned()));
+        fixture.configure(|settings| settings.application = Target::Name("Unknown".to_owned()));
         let failure = fixture.driver.submit(&request("r1")).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Local);
         assert!(
-            failure.detail.contains("no application \"Nobody's\""),
+            failure.detail.contains("no application \"Unknown\""),
             "{failure}"
         );
     }

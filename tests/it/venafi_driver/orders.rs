@@ -43,7 +43,7 @@ async fn a_service_where_everything_is_late_issues_once_as_well() {
 }
 
 #[tokio::test]
-async fn a_text_that_comes_late_is_waited_for_whatever_the_service_calls_it() {
+async fn a_late_certificate_text_is_waited_for_in_every_status() {
     for status in [404, 409, 500] {
         let fixture = Fixture::new(Variants {
             contents_late_calls: 3,
@@ -156,7 +156,7 @@ async fn a_renewal_refers_to_the_current_version_and_the_superseded_one_is_retir
 }
 
 #[tokio::test]
-async fn nothing_is_retired_unless_it_is_asked_for() {
+async fn nothing_is_decommissioned_unless_it_is_configured() {
     let mut fixture = Fixture::new(Variants::kind()).await;
     fixture.configure(|settings| settings.decommission_superseded = false);
     let (leaf, _) = fixture.obtain(&request("r1"), 5).await.unwrap();
@@ -169,7 +169,7 @@ async fn nothing_is_retired_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_the_template_would_refuse_is_refused_before_an_order() {
+async fn a_request_that_the_template_would_refuse_is_refused_before_an_order() {
     let mut reported = Settings {
         variants: Variants::kind(),
         ..Settings::default()

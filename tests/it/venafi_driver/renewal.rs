@@ -48,7 +48,7 @@ async fn what_the_template_refuses_costs_neither_a_key_nor_an_order() {
     assert_eq!(cloud.counters().orders, 0);
 }
 
-/// It was placed, so it is looked for, and never placed again.
+/// It was placed, so it is looked up, and never placed again.
 #[tokio::test]
 async fn an_order_whose_reference_cannot_be_stored_is_reported_and_not_placed_again() {
     let (bed, cloud) = bed(Settings {
@@ -79,7 +79,7 @@ async fn an_order_whose_reference_cannot_be_stored_is_reported_and_not_placed_ag
 }
 
 #[tokio::test]
-async fn an_approval_is_waited_for_and_told() {
+async fn an_approval_is_waited_for_and_reported() {
     let (bed, cloud) = bed(Settings {
         variants: Variants {
             status_path: StatusPath::Approved,
@@ -106,7 +106,7 @@ async fn an_approval_is_waited_for_and_told() {
     assert_eq!(cloud.counters().orders, 1);
 }
 
-/// A laboratory whose CA is a simulated service.
+/// A test bed whose CA is a simulated service.
 async fn bed(mut reported: Settings) -> (TestBed, Simulator) {
     let bed = TestBed::new(Profile::V8).await;
     let clock = Arc::clone(&bed.clock);

@@ -1,4 +1,4 @@
-//! Lets a test stop a client at an exact moment. Knows nothing of what is held.
+//! Lets a test stop a client at an exact moment. Independent of the request that is held.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// A closed gate at which nobody waits.
+    /// A closed barrier without a waiting request.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             reached: watch::Sender::new(false),
@@ -20,18 +20,18 @@ impl Barrier {
         })
     }
 
-    /// Returns once a request stands at the gate (or has stood there).
+    /// Returns once a request has reached the barrier.
     pub async fn wait_reached(&self) {
         // The sender lives in `self`: waiting cannot fail.
         let _ = self.reached.subscribe().wait_for(|reached| *reached).await;
     }
 
-    /// Opens the gate for good.
+    /// Opens the barrier permanently.
     pub fn release(&self) {
         self.released.send_replace(true);
     }
 
-    /// Stands at the gate until it opens.
+    /// Waits at the barrier until it opens.
     pub async fn hold(&self) {
         self.reached.send_replace(true);
         let _ = self

@@ -1,23 +1,23 @@
-//! Single connections that go wrong before anything is said on them: refused, never answered, or met by a stranger.
-//! Knows nothing of what is behind a port.
+//! Single connections that fail before the first request: refused, never answered, or with the wrong certificate.
+//! Independent of the service behind a port.
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::tls;
 
-/// What becomes of one connection.
+/// How one connection fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionFault {
     /// Reset (TCP RST) before TLS begins.
     Refused,
     /// Accepted, and never a byte in answer.
     Silent,
-    /// The handshake shows the certificate of somebody else, who has the key for it.
+    /// The handshake presents an unknown certificate, with its own valid key.
     WrongCertificate,
 }
 
-/// Who counts the connections of one peer, at all of its ports.
+/// Counts the connections of one peer, at all of its ports.
 #[derive(Debug, Default)]
 pub(crate) struct FaultyConnections {
     opened: u64,
@@ -26,8 +26,8 @@ pub(crate) struct FaultyConnections {
     used: u64,
     /// Every answer ends its connection, so that each exchange has one of its own.
     pub(crate) one_request_each: bool,
-    /// Bytes that clients said to the stranger.
-    pub(crate) told_to_stranger: u64,
+    /// Bytes that clients sent after a handshake with the wrong certificate.
+    pub(crate) bytes_sent_to_impostor: u64,
 }
 
 impl FaultyConnections {
@@ -58,7 +58,7 @@ impl FaultyConnections {
     }
 }
 
-/// Does it to a connection; returns how many bytes the client said to a stranger.
+/// Applies the fault to a connection. Returns how many bytes the client sent to a server with the wrong certificate.
 pub(crate) async fn turn_away(mut stream: TcpStream, fault: ConnectionFault) -> u64 {
     match fault {
         ConnectionFault::Refused => reset(&stream),
@@ -66,10 +66,10 @@ pub(crate) async fn turn_away(mut stream: TcpStream, fault: ConnectionFault) -> 
             read_to_end(&mut stream).await;
         }
         ConnectionFault::WrongCertificate => {
-            let Ok(stranger) = tls::stranger() else {
+            let Ok(impostor) = tls::unknown_certificate() else {
                 return 0;
             };
-            if let Ok(mut stream) = stranger.accept(stream).await {
+            if let Ok(mut stream) = impostor.accept(stream).await {
                 return read_to_end(&mut stream).await;
             }
         }

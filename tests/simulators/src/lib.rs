@@ -1,7 +1,7 @@
 //! Simulated devices on loopback, written from their documentation, for tests, demonstrations and trying renewd by hand.
 //!
-//! Nothing here shares code with renewd: a simulator is a second opinion about the same documents. Each handler cites the
-//! section that justifies it, or is marked `guess:`. Nothing listens beyond the addresses it was given.
+//! This crate shares no code with renewd: a simulator is an independent implementation of the same documents. Each
+//! handler cites the section that justifies it, or is marked `guess:`. It listens only on the given addresses.
 
 pub mod acme;
 mod barrier;

@@ -68,7 +68,7 @@ mod tests {
     use super::parts;
 
     #[test]
-    fn fields_and_files_are_told_apart() {
+    fn fields_and_files_are_distinguished() {
         let body = b"--x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n\
             --x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.pem\"\r\n\r\nthe file\r\n--x--\r\n";
         for content_type in [

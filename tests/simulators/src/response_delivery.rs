@@ -1,5 +1,5 @@
-//! How the bytes of an answer reach the client: at once, half of them, one by one, or never. Knows nothing of what they
-//! say.
+//! How the bytes of an answer reach the client: at once, half of them, one by one, or never. Independent of
+//! their content.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use crate::tls::Cut;
 
-/// What becomes of an answer on its way.
+/// How an answer is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handling {
     /// All of it arrives.
@@ -21,7 +21,7 @@ pub(crate) enum Handling {
     CutShort,
     /// A byte of the body at a time, with this pause between two.
     Dripping(Duration),
-    /// Nothing arrives, as long as the client waits.
+    /// Nothing arrives while the client waits.
     Never,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct ResponseDelivery {
 }
 
 impl ResponseDelivery {
-    /// Hands a body over. What has no body to be cut or to drip is lost, or does not come at all.
+    /// Delivers a body. An answer without a body to cut or to slow down is lost, or is never sent.
     pub(crate) async fn new(body: Vec<u8>, handling: Handling) -> Result<Self, Cut> {
         match handling {
             Handling::CutShort if body.is_empty() => return Err(Cut::Closed),
@@ -96,7 +96,7 @@ impl Body for ResponseDelivery {
             self.waiting = None;
         }
         let piece = self.pieces.pop_front();
-        // What was said before must have left before the connection ends.
+        // Earlier answers must have been sent before the connection ends.
         if self.is_cut || !self.pieces.is_empty() {
             self.waiting = Some(Box::pin(tokio::time::sleep(self.pause)));
         }

@@ -1,10 +1,10 @@
 //! Switches of simulators: how they are declared, listed, and read from the command line.
-//! What a switch means is told where it is declared, in the `faces.rs` of each simulator.
+//! The meaning of each switch is documented in the `variants.rs` of each simulator.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A value that can be read from the command line; the error names what is wanted.
+/// A value from the command line. The error names the expected form.
 pub trait Switch: Sized {
     /// Reads one value.
     fn read(value: &str) -> Result<Self, String>;
@@ -12,7 +12,7 @@ pub trait Switch: Sized {
 
 /// All switches of one simulator, set and listed by their names.
 pub trait ByName: Sized {
-    /// Sets one switch, as `--face name=value` does. The error says what is wrong.
+    /// Sets one switch, as `--variant name=value` does. The error states the problem.
     fn set_by_name(&mut self, name: &str, value: &str) -> Result<(), String>;
 
     /// Name and meaning of every switch, in the order of declaration.
@@ -83,13 +83,13 @@ macro_rules! variants {
         }
 
         impl Variants {
-            /// Sets one switch by its name, as `--face name=value` does. The error says what is wrong.
+            /// Sets one switch by its name, as `--variant name=value` does. The error states the problem.
             pub fn set_by_name(&mut self, name: &str, value: &str) -> Result<(), String> {
                 match name {
                     $(stringify!($name) => {
                         self.$name = $crate::switch::Switch::read(value).map_err(|wanted| format!("{name} wants {wanted}, not {value:?}"))?;
                     })+
-                    _ => return Err(format!("there is no face named {name:?}; --list-faces prints them")),
+                    _ => return Err(format!("there is no variant named {name:?}; --list-variants prints them")),
                 }
                 Ok(())
             }

@@ -1,4 +1,4 @@
-//! What every simulated TLS port shares. Which certificate it serves, and what is said through it, is decided elsewhere.
+//! The common part of every simulated TLS port. Certificates and protocols are in other modules.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) fn acceptor(
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// A private key (PKCS#8) and its certificates (DER, leaf first) as TLS wants them.
+/// A private key (PKCS#8) and its certificates (DER, leaf first) in the form for TLS.
 pub(crate) fn certified_key(
     private_key: Vec<u8>,
     certificates: Vec<Vec<u8>>,
@@ -32,8 +32,9 @@ pub(crate) fn certified_key(
     Ok(CertifiedKey::new(certificates, key))
 }
 
-/// A certificate that nobody was told of, with its key.
-pub(crate) fn stranger() -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
+/// A certificate that no client knows, with its key.
+pub(crate) fn unknown_certificate() -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>>
+{
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let own = rcgen::generate_simple_self_signed(names)?;
     let key = own.signing_key.serialize_der();
@@ -41,7 +42,7 @@ pub(crate) fn stranger() -> Result<TlsAcceptor, Box<dyn std::error::Error + Send
     Ok(acceptor(Arc::new(One(Arc::new(certified))))?)
 }
 
-/// One certificate for everybody.
+/// One certificate for all clients.
 #[derive(Debug)]
 pub(crate) struct One(pub(crate) Arc<CertifiedKey>);
 
@@ -61,7 +62,7 @@ pub(crate) enum Cut {
 }
 
 impl Cut {
-    /// Whether this error of a connection says that it is to be reset.
+    /// Whether this error of a connection requires a reset.
     pub(crate) fn is_reset(error: &(dyn std::error::Error + 'static)) -> bool {
         std::iter::successors(Some(error), |error| error.source())
             .any(|error| error.downcast_ref() == Some(&Self::Reset))

@@ -41,7 +41,7 @@ fn write_clear(settings: &Settings) -> String {
 }
 
 #[test]
-fn the_key_is_on_the_disk_and_nobody_elses_before_any_ca_hears_of_it() {
+fn the_key_is_on_the_disk_with_mode_0600_before_a_ca_receives_it() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path());
     let key = made(&settings).key.key_authorization("t");

@@ -1,4 +1,4 @@
-//! Directories and orders as servers write them: odd where it decides nothing, and strict where it does.
+//! Directories and orders as servers write them. Optional members may be invalid, required ones may not.
 
 use super::*;
 use crate::ca::acme::order::Order;
@@ -54,7 +54,7 @@ fn relative_urls_of_a_directory_are_resolved_against_it() {
 }
 
 #[test]
-fn what_a_directory_tells_of_the_ca_may_be_odd_and_what_it_is_for_may_not() {
+fn unreadable_metadata_of_a_directory_is_ignored_and_unreadable_urls_are_refused() {
     let mut body = sound();
     for meta in [
         json!(null),
@@ -81,7 +81,7 @@ fn what_a_directory_tells_of_the_ca_may_be_odd_and_what_it_is_for_may_not() {
 }
 
 #[test]
-fn an_order_is_read_whatever_the_members_say_that_decide_nothing() {
+fn an_order_with_invalid_optional_members_is_read() {
     let called: Url = "https://acme.example.com/order/1".parse().unwrap();
     let read = |body: &Value| {
         let answer = Response::example("POST /order/1", 200, body.to_string().as_bytes());

@@ -102,7 +102,7 @@ fn a_renewal_of_the_same_names_within_120_days_is_counted_for_the_names_only() {
 }
 
 #[test]
-fn a_certificate_of_somebody_else_is_no_renewal() {
+fn a_certificate_of_another_client_is_no_renewal() {
     let mut request = renewal(&["vpn.example.com"], DAY * 60);
     request.previous.as_mut().unwrap().order = None;
     assert_eq!(buckets(&request).len(), 3);

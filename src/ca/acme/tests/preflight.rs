@@ -1,4 +1,4 @@
-//! What is said before a key exists.
+//! The problems that are reported before a key is generated.
 
 use super::*;
 use crate::ca::acme::directory::Directory;
@@ -36,9 +36,9 @@ fn a_host_name_is_fine() {
 }
 
 #[test]
-fn a_request_without_a_name_that_acme_knows_is_not_worth_a_key() {
-    let nobody = said(&wanted("Office firewall", None), Method::Http);
-    assert!(nobody[0].contains("no host name"), "{nobody:?}");
+fn a_request_without_a_name_that_acme_knows_is_refused() {
+    let without = said(&wanted("Office firewall", None), Method::Http);
+    assert!(without[0].contains("no host name"), "{without:?}");
     let mail = AlternateName::Email("admin@example.com".to_owned());
     let said = said(&wanted("vpn.example.com", Some(mail)), Method::Http);
     assert!(said[0].contains("mail addresses"), "{said:?}");
@@ -80,7 +80,7 @@ fn a_profile_that_is_not_offered_is_refused_with_those_that_are() {
 }
 
 #[test]
-fn a_ca_that_takes_only_its_customers_is_told_before_a_key_is_made() {
+fn a_required_external_account_is_reported_before_a_key_is_generated() {
     let folder = tempfile::tempdir().unwrap();
     let meta = r#"{"externalAccountRequired":true}"#;
     let wanted = wanted("vpn.example.com", None);

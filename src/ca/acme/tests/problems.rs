@@ -1,4 +1,4 @@
-//! What the server says when it says no.
+//! Problem documents of the server.
 
 use super::*;
 use crate::ca::acme::problem::{Class, Problem};
@@ -8,7 +8,7 @@ fn problem(text: &str) -> Problem {
 }
 
 #[test]
-fn the_types_that_a_person_must_mend_are_told_from_those_that_pass() {
+fn problem_types_that_an_operator_must_fix_differ_from_those_that_pass() {
     for (kind, class) in [
         ("rejectedIdentifier", Class::Input),
         ("caa", Class::Input),
@@ -26,7 +26,7 @@ fn the_types_that_a_person_must_mend_are_told_from_those_that_pass() {
 }
 
 #[test]
-fn a_problem_is_told_in_the_cas_words_with_its_parts_and_where_to_go() {
+fn a_problem_is_reported_in_the_words_of_the_ca_with_subproblems_and_url() {
     let text = r#"{"type":"urn:ietf:params:acme:error:malformed","detail":"Some were rejected","status":403,
         "instance":"https://ca.example.com/terms","mood":"bad","subproblems":[
         {"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"not for example.net",
@@ -39,13 +39,13 @@ fn a_problem_is_told_in_the_cas_words_with_its_parts_and_where_to_go() {
 }
 
 #[test]
-fn what_is_null_is_as_good_as_left_out() {
+fn null_is_read_as_absent() {
     let text = r#"{"type":"urn:ietf:params:acme:error:badNonce","detail":null,"instance":null,"subproblems":null}"#;
     assert_eq!(problem(text).name(), "badNonce");
 }
 
 #[test]
-fn what_decides_nothing_may_be_as_odd_as_it_wants() {
+fn invalid_optional_members_are_ignored() {
     let text = r#"{"type":"urn:ietf:params:acme:error:dns","detail":["no"],"instance":7,"status":"x",
         "subproblems":[null,"DNS is down",{"type":7,"detail":"NXDOMAIN","identifier":"x"}]}"#;
     let problem = problem(text);
@@ -62,7 +62,7 @@ fn what_decides_nothing_may_be_as_odd_as_it_wants() {
 }
 
 #[test]
-fn one_part_that_a_person_must_mend_makes_the_whole_a_persons_matter() {
+fn a_problem_needs_an_operator_when_one_subproblem_does() {
     let text = r#"{"type":"urn:ietf:params:acme:error:serverInternal","subproblems":[
         {"type":"urn:ietf:params:acme:error:dns"}]}"#;
     assert_eq!(problem(text).class(), Class::Input);

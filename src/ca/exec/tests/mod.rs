@@ -1,4 +1,4 @@
-//! What the contract says, and what is made of it; real programs are run by the tests from outside.
+//! The contract and its interpretation. The integration tests run real programs.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

@@ -53,7 +53,7 @@ async fn parameters_of_the_curve_before_the_key_do_not_hide_it() {
 }
 
 #[tokio::test]
-async fn the_check_tells_what_the_ca_is_and_changes_nothing() {
+async fn the_check_reports_the_facts_of_the_ca_and_changes_nothing() {
     let setup = Setup::new();
     let facts = || async { setup.ca().check().await.unwrap() };
     let expected = |issued: &str| {
@@ -96,7 +96,7 @@ fn a_new_ca_has_closed_files_and_is_never_overwritten() {
     assert_eq!(std::fs::read(&setup.settings.key).unwrap(), before);
 }
 
-/// Whoever has the key of the CA can then sign for nobody else.
+/// With the constraints a stolen key of the CA cannot sign for other domains.
 #[tokio::test]
 async fn permitted_domains_become_critical_name_constraints_of_a_new_ca() {
     let mut setup = Setup::without_ca();
@@ -136,7 +136,7 @@ async fn permitted_domains_become_critical_name_constraints_of_a_new_ca() {
     }
 }
 
-/// Writes `leaf.pem`, as somebody who stole the key would.
+/// Writes `leaf.pem`, as an attacker with the stolen key would.
 fn sign_with_the_key_alone(setup: &Setup, ca: &Certificate, leaf: &CertificateParams) {
     let pem = std::fs::read_to_string(&setup.settings.key).unwrap();
     let key = KeyPair::from_pem(&pem).unwrap();

@@ -105,7 +105,7 @@ async fn nothing_outlives_the_ca_and_an_ending_ca_signs_no_more() {
 }
 
 #[tokio::test]
-async fn an_order_that_is_not_there_is_told_and_never_invented() {
+async fn a_missing_order_is_reported_and_never_invented() {
     let setup = Setup::new();
     let failure = setup
         .ca()

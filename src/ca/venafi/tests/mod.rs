@@ -1,4 +1,4 @@
-//! What the service says, and what is made of it; the exchanges themselves are tested against the simulator.
+//! The service's answers and their interpretation. The exchanges themselves are tested against the simulator.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

@@ -1,4 +1,4 @@
-//! Templates and what they object to.
+//! Templates and what they refuse.
 
 use super::super::rules::{keys_in_words, preflight, unreadable};
 use super::super::wire::Template;
@@ -10,7 +10,7 @@ fn template(json: &str) -> Template {
 }
 
 #[test]
-fn a_template_that_says_nothing_objects_to_nothing() {
+fn a_template_without_rules_refuses_nothing() {
     for json in [
         "{}",
         r#"{"subjectCNRegexes":null,"keyTypes":[],"status":"AVAILABLE"}"#,
@@ -74,7 +74,7 @@ fn an_address_is_held_against_the_rule_for_addresses() {
 }
 
 #[test]
-fn a_key_that_the_template_does_not_take_is_told_with_those_that_it_takes() {
+fn a_key_that_the_template_refuses_is_reported_with_those_that_it_accepts() {
     let template = template(
         r#"{"keyTypes":[{"keyType":"RSA","keyLengths":[2048,4096]},{"keyType":"EC","keyCurves":["P384"],"keyLengths":null}]}"#,
     );
@@ -93,7 +93,7 @@ fn a_key_that_the_template_does_not_take_is_told_with_those_that_it_takes() {
 }
 
 #[test]
-fn an_expression_that_cannot_be_read_is_told_and_refuses_nothing() {
+fn an_unreadable_expression_is_reported_and_refuses_nothing() {
     let template = template(r#"{"subjectCNRegexes":["(?!internal).*","other"]}"#);
     assert_eq!(preflight(&template, &key_request()), [""; 0]);
     assert_eq!(unreadable(&template), ["(?!internal).*"]);

@@ -1,4 +1,4 @@
-//! What the service says (TLS Protect Cloud reference 2 to 4).
+//! The service's answers (TLS Protect Cloud reference 2 to 4).
 
 use super::super::wire::{CertificateRequest, CertificateRequests, Errors, moment};
 
@@ -15,7 +15,7 @@ fn all_three_spellings_of_a_date_are_the_same_moment() {
 }
 
 #[test]
-fn errors_are_told_with_code_and_with_arguments_that_their_message_lacks() {
+fn errors_are_shown_with_code_and_with_arguments_that_their_message_lacks() {
     let errors: Errors = serde_json::from_str(
         r#"{"errors":[{"code":1004,"message":"Invalid or missing request header [SESSION]","args":[["SESSION","tppl-api-key"]]},
             {"code":10726,"message":"CN breaks the policy","args":["CN","fw01",["^.*\\.com$"]]},{"message":null}]}"#,
@@ -33,7 +33,7 @@ fn errors_are_told_with_code_and_with_arguments_that_their_message_lacks() {
 }
 
 #[test]
-fn nothing_and_null_and_what_nobody_knows_are_read_alike() {
+fn missing_null_and_unknown_members_are_read_alike() {
     let full = r#"{"id":"a","status":"NEW","certificateIds":[],"certificateUsageMetadata":[],"later":{"x":1}}"#;
     let nulls =
         r#"{"id":"a","status":"NEW","certificateIds":null,"certificateUsageMetadata":null}"#;

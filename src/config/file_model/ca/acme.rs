@@ -40,7 +40,7 @@ pub struct AcmeCa {
     pub roots: Key<String>,
     /// How many orders the CA allows. Left out: what Let's Encrypt publishes, and for other CAs no limit.
     pub limits: Key<AcmeLimits>,
-    /// Whom to believe. Left out: the system's root certificates and the host name.
+    /// How the server's certificate is verified. Left out: the system's root certificates and the host name.
     pub trust: Key<Trust>,
     /// How many orders may be placed, those that cost nothing included. Then nothing more is ordered until time has
     /// passed. Left out: 50 orders and 10 more for each certificate of this CA, in 24h.
@@ -89,14 +89,14 @@ pub struct AcmeLimit {
     pub within: Key<String>,
 }
 
-/// Also told where they are not agreed to.
+/// Also the hint where they are not agreed to.
 pub const TERMS_HINT: &str = "read the CA's terms of service, which its directory names; if you agree: terms_of_service_agreed = true";
 
-/// Also told where one is half written.
+/// Also the hint where one is incomplete.
 pub const LIMIT_HINT: &str =
     "for example: { orders = 50, within = \"7d\" }; no limit: { orders = 0 }";
 
-/// Also told where one is no host.
+/// Also the hint where one is no host.
 pub const ALLOW_HINT: &str =
     "for example: allow_hosts = [\"files.example.com\", \"eu.example.com:8443\"]";
 

@@ -21,7 +21,7 @@ pub struct Pam360 {
     pub token: Key<Secret>,
     /// Display name of the organization, where the server keeps several. Left out: the API user's own.
     pub organization: Key<String>,
-    /// Whom to believe. Left out: the system's root certificates.
+    /// How the server's certificate is verified. Left out: the system's root certificates.
     #[schemars(extend("x-hint" = TRUST_HINT))]
     pub trust: Key<Trust>,
     /// How many orders may be placed, those that cost nothing included. Then nothing more is ordered until time has

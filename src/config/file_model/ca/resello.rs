@@ -9,7 +9,7 @@ use super::super::{Key, SECRET_HINT, Secret, Trust, Validation, default};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReselloCa {
-    /// The base of the API; no public one is documented, the reseller tells it.
+    /// The base of the API; no public one is documented, the reseller gives it.
     #[schemars(required, extend("x-hint" = "for example: url = \"https://api.example.com/v1\""))]
     pub url: Key<String>,
     /// The name of the account (`api_username`).
@@ -25,7 +25,7 @@ pub struct ReselloCa {
     #[schemars(extend("default" = "dv"))]
     pub validation_level: Key<ValidationLevel>,
     /// How control over the domain is proven unattended. Left out: by a mail to `approver.email_address`, which
-    /// somebody must answer at each renewal.
+    /// an operator must answer at each renewal.
     #[schemars(extend("x-hint" = "for example: validation.http = {}"))]
     pub validation: Key<Validation>,
     /// What computed proofs end in, where the CA does not tell them: formerly "comodoca.com".
@@ -36,7 +36,7 @@ pub struct ReselloCa {
     pub renewal_mode: Key<RenewalMode>,
     /// How many orders may be placed, renewals and reissues included. Then nothing more is ordered until time has passed.
     pub order_budget: Key<OrderBudget>,
-    /// Whom the certificates name.
+    /// The organization in the certificates.
     pub applicant: Key<Applicant>,
     /// Who answers for the orders.
     pub approver: Key<Approver>,
@@ -46,7 +46,7 @@ pub struct ReselloCa {
     /// Whether the CA takes requests for elliptic keys; it documents keys of at least 2048 bits only.
     #[schemars(extend("default" = false))]
     pub elliptic_keys: Key<bool>,
-    /// Whom to believe. Left out: the system's root certificates and the host name.
+    /// How the server's certificate is verified. Left out: the system's root certificates and the host name.
     pub trust: Key<Trust>,
     /// Limit of one exchange, from "1s" to "10m".
     #[schemars(extend("default" = default::CA_TIMEOUT))]
@@ -108,7 +108,7 @@ pub struct Applicant {
     pub chamber_of_commerce: Key<String>,
 }
 
-/// A person.
+/// A contact.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approver {

@@ -35,7 +35,7 @@ pub struct VenafiCa {
     /// Whether a certificate is taken out of the inventory, once another took its place and was proven. It is not revoked.
     #[schemars(extend("default" = false))]
     pub decommission_superseded: Key<bool>,
-    /// Whom to believe. Left out: the system's root certificates and the host name.
+    /// How the server's certificate is verified. Left out: the system's root certificates and the host name.
     pub trust: Key<Trust>,
     /// How many orders may be placed, those that cost nothing included. Then nothing more is ordered until time has
     /// passed. Left out: 50 orders and 10 more for each certificate of this CA, in 24h.

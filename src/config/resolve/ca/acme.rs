@@ -64,7 +64,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// Only a person can agree, so only a person's word counts.
+    /// Only the operator can agree, so only the operator's entry counts.
     fn agreed(&mut self, raw: Option<&Placed<bool>>) -> Option<()> {
         let Placed { value, range } = raw?;
         if !value {

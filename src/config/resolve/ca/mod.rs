@@ -68,7 +68,7 @@ impl Resolver<'_> {
             value,
             range: raw.range.clone(),
         };
-        // No file would mean no check, which is not what somebody meant who wrote the key.
+        // No file would mean no check, which an operator who wrote the key does not want.
         let texts = if texts.is_empty() {
             vec![String::new()]
         } else {
@@ -96,7 +96,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Whom to believe who answers for a CA; a public service shows a certificate of a public CA.
+    /// How the certificate of a CA's server is verified. A public service has a certificate of a public CA.
     fn ca_trust(&mut self, raw: Option<&Placed<file_model::Trust>>) -> Option<Trust> {
         match raw {
             Some(raw) => self.trust(raw),

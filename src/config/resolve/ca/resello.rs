@@ -119,7 +119,7 @@ impl Resolver<'_> {
         level
     }
 
-    /// The CA wants CNAME records, which not every provider can set: told here, and not after an order was paid.
+    /// The CA wants CNAME records, which not every provider can set. This is reported here, and not after an order was paid.
     fn published(&mut self, raw: Placed<file_model::Validation>) -> Option<Control> {
         let range = raw.range.clone();
         let settings = self.validation(raw)?;
@@ -143,7 +143,7 @@ impl Resolver<'_> {
         };
         let local = address.split('@').next().unwrap_or_default();
         if MAILBOXES.contains(&local) {
-            let message = "somebody must follow a link in a mail at each renewal";
+            let message = "an operator must follow a link in a mail at each renewal";
             self.warn(range, message, CONTROL_HINT);
         } else {
             let message = format!("the CA sends no mail to `{local}`");
@@ -210,4 +210,4 @@ fn phone(text: &str) -> Result<String, Wrong> {
     ))
 }
 
-const CONTROL_HINT: &str = "set `validation.http` or `validation.dns`, or `approver.email_address` for a person who follows a link in a mail at each renewal";
+const CONTROL_HINT: &str = "set `validation.http` or `validation.dns`, or `approver.email_address` for an operator who follows a link in a mail at each renewal";

@@ -45,7 +45,7 @@ impl Resolver<'_> {
                 None
             }
             (None, None) => {
-                self.lacking(range, "nobody is named who logs in", LOGIN_HINT);
+                self.lacking(range, "no login is configured", LOGIN_HINT);
                 None
             }
         }

@@ -150,7 +150,7 @@ impl Resolver<'_> {
         }))
     }
 
-    /// An identifier of somebody else's: anything that is not empty and has no blanks.
+    /// An identifier that the provider assigned: anything that is not empty and has no blanks.
     fn word(&mut self, raw: Option<&Placed<String>>) -> Option<String> {
         self.parse(raw?, |text| {
             if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace()) {

@@ -44,7 +44,7 @@ fn dns(text: &str) -> Settings {
 }
 
 #[test]
-fn files_are_served_on_port_80_of_every_address_unless_told() {
+fn files_are_served_on_port_80_of_every_address_by_default() {
     let listen = |text| match read(text) {
         (Some(dcv::Settings::Http(settings)), _) => settings.listen,
         (settings, reported) => panic!("{settings:?} {reported}"),
@@ -61,11 +61,11 @@ fn files_are_served_on_port_80_of_every_address_unless_told() {
         ("validation.http.listen = []", "holds no address"),
         (
             "validation.http.listen = ['0.0.0.0:80', '[::]:80']",
-            "each other's way",
+            "conflict",
         ),
         (
             "validation.http.listen = ['192.0.2.1:80', '0.0.0.0:80']",
-            "each other's way",
+            "conflict",
         ),
     ] {
         let (settings, reported) = read(bad);

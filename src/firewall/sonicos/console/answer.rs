@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_from_success_and_from_listings() {
+    fn refusals_are_distinguished_from_success_and_from_listings() {
         for text in [
             "% Error: certificate in use.",
             "% Incomplete command.",

@@ -1,5 +1,5 @@
-//! The conversation on the command line: who logs in, who has configuration mode, what the answers to the device's
-//! questions are (SonicOS reference 6.12). It may never commit or discard what is not ours.
+//! The dialogue on the command line: the login, configuration mode, and the answers to the device's questions (SonicOS
+//! reference 6.12). It must never commit or discard changes that are not ours.
 
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ impl Dialogue {
         Ok(self.redactor.cut(&said))
     }
 
-    /// Types a line that only looks, where the session stands: nobody loses configuration mode for it.
+    /// Types a read-only line in the current mode of the session. No administrator loses configuration mode for it.
     pub(super) async fn query(&mut self, line: &str) -> Result<String, Failure> {
         self.learn(&[line.to_owned()])?;
         self.changed = false;
@@ -200,7 +200,7 @@ impl Dialogue {
         Ok(text)
     }
 
-    /// Back to the top of configuration mode; a session that somebody else began may stand in a menu.
+    /// Back to the top of configuration mode; a session that another program began may be in a menu.
     async fn leave_menus(&mut self) -> Result<(), Failure> {
         for line in WAYS_OUT {
             if self.place != CliMode::Menu {
@@ -367,7 +367,7 @@ impl Dialogue {
         self.failure(kind, line, &detail)
     }
 
-    /// Somebody else has to act first.
+    /// Another administrator has to act first.
     fn held(&self, detail: &str, holder: &str) -> Failure {
         let holder = if holder.is_empty() {
             "another administrator"

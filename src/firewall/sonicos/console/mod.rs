@@ -34,13 +34,13 @@ pub struct Console {
     name: String,
 }
 
-/// From whom configuration mode may be taken. Who asks for more than nobody has looked through the API that nobody
-/// has uncommitted changes.
+/// Which session may lose configuration mode. Before a caller asks for more than `Never`, it has checked through the
+/// API that no administrator has uncommitted changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preempt {
-    /// Whoever has it keeps it.
+    /// No session loses it.
     #[default]
-    Nobody,
+    Never,
     /// An administrator without uncommitted changes, where the settings allow it.
     Idle,
     /// Our own session of the API: it enters configuration mode by logging in on some devices
@@ -75,16 +75,16 @@ impl Console {
         Ok(Self {
             dialogue,
             connection,
-            preempt: Preempt::Nobody,
+            preempt: Preempt::Never,
             idle_may_be_preempted: settings.preempt_idle_administrator,
             name,
         })
     }
 
-    /// From whom configuration mode may be taken from here on; from nobody unless it is said.
+    /// Which session may lose configuration mode from here on. The default is `Never`.
     pub fn preempt(&mut self, preempt: Preempt) {
         self.preempt = match preempt {
-            Preempt::Idle if !self.idle_may_be_preempted => Preempt::Nobody,
+            Preempt::Idle if !self.idle_may_be_preempted => Preempt::Never,
             preempt => preempt,
         };
     }
@@ -100,7 +100,7 @@ impl Console {
         self.dialogue.run(lines, self.preempt).await
     }
 
-    /// Types a line that only looks, without configuration mode. Gives back what [`Self::run`] does.
+    /// Types a read-only line, without configuration mode. Gives back what [`Self::run`] does.
     ///
     /// # Errors
     /// `Refused` with the device's words; `Busy` where the device shows nothing outside of configuration mode.
@@ -111,7 +111,7 @@ impl Console {
     /// Gives back configuration mode and logs out. Call it on every path.
     ///
     /// # Errors
-    /// `Busy` when uncommitted changes of somebody else were found, which are left as they are.
+    /// `Busy` when another administrator has uncommitted changes, which are left as they are.
     pub async fn close(mut self) -> Result<(), Failure> {
         let left = self.dialogue.leave().await;
         self.connection.hang_up().await;
@@ -129,13 +129,13 @@ impl Preempt {
     /// Whether `holder`, in the device's words, may lose configuration mode; `user` is we.
     fn takes_from(self, holder: &str, user: &str) -> bool {
         match self {
-            Self::Nobody => false,
+            Self::Never => false,
             Self::Idle => true,
-            // The caller knows that it is ours; the device's words may tell otherwise.
+            // The caller knows that it is ours; the device's words may name another session.
             Self::OwnSession => {
-                let names_somebody = holder.contains(" at ") || holder.contains(" from ");
+                let names_a_holder = holder.contains(" at ") || holder.contains(" from ");
                 let is_us = holder.split_whitespace().next() == Some(user);
-                !names_somebody || (is_us && holder.contains("API"))
+                !names_a_holder || (is_us && holder.contains("API"))
             }
         }
     }

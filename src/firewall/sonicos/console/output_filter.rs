@@ -1,5 +1,5 @@
-//! What a terminal does to text: escape sequences, carriage returns, backspaces, the echo of what was typed.
-//! Knows nothing of what is said.
+//! Removes terminal control from the output: escape sequences, CR, backspaces, the echo of typed lines.
+//! It does not interpret the output.
 
 use std::iter::Peekable;
 use std::str::Chars;

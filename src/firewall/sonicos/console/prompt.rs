@@ -1,4 +1,5 @@
-//! What the device waits for, told by the end of what it said (SonicOS reference 6.12): never by how long it is silent.
+//! The prompt or question that the device waits at, recognised at the end of its output (SonicOS reference 6.12), never
+//! by a period of silence.
 
 /// What the device waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +154,7 @@ fn named(last: &str) -> Option<Prompt> {
     }
 }
 
-/// The line before the question, where it names somebody: "admin at SonicOS API from 192.0.2.9 is editing."
+/// The line before the question, where it names a session: "admin at SonicOS API from 192.0.2.9 is editing."
 fn holder(screen: &str) -> String {
     let mut before = screen.lines().rev();
     before.find(|line| line.to_ascii_lowercase().contains("preempt"));
@@ -241,13 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn the_question_about_pre_emption_tells_who_is_at_work() {
+    fn the_question_about_pre_emption_names_the_holder() {
         let editing = "admin at SonicOS API from 192.0.2.9 is editing.\nDo you wish to preempt them (yes/no)?\n[no]:";
         let holder = "admin at SonicOS API from 192.0.2.9 is editing".to_owned();
         assert_eq!(Prompt::of(editing), Some(Prompt::Preempt { holder }));
-        let nobody = "Do you wish to preempt them (yes/no)? [no]:";
+        let unnamed = "Do you wish to preempt them (yes/no)? [no]:";
         let holder = String::new();
-        assert_eq!(Prompt::of(nobody), Some(Prompt::Preempt { holder }));
+        assert_eq!(Prompt::of(unnamed), Some(Prompt::Preempt { holder }));
     }
 
     #[test]
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_that_stands_before_its_default_is_told_once() {
+    fn a_question_that_stands_before_its_default_is_reported_once() {
         let screen = "admin is editing.\nDo you wish to go on (yes/no)?\n[no]:";
         let Some(Prompt::Question(question)) = Prompt::of(screen) else {
             panic!("no question");

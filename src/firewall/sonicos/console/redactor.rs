@@ -1,18 +1,18 @@
-//! Keeps secrets out of what is told: passwords and URLs with one-time passwords stand in the lines that are typed,
-//! and devices repeat lines when they refuse them.
+//! Redacts secrets in the output of the device. Typed lines contain passwords and URLs with one-time passwords, and
+//! devices repeat lines when they refuse them.
 
 use regex::Regex;
 
 use crate::secret::{self, Secret};
 
-/// What must not be told.
+/// The secrets that are redacted.
 #[derive(Debug, Default)]
 pub(super) struct Redactor {
     secrets: Vec<Secret>,
 }
 
 impl Redactor {
-    /// Nothing is told that contains `password`.
+    /// Redacts `password`.
     pub(super) fn about(password: &Secret) -> Self {
         Self {
             secrets: vec![password.clone()],

@@ -111,7 +111,7 @@ async fn lines_are_typed_in_configuration_mode_and_their_answers_come_back_bare(
         "import ca-cert scp scp://u:pw-1@192.0.2.1/ca.pem",
         "commit",
     ]);
-    let said = dialogue.run(&typed, Preempt::Nobody).await.unwrap();
+    let said = dialogue.run(&typed, Preempt::Never).await.unwrap();
     assert_eq!(said, "% Import succeed.\n% Changes made.\n");
     dialogue.leave().await.unwrap();
     device.await.unwrap();
@@ -127,7 +127,7 @@ async fn pages_are_turned_where_the_pager_cannot_be_turned_off() {
     ])
     .await;
     let said = dialogue
-        .run(&lines(&["show certificates status"]), Preempt::Nobody)
+        .run(&lines(&["show certificates status"]), Preempt::Never)
         .await;
     assert_eq!(said.unwrap(), "one\ntwo\nthree\n");
     device.await.unwrap();
@@ -142,7 +142,7 @@ async fn an_administrator_at_work_keeps_configuration_mode_and_is_named() {
             ("exit", String::new()),
         ],
         &["commit"],
-        Preempt::Nobody,
+        Preempt::Never,
     )
     .await;
     assert_eq!(failure.kind, FailureKind::Busy);
@@ -165,7 +165,7 @@ async fn an_idle_administrator_is_preempted_only_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_taken_for_our_own_session_of_the_api() {
+async fn no_other_session_is_taken_for_our_own_session_of_the_api() {
     // EDITING names "admin", and we are "renewd".
     let failure = fails(
         vec![
@@ -182,11 +182,11 @@ async fn nobody_else_is_taken_for_our_own_session_of_the_api() {
         Preempt::OwnSession.takes_from("renewd at SonicOS API from 192.0.2.9 is editing", "renewd")
     );
     assert!(!Preempt::OwnSession.takes_from("renewd at console is editing", "renewd"));
-    assert!(Preempt::OwnSession.takes_from("Somebody is in configuration mode", "renewd"));
+    assert!(Preempt::OwnSession.takes_from("Another user is in configuration mode", "renewd"));
 }
 
 #[tokio::test]
-async fn the_first_refused_line_is_the_last_one_and_its_secrets_are_not_told() {
+async fn no_line_is_typed_after_a_refused_one_and_its_secrets_are_redacted() {
     let import = "import cert-key-pair fw-1 password top-1 scp scp://u:one-time@192.0.2.1/f";
     let said =
         format!("% Status returned processing command:\r\n    {import}\r\n% Error: Import failed.");
@@ -199,7 +199,7 @@ async fn the_first_refused_line_is_the_last_one_and_its_secrets_are_not_told() {
             ("exit", String::new()),
         ],
         &[import, "commit"],
-        Preempt::Nobody,
+        Preempt::Never,
     )
     .await;
     assert_eq!(failure.kind, FailureKind::Refused);
@@ -219,7 +219,7 @@ async fn a_session_lost_after_a_change_leaves_a_doubt_and_before_it_none() {
             ("commit", "% Applying".to_owned()),
         ],
         &["commit"],
-        Preempt::Nobody,
+        Preempt::Never,
     )
     .await;
     assert_eq!(change.kind, FailureKind::OutcomeUnknown);
@@ -229,7 +229,7 @@ async fn a_session_lost_after_a_change_leaves_a_doubt_and_before_it_none() {
             ("show version", "% Session timed out.\r\n".to_owned()),
         ],
         &["show version"],
-        Preempt::Nobody,
+        Preempt::Never,
     )
     .await;
     assert_eq!(look.kind, FailureKind::Unreachable);
@@ -248,13 +248,13 @@ async fn uncommitted_changes_of_ours_are_given_up() {
     ])
     .await;
     let typed = lines(&["certificate name fw-1"]);
-    dialogue.run(&typed, Preempt::Nobody).await.unwrap();
+    dialogue.run(&typed, Preempt::Never).await.unwrap();
     dialogue.leave().await.unwrap();
     device.await.unwrap();
 }
 
 #[tokio::test]
-async fn uncommitted_changes_of_somebody_else_are_left_as_they_are() {
+async fn uncommitted_changes_of_another_administrator_are_left_as_they_are() {
     let (mut dialogue, device) = at_the_prompt(vec![
         ("configure", TOP.to_owned()),
         ("show version", says("x", TOP)),
@@ -263,7 +263,7 @@ async fn uncommitted_changes_of_somebody_else_are_left_as_they_are() {
     ])
     .await;
     let looked = dialogue
-        .run(&lines(&["show version"]), Preempt::Nobody)
+        .run(&lines(&["show version"]), Preempt::Never)
         .await;
     assert_eq!(looked.unwrap(), "x\n");
     let failure = dialogue.leave().await.unwrap_err();
@@ -290,7 +290,7 @@ async fn a_question_that_is_not_known_is_declined() {
             ("exit", String::new()),
         ],
         &["no certificate \"fw-1\""],
-        Preempt::Nobody,
+        Preempt::Never,
     )
     .await;
     assert_eq!(failure.kind, FailureKind::Unexpected);
@@ -330,7 +330,7 @@ async fn a_locked_account_is_no_broken_connection() {
 async fn a_line_with_a_line_break_in_it_is_not_typed() {
     let (mut dialogue, device) = at_the_prompt(vec![("exit", String::new())]).await;
     let typed = lines(&["show version\rcommit"]);
-    let failure = dialogue.run(&typed, Preempt::Nobody).await.unwrap_err();
+    let failure = dialogue.run(&typed, Preempt::Never).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Local);
     dialogue.leave().await.unwrap();
     device.await.unwrap();
@@ -345,7 +345,7 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
     ])
     .await;
     let failure = dialogue
-        .run(&lines(&["show version"]), Preempt::Nobody)
+        .run(&lines(&["show version"]), Preempt::Never)
         .await;
     assert_eq!(failure.unwrap_err().kind, FailureKind::Unexpected);
     device.abort();

@@ -1,4 +1,4 @@
-//! From a file to a server and back: every row is there, and nothing is carried where somebody works.
+//! From a file to a server and back: every row is there, and nothing is copied while a daemon uses either.
 
 use futures_util::TryStreamExt;
 use sqlx::AssertSqlSafe;
@@ -133,7 +133,7 @@ async fn nothing_is_carried_from_a_server_while_a_daemon_works_or_listens_there(
 }
 
 #[tokio::test]
-async fn a_copy_of_a_server_for_a_dry_run_holds_everything_and_disturbs_nobody() {
+async fn a_copy_of_a_server_for_a_dry_run_holds_everything_and_disturbs_no_daemon() {
     let Home::Server(there) = a_server() else {
         return;
     };

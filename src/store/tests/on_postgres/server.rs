@@ -1,4 +1,4 @@
-//! Servers: who is let in, what is verified, what breaks, and what is told of it.
+//! Servers: which logins are accepted, what is verified, what breaks, and how it is reported.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn refusal(url: &str, password: Option<&SecretSource>) -> String {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_told_with_advice() {
+async fn a_database_that_is_not_there_is_reported_with_advice() {
     let Some((_, url)) = server() else { return };
     let reported = refusal(&format!("{url}_not"), None).await;
     assert!(
@@ -72,7 +72,7 @@ async fn a_connection_that_ends_in_the_middle_of_an_answer_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_user_without_the_right_to_make_tables_is_told_what_to_do() {
+async fn a_missing_right_to_make_tables_is_reported_with_advice() {
     let Some((cluster, url)) = server() else {
         return;
     };

@@ -1,4 +1,4 @@
-//! What may happen beside a renewal. One thing happens at one point; where it is somebody's work, it is ended later.
+//! What may happen beside a renewal. One thing happens at one point. Another administrator's work is ended later.
 
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
@@ -27,7 +27,7 @@ use crate::test_bed::CERTIFICATE;
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disturbance {
-    /// The clock jumps forward, and another worker wants the renewal.
+    /// The clock jumps forward, and another worker tries to claim the renewal.
     Jump(SignedDuration),
     /// The same by a day, where daemons share a database on a server.
     SharedJump,
@@ -35,7 +35,7 @@ pub enum Disturbance {
     Reload(Reload),
     /// The addresses are probed, and what was seen is stored at once, or at the end.
     Probe { at_once: bool },
-    /// Another administrator changes something and does not commit it. The device tells of it in this form.
+    /// Another administrator changes something and does not commit it. The device reports it in this form.
     Pending(&'static str),
     /// An operator asks for a renewal.
     Request { now: bool },
@@ -107,7 +107,7 @@ pub struct Act {
     configuration: String,
     /// What the other administrator changed.
     change: String,
-    /// Rests at which the renewal waited for him, and all rests since.
+    /// Pauses in which the renewal waited for the other administrator, and all pauses since.
     busy: usize,
     rests: usize,
     is_over: bool,
@@ -118,7 +118,7 @@ pub struct Act {
     lease: Option<Lease>,
 }
 
-/// A probe whose answers are stored when the sender says so.
+/// A probe whose results are stored on a signal of the sender.
 type Late = (signal::Sender<bool>, JoinHandle<Result<(), StoreError>>);
 
 impl Disturbance {
@@ -145,7 +145,7 @@ impl Disturbance {
         }
     }
 
-    /// A laboratory in which it can happen; `None` where something is missing on this machine.
+    /// A test bed in which it can happen; `None` where something is missing on this machine.
     pub async fn fixture(self, pair: DriverPair) -> Option<Fixture> {
         let fixture = Fixture::with(pair, |variants| {
             if let Self::Pending(form) = self
@@ -237,7 +237,7 @@ impl Act {
         let Some(lease) = self.lease.take() else {
             return Ok(());
         };
-        // Whoever has lost its claim comes to its end, and stores nothing of what it did.
+        // The worker that has lost its claim ends, and stores nothing of its work.
         let points = || scene.fixture.crash_points.points().len();
         let mut before = 0;
         while points() > before {
@@ -252,7 +252,8 @@ impl Act {
         scene.store.release(lease).await.map_err(|e| e.to_string())
     }
 
-    /// At a time at which nothing is under way. Ends somebody's work when it was waited for often enough.
+    /// Called when nothing is in progress. Ends the other administrator's work when the renewal has waited for it often
+    /// enough.
     pub async fn rest(&mut self, scene: &mut Scene, ended: State) -> Result<(), String> {
         let renewal = scene.newest().await;
         let waits_for = renewal
@@ -282,7 +283,7 @@ impl Act {
                 let is_ended = renewal.is_some_and(|renewal| renewal.state.is_end());
                 if is_ended || self.busy == BUSY || self.rests == RESTS {
                     self.is_reported_once(scene).await?;
-                    self.ends_his_work(scene);
+                    self.ends_other_administrators_work(scene);
                 }
                 Ok(())
             }
@@ -332,13 +333,13 @@ impl Act {
         let is_alert = |name: &str| name == EventKind::AttentionNeeded.name();
         let reported = history.iter().filter(|past| is_alert(&past.name)).count();
         let wanted = usize::from(self.busy == BUSY);
-        (reported == wanted)
-            .then_some(())
-            .ok_or_else(|| format!("told {reported} times of somebody's work, not {wanted} times"))
+        (reported == wanted).then_some(()).ok_or_else(|| {
+            format!("pending changes were reported {reported} times, not {wanted} times")
+        })
     }
 
-    /// He commits, or leaves without having done so.
-    fn ends_his_work(&mut self, scene: &Scene) {
+    /// The other administrator commits, or leaves without a commit.
+    fn ends_other_administrators_work(&mut self, scene: &Scene) {
         let simulator = &scene.fixture.bed.simulator;
         if self.rests.is_multiple_of(2) {
             simulator.other_administrator().commits();
@@ -377,7 +378,7 @@ async fn probe(scene: &Scene, at_once: bool) -> Result<Option<Late>, String> {
     let (over, slow) = Slow::new();
     let engine = slow.engine(&scene.fixture.bed).await;
     let certificate = scene.store.certificate(CERTIFICATE).await.unwrap();
-    // Before the first start there is none to look at.
+    // Before the first start there is none.
     let Some(row) = certificate else {
         return Ok(None);
     };
@@ -438,7 +439,7 @@ async fn meddle(scene: &Scene, form: &'static str, takes_mode: bool, number: usi
         }
         _ => "address-object ipv4 office".to_owned(),
     };
-    // Where the device lists no changes, whoever holds configuration mode has made them (SonicOS reference 1.4).
+    // Where the device lists no changes, the holder of configuration mode has made them (SonicOS reference 1.4).
     if takes_mode || !LISTING.contains(&form) {
         other.takes_configuration_mode();
     }
@@ -515,12 +516,13 @@ const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 /// It opens two days after a test begins.
 const WINDOW: &str =
     r#"maintenance_window = { start = "0 2 * * TUE", duration = "1h", time_zone = "UTC" }"#;
-/// The forms in which a device says neither yes nor no. Nothing could ever be committed on one that always does so.
+/// The forms in which a device does not report whether changes are pending. A device that always does so could never be
+/// committed on.
 const SILENT: &str = "silent";
 const GARBAGE: &str = "garbage";
 /// The forms that list what was changed.
 const LISTING: [&str; 3] = ["paths", "text", "list"];
-/// Attempts at a firewall that somebody works on, among them the one that tells a person.
+/// Attempts at a firewall that another administrator works on, among them the one that raises an alert.
 const BUSY: usize = 6;
 const RESTS: usize = 40;
 /// Of real time: far more than a reload takes.

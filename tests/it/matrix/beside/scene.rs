@@ -23,7 +23,7 @@ pub struct Scene {
     pub fixture: Fixture,
     pub store: Store,
     pub running: Running,
-    /// For a look at what the store does not say: who works on what, and what is due.
+    /// For queries that the store does not offer: the leases, and what is due.
     database: AnyPool,
     barrier: Option<Arc<Barrier>>,
 }
@@ -68,7 +68,7 @@ impl Scene {
         is_planned.then(|| renewals.swap_remove(0))
     }
 
-    /// Whether somebody works on the firewall.
+    /// Whether another administrator works on the firewall.
     pub async fn is_worked_on(&self) -> bool {
         self.count(WORKED_ON).await > 0
     }
@@ -109,7 +109,7 @@ impl Scene {
         self.look().await;
     }
 
-    /// Has the daemon look what is due; not waited for where it stands at its point.
+    /// Triggers the daemon's loop; does not wait where the daemon is stopped at its point.
     async fn look(&self) {
         let _ = tokio::time::timeout(SHORT, self.running.command(Command::Tick)).await;
     }

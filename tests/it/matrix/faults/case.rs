@@ -29,7 +29,7 @@ pub struct Case {
     pub fault_kind: FaultKind,
 }
 
-/// With whom an exchange is made.
+/// The peer of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// The device: its API, and the handshakes that prove what it shows.
@@ -62,9 +62,9 @@ struct Counted {
 pub struct Came {
     /// Whether the exchange took place at all.
     pub struck: bool,
-    /// Whether a person had to let it go on.
+    /// Whether an operator had to resume it.
     pub held: bool,
-    /// From the plan to the end, by the laboratory's clock.
+    /// From the plan to the end, by the test bed's clock.
     pub took: SignedDuration,
 }
 
@@ -98,7 +98,7 @@ pub fn every(site: Site, exchanges: &Exchanges) -> Vec<Case> {
     cases
 }
 
-/// Runs one case; an error says what did not hold.
+/// Runs one case; an error names the violation.
 pub async fn run(case: Case) -> Result<Came, String> {
     let fixture = Fixture::with(case.site, |variants| {
         if case.peer == Peer::File {
@@ -141,17 +141,17 @@ async fn objection(fixture: &Fixture, renewal: &Renewal, took: SignedDuration) -
     if renewals != wanted || orders != u64::try_from(wanted).unwrap() {
         return Some(format!("{renewals} renewals, {orders} orders"));
     }
-    let of_ca = fixture.ca.port().map_or(0, Port::told_to_stranger);
-    let reported = fixture.bed.simulator.told_to_stranger() + of_ca;
+    let of_ca = fixture.ca.port().map_or(0, Port::bytes_sent_to_impostor);
+    let reported = fixture.bed.simulator.bytes_sent_to_impostor() + of_ca;
     if reported > 0 {
-        return Some(format!("{reported} bytes were said to a stranger"));
+        return Some(format!("{reported} bytes were sent to an unknown server"));
     }
     let is_paid_again = pair.kind == Kind::Resello && pair.face.has_former();
     let longest = if is_paid_again { A_DAY } else { LONGEST };
     (took > longest).then(|| format!("it took {took:#}"))
 }
 
-/// What a person does: `renewd renew`.
+/// What an operator does: `renewd renew`.
 async fn renew(fixture: &Fixture) {
     let store = fixture.bed.store().await;
     let event = Event::of_certificate(EventKind::RenewalRequested, &CERTIFICATE.into());
@@ -197,7 +197,7 @@ fn lose_patience(fixture: &Fixture, everywhere: bool) {
 }
 
 impl Case {
-    /// Tells the peer of it.
+    /// Sets it up in the peer.
     fn strike(&self, fixture: &Fixture) {
         let device = &fixture.bed.simulator;
         match self.peer {
@@ -371,7 +371,7 @@ fn a_case_is_found_by_its_name() {
     assert!("8/venafi:ca-3".parse::<Case>().is_err());
 }
 
-/// By the laboratory's clock: the first waits of the retry table, what a peer may ask for, and a step tried again.
+/// By the test bed's clock: the first waits of the retry table, what a peer may ask for, and a step tried again.
 const LONGEST: SignedDuration = SignedDuration::from_hours(2);
 /// The same where nothing is paid again before a day has passed.
 const A_DAY: SignedDuration = SignedDuration::from_hours(27);

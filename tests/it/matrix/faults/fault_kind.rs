@@ -1,4 +1,4 @@
-//! The ways in which one exchange can fail, by name, and how each is told to a simulator.
+//! The ways in which one exchange can fail, by name, and how each is set up in a simulator.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub enum FaultKind {
     Refused,
     /// A connection comes about, and nothing on it.
     BlackHole,
-    /// The peer of this connection is somebody else.
+    /// The peer of this connection is another server.
     WrongCertificate,
     ResetBefore,
     ResetAfter,
@@ -75,7 +75,7 @@ impl FaultKind {
         Self::LoginPage,
     ];
 
-    /// As a person writes it to see one case again.
+    /// As an operator writes it to repeat one case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",

@@ -24,7 +24,7 @@ pub(super) struct Account {
 pub(super) enum Status {
     /// May order.
     Valid,
-    /// May nothing, for ever.
+    /// Permanently without rights.
     Deactivated,
     /// The server has lost it.
     Forgotten,

@@ -47,7 +47,7 @@ enum Status {
 struct Challenge {
     kind: Kind,
     token: String,
-    /// Of a proof that was looked at: when, and what was wrong with it.
+    /// The time and the problem of a validated challenge.
     outcome: Option<(OffsetDateTime, Option<Problem>)>,
 }
 
@@ -240,7 +240,7 @@ impl Acme {
         self.authorization_reply(office, call, index)
     }
 
-    /// 7.5.1: `POST challenge/{authorization}/{number}`: `{}` says that the proof is there.
+    /// 7.5.1: `POST challenge/{authorization}/{number}`: `{}` states that the response is ready.
     pub(super) fn challenge(
         &mut self,
         office: &mut Office,
@@ -275,7 +275,7 @@ impl Acme {
         Ok(self.wait(office, reply.noted(note), wait))
     }
 
-    /// Looks at a proof, unless one of this authorization is or was looked at: to say it twice is harmless (8.2).
+    /// Validates a challenge, unless one of this authorization is or was validated: a second request is harmless (8.2).
     fn begin(&mut self, call: &AcmeCall, index: usize, number: usize) -> Result<(), Problem> {
         let polls_left = self.variants.validation_polls;
         let authorization = self.authorization_mut(index)?;
@@ -386,7 +386,7 @@ impl Acme {
         Ok(self.wait(office, reply, wait.filter(|_| known.validation.is_some())))
     }
 
-    /// What no client that takes http-01 or dns-01 reads.
+    /// A challenge that clients of http-01 and dns-01 ignore.
     fn with_oddities(&self, mut challenge: Value) -> Value {
         if self.variants.odd_members && challenge["type"] == Kind::DnsPersist01.word() {
             challenge["url"] = json!("");

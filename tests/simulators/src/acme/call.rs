@@ -18,7 +18,7 @@ pub(super) struct AcmeCall {
     pub(super) base: String,
     /// The signed URL.
     pub(super) url: String,
-    /// Whose signature it is.
+    /// The signer.
     pub(super) key: Jwk,
     /// Index of the account that signed; none when it was signed by a key alone.
     pub(super) account: Option<usize>,
@@ -47,7 +47,7 @@ impl AcmeCall {
             .map_err(|error| Problem::malformed(format!("the payload is no JSON: {error}")))
     }
 
-    /// 6.3: what only reads takes no payload. guess: an empty object is no reading.
+    /// 6.3: a request that only reads has no payload. guess: an empty object does not count as reading.
     pub(super) fn must_be_get(&self) -> Result<(), Problem> {
         if self.is_get() {
             Ok(())
@@ -70,7 +70,7 @@ impl Nonces {
         nonce
     }
 
-    /// Good once. Of `refused_every` good ones the last is refused all the same.
+    /// A nonce is valid once. Every `refused_every`th valid nonce is refused anyway.
     fn spend(&mut self, nonce: Option<&str>, refused_every: u32) -> Result<(), Problem> {
         let bad = |detail| Err(Problem::new(ProblemType::BadNonce, detail));
         if !nonce.is_some_and(|nonce| self.open.remove(nonce)) {
@@ -85,7 +85,7 @@ impl Nonces {
 }
 
 impl Acme {
-    /// Counts what fails for the sake of credentials.
+    /// Counts requests that fail because of their credentials.
     pub(super) fn admit(
         &mut self,
         office: &mut Office,

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
-/// The texts of all TXT records of a name; none is no error. The error says what the server said.
+/// The texts of all TXT records of a name. No record is not an error. An error contains the answer of the server.
 pub(super) async fn texts(name: &str, server: SocketAddr) -> Result<Vec<String>, String> {
     let mut name = name.to_owned();
     for _ in 0..MOST_ALIASES {
@@ -16,7 +16,7 @@ pub(super) async fn texts(name: &str, server: SocketAddr) -> Result<Vec<String>,
     Err("too many aliases".to_owned())
 }
 
-/// What a message says to a question.
+/// The answer to a question in a message.
 #[derive(Debug, PartialEq, Eq)]
 enum DnsAnswer {
     Texts(Vec<String>),
@@ -98,7 +98,7 @@ fn strings(mut data: &[u8]) -> Option<String> {
 /// 4.1.4: a name, which may go on elsewhere in the message.
 fn name(message: &[u8], mut at: usize) -> Option<String> {
     let mut labels: Vec<String> = Vec::new();
-    // A message that points at itself must come to an end.
+    // A message whose pointers form a loop must not be followed for ever.
     for _ in 0..128 {
         let length = usize::from(*message.get(at)?);
         match length {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_does_not_exist_is_told_and_a_cut_message_is_none() {
+    fn a_name_that_does_not_exist_is_reported_and_a_cut_message_is_not_read() {
         assert_eq!(read(&message(3, &[])), Err("NXDOMAIN".to_owned()));
         let whole = message(0, &[(16, b"\x02ab")]);
         assert_eq!(read(&whole[..whole.len() - 1]), Ok(None));

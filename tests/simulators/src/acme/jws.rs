@@ -1,4 +1,4 @@
-//! Signed requests (RFC 7515, 7517, 7638; RFC 8555 6.2): their form and their signatures. Knows no account.
+//! Signed requests (RFC 7515, 7517, 7638; RFC 8555 6.2): their form and their signatures. Independent of accounts.
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
@@ -86,7 +86,7 @@ impl Jws {
         verified.map_err(|_| wrong_signature())
     }
 
-    /// 7.3.4: an external account signs with HS256, the other MAC algorithms are not made.
+    /// 7.3.4: an external account signs with HS256, the other MAC algorithms are not implemented.
     pub(super) fn verify_mac(&self, key: &[u8]) -> Result<(), Problem> {
         if self.header("alg") != Some("HS256") {
             return Err(Problem::new(

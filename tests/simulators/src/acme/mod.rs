@@ -1,8 +1,8 @@
 //! A simulated ACME server (RFC 8555) with renewal information (RFC 9773) and profiles (draft-ietf-acme-profiles).
 //!
-//! Written from the RFCs, whose sections are cited by number, and where they leave something open from what Let's Encrypt
-//! does. It verifies signatures, spends nonces, looks at proofs for real, and signs. Not made: revocation, change of keys,
-//! alternate chains, pre-authorization, tls-alpn-01, CAA, redirects during http-01.
+//! Written from the RFCs, whose sections are cited by number, and where they leave something open, from the behaviour of Let's
+//! Encrypt. It verifies signatures and nonces, validates challenges for real, and signs. Not implemented: revocation, change of
+//! keys, alternate chains, pre-authorization, tls-alpn-01, CAA, redirects during http-01.
 
 mod accounts;
 mod authorizations;
@@ -61,7 +61,7 @@ pub struct OrderView {
     pub status: String,
     /// Its names, sorted.
     pub names: Vec<String>,
-    /// The profile that was asked for.
+    /// The requested profile.
     pub profile: Option<String>,
     /// The certificate that it replaces, by its id in renewal information.
     pub replaces: Option<String>,
@@ -87,7 +87,7 @@ pub struct AccountView {
 }
 
 impl Simulator {
-    /// The URL that a client is told.
+    /// The URL to configure in a client.
     pub fn directory_url(&self) -> String {
         format!("{}/directory", self.url())
     }
@@ -214,7 +214,7 @@ impl Model for Acme {
 }
 
 impl Acme {
-    /// What URLs begin with.
+    /// The prefix of URLs.
     fn links(&self, call: &call::AcmeCall) -> String {
         if self.variants.relative_urls {
             String::new()
@@ -223,7 +223,7 @@ impl Acme {
         }
     }
 
-    /// Denies the first looks at an object, as a switch asks for.
+    /// Denies the first requests for an object, as a switch defines.
     fn deny(&mut self, path: &str, what: &str) -> Result<(), Problem> {
         let looks = self.denied.entry(path.to_owned()).or_default();
         if *looks >= self.variants.unknown_looks {
@@ -233,7 +233,7 @@ impl Acme {
         Err(Problem::not_found(what))
     }
 
-    /// 7.1: only the directory, nonces and renewal information are there for everybody.
+    /// 7.1: only the directory, nonces and renewal information are available without a signature.
     fn handle(&mut self, office: &mut Office, request: &Request) -> Handled {
         let route = request.route();
         match (request.method.as_str(), route.as_slice()) {

@@ -18,7 +18,7 @@ pub(super) struct Order {
     pub(super) identifiers: Vec<Identifier>,
     /// Ids of its authorizations.
     pub(super) authorizations: Vec<String>,
-    /// As it was asked for.
+    /// As requested.
     pub(super) profile: Option<String>,
     /// The certificate that it replaces (RFC 9773 5).
     pub(super) replaces: Option<String>,
@@ -139,7 +139,7 @@ impl Acme {
     pub(super) fn finalize(&mut self, office: &mut Office, call: &AcmeCall, id: &str) -> Handled {
         let index = self.own_order(call, id)?;
         let body = call.json()?;
-        // A client may look at its authorizations only: the order is ready all the same.
+        // A client may poll its authorizations only. The order becomes ready anyway.
         if self.state(index) == Some(State::Pending { polls_left: 0 }) {
             self.settle(office, index);
         }
@@ -280,7 +280,7 @@ impl Acme {
         };
     }
 
-    /// Signs, or fails as a switch asks for.
+    /// Signs, or fails as a switch defines.
     fn conclude(&mut self, office: &mut Office, index: usize) {
         let Some((csr, lifetime)) = self.to_sign(office, index) else {
             return;

@@ -51,7 +51,7 @@ impl Window {
 }
 
 impl Acme {
-    /// RFC 9773 4.1, 4.2: `GET renewalInfo/{id}`, which nobody signs.
+    /// RFC 9773 4.1, 4.2: `GET renewalInfo/{id}`, a request without a signature.
     pub(super) fn renewal_info(&self, office: &Office, id: &str) -> Handled {
         let order = self
             .order_of_certificate(id)

@@ -1,4 +1,4 @@
-//! What a simulated ACME server is told before it starts.
+//! The settings with which a simulated ACME server starts.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::ca::Common;
 /// Everything needed to start a [`super::Simulator`].
 #[derive(Clone)]
 pub struct Settings {
-    /// What every CA is told. `lifetime_days` is what profiles without a lifetime of their own give.
+    /// The settings of every CA. `lifetime_days` applies to profiles without a lifetime of their own.
     pub common: Common,
     /// The profiles; the first one is for orders that name none.
     pub profiles: Vec<Profile>,
@@ -27,9 +27,9 @@ pub struct Settings {
 pub struct Profile {
     /// Its name.
     pub name: String,
-    /// What it is, for people.
+    /// The description for operators.
     pub description: String,
-    /// How long its certificates live; none: as long as the settings say.
+    /// Lifetime of its certificates; none: the lifetime of the settings.
     pub lifetime: Option<Duration>,
     /// Whether its certificates have a CN.
     pub with_common_name: bool,
@@ -84,7 +84,7 @@ impl fmt::Debug for Settings {
             .field("profiles", &self.profiles)
             .field("external_accounts", &self.external_accounts)
             .field("terms", &self.terms)
-            .field("faces", &self.variants)
+            .field("variants", &self.variants)
             .finish()
     }
 }

@@ -1,5 +1,5 @@
-//! Looking at proofs (RFC 8555 8.3, 8.4), for real and in the background: nothing is locked meanwhile. Not made: redirects,
-//! CAA, and looking up where a name points: every web server is on 127.0.0.1.
+//! Validates challenges (RFC 8555 8.3, 8.4) by real connections, in the background, without a lock. Not implemented:
+//! redirects, CAA, and resolving names: every web server is on 127.0.0.1.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,10 +16,10 @@ use super::identifier::Identifier;
 use super::wire::Problem;
 use super::{ProblemType, Variants, dns};
 
-/// What will come of a look.
+/// The future outcome of a validation.
 pub(super) type Verdict = oneshot::Receiver<Result<(), Problem>>;
 
-/// What is to be seen.
+/// The expected record or file.
 #[derive(Debug)]
 pub(super) enum Proof {
     /// 8.3
@@ -44,14 +44,14 @@ pub(super) struct Record {
     pub(super) digest: String,
 }
 
-/// Begins to look where the switches say. What needs no network is decided at once.
+/// Starts the validation that the switches define. Without the network, the outcome is available at once.
 pub(super) fn look(
     variants: &Variants,
     txt: &HashMap<String, Vec<String>>,
     proof: Proof,
 ) -> Verdict {
     let (sender, verdict) = oneshot::channel();
-    // A verdict that nobody wants to hear any more is no failure.
+    // The receiver may be gone. That is no failure.
     let send = |outcome| drop(sender.send(outcome));
     let times = variants.vantage_points.max(1);
     match (variants.validation_fails, proof, variants.dns_server) {
@@ -161,7 +161,7 @@ async fn fetch(host: &str, path: &str, port: u16) -> Result<(u16, String), Failu
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// On loopback whoever has not answered by then never will.
+/// On loopback a server that has not answered by then never answers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A key authorization is much smaller.

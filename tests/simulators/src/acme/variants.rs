@@ -1,4 +1,4 @@
-//! Every switch of the server: what RFC 8555 leaves to it, and what can go wrong. Sections without a name are of RFC 8555.
+//! Every switch of the server: details that RFC 8555 leaves open, and faults. Sections without a name are of RFC 8555.
 
 use std::net::SocketAddr;
 
@@ -49,9 +49,9 @@ choices! {
         UnsupportedContact = "unsupportedContact",
         /// A kind of name that the CA does not certify.
         UnsupportedIdentifier = "unsupportedIdentifier",
-        /// A person must visit a page.
+        /// The subscriber must visit a page.
         UserActionRequired = "userActionRequired",
-        /// A type that nobody knows.
+        /// A type that is not registered.
         NeverHeardOf = "neverHeardOf",
     }
 }
@@ -62,14 +62,14 @@ variants! {
     bad_nonce_every: u32 = 7,
 
     // The directory.
-    /// There is renewalInfo, and orders may name what they replace (RFC 9773 4, 5).
+    /// The server has renewalInfo, and orders may name the certificate that they replace (RFC 9773 4, 5).
     ari_offered: bool = true,
     /// The directory lists the profiles of the settings (draft-ietf-acme-profiles 3).
     profiles_offered: bool = true,
-    /// Objects have members that no RFC knows.
+    /// Objects have members that no RFC defines.
     unknown_members: bool = true,
-    /// Members that decide nothing are odd: `expires` is empty or of the year 1, `error` a text, the URL of a challenge that
-    /// nobody takes is empty (Posh-ACME #611, smallstep/certificates #92, win-acme #2747).
+    /// Members that decide nothing are odd: `expires` is empty or of the year 1, `error` a text, the URL of an
+    /// unused challenge is empty (Posh-ACME #611, smallstep/certificates #92, win-acme #2747).
     odd_members: bool = false,
     /// URLs are relative to the one that was called, also in Location (certbot #434; RFC 3986 5.1.3).
     relative_urls: bool = false,
@@ -85,7 +85,7 @@ variants! {
     // Orders.
     /// newOrder ends with this problem.
     new_order_refused: Option<ProblemType> = None,
-    /// newOrder ends with this problem when it names what it replaces (RFC 9773 5).
+    /// newOrder fails with this problem when it names the certificate that it replaces (RFC 9773 5).
     replaces_refused: Option<ProblemType> = None,
     /// finalize ends with this problem, and the order stays ready.
     finalize_refused: Option<ProblemType> = None,
@@ -98,10 +98,10 @@ variants! {
     /// newOrder of the same account, names and profile gives the order that is still open, as Boulder does (CA rules reference
     /// 5).
     orders_reused: bool = false,
-    /// Each order wants control over this name as well, which nobody asked for.
+    /// Each order requires control over this name as well, which the client did not request.
     authorizes_also: Option<String> = None,
-    /// So many looks at each new order, authorization and certificate say that there is no such thing: a server behind
-    /// several others, of which not each knows it yet (cert-manager #8939).
+    /// This number of requests for each new order, authorization and certificate return "not found": a server behind
+    /// a load balancer, where not every server has the object yet (cert-manager #8939).
     unknown_looks: u32 = 0,
     /// Looks at an order that see it pending although all its authorizations are valid.
     ready_polls: u32 = 0,
@@ -109,13 +109,13 @@ variants! {
     processing_polls: u32 = 1,
     /// An order becomes invalid with this problem instead of being issued.
     order_fails: Option<ProblemType> = None,
-    /// Orders in process have a status that nobody knows.
+    /// Orders in process have an unknown status.
     unknown_status: bool = false,
     /// Retry-After of objects that are not final yet, in seconds (7.4, 7.5.1); unset: none.
     poll_retry_after: Option<u32> = Some(1),
     /// Every Retry-After is an HTTP-date, by the server's clock.
     retry_after_as_date: bool = false,
-    /// Seconds that every certificate lives; unset: as its profile says.
+    /// Lifetime of every certificate in seconds; unset: the lifetime of its profile.
     lifetime_seconds: Option<u32> = None,
 
     // Validation.
@@ -125,13 +125,13 @@ variants! {
     dns_01_offered: bool = true,
     /// dns-persist-01 is among the challenges, which has no token and which this server never validates.
     unknown_challenge: bool = true,
-    /// Every proof is believed without a look.
+    /// Every challenge succeeds without a validation.
     always_valid: bool = false,
     /// Every validation ends with this problem.
     validation_fails: Option<ProblemType> = None,
     /// Port on 127.0.0.1 that stands for port 80 of every name (8.3).
     http_port: u16 = 5002,
-    /// DNS server that is asked for TXT records, by UDP (8.4); unset: the records given by tests.
+    /// DNS server that is queried for TXT records, over UDP (8.4); unset: the records given by tests.
     dns_server: Option<SocketAddr> = None,
     /// How often a proof is looked at, one look after another, as a CA with several vantage points does.
     vantage_points: u32 = 3,
@@ -146,7 +146,7 @@ variants! {
 }
 
 impl Variants {
-    /// Nothing is refused, late or new; proofs are looked at once.
+    /// Nothing is refused, late or new. Challenges are validated once.
     pub fn kind() -> Self {
         Self {
             bad_nonce_every: 0,

@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 use super::{Acme, ProblemType};
 use crate::ca::{Office, Reply, RetryAfter};
 
-/// What handlers return.
+/// The result of a handler.
 pub(super) type Handled = Result<Reply, Problem>;
 
 /// A problem document (RFC 7807; RFC 8555 6.7).
@@ -30,7 +30,7 @@ impl Problem {
             | ProblemType::Caa
             | ProblemType::OrderNotReady
             | ProblemType::ExternalAccountRequired => (403, json!({})),
-            // 6.7, 7.3.3: `instance` is the page that a person must visit.
+            // 6.7, 7.3.3: `instance` is the page that the subscriber must visit.
             ProblemType::UserActionRequired => (
                 403,
                 json!({"instance": "https://ca.example/account/action"}),
@@ -50,7 +50,7 @@ impl Problem {
         }
     }
 
-    /// One that a switch asks for.
+    /// A problem that a switch requests.
     pub(super) fn asked_for(kind: ProblemType, retry_after: Option<u32>) -> Self {
         Self {
             retry_after,
@@ -72,7 +72,7 @@ impl Problem {
         self
     }
 
-    /// 6.7.1: what is wrong with which name.
+    /// 6.7.1: the problem of each name.
     pub(super) fn about(mut self, identifier: &Value) -> Self {
         let mut one = self.json();
         one["identifier"] = identifier.clone();

@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 use super::csr::{Csr, KeyType, Name};
 use super::mischief::Mischief;
 
-/// Signs whatever it is asked to sign; what may be asked is the business of the CA around it.
+/// Signs every request. The CA around it checks which requests are allowed.
 #[derive(Debug)]
 pub struct Authority {
     root: Signer,
@@ -29,9 +29,9 @@ pub enum Tier {
 /// One certificate to sign.
 #[derive(Debug)]
 pub struct Wish<'a> {
-    /// Whose key and names.
+    /// The request with the key and the names.
     pub csr: &'a Csr,
-    /// By whom.
+    /// The CA that signs.
     pub signer: Tier,
     /// Serial number, big endian.
     pub serial: Vec<u8>,
@@ -39,9 +39,9 @@ pub struct Wish<'a> {
     pub not_before: OffsetDateTime,
     /// End of its validity.
     pub not_after: OffsetDateTime,
-    /// Whether a CA certificate was asked for.
+    /// Whether a CA certificate was requested.
     pub is_ca: bool,
-    /// What is to be wrong with it.
+    /// The fault of the certificate.
     pub mischief: Mischief,
 }
 
@@ -50,7 +50,7 @@ pub struct Wish<'a> {
 pub struct Issued {
     /// The certificate.
     pub der: Vec<u8>,
-    /// Who signed it.
+    /// The CA that signed it.
     pub signer: Tier,
     /// Serial number, big endian.
     pub serial: Vec<u8>,
@@ -88,7 +88,7 @@ impl Authority {
         &self.signer(tier).der
     }
 
-    /// A CA that signed nothing here, DER.
+    /// An unrelated CA, DER.
     pub(super) fn stranger(&self) -> &[u8] {
         &self.stranger
     }
@@ -178,7 +178,7 @@ impl Wish<'_> {
             subject.push(kind, value.as_str());
         }
         if self.mischief == Mischief::WrongName {
-            subject.push(DnType::CommonName, SOMEBODY_ELSE);
+            subject.push(DnType::CommonName, UNREQUESTED_NAME);
         }
         subject
     }
@@ -186,7 +186,7 @@ impl Wish<'_> {
     fn alternate_names(&self) -> Result<Vec<SanType>, rcgen::Error> {
         match self.mischief {
             Mischief::DropNames => Ok(Vec::new()),
-            Mischief::WrongName => Ok(vec![SanType::DnsName(SOMEBODY_ELSE.try_into()?)]),
+            Mischief::WrongName => Ok(vec![SanType::DnsName(UNREQUESTED_NAME.try_into()?)]),
             _ => self.csr.names.iter().map(alternate_name).collect(),
         }
     }
@@ -246,4 +246,4 @@ fn alternate_name(name: &Name) -> Result<SanType, rcgen::Error> {
     })
 }
 
-const SOMEBODY_ELSE: &str = "somebody-else.invalid";
+const UNREQUESTED_NAME: &str = "somebody-else.invalid";

@@ -1,4 +1,4 @@
-//! What a test may count on any simulated CA.
+//! Counters of a simulated CA, for tests.
 
 /// Totals since the start, all of one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-/// A request whose self-signature is right.
+/// A request with a valid self-signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Csr {
     /// The whole request.
@@ -50,7 +50,7 @@ pub enum Name {
 }
 
 impl Csr {
-    /// Reads PEM, also with the label `NEW CERTIFICATE REQUEST`. The error says what is wrong.
+    /// Reads PEM, also with the label `NEW CERTIFICATE REQUEST`. The error states the problem.
     pub fn from_pem(text: &str) -> Result<Self, String> {
         let (_, pem) = x509_parser::pem::parse_x509_pem(text.as_bytes())
             .map_err(|error| format!("not PEM: {error}"))?;

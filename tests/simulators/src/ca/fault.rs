@@ -1,4 +1,4 @@
-//! Faults of one exchange that a test asks for at an exact request. A fault knows nothing of the CA behind it.
+//! Faults of one exchange that a test sets at an exact request. Faults are independent of the CA.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl On {
     }
 }
 
-/// What goes wrong.
+/// The fault.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// The connection is reset (TCP RST) before the CA acts.
@@ -72,7 +72,7 @@ pub enum Fault {
     TooManyRequests(RetryAfter),
     /// 500 instead of acting.
     ServerError,
-    /// The CA acts, then says 500.
+    /// The CA acts, then answers 500.
     ServerErrorAfter,
     /// 503 instead of acting.
     Unavailable(RetryAfter),
@@ -80,7 +80,7 @@ pub enum Fault {
     Truncated,
     /// The CA acts, but the connection ends after half of the body that its answer announced.
     CutShort,
-    /// The CA acts, but its answer comes a byte at a time, with this pause between two.
+    /// The CA acts, but its answer is sent one byte at a time, with this pause between two.
     Drip(Duration),
     /// Bytes that are neither JSON nor text with status 200, instead of acting.
     Garbage,
@@ -162,7 +162,7 @@ impl Fault {
         }
     }
 
-    /// What arrives of the answer of a CA that has acted.
+    /// The part of the answer that arrives after the CA has acted.
     pub(super) fn after(&self, reply: Reply) -> Reply {
         match self {
             Self::ServerErrorAfter => internal_error(),

@@ -1,4 +1,4 @@
-//! Requests as a CA's handlers see them, and replies before they become bytes. Knows no CA's envelope.
+//! Requests as a CA's handlers see them, and replies before they become bytes. Independent of any CA's envelope.
 
 use hyper::HeaderMap;
 use percent_encoding::percent_decode_str;
@@ -113,7 +113,7 @@ impl Reply {
         }
     }
 
-    /// This status and nothing else.
+    /// Only this status.
     pub fn empty(status: u16) -> Self {
         Self {
             status,

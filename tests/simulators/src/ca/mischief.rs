@@ -1,10 +1,10 @@
-//! What can be wrong with a certificate, or with the certificates around it, that a CA hands out with a good conscience.
+//! Faults of a certificate or of its chain that the CA itself does not notice.
 
 use crate::rng::Rng;
 use crate::switch::choices;
 
 choices! {
-    /// What is wrong with a signed certificate.
+    /// The fault of a signed certificate.
     Mischief {
         /// Nothing.
         Nothing = "nothing",
@@ -28,7 +28,7 @@ choices! {
 }
 
 choices! {
-    /// What is wrong with the list of a leaf and its CAs.
+    /// The fault of the list of a leaf and its CAs.
     ChainMischief {
         /// Nothing: as the CA is documented to send it.
         Nothing = "nothing",
@@ -38,7 +38,7 @@ choices! {
         WithRoot = "with_root",
         /// The root is not there, also where this CA sends it.
         WithoutRoot = "without_root",
-        /// The certificate of a CA that signed nothing here stands among them.
+        /// The list contains the certificate of an unrelated CA.
         WithStranger = "with_stranger",
         /// The leaf is not there.
         WithoutLeaf = "without_leaf",

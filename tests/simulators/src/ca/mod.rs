@@ -1,7 +1,7 @@
-//! What the simulated CAs share: sockets and faults, a CA that signs for real, and what may be counted.
+//! The common parts of the simulated CAs: sockets and faults, a CA that signs for real, and counters.
 //!
-//! A simulated CA is a [`Model`] (its state and what it says) in a [`Simulator`] (everything else). Knows no CA's protocol.
-//! Nothing here waits by the clock, except [`Fault::Delay`]: delays of a CA are counted in requests.
+//! A simulated CA is a [`Model`] (its state and answers) in a [`Simulator`] (the rest), independent of the CA's protocol.
+//! Delays of a CA are counted in requests. Only [`Fault::Delay`] waits in real time.
 
 mod authority;
 mod counters;
@@ -20,5 +20,5 @@ pub use self::csr::{Csr, KeyType, Name};
 pub use self::fault::{Fault, On, RetryAfter};
 pub use self::http::{Reply, Request};
 pub use self::mischief::{ChainMischief, Mischief};
-pub use self::model::{Clock, Common, Errand, Model, Office};
+pub use self::model::{Clock, Common, Model, Office, Preparation};
 pub use self::simulator::Simulator;

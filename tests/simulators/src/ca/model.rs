@@ -1,4 +1,4 @@
-//! What a simulated CA is, apart from its sockets: a model with its own state, and an office that every model has.
+//! A simulated CA without its sockets: a model with its own state, and an office that every model has.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,10 +16,10 @@ use super::mischief::{ChainMischief, Delivery, Mischief};
 use crate::rng::Rng;
 use crate::switch::ByName;
 
-/// The clock of a CA. Every date that it writes comes from here; nothing waits for it.
+/// The clock of a CA. It is the source of all dates. No timer uses it.
 pub type Clock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
 
-/// What every CA is told before it starts.
+/// The settings that every CA starts with.
 #[derive(Clone)]
 pub struct Common {
     /// Where it listens; port 0 takes a free one.
@@ -55,16 +55,16 @@ impl fmt::Debug for Common {
     }
 }
 
-/// Work on a network, done before an answer.
-pub type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Network access that a request requires before it is answered.
+pub type Preparation = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One kind of CA: what it knows and how it answers.
+/// One kind of CA: its data and its answers.
 pub trait Model: Sized + Send + 'static {
-    /// What it is told before it starts.
+    /// The settings that it starts with.
     type Settings;
-    /// What can be switched while it runs.
+    /// The switches that can change while it runs.
     type Variants: Clone + ByName;
-    /// What its two CA certificates are called.
+    /// The name of its two CA certificates.
     const NAME: &'static str;
 
     /// The part of the settings that every CA has.
@@ -76,9 +76,9 @@ pub trait Model: Sized + Send + 'static {
     /// The switches.
     fn variants(&mut self) -> &mut Self::Variants;
 
-    /// What must be fetched from elsewhere before this request is answered. Whatever comes of it waits in the model for
-    /// [`Model::answer`]; nothing is locked meanwhile.
-    fn errand(&mut self, _: &Request) -> Option<Errand> {
+    /// Network access that this request requires before its answer. The model keeps the outcome for
+    /// [`Model::answer`]. No lock is held meanwhile.
+    fn prepare(&mut self, _: &Request) -> Option<Preparation> {
         None
     }
 
@@ -86,12 +86,12 @@ pub trait Model: Sized + Send + 'static {
     fn answer(&mut self, office: &mut Office, request: &Request) -> Reply;
 }
 
-/// What every CA has at hand while it answers.
+/// The resources that every CA uses for its answers.
 #[derive(Debug)]
 pub struct Office {
     /// Signs.
     pub authority: Authority,
-    /// What was counted so far.
+    /// The counters.
     pub counters: Counters,
     pub(crate) rng: Rng,
     pub(super) mischief: Mischief,
@@ -102,7 +102,7 @@ pub struct Office {
 }
 
 impl Office {
-    /// Fails when the CA's own certificates cannot be made.
+    /// Fails when the CA's own certificates cannot be created.
     pub(super) fn open(name: &str, common: Common) -> Result<Self, rcgen::Error> {
         let now = (common.now)();
         let milliseconds = now.unix_timestamp_nanos() / 1_000_000;

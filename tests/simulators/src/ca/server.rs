@@ -1,4 +1,4 @@
-//! The TLS port of a simulated CA: sockets, HTTP, and the faults. What a request means is decided by the model.
+//! The TLS port of a simulated CA: sockets, HTTP, and the faults. The model processes the requests.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ use crate::response_delivery::{Handling, ResponseDelivery};
 use crate::tls::Cut;
 use crate::{ConnectionFault, Observer};
 
-/// A CA and what happens around it.
+/// A CA with its counters, faults and journal.
 #[derive(Debug)]
 pub(super) struct Shared<M>(Mutex<State<M>>);
 
@@ -35,7 +35,7 @@ pub(super) struct State<M> {
     pub(super) connections: FaultyConnections,
     /// `POST /path`, one per request.
     pub(super) requests: Vec<String>,
-    /// The same with what came of it.
+    /// The same with its outcome.
     pub(super) journal: Vec<String>,
     pub(super) refuse_connections: bool,
     pub(super) observer: Option<Observer>,
@@ -88,7 +88,7 @@ pub(super) async fn serve<M: Model>(
 
 async fn turned_away<M: Model>(stream: TcpStream, fault: ConnectionFault, shared: Arc<Shared<M>>) {
     let reported = turn_away(stream, fault).await;
-    shared.state().connections.told_to_stranger += reported;
+    shared.state().connections.bytes_sent_to_impostor += reported;
 }
 
 async fn serve_connection<M: Model>(
@@ -134,7 +134,7 @@ async fn answer_http<M: Model>(
         .to_bytes()
         .to_vec();
     let request = Request::new(head.method.as_str(), target, head.headers, body);
-    // On a task of its own: the CA finishes what it was told even when the client is gone.
+    // On a task of its own: the CA finishes a request that it received, even when the client is gone.
     let (reply, handling) = tokio::spawn(answer(request, shared.clone()))
         .await
         .map_err(|_| Cut::Closed)??;
@@ -189,9 +189,9 @@ async fn answer<M: Model>(
 
 /// The CA acts, away from the threads that serve sockets.
 async fn act<M: Model>(request: Request, shared: &Arc<Shared<M>>) -> Result<Reply, Cut> {
-    let errand = shared.state().model.errand(&request);
-    if let Some(errand) = errand {
-        errand.await;
+    let preparation = shared.state().model.prepare(&request);
+    if let Some(preparation) = preparation {
+        preparation.await;
     }
     let observer = shared.state().observer.clone();
     let line = request.line();

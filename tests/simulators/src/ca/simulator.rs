@@ -137,17 +137,17 @@ impl<M: Model> Simulator<M> {
         self.shared.state().connections.opened()
     }
 
-    /// Bytes that were said to the stranger of [`ConnectionFault::WrongCertificate`].
-    pub fn told_to_stranger(&self) -> u64 {
-        self.shared.state().connections.told_to_stranger
+    /// Bytes that clients sent over connections with [`ConnectionFault::WrongCertificate`].
+    pub fn bytes_sent_to_impostor(&self) -> u64 {
+        self.shared.state().connections.bytes_sent_to_impostor
     }
 
-    /// What is wrong with certificates signed from now on.
+    /// The fault of certificates that are signed from now on.
     pub fn mischief(&self, mischief: Mischief) {
         self.shared.state().office.mischief = mischief;
     }
 
-    /// What is wrong with the lists of certificates handed out from now on.
+    /// The fault of lists of certificates that are sent from now on.
     pub fn chain_mischief(&self, mischief: ChainMischief) {
         self.shared.state().office.chain_mischief = mischief;
     }
@@ -157,7 +157,7 @@ impl<M: Model> Simulator<M> {
         self.shared.state().refuse_connections = refuse;
     }
 
-    /// From now on, somebody is told of every request that was acted on, before it is answered.
+    /// From now on, the observer is called for every request that was processed, before it is answered.
     pub fn observed_by(&self, observer: Observer) {
         self.shared.state().observer = Some(observer);
     }
@@ -170,7 +170,7 @@ impl<M: Model> Simulator<M> {
         }
     }
 
-    /// Looks at the CA itself, for what only one kind of CA has. No request is answered meanwhile.
+    /// Gives access to the data of one kind of CA. No request is answered meanwhile.
     pub fn with<T>(&self, look: impl FnOnce(&mut M, &mut Office) -> T) -> T {
         let State { model, office, .. } = &mut *self.shared.state();
         look(model, office)

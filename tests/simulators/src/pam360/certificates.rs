@@ -18,14 +18,14 @@ pub(super) struct Stored {
     pub(super) id: u64,
     pub(super) common_name: String,
     pub(super) issued: Issued,
-    /// Calls for it that still get nothing.
+    /// Calls for it that still return nothing.
     pub(super) late_calls: u32,
     /// Lists that do not show it yet.
     pub(super) hidden_lists: u32,
 }
 
 impl Stored {
-    /// One that is there for everybody.
+    /// A certificate that every client can list.
     pub(super) fn visible(id: u64, common_name: &str, issued: Issued) -> Self {
         Self {
             id,
@@ -88,7 +88,7 @@ impl Pam {
         ))
     }
 
-    /// 5: every certificate, in an order that means nothing; a limit may come without `INPUT_DATA`'s details.
+    /// 5: every certificate, in an arbitrary order; a limit may come without `INPUT_DATA`'s details.
     pub(super) fn all_certificates(
         &mut self,
         office: &mut Office,

@@ -19,14 +19,14 @@ pub(super) struct Imported {
     pub(super) csr: Csr,
     /// How many certificates it led to.
     pub(super) signatures: u32,
-    /// Whether it was there before anybody imported it.
+    /// Whether it existed before a client imported it.
     pub(super) is_namesake: bool,
     /// Lists that do not show it yet.
     hidden_lists: u32,
 }
 
 impl Pam {
-    /// 3.1: multipart with a file part `CSR`; the answer has no id unless told otherwise.
+    /// 3.1: multipart with a file part `CSR`; the answer has no id unless a setting adds it.
     pub(super) fn import_csr(&mut self, office: &mut Office, request: &Request) -> Handled {
         let parts = multipart::parts(request.header("content-type"), &request.body)
             .ok_or("The request is not multipart/form-data")?;
@@ -59,7 +59,7 @@ impl Pam {
         Ok(PortalAnswer::with_details(message, details))
     }
 
-    /// UNKNOWN in 9: rows in an order that means nothing.
+    /// UNKNOWN in 9: rows in an arbitrary order.
     pub(super) fn list_csrs(&mut self, office: &mut Office) -> PortalAnswer {
         let row = |request: &Imported| {
             let name = request.csr.common_name();
@@ -80,7 +80,7 @@ impl Pam {
         PortalAnswer::list("CSR details fetched successfully.", rows)
     }
 
-    /// 3 and 3.2. The key of an imported CSR is elsewhere: nothing but the CSR can be had.
+    /// 3 and 3.2. The key of an imported CSR is not in the vault: only the CSR is available.
     pub(super) fn export_csr(&self, details: &Value) -> Handled {
         if !self.variants.export_works {
             return Err("You are not authorized to perform this operation".to_owned());
@@ -164,7 +164,7 @@ impl Pam {
     }
 }
 
-/// A CSR whose key nobody here has.
+/// A CSR whose key is not available here.
 fn foreign_csr(name: &str) -> Result<Csr, String> {
     let make = || -> Result<Vec<u8>, rcgen::Error> {
         let mut params = CertificateParams::new(vec![name.to_owned()])?;

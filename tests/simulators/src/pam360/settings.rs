@@ -1,4 +1,4 @@
-//! What a simulated PAM360 is told before it starts.
+//! The settings with which a simulated PAM360 starts.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::ca::Common;
 /// Everything needed to start a [`super::Simulator`].
 #[derive(Clone)]
 pub struct Settings {
-    /// What every CA is told. `lifetime_days` is what the templates of the Microsoft CA give.
+    /// The settings of every CA. `lifetime_days` is the lifetime that the templates of the Microsoft CA give.
     pub common: Common,
     /// The one AUTHTOKEN (1).
     pub token: String,
@@ -45,12 +45,12 @@ impl fmt::Debug for Settings {
             .field("common", &self.common)
             .field("organisation", &self.organisation)
             .field("microsoft", &self.microsoft)
-            .field("faces", &self.variants)
+            .field("variants", &self.variants)
             .finish_non_exhaustive()
     }
 }
 
-/// What `signType` MSCA and `MSCAusingAgent` must name (4).
+/// The name that `signType` MSCA and `MSCAusingAgent` require (4).
 #[derive(Debug, Clone)]
 pub struct MicrosoftCa {
     /// `serverName`.

@@ -17,7 +17,7 @@ pub(super) struct Signature {
     signer: Tier,
     lifetime: Duration,
     is_ca: bool,
-    /// What the message names.
+    /// The name in the message.
     signed_with: String,
 }
 
@@ -25,12 +25,12 @@ pub(super) struct Signature {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) signature: Signature,
-    /// Calls until the approval; `None`: until somebody approves.
+    /// Calls until the approval; `None`: until the test approves.
     pub(super) calls: Option<u32>,
 }
 
 impl Pam {
-    /// 4: MSCA is the default. Never notices that it is asked twice, unless told to.
+    /// 4: MSCA is the default. A second request for the same CSR is not detected, unless a setting enables that.
     pub(super) fn sign_csr(&mut self, office: &mut Office, details: &Value) -> Handled {
         let request = self.request(&text(details, "CSR_ID")?)?;
         let (id, csr, signatures) = (request.id, request.csr.clone(), request.signatures);
@@ -152,7 +152,7 @@ impl Pam {
         }
     }
 
-    /// One more call has come: approvals that were waited for by calls may be there.
+    /// Counts one more call. An approval that was delayed by calls may be due.
     pub(super) fn let_calls_pass(&mut self, office: &mut Office) {
         let mut waiting = std::mem::take(&mut self.waiting);
         for one in &mut waiting {
@@ -170,7 +170,7 @@ impl Pam {
         }
     }
 
-    /// Signs and stores; what the answer says about it.
+    /// Signs and stores. Returns the part of the answer about it.
     fn sign(&mut self, office: &mut Office, signature: &Signature) -> Result<Value, String> {
         let Signature {
             csr,

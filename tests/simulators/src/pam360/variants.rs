@@ -1,9 +1,9 @@
-//! Every switch of the product: what the reference leaves open, what differs between builds, and what can go wrong.
+//! Every switch of the product: details that the reference leaves open, differences between builds, and faults.
 
 use crate::switch::{choices, variants};
 
 choices! {
-    /// What the answer to `importCSR` says about the id (3.1).
+    /// The id in the answer to `importCSR` (3.1).
     ImportId {
         /// Nothing.
         Absent = "absent",
@@ -71,7 +71,7 @@ choices! {
 }
 
 choices! {
-    /// How `details` come (2).
+    /// The form of `details` (2).
     DetailsForm {
         /// A list of one.
         List = "list",
@@ -93,7 +93,7 @@ choices! {
 }
 
 choices! {
-    /// What `signCSR` says when the Microsoft CA waits for a manager (UNKNOWN in 4).
+    /// The answer to `signCSR` while the Microsoft CA waits for a manager (UNKNOWN in 4).
     PendingAnswer {
         /// Success with a text and no details.
         Success = "success",
@@ -113,7 +113,7 @@ choices! {
 }
 
 variants! {
-    // Section 1: who may ask.
+    // Section 1: authentication.
     /// Status of wrong credentials (2): 200 or 401.
     bad_credentials_status: u16 = 200,
     /// Requests for which the token is good; unset: it stays good.
@@ -128,19 +128,19 @@ variants! {
     capital_keys: bool = false,
     /// Everything is wrapped in `operation` once more (2).
     operation_wrapper: bool = false,
-    /// How details come (2): list, object.
+    /// The form of details (2): list, object.
     details_form: DetailsForm = DetailsForm::List,
     /// Status of a failed operation (UNKNOWN in 2).
     failure_status: u16 = 200,
-    /// Objects have members that no reference knows.
+    /// Objects have members that no reference defines.
     unknown_members: bool = true,
 
     // Section 3: CSRs.
-    /// What the answer to `importCSR` says about the id (3.1): absent, number, text.
+    /// The id in the answer to `importCSR` (3.1): absent, number, text.
     import_id: ImportId = ImportId::Absent,
     /// A CSR that is stored already is refused (UNKNOWN in 3.1).
     refuse_second_import: bool = false,
-    /// CSRs and certificates of the same common name that are there when a CSR comes (3.1).
+    /// CSRs and certificates of the same common name that exist before a CSR is imported (3.1).
     older_namesakes: u32 = 1,
     /// Name of the operation that lists CSRs (UNKNOWN in 9); unset: there is none.
     csr_list_operation: Option<String> = Some("getCSRList".to_owned()),
@@ -164,9 +164,9 @@ variants! {
     refuse_second_signature: bool = false,
     /// The template of the Microsoft CA needs a manager's approval (UNKNOWN in 4).
     needs_approval: bool = false,
-    /// Calls for lists and certificates until the manager approves; unset: until somebody does.
+    /// Calls for lists and certificates until the manager approves; unset: until the test approves.
     approval_calls: Option<u32> = Some(3),
-    /// What `signCSR` says meanwhile: success, failed.
+    /// The answer to `signCSR` meanwhile: success, failed.
     pending_answer: PendingAnswer = PendingAnswer::Success,
     /// The agent for the Microsoft CA is not there (4).
     agent_is_away: bool = false,
@@ -176,7 +176,7 @@ variants! {
     // Section 5: certificates.
     /// Body of a certificate (5): documented, pem, der, `json_pem`, `json_base64`, pkcs7, `pkcs7_pem`.
     certificate_body: CertificateBody = CertificateBody::Documented,
-    /// The issuers come with the certificate (UNKNOWN in 5).
+    /// The answer contains the issuers too (UNKNOWN in 5).
     certificate_has_chain: bool = true,
     /// Calls for a new certificate that get an empty answer (5).
     certificate_late_calls: u32 = 1,
@@ -184,14 +184,14 @@ variants! {
     list_late_calls: u32 = 0,
     /// Certificates of others in the list.
     foreign_rows: u32 = 0,
-    /// Rows of a list that come at most, of more that are told; unset: all come. No way to ask for others is known (9).
+    /// Maximum number of rows in a list that announces more; unset: all. No way to request the others is known (9).
     rows_per_list: Option<u32> = None,
     /// Language of month names (5): english, german.
     months: Months = Months::English,
 }
 
 impl Variants {
-    /// Nothing is late, and the answer to `importCSR` has the id.
+    /// No delays, and the answer to `importCSR` has the id.
     pub fn kind() -> Self {
         Self {
             unknown_members: false,

@@ -6,7 +6,7 @@ use super::variants::{DetailsForm, NameForm, Variants};
 use crate::ca::{Reply, Request};
 use crate::multipart;
 
-/// What handlers return: what is answered, or the text of a failure.
+/// The result of a handler: the answer, or the text of a failure.
 pub(super) type Handled = Result<PortalAnswer, String>;
 
 /// An answer before it becomes bytes.
@@ -15,9 +15,9 @@ pub(super) enum PortalAnswer {
     /// The envelope with status Success.
     Success {
         message: String,
-        /// What was made or found, one by one.
+        /// The created or found objects, one by one.
         details: Vec<Value>,
-        /// Whether it is a list that says how long it is.
+        /// Whether it is a list with its length.
         is_list: bool,
     },
     /// A file.
@@ -91,7 +91,7 @@ pub(super) fn text(details: &Value, member: &str) -> Result<String, String> {
     }
 }
 
-/// The bytes of what a handler said.
+/// The bytes of a handler's result.
 pub(super) fn reply(variants: &Variants, operation: &str, handled: Handled) -> Reply {
     match handled {
         Ok(PortalAnswer::File {
@@ -147,7 +147,7 @@ fn envelope(
     envelope
 }
 
-/// 2: absent when there is nothing to tell, a list of one, an object, or a list with its length.
+/// 2: absent when there are no details, a list of one, an object, or a list with its length.
 fn with_details(
     variants: &Variants,
     mut envelope: Map<String, Value>,

@@ -14,7 +14,7 @@ pub(super) fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         archive.extend(&common);
         archive.extend(name.as_bytes());
         archive.extend(bytes);
-        // Made by version 2.0.
+        // Version made by: 2.0.
         directory.extend(b"PK\x01\x02\x14\x00");
         directory.extend(&common);
         // No comment, first disk, no attributes.
@@ -34,7 +34,7 @@ pub(super) fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     archive
 }
 
-/// What the two headers of a file have in common: version 2.0, no flags, stored, 1980-01-01, checksum, sizes, no extra.
+/// The common part of the two headers of a file: version 2.0, no flags, stored, 1980-01-01, checksum, sizes, no extra.
 fn entry(name: &str, bytes: &[u8]) -> Vec<u8> {
     let mut header = vec![0x14, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
     header.extend(crc32(bytes).to_le_bytes());

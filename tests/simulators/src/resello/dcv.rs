@@ -1,4 +1,4 @@
-//! Domain control validation: what must be published for a request, and whether it is (purchase API reference 5).
+//! Domain control validation: the record or file for a request, and the comparison (purchase API reference 5).
 //! Computes and compares; `look.rs` fetches.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use sha2::Sha256;
 /// How a name is proved (4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
-    /// A person follows a link.
+    /// The subscriber follows a link in a mail.
     Email,
     /// A file on the name's web server.
     File,
@@ -38,12 +38,12 @@ impl Method {
     }
 }
 
-/// The hashes of a request, from which every record and file is made.
+/// The hashes of a request, the source of every record and file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Proof {
     md5: String,
     sha256: String,
-    /// Told apart from an earlier use of the same request by this.
+    /// Distinguishes this use of the request from an earlier one.
     unique: Option<String>,
     /// `sectigo.com`, formerly `comodoca.com`.
     host: String,
@@ -87,7 +87,7 @@ impl Proof {
     }
 }
 
-/// What must be seen for one name.
+/// The expected record or file for one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// This CNAME.
@@ -100,7 +100,7 @@ pub(super) enum Wanted {
     },
 }
 
-/// What tests published instead of a DNS zone and a web server.
+/// The records and files that tests published instead of a DNS zone and a web server.
 #[derive(Debug, Default)]
 pub(super) struct Published {
     records: BTreeMap<String, String>,
@@ -132,7 +132,7 @@ impl Published {
 }
 
 impl Wanted {
-    /// Whether what was found is what was wanted; the error is for a person.
+    /// Compares the record that was found with the expected one. The error is for display.
     pub(super) fn compare(&self, found: Option<&str>) -> Result<(), String> {
         match (self, found) {
             (Self::Record { name, .. }, None) => Err(format!("{name} has no CNAME")),
@@ -152,7 +152,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// DNS names know no case, and a last dot says nothing.
+/// DNS names are compared without case and without a final dot.
 fn plain(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }

@@ -44,7 +44,7 @@ impl Shop {
         })
     }
 
-    /// What a download says before there is a certificate: unknown (4.5).
+    /// The answer to a download before the certificate exists: unknown (4.5).
     fn nothing_yet(&self) -> Handled {
         match self.variants.pending_download {
             // guess: the code.
@@ -59,7 +59,7 @@ impl Shop {
         }
     }
 
-    /// Every certificate but the leaf; from the root down unless the switch says otherwise.
+    /// Every certificate but the leaf; from the root down unless a switch changes that.
     fn authorities(&self, all: &[Vec<u8>], leaf: &[u8]) -> Vec<Vec<u8>> {
         let others = all.iter().filter(|der| der.as_slice() != leaf).cloned();
         let mut others: Vec<_> = others.collect();

@@ -1,4 +1,4 @@
-//! The fields of a purchase, checked (purchase API reference 4.1). Changes nothing.
+//! The fields of a purchase, checked (purchase API reference 4.1). Without side effects.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use super::variants::Variants;
 use super::wire::{FieldError, Refusal};
 use crate::ca::{Csr, KeyType, Name, Request};
 
-/// What a client wants, as far as this shop understands it.
+/// The request of a client, as far as this shop supports it.
 #[derive(Debug)]
 pub(super) struct Purchase {
     /// With the names that will be in the certificate, and no others.
@@ -72,7 +72,7 @@ impl Purchase {
     }
 }
 
-/// JSON whatever the Content-Type says (2).
+/// JSON with any Content-Type (2).
 pub(super) fn body(request: &Request) -> Result<Map<String, Value>, Refusal> {
     match request.json() {
         Ok(Value::Object(body)) => Ok(body),
@@ -213,7 +213,7 @@ fn names(csr: &Csr) -> Vec<String> {
     names
 }
 
-/// Nobody knows whether names in the CSR count (4.1).
+/// Whether names in the CSR count is not documented (4.1).
 fn trimmed(mut csr: Csr, variants: &Variants) -> Csr {
     let kept = if variants.honours_alternate_names {
         usize::MAX

@@ -1,4 +1,4 @@
-//! The account's money, and what else only a shop can count.
+//! The account's money and the other counters of a shop.
 
 use time::{Duration, OffsetDateTime};
 
@@ -9,9 +9,9 @@ use crate::ca::Office;
 /// Totals since the start, in cents where money is meant, beside [`crate::ca::Counters`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// What is left of the prepaid money.
+    /// The rest of the prepaid money.
     pub balance_cents: u64,
-    /// Money taken, also what was given back later.
+    /// Money taken, including later refunds.
     pub charged_cents: u64,
     /// Money given back.
     pub refunded_cents: u64,

@@ -1,4 +1,4 @@
-//! Looks at a real web server and a real DNS server, both told in the settings (purchase API reference 5).
+//! Queries a real web server and a real DNS server, both from the settings (purchase API reference 5).
 //! Written by hand, so that it is a second opinion about renewd's own listener and DNS client.
 
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use super::dcv::Wanted;
 
-/// Nothing on loopback takes this long.
+/// Longer than any answer on loopback takes.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether it is there; the error is for a person.
+/// Whether the record exists. The error is for display.
 pub(super) async fn look(wanted: &Wanted, http: SocketAddr, dns: SocketAddr) -> Result<(), String> {
     let found = match wanted {
         Wanted::Record { name, .. } => timeout(PATIENCE, cname(dns, name)).await,

@@ -1,7 +1,7 @@
 //! A simulated shop for certificates: the `/ssl-certificate` purchase API.
 //!
 //! Written from the purchase API reference; sections are cited by number. It has prepaid money, plans, orders that wait for a
-//! proof of control over their names, and signs real certificates. Not made: Encryption Everywhere, renaming plans.
+//! proof of control over their names, and signs real certificates. Not implemented: Encryption Everywhere, renaming plans.
 
 mod archive;
 mod dcv;
@@ -33,12 +33,12 @@ use self::dcv::Published;
 use self::order::Order;
 use self::validation::Inbox;
 use self::wire::{Handled, Refusal};
-use crate::ca::{self, Common, Errand, Model, Office, Reply, Request};
+use crate::ca::{self, Common, Model, Office, Preparation, Reply, Request};
 
 /// A running shop. It stops when it is dropped.
 pub type Simulator = ca::Simulator<Shop>;
 
-/// What is behind the port.
+/// The simulator behind the port.
 #[derive(Debug)]
 pub struct Shop {
     settings: Settings,
@@ -63,7 +63,7 @@ pub struct OrderView {
     pub client_reference: Option<String>,
     /// The plan's id.
     pub plan: String,
-    /// What was paid for it and not given back.
+    /// The money paid for it and not refunded.
     pub paid_cents: u64,
     /// The certificate that it has now, DER.
     pub certificate: Option<Vec<u8>>,
@@ -71,14 +71,14 @@ pub struct OrderView {
     pub names: Vec<(String, bool)>,
 }
 
-/// What only a shop has.
+/// The functions of a shop only.
 impl Simulator {
-    /// What documents call `api_base_url` (2).
+    /// The `api_base_url` of the documents (2).
     pub fn base_url(&self) -> String {
         format!("{}/api/v1", self.url())
     }
 
-    /// The money, and what was bought with it.
+    /// The money and the purchases.
     pub fn ledger(&self) -> Ledger {
         self.with(|shop, _| shop.ledger.clone())
     }
@@ -88,7 +88,7 @@ impl Simulator {
         self.with(|shop, _| shop.orders.iter().map(|order| shop.view(order)).collect())
     }
 
-    /// Certificates made invalid by a reissue or a delete, DER.
+    /// Certificates that a reissue or a delete invalidated, DER.
     pub fn invalidated(&self) -> Vec<Vec<u8>> {
         self.with(|shop, _| shop.invalidated.clone())
     }
@@ -103,12 +103,12 @@ impl Simulator {
         self.with(|shop, _| shop.published.file(location, contents));
     }
 
-    /// A person follows the links in the mails of an order; whether there is such an unfinished order.
+    /// The subscriber follows the links in the mails of an order. Returns whether there is such an unfinished order.
     pub fn approve(&self, id: &str) -> bool {
         self.with_job(id, order::Job::approve)
     }
 
-    /// A person vets the organization of an order; whether there is such an unfinished order.
+    /// The shop vets the organization of an order. Returns whether there is such an unfinished order.
     pub fn vet(&self, id: &str) -> bool {
         self.with_job(id, |job| job.vetted = true)
     }
@@ -168,7 +168,7 @@ impl Model for Shop {
         &mut self.variants
     }
 
-    fn errand(&mut self, request: &Request) -> Option<Errand> {
+    fn prepare(&mut self, request: &Request) -> Option<Preparation> {
         self.is_authorized(request)
             .then(|| self.looks(request))
             .flatten()
@@ -199,7 +199,7 @@ impl Model for Shop {
 }
 
 impl Shop {
-    /// What the account may buy.
+    /// The plans of the account.
     pub fn plans(&self) -> &[Plan] {
         &self.settings.plans
     }

@@ -1,4 +1,4 @@
-//! One order and what it goes through: pending, proved, active; renewed, reissued, deleted (purchase API reference 4.2, 4.3).
+//! One order and its states: pending, proved, active; renewed, reissued, deleted (purchase API reference 4.2, 4.3).
 //! Decides when a certificate is signed; takes no money and writes no JSON.
 
 use serde_json::{Map, Value};
@@ -21,10 +21,10 @@ pub(super) struct Order {
     pub(super) contact: Map<String, Value>,
     pub(super) current: Option<Current>,
     pub(super) job: Option<Job>,
-    /// A status word that nothing changes any more.
+    /// A final status word.
     pub(super) ended: Option<String>,
     pub(super) deleted: bool,
-    /// Answers that still say what was true before the job.
+    /// Answers that still contain the state before the job.
     pub(super) stale_answers: u32,
     /// Lists that do not show it yet.
     pub(super) hidden_lists: u32,
@@ -32,7 +32,7 @@ pub(super) struct Order {
     pub(super) ordered: OffsetDateTime,
 }
 
-/// The certificate that the order has, and what it was made from.
+/// The certificate of the order, and its source.
 #[derive(Debug)]
 pub(super) struct Current {
     pub(super) csr: Csr,
@@ -42,7 +42,7 @@ pub(super) struct Current {
 /// A purchase or a reissue that is under way.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// Tells the outcome of a look apart from one for an earlier job.
+    /// Distinguishes the outcome of a look from one for an earlier job.
     pub(super) number: u64,
     pub(super) csr: Csr,
     pub(super) proof: Proof,
@@ -51,9 +51,9 @@ pub(super) struct Job {
     pub(super) vetted: bool,
     /// A reissue ends when the certificate before it would have ended.
     pub(super) ends: Option<OffsetDateTime>,
-    /// Reads that still say pending after everything is proved.
+    /// Reads that still return pending after everything is validated.
     pub(super) reads_left: u32,
-    /// Reads of the details that do not tell the records yet.
+    /// Reads of the details that do not list the records yet.
     pub(super) details_hidden: u32,
     /// Reads since the shop looked by itself.
     pub(super) reads_since_look: u32,
@@ -66,7 +66,7 @@ pub(super) struct NameProof {
     pub(super) method: Method,
     pub(super) email: Option<String>,
     pub(super) proved: bool,
-    /// What was seen last, for a person.
+    /// The last result of a look, for display.
     pub(super) seen: String,
 }
 
@@ -83,7 +83,7 @@ impl Order {
         }
     }
 
-    /// Whether the API still knows it.
+    /// Whether the API still returns it.
     pub(super) fn is_known(&self, variants: &Variants) -> bool {
         !self.deleted || variants.deleted_as != DeletedAs::Gone
     }
@@ -93,7 +93,7 @@ impl Order {
         !self.deleted && self.ended.is_none()
     }
 
-    /// A read of what is proved brings it nearer to its end.
+    /// A read of a validated order advances it.
     pub(super) fn bring_on(&mut self, variants: &Variants, office: &mut Office) {
         if self.is_stale() || !self.is_open() {
             return;
@@ -108,7 +108,7 @@ impl Order {
         }
     }
 
-    /// Signs, or ends the order as the switch says.
+    /// Signs, or ends the order as the switch defines.
     pub(super) fn finish(&mut self, variants: &Variants, office: &mut Office) {
         let Some(job) = self.job.take() else {
             return;
@@ -169,7 +169,7 @@ impl Job {
         self.vetted && self.names.iter().all(|name| name.proved)
     }
 
-    /// What must be seen for each name that is not proved; nothing where a person is needed.
+    /// The expected record for each name that is not validated. `None` where the subscriber has to act.
     pub(super) fn wanted(&self) -> Vec<(String, Option<Wanted>)> {
         let open = self.names.iter().filter(|name| !name.proved);
         open.map(|name| (name.name.clone(), self.wanted_for(name)))
@@ -191,7 +191,7 @@ impl Job {
         }
     }
 
-    /// What came of a look.
+    /// The outcome of a look.
     pub(super) fn looked(&mut self, name: &str, outcome: &Result<(), String>) {
         for row in self.names.iter_mut().filter(|row| row.name == name) {
             row.proved = outcome.is_ok();
@@ -199,7 +199,7 @@ impl Job {
         }
     }
 
-    /// A person follows the links in the mails.
+    /// The subscriber follows the links in the mails.
     pub(super) fn approve(&mut self) {
         for name in &mut self.names {
             name.proved |= name.method == Method::Email;

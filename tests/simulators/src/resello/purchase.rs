@@ -53,7 +53,7 @@ impl Shop {
         let at = self.find_open(id)?;
         let order = self.orders.get(at).ok_or_else(Refusal::not_found)?;
         let plan = order.plan.clone();
-        // guess: an order that never had a certificate has nothing to reissue.
+        // guess: an order without a certificate cannot be reissued.
         let ends = order.ends().ok_or_else(not_active)?;
         let purchase = Purchase::read(request, &self.settings.plans, Some(&plan), &self.variants)?;
         self.ledger.reissued += 1;

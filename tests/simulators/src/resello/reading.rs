@@ -69,7 +69,7 @@ impl Shop {
             .ok_or_else(Refusal::not_found)
     }
 
-    /// guess: what is no number, or too large, is as if it were not there.
+    /// guess: an invalid or too large number is ignored.
     fn page(&self, request: &Request) -> (usize, usize) {
         let number = |name: &str| request.query(name)?.parse::<usize>().ok();
         let largest = usize::try_from(self.variants.largest_page).unwrap_or(usize::MAX);
@@ -82,7 +82,7 @@ impl Shop {
 }
 
 impl Order {
-    /// What an answer says about the order; each answer counts as one read.
+    /// The order in an answer. Each answer counts as one read.
     fn tell(&mut self, variants: &Variants, office: &mut Office) -> Value {
         self.bring_on(variants, office);
         let reported = self.json(variants);

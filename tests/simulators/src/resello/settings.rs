@@ -1,4 +1,4 @@
-//! What a simulated purchase API is told before it starts: who may enter, what may be bought and for how much.
+//! The settings with which a simulated purchase API starts: its credentials, plans and prices.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,13 +9,13 @@ use crate::ca::Common;
 /// Everything needed to start a [`super::Simulator`].
 #[derive(Clone)]
 pub struct Settings {
-    /// What every CA is told: address, clock, lifetime, seed. A plan's term may be longer than the lifetime (4.3).
+    /// The settings of every CA: address, clock, lifetime, seed. A plan's term may be longer than the lifetime (4.3).
     pub common: Common,
     /// `api_username` (purchase API reference 2).
     pub user: String,
     /// `api_key` (2).
     pub key: String,
-    /// What the account may buy (4.4).
+    /// The plans of the account (4.4).
     pub plans: Vec<Plan>,
     /// Prepaid money; an order that costs more than is left is refused. guess: prepaid.
     pub balance_cents: u64,
@@ -65,12 +65,12 @@ pub enum Dcv {
     Fake,
     /// Over the network, on loopback.
     Real {
-        /// Web server that stands for port 80 of every name; the name goes into the Host header.
+        /// Web server in place of port 80 of every name; the name goes into the Host header.
         http: SocketAddr,
-        /// DNS server that is asked for every CNAME, over UDP.
+        /// DNS server that is queried for every CNAME, over UDP.
         dns: SocketAddr,
     },
-    /// Not at all: every name counts as proved at the first look, also those that need a person.
+    /// No validation: every name counts as validated at the first look, also names that are validated by mail.
     Granted,
 }
 
@@ -79,11 +79,11 @@ pub enum Dcv {
 pub struct Plan {
     /// Its UUID.
     pub id: String,
-    /// What the account calls it.
+    /// The name of the plan in the account.
     pub name: String,
     /// For instance Comodo.
     pub brand: String,
-    /// What must be proved and told.
+    /// What an order of this plan has to prove and to state.
     pub kind: PlanKind,
     /// Price of an order and of each renewal.
     pub price_cents: u64,
@@ -133,7 +133,7 @@ impl Plan {
     }
 }
 
-/// What a plan's certificates say about their owner (4.1).
+/// The validation type of a plan's certificates (4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlanKind {
     /// DV: control over the names.

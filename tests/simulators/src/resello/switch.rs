@@ -1,4 +1,4 @@
-//! The switches with more than two positions. What a switch means is told where it is declared, in `faces.rs`.
+//! The switches with more than two positions. The meaning of each switch is documented in `variants.rs`.
 
 use crate::switch::choices;
 
@@ -15,7 +15,7 @@ choices! {
 }
 
 choices! {
-    /// What a deleted order shows (4.2).
+    /// The answer for a deleted order (4.2).
     DeletedAs {
         /// It is not found any more.
         Gone = "gone",
@@ -53,7 +53,7 @@ choices! {
     DetailsForm {
         /// As the service that is probably behind this one.
         Xolphin = "xolphin",
-        /// Nothing that a client could know.
+        /// An undocumented status.
         Strange = "strange",
     }
 }

@@ -1,4 +1,4 @@
-//! When the shop looks for a proof, and how it tells what is still to be proved (purchase API reference 4.6, 5).
+//! When the shop validates a name, and how it reports the unvalidated names (purchase API reference 4.6, 5).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,13 +12,13 @@ use super::order::{Job, NameProof, Order};
 use super::settings::Dcv;
 use super::switch::{DetailsForm, Spelling};
 use super::wire::{Handled, Refusal, ShopAnswer};
-use crate::ca::{Errand, Office, Request};
+use crate::ca::{Office, Preparation, Request};
 
-/// What came of looks, until the next request.
+/// The outcomes of looks, until the next request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inbox(Arc<Mutex<Vec<Found>>>);
 
-/// What came of one look.
+/// The outcome of one look.
 #[derive(Debug)]
 struct Found {
     job: u64,
@@ -31,13 +31,13 @@ struct Found {
 struct ValidationCheck {
     job: u64,
     name: String,
-    /// Nothing when it needs a person.
+    /// `None` when the subscriber has to act.
     wanted: Option<Wanted>,
 }
 
 impl Shop {
     /// `POST /ssl-certificate/{id}/validate`: another look, perhaps by another method or for one name only (4).
-    /// The look itself is an errand, which is done by now.
+    /// The look itself is a [`Preparation`], which has ended by now.
     pub(super) fn validate(&mut self, office: &mut Office, request: &Request, id: &str) -> Handled {
         let at = self.find_open(id)?;
         Validate::read(request)?;
@@ -69,8 +69,8 @@ impl Shop {
         }))
     }
 
-    /// The looks that this request makes the shop take. Those on a network are an errand: nothing is locked meanwhile.
-    pub(super) fn looks(&mut self, request: &Request) -> Option<Errand> {
+    /// The looks that this request triggers. Looks on a network run as a [`Preparation`], without the lock.
+    pub(super) fn looks(&mut self, request: &Request) -> Option<Preparation> {
         let looks = self.due_looks(request);
         let inbox = self.inbox.clone();
         match self.settings.dcv {
@@ -92,7 +92,7 @@ impl Shop {
         }
     }
 
-    /// Stores what came of earlier looks.
+    /// Stores the outcomes of earlier looks.
     pub(super) fn read_inbox(&mut self) {
         for Found { job, name, outcome } in self.inbox.empty() {
             let mut jobs = self

@@ -1,4 +1,4 @@
-//! Every switch of the shop: what the reference leaves open, and what can go wrong.
+//! Every switch of the shop: details that the reference leaves open, and faults.
 
 use super::switch::{
     DeletedAs, DetailsForm, ErrorMessage, PendingDownload, ReferenceMatch, Spelling, UniqueValue,
@@ -9,23 +9,23 @@ variants! {
     // Sections 2 and 3: credentials and the envelope.
     /// Wrong credentials are an error object with HTTP 200 as well (3); otherwise 401.
     unauthorized_with_200: bool = false,
-    /// Errors come with HTTP 200 (3, inferred); otherwise with 4xx.
+    /// Errors have HTTP 200 (3, inferred); otherwise 4xx.
     errors_with_200: bool = true,
     /// Form of error.message (3): nested, plain, texts.
     error_message: ErrorMessage = ErrorMessage::Nested,
     /// `success` is the text "true" or "false" (3).
     success_as_text: bool = false,
-    /// Objects carry fields that nobody documented.
+    /// Objects have undocumented fields.
     extra_fields: bool = true,
-    /// An order shows only its id and status: nothing else is sure (4.1).
+    /// An order contains only its id and status: nothing else is documented (4.1).
     bare_object: bool = false,
 
     // Sections 4.2 and 4.3: orders.
-    /// Reads of an order that still say pending after everything is proved.
+    /// Reads of an order that still return pending after everything is validated.
     reads_before_active: u32 = 1,
     /// New purchases end in this status instead of active (4.2: other words are unknown).
     ends_as: Option<String> = None,
-    /// Answers after a renew, its own included, that still say active (4.2).
+    /// Answers after a renew, including its own, that still return active (4.2).
     stale_active_answers: u32 = 1,
     /// A renewal gets an id of its own, and the old order stays (4.3).
     renew_gives_new_id: bool = false,
@@ -37,7 +37,7 @@ variants! {
     expires_with_term: bool = false,
     /// A reissue needs no proof and is active in its own answer (4.3 against 5).
     reissue_without_validation: bool = false,
-    /// What a deleted order shows (4.2): gone, cancelled, deleted.
+    /// The answer for a deleted order (4.2): gone, cancelled, deleted.
     deleted_as: DeletedAs = DeletedAs::Gone,
 
     // Section 6: finding an order again.
@@ -49,9 +49,9 @@ variants! {
     largest_page: u32 = 100,
 
     // Sections 4.6 and 5: validation.
-    /// Every so many reads of an order the shop looks for the proof by itself; 0: only when told to validate.
+    /// Reads of an order until the shop validates by itself; 0: only when the client requests a validation.
     looks_every: u32 = 1,
-    /// Reads of validation-details that do not tell the records yet.
+    /// Reads of validation-details that do not list the records yet.
     details_hidden: u32 = 1,
     /// Spelling of the keys in validation-details (4.6): camel, snake.
     details_spelling: Spelling = Spelling::Camel,
@@ -63,7 +63,7 @@ variants! {
     dcv_host: String = "sectigo.com".to_owned(),
     /// Alternate names of the CSR get into the certificate (4.1); otherwise the common name only.
     honours_alternate_names: bool = true,
-    /// Organizations of OV and EV orders are vetted at once; otherwise a person must.
+    /// Organizations of OV and EV orders are vetted at once; otherwise the test has to do that.
     vets_at_once: bool = true,
 
     // Section 4.5: downloads.

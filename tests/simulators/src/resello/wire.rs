@@ -1,4 +1,4 @@
-//! The envelope of every answer (purchase API reference 3). Knows nothing of orders.
+//! The envelope of every answer (purchase API reference 3). Independent of orders.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use super::switch::ErrorMessage;
 use super::variants::Variants;
 use crate::ca::Reply;
 
-/// What handlers return.
+/// The result of a handler.
 pub(super) type Handled = Result<ShopAnswer, Refusal>;
 
 /// An answer before its envelope.
@@ -58,7 +58,7 @@ enum Message {
     Fields(Vec<FieldError>),
 }
 
-/// What is wrong with one field.
+/// The problem of one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FieldError {
     pub(super) field: &'static str,

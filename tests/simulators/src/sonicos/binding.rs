@@ -1,4 +1,4 @@
-//! Which certificate a service uses: reading and writing the settings, and what that puts on the wire (SonicOS reference 4).
+//! Which certificate a service uses: the settings, and the certificate that is served (SonicOS reference 4).
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub(super) enum Service {
     SslVpn,
 }
 
-/// What a service is told to use.
+/// The certificate that a service is set to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Binding {
     Name(String),
@@ -91,7 +91,7 @@ impl Device {
         self.bind(Service::Management, body)
     }
 
-    /// 4.2: only what changes may be sent back; the other members of newer builds are refused.
+    /// 4.2: only changed members may be sent back. The other members of newer builds are refused.
     pub(super) fn bind_ssl_vpn(&mut self, body: &Value) -> Handled {
         let only = Service::SslVpn.wrap(&Value::Null);
         refuse_other_changes(body, &only, Service::SslVpn)?;
@@ -108,7 +108,7 @@ impl Device {
             )
     }
 
-    /// Puts on the wire what was bound since `before`, or what a fault makes of it.
+    /// Serves the certificates that were bound since `before`, modified by faults.
     pub(super) fn serve_bindings(&mut self, before: &Bindings) {
         let after = self.bindings.clone();
         let changed = [
@@ -202,7 +202,7 @@ impl Device {
         self.bind_to(service, binding)
     }
 
-    /// 4: pending until the next commit, whichever way it was asked for.
+    /// 4: pending until the next commit, in every form of the request.
     pub(super) fn bind_to(&mut self, service: Service, binding: Binding) -> Handled {
         if let Binding::Name(name) = &binding
             && !matches!(self.visible_row(name)?.kind, Kind::Local { .. })

@@ -1,4 +1,4 @@
-//! Which calls there are: by generation (SonicOS reference 5), and by switches. What they do is decided elsewhere.
+//! The list of calls: by generation (SonicOS reference 5), and by switches. Their handlers are in other modules.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::transfers::TRANSFERS;
 use super::wire::{Refusal, Reply, unknown_call};
 
 impl Device {
-    /// What differs between the generations (5), and calls that a switch takes away.
+    /// Differences between the generations (5), and calls that a switch disables.
     pub(super) fn has_call(&self, method: &str, segments: &[&str]) -> bool {
         let is_old = self.is_old();
         match segments {
@@ -21,7 +21,7 @@ impl Device {
         }
     }
 
-    /// 1.5: 404 "API not found"; a path that only wants more segments is "incomplete", and so is, on 6.5, the export of
+    /// 1.5: 404 "API not found"; a path that only lacks segments is "incomplete", and so is, on 6.5, the export of
     /// later firmware (3.3).
     pub(super) fn unknown_path(&self, segments: &[&str]) -> Refusal {
         let of_later = self.is_old() && segments.starts_with(&["export", "certificates"]);
@@ -84,7 +84,7 @@ pub(super) fn endpoints() -> Reply {
     Reply::json(json!(paths))
 }
 
-/// What a shorter path is the beginning of.
+/// The calls that begin with a shorter path.
 pub(super) const KNOWN: &[&[&str]] = &[
     &["certificates", "generate-signing-request"],
     &["certificates", "name", "NAME"],

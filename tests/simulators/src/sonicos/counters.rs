@@ -1,4 +1,4 @@
-//! What a test may count on a simulated device.
+//! Counters of a simulated device, for tests.
 
 /// Totals since the start, and a few present values. All are taken at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub struct Counters {
     pub deletes: u64,
     /// Commits that changed something.
     pub commits: u64,
-    /// Commits through the API or the command line that also committed what another administrator had pending.
+    /// Commits through the API or the command line that also committed pending changes of another administrator.
     pub commits_of_foreign_changes: u64,
-    /// Discards through the API or the command line that also threw away what another administrator had pending.
+    /// Discards through the API or the command line that also discarded pending changes of another administrator.
     pub discards_of_foreign_changes: u64,
 }

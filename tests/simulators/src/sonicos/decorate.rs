@@ -1,5 +1,5 @@
-//! The last step of every reply: the envelope's other members, `%` lines, text for those who ask for it (SonicOS
-//! reference 1.5). Changes how a reply looks, never what happened.
+//! The last step of every reply: the envelope's other members, `%` lines, text for clients that request it (SonicOS
+//! reference 1.5). Changes the form of a reply, never its content.
 
 use serde_json::{Map, Value, json};
 

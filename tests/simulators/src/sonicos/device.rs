@@ -12,13 +12,13 @@ use super::binding::Bindings;
 use super::calls::{endpoints, is_a_write};
 use super::certificates::Store;
 use super::decorate::Finished;
-use super::errand::{Commission, Continuation, TransferFaults};
 use super::pending::Change;
 use super::rules::Rules;
 use super::server::PortCertificate;
 use super::session::{Holder, Session};
 use super::settings::Settings;
 use super::switch::Specification;
+use super::transfer_request::{Continuation, TransferFaults, TransferStep};
 use super::wire::{Handled, Refusal, Reply, Request, without_credentials};
 use super::{Counters, Variants};
 use crate::faulty_connections::FaultyConnections;
@@ -33,40 +33,40 @@ pub(super) struct Device {
     pub(super) counters: Counters,
     pub(super) journal: Vec<String>,
     pub(super) rules: Rules,
-    /// What was said by [`super::Action::Echo`].
+    /// The texts sent by [`super::Action::Echo`].
     pub(super) echoed: Vec<String>,
     pub(super) connections: FaultyConnections,
     pub(super) transfer_faults: TransferFaults,
     pub(super) gatekeeper: Gatekeeper,
     pub(super) session: Option<Session>,
-    /// Who holds configuration mode (1.4).
+    /// The holder of configuration mode (1.4).
     pub(super) mode: Option<Holder>,
-    /// Another administrator who comes at that request and makes that change.
+    /// Another administrator makes that change at that request.
     pub(super) visitor: Option<(u64, String)>,
     pub(super) certificates: Store,
-    /// The committed bindings: what the services serve.
+    /// The committed bindings of the services.
     pub(super) bindings: Bindings,
-    /// What is not committed yet, of everybody.
+    /// The uncommitted changes of all administrators.
     pub(super) pending: Vec<Change>,
     /// `restart_required` of the envelope.
     pub(super) restart_required: String,
     pub(super) ports: Ports,
     /// Set by a commit that takes the management connections with it.
     pub(super) cut_connections: bool,
-    /// What nobody may ever read in a log.
+    /// Passwords that must not appear in a log.
     pub(super) file_passwords: Vec<String>,
-    /// Whoever is on the path of requests replaces them by those of this key, PKCS#8, with the same names.
+    /// An attacker on the path replaces requests by requests of this key, PKCS#8, with the same names.
     pub(super) attacker_key: Option<Vec<u8>>,
 }
 
-/// What the two services serve now.
+/// The certificates that the two services serve now.
 #[derive(Debug)]
 pub(super) struct Ports {
     pub(super) management: Arc<PortCertificate>,
     pub(super) ssl_vpn: Arc<PortCertificate>,
 }
 
-/// What becomes of one request.
+/// The outcome of one request.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// This reply is sent.
@@ -75,20 +75,20 @@ pub(super) enum Outcome {
     Lost,
     /// It was done, and every management connection ends.
     AllCut,
-    /// Nothing yet: `Device::resume` is called with what the errand came to.
-    Errand(Suspended),
+    /// Nothing yet: `Device::resume` is called with the outcome of the transfer.
+    Transfer(Suspended),
 }
 
-/// A request whose errand is being run.
+/// A request whose transfer is running.
 #[derive(Debug)]
 pub(super) struct Suspended {
-    pub(super) commission: Box<Commission>,
+    pub(super) step: Box<TransferStep>,
     /// A nonce that the answer has to hand out.
     pub(super) next_nonce: Option<String>,
 }
 
 impl Device {
-    /// Does what the request asks, journals it, and says what to send.
+    /// Processes the request, writes it to the journal, and returns the answer.
     pub(super) fn answer(&mut self, request: &Request) -> Outcome {
         self.expire_idle_session();
         let mut next_nonce = None;
@@ -96,7 +96,7 @@ impl Device {
         self.conclude(request, handled, next_nonce, false)
     }
 
-    /// Goes on after an errand. The next thing may be another errand.
+    /// Continues after a transfer. The next step may be another transfer.
     pub(super) fn resume(
         &mut self,
         request: &Request,
@@ -116,11 +116,8 @@ impl Device {
         carried: bool,
     ) -> Outcome {
         let mut reply = handled.unwrap_or_else(Reply::from);
-        if let Some(commission) = reply.errand.take() {
-            return Outcome::Errand(Suspended {
-                commission,
-                next_nonce,
-            });
+        if let Some(step) = reply.transfer.take() {
+            return Outcome::Transfer(Suspended { step, next_nonce });
         }
         if let Some(nonce) = next_nonce {
             reply = reply.header("Authentication-Info", format!("nextnonce=\"{nonce}\""));
@@ -225,7 +222,7 @@ impl Device {
                     Ok(reply)
                 })
             }
-            // 1.5: one firmware says so of a transfer that it knows in another verb or spelling.
+            // 1.5: one firmware answers so to a transfer that it knows with another verb or variant.
             (_, ["certificates", "import" | "export", ..])
                 if self.is_old() && self.variants.wrong_spelling_status != 400 =>
             {
@@ -284,7 +281,7 @@ impl Device {
         }))
     }
 
-    /// What goes wrong with this reply, by chance.
+    /// The random fault of this reply.
     fn mischief(
         &mut self,
         request: &Request,

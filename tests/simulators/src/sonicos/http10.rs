@@ -42,7 +42,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let head = head_of(&finished);
     let body = if is_head { Vec::new() } else { finished.body };
     let delivery = ResponseDelivery::new(body, finished.handling);
-    // Who is never answered goes at some time.
+    // A client without an answer disconnects at some time.
     let delivery = tokio::select! {
         delivery = delivery => delivery.map_err(io::Error::other)?,
         _ = stream.read_u8() => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -62,7 +62,7 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// RFC 1945 5. guess: how a request that is none, or whose length is not said, is refused.
+    /// RFC 1945 5. guess: the refusal of an invalid request or of one without a length.
     fn parse(head: &'a str) -> Result<Self, Refusal> {
         let malformed = || Refusal::new(400, "Bad request.");
         let mut lines = head.split("\r\n");

@@ -2,8 +2,8 @@
 //!
 //! Written from the SonicOS reference; sections are cited by number. It has state behind its answers: real keys, real
 //! requests, pending and committed configuration, and the committed certificate on two real TLS ports. It listens only
-//! where it is told to, and connects only to where an URL in a call leads: 6.5 brings and fetches files by FTP and SCP.
-//! Not made: SCEP.
+//! on the addresses of its settings. It connects only to the host of a URL in a call: 6.5 transfers files over FTP and
+//! SCP. Not implemented: SCEP.
 
 mod auth;
 mod binding;
@@ -14,7 +14,6 @@ mod cli;
 mod counters;
 mod decorate;
 mod device;
-mod errand;
 mod http10;
 mod other_administrator;
 mod pending;
@@ -24,6 +23,7 @@ mod session;
 mod settings;
 mod specification;
 mod switch;
+mod transfer_request;
 mod transfers;
 mod variants;
 mod wire;
@@ -130,7 +130,7 @@ impl Simulator {
         self.ssl_vpn
     }
 
-    /// Where the command line is, if the settings asked for it: plain text, nobody logs in.
+    /// The address of the command line, if the settings enable it: plain text, without a login.
     pub fn console(&self) -> Option<SocketAddr> {
         self.console
     }
@@ -211,7 +211,7 @@ impl Simulator {
         }
     }
 
-    /// What is changed and not committed, of everybody, one CLI line each.
+    /// The uncommitted changes of all administrators, one CLI line each.
     pub fn pending(&self) -> Vec<String> {
         self.shared
             .device()
@@ -237,12 +237,12 @@ impl Simulator {
         change(&mut self.shared.device().variants);
     }
 
-    /// From now on somebody on the path replaces each exported request by one of the same names with this key, PKCS#8.
+    /// From now on an attacker on the path replaces the key of each exported request by this key, PKCS#8.
     pub fn replace_requests(&self, pkcs8: Vec<u8>) {
         self.shared.device().attacker_key = Some(pkcs8);
     }
 
-    /// Nobody does that any more.
+    /// Exported requests are not replaced any more.
     pub fn stop_replacing_requests(&self) {
         self.shared.device().attacker_key = None;
     }
@@ -278,14 +278,14 @@ impl Simulator {
         self.shared.device().connections.opened()
     }
 
-    /// Bytes that were said to the stranger of [`ConnectionFault::WrongCertificate`].
-    pub fn told_to_stranger(&self) -> u64 {
-        self.shared.device().connections.told_to_stranger
+    /// Bytes that clients sent over connections with [`ConnectionFault::WrongCertificate`].
+    pub fn bytes_sent_to_impostor(&self) -> u64 {
+        self.shared.device().connections.bytes_sent_to_impostor
     }
 
-    /// From now on, for good, somebody is told of every request that was acted on, before it is answered.
+    /// From now on, the observer is called for every request that was processed, before it is answered.
     pub fn observed_by(&self, observer: Observer) {
-        // A second witness is not heard.
+        // A second observer is ignored.
         let _ = self.shared.observer.set(observer);
     }
 
@@ -294,7 +294,7 @@ impl Simulator {
         self.shared.device().holds_configuration_mode()
     }
 
-    /// Every password that the device was told for a file: to fetch or bring it, or to open it.
+    /// Every password that the device received for a file: to download, upload or open it.
     pub fn file_passwords(&self) -> Vec<String> {
         self.shared.device().file_passwords.clone()
     }
@@ -304,12 +304,12 @@ impl Simulator {
         self.shared.device().journal.clone()
     }
 
-    /// What was said by [`Action::Echo`], secrets and all.
+    /// The texts sent by [`Action::Echo`], including secrets.
     pub fn echoed(&self) -> Vec<String> {
         self.shared.device().echoed.clone()
     }
 
-    /// A person who works on the same device.
+    /// Another administrator of the same device.
     pub fn other_administrator(&self) -> OtherAdministrator {
         OtherAdministrator(self.shared.clone())
     }
@@ -353,7 +353,7 @@ fn new_device(settings: Settings) -> std::io::Result<Device> {
         rules: rules::Rules::default(),
         echoed: Vec::new(),
         connections: FaultyConnections::default(),
-        transfer_faults: errand::TransferFaults::default(),
+        transfer_faults: transfer_request::TransferFaults::default(),
         gatekeeper: auth::Gatekeeper::default(),
         session: None,
         mode: None,

@@ -1,4 +1,4 @@
-//! A person at the web interface of the same device, moved by a test. Never goes through the API.
+//! Another administrator at the web interface of the same device, controlled by a test. It never uses the API.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl OtherAdministrator {
         device.visitor = Some((at, line.to_owned()));
     }
 
-    /// Commits what is pending: a commit has no owner, so the API's changes go with it.
+    /// Commits the pending changes: a commit has no owner, so it includes the changes of the API.
     pub fn commits(&self) {
         let mut device = self.0.device();
         device
@@ -56,7 +56,7 @@ impl OtherAdministrator {
     /// Imports a certificate with its key (a PKCS#12 file of the web interface, 3.6) and binds both services to it.
     ///
     /// # Errors
-    /// When the certificate cannot be made.
+    /// When the certificate cannot be created.
     pub fn replaces_certificate(&self, replacement: &Replacement) -> std::io::Result<()> {
         {
             let mut device = self.0.device();
@@ -71,7 +71,7 @@ impl OtherAdministrator {
     /// different ones.
     ///
     /// # Errors
-    /// When the certificate cannot be made.
+    /// When the certificate cannot be created.
     pub fn gives_ssl_vpn_its_own(&self, replacement: &Replacement) -> std::io::Result<()> {
         let mut device = self.0.device();
         let row = Row::imported(replacement, device.now()).map_err(std::io::Error::other)?;

@@ -1,4 +1,4 @@
-//! What is changed but not committed, of everybody, and the commit (SonicOS reference 2).
+//! The uncommitted changes of all administrators, and the commit (SonicOS reference 2).
 
 use serde_json::{Value, json};
 
@@ -12,12 +12,12 @@ use super::wire::{Handled, Refusal, Reply};
 /// One uncommitted change.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
-    /// Who made it. A commit does not ask.
+    /// The author of the change. A commit ignores it.
     pub(super) owner: Holder,
     pub(super) kind: ChangeKind,
 }
 
-/// What is changed. Certificate operations are here only when a switch makes them wait for a commit.
+/// The change. Certificate operations are here only when a switch makes them wait for a commit.
 #[derive(Debug, Clone)]
 pub(super) enum ChangeKind {
     Bind(Service, Binding),
@@ -31,7 +31,7 @@ pub(super) enum ChangeKind {
 }
 
 impl Device {
-    /// Only who holds configuration mode can change anything: that is whose change it is.
+    /// Only the holder of configuration mode can change anything, and is the author of the change.
     pub(super) fn put_pending(&mut self, kind: ChangeKind) {
         let owner = self.mode.unwrap_or(Holder::Api);
         self.pending.push(Change { owner, kind });
@@ -82,7 +82,7 @@ impl Device {
         }
     }
 
-    /// 2: `POST /config/pending` commits what is pending, whoever made it.
+    /// 2: `POST /config/pending` commits the pending changes of all administrators.
     pub(super) fn commit(&mut self) -> Handled {
         if self.variants.commit_failures > 0 {
             self.variants.commit_failures -= 1;
@@ -125,7 +125,7 @@ impl Device {
         Ok(())
     }
 
-    /// 2: `DELETE /config/pending`. guess: it discards everybody's changes, as a commit takes everybody's.
+    /// 2: `DELETE /config/pending`. guess: it discards the changes of all administrators, as a commit applies them.
     pub(super) fn discard_pending(&mut self) -> Reply {
         let foreign = self.has_foreign_changes();
         self.counters.discards_of_foreign_changes += u64::from(foreign);
@@ -133,7 +133,7 @@ impl Device {
         Reply::done("Success.")
     }
 
-    /// Applies everything; says whether the management service got another certificate.
+    /// Applies everything. Returns whether the management service got another certificate.
     pub(super) fn apply_pending(&mut self) -> bool {
         let before = self.bindings.clone();
         for change in std::mem::take(&mut self.pending) {
@@ -170,7 +170,7 @@ impl Device {
         }
     }
 
-    /// Changes of others than who holds configuration mode.
+    /// Changes of other administrators than the holder of configuration mode.
     fn has_foreign_changes(&self) -> bool {
         self.pending
             .iter()

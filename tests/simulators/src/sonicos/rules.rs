@@ -1,4 +1,4 @@
-//! Faults and holds that a test asks for at an exact request. A rule knows nothing of the device behind it.
+//! Faults and holds that a test sets at an exact request. Rules are independent of the device.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct Rule {
     pub skip: u32,
     /// Matching requests to act on after that.
     pub times: u32,
-    /// What happens to them.
+    /// The action for them.
     pub action: Action,
 }
 
@@ -50,7 +50,7 @@ impl Rule {
     }
 }
 
-/// What a [`Rule`] does.
+/// The action of a [`Rule`].
 #[derive(Debug, Clone)]
 pub enum Action {
     /// The connection is cut before the device acts.
@@ -67,13 +67,13 @@ pub enum Action {
     SilentAfter,
     /// This status, body and these headers instead of acting.
     Status(u16, String, Vec<(String, String)>),
-    /// The device acts, then says 500.
+    /// The device acts, then answers 500.
     ServerErrorAfter,
     /// The device acts, but only the first half of its answer's body arrives, as if it were the whole.
     Truncated,
     /// The device acts, but the connection ends after half of the body that its answer announced.
     CutShort,
-    /// The device acts, but its answer comes a byte at a time, with this pause between two.
+    /// The device acts, but its answer is sent one byte at a time, with this pause between two.
     Drip(Duration),
     /// Bytes that are neither JSON nor text, with status 200, instead of acting.
     Garbage,
@@ -81,8 +81,8 @@ pub enum Action {
     Html,
     /// `success: false` with this message and HTTP 200, instead of acting (1.5).
     SuccessFalseWith200(String),
-    /// This status instead of acting, and a refusal that repeats, after so many letters, everything that came: path, headers
-    /// and body; in its headers as well. No device says so much; proxies and debug builds do.
+    /// This status instead of acting, and a refusal that repeats the whole request after so many letters: path, headers and
+    /// body; in its headers as well. No device does that; proxies and debug builds do.
     Echo(u16, usize),
     /// Waits in real time, then acts.
     DelayBefore(Duration),
@@ -126,7 +126,7 @@ impl Rules {
         self.used
     }
 
-    /// What to do with this request; counts it off.
+    /// The action for this request. Counts the request.
     pub(super) fn take(&mut self, method: &str, path: &str) -> Option<Action> {
         let matches = |rule: &Rule| {
             let is_any = rule.method.is_empty() && method != CONSOLE;

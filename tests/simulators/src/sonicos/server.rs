@@ -1,4 +1,4 @@
-//! The two TLS ports: sockets, HTTP, and the certificate on the wire. What a request means is decided in `device.rs`.
+//! The two TLS ports: sockets, HTTP, and the served certificate. `device.rs` processes the requests.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -21,8 +21,8 @@ use tokio_rustls::server::TlsStream;
 use super::certificates::Identity;
 use super::decorate::Finished;
 use super::device::{Device, Outcome};
-use super::errand::Commission;
 use super::rules::Action;
+use super::transfer_request::TransferStep;
 use super::wire::{Request, envelope_text};
 use super::{Profile, http10};
 use crate::faulty_connections::{reset, turn_away};
@@ -52,9 +52,9 @@ impl Shared {
         self.hang_up.send_modify(|times| *times += 1);
     }
 
-    async fn tell(&self, deed: String) {
+    async fn tell(&self, request: String) {
         if let Some(observer) = self.observer.get() {
-            observer.tell(deed).await;
+            observer.tell(request).await;
         }
     }
 
@@ -104,7 +104,7 @@ impl ResolvesServerCert for PortCertificate {
     }
 }
 
-/// What a port does with a connection.
+/// The purpose of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Management,
@@ -155,7 +155,7 @@ fn is_refused(role: Role, shared: &Shared) -> bool {
 
 async fn turned_away(stream: TcpStream, fault: ConnectionFault, shared: Arc<Shared>) {
     let reported = turn_away(stream, fault).await;
-    shared.device().connections.told_to_stranger += reported;
+    shared.device().connections.bytes_sent_to_impostor += reported;
 }
 
 async fn serve_connection(
@@ -202,7 +202,7 @@ async fn serve_new(stream: &mut Stream, peer: SocketAddr, role: Role, shared: Ar
         .auto_date_header(false)
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(&mut *stream), service);
-    // Not simply awaited: what is reset gets no farewell.
+    // Not simply awaited: a reset connection gets no `close_notify`.
     let ended = poll_fn(|context| connection.poll_without_shutdown(context)).await;
     drop(connection);
     let to_reset = ended.is_err_and(|error| Cut::is_reset(&error));
@@ -237,14 +237,14 @@ async fn answer_http(
     response(finished, ends_connection).await
 }
 
-/// What a port says to a request, whatever carries it; `None` is a request that is not for the API.
+/// The answer of a port to a request, over any transport. `None` is a request that is not for the API.
 pub(super) async fn answer(
     request: Option<Request>,
     role: Role,
     shared: Arc<Shared>,
 ) -> Result<Finished, Cut> {
     match request.filter(|_| role == Role::Management) {
-        // On a task of its own: the device finishes what it was told even when the client is gone.
+        // On a task of its own: the device finishes a request that it received, even when the client is gone.
         Some(request) => tokio::spawn(answer_api(request, shared))
             .await
             .map_err(|_| Cut::Closed)?,
@@ -323,16 +323,16 @@ async fn act_then(
     }
 }
 
-/// The device acts, and runs the errands that it needs for that.
+/// The device processes the request, and runs the file transfers that the request requires.
 async fn act(request: Request, shared: &Arc<Shared>) -> Result<Finished, Cut> {
-    let deed = format!("{} {}", request.method, request.display_path());
+    let line = format!("{} {}", request.method, request.display_path());
     let request = Arc::new(request);
     let asked = request.clone();
     let mut outcome = on_device(shared, move |device| device.answer(&asked)).await?;
     loop {
-        if !matches!(outcome, Outcome::Errand(_)) {
+        if !matches!(outcome, Outcome::Transfer(_)) {
             // Before the connection ends, if it does: that is an answer too.
-            shared.tell(deed.clone()).await;
+            shared.tell(line.clone()).await;
         }
         match outcome {
             Outcome::Answered(finished) => return Ok(finished),
@@ -341,10 +341,10 @@ async fn act(request: Request, shared: &Arc<Shared>) -> Result<Finished, Cut> {
                 shared.hang_up();
                 return Err(Cut::Closed);
             }
-            Outcome::Errand(suspended) => {
-                let Commission { errand, next } = *suspended.commission;
-                let handled = shared.carry(errand).await;
-                shared.tell(format!("{deed}: the file is carried")).await;
+            Outcome::Transfer(suspended) => {
+                let TransferStep { transfer, next } = *suspended.step;
+                let handled = shared.carry(transfer).await;
+                shared.tell(format!("{line}: the file is carried")).await;
                 let asked = request.clone();
                 let resume = move |device: &mut Device| {
                     device.resume(&asked, next, suspended.next_nonce, handled)
@@ -424,7 +424,7 @@ async fn response(finished: Finished, ends_connection: bool) -> HttpReply {
     builder.body(delivery).map_err(|_| Cut::Closed)
 }
 
-/// What a browser would see: enough to know that something is there.
+/// The page for a browser.
 fn page(role: Role) -> Finished {
     let text = if role == Role::Management {
         MANAGEMENT_PAGE
@@ -450,7 +450,7 @@ const MANAGEMENT_PAGE: &str =
 const SSL_VPN_PAGE: &str =
     "<!doctype html><title>Simulated SonicWall</title><p>SSL VPN portal</p>\n";
 
-/// Far above `max_payload`, so that the device itself refuses what is too large.
+/// Far above `max_payload`, so that the device itself refuses bodies that are too large.
 pub(super) const LARGEST_BODY: usize = 64 << 20;
 
 fn certified_key(identity: &Identity, chain: Vec<Vec<u8>>) -> Result<CertifiedKey, rustls::Error> {

@@ -1,4 +1,4 @@
-//! The one session, and configuration mode (SonicOS reference 1.3, 1.4). Who may have a session is decided in `auth`.
+//! The one session, and configuration mode (SonicOS reference 1.3, 1.4). `auth` decides which login gets a session.
 
 use std::net::IpAddr;
 
@@ -19,19 +19,19 @@ pub(super) struct Session {
     management_started: bool,
 }
 
-/// Who holds configuration mode: exactly one administrator (1.4).
+/// The holder of configuration mode: exactly one administrator (1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holder {
     /// The session of the API.
     Api,
-    /// Somebody at the web interface.
+    /// An administrator at the web interface.
     Other,
     /// One session of the command line, by its number.
     Console(u32),
 }
 
 impl Device {
-    /// 1.2: the reply of a good login, whatever the scheme. The caller has checked who it is.
+    /// 1.2: the reply to a successful login, in any scheme. The caller has verified the credentials.
     pub(super) fn open_session(&mut self, request: &Request, with_token: bool) -> Handled {
         self.refuse_one_session_too_many(request)?;
         if self.variants.password_must_change {
@@ -56,7 +56,7 @@ impl Device {
             "config_mode": if self.holds_configuration_mode() { "Yes" } else { "No" },
             "model": self.settings.profile.model(),
         });
-        if self.variants.login_tells_holder {
+        if self.variants.login_reports_holder {
             let (kind, address) = match self.mode {
                 None => ("NONE", "0.0.0.0"),
                 Some(Holder::Other) => ("WEB", "192.0.2.200"),
@@ -72,7 +72,7 @@ impl Device {
         }
         self.session = Some(session);
         if self.settings.profile == Profile::V6_5 {
-            // 1.2: nothing but success is told.
+            // 1.2: the reply states nothing but success.
             return Ok(Reply::done("Success."));
         }
         Ok(Reply::succeeded(result))
@@ -103,7 +103,7 @@ impl Device {
         self.forget(Holder::Api);
     }
 
-    /// 1.4, 2: who is gone holds no mode, and what was not committed is lost.
+    /// 1.4, 2: an ended session loses the mode and its uncommitted changes.
     pub(super) fn forget(&mut self, holder: Holder) {
         self.pending.retain(|change| change.owner != holder);
         if self.mode == Some(holder) {
@@ -156,7 +156,7 @@ impl Device {
         Reply::done("Success.")
     }
 
-    /// 1.4: takes the mode from whoever holds it.
+    /// 1.4: takes the mode from its holder.
     pub(super) fn enter_configuration_mode(&mut self) -> Handled {
         if self.variants.configuration_mode_refused || self.variants.read_only_administrator {
             return Err(Refusal::new(403, "Not allowed in current mode."));
@@ -177,8 +177,8 @@ impl Device {
         Reply::done("Success.")
     }
 
-    /// An administrator who comes at this request: 1.4, exactly one holds configuration mode, and only there changes are
-    /// made.
+    /// Another administrator starts work at this request: 1.4, exactly one holds configuration mode, and only the holder
+    /// can change anything.
     pub(super) fn let_in_visitor(&mut self) {
         let now = self.counters.requests;
         let Some((_, line)) = self.visitor.take_if(|(at, _)| *at <= now) else {

@@ -1,4 +1,4 @@
-//! What a simulated SonicWall is told before it starts.
+//! The settings with which a simulated SonicWall starts.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Variants;
 
-/// The device clock. Everything on the device that depends on time asks it.
+/// The device clock. It is the only clock of the device.
 pub type DeviceClock = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
 
 /// Everything needed to start a [`super::Simulator`].
@@ -26,7 +26,7 @@ pub struct Settings {
     pub ssl_vpn: SocketAddr,
     /// Where the command line is to be had without a login (an SSH server stands before it); `None`: nowhere.
     pub console: Option<SocketAddr>,
-    /// What both services serve at the start.
+    /// The certificate of both services at the start.
     pub initial: InitialCertificate,
     /// Every switch.
     pub variants: Variants,

@@ -1,5 +1,5 @@
 //! The switches of a SonicWall with more than two positions.
-//! What a switch means is told where it is declared, in `faces.rs`.
+//! The meaning of each switch is documented in `variants.rs`.
 
 use crate::switch::choices;
 
@@ -56,17 +56,17 @@ choices! {
 }
 
 choices! {
-    /// What is wrong with an exported request.
+    /// The fault of an exported request.
     Tampering {
         /// Nothing.
         Nothing = "nothing",
-        /// It asks for other names, with the right key.
+        /// It contains other names, with the right key.
         Names = "names",
-        /// It asks for another alternate name only.
+        /// It contains another alternate name only.
         AlternateName = "alternate_name",
-        /// It asks for another common name only.
+        /// It contains another common name only.
         Subject = "subject",
-        /// It asks for the right names, with another key.
+        /// It contains the right names, with another key.
         Key = "key",
         /// Its key is of another type.
         KeyType = "key_type",
@@ -164,7 +164,7 @@ choices! {
 }
 
 choices! {
-    /// What `GET /config/pending` shows (2 leaves it open).
+    /// The answer to `GET /config/pending` (2 leaves it open).
     PendingForm {
         /// A JSON object with the changed paths; `{}` when there are none.
         Paths = "paths",
@@ -184,7 +184,7 @@ choices! {
         Flag = "flag",
         /// How many changes there are, in words.
         Count = "count",
-        /// The same with the name of who made them; everybody is logged in as the one user of the API.
+        /// The same with the author. All clients of the API log in as one user.
         Author = "author",
         /// A list of CLI lines.
         List = "list",
@@ -224,7 +224,7 @@ choices! {
 }
 
 choices! {
-    /// What the URL of an export names (3.3).
+    /// The target of the URL of an export (3.3).
     UrlForm {
         /// The folder; anything else is refused.
         Folder = "folder",
@@ -236,7 +236,7 @@ choices! {
 }
 
 choices! {
-    /// What is in a file that the device brings (3.3 leaves it open).
+    /// The format of a file that the device uploads (3.3 leaves it open).
     P10Form {
         /// PEM.
         Pem = "pem",
@@ -262,7 +262,7 @@ choices! {
 }
 
 choices! {
-    /// Who opens the data connection of FTP, and how it is agreed upon (RFC 959, RFC 2428).
+    /// Which side opens the data connection of FTP, and how it is negotiated (RFC 959, RFC 2428).
     FtpMode {
         /// `PASV`.
         Passive = "passive",
@@ -276,9 +276,9 @@ choices! {
 }
 
 choices! {
-    /// What the SSH client of the device can do.
+    /// The algorithms of the SSH client of the device.
     ScpAlgorithms {
-        /// What is usual now.
+        /// Current algorithms.
         Modern = "modern",
         /// `diffie-hellman-group14-sha1` and the like only.
         Old = "old",

@@ -1,11 +1,11 @@
-//! Files that the device brings and fetches itself: the calls of SonicOS 6.5 (SonicOS reference 3.3 to 3.6), and what
-//! becomes of a file on its way. Opens no connection: that is `carrier`'s.
+//! Files that the device uploads and downloads itself: the calls of SonicOS 6.5 (SonicOS reference 3.3 to 3.6), and the
+//! outcomes of transfers. Only `carrier` opens connections.
 
 use super::carrier::{Protocol, Url};
 use super::certificates::pem;
 use super::device::Device;
-use super::errand::{Errand, Then};
 use super::switch::{P10Form, P10Name, TransferProtocols, TransferSpelling, UrlForm};
+use super::transfer_request::{Then, TransferRequest};
 use super::wire::{Handled, Refusal, Reply, without_credentials};
 use super::{Profile, switch};
 
@@ -34,7 +34,7 @@ impl Device {
         TransferCall::read(method, segments).is_some_and(|call| self.knows(call))
     }
 
-    /// Does such a call; `None` when it is none or of a spelling that this device does not know.
+    /// Handles such a call. `None` for other calls and for a variant that this device does not know.
     pub(super) fn transfer(&mut self, method: &str, segments: &[&str]) -> Option<Handled> {
         let call = TransferCall::read(method, segments).filter(|call| self.knows(*call))?;
         let (protocol, url) = (call.protocol, call.url);
@@ -79,14 +79,14 @@ impl Device {
             P10Name::AliasCsr => format!("{alias}.csr"),
             P10Name::Other => "certreq.p10".to_owned(),
         };
-        Ok(Reply::after(Errand::Bring {
+        Ok(Reply::after(TransferRequest::Bring {
             url: url.to_owned(),
             file_name,
             content,
         }))
     }
 
-    /// 3.4: fetches the file of `url` and goes on with it.
+    /// 3.4: downloads the file of `url` and processes it.
     pub(super) fn fetch_from(&mut self, protocol: Protocol, url: &str, then: Then) -> Handled {
         if self.check_url(protocol, url)?.is_folder() {
             return Err(Refusal::unreasonable(url));
@@ -96,10 +96,10 @@ impl Device {
             self.visible_row(alias)?;
         }
         let url = url.to_owned();
-        Ok(Reply::after(Errand::Fetch { url, then }))
+        Ok(Reply::after(TransferRequest::Fetch { url, then }))
     }
 
-    /// What a file that was brought leaves behind.
+    /// Records the outcome of an upload.
     pub(super) fn brought(&mut self, url: &str, outcome: Result<(), String>) -> Handled {
         self.journal_transfer("brought a file to", url, outcome.as_ref().err());
         match outcome {
@@ -111,7 +111,7 @@ impl Device {
         }
     }
 
-    /// What is done with a file that was fetched.
+    /// Processes a downloaded file.
     pub(super) fn fetched(
         &mut self,
         url: &str,
@@ -137,15 +137,15 @@ impl Device {
         handled
     }
 
-    fn journal_transfer(&mut self, deed: &str, url: &str, failure: Option<&String>) {
+    fn journal_transfer(&mut self, verb: &str, url: &str, failure: Option<&String>) {
         let url = without_credentials(url);
         self.journal.push(match failure {
-            None => format!("- {deed} {url}"),
-            Some(reason) => format!("- failed: {deed} {url}: {}", without_credentials(reason)),
+            None => format!("- {verb} {url}"),
+            Some(reason) => format!("- failed: {verb} {url}: {}", without_credentials(reason)),
         });
     }
 
-    /// guess: the status, and that the reason is told.
+    /// guess: the status, and that the reply states the reason.
     fn failed_transfer(&mut self, reason: String) -> Refusal {
         self.counters.transfers_failed += 1;
         Refusal::new(400, reason)
@@ -300,7 +300,7 @@ mod tests {
     use super::{File, Protocol, TransferCall, TransferSpelling};
 
     #[test]
-    fn the_spellings_of_the_reference_are_told_apart() {
+    fn the_spellings_of_the_reference_are_distinguished() {
         let url = "ftp://cert:secret@192.0.2.1/";
         let put = [
             "certificates",

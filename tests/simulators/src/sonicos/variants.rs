@@ -1,7 +1,7 @@
-//! Every switch of the device: what the reference leaves open, what differs between builds, and what can go wrong.
+//! Every switch of the device: details that the reference leaves open, differences between builds, and faults.
 //!
-//! One declaration per switch. The list that `simulators sonicos --list-faces` prints and the parser of
-//! `--face name=value` are made from the same declarations.
+//! One declaration per switch. The list that `simulators sonicos --list-variants` prints and the parser of
+//! `--variant name=value` are made from the same declarations.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::switch::{
 use crate::switch::variants;
 
 variants! {
-    // Sections 1.1 to 1.4: who may enter, and how.
+    // Sections 1.1 to 1.4: login and sessions.
     /// Session security (1.3): every request needs a digest or a token. Unset: as the profile.
     session_security: Option<bool> = None,
     /// HTTP Basic (1.2). Unset: as the profile.
@@ -48,7 +48,7 @@ variants! {
     lockout_minutes: u32 = 30,
     /// Minutes of the device clock after which an idle session is closed (1.4).
     idle_logout_minutes: u32 = 5,
-    /// The login says `API_AUTH_PASSWORD_UPDATE` and is of no use (1.2).
+    /// The login reply contains `API_AUTH_PASSWORD_UPDATE`, and the session is unusable (1.2).
     password_must_change: bool = false,
     /// The API is switched off: 403 `E_DISABLED` (1.1).
     api_disabled: bool = false,
@@ -58,19 +58,19 @@ variants! {
     too_many_sessions: bool = false,
     /// A login with override replaces the session that is open (1.4); otherwise 503.
     override_replaces_session: bool = true,
-    /// The login reply says `config_mode` No even with override: /config-mode is needed (1.4).
+    /// The login reply has `config_mode` No even with override: /config-mode is needed (1.4).
     login_without_configuration_mode: bool = false,
     /// /config-mode is refused too.
     configuration_mode_refused: bool = false,
     /// /config-mode is refused while another administrator has it: "Cannot change to config mode" (1.4).
     configuration_mode_kept: bool = false,
-    /// The login reply says who holds configuration mode (1.2).
-    login_tells_holder: bool = false,
-    /// The login reply says that a central management has the device (1.2, 6.13).
+    /// The login reply names the holder of configuration mode (1.2).
+    login_reports_holder: bool = false,
+    /// The login reply states that a central management controls the device (1.2, 6.13).
     managed_centrally: bool = false,
     /// How a write without configuration mode fails (1.4): `non_config_mode_405`, `not_allowed_400`.
     non_config_mode: NonConfigMode = NonConfigMode::NonConfigMode405,
-    /// Nothing works between the login and POST /start-management (1.4).
+    /// No call works between the login and POST /start-management (1.4).
     needs_start_management: bool = false,
     /// How it is refused before: 403, or 401 as to a session that is not known (1.4 leaves it open).
     start_management_status: u16 = 403,
@@ -115,7 +115,7 @@ variants! {
     refuse_wildcards: bool = false,
     /// Listings after which a new request appears (3.1: key generation takes time).
     key_ready_after_listings: u32 = 1,
-    /// A new request is answered as done, and nothing comes of it (3.1 leaves it open).
+    /// A new request is answered with success, and no key is generated (3.1 leaves it open).
     generation_comes_to_nothing: bool = false,
     /// Milliseconds of the device clock after which a new request appears (3.1).
     key_delay_ms: Duration = Duration::ZERO,
@@ -129,14 +129,14 @@ variants! {
     csr_form: CsrForm = CsrForm::Pem,
     /// Content-Type of an exported request (3.3).
     csr_content_type: String = "application/octet-stream".to_owned(),
-    /// The exported request is not the one asked for: nothing, names, `alternate_name`, subject, key, `key_type`,
+    /// The exported request differs from the requested one: nothing, names, `alternate_name`, subject, key, `key_type`,
     /// `key_size`, signature.
     csr_tampered: Tampering = Tampering::Nothing,
     /// How files are accepted (3.4): raw, multipart, named, both.
     import_form: ImportForm = ImportForm::Raw,
     /// Status of the refusal of the other form (3.4).
     wrong_form_status: u16 = 400,
-    /// What that refusal says: format, `unknown_call`.
+    /// The message of that refusal: format, `unknown_call`.
     wrong_form: WrongForm = WrongForm::Format,
     /// DER is accepted beside PEM (3.4 leaves it open).
     import_der: bool = false,
@@ -194,15 +194,15 @@ variants! {
     wrong_spelling_status: u16 = 400,
     /// In which protocols the device is a client: both, `ftp_only`, `scp_only`, `scp_broken`.
     transfer_protocols: TransferProtocols = TransferProtocols::Both,
-    /// What the URL of an export names (3.3): folder, file, both.
+    /// The target of the URL of an export (3.3): folder, file, both.
     url_form: UrlForm = UrlForm::Folder,
     /// A port in an URL is taken.
     url_port: bool = true,
-    /// What is in an exported request (3.3): pem, der.
+    /// The format of an exported request (3.3): pem, der.
     p10_form: P10Form = P10Form::Pem,
     /// The name of its file (3.3): alias, `alias_p10`, capitals, `alias_csr`, other.
     p10_name: P10Name = P10Name::AliasP10,
-    /// The answer comes first, and says success; the transfer follows.
+    /// The answer is sent first, with success. The transfer follows.
     answers_before_transfer: bool = false,
     /// Every transfer is done, but its answer is lost.
     transfer_answer_lost: bool = false,
@@ -210,19 +210,19 @@ variants! {
     transfer_timeout_ms: Duration = Duration::from_secs(10),
     /// FTP data connections (3.3): passive, `extended_passive`, active, `extended_active`.
     ftp_mode: FtpMode = FtpMode::Passive,
-    /// What the SSH client can do: modern, old.
+    /// The algorithms of the SSH client: modern, old.
     scp_algorithms: ScpAlgorithms = ScpAlgorithms::Modern,
     /// SCP is spoken over the SFTP subsystem, as OpenSSH's scp does since 9.0.
     scp_is_sftp: bool = false,
     /// Paths of SCP begin with a slash.
     scp_from_root: bool = false,
-    /// The only host key that SCP believes, SHA256:... as OpenSSH prints it; unset: any.
+    /// The only host key that SCP accepts, SHA256:... as OpenSSH prints it; unset: any.
     scp_host_key: Option<String> = None,
 
     // Sections 3.9 and 6.12: the command line.
     /// POST /direct/cli works (3.9).
     direct_cli: bool = true,
-    /// `show` over /direct/cli answers as text even where JSON is asked for (3.9).
+    /// `show` over /direct/cli answers with text even when JSON is requested (3.9).
     cli_shows_text: bool = false,
     /// A listing over /direct/cli is a member of an object, not a bare array (3.9 shows none).
     cli_listing_in_object: bool = false,
@@ -230,19 +230,19 @@ variants! {
     console_banner: bool = false,
     /// Lines of one page of the console before --MORE-- (6.12); 0 never pages.
     console_page_lines: u32 = 24,
-    /// The console repeats what is typed: for a relay whose terminal does not.
+    /// The console echoes the input, for a relay whose terminal does not.
     console_echoes: bool = false,
-    /// Lines after which the console says that the session timed out (6.12); 0 never.
+    /// Lines after which the console reports that the session timed out (6.12); 0 never.
     console_times_out_after: u32 = 0,
-    /// The console says that there were too many login attempts and closes (6.12).
+    /// The console reports too many login attempts and closes (6.12).
     console_login_attempts_exceeded: bool = false,
 
     // Sections 2 and 4: binding and commit.
     /// The settings of the services can be written (4.1: on 6.5 only reading is known).
     binding_calls: bool = true,
-    /// Reads of the settings show what is pending too.
+    /// Reads of the settings include pending changes.
     reads_show_pending: bool = false,
-    /// What GET /config/pending shows (2): paths, status, text, sentence, message, `message_or_success`,
+    /// The answer to GET /config/pending (2): paths, status, text, sentence, message, `message_or_success`,
     /// `sentence_or_empty`, flag, count, list, `paths_in_envelope`, silent, garbage.
     pending_form: PendingForm = PendingForm::Paths,
     /// Every write is committed at once (1.1).
@@ -256,7 +256,7 @@ variants! {
     /// That commit also ends the session (2).
     session_lost_on_management_commit: bool = true,
 
-    // What the services show, whatever the configuration says.
+    // The certificates that the services present, independently of the configuration.
     /// Where a certificate that never was served before is replaced on the wire by some other one: `neither`,
     /// `management`, `ssl_vpn`, `both`.
     serve_wrong_certificate_after_bind: On = On::Neither,
@@ -269,7 +269,7 @@ variants! {
 }
 
 impl Variants {
-    /// The friendliest device: nothing random, no delay, no dropped connection.
+    /// The most cooperative device: nothing random, no delay, no dropped connection.
     pub fn kind() -> Self {
         Self {
             refused_nonce_one_in: 0,

@@ -1,5 +1,5 @@
 //! Requests as the handlers see them, and replies before they become bytes (SonicOS reference 1.5).
-//! Knows the envelope; knows nothing of the device's state.
+//! Contains the envelope. Independent of the device's state.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::device::Device;
-use super::errand::{Commission, Errand};
+use super::transfer_request::{TransferRequest, TransferStep};
 
 /// Everything of the API lives below this path (1.1).
 pub(super) const BASE: &str = "/api/sonicos";
@@ -17,7 +17,7 @@ pub(super) const BASE: &str = "/api/sonicos";
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: String,
-    /// Path and query exactly as sent: what a digest covers.
+    /// Path and query exactly as sent. A digest covers them.
     pub(super) target: String,
     /// Path below [`BASE`], still encoded: for rules and the journal.
     pub(super) path: String,
@@ -120,8 +120,8 @@ impl Request {
             .map_err(|error| Refusal::new(400, format!("Invalid JSON: {error}")))
     }
 
-    /// 1.5: the order in which 6.5 wants its headers. `HeaderMap` keeps the order in which headers came as long as none
-    /// is removed.
+    /// 1.5: the order of headers that 6.5 requires. `HeaderMap` keeps the order of the request as long as none is
+    /// removed.
     pub(super) fn accept_comes_first(&self) -> bool {
         let place = |wanted: HeaderName| self.headers.keys().position(|name| *name == wanted);
         let Some(accept) = place(header::ACCEPT) else {
@@ -159,16 +159,16 @@ pub(super) struct Reply {
     pub(super) note: Option<String>,
     /// Entries of `info` before the result (1.5).
     pub(super) earlier: Vec<Value>,
-    /// What has to be carried before anything else of this reply is known.
-    pub(super) errand: Option<Box<Commission>>,
+    /// The transfer that has to end before the rest of this reply is known.
+    pub(super) transfer: Option<Box<TransferStep>>,
 }
 
-/// What a reply carries.
+/// The body of a reply.
 #[derive(Debug)]
 pub(super) enum Body {
     /// No body at all, as a 401 in digest mode (1.2).
     Empty,
-    /// The status envelope of 1.5; `result` is the entry that says how it went.
+    /// The status envelope of 1.5; `result` is the entry with the outcome.
     Envelope {
         success: bool,
         result: Map<String, Value>,
@@ -190,27 +190,27 @@ impl Reply {
             body,
             note: None,
             earlier: Vec::new(),
-            errand: None,
+            transfer: None,
         }
     }
 
-    /// The reply comes once this errand has been run.
-    pub(super) fn after(errand: Errand) -> Self {
+    /// The reply is sent when this transfer has ended.
+    pub(super) fn after(transfer: TransferRequest) -> Self {
         Self {
-            errand: Some(Box::new(Commission::new(errand))),
+            transfer: Some(Box::new(TransferStep::new(transfer))),
             ..Self::empty(200)
         }
     }
 
-    /// Goes on with this reply: at once, or when its errand has been run.
+    /// Continues with this reply: at once, or when its transfer has ended.
     pub(super) fn and_then(
         mut self,
         device: &mut Device,
         next: impl FnOnce(&mut Device, Handled) -> Handled + Send + 'static,
     ) -> Handled {
-        match self.errand.take() {
-            Some(commission) => {
-                self.errand = Some(Box::new(commission.and_then(next)));
+        match self.transfer.take() {
+            Some(step) => {
+                self.transfer = Some(Box::new(step.and_then(next)));
                 Ok(self)
             }
             None => next(device, Ok(self)),
@@ -288,7 +288,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// guess: only a few codes are public (1.5); everything else says `E_ERROR`.
+    /// guess: only a few codes are public (1.5); everything else has `E_ERROR`.
     pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -337,10 +337,10 @@ pub(super) fn unknown_call() -> Refusal {
     Refusal::coded(404, "E_NOT_FOUND", "API not found.")
 }
 
-/// What handlers return.
+/// The result of a handler.
 pub(super) type Handled = Result<Reply, Refusal>;
 
-/// The reply that a rule asked for: `success: false` with HTTP 200 (1.5).
+/// The reply that a rule requests: `success: false` with HTTP 200 (1.5).
 pub(super) fn envelope_text(success: bool, message: &str) -> String {
     let level = if success { "info" } else { "error" };
     let code = if success { "E_OK" } else { "E_ERROR" };
@@ -409,8 +409,8 @@ mod tests {
             "scp://192.0.2.1/x and ftp://192.0.2.2"
         );
         assert_eq!(
-            without_credentials("nobody@example.com"),
-            "nobody@example.com"
+            without_credentials("reader@example.com"),
+            "reader@example.com"
         );
     }
 }

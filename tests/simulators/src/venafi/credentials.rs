@@ -1,4 +1,4 @@
-//! Who may ask (TLS Protect Cloud reference 2).
+//! Authentication of clients (TLS Protect Cloud reference 2).
 
 use serde_json::json;
 use time::Duration;

@@ -35,7 +35,7 @@ pub(super) struct Order {
 }
 
 impl Cloud {
-    /// 4.3: `POST certificaterequests`. Never looks whether the same was asked before: there is no idempotency key.
+    /// 4.3: `POST certificaterequests`. Repeated requests are not detected: there is no idempotency key.
     pub(super) fn create(&mut self, office: &mut Office, request: &Request) -> Handled {
         let body = request.json().map_err(Refusal::malformed)?;
         let existing = self.existing(&body)?;
@@ -71,7 +71,7 @@ impl Cloud {
         Ok(Reply::json(201, &json!({"certificateRequests": [answer]})))
     }
 
-    /// 4: `POST certificaterequests/validation`: what `create` would say, and nothing is stored.
+    /// 4: `POST certificaterequests/validation`: the answer of `create`, without storing anything.
     pub(super) fn validate(&self, request: &Request) -> Handled {
         let body = request.json().map_err(Refusal::malformed)?;
         let csr = self.requested_csr(&body, None)?;
@@ -220,7 +220,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// 4.3: the asked validity, when the CA behind the service looks at it. guess: capped by the template.
+    /// 4.3: the requested validity, when the CA behind the service uses it. guess: capped by the template.
     fn lifetime(&self, body: &Value, template: &Template) -> Result<Duration, Refusal> {
         let longest = Duration::days(i64::from(template.validity_days));
         let Some(asked) = body.get("validityPeriod").and_then(Value::as_str) else {
@@ -252,7 +252,7 @@ impl Cloud {
         }
     }
 
-    /// 4.3 and 4.4; the search leaves out what it is said to leave out (7).
+    /// 4.3 and 4.4; the search omits the documented fields (7).
     pub(super) fn order_json(&self, office: &mut Office, index: usize, detail: Detail) -> Value {
         let Some(order) = self.orders.get(index) else {
             return Value::Null;
@@ -302,7 +302,7 @@ impl Cloud {
     }
 }
 
-/// How much of a request is told.
+/// How much of a request an answer contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     /// A single request.

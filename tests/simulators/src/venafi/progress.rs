@@ -1,4 +1,4 @@
-//! How a request goes on, and what happens when it arrives (TLS Protect Cloud reference 4.4, 6).
+//! The progress of a request, and its effect when it arrives (TLS Protect Cloud reference 4.4, 6).
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ pub(super) struct Progress(VecDeque<Step>);
 #[derive(Debug)]
 struct Step {
     status: &'static str,
-    /// Status calls that still see it; `None`: until somebody decides, or for good.
+    /// Status calls that still see it; `None`: until the test decides, or permanently.
     looks: Option<u32>,
 }
 
@@ -83,7 +83,7 @@ impl Progress {
         self.status() != before
     }
 
-    /// Goes to this status for good.
+    /// Stays at this status.
     fn decide(&mut self, status: &'static str) {
         self.0 = VecDeque::from([Step {
             status,
@@ -108,7 +108,7 @@ impl Order {
 }
 
 impl Cloud {
-    /// Does what the present status of a request means, once.
+    /// Applies the effect of the current status of a request, once.
     pub(super) fn settle(&mut self, office: &mut Office, index: usize) {
         let Some(order) = self.orders.get_mut(index) else {
             return;

@@ -88,7 +88,7 @@ fn select(
     Ok((count, page.collect()))
 }
 
-/// Operands joined by AND, OR or NOT; guess: AND when nothing is said, everything when there is no expression.
+/// Operands joined by AND, OR or NOT; guess: AND without an operator, everything without an expression.
 fn matches(expression: &Value, record: &Value, fields: &[&str]) -> Result<bool, Refusal> {
     let Some(operands) = expression.get("operands").and_then(Value::as_array) else {
         return if expression.is_null() {

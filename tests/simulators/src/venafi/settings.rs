@@ -1,4 +1,4 @@
-//! What a simulated TLS Protect Cloud is told before it starts: who may use it, its applications and its templates.
+//! The settings with which a simulated TLS Protect Cloud starts: its credentials, applications and templates.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use crate::ca::Common;
 /// Everything needed to start a [`super::Simulator`].
 #[derive(Clone)]
 pub struct Settings {
-    /// What every CA is told. `lifetime_days` is what templates without a validity of their own give.
+    /// The settings of every CA. `lifetime_days` applies to templates without a validity of their own.
     pub common: Common,
     /// The one API key (2).
     pub api_key: String,
     /// Identifier of the service account, a part of the path of its token endpoint (2).
     pub service_account: String,
-    /// The JWT that this account's identity provider is said to have made.
+    /// The JWT of this account's identity provider.
     pub assertion: String,
     /// Every application.
     pub applications: Vec<Application>,
@@ -52,7 +52,7 @@ impl fmt::Debug for Settings {
             .field("common", &self.common)
             .field("applications", &self.applications)
             .field("templates", &self.templates)
-            .field("faces", &self.variants)
+            .field("variants", &self.variants)
             .finish_non_exhaustive()
     }
 }
@@ -74,7 +74,7 @@ pub struct Application {
 pub struct Template {
     /// UUID.
     pub id: String,
-    /// Its own name; an application knows it by an alias.
+    /// Its own name. An application uses an alias for it.
     pub name: String,
     /// AVAILABLE, or otherwise unusable.
     pub available: bool,
@@ -82,7 +82,7 @@ pub struct Template {
     pub csr_upload_allowed: bool,
     /// Whether a key may be certified twice.
     pub key_reuse: bool,
-    /// `validityPeriod` in days: what is given when nothing is asked for, and at most.
+    /// `validityPeriod` in days: the default and the maximum.
     pub validity_days: u32,
     /// Allowed common names.
     pub subject_cn: Vec<String>,

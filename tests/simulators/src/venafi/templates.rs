@@ -189,7 +189,7 @@ impl Template {
 }
 
 fn allow(component: &str, value: &str, allowed: &[String]) -> Result<(), Refusal> {
-    // guess: an expression without anchors must match the whole value all the same.
+    // guess: an expression without anchors must match the whole value as well.
     let matches = |expression: &String| {
         Regex::new(&format!("^(?:{expression})$")).is_ok_and(|regex| regex.is_match(value))
     };

@@ -1,9 +1,9 @@
-//! Every switch of the service: what the reference leaves open, and what can go wrong.
+//! Every switch of the service: details that the reference leaves open, and faults.
 
 use crate::switch::{choices, variants};
 
 choices! {
-    /// How a request goes on after it was stored (4.4).
+    /// The progress of a request after it was stored (4.4).
     StatusPath {
         /// ISSUED at once.
         Immediate = "immediate",
@@ -23,7 +23,7 @@ choices! {
         Revoked = "revoked",
         /// PENDING, then DELETED.
         Deleted = "deleted",
-        /// PENDING, a word that nobody knows, then ISSUED.
+        /// PENDING, an undocumented word, then ISSUED.
         UnknownWord = "unknown_word",
     }
 }
@@ -58,24 +58,24 @@ variants! {
     unknown_application_status: u16 = 404,
 
     // Section 4: requests.
-    /// How a request goes on: immediate, steps, approved, `approval_refused`, rejected, cancelled, failed, revoked, deleted, `unknown_word`.
+    /// The progress of a request: immediate, steps, approved, `approval_refused`, rejected, cancelled, failed, revoked, deleted, `unknown_word`.
     status_path: StatusPath = StatusPath::Steps,
     /// Status calls that see each passing status.
     polls_per_status: u32 = 1,
-    /// Status calls that see each kind of approval pending; unset: until somebody decides.
+    /// Status calls that see each kind of approval pending; unset: until the test decides.
     approval_polls: Option<u32> = Some(3),
-    /// The asked validity is ignored, the template's is given (4.3).
+    /// The requested validity is ignored in favour of the template's (4.3).
     validity_ignored: bool = false,
     /// A validity in hours only is ignored (4.3, seen with one CA behind the service).
     validity_in_hours_ignored: bool = true,
     /// Spelling of dates (4.3): basic, extended, zulu, mixed.
     date_form: DateForm = DateForm::Mixed,
-    /// Objects have members that no reference knows.
+    /// Objects have members that no reference defines.
     unknown_members: bool = true,
     /// Characters more than a UUID has in the id of a request: a defect, or an attack.
     longer_ids: u32 = 0,
 
-    // Sections 4.5 and 7: what is late.
+    // Sections 4.5 and 7: delays.
     /// Calls for the contents after ISSUED that fail (4.5).
     contents_late_calls: u32 = 1,
     /// Status of those calls (4.5): 409, 404, or 500 (3).
@@ -87,7 +87,7 @@ variants! {
 }
 
 impl Variants {
-    /// Nothing is late, nothing waits, one spelling of dates.
+    /// No delays, no approvals, one format of dates.
     pub fn kind() -> Self {
         Self {
             status_path: StatusPath::Immediate,

@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 use super::variants::DateForm;
 use crate::ca::{Office, Reply};
 
-/// What handlers return.
+/// The result of a handler.
 pub(super) type Handled = Result<Reply, Refusal>;
 
 /// A request that is not done.

@@ -1,5 +1,5 @@
 //! A small client for the tests: HTTP/1.1 over TLS, written by hand, so that nothing is shared with renewd or the
-//! simulators. It trusts what the simulator says is to be trusted, and nothing else.
+//! simulators. It trusts only the CA of the simulator.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

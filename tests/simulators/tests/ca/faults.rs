@@ -42,7 +42,7 @@ async fn a_reset_is_seen_as_one() {
 }
 
 #[tokio::test]
-async fn refused_connections_come_back_when_told() {
+async fn refused_connections_return_when_set() {
     let simulator = start(|_| {}).await;
     simulator.refuse_connections(true);
     assert!(client(&simulator).get("/v1/useraccounts").await.is_err());
@@ -134,7 +134,7 @@ async fn a_reset_after_the_act_leaves_an_order() {
 }
 
 #[tokio::test]
-async fn a_silent_ca_has_acted_or_not_and_is_waited_for_in_vain() {
+async fn a_silent_ca_never_answers_whether_it_acted_or_not() {
     let simulator = start(|_| {}).await;
     for (fault, orders) in [(Fault::SilentBefore, 0), (Fault::SilentAfter, 1)] {
         simulator.fault(On::any(1), fault.clone());
@@ -156,7 +156,7 @@ async fn an_answer_that_is_cut_short_announces_more_than_comes() {
 }
 
 #[tokio::test]
-async fn an_answer_that_drips_comes_whole_to_whoever_has_the_patience() {
+async fn a_slow_answer_is_complete_for_a_patient_client() {
     let simulator = start(|_| {}).await;
     simulator.fault(On::any(1), Fault::Drip(Duration::from_micros(10)));
     let answer = client(&simulator).get("/v1/useraccounts").await.unwrap();
@@ -183,11 +183,11 @@ async fn connections_are_counted_and_go_wrong_one_at_a_time() {
     assert_eq!(client.get("/v1/useraccounts").await.unwrap().status, 200);
     assert_eq!((simulator.connections(), simulator.faults_used()), (4, 3));
     assert_eq!(simulator.counters().requests, 1);
-    assert_eq!(simulator.told_to_stranger(), 0);
+    assert_eq!(simulator.bytes_sent_to_impostor(), 0);
 }
 
 #[tokio::test]
-async fn each_exchange_has_a_connection_of_its_own_when_told() {
+async fn each_exchange_has_a_connection_of_its_own_when_set() {
     let simulator = start(|_| {}).await;
     simulator.one_request_each(true);
     let answer = client(&simulator).get("/v1/useraccounts").await.unwrap();

@@ -1,4 +1,4 @@
-//! What can be wrong with certificates and their chains, the same for every CA; tried on one.
+//! Faults of certificates and their chains. They are the same for every CA and tested with one.
 
 use simulators::ca::{ChainMischief, Mischief};
 use time::OffsetDateTime;
@@ -33,7 +33,7 @@ async fn the_certificate_is_a_ca() {
 }
 
 #[tokio::test]
-async fn the_certificate_is_for_somebody_else() {
+async fn the_certificate_is_for_another_name() {
     let (_, leaf) = leaf_with(Mischief::WrongName).await;
     assert_eq!(
         parsed(&leaf).subject().to_string(),

@@ -12,7 +12,7 @@ use crate::client::{Applicant, Client, HttpAnswer, certificates, is_chain, parse
 const API: &str = "/api/pki/restapi";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Nothing is late, but for what the test says.
+/// No delays, unless the test sets them.
 async fn start(change: impl FnOnce(&mut Variants)) -> Simulator {
     let mut variants = Variants::kind();
     change(&mut variants);
@@ -117,8 +117,8 @@ fn failed(answer: &HttpAnswer) -> String {
 #[tokio::test]
 async fn a_wrong_token_and_a_wrong_host_fail_with_status_200() {
     let simulator = start(|_| {}).await;
-    let nobody = Client::new(&simulator, &[("AUTHTOKEN", "wrong")]);
-    let answer = nobody
+    let unauthorized = Client::new(&simulator, &[("AUTHTOKEN", "wrong")]);
+    let answer = unauthorized
         .get(&format!("{API}/getAllSSLCertificates"))
         .await
         .unwrap();
@@ -132,7 +132,7 @@ async fn a_wrong_token_and_a_wrong_host_fail_with_status_200() {
     assert_eq!(answer.status, 401);
     assert!(failed(&answer).contains("host"));
     assert_eq!(simulator.counters().credentials_refused, 2);
-    let elsewhere = nobody.get("/").await.unwrap();
+    let elsewhere = unauthorized.get("/").await.unwrap();
     assert!(elsewhere.text().contains("<title>PAM360"));
 }
 
@@ -208,7 +208,7 @@ async fn is_intermediate_true_really_makes_a_ca() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_or_missing_fails_and_signs_nothing() {
+async fn wrong_and_missing_fields_fail_without_a_signature() {
     let simulator = start(|_| {}).await;
     let client = client(&simulator);
     let (_, id) = imported(&client).await;
@@ -325,7 +325,7 @@ async fn an_agent_must_be_named_and_be_there() {
 }
 
 #[tokio::test]
-async fn an_approval_comes_after_calls_or_by_a_person() {
+async fn an_approval_is_given_after_calls_or_by_an_approver() {
     let simulator = start(|variants| {
         variants.needs_approval = true;
         variants.approval_calls = Some(2);
@@ -356,7 +356,7 @@ async fn an_approval_comes_after_calls_or_by_a_person() {
 }
 
 #[tokio::test]
-async fn a_certificate_comes_in_every_form_and_late() {
+async fn a_certificate_is_returned_in_every_form_and_late() {
     let simulator = start(|variants| variants.certificate_late_calls = 1).await;
     let client = client(&simulator);
     let (_, id) = imported(&client).await;

@@ -12,7 +12,7 @@ pub use simulators::venafi::Simulator;
 pub const ORDERS: &str = "/outagedetection/v1/certificaterequests";
 const SEARCH: &str = "/outagedetection/v1/certificaterequestssearch";
 
-/// Nothing waits, nothing is late, but for what the test says.
+/// No approvals and no delays, unless the test sets them.
 pub async fn start(change: impl FnOnce(&mut Settings)) -> Simulator {
     let mut settings = Settings {
         variants: Variants::kind(),
@@ -82,14 +82,14 @@ fn error_code(answer: &HttpAnswer) -> i64 {
 async fn an_unknown_key_is_412_and_no_key_is_400() {
     let simulator = start(|_| {}).await;
     let with = |headers: &[(&str, &str)]| Client::new(&simulator, headers);
-    let unknown = with(&[("tppl-api-key", "nobody")]);
+    let unknown = with(&[("tppl-api-key", "unknown-key")]);
     let answer = unknown.get("/v1/useraccounts").await.unwrap();
     assert_eq!((answer.status, error_code(&answer)), (412, 10501));
     let answer = with(&[]).get("/v1/useraccounts").await.unwrap();
     assert_eq!((answer.status, error_code(&answer)), (400, 1004));
     assert!(answer.json()["errors"][0]["args"][0].is_array());
     assert_eq!(simulator.counters().credentials_refused, 2);
-    assert!(!simulator.journal().concat().contains("nobody"));
+    assert!(!simulator.journal().concat().contains("unknown-key"));
 }
 
 #[tokio::test]
@@ -102,9 +102,9 @@ async fn a_service_account_gets_a_token_that_can_end() {
         settings.assertion
     );
     let path = format!("/v1/oauth2/v2.0/{}/token", settings.service_account);
-    let nobody = Client::new(&simulator, &[]);
+    let anonymous = Client::new(&simulator, &[]);
     let kind = "application/x-www-form-urlencoded";
-    let answer = nobody
+    let answer = anonymous
         .send("POST", &path, kind, form.as_bytes())
         .await
         .unwrap();
@@ -113,7 +113,7 @@ async fn a_service_account_gets_a_token_that_can_end() {
     assert_eq!(client.get("/v1/useraccounts").await.unwrap().status, 200);
     assert_eq!(client.get("/v1/useraccounts").await.unwrap().status, 401);
     let wrong = form.replace("client_assertion=ey", "client_assertion=ex");
-    let answer = nobody
+    let answer = anonymous
         .send("POST", &path, kind, wrong.as_bytes())
         .await
         .unwrap();
@@ -226,7 +226,7 @@ async fn every_bad_end_is_reached_and_a_second_order_after_it_is_no_duplicate() 
 }
 
 #[tokio::test]
-async fn a_request_waits_for_a_person_who_decides() {
+async fn a_request_waits_for_an_approver() {
     let simulator = start(|settings| {
         settings.variants.status_path = StatusPath::Approved;
         settings.variants.approval_polls = None;
@@ -260,7 +260,7 @@ async fn a_request_waits_for_a_person_who_decides() {
 }
 
 #[tokio::test]
-async fn what_the_template_forbids_is_refused_with_its_rule() {
+async fn a_request_that_the_template_forbids_is_refused_with_the_rule() {
     let simulator = start(|settings| settings.templates[0].curves.clear()).await;
     let client = client(&simulator);
     let mut wrong = body(&Applicant::new("fw.example.net"));
@@ -287,7 +287,7 @@ async fn what_the_template_forbids_is_refused_with_its_rule() {
 }
 
 #[tokio::test]
-async fn a_used_key_is_refused_where_the_template_says_so() {
+async fn a_used_key_is_refused_when_the_template_forbids_reuse() {
     let simulator = start(|settings| settings.templates[0].key_reuse = false).await;
     let client = client(&simulator);
     let applicant = Applicant::new("fw.example.com");

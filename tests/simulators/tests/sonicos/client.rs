@@ -21,9 +21,9 @@ pub enum Login {
     Nothing,
     Basic,
     Bearer(String),
-    /// An Authorization header made elsewhere.
+    /// A given Authorization header.
     Header(String),
-    /// The wanted algorithm and qop.
+    /// The expected algorithm and qop.
     Digest(&'static str, &'static str),
 }
 

@@ -47,7 +47,7 @@ async fn both_services_are_bound_and_committed_from_the_console() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_incomplete_or_in_use_is_refused_in_words() {
+async fn unknown_incomplete_and_conflicting_commands_are_refused_with_a_message() {
     let simulator = start(|_| {}).await;
     let mut terminal = Terminal::open(&simulator).await;
     assert_eq!(
@@ -169,7 +169,7 @@ async fn the_session_of_the_api_is_another_administrator() {
 }
 
 #[tokio::test]
-async fn a_terminal_cut_by_rule_leaves_what_was_done() {
+async fn a_terminal_cut_by_rule_keeps_the_changes() {
     let simulator = start(|_| {}).await;
     for (action, commits) in [(Action::DropBefore, 0), (Action::DropAfter, 1)] {
         simulator.rule(Rule::once("CONSOLE", "commit", action));

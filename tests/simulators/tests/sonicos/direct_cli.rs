@@ -98,7 +98,7 @@ async fn a_request_is_deleted_and_a_certificate_in_use_is_not() {
 }
 
 #[tokio::test]
-async fn what_the_command_line_does_not_understand_is_refused_in_its_words() {
+async fn an_unknown_command_is_refused_with_a_message() {
     let simulator = start(Profile::V7_0, |_| {}).await;
     let mut client = logged_in(&simulator).await;
     let cases = [

@@ -1,4 +1,4 @@
-//! An FTP server of one connection at a time, for the tests: what RFC 959 and 2428 ask of it, and no more.
+//! An FTP server of one connection at a time, for the tests: the required part of RFC 959 and 2428.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ impl FtpServer {
         }
     }
 
-    /// The URL of a path, whole percent-encoded as the device wants it.
+    /// The URL of a path, fully percent-encoded, as the device requires.
     pub fn url(&self, path: &str) -> String {
         let url = format!("ftp://cert:secret@{}/{path}", self.address);
         let all = percent_encoding::NON_ALPHANUMERIC;

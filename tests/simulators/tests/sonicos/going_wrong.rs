@@ -80,7 +80,7 @@ async fn the_device_acts_on_release_even_when_the_client_is_gone() {
 }
 
 #[tokio::test]
-async fn a_wrong_certificate_on_the_wire_goes_away_when_the_previous_one_is_bound_again() {
+async fn a_wrong_served_certificate_is_replaced_when_the_previous_one_is_bound_again() {
     let simulator = start(Profile::V8, |variants| {
         variants.serve_wrong_certificate_after_bind = On::Both;
     })
@@ -245,7 +245,7 @@ async fn a_portal_that_refuses_connections_shows_no_certificate() {
 }
 
 #[tokio::test]
-async fn the_old_certificate_stays_on_the_wire_when_told_so() {
+async fn the_old_certificate_is_still_served_when_set() {
     let simulator = start(Profile::V8, |variants| {
         variants.keep_serving_old_after_bind = true;
     })
@@ -329,7 +329,7 @@ async fn a_rule_answers_instead_of_the_device() {
 }
 
 #[tokio::test]
-async fn by_chance_an_answer_is_lost_or_says_500_after_the_act() {
+async fn random_faults_lose_answers_or_return_500_after_the_act() {
     let simulator = start(Profile::V8, |_| {}).await;
     let mut client = logged_in(&simulator).await;
     let path = "/certificates/generate-signing-request";
@@ -401,7 +401,7 @@ async fn half_an_answer_is_half_of_it() {
 }
 
 #[tokio::test]
-async fn a_silent_device_has_acted_or_not_and_is_waited_for_in_vain() {
+async fn a_silent_device_never_answers_whether_it_acted_or_not() {
     for profile in [Profile::V6_5, Profile::V8] {
         for action in [Action::SilentBefore, Action::SilentAfter] {
             let simulator = start(profile, |_| {}).await;
@@ -424,7 +424,7 @@ async fn connections_to_both_ports_are_counted_and_go_wrong_one_at_a_time() {
     assert_ne!(stranger, real);
     assert_eq!(served_leaf(simulator.ssl_vpn()).await.unwrap(), real);
     assert_eq!((simulator.connections(), simulator.faults_used()), (4, 2));
-    assert_eq!(simulator.told_to_stranger(), 0);
+    assert_eq!(simulator.bytes_sent_to_impostor(), 0);
 }
 
 /// Long enough for a simulator to act, short enough for a test.

@@ -1,4 +1,4 @@
-//! The way of a certificate from the key pair to the wire, and what is refused on it.
+//! The installation of a certificate from the key pair to the handshake, and the refusals.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::steps::{
 };
 
 #[tokio::test]
-async fn a_certificate_goes_all_the_way_on_every_profile() {
+async fn a_certificate_is_requested_imported_and_served_on_every_profile() {
     for profile in [Profile::V7_0, Profile::V7_X, Profile::V8] {
         let simulator = start(profile, |_| {}).await;
         let mut client = logged_in(&simulator).await;
@@ -315,7 +315,7 @@ async fn a_ca_is_deleted_by_its_hash() {
 }
 
 #[tokio::test]
-async fn unknown_and_incomplete_paths_are_told_apart() {
+async fn unknown_and_incomplete_paths_are_distinguished() {
     let simulator = start(Profile::V8, |_| {}).await;
     let mut client = logged_in(&simulator).await;
     let incomplete = client
@@ -333,7 +333,7 @@ async fn unknown_and_incomplete_paths_are_told_apart() {
 }
 
 #[tokio::test]
-async fn certificate_operations_wait_for_a_commit_when_told_so() {
+async fn certificate_operations_wait_for_a_commit_when_set() {
     let simulator = start(Profile::V8, |variants| {
         (variants.generation_is_pending, variants.imports_are_pending) = (true, true);
     })

@@ -1,4 +1,4 @@
-//! PKCS#12 files: both published forms, both kinds of encryption, and what is refused.
+//! PKCS#12 files: both published forms, both kinds of encryption, and refusals.
 
 use p12_keystore::{
     Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey,
@@ -202,7 +202,7 @@ fn has(simulator: &Simulator, name: &str) -> bool {
     simulator.certificates().iter().any(|known| known == name)
 }
 
-/// A key that was made elsewhere, and its certificate.
+/// A key that was generated outside the device, and its certificate.
 pub fn issue(office: &Office) -> (KeyPair, Vec<u8>) {
     let key = KeyPair::generate().unwrap();
     let request = rcgen::CertificateParams::new(vec!["portal.example.com".to_owned()])

@@ -1,4 +1,4 @@
-//! Every login scheme, what identifies later requests, and the lockout.
+//! Every login scheme, the identification of later requests, and the lockout.
 
 use std::sync::{Arc, Mutex};
 
@@ -66,16 +66,16 @@ async fn a_good_nonce_is_sometimes_called_stale() {
 async fn basic_opens_a_session_that_belongs_to_the_address_on_7_0() {
     let simulator = start(Profile::V7_0, |_| {}).await;
     log_in(&mut Client::new(simulator.management(), Login::Basic)).await;
-    let mut anybody = Client::new(simulator.management(), Login::Nothing);
+    let mut anonymous = Client::new(simulator.management(), Login::Nothing);
     assert_eq!(
-        anybody.call("GET", "/version", "").await.unwrap().status,
+        anonymous.call("GET", "/version", "").await.unwrap().status,
         200
     );
     assert_eq!(
-        anybody.call("DELETE", "/auth", "").await.unwrap().status,
+        anonymous.call("DELETE", "/auth", "").await.unwrap().status,
         200
     );
-    let refused = anybody.call("GET", "/version", "").await.unwrap();
+    let refused = anonymous.call("GET", "/version", "").await.unwrap();
     assert_eq!((refused.status, refused.body.len()), (401, 0));
 }
 
@@ -217,7 +217,7 @@ async fn an_idle_session_is_closed_by_the_device_clock() {
 }
 
 #[tokio::test]
-async fn a_disabled_api_and_a_reader_are_told_so() {
+async fn a_disabled_api_and_a_read_only_user_are_reported() {
     let simulator = start(Profile::V8, |variants| variants.api_disabled = true).await;
     let mut client = Client::new(simulator.management(), SHA256);
     let disabled = client.call("POST", "/auth", "{}").await.unwrap();

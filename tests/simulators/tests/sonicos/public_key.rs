@@ -10,7 +10,7 @@ use crate::client::{Client, HttpAnswer, Login};
 use crate::steps::start;
 
 #[tokio::test]
-async fn the_password_comes_encrypted_in_the_padding_of_the_device() {
+async fn the_password_is_encrypted_with_the_padding_of_the_device() {
     for padding in [PublicKeyPadding::Pkcsv15, PublicKeyPadding::OaepSha256] {
         let simulator = start(Profile::V7_0, |variants| {
             variants.public_key_padding = padding;
@@ -20,9 +20,9 @@ async fn the_password_comes_encrypted_in_the_padding_of_the_device() {
         assert_eq!(answer.status, 200, "{}: {}", padding.word(), answer.text());
         assert_eq!(answer.info("config_mode"), "Yes");
         // The session belongs to the address, as after any login of 7.0.
-        let mut anybody = Client::new(simulator.management(), Login::Nothing);
+        let mut anonymous = Client::new(simulator.management(), Login::Nothing);
         assert_eq!(
-            anybody.call("GET", "/version", "").await.unwrap().status,
+            anonymous.call("GET", "/version", "").await.unwrap().status,
             200
         );
     }

@@ -1,4 +1,4 @@
-//! An SSH server that knows `scp -t` and `scp -f`, for the tests: one user, files in memory.
+//! An SSH server with `scp -t` and `scp -f`, for the tests: one user, files in memory.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ impl ScpServer {
         }
     }
 
-    /// The URL of a path, whole percent-encoded as the device wants it.
+    /// The URL of a path, fully percent-encoded, as the device requires.
     pub fn url(&self, path: &str) -> String {
         let url = format!("scp://cert:secret@{}/{path}", self.address);
         let all = percent_encoding::NON_ALPHANUMERIC;
@@ -76,7 +76,7 @@ impl Drop for ScpServer {
     }
 }
 
-/// One client. Without a path nothing was commanded yet.
+/// One client. Without a path it has not sent a command yet.
 struct Visit {
     files: Files,
     path: Option<String>,

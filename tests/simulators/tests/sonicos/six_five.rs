@@ -183,7 +183,7 @@ async fn only_one_spelling_is_known() {
 }
 
 #[tokio::test]
-async fn a_file_has_the_form_and_the_name_of_the_faces() {
+async fn a_file_has_the_form_and_the_name_of_the_variants() {
     let (simulator, mut client) = with_request(|variants| {
         (variants.p10_form, variants.p10_name) = (P10Form::Der, P10Name::Alias);
     })
@@ -201,7 +201,7 @@ async fn a_file_has_the_form_and_the_name_of_the_faces() {
 }
 
 #[tokio::test]
-async fn a_bad_url_is_refused_and_nothing_is_tried() {
+async fn a_bad_url_is_refused_without_a_connection() {
     let (simulator, mut client) = with_request(|variants| variants.url_port = false).await;
     let port = FtpServer::start().await;
     for url in [
@@ -216,7 +216,7 @@ async fn a_bad_url_is_refused_and_nothing_is_tried() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_is_told_without_its_password() {
+async fn a_server_that_refuses_is_reported_without_its_password() {
     let (simulator, mut client) = with_request(|_| {}).await;
     let server = FtpServer::start().await;
     let url = server.url("").replace("secret", "guessed");
@@ -228,7 +228,7 @@ async fn a_server_that_refuses_is_told_without_its_password() {
 }
 
 #[tokio::test]
-async fn one_file_goes_wrong_in_every_way_and_the_next_does_not() {
+async fn a_fault_applies_to_one_transfer_only() {
     for (fault, reported) in [
         (TransferFault::NotConnected, "connection refused"),
         (TransferFault::HungUp, "connection closed"),
@@ -251,7 +251,7 @@ async fn one_file_goes_wrong_in_every_way_and_the_next_does_not() {
 }
 
 #[tokio::test]
-async fn half_a_file_is_brought_as_if_it_were_the_whole() {
+async fn half_a_file_is_uploaded_as_if_it_were_complete() {
     let (simulator, mut client) = with_request(|_| {}).await;
     let server = FtpServer::start().await;
     simulator.transfer_fault(2, TransferFault::Halved);
@@ -262,7 +262,7 @@ async fn half_a_file_is_brought_as_if_it_were_the_whole() {
 }
 
 #[tokio::test]
-async fn an_answer_may_come_first_or_never_and_the_file_arrives() {
+async fn an_answer_before_the_transfer_or_lost_does_not_stop_the_file() {
     let (simulator, mut client) =
         with_request(|variants| variants.transfer_answer_lost = true).await;
     let server = FtpServer::start().await;
@@ -289,7 +289,7 @@ async fn an_answer_may_come_first_or_never_and_the_file_arrives() {
 }
 
 #[tokio::test]
-async fn what_is_refused_after_the_answer_is_in_the_journal_only() {
+async fn a_refusal_after_the_answer_is_in_the_journal_only() {
     let (simulator, mut client) =
         with_request(|variants| variants.answers_before_transfer = true).await;
     let server = FtpServer::start().await;

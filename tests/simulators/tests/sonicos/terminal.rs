@@ -1,10 +1,10 @@
-//! A terminal before the console of a simulated device: it types, and reads up to what it waits for.
+//! A terminal at the console of a simulated device: it types, and reads up to an expected text.
 
 use simulators::sonicos::Simulator;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Somebody at the console.
+/// A user at the console.
 #[derive(Debug)]
 pub struct Terminal {
     stream: TcpStream,
@@ -60,7 +60,7 @@ impl Terminal {
         self.stream.write_all(keys.as_bytes()).await.unwrap();
     }
 
-    /// Types a line; what is said before the next `prompt`.
+    /// Types a line. Returns the output before the next `prompt`.
     pub async fn line(&mut self, line: &str, prompt: &str) -> String {
         self.press(&format!("{line}\n")).await;
         self.until(prompt).await

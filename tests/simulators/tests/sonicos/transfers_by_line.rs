@@ -1,4 +1,4 @@
-//! Files that the device brings and fetches because the command line says so: over the API, and at a terminal.
+//! File transfers that commands request: over the API, and at a terminal.
 
 use p12_keystore::EncryptionAlgorithm;
 use simulators::sonicos::{Port, Profile, Settings, Simulator, TransferSpelling, Variants};
@@ -113,7 +113,7 @@ async fn a_key_pair_is_fetched_in_each_way_that_6_5_has() {
 }
 
 #[tokio::test]
-async fn a_transfer_that_fails_ends_the_lines_and_keeps_what_was_done_before() {
+async fn a_transfer_that_fails_stops_the_lines_and_keeps_earlier_changes() {
     let (simulator, mut client) = device(|_| {}).await;
     generate(&mut client).await;
     let (server, office) = (FtpServer::start().await, Office::new());

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     /// Port on 127.0.0.1 that stands for port 80 of every name.
     #[arg(long, value_name = "PORT", default_value_t = 5002)]
     http_port: u16,
-    /// DNS server that is asked for TXT records.
+    /// DNS server that is queried for TXT records.
     #[arg(long, value_name = "ADDRESS:PORT")]
     dns_server: Option<SocketAddr>,
     /// Believes every proof without a look.
@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// An account with the CA, which new ACME accounts must then be bound to: its kid.
     #[arg(long, value_name = "KID", requires = "eab_key_file")]
     eab_kid: Option<String>,
-    /// File with the HMAC key of that account, in base64url as ACME clients want it.
+    /// File with the HMAC key of that account, in base64url as for ACME clients.
     #[arg(long, value_name = "FILE", requires = "eab_kid")]
     eab_key_file: Option<PathBuf>,
     /// File to write the CA certificate to that makes this port trusted; otherwise it is printed.
@@ -37,19 +37,19 @@ pub(crate) struct Arguments {
     lifetime: u32,
     /// Sets one switch of the server; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
-    face: Vec<(String, String)>,
+    variant: Vec<(String, String)>,
     /// Prints every switch and its meaning, then ends.
     #[arg(long)]
-    list_faces: bool,
-    /// Seed of identifiers, tokens and everything that goes wrong by chance.
+    list_variants: bool,
+    /// Seed of identifiers, tokens and all random faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
-    if arguments.list_faces {
-        return serve::list_faces::<Variants>();
+    if arguments.list_variants {
+        return serve::list_variants::<Variants>();
     }
     let signals = serve::signals()?;
     let simulator = Simulator::start(settings(arguments)?)
@@ -107,7 +107,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
         settings.external_accounts = vec![ExternalAccount { kid, key }];
         settings.variants.external_account_required = true;
     }
-    for (name, value) in &arguments.face {
+    for (name, value) in &arguments.variant {
         settings.variants.set_by_name(name, value)?;
     }
     Ok(settings)

@@ -1,4 +1,4 @@
-//! What every simulated CA takes on the command line, and how it introduces itself.
+//! The command line arguments and the first output of every simulated CA.
 
 use std::path::{Path, PathBuf};
 
@@ -13,28 +13,28 @@ pub(crate) struct CaArguments {
     /// File to write the CA certificate to that makes this port trusted; otherwise it is printed.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Days that certificates live when nobody asks for a lifetime.
+    /// Lifetime of certificates in days, where the request states none.
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     lifetime_days: u32,
-    /// What is wrong with every signed certificate, such as `wrong_key`.
+    /// The fault of every signed certificate, such as `wrong_key`.
     #[arg(long, default_value = "nothing", value_parser = Mischief::read)]
     mischief: Mischief,
-    /// What is wrong with every chain that is handed out, such as shuffled.
+    /// The fault of every chain, such as shuffled.
     #[arg(long, default_value = "nothing", value_parser = ChainMischief::read)]
     chain_mischief: ChainMischief,
     /// Sets one switch of the CA; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
-    face: Vec<(String, String)>,
+    variant: Vec<(String, String)>,
     /// Prints every switch and its meaning, then ends.
     #[arg(long)]
-    pub(crate) list_faces: bool,
-    /// Seed of ids and of everything that goes wrong by chance.
+    pub(crate) list_variants: bool,
+    /// Seed of ids and of all random faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
 impl CaArguments {
-    /// Puts what was said about all CAs and about the switches of this one where it belongs.
+    /// Applies the arguments of all CAs and the switches of this one.
     pub(crate) fn apply<F: ByName>(
         &self,
         common: &mut Common,
@@ -42,13 +42,13 @@ impl CaArguments {
     ) -> Result<(), String> {
         common.lifetime_days = self.lifetime_days;
         common.seed = self.seed;
-        self.face
+        self.variant
             .iter()
             .try_for_each(|(name, value)| variants.set_by_name(name, value))
     }
 }
 
-/// Starts a CA, prints what the lines of `about` and its address are, and runs it until a signal.
+/// Starts a CA, prints the lines of `about` and its address, and runs it until a signal.
 pub(crate) async fn run<M: Model>(
     signals: Signals,
     settings: M::Settings,

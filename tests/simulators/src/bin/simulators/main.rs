@@ -1,5 +1,5 @@
-//! Runs a simulator until Ctrl-C or SIGTERM, so that anyone can have a SonicWall or a CA on loopback.
-//! Tells what to trust on stdout and journals each request there; never prints a secret that it was given.
+//! Runs a simulator until Ctrl-C or SIGTERM, so that a SonicWall or a CA is available on loopback.
+//! Prints on stdout which certificate to trust, then one line per request. It never prints a secret that it received.
 
 mod acme;
 mod ca;

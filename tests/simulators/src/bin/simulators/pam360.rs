@@ -13,16 +13,16 @@ pub(crate) struct Arguments {
     /// Address of the server; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8282")]
     listen: SocketAddr,
-    /// File with the AUTHTOKEN; a line end at its end is cut off. Without any, one is made up and printed.
+    /// File with the AUTHTOKEN; a final line end is ignored. Without any, one is generated and printed.
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
-    /// The AUTHTOKEN itself: everybody on this machine can see it.
+    /// The AUTHTOKEN itself: every user of this machine can read it in the list of processes.
     #[arg(long)]
     token: Option<String>,
     /// Display name of the user's organisation.
     #[arg(long, default_value = "Example")]
     organisation: String,
-    /// File to write the root and the intermediate to, for clients that want a chain.
+    /// File to write the root and the intermediate to, for clients that require a chain.
     #[arg(long, value_name = "FILE")]
     chain_file: Option<PathBuf>,
     #[command(flatten)]
@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
 
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
-    if arguments.ca.list_faces {
-        return serve::list_faces::<Variants>();
+    if arguments.ca.list_variants {
+        return serve::list_variants::<Variants>();
     }
     let signals = serve::signals()?;
     let settings = settings(arguments)?;

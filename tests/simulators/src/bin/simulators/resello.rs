@@ -16,10 +16,10 @@ pub(crate) struct Arguments {
     /// The `api_username`.
     #[arg(long, default_value = "renewd")]
     user: String,
-    /// File with the `api_key`; a line end at its end is cut off. Without any, the key is "purchase key".
+    /// File with the `api_key`; a final line end is ignored. Without any, the key is "purchase key".
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     key_file: Option<PathBuf>,
-    /// The `api_key` itself: everybody on this machine can see it.
+    /// The `api_key` itself: every user of this machine can read it in the list of processes.
     #[arg(long)]
     key: Option<String>,
     /// File to write the CA certificate to that makes this port trusted; otherwise it is printed.
@@ -31,27 +31,27 @@ pub(crate) struct Arguments {
     /// Days that every certificate lives.
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     lifetime: u32,
-    /// Web server that stands for port 80 of every name; without it and --dcv-dns every name is believed.
+    /// Web server in place of port 80 of every name. Without it and --dcv-dns every name is accepted.
     #[arg(long, value_name = "ADDRESS:PORT", requires = "dcv_dns")]
     dcv_http: Option<SocketAddr>,
-    /// DNS server that is asked for every CNAME.
+    /// DNS server that is queried for every CNAME.
     #[arg(long, value_name = "ADDRESS:PORT", requires = "dcv_http")]
     dcv_dns: Option<SocketAddr>,
     /// Sets one switch of the shop; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
-    face: Vec<(String, String)>,
+    variant: Vec<(String, String)>,
     /// Prints every switch and its meaning, then ends.
     #[arg(long)]
-    list_faces: bool,
-    /// Seed of ids and of everything that goes wrong by chance.
+    list_variants: bool,
+    /// Seed of ids and of all random faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
-    if arguments.list_faces {
-        return serve::list_faces::<Variants>();
+    if arguments.list_variants {
+        return serve::list_variants::<Variants>();
     }
     let signals = serve::signals()?;
     let simulator = Simulator::start(settings(arguments)?)
@@ -105,7 +105,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
         (Some(http), Some(dns)) => Dcv::Real { http, dns },
         _ => Dcv::Granted,
     };
-    for (name, value) in &arguments.face {
+    for (name, value) in &arguments.variant {
         settings.variants.set_by_name(name, value)?;
     }
     Ok(settings)

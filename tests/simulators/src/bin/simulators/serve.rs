@@ -1,4 +1,4 @@
-//! What every simulator does when it is run by hand: it tells what it is, then one line per request, until a signal.
+//! Runs a simulator by hand: it prints its address and credentials, then one line per request, until a signal.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use simulators::switch::ByName;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Prints what is new in the journal until Ctrl-C or SIGTERM.
+/// Prints new journal lines until Ctrl-C or SIGTERM.
 pub(crate) async fn until_a_signal(
     mut signals: Signals,
     journal: impl Fn() -> Vec<String>,
@@ -33,7 +33,7 @@ fn print_journal(journal: &[String], printed: usize) -> Result<usize, String> {
     Ok(fresh.len())
 }
 
-/// `println!` would panic when the reader has gone; that is no failure here.
+/// `println!` would panic when the reader has gone. That is not an error here.
 pub(crate) fn say(line: &str) -> Result<(), String> {
     let mut stdout = std::io::stdout().lock();
     let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
@@ -46,13 +46,13 @@ pub(crate) fn say(line: &str) -> Result<(), String> {
 }
 
 /// Prints every switch and its meaning.
-pub(crate) fn list_faces<F: ByName>() -> Result<(), String> {
+pub(crate) fn list_variants<F: ByName>() -> Result<(), String> {
     F::descriptions()
         .iter()
         .try_for_each(|(name, meaning)| say(&format!("{name:<36} {meaning}")))
 }
 
-/// A secret from a file or, where everybody can see it, from the command line.
+/// A secret from a file, or from the command line, where every user of the machine can read it.
 pub(crate) fn secret(given: Option<&str>, file: Option<&Path>) -> Result<String, String> {
     let Some(path) = file else {
         return Ok(given.unwrap_or_default().to_owned());
@@ -75,7 +75,7 @@ pub(crate) struct Signals {
     terminate: Signal,
 }
 
-/// Listens from now on: a signal that comes during the start is not lost.
+/// Listens from now on, so that a signal during the start is not lost.
 pub(crate) fn signals() -> Result<Signals, String> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     Ok(Signals {

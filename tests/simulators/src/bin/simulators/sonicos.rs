@@ -28,10 +28,10 @@ pub(crate) struct Arguments {
     /// The administrator that may log in.
     #[arg(long, default_value = "renewd")]
     user: String,
-    /// File with that administrator's password; a line end at its end is cut off.
-    #[arg(long, value_name = "FILE", conflicts_with = "password", required_unless_present_any = ["password", "list_faces"])]
+    /// File with that administrator's password; a final line end is ignored.
+    #[arg(long, value_name = "FILE", conflicts_with = "password", required_unless_present_any = ["password", "list_variants"])]
     password_file: Option<PathBuf>,
-    /// The password itself: everybody on this machine can see it.
+    /// The password itself: every user of this machine can read it in the list of processes.
     #[arg(long)]
     password: Option<String>,
     /// Common name of the certificate that is served at the start.
@@ -50,11 +50,11 @@ pub(crate) struct Arguments {
     key_delay_ms: u64,
     /// Sets one switch of the device; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
-    face: Vec<(String, String)>,
+    variant: Vec<(String, String)>,
     /// Prints every switch and its meaning, then ends.
     #[arg(long)]
-    list_faces: bool,
-    /// Seed of everything that goes wrong by chance.
+    list_variants: bool,
+    /// Seed of all random faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -73,8 +73,8 @@ enum ProfileName {
 
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
-    if arguments.list_faces {
-        return serve::list_faces::<Variants>();
+    if arguments.list_variants {
+        return serve::list_variants::<Variants>();
     }
     let signals = serve::signals()?;
     let simulator = Simulator::start(settings(arguments)?)
@@ -116,7 +116,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, String> {
     settings.initial.not_before = settings.initial.not_after - time::Duration::days(90);
     settings.seed = arguments.seed;
     settings.variants.key_delay_ms = Duration::from_millis(arguments.key_delay_ms);
-    for (name, value) in &arguments.face {
+    for (name, value) in &arguments.variant {
         settings.variants.set_by_name(name, value)?;
     }
     Ok(settings)

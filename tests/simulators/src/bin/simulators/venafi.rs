@@ -13,13 +13,13 @@ pub(crate) struct Arguments {
     /// Address of the API; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8444")]
     listen: SocketAddr,
-    /// File with the API key; a line end at its end is cut off. Without any, one is made up and printed.
+    /// File with the API key; a final line end is ignored. Without any, one is generated and printed.
     #[arg(long, value_name = "FILE", conflicts_with = "api_key")]
     api_key_file: Option<PathBuf>,
-    /// The API key itself: everybody on this machine can see it.
+    /// The API key itself: every user of this machine can read it in the list of processes.
     #[arg(long)]
     api_key: Option<String>,
-    /// File with the JWT of the service account; without it, one is made up and printed.
+    /// File with the JWT of the service account; without it, one is generated and printed.
     #[arg(long, value_name = "FILE")]
     assertion_file: Option<PathBuf>,
     /// Name of the application.
@@ -37,8 +37,8 @@ pub(crate) struct Arguments {
 
 /// Runs it until Ctrl-C or SIGTERM.
 pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
-    if arguments.ca.list_faces {
-        return serve::list_faces::<Variants>();
+    if arguments.ca.list_variants {
+        return serve::list_variants::<Variants>();
     }
     let signals = serve::signals()?;
     let settings = settings(arguments)?;

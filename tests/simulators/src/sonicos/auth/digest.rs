@@ -1,5 +1,5 @@
 //! Digest access authentication as the server checks it (RFC 7616; SonicOS reference 1.2, 1.3).
-//! Knows nonces and hashes; who is locked out or has a session is not its business.
+//! Nonces and hashes only. Lockout and sessions are in other modules.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ enum Hash {
 }
 
 impl Algorithm {
-    /// What is offered, best first (1.2).
+    /// The offered schemes, best first (1.2).
     pub(super) fn offered(sha256: bool, md5: bool, session_variant: Offer) -> Vec<Self> {
         let hashes = [(sha256, Hash::Sha256), (md5, Hash::Md5)];
         let variants: &[bool] = match session_variant {
@@ -65,7 +65,7 @@ impl Algorithm {
     }
 }
 
-/// What the check needs to know of the request and of the account.
+/// The data of the request and of the account that the check requires.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Check<'a> {
     pub(super) method: &'a str,

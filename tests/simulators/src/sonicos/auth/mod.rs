@@ -1,4 +1,4 @@
-//! Who may enter: the schemes of `/auth` and `/tfa`, what identifies later requests, and the lockout (SonicOS
+//! Login: the schemes of `/auth` and `/tfa`, what identifies later requests, and the lockout (SonicOS
 //! reference 1.2 to 1.4). Never writes a password, token or code anywhere but into a login's own reply.
 
 mod digest;
@@ -18,7 +18,7 @@ use super::session::Holder;
 use super::switch::PublicKeyPadding;
 use super::wire::{Handled, Refusal, Reply, Request};
 
-/// What the device remembers about logins.
+/// The state of the device about logins.
 #[derive(Debug, Default)]
 pub(super) struct Gatekeeper {
     nonces: Nonces,
@@ -31,7 +31,7 @@ pub(super) struct Gatekeeper {
 }
 
 impl Device {
-    /// 1.2: `POST` (or `HEAD`) `/auth`. The body or the header tells the scheme.
+    /// 1.2: `POST` (or `HEAD`) `/auth`. The body or the header determines the scheme.
     pub(super) fn log_in(&mut self, request: &Request) -> Handled {
         if self.variants.totp_secret.is_some() {
             // guess: an account with a bound TOTP key cannot enter through /auth.
@@ -99,7 +99,7 @@ impl Device {
         Reply::json(json!({"id": id, "challenge": challenge}))
     }
 
-    /// Admits a request after the login, or says with which reply it is refused. The nonce that the client shall use
+    /// Admits a request after the login, or returns the reply that refuses it. The nonce that the client shall use
     /// next, if any, is the good result (1.2, 1.3).
     pub(super) fn admit(&mut self, request: &Request) -> Result<Option<String>, Box<Reply>> {
         let secured = self.has_session_security();
@@ -180,7 +180,7 @@ impl Device {
         Ok(self.open_session_without_digest(request)?.noted("chap"))
     }
 
-    /// 1.2: the password, encrypted with the key of the challenge. guess: what cannot be read counts as a wrong password.
+    /// 1.2: the password, encrypted with the key of the challenge. guess: an unreadable value is a wrong password.
     fn log_in_with_public_key(&mut self, request: &Request, parameters: &str) -> Handled {
         let padding = self.variants.public_key_padding;
         if padding == PublicKeyPadding::Off {

@@ -1,5 +1,5 @@
 //! SNWL-PK-AUTH: the password comes encrypted with the device's own RSA key (SonicOS reference 1.2, "Public key").
-//! Whether the password is right, and what a wrong one costs, is decided in `mod.rs`.
+//! `mod.rs` compares the password and counts wrong ones.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use data_encoding::BASE64;
 
 use crate::sonicos::switch::PublicKeyPadding;
 
-/// The device's key for logins: made when it is first shown, kept until the end.
+/// The device's key for logins: generated on first use, kept until the end.
 #[derive(Default)]
 pub(super) struct LoginKey(Option<PrivateDecryptingKey>);
 
 impl LoginKey {
-    /// What follows `SNWL-PK-AUTH ` in the challenge. guess: 2048 bits; `rsa_key_size` is a setting of the device (1.1).
+    /// The text after `SNWL-PK-AUTH ` in the challenge. guess: 2048 bits; `rsa_key_size` is a device setting (1.1).
     pub(super) fn challenge(&mut self) -> Option<String> {
         if self.0.is_none() {
             self.0 = PrivateDecryptingKey::generate(KeySize::Rsa2048).ok();

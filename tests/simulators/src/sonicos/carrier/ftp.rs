@@ -1,4 +1,4 @@
-//! The FTP client: RFC 959, and EPSV and EPRT of RFC 2428. One file, then it says goodbye.
+//! The FTP client: RFC 959, and EPSV and EPRT of RFC 2428. One file per connection.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -50,7 +50,7 @@ enum Data {
 }
 
 impl Control {
-    /// Logs in and goes to the folder. RFC 959 5.4: the sequences of replies.
+    /// Logs in and changes to the folder. RFC 959 5.4: the sequences of replies.
     async fn enter(url: &Url) -> Result<Self, String> {
         let stream = TcpStream::connect(url.address()).await.map_err(failed)?;
         let local = stream.local_addr().map_err(failed)?.ip();

@@ -1,7 +1,7 @@
 //! The device as an FTP and SCP client. Shares nothing with any server: written from RFC 959 and 2428, the
 //! scp protocol, and version 3 of SFTP.
 //!
-//! Knows nothing of the device's state: it is given a file, or gives one back.
+//! Independent of the device's state: it receives a file, or returns one.
 
 mod ftp;
 mod scp;
@@ -50,22 +50,22 @@ impl Manner {
     }
 }
 
-/// What goes wrong with one file.
+/// The fault of one transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransferFault {
     /// The device cannot connect.
     NotConnected,
     /// The device connects and hangs up.
     HungUp,
-    /// The device connects and says nothing until its own time limit.
+    /// The device connects and sends nothing until its own timeout.
     Silent,
-    /// The device says a wrong password.
+    /// The device sends a wrong password.
     WrongPassword,
     /// Half of the file is taken for all of it.
     Halved,
 }
 
-/// Puts a file on the server of `url`; the text of an error is what the device would say (guess: every one of them).
+/// Uploads a file to the server of `url`. The text of an error is the text of the device (guess: all of them).
 pub(super) async fn bring(
     manner: &Manner,
     url: &str,
@@ -123,7 +123,7 @@ async fn fail(url: &Url, fault: Option<TransferFault>) -> Result<(), String> {
         Some(TransferFault::NotConnected) => Err(failed("connection refused")),
         Some(TransferFault::HungUp) => {
             let mut stream = connect().await.map_err(failed)?;
-            // The server is heard out to its first byte, so that it has let the device in.
+            // Waits for the first byte of the server, which shows that the login succeeded.
             let _ = stream.read_u8().await;
             Err(failed("connection closed"))
         }

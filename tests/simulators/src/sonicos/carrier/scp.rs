@@ -4,7 +4,7 @@ use super::ssh::Remote;
 use super::url::Url;
 use super::{LARGEST_FILE, Manner, failed};
 
-/// Puts a file where the URL says.
+/// Uploads a file to the URL.
 pub(super) async fn send(
     manner: &Manner,
     url: &Url,
@@ -29,7 +29,7 @@ pub(super) async fn receive(manner: &Manner, url: &Url) -> Result<Vec<u8>, Strin
         let line = remote.line().await?;
         match line.split_at_checked(1) {
             Some(("C", rest)) => break length_of(rest)?,
-            // Times, which nobody asked for.
+            // Times, which the device did not request.
             Some(("T", _)) => remote.say(&[0]).await?,
             _ => return Err(failed(line.trim_start_matches(['\u{1}', '\u{2}']))),
         }
@@ -57,7 +57,7 @@ impl Remote {
         Ok(String::from_utf8_lossy(&line).into_owned())
     }
 
-    /// 0 is good, 1 and 2 come with a text.
+    /// 0 is success, 1 and 2 have a text.
     async fn acknowledged(&mut self) -> Result<(), String> {
         match self.byte().await? {
             0 => Ok(()),

@@ -4,7 +4,7 @@ use super::ssh::Remote;
 use super::url::Url;
 use super::{LARGEST_FILE, Manner, failed};
 
-/// Puts a file where the URL says.
+/// Uploads a file to the URL.
 pub(super) async fn send(
     manner: &Manner,
     url: &Url,
@@ -78,7 +78,7 @@ impl Server {
         self.remote.close().await
     }
 
-    /// A request and its reply, which is of the same number since nothing else is asked meanwhile.
+    /// A request and its reply. Both have the same number, because only one request is open at a time.
     async fn ask(&mut self, kind: u8, fields: &[u8]) -> Result<Packet, String> {
         self.last_id += 1;
         let numbered = [&self.last_id.to_be_bytes()[..], fields].concat();
@@ -135,7 +135,7 @@ impl Packet {
         first_text(&self.fields).ok_or_else(|| failed("a packet that is too short"))
     }
 
-    /// What a status says, after its code.
+    /// The text of a status, after its code.
     fn complaint(&self) -> String {
         let message = self.fields.get(4..).and_then(first_text);
         failed(String::from_utf8_lossy(&message.unwrap_or_default()))
@@ -164,7 +164,7 @@ fn offset(part: usize) -> Vec<u8> {
     ((part * PART) as u64).to_be_bytes().to_vec()
 }
 
-/// How much of a file goes into one packet.
+/// The size of a file's part in one packet.
 const PART: usize = 16 << 10;
 const LONGEST_PACKET: u32 = 64 << 10;
 
@@ -190,7 +190,7 @@ mod tests {
     use super::{Packet, SSH_FXP_HANDLE, SSH_FXP_STATUS, text};
 
     #[test]
-    fn a_status_tells_its_code_and_its_text() {
+    fn a_status_has_its_code_and_its_text() {
         let status = |code: u8, words: &[u8]| Packet {
             kind: SSH_FXP_STATUS,
             fields: [vec![0, 0, 0, code], text(words)].concat(),

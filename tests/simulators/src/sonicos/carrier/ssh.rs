@@ -71,7 +71,7 @@ impl Remote {
         }
     }
 
-    /// No more is said; an exit status, if there is one, counts.
+    /// No more data follows. An exit status counts.
     pub(super) async fn close(mut self) -> Result<(), String> {
         self.channel.eof().await.map_err(failed)?;
         while let Some(message) = self.channel.wait().await {
@@ -87,7 +87,7 @@ impl Remote {
     }
 }
 
-/// Which host keys the device believes. guess: any, since nobody told it one.
+/// Which host keys the device accepts. guess: any, because no host key is configured.
 #[derive(Debug)]
 struct Trust {
     /// As OpenSSH prints it, `SHA256:...`.
@@ -145,7 +145,7 @@ fn preferred(algorithms: ScpAlgorithms) -> Preferred {
     }
 }
 
-/// A device whose SCP does not work: it says hello, and that was all.
+/// A device whose SCP does not work: it sends its greeting and nothing else.
 async fn break_off<T>(url: &Url) -> Result<T, String> {
     let mut stream = TcpStream::connect(url.address()).await.map_err(failed)?;
     stream

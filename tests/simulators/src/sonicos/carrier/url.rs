@@ -19,7 +19,7 @@ pub(in crate::sonicos) struct Url {
     pub(in crate::sonicos) password: String,
     pub(super) host: IpAddr,
     pub(in crate::sonicos) port: u16,
-    /// Whether the port was said.
+    /// Whether the URL contains the port.
     pub(in crate::sonicos) has_port: bool,
     /// Without the first slash.
     path: String,
@@ -46,7 +46,7 @@ impl Url {
     /// The error is the word that the device does not take. 3.3: a host is a number, names are refused.
     pub(in crate::sonicos) fn parse(text: &str) -> Result<Self, String> {
         let whole = || text.to_owned();
-        // What would end a line of FTP or be a word of its own to a shell.
+        // Characters that would end a line of FTP or start a new word in a shell.
         if text.contains(|letter: char| letter.is_control() || letter == ' ' || letter == '\'') {
             return Err(whole());
         }
@@ -69,7 +69,7 @@ impl Url {
         })
     }
 
-    /// The same with a wrong password, where the fault wants it.
+    /// The same with a wrong password, where the fault requires it.
     pub(super) fn with(mut self, fault: Option<TransferFault>) -> Self {
         if fault == Some(TransferFault::WrongPassword) {
             self.password.push('x');

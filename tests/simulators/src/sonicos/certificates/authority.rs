@@ -1,4 +1,4 @@
-//! Chains: who issued a certificate, and does the device know the way to a root (SonicOS reference 3.2, 3.4).
+//! Chains: the issuer of a certificate, and whether the device knows a path to a root (SonicOS reference 3.2, 3.4).
 
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};

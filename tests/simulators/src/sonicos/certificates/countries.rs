@@ -1,5 +1,5 @@
 //! The countries that the device knows by name (SonicOS reference 3.1). The device's own list is not public in full: these are
-//! common English names. Not a source for anybody who needs the true list.
+//! common English names. Do not use this as the list of the device.
 
 /// The two letters for a full name; a code is not a name.
 pub(super) fn code(name: &str) -> Option<&'static str> {

@@ -31,7 +31,7 @@ impl Device {
         })
     }
 
-    /// The request as it leaves the device, DER: what was asked for, or what a tamperer makes of it.
+    /// The request as it leaves the device, DER: as requested, or as modified by an attacker.
     pub(in crate::sonicos) fn exported_request(&self, alias: &str) -> Result<Vec<u8>, Refusal> {
         let Kind::Request {
             key,

@@ -62,13 +62,13 @@ impl Device {
         Ok(alias.to_owned())
     }
 
-    /// 3.1: an existing alias is refused, also while its key is being made.
+    /// 3.1: an existing alias is refused, also while its key is being generated.
     pub(super) fn check_new_name(&self, alias: &str) -> Result<(), Refusal> {
         let too_long = self
             .variants
             .alias_limit
             .is_some_and(|limit| alias.chars().count() > limit as usize);
-        // guess: the alphabet is not published; what would break the CLI behind the API is refused.
+        // guess: the alphabet is not published. Characters that would break the CLI behind the API are refused.
         if too_long
             || alias.contains(|letter: char| letter.is_control() || "\"'/\\?".contains(letter))
         {

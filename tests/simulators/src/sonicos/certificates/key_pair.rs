@@ -1,7 +1,7 @@
 //! PKCS#12 files: a certificate that comes with its key (SonicOS reference 3.6; RFC 7292).
 //!
-//! The file is opened by a library of its own, and what is in it is not believed: the key has to fit the certificate.
-//! Its password is told to nobody but a test that looks for it where it must not be.
+//! The file is opened by a library of its own, and its content is verified: the key has to match the certificate.
+//! Only a test gets its password, to search for it where it must not appear.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Device {
     ) -> Handled {
         match self.key_pair_form() {
             KeyPairForm::Multipart | KeyPairForm::Both => {}
-            // The path goes on where the password is part of it.
+            // The path continues where the password is part of it.
             KeyPairForm::Path => return Err(Refusal::incomplete()),
             KeyPairForm::Neither => return Err(unknown_call()),
         }
@@ -95,10 +95,10 @@ impl Device {
         Ok(reply.saying("Successfully loaded certificate and key pair"))
     }
 
-    /// The reference does not say what becomes of the chain in the file: a switch.
+    /// The reference does not state how the chain in the file is used, so there is a switch.
     fn take_authorities(&mut self, certificates: Vec<Vec<u8>>) {
         for der in certificates {
-            // One that is there already, or that is no CA, is passed over.
+            // A certificate that exists already or is not a CA is skipped.
             if let Ok(name) = self.check_authority(&der) {
                 let kind = Kind::Authority {
                     der,
@@ -137,7 +137,7 @@ impl Device {
 type Opened = (DeviceKey, Vec<u8>, Vec<Vec<u8>>);
 
 fn open(file: &[u8], password: &str, wrong_password: &str) -> Result<Opened, Refusal> {
-    // A file that is none at all is told apart from one that does not open with this password.
+    // A file that is not PKCS#12 is distinguished from one that does not open with this password.
     if file.first() != Some(&DER_SEQUENCE) {
         return Err(bad_file());
     }

@@ -1,7 +1,7 @@
 //! Key pairs and certificate signing requests (SonicOS reference 3.1; RFC 2986).
 //!
 //! The request is written field by field: rcgen keeps one value per kind of name, and the device may have three that
-//! become OU. 1024 and 1536 bit keys and signatures with MD5 or SHA-1 are not made: the library behind refuses them.
+//! become OU. 1024 and 1536 bit keys and signatures with MD5 or SHA-1 are not implemented: the library refuses them.
 
 use rcgen::{KeyPair, PublicKeyData, RsaKeySize, SignatureAlgorithm, SigningKey};
 use yasna::models::ObjectIdentifier;
@@ -16,12 +16,12 @@ pub(in crate::sonicos) struct DeviceKey {
     kind: KeyKind,
 }
 
-/// What the client may ask for, as far as it can be made.
+/// The key types that a client may request and the library can generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyKind {
     Rsa2048(Hash),
     Rsa4096(Hash),
-    /// guess: the curve decides the hash of the self-signature, whatever was asked for.
+    /// guess: the curve determines the hash of the self-signature, independently of the request.
     P256,
     P384,
     P521,
@@ -47,7 +47,7 @@ impl KeyKind {
     }
 }
 
-/// A hash of a signature that can be made.
+/// A hash that signatures can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hash {
     Sha256,
@@ -98,7 +98,7 @@ impl DeviceKey {
         self.pair.subject_public_key_info()
     }
 
-    /// PKCS#8, for the TLS ports of this device and for nothing else.
+    /// PKCS#8, only for the TLS ports of this device.
     pub(in crate::sonicos) fn private_key(&self) -> Vec<u8> {
         self.pair.serialize_der()
     }

@@ -11,7 +11,7 @@ use crate::sonicos::switch::DateForm;
 use crate::sonicos::wire::{Handled, Refusal, Reply};
 
 impl Device {
-    /// The four calls of 3.2. Each look brings a request whose key is being made one listing closer to showing up.
+    /// The four calls of 3.2. Each listing counts down the listings until a request with an unfinished key appears.
     pub(in crate::sonicos) fn report(&mut self, rest: &[&str]) -> Handled {
         let reply = match rest {
             [] => Ok(self.list(|_| true)),
@@ -102,7 +102,7 @@ impl Device {
         set("certificate", row.name.clone());
         set("type", self.type_text(&row.kind));
         let Some(certificate) = row.der().and_then(parse) else {
-            // guess: what a request shows as validated; the dates are missing or empty (3.2).
+            // guess: the value of `validated` for a request. The dates are missing or empty (3.2).
             set("validated", "No".to_owned());
             if self.variants.empty_dates_of_requests {
                 set("expires_on", String::new());

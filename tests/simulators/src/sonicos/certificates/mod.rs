@@ -1,5 +1,5 @@
 //! The certificates, requests and CAs on the device, and their removal (SonicOS reference 3).
-//! A private key is born here or comes in a PKCS#12 file, and never leaves.
+//! A private key is generated here or imported in a PKCS#12 file. It is never exported.
 
 mod authority;
 mod countries;
@@ -34,9 +34,9 @@ pub(super) const INITIAL: &str = "fw-initial";
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) rows: Vec<Row>,
-    /// What `use_self_signed` serves (4.1).
+    /// The certificate that `use_self_signed` serves (4.1).
     pub(super) built_in: Identity,
-    /// What a broken device serves instead of the bound certificate.
+    /// The certificate that a faulty device serves instead of the bound one.
     pub(super) wrong: Identity,
 }
 
@@ -50,14 +50,14 @@ pub(super) struct Row {
     pub(super) hidden_listings: u32,
     /// Whether it has been served before: the faults of the proof concern new certificates only.
     pub(super) was_served: bool,
-    /// Whether generate-signing-request made its key.
+    /// Whether generate-signing-request generated its key.
     pub(super) born_here: bool,
 }
 
-/// What a row holds.
+/// The content of a row.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    /// A key pair and what its request asks for.
+    /// A key pair and the contents of its request.
     Request {
         key: Arc<DeviceKey>,
         subject: Arc<Subject>,
@@ -78,7 +78,7 @@ pub(super) struct Identity {
 }
 
 impl Store {
-    /// The device as it comes: one imported certificate, its CA, one built-in CA, the self-signed certificate.
+    /// The initial state of the device: one imported certificate, its CA, one built-in CA, the self-signed certificate.
     pub(super) fn new(
         initial: &InitialCertificate,
         now: OffsetDateTime,

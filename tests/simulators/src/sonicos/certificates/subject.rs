@@ -1,4 +1,4 @@
-//! What a request may ask for: the table of elements and the alternate name (SonicOS reference 3.1).
+//! The contents of a request: the table of elements and the alternate name (SonicOS reference 3.1).
 
 use std::net::Ipv4Addr;
 

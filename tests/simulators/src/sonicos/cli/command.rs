@@ -1,5 +1,5 @@
-//! What can be typed, and where (SonicOS reference 3.4 to 3.9, 6.12). A word in capitals stands for a value.
-//! Reads; does nothing.
+//! The commands and their modes (SonicOS reference 3.4 to 3.9, 6.12). A word in capitals stands for a value.
+//! Parses only.
 
 use super::Mode;
 use crate::sonicos::binding::Service;
@@ -13,7 +13,7 @@ pub(super) struct Command<'a> {
     pub(super) values: Vec<&'a str>,
 }
 
-/// What a line asks for.
+/// A parsed line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
     Configure,
@@ -135,7 +135,7 @@ fn is_value(wanted: &str) -> bool {
     wanted.chars().all(|letter| letter.is_ascii_uppercase())
 }
 
-/// The forms of 3.4 to 3.9 and 6.12. `cancel`, `end` and `exit` are named there; guess: what each leaves.
+/// The forms of 3.4 to 3.9 and 6.12. `cancel`, `end` and `exit` are named there; guess: the mode that each leaves.
 const FORMS: &[(FormScope, &str, Verb)] = &[
     (FormScope::In(Mode::Top), "configure", Verb::Configure),
     (
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_line_and_a_word_too_many_are_told_apart() {
+    fn an_incomplete_line_and_a_word_too_many_are_distinguished() {
         assert_eq!(
             read(Mode::Certificates, "export signing-request fw"),
             Err("Incomplete command.".to_owned())

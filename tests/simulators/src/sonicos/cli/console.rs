@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 
 use super::{COMMAND_SUCCEEDED, Question, Shell, Step, masked, show};
 use crate::sonicos::device::Device;
-use crate::sonicos::errand::Commission;
 use crate::sonicos::rules::{Action, CONSOLE};
 use crate::sonicos::server::Shared;
+use crate::sonicos::transfer_request::TransferStep;
 use crate::sonicos::wire::{Handled, Refusal, Reply};
 
 /// Serves the port until the returned future is dropped; dropping it ends its sessions too.
@@ -37,7 +37,7 @@ pub(in crate::sonicos) async fn serve_console(listener: TcpListener, shared: Arc
     }
 }
 
-/// Somebody at a terminal. Leaving, however it comes about, ends what was begun.
+/// A user at a terminal. When the connection ends in any way, the session and its unfinished commands end too.
 #[derive(Debug)]
 struct Session {
     shell: Shell,
@@ -87,7 +87,7 @@ impl Session {
         }
     }
 
-    /// 6.12. Whether the session goes on. guess: what the policy says.
+    /// 6.12. Returns whether the session continues. guess: the text of the policy.
     async fn greet(&mut self) -> io::Result<bool> {
         self.terminal.echoes = self.shared.device().variants.console_echoes;
         let (exceeded, banner) = {
@@ -112,7 +112,7 @@ impl Session {
         Ok(true)
     }
 
-    /// Runs a line and says what came of it; false at the end of the session.
+    /// Runs a line and prints the outcome; false at the end of the session.
     async fn run(&mut self, line: &str) -> io::Result<bool> {
         let step = {
             let mut device = self.shared.device();
@@ -153,7 +153,7 @@ impl Session {
         Ok(true)
     }
 
-    /// 6.12: "% Changes made."; guess: "% Error:", and that settings are taken in silence.
+    /// 6.12: "% Changes made."; guess: "% Error:", and that settings are accepted without output.
     async fn tell_result(&mut self, handled: Handled) -> io::Result<()> {
         let text = match &handled {
             Ok(reply) => match reply.message() {
@@ -218,11 +218,11 @@ impl Session {
     }
 }
 
-/// Runs the errands of a reply, as for a request of the API.
+/// Runs the transfers of a reply, as for a request of the API.
 async fn settle(shared: &Arc<Shared>, mut reply: Reply) -> Handled {
-    while let Some(commission) = reply.errand.take() {
-        let Commission { errand, next } = *commission;
-        let handled = shared.carry(errand).await;
+    while let Some(step) = reply.transfer.take() {
+        let TransferStep { transfer, next } = *step;
+        let handled = shared.carry(transfer).await;
         reply = next.run(&mut shared.device() as &mut Device, handled)?;
     }
     Ok(reply)
@@ -247,7 +247,7 @@ struct Terminal {
     echoes: bool,
     /// Nothing more reaches it.
     is_cut: bool,
-    /// The last key was a carriage return: a line feed after it is the same line end.
+    /// The last key was CR: a line feed after it is the same line end.
     returned: bool,
 }
 

@@ -48,7 +48,7 @@ impl Device {
 }
 
 impl Run {
-    /// Runs what is left; when a line has an errand, the rest follows after it.
+    /// Runs the remaining lines. When a line requires a transfer, the rest follows after it.
     fn go_on(mut self, device: &mut Device) -> Handled {
         while let Some(line) = self.lines.pop_front() {
             match self.shell.act(device, &line) {
@@ -59,7 +59,7 @@ impl Run {
                     });
                 }
                 Ok(Step::Shown(value)) => self.shown = Some(value),
-                // Over the API nobody is there to answer; no line asks.
+                // Over the API no user can answer. No line asks a question.
                 Ok(Step::Quiet | Step::Asks(_)) => {}
                 Ok(Step::Over) => break,
                 Err(refusal) => return Ok(self.refused(refusal)),

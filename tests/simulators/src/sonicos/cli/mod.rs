@@ -1,8 +1,8 @@
 //! The command line: one administrator's shell (SonicOS reference 3.2, 3.4 to 3.7, 3.9, 6.12).
 //!
 //! It changes the same state as the API, with the same functions. It does not know whether a terminal (`console.rs`) or
-//! `POST /direct/cli` (`direct.rs`) is before it, but for the words. Without a file of its own on the network: a
-//! transfer is an errand, as for the API. No abbreviations.
+//! `POST /direct/cli` (`direct.rs`) uses it; only the texts differ. It transfers no files itself: a
+//! transfer is a `TransferRequest`, as for the API. No abbreviations.
 
 mod command;
 pub(super) mod console;
@@ -15,8 +15,8 @@ use self::command::{Command, Verb};
 use super::binding::{Binding, Service};
 use super::carrier::Protocol;
 use super::device::{Device, SERIAL_NUMBER};
-use super::errand::Then;
 use super::session::Holder;
+use super::transfer_request::Then;
 use super::wire::{Handled, Refusal, Reply, without_credentials};
 
 /// One session of the command line.
@@ -43,7 +43,7 @@ enum Mode {
 enum Step {
     /// Nothing is said about it.
     Quiet,
-    /// Something was done, or will be when the reply's errand is run.
+    /// Something was done, or will be when the reply's transfer has ended.
     Acted(Reply),
     /// This is shown.
     Shown(Value),
@@ -56,7 +56,7 @@ enum Step {
 /// What the command line asks back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Question {
-    /// 6.12: somebody else holds configuration mode.
+    /// 6.12: another administrator holds configuration mode.
     Preempt,
     /// 6.12: configuration mode is left for this mode, with something uncommitted.
     Uncommitted(Mode),
@@ -122,7 +122,7 @@ impl Shell {
         }
     }
 
-    /// Goes on after a question. guess: everything that is no clear answer is the default.
+    /// Continues after a question. guess: every unclear answer counts as the default.
     fn answer(
         &mut self,
         device: &mut Device,
@@ -147,7 +147,7 @@ impl Shell {
         }
     }
 
-    /// 1.4: whoever lost configuration mode is put out of it. guess: at the next line.
+    /// 1.4: an administrator who lost configuration mode leaves it. guess: at the next line.
     fn notice_preemption(&mut self, device: &Device) -> bool {
         let lost = self.mode != Mode::Top && device.mode != Some(self.holder);
         if lost {
@@ -214,7 +214,7 @@ impl Shell {
         self.enter(mode)
     }
 
-    /// 3.3 to 3.6: the same errands as of the API.
+    /// 3.3 to 3.6: the same transfers as of the API.
     fn transfer(&self, device: &mut Device, verb: Verb, values: &[&str]) -> Handled {
         let said = self.either(match verb {
             Verb::Export => (COMMAND_SUCCEEDED, "Export succeed."),

@@ -1,4 +1,4 @@
-//! What a test can ask for to go wrong with orders.
+//! Faults of orders that a test can set.
 
 use std::sync::{Arc, Mutex};
 
@@ -24,7 +24,7 @@ async fn start_with_clock() -> (Simulator, Arc<Mutex<OffsetDateTime>>) {
 }
 
 #[tokio::test]
-async fn a_limit_on_orders_says_when_to_come_back_in_both_forms() {
+async fn a_limit_on_orders_has_retry_after_in_both_forms() {
     let (simulator, clock) = start_with_clock().await;
     *clock.lock().unwrap() = OffsetDateTime::from_unix_timestamp(784_111_777).unwrap();
     let subscriber = Subscriber::registered(&simulator).await;
@@ -101,7 +101,7 @@ async fn a_lost_answer_to_finalize_has_finalized() {
 }
 
 #[tokio::test]
-async fn an_order_that_nobody_finished_ends_after_its_time() {
+async fn an_unfinished_order_expires() {
     let (simulator, clock) = start_with_clock().await;
     let subscriber = Subscriber::registered(&simulator).await;
     let order = subscriber.order(&NAME).await;

@@ -10,7 +10,7 @@ mod subscriber;
 
 use simulators::acme::{Settings, Simulator, Variants};
 
-/// Nothing waits, nothing is refused and every proof is believed, but for what the test says.
+/// No delays, no refused nonces, and every challenge succeeds, unless the test changes that.
 async fn start(change: impl FnOnce(&mut Settings)) -> Simulator {
     let mut settings = Settings {
         variants: Variants {

@@ -1,4 +1,4 @@
-//! Orders that go well, and what a test can see of them.
+//! Successful orders, and what a test can observe of them.
 
 use rcgen::PublicKeyData as _;
 use serde_json::json;
@@ -64,7 +64,7 @@ async fn the_unkind_server_issues_too() {
 }
 
 #[tokio::test]
-async fn passing_statuses_last_as_many_looks_as_they_are_told() {
+async fn intermediate_statuses_last_the_configured_number_of_polls() {
     let simulator = start(|settings| {
         settings.variants.validation_polls = 1;
         settings.variants.ready_polls = 1;

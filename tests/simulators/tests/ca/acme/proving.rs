@@ -1,4 +1,4 @@
-//! Proofs, which are looked at for real.
+//! Challenges, which are validated by real connections.
 
 use std::net::SocketAddr;
 
@@ -26,7 +26,7 @@ async fn start_honest(change: impl FnOnce(&mut Variants)) -> (Simulator, Subscri
     (simulator, subscriber, order)
 }
 
-/// Answers every request with this page, and tells how the first line and the host of each began.
+/// Answers every request with this page, and reports how the first line and the host of each began.
 async fn web_server(page: String) -> (u16, JoinHandle<()>, tokio::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -203,7 +203,7 @@ async fn a_wildcard_is_proved_by_a_txt_record_only() {
 }
 
 #[tokio::test]
-async fn a_proof_is_looked_at_once_however_often_the_server_is_told() {
+async fn a_challenge_is_validated_once_however_often_the_client_requests_it() {
     let (simulator, subscriber, order) = start_honest(|variants| {
         variants.always_valid = true;
         variants.validation_polls = 2;
@@ -248,7 +248,7 @@ async fn every_kind_of_failure_can_be_had() {
 }
 
 #[tokio::test]
-async fn the_challenge_that_nobody_knows_has_no_token_and_cannot_be_answered() {
+async fn the_challenge_of_an_unknown_type_has_no_token_and_cannot_be_answered() {
     let (_simulator, subscriber, order) =
         start_honest(|variants| variants.unknown_challenge = true).await;
     let challenge = subscriber.challenge(&order, "dns-persist-01").await;

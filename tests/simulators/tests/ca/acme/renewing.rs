@@ -12,7 +12,7 @@ use crate::client::{HttpAnswer, parsed};
 
 const NAME: [&str; 1] = ["fw.example.com"];
 
-/// As RFC 9773 4.1 says.
+/// As defined in RFC 9773 4.1.
 fn renewal_id(leaf: &[u8]) -> String {
     let leaf = parsed(leaf);
     let authority = leaf
@@ -143,7 +143,7 @@ async fn a_switch_refuses_every_replacement_and_no_other_order() {
 }
 
 #[tokio::test]
-async fn a_server_without_renewal_information_ignores_what_is_replaced() {
+async fn a_server_without_renewal_information_ignores_replaces() {
     let (simulator, subscriber, id) = issued().await;
     simulator.set(|variants| variants.ari_offered = false);
     let directory = subscriber.client.get("/directory").await.unwrap().json();

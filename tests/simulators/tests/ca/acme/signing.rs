@@ -1,4 +1,4 @@
-//! What is refused before anything is done.
+//! Requests that are refused before any action.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::subscriber::{Subscriber, names_body, problem};
 
 const NEW_ORDER: &str = "/new-order";
 
-/// Sends a good newOrder whose header or body a test has changed.
+/// Sends a valid newOrder whose header or body a test has changed.
 async fn changed(
     subscriber: &Subscriber,
     change: impl FnOnce(&mut Value),
@@ -91,7 +91,7 @@ async fn a_nonce_is_good_once_and_every_answer_to_a_post_brings_another() {
 }
 
 #[tokio::test]
-async fn every_third_good_nonce_is_refused_where_a_switch_says_so() {
+async fn a_switch_refuses_every_third_valid_nonce() {
     let simulator = start(|settings| settings.variants.bad_nonce_every = 3).await;
     let subscriber = Subscriber::new(&simulator);
     let mut outcomes = Vec::new();
@@ -111,7 +111,7 @@ async fn every_third_good_nonce_is_refused_where_a_switch_says_so() {
 }
 
 #[tokio::test]
-async fn only_what_everybody_may_see_is_read_without_a_signature() {
+async fn only_public_resources_are_read_without_a_signature() {
     let simulator = start(|_| {}).await;
     let subscriber = Subscriber::registered(&simulator).await;
     let order = subscriber.order(&["fw.example.com"]).await;

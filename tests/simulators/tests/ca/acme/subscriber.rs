@@ -1,4 +1,4 @@
-//! An ACME client for the tests (RFC 8555): it signs, counts on nothing, and repeats what badNonce refuses.
+//! An ACME client for the tests (RFC 8555): it signs, assumes nothing, and repeats requests after badNonce.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
@@ -146,7 +146,7 @@ impl Subscriber {
         challenges.find(|one| one["type"] == kind).unwrap().clone()
     }
 
-    /// Says that a proof is there, and looks at the order until it is settled.
+    /// Answers a challenge, and polls the order until its status is final.
     pub async fn prove(&self, order: &str, challenge: &Value) -> Value {
         let answer = self
             .post(challenge["url"].as_str().unwrap(), &json!({}))
@@ -155,7 +155,7 @@ impl Subscriber {
         self.settled(order, "pending").await
     }
 
-    /// The same for every name of an order whose proofs are believed.
+    /// The same for every name of an order whose challenges always succeed.
     pub async fn prove_all(&self, order: &str) {
         let authorizations = self.read(order).await.json()["authorizations"].clone();
         for url in authorizations.as_array().unwrap() {
@@ -182,7 +182,7 @@ impl Subscriber {
         self.post(&format!("{order}/finalize"), &csr).await
     }
 
-    /// A whole run that believes every proof; the list of certificates.
+    /// A whole order where every challenge succeeds. Returns the list of certificates.
     pub async fn issued(&self, names: &[&str]) -> Vec<Vec<u8>> {
         let order = self.order(names).await;
         let challenge = self.challenge(&order, "http-01").await;

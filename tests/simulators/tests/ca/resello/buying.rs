@@ -90,7 +90,7 @@ async fn an_order_is_found_by_its_encoded_reference_once_the_index_knows_it() {
 }
 
 #[tokio::test]
-async fn lists_come_in_pages() {
+async fn lists_have_pages() {
     let (shop, _) = start(Dcv::Granted, |variants| variants.largest_page = 2).await;
     let shopper = Shopper::new(&shop);
     for _ in 0..3 {
@@ -106,7 +106,7 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_renew_keeps_its_id_and_first_still_says_active() {
+async fn a_renew_keeps_its_id_and_first_still_returns_active() {
     let (shop, days) = start(Dcv::Granted, |variants| {
         *variants = Variants {
             stale_active_answers: 2,

@@ -1,4 +1,4 @@
-//! Wrong credentials, the forms of an error, ends that nobody documented (purchase API reference 3, 4.2).
+//! Wrong credentials, the forms of an error, undocumented final statuses (purchase API reference 3, 4.2).
 
 use serde_json::json;
 use simulators::ca::{Fault, On};
@@ -49,11 +49,11 @@ async fn an_error_has_the_form_that_was_asked_for() {
             .unwrap()
             .starts_with("csr: ")
     );
-    assert_eq!(shopper.get("/ssl-certificate/nobody").await.status, 404);
+    assert_eq!(shopper.get("/ssl-certificate/unknown").await.status, 404);
 }
 
 #[tokio::test]
-async fn an_order_may_end_in_a_status_that_nobody_documented() {
+async fn an_order_may_end_in_an_undocumented_status() {
     let (shop, _) = start(Dcv::Granted, |variants| {
         variants.ends_as = Some("failed".to_owned());
     })

@@ -1,4 +1,4 @@
-//! What costs money, what is refunded, what kills a certificate (purchase API reference 4).
+//! Costs, refunds and the invalidation of certificates (purchase API reference 4).
 
 use serde_json::json;
 use simulators::ca::{Fault, On};

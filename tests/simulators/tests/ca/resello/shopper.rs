@@ -6,12 +6,12 @@ use simulators::resello::{Plan, Simulator};
 
 use crate::client::{Client, HttpAnswer};
 
-/// Buys, and looks after what it bought.
+/// Places orders, and reads and changes them.
 pub struct Shopper {
     client: Client,
 }
 
-/// What every answer but a file is in (3).
+/// The envelope of every answer but a file (3).
 pub trait Envelope {
     /// `result`; panics with the answer when it is no success.
     fn result(&self) -> Value;

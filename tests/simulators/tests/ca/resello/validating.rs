@@ -1,4 +1,4 @@
-//! Control over names: in a fake world, over real sockets, by a person (purchase API reference 4.6, 5).
+//! Control over names: simulated, over real sockets, by mail (purchase API reference 4.6, 5).
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -62,7 +62,7 @@ async fn a_unique_value_changes_the_record_and_the_file() {
 }
 
 #[tokio::test]
-async fn the_details_come_late_in_another_spelling_or_not_at_all() {
+async fn the_details_are_late_in_another_form_or_missing() {
     let (shop, _) = start(Dcv::Fake, |variants| {
         variants.details_hidden = 1;
         variants.details_spelling = Spelling::Snake;
@@ -86,7 +86,7 @@ async fn the_details_come_late_in_another_spelling_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn the_shop_looks_only_when_told_and_the_method_can_be_changed() {
+async fn the_shop_validates_only_on_request_and_the_method_can_be_changed() {
     let (shop, _) = start(Dcv::Fake, |variants| variants.looks_every = 0).await;
     let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
@@ -108,7 +108,7 @@ async fn the_shop_looks_only_when_told_and_the_method_can_be_changed() {
 }
 
 #[tokio::test]
-async fn an_order_by_mail_waits_for_a_person() {
+async fn an_order_by_mail_waits_for_the_subscriber() {
     let (shop, _) = start(Dcv::Fake, |_| {}).await;
     let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
@@ -123,7 +123,7 @@ async fn an_order_by_mail_waits_for_a_person() {
 }
 
 #[tokio::test]
-async fn an_organization_may_have_to_be_vetted_by_a_person() {
+async fn an_organization_may_have_to_be_vetted_by_the_shop() {
     let (shop, _) = start(Dcv::Granted, |variants| variants.vets_at_once = false).await;
     let shopper = Shopper::new(&shop);
     let mut order = purchase(&Firewall::new(&["fw.example.com"]).csr);
@@ -168,7 +168,7 @@ async fn files_and_records_are_fetched_from_real_servers() {
         order["dcv_type"] = json!(method);
         let answer = shopper.post("/ssl-certificate", &order).await.result();
         let id = answer["id"].as_str().unwrap().to_owned();
-        // Reading the details makes the shop look, and nothing is there yet.
+        // Reading the details makes the shop validate, before the record exists.
         let nothing = json!({});
         let domain = tokio::select! {
             domains = domains(&shopper, &id) => domains[0].clone(),
@@ -183,7 +183,7 @@ async fn files_and_records_are_fetched_from_real_servers() {
 }
 
 #[tokio::test]
-async fn a_redirect_proves_nothing() {
+async fn a_redirect_does_not_validate() {
     let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let dcv = Dcv::Real {
         http: web.local_addr().unwrap(),
@@ -224,7 +224,7 @@ fn publish(shop: &simulators::resello::Simulator, domains: &[Value]) {
     }
 }
 
-/// A web server and a DNS server that have what one domain needs.
+/// A web server and a DNS server with the records of one domain.
 async fn serve(web: &TcpListener, dns: &UdpSocket, domain: &Value) {
     let text = |key: &str| domain[key].as_str().unwrap_or_default().to_owned();
     let page = |request: &str| {
@@ -253,7 +253,7 @@ async fn serve_web(web: &TcpListener, page: impl Fn(&str) -> String) {
     }
 }
 
-/// Answers the question for `record` with a CNAME, every other one with nothing.
+/// Answers the query for `record` with a CNAME, all other queries without a record.
 async fn serve_dns(dns: &UdpSocket, record: &str, target: &str) {
     loop {
         let mut buffer = [0; 2048];

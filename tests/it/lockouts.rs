@@ -8,7 +8,7 @@ use simulators::sonicos::{Action, Profile, Rule};
 use crate::test_bed::{CERTIFICATE, TestBed};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_tried_twice_and_then_held_for_a_person() {
+async fn a_wrong_password_is_tried_twice_and_then_held_for_an_operator() {
     let bed = TestBed::new(Profile::V8).await;
     bed.write_password("wrong");
     bed.run_once().await;
@@ -79,7 +79,7 @@ async fn a_wrong_pin_is_refused_before_any_credential_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_firewall_that_asks_for_a_weaker_login_than_before_gets_none_and_a_person_is_told() {
+async fn a_firewall_that_asks_for_a_weaker_login_than_before_gets_none_and_an_alert_is_raised() {
     let mut bed = TestBed::new(Profile::V7_0).await;
     let report = bed.run_once().await;
     assert!(!report.has_failed(), "{report:#?}");

@@ -1,8 +1,8 @@
-//! Work of the device that goes over the network before the answer can be given: it brings a file to an FTP or SCP
-//! server, or fetches one (SonicOS reference 3.3, 3.4).
+//! File transfers that a request requires before it is answered: the device uploads a file to an FTP or SCP server, or
+//! downloads one (SonicOS reference 3.3, 3.4).
 //!
-//! The device says what is to be carried; `carrier` carries it, without the device's lock; the device then goes on.
-//! What a fetched file means is decided in `file_transfer.rs`.
+//! The device states which file to transfer. `carrier` transfers it without the lock of the device. The device then
+//! continues. `transfers.rs` processes a downloaded file.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::device::Device;
 use super::server::Shared;
 use super::wire::{Handled, Refusal, Reply};
 
-/// A file on its way.
+/// A file to transfer.
 #[derive(Debug)]
-pub(super) enum Errand {
-    /// Put `content` on the server.
+pub(super) enum TransferRequest {
+    /// Upload `content` to the server.
     Bring {
         /// As the device was given it, decoded.
         url: String,
@@ -23,7 +23,7 @@ pub(super) enum Errand {
         file_name: String,
         content: Vec<u8>,
     },
-    /// Get the file of `url`, and go on with it.
+    /// Download the file of `url`, then process it.
     Fetch { url: String, then: Then },
 }
 
@@ -38,7 +38,7 @@ pub(super) enum Then {
     KeyPair { alias: String, password: String },
 }
 
-/// The faults of files on their way, each for one file.
+/// The faults of transfers, each for one file.
 #[derive(Debug, Default)]
 pub(super) struct TransferFaults {
     begun: u64,
@@ -69,45 +69,45 @@ impl TransferFaults {
     }
 }
 
-/// An errand, and what the device does after it.
+/// A transfer, and what the device does after it.
 #[derive(Debug)]
-pub(super) struct Commission {
-    pub(super) errand: Errand,
+pub(super) struct TransferStep {
+    pub(super) transfer: TransferRequest,
     pub(super) next: Continuation,
 }
 
-/// The rest of a handler: it is given what the errand came to, and makes the answer of it.
+/// The rest of a handler: it turns the outcome of the transfer into the answer.
 pub(super) struct Continuation(Box<Rest>);
 
 type Rest = dyn FnOnce(&mut Device, Handled) -> Handled + Send;
 
-impl Commission {
-    pub(super) fn new(errand: Errand) -> Self {
+impl TransferStep {
+    pub(super) fn new(transfer: TransferRequest) -> Self {
         Self {
-            errand,
+            transfer,
             next: Continuation(Box::new(|_, handled| handled)),
         }
     }
 
-    /// The same errand, with one more thing to do after it.
+    /// The same transfer, with one more step after it.
     pub(super) fn and_then(
         self,
         next: impl FnOnce(&mut Device, Handled) -> Handled + Send + 'static,
     ) -> Self {
         let Self {
-            errand,
+            transfer,
             next: first,
         } = self;
         let both = move |device: &mut Device, handled: Handled| {
             let handled = first.run(device, handled);
             match handled {
-                // The first may have asked for an errand of its own.
+                // The first step may have requested another transfer.
                 Ok(reply) => reply.and_then(device, next),
                 refused => next(device, refused),
             }
         };
         Self {
-            errand,
+            transfer,
             next: Continuation(Box::new(both)),
         }
     }
@@ -126,10 +126,10 @@ impl fmt::Debug for Continuation {
 }
 
 impl Shared {
-    /// Runs an errand without the device's lock. A device that answers first is not waited for.
-    pub(super) async fn carry(self: &Arc<Self>, errand: Errand) -> Handled {
+    /// Runs a transfer without the lock of the device. A device that answers first does not wait for its end.
+    pub(super) async fn carry(self: &Arc<Self>, transfer: TransferRequest) -> Handled {
         let answers_first = self.device().variants.answers_before_transfer;
-        let carried = tokio::spawn(run(self.clone(), errand));
+        let carried = tokio::spawn(run(self.clone(), transfer));
         if answers_first {
             return Ok(Reply::done("Success."));
         }
@@ -139,13 +139,13 @@ impl Shared {
     }
 }
 
-async fn run(shared: Arc<Shared>, errand: Errand) -> Handled {
+async fn run(shared: Arc<Shared>, transfer: TransferRequest) -> Handled {
     let (manner, fault) = {
         let mut device = shared.device();
         (Manner::of(&device.variants), device.transfer_faults.take())
     };
-    match errand {
-        Errand::Bring {
+    match transfer {
+        TransferRequest::Bring {
             url,
             file_name,
             content,
@@ -153,7 +153,7 @@ async fn run(shared: Arc<Shared>, errand: Errand) -> Handled {
             let outcome = carrier::bring(&manner, &url, &file_name, &content, fault).await;
             shared.device().brought(&url, outcome)
         }
-        Errand::Fetch { url, then } => {
+        TransferRequest::Fetch { url, then } => {
             let outcome = carrier::fetch(&manner, &url, fault).await;
             let task = move || shared.device().fetched(&url, outcome, then);
             // A PKCS#12 file takes its time to open.

@@ -1,4 +1,4 @@
-//! While others do their worst: the right client still gets through, and the daemon's other work goes on.
+//! Under attack by other clients, the right client is still accepted, and the daemon's other work continues.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use super::fixture::{CONTENT, Fixture, ScpProtocol, folder_url, said};
 
 #[tokio::test]
-async fn a_port_scan_from_elsewhere_hears_nothing() {
+async fn a_port_scan_from_another_address_gets_no_response() {
     let fixture = Fixture::start();
     for protocol in [Protocol::Scp, Protocol::Ftp] {
         let transfer = fixture.receive(protocol).await;
@@ -45,7 +45,7 @@ async fn garbage_and_connections_that_are_closed_at_once_do_no_harm() {
 }
 
 #[tokio::test]
-async fn connections_that_are_held_half_open_keep_nobody_out() {
+async fn half_open_connections_lock_out_no_client() {
     let fixture = Fixture::start();
     for protocol in [Protocol::Scp, Protocol::Ftp] {
         let transfer = fixture.receive(protocol).await;
@@ -62,13 +62,13 @@ async fn connections_that_are_held_half_open_keep_nobody_out() {
     }
 }
 
-/// One thread for everything: what blocked it would hold the work up.
+/// One thread for everything: a blocking call would stop the other work.
 #[tokio::test(flavor = "current_thread")]
-async fn the_daemons_other_work_goes_on_under_siege() {
+async fn the_daemons_other_work_continues_under_attack() {
     let fixture = Fixture::start();
     let transfer = fixture.receive(Protocol::Scp).await;
     let address = address(&transfer);
-    let siege = tokio::spawn(async move {
+    let attack = tokio::spawn(async move {
         let mut held = Vec::new();
         loop {
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -93,8 +93,8 @@ async fn the_daemons_other_work_goes_on_under_siege() {
         () = work => {}
         failure = transfer.received() => panic!("the work took longer than the time limit: {failure:?}"),
     }
-    assert!(!siege.is_finished());
-    siege.abort();
+    assert!(!attack.is_finished());
+    attack.abort();
 }
 
 async fn the_right_client_gets_through(

@@ -1,4 +1,4 @@
-//! The commands that only look, and what they print where.
+//! The read-only commands, and what they print to stdout and stderr.
 
 use simulators::sonicos::Variants;
 
@@ -29,7 +29,7 @@ async fn a_probe_prints_what_is_served_and_the_pin_to_paste() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_of_a_closed_port_says_so_on_stderr() {
     let office = Office::new().await;
-    // Bound and dropped: nobody listens there now.
+    // Bound and dropped: no server listens there now.
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -71,7 +71,7 @@ async fn status_show_and_explain_agree_on_a_renewed_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_firewall_is_shown_with_what_it_turned_out_to_need() {
+async fn a_firewall_is_shown_with_its_quirks() {
     let office = Office::new().await;
     office.renewd(&["run", "--once"]).with_code(0);
     let output = office.renewd(&["show", "hq"]).with_code(0);
@@ -92,7 +92,7 @@ async fn a_firewall_is_shown_with_what_it_turned_out_to_need() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_with_one_name_the_certificate_is_shown_and_the_way_to_the_firewall_told() {
+async fn of_two_with_one_name_the_certificate_is_shown_and_a_hint_names_the_firewall() {
     let office = Office::new().await;
     let text = office.configuration();
     office.configure(&text.replace("name = \"hq-portal\"", "name = \"hq\""));
@@ -107,7 +107,7 @@ async fn of_two_with_one_name_the_certificate_is_shown_and_the_way_to_the_firewa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_of_a_person_is_explained_and_then_done() {
+async fn a_request_of_an_operator_is_explained_and_then_done() {
     let office = Office::new().await;
     office.renewd(&["run", "--once"]).with_code(0);
     office
@@ -115,7 +115,7 @@ async fn a_request_of_a_person_is_explained_and_then_done() {
         .with_code(0)
         .prints(&["renewd run --once"]);
     let output = office.renewd(&["explain", "hq-portal"]).with_code(0);
-    output.prints(&["rule requested", "at the daemon's next look"]);
+    output.prints(&["rule requested", "when the daemon checks next"]);
     office
         .renewd(&["run", "--once"])
         .with_code(0)
@@ -180,7 +180,7 @@ async fn a_ca_is_shown_and_never_overwritten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_goes_away_early_is_no_failure() {
+async fn a_closed_output_pipe_is_no_failure() {
     let office = Office::new().await;
     let script = "\"$0\" schema | head -1 > first; test ${PIPESTATUS[0]} = 0";
     let output = output(

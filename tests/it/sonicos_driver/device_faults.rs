@@ -7,7 +7,7 @@ use simulators::sonicos::{Action, Port, Profile, Rule, Variants};
 use super::fixture::{Fixture, both, request};
 
 #[tokio::test]
-async fn a_lost_answer_to_the_commit_is_an_open_outcome_and_a_look_settles_it() {
+async fn a_lost_response_to_the_commit_is_an_unknown_outcome_that_a_check_resolves() {
     for (drops, expected) in [
         (Action::DropAfter, "fw-1"),
         (Action::DropBefore, "fw-initial"),
@@ -211,7 +211,7 @@ async fn an_older_generation_is_refused_and_left_logged_out() {
 }
 
 #[tokio::test]
-async fn a_session_that_the_device_ended_asks_to_come_back_and_costs_no_lockout() {
+async fn a_session_that_the_device_ended_is_retried_and_causes_no_lockout() {
     let fixture = Fixture::start(Profile::V8, |_| {}).await;
     let mut session = fixture.session().await;
     let challenge = r#"Digest realm="r", qop="auth", algorithm=SHA-256, nonce="other""#;
@@ -230,7 +230,7 @@ async fn a_session_that_the_device_ended_asks_to_come_back_and_costs_no_lockout(
 }
 
 #[tokio::test]
-async fn a_restart_that_the_device_wants_is_among_its_quirks() {
+async fn a_restart_that_the_device_requires_is_among_its_quirks() {
     let fixture = Fixture::start(Profile::V7_X, |variants| {
         variants.restart_required = "APPLIANCE".to_owned();
     })
