@@ -178,8 +178,12 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let pin = match self.new_pin(renewal, context, &[]) {
-            Ok(pin) => pin,
+        // Only the authenticated intent to bind counts: everyone who can write the database can change the renewal's row.
+        let pin = context
+            .accepts_new(renewal)
+            .then(|| self.new_pin(renewal, context, &[]));
+        let pin = match pin.transpose() {
+            Ok(pin) => pin.flatten(),
             Err(problem) => return self.no_pin(lease, context, problem, now).await,
         };
         let found = Found {

@@ -466,19 +466,28 @@ async fn a_pin_forged_in_the_database_is_reported_once_by_the_next_probe() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pin_of_a_renewal_under_way_cannot_be_exchanged_in_the_database() {
-    let (bed, attacker, forged) = test_bed_with_learned_pin().await;
-    let print = forged.fingerprint;
-    // As if a bind was under way, with the code that belongs to what was bound.
-    let set = format!(
-        "ended_at = NULL, state = 'verified', next_attempt_at = 0, fingerprint = '{print}'"
-    );
-    meddle(&bed, format!("UPDATE renewal SET {set}")).await;
-    meddle(&bed, "UPDATE firewall SET pins = ''".to_owned()).await;
-    attacker.attack_with(&forged);
-    bed.run_once().await;
-    a_day_passes(&bed).await;
-    assert_eq!(attacker.loot(), "");
-    assert_eq!(alerts(&bed).await, 1);
+    // Also before the verification: it needs no login, and a verified certificate becomes a pin.
+    for state in ["bound", "verified"] {
+        let (bed, attacker, forged) = test_bed_with_learned_pin().await;
+        // The attacker is on the path to every address.
+        let text = std::fs::read_to_string(bed.config_file()).unwrap();
+        let (before, rest) = text.split_once("endpoints = [").unwrap();
+        let (_, after) = rest.split_once(']').unwrap();
+        let text = format!("{before}endpoints = [\"{}\"]{after}", attacker.address);
+        std::fs::write(bed.config_file(), text).unwrap();
+        let (print, pem) = (forged.fingerprint, forged.to_pem());
+        // As if a bind was under way, with the code that belongs to what was bound.
+        let set = format!(
+            "ended_at = NULL, state = '{state}', next_attempt_at = 0, fingerprint = '{print}', leaf_pem = '{pem}'"
+        );
+        meddle(&bed, format!("UPDATE renewal SET {set}")).await;
+        meddle(&bed, "UPDATE firewall SET pins = ''".to_owned()).await;
+        attacker.attack_with(&forged);
+        bed.run_once().await;
+        a_day_passes(&bed).await;
+        assert_eq!(attacker.loot(), "", "{state}");
+        assert_eq!(alerts(&bed).await, 1, "{state}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

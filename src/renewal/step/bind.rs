@@ -91,6 +91,12 @@ async fn check_then_bind(
     let present = session.bindings().await?;
     let is_ours = wanted.iter().all(|binding| present.contains(binding));
     if is_ours && session.pending_changes_of_others().await?.is_none() {
+        if binds_management(context) && begun(context).await?.is_none() {
+            // An administrator has bound it: it is trusted as if renewd had bound it.
+            context
+                .intend_new_management(context.leaf()?.fingerprint)
+                .await?;
+        }
         return Ok(context.reached(Fact::Committed));
     }
     match opening {
