@@ -139,10 +139,9 @@ fn words(text: &str) -> Vec<(usize, String)> {
         let mut word = String::new();
         let mut was_lower = false;
         for c in text.chars().chain([' ']) {
-            if !c.is_ascii_alphabetic() || (was_lower && c.is_ascii_uppercase()) {
-                if !word.is_empty() {
-                    words.push((line, std::mem::take(&mut word)));
-                }
+            let ends = !c.is_ascii_alphabetic() || (was_lower && c.is_ascii_uppercase());
+            if ends && !word.is_empty() {
+                words.push((line, std::mem::take(&mut word)));
             }
             if c.is_ascii_alphabetic() {
                 word.push(c.to_ascii_lowercase());
