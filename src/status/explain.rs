@@ -131,7 +131,7 @@ fn at_rest(
                     "a new renewal is planned at {at:.0}: the last one failed, or the daemon has not read this \
                      configuration yet"
                 ),
-                None => "a renewal is planned at the daemon's next look".to_owned(),
+                None => "a renewal is planned when the daemon checks next".to_owned(),
             });
             if when.is_some() {
                 explanation

@@ -305,7 +305,7 @@ pub fn rest(wanted: &ManagedCertificate, row: &TrackedCertificate, now: Timestam
     };
     let put_off_until = row.due_check_at.filter(|at| *at > now);
     let when = put_off_until.map_or_else(
-        || "a renewal is planned at the daemon's next look".to_owned(),
+        || "a renewal is planned when the daemon checks next".to_owned(),
         |at| {
             format!(
                 "the next renewal begins at {at:.0}, since the last one failed or the daemon has not read this \

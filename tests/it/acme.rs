@@ -276,8 +276,8 @@ async fn a_caddy_with_a_ca_of_its_own_renews_a_device_that_is_known_by_its_addre
     let text = std::fs::read_to_string(bed.config_file()).unwrap();
     let text = text
         .replace(
-            r#"domain_name = "vpn.example.com""#,
-            r#"ipv4_address = "127.0.0.1""#,
+            r#"dns_names = ["vpn.example.com"]"#,
+            r#"ip_addresses = ["127.0.0.1"]"#,
         )
         .replace(r#""vpn.example.com""#, r#""127.0.0.1""#);
     std::fs::write(bed.config_file(), text).unwrap();

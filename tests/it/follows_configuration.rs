@@ -274,7 +274,7 @@ async fn a_renewal_that_may_have_cost_money_is_replaced_after_a_configuration_ch
             .iter()
             .map(|one| one.state)
             .collect();
-        assert_eq!(states, [State::Completed, State::Failed], "{renewal:#?}");
+        assert_eq!(states, [State::Completed, State::Cancelled], "{renewal:#?}");
         assert_eq!(fixture.ca.orders(), 2);
     }
 }
@@ -290,6 +290,6 @@ async fn a_renewal_without_costs_is_replaced_at_once_after_a_configuration_chang
     bed.clock.advance(jiff::SignedDuration::from_hours(1));
     bed.run_once().await;
     let states: Vec<State> = bed.renewals().await.iter().map(|one| one.state).collect();
-    assert_eq!(states, [State::Completed, State::Failed]);
+    assert_eq!(states, [State::Completed, State::Cancelled]);
     assert_eq!(bed.signatures(), 2);
 }

@@ -102,7 +102,7 @@ async fn a_history_whose_oldest_events_were_removed_is_verified_from_the_checkpo
 
     let too_old = office.renewd(&["history", "verify", "--head", &oldest]);
     too_old.with_code(1).prints(&[
-        "NOT PROVEN: event 1 of the head",
+        "NOT PROVEN: event 1 of the given head",
         "give a newer head",
         "unbroken",
     ]);
