@@ -300,36 +300,47 @@ impl Engine {
                 self.order_void(lease, context, &words, ended, retry_after, finished)
                     .await
             }
-            Err(StepError::Firewall(failure)) => {
+            Err(error) => self.step_failed(error, lease, context, finished).await,
+        };
+        goes_on.map(Next::after)
+    }
+
+    /// Stores why a step failed, and decides when it is retried. Returns whether the next step follows.
+    async fn step_failed(
+        &self,
+        error: StepError,
+        lease: &mut Lease,
+        context: &Context,
+        finished: Timestamp,
+    ) -> Result<bool, StoreError> {
+        match error {
+            StepError::Firewall(failure) => {
                 let origin = Origin::Firewall;
                 self.failed(lease, context, &failure, origin, finished)
                     .await
             }
-            Err(StepError::Ca(failure)) => {
+            StepError::Ca(failure) => {
                 self.failed(lease, context, &failure, Origin::Ca, finished)
                     .await
             }
-            Err(StepError::Order(failure, tries)) => {
+            StepError::Order(failure, tries) => {
                 let origin = Origin::Order { tries };
                 self.failed(lease, context, &failure, origin, finished)
                     .await
             }
-            Err(StepError::Decision { kind, words }) => {
+            StepError::Decision { kind, words } => {
                 let remedy = kind.remedy(&lease.renewal.certificate);
                 let words = format!("{words}; {remedy}");
                 self.hold_for_decision(lease, kind, &words, finished).await
             }
-            Err(StepError::Permanent(words)) => {
-                self.fail_permanently(lease, &words, finished).await
-            }
-            Err(StepError::Cancelled(words)) => {
+            StepError::Permanent(words) => self.fail_permanently(lease, &words, finished).await,
+            StepError::Cancelled(words) => {
                 let words = readable(&words);
                 self.advance(lease, Fact::CancelledByOperator, None, finished, &words)
                     .await
             }
-            Err(StepError::Store(error)) => Err(error),
-        };
-        goes_on.map(Next::after)
+            StepError::Store(error) => Err(error),
+        }
     }
 
     /// Whether a probe saw another certificate while a step ran. Where the step decided to wait for a window, it decided by

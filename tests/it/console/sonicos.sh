@@ -6,7 +6,7 @@
 #   login     it asks for user and password in the terminal, whatever SSH has asked
 #   locked    it takes no login any more
 #   busy      another administrator has configuration mode
-#   pending   somebody's changes wait for a commit
+#   pending   changes of another administrator wait for a commit
 #   paged     its pager cannot be turned off
 #   coloured  its prompts have escape sequences around
 #   late      it ends the session at the first look
