@@ -111,11 +111,7 @@ impl Engine {
         };
         let pin = match brought.fact {
             // Otherwise no pin would accept its management page from the end of this renewal on.
-            Fact::PreviousEnded | Fact::PreviousNotBindable => {
-                self.new_pin(renewal, context, &context.also_trusted)
-            }
-            // Without a login nothing but the pin of the renewal says that this is the certificate that was bound.
-            Fact::PreviousUnknown if context.accepts_new(renewal) => {
+            Fact::PreviousEnded | Fact::PreviousNotBindable | Fact::PreviousUnknown => {
                 self.new_pin(renewal, context, &context.also_trusted)
             }
             _ => Ok(None),
@@ -178,12 +174,8 @@ impl Engine {
         } else {
             Vec::new()
         };
-        // Only the authenticated intent to bind counts: everyone who can write the database can change the renewal's row.
-        let pin = context
-            .accepts_new(renewal)
-            .then(|| self.new_pin(renewal, context, &[]));
-        let pin = match pin.transpose() {
-            Ok(pin) => pin.flatten(),
+        let pin = match self.new_pin(renewal, context, &[]) {
+            Ok(pin) => pin,
             Err(problem) => return self.no_pin(lease, context, problem, now).await,
         };
         let found = Found {
@@ -200,7 +192,8 @@ impl Engine {
             .await
     }
 
-    /// The new certificate as a pin beside those of `kept`, where it is the one of the management port.
+    /// The new certificate as a pin beside those of `kept`, where it is the one of the management port and the authenticated
+    /// intent to bind names it: everyone who can write the database can change the renewal's row.
     fn new_pin(
         &self,
         renewal: &Renewal,
@@ -215,7 +208,8 @@ impl Engine {
         let kept = kept.iter().copied().filter(|pin| *pin != new);
         let all: Vec<Fingerprint> = std::iter::once(new).chain(kept).collect();
         let code = pins::authenticate(&self.sealer(), &renewal.firewall, &trust, &all)?;
-        Ok(Some(NewPin {
+        // After the code: without the sealing key this fails and is repeated.
+        Ok(context.accepts_new(renewal).then_some(NewPin {
             new,
             all,
             trust,
