@@ -10,6 +10,7 @@ use crate::inventory::{Endpoint, ManagedCertificate, TrackedCertificate};
 use crate::pki::Fingerprint;
 use crate::probe::ProbeResult;
 use crate::renewal::Engine;
+use crate::renewal::engine::PinsOf;
 use crate::store::StoreError;
 use crate::tls::Anchor;
 
@@ -88,22 +89,27 @@ fn page_without_certificate(engine: &Engine, wanted: &ManagedCertificate) -> Opt
     (has_pins && !certificates.any(|one| is_probed(one))).then_some(page)
 }
 
-/// The fingerprints that a login to the firewall accepts; `None`: it does not go by fingerprints, or those that the database
-/// holds cannot be verified.
+/// As `accepted_of`, with what the database holds now.
 pub(super) async fn accepted(
     engine: &Engine,
     wanted: &ManagedCertificate,
 ) -> Result<Option<Vec<Fingerprint>>, StoreError> {
-    let configured = engine.config.firewalls.get(&wanted.firewall);
-    let anchor = configured.map(|firewall| &firewall.settings.trust().anchor);
-    let Some(Anchor::Pins(configured)) = anchor else {
-        return Ok(None);
-    };
     let firewall = engine.store.firewall(&wanted.firewall).await?;
     let stored = engine.pins(&firewall).await?;
-    Ok(stored.ok().map(|stored| {
-        let mut pins = stored.trusted;
-        pins.extend(configured);
-        pins
-    }))
+    Ok(accepted_of(engine, wanted, &stored))
+}
+
+/// The fingerprints that a login to the firewall accepts; `None`: it does not go by fingerprints, or the `stored` ones cannot
+/// be verified.
+pub(super) fn accepted_of(
+    engine: &Engine,
+    wanted: &ManagedCertificate,
+    stored: &PinsOf,
+) -> Option<Vec<Fingerprint>> {
+    let firewall = engine.config.firewalls.get(&wanted.firewall)?;
+    let Anchor::Pins(configured) = &firewall.settings.trust().anchor else {
+        return None;
+    };
+    let stored = &stored.as_ref().ok()?.trusted;
+    Some(stored.iter().chain(configured).copied().collect())
 }

@@ -63,7 +63,7 @@ pub async fn observe(engine: &Engine, row: &TrackedCertificate) -> Result<(), St
     report_forged_pins(engine, wanted, &tracked, &stored, now).await?;
     // Before and after: a bind may come between, and both certificates are right then.
     let pins = accepted_before
-        .zip(management::accepted(engine, wanted).await?)
+        .zip(management::accepted_of(engine, wanted, &stored))
         .map(|(before, after)| [before, after].concat());
     management::record(engine, wanted, &row, page, pins.as_deref()).await?;
     let cause = cause_of_put_back(&tracked);
