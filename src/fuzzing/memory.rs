@@ -6,25 +6,6 @@ use super::TARGETS;
 use crate::body::{Intake, Limits};
 use crate::pki::testing::leaf_of_many_names;
 
-/// Every parser that reads what came over HTTP, from a program or over SSH. Those of single lines, names and packets have
-/// limits of some kilobytes.
-const READERS: [&str; 14] = [
-    "acme",
-    "answer",
-    "archive",
-    "certificates",
-    "exec",
-    "http",
-    "json",
-    "listing",
-    "pam360",
-    "pending",
-    "resello",
-    "screen",
-    "success",
-    "venafi",
-];
-
 /// What stands before, again and again, and behind: the shapes of JSON that take the most memory for each byte, and
 /// texts that are long for what looks at them.
 const SHAPES: [(&str, &str, &str); 25] = [
@@ -66,44 +47,68 @@ const SHAPES: [(&str, &str, &str); 25] = [
 /// One line, of as many words or cells as an answer can have: each of them may become a value of its own.
 const WORDS: [&str; 3] = ["a ", "a|", "a  "];
 
-const TARGET: &str = "RENEWD_MEMORY_OF";
+const IS_CHILD: &str = "RENEWD_MEMORY_CHILD";
 const MOST_KIB: u64 = 128 << 10;
 /// Enough to see what grows with the length; a text of eight times as much takes eight times as long.
 const LONGEST: usize = 1 << 20;
 
-#[test]
-fn whatever_a_peer_sends_within_the_limits_a_process_stays_below_128_mib() {
-    if let Ok(target) = std::env::var(TARGET) {
-        let body = TARGETS.iter().find(|(name, _)| *name == target).unwrap().1;
+/// A test of each of the named targets.
+macro_rules! stays_below_128_mib {
+    ($($target:ident),+ $(,)?) => {
+        mod whatever_a_peer_sends_within_the_limits_a_process_stays_below_128_mib {
+            $(
+                #[test]
+                fn $target() {
+                    super::check(stringify!($target), concat!(module_path!(), "::", stringify!($target)));
+                }
+            )+
+        }
+    };
+}
+
+// Every parser that reads what came over HTTP, from a program or over SSH. Those of single lines, names and packets have
+// limits of some kilobytes. A test of each, so that they run side by side.
+stays_below_128_mib!(
+    acme,
+    answer,
+    archive,
+    certificates,
+    exec,
+    http,
+    json,
+    listing,
+    pam360,
+    pending,
+    resello,
+    screen,
+    success,
+    venafi,
+);
+
+/// Runs the parser in a process of its own, which is this program with only the test of that parser, and reads its peak.
+fn check(target: &str, test: &str) {
+    let body = TARGETS.iter().find(|(name, _)| *name == target).unwrap().1;
+    if std::env::var_os(IS_CHILD).is_some() {
         read_all(body);
         println!("\npeak {} KiB", peak_kib());
         return;
     }
-    for target in READERS {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", "--test-threads=1", NAME])
-            .env(TARGET, target)
-            .output()
-            .unwrap();
-        let reported = String::from_utf8_lossy(&child.stdout);
-        let peak = reported
-            .lines()
-            .find_map(|line| line.strip_prefix("peak ")?.strip_suffix(" KiB"));
-        let Some(peak) = peak.and_then(|peak| peak.parse::<u64>().ok()) else {
-            panic!(
-                "{target}: {reported}{}",
-                String::from_utf8_lossy(&child.stderr)
-            );
-        };
-        println!("{target}: {peak} KiB");
-        assert!(peak < MOST_KIB, "{target} takes {peak} KiB");
-    }
+    let (_crate, test) = test.split_once("::").unwrap();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "--test-threads=1", test])
+        .env(IS_CHILD, "1")
+        .output()
+        .unwrap();
+    let reported = String::from_utf8_lossy(&child.stdout);
+    let peak = reported
+        .lines()
+        .find_map(|line| line.strip_prefix("peak ")?.strip_suffix(" KiB"));
+    let Some(peak) = peak.and_then(|peak| peak.parse::<u64>().ok()) else {
+        panic!("{reported}{}", String::from_utf8_lossy(&child.stderr));
+    };
+    println!("{target}: {peak} KiB");
+    assert!(peak < MOST_KIB, "{target} takes {peak} KiB");
 }
-
-const NAME: &str = concat!(
-    "fuzzing::memory::",
-    "whatever_a_peer_sends_within_the_limits_a_process_stays_below_128_mib"
-);
 
 fn read_all(read: super::Body) {
     for (before, unit, behind) in SHAPES {
