@@ -218,21 +218,14 @@ impl Engine {
             return Ok(Next::Nothing);
         }
         let is_ordered = self.is_ordered(&lease.renewal).await?;
+        let kept_until = self.kept_until(&lease.renewal, tracked.as_ref(), is_ordered);
         let context = match self.context(lease, tracked, is_ordered, now).await? {
             Ok(context) => context,
-            Err(words) if is_ordered && self.is_kept(&lease.renewal, now) => {
-                let is_gone = !self
-                    .config
-                    .certificates
-                    .contains_key(&lease.renewal.certificate);
-                let waiting = if is_gone {
-                    until_it_is_back(words)
-                } else {
-                    until_it_is_put_back(words, &lease.renewal)
-                };
-                return self.wait(lease, &waiting, now).await.map(Next::after);
-            }
             Err(words) => {
+                if let Some(end) = kept_until.filter(|end| now < *end) {
+                    let waiting = self.until_it_is_wanted(words, &lease.renewal, now, end);
+                    return self.wait(lease, &waiting, now).await.map(Next::after);
+                }
                 return self
                     .advance(lease, Fact::LeftConfiguration, None, now, words)
                     .await
@@ -500,22 +493,71 @@ impl Engine {
         Ok(intent.is_some())
     }
 
-    /// Whether a renewal that was ordered and that the configuration no longer asks for is kept, in case that is taken back:
-    /// it would have to be ordered again. What cost nothing, and what was given up on request, makes way at once where the
-    /// configuration asks for something else instead.
-    fn is_kept(&self, renewal: &Renewal, now: Timestamp) -> bool {
+    /// Until when a renewal that was ordered, and that the configuration no longer asks for, is kept in case the configuration
+    /// is put back: it would have to be ordered again. `None`: it gives way at once, because it cost nothing or was given up on
+    /// request.
+    ///
+    /// Where the configuration asks for something else instead, it gives way when the last twentieth of the served certificate
+    /// begins: an expired certificate costs more than another order.
+    fn kept_until(
+        &self,
+        renewal: &Renewal,
+        tracked: Option<&TrackedCertificate>,
+        is_ordered: bool,
+    ) -> Option<Timestamp> {
         let may_be_kept = matches!(
             renewal.state,
             State::CsrExported | State::Submitted | State::Issued | State::Imported
         );
+        if !may_be_kept || !is_ordered {
+            return None;
+        }
         let leaf = renewal.obtained.leaf_pem.as_deref();
         let leaf = leaf.and_then(|pem| Certificate::from_pem(pem).ok());
         let end = leaf.map_or_else(
             || later(renewal.planned_at, LONGEST_ORDER),
             |leaf| leaf.not_after,
         );
-        let is_gone = !self.config.certificates.contains_key(&renewal.certificate);
-        may_be_kept && now < end && (is_gone || self.is_worth_its_order(renewal))
+        if self.is_gone(renewal) {
+            return Some(end);
+        }
+        let served = tracked.and_then(|row| row.current.as_ref()?.certificate());
+        let end = served.map_or(end, |served| due::emergency_at(&served).min(end));
+        self.is_worth_its_order(renewal).then_some(end)
+    }
+
+    /// Whether the certificate is no longer in the configuration.
+    fn is_gone(&self, renewal: &Renewal) -> bool {
+        !self.config.certificates.contains_key(&renewal.certificate)
+    }
+
+    /// Keeps what was ordered until the configuration asks for it again, `end` at the latest.
+    fn until_it_is_wanted(
+        &self,
+        words: &str,
+        renewal: &Renewal,
+        now: Timestamp,
+        end: Timestamp,
+    ) -> Wait {
+        let (kind, words) = if self.is_gone(renewal) {
+            let words = format!(
+                "{words}; what was ordered is kept and installed when it comes back to the configuration"
+            );
+            (WaitReason::LeftConfiguration, words)
+        } else {
+            let kind = WaitReason::ChangedConfiguration;
+            let words = format!(
+                "{words}; what was ordered for {} may have cost money and is kept until {end:.0}; {}",
+                renewal.firewall,
+                remedy::of_wait(kind, renewal)
+            );
+            (kind, words)
+        };
+        Wait {
+            until: Until::Moment(later(now, A_DAY).min(end)),
+            kind,
+            words,
+        }
     }
 
     /// Whether the order of a renewal may have cost money, and no operator has given it up.
@@ -571,28 +613,6 @@ fn not_authentic(sealer: &Sealer) -> String {
          sealing key, {}, another one by now (put the former one back), or was the row written by another program?",
         sealer.location()
     )
-}
-
-fn until_it_is_back(words: &str) -> Wait {
-    Wait {
-        until: Until::After(A_DAY),
-        kind: WaitReason::LeftConfiguration,
-        words: format!(
-            "{words}; what was ordered is kept and installed when it comes back to the configuration"
-        ),
-    }
-}
-
-fn until_it_is_put_back(words: &str, renewal: &Renewal) -> Wait {
-    Wait {
-        until: Until::After(A_DAY),
-        kind: WaitReason::ChangedConfiguration,
-        words: format!(
-            "{words}; what was ordered for {} may have cost money and is kept; {}",
-            renewal.firewall,
-            remedy::of_wait(WaitReason::ChangedConfiguration, renewal)
-        ),
-    }
 }
 
 /// Why a renewal that began under another configuration does not fit this one any more. What is bound is brought to

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use renewd::clock::Clock as _;
-use renewd::inventory::{Observation, Served, ServedCertificate, State};
+use renewd::inventory::{Observation, Served, ServedCertificate, State, due};
 use renewd::renewal::{Checkpoint, Moment};
 use renewd::store::{CommitObserver, ProbeRecord};
 use simulators::sonicos::{Profile, Variants};
@@ -274,6 +274,28 @@ async fn a_renewal_that_may_have_cost_money_is_replaced_after_a_configuration_ch
             .iter()
             .map(|one| one.state)
             .collect();
+        assert_eq!(states, [State::Completed, State::Cancelled], "{renewal:#?}");
+        assert_eq!(fixture.ca.orders(), 2);
+    }
+}
+
+/// Nobody decided: an expired certificate costs more than another order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_may_have_cost_money_is_replaced_before_the_served_certificate_expires() {
+    for change in CHANGES {
+        let (fixture, _) = changed_at(State::Issued, change).await;
+        let [served, _] = fixture.bed.seen().await;
+        let last_twentieth = due::emergency_at(&served);
+        let second = jiff::SignedDuration::from_secs(1);
+        fixture.bed.clock.set(last_twentieth - second);
+        fixture.bed.run_once().await;
+        assert_eq!(fixture.renewal().await.state, State::Issued);
+        // It wakes by itself.
+        fixture.bed.clock.set(last_twentieth);
+        fixture.bed.run_once().await;
+        let renewal = fixture.run(jiff::SignedDuration::from_hours(24)).await;
+        let renewals = fixture.bed.renewals().await;
+        let states: Vec<State> = renewals.iter().map(|one| one.state).collect();
         assert_eq!(states, [State::Completed, State::Cancelled], "{renewal:#?}");
         assert_eq!(fixture.ca.orders(), 2);
     }
