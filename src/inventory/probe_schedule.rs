@@ -21,6 +21,20 @@ pub fn next(
         .map_or(regular, |ending| ending.min(regular))
 }
 
+/// When to look at the services again after a new certificate was proven at `now`: at once where it is in its last twentieth
+/// already, since only a look reports that.
+pub fn after_proof(
+    certificate: &str,
+    new: Option<&Certificate>,
+    interval: SignedDuration,
+    now: Timestamp,
+) -> Timestamp {
+    if new.is_some_and(|new| due::emergency_at(new) <= now) {
+        return now;
+    }
+    next(certificate, new, interval, now)
+}
+
 /// Once in every interval, each certificate at a moment of its own: a fleet that was new all at once, or unreachable
 /// all at once, is spread over the interval by its next looks.
 fn regular_probe(certificate: &str, interval: SignedDuration, now: Timestamp) -> Timestamp {
@@ -86,6 +100,9 @@ mod tests {
         assert_eq!(probe_after(last_twentieth), current.not_after);
         let regular = regular_probe("portal", week, current.not_after);
         assert_eq!(probe_after(current.not_after), regular);
+        let after_proof = |now| after_proof("portal", Some(&current), week, now);
+        assert_eq!(after_proof(now()), last_twentieth);
+        assert_eq!(after_proof(last_twentieth), last_twentieth);
         let hourly = next("portal", Some(&current), INTERVAL, now());
         assert_eq!(hourly, regular_probe("portal", INTERVAL, now()));
     }

@@ -153,7 +153,7 @@ impl Engine {
         let leaf = leaf_of(&renewal.obtained);
         let interval = self.config.daemon.probe_interval;
         let mut next_probe_at =
-            probe_schedule::next(&renewal.certificate, leaf.as_ref(), interval, now);
+            probe_schedule::after_proof(&renewal.certificate, leaf.as_ref(), interval, now);
         if !proof.late.is_empty() {
             next_probe_at = next_probe_at.min(later(now, SOON));
         }
