@@ -166,6 +166,15 @@ async fn flood(pair: DriverPair) -> (usize, (u64, String)) {
                 given = Some((Answer { missed, ..answer }, before));
                 daemon.go();
                 continue;
+            } else {
+                let renewals = fixture.bed.renewals().await;
+                let why = renewals
+                    .first()
+                    .map(|one| (one.state, one.last_error.clone()));
+                println!(
+                    "peer memory: {pair}: {} was not called: {why:?}",
+                    answer.name()
+                );
             }
         }
         let Some(answer) = waiting.pop_front() else {
