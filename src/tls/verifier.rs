@@ -6,9 +6,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-use super::Accepted;
 use super::handshake::{Handshake, Version};
 use super::refusal::{refuse, words};
+use super::trust::Accepted;
 use crate::pki::{Certificate, Fingerprint};
 
 /// The rule of one connection.
