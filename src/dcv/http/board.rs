@@ -11,7 +11,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
-use super::Page;
+use super::page::Page;
 
 /// The proofs that are up at one address: by path, then by domain in lower case.
 #[derive(Debug, Clone, Default)]

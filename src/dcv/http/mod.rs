@@ -6,6 +6,7 @@
 
 mod board;
 mod listener;
+mod page;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,53 +16,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-use super::{Proof, other_method};
-use crate::failure::{Failure, FailureKind};
-use crate::pki::is_dns_name;
+use crate::failure::Failure;
 use listener::Listener;
+pub(super) use page::Page;
 
 /// Where files are served.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Addresses to listen at. `[::]` takes IPv4 as well.
     pub listen: Vec<SocketAddr>,
-}
-
-/// A file that proves control over a domain.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Page<'a> {
-    pub domain: &'a str,
-    pub path: &'a str,
-    pub content: &'a str,
-}
-
-impl<'a> Page<'a> {
-    /// The page that `proof` asks for; other proofs, and pages elsewhere than below `/.well-known/`, are refused.
-    pub fn of(proof: &'a Proof) -> Result<Self, Failure> {
-        let Proof::File {
-            domain,
-            path,
-            content,
-        } = proof
-        else {
-            return Err(other_method(proof, "validation.http"));
-        };
-        let is_plain =
-            path.bytes().all(|byte| byte.is_ascii_graphic()) && !path.contains(['?', '#']);
-        let is_bearable = path.len() <= LONGEST_PATH && content.len() <= LONGEST_CONTENT;
-        if !path.starts_with("/.well-known/") || !is_plain || !is_bearable || !is_host(domain) {
-            let words = format!(
-                "the CA wants a file of {} characters at {domain:?}, path {path:?}, and renewd serves none there",
-                content.len()
-            );
-            return Err(Failure::new(FailureKind::Refused, CALL, words));
-        }
-        Ok(Self {
-            domain,
-            path,
-            content,
-        })
-    }
 }
 
 /// Puts `page` up at every address, and opens those that are not open.
@@ -175,22 +138,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// A host name or an address, and nothing else.
-fn is_host(domain: &str) -> bool {
-    let name = domain.strip_suffix('.').unwrap_or(domain);
-    domain.parse::<IpAddr>().is_ok() || (is_dns_name(name) && !name.starts_with("*."))
-}
-
 static LISTENERS: Mutex<BTreeMap<SocketAddr, Listener>> = Mutex::const_new(BTreeMap::new());
-
-const CALL: &str = "serve a file for the CA";
 
 /// How long our own listener may take to answer.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
-
-/// More than any proof needs.
-const LONGEST_PATH: usize = 1000;
-const LONGEST_CONTENT: usize = 16 * 1024;
 
 /// More than the head of our own answers.
 const HEAD_LIMIT: usize = 4096;
