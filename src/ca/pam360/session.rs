@@ -7,9 +7,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::Settings;
 use super::envelope::{Envelope, text};
-use super::settings::{Encoding, InputData, Signer};
+use super::settings::{Encoding, InputData, Settings, Signer};
 use crate::ca::http::{Http, Request, Response};
 use crate::failure::{Failure, FailureKind};
 use crate::pki::Csr;
