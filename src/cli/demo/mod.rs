@@ -20,7 +20,7 @@ use crate::pki::KeyKind;
 use crate::probe::{self, ProbeResult};
 use crate::store::{PastEvent, Store};
 use crate::telemetry::{self, LogFormat};
-use office::{Kind, Office};
+use office::{Kind, Office, write_private};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -265,17 +265,6 @@ fn fingerprint(probed: &ProbeResult) -> (String, String) {
             ("none".to_owned(), why.clone())
         }
     }
-}
-
-fn write_private(file: &Path, text: &str) -> Result<(), CliError> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)?;
-    Ok(file.write_all(text.as_bytes())?)
 }
 
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);

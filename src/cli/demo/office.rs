@@ -9,7 +9,6 @@ use clap::ValueEnum;
 use simulators::{acme, pam360, resello, venafi};
 
 use super::super::CliError;
-use super::write_private;
 
 /// Which CA issues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -156,4 +155,15 @@ fn pam360_driver(
 /// An address at which proofs can be served: port 80 is not ours to take.
 fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+pub(super) fn write_private(file: &Path, text: &str) -> Result<(), CliError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)?;
+    Ok(file.write_all(text.as_bytes())?)
 }
