@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 
 use super::jws::AccountKey;
 use super::object::Object;
+use super::refusal::{local, refused};
 use super::session::{Session, location};
-use super::{Settings, local, refused};
+use super::settings::Settings;
 use crate::env::Env;
 use crate::failure::{Failure, readable};
 use crate::private_file;

@@ -9,6 +9,7 @@ use super::jws::{AccountKey, sha256};
 use super::names::Identifier;
 use super::object::{self, Object};
 use super::problem::{INPUT_PAUSE, Problem};
+use super::refusal::refused;
 use super::session::Session;
 use crate::ca::http::Response;
 use crate::dcv::{Method, Proof, Validator};
@@ -225,7 +226,7 @@ impl Proofs<'_> {
     }
 
     fn not_offered(self, authorization: &Authorization) -> Failure {
-        super::refused(
+        refused(
             "prove control",
             format!(
                 "the CA offers no {} for {}, but {}: choose another `validation`",

@@ -7,9 +7,9 @@ use reqwest::Method;
 use serde_json::Value;
 use url::Url;
 
-use super::Settings;
 use super::hosts::Hosts;
 use super::object::{self, Object};
+use super::settings::Settings;
 use crate::ca::http::{Http, Request, Response};
 use crate::failure::{Failure, readable};
 

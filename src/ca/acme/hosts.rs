@@ -7,7 +7,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::failure::{Failure, FailureKind};
 
 /// A further server that the CA may name.

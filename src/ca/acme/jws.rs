@@ -10,7 +10,7 @@ use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::local;
+use super::refusal::local;
 use crate::failure::Failure;
 use crate::secret::Secret;
 

@@ -21,6 +21,7 @@ mod object;
 mod order;
 mod problem;
 mod record;
+mod refusal;
 mod renewal_info;
 mod session;
 mod settings;
@@ -43,7 +44,7 @@ use super::http::{Http, Response};
 use super::{Exchange, Issuance, Issuer, PreparedOrder, Reference, RenewalInfo, SigningRequest};
 use crate::dcv::Validator;
 use crate::env::Env;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::inventory::RateLimit;
 use crate::pki::{Certificate, CertificateFile, KeyRequest, certificates_of_file};
 use account::Account;
@@ -52,6 +53,7 @@ use directory::Directory;
 use order::OrderCheck;
 use problem::Refusal;
 use record::Record;
+use refusal::local;
 use session::Session;
 
 /// A CA that is reached by ACME.
@@ -403,14 +405,6 @@ fn exchange(answer: &Response) -> Exchange {
         call: answer.call.clone(),
         answer: format!("HTTP {}: {}", answer.status, answer.excerpt(LONGEST_SHOWN)),
     }
-}
-
-fn local(call: &str, detail: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Local, call, detail)
-}
-
-fn refused(call: &str, detail: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Refused, call, detail)
 }
 
 /// Characters of an answer that is printed as it is.

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::directory::Directory;
-use super::{Settings, refused};
+use super::refusal::refused;
+use super::settings::Settings;
 use crate::dcv::Method;
 use crate::failure::Failure;
 use crate::pki::{AlternateName, Csr, KeyRequest};

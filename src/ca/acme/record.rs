@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::local;
+use super::refusal::local;
 use crate::ca::Reference;
 use crate::failure::Failure;
 

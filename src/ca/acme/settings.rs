@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use url::Url;
 
-use super::AllowedHost;
+use super::hosts::AllowedHost;
 use crate::dcv;
 use crate::seal;
 use crate::secret::SecretSource;

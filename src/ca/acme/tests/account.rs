@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::failure::FailureKind;
 use crate::random::SeededRandom;
 use crate::secret::SecretSource;
 
