@@ -279,7 +279,7 @@ async fn a_renewal_that_may_have_cost_money_is_replaced_after_a_configuration_ch
     }
 }
 
-/// Nobody decided: an expired certificate costs more than another order.
+/// No operator decided: an expired certificate costs more than another order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_may_have_cost_money_is_replaced_before_the_served_certificate_expires() {
     for change in CHANGES {
