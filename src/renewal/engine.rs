@@ -218,10 +218,13 @@ impl Engine {
             return Ok(Next::Nothing);
         }
         let is_ordered = self.is_ordered(&lease.renewal).await?;
-        let kept_until = self.kept_until(&lease.renewal, tracked.as_ref(), is_ordered);
-        let context = match self.context(lease, tracked, is_ordered, now).await? {
+        let context = match self
+            .context(lease, tracked.clone(), is_ordered, now)
+            .await?
+        {
             Ok(context) => context,
             Err(words) => {
+                let kept_until = self.kept_until(&lease.renewal, tracked.as_ref(), is_ordered);
                 if let Some(end) = kept_until.filter(|end| now < *end) {
                     let waiting = self.until_it_is_wanted(words, &lease.renewal, now, end);
                     return self.wait(lease, &waiting, now).await.map(Next::after);
