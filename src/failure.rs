@@ -116,6 +116,16 @@ impl Failure {
         }
     }
 
+    /// A failure of this machine during `call`.
+    pub fn local(call: impl Into<String>, detail: impl fmt::Display) -> Self {
+        Self::new(FailureKind::Local, call, detail)
+    }
+
+    /// A refusal of what was asked for by `call`.
+    pub fn refused(call: impl Into<String>, detail: impl fmt::Display) -> Self {
+        Self::new(FailureKind::Refused, call, detail)
+    }
+
     /// Marks a failure of a call that came before the request itself: nothing was requested yet.
     #[must_use]
     pub fn before_request(mut self) -> Self {

@@ -16,7 +16,6 @@ use zeroize::Zeroizing;
 
 use super::jws::AccountKey;
 use super::object::Object;
-use super::refusal::{local, refused};
 use super::session::{Session, location};
 use super::settings::Settings;
 use crate::env::Env;
@@ -200,13 +199,13 @@ pub(super) async fn register(
             let key = external
                 .hmac_key
                 .read()
-                .map_err(|error| local("external_account", error))?;
+                .map_err(|error| Failure::local("external_account", error))?;
             let binding = session.key.bound_to(&external.key_id, &key, url.as_str())?;
             payload["externalAccountBinding"] = binding;
         }
         None if session.directory.meta.external_account_required => {
             let words = "this CA requires an external account: set `external_account` to the key that it gives its customers";
-            return Err(refused("make an ACME account", words));
+            return Err(Failure::refused("make an ACME account", words));
         }
         None => {}
     }
@@ -238,7 +237,7 @@ pub(super) async fn status(session: &mut Session) -> Result<String, Failure> {
 
 fn url_of(session: &Session) -> Result<Option<Url>, Failure> {
     let parse = |url: &String| {
-        Url::parse(url).map_err(|error| local("ACME account", format!("{url}: {error}")))
+        Url::parse(url).map_err(|error| Failure::local("ACME account", format!("{url}: {error}")))
     };
     session.account.as_ref().map(parse).transpose()
 }
@@ -252,7 +251,7 @@ fn mail(settings: &Settings) -> Value {
 }
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Failure {
-    local("ACME account", format!("{}: {problem}", path.display()))
+    Failure::local("ACME account", format!("{}: {problem}", path.display()))
 }
 
 const UNSEAL: &str =

@@ -9,7 +9,6 @@ use super::jws::{AccountKey, sha256};
 use super::names::Identifier;
 use super::object::{self, Object};
 use super::problem::{INPUT_PAUSE, Problem};
-use super::refusal::refused;
 use super::session::Session;
 use crate::ca::http::Response;
 use crate::dcv::{Method, Proof, Validator};
@@ -226,7 +225,7 @@ impl Proofs<'_> {
     }
 
     fn not_offered(self, authorization: &Authorization) -> Failure {
-        refused(
+        Failure::refused(
             "prove control",
             format!(
                 "the CA offers no {} for {}, but {}: choose another `validation`",

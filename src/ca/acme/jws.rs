@@ -10,7 +10,6 @@ use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::refusal::local;
 use crate::failure::Failure;
 use crate::secret::Secret;
 
@@ -31,7 +30,7 @@ impl AccountKey {
     pub fn generate() -> Result<Self, Failure> {
         EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
             .map(Self)
-            .map_err(|_| local(CALL, "no key could be generated"))
+            .map_err(|_| Failure::local(CALL, "no key could be generated"))
     }
 
     /// The key of a PKCS#8 document.
@@ -44,7 +43,8 @@ impl AccountKey {
     /// The key as PKCS#8: for sealing only.
     pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let document = self.0.to_pkcs8v1();
-        let document = document.map_err(|_| local(CALL, "the key cannot be written down"))?;
+        let document =
+            document.map_err(|_| Failure::local(CALL, "the key cannot be written down"))?;
         Ok(Zeroizing::new(document.as_ref().to_vec()))
     }
 
@@ -82,7 +82,7 @@ impl AccountKey {
                 &SignatureNonces::default(),
                 format!("{protected}.{payload}").as_bytes(),
             )
-            .map_err(|_| local(CALL, "the account key does not sign"))?;
+            .map_err(|_| Failure::local(CALL, "the account key does not sign"))?;
         Ok(flattened(&protected, &payload, signature.as_ref()))
     }
 
@@ -93,7 +93,7 @@ impl AccountKey {
             .decode(text)
             .or_else(|_| BASE64_NOPAD.decode(text))
             .map_err(|_| {
-                local(
+                Failure::local(
                     "external_account",
                     "hmac_key is not base64url: copy it again from the CA's page",
                 )

@@ -21,7 +21,6 @@ mod object;
 mod order;
 mod problem;
 mod record;
-mod refusal;
 mod renewal_info;
 mod session;
 mod settings;
@@ -53,7 +52,6 @@ use directory::Directory;
 use order::OrderCheck;
 use problem::Refusal;
 use record::Record;
-use refusal::local;
 use session::Session;
 
 /// A CA that is reached by ACME.
@@ -139,7 +137,7 @@ impl Acme {
         let env = self.env.clone();
         tokio::task::spawn_blocking(move || work(&settings, &env))
             .await
-            .unwrap_or_else(|error| Err(local("ACME account", error)))
+            .unwrap_or_else(|error| Err(Failure::local("ACME account", error)))
     }
 
     /// Adds the roots of the settings to a chain.
@@ -385,7 +383,8 @@ impl Acme {
 
 /// The certificates of a file.
 fn roots(path: &Path) -> Result<Vec<Certificate>, Failure> {
-    let problem = |problem: String| local("roots", format!("{}: {problem}", path.display()));
+    let problem =
+        |problem: String| Failure::local("roots", format!("{}: {problem}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
     certificates_of_file(&bytes)
         .and_then(CertificateFile::whole)

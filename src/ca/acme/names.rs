@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::directory::Directory;
-use super::refusal::refused;
 use super::settings::Settings;
 use crate::dcv::Method;
 use crate::failure::Failure;
@@ -49,7 +48,7 @@ pub(super) fn identifiers(csr: &Csr) -> Result<Vec<Identifier>, Failure> {
     let common_name = csr.common_name().and_then(AlternateName::from_common_name);
     let identifiers = sorted(csr.alternate_names.iter().cloned().chain(common_name));
     if identifiers.is_empty() {
-        return Err(refused("order", NO_NAME));
+        return Err(Failure::refused("order", NO_NAME));
     }
     Ok(identifiers)
 }

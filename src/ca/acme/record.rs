@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::refusal::local;
 use crate::ca::Reference;
 use crate::failure::Failure;
 
@@ -51,9 +50,10 @@ impl Record {
         let text = &reference.0;
         if text.starts_with('{') {
             return serde_json::from_str(text)
-                .map_err(|error| local("read the reference", format!("{text}: {error}")));
+                .map_err(|error| Failure::local("read the reference", format!("{text}: {error}")));
         }
-        let order = Url::parse(text).map_err(|error| local("poll", format!("{text}: {error}")))?;
+        let order =
+            Url::parse(text).map_err(|error| Failure::local("poll", format!("{text}: {error}")))?;
         Ok(Self {
             order,
             directory: None,

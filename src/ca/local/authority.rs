@@ -11,7 +11,7 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-use super::{Settings, init, local, sign};
+use super::{Settings, init, sign};
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::pki::{
@@ -75,12 +75,12 @@ impl Authority {
         let issuer = rcgen::Issuer::new(issuer, Unsigned(&self.key));
         let draft = params
             .signed_by(key, &issuer)
-            .map_err(|error| local(CALL, error))?;
+            .map_err(|error| Failure::local(CALL, error))?;
         sign_for_issuer(draft.der(), &self.certificate, |message| {
             let signed = self.key.sign(message);
             signed.map_err(|error| PkiError(format!("the CA's key does not sign: {error}")))
         })
-        .map_err(|error| local(CALL, error))
+        .map_err(|error| Failure::local(CALL, error))
     }
 
     /// The end of what is signed at `now` for `lifetime`: never past the CA's own end.
@@ -114,7 +114,7 @@ impl Authority {
 
     fn cannot_sign(&self, why: &str) -> Failure {
         let subject = &self.certificate.subject;
-        local(CALL, format!("the CA certificate {subject} is {why}"))
+        Failure::local(CALL, format!("the CA certificate {subject} is {why}"))
     }
 
     /// Signs a test certificate without names and discards it. A fault of it would be a fault of every other
@@ -129,7 +129,7 @@ impl Authority {
                 settings.key.display(),
                 settings.certificate.display()
             );
-            return Err(local(CALL, words));
+            return Err(Failure::local(CALL, words));
         }
         let faults = sign::faults(self, &leaf, &content, env.clock.now());
         if faults.is_empty() {
@@ -206,7 +206,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Failure {
-    local(CALL, format!("{}: {problem}", path.display()))
+    Failure::local(CALL, format!("{}: {problem}", path.display()))
 }
 
 const CALL: &str = "local CA";

@@ -12,8 +12,8 @@ use rcgen::{
     PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
 };
 
+use super::Settings;
 use super::sign::{serial, set_validity};
-use super::{Settings, local, refused};
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::pki::{Certificate, KeyKind};
@@ -74,10 +74,10 @@ fn generate(kind: KeyKind) -> Result<KeyPair, Failure> {
         other => {
             let words =
                 format!("a CA key is RSA 3072, RSA 4096, ECDSA P-256 or ECDSA P-384, not {other}");
-            return Err(refused(CALL, words));
+            return Err(Failure::refused(CALL, words));
         }
     }
-    .map_err(|error| local(CALL, error))
+    .map_err(|error| Failure::local(CALL, error))
 }
 
 fn self_sign(
@@ -88,18 +88,18 @@ fn self_sign(
     env: &Env,
 ) -> Result<Certificate, Failure> {
     if common_name.trim().is_empty() {
-        return Err(refused(CALL, "a CA needs a common name"));
+        return Err(Failure::refused(CALL, "a CA needs a common name"));
     }
     if !YEARS.contains(&years) {
         let words = format!("a CA lives {} to {} years", YEARS.start(), YEARS.end());
-        return Err(refused(CALL, words));
+        return Err(Failure::refused(CALL, words));
     }
     let now = env.clock.now();
     let end = now
         .saturating_add(SignedDuration::from_hours(
             HOURS_OF_A_YEAR * i64::from(years),
         ))
-        .map_err(|error| local(CALL, error))?;
+        .map_err(|error| Failure::local(CALL, error))?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params
@@ -112,8 +112,8 @@ fn self_sign(
     params.name_constraints = name_constraints(permitted_domains);
     let signed = params
         .self_signed(key)
-        .map_err(|error| local(CALL, error))?;
-    Certificate::from_der(signed.der()).map_err(|error| local(CALL, error))
+        .map_err(|error| Failure::local(CALL, error))?;
+    Certificate::from_der(signed.der()).map_err(|error| Failure::local(CALL, error))
 }
 
 /// The name constraints for `permitted_domains`: these domains with all their subdomains, and no address. They bind
@@ -149,19 +149,19 @@ fn write_new(path: &Path, mode: u32, content: &str) -> Result<(), Failure> {
     };
     write().map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => exists(path),
-        ErrorKind::NotFound => local(
+        ErrorKind::NotFound => Failure::local(
             CALL,
             format!(
                 "{}: its folder does not exist: create it first",
                 path.display()
             ),
         ),
-        _ => local(CALL, format!("{}: {error}", path.display())),
+        _ => Failure::local(CALL, format!("{}: {error}", path.display())),
     })
 }
 
 fn exists(path: &Path) -> Failure {
-    local(
+    Failure::local(
         CALL,
         format!(
             "{} exists already and is never overwritten: move it away, or name another file",

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::{Settings, local, refused};
+use super::Settings;
 use crate::ca::{Reference, SigningRequest, file};
 use crate::failure::Failure;
 use crate::pki::{Certificate, CertificateFile, certificates_of_file};
@@ -49,7 +49,7 @@ impl<'a> Ledger<'a> {
         if leaf.public_key == request.csr.public_key {
             return Ok(Some(Reference(reference.clone())));
         }
-        Err(refused(
+        Err(Failure::refused(
             CALL,
             format!(
                 "a certificate with another public key (SHA-256 {}) was issued under {reference}",
@@ -108,13 +108,13 @@ impl<'a> Ledger<'a> {
     fn path(&self, reference: &str) -> Result<PathBuf, Failure> {
         match file::objection(reference) {
             None => Ok(self.folder.join(format!("{reference}.{EXTENSION}"))),
-            Some(words) => Err(refused(CALL, words)),
+            Some(words) => Err(Failure::refused(CALL, words)),
         }
     }
 }
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Failure {
-    local(CALL, format!("{}: {problem}", path.display()))
+    Failure::local(CALL, format!("{}: {problem}", path.display()))
 }
 
 const CALL: &str = "local CA: issued certificates";

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 
 use super::{Issuance, Issuer, PreparedOrder, Reference, SigningRequest};
 use crate::env::Env;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::pki::{AlternateName, Certificate, Csr, KeyRequest};
 use authority::Authority;
 use ledger::Ledger;
@@ -48,7 +48,7 @@ impl LocalCa {
         let env = self.env.clone();
         tokio::task::spawn_blocking(move || work(&settings, &env))
             .await
-            .unwrap_or_else(|error| Err(local("local CA", error)))
+            .unwrap_or_else(|error| Err(Failure::local("local CA", error)))
     }
 }
 
@@ -93,7 +93,7 @@ impl Issuer for LocalCa {
         let reference = reference.clone();
         self.blocking(move |settings, _| {
             let (leaf, chain) = Ledger::new(settings).read(&reference.0)?.ok_or_else(|| {
-                local(
+                Failure::local(
                     "local CA: poll",
                     format!(
                         "{} holds no certificate for {}: was the folder moved or emptied?",
@@ -179,12 +179,4 @@ fn check(settings: &Settings, env: &Env) -> Result<Vec<(String, String)>, Failur
         ("days left".to_owned(), left.to_string()),
         ("issued".to_owned(), issued.to_string()),
     ])
-}
-
-fn local(call: &str, detail: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Local, call, detail)
-}
-
-fn refused(call: &str, detail: impl std::fmt::Display) -> Failure {
-    Failure::new(FailureKind::Refused, call, detail)
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Settings, refused};
+use super::Settings;
 use crate::failure::Failure;
 use crate::pki::{AlternateName, Csr, KeyKind, KeyRequest, is_dns_name};
 
@@ -101,7 +101,7 @@ fn is_within(name: &str, domain: &str) -> bool {
 }
 
 fn no(words: impl std::fmt::Display) -> Failure {
-    refused("local CA: policy", words)
+    Failure::refused("local CA: policy", words)
 }
 
 #[cfg(test)]

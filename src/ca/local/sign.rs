@@ -10,7 +10,7 @@ use rcgen::{
 use x509_parser::time::ASN1Time;
 
 use super::authority::Authority;
-use super::{Purpose, Settings, local, refused};
+use super::{Purpose, Settings};
 use crate::env::Env;
 use crate::failure::Failure;
 use crate::pki::{
@@ -69,7 +69,7 @@ pub(super) fn sign(
     let leaf = sign_unchecked(authority, content, settings, env)?;
     match faults(authority, &leaf, content, env.clock.now()) {
         faults if faults.is_empty() => Ok(leaf),
-        faults => Err(refused(CALL, faults.join("; "))),
+        faults => Err(Failure::refused(CALL, faults.join("; "))),
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) fn sign_unchecked(
     params.key_usages = key_usages(content.key);
     params.extended_key_usages = settings.purposes.iter().copied().map(purpose).collect();
     let key = SubjectPublicKeyInfo::from_der(&content.public_key_der)
-        .map_err(|error| refused(CALL, format!("the key of the request: {error}")))?;
+        .map_err(|error| Failure::refused(CALL, format!("the key of the request: {error}")))?;
     authority.sign(params, &key)
 }
 
@@ -132,7 +132,7 @@ pub(super) fn set_validity(
     end: Timestamp,
 ) -> Result<(), Failure> {
     let time = |time: Timestamp| {
-        ASN1Time::from_timestamp(time.as_second()).map_err(|error| local(CALL, error))
+        ASN1Time::from_timestamp(time.as_second()).map_err(|error| Failure::local(CALL, error))
     };
     let start = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
     params.not_before = time(start)?.to_datetime();
@@ -162,7 +162,9 @@ fn subject(content: &Content) -> DistinguishedName {
 fn alternate_name(name: &AlternateName) -> Result<SanType, Failure> {
     let text = |text: &str| {
         let words = format!("{text:?} cannot be written in a certificate");
-        text.to_owned().try_into().map_err(|_| refused(CALL, words))
+        text.to_owned()
+            .try_into()
+            .map_err(|_| Failure::refused(CALL, words))
     };
     Ok(match name {
         AlternateName::Domain(domain) => SanType::DnsName(text(domain)?),
